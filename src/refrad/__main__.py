@@ -1,0 +1,5 @@
+import sys
+
+from refrad.cli import main
+
+sys.exit(main())

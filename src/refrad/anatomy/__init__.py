@@ -1,0 +1,1 @@
+"""The class schema and the lexicon. Imports nothing else of the house."""

@@ -1,0 +1,87 @@
+"""The command line: `refrad <stage> --input ... --output ... --fingerprint ...`, and a few commands for people.
+
+A stage's flags are the keyword parameters of its `run` function, so rule, command and function cannot drift apart.
+"""
+
+import argparse
+import ast
+import importlib
+import inspect
+import logging
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from refrad.fingerprint import STAGES_FOLDER, Fingerprint
+
+__all__ = ["STAGES", "main"]
+
+STAGES = (
+    "index",
+    "volumes",
+    "masks",
+    "structures",
+    "captions",
+    "mentions",
+    "grounded",
+    "vqa",
+    "shards",
+    "train",
+    "evaluate",
+    "report",
+)
+COMMANDS = {
+    "demo": ("refrad.demo.cohort", "write a made-up delivery: DICOM, reports, references"),
+    "score-mentions": ("refrad.language.scoring", "score the mention finder on labelled sentences"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage or command; the exit status is 0, or 1 with one line on stderr if the input is at fault."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    name = arguments[0] if arguments else ""
+    if name in STAGES:
+        function = importlib.import_module(f"refrad.stages.{name}").run
+    elif name in COMMANDS:
+        function = importlib.import_module(COMMANDS[name][0]).main
+    else:
+        print(_help())
+        return 0 if name in {"", "-h", "--help"} else 2
+    parsed = _parser(name, function).parse_args(arguments[1:])
+    try:
+        function(**vars(parsed))
+    except (ValueError, FileNotFoundError) as error:
+        print(f"refrad {name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _help() -> str:
+    lines = ["usage: refrad COMMAND [--help]", "", "stages:"]
+    for stage in STAGES:
+        doc = ast.get_docstring(ast.parse((STAGES_FOLDER / f"{stage}.py").read_text(encoding="utf-8"))) or ""
+        lines.append(f"  {stage:<16}{doc.splitlines()[0] if doc else ''}")
+    lines += ["", "commands:"] + [f"  {name:<16}{text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(lines)
+
+
+def _parser(name: str, function: Callable[..., None]) -> argparse.ArgumentParser:
+    """Flags from the keyword parameters of `function`: Path, list[Path], int, str, Fingerprint, and these or None."""
+    parser = argparse.ArgumentParser(prog=f"refrad {name}", description=inspect.getdoc(function))
+    hints = typing.get_type_hints(function)
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints[parameter.name]
+        required = parameter.default is inspect.Parameter.empty
+        options: dict[str, Any] = {"required": required} if required else {"default": parameter.default}
+        if isinstance(hint, types.UnionType):
+            hint = next(part for part in typing.get_args(hint) if part is not type(None))
+        if typing.get_origin(hint) is list:
+            options["nargs"] = "+"
+            hint = typing.get_args(hint)[0]
+        options["type"] = Fingerprint.parse if hint is Fingerprint else hint
+        parser.add_argument(f"--{parameter.name.replace('_', '-')}", **options)
+    return parser

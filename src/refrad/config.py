@@ -1,0 +1,225 @@
+"""Every choice a user makes, checked at once. `config.yaml` holds the defaults and says what each key is for."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+__all__ = ["Config", "ConfigError", "check_config"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfigError(ValueError):
+    """What is wrong with the config, in one line a finding."""
+
+
+class Section(BaseModel):
+    """A part of the config: no unknown keys, no silent conversions, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Delivery(Section):
+    """One export of the archive."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    dicom: str
+    reports: str
+    references: str | None = None
+    masks: str | None = None
+    shards: Annotated[int, Field(ge=1, le=1000)]
+
+
+class Privacy(Section):
+    """Where the secrets lie."""
+
+    key: str
+    folder: str
+
+
+class IndexOptions(Section):
+    """Splits, as shares of the patients."""
+
+    test: Share
+    validation: Share
+
+
+class VolumesOptions(Section):
+    """The geometry gate."""
+
+    minimum_slices: Annotated[int, Field(ge=2)]
+    spacing_tolerance: Share
+    angle_tolerance: Annotated[float, Field(ge=0, le=45)]
+
+
+class MasksOptions(Section):
+    """The segmenter."""
+
+    segmenter: Literal["totalsegmentator", "precomputed"]
+    variant: Literal["fastest", "fast", "total"]
+    weights: str | None
+    device: Literal["cpu", "gpu"]
+
+
+class StructuresOptions(Section):
+    """Classes and the outlier rule."""
+
+    schema_file: Annotated[str, Field(alias="schema")]
+    minimum_area_mm2: Annotated[float, Field(ge=0)]
+    minimum_share: Share
+
+
+class CaptionsOptions(Section):
+    """Backends of rewriting and translation."""
+
+    rewrite: Literal["rules"]
+    translate: Literal["none"]
+
+
+class MentionsOptions(Section):
+    """The mention finder."""
+
+    finder: Literal["lexicon"]
+    lexicon: str
+
+
+class GroundedOptions(Section):
+    """How captions and images meet."""
+
+    mode: Literal["strict", "expand"]
+    images_per_caption: Annotated[int, Field(ge=1)]
+
+
+class VqaOptions(Section):
+    """The question writer."""
+
+    writer: Literal["templates"]
+    findings: Annotated[int, Field(ge=0)]
+    metadata: Annotated[int, Field(ge=0)]
+
+
+class ShardsOptions(Section):
+    """Images inside the shards."""
+
+    image_size: Annotated[int, Field(ge=16, le=2048)]
+    windows: Annotated[list[Annotated[list[float], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=3)]
+
+
+class Tasks(Section):
+    """Share of each task in the training batches."""
+
+    locate: Share
+    detect: Share
+    vqa: Share
+
+
+class TrainOptions(Section):
+    """The training run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    model: str
+    image_size: Annotated[int, Field(ge=16)]
+    coordinates: Literal["yxyx", "xyxy"]
+    tasks: Tasks
+    seconds: Annotated[float, Field(gt=0)] | None
+    steps: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)]
+    accumulate: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    seed: int
+    threads: Annotated[int, Field(ge=1)]
+
+
+class EvaluateOptions(Section):
+    """The evaluation."""
+
+    samples: Annotated[int, Field(ge=1)]
+
+
+class ReportOptions(Section):
+    """The pages."""
+
+    gallery: Annotated[int, Field(ge=0)]
+
+
+class Config(Section):
+    """The whole config."""
+
+    deliveries: Annotated[list[Delivery], Field(min_length=1)]
+    privacy: Privacy
+    index: IndexOptions
+    volumes: VolumesOptions
+    masks: MasksOptions
+    structures: StructuresOptions
+    captions: CaptionsOptions
+    mentions: MentionsOptions
+    grounded: GroundedOptions
+    vqa: VqaOptions
+    shards: ShardsOptions
+    train: TrainOptions
+    evaluate: EvaluateOptions
+    report: ReportOptions
+    pathvars: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def names_are_unique(self) -> "Config":
+        """Two deliveries of one name would share their results."""
+        names = [delivery.name for delivery in self.deliveries]
+        if len(set(names)) < len(names):
+            raise ValueError("two deliveries have the same name")
+        return self
+
+
+def check_config(config: Mapping[str, Any]) -> Config:
+    """Check a parsed config.yaml.
+
+    Raises:
+        ConfigError: naming each wrong key, value or path, and where it stands.
+    """
+    try:
+        checked = Config.model_validate(dict(config))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(finding) for finding in error.errors())) from None
+    problems = list(_missing_paths(checked))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return checked
+
+
+def _sentence(finding: Mapping[str, Any]) -> str:
+    """One line for one finding of pydantic: where, what, and what was given."""
+    where = ".".join(str(part) for part in finding["loc"]) or "top level"
+    match finding["type"]:
+        case "extra_forbidden":
+            return f"config: {where}: unknown key"
+        case "missing":
+            return f"config: {where}: missing"
+        case _:
+            message = re.sub(r"^Value error, ", "", finding["msg"])
+            given = f" (given: {finding['input']!r})" if not isinstance(finding["input"], dict | list) else ""
+            return f"config: {where}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _missing_paths(config: Config) -> list[str]:
+    """Paths that must exist before anything runs. The demo's own files are made by the workflow."""
+    wanted = {"structures.schema": config.structures.schema_file, "mentions.lexicon": config.mentions.lexicon}
+    if config.masks.segmenter == "totalsegmentator" and config.masks.weights:
+        wanted["masks.weights"] = config.masks.weights
+    for number, delivery in enumerate(config.deliveries):
+        if is_demo(delivery):
+            continue
+        wanted[f"deliveries.{number}.dicom"] = delivery.dicom
+        wanted[f"deliveries.{number}.reports"] = delivery.reports
+        for key in ("references", "masks"):
+            if (value := getattr(delivery, key)) is not None:
+                wanted[f"deliveries.{number}.{key}"] = value
+    return [f"config: {key}: no such file or folder: {path}" for key, path in wanted.items() if not os.path.exists(path)]
+
+
+def is_demo(delivery: Delivery) -> bool:
+    """A delivery under demo/ is made by the workflow itself."""
+    return Path(delivery.reports).parts[:1] == ("demo",)

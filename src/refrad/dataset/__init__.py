@@ -1,0 +1,1 @@
+"""The dataset itself: shards, splits, card, exports."""

@@ -1,0 +1,1 @@
+"""The made-up cohort: bodies, scanner, reporter. No stage imports it."""

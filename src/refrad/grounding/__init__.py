@@ -1,0 +1,1 @@
+"""Where caption and image agree: triplets, targets and questions."""

@@ -1,0 +1,1 @@
+"""From DICOM headers to volumes, slices, windows, label volumes and structures."""

@@ -1,0 +1,1 @@
+"""From report text to sentences, image references and mentions."""

@@ -1,0 +1,1 @@
+"""Pure functions: grounding and text metrics, intervals."""

@@ -1,0 +1,1 @@
+"""RadGrounder: processor, model, loss, samples, train, predict."""

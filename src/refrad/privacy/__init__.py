@@ -1,0 +1,1 @@
+"""One room for the one promise: pseudonyms, header allow-list, text scrub."""

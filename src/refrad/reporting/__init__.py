@@ -1,0 +1,1 @@
+"""Stage pages, gallery and index."""
