@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from refrad.fingerprint import STAGES_FOLDER, Fingerprint
+from refrad.fingerprint import STAGES_FOLDER, Fingerprint, stage_version
 
 __all__ = ["STAGES", "main"]
 
@@ -53,11 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if name in {"", "-h", "--help"} else 2
     parsed = _parser(name, function).parse_args(arguments[1:])
     try:
+        _check_version(name, vars(parsed).get("fingerprint"))
         function(**vars(parsed))
     except (ValueError, FileNotFoundError) as error:
         print(f"refrad {name}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _check_version(stage: str, fingerprint: Fingerprint | None) -> None:
+    """A rule of one version must not run the code of another, which happens when a job finds another installation."""
+    if fingerprint and (fingerprint.stage, fingerprint.version) != (stage, stage_version(stage)):
+        raise ValueError(
+            f"the workflow asks for {fingerprint.stage} version {fingerprint.version}, but the refrad that runs here"
+            f" has {stage} version {stage_version(stage)}: install the same refrad for both"
+        )
 
 
 def _help() -> str:

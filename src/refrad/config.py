@@ -41,6 +41,13 @@ class Privacy(Section):
     folder: str
 
 
+class DemoOptions(Section):
+    """The made-up cohort."""
+
+    patients: Annotated[int, Field(ge=1)]
+    seed: int
+
+
 class IndexOptions(Section):
     """Splits, as shares of the patients."""
 
@@ -151,6 +158,7 @@ class Config(Section):
 
     deliveries: Annotated[list[Delivery], Field(min_length=1)]
     privacy: Privacy
+    demo: DemoOptions
     index: IndexOptions
     volumes: VolumesOptions
     masks: MasksOptions

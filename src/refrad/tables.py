@@ -243,13 +243,18 @@ def write_table(path: Path, frame: pl.DataFrame, contract: type[Table], fingerpr
     try:
         contract.validate(frame, lazy=True)
     except SchemaErrors as error:
-        # Only the rule is repeated: the failing values may be report text.
-        cases = error.failure_cases.select("column", "check").unique().sort("column", "check").rows()
-        broken = "; ".join(f"{column or 'table'}: {check}" for column, check in cases[:5])
-        raise TableError(f"{contract.__name__} ({path.name}): {broken}") from None
+        raise TableError(f"{contract.__name__} ({path.name}): {_broken_rules(error)}") from None
     table = frame.to_arrow().replace_schema_metadata({FINGERPRINT_KEY: fingerprint.text})
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+def _broken_rules(error: SchemaErrors) -> str:
+    """Column and rule of each failure. Values are left out, as they may be report text, unless they are column names."""
+    cases = error.failure_cases.select("column", "check", "failure_case").rows()
+    about_columns = {"column_in_dataframe": "missing", "column_in_schema": "not in the contract", "column_ordered": "order"}
+    rules = [f"{value}: {about_columns[rule]}" if rule in about_columns else f"{column}: {rule}" for column, rule, value in cases]
+    return "; ".join(sorted(set(rules))[:5])
 
 
 def read_table(path: Path, contract: type[Table]) -> pl.DataFrame:

@@ -1,0 +1,42 @@
+# make demo    sets up .venv, runs the whole workflow on a made-up cohort, names the files worth opening
+# make test    sets up .venv, runs all tests
+# make lint    ruff, snakefmt, snakemake --lint, mypy
+# make lock    renews requirements.lock from pyproject.toml
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint lock clean
+
+demo: .venv/ready
+	$(BIN)/snakemake --profile profiles/local all
+
+test: .venv/ready
+	$(BIN)/pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+# torch goes first and with its own needs, since these differ between CPU and GPU builds; all else is exactly the lock.
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+# torchvision stays out: its builds exist for one torch build each, and a wrong one breaks transformers. Nothing here needs it.
+lock:
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet torch==2.13.0 '.[segment,train,test,lint]'
+	.venv-lock/bin/pip freeze --exclude refrad --exclude torchvision | grep -v ' @ ' | sed 's/+cpu$$//' > requirements.lock
+	rm -rf .venv-lock
+
+clean:
+	rm -rf results logs stores private demo .snakemake

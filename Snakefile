@@ -1,0 +1,49 @@
+"""RefRad at a glance: from a delivery of DICOM and reports to shards, a checkpoint and its evaluation."""
+
+from snakemake.utils import min_version
+
+min_version("9.13")
+
+
+configfile: "config.yaml"
+
+
+pathvars:
+    stores="stores",
+    private=config["privacy"]["folder"],
+    benchmarks="logs/timings",
+
+
+include: "rules/common.smk"
+include: "rules/demo.smk"
+include: "rules/index.smk"
+include: "rules/volumes.smk"
+include: "rules/masks.smk"
+include: "rules/structures.smk"
+include: "rules/captions.smk"
+include: "rules/mentions.smk"
+include: "rules/grounded.smk"
+include: "rules/vqa.smk"
+include: "rules/shards.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    index,
+    volumes,
+    masks,
+    structures,
+    captions,
+    mentions,
+    grounded,
+    vqa,
+    shards,
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report/index.html",

@@ -1,0 +1,16 @@
+"""What all rules share: the checked config, the shards, the fingerprints."""
+
+import sys
+
+from refrad.config import ConfigError
+from refrad.workflow import Site
+
+try:
+    SITE = Site(config)
+except ConfigError as error:
+    sys.exit(str(error))
+
+
+wildcard_constraints:
+    delivery="|".join(SITE.deliveries),
+    shard=r"\d+",

@@ -1,0 +1,22 @@
+"""The made-up cohort, a delivery as a PACS would export it."""
+
+
+rule demo:
+    message:
+        "made-up delivery {wildcards.delivery}"
+    output:
+        reports="demo/{delivery}/reports.csv",
+        references="demo/{delivery}/references.csv",
+    params:
+        patients=SITE.config.demo.patients,
+        seed=SITE.config.demo.seed,
+    log:
+        "<logs>/demo/{delivery}.log",
+    benchmark:
+        "<benchmarks>/demo/{delivery}.tsv"
+    threads: 2
+    resources:
+        python=SITE.python,
+    shell:
+        "{resources.python:q} -m refrad demo --out demo/{wildcards.delivery} --key demo/key"
+        " --patients {params.patients} --seed {params.seed} > {log} 2>&1"

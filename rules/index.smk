@@ -1,0 +1,34 @@
+"""Headers only: series, patients, shard and split of each patient."""
+
+
+rule index_delivery:
+    message:
+        "index of {wildcards.delivery}"
+    input:
+        reports=SITE.of("reports"),
+    output:
+        instances="<results>/index/{delivery}/instances.parquet",
+        files="<private>/{delivery}/files.parquet",
+        metrics="<results>/index/{delivery}/metrics.json",
+    params:
+        fingerprint=SITE.fingerprint("index"),
+        dicom=SITE.of("dicom"),
+        shards=SITE.of("shards"),
+        key=SITE.key,
+    log:
+        "<logs>/index/{delivery}.log",
+    benchmark:
+        "<benchmarks>/index/{delivery}.tsv"
+    threads: 2
+    resources:
+        python=SITE.python,
+    shell:
+        "{resources.python:q} -m refrad index"
+        " --dicom {params.dicom:q} --reports {input.reports:q} --key {params.key:q} --shards {params.shards}"
+        " --instances {output.instances} --files {output.files}"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+
+
+rule index:
+    input:
+        SITE.every_delivery("<results>/index/{delivery}/metrics.json"),

@@ -1,0 +1,34 @@
+"""TotalSegmentator label volumes in native ids, kept in a content-addressed store."""
+
+
+rule masks_shard:
+    message:
+        "label volumes of {wildcards.delivery}, shard {wildcards.shard}"
+    input:
+        volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
+        instances="<results>/index/{delivery}/instances.parquet",
+        files="<private>/{delivery}/files.parquet",
+        precomputed=SITE.of("masks"),
+    output:
+        masks="<results>/masks/{delivery}/{shard}/masks.parquet",
+        metrics="<results>/masks/{delivery}/{shard}/metrics.json",
+    params:
+        fingerprint=SITE.fingerprint("masks"),
+        precomputed=SITE.flag("--precomputed", "masks"),
+    log:
+        "<logs>/masks/{delivery}/{shard}.log",
+    benchmark:
+        "<benchmarks>/masks/{delivery}/{shard}.tsv"
+    resources:
+        python=SITE.python,
+    shell:
+        "{resources.python:q} -m refrad masks"
+        " --volumes {input.volumes} --volume-store <stores>/volumes --store <stores>/masks"
+        " --instances {input.instances} --files {input.files}{params.precomputed}"
+        " --masks {output.masks}"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+
+
+rule masks:
+    input:
+        SITE.every_shard("<results>/masks/{delivery}/{shard}/metrics.json"),

@@ -1,0 +1,39 @@
+"""The dataset: Parquet with the images inside."""
+
+
+rule shards_shard:
+    message:
+        "images and their texts of {wildcards.delivery}, shard {wildcards.shard}"
+    input:
+        captions="<results>/captions/{delivery}/{shard}/captions.parquet",
+        triplets="<results>/grounded/{delivery}/{shard}/triplets.parquet",
+        entities="<results>/grounded/{delivery}/{shard}/entities.parquet",
+        questions="<results>/vqa/{delivery}/{shard}/questions.parquet",
+        slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
+        volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
+        structures="<results>/structures/{delivery}/{shard}/structures.parquet",
+        masks="<results>/masks/{delivery}/{shard}/masks.parquet",
+        schema=ancient(SITE.schema),
+    output:
+        images="<results>/shards/{delivery}/{shard}/images.parquet",
+        metrics="<results>/shards/{delivery}/{shard}/metrics.json",
+    params:
+        fingerprint=SITE.fingerprint("shards"),
+    log:
+        "<logs>/shards/{delivery}/{shard}.log",
+    benchmark:
+        "<benchmarks>/shards/{delivery}/{shard}.tsv"
+    resources:
+        python=SITE.python,
+    shell:
+        "{resources.python:q} -m refrad shards"
+        " --captions {input.captions} --triplets {input.triplets} --entities {input.entities}"
+        " --questions {input.questions} --slices {input.slices} --volumes {input.volumes}"
+        " --structures {input.structures} --masks {input.masks} --schema {input.schema}"
+        " --volume-store <stores>/volumes --mask-store <stores>/masks --images {output.images}"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+
+
+rule shards:
+    input:
+        SITE.every_shard("<results>/shards/{delivery}/{shard}/metrics.json"),

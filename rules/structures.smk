@@ -1,0 +1,32 @@
+"""What is in every slice: classes with area and box."""
+
+
+rule structures_shard:
+    message:
+        "structures of {wildcards.delivery}, shard {wildcards.shard}"
+    input:
+        slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
+        volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
+        masks="<results>/masks/{delivery}/{shard}/masks.parquet",
+        schema=ancient(SITE.schema),
+    output:
+        structures="<results>/structures/{delivery}/{shard}/structures.parquet",
+        metrics="<results>/structures/{delivery}/{shard}/metrics.json",
+    params:
+        fingerprint=SITE.fingerprint("structures"),
+    log:
+        "<logs>/structures/{delivery}/{shard}.log",
+    benchmark:
+        "<benchmarks>/structures/{delivery}/{shard}.tsv"
+    resources:
+        python=SITE.python,
+    shell:
+        "{resources.python:q} -m refrad structures"
+        " --slices {input.slices} --volumes {input.volumes} --masks {input.masks}"
+        " --mask-store <stores>/masks --schema {input.schema} --structures {output.structures}"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+
+
+rule structures:
+    input:
+        SITE.every_shard("<results>/structures/{delivery}/{shard}/metrics.json"),

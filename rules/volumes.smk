@@ -1,0 +1,34 @@
+"""One geometry-checked volume per series, and where each SOP instance lies in it."""
+
+
+rule volumes_shard:
+    message:
+        "volumes of {wildcards.delivery}, shard {wildcards.shard}"
+    input:
+        instances="<results>/index/{delivery}/instances.parquet",
+        files="<private>/{delivery}/files.parquet",
+    output:
+        volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
+        slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
+        metrics="<results>/volumes/{delivery}/{shard}/metrics.json",
+    params:
+        fingerprint=SITE.fingerprint("volumes"),
+        dicom=SITE.of("dicom"),
+        key=SITE.key,
+    log:
+        "<logs>/volumes/{delivery}/{shard}.log",
+    benchmark:
+        "<benchmarks>/volumes/{delivery}/{shard}.tsv"
+    resources:
+        python=SITE.python,
+    shell:
+        "{resources.python:q} -m refrad volumes"
+        " --dicom {params.dicom:q} --instances {input.instances} --files {input.files}"
+        " --key {params.key:q} --shard {wildcards.shard} --store <stores>/volumes"
+        " --volumes {output.volumes} --slices {output.slices}"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+
+
+rule volumes:
+    input:
+        SITE.every_shard("<results>/volumes/{delivery}/{shard}/metrics.json"),

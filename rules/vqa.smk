@@ -1,0 +1,38 @@
+"""Question-answer pairs from findings and metadata."""
+
+
+rule vqa_shard:
+    message:
+        "question-answer pairs of {wildcards.delivery}, shard {wildcards.shard}"
+    input:
+        captions="<results>/captions/{delivery}/{shard}/captions.parquet",
+        mentions="<results>/mentions/{delivery}/{shard}/mentions.parquet",
+        triplets="<results>/grounded/{delivery}/{shard}/triplets.parquet",
+        entities="<results>/grounded/{delivery}/{shard}/entities.parquet",
+        slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
+        volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
+        structures="<results>/structures/{delivery}/{shard}/structures.parquet",
+        schema=ancient(SITE.schema),
+    output:
+        questions="<results>/vqa/{delivery}/{shard}/questions.parquet",
+        metrics="<results>/vqa/{delivery}/{shard}/metrics.json",
+    params:
+        fingerprint=SITE.fingerprint("vqa"),
+    log:
+        "<logs>/vqa/{delivery}/{shard}.log",
+    benchmark:
+        "<benchmarks>/vqa/{delivery}/{shard}.tsv"
+    resources:
+        python=SITE.python,
+    shell:
+        "{resources.python:q} -m refrad vqa"
+        " --captions {input.captions} --mentions {input.mentions}"
+        " --triplets {input.triplets} --entities {input.entities}"
+        " --slices {input.slices} --volumes {input.volumes} --structures {input.structures}"
+        " --schema {input.schema} --questions {output.questions}"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+
+
+rule vqa:
+    input:
+        SITE.every_shard("<results>/vqa/{delivery}/{shard}/metrics.json"),

@@ -1,0 +1,140 @@
+"""The words of the anatomical classes: reading lexicon.yaml. What its patterns mean stands at its head."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = [
+    "ASSERTION_WORDS",
+    "LANGUAGES",
+    "SIDE_WORDS",
+    "Entry",
+    "Lexicon",
+    "Words",
+    "load_lexicon",
+    "normalise",
+    "phrases",
+]
+
+LANGUAGES = ("de", "en")
+SIDE_WORDS = ("left", "right", "both", "after")
+ASSERTION_WORDS = (
+    *("no_negation", "negated_before", "negated_after", "negated_beside", "uncertain_before", "uncertain_after"),
+    *("absent_before", "absent_after", "removal", "partial", "disease", "but", "normal"),
+)
+SECTIONS = {"endings", "short", "titles", "sides", "assertions", "entries"}
+
+_SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e", "ç": "z"})
+_SOFT_C = re.compile(r"c(?=[eiy]|ae|oe)")
+_HARD_C = re.compile(r"c(?![hk])")
+
+
+def normalise(text: str) -> str:
+    """Lower case, umlauts spelled out, and c as k or z as it sounds, so that all usual spellings of a word meet."""
+    plain = text.lower().translate(_SPELLING)
+    return _HARD_C.sub("k", _SOFT_C.sub("z", plain)) if "c" in plain else plain
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the lexicon: classes, and what must (`near`) or must not (`unless`) stand in the sentence."""
+
+    classes: tuple[str, ...]
+    near: re.Pattern[str] | None
+    unless: re.Pattern[str] | None
+
+    def holds(self, sentence: str) -> bool:
+        """The conditions of the entry are met in the normalised sentence."""
+        return not (self.near and not self.near.search(sentence)) and not (self.unless and self.unless.search(sentence))
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the lexicon says for one language: patterns with their entries, endings, side words, assertion words."""
+
+    patterns: Sequence[tuple[str, Entry]]
+    endings: Sequence[str]
+    sides: Mapping[str, re.Pattern[str]]
+    assertions: Mapping[str, re.Pattern[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """The words of both languages, the spellings of short forms, titles of persons, and all classes named."""
+
+    words: Mapping[str, Words]
+    short: Mapping[str, Sequence[str]]
+    titles: frozenset[str]
+    classes: frozenset[str]
+
+
+def phrases(words: Iterable[str]) -> re.Pattern[str]:
+    """Any of the phrases as whole words, without regard to case; "*" stands for letters, dots may be left out."""
+    parts = [
+        re.escape(str(word)).replace(r"\*", r"\w*").replace(r"\.", r"\.?\s?").replace(r"\ ", r"\s+")
+        for word in sorted(words, key=lambda word: -len(str(word)))
+    ]
+    return re.compile(r"(?<![\w-])(?:" + "|".join(parts) + r")(?![\w-])", re.IGNORECASE)
+
+
+def load_lexicon(path: Path) -> Lexicon:
+    """Read lexicon.yaml.
+
+    Raises:
+        ValueError: in one line, naming the place, if the file is not as its head says.
+    """
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(data, dict) or set(data) != SECTIONS:
+        raise ValueError(f"{path}: must have exactly the sections {', '.join(sorted(SECTIONS))}")
+    entries = [_entry(row, f"{path}: entry {number}") for number, row in enumerate(data["entries"], start=1)]
+    words = {}
+    for language in LANGUAGES:
+        patterns = [
+            (str(pattern), entry)
+            for row, entry in zip(data["entries"], entries, strict=True)
+            for pattern in [*row.get("la", []), *row.get(language, [])]
+        ]
+        words[language] = Words(
+            patterns,
+            data["endings"][language],
+            _named(data["sides"][language], SIDE_WORDS, f"{path}: sides: {language}"),
+            _named(data["assertions"][language], ASSERTION_WORDS, f"{path}: assertions: {language}"),
+        )
+    classes = frozenset(name for entry in entries for name in entry.classes)
+    return Lexicon(words, data["short"], frozenset(data["titles"]), classes)
+
+
+def _named(rows: Mapping[str, Sequence[str]], names: Sequence[str], where: str) -> dict[str, re.Pattern[str]]:
+    if set(rows) != set(names):
+        raise ValueError(f"{where}: must have exactly {', '.join(names)}")
+    return {name: phrases(rows[name]) for name in names}
+
+
+def _entry(row: Any, where: str) -> Entry:
+    if not isinstance(row, dict) or not isinstance(row.get("classes"), list):
+        raise ValueError(f"{where}: has no list of classes")
+    if unknown := set(row) - {"classes", "near", "unless", "la", *LANGUAGES}:
+        raise ValueError(f"{where}: unknown key {sorted(unknown)[0]!r}")
+    for key in set(row) - {"classes"}:
+        if not isinstance(row[key], list) or not all(str(word).strip("* ") for word in row[key]):
+            raise ValueError(f"{where}: {key} must be a list of words")
+    classes = tuple(name for pattern in row["classes"] for name in _expand(str(pattern)))
+    return Entry(classes, _beginnings(row.get("near")), _beginnings(row.get("unless")))
+
+
+def _expand(pattern: str) -> list[str]:
+    """Class names with {side} and {rib} filled in."""
+    sides = ["left", "right"] if "{side}" in pattern else [""]
+    ribs = range(1, 13) if "{rib}" in pattern else [0]
+    return [pattern.replace("{side}", side).replace("{rib}", str(rib)) for side in sides for rib in ribs]
+
+
+def _beginnings(words: Sequence[str] | None) -> re.Pattern[str] | None:
+    return re.compile(r"\b(?:" + "|".join(re.escape(normalise(str(word))) for word in words) + ")") if words else None

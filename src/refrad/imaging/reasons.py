@@ -1,0 +1,39 @@
+"""Why a file, an image or a volume is put aside: the one list of reason codes, with a sentence for people."""
+
+from collections.abc import Mapping
+
+__all__ = ["REASONS", "Quarantined"]
+
+REASONS: Mapping[str, str] = {
+    # of files and images, found by stage index
+    "not_dicom": "The file is not DICOM.",
+    "unreadable": "The file or its DICOM header cannot be read.",
+    "name_not_utf8": "The name of the file or of its folder is not UTF-8.",
+    "not_ct_or_mr": "The file is DICOM, but no CT or MR image.",
+    "no_pixels": "The file has a header but no pixels.",
+    "secondary_capture": "A screen capture, a colour image, or an image with text burned in.",
+    "localizer": "A localizer, not a slice of a volume.",
+    "multi_valued_rescale": "The header gives several rescale slopes or intercepts for one image.",
+    "not_hounsfield": "A CT image whose values are no Hounsfield units, such as an iodine map.",
+    "no_geometry": "Position, orientation or pixel spacing is missing or makes no sense.",
+    "duplicate": "Another file or frame of the same volume shows the same place; one is kept.",
+    # of volumes, found by stage volumes
+    "orientation_inconsistent": "The slices of the volume are not parallel.",
+    "four_dimensional": "Most places are shown more than once, and no known attribute tells the repetitions apart.",
+    "gantry_tilt": "The slices are stacked at a slant, as with a tilted gantry.",
+    "slice_missing": "A gap as wide as several slices: at least one slice is missing.",
+    "spacing_irregular": "The distances between the slices differ.",
+    "too_few_slices": "The volume has fewer slices than asked for.",
+    "unreadable_pixels": "The pixels of a slice cannot be decoded.",
+}
+
+
+class Quarantined(ValueError):  # noqa: N818 - it names a state, not a fault of the program
+    """A volume cannot be used, for `reason`, one of `REASONS`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return REASONS[self.reason]

@@ -1,0 +1,46 @@
+"""Which SOP instance lies where in a volume, and which slice shows which instance.
+
+Arrays of volumes are [column, row, slice]; the slice of an instance, transposed, is the DICOM image, pixel by pixel.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+__all__ = ["SliceMap", "image_at", "slice_rows"]
+
+ACROSS = 2  # array axis across the stack
+
+
+def image_at(volume: NDArray[Any], index: int, axis: int = ACROSS) -> NDArray[Any]:
+    """The image [row, column] of a slice of `volume` [column, row, slice]. A view; works for masks as well."""
+    image: NDArray[Any] = np.moveaxis(volume, axis, 0)[index].T
+    return image
+
+
+def slice_rows(volume: str, instances: Sequence[str], numbers: Sequence[int | None]) -> list[dict[str, Any]]:
+    """Rows of the slice table of one volume, from its instances and their instance numbers in the slices' order."""
+    return [
+        {"instance": instance, "volume": volume, "axis": ACROSS, "index": index, "instance_number": number}
+        for index, (instance, number) in enumerate(zip(instances, numbers, strict=True))
+    ]
+
+
+class SliceMap:
+    """A slice table to look things up in, both ways."""
+
+    def __init__(self, slices: pl.DataFrame) -> None:
+        rows = slices.select("instance", "volume", "index").rows()
+        self._place = {instance: (volume, index) for instance, volume, index in rows}
+        self._instance = {(volume, index): instance for instance, volume, index in rows}
+
+    def place(self, instance: str) -> tuple[str, int] | None:
+        """Volume and slice index of an instance, or None if no volume holds it."""
+        return self._place.get(instance)
+
+    def instance(self, volume: str, index: int) -> str | None:
+        """The instance at a slice index of a volume, or None if there is none."""
+        return self._instance.get((volume, index))

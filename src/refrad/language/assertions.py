@@ -1,0 +1,91 @@
+"""Whether a mention is affirmed, negated, absent (removed) or uncertain: trigger words and their reach, after ConText.
+
+The trigger words stand in lexicon.yaml.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+__all__ = ["assert_spans"]
+
+Triggers = Mapping[str, re.Pattern[str]]
+
+_BREAK = re.compile(r"[;:]|(?<=[a-zäöüß)]{3})\.\s")
+_COMMA = re.compile(r",(?!\d)")
+_ARTICLES = {"der", "des", "die", "das", "einer", "eines", "beider", "of", "the", "a", "his", "her", "both"}
+_LONGEST_ITEM = 3  # words between two commas of one list
+
+
+def assert_spans(sentence: str, spans: Sequence[tuple[int, int]], triggers: Triggers) -> list[str]:
+    """The assertion of each span (start, end) of the sentence: affirmed, negated, absent or uncertain.
+
+    Negated means that a finding at the mention is denied; the organ itself is there. Absent means that the organ was
+    removed or never was there; a partial resection does not count.
+    """
+    # Same length, so that offsets hold.
+    masked = triggers["no_negation"].sub(lambda found: "\0" * len(found.group()), sentence)
+    return [_assertion(sentence, masked, start, end, triggers) for start, end in spans]
+
+
+def _assertion(sentence: str, masked: str, start: int, end: int, triggers: Triggers) -> str:
+    left, right = _clause(sentence, start, end, triggers["but"])
+    before, mention, after = sentence[left:start], sentence[start:end], _to_comma(sentence[end:right])
+    if _is_removed(before, mention, after, triggers):
+        return "absent"
+    if _reaches(triggers["uncertain_before"], before, triggers) or triggers["uncertain_after"].search(after):
+        return "uncertain"
+    negated = _reaches(triggers["negated_before"], masked[left:start], triggers)
+    return "negated" if negated or _denied(mention, _to_comma(masked[end:right]), triggers) else "affirmed"
+
+
+def _denied(mention: str, after: str, triggers: Triggers) -> bool:
+    """Something about the mention is denied behind it: "Leber ohne Läsion", but not "Gastritis ohne Ulkus"."""
+    if triggers["negated_after"].search(after):
+        return True
+    beside = triggers["negated_beside"].search(after)
+    if beside is None or triggers["disease"].search(mention):
+        return False
+    return len(after[: beside.start()].split()) <= 1
+
+
+def _clause(sentence: str, start: int, end: int, but: re.Pattern[str]) -> tuple[int, int]:
+    """The part of the sentence around a span without strong marks and contrasting words."""
+    left, right = 0, len(sentence)
+    for border in (_BREAK, but):
+        for found in border.finditer(sentence):
+            if found.end() <= start:
+                left = max(left, found.end())
+            elif found.start() >= end:
+                right = min(right, found.start())
+                break
+    return left, right
+
+
+def _reaches(trigger: re.Pattern[str], before: str, triggers: Triggers) -> bool:
+    """The last trigger before the mention is in force: no comma behind it ended the list that it stands for."""
+    last = _last(trigger, before)
+    if last is None:
+        return False
+    items = _COMMA.split(before[last.end() :])[1:]
+    return all(len(item.split()) <= _LONGEST_ITEM and not triggers["normal"].search(item) for item in items)
+
+
+def _is_removed(before: str, mention: str, after: str, triggers: Triggers) -> bool:
+    partial = triggers["partial"]
+    if triggers["removal"].search(mention):
+        return not partial.search(mention) and not partial.search(" ".join(before.split()[-2:]))
+    last = _last(triggers["absent_before"], before)
+    if last and set(before[last.end() :].lower().split()) <= _ARTICLES:
+        return not partial.search(before)
+    return bool(triggers["absent_after"].search(after)) and not partial.search(after)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    found = None
+    for one in pattern.finditer(text):
+        found = one
+    return found
+
+
+def _to_comma(text: str) -> str:
+    return _COMMA.split(text, maxsplit=1)[0]

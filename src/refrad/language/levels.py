@@ -1,0 +1,194 @@
+"""Numbered anatomy: vertebral levels (LWK 4/5, T12-L2) and ribs (3.-5. Rippe, ribs 4 through 8)."""
+
+import re
+from typing import NamedTuple
+
+__all__ = ["Numbered", "find_levels", "find_ribs", "numbers_of"]
+
+LAST = {"C": 7, "T": 12, "L": 5, "S": 1}
+LEVELS = [(region, number) for region, last in LAST.items() for number in range(1, last + 1)]
+REGION = {
+    **{"hwk": "C", "hw": "C", "c": "C", "halswirbel": "C", "cervical": "C"},
+    **{"bwk": "T", "bw": "T", "th": "T", "t": "T", "brustwirbel": "T", "thoracic": "T", "dorsal": "T"},
+    **{"lwk": "L", "lw": "L", "l": "L", "lendenwirbel": "L", "lumbar": "L"},
+    **{"swk": "S", "s": "S", "sakralwirbel": "S", "sacral": "S"},
+}
+GERMAN = r"erste zweite dritte vierte fünfte sechste siebte achte neunte zehnte elfte zwölfte"
+ENGLISH = r"first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+ROMAN = r"i ii iii iv v vi vii viii ix x xi xii"
+VALUE = {word: value for words in (GERMAN, ENGLISH, ROMAN) for value, word in enumerate(words.split(" "), start=1)}
+
+# Behind a number, these make it a size, a time or a count.
+_NO_UNIT = r"(?!\d|[.,]\d|\s?(?:mm|cm|ml|cc|mg|kg|%|°|HE\b|HU\b|x\s?\d|×|Jahr|Tag|Woche|Monat|Uhr|year|day|week|month))"
+_RANGE = r"(?:\s?[-–]\s?|\s(?:bis(?:\szu[mr]?)?|to|through|thru)\s)"
+_JOIN = rf"(?:{_RANGE}|\s?[/,&+]\s?|,?\s(?:und|and|sowie|or|oder)\s)"
+_EDGE = r"(?<![\w.,-])"
+
+_ORDINAL_DE = rf"(?:\d{{1,2}}\.|[IVX]{{1,4}}\.|(?:{GERMAN.replace(' ', '|')})[rnms]?)"
+_ORDINAL_EN = rf"(?:\d{{1,2}}(?:st|nd|rd|th)|{ENGLISH.replace(' ', '|')})"
+_ORDINALS = {
+    "de": rf"{_EDGE}(?P<n>(?:(?:{_ORDINAL_DE}|\d{{1,2}}|[IVX]{{1,4}}){_JOIN})*{_ORDINAL_DE})\s?",
+    "en": rf"{_EDGE}(?P<n>(?:(?:{_ORDINAL_EN}|\d{{1,2}}){_JOIN})*{_ORDINAL_EN})\s",
+}
+_CARDINALS = (
+    rf"(?P<n>\d{{1,2}}\.?{_NO_UNIT}(?:{_JOIN}\d{{1,2}}\.?{_NO_UNIT})*|[IVX]{{1,4}}\b(?:{_JOIN}[IVX]{{1,4}}\b)*)"
+)
+_SIDE = r"(?:left|right|bilateral|linken?r?|rechten?r?|links|rechts|li\.?|re\.?|bds\.?)"
+_PLACE = rf"(?:{_SIDE}|(?:antero|postero|dorso|ventro)?lateral|anterior|posterior|(?:vent|dors)rale[nr]?|laterale[nr]?)"
+
+_RIBS = {
+    "de": [
+        re.compile(rf"{_ORDINALS['de']}(?:{_PLACE}\s)?(?:Rippen?|Costae?)\b", re.IGNORECASE),
+        re.compile(
+            rf"\b(?:Rippen?|Costae?|\w*[Rr]ippen\w*fraktur(?:en)?)\s(?:{_PLACE}\s)?\(?(?:Nr\.?\s|der\s)?{_CARDINALS}"
+        ),
+    ],
+    "en": [
+        re.compile(rf"{_ORDINALS['en']}(?:{_PLACE}\s(?:and\s)?){{0,3}}ribs?\b", re.IGNORECASE),
+        re.compile(
+            rf"\bribs?\s(?:fractures?\s)?(?:of\s|at\s|involving\s|#\s?|numbers?\s)?\(?{_CARDINALS}", re.IGNORECASE
+        ),
+    ],
+}
+_ORDERED_LEVEL = {
+    "de": re.compile(
+        rf"{_ORDINALS['de']}(?P<region>[HBLS]WK|Halswirbel|Brustwirbel|Lendenwirbel|Sakralwirbel)\w*", re.IGNORECASE
+    ),
+    "en": re.compile(
+        rf"{_ORDINALS['en']}(?P<region>cervical|thoracic|dorsal|lumbar|sacral)\s"
+        r"(?:vertebra[el]?\w*(?:\sbod(?:y|ies))?|segment|body)",
+        re.IGNORECASE,
+    ),
+}
+
+_PREFIX = r"(?:[HBLS]WK|[HBL]W|T[hH]|[CTLS])"
+_LEVEL = re.compile(
+    rf"(?<![A-Za-zÄÖÜäöü0-9]){_PREFIX}s?[\s-]?\d{{1,2}}{_NO_UNIT}"
+    rf"(?:{_JOIN}(?:{_PREFIX}[\s-]?)?\d{{1,2}}(?![A-Za-z]){_NO_UNIT})*"
+)
+_PART = re.compile(rf"(?P<join>{_JOIN})?(?:(?P<prefix>{_PREFIX})s?[\s-]?)?(?P<number>\d{{1,2}})")
+_WORTH_READING = re.compile(r"[HBLSCT][WKhH]{0,2}s?[\s-]?\d|[Ww]irbel|WK|vertebra|segment|body")
+_OTHER_WORD = re.compile(r"[A-Za-z]|-?(?:abusus|konsum|esterase|inhibitor|arm\b)", re.IGNORECASE)
+_HORMONES = re.compile(r"TSH|TRH|fT[34]|hormon|thyro|thyre", re.IGNORECASE)
+_MR_OR_STAGE = re.compile(
+    r"-?\s?(?:(?:and|und|/|,)\s?T[12]\s?-?\s?)?(?:\w+\s)?(?:w\b|weigh|gewicht|wicht|signal|hyper|hypo|iso|sequen|image|bild"
+    r"|TSE|FSE|TIRM|FLAIR|STIR|fs\b|relax|time|map|bright|dark|prolong|shine|dixon|vibe|blade|GRE\b|SE\b|stag|stad|tumor"
+    r"|,?\s?\(?[pcyr]*N[0-3xX+])",
+    re.IGNORECASE,
+)
+_SPINE_BEFORE = re.compile(
+    r"(?:\bat|\bof|\bto|level|vertebrae?|bod(?:y|ies)|segment|between|through|Höhe|Niveau|auf|Wirbel\w*|körper)[\s(]*$",
+    re.IGNORECASE,
+)
+_SPINE_AFTER = re.compile(
+    r"[\s-]*(?:\w+\s)?(?:vertebra|bod(?:y|ies)|level|spinous|pedicle|transverse|endplate|compression|fractur|burst|wedge"
+    r"|lamina|nerve root|Wirbel|Wurzel)",
+    re.IGNORECASE,
+)
+_S1_BESIDE = re.compile(
+    r"vertebra|wirbel|wurzel|nerve root|sakr|sacr|spin|\b[LS][-\s]?5\b|bandscheib|\bdis[ck]\b", re.IGNORECASE
+)
+
+
+class Numbered(NamedTuple):
+    """A span (code points) and the classes its numbers give."""
+
+    start: int
+    end: int
+    classes: tuple[str, ...]
+
+
+def numbers_of(text: str) -> list[int]:
+    """The numbers of a list in words, digits or Roman digits, ranges filled in: "3., 5.-7." gives 3, 5, 6, 7."""
+    numbers: list[int] = []
+    end = 0
+    for found in re.finditer(r"\d+|[a-zäöü]+", text, re.IGNORECASE):
+        word = found.group().lower()
+        value = int(word) if word.isdigit() else VALUE.get(word) or VALUE.get(word.rstrip("rnms"))
+        if not value:
+            continue
+        if numbers and re.search(rf"{_RANGE}$", text[end : found.start()]):
+            numbers += range(numbers[-1] + 1, value)
+        numbers.append(value)
+        end = found.end()
+    return numbers
+
+
+def find_ribs(sentence: str, language: str) -> list[Numbered]:
+    """Numbered ribs; both sides of each, since the side stands elsewhere."""
+    lower = sentence.lower()
+    if "ripp" not in lower and "rib" not in lower and "cost" not in lower:
+        return []
+    found: list[Numbered] = []
+    for pattern in _RIBS[language]:
+        for match in pattern.finditer(sentence):
+            numbers = [number for number in dict.fromkeys(numbers_of(match["n"])) if 1 <= number <= 12]
+            if numbers and not _overlaps(match, found):
+                classes = tuple(f"rib_{side}_{number}" for number in numbers for side in ("left", "right"))
+                found.append(Numbered(match.start(), match.end(), classes))
+    return found
+
+
+def find_levels(sentence: str, language: str) -> list[Numbered]:
+    """Vertebral levels. "L4/5" is the disc between the two, and the two; "LWK 4/5" are the two vertebrae.
+
+    T1 to T4 are levels only where words of the spine stand beside them, since they are MR weightings, tumour stages and
+    hormones as well; S1 is a level only near the spine, since it is a segment of lung and liver.
+    """
+    if not _WORTH_READING.search(sentence):
+        return []
+    found: list[Numbered] = []
+    for match in _ORDERED_LEVEL[language].finditer(sentence):
+        region = REGION[match["region"].lower()]
+        found.append(Numbered(match.start(), match.end(), _names([(region, n) for n in numbers_of(match["n"])])))
+    for match in _LEVEL.finditer(sentence):
+        before, after = sentence[: match.start()], sentence[match.end() :]
+        if _overlaps(match, found) or _OTHER_WORD.match(after):
+            continue
+        levels, is_gap = _read(match.group())
+        if _is_spinal(match.group(), levels, before, after):
+            found.append(Numbered(match.start(), match.end(), _names(levels) + ("intervertebral_discs",) * is_gap))
+    return [one for one in found if one.classes]
+
+
+def _overlaps(match: re.Match[str], found: list[Numbered]) -> bool:
+    return any(match.start() < other.end and other.start < match.end() for other in found)
+
+
+def _read(text: str) -> tuple[list[tuple[str, int]], bool]:
+    """The levels of one expression, and whether it names the gap between two neighbours."""
+    levels: list[tuple[str, int]] = []
+    region, short = "", True
+    for part in _PART.finditer(text):
+        number = int(part["number"])
+        if part["prefix"]:
+            region = REGION[part["prefix"].lower()]
+            short = short and "W" not in part["prefix"]
+        elif levels and number == 1 and levels[-1] == (region, LAST[region]):
+            region = {"C": "T", "T": "L"}.get(region, "S")
+        elif number > LAST[region]:
+            continue
+        if levels and re.fullmatch(_RANGE, part["join"] or "") and (region, number) in LEVELS and levels[-1] in LEVELS:
+            levels += LEVELS[LEVELS.index(levels[-1]) + 1 : LEVELS.index((region, number))]
+        levels.append((region, number))
+    if not short or len(levels) != 2 or not re.search(r"[-–/]", text) or not set(levels) <= set(LEVELS):
+        return levels, False
+    return levels, LEVELS.index(levels[1]) == LEVELS.index(levels[0]) + 1
+
+
+def _is_spinal(text: str, levels: list[tuple[str, int]], before: str, after: str) -> bool:
+    """The expression means vertebrae, not an MR weighting, a tumour stage, a hormone or a segment."""
+    if text[0] == "T" and text[1] not in "hH" and all(region == "T" and number <= 4 for region, number in levels):
+        listed = re.search(r"[/,]|and|und", text) and max(number for _, number in levels) <= 2
+        if listed or _MR_OR_STAGE.match(after) or _HORMONES.search(before + after):
+            return False
+        return len(levels) > 1 or bool(_SPINE_BEFORE.search(before) or _SPINE_AFTER.match(after))
+    if text[0] == "S" and "W" not in text and all(region == "S" for region, _ in levels):
+        return bool(_S1_BESIDE.search(before + " " + after))
+    return True
+
+
+def _names(levels: list[tuple[str, int]]) -> tuple[str, ...]:
+    """Class names of the levels; the sacrum below S1; levels that do not exist give none."""
+    real = [level for level in levels if level in LEVELS or level[0] == "S"]
+    return tuple(dict.fromkeys(f"vertebrae_{r}{n}" if (r, n) in LEVELS else "sacrum" for r, n in real))

@@ -1,0 +1,284 @@
+"""Matching the patterns of the lexicon in a sentence: the longest match over words, with shared words resolved."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from refrad.anatomy.lexicon import LANGUAGES, Entry, Lexicon, normalise
+
+__all__ = ["CONJUNCTIONS", "Match", "Token", "Vocabulary", "is_anatomy", "tokenize", "vocabulary_of"]
+
+CONJUNCTIONS = frozenset({"und", "oder", "sowie", "bzw", "et", "and", "or", "&", "/", "+"})
+
+_TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
+_SKIPPED = {"left", "right", "superior", "inferior", "main", "common"}  # "splenic and superior mesenteric veins"
+_BY = {"von", "by", "durch", "gez"}
+_SHORTEST_INFLECTED = 4
+_LONGEST_CAPITALS = 5
+_CACHE_LIMIT = 200_000
+
+
+class Token(NamedTuple):
+    """A word, number or mark of a sentence; offsets in Unicode code points."""
+
+    text: str
+    start: int
+    end: int
+
+
+class Match(NamedTuple):
+    """Tokens first..last (inclusive) name `classes`.
+
+    `shared`: its noun stands further on, as for "upper" in "upper and lower lobes".
+    """
+
+    first: int
+    last: int
+    classes: tuple[str, ...]
+    shared: bool = False
+
+
+class Label(NamedTuple):
+    """An edge of the pattern tree that a token satisfies, and how many letters the pattern gave."""
+
+    name: str
+    letters: int
+
+
+@dataclass
+class Node:
+    """A place in the pattern tree: what can follow, and the entries that end here."""
+
+    next: dict[str, "Node"] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+
+
+def tokenize(text: str) -> list[Token]:
+    """Words (letters only), numbers (with decimals) and single marks, in order."""
+    return [Token(found.group(), found.start(), found.end()) for found in _TOKEN.finditer(text)]
+
+
+class Vocabulary:
+    """The patterns of one language as a tree over words."""
+
+    def __init__(self, lexicon: Lexicon, language: str) -> None:
+        words = lexicon.words[language]
+        self.titles = lexicon.titles
+        self._short = set(lexicon.short)
+        self._endings = ["", *(normalise(ending) for ending in words.endings)]
+        self._root = Node()
+        self._whole: dict[str, list[Label]] = {}
+        self._capitals: dict[str, Label] = {}
+        self._beginnings: dict[str, Label] = {}
+        self._inner: dict[str, tuple[str, bool, Label]] = {}
+        self._seen: dict[str, tuple[Label, ...]] = {}
+        for name, spellings in lexicon.short.items():
+            for spelling in spellings:
+                self._whole.setdefault(normalise(spelling), []).append(Label(name, 1))
+        for pattern, entry in words.patterns:
+            node = self._root
+            for word in re.split(r"[\s-]+", pattern):
+                node = node.next.setdefault(self._edge(word), Node())
+            node.entries.append(entry)
+
+    def _edge(self, word: str) -> str:
+        """The edge of one word of a pattern; a word seen for the first time becomes known."""
+        if word in self._short:
+            return word
+        bare = normalise(word.strip("*."))
+        name = ("*" if word.startswith("*") else "") + bare + ("*" if word.endswith("*") else "")
+        if word.startswith("*"):
+            self._inner[name] = (bare, word.endswith("*"), Label(name, len(bare)))
+        elif word.endswith("*"):
+            self._beginnings[bare] = Label(name, len(bare))
+        elif word.isupper() and len(word) <= _LONGEST_CAPITALS:
+            name = "=" + word
+            self._capitals[word] = Label(name, len(word) + 1)
+        else:
+            label = Label(name, len(bare) + 1)
+            for ending in self._endings if len(bare) >= _SHORTEST_INFLECTED else [""]:
+                known = self._whole.setdefault(bare + ending, [])
+                if label not in known:
+                    known.append(label)
+        return name
+
+    def _labels(self, text: str) -> tuple[Label, ...]:
+        """All edges that a token satisfies."""
+        found = self._seen.get(text)
+        if found is None:
+            if len(self._seen) > _CACHE_LIMIT:
+                self._seen.clear()
+            found = self._seen[text] = tuple(self._satisfied(text)) if text[0].isalnum() else ()
+        return found
+
+    def _satisfied(self, text: str) -> Iterator[Label]:
+        key = normalise(text)
+        yield from self._whole.get(key, ())
+        if text in self._capitals:
+            yield self._capitals[text]
+        for size in range(2, len(key) + 1):
+            if key[:size] in self._beginnings:
+                yield self._beginnings[key[:size]]
+        for part, open_end, label in self._inner.values():
+            place = key.find(part) if open_end else len(key) - len(part) if key.endswith(part) else -1
+            if place == 0 or (place >= 2 and text[0].isupper()):
+                yield label
+
+    def knows(self, word: str) -> bool:
+        """The single word is a pattern of its own."""
+        return any(
+            label.name in self._root.next and self._root.next[label.name].entries for label in self._labels(word)
+        )
+
+    def matches(self, tokens: Sequence[Token], text: str) -> list[Match]:
+        """The matches from left to right, without overlap; those of entries without classes are left out."""
+        labels = [self._labels(token.text) for token in tokens]
+        if not any(labels):
+            return []
+        search = _Search(self, tokens, labels, normalise(text))
+        place = 0
+        while place < len(tokens):
+            place = search.step(place)
+        return [match for match in search.found if match.classes]
+
+
+class _Search:
+    """The matching of one sentence, token by token."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, tokens: Sequence[Token], labels: list[tuple[Label, ...]], sentence: str
+    ) -> None:
+        self.vocabulary, self.tokens, self.labels, self.sentence = vocabulary, tokens, labels, sentence
+        self.found: list[Match] = []
+
+    def step(self, place: int) -> int:
+        """Match at a token; returns the next token to look at."""
+        best = self.longest(range(place, len(self.tokens))) if self.labels[place] else None
+        if best is None:
+            if place + 2 < len(self.tokens) and self.tokens[place + 1].text == "-" and (cut := self.cut_word(place)):
+                self.found.append(Match(place, place, cut, shared=True))
+            return place + 1
+        words, classes = best
+        if len(words) == 1:
+            if not self.is_surname(place):
+                self.found.append(Match(place, place, classes))
+            return place + 1
+        self.heads_before(words)
+        self.found.append(Match(place, words[-1], classes))
+        return self.tails_after(words)
+
+    def longest(self, places: Sequence[int]) -> tuple[list[int], tuple[str, ...]] | None:
+        """The best pattern that begins at the first of the places: the places of its words, and its classes."""
+        best, result = (0, 0), None
+        stack: list[tuple[Node, int, int, list[int]]] = [(self.vocabulary._root, 0, 0, [])]
+        while stack:
+            node, step, letters, words = stack.pop()
+            while 0 < step < len(places) and self.is_glue(places[step]):
+                step += 1
+            if step == len(places):
+                continue
+            for label in self.labels[places[step]]:
+                following = node.next.get(label.name)
+                if following is None:
+                    continue
+                path, score = [*words, places[step]], letters + label.letters
+                if (len(path), score) > best and (entry := self.entry_of(following)):
+                    best, result = (len(path), score), (path, entry.classes)
+                if following.next:
+                    stack.append((following, step + 1, score, path))
+        return result
+
+    def entry_of(self, node: Node) -> Entry | None:
+        """The first entry whose conditions hold."""
+        return next((entry for entry in node.entries if entry.holds(self.sentence)), None)
+
+    def is_glue(self, place: int) -> bool:
+        """A dot or hyphen right behind a word does not part the words of a pattern."""
+        return self.tokens[place].text in ".-" and self.tokens[place - 1].end == self.tokens[place].start
+
+    def is_surname(self, place: int) -> bool:
+        """The word stands behind a title (Dr. Leber), or ends the sentence behind a first name (von Amadea Leber)."""
+        before = [token.text for token in self.tokens[max(place - 4, 0) : place] if token.text != "."]
+        if not before or not self.tokens[place].text[0].isupper():
+            return False
+        if before[-1] in self.vocabulary.titles:
+            return True
+        ends = place + 1 == len(self.tokens) or not self.tokens[place + 1].text[0].isalnum()
+        named = (
+            len(before) > 1
+            and before[-1].istitle()
+            and (before[-2].lower() in _BY or before[-2] in self.vocabulary.titles)
+        )
+        return ends and named
+
+    def heads_before(self, words: list[int]) -> None:
+        """Words before that share the end of the match become matches of their own: "upper and lower lobes"."""
+        heads: list[Match] = []
+        place = words[0]
+        while True:
+            head = place - 1
+            while head >= 0 and self.tokens[head].text.lower() in _SKIPPED:
+                head -= 1
+            behind = head
+            while head >= 0 and (self.tokens[head].text == "," or self.tokens[head].text in CONJUNCTIONS):
+                head -= 1
+            if head == behind or head < 0 or not self.labels[head]:
+                break
+            best = self.longest([head, *words[1:]])
+            if best is None or best[0] != [head, *words[1:]]:
+                break
+            heads.insert(0, Match(head, head, best[1], shared=True))
+            place = head
+        if heads:
+            self.found = [match for match in self.found if match.last < heads[0].first] + heads
+
+    def tails_after(self, words: list[int]) -> int:
+        """Words behind that share the beginning: "V. cava superior und inferior"; returns the next token."""
+        place = words[-1] + 1
+        while True:
+            tail = place
+            while tail < len(self.tokens) and (
+                self.tokens[tail].text in ",." or self.tokens[tail].text in CONJUNCTIONS
+            ):
+                tail += 1
+            if tail in (place, len(self.tokens)) or not self.labels[tail]:
+                return place
+            best = self.longest([*words[:-1], tail])
+            if best is None or best[0] != [*words[:-1], tail]:
+                return place
+            self.found.append(Match(tail, tail, best[1]))
+            place = tail + 1
+
+    def cut_word(self, place: int) -> tuple[str, ...] | None:
+        """What a cut word names with the end of the whole word behind it: "Ober- und Unterlappen"."""
+        if self.tokens[place].end != self.tokens[place + 1].start:
+            return None
+        whole = place + 2
+        if self.tokens[whole].start == self.tokens[place + 1].end and self.tokens[whole].text != ",":
+            return None
+        while whole < len(self.tokens) - 1 and (
+            self.tokens[whole].text in CONJUNCTIONS
+            or self.tokens[whole].text in ",-"
+            or self.tokens[whole + 1].text == "-"
+        ):
+            whole += 1
+        ending = self.tokens[whole].text.lower()
+        for cut in range(1, len(ending) - 3):
+            for label in self.vocabulary._labels(self.tokens[place].text + ending[cut:]):
+                node = self.vocabulary._root.next.get(label.name)
+                if node and (entry := self.entry_of(node)):
+                    return entry.classes
+        return None
+
+
+@lru_cache(maxsize=8)
+def vocabulary_of(lexicon: Lexicon, language: str) -> Vocabulary:
+    """The vocabulary of a language, built once for each lexicon."""
+    return Vocabulary(lexicon, language)
+
+
+def is_anatomy(word: str, lexicon: Lexicon) -> bool:
+    """The single word is anatomy (or a known look-alike) in one of the languages."""
+    return any(vocabulary_of(lexicon, language).knows(word) for language in LANGUAGES)

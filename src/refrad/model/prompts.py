@@ -1,0 +1,44 @@
+"""What RadGrounder is asked, in the two languages.
+
+A sequence is: image tokens, bos, newline, prefix, newline, prompt, space, newline, target, eos. `asking` makes the part
+between bos and the last newline; PaliGemma's processor adds the rest.
+"""
+
+from collections.abc import Sequence
+
+__all__ = ["asking", "detect_prompt", "locate_prompt", "prefix", "vqa_prompt"]
+
+LOCATE = {"en": "Locate: {}", "de": "Lokalisiere: {}"}
+DETECT = {
+    "en": "Caption this image and detect keywords:",
+    "de": "Beschreibe dieses Bild und detektiere Schlüsselwörter:",
+}
+ANSWER = {"en": "Answer:", "de": "Antwort:"}
+INDICATION = {"en": "Clinical information: {}", "de": "Klinische Angaben: {}"}
+QUESTION = {"en": "Question: {}", "de": "Fragestellung: {}"}
+
+
+def locate_prompt(names: Sequence[str], language: str) -> str:
+    """Ask for the boxes of named structures."""
+    return LOCATE[language].format(", ".join(names))
+
+
+def detect_prompt(language: str) -> str:
+    """Ask for a caption with boxes."""
+    return DETECT[language]
+
+
+def vqa_prompt(question: str, choices: Sequence[str], language: str) -> str:
+    """Ask a question; choices stand on lines of their own."""
+    return "\n".join([question, *choices, ANSWER[language]])
+
+
+def prefix(language: str, indication: str | None, question: str | None) -> str:
+    """What the radiologist knew before: clinical information, question, both or nothing (an empty string)."""
+    parts = [(INDICATION, indication), (QUESTION, question)]
+    return "\n".join(label[language].format(text) for label, text in parts if text)
+
+
+def asking(prompt: str, before: str = "") -> str:
+    """The text given to the processor together with an image, from a prompt and a prefix."""
+    return f"<image>\n{before}\n{prompt} "

@@ -1,0 +1,101 @@
+"""RadGrounder: the stock PaliGemma 2, tiny and from scratch or from a folder."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import Gemma2Config, PaliGemmaConfig, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
+from transformers import SiglipVisionConfig
+
+__all__ = ["PATCH", "load_model", "tiny_model", "untrained_like"]
+
+PATCH = 8  # px; the tiny model's
+WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 2, 3, 3
+VOCABULARY_MULTIPLE = 64  # rows of the embeddings are padded to it, as matrix units like it
+BINS = 1024  # <loc> tokens
+
+
+def tiny_model(processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
+    """A PaliGemma 2 small enough to learn boxes on a CPU in minutes, with random weights that depend on `seed` only."""
+    tokenizer = processor.tokenizer
+    side = processor.image_processor.size["height"]
+    words = math.ceil(len(tokenizer) / VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    vision = SiglipVisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH * EXPANSION,
+        num_hidden_layers=VISION_LAYERS,
+        num_attention_heads=HEADS,
+        image_size=side,
+        patch_size=PATCH,
+        vision_use_head=False,
+    )
+    text = Gemma2Config(
+        vocab_size=words,
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH * EXPANSION,
+        num_hidden_layers=TEXT_LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        head_dim=WIDTH // HEADS,
+        query_pre_attn_scalar=WIDTH // HEADS,
+        max_position_embeddings=2048,
+        layer_types=["full_attention"] * TEXT_LAYERS,
+        **special,
+    )
+    config = PaliGemmaConfig(
+        vision_config=vision.to_dict() | {"projection_dim": WIDTH},
+        text_config=text.to_dict(),
+        image_token_index=processor.image_token_id,
+        projection_dim=WIDTH,
+        **special,
+    )
+    return _fresh(config, processor, seed)
+
+
+def untrained_like(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
+    """The same architecture with random weights: what training is compared with."""
+    return _fresh(model.config, processor, seed)
+
+
+def load_model(folder: Path, processor: PaliGemmaProcessor) -> PaliGemmaForConditionalGeneration:
+    """The model of a folder in float32 (pure bfloat16 loses most updates), with an embedding for every token of `processor`."""
+    model = PaliGemmaForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+    )
+    if len(processor.tokenizer) > model.config.text_config.vocab_size:
+        model.resize_token_embeddings(len(processor.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE)
+    return _finish(model, processor)
+
+
+def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
+    config._attn_implementation = "eager"  # SDPA ignores the soft-cap of Gemma 2
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = PaliGemmaForConditionalGeneration(config)
+        embedding = model.get_input_embeddings().weight
+        first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
+        with torch.no_grad():
+            embedding[first : first + BINS] = _ordered(BINS, embedding.shape[1]) * embedding.std()
+    return _finish(model, processor)
+
+
+def _ordered(places: int, width: int) -> Tensor:
+    """Random vectors [places, width] of unit variance in which neighbours are alike, so that a place seen teaches its neighbours."""
+    frequencies = torch.logspace(0, math.log2(places / 8), width // 2, base=2)  # periods from all places down to 8
+    angles = 2 * math.pi * torch.arange(places)[:, None] / places * frequencies + 2 * math.pi * torch.rand(width // 2)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1) / frequencies.repeat(2).sqrt()
+    mixed = waves @ torch.randn(width, width)
+    return mixed / mixed.std()
+
+
+def _finish(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor) -> PaliGemmaForConditionalGeneration:
+    tokenizer = processor.tokenizer
+    model.generation_config.update(
+        do_sample=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return model

@@ -1,0 +1,107 @@
+"""The rows of the shards, as training and evaluation see them: boxes as shares of width and height."""
+
+import io
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from PIL import Image
+
+from refrad.metrics.grounding import Box
+
+__all__ = ["Caption", "Mention", "Picture", "Question", "picture_of", "read_images"]
+
+COLUMNS = ("image_id", "patient", "split", "modality", "width", "height", "image", "structures", "captions", "questions")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A verbatim span of a caption and the classes it names, each with its box in the image."""
+
+    start: int
+    end: int
+    text: str
+    targets: tuple[tuple[int, Box], ...]
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A report sentence of an image, with its grounded mentions in the order of their spans."""
+
+    language: str
+    text: str
+    indication: str | None
+    question: str | None
+    mentions: tuple[Mention, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of an image; `kind` is open, yesno or multiple."""
+
+    language: str
+    topic: str
+    kind: str
+    question: str
+    choices: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image with all that is known of it. `structures` maps each visible class to its box."""
+
+    image_id: str
+    patient: str
+    modality: str
+    png: bytes
+    structures: Mapping[int, Box]
+    captions: tuple[Caption, ...]
+    questions: tuple[Question, ...]
+
+    def open(self) -> Image.Image:
+        """The stored picture, RGB."""
+        return Image.open(io.BytesIO(self.png)).convert("RGB")
+
+
+def read_images(paths: Sequence[Path], splits: Collection[str] | None = None) -> pl.DataFrame:
+    """The rows of all shards whose split is among `splits`, ordered by image whatever the order of the paths.
+
+    Pictures stay compressed; each row becomes a Picture only when it is used.
+    """
+    frame = pl.concat([pl.read_parquet(path, columns=list(COLUMNS)) for path in paths], how="vertical_relaxed")
+    return (frame if splits is None else frame.filter(pl.col("split").is_in(list(splits)))).sort("image_id")
+
+
+def picture_of(row: Mapping[str, Any]) -> Picture:
+    """A row of `read_images` (as `frame.row(index, named=True)` gives it) as a Picture."""
+    size = row["width"], row["height"]
+    return Picture(
+        row["image_id"],
+        row["patient"],
+        row["modality"],
+        row["image"]["bytes"],
+        {one["class_id"]: _relative(one, *size) for one in row["structures"] or ()},
+        tuple(_caption(one, *size) for one in row["captions"] or ()),
+        tuple(_question(one) for one in row["questions"] or ()),
+    )
+
+
+def _relative(box: Mapping[str, Any], width: int, height: int) -> Box:
+    return box["x_min"] / width, box["y_min"] / height, box["x_max"] / width, box["y_max"] / height
+
+
+def _caption(row: Mapping[str, Any], width: int, height: int) -> Caption:
+    spans: dict[tuple[int, int, str], list[tuple[int, Box]]] = {}
+    for one in row["entities"]:
+        key = one["start"], one["end"], one["text"]
+        spans.setdefault(key, []).append((one["class_id"], _relative(one, width, height)))
+    mentions = tuple(Mention(*span, tuple(targets)) for span, targets in sorted(spans.items()))
+    return Caption(row["language"], row["text"], row["indication"], row["question"], mentions)
+
+
+def _question(row: Mapping[str, Any]) -> Question:
+    choices = tuple(row["choices"] or ())
+    return Question(row["language"], row["topic"], row["kind"], row["question"], choices, row["answer"])

@@ -1,0 +1,176 @@
+"""What RadGrounder learns from: an image, what is asked of it, and the answer. Pure functions of (seed, epoch, index)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from refrad.anatomy.schema import Schema
+from refrad.grounding.targets import detection_text
+from refrad.metrics.grounding import Box
+from refrad.model.augment import WHOLE, View, box_in_view, random_view, see
+from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix, vqa_prompt
+from refrad.model.rows import Caption, Mention, Picture, picture_of
+
+__all__ = ["TASKS", "Sample", "Samples", "Wordings", "detect", "locate", "vqa", "wordings"]
+
+TASKS = ("locate", "detect", "vqa")
+LANGUAGES = ("de", "en")
+NAMES = 4  # asked for at once, at most
+
+Wordings = Mapping[tuple[str, int], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question and its answer. `image` is uint8 [size, size, 3]; `text` is what the processor is given with it."""
+
+    task: str
+    language: str
+    image: NDArray[np.uint8]
+    text: str
+    target: str
+
+
+def wordings(pictures: Iterable[Picture], schema: Schema) -> Wordings:
+    """How each class is called in each language: its display name, and the mentions that never meant another class."""
+    meanings: dict[tuple[str, str], set[int]] = {}
+    for picture in pictures:
+        for caption in picture.captions:
+            for mention in caption.mentions:
+                meanings.setdefault((caption.language, mention.text), set()).update(one for one, _ in mention.targets)
+    names: dict[tuple[str, int], list[str]] = {}
+    for one in schema.classes:
+        names["en", one.id], names["de", one.id] = [one.english], [one.german]
+    for (language, text), classes in sorted(meanings.items()):
+        if len(classes) == 1 and text not in (known := names.setdefault((language, *classes), [])):
+            known.append(text)
+    return names
+
+
+def locate(names: Sequence[Mention], language: str, order: str) -> tuple[str, str]:
+    """Text and target of the question where the named structures are. Spans of `names` are of no account here."""
+    joined, placed = "", []
+    for name in names:
+        start = len(joined) + (2 if joined else 0)
+        joined = f"{joined}, {name.text}" if joined else name.text
+        placed.append(Mention(start, len(joined), name.text, name.targets))
+    return asking(locate_prompt([name.text for name in names], language)), _tagged(joined, placed, order)
+
+
+def detect(caption: Caption, mentions: Sequence[Mention], before: str, order: str) -> tuple[str, str]:
+    """Text and target of the question for a caption with boxes."""
+    return asking(detect_prompt(caption.language), before), _tagged(caption.text, mentions, order)
+
+
+def vqa(question: str, choices: Sequence[str], language: str) -> str:
+    """Text of a question; its target is the answer."""
+    return asking(vqa_prompt(question, choices, language))
+
+
+def _tagged(text: str, mentions: Sequence[Mention], order: str) -> str:
+    entities = [
+        {"start": mention.start, "end": mention.end, "class_id": one}
+        | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
+        for mention in mentions
+        for one, box in mention.targets
+    ]
+    return detection_text(text, entities, 1, 1, order)
+
+
+class Samples:
+    """The samples of some rows. `samples[epoch, index]` depends on nothing but the arguments, so any worker may make it.
+
+    Args:
+        frame: rows as `read_images` gives them.
+        names: what structures are called.
+        size: side of the images, px.
+        order: of the coordinates in the text, yxyx or xyxy.
+        shares: of the tasks. An image that cannot serve a task serves "locate".
+        seed: of all choices.
+        augment: draw views (training); else whole images with all that was known (validation).
+    """
+
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        names: Wordings,
+        size: int,
+        order: str,
+        shares: Mapping[str, float],
+        seed: int,
+        augment: bool,
+    ) -> None:
+        self.frame, self.names, self.size, self.order, self.seed, self.augment = frame, names, size, order, seed, augment
+        weights = np.array([shares[task] for task in TASKS])
+        self.shares = weights / weights.sum()
+        self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_list()
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def task(self, epoch: int, index: int) -> str:
+        """The task of a sample, known without making it."""
+        task = str(np.random.default_rng((self.seed, epoch, index, 0)).choice(TASKS, p=self.shares))
+        return "locate" if task == "vqa" and not self.answerable[index] else task
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        rng = np.random.default_rng((self.seed, *key, 1))
+        picture = picture_of(self.frame.row(key[1], named=True))
+        match self.task(*key):
+            case "detect":
+                return self._detect(picture, rng)
+            case "vqa":
+                return self._vqa(picture, rng)
+            case _:
+                return self._locate(picture, rng)
+
+    def _locate(self, picture: Picture, rng: np.random.Generator) -> Sample:
+        language = str(rng.choice(LANGUAGES)) if picture.structures else picture.captions[0].language
+        mentions = [mention for one in picture.captions if one.language == language for mention in one.mentions]
+        visible = [Mention(0, 0, self._name(one, language, rng), ((one, box),)) for one, box in picture.structures.items()]
+        for view in (self._view(rng), WHOLE):  # a view may have lost everything
+            groups = [seen for group in (mentions, visible) if (seen := _seen(group, view))]
+            if groups:
+                break
+        weights = np.concatenate([np.full(len(group), 1 / len(group)) for group in groups]) / len(groups)
+        pool = [mention for group in groups for mention in group]
+        number = min(int(rng.integers(1, NAMES + 1)), len(pool))
+        chosen = [pool[one] for one in rng.choice(len(pool), number, replace=False, p=weights)]
+        text, target = locate(chosen, language, self.order)
+        return Sample("locate", language, see(picture.open(), view, self.size), text, target)
+
+    def _detect(self, picture: Picture, rng: np.random.Generator) -> Sample:
+        view = self._view(rng)
+        caption = picture.captions[rng.integers(len(picture.captions))]
+        indication, question = rng.integers(2, size=2) if self.augment else (1, 1)
+        before = prefix(caption.language, caption.indication if indication else None, caption.question if question else None)
+        text, target = detect(caption, _seen(caption.mentions, view), before, self.order)
+        return Sample("detect", caption.language, see(picture.open(), view, self.size), text, target)
+
+    def _vqa(self, picture: Picture, rng: np.random.Generator) -> Sample:
+        view = self._view(rng)
+        view = View(WHOLE.window, view.gamma, view.shift)  # what is visible, and where, is what is asked
+        one = picture.questions[rng.integers(len(picture.questions))]
+        text = vqa(one.question, one.choices, one.language)
+        return Sample("vqa", one.language, see(picture.open(), view, self.size), text, one.answer)
+
+    def _view(self, rng: np.random.Generator) -> View:
+        return random_view(rng) if self.augment else WHOLE
+
+    def _name(self, class_id: int, language: str, rng: np.random.Generator) -> str:
+        names = self.names[language, class_id]
+        return names[rng.integers(len(names))]
+
+
+def _seen(mentions: Sequence[Mention], view: View) -> list[Mention]:
+    """The mentions in a view, each with the boxes that are left of it; those without any are dropped."""
+    kept = []
+    for mention in mentions:
+        boxes = [(one, box_in_view(box, view)) for one, box in mention.targets]
+        targets: tuple[tuple[int, Box], ...] = tuple((one, box) for one, box in boxes if box is not None)
+        if targets:
+            kept.append(Mention(mention.start, mention.end, mention.text, targets))
+    return kept

@@ -1,0 +1,165 @@
+"""Keyed pseudonyms: the same input and key always give the same pseudonym, and nobody without the key can link the two.
+
+Split, shard and date shift follow from the patient's pseudonym alone, so they stay the same in every delivery.
+"""
+
+import datetime
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandera.polars as pa
+
+from refrad.tables import Table
+
+__all__ = [
+    "DEMO_KEY_PREFIX",
+    "DEMO_MANUFACTURER",
+    "FileTable",
+    "Pseudonyms",
+    "only_for_the_owner",
+    "read_or_create_key",
+    "shard_of",
+    "split_of",
+]
+
+log = logging.getLogger(__name__)
+
+KEY_BYTES = 32
+DEMO_KEY_PREFIX = b"refrad demo key "
+DEMO_MANUFACTURER = "RefRad demo scanner"
+DIGITS = 16  # hexadecimal; 64 bits: among 100 million pseudonyms, two are equal with a chance of 1 in 3,700
+MAXIMUM_SHIFT = 3650  # days
+
+
+class FileTable(Table):
+    """Stage index, private: one row a file. It links the pseudonyms to the archive and never leaves the site.
+
+    Strings are as in the header, "" if absent.
+    """
+
+    file: str = pa.Field(unique=True, description="keyed digest of the path inside the delivery")
+    path: str = pa.Field(unique=True, description="inside the delivery")
+    patient_id: str
+    patient_name: str
+    birth_date: str
+    accession_number: str
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+    names: str = pa.Field(description="of all persons in the header, joined by ' | '")
+    institution: str
+    patient: str = pa.Field(nullable=True, description="pseudonym; null if the file tells no patient")
+    study: str = pa.Field(nullable=True, description="pseudonym; null if the file tells no study")
+
+
+class Pseudonyms:
+    """Pseudonyms under one secret key: 16 hexadecimal digits, of HMAC-SHA256 over the kind and the value."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @property
+    def of_the_demo(self) -> bool:
+        """Whether the key is the demo's, which everybody knows."""
+        return self._key.startswith(DEMO_KEY_PREFIX)
+
+    def patient(self, key: str) -> str:
+        """Pseudonym of a patient, from PatientID or what stands for it."""
+        return self._mac("patient", key)
+
+    def study(self, key: str) -> str:
+        """Pseudonym of a study, from its UID or what stands for it."""
+        return self._mac("study", key)
+
+    def series(self, key: str) -> str:
+        """Pseudonym of a series, from its UID or what stands for it."""
+        return self._mac("series", key)
+
+    def volume(self, key: str) -> str:
+        """Pseudonym of a volume, from its key."""
+        return self._mac("volume", key)
+
+    def instance(self, key: str) -> str:
+        """Pseudonym of an SOP instance, from its UID (for a frame of a multi-frame file: UID, "|", number from 0)."""
+        return self._mac("instance", key)
+
+    def file(self, path: str) -> str:
+        """Pseudonym of a file, from its relative posix path inside the delivery."""
+        return self._mac("file", path)
+
+    def report(self, key: str) -> str:
+        """Pseudonym of a report, from its identifier."""
+        return self._mac("report", key)
+
+    def date_shift(self, patient: str) -> datetime.timedelta:
+        """Days, -1 to -3650, to add to all dates of the patient with this pseudonym."""
+        return datetime.timedelta(days=-1 - int(self._mac("date", patient), 16) % MAXIMUM_SHIFT)
+
+    def _mac(self, kind: str, value: str) -> str:
+        return hmac.digest(self._key, f"{kind}\0{value}".encode(), hashlib.sha256).hex()[:DIGITS]
+
+
+def split_of(patient: str, *, test: float, validation: float) -> str:
+    """Split of the patient with this pseudonym: "test", "validation" or "train", by shares of the hash space."""
+    place = int(patient, 16) / 16 ** len(patient)
+    if place < test:
+        return "test"
+    return "validation" if place < test + validation else "train"
+
+
+def shard_of(patient: str, shards: int) -> int:
+    """Shard, 0 to `shards` - 1, of the patient with this pseudonym."""
+    return int(patient, 16) % shards
+
+
+def read_or_create_key(path: Path) -> bytes:
+    """The site's secret key; made from 32 random bytes at first use, readable by its owner alone, never replaced.
+
+    Processes that ask for a missing key at the same time all get the same one.
+
+    Raises:
+        ValueError: if the file holds less than 16 bytes.
+    """
+    if not path.exists():
+        _create_key(path)
+    key = path.read_bytes()
+    if len(key) < 16:
+        raise ValueError(f"privacy.key: {path} holds no key: restore it, or name a file that does not exist yet")
+    if path.stat().st_mode & 0o077 and not key.startswith(DEMO_KEY_PREFIX):
+        log.warning("privacy.key: others can read %s: chmod 600 it", path)
+    return key
+
+
+def _create_key(path: Path) -> None:
+    """Write the whole key under a name of its own, then link it to `path`: all or nothing, and never over another."""
+    with only_for_the_owner():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        finally:
+            draft.unlink()
+    log.info("privacy.key: made %s; keep it safe, and never publish it", path)
+
+
+@contextmanager
+def only_for_the_owner() -> Iterator[None]:
+    """Files and folders made inside the block can be read and written by their owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)

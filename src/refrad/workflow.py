@@ -1,0 +1,85 @@
+"""What the rules ask of the config: deliveries, shards, paths and fingerprints. No rule computes any of these itself."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from refrad.config import Config, Delivery, check_config
+from refrad.fingerprint import compose
+
+__all__ = ["Site"]
+
+# The files, beside its options, that shape what a stage writes: role -> place in the config.
+SHAPED_BY: Mapping[str, tuple[str, ...]] = {
+    "structures": ("schema",),
+    "mentions": ("schema", "lexicon"),
+    "captions": ("lexicon",),
+    "grounded": ("schema",),
+    "vqa": ("schema",),
+    "shards": ("schema",),
+    "train": ("schema",),
+    "evaluate": ("schema",),
+    "report": ("schema",),
+}
+
+SHARD_STAGES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
+
+
+class Site:
+    """The checked config as the rules see it.
+
+    Raises:
+        ConfigError: if the config is wrong; the message has one line a finding.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config: Config = check_config(config)
+        self.deliveries: dict[str, Delivery] = {delivery.name: delivery for delivery in self.config.deliveries}
+        self.schema: str = self.config.structures.schema_file
+        self.lexicon: str = self.config.mentions.lexicon
+        self.key: str = self.config.privacy.key
+        self.python: str = sys.executable
+
+    def fingerprint(self, stage: str) -> str:
+        """The one string param of a stage's rule; see `refrad.fingerprint`."""
+        options = getattr(self.config, stage).model_dump(mode="json", by_alias=True)
+        return compose(stage, options, {role: getattr(self, role) for role in SHAPED_BY.get(stage, ())}).text
+
+    def every_shard(self, pattern: str) -> list[str]:
+        """`pattern` with {delivery} and {shard} filled in, once for each shard of each delivery."""
+        return [
+            pattern.replace("{delivery}", delivery.name).replace("{shard}", str(shard))
+            for delivery in self.config.deliveries
+            for shard in range(delivery.shards)
+        ]
+
+    def every_metrics(self) -> list[str]:
+        """The metrics files of all stages before training."""
+        return self.every_delivery("<results>/index/{delivery}/metrics.json") + [
+            path
+            for stage in SHARD_STAGES
+            for path in self.every_shard(f"<results>/{stage}/{{delivery}}/{{shard}}/metrics.json")
+        ]
+
+    def every_delivery(self, pattern: str) -> list[str]:
+        """`pattern` with {delivery} filled in, once for each delivery."""
+        return [pattern.replace("{delivery}", name) for name in self.deliveries]
+
+    def of(self, key: str) -> Any:
+        """A Snakemake input or params function that gives one value of the delivery, or nothing where it is null."""
+
+        def value(wildcards: Any) -> Any:
+            found = getattr(self.deliveries[wildcards.delivery], key)
+            return [] if found is None else found
+
+        return value
+
+    def flag(self, flag: str, key: str) -> Any:
+        """A Snakemake params function: ` --flag value` of the delivery, or nothing where the value is null."""
+
+        def text(wildcards: Any) -> str:
+            found = getattr(self.deliveries[wildcards.delivery], key)
+            return "" if found is None else f" {flag} {shlex.quote(found)}"
+
+        return text

@@ -1,0 +1,151 @@
+"""What a run looks like: a line for every running job and a bar on a terminal, sparse plain lines in a pipe.
+
+Snakemake finds this logger by its package name: `snakemake --logger refrad`. Job logs are written by the stages, which
+never put report text, names or paths of the archive there, so their last line may be shown.
+"""
+
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from logging import WARNING, LogRecord
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+__all__ = ["LogHandler"]
+
+QUIET_SECONDS = 30  # a plain line about a long job at most this often
+
+
+@dataclass
+class Job:
+    """A running job."""
+
+    message: str
+    log: Path | None
+    start: float
+    told: float
+
+    def last_line(self) -> str:
+        """The last line of the job's log, without its clock time, or nothing yet."""
+        try:
+            lines = self.log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines() if self.log else []
+        except OSError:
+            return ""
+        line = lines[-1] if lines else ""
+        return line[9:] if line[2:3] == ":" and line[5:6] == ":" else line
+
+    def seconds(self) -> str:
+        """How long it has been running."""
+        minutes, seconds = divmod(int(time.monotonic() - self.start), 60)
+        return f"{minutes}:{seconds:02d}"
+
+
+class LogHandler(LogHandlerBase):
+    """Shows the progress of a run on stderr."""
+
+    def __post_init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.running: dict[int, Job] = {}
+        self.done = 0
+        self.total = 0
+        self.live: Live | None = None
+        self.lock = threading.Lock()
+        self.ticking = False
+
+    def emit(self, record: LogRecord) -> None:
+        """Take one event of the run."""
+        event = getattr(record, "event", None)
+        if self.common_settings.dryrun:
+            print(self.format(record), file=sys.stderr)
+            return
+        with self.lock:
+            if event == LogEvent.JOB_INFO:
+                self._begin(record)
+            elif event == LogEvent.JOB_FINISHED:
+                self._end(getattr(record, "job_id", None))
+            elif event == LogEvent.PROGRESS:
+                self.done, self.total = record.done, record.total  # type: ignore[attr-defined]
+            elif event in (LogEvent.JOB_ERROR, LogEvent.ERROR) or (event is None and record.levelno >= WARNING):
+                self.running.pop(getattr(record, "jobid", -1), None)
+                self.console.print(Text(self.format(record), style="red"))
+            elif event == LogEvent.RUN_INFO and "total" in str(record.msg):
+                self.total = int(str(record.msg).split()[-1])
+
+    def close(self) -> None:
+        """End the display."""
+        self.ticking = False
+        if self.live:
+            self.live.stop()
+            self.live = None
+        super().close()
+
+    def _begin(self, record: LogRecord) -> None:
+        message = getattr(record, "rule_msg", None)
+        if not message:  # a roll-up, which has nothing to run
+            return
+        logs = getattr(record, "log", None) or [None]
+        now = time.monotonic()
+        self.running[record.jobid] = Job(message, Path(str(logs[0])) if logs[0] else None, now, now)  # type: ignore[attr-defined]
+        if not self.ticking:
+            self.ticking = True
+            if self.console.is_terminal:
+                self.live = Live(console=self.console, refresh_per_second=4, get_renderable=self._picture, transient=True)
+                self.live.start()
+            else:
+                threading.Thread(target=self._tell_of_long_jobs, daemon=True).start()
+
+    def _end(self, number: int | None) -> None:
+        job = self.running.pop(number, None) if number is not None else None
+        if job:
+            self.console.print(f"{job.seconds():>6}  {job.message}")
+
+    def _picture(self) -> Group:
+        """The running jobs, each with its last words, above one bar."""
+        rows = Table.grid(padding=(0, 2))
+        for job in list(self.running.values()):
+            rows.add_row(f"{job.seconds():>6}", job.message, Text(job.last_line()[:80], style="dim"))
+        bar = Table.grid(padding=(0, 2))
+        bar.add_row(" " * 4, ProgressBar(total=max(self.total, 1), completed=self.done, width=40), f"{self.done} of {self.total} jobs")
+        return Group(rows, bar)
+
+    def _tell_of_long_jobs(self) -> None:
+        while self.ticking:
+            time.sleep(1)
+            with self.lock:
+                for job in self.running.values():
+                    if time.monotonic() - job.told >= QUIET_SECONDS:
+                        job.told = time.monotonic()
+                        self.console.print(f"{job.seconds():>6}  {job.message} ... {job.last_line()[:100]}")
+
+    @property
+    def writes_to_stream(self) -> bool:
+        """It replaces Snakemake's own lines on stderr."""
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        """Snakemake's log file is left to Snakemake."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """Snakemake's filter serves."""
+        return False
+
+    @property
+    def has_formatter(self) -> bool:
+        """Snakemake's formatter serves for errors."""
+        return False
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """No picture of the graph is drawn."""
+        return False

@@ -1,0 +1,89 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import yaml
+
+from refrad.anatomy.schema import load_schema
+
+
+@pytest.fixture(scope="module")
+def path(root):
+    return root / "workflow" / "anatomy" / "classes.yaml"
+
+
+@pytest.fixture(scope="module")
+def schema(path):
+    return load_schema(path)
+
+
+def test_the_121_classes_are_those_of_totalsegmentator(schema):
+    tables = pytest.importorskip("totalsegmentator.map_to_binary").class_map
+    assert len(schema.classes) == 121
+    names = {0: ""} | {one.id: one.name for one in schema.classes}
+    for task in ("total", "total_mr"):
+        lut = schema.native_lut(task)
+        assert {native: names[lut[native]] for native in tables[task]} == tables[task]
+    assert all(one.id == native for one in schema.classes for native in one.native.get("total", ()))
+
+
+def test_a_lung_is_its_lobes_and_a_lobe_is_part_of_its_lung(schema):
+    lung = schema.by_name["lung_left"].id
+    lobes = {schema.by_name[f"lung_{lobe}_lobe_left"].id for lobe in ("upper", "lower")}
+    assert schema.parts(lung) == lobes
+    assert all(schema.wholes(lobe) == {lung} for lobe in lobes)
+
+
+def test_the_twin_of_a_twin_is_the_class_itself(schema):
+    sided = [one for one in schema.classes if one.side and schema.twin(one.id)]
+    assert len(sided) > 60
+    assert all(schema.twin(schema.twin(one.id)) == one.id for one in sided)
+    assert schema.twin(schema.by_name["liver"].id) is None
+
+
+def test_every_class_has_a_name_in_both_languages_and_no_two_share_it(schema):
+    for language in ("english", "german"):
+        assert len({getattr(one, language) for one in schema.classes}) == len(schema.classes)
+
+
+def edited(path, tmp_path, edit):
+    content = yaml.safe_load(path.read_text())
+    edit(content["classes"])
+    target = tmp_path / "classes.yaml"
+    target.write_text(yaml.safe_dump(content))
+    return target
+
+
+def test_a_user_may_merge_two_classes_and_add_one(path, tmp_path):
+    def edit(classes):
+        right = next(c for c in classes if c["name"] == "kidney_right")
+        left = next(c for c in classes if c["name"] == "kidney_left")
+        right.update(name="kidneys", english="kidneys", german="Nieren", native={"total": [2, 3], "total_mr": [2, 3]})
+        del right["side"]
+        classes.remove(left)
+        classes.append({"id": 122, "name": "new", "english": "new", "german": "neu", "region": "chest", "native": {}})
+
+    schema = load_schema(edited(path, tmp_path, edit))
+    assert np.array_equal(schema.native_lut("total")[:4], [0, 1, 2, 2])
+    assert schema.by_id[122].english == "new"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c[1].update(id=1), "id 1 stands in both spleen and kidney_right"),
+        (lambda c: c[1].update(native={"total": [1]}), "native label of total 1 stands in both"),
+        (lambda c: c[1].update(colour="red"), "class entry 2: unknown key colour"),
+        (lambda c: c[1].pop("german"), "class entry 2: german is missing"),
+        (lambda c: c[1].update(parts=["kidny"]), "part kidny is no class"),
+        (lambda c: c[1].update(side="up"), "side is up, not left or right"),
+    ],
+)
+def test_a_mistake_in_the_schema_is_named(path, tmp_path, edit, message):
+    with pytest.raises(ValueError, match=f"classes.yaml: .*{message}"):
+        load_schema(edited(path, tmp_path, edit))
+
+
+def test_classes_are_immutable(schema):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        schema.classes[0].name = "other"

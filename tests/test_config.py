@@ -1,0 +1,71 @@
+import copy
+
+import pytest
+import yaml
+
+from refrad.config import ConfigError, check_config
+from refrad.workflow import Site
+
+
+@pytest.fixture
+def config(root, monkeypatch):
+    monkeypatch.chdir(root)
+    return yaml.safe_load((root / "config.yaml").read_text())
+
+
+def test_the_embedded_default_is_valid(config):
+    assert check_config(config).deliveries[0].name == "demo"
+
+
+def test_every_key_of_the_default_config_is_explained(root):
+    for line in (root / "config.yaml").read_text().splitlines():
+        is_leaf = ":" in line and not line.strip().startswith("#") and not line.rstrip().endswith(":")
+        obvious = {"schema", "translate", "seed", "batch", "accumulate", "learning_rate", "steps", "threads", "patients"}
+        if is_leaf and line.split(":")[0].strip() not in obvious:
+            assert "#" in line, f"no comment: {line}"
+
+
+def change(config, path, value):
+    changed = copy.deepcopy(config)
+    *parents, last = path
+    node = changed
+    for parent in parents:
+        node = node[parent]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["masks", "varaint"], "fast", "config: masks.varaint: unknown key"),
+        (["masks", "variant"], "slow", "config: masks.variant: input should be 'fastest', 'fast' or 'total'"),
+        (["train", "batch"], "16", "config: train.batch: input should be a valid integer"),
+        (["index", "test"], 1.5, "config: index.test: input should be less than or equal to 1"),
+        (["index", "test"], None, "config: index.test: missing"),
+        (["deliveries", 0, "name"], "my delivery", "config: deliveries.0.name: string should match pattern"),
+        (["deliveries", 0, "reports"], "elsewhere/r.csv", "config: deliveries.0.reports: no such file or folder"),
+        (["masks", "weights"], "/no/such/folder", "config: masks.weights: no such file or folder: /no/such/folder"),
+    ],
+)
+def test_a_wrong_key_type_or_path_is_said_in_one_line(config, path, value, message):
+    with pytest.raises(ConfigError) as caught:
+        check_config(change(config, path, value))
+    lines = [line for line in str(caught.value).splitlines() if line.startswith(message)]
+    assert lines, str(caught.value)
+    assert all(line.startswith("config: ") and len(line) < 200 for line in str(caught.value).splitlines())
+
+
+def test_two_deliveries_of_one_name_are_refused(config):
+    with pytest.raises(ConfigError, match="two deliveries have the same name"):
+        check_config(config | {"deliveries": config["deliveries"] * 2})
+
+
+def test_every_shard_of_every_delivery_is_listed(config):
+    second = config["deliveries"][0] | {"name": "second", "shards": 1}
+    site = Site(config | {"deliveries": [*config["deliveries"], second]})
+    assert site.every_shard("{delivery}/{shard}") == ["demo/0", "demo/1", "second/0"]
+    assert site.every_delivery("{delivery}") == ["demo", "second"]

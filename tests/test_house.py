@@ -1,0 +1,92 @@
+"""The house's own rules: what lies where, and who may import whom."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from refrad.cli import STAGES
+
+FLOORS = [
+    {"cli", "workflow"},
+    {"stages", "demo"},
+    {"reporting", "model", "dataset", "metrics"},
+    {"imaging", "language", "grounding"},
+    {"privacy"},
+    {"tables"},
+    {"tally"},
+    {"fingerprint", "config"},
+    {"anatomy", "files"},
+]
+TOP_LEVEL = {
+    "Snakefile",
+    "config.yaml",
+    "rules",
+    "workflow",
+    "envs",
+    "profiles",
+    "slurm",
+    "src",
+    "tests",
+    "README.md",
+    "pyproject.toml",
+    "requirements.lock",
+    "Makefile",
+    "docs",
+    "LICENSE",
+    ".ci",
+    ".gitignore",
+    "benchmarks",
+}
+
+
+def floor_of(module: str) -> int:
+    room = module.split(".")[1]
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} if node.module != "refrad" else {f"refrad.{name.name}" for name in node.names}
+    return {name for name in found if name.startswith("refrad.")}
+
+
+def test_imports_point_downward_only(root):
+    package = root / "src" / "refrad"
+    for path in package.rglob("*.py"):
+        module = ".".join(["refrad", *path.relative_to(package).with_suffix("").parts])
+        if module in {"refrad.__init__", "refrad.__main__"}:
+            continue
+        for imported in imports_of(path):
+            same_room = imported.split(".")[1] == module.split(".")[1]
+            assert same_room or floor_of(imported) >= floor_of(module), f"{module} imports {imported}"
+
+
+def test_no_stage_knows_the_demo_and_the_anatomy_knows_nobody(root):
+    package = root / "src" / "refrad"
+    for path in package.rglob("*.py"):
+        if "demo" not in path.parts:
+            assert not any(name.startswith("refrad.demo") for name in imports_of(path)), path.name
+    for path in (package / "anatomy").glob("*.py"):
+        assert all(name.startswith("refrad.anatomy") for name in imports_of(path)), path.name
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_rule_a_module_and_a_test(root, stage):
+    assert (root / "rules" / f"{stage}.smk").is_file()
+    assert (root / "src" / "refrad" / "stages" / f"{stage}.py").is_file()
+    assert (root / "tests" / "stages" / f"test_{stage}.py").is_file()
+
+
+def test_the_top_level_holds_what_the_plan_says_and_no_more(root):
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("needs a git checkout")
+    top = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert top <= TOP_LEVEL, top - TOP_LEVEL
+    assert {"Snakefile", "config.yaml", "rules", "workflow", "profiles", "src", "tests", "README.md"} <= top

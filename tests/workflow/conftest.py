@@ -1,0 +1,74 @@
+"""A copy of the project in a temporary folder, where whole runs of the workflow may edit what they like."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A working copy of the project with a config of its own beside config.yaml."""
+
+    folder: Path
+
+    def configure(self, config: dict) -> None:
+        (self.folder / "own.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        # Rules, library and configuration all come from the copy, so that a test may change any of them.
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "profiles/local", "--cores", "2"]
+        command += ["--configfile", "config.yaml", "own.yaml"]
+        run = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        if check and run.returncode != 0:
+            pytest.fail(f"snakemake {' '.join(arguments)}\n{run.stdout[-3000:]}\n{run.stderr[-8000:]}")
+        return run
+
+    def planned(self, *arguments: str) -> set[str]:
+        """Names of the rules that a dry run of `all` would run."""
+        run = self.snakemake("--dry-run", "--quiet", "host", "progress", "reason", *arguments)
+        table = run.stdout.split("Job stats:")[-1] if "Job stats:" in run.stdout else ""
+        lines = [line.split() for line in table.splitlines()]
+        return {line[0] for line in lines if len(line) == 2 and line[1].isdigit()} - {"all", "total"}
+
+
+def copy_project(target: Path) -> Project:
+    for name in ("Snakefile", "config.yaml", "pyproject.toml"):
+        shutil.copy(PROJECT / name, target / name)
+    for name in ("rules", "workflow", "profiles", "src"):
+        shutil.copytree(PROJECT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    (target / "slurm").symlink_to("profiles/slurm")
+    return Project(target)
+
+
+SMALL_DEMO = {
+    "demo": {"patients": 10},
+    "train": {"seconds": 15.0, "threads": 1, "steps": 60},
+    "evaluate": {"samples": 8},
+    "report": {"gallery": 8},
+}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """A small demo cohort through the whole workflow, once for all tests that look at its results."""
+    project = copy_project(tmp_path_factory.mktemp("finished"))
+    project.configure(SMALL_DEMO)
+    project.snakemake("all")
+    return project
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A copy of the project in which nothing has run yet."""
+    project = copy_project(tmp_path)
+    project.configure({})
+    return project

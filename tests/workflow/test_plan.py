@@ -1,0 +1,31 @@
+"""What a user reads before anything runs."""
+
+import subprocess
+import sys
+
+STAGES = ["index", "volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards", "train"]
+
+
+def test_a_dry_run_reads_like_the_list_of_stages(project):
+    plan = project.planned("all")
+    assert plan == {"demo", "index_delivery", "train", "evaluate", "report"} | {f"{stage}_shard" for stage in STAGES[1:-1]}
+
+
+def test_the_cluster_profile_resolves_from_the_root(project):
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--dry-run", "--quiet", "all", "all"]
+    run = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_wrong_config_is_said_in_one_line_and_not_a_dump(project):
+    project.configure({"masks": {"varaint": "fast"}})
+    run = project.snakemake("all", "--dry-run", check=False)
+    assert run.returncode != 0
+    said = [line for line in (run.stdout + run.stderr).splitlines() if line.strip() and "profile" not in line]
+    assert said == ["config: masks.varaint: unknown key"]
+
+
+def test_the_rules_are_clean(root):
+    for command in (["snakemake", "--lint"], ["snakefmt", "--check", "Snakefile", "rules"]):
+        run = subprocess.run([sys.executable, "-m", *command], cwd=root, capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout + run.stderr
