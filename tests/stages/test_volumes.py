@@ -30,7 +30,12 @@ def fingerprint(minimum_slices=3):
 def make(dicom: Path, out: Path, minimum_slices=3):
     """Both stages over a delivery in one shard; its tables, store, metrics and pseudonyms."""
     (out / "key").write_bytes(KEY)
-    common = {"dicom": dicom, "key": out / "key", "instances": out / "instances.parquet", "files": out / "files.parquet"}
+    common = {
+        "dicom": dicom,
+        "key": out / "key",
+        "instances": out / "instances.parquet",
+        "files": out / "files.parquet",
+    }
     index.run(**common, reports=out, metrics=out / "index.json", fingerprint=INDEX, shards=1)
     mine = {"store": out / "store", "volumes": out / "volumes.parquet", "slices": out / "slices.parquet"}
     print_to = out / "volumes.json"
@@ -62,7 +67,14 @@ def stacks(draw):
         first=[draw(st.floats(-900, 900)) for _ in range(3)],
         pixels=np.random.default_rng(seed).integers(-1024, 3072, shape, dtype=np.int16),
         order=draw(st.permutations(range(count))),
-        paths=draw(st.lists(st.from_regex(r"([a-z]{1,3}/){0,3}[A-Z0-9 ._äß-]{1,8}[a-z]", fullmatch=True), min_size=count, max_size=count, unique=True)),
+        paths=draw(
+            st.lists(
+                st.from_regex(r"([a-z]{1,3}/){0,3}[A-Z0-9 ._äß-]{1,8}[a-z]", fullmatch=True),
+                min_size=count,
+                max_size=count,
+                unique=True,
+            )
+        ),
         modality=draw(st.sampled_from(["CT", "MR"])),
         scales=[(draw(st.sampled_from([1, 2, 0.5])), draw(st.sampled_from([0, -1024, 7]))) for _ in range(count)],
         shift=draw(numbers),

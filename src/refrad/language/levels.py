@@ -125,7 +125,7 @@ def find_ribs(sentence: str, language: str) -> list[Numbered]:
             numbers = [number for number in dict.fromkeys(numbers_of(match["n"])) if 1 <= number <= 12]
             if numbers and not _overlaps(match, found):
                 classes = tuple(f"rib_{side}_{number}" for number in numbers for side in ("left", "right"))
-                found.append(Numbered(match.start(), match.end(), classes))
+                found.append(Numbered(match.start(), match.start() + len(match.group().rstrip(".")), classes))
     return found
 
 

@@ -262,6 +262,7 @@ class _Search:
             self.tokens[whole].text in CONJUNCTIONS
             or self.tokens[whole].text in ",-"
             or self.tokens[whole + 1].text == "-"
+            or self.tokens[whole].text[0].islower()
         ):
             whole += 1
         ending = self.tokens[whole].text.lower()

@@ -79,7 +79,7 @@ def _twin(name: str) -> str | None:
 
 
 def distribute(tokens: Sequence[Token], anchors: Sequence[Anchor], words: SideWords, language: str) -> None:
-    """Set `sides` (empty: not said, so both) and `span` (with adjoining side words) of all anchors, which stand in order."""
+    """Set `sides` (empty: not said, so both) and `span` (with adjoining side words) of all anchors, given in order."""
     _Distribution(tokens, anchors, words, _PLURAL[language]).run()
 
 
@@ -219,11 +219,10 @@ class _Distribution:
         return paired and all(_BETWEEN.fullmatch(token.text.lower()) for token in between)
 
     def add_second_side(self, place: int) -> None:
-        """A bare side word before a number belongs to the organ before: "Niere rechts 10 cm, links 11 cm"."""
-        behind = place + 1
-        while behind < len(self.tokens) and self.word(behind) in ".:(":
-            behind += 1
-        if place == 0 or behind == len(self.tokens) or not self.word(behind)[0].isdigit():
+        """A side word with no noun of its own belongs to the organ before: "Niere rechts 10 cm, links 11 cm"."""
+        end = next((p for p in range(place + 1, len(self.tokens)) if self.word(p) in ",;"), len(self.tokens))
+        has_noun = any(p in self.owned or self.word(p)[0].isupper() for p in range(place + 1, end))
+        if place == 0 or has_noun:
             return
         if self.word(place - 1) in ",;" or self.word(place - 1).lower() in CONJUNCTIONS:
             for anchor in reversed(self.anchors):

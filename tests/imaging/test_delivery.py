@@ -1,0 +1,68 @@
+import logging
+import os
+
+import pytest
+
+from refrad.imaging import delivery
+from refrad.imaging.delivery import find_files, headers_of_file, read_headers
+
+
+def test_files_are_found_at_any_depth_in_a_fixed_order(tmp_path):
+    for name in ("b", "a/z", "a/y/x.dcm", ".hidden"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_files(tmp_path) == [".hidden", "a/y/x.dcm", "a/z", "b"]
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_an_empty_or_missing_folder_is_an_error_that_names_the_key(made, tmp_path):
+    if made:
+        (tmp_path / "d").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"deliveries\.dicom"):
+        read_headers(tmp_path / "d")
+
+
+def test_files_that_are_no_dicom_are_told_from_broken_ones(tmp_path):
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").touch()
+    (tmp_path / "broken").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00" + b"\xff" * 40)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    reasons = {header.path: header.reason for header in read_headers(tmp_path)}
+    assert reasons == {"text": "not_dicom", "empty": "not_dicom", "broken": "unreadable", "nowhere": "unreadable"}
+
+
+def test_a_name_that_no_table_can_hold_is_put_aside(tmp_path):
+    name = os.fsdecode(b"SCH\xc4DEL")
+    (tmp_path / name).touch()
+    (header,) = read_headers(tmp_path)
+    assert header.reason == "name_not_utf8"
+    assert header.path == r"SCH\xc4DEL"
+
+
+def test_failing_storage_ends_the_run_instead_of_losing_files(tmp_path, monkeypatch):
+    (tmp_path / "a").touch()
+
+    def fail(*_args, **_more):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(delivery.pydicom, "dcmread", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        headers_of_file(tmp_path, "a")
+
+
+def test_the_result_does_not_depend_on_the_number_of_processes(shared, monkeypatch):
+    folder = shared / "dicom-mr" / "pydicom_small"
+    alone = read_headers(folder)
+    monkeypatch.setattr(delivery, "FILES_A_WORKER", 1)
+    monkeypatch.setattr(delivery, "CHUNK", 2)
+    monkeypatch.setattr(delivery.os, "sched_getaffinity", lambda _: {0, 1})
+    assert read_headers(folder) == alone
+    assert [header.path for header in alone] == sorted(header.path for header in alone)
+
+
+def test_nothing_of_a_header_reaches_the_logs(shared, caplog, recwarn):
+    with caplog.at_level(logging.DEBUG):
+        for folder in ("dicom-ct", "dicom-mr"):
+            read_headers(shared / folder)
+    assert not caplog.records
+    assert not recwarn.list

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from refrad.imaging.delivery import headers_of_file
+from refrad.imaging.pixels import PixelReader
+from refrad.imaging.reasons import Quarantined
+
+SYNTAXES = ["compressed_j2k", "compressed_jpeg", "compressed_jpegls", "compressed_rle", "uncompressed_sagittal"]
+
+
+def headers_in(folder: Path):
+    return [header for path in sorted(folder.iterdir()) for header in headers_of_file(folder, path.name)]
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with PixelReader() as one:
+        yield one
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_pixels_are_decoded_from_every_usual_transfer_syntax(syntax, shared, reader):
+    folder = shared / "dicom-mr" / f"dicom2nifti_{syntax}"
+    headers = headers_in(folder)
+    for header, image in zip(headers, reader.read(folder, headers), strict=True):
+        np.testing.assert_array_equal(image, pydicom.dcmread(folder / header.path).pixel_array)
+
+
+def test_each_frame_of_a_multi_frame_file_is_read(shared, reader):
+    folder = shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1"
+    headers = headers_in(folder)
+    frames = pydicom.dcmread(folder / headers[0].path).pixel_array
+    assert len(headers) == len(frames) == 8
+    np.testing.assert_array_equal(reader.read(folder, headers[::-1]), frames[::-1])
+
+
+def test_truncated_pixels_are_refused(shared, reader):
+    folder = shared / "dicom-mr" / "pydicom_small"
+    with pytest.raises(Quarantined) as refused:
+        reader.read(folder, headers_of_file(folder, "MR_truncated.dcm"))
+    assert refused.value.reason == "unreadable_pixels"
+
+
+def test_an_image_of_another_size_than_its_header_says_is_refused(shared, reader):
+    folder = shared / "dicom-mr" / "pydicom_small"
+    (header,) = headers_of_file(folder, "MR_small.dcm")
+    with pytest.raises(Quarantined):
+        reader.read(folder, [header._replace(rows=32)])
+
+
+def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(shared, tmp_path):
+    good = shared / "dicom-mr" / "dicom2nifti_compressed_j2k" / "IM-0001-0001-0001.dcm"
+    content = bytearray(good.read_bytes())
+    size = content.index(b"\xff\x4f\xff\x51") + 8  # of the image, in the JPEG 2000 codestream
+    content[size : size + 8] = b"\x00\x07\xff\xff" * 2
+    (tmp_path / "bad").write_bytes(content)
+    (tmp_path / "good").write_bytes(good.read_bytes())
+    with PixelReader() as reader:
+        with pytest.raises(Quarantined):
+            reader.read(tmp_path, headers_of_file(tmp_path, "bad"))
+        assert len(reader.read(tmp_path, headers_of_file(tmp_path, "good"))) == 1
