@@ -6,10 +6,10 @@ rule shards_shard:
         "images and their texts of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
+        mentions="<results>/mentions/{delivery}/{shard}/mentions.parquet",
         triplets="<results>/grounded/{delivery}/{shard}/triplets.parquet",
         entities="<results>/grounded/{delivery}/{shard}/entities.parquet",
         questions="<results>/vqa/{delivery}/{shard}/questions.parquet",
-        slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
         structures="<results>/structures/{delivery}/{shard}/structures.parquet",
         masks="<results>/masks/{delivery}/{shard}/masks.parquet",
@@ -27,8 +27,8 @@ rule shards_shard:
         python=SITE.python,
     shell:
         "{resources.python:q} -m refrad shards"
-        " --captions {input.captions} --triplets {input.triplets} --entities {input.entities}"
-        " --questions {input.questions} --slices {input.slices} --volumes {input.volumes}"
+        " --captions {input.captions} --mentions {input.mentions} --triplets {input.triplets} --entities {input.entities}"
+        " --questions {input.questions} --volumes {input.volumes}"
         " --structures {input.structures} --masks {input.masks} --schema {input.schema}"
         " --volume-store <stores>/volumes --mask-store <stores>/masks --images {output.images}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

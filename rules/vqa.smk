@@ -6,10 +6,8 @@ rule vqa_shard:
         "question-answer pairs of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
-        mentions="<results>/mentions/{delivery}/{shard}/mentions.parquet",
         triplets="<results>/grounded/{delivery}/{shard}/triplets.parquet",
         entities="<results>/grounded/{delivery}/{shard}/entities.parquet",
-        slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
         structures="<results>/structures/{delivery}/{shard}/structures.parquet",
         schema=ancient(SITE.schema),
@@ -26,9 +24,8 @@ rule vqa_shard:
         python=SITE.python,
     shell:
         "{resources.python:q} -m refrad vqa"
-        " --captions {input.captions} --mentions {input.mentions}"
-        " --triplets {input.triplets} --entities {input.entities}"
-        " --slices {input.slices} --volumes {input.volumes} --structures {input.structures}"
+        " --captions {input.captions} --triplets {input.triplets} --entities {input.entities}"
+        " --volumes {input.volumes} --structures {input.structures}"
         " --schema {input.schema} --questions {output.questions}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 

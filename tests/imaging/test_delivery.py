@@ -25,7 +25,8 @@ def test_an_empty_or_missing_folder_is_an_error_that_names_the_key(made, tmp_pat
 def test_files_that_are_no_dicom_are_told_from_broken_ones(tmp_path):
     (tmp_path / "text").write_text("hello")
     (tmp_path / "empty").touch()
-    (tmp_path / "broken").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00" + b"\xff" * 40)
+    sequence_without_end = b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff"
+    (tmp_path / "broken").write_bytes(bytes(128) + b"DICM" + sequence_without_end)
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     reasons = {header.path: header.reason for header in read_headers(tmp_path)}
     assert reasons == {"text": "not_dicom", "empty": "not_dicom", "broken": "unreadable", "nowhere": "unreadable"}

@@ -18,7 +18,7 @@ class WriteSlice(Protocol):
 
 
 def write(path: Path, pixels: np.ndarray, **attributes: Any) -> Path:
-    """Write `pixels` [row, column] (16 bits; or [frame, row, column]) as a DICOM file; an attribute of None is left out."""
+    """Write `pixels` ([frame,] row, column; 16 bits) as a DICOM file; an attribute of None is left out."""
     modality = attributes.get("Modality", "CT")
     plain = {
         "SOPClassUID": MRImageStorage if modality == "MR" else CTImageStorage,

@@ -17,7 +17,7 @@ from pydicom.errors import InvalidDicomError
 
 from refrad.imaging.headers import TAGS, Header, headers_of_dataset
 
-__all__ = ["find_files", "headers_of_file", "quiet", "read_headers"]
+__all__ = ["find_files", "headers_of_file", "is_of_the_storage", "quiet", "read_headers"]
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +97,15 @@ def headers_of_file(folder: Path, path: str) -> list[Header]:
         return [Header(os.fsencode(path).decode(errors="backslashreplace"), reason="name_not_utf8")]
     except (PermissionError, FileNotFoundError):
         return [Header(path, reason="unreadable")]
-    except OSError:
-        raise
-    except Exception:  # a broken header makes pydicom raise nearly anything
+    except Exception as error:  # a broken header makes pydicom raise nearly anything
+        if is_of_the_storage(error):
+            raise
         return [Header(path, reason="unreadable")]
+
+
+def is_of_the_storage(error: BaseException) -> bool:
+    """Whether the system raised the error; pydicom raises OSError too, for broken files, but without a number."""
+    return isinstance(error, OSError) and error.errno is not None
 
 
 @contextmanager

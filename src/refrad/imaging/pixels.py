@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.utils import pixel_array
 
-from refrad.imaging.delivery import quiet
+from refrad.imaging.delivery import is_of_the_storage, quiet
 from refrad.imaging.headers import Header
 from refrad.imaging.reasons import Quarantined
 
@@ -77,7 +77,9 @@ def _read(path: Path, frame: int | None) -> NDArray[Any]:
         with quiet():
             # One set of decoders, whatever else is installed: the same pixels everywhere.
             return np.asarray(pixel_array(path, index=frame, decoding_plugin="pylibjpeg"))
-    except (OSError, KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException:  # decoders raise anything, panics of Rust among it, and messages that may quote the header
-        raise Quarantined("unreadable_pixels") from None
+    except BaseException as error:  # decoders raise anything, panics of Rust among it
+        if is_of_the_storage(error):
+            raise
+        raise Quarantined("unreadable_pixels") from None  # without the message, which may quote the header

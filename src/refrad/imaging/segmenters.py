@@ -158,10 +158,16 @@ def _held_predictors(package: Any) -> Callable[..., None]:
             package.custom_trainers.setdefault(trainer, type(trainer, (nnUNetTrainer,), {}))
             on = torch.device(device) if isinstance(device, str) else device
             predictor = nnUNetPredictor(
-                tile_step_size=step_size, use_mirroring=tta, device=on, perform_everything_on_device=True, allow_tqdm=False
+                tile_step_size=step_size,
+                use_mirroring=tta,
+                device=on,
+                perform_everything_on_device=True,
+                allow_tqdm=False,
             )
             folder = get_output_folder(task_id, trainer, plans, model)
-            predictor.initialize_from_trained_model_folder(folder, use_folds=folds, checkpoint_name="checkpoint_final.pth")
+            predictor.initialize_from_trained_model_folder(
+                folder, use_folds=folds, checkpoint_name="checkpoint_final.pth"
+            )
             held[key] = predictor
         for path in sorted(Path(dir_in).glob("*_0000.nii.gz")):
             image: Any = nib.load(path)
@@ -175,7 +181,10 @@ def _held_predictors(package: Any) -> Callable[..., None]:
 
 
 def onto_grid(
-    labels: NDArray[np.integer[Any]], labels_affine: NDArray[np.float64], affine: NDArray[np.float64], shape: tuple[int, ...]
+    labels: NDArray[np.integer[Any]],
+    labels_affine: NDArray[np.float64],
+    affine: NDArray[np.float64],
+    shape: tuple[int, ...],
 ) -> NDArray[np.uint8]:
     """Bring labels onto another grid through the affines, by nearest neighbour; exact where the voxels coincide.
 
@@ -206,5 +215,7 @@ def onto_grid(
         matrix = rounded
     if np.abs(offset - np.round(offset)).max() < 1e-2:
         offset = np.round(offset)
-    moved = ndimage.affine_transform(labels.astype(np.uint8), matrix, offset, output_shape=shape, order=0, mode="constant")
+    moved = ndimage.affine_transform(
+        labels.astype(np.uint8), matrix, offset, output_shape=shape, order=0, mode="constant"
+    )
     return np.asarray(moved, np.uint8)

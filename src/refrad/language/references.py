@@ -1,40 +1,40 @@
 """Images named in a report: "(Se 4, IMA 87)", "Serie 3, Bild 45-47", "image 12 of series 3", "(5/112)"."""
 
 import re
+from collections.abc import Container
 from typing import NamedTuple
 
 __all__ = ["ImageReference", "take_references"]
 
-LARGEST = 9999
-
-_SERIES = r"(?:Serie|Series|Ser\.?|Se\.?|S\.)\s?#?\s?(?P<series{n}>\d{{1,5}})"
-_IMAGE = (
-    r"(?:(?:Bild(?:er)?|Schicht(?:en)?|Aufnahme|images?|slices?|IMA|IMG|Ima|Img|Im\.?|im\.?)\s?\#?(?:Nr\.?\s?|no\.?\s?)?\s?"
-    r"(?P<first{n}>\d{{1,4}})(?:\s?(?:[-–]|bis|to|through|und|and|/)\s?(?P<last{n}>\d{{1,4}})(?!\d))?)"
+_END = r"(?!\d|[.,]\d|\s?(?:mm|cm|\.\s?Lebensjahr))"
+_SERIES = r"(?:Serien?|Series|Ser\.?|Se\.?|S\.)\s?#?\s?(?P<series{n}>\d{{1,5}})" + _END
+_WORD = r"(?:Bild(?:er)?|Schicht(?:en)?|Aufnahmen?|images?|slices?|IMA|IMG|Im\.)\s?#?(?:Nr\.?\s?|no\.?\s?)?"
+_COUNT = (
+    r"(?P<first{n}>\d{{1,4}})" + _END + r"(?:\s?(?:[-–]|bis|to|through)\s?(?P<last{n}>\d{{1,4}})" + _END + r")?"
+    r"(?P<more{n}>(?:\s?(?:,|/|und|and|&)\s?\d{{1,4}}" + _END + r"(?!\s?[A-Za-z]))*)"
 )
-_SEPARATOR = r"\s?[,;/:]?\s?"
-_FORMS = "|".join(
-    (
-        _SERIES.format(n=1) + _SEPARATOR + _IMAGE.format(n=1),
-        _IMAGE.format(n=2) + r"\s?(?:,|/|in|of|der|aus|from|\()?\s?(?:the\s)?" + _SERIES.format(n=2) + r"\)?",
-        r"(?:Ser/Im|Se/Im|Serie/Bild|S/I)\s?(?P<series3>\d{1,5})\s?/\s?(?P<first3>\d{1,4})(?:\s?[-–]\s?(?P<last3>\d{1,4}))?",
-    )
+_IMAGE = _WORD + _COUNT
+_FORMS = (
+    # Beside a series, "Im 87" is an image; alone it is German for "in the 87th".
+    _SERIES.format(n=1) + r"\s?[,;/:]?\s?" + _IMAGE.replace("IMG|", "IMG|Im|").format(n=1),
+    _IMAGE.format(n=2) + r"\s?(?:,|/|in|of|der|aus|from)?\s?(?:the\s)?" + _SERIES.format(n=2),
+    r"(?:Ser?/Im|Serie/Bild|S/I)\s?(?P<series3>\d{1,5})\s?/\s?" + _COUNT.format(n=3),
 )
-_PAIR = re.compile(rf"(?<![A-Za-z\d])(?:{_FORMS})(?![\d.]*\d)", re.IGNORECASE)
-_IMAGE_ALONE = re.compile(
-    rf"(?<![A-Za-z\d])(?!Im\s|im\s){_IMAGE.format(n='')}(?!\d|\.\d|\.?\s?(?:Lebensjahr|Jahr|mm|cm))", re.IGNORECASE
-)
-_SERIES_ALONE = re.compile(rf"(?<![A-Za-z\d]){_SERIES.format(n='')}(?![\d.]*\d|\s?(?:mm|cm))", re.IGNORECASE)
-_NUMBERS = re.compile(r"^\s?(?P<series>\d{1,4})\s?/\s?(?P<first>\d{1,4})(?:\s?[-–]\s?(?P<last>\d{1,4}))?\s?$")
+_PAIR = rf"(?<![A-Za-z\d])(?:{'|'.join(_FORMS)})"
+_ALONE = rf"(?<![A-Za-z\d]){_IMAGE.format(n='')}"
+_SERIES_ALONE = rf"(?<![A-Za-z\d]){_SERIES.format(n='')}"
+_NUMBERS = re.compile(r"\s?(?P<series>\d{1,4})\s?/\s?" + _COUNT.format(n="") + r"\s?")
 _BRACKETS = re.compile(r"\s?[(\[]([^()\[\]]*)[)\]]")
-# What may stand beside references in brackets without being worth keeping.
+# May stand beside references in brackets without being worth keeping.
 _FILLER = re.compile(
-    r"[\s,;:/.]|\b(?:siehe|s|vgl|see|cf|und|and|axial|coronal|koronar|sagittal|z\.?\s?B|e\.?g)\b", re.IGNORECASE
+    r"[\s,;:/.]|\b(?:siehe|s|vgl|see|cf|und|and|axial|[ck]oronal|koronar|sagittal|z\.?\s?B|e\.?g)\b", re.IGNORECASE
 )
-_LEAD = r"\s?(?:[,–-]\s)?(?:(?:siehe|vgl\.|s\.|see|as seen|seen|markiert|dargestellt)\s)?(?:(?:auf|in|on|at|bei)\s)?(?:the\s)?"
-# "LWK (4/5)", "Grad (3/5)" are no images.
-_NOT_BEFORE = re.compile(
-    r"(?:[HBL]WK|Th|[CTLS]\d?|Grad|Score|Kraft|Stadium|Segment|BI-?RADS|grade|score|stage|strength)\s?$", re.IGNORECASE
+# A reference behind these is a remark and can go; "Bild 12 zeigt ..." is part of the sentence.
+_LEAD = r"\s?(?:[,–-]\s)?(?:(?:siehe|vgl\.|s\.|see|seen|markiert|dargestellt)\s)?(?:(?:auf|in|on|at|bei)\s)?(?:the\s)?"
+_CLOSE = r"(?=\s?(?:[,;.)]|$))"
+# "LWK (4/5)" and "Kraftgrad (4/5)" are no images.
+_NOT_IMAGES = re.compile(
+    r"(?:[HBL]WK|Th|[CTLS]\d?|Grad|Score|Kraft|Stadium|Segment|BI-?RADS|strength|stage)\s?$", re.IGNORECASE
 )
 
 
@@ -46,62 +46,55 @@ class ImageReference(NamedTuple):
     image_last: int | None
 
 
-def take_references(sentence: str) -> tuple[list[ImageReference], str]:
+def take_references(sentence: str, series: Container[int] = ()) -> tuple[list[ImageReference], str]:
     """The image references of a sentence, and the sentence without them.
 
-    References in brackets, and those behind "siehe", "auf", "on" or at the end, are cut; one that is part of the sentence
-    ("Bild 12 zeigt ...") stays in the text.
+    References in brackets, behind "siehe" or "on", and at the end of a clause are cut; one that the sentence needs
+    ("Bild 12 zeigt ...") stays. `series` holds the series numbers of the study: with them "(4/5)" is an image as well,
+    without them only pairs that can hardly be anything else.
     """
     found: list[ImageReference] = []
 
-    def bracket(match: re.Match[str]) -> str:
-        inside = match[1]
-        numbers = _NUMBERS.match(inside)
-        if numbers and _plausible(numbers) and not _NOT_BEFORE.search(sentence[: match.start()]):
-            found.append(_reference(numbers["series"], numbers["first"], numbers["last"]))
+    def without_brackets(match: re.Match[str]) -> str:
+        numbers = _NUMBERS.fullmatch(match[1])
+        if numbers and _plausible(numbers, series) and not _NOT_IMAGES.search(sentence[: match.start()]):
+            found.extend(_references(numbers))
             return ""
-        rest = _read(inside, found)
-        if rest == inside:
+        rest = match[1]
+        for pattern in (_PAIR, _ALONE, _SERIES_ALONE):
+            found.extend(one for other in _finditer(pattern, rest) for one in _references(other))
+            rest = re.sub(pattern, "", rest, flags=re.IGNORECASE)
+        if rest == match[1]:
             return match[0]
-        return "" if not _FILLER.sub("", rest) else match[0].replace(inside, rest.strip(" ,;"))
+        return match[0].replace(match[1], rest.strip(" ,;")) if _FILLER.sub("", rest) else ""
 
-    text = _BRACKETS.sub(bracket, sentence)
-    for pattern in (_PAIR, _IMAGE_ALONE):
-        for match in list(pattern.finditer(text)):
-            found.append(_reference_of(match))
-        text = re.sub(rf"{_LEAD}(?:{pattern.pattern})(?=\s?[,;.)]|\s?$)", "", text, flags=re.IGNORECASE)
-        text_without = pattern.sub(lambda match: "\0" * len(match[0]), text)
-        if pattern is _PAIR and text_without != text:
+    text = _BRACKETS.sub(without_brackets, sentence)
+    for pattern in (_PAIR, _ALONE):
+        here = [one for match in _finditer(pattern, text) for one in _references(match)]
+        if here:
+            found.extend(here)
+            text = re.sub(_LEAD + pattern + _CLOSE, "", text, flags=re.IGNORECASE)
             break
-    text = re.sub(r"\s+([,.;:!?])", r"\1", re.sub(r"\s{2,}", " ", text)).strip()
-    return list(dict.fromkeys(found)), text
+    return list(dict.fromkeys(found)), re.sub(r"\s+([,.;:!?]|$)", r"\1", " ".join(text.split()))
 
 
-def _read(text: str, found: list[ImageReference]) -> str:
-    """Take the references out of the inside of brackets."""
-
-    def take(match: re.Match[str]) -> str:
-        found.append(_reference_of(match))
-        return ""
-
-    for pattern in (_PAIR, _IMAGE_ALONE, _SERIES_ALONE):
-        text = pattern.sub(take, text)
-    return text
+def _finditer(pattern: str, text: str) -> list[re.Match[str]]:
+    return list(re.finditer(pattern, text, re.IGNORECASE))
 
 
-def _reference_of(match: re.Match[str]) -> ImageReference:
-    groups = {re.sub(r"\d", "", name): value for name, value in match.groupdict().items() if value}
-    return _reference(groups.get("series"), groups.get("first"), groups.get("last"))
+def _references(match: re.Match[str]) -> list[ImageReference]:
+    """The references of one expression: a series with an image, a range, or a list of images."""
+    parts = {name.rstrip("123"): value for name, value in match.groupdict().items() if value}
+    series = int(parts["series"]) if "series" in parts else None
+    if "first" not in parts:
+        return [ImageReference(series, None, None)]
+    first = int(parts["first"])
+    others = [int(number) for number in re.findall(r"\d+", parts.get("more", ""))]
+    last = max(first, int(parts.get("last", first)))
+    return [ImageReference(series, first, last), *(ImageReference(series, other, other) for other in others)]
 
 
-def _reference(series: str | None, first: str | None, last: str | None) -> ImageReference:
-    numbers = [int(value) if value else None for value in (series, first, last)]
-    if numbers[1] is not None and (numbers[2] is None or numbers[2] < numbers[1]):
-        numbers[2] = numbers[1]
-    return ImageReference(*numbers)
-
-
-def _plausible(numbers: re.Match[str]) -> bool:
-    """Not a date (3/2024) and not a fraction of small numbers (4/5)."""
-    first = int(numbers["first"])
-    return not 1900 <= first <= 2100 and (first > 12 or int(numbers["series"]) > 12 or numbers["last"] is not None)
+def _plausible(numbers: re.Match[str], series: Container[int]) -> bool:
+    """Neither a date (3/2024) nor a fraction of small numbers (4/5), unless there is such a series."""
+    number, first = int(numbers["series"]), int(numbers["first"])
+    return not 1900 <= first <= 2100 and (number in series or first > 12 or number > 12 or bool(numbers["last"]))

@@ -1,0 +1,94 @@
+"""Sentences of German and English report text."""
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["sentences_of"]
+
+# No sentence ends behind these.
+ABBREVIATIONS = """
+    ca z.n z.b v.a st.p b.b d.h u.a i.v i.d.r o.g s.o s.u vs etc bzw bez bezügl inkl incl exkl evtl ggf ggü max min mind
+    insb insbes lt gem geringgr mäßiggr hochgr mittelgr rel ausgepr li re bds bd lks rts dext sin dr prof med priv doz
+    dipl hr fr frl nr no abb vgl fig tab se ser serie im ima img bild seq sequ z str tel vv aa mm nn rr art proc lig gl
+    os sup inf ant post lat dors ventr kaud kran prox dist asc desc transv sigm com int ext lk lwk bwk hwk th segm op ed
+    dd a.e e.g i.e approx mr mrs ms st pat path histol klin radiol neurol std u.u n.n jan feb apr jun jul aug sep sept
+    okt oct nov dez dec fa oa chron fragl mögl unauff u.ä u.s.w usw
+"""
+# Abbreviations that close sentences as well: there one ends if a word that opens sentences follows, here always.
+MAY_CLOSE = "bds bd li re lks rts dext sin etc usw asc desc sigm u.ä unauff"
+CLOSES = "o.b o.p.b p.m a.m"
+OPENING = """
+    der die das den dem des ein eine es im in am an bei beim keine kein keinen keiner auf ansonsten sonst soweit nach
+    zudem weiterhin hier dort unauffällige unauffälliger normale regelrechte regelrechter links rechts beidseits
+    insgesamt auch the there no a an this these on normal unremarkable
+"""
+UNITS = "mm cm m ml l g kg he hu"  # behind a number; otherwise mm. are muscles
+KINDS = "typ type child stadium stage grad grade klasse class hepatitis"  # "Typ B." is no initial
+LEADS_ORDINAL = "der die das den dem des am vom zum zur bis und im ab seit - – ,"
+
+_ABBREVIATIONS, _MAY_CLOSE, _CLOSES, _OPENING, _UNITS, _KINDS, _LEADS_ORDINAL = (
+    frozenset(words.split()) for words in (ABBREVIATIONS, MAY_CLOSE, CLOSES, OPENING, UNITS, KINDS, LEADS_ORDINAL)
+)
+# "3. Rippe", "II. Grades": a number with a dot before one of these is an ordinal.
+_ORDINAL_NOUN = re.compile(
+    r"\w*rippe|[HBLS]WK|\w*wirbel|ventrikel|segment|grad|lebens|monat|tag|woche|schwangerschafts|mittelhand|metata"
+    r"|metaka|strahl|finger|zehe|jan|feb|mär|apr|mai|jun|jul|aug|sep|okt|nov|dez|quartal|hirnnerv|dekade|postop"
+    r"|inter[ck]ostal",
+    re.IGNORECASE,
+)
+_BULLET = re.compile(r"^\s*(?:[-–•*·]|\(?\d{1,2}[.)]\)?|[a-z]\))\s+")
+_STOP = re.compile(r"[.!?]+(?=\s|$)")
+_LONG_LINE = 60  # characters; a shorter line without a stop is a line of its own
+
+
+def sentences_of(text: str) -> list[str]:
+    """Sentences, verbatim but for white space and list marks; abbreviations, decimals, dates, ordinals end none."""
+    return [sentence for block in _blocks(text) for sentence in _split(block) if re.search(r"\w", sentence)]
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Lines that belong together: a long line without a stop goes on in the next, and so does one before lower case."""
+    block = ""
+    for line in text.split("\n"):
+        bare = " ".join(_BULLET.sub("", line, count=1).split())
+        continues = block and bare and not _BULLET.match(line) and block[-1] not in ".!?:;"
+        if continues and (bare[0].islower() or len(block) > _LONG_LINE):
+            block += " " + bare
+            continue
+        if block:
+            yield block
+        block = bare
+    if block:
+        yield block
+
+
+def _split(block: str) -> Iterator[str]:
+    start = 0
+    for stop in _STOP.finditer(block):
+        if stop.group().startswith(".") and not _ends(block, stop.start(), stop.end()):
+            continue
+        yield block[start : stop.end()].strip()
+        start = stop.end()
+    if rest := block[start:].strip():
+        yield rest
+
+
+def _ends(block: str, dot: int, end: int) -> bool:
+    """Whether the dot at `dot` ends a sentence."""
+    behind = block[end:].lstrip()
+    if not behind:
+        return True
+    if behind[0].islower():
+        return False
+    *others, last = block[:dot].split(" ")
+    before = others[-1].lower() if others else ""
+    word = last.lstrip("([\"'").lower()
+    opens = behind.split(" ")[0].strip("()[].,:;\"'").lower() in _OPENING
+    if re.fullmatch(r"\d{1,2}|[ivx]{1,4}", word):
+        listed = before.endswith((",", "-", "–", ".")) and re.search(r"\d", before)
+        return bool(before) and not (_ORDINAL_NOUN.match(behind) or before in _LEADS_ORDINAL or listed)
+    if word in _CLOSES or (word in _UNITS and re.fullmatch(r"[\d.,]+", before)):
+        return True
+    if word in _MAY_CLOSE or before in _KINDS:
+        return opens
+    return not (word in _ABBREVIATIONS or re.fullmatch(r"[^\W\d_]|(?:[a-zäöü]\.)+[a-zäöü]", word))

@@ -1,0 +1,148 @@
+"""Pair captions and images, and keep the pairs where both agree on anatomy."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from refrad.anatomy.schema import load_schema
+from refrad.config import GroundedOptions
+from refrad.files import digest_bytes
+from refrad.fingerprint import Fingerprint
+from refrad.grounding.intersect import Mention, Slice, StudyImages, Unmet, ground, matcher
+from refrad.tables import (
+    CaptionTable,
+    EntityTable,
+    MentionTable,
+    ReferenceTable,
+    SliceTable,
+    StructureTable,
+    TripletTable,
+    VolumeTable,
+    frame_of,
+    read_table,
+    write_table,
+)
+from refrad.tally import Tally
+
+__all__ = ["run"]
+
+VERSION = 1
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    captions: Path,
+    image_references: Path,
+    mentions: Path,
+    slices: Path,
+    volumes: Path,
+    structures: Path,
+    schema: Path,
+    triplets: Path,
+    entities: Path,
+    metrics: Path,
+    fingerprint: Fingerprint,
+) -> None:
+    """Ground the captions of one shard. A caption with a kept pair is used; each other one is aside with its reason."""
+    options = GroundedOptions.model_validate(fingerprint.options)
+    match = matcher(load_schema(schema), options.mode)
+    studies, boxes = _studies(read_table(slices, SliceTable), read_table(volumes, VolumeTable), read_table(structures, StructureTable))
+    named = read_table(mentions, MentionTable).partition_by("caption", as_dict=True)
+    references = read_table(image_references, ReferenceTable).partition_by("caption", as_dict=True)
+    tally = Tally("captions")
+    pairs: list[dict[str, Any]] = []
+    grounded: list[dict[str, Any]] = []
+    for caption in read_table(captions, CaptionTable).iter_rows(named=True):
+        tally.take()
+        key = (caption["caption"],)
+        rows = named[key].rows(named=True) if key in named else []
+        ties = references[key].rows(named=True) if key in references else []
+        try:
+            spans = _mentions(rows)
+            images = _images(caption["tie"], ties, spans, studies.get(caption["study"]), match, options.images_per_caption)
+        except Unmet as reason:
+            tally.put_aside(str(reason))
+            continue
+        kept = 0
+        for image in images:
+            triplet = digest_bytes(image.instance.encode(), caption["caption"].encode())[:16]
+            found = ground(spans, image.areas, match)
+            pairs.append(
+                {"triplet": triplet, "instance": image.instance, "volume": image.volume, "index": image.index}
+                | {"caption": caption["caption"], "tie": caption["tie"], "reason": None if found else "no_common_class"}
+            )
+            grounded += [vars(one) | {"triplet": triplet} | boxes[image.instance, one.class_id] for one in found]
+            kept += bool(found)
+            tally.add("pairs", "kept" if found else "no_common_class")
+            tally.add("tie of kept pairs", caption["tie"], int(bool(found)))
+            for one in found:
+                tally.add("via", one.via)
+        tally.use(1) if kept else tally.put_aside("no_common_class")
+    tally.make("triplets", sum(pair["reason"] is None for pair in pairs))
+    tally.make("entities", len(grounded))
+    write_table(triplets, frame_of(pairs, TripletTable), TripletTable, fingerprint)
+    write_table(entities, frame_of(grounded, EntityTable), EntityTable, fingerprint)
+    tally.write(metrics, fingerprint)
+    logger.info("%d captions, %d of them grounded in %d triplets", tally.taken, tally.used, tally.made["triplets"])
+
+
+def _studies(
+    slices: pl.DataFrame, volumes: pl.DataFrame, structures: pl.DataFrame
+) -> tuple[dict[str, StudyImages], dict[tuple[str, int], dict[str, int]]]:
+    """The images of each study, and the box of each class in each image."""
+    areas: dict[str, dict[int, int]] = {}
+    boxes: dict[tuple[str, int], dict[str, int]] = {}
+    for one in structures.iter_rows(named=True):
+        areas.setdefault(one["instance"], {})[one["class_id"]] = one["area"]
+        boxes[one["instance"], one["class_id"]] = {key: one[key] for key in ("x_min", "y_min", "x_max", "y_max")}
+    images: dict[str, list[Slice]] = {}
+    placed = slices.join(volumes.select("volume", "study", "series_number"), on="volume").sort("volume", "index")
+    for one in placed.iter_rows(named=True):
+        found = Slice(
+            one["instance"], one["volume"], one["index"], one["series_number"], one["instance_number"], areas.get(one["instance"], {})
+        )
+        images.setdefault(one["study"], []).append(found)
+    return {study: StudyImages(found) for study, found in images.items()}, boxes
+
+
+def _mentions(rows: Sequence[Mapping[str, Any]]) -> list[Mention]:
+    """Mentions that may ground, a span each; what was removed is not in the image."""
+    if not rows:
+        raise Unmet("no_mention")
+    spans: dict[tuple[int, int, str], list[int]] = {}
+    for row in rows:
+        if row["assertion"] != "absent":
+            spans.setdefault((row["start"], row["end"], row["text"]), []).append(row["class_id"])
+    if not spans:
+        raise Unmet("only_absent_mentions")
+    return [Mention(*span, tuple(classes)) for span, classes in spans.items()]
+
+
+def _images(
+    tie: str, ties: Sequence[Mapping[str, Any]], spans: Sequence[Mention], study: StudyImages | None, match: Any, count: int
+) -> list[Slice]:
+    """The images that a caption meets."""
+    if study is None:
+        raise Unmet("no_image_in_study")
+    if tie == "explicit":
+        return study.explicit([one["instance"] for one in ties if one["instance"]])
+    if tie == "reference":
+        found: dict[str, Slice] = {}
+        failed: Unmet | None = None
+        for one in ties:
+            try:
+                images = study.referenced(one["series_number"], one["image_first"], one["image_last"])
+                if one["image_first"] is None:  # a whole series: its best slices
+                    images = StudyImages(images).largest(spans, match, count)
+                found |= {image.instance: image for image in images}
+            except Unmet as reason:
+                failed = reason
+        if not found:
+            raise failed or Unmet("reference_not_found")
+        return list(found.values())
+    return study.largest(spans, match, count)

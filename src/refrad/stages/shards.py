@@ -1,0 +1,142 @@
+"""Write the dataset: Parquet with the images inside, one row for each image that has a grounded caption."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import polars as pl
+
+from refrad.anatomy.schema import Schema, load_schema
+from refrad.config import ShardsOptions
+from refrad.dataset.shards import encode_mask, picture, write_images
+from refrad.fingerprint import Fingerprint
+from refrad.imaging.labels import load_labels
+from refrad.imaging.slices import image_at
+from refrad.imaging.structures import OutlierRule, class_mask
+from refrad.tables import (
+    CaptionTable,
+    EntityTable,
+    MaskTable,
+    MentionTable,
+    QuestionTable,
+    StructureTable,
+    TripletTable,
+    VolumeTable,
+    read_fingerprint,
+    read_table,
+)
+from refrad.tally import Tally
+
+__all__ = ["run"]
+
+VERSION = 1
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    captions: Path,
+    mentions: Path,
+    triplets: Path,
+    entities: Path,
+    questions: Path,
+    volumes: Path,
+    structures: Path,
+    masks: Path,
+    volume_store: Path,
+    mask_store: Path,
+    schema: Path,
+    images: Path,
+    metrics: Path,
+    fingerprint: Fingerprint,
+) -> None:
+    """Write the images of one shard, one volume in memory at a time."""
+    options = ShardsOptions.model_validate(fingerprint.options)
+    tally = Tally("images")
+    tables = _Tables(captions, mentions, triplets, entities, questions, structures)
+    labelled = read_table(masks, MaskTable).select("volume", "task", "segmenter", "weights", mask="file")
+    about = read_table(volumes, VolumeTable).join(labelled, on="volume")
+    anatomy = load_schema(schema)
+    rows = _rows(tables, about, volume_store, mask_store, anatomy, options, tally)
+    tally.make("rows", write_images(images, rows, anatomy, fingerprint))
+    tally.write(metrics, fingerprint)
+    logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
+
+
+class _Tables:
+    """What is told about each image, looked up by its instance."""
+
+    def __init__(self, captions: Path, mentions: Path, triplets: Path, entities: Path, questions: Path, structures: Path) -> None:
+        # The outlier rule is part of the structures; masks must follow the same.
+        rule = read_fingerprint(structures).options
+        self.rule = OutlierRule(rule["minimum_area_mm2"], rule["minimum_share"])
+        self.captions = {row["caption"]: row for row in read_table(captions, CaptionTable).iter_rows(named=True)}
+        self.entities = _grouped(read_table(entities, EntityTable), "triplet")
+        self.questions = _grouped(read_table(questions, QuestionTable), "instance")
+        self.structures = _grouped(read_table(structures, StructureTable), "instance")
+        self.kept = read_table(triplets, TripletTable).filter(pl.col("reason").is_null())
+        self.finders = dict(read_table(mentions, MentionTable).select("caption", "backend").rows())
+
+
+def _grouped(frame: pl.DataFrame, key: str) -> dict[str, list[dict[str, Any]]]:
+    return {name[0]: group.to_dicts() for name, group in frame.group_by([key], maintain_order=True)}  # type: ignore[misc]
+
+
+def _rows(
+    tables: _Tables, about: pl.DataFrame, volume_store: Path, mask_store: Path, schema: Schema, options: ShardsOptions, tally: Tally
+) -> Iterator[dict[str, Any]]:
+    """The rows, volume by volume, in the order of the slices."""
+    by_volume = _grouped(tables.kept.sort("volume", "index", "caption"), "volume")
+    luts = {task: schema.native_lut(task) for task in ("total", "total_mr")}
+    for volume in about.sort("volume").iter_rows(named=True):
+        triplets = by_volume.get(volume["volume"], [])
+        if not triplets:
+            continue
+        image: Any = nib.load(volume_store / volume["file"])  # type: ignore[attr-defined]
+        values = np.asarray(image.dataobj, np.int16)
+        labels = load_labels(mask_store / volume["mask"])
+        spacing = volume["spacing_x"], volume["spacing_y"]
+        for index in sorted({one["index"] for one in triplets}):
+            here = [one for one in triplets if one["index"] == index]
+            instance = here[0]["instance"]
+            tally.take()
+            captions = [tables.captions[one["caption"]] for one in here]
+            structures = [
+                {key: one[key] for key in ("class_id", "x_min", "y_min", "x_max", "y_max", "area")}
+                | {"rle": encode_mask(class_mask(labels[:, :, index], luts[volume["task"]], one["class_id"], spacing, tables.rule))}
+                for one in tables.structures[instance]
+            ]
+            row = {key: volume[key] for key in ("volume", "study", "patient", "split", "modality", "plane", "body_part", "contrast")}
+            row |= {"image_id": instance, "index": index, "width": volume["columns"], "height": volume["rows"]}
+            row |= {"spacing_x": spacing[0], "spacing_y": spacing[1], "structures": structures}
+            pixels = image_at(values, index)
+            row["image"] = {"bytes": picture(pixels, volume["modality"], options.windows, options.image_size), "path": None}
+            row["captions"] = [
+                {key: caption[key] for key in ("caption", "sentence", "language", "text", "indication", "question")}
+                | {"tie": one["tie"], "entities": tables.entities[one["triplet"]]}
+                for one, caption in zip(here, captions, strict=True)
+            ]
+            row["questions"] = tables.questions.get(instance, [])
+            row["provenance"] = {
+                "segmenter": volume["segmenter"],
+                "weights": volume["weights"],
+                "mentions": _all({tables.finders[one["caption"]] for one in here}),
+                "rewriter": _all({caption["rewriter"] for caption in captions}),
+                "translator": _all({caption["translator"] for caption in captions}),
+                "vqa": _all({one["backend"] for one in row["questions"]}),
+            }
+            tally.use()
+            tally.make("captions", len(captions))
+            tally.make("entities", sum(len(one["entities"]) for one in row["captions"]))
+            tally.make("questions", len(row["questions"]))
+            for table in ("split", "modality", "plane"):
+                tally.add(table, str(volume[table]))
+            yield row
+
+
+def _all(names: set[str]) -> str:
+    return " + ".join(sorted(names))

@@ -1,0 +1,182 @@
+import json
+import stat
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from refrad.fingerprint import Fingerprint
+from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms, shard_of
+from refrad.stages import index
+from refrad.tables import InstanceTable, read_table
+
+KEY = bytes(range(32))
+FINGERPRINT = Fingerprint("index", 1, {"test": 0.2, "validation": 0.1}, {})
+PIXELS = np.zeros((4, 5), np.int16)
+SECRETS = {
+    "PatientID": "SECRET-ID",
+    "PatientName": "Secret^Name",
+    "PatientBirthDate": "19501231",
+    "AccessionNumber": "SECRET-ACC",
+    "InstitutionName": "Secret Hospital",
+    "ReferringPhysicianName": "Secret^Doctor",
+    "SeriesDescription": "Secret description",
+}
+
+
+def run(dicom, out, key=KEY, shards=3):
+    out.mkdir(exist_ok=True)
+    (out / "key").write_bytes(key)
+    paths = {"files": out / "private" / "files.parquet", "instances": out / "instances.parquet"}
+    metrics = out / "metrics.json"
+    index.run(
+        dicom=dicom, reports=out, key=out / "key", **paths, metrics=metrics, fingerprint=FINGERPRINT, shards=shards
+    )
+    return SimpleNamespace(
+        instances=read_table(paths["instances"], InstanceTable),
+        files=read_table(paths["files"], FileTable),
+        paths=paths,
+        metrics=json.loads(metrics.read_text()),
+    )
+
+
+def write_stack(write_slice, folder, count=5, **attributes):
+    for z in range(count):
+        write_slice(folder / f"{z}.dcm", PIXELS, ImagePositionPatient=[0, 0, z], InstanceNumber=z + 1, **attributes)
+
+
+def reasons_by_group(made):
+    """First folder of the path -> the reasons of its images."""
+    joined = made.instances.join(made.files.select("file", "path"), on="file")
+    groups = {}
+    for path, reason in joined.select("path", "reason").rows():
+        groups.setdefault(path.split("/")[0], []).append(reason)
+    return groups
+
+
+def test_every_file_is_counted_used_or_aside(write_slice, tmp_path):
+    write_stack(write_slice, tmp_path / "d" / "s")
+    write_slice(tmp_path / "d" / "scout", PIXELS, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_slice(tmp_path / "d" / "report", PIXELS, Modality="SR")
+    (tmp_path / "d" / "readme.txt").write_text("hello")
+    made = run(tmp_path / "d", tmp_path / "out")
+    aside = {"localizer": 1, "not_ct_or_mr": 1, "not_dicom": 1}
+    assert made.metrics["unit"] == "files"
+    assert made.metrics["flow"] == {"taken": 8, "used": 5, "aside": aside}
+    assert made.metrics["made"] == {"images": 5, "patients": 1, "series": 1, "studies": 1, "volumes": 1}
+    assert made.metrics["tables"]["reason"] == {"used": 5} | aside
+    assert made.metrics["tables"]["modality"] == {"CT": 6, "SR": 1, "none": 1}
+    assert len(made.instances) == len(made.files) == 8
+    used = made.instances.filter(made.instances["reason"].is_null())
+    assert sorted(used["instance_number"]) == [1, 2, 3, 4, 5]
+    assert used["volume"].n_unique() == 1
+
+
+def test_pseudonyms_are_those_of_the_key_and_the_identifiers(write_slice, tmp_path):
+    write_slice(tmp_path / "d" / "a", PIXELS, PatientID="P7", SOPInstanceUID="1.2.99", StudyInstanceUID="1.2.88")
+    made = run(tmp_path / "d", tmp_path / "out", shards=5)
+    pseudonyms, row = Pseudonyms(KEY), made.instances.row(0, named=True)
+    assert row["instance"] == pseudonyms.instance("1.2.99")
+    assert row["study"] == pseudonyms.study("1.2.88")
+    assert row["patient"] == pseudonyms.patient("P7")
+    assert row["file"] == pseudonyms.file("a")
+    assert row["shard"] == shard_of(row["patient"], 5)
+    assert made.files.row(0, named=True)["patient"] == row["patient"]
+
+
+def test_split_and_shard_belong_to_the_patient(write_slice, tmp_path):
+    for patient in range(6):
+        for study in range(2):
+            folder = tmp_path / "d" / f"{patient}-{study}"
+            uids = {"StudyInstanceUID": f"1.{patient}.{study}", "SeriesInstanceUID": f"2.{patient}.{study}"}
+            write_stack(write_slice, folder, count=2, PatientID=f"P{patient}", **uids)
+    instances = run(tmp_path / "d", tmp_path / "out").instances
+    assert instances["patient"].n_unique() == 6
+    assert len(instances.select("patient", "split", "shard").unique()) == 6
+
+
+def test_nothing_of_the_header_leaves_the_private_table(write_slice, tmp_path, caplog, capfd):
+    write_stack(write_slice, tmp_path / "d" / "secret folder", SeriesInstanceUID="1.2.777", **SECRETS)
+    write_slice(tmp_path / "d" / "odd", PIXELS, **SECRETS | {"Modality": "SECRET"})
+    with caplog.at_level("DEBUG"):
+        made = run(tmp_path / "d", tmp_path / "out")
+    public = str(made.instances.to_dicts()) + json.dumps(made.metrics) + caplog.text + str(capfd.readouterr())
+    for secret in [*SECRETS.values(), "secret folder", "1.2.777", "19501231", "SECRET", ".dcm", "20240229"]:
+        assert secret not in public
+    row = made.files.filter(made.files["path"] == "secret folder/0.dcm").row(0, named=True)
+    assert (row["patient_id"], row["accession_number"], row["birth_date"]) == ("SECRET-ID", "SECRET-ACC", "19501231")
+    assert row["names"] == "Secret^Doctor | Secret^Name"
+    assert row["institution"] == "Secret Hospital"
+    assert row["series_uid"] == "1.2.777"
+    assert stat.S_IMODE(made.paths["files"].stat().st_mode) == 0o600
+
+
+def test_the_key_of_the_demo_is_refused_for_other_data(write_slice, tmp_path):
+    write_slice(tmp_path / "d" / "a", PIXELS, Manufacturer=DEMO_MANUFACTURER)
+    demo_key = DEMO_KEY_PREFIX + b"0" * 16
+    assert run(tmp_path / "d", tmp_path / "out", key=demo_key).metrics["flow"]["used"] == 1
+    write_slice(tmp_path / "d" / "b", PIXELS, Manufacturer="SIEMENS")
+    with pytest.raises(ValueError, match=r"^privacy\.key .*name another file[^\n]*$"):
+        run(tmp_path / "d", tmp_path / "other", key=demo_key)
+    assert not (tmp_path / "other" / "instances.parquet").exists()
+    assert not (tmp_path / "other" / "private").exists()
+
+
+def test_a_missing_delivery_makes_no_key(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        index.run(
+            dicom=tmp_path / "none",
+            reports=tmp_path,
+            key=tmp_path / "key",
+            files=tmp_path / "f",
+            instances=tmp_path / "i",
+            metrics=tmp_path / "m",
+            fingerprint=FINGERPRINT,
+            shards=1,
+        )
+    assert not (tmp_path / "key").exists()
+
+
+def test_the_frames_of_one_file_are_one_file_and_several_images(shared, tmp_path):
+    made = run(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
+    assert made.metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}
+    assert made.metrics["made"]["images"] == 8
+    assert made.instances["frame"].to_list() == list(range(8))
+    assert made.instances["instance"].n_unique() == 8
+    assert len(made.files) == 1
+
+
+def test_a_series_without_any_uid_is_one_series(shared, tmp_path):
+    made = run(shared / "dicom-ct" / "totalseg_example_ct_dicom", tmp_path)
+    assert made.metrics["flow"] == {"taken": 20, "used": 20, "aside": {}}
+    assert made.metrics["made"] == {"images": 20, "patients": 1, "series": 1, "studies": 1, "volumes": 1}
+    assert made.instances["instance"].n_unique() == 20
+
+
+def test_all_real_ct_files_are_indexed_and_what_is_no_slice_is_put_aside(shared, tmp_path):
+    made = run(shared / "dicom-ct", tmp_path)
+    groups = reasons_by_group(made)
+    assert made.metrics["flow"]["taken"] == len([p for p in (shared / "dicom-ct").rglob("*") if p.is_file()])
+    assert set(groups["dcm_qa_ct_philips_localizer"]) == {"localizer", "not_ct_or_mr"}
+    assert groups["dcm_qa_ct_philips_exam_summary"].count("secondary_capture") == 2
+    assert set(groups["dcmqi_ct_3slice_seg"]) == {"not_ct_or_mr"}
+    assert set(groups["covid_ny_sbu"]) == {None}  # reformats are slices too
+    assert groups["totalseg_example_seg_dicom.nii.gz"] == ["not_dicom"]
+    assert groups["totalseg_example_ct_dicom"] == [None] * 20
+
+
+def test_all_real_mr_files_are_indexed_and_echoes_and_phases_are_volumes_of_their_own(shared, tmp_path):
+    made = run(shared / "dicom-mr", tmp_path)
+    groups = reasons_by_group(made)
+    assert made.metrics["flow"]["taken"] == len([p for p in (shared / "dicom-mr").rglob("*") if p.is_file()])
+    assert groups["vs_seg_001_t1_axial_part"] == [None] * 16
+    joined = made.instances.join(made.files.select("file", "path"), on="file")
+
+    def volumes(folder):
+        return joined.filter(joined["path"].str.starts_with(folder))["volume"].drop_nulls().n_unique()
+
+    assert volumes("dcm_qa_table_dual_echo_part") == 4  # magnitude and phase of two echoes
+    assert volumes("dcmstack_multi_echo") == 3
+    # The same four instances four times over, in different transfer syntaxes.
+    compressed = [reason for name, reasons in groups.items() if "compressed_" in name for reason in reasons]
+    assert sorted(map(str, compressed)).count("duplicate") == 12 + 2
