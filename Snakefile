@@ -9,7 +9,6 @@ configfile: "config.yaml"
 
 
 pathvars:
-    stores="stores",
     private=config["privacy"]["folder"],
     benchmarks="logs/timings",
 
@@ -28,6 +27,10 @@ include: "rules/shards.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+
+
+onsuccess:
+    print(SITE.worth_opening(), file=sys.stderr)
 
 
 localrules:

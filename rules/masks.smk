@@ -14,6 +14,8 @@ rule masks_shard:
         metrics="<results>/masks/{delivery}/{shard}/metrics.json",
     params:
         fingerprint=SITE.fingerprint("masks"),
+        volume_store=SITE.store("volumes"),
+        store=SITE.store("masks"),
         precomputed=SITE.flag("--precomputed", "masks"),
     log:
         "<logs>/masks/{delivery}/{shard}.log",
@@ -23,7 +25,7 @@ rule masks_shard:
         python=SITE.python,
     shell:
         "{resources.python:q} -m refrad masks"
-        " --volumes {input.volumes} --volume-store <stores>/volumes --store <stores>/masks"
+        " --volumes {input.volumes} --volume-store {params.volume_store:q} --store {params.store:q}"
         " --instances {input.instances} --files {input.files}{params.precomputed}"
         " --masks {output.masks}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

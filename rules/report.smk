@@ -23,6 +23,8 @@ rule report:
         pages=expand("<results>/report/{stage}.html", stage=["index_stage"]),
     params:
         fingerprint=SITE.fingerprint("report"),
+        volume_store=SITE.store("volumes"),
+        mask_store=SITE.store("masks"),
         pages=subpath(output.index, parent=True),
     log:
         "<logs>/report.log",
@@ -35,5 +37,5 @@ rule report:
         " --metrics {input.metrics} --images {input.images} --volumes {input.volumes} --instances {input.instances}"
         " --masks {input.masks} --structures {input.structures} --training {input.checkpoint}/training.json"
         " --evaluation {input.evaluation} --predictions {input.predictions} --schema {input.schema}"
-        " --volume-store <stores>/volumes --mask-store <stores>/masks"
+        " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"
         " --pages {params.pages} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -19,6 +19,8 @@ rule shards_shard:
         metrics="<results>/shards/{delivery}/{shard}/metrics.json",
     params:
         fingerprint=SITE.fingerprint("shards"),
+        volume_store=SITE.store("volumes"),
+        mask_store=SITE.store("masks"),
     log:
         "<logs>/shards/{delivery}/{shard}.log",
     benchmark:
@@ -30,7 +32,7 @@ rule shards_shard:
         " --captions {input.captions} --mentions {input.mentions} --triplets {input.triplets} --entities {input.entities}"
         " --questions {input.questions} --volumes {input.volumes}"
         " --structures {input.structures} --masks {input.masks} --schema {input.schema}"
-        " --volume-store <stores>/volumes --mask-store <stores>/masks --images {output.images}"
+        " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q} --images {output.images}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 
 

@@ -14,6 +14,7 @@ rule structures_shard:
         metrics="<results>/structures/{delivery}/{shard}/metrics.json",
     params:
         fingerprint=SITE.fingerprint("structures"),
+        mask_store=SITE.store("masks"),
     log:
         "<logs>/structures/{delivery}/{shard}.log",
     benchmark:
@@ -23,7 +24,7 @@ rule structures_shard:
     shell:
         "{resources.python:q} -m refrad structures"
         " --slices {input.slices} --volumes {input.volumes} --masks {input.masks}"
-        " --mask-store <stores>/masks --schema {input.schema} --structures {output.structures}"
+        " --mask-store {params.mask_store:q} --schema {input.schema} --structures {output.structures}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 
 

@@ -13,6 +13,7 @@ rule volumes_shard:
         metrics="<results>/volumes/{delivery}/{shard}/metrics.json",
     params:
         fingerprint=SITE.fingerprint("volumes"),
+        store=SITE.store("volumes"),
         dicom=SITE.of("dicom"),
         key=SITE.key,
     log:
@@ -24,7 +25,7 @@ rule volumes_shard:
     shell:
         "{resources.python:q} -m refrad volumes"
         " --dicom {params.dicom:q} --instances {input.instances} --files {input.files}"
-        " --key {params.key:q} --shard {wildcards.shard} --store <stores>/volumes"
+        " --key {params.key:q} --shard {wildcards.shard} --store {params.store:q}"
         " --volumes {output.volumes} --slices {output.slices}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 

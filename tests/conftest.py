@@ -1,8 +1,16 @@
 """Fixtures for all tests."""
 
+import importlib
+import inspect
+import json
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+
+from refrad import tables
+from refrad.fingerprint import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,3 +28,85 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the folder ../shared/data with real CT/MR samples, which is not part of the project")
     return folder
+
+
+class Study:
+    """One made-up CT volume of 32 x 24 px and 6 slices with its tables, in a folder: what stages after volumes work on.
+
+    Slices 0 to 4 show the liver (20 x 10 px), slices 1 to 3 both kidneys; slice 5 is empty.
+    """
+
+    def __init__(self, folder: Path, schema: Path) -> None:
+        self.folder = folder
+        self.schema = schema
+        self.volume_store, self.mask_store = folder / "volumes", folder / "masks"
+        self.labels = np.zeros((32, 24, 6), np.uint8)
+        self.labels[2:22, 4:14, :5] = 5
+        self.labels[3:8, 16:20, 1:4] = 2
+        self.labels[24:29, 16:20, 1:4] = 3
+        self.labels[30, 1, 2] = 5  # a stray voxel
+        self.affine = np.diag([-2.0, -2.0, 5.0, 1.0])
+        self.values = np.where(self.labels > 0, 60, -100).astype(np.int16)
+        for store, values in ((self.volume_store, self.values), (self.mask_store, self.labels)):
+            store.mkdir()
+            nib.save(nib.Nifti1Image(values, self.affine), store / "v.nii.gz")
+        self.write(tables.VolumeTable, "volumes", [self.volume()])
+        slices = [{"instance": f"i{k}", "volume": "v", "axis": 2, "index": k, "instance_number": k + 1} for k in range(6)]
+        self.write(tables.SliceTable, "slices", slices)
+
+    def volume(self) -> dict:
+        return {
+            **{"volume": "v", "series": "s", "study": "study", "patient": "p", "split": "train", "modality": "CT"},
+            **{"plane": "axial", "series_number": 3, "body_part": None, "contrast": None, "sex": "F", "age": 50},
+            **{"date": None, "columns": 32, "rows": 24, "slices": 6, "spacing_x": 2.0, "spacing_y": 2.0},
+            **{"spacing_z": 5.0, "digest": "d", "file": "v.nii.gz", "reason": None},
+        }
+
+    def caption(self, name: str, text: str, tie: str = "structure", language: str = "en") -> dict:
+        return {
+            **{"caption": name, "sentence": name, "report": "r", "study": "study", "patient": "p", "section": "findings"},
+            **{"position": 0, "language": language, "text": text, "indication": "pain", "question": None, "tie": tie},
+            **{"rewriter": "rules: unchanged", "translator": "source"},
+        }
+
+    def mention(self, caption: str, text: str, span: str, *classes: int, assertion: str = "affirmed") -> list[dict]:
+        start = text.index(span)
+        row = {"caption": caption, "start": start, "end": start + len(span), "text": span, "backend": "lexicon"}
+        return [row | {"class_id": class_id, "assertion": assertion} for class_id in classes]
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.parquet"
+
+    def write(self, contract: type, name: str, rows: list[dict], fingerprint: Fingerprint | None = None) -> Path:
+        fingerprint = fingerprint or Fingerprint(name, 1, {}, {})
+        tables.write_table(self.path(name), tables.frame_of(rows, contract), contract, fingerprint)
+        return self.path(name)
+
+    def run(self, stage: str, options: dict, **paths: Path) -> dict:
+        """Run a stage on the tables by their names; the metrics come back."""
+        function = importlib.import_module(f"refrad.stages.{stage}").run
+        special = {"schema": self.schema, "volume_store": self.volume_store, "mask_store": self.mask_store}
+        arguments = {name: special.get(name, self.path(name)) for name in inspect.signature(function).parameters}
+        arguments["metrics"] = self.folder / f"{stage}.json"
+        arguments["fingerprint"] = Fingerprint(stage, 1, options, {})
+        defaults = {name: None for name in ("precomputed", "instances", "files") if name in arguments}
+        function(**(arguments | defaults | paths))
+        return json.loads((self.folder / f"{stage}.json").read_text())
+
+    def structures(self) -> dict:
+        """The masks table as a segmenter would leave it, and the structures."""
+        mask = {"volume": "v", "task": "total", "segmenter": "precomputed", "weights": None, "digest": "x"}
+        self.write(tables.MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
+        return self.run("structures", {"schema": "", "minimum_area_mm2": 10.0, "minimum_share": 0.1})
+
+    def grounded(self, captions: list[dict], mentions: list[dict], references: list[dict] = (), mode: str = "expand") -> dict:
+        self.write(tables.CaptionTable, "captions", captions)
+        self.write(tables.MentionTable, "mentions", mentions)
+        self.write(tables.ReferenceTable, "image_references", list(references))
+        return self.run("grounded", {"mode": mode, "images_per_caption": 2})
+
+
+@pytest.fixture
+def study(tmp_path, root) -> Study:
+    """See `Study`."""
+    return Study(tmp_path, root / "workflow" / "anatomy" / "classes.yaml")

@@ -44,14 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     name = arguments[0] if arguments else ""
-    if name in STAGES:
+    if name == "mentions" and "--text" in arguments:
+        function = importlib.import_module("refrad.language.show").main
+    elif name in STAGES:
         function = importlib.import_module(f"refrad.stages.{name}").run
     elif name in COMMANDS:
         function = importlib.import_module(COMMANDS[name][0]).main
     else:
         print(_help())
         return 0 if name in {"", "-h", "--help"} else 2
-    parsed = _parser(name, function).parse_args(arguments[1:])
+    parsed = _parser(name, function).parse_args(_with_flag(arguments[1:], function))
     try:
         _check_version(name, vars(parsed).get("fingerprint"))
         function(**vars(parsed))
@@ -77,6 +79,13 @@ def _help() -> str:
         lines.append(f"  {stage:<16}{doc.splitlines()[0] if doc else ''}")
     lines += ["", "commands:"] + [f"  {name:<16}{text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(lines)
+
+
+def _with_flag(arguments: list[str], function: Callable[..., None]) -> list[str]:
+    """A first argument that stands alone is the first parameter: `refrad score-mentions GOLD`."""
+    if arguments and not arguments[0].startswith("-"):
+        return [f"--{next(iter(inspect.signature(function).parameters)).replace('_', '-')}", *arguments]
+    return arguments
 
 
 def _parser(name: str, function: Callable[..., None]) -> argparse.ArgumentParser:

@@ -157,6 +157,7 @@ class Config(Section):
     """The whole config."""
 
     deliveries: Annotated[list[Delivery], Field(min_length=1)]
+    stores: str
     privacy: Privacy
     demo: DemoOptions
     index: IndexOptions

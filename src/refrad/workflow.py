@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from refrad.config import Config, Delivery, check_config
@@ -46,6 +47,10 @@ class Site:
         options = getattr(self.config, stage).model_dump(mode="json", by_alias=True)
         return compose(stage, options, {role: getattr(self, role) for role in SHAPED_BY.get(stage, ())}).text
 
+    def store(self, stage: str) -> str:
+        """Folder of a stage's content-addressed store."""
+        return f"{self.config.stores}/{stage}"
+
     def every_shard(self, pattern: str) -> list[str]:
         """`pattern` with {delivery} and {shard} filled in, once for each shard of each delivery."""
         return [
@@ -83,3 +88,16 @@ class Site:
             return "" if found is None else f" {flag} {shlex.quote(found)}"
 
         return text
+
+    def worth_opening(self) -> str:
+        """The files that a user wants to see after a run, those that exist."""
+        name = self.config.train.name
+        files = {
+            "results/report/index.html": "the run on one page, with a page for each stage",
+            "results/report/gallery.html": "slices with boxes and their sentences",
+            "results/shards": "the dataset, Parquet with the images inside",
+            f"results/train/{name}": "the checkpoint, loads with from_pretrained",
+            f"results/evaluate/{name}/metrics.json": "its evaluation on the test patients",
+        }
+        found = [f"  {path:<40} {what}" for path, what in files.items() if Path(path).exists()]
+        return "\n".join(["", "worth opening:", *found]) if found else ""

@@ -57,7 +57,7 @@ class LogHandler(LogHandlerBase):
         self.done = 0
         self.total = 0
         self.live: Live | None = None
-        self.lock = threading.Lock()
+        self.guard = threading.Lock()
         self.ticking = False
 
     def emit(self, record: LogRecord) -> None:
@@ -66,7 +66,7 @@ class LogHandler(LogHandlerBase):
         if self.common_settings.dryrun:
             print(self.format(record), file=sys.stderr)
             return
-        with self.lock:
+        with self.guard:
             if event == LogEvent.JOB_INFO:
                 self._begin(record)
             elif event == LogEvent.JOB_FINISHED:
@@ -119,7 +119,7 @@ class LogHandler(LogHandlerBase):
     def _tell_of_long_jobs(self) -> None:
         while self.ticking:
             time.sleep(1)
-            with self.lock:
+            with self.guard:
                 for job in self.running.values():
                     if time.monotonic() - job.told >= QUIET_SECONDS:
                         job.told = time.monotonic()

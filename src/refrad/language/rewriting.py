@@ -17,7 +17,8 @@ _DATE = (
 _PRIOR = {
     "de": (
         r"(?:(?:auswärtig|extern|letzt|vorherig|vorangegangen|früher|älter|alt|letztmalig)e[nrm]?\s)?(?:CT-|MRT?-|PET-)?"
-        r"(?:Vor(?:untersuchung(?:en)?|befund(?:en)?|aufnahmen?|bild(?:ern)?|CT|MRT)|VU|(?:Ausgangs|Vergleichs)untersuchung)"
+        r"(?:Vor(?:untersuchung(?:en)?|befund(?:en)?|aufnahmen?|bild(?:ern)?|CT|MRT)|VU"
+        r"|(?:Ausgangs|Vergleichs)untersuchung)"
         rf"(?:\s(?:(?:vom|von|aus|des|am)\s)?{_DATE}(?:\s(?:und|sowie)\s{_DATE})?)?"
     ),
     "en": (
@@ -28,7 +29,7 @@ _PRIOR = {
 }
 _TREND = {
     "de": (
-        r"(?:(?:etwas|deutlich|leicht|gering(?:gradig)?|minimal|insgesamt|weitgehend|im Wesentlichen|jetzt|nun|aktuell)\s)*"
+        r"(?:(?:etwas|deutlich|leicht|gering(?:gradig)?|minimal|insgesamt|weitgehend|im Wesentlichen|jetzt|aktuell)\s)*"
         r"(?:größer|kleiner|größen(?:konstant|progredient|regredient)|unverändert|idem|konstant|stabil|stationär|progredient"
         r"|regredient|rückläufig|zunehmend|abnehmend|zugenommen|abgenommen|neu|gewachsen|mehr|weniger|ausgeprägter"
         r"|identisch|gleichbleibend)"
@@ -76,7 +77,9 @@ _LEANS = {
         re.IGNORECASE,
     ),
 }
-_CHANGE = re.compile(rf"\b(?:{_TREND['en']}|changed?|growth|grown|increase|decrease|interval|resol\w+|progress\w+)\b", re.IGNORECASE)
+_CHANGE = re.compile(
+    rf"\b(?:{_TREND['en']}|changed?|growth|grown|increase|decrease|interval|resol\w+|progress\w+)\b", re.IGNORECASE
+)
 _FEWEST_WORDS = 2
 
 

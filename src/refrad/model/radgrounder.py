@@ -14,6 +14,7 @@ PATCH = 8  # px; the tiny model's
 WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 2, 3, 3
 VOCABULARY_MULTIPLE = 64  # rows of the embeddings are padded to it, as matrix units like it
 BINS = 1024  # <loc> tokens
+POSITION_SCALE = 0.5  # of the patch positions, beside patches of about 1
 
 
 def tiny_model(processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
@@ -42,6 +43,7 @@ def tiny_model(processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditio
         query_pre_attn_scalar=WIDTH // HEADS,
         max_position_embeddings=2048,
         layer_types=["full_attention"] * TEXT_LAYERS,
+        initializer_range=WIDTH**-0.5,  # for large models it is 0.02; here that would all but mute the words
         **special,
     )
     config = PaliGemmaConfig(
@@ -70,23 +72,30 @@ def load_model(folder: Path, processor: PaliGemmaProcessor) -> PaliGemmaForCondi
 
 
 def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
+    """Random weights, except that places begin in order: neighbouring patches and bins are alike, so one teaches the next."""
     config._attn_implementation = "eager"  # SDPA ignores the soft-cap of Gemma 2
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = PaliGemmaForConditionalGeneration(config)
-        embedding = model.get_input_embeddings().weight
+        words = model.get_input_embeddings().weight
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
-        with torch.no_grad():
-            embedding[first : first + BINS] = _ordered(BINS, embedding.shape[1]) * embedding.std()
+        words[first : first + BINS] = _waves(BINS, words.shape[1], 8) * words.std()
+        patches = model.model.vision_tower.embeddings.position_embedding.weight
+        side = math.isqrt(len(patches))
+        along = _waves(side, patches.shape[1], 2)
+        patches.copy_((along[:, None] + along.flip(1)[None]).flatten(0, 1) * POSITION_SCALE)
     return _finish(model, processor)
 
 
-def _ordered(places: int, width: int) -> Tensor:
-    """Random vectors [places, width] of unit variance in which neighbours are alike, so that a place seen teaches its neighbours."""
-    frequencies = torch.logspace(0, math.log2(places / 8), width // 2, base=2)  # periods from all places down to 8
-    angles = 2 * math.pi * torch.arange(places)[:, None] / places * frequencies + 2 * math.pi * torch.rand(width // 2)
-    waves = torch.cat([angles.sin(), angles.cos()], dim=1) / frequencies.repeat(2).sqrt()
-    mixed = waves @ torch.randn(width, width)
+def _waves(places: int, width: int, shortest: float) -> Tensor:
+    """Vectors [places, width] of unit variance in which neighbours are alike: waves of random phase, mixed at random.
+
+    The periods run from twice all places down to `shortest`, and longer waves are higher.
+    """
+    periods = torch.logspace(math.log2(2 * places), math.log2(shortest), width // 2, base=2)
+    angles = 2 * math.pi * torch.arange(places)[:, None] / periods + 2 * math.pi * torch.rand(width // 2)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1) * (periods / places).sqrt().repeat(2)
+    mixed = (waves - waves.mean(0)) @ torch.randn(width, width)
     return mixed / mixed.std()
 
 

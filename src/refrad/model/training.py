@@ -24,6 +24,7 @@ WARM_UP = 0.05  # of the training
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.98)
 CLIP = 1.0
+HILLS=None
 POINTS = 20  # of the loss curve
 VALIDATION_SAMPLES = 64
 
@@ -112,7 +113,7 @@ def batch_loss(model: PaliGemmaForConditionalGeneration, batch: Mapping[str, Ten
     inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
     hidden = model.model(**inputs, use_cache=False).last_hidden_state
     softcap = model.config.get_text_config().final_logit_softcapping
-    return labelled_loss(hidden, model.lm_head.weight, batch["labels"], softcap)
+    return labelled_loss(hidden, model.lm_head.weight, batch["labels"], softcap, HILLS)
 
 
 @torch.no_grad()

@@ -1,62 +1,210 @@
-"""Taking identifying text out of reports: what is known from the headers, then what rules recognise.
+"""Taking identifying text out of reports: first what the headers tell, then what rules recognise, German and English.
 
-Everything found is replaced by a typed placeholder. Rules over-reach rather than miss; anatomical words survive.
+What is found becomes a typed placeholder. In doubt the rules take more rather than less; anatomical words stay.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 __all__ = ["PLACEHOLDERS", "Identifiers", "identifiers_of", "scrub"]
 
 PLACEHOLDERS = ("NAME", "DATE", "ID", "PLACE", "PHONE")
 
-_PARTICLES = {"von", "van", "de", "der", "den", "del", "zu", "zur", "da", "di", "la", "le", "el", "al", "und", "dr", "prof", "med", "dipl", "pd", "jr", "sr", "mr", "mrs", "ms", "herr", "frau"}
-_SHORTEST_NAME = 2
-_SHORTEST_ID = 4
-_SHORTEST_PLACE = 4
+SHORTEST = {"NAME": 3, "ID": 4, "PLACE": 4}  # letters; shorter ones are too common to be scrubbed wherever they stand
+PARTICLES = {"von", "van", "der", "den", "del", "und", "prof", "med", "dipl", "mrs", "herr", "frau"}
 
-_TITLE = (
-    r"(?:(?:Priv\.?-?\s?Doz|Prof|Dr|Dres|PD|OA|OÄ|CA|FA|FÄ|Doz|Herr[n]?|Frau|Hr|Fr|Schwester|Sr|Pfleger|Oberarzt|Oberärztin|Chefarzt|Chefärztin|Assistenzarzt"
-    r"|Assistenzärztin|Facharzt|Fachärztin|Kollege[n]?|Kollegin|Mr|Mrs|Ms|Miss|Doctor|Nurse|med|habil|rer|nat|dent|univ|h\.\s?c|Dipl|Mag|MUDr)(?:\.|\b)[\s-]{0,2})"
-)
-_PART = r"(?:[A-ZÄÖÜ]\.|[A-ZÄÖÜ][\w'’]+(?:-[A-ZÄÖÜ][\w'’]+)*|[A-ZÄÖÜ](?=[\s.,;)]|$))"
-_NAME = rf"(?:(?:von|van|de|der|den|zu|zur|vom|del|da|di)\s){{0,2}}{_PART}(?:\s(?:(?:von|van|de|der|zu|del)\s){{0,2}}{_PART}){{0,2}}"
-_MONTH = (
-    r"(?:Jan(?:uar|uary|\.)?|Jänner|Feb(?:ruar|ruary|\.)?|März?|Mär\.|Mar(?:ch|\.)|Apr(?:il|\.)?|Mai|May|Jun[ie]?|Jul[iy]?|Aug(?:ust|\.)?|Sep(?:t|tember|\.)?"
-    r"|O[kc]t(?:ober|\.)?|Nov(?:ember|\.)?|De[zc](?:ember|\.)?)"
-)
+_TITLE = r"""
+    (?:Prof|Priv\.?-?\s?Doz|Dres|Dr|Herrn?|Frau|Hr|Fr|Schwester|Pfleger|(?:Ober|Chef|Fach|Assistenz)[aä]rzt(?:in)?
+    |Kollegen?|Kollegin|Familie|Mr|Mrs|Ms|Miss|Doctor|Nurse)\b\.?[\s-]{0,2}
+    (?:(?:med|habil|rer|nat|dent|univ|phil|h\.\s?c|Dipl|Mag|Dr|Prof|Doz|PD)\b\.?[\s-]{0,2})*
+"""
+_PART = r"(?:[A-ZÄÖÜ][\w'’]+(?:-[A-ZÄÖÜ][\w'’]+)*|[A-ZÄÖÜ]\.|[A-ZÄÖÜ]\b)"
+_PARTICLE = r"(?:(?:von|van|vom|de|der|den|zu|zur|del|da|di)\s){0,2}"
+_NAME = rf"{_PARTICLE}{_PART}(?:\s?{_PARTICLE}{_PART}){{0,2}}"
 _YEAR = r"(?:19|20)\d{2}"
-_LEADS_DATE = r"(?:am|vom|bis|seit|zum|ab|den|dem|in|im|aus|von|Jahr(?:es)?|on|since|from|of|dated|until|year|ED|OP|geb\.?)"
-_UNIT = r"(?:\s?(?:mm|cm|ml|mg|g\b|kg|HE|HU|µ|l\b|%|°))"
+_MONTH = r"""
+    (?:Jan(?:uary?|uar|\.)?|Jänner|Feb(?:ruary?|ruar|\.)?|März|Mär\.|Mar(?:ch|\.)|Apr(?:il|\.)?|Mai|May|June?|Juni|July?|Juli
+    |Aug(?:ust|\.)?|Sep(?:tember|t\.?|\.)?|O[kc]t(?:ober|\.)?|Nov(?:ember|\.)?|De[zc](?:ember|\.)?)
+"""
 
-# In this order; the first rule that matches a place takes it.
-_RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("ID", re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b|\bhttps?://\S+|\bwww\.\S+")),
-    ("ID", re.compile(r"\b[012]\.(?:\d+\.){4,}\d+\b")),
-    ("PHONE", re.compile(r"\b(?:Tel(?:efon)?|Fax|Telefax|Mobil|Handy|Durchwahl|DECT|Piepser|Funk|phone|pager|fax|ext)\b\.?(?:\s?(?:Nr|No|number)\b\.?)?\s?:?\s?[+(]?\d[\d\s()/.-]{1,18}\d", re.IGNORECASE)),
-    ("PHONE", re.compile(r"(?<![\w/.])(?:\+\d{1,3}[\s/-]?\(?\d|\(0?\d{2,5}\)\s?\d|0\d{2,5}\s?[/-]\s?\d)[\d\s/-]{3,14}\d\b")),
-    ("PHONE", re.compile(r"(?<![\w/.-])(?:\(\d{3}\)\s?|\d{3}[-.])\d{3}[-.]\d{4}\b")),
-    ("ID", re.compile(r"\b(?:Pat(?:ienten)?|Fall|Auftrags?|Unters(?:uchungs)?|Accession|Acc|MRN|Aufnahme|Vers(?:icherten)?|SVNR|SV|Personal|Medical Record|Record|Case|Order|Account|Exam)?[\s.-]{0,2}(?:ID|Nr|No|Nummer|Number|nummer|MRN|nr)\b\.?\s?[:#]?\s?(?=[\w/-]*\d{3})[\w/-]{4,}")),
-    ("ID", re.compile(r"\b(?:MRN|Accession|Fallnummer|Fallnr|Patientennummer|Auftragsnummer|SVNR)\b\.?\s?[:#]?\s?(?=[\w/-]*\d)[\w/-]{3,}", re.IGNORECASE)),
-    ("DATE", re.compile(rf"\b(?:\d{{1,2}}\.\s?(?:-|–|bis|und)\s?)?\d{{1,2}}\.\s?(?:0?[1-9]|1[0-2])\.\s?(?:{_YEAR}|\d{{2}})(?!\d|[.,]\d)")),
-    ("DATE", re.compile(rf"\b{_YEAR}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?:T[\d:.]+)?(?!\d)")),
-    ("DATE", re.compile(rf"(?<![\d/.])(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|[12]\d|3[01])/(?:{_YEAR}|\d{{2}})(?![\d/])")),
-    ("DATE", re.compile(rf"\b(?:\d{{1,2}}(?:\.|st|nd|rd|th)?\s)?(?:of\s)?{_MONTH}\s(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s)?{_YEAR}\b")),
-    ("DATE", re.compile(rf"\b\d{{1,2}}\.\s?{_MONTH}(?!\w)|\b(?:January|February|March|April|June|July|August|September|October|November|December)\s\d{{1,2}}(?:st|nd|rd|th)?\b(?!\s?[a-z])")),
-    ("DATE", re.compile(rf"(?<![\d/.,])(?:0?[1-9]|1[0-2])/{_YEAR}(?!\d)")),
-    ("DATE", re.compile(rf"(?<=\b(?:am|ab|zu)\s)\d{{1,2}}\.\s?(?:0?[1-9]|1[0-2])\.(?!\d)|(?<=\b(?:vom|bis|zum|den)\s)\d{{1,2}}\.\s?(?:0?[1-9]|1[0-2])\.(?!\d)|(?<=\bseit\s)\d{{1,2}}\.\s?(?:0?[1-9]|1[0-2])\.(?!\d)")),
-    ("DATE", re.compile(rf"(?<![\d/.,])\b{_YEAR}\b(?![.,/]\d|{_UNIT})")),
-    ("DATE", re.compile(r"\b\d{1,2}[:.]\d{2}\s?(?:Uhr|h\b|a\.?m\.?|p\.?m\.?)", re.IGNORECASE)),
-    ("NAME", re.compile(rf"\b{_TITLE}(?:(?:und|and|u\.)\s)?(?:{_TITLE})*{_NAME}")),
-    ("NAME", re.compile(rf"\b(?:gez\.?|Befunder(?:in)?|[Bb]efundet (?:von|durch)|Untersucher(?:in)?|Zuweiser(?:in)?|Unterschrift|[Dd]ictated by|[Ss]igned(?: by)?|[Rr]ead by|[Rr]eported by|[Rr]eferred by|Name|Patient(?:in)?|Pat\.)\s?:\s?{_NAME}(?:,\s?{_PART})?")),
-    ("NAME", re.compile(rf"(?<=\bgeb\.\s)(?:[A-ZÄÖÜ][a-zäöüß-]+)")),
-    ("PLACE", re.compile(r"\b[A-ZÄÖÜ][\wäöüß.-]*(?:[Ss]traße|[Ss]trasse|[Ss]tr\.|allee|gasse|platz|ufer|damm)\s?\d{1,4}\s?[a-z]?\b(?:,?\s?(?:[DA]-)?\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+)?")),
-    ("PLACE", re.compile(r"\b\d{1,5}\s(?:[A-Z][a-z]+\s){1,3}(?:Street|St\.|Avenue|Ave\.?|Road|Rd\.?|Boulevard|Blvd\.?|Lane|Drive)(?!\w)")),
-    ("PLACE", re.compile(r"\b[DA]-\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+")),
-    ("PLACE", re.compile(rf"\b(?:(?:[A-ZÄÖÜ][\wäöüß-]+\s)?(?:Universitäts(?:klinikum|klinik|spital|medizin)|[A-ZÄÖÜ]?[\wäöüß-]*[Kk]linikum|[\wäöüß-]*[Kk]rankenhaus(?:es)?|Spital|Ordensklinikum|Landesklinik(?:um)?|MVZ|Praxis|Klinik)(?:\s(?:am|an der|im|in|der|des|zum|St\.|Sankt)){{0,2}}\s[A-ZÄÖÜ][\wäöüß.-]+(?:\s[A-ZÄÖÜ][\wäöüß-]+)?)")),
-    ("PLACE", re.compile(r"\b(?:[A-Z][a-z.'-]+\s){1,3}(?:Hospital|Medical Center|Medical Centre|Clinic|Infirmary|University)\b(?:\sof\s[A-Z][a-z]+)?|\bUniversity\s(?:Hospital|Clinic)(?:\s(?:of\s)?[A-Z][a-z]+)?")),
-    ("ID", re.compile(r"(?<![\w.,/-])\d{7,}(?![\w.,]*\d)|\b(?=\w*\d{4})(?=\w*[A-Z])[A-Z0-9]{8,}\b")),
+# The first rule that matches a place takes it.
+_RULES = tuple(
+    (kind, re.compile(pattern, re.VERBOSE))
+    for kind, pattern in (
+        ("ID", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | \bhttps?://\S+ | \bwww\.\S+"),
+        ("ID", r"\b[012]\.(?:\d+\.){4,}\d+\b"),
+        (
+            "PHONE",
+            r"""\b(?i:Tel(?:efon)?|(?:Tele)?fax|Mobil|Handy|Durchwahl|DECT|Piepser|Funk|phone|pager|ext)\b\.?
+            (?:\s?(?i:Nr|No|number)\b\.?)?\s?:?\s?[+(]?\d[\d\s()/.-]{1,18}\d""",
+        ),
+        ("PHONE", r"(?<![\w/.])(?:\+\d{1,3}[\s/-]?\(?\d|\(0?\d{2,5}\)\s?\d|0\d{2,5}\s?[/-]\s?\d)[\d\s/-]{3,14}\d\b"),
+        ("PHONE", r"(?<![\w/.-])(?:\(\d{3}\)\s?|\d{3}[-.])\d{3}[-.]\d{4}\b"),
+        (
+            "ID",
+            r"""\b(?i:(?:Pat(?:ienten)?|Fall|Auftrags?|Unters(?:uchungs)?|Accession|Acc|Aufnahme|Vers(?:icherten)?|SV
+            |Personal|(?:Medical\s)?Record|Case|Order|Account|Exam)[\s.-]{0,2}(?:ID|Nr|No|Nummer|Number)|MRN|SVNR|ID|Accession)
+            \b\.?\s?[:\#]?\s?(?=[\w/-]*\d{3})[\w/-]{4,}""",
+        ),
+        (
+            "DATE",
+            rf"\b(?:\d{{1,2}}\.?\s?(?:-|–|bis|und)\s?)?\d{{1,2}}\.\s?(?:0?[1-9]|1[0-2])\.\s?(?:{_YEAR}|\d{{2}})(?!\d|[.,]\d)",
+        ),
+        ("DATE", rf"\b{_YEAR}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?:T[\d:.]+)?(?!\d)"),
+        ("DATE", rf"(?<![\d/.])(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|[12]\d|3[01])/(?:{_YEAR}|\d{{2}})(?![\d/])"),
+        (
+            "DATE",
+            rf"\b(?:\d{{1,2}}(?:\.|st|nd|rd|th)?\s(?:of\s)?)?{_MONTH}\s(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s)?{_YEAR}\b",
+        ),
+        ("DATE", rf"\b\d{{1,2}}\.\s?{_MONTH}(?!\w)"),
+        (
+            "DATE",
+            r"""\b(?:January|February|March|April|June|July|August|September|October|November|December)
+            \s\d{1,2}(?:st|nd|rd|th)?\b""",
+        ),
+        ("DATE", rf"(?<![\d/.,])(?:0?[1-9]|1[0-2])/{_YEAR}(?!\d)"),
+        (
+            "DATE",
+            r"(?:(?<=\bam\s)|(?<=\bab\s)|(?<=\bseit\s)|(?<=\bvom\s)|(?<=\bbis\s)|(?<=\bzum\s)|(?<=\bden\s))\d{1,2}\.\s?(?:0?[1-9]|1[0-2])\.(?!\d)",
+        ),
+        ("DATE", rf"(?<![\d/.,\w-]){_YEAR}\b(?![.,/]\d|\s?(?:mm|cm|ml|mg|g\b|kg|HE|HU|I\.?E|µ|l\b|%|°))"),
+        ("DATE", r"\b\d{1,2}[:.]\d{2}\s?(?i:Uhr|h\b|a\.?m\b|p\.?m\b)"),
+        ("NAME", rf"(?P<title>\b{_TITLE}(?:(?:und|and|u\.)\s)?)(?P<name>{_NAME})"),
+        ("NAME", rf"(?P<title>\b(?:OA|OÄ|CA|FA|FÄ|PD)\s)(?!Dr|Prof|Doz)(?P<name>{_NAME})"),
+        (
+            "NAME",
+            rf"""(?P<title>\b(?i:gez\.?|Befunder(?:in)?|befundet\s(?:von|durch)|Untersucher(?:in)?|Zuweiser(?:in)?|vidiert
+            |dictated\sby|signed(?:\sby)?|read\sby|reported\sby|referred\sby|Name|Patient(?:in)?|Pat\.)\s?:\s?)
+            (?P<name>{_NAME}(?:,\s?{_PART})?)""",
+        ),
+        ("NAME", r"(?<=\bgeb\.\s)[A-ZÄÖÜ][a-zäöüß-]+"),
+        (
+            "PLACE",
+            r"""\b[A-ZÄÖÜ][\wäöüß.-]*(?:[Ss]tra(?:ß|ss)e|[Ss]tr\.|allee|gasse|platz|ufer|damm)\s?\d{1,4}\s?[a-z]?\b
+            (?:,?\s?(?:[DA]-)?\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+)?""",
+        ),
+        (
+            "PLACE",
+            r"\b\d{1,5}\s(?:[A-Z][a-z]+\s){1,3}(?:Street|St\.|Avenue|Ave\b|Road|Rd\b|Boulevard|Blvd\b|Lane|Drive)(?!\w)",
+        ),
+        ("PLACE", r"\b[DA]-\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+"),
+        (
+            "PLACE",
+            r"""\b(?:Universitäts(?:klinik(?:um)?|spital|medizin)|[A-ZÄÖÜ]?[\wäöüß-]*[Kk]linikum|[\wäöüß-]*[Kk]rankenhaus
+            |Spital|MVZ|Praxis|Klinik)(?:\s(?:am|an|im|in|der|des|zum|St\.|Sankt)){0,2}\s[A-ZÄÖÜ][\wäöüß-]+""",
+        ),
+        (
+            "PLACE",
+            r"""\b(?:[A-Z][a-z.'-]+\s){1,3}(?:Hospital|Medical\sCent(?:er|re)|Clinic|Infirmary)\b(?:\sof\s[A-Z][a-z]+)?
+            | \bUniversity\s(?:Hospital|Clinic|of)\s(?:of\s)?[A-Z][a-z]+""",
+        ),
+        ("ID", r"(?<![\w.,/-])\d{7,}(?![\w.,]*\d) | \b(?=\w*\d{4})(?=\w*[A-Z])[A-Z0-9]{8,}\b"),
+    )
 )
+_BARE_TITLES = re.compile(r"(?:OA|OÄ|CA|FA|FÄ|PD)\s")
+_BEFORE_SURNAME = re.compile(rf"(?:{_TITLE}|\b[A-ZÄÖÜ]\.\s?)$", re.VERBOSE)
+_GAP = re.compile(r",? ?")
+_REPEATED = re.compile(r"\[(\w+)\](?:[\s,]+\[\1\])+")
+
+
+@dataclass(frozen=True)
+class Identifiers:
+    """What the headers of a patient's files tell, in all usual spellings."""
+
+    names: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
+
+    @cached_property
+    def name(self) -> re.Pattern[str]:
+        """Any of the names as a whole word, also in the genitive."""
+        words = "|".join(re.escape(name) for name in sorted(self.names, key=len, reverse=True))
+        return re.compile(rf"(?<![\w[])(?:{words})(?:['’]?s)?(?!\w)")
+
+
+def identifiers_of(rows: Iterable[Mapping[str, str]]) -> Identifiers:
+    """The identifiers in rows of the private file table (`FileTable`): of one patient, or of one study."""
+    names: set[str] = set()
+    ids: set[str] = set()
+    places: set[str] = set()
+    for row in rows:
+        for name in (row["patient_name"], row["names"]):
+            words = {word for word in re.split(r"[\s^=|,.]+", name) if word.lower() not in PARTICLES}
+            names.update(words, *(word.split("-") for word in words))
+        ids.update((row["patient_id"], row["accession_number"], row["study_uid"], row["birth_date"]))
+        places.add(row["institution"])
+    return Identifiers(
+        frozenset(spelling for name in names if len(name) >= SHORTEST["NAME"] for spelling in _spellings(name)),
+        frozenset(value for value in ids if len(value) >= SHORTEST["ID"]),
+        frozenset(value for value in places if len(value) >= SHORTEST["PLACE"]),
+    )
+
+
+def scrub(text: str, known: Identifiers, is_anatomy: Callable[[str], bool]) -> tuple[str, Counter[str]]:
+    """The text with placeholders [NAME], [DATE], [ID], [PLACE], [PHONE], and how many of each were set.
+
+    Known names go wherever they stand as whole words, in this case only. A name that is anatomy as well (Leber) goes
+    only behind a title, an initial or another name.
+    """
+    counts: Counter[str] = Counter()
+
+    def put(kind: str) -> str:
+        counts[kind] += 1
+        return f"[{kind}]"
+
+    for kind, values in (("PLACE", known.places), ("ID", known.ids)):
+        for value in sorted(values, key=len, reverse=True):
+            first, *parts = re.split(rf"(?<!\w){re.escape(value)}(?!\w)", text, flags=re.IGNORECASE)
+            text = first + "".join(put(kind) + part for part in parts)
+    if known.names:
+        text = _without_names(text, known.name, is_anatomy, put)
+    for kind, pattern in _RULES:
+        if pattern.search(text):
+            text = pattern.sub(partial(_replacement, kind, is_anatomy, put), text)
+    return _REPEATED.sub(r"[\1]", text), counts
+
+
+def _spellings(name: str) -> set[str]:
+    """A name as it is, capitalised and in capitals, with umlauts and without."""
+    bases = {name}
+    for plain, umlaut in (("ae", "ä"), ("oe", "ö"), ("ue", "ü"), ("ss", "ß")):
+        bases |= {base.lower().replace(plain, umlaut) for base in bases} | {
+            base.lower().replace(umlaut, plain) for base in bases
+        }
+    cased = {name} | {"-".join(part.capitalize() for part in base.split("-")) for base in bases}
+    return cased | {one.upper() for one in cased}
+
+
+def _without_names(
+    text: str, name: re.Pattern[str], is_anatomy: Callable[[str], bool], put: Callable[[str], str]
+) -> str:
+    gone = 0  # where the last name that went had ended
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal gone
+        if is_anatomy(match[0]):
+            behind = name.match(text, match.end() + len(_GAP.match(text, match.end())[0]))  # type: ignore[index]
+            beside = text[gone : match.start()] == " " or (behind is not None and not is_anatomy(behind[0]))
+            if not beside and not _BEFORE_SURNAME.search(text[: match.start()]):
+                return match[0]
+        gone = match.end()
+        return put("NAME")
+
+    return name.sub(replace, text)
+
+
+def _replacement(kind: str, is_anatomy: Callable[[str], bool], put: Callable[[str], str], match: re.Match[str]) -> str:
+    """The placeholder for a match; a title stays, and anatomy behind a name or behind "OA", "PD" stays as well."""
+    groups = match.groupdict()
+    if "name" not in groups:
+        return put(kind)
+    parts = re.split(r"(\s+)", groups["name"])
+    keep = 0 if _BARE_TITLES.fullmatch(groups["title"]) else 2
+    cut = next((n for n in range(keep, len(parts), 2) if is_anatomy(parts[n])), len(parts))
+    if cut == 0:
+        return match[0]
+    rest = "".join(parts[cut:])
+    return groups["title"] + put(kind) + (" " + rest if rest else "")

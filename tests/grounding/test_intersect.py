@@ -1,0 +1,57 @@
+import pytest
+
+from refrad.anatomy.schema import load_schema
+from refrad.grounding.intersect import Mention, Slice, StudyImages, Unmet, ground, matcher
+
+
+@pytest.fixture(scope="module")
+def schema(root):
+    return load_schema(root / "workflow" / "anatomy" / "classes.yaml")
+
+
+def ids(schema, *names):
+    return [schema.by_name[name].id for name in names]
+
+
+def test_lungs_on_ct_are_the_lobes_that_are_there(schema):
+    left, right, upper, lower = ids(schema, "lung_left", "lung_right", "lung_upper_lobe_left", "lung_lower_lobe_right")
+    found = ground([Mention(4, 9, "lungs", (left, right))], {upper: 1, lower: 1}, matcher(schema, "expand"))
+    assert [(one.class_id, one.via) for one in found] == [(upper, "part"), (lower, "part")]
+
+
+def test_a_single_level_on_mr_is_kept_at_the_coarser_class_and_marked(schema):
+    level, vertebrae = ids(schema, "vertebrae_L4", "vertebrae")
+    found = ground([Mention(0, 2, "L4", (level,))], {vertebrae: 1}, matcher(schema, "expand"))
+    assert [(one.class_id, one.via) for one in found] == [(vertebrae, "whole")]
+
+
+def test_strict_mode_accepts_the_class_itself_alone(schema):
+    left, upper = ids(schema, "lung_left", "lung_upper_lobe_left")
+    assert ground([Mention(0, 4, "lung", (left,))], {upper: 1}, matcher(schema, "strict")) == []
+    assert len(ground([Mention(0, 4, "lobe", (upper,))], {upper: 1}, matcher(schema, "strict"))) == 1
+
+
+def test_entities_come_in_the_order_of_their_spans_whatever_the_order_of_mentions(schema):
+    mentions = [Mention(10, 16, "spleen", (1,)), Mention(0, 5, "liver", (5,))]
+    assert [one.text for one in ground(mentions, {1: 1, 5: 1}, matcher(schema, "strict"))] == ["liver", "spleen"]
+
+
+def picture(name, volume, index, series=1, number=None, **areas):
+    return Slice(name, volume, index, series, number or index + 1, {int(key[1:]): area for key, area in areas.items()})
+
+
+def test_different_volumes_come_before_neighbouring_slices(schema):
+    images = [picture(f"a{k}", "a", k, c5=100 - k) for k in range(8)] + [picture("b0", "b", 0, series=2, c5=40)]
+    chosen = StudyImages(images).largest([Mention(0, 1, "x", (5,))], matcher(schema, "strict"), 3)
+    assert [one.instance for one in chosen] == ["a0", "b0", "a3"]
+
+
+def test_a_number_that_two_series_share_is_ambiguous():
+    study = StudyImages([picture("a", "va", 0, series=2), picture("b", "vb", 0, series=2)])
+    with pytest.raises(Unmet, match="reference_ambiguous"):
+        study.referenced(2, 1, 1)
+
+
+def test_a_range_of_images_meets_all_of_them():
+    study = StudyImages([picture(f"a{k}", "a", k) for k in range(5)])
+    assert [one.instance for one in study.referenced(1, 2, 4)] == ["a1", "a2", "a3"]
