@@ -9,6 +9,7 @@ rule captions_shard:
         references=SITE.of("references"),
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",
+        lexicon=ancient(SITE.lexicon),
     output:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
         image_references="<results>/captions/{delivery}/{shard}/references.parquet",
@@ -26,7 +27,7 @@ rule captions_shard:
     shell:
         "{resources.python:q} -m refrad captions"
         " --reports {input.reports:q}{params.references}"
-        " --instances {input.instances} --files {input.files} --key {params.key:q} --shard {wildcards.shard}"
+        " --instances {input.instances} --files {input.files} --lexicon {input.lexicon} --key {params.key:q} --shard {wildcards.shard}"
         " --captions {output.captions} --image-references {output.image_references}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 

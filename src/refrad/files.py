@@ -4,11 +4,12 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic", "digest_bytes", "digest_file", "write_json"]
+__all__ = ["atomic", "atomic_folder", "digest_bytes", "digest_file", "write_json"]
 
 
 @contextlib.contextmanager
@@ -24,6 +25,19 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`; it takes the place of `path` when the block ends well, and is removed otherwise."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -159,7 +159,9 @@ def train(task: int, out: Path, seconds: float, seed: int = 0, volumes: int = 24
         batch = [_crop(r, *data[r.integers(len(data))]) for _ in range(2)]
         x = torch.from_numpy(np.stack([image for image, _ in batch])[:, None])
         y = torch.from_numpy(compact[np.stack([labels for _, labels in batch])])
-        loss, dice = _loss(network(x), y)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(x)
+        loss, dice = _loss(logits.float(), y)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)

@@ -6,7 +6,7 @@ between bos and the last newline; PaliGemma's processor adds the rest.
 
 from collections.abc import Sequence
 
-__all__ = ["asking", "detect_prompt", "locate_prompt", "prefix", "vqa_prompt"]
+__all__ = ["asking", "detect_prompt", "every_prompt", "locate_prompt", "prefix", "vqa_prompt"]
 
 LOCATE = {"en": "Locate: {}", "de": "Lokalisiere: {}"}
 DETECT = {
@@ -42,3 +42,8 @@ def prefix(language: str, indication: str | None, question: str | None) -> str:
 def asking(prompt: str, before: str = "") -> str:
     """The text given to the processor together with an image, from a prompt and a prefix."""
     return f"<image>\n{before}\n{prompt} "
+
+
+def every_prompt() -> list[str]:
+    """All wordings of this module, for a tokenizer to learn."""
+    return [text.format("") for wording in (LOCATE, DETECT, ANSWER, INDICATION, QUESTION) for text in wording.values()]

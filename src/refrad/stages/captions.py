@@ -42,6 +42,7 @@ def run(
     reports: Path,
     instances: Path,
     files: Path,
+    lexicon: Path,
     key: Path,
     shard: int,
     captions: Path,
@@ -49,7 +50,6 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
     references: Path | None = None,
-    lexicon: Path = Path("workflow/anatomy/lexicon.yaml"),
 ) -> None:
     """Write the captions of one shard and the images that they name.
 

@@ -1,0 +1,2 @@
+"""Write the pages."""
+VERSION = 1
