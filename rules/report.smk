@@ -9,9 +9,7 @@ rule report:
         + [f"<results>/train/{SITE.config.train.name}.metrics.json"],
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         volumes=SITE.every_shard("<results>/volumes/{delivery}/{shard}/volumes.parquet"),
-        instances=SITE.every_delivery("<results>/index/{delivery}/instances.parquet"),
         masks=SITE.every_shard("<results>/masks/{delivery}/{shard}/masks.parquet"),
-        structures=SITE.every_shard("<results>/structures/{delivery}/{shard}/structures.parquet"),
         checkpoint=f"<results>/train/{SITE.config.train.name}",
         evaluation=f"<results>/evaluate/{SITE.config.train.name}/metrics.json",
         predictions=f"<results>/evaluate/{SITE.config.train.name}/predictions.jsonl",
@@ -20,7 +18,7 @@ rule report:
         index=report("<results>/report/index.html", caption="../workflow/report/index.rst", category="Pages"),
         gallery=report("<results>/report/gallery.html", caption="../workflow/report/gallery.rst", category="Pages"),
         overlay=report("<results>/report/overlay.png", caption="../workflow/report/overlay.rst", category="Pictures"),
-        pages=expand("<results>/report/{stage}.html", stage=["index_stage"]),
+        stages=expand("<results>/report/stages/{stage}.html", stage=SITE.pages),
     params:
         fingerprint=SITE.fingerprint("report"),
         volume_store=SITE.store("volumes"),
@@ -34,8 +32,8 @@ rule report:
         python=SITE.python,
     shell:
         "{resources.python:q} -m refrad report"
-        " --metrics {input.metrics} --images {input.images} --volumes {input.volumes} --instances {input.instances}"
-        " --masks {input.masks} --structures {input.structures} --training {input.checkpoint}/training.json"
+        " --metrics {input.metrics} --images {input.images} --volumes {input.volumes}"
+        " --masks {input.masks} --training {input.checkpoint}/training.json"
         " --evaluation {input.evaluation} --predictions {input.predictions} --schema {input.schema}"
         " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"
         " --pages {params.pages} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -41,6 +41,7 @@ class Site:
         self.lexicon: str = self.config.mentions.lexicon
         self.key: str = self.config.privacy.key
         self.python: str = sys.executable
+        self.pages: tuple[str, ...] = ("index", *SHARD_STAGES, "train", "evaluate")
 
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.fingerprint`."""

@@ -1,2 +1,185 @@
-"""Write the pages."""
+"""Write the pages: one for each stage, the gallery, and the index of the run."""
+
+import base64
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import polars as pl
+
+from refrad.anatomy.schema import Schema, load_schema
+from refrad.config import ReportOptions
+from refrad.files import atomic
+from refrad.fingerprint import Fingerprint
+from refrad.imaging.labels import load_labels
+from refrad.reporting.gallery import card, choose, save_overlay
+from refrad.reporting.pages import curve, render
+from refrad.reporting.pictures import inside_html, three_views
+from refrad.tables import MaskTable, VolumeTable, read_table
+from refrad.tally import merge
+
+__all__ = ["run"]
+
 VERSION = 1
+OVERLAY = 6  # images in overlay.png
+SHOWN = 12  # examples on a stage page
+VIEWED = 4  # volumes on a stage page
+STAGES = ("index", "volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards", "train")
+# The choices of the config that name a backend, for all to see which work was done by a simplification.
+BACKENDS = {
+    "label volumes": ("masks", "segmenter"),
+    "their weights": ("masks", "weights"),
+    "rewriting": ("captions", "rewrite"),
+    "translation": ("captions", "translate"),
+    "mentions": ("mentions", "finder"),
+    "questions and answers": ("vqa", "writer"),
+    "model": ("train", "model"),
+}
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    metrics: list[Path],
+    images: list[Path],
+    volumes: list[Path],
+    masks: list[Path],
+    training: Path,
+    evaluation: Path,
+    predictions: Path,
+    schema: Path,
+    volume_store: Path,
+    mask_store: Path,
+    pages: Path,
+    fingerprint: Fingerprint,
+) -> None:
+    """Write all pages under `pages`, index.html last."""
+    options = ReportOptions.model_validate(fingerprint.options)
+    anatomy = load_schema(schema)
+    shards = _shards(metrics)
+    merged = {stage: merge(one for _, one in shards[stage]) for stage in STAGES}
+    frame = pl.concat([pl.read_parquet(path) for path in images], how="vertical_relaxed")
+    rows = choose(frame, options.gallery).to_dicts()
+    cards = [card(row, anatomy) for row in rows]
+    result = json.loads(evaluation.read_text(encoding="utf-8"))
+    figures = _figures(volumes, masks, volume_store, mask_store, anatomy)
+    extras: dict[str, dict[str, Any]] = {
+        "volumes": {"figures": figures["volumes"]},
+        "masks": {"figures": figures["masks"]},
+        "grounded": {"cards": cards[:SHOWN]},
+        "shards": {"cards": cards[:SHOWN]},
+        "train": {"curve": _loss(training)},
+    }
+    nothing = {"figures": [], "cards": [], "curve": None}
+    for stage in STAGES:
+        values = nothing | extras.get(stage, {})
+        text = render(
+            "stage.html", title=stage, up="../", metrics=merged[stage], shards=shards[stage], made_with=_made_with(merged[stage]), **values
+        )
+        _write(pages / "stages" / f"{stage}.html", text)
+    examples = _answered(frame, predictions, anatomy)
+    _write(
+        pages / "stages" / "evaluate.html",
+        render("evaluate.html", title="evaluate", up="../", result=result, cards=examples, made_with=_made_with(result)),
+    )
+    _write(pages / "gallery.html", render("gallery.html", title="Gallery", up="", cards=cards))
+    save_overlay(pages / "overlay.png", sorted(rows, key=_telling, reverse=True)[:OVERLAY], anatomy)
+    options_of = {stage: json.loads(merged[stage]["fingerprint"])["options"] for stage in STAGES}
+    backends = [(what, options_of[stage][key]) for what, (stage, key) in BACKENDS.items() if options_of[stage][key] is not None]
+    text = render(
+        "index.html",
+        title="Run",
+        up="",
+        deliveries=[name.split("/")[0] for name, _ in shards["index"]],
+        numbers=_numbers(merged),
+        stages=[(stage, merged[stage]) for stage in STAGES],
+        result=result,
+        overlay="data:image/png;base64," + base64.b64encode((pages / "overlay.png").read_bytes()).decode("ascii"),
+        backends=backends,
+    )
+    _write(pages / "index.html", text)
+    log.info("%d pages", len(STAGES) + 3)
+
+
+def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Stage to the metrics of its shards, each with its delivery/shard."""
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {stage: [] for stage in STAGES}
+    for path in metrics:
+        one = json.loads(path.read_text(encoding="utf-8"))
+        parents = path.parent.parts
+        # results/<stage>/<delivery>/<shard>/metrics.json, results/train/<name>.metrics.json
+        name = "/".join(parents[len(parents) - 1 - parents[::-1].index(one["stage"]) + 1 :]) or path.name.split(".")[0]
+        found[one["stage"]].append((name, one))
+    return found
+
+
+def _numbers(merged: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """What a run comes down to."""
+    made = {stage: one["made"] for stage, one in merged.items()}
+    return [
+        ("files", merged["index"]["flow"]["taken"]),
+        ("patients", made["index"].get("patients", 0)),
+        ("volumes", merged["volumes"]["flow"]["used"]),
+        ("captions", made["captions"].get("captions", 0)),
+        ("images in the dataset", made["shards"].get("rows", 0)),
+        ("grounded mentions", made["shards"].get("entities", 0)),
+        ("questions", made["shards"].get("questions", 0)),
+    ]
+
+
+def _made_with(metrics: Mapping[str, Any]) -> str:
+    return json.dumps(json.loads(metrics["fingerprint"]), indent=2, ensure_ascii=False)
+
+
+def _loss(training: Path) -> Any:
+    points = json.loads(training.read_text(encoding="utf-8"))["curve"]
+    lines = [("training", [(one["seconds"], one["loss"]) for one in points])]
+    unseen = [(one["seconds"], one["validation_loss"]) for one in points if one["validation_loss"] is not None]
+    return curve([*lines, ("validation patients", unseen)] if unseen else lines, "seconds")
+
+
+def _telling(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Images with more named structures first."""
+    caption = row["captions"][0]
+    return len({one["class_id"] for one in caption["entities"]}), len(caption["text"])
+
+
+def _figures(
+    volumes: Sequence[Path], masks: Sequence[Path], volume_store: Path, mask_store: Path, schema: Schema
+) -> dict[str, list[dict[str, str]]]:
+    """Middle slices of one volume of each modality and plane, without and with their classes."""
+    about = pl.concat([read_table(path, VolumeTable) for path in volumes])
+    labelled = pl.concat([read_table(path, MaskTable) for path in masks]).select("volume", "task", mask="file").drop_nulls("mask")
+    chosen = about.join(labelled, on="volume").sort("volume").unique(["modality", "plane"], keep="first", maintain_order=True).head(VIEWED)
+    found: dict[str, list[dict[str, str]]] = {"volumes": [], "masks": []}
+    for one in chosen.iter_rows(named=True):
+        image: Any = nib.load(volume_store / one["file"])  # type: ignore[attr-defined]
+        values = np.asarray(image.dataobj, np.int16)
+        classes = schema.native_lut(one["task"])[load_labels(mask_store / one["mask"])]
+        spacing = one["spacing_x"], one["spacing_y"], one["spacing_z"]
+        caption = f"{one['modality']}, {one['plane']}, {one['columns']} x {one['rows']} x {one['slices']}, {spacing[2]:.1f} mm between slices"
+        found["volumes"].append({"picture": inside_html(three_views(values, spacing, one["modality"])), "caption": caption})
+        found["masks"].append({"picture": inside_html(three_views(values, spacing, one["modality"], classes)), "caption": caption})
+    return found
+
+
+def _answered(frame: pl.DataFrame, predictions: Path, schema: Schema) -> list[Any]:
+    """Cards of test images with the boxes that the model gave for the mentions of their first caption."""
+    given: dict[str, list[tuple[int, Sequence[float]]]] = {}
+    with predictions.open(encoding="utf-8") as file:
+        for line in file:
+            one = json.loads(line)
+            if one["task"] == "locate":  # the first question about an image is that of its first caption
+                given.setdefault(one["image_id"], [(entity["class_id"], entity["box"]) for entity in one["given"]])
+    rows = frame.filter(pl.col("image_id").is_in(list(given)))
+    return [card(row, schema, given[row["image_id"]]) for row in choose(rows, SHOWN).iter_rows(named=True)]
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

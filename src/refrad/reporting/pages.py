@@ -1,0 +1,58 @@
+"""Pages of HTML that stand alone: no script, no font, no picture from elsewhere."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from refrad.reporting.words import REASONS, STAGES
+
+__all__ = ["curve", "render"]
+
+
+@cache
+def _environment() -> Environment:
+    # Autoescape: sentences of reports are data, never HTML.
+    environment = Environment(
+        loader=PackageLoader("refrad.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {"STAGES": STAGES, "REASONS": REASONS}
+    environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
+    return environment
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from a template of this package; a value that the template misses raises."""
+    return _environment().get_template(template).render(**values)
+
+
+def _number(value: float) -> str:
+    """12,345 or 0.123."""
+    return f"{value:,}" if isinstance(value, int) or float(value).is_integer() else f"{value:,.3f}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value / 3600:.1f} h" if value >= 3600 else f"{value / 60:.1f} min" if value >= 90 else f"{value:.1f} s"
+
+
+def curve(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: str, width: int = 640, height: int = 240) -> Markup:
+    """Lines of (x, y) points as an SVG from y = 0 up, each with a name; the first is drawn full, later ones dashed."""
+    points = [point for _, line in lines for point in line]
+    x_max, y_max = max(x for x, _ in points) or 1, max(y for _, y in points) or 1
+    left, bottom = 44, 34
+
+    def at(x: float, y: float) -> str:
+        return f"{left + (width - left - 8) * x / x_max:.1f},{8 + (height - bottom - 8) * (1 - y / y_max):.1f}"
+
+    parts = [Markup('<svg class="curve" viewBox="0 0 {} {}" role="img">').format(width, height)]
+    for share in (0, 0.5, 1):
+        x, y = at(0, share * y_max).split(",")
+        parts.append(Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="grid"/>').format(x, y, width - 8, y))
+        parts.append(Markup('<text x="{}" y="{}" text-anchor="end">{:.2f}</text>').format(left - 6, float(y) + 4, share * y_max))
+    for number, (name, line) in enumerate(lines):
+        path = " ".join(at(x, y) for x, y in line)
+        parts.append(Markup('<polyline points="{}" class="line{}"><title>{}</title></polyline>').format(path, number, name))
+    parts.append(Markup('<text x="{}" y="{}" text-anchor="end">{} (0 to {:g})</text></svg>').format(width - 8, height - 8, x_label, x_max))
+    return Markup("").join(parts)

@@ -1,0 +1,49 @@
+"""What the pages say of stages and reasons."""
+
+from collections.abc import Mapping
+
+from refrad.imaging.reasons import REASONS as IMAGING_REASONS
+
+__all__ = ["REASONS", "STAGES"]
+
+STAGES: Mapping[str, str] = {
+    "index": "Every file of the delivery: read by its header, grouped into series, or put aside.",
+    "volumes": "One geometry-checked volume for each series, and the SOP instance of each of its slices.",
+    "masks": "An anatomical label for every voxel.",
+    "structures": "The classes in each slice, with area and box.",
+    "captions": "The sentences of the reports: de-identified, without comparisons, tied to the images they name.",
+    "mentions": "Verbatim anatomical spans of the captions, and their classes.",
+    "grounded": "Captions paired with images: kept where a class that the caption mentions is in the slice.",
+    "vqa": "Question-answer pairs of the images.",
+    "shards": "The dataset: one row for each image that has a grounded caption.",
+    "train": "RadGrounder, trained on the training patients.",
+    "evaluate": "RadGrounder on the test patients, beside honest comparisons.",
+}
+
+REASONS: Mapping[str, str] = {
+    **IMAGING_REASONS,
+    # of volumes, found by stage masks
+    "no_precomputed_mask": "The site's masks.csv names no mask for the volume.",
+    "mask_elsewhere": "The given mask lies outside of the volume.",
+    "mask_not_labels": "The given mask holds values that are no whole numbers from 0 to 255.",
+    "segmenter_failed": "The segmenter gave up on the volume; the log of the shard says how.",
+    # of slices, found by stage structures
+    "no_mask": "The slice belongs to a volume without labels.",
+    "no_structure": "No class of the schema is in the slice, or only outliers of one.",
+    # of sentences, found by stage captions
+    "no_study": "The report fits no study of the delivery, or more than one.",
+    "report_without_images": "No series of the report's study became a volume.",
+    "duplicate_report": "The same report stands in the table twice.",
+    "duplicate_sentence": "The report says the same sentence twice.",
+    "empty_after_scrub": "Nothing but identifiers, references or comparisons was in the sentence.",
+    # of captions, found by stages mentions and grounded
+    "no_mention": "The caption names no anatomy of the schema.",
+    "only_absent_mentions": "All anatomy that the caption names is said to be absent.",
+    "no_image_in_study": "No series of the study has labels.",
+    "reference_not_found": "The caption names an image that the study does not have.",
+    "reference_ambiguous": "The caption names an image number that several series have.",
+    "no_common_class": "No class that the caption mentions is in the images it may belong to.",
+    # of images, found by stages vqa and train
+    "no_question": "No question about the image passed the checks.",
+    "test_patient": "The patient is for testing only.",
+}
