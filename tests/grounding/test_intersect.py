@@ -25,6 +25,12 @@ def test_a_single_level_on_mr_is_kept_at_the_coarser_class_and_marked(schema):
     assert [(one.class_id, one.via) for one in found] == [(vertebrae, "whole")]
 
 
+def test_a_general_word_beside_a_level_is_about_that_level(schema):
+    spine, t11, t12 = ids(schema, "vertebrae", "vertebrae_T11", "vertebrae_T12")
+    mentions = [Mention(0, 8, "Endplate", (spine,)), Mention(23, 26, "T12", (t12,))]
+    assert {one.class_id for one in ground(mentions, {t11: 1, t12: 1}, matcher(schema, "expand"))} == {t12}
+
+
 def test_strict_mode_accepts_the_class_itself_alone(schema):
     left, upper = ids(schema, "lung_left", "lung_upper_lobe_left")
     assert ground([Mention(0, 4, "lung", (left,))], {upper: 1}, matcher(schema, "strict")) == []

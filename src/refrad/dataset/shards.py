@@ -28,12 +28,12 @@ __all__ = ["ROW", "encode_mask", "picture", "write_images"]
 ROWS_PER_GROUP = 100  # small groups: random access reads little
 
 STRUCTURE = pa.struct(
-    [("class_id", pa.int16())]
+    [("class_id", pa.int64())]  # as `datasets` stores class labels
     + [(name, pa.int32()) for name in ("x_min", "y_min", "x_max", "y_max", "area")]
     + [("rle", pa.string())]
 )
 ENTITY = pa.struct(
-    [("start", pa.int32()), ("end", pa.int32()), ("text", pa.string()), ("class_id", pa.int16()), ("via", pa.string())]
+    [("start", pa.int32()), ("end", pa.int32()), ("text", pa.string()), ("class_id", pa.int64()), ("via", pa.string())]
     + [(name, pa.int32()) for name in ("x_min", "y_min", "x_max", "y_max")]
 )
 CAPTION = pa.struct(

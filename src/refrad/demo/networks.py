@@ -152,7 +152,8 @@ def train(task: int, out: Path, seconds: float, seed: int = 0, volumes: int = 24
     network = _network(len(used) + 1)
     optimizer = torch.optim.AdamW(network.parameters(), lr=6e-3, weight_decay=1e-4)
     start, step, shown, average = time.process_time(), 0, 0.0, 0.0
-    while (share := (time.process_time() - start) / seconds) < 1:
+    share = 0.0
+    while share < 1:
         rate = 6e-3 * min(1.0, share / 0.1) * max(0.01, 0.5 * (1 + np.cos(np.pi * share)))
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -167,11 +168,13 @@ def train(task: int, out: Path, seconds: float, seed: int = 0, volumes: int = 24
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         step += 1
+        share = (time.process_time() - start) / seconds
         average = dice if step == 1 else 0.98 * average + 0.02 * dice
-        if share - shown > 0.02:
+        if share - shown > 0.05 or share >= 1:  # a training that is stopped leaves its last state
             shown = share
             print(f"task {task}: {share:.0%}, step {step}, loss {loss.item():.3f}, Dice of patches {average:.3f}", flush=True)
-    _pack(task, out, network, used, {"steps": step, "cpu_seconds": round(time.process_time() - start), "volumes": volumes, "seed": seed})
+            done = {"steps": step, "cpu_seconds": round(time.process_time() - start), "of_cpu_seconds": seconds}
+            _pack(task, out, network, used, done | {"volumes": volumes, "seed": seed, "dice_of_patches": round(average, 3)})
 
 
 def _loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
@@ -201,14 +204,15 @@ def _pack(task: int, out: Path, network: torch.nn.Module, used: list[int], facts
     labels = {"background": 0} | {label: number for number, label in class_map[name].items()}
     halves: dict[int, torch.Tensor] = {}  # nnU-Net's state names the encoder twice; one tensor serves both names
     state = {}
-    for key, value in network.state_dict().items():
+    weights = network.state_dict()
+    for key, value in weights.items():
         full = value
         if "seg_layers" in key:
             full = torch.zeros((len(labels), *value.shape[1:]))
             if value.ndim == 1:
                 full[:] = -100
             full[[0, *used]] = value
-        state[key] = halves.setdefault(full.data_ptr() if full is value else id(full), full.half())
+        state[key] = halves.setdefault(value.data_ptr(), full.half())
     write_json(target / "plans.json", _plans(folder, modality))
     write_json(target / "dataset.json", {"channel_names": {"0": modality}, "labels": labels, "numTraining": 0, "file_ending": ".nii.gz"})
     checkpoint = {

@@ -10,12 +10,12 @@ from refrad.anatomy.schema import Schema
 __all__ = ["REASONS", "Entity", "Mention", "Slice", "StudyImages", "Unmet", "ground", "matcher"]
 
 REASONS: Mapping[str, str] = {
-    "no_mention": "the caption names no anatomy of the schema",
-    "only_absent_mentions": "all that the caption names has been removed or is missing",
-    "no_image_in_study": "the study has no accepted volume",
-    "reference_not_found": "no image of the study has the series and image number that the caption names",
-    "reference_ambiguous": "several series of the study have the number that the caption names",
-    "no_common_class": "nothing that the caption names is visible in the image",
+    "no_mention": "The caption names no anatomy of the schema.",
+    "only_absent_mentions": "All anatomy that the caption names is said to be absent.",
+    "no_image_in_study": "No series of the study has labels.",
+    "reference_not_found": "The caption names an image that the study does not have.",
+    "reference_ambiguous": "The caption names an image number that several series have.",
+    "no_common_class": "No class that the caption mentions is in the images it may belong to.",
 }
 APART = 3  # slices between two images of one volume for the same caption
 
@@ -83,13 +83,20 @@ def ground(mentions: Iterable[Mention], visible: Mapping[int, Any], match: Any) 
 
     Every mention keeps all of its classes that are visible, and every occurrence of a repeated word is its own mention.
     """
+    mentions = sorted(mentions, key=lambda one: (one.start, -one.end))
+    named = {class_id for mention in mentions for class_id in mention.classes}
     found: dict[tuple[int, int, int], Entity] = {}
-    for mention in sorted(mentions, key=lambda one: (one.start, -one.end)):
+    for mention in mentions:
         for class_id in mention.classes:
-            for target, via in match(class_id, visible):
+            for target, via in _narrowed(match(class_id, visible), named):
                 key = (mention.start, mention.end, target)
                 found.setdefault(key, Entity(mention.start, mention.end, mention.text, target, via))
     return list(found.values())
+
+
+def _narrowed(targets: tuple[tuple[int, str], ...], named: set[int]) -> tuple[tuple[int, str], ...]:
+    """Parts that the caption names itself stand for all parts: "endplate impression of T12" is about T12 alone."""
+    return tuple(one for one in targets if one[1] != "part" or one[0] in named) or targets
 
 
 class StudyImages:
@@ -143,7 +150,7 @@ class StudyImages:
         classes = {class_id for mention in mentions for class_id in mention.classes}
         scored = []
         for place, one in enumerate(self.slices):
-            targets = {target for class_id in classes for target, _ in match(class_id, one.areas)}
+            targets = {target for class_id in classes for target, _ in _narrowed(match(class_id, one.areas), classes)}
             score = sum(one.areas[target] / self._largest[target] for target in targets)
             if score > 0:
                 scored.append((-score, place))

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,8 @@ NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("total_mr", "fast"): (852,),
     ("total_mr", "total"): (850, 851),
 }
+
+FAULTS_OF_A_VOLUME = (RuntimeError, ValueError, LookupError, ArithmeticError, AssertionError, MemoryError)
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +110,10 @@ class TotalSegmentator:
             try:
                 result = self._run(image, None, ml=True, task=task, device=self.device, quiet=True, **speed)
                 return np.asarray(result.dataobj).astype(np.uint8)
-            except Exception as error:
-                logger.warning("segmentation failed at attempt %d: %s", attempt, type(error).__name__)
+            except FAULTS_OF_A_VOLUME as error:  # all else is a fault of the installation, and stops the run
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{Path(place.filename).name}:{place.lineno}"
+                logger.warning("segmentation failed at attempt %d: %s in %s", attempt, type(error).__name__, where)
         raise Unsegmentable("segmenter_failed")
 
 
@@ -147,6 +152,8 @@ def _held_predictors(package: Any) -> Callable[..., None]:
         folds: Any = None,
         trainer: str = "nnUNetTrainer",
         tta: bool = False,
+        _preprocessing: int = 1,
+        _saving: int = 1,
         plans: str = "nnUNetPlans",
         device: Any = "cpu",
         step_size: float = 0.5,

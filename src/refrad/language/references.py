@@ -34,7 +34,7 @@ _LEAD = r"\s?(?:[,–-]\s)?(?:(?:siehe|vgl\.|s\.|see|seen|markiert|dargestellt)\
 _CLOSE = r"(?=\s?(?:[,;.)]|$))"
 # "LWK (4/5)" and "Kraftgrad (4/5)" are no images.
 _NOT_IMAGES = re.compile(
-    r"(?:[HBL]WK|Th|[CTLS]\d?|Grad|Score|Kraft|Stadium|Segment|BI-?RADS|strength|stage)\s?$", re.IGNORECASE
+    r"(?<![^\W\d_])(?:[HBL]WK|Th|[CTLS]\d?|Grad|Score|Kraft|Stadium|Segment|BI-?RADS|strength|stage)\s?$", re.IGNORECASE
 )
 
 

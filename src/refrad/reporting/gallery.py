@@ -60,13 +60,18 @@ def card(row: Mapping[str, Any], schema: Schema, given: Sequence[tuple[int, Sequ
     boxes += [drawn(class_id, box, schema, given=True) for class_id, box in given if class_id in schema.by_id]
     facts = [row["modality"], row["plane"], row["split"], f"tied by {caption['tie']}"]
     return Card(
-        picture=inside_html(row["image"]["bytes"]),
+        picture=inside_html(soft_tissue(row)),
         outlines=inside_html(mask_outlines(masks, (row["height"], row["width"]))),
         aspect=row["width"] * row["spacing_x"] / (row["height"] * row["spacing_y"]),
         text=marked(caption["text"], caption["entities"]),
         boxes=list(dict.fromkeys(boxes)),
         facts=[str(fact) for fact in facts if fact],
     )
+
+
+def soft_tissue(row: Mapping[str, Any]) -> Image.Image:
+    """The stored picture in grey: its second channel, the soft-tissue window of CT."""
+    return Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").getchannel(1)
 
 
 def _mask(rle: str, height: int, width: int) -> Any:
@@ -104,6 +109,7 @@ def save_overlay(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema, 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
 
     lines = -(-len(rows) // columns) or 1
     figure = Figure(figsize=(4 * columns, 4.4 * lines), facecolor="black", layout="constrained")
@@ -111,12 +117,13 @@ def save_overlay(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema, 
         caption = row["captions"][0]
         axes = figure.add_subplot(lines, columns, number)
         width, height = row["width"] * row["spacing_x"], row["height"] * row["spacing_y"]
-        axes.imshow(np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))[..., 1], cmap="gray", extent=(0, width, height, 0))
+        axes.imshow(np.asarray(soft_tissue(row)), cmap="gray", extent=(0, width, height, 0))
         for entity in caption["entities"]:
             colour = np.array(colour_of(entity["class_id"])) / 255
             x_min, y_min, x_max, y_max = (share * side for share, side in zip(_shares(entity, row), (width, height) * 2, strict=True))
             axes.add_patch(Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, edgecolor=colour, linewidth=2))
-            axes.text(x_min, y_min - 4, schema.by_id[entity["class_id"]].english, color=colour, fontsize=8)
+            label = axes.text(x_min, y_min - 4, schema.by_id[entity["class_id"]].english, color=colour, fontsize=8, clip_on=True)
+            label.set_path_effects([withStroke(linewidth=2, foreground="black")])
         axes.set_title(_wrapped(caption["text"]), color="white", fontsize=9, y=-0.02, va="top", loc="center")
         axes.set_axis_off()
     FigureCanvasAgg(figure)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from refrad.grounding.intersect import REASONS as GROUNDING_REASONS
 from refrad.imaging.reasons import REASONS as IMAGING_REASONS
 
 __all__ = ["REASONS", "STAGES"]
@@ -37,12 +38,7 @@ REASONS: Mapping[str, str] = {
     "duplicate_sentence": "The report says the same sentence twice.",
     "empty_after_scrub": "Nothing but identifiers, references or comparisons was in the sentence.",
     # of captions, found by stages mentions and grounded
-    "no_mention": "The caption names no anatomy of the schema.",
-    "only_absent_mentions": "All anatomy that the caption names is said to be absent.",
-    "no_image_in_study": "No series of the study has labels.",
-    "reference_not_found": "The caption names an image that the study does not have.",
-    "reference_ambiguous": "The caption names an image number that several series have.",
-    "no_common_class": "No class that the caption mentions is in the images it may belong to.",
+    **GROUNDING_REASONS,
     # of images, found by stages vqa and train
     "no_question": "No question about the image passed the checks.",
     "test_patient": "The patient is for testing only.",

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from refrad.grounding.targets import parse_detection
+from refrad.model.batches import batch_order, collate
+from refrad.model.rows import picture_of, read_images
+from refrad.model.samples import Samples, wordings
+
+SHARES = {"locate": 0.6, "detect": 0.2, "vqa": 0.2}
+
+
+@pytest.fixture(scope="module")
+def frame(images):
+    return read_images([images], {"train"})
+
+
+@pytest.fixture(scope="module")
+def make(frame, schema):
+    names = wordings([picture_of(row) for row in frame.iter_rows(named=True)], schema)
+    return lambda augment, order="yxyx", shares=SHARES: Samples(frame, names, 64, order, shares, 0, augment)
+
+
+def test_test_patients_are_never_trained_on(frame):
+    assert set(frame["split"]) == {"train"}
+
+
+def test_a_sample_depends_on_its_key_alone(make):
+    one, other = make(True), make(True)
+    for key in [(0, 3), (1, 3), (0, 4)]:
+        a, b = one[key], other[key]
+        assert (a.text, a.target) == (b.text, b.target) and np.array_equal(a.image, b.image)
+    assert not np.array_equal(one[0, 3].image, one[1, 3].image)
+
+
+@pytest.mark.parametrize("order", ["yxyx", "xyxy"])
+@pytest.mark.parametrize("augment", [False, True])
+def test_the_boxes_of_the_target_surround_what_the_picture_shows(make, order, augment):
+    samples = make(augment, order, {"locate": 1.0, "detect": 0.0, "vqa": 0.0})
+    for index in range(len(samples)):
+        sample = samples[0, index]
+        for entity in parse_detection(sample.target, order).entities:
+            x_min, y_min, x_max, y_max = (round(value * 64) for value in entity.box)
+            middle = sample.image[(y_min + y_max) // 2, (x_min + x_max) // 2, 0]
+            assert middle > (150 if entity.class_id == 5 else 40), (index, entity)
+
+
+def test_the_prompt_names_what_the_target_locates(make):
+    samples = make(False, shares={"locate": 1.0, "detect": 0.0, "vqa": 0.0})
+    for index in range(len(samples)):
+        sample = samples[0, index]
+        assert parse_detection(sample.target, "yxyx").plain in sample.text
+
+
+def test_tasks_come_in_their_shares(make):
+    samples = make(True)
+    tasks = [samples.task(epoch, index) for epoch in range(40) for index in range(len(samples))]
+    assert tasks.count("locate") / len(tasks) == pytest.approx(0.6, abs=0.05)
+
+
+def test_a_batch_has_one_task_and_an_epoch_shows_no_image_twice(make):
+    samples = make(True)
+    seen: list[tuple[int, int]] = []
+    for keys in batch_order(samples, 4, 0):
+        if keys[0][0] > 0:
+            break
+        assert len({samples.task(*key) for key in keys}) == 1
+        seen += keys
+    assert len(seen) == len(set(seen))
+
+
+def test_only_the_target_is_learned(make, processor):
+    samples = make(False)
+    batch = [samples[0, index] for index in range(3)]
+    tensors = collate(processor, batch)
+    for sample, ids, labels in zip(batch, tensors["input_ids"], tensors["labels"], strict=True):
+        learned = ids[labels != -100]
+        assert processor.tokenizer.decode(learned, skip_special_tokens=True) == sample.target
+        assert learned[-1] == processor.tokenizer.eos_token_id
