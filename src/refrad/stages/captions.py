@@ -84,7 +84,7 @@ class Archive:
         uids = files.filter(pl.col("instance_uid") != "").select("file", "instance_uid")
         named = uids.join(instances.filter(pl.col("instance").is_not_null()), on="file")
         self.instances_of = _sets(named.select("instance_uid", "instance").iter_rows())
-        self._files = files.filter(pl.col("study").is_in(known["study"].unique()))
+        self._files = files.filter(pl.col("study").is_in(known["study"].unique().to_list()))
         self._studies = {
             name: _sets(self._files.filter(pl.col(name) != "").select(name, "study").unique().iter_rows())
             for name in ("study_uid", "accession_number", "patient_id")

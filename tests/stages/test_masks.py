@@ -1,0 +1,97 @@
+import nibabel as nib
+import numpy as np
+import polars as pl
+import pytest
+
+from refrad.fingerprint import Fingerprint
+from refrad.imaging.labels import load_labels
+from refrad.privacy.pseudonyms import FileTable
+from refrad.tables import InstanceTable, MaskTable, frame_of, read_table, write_table
+
+PRECOMPUTED = {"segmenter": "precomputed", "variant": "fastest", "weights": None, "device": "cpu"}
+
+
+@pytest.fixture
+def site(study, tmp_path):
+    """The study with a folder of the site's own masks, on a flipped grid."""
+    study.given = tmp_path / "given"
+    study.given.mkdir()
+    flipped = study.affine @ np.diag([-1.0, 1.0, 1.0, 1.0])
+    flipped[:3, 3] = study.affine[:3, 3] + study.affine[:3, 0] * (study.labels.shape[0] - 1)
+    nib.save(nib.Nifti1Image(study.labels[::-1], flipped), study.given / "mask.nii.gz")
+    (study.given / "masks.csv").write_text("dicom,mask\nct,mask.nii.gz\n")
+    blank = dict.fromkeys(("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "series_uid", "instance_uid"), "")
+    file = blank | {"file": "f", "path": "ct/1.dcm", "names": "", "institution": "", "patient": "p", "study": "study"}
+    instance = {
+        **{"file": "f", "frame": 0, "instance": "i0", "series": "s", "study": "study", "patient": "p", "volume": "v"},
+        **{"modality": "CT", "series_number": 3, "instance_number": 1, "shard": 0, "split": "train", "reason": None},
+    }
+    stub = Fingerprint("index", 1, {}, {})
+    write_table(study.path("files"), frame_of([file], FileTable), FileTable, stub)
+    write_table(study.path("instances"), frame_of([instance], InstanceTable), InstanceTable, stub)
+    return study
+
+
+def run(site, options=PRECOMPUTED, **paths):
+    given = {"precomputed": site.given, "instances": site.path("instances"), "files": site.path("files"), "store": site.mask_store}
+    return site.run("masks", options, **(given | paths))
+
+
+def test_given_masks_are_brought_onto_the_grid_of_the_volume(site):
+    metrics = run(site)
+    (row,) = read_table(site.path("masks"), MaskTable).to_dicts()
+    assert metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}
+    assert np.array_equal(load_labels(site.mask_store / row["file"]), site.labels)
+    assert (row["segmenter"], row["labels"]) == ("precomputed", 3)
+
+
+def test_what_the_store_holds_is_not_made_again(site):
+    run(site)
+    before = read_table(site.path("masks"), MaskTable)
+    assert run(site)["made"] == {"labels from the store": 1}
+    assert read_table(site.path("masks"), MaskTable).equals(before)
+
+
+def test_another_mask_is_another_entry_of_the_store(site):
+    run(site)
+    first = read_table(site.path("masks"), MaskTable)["file"].item()
+    nib.save(nib.Nifti1Image(np.zeros_like(site.labels), site.affine), site.given / "mask.nii.gz")
+    run(site)
+    assert read_table(site.path("masks"), MaskTable)["file"].item() != first
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (lambda site: nib.Nifti1Image(site.labels, site.affine + np.array([[0, 0, 0, 900]] + [[0] * 4] * 3)), "mask_elsewhere"),
+        (lambda site: nib.Nifti1Image(site.labels + 0.5, site.affine), "mask_not_labels"),
+    ],
+)
+def test_a_mask_that_cannot_be_right_is_put_aside_and_the_run_goes_on(site, mask, reason):
+    nib.save(mask(site), site.given / "mask.nii.gz")
+    assert run(site)["flow"]["aside"] == {reason: 1}
+    row = read_table(site.path("masks"), MaskTable).row(0, named=True)
+    assert row["reason"] == reason and row["file"] is None
+
+
+def test_a_volume_that_the_table_does_not_name_is_put_aside(site):
+    (site.given / "masks.csv").write_text("dicom,mask\nmr,mask.nii.gz\n")
+    assert run(site)["flow"]["aside"] == {"no_precomputed_mask": 1}
+
+
+def test_a_table_that_names_a_missing_mask_stops_with_its_line(site):
+    (site.given / "masks.csv").write_text("dicom,mask\nct,other.nii.gz\n")
+    with pytest.raises(ValueError, match="line 2"):
+        run(site)
+
+
+def test_missing_weights_are_said_before_anything_is_asked_of_the_network(site, tmp_path):
+    options = PRECOMPUTED | {"segmenter": "totalsegmentator", "weights": str(tmp_path)}
+    with pytest.raises(FileNotFoundError, match="totalseg_download_weights"):
+        run(site, options)
+
+
+def test_the_shard_has_one_row_for_each_accepted_volume(site):
+    run(site)
+    masks, volumes = read_table(site.path("masks"), MaskTable), pl.read_parquet(site.path("volumes"))
+    assert masks["volume"].to_list() == volumes.filter(pl.col("reason").is_null())["volume"].to_list()

@@ -1,0 +1,114 @@
+import json
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from refrad.fingerprint import Fingerprint
+from refrad.reporting.words import STAGES as WORDS
+from refrad.stages import report
+from refrad.tables import MaskTable, VolumeTable
+
+RESULT = {
+    **{"mean_iou": 0.61, "mean_iou_interval": [0.5, 0.7], "class_recall": 0.9, "iou50": 0.7, "images": 6, "patients": 2, "boxes": 12},
+    **{"by_class": {"liver": 0.6}, "free": {"g_iou": 0.2, "class_recall": 0.3, "visible": 0.5}, "vqa": {}},
+    **{"baselines": {name: {"mean_iou": 0.1} for name in ("untrained", "mean_box")}, "blanked": {"mean_iou": 0.2}},
+    **{"definitions": {"mean_iou": "what it means"}, "fingerprint": Fingerprint("evaluate", 1, {}, {}).text},
+}
+OPTIONS = {"masks": {"segmenter": "precomputed", "weights": None}, "captions": {"rewrite": "rules", "translate": "none"}}
+OPTIONS |= {"mentions": {"finder": "lexicon"}, "vqa": {"writer": "templates"}, "train": {"model": "tiny"}}
+
+
+def metrics_of(stage, taken):
+    flow = {"taken": taken, "used": taken - 1, "aside": {"no_mention": 1}}
+    fingerprint = Fingerprint(stage, 1, OPTIONS.get(stage, {}), {}).text
+    return {"stage": stage, "fingerprint": fingerprint, "unit": "things", "flow": flow, "made": {"rows": 3}, "tables": {"split": {"train": 3}}, "seconds": {"total": 1.5}}
+
+
+@pytest.fixture
+def pages(study, images, root, tmp_path):
+    metrics = []
+    for stage in report.STAGES:
+        for shard in ("a/0", "a/1"):
+            path = tmp_path / "results" / stage / shard / "metrics.json"
+            if stage == "train":
+                path = tmp_path / "results" / "train" / f"{shard[2]}.metrics.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(metrics_of(stage, 10)))
+            metrics.append(path)
+    point = {"step": 1, "seconds": 1.0, "loss": 2.0, "validation_loss": 2.5, "learning_rate": 1e-3}
+    (tmp_path / "training.json").write_text(json.dumps({"curve": [point, point | {"seconds": 2.0, "loss": 1.0}]}))
+    (tmp_path / "evaluation.json").write_text(json.dumps(RESULT))
+    row = {"image_id": "i0028", "task": "locate", "given": [{"class_id": 5, "box": [0.1, 0.1, 0.4, 0.4]}]}
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n")
+    mask = {"volume": "v", "task": "total", "segmenter": "precomputed", "weights": None, "digest": "x"}
+    study.write(MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
+    report.run(
+        metrics=metrics,
+        images=[images],
+        volumes=[study.path("volumes")],
+        masks=[study.path("masks")],
+        training=tmp_path / "training.json",
+        evaluation=tmp_path / "evaluation.json",
+        predictions=tmp_path / "predictions.jsonl",
+        schema=root / "workflow" / "anatomy" / "classes.yaml",
+        volume_store=study.volume_store,
+        mask_store=study.mask_store,
+        pages=tmp_path / "report",
+        fingerprint=Fingerprint("report", 1, {"gallery": 8}, {}),
+    )
+    return tmp_path / "report"
+
+
+def test_there_is_a_page_for_each_stage_and_links_that_lead_there(pages):
+    for stage in WORDS:
+        text = (pages / "stages" / f"{stage}.html").read_text()
+        assert WORDS[stage].split(":")[0] in text
+    for page in pages.rglob("*.html"):
+        for link in re.findall(r'href="([^"#]+\.html)"', page.read_text()):
+            assert (page.parent / link).exists(), (page.name, link)
+
+
+def test_pages_stand_alone(pages):
+    for page in pages.rglob("*.html"):
+        sources = re.findall(r'(?:src|href)="([^"]+)"', page.read_text())
+        assert not [one for one in sources if not one.startswith("data:image/png;base64,") and not one.endswith(".html")]
+        assert "<script" not in page.read_text()
+
+
+def test_counts_of_shards_are_added_and_reasons_explained(pages):
+    text = (pages / "stages" / "mentions.html").read_text()
+    assert "<b>20</b>" in text and "The caption names no anatomy of the schema." in text
+
+
+def test_the_gallery_draws_each_mention_with_its_box(pages):
+    text = (pages / "gallery.html").read_text()
+    assert text.count("<article") == 8
+    assert text.count('<rect class="box"') == 16 and text.count("<mark") == 16
+
+
+def test_answers_of_the_model_are_dashed_beside_the_truth(pages):
+    text = (pages / "stages" / "evaluate.html").read_text()
+    assert text.count('<rect class="box given"') == 1 and "0.610" in text
+
+
+def test_report_text_cannot_become_html(pages):
+    from refrad.reporting.gallery import marked
+
+    text = "a <b>liver</b> & more"
+    made = marked(text, [{"start": 5, "end": 10, "class_id": 5}])
+    assert "<b>" not in made and "&lt;b&gt;" in made and "&amp;" in made
+
+
+def test_the_overlay_is_a_picture(pages):
+    from PIL import Image
+
+    picture = np.asarray(Image.open(pages / "overlay.png").convert("RGB"))
+    assert picture.shape[1] >= 1000 and picture.std() > 10
+
+
+def test_volumes_are_shown_with_and_without_their_classes(pages, study):
+    assert nib.load(study.mask_store / "v.nii.gz").shape == (32, 24, 6)
+    for stage in ("volumes", "masks"):
+        assert (pages / "stages" / f"{stage}.html").read_text().count("<img") == 1

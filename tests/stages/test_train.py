@@ -1,0 +1,81 @@
+import json
+import shutil
+
+import polars as pl
+import pytest
+
+from refrad.fingerprint import Fingerprint
+from refrad.stages import train
+
+OPTIONS = {
+    **{"name": "x", "model": "tiny", "image_size": 64, "coordinates": "yxyx", "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2}},
+    **{"seconds": None, "steps": 3, "batch": 4, "accumulate": 1, "learning_rate": 1e-3, "seed": 0, "threads": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def run(images, root, tmp_path_factory):
+    def run(**options):
+        folder = tmp_path_factory.mktemp("train")
+        paths = {"checkpoint": folder / "x", "metrics": folder / "x.metrics.json"}
+        schema = root / "workflow" / "anatomy" / "classes.yaml"
+        train.run(images=[images], schema=schema, fingerprint=Fingerprint("train", 1, OPTIONS | options, {}), **paths)
+        return paths["checkpoint"], json.loads(paths["metrics"].read_text())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(run):
+    return run()
+
+
+def test_the_checkpoint_is_a_paligemma_with_its_processor(trained):
+    from transformers import AutoConfig, AutoTokenizer
+
+    checkpoint, _ = trained
+    assert AutoConfig.from_pretrained(checkpoint).model_type == "paligemma"
+    assert "</p>" in AutoTokenizer.from_pretrained(checkpoint).get_vocab()
+
+
+def test_it_tells_how_it_came_about(trained):
+    checkpoint, metrics = trained
+    account = json.loads((checkpoint / "training.json").read_text())
+    assert account["steps"] == 3 and account["curve"][-1]["step"] == 3
+    assert json.loads(account["fingerprint"])["options"]["learning_rate"] == 1e-3
+    assert metrics["flow"] == {"taken": 34, "used": 28, "aside": {"test_patient": 6}}
+
+
+def test_training_goes_on_from_a_checkpoint(trained, run):
+    again, _ = run(model=str(trained[0]))
+    assert (again / "model.safetensors").exists()
+
+
+def test_the_same_seed_gives_the_same_weights(trained, run):
+    again, _ = run()
+    assert (again / "model.safetensors").read_bytes() == (trained[0] / "model.safetensors").read_bytes()
+
+
+def test_a_folder_without_a_model_stops_with_what_to_do(run, tmp_path):
+    with pytest.raises(ValueError, match="name a folder with a PaliGemma 2, or tiny"):
+        run(model=str(tmp_path))
+
+
+def test_an_image_size_that_the_model_does_not_see_stops(trained, run):
+    with pytest.raises(ValueError, match="sees images of 64 px"):
+        run(model=str(trained[0]), image_size=224)
+
+
+def test_without_training_patients_it_stops(images, root, tmp_path):
+    frame = pl.read_parquet(images)
+    frame.filter(pl.col("split") != "train").write_parquet(tmp_path / "images.parquet")
+    with pytest.raises(ValueError, match="no image of a training patient"):
+        train.run(
+            images=[tmp_path / "images.parquet"],
+            schema=root / "workflow" / "anatomy" / "classes.yaml",
+            checkpoint=tmp_path / "x",
+            metrics=tmp_path / "m.json",
+            fingerprint=Fingerprint("train", 1, OPTIONS, {}),
+        )
+    assert not (tmp_path / "x").exists()
+    shutil.rmtree(tmp_path)
