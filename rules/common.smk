@@ -8,7 +8,8 @@ from refrad.workflow import Site
 try:
     SITE = Site(config)
 except ConfigError as error:
-    sys.exit(str(error))
+    print(error, file=sys.stderr)
+    sys.exit(1)
 
 
 wildcard_constraints:

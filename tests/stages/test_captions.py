@@ -43,7 +43,7 @@ class Delivery:
         write_table(folder / "instances.parquet", frame_of([instance], InstanceTable), InstanceTable, stub)
 
     def run(self, reports, references=None, shard=1):
-        self.table("reports.csv", ["report_id", "patient_id", "accession_number", "study_uid", "language", "text"], reports)
+        self.table("reports.csv", ["report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text"], reports)
         if references is not None:
             self.table("references.csv", ["report_id", "sentence", "instance_uid"], references)
         captions.run(
@@ -74,7 +74,7 @@ def delivery(tmp_path, root):
 
 
 def report(text=TEXT, name="R1", **known):
-    identity = {"patient_id": "", "accession_number": "", "study_uid": "1.2.5"} | known
+    identity = {"patient_id": "", "accession_number": "", "study_uid": "1.2.5", "dicom": ""} | known
     return [name, *identity.values(), "de", text]
 
 
@@ -105,7 +105,7 @@ def test_a_sentence_tied_by_hand_names_its_instance(delivery):
     assert caption["text"] == "Milz normal." and delivery.named.filter(delivery.named["caption"] == caption["caption"])["instance"].to_list() == ["i"]
 
 
-@pytest.mark.parametrize("identity", [{"accession_number": "ACC99"}, {"patient_id": "ID4711"}])
+@pytest.mark.parametrize("identity", [{"accession_number": "ACC99"}, {"patient_id": "ID4711"}, {"dicom": "a"}, {"dicom": "/a/"}])
 def test_a_report_without_study_uid_is_found_by_what_it_has(delivery, identity):
     assert len(delivery.run([report(**({"study_uid": ""} | identity))])) > 0
 

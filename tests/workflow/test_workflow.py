@@ -58,7 +58,7 @@ def test_names_dates_and_identifiers_of_the_archive_do_not_survive(finished):
     for path in outputs:
         content = path.read_bytes()
         if path.suffix == ".parquet":
-            content = pl.read_parquet(path).write_json().encode()
+            content = pl.read_parquet(path).drop("image", strict=False).write_json().encode()
         found = [secret for secret in secrets if secret.encode() in content or secret in str(path)]
         assert not found, f"{len(found)} identifiers of the archive in {path.relative_to(finished.folder)}"
 

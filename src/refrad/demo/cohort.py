@@ -28,6 +28,7 @@ GIVEN = {"F": "Annegret Birgit Claudia Dorothea Elfriede Hannelore Ingeborg Kath
 GIVEN["M"] = "Albrecht Bernhard Detlef Eberhard Friedhelm Gottfried Hartmut Joachim Karlheinz Wolfgang".split()
 DOCTORS = "Achterberg Bodenstein Kaltenbach Morgenroth Steinhauer".split()
 REGIONS = {"chest": (310, 580), "abdomen": (190, 420), "pelvis": (-30, 220), "trunk": (150, 470)}
+PLANES_OFTEN = {"axial": 0.8, "prone": 0.05, "oblique": 0.05, "coronal": 0.05, "sagittal": 0.05}
 NATIVE = {"CT": CT_CLASSES, "MR": MR_CLASSES}
 
 logger = logging.getLogger(__name__)
@@ -121,14 +122,14 @@ def _scan_study(
     modality = "CT" if r.random() < 0.67 else "MR"
     seen = []
     for position in range(1 if r.random() < 0.6 else 2):
-        plane = str(r.choice(["axial", "axial", "axial", "axial", "prone", "oblique", "coronal", "sagittal"]))
+        plane = str(r.choice(list(PLANES_OFTEN), p=list(PLANES_OFTEN.values())))
         low, high = REGIONS[str(r.choice(list(REGIONS)))]
         low, high = low + r.uniform(-15, 15), high + r.uniform(-15, 15)
         thickness = float(r.choice([5.0, 6.0, 7.0, 8.0]))
-        fov = float(np.round(r.uniform(310, 480), 1))
+        fov = float(np.round(r.uniform(330, 450), 1))
         along = high - low if plane in ("axial", "prone", "oblique") else 210.0
         shape = (128, 128, int(np.clip(along / thickness, 20, 46)))
-        centre = body.to_world((0, 0, (low + high) / 2)) + np.array([r.uniform(-45, 45), r.uniform(-35, 35), 0])
+        centre = body.to_world((0, 0, (low + high) / 2)) + np.array([r.uniform(-25, 25), r.uniform(-20, 20), 0])
         affine = grid(plane, centre, fov, thickness, shape)
         native = {name: value for value, name in enumerate(NATIVE[modality], 1)}
         image, labels = render(body, affine, shape, modality, native, seed=10 * study + position)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 __all__ = ["Report", "detect_language", "read_csv", "read_reports", "sections_of"]
 
-COLUMNS = ("report_id", "patient_id", "accession_number", "study_uid", "language", "text")
+COLUMNS = ("report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text")
+TIES = {"study_uid", "accession_number", "patient_id", "dicom"}  # any of these columns finds the study
 
 # The headings of each section; those of the last group open parts that no section takes.
 HEADINGS: dict[str | None, str] = {
@@ -49,7 +50,7 @@ _GERMAN, _ENGLISH = frozenset(GERMAN.split()), frozenset(ENGLISH.split())
 
 @dataclass(frozen=True)
 class Report:
-    """One row of the reports table; empty strings where the table has nothing."""
+    """One row of the reports table; empty strings where the table has nothing. `dicom` is a folder inside the delivery."""
 
     report_id: str
     patient_id: str
@@ -57,6 +58,7 @@ class Report:
     study_uid: str
     language: str
     text: str
+    dicom: str = ""
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -82,14 +84,14 @@ def read_reports(path: Path) -> list[Report]:
     """The reports table.
 
     Raises:
-        ValueError: if report_id or text is no column, or none of study_uid, accession_number and patient_id.
+        ValueError: if report_id or text is no column, or none of study_uid, accession_number, patient_id and dicom.
     """
     rows = read_csv(path)
     if not rows:
         return []
     missing = [name for name in ("report_id", "text") if name not in rows[0]]
-    if missing or not {"study_uid", "accession_number", "patient_id"} & set(rows[0]):
-        wanted = " and ".join(missing) or "study_uid, accession_number or patient_id"
+    if missing or not TIES & set(rows[0]):
+        wanted = " and ".join(missing) or "study_uid, accession_number, patient_id or dicom"
         raise ValueError(f"{path.name}: has no column {wanted}; columns are {', '.join(COLUMNS)}")
     return [Report(**{name: row.get(name, "") for name in COLUMNS}) for row in rows]
 

@@ -57,8 +57,10 @@ def box_in_view(box: Box, view: View) -> Box | None:
     return x_min, y_min, x_max, y_max
 
 
-def see(image: Image.Image, view: View, size: int) -> NDArray[np.uint8]:
-    """The view of an RGB image as uint8 [size, size, 3], bilinear with antialiasing."""
+def see(
+    image: Image.Image, view: View, size: int, resample: Image.Resampling = Image.Resampling.BILINEAR
+) -> NDArray[np.uint8]:
+    """The view of an RGB image as uint8 [size, size, 3]; bilinear comes with antialiasing."""
     width, height = image.size
     margin = max(0.0, *(-edge for edge in view.window[:2]), *(edge - 1 for edge in view.window[2:]))
     if margin:
@@ -70,7 +72,7 @@ def see(image: Image.Image, view: View, size: int) -> NDArray[np.uint8]:
         border_x = border_y = 0
     left, top, right, bottom = view.window
     window = (left * width + border_x, top * height + border_y, right * width + border_x, bottom * height + border_y)
-    seen = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=window))
+    seen = np.asarray(image.resize((size, size), resample, box=window))
     if (view.gamma, view.shift) == (1.0, 0.0):
         return seen
     levels = (np.arange(256) / 255) ** view.gamma + view.shift

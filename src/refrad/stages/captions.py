@@ -89,15 +89,20 @@ class Archive:
             name: _sets(self._files.filter(pl.col(name) != "").select(name, "study").unique().iter_rows())
             for name in ("study_uid", "accession_number", "patient_id")
         }
+        self._places = self._files.select(pl.col("path").str.replace(r"/?[^/]*$", ""), "study").unique().rows()
         self._identifiers: dict[str, Identifiers] = {}
 
     def study_of(self, report: Report) -> str | None:
-        """The study of a report: by study UID, else accession number, else patient; None unless it is exactly one."""
+        """The study of a report: by study UID, accession number, patient, or folder; None unless it is exactly one."""
         for name, studies in self._studies.items():
             found = studies.get(getattr(report, name), set())
             if len(found) == 1:
                 return str(*found)
-        return None
+        if not report.dicom:
+            return None
+        folder = report.dicom.strip("/.")
+        found = {study for path, study in self._places if not folder or f"{path}/".startswith(f"{folder}/")}
+        return str(*found) if len(found) == 1 else None
 
     def identifiers(self, study: str) -> Identifiers:
         """All that the headers tell about the patient of a study."""
