@@ -1,6 +1,6 @@
 """Structures of a label volume: one pass over all classes, against one class after the other.
 
-    python benchmarks/structures.py
+python benchmarks/structures.py
 """
 
 import time
@@ -33,7 +33,13 @@ def one_by_one(labels: np.ndarray) -> dict:
         for class_id in np.unique(labels[:, :, index])[1:]:
             pieces, _ = ndimage.label(labels[:, :, index] == class_id, np.ones((3, 3)))
             areas = np.bincount(pieces.ravel())[1:]
-            kept = np.flatnonzero((areas * SPACING[0] * SPACING[1] >= RULE.minimum_area_mm2) & (areas >= RULE.minimum_share * areas.max())) + 1
+            kept = (
+                np.flatnonzero(
+                    (areas * SPACING[0] * SPACING[1] >= RULE.minimum_area_mm2)
+                    & (areas >= RULE.minimum_share * areas.max())
+                )
+                + 1
+            )
             if len(kept):
                 xs, ys = np.nonzero(np.isin(pieces, kept))
                 found[index, int(class_id)] = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1, len(xs))
@@ -45,14 +51,19 @@ def main() -> None:
     labels, lut = volume(), np.arange(256, dtype=np.uint8)
     find_structures(labels[:, :, :1], lut, SPACING, RULE)
     start = time.process_time()
-    fast = {(s.index, s.class_id): (s.x_min, s.y_min, s.x_max, s.y_max, s.area) for s in find_structures(labels, lut, SPACING, RULE)}
+    fast = {
+        (s.index, s.class_id): (s.x_min, s.y_min, s.x_max, s.y_max, s.area)
+        for s in find_structures(labels, lut, SPACING, RULE)
+    }
     middle = time.process_time()
     slow = one_by_one(labels)
     end = time.process_time()
     if fast != slow:
         raise SystemExit("the two sides differ")
     count = labels.shape[2]
-    print(f"{1000 * (middle - start) / count:.2f} ms a slice, one by one {1000 * (end - middle) / count:.2f} ms: {(end - middle) / (middle - start):.1f}x")
+    print(
+        f"{1000 * (middle - start) / count:.2f} ms a slice, one by one {1000 * (end - middle) / count:.2f} ms: {(end - middle) / (middle - start):.1f}x"
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 
 rule captions_shard:
-    message:
-        "captions of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         reports=SITE.of("reports"),
         references=SITE.of("references"),
@@ -14,16 +12,18 @@ rule captions_shard:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
         image_references="<results>/captions/{delivery}/{shard}/references.parquet",
         metrics="<results>/captions/{delivery}/{shard}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("captions"),
-        key=SITE.key,
-        references=SITE.flag("--references", "references"),
     log:
         "<logs>/captions/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/captions/{delivery}/{shard}.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("captions"),
+        key=SITE.key,
+        references=SITE.flag("--references", "references"),
+    message:
+        "captions of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad captions"
         " --reports {input.reports:q}{params.references}"

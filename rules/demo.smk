@@ -2,14 +2,9 @@
 
 
 rule demo:
-    message:
-        "made-up delivery {wildcards.delivery}"
     output:
         reports="demo/{delivery}/reports.csv",
         references="demo/{delivery}/references.csv",
-    params:
-        patients=SITE.config.demo.patients,
-        seed=SITE.config.demo.seed,
     log:
         "<logs>/demo/{delivery}.log",
     benchmark:
@@ -17,6 +12,11 @@ rule demo:
     threads: 2
     resources:
         python=SITE.python,
+    params:
+        patients=SITE.config.demo.patients,
+        seed=SITE.config.demo.seed,
+    message:
+        "made-up delivery {wildcards.delivery}"
     shell:
         "{resources.python:q} -m refrad demo --out demo/{wildcards.delivery} --key demo/key"
         " --patients {params.patients} --seed {params.seed} > {log} 2>&1"

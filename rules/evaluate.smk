@@ -2,8 +2,6 @@
 
 
 rule evaluate:
-    message:
-        "evaluation of " + SITE.config.train.name
     input:
         checkpoint=f"<results>/train/{SITE.config.train.name}",
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
@@ -11,8 +9,6 @@ rule evaluate:
     output:
         predictions=f"<results>/evaluate/{SITE.config.train.name}/predictions.jsonl",
         metrics=f"<results>/evaluate/{SITE.config.train.name}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("evaluate"),
     log:
         f"<logs>/evaluate/{SITE.config.train.name}.log",
     benchmark:
@@ -20,6 +16,10 @@ rule evaluate:
     threads: SITE.config.train.threads
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("evaluate"),
+    message:
+        "evaluation of " + SITE.config.train.name
     shell:
         "{resources.python:q} -m refrad evaluate"
         " --checkpoint {input.checkpoint} --images {input.images} --schema {input.schema}"

@@ -2,8 +2,6 @@
 
 
 rule grounded_shard:
-    message:
-        "triplets of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
         image_references="<results>/captions/{delivery}/{shard}/references.parquet",
@@ -16,14 +14,16 @@ rule grounded_shard:
         triplets="<results>/grounded/{delivery}/{shard}/triplets.parquet",
         entities="<results>/grounded/{delivery}/{shard}/entities.parquet",
         metrics="<results>/grounded/{delivery}/{shard}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("grounded"),
     log:
         "<logs>/grounded/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/grounded/{delivery}/{shard}.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("grounded"),
+    message:
+        "triplets of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad grounded"
         " --captions {input.captions} --image-references {input.image_references} --mentions {input.mentions}"

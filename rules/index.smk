@@ -2,19 +2,12 @@
 
 
 rule index_delivery:
-    message:
-        "index of {wildcards.delivery}"
     input:
         reports=SITE.of("reports"),
     output:
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",
         metrics="<results>/index/{delivery}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("index"),
-        dicom=SITE.of("dicom"),
-        shards=SITE.of("shards"),
-        key=SITE.key,
     log:
         "<logs>/index/{delivery}.log",
     benchmark:
@@ -22,6 +15,13 @@ rule index_delivery:
     threads: 2
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("index"),
+        dicom=SITE.of("dicom"),
+        shards=SITE.of("shards"),
+        key=SITE.key,
+    message:
+        "index of {wildcards.delivery}"
     shell:
         "{resources.python:q} -m refrad index"
         " --dicom {params.dicom:q} --reports {input.reports:q} --key {params.key:q} --shards {params.shards}"

@@ -2,8 +2,6 @@
 
 
 rule masks_shard:
-    message:
-        "label volumes of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
         instances="<results>/index/{delivery}/instances.parquet",
@@ -12,17 +10,19 @@ rule masks_shard:
     output:
         masks="<results>/masks/{delivery}/{shard}/masks.parquet",
         metrics="<results>/masks/{delivery}/{shard}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("masks"),
-        volume_store=SITE.store("volumes"),
-        store=SITE.store("masks"),
-        precomputed=SITE.flag("--precomputed", "masks"),
     log:
         "<logs>/masks/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/masks/{delivery}/{shard}.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("masks"),
+        volume_store=SITE.store("volumes"),
+        store=SITE.store("masks"),
+        precomputed=SITE.flag("--precomputed", "masks"),
+    message:
+        "label volumes of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad masks"
         " --volumes {input.volumes} --volume-store {params.volume_store:q} --store {params.store:q}"

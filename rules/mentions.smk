@@ -2,8 +2,6 @@
 
 
 rule mentions_shard:
-    message:
-        "mentions of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
         lexicon=ancient(SITE.lexicon),
@@ -11,14 +9,16 @@ rule mentions_shard:
     output:
         mentions="<results>/mentions/{delivery}/{shard}/mentions.parquet",
         metrics="<results>/mentions/{delivery}/{shard}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("mentions"),
     log:
         "<logs>/mentions/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/mentions/{delivery}/{shard}.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("mentions"),
+    message:
+        "mentions of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad mentions"
         " --captions {input.captions} --lexicon {input.lexicon} --schema {input.schema}"

@@ -2,8 +2,6 @@
 
 
 rule report:
-    message:
-        "pages of the run"
     input:
         metrics=SITE.every_metrics()
         + [f"<results>/train/{SITE.config.train.name}.metrics.json"],
@@ -15,21 +13,35 @@ rule report:
         predictions=f"<results>/evaluate/{SITE.config.train.name}/predictions.jsonl",
         schema=ancient(SITE.schema),
     output:
-        index=report("<results>/report/index.html", caption="../workflow/report/index.rst", category="Pages"),
-        gallery=report("<results>/report/gallery.html", caption="../workflow/report/gallery.rst", category="Pages"),
-        overlay=report("<results>/report/overlay.png", caption="../workflow/report/overlay.rst", category="Pictures"),
+        index=report(
+            "<results>/report/index.html",
+            caption="../workflow/report/index.rst",
+            category="Pages",
+        ),
+        gallery=report(
+            "<results>/report/gallery.html",
+            caption="../workflow/report/gallery.rst",
+            category="Pages",
+        ),
+        overlay=report(
+            "<results>/report/overlay.png",
+            caption="../workflow/report/overlay.rst",
+            category="Pictures",
+        ),
         stages=expand("<results>/report/stages/{stage}.html", stage=SITE.pages),
-    params:
-        fingerprint=SITE.fingerprint("report"),
-        volume_store=SITE.store("volumes"),
-        mask_store=SITE.store("masks"),
-        pages=subpath(output.index, parent=True),
     log:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("report"),
+        volume_store=SITE.store("volumes"),
+        mask_store=SITE.store("masks"),
+        pages=subpath(output.index, parent=True),
+    message:
+        "pages of the run"
     shell:
         "{resources.python:q} -m refrad report"
         " --metrics {input.metrics} --images {input.images} --volumes {input.volumes}"

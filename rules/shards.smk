@@ -2,8 +2,6 @@
 
 
 rule shards_shard:
-    message:
-        "images and their texts of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
         mentions="<results>/mentions/{delivery}/{shard}/mentions.parquet",
@@ -17,16 +15,18 @@ rule shards_shard:
     output:
         images="<results>/shards/{delivery}/{shard}/images.parquet",
         metrics="<results>/shards/{delivery}/{shard}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("shards"),
-        volume_store=SITE.store("volumes"),
-        mask_store=SITE.store("masks"),
     log:
         "<logs>/shards/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/shards/{delivery}/{shard}.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("shards"),
+        volume_store=SITE.store("volumes"),
+        mask_store=SITE.store("masks"),
+    message:
+        "images and their texts of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad shards"
         " --captions {input.captions} --mentions {input.mentions} --triplets {input.triplets} --entities {input.entities}"

@@ -2,8 +2,6 @@
 
 
 rule structures_shard:
-    message:
-        "structures of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
@@ -12,15 +10,17 @@ rule structures_shard:
     output:
         structures="<results>/structures/{delivery}/{shard}/structures.parquet",
         metrics="<results>/structures/{delivery}/{shard}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("structures"),
-        mask_store=SITE.store("masks"),
     log:
         "<logs>/structures/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/structures/{delivery}/{shard}.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("structures"),
+        mask_store=SITE.store("masks"),
+    message:
+        "structures of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad structures"
         " --slices {input.slices} --volumes {input.volumes} --masks {input.masks}"

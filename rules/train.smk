@@ -2,16 +2,12 @@
 
 
 rule train:
-    message:
-        "training of " + SITE.config.train.name
     input:
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         schema=ancient(SITE.schema),
     output:
         checkpoint=directory(f"<results>/train/{SITE.config.train.name}"),
         metrics=f"<results>/train/{SITE.config.train.name}.metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("train"),
     log:
         f"<logs>/train/{SITE.config.train.name}.log",
     benchmark:
@@ -19,6 +15,10 @@ rule train:
     threads: SITE.config.train.threads
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("train"),
+    message:
+        "training of " + SITE.config.train.name
     shell:
         "{resources.python:q} -m refrad train"
         " --images {input.images} --schema {input.schema} --checkpoint {output.checkpoint}"

@@ -2,8 +2,6 @@
 
 
 rule volumes_shard:
-    message:
-        "volumes of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",
@@ -11,17 +9,19 @@ rule volumes_shard:
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
         slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
         metrics="<results>/volumes/{delivery}/{shard}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("volumes"),
-        store=SITE.store("volumes"),
-        dicom=SITE.of("dicom"),
-        key=SITE.key,
     log:
         "<logs>/volumes/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/volumes/{delivery}/{shard}.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("volumes"),
+        store=SITE.store("volumes"),
+        dicom=SITE.of("dicom"),
+        key=SITE.key,
+    message:
+        "volumes of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad volumes"
         " --dicom {params.dicom:q} --instances {input.instances} --files {input.files}"

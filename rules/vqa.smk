@@ -2,8 +2,6 @@
 
 
 rule vqa_shard:
-    message:
-        "question-answer pairs of {wildcards.delivery}, shard {wildcards.shard}"
     input:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
         triplets="<results>/grounded/{delivery}/{shard}/triplets.parquet",
@@ -14,14 +12,16 @@ rule vqa_shard:
     output:
         questions="<results>/vqa/{delivery}/{shard}/questions.parquet",
         metrics="<results>/vqa/{delivery}/{shard}/metrics.json",
-    params:
-        fingerprint=SITE.fingerprint("vqa"),
     log:
         "<logs>/vqa/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/vqa/{delivery}/{shard}.tsv"
     resources:
         python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("vqa"),
+    message:
+        "question-answer pairs of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad vqa"
         " --captions {input.captions} --triplets {input.triplets} --entities {input.entities}"

@@ -55,7 +55,9 @@ class Study:
             store.mkdir()
             nib.save(nib.Nifti1Image(values, self.affine), store / "v.nii.gz")
         self.write(tables.VolumeTable, "volumes", [self.volume()])
-        slices = [{"instance": f"i{k}", "volume": "v", "axis": 2, "index": k, "instance_number": k + 1} for k in range(6)]
+        slices = [
+            {"instance": f"i{k}", "volume": "v", "axis": 2, "index": k, "instance_number": k + 1} for k in range(6)
+        ]
         self.write(tables.SliceTable, "slices", slices)
 
     def volume(self) -> dict:
@@ -68,7 +70,14 @@ class Study:
 
     def caption(self, name: str, text: str, tie: str = "structure", language: str = "en") -> dict:
         return {
-            **{"caption": name, "sentence": name, "report": "r", "study": "study", "patient": "p", "section": "findings"},
+            **{
+                "caption": name,
+                "sentence": name,
+                "report": "r",
+                "study": "study",
+                "patient": "p",
+                "section": "findings",
+            },
             **{"position": 0, "language": language, "text": text, "indication": "pain", "question": None, "tie": tie},
             **{"rewriter": "rules: unchanged", "translator": "source"},
         }
@@ -103,7 +112,9 @@ class Study:
         self.write(tables.MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
         return self.run("structures", {"schema": "", "minimum_area_mm2": 10.0, "minimum_share": 0.1})
 
-    def grounded(self, captions: list[dict], mentions: list[dict], references: list[dict] = (), mode: str = "expand") -> dict:
+    def grounded(
+        self, captions: list[dict], mentions: list[dict], references: list[dict] = (), mode: str = "expand"
+    ) -> dict:
         self.write(tables.CaptionTable, "captions", captions)
         self.write(tables.MentionTable, "mentions", mentions)
         self.write(tables.ReferenceTable, "image_references", list(references))
@@ -128,13 +139,35 @@ def image_row(number: int, split: str, rng: np.random.Generator) -> dict:
         picture[y : y + 20, x : x + 20] = level
         box = {"x_min": int(x), "y_min": int(y), "x_max": int(x) + 20, "y_max": int(y) + 20}
         structures.append(box | {"class_id": class_id, "area": 400, "rle": ""})
-        entities.append(box | {"start": start, "end": start + len(text), "text": text, "class_id": class_id, "via": "exact"})
+        entities.append(
+            box | {"start": start, "end": start + len(text), "text": text, "class_id": class_id, "via": "exact"}
+        )
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
-    caption = {"caption": f"c{number}", "sentence": f"s{number}", "language": "en", "text": "Liver and spleen are normal.", "tie": "structure"}
-    question = {"language": "en", "topic": "metadata", "kind": "open", "question": "Which imaging modality is this?", "choices": [], "answer": "CT"}
+    caption = {
+        "caption": f"c{number}",
+        "sentence": f"s{number}",
+        "language": "en",
+        "text": "Liver and spleen are normal.",
+        "tie": "structure",
+    }
+    question = {
+        "language": "en",
+        "topic": "metadata",
+        "kind": "open",
+        "question": "Which imaging modality is this?",
+        "choices": [],
+        "answer": "CT",
+    }
     return {
-        **{"image_id": f"i{number:04d}", "volume": "v", "study": "s", "patient": f"p{number % 7}", "split": split, "modality": "CT"},
+        **{
+            "image_id": f"i{number:04d}",
+            "volume": "v",
+            "study": "s",
+            "patient": f"p{number % 7}",
+            "split": split,
+            "modality": "CT",
+        },
         **{"plane": "axial", "index": number, "width": SIDE, "height": SIDE, "spacing_x": 1.0, "spacing_y": 1.0},
         **{"image": {"bytes": buffer.getvalue(), "path": None}, "structures": structures},
         "captions": [caption | {"indication": "pain", "question": None, "entities": entities}],
@@ -154,5 +187,10 @@ def images(tmp_path_factory, schema):
     path = tmp_path_factory.mktemp("images") / "images.parquet"
     rng = np.random.default_rng(0)
     splits = ["train"] * 24 + ["validation"] * 4 + ["test"] * 6
-    write_images(path, [image_row(number, split, rng) for number, split in enumerate(splits)], schema, Fingerprint("shards", 1, {}, {}))
+    write_images(
+        path,
+        [image_row(number, split, rng) for number, split in enumerate(splits)],
+        schema,
+        Fingerprint("shards", 1, {}, {}),
+    )
     return path

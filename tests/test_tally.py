@@ -32,7 +32,9 @@ def test_a_silently_dropped_input_is_refused(tmp_path):
 counts = st.dictionaries(st.sampled_from("abc"), st.integers(0, 9))
 
 
-@given(st.lists(st.fixed_dictionaries({"made": counts, "tables": st.fixed_dictionaries({"class": counts})}), max_size=5))
+@given(
+    st.lists(st.fixed_dictionaries({"made": counts, "tables": st.fixed_dictionaries({"class": counts})}), max_size=5)
+)
 def test_merging_shards_adds_every_count(shards):
     total = merge(shards)
     for key in "abc":

@@ -12,7 +12,6 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from refrad.fingerprint import STAGES_FOLDER, Fingerprint, stage_version

@@ -1,6 +1,5 @@
 """Every choice a user makes, checked at once. `config.yaml` holds the defaults and says what each key is for."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,7 +112,9 @@ class ShardsOptions(Section):
     """Images inside the shards."""
 
     image_size: Annotated[int, Field(ge=16, le=2048)]
-    windows: Annotated[list[Annotated[list[float], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=3)]
+    windows: Annotated[
+        list[Annotated[list[float], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=3)
+    ]
 
 
 class Tasks(Section):
@@ -226,7 +227,7 @@ def _missing_paths(config: Config) -> list[str]:
         for key in ("references", "masks"):
             if (value := getattr(delivery, key)) is not None:
                 wanted[f"deliveries.{number}.{key}"] = value
-    return [f"config: {key}: no such file or folder: {path}" for key, path in wanted.items() if not os.path.exists(path)]
+    return [f"config: {key}: no such file or folder: {path}" for key, path in wanted.items() if not Path(path).exists()]
 
 
 def is_demo(delivery: Delivery) -> bool:

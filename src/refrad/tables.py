@@ -86,7 +86,9 @@ class VolumeTable(Table):
     modality: str = pa.Field(isin=MODALITIES)
     plane: str = pa.Field(nullable=True, isin=PLANES)
     series_number: pl.Int32 = pa.Field(nullable=True)
-    body_part: str = pa.Field(nullable=True, description="DICOM BodyPartExamined if it is one of the defined terms, else null")
+    body_part: str = pa.Field(
+        nullable=True, description="DICOM BodyPartExamined if it is one of the defined terms, else null"
+    )
     contrast: bool = pa.Field(nullable=True, description="a contrast agent was given")
     sex: str = pa.Field(nullable=True, isin=["F", "M", "O"])
     age: pl.Int32 = pa.Field(nullable=True, ge=0, le=90, description="years; 90 and above are 90")
@@ -252,8 +254,15 @@ def write_table(path: Path, frame: pl.DataFrame, contract: type[Table], fingerpr
 def _broken_rules(error: SchemaErrors) -> str:
     """Column and rule of each failure. Values are left out, as they may be report text, unless they are column names."""
     cases = error.failure_cases.select("column", "check", "failure_case").rows()
-    about_columns = {"column_in_dataframe": "missing", "column_in_schema": "not in the contract", "column_ordered": "order"}
-    rules = [f"{value}: {about_columns[rule]}" if rule in about_columns else f"{column}: {rule}" for column, rule, value in cases]
+    about_columns = {
+        "column_in_dataframe": "missing",
+        "column_in_schema": "not in the contract",
+        "column_ordered": "order",
+    }
+    rules = [
+        f"{value}: {about_columns[rule]}" if rule in about_columns else f"{column}: {rule}"
+        for column, rule, value in cases
+    ]
     return "; ".join(sorted(set(rules))[:5])
 
 

@@ -91,7 +91,9 @@ def merge(metrics: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
     def join(a: Any, b: Any) -> Any:
         if isinstance(a, dict) and isinstance(b, dict):
-            return {key: join(a[key], b[key]) if key in a and key in b else a.get(key, b.get(key)) for key in {**a, **b}}
+            return {
+                key: join(a[key], b[key]) if key in a and key in b else a.get(key, b.get(key)) for key in {**a, **b}
+            }
         if isinstance(a, int | float) and isinstance(b, int | float):
             return a + b
         return a

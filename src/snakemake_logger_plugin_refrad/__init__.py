@@ -97,7 +97,9 @@ class LogHandler(LogHandlerBase):
         if not self.ticking:
             self.ticking = True
             if self.console.is_terminal:
-                self.live = Live(console=self.console, refresh_per_second=4, get_renderable=self._picture, transient=True)
+                self.live = Live(
+                    console=self.console, refresh_per_second=4, get_renderable=self._picture, transient=True
+                )
                 self.live.start()
             else:
                 threading.Thread(target=self._tell_of_long_jobs, daemon=True).start()
@@ -113,7 +115,11 @@ class LogHandler(LogHandlerBase):
         for job in list(self.running.values()):
             rows.add_row(f"{job.seconds():>6}", job.message, Text(job.last_line()[:80], style="dim"))
         bar = Table.grid(padding=(0, 2))
-        bar.add_row(" " * 4, ProgressBar(total=max(self.total, 1), completed=self.done, width=40), f"{self.done} of {self.total} jobs")
+        bar.add_row(
+            " " * 4,
+            ProgressBar(total=max(self.total, 1), completed=self.done, width=40),
+            f"{self.done} of {self.total} jobs",
+        )
         return Group(rows, bar)
 
     def _tell_of_long_jobs(self) -> None:

@@ -10,7 +10,11 @@ from refrad.demo.cohort import write_cohort
 
 
 def digests(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,11 @@ def cohort(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def headers(cohort):
-    return [pydicom.dcmread(path, stop_before_pixels=True) for path in (cohort / "dicom").rglob("*") if path.is_file() and pydicom.misc.is_dicom(path)]
+    return [
+        pydicom.dcmread(path, stop_before_pixels=True)
+        for path in (cohort / "dicom").rglob("*")
+        if path.is_file() and pydicom.misc.is_dicom(path)
+    ]
 
 
 def test_the_same_seed_gives_the_same_bytes(cohort, tmp_path):

@@ -18,7 +18,9 @@ def facts(draw):
     named = draw(st.lists(st.sampled_from(sorted(visible)), min_size=1, max_size=4))
     contrast = draw(st.sampled_from([None, True, False]))
     plane = draw(st.sampled_from(["axial", "coronal", "oblique"]))
-    return ImageFacts(draw(st.text("0123456789abcdef", min_size=4)), "CT", plane, contrast, visible, {"de": named, "en": named})
+    return ImageFacts(
+        draw(st.text("0123456789abcdef", min_size=4)), "CT", plane, contrast, visible, {"de": named, "en": named}
+    )
 
 
 @settings(max_examples=60)

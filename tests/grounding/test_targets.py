@@ -8,7 +8,9 @@ ORDERS = ["yxyx", "xyxy"]
 
 
 def entity(start, end, class_id, box=(0.1, 0.2, 0.5, 0.6)):
-    return {"start": start, "end": end, "class_id": class_id} | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
+    return {"start": start, "end": end, "class_id": class_id} | dict(
+        zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True)
+    )
 
 
 def test_a_box_is_written_in_the_papers_order():
@@ -40,13 +42,17 @@ def test_both_kidneys_stay_with_their_own_box():
     assert parsed.plain == "Both kidneys."
 
 
-boxes = st.tuples(*[st.floats(0, 1)] * 4).map(lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3])))
+boxes = st.tuples(*[st.floats(0, 1)] * 4).map(
+    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+)
 
 
 @st.composite
 def captions(draw):
     """Text with non-crossing spans: words, some of them marked, some of the marks repeated with another class."""
-    words = draw(st.lists(st.text(st.characters(exclude_characters="‹›", exclude_categories=["Cs"]), max_size=8), max_size=6))
+    words = draw(
+        st.lists(st.text(st.characters(exclude_characters="‹›", exclude_categories=["Cs"]), max_size=8), max_size=6)
+    )
     entities, text = [], ""
     for word in words:
         start = len(text)
@@ -109,4 +115,7 @@ def test_no_output_makes_the_parser_fail(text):
 
 
 def test_masks_follow_the_order_of_their_tags():
-    assert segmentation_text("liver and spleen", [entity(10, 16, 1), entity(0, 5, 5)]) == "<seg>liver</seg> and <seg>spleen</seg>"
+    assert (
+        segmentation_text("liver and spleen", [entity(10, 16, 1), entity(0, 5, 5)])
+        == "<seg>liver</seg> and <seg>spleen</seg>"
+    )

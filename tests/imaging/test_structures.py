@@ -26,7 +26,10 @@ def test_boxes_and_areas_are_those_of_the_masks(seed, share, area):
     r = np.random.default_rng(seed)
     labels = np.kron(r.integers(0, 4, (5, 4, 3)), np.ones((3, 3, 1))).astype(np.uint8) * (r.random((15, 12, 3)) > 0.2)
     rule = OutlierRule(area, share)
-    made = {(one.index, one.class_id): (one.x_min, one.y_min, one.x_max, one.y_max, one.area) for one in find_structures(labels.astype(np.uint8), LUT, (1.0, 1.0), rule)}
+    made = {
+        (one.index, one.class_id): (one.x_min, one.y_min, one.x_max, one.y_max, one.area)
+        for one in find_structures(labels.astype(np.uint8), LUT, (1.0, 1.0), rule)
+    }
     assert made == naive(labels.astype(np.uint8), LUT, (1.0, 1.0), rule)
 
 

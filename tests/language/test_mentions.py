@@ -45,7 +45,25 @@ def test_how_a_mention_is_asserted(lexicon, sentence, language, assertion):
     assert {one.assertion for one in find_mentions(sentence, language, lexicon)} == {assertion}
 
 
-WORDS = ["Leber", "linke", "Niere", "beide", "Nieren", "keine", "LWK", "4/5", "und", "Milz", ",", ".", "-", "5.", "Rippe", "Ödem", "≥3 cm"]
+WORDS = [
+    "Leber",
+    "linke",
+    "Niere",
+    "beide",
+    "Nieren",
+    "keine",
+    "LWK",
+    "4/5",
+    "und",
+    "Milz",
+    ",",
+    ".",
+    "-",
+    "5.",
+    "Rippe",
+    "Ödem",
+    "≥3 cm",
+]
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join), st.sampled_from(["de", "en"]))

@@ -17,7 +17,9 @@ def test_the_language_by_its_small_words(text, language):
     assert detect_language(text) == language
 
 
-@pytest.mark.parametrize(("encoding", "separator"), [("utf-8", ","), ("utf-8-sig", ";"), ("cp1252", ";"), ("utf-8", "\t")])
+@pytest.mark.parametrize(
+    ("encoding", "separator"), [("utf-8", ","), ("utf-8-sig", ";"), ("cp1252", ";"), ("utf-8", "\t")]
+)
 def test_tables_come_as_spreadsheets_write_them(tmp_path, encoding, separator):
     path = tmp_path / "reports.csv"
     path.write_bytes((HEADER + 'R1,P1,,,de,"Größe normal"\n').replace(",", separator).encode(encoding))

@@ -7,7 +7,10 @@ from refrad.language.sentences import sentences_of
     ("text", "expected"),
     [
         ("Leber o.B. Milz o.B.", ["Leber o.B.", "Milz o.B."]),
-        ("Z.n. Nephrektomie re. Die Milz ist ca. 11.5 cm lang.", ["Z.n. Nephrektomie re.", "Die Milz ist ca. 11.5 cm lang."]),
+        (
+            "Z.n. Nephrektomie re. Die Milz ist ca. 11.5 cm lang.",
+            ["Z.n. Nephrektomie re.", "Die Milz ist ca. 11.5 cm lang."],
+        ),
         ("Fraktur der 5. Rippe links. Kein Erguss.", ["Fraktur der 5. Rippe links.", "Kein Erguss."]),
         ("- Leber normal\n- Milz normal", ["Leber normal", "Milz normal"]),
         ("Seen by Dr. Smith. Liver is normal.", ["Seen by Dr. Smith.", "Liver is normal."]),

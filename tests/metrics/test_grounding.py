@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from refrad.metrics.grounding import g_iou, iou
 
 coordinates = st.floats(0, 1, allow_nan=False)
-boxes = st.tuples(coordinates, coordinates, coordinates, coordinates).map(lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3])))
+boxes = st.tuples(coordinates, coordinates, coordinates, coordinates).map(
+    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+)
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 
 
@@ -39,5 +41,5 @@ def test_the_most_similar_pair_is_matched_first():
 
 
 def test_without_a_true_entity_the_score_is_not_defined():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="at least one true entity"):
         g_iou([(1, LEFT)], [])

@@ -21,5 +21,5 @@ def test_groups_and_not_items_are_drawn():
 
 
 def test_nothing_has_no_interval():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="without any item"):
         bootstrap_interval([], [])

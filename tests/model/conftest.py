@@ -7,4 +7,6 @@ from refrad.model.processor import tiny_processor
 
 @pytest.fixture(scope="session")
 def processor():
-    return tiny_processor(["Locate: Liver, spleen ", "Lokalisiere: Leber, Milz "] * 4, image_size=64, patch=8, words=320)
+    return tiny_processor(
+        ["Locate: Liver, spleen ", "Lokalisiere: Leber, Milz "] * 4, image_size=64, patch=8, words=320
+    )

@@ -16,7 +16,8 @@ def right_answer(one, order="yxyx"):
     if one.task == "vqa":
         return one.answer
     entities = [
-        {"start": 0, "end": 1, "class_id": c} | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True)) for c, box in one.targets
+        {"start": 0, "end": 1, "class_id": c} | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
+        for c, box in one.targets
     ]
     return detection_text("x", entities, 1, 1, order)
 
@@ -27,7 +28,9 @@ def asked(*targets):
 
 def test_right_answers_score_nearly_one(pictures):
     questions = [one for picture in pictures for one in ask(picture)]
-    result = summary(questions, [right_answer(one) for one in questions], {p.image_id: p.structures for p in pictures}, "yxyx")
+    result = summary(
+        questions, [right_answer(one) for one in questions], {p.image_id: p.structures for p in pictures}, "yxyx"
+    )
     assert result["mean_iou"] > 0.95
     assert result["class_recall"] == result["iou50"] == result["vqa"]["accuracy"] == 1
     assert result["free"]["g_iou"] > 0.95
@@ -49,7 +52,7 @@ def test_the_first_of_two_boxes_of_a_class_counts():
 
 
 def test_nothing_asked_has_no_score():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="without any item"):
         score_boxes([], [])
 
 

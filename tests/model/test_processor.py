@@ -6,7 +6,12 @@ from refrad.model.processor import GROUNDING_TOKENS, load_processor
 def test_each_tag_and_each_place_is_one_token(processor):
     text = "<p bbox=<loc0000><loc0511><loc0007><loc0100> id=<seg005>>Liver</p>"
     tokens = processor.tokenizer.tokenize(text)
-    assert [token for token in tokens if token.startswith("<loc")] == ["<loc0000>", "<loc0511>", "<loc0007>", "<loc0100>"]
+    assert [token for token in tokens if token.startswith("<loc")] == [
+        "<loc0000>",
+        "<loc0511>",
+        "<loc0007>",
+        "<loc0100>",
+    ]
     assert set(tokens) >= {"<p bbox=", "</p>", " id=", "<seg005>"}
 
 
@@ -23,4 +28,6 @@ def test_it_comes_back_from_its_folder(processor, tmp_path):
     image, text = Image.new("RGB", (64, 64)), "<image>\n\nLocate: Liver "
     one, other = (p(images=image, text=text, return_tensors="pt") for p in (processor, again))
     assert one["input_ids"].equal(other["input_ids"]) and one["pixel_values"].equal(other["pixel_values"])
-    assert all(again.tokenizer.convert_tokens_to_ids(token) != again.tokenizer.unk_token_id for token in GROUNDING_TOKENS)
+    assert all(
+        again.tokenizer.convert_tokens_to_ids(token) != again.tokenizer.unk_token_id for token in GROUNDING_TOKENS
+    )

@@ -9,7 +9,12 @@ from refrad.privacy.text import PLACEHOLDERS, Identifiers, identifiers_of, scrub
 PATIENT = identifiers_of(
     [
         {
-            **{"patient_name": "Müller^Anna Sophie", "names": "Weber^Klaus^^Dr.", "patient_id": "P4711X", "accession_number": "A998877"},
+            **{
+                "patient_name": "Müller^Anna Sophie",
+                "names": "Weber^Klaus^^Dr.",
+                "patient_id": "P4711X",
+                "accession_number": "A998877",
+            },
             **{"study_uid": "1.2.840.1.5", "birth_date": "19540321", "institution": "Klinikum Nordheim"},
         }
     ]
@@ -76,7 +81,11 @@ def test_every_placeholder_is_counted():
     assert set(re.findall(r"\[(\w+)\]", text)) == set(counts)
 
 
-@given(st.lists(st.sampled_from(["Müller", "Anna", "Sophie", "P4711X", "Leber", "ist", "groß", ",", "."]), max_size=12).map(" ".join))
+@given(
+    st.lists(
+        st.sampled_from(["Müller", "Anna", "Sophie", "P4711X", "Leber", "ist", "groß", ",", "."]), max_size=12
+    ).map(" ".join)
+)
 def test_known_names_never_survive_and_a_second_pass_changes_nothing(text):
     once = clean(text)
     assert not re.search(r"(?<!\w)(?:Müller|Sophie|P4711X)(?!\w)", once)

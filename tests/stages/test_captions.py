@@ -30,20 +30,43 @@ class Delivery:
         (folder / "key").write_bytes(bytes(range(32)))
         (folder / "key").chmod(0o600)
         file = {
-            **{"file": "f", "path": "a/1.dcm", "patient_id": "ID4711", "patient_name": "Beispielfrau^Erika", "birth_date": "19500101"},
-            **{"accession_number": "ACC99", "study_uid": "1.2.5", "series_uid": "1.2.4", "instance_uid": "1.2.3.1", "names": ""},
+            **{
+                "file": "f",
+                "path": "a/1.dcm",
+                "patient_id": "ID4711",
+                "patient_name": "Beispielfrau^Erika",
+                "birth_date": "19500101",
+            },
+            **{
+                "accession_number": "ACC99",
+                "study_uid": "1.2.5",
+                "series_uid": "1.2.4",
+                "instance_uid": "1.2.3.1",
+                "names": "",
+            },
             **{"institution": "Klinikum Nordheim", "patient": "p", "study": "s"},
         }
         instance = {
             **{"file": "f", "frame": 0, "instance": "i", "series": "se", "study": "s", "patient": "p", "volume": "v"},
-            **{"modality": "CT", "series_number": 3, "instance_number": 5, "shard": 1, "split": "train", "reason": None},
+            **{
+                "modality": "CT",
+                "series_number": 3,
+                "instance_number": 5,
+                "shard": 1,
+                "split": "train",
+                "reason": None,
+            },
         }
         stub = Fingerprint("index", 1, {}, {})
         write_table(folder / "files.parquet", frame_of([file], FileTable), FileTable, stub)
         write_table(folder / "instances.parquet", frame_of([instance], InstanceTable), InstanceTable, stub)
 
     def run(self, reports, references=None, shard=1):
-        self.table("reports.csv", ["report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text"], reports)
+        self.table(
+            "reports.csv",
+            ["report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text"],
+            reports,
+        )
         if references is not None:
             self.table("references.csv", ["report_id", "sentence", "instance_uid"], references)
         captions.run(
@@ -96,16 +119,26 @@ def test_a_reference_is_read_and_leaves_the_text(delivery):
     made = delivery.run([report()])
     (caption,) = made.filter(made["tie"] == "reference").to_dicts()
     (named,) = delivery.named.to_dicts()
-    assert named == {"caption": caption["caption"], "instance": None, "series_number": 3, "image_first": 5, "image_last": 5}
+    assert named == {
+        "caption": caption["caption"],
+        "instance": None,
+        "series_number": 3,
+        "image_first": 5,
+        "image_last": 5,
+    }
 
 
 def test_a_sentence_tied_by_hand_names_its_instance(delivery):
     made = delivery.run([report()], references=[["R1", "Milz normal", "1.2.3.1"]])
     (caption,) = made.filter(made["tie"] == "explicit").to_dicts()
-    assert caption["text"] == "Milz normal." and delivery.named.filter(delivery.named["caption"] == caption["caption"])["instance"].to_list() == ["i"]
+    assert caption["text"] == "Milz normal." and delivery.named.filter(delivery.named["caption"] == caption["caption"])[
+        "instance"
+    ].to_list() == ["i"]
 
 
-@pytest.mark.parametrize("identity", [{"accession_number": "ACC99"}, {"patient_id": "ID4711"}, {"dicom": "a"}, {"dicom": "/a/"}])
+@pytest.mark.parametrize(
+    "identity", [{"accession_number": "ACC99"}, {"patient_id": "ID4711"}, {"dicom": "a"}, {"dicom": "/a/"}]
+)
 def test_a_report_without_study_uid_is_found_by_what_it_has(delivery, identity):
     assert len(delivery.run([report(**({"study_uid": ""} | identity))])) > 0
 

@@ -1,10 +1,10 @@
 import json
 
 import pytest
+from tests.stages.test_train import OPTIONS
 
 from refrad.fingerprint import Fingerprint
 from refrad.stages import evaluate, train
-from tests.stages.test_train import OPTIONS
 
 
 @pytest.fixture(scope="module")
@@ -12,11 +12,19 @@ def evaluated(images, root, tmp_path_factory):
     """A model that learned two squares for a minute, asked about squares that it never saw."""
     folder = tmp_path_factory.mktemp("evaluate")
     schema = root / "workflow" / "anatomy" / "classes.yaml"
-    options = OPTIONS | {"steps": 250, "seconds": 60.0, "batch": 8, "learning_rate": 2e-3, "tasks": {"locate": 0.8, "detect": 0.1, "vqa": 0.1}}
+    options = OPTIONS | {
+        "steps": 250,
+        "seconds": 60.0,
+        "batch": 8,
+        "learning_rate": 2e-3,
+        "tasks": {"locate": 0.8, "detect": 0.1, "vqa": 0.1},
+    }
     checkpoint, predictions, metrics = folder / "x", folder / "predictions.jsonl", folder / "metrics.json"
     shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
     train.run(**shared, metrics=folder / "train.json", fingerprint=Fingerprint("train", 1, options, {}))
-    evaluate.run(**shared, predictions=predictions, metrics=metrics, fingerprint=Fingerprint("evaluate", 1, {"samples": 100}, {}))
+    evaluate.run(
+        **shared, predictions=predictions, metrics=metrics, fingerprint=Fingerprint("evaluate", 1, {"samples": 100}, {})
+    )
     return json.loads(metrics.read_text()), [json.loads(line) for line in predictions.read_text().splitlines()]
 
 

@@ -20,7 +20,9 @@ def site(study, tmp_path):
     flipped[:3, 3] = study.affine[:3, 3] + study.affine[:3, 0] * (study.labels.shape[0] - 1)
     nib.save(nib.Nifti1Image(study.labels[::-1], flipped), study.given / "mask.nii.gz")
     (study.given / "masks.csv").write_text("dicom,mask\nct,mask.nii.gz\n")
-    blank = dict.fromkeys(("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "series_uid", "instance_uid"), "")
+    blank = dict.fromkeys(
+        ("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "series_uid", "instance_uid"), ""
+    )
     file = blank | {"file": "f", "path": "ct/1.dcm", "names": "", "institution": "", "patient": "p", "study": "study"}
     instance = {
         **{"file": "f", "frame": 0, "instance": "i0", "series": "s", "study": "study", "patient": "p", "volume": "v"},
@@ -33,7 +35,12 @@ def site(study, tmp_path):
 
 
 def run(site, options=PRECOMPUTED, **paths):
-    given = {"precomputed": site.given, "instances": site.path("instances"), "files": site.path("files"), "store": site.mask_store}
+    given = {
+        "precomputed": site.given,
+        "instances": site.path("instances"),
+        "files": site.path("files"),
+        "store": site.mask_store,
+    }
     return site.run("masks", options, **(given | paths))
 
 
@@ -63,7 +70,10 @@ def test_another_mask_is_another_entry_of_the_store(site):
 @pytest.mark.parametrize(
     ("mask", "reason"),
     [
-        (lambda site: nib.Nifti1Image(site.labels, site.affine + np.array([[0, 0, 0, 900]] + [[0] * 4] * 3)), "mask_elsewhere"),
+        (
+            lambda site: nib.Nifti1Image(site.labels, site.affine + np.array([[0, 0, 0, 900]] + [[0] * 4] * 3)),
+            "mask_elsewhere",
+        ),
         (lambda site: nib.Nifti1Image(site.labels + 0.5, site.affine), "mask_not_labels"),
     ],
 )

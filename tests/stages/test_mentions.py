@@ -10,7 +10,11 @@ def find(study, root):
     lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
 
     def run(*captions):
-        study.write(CaptionTable, "captions", [study.caption(f"c{n}", text, language=language) for n, (text, language) in enumerate(captions)])
+        study.write(
+            CaptionTable,
+            "captions",
+            [study.caption(f"c{n}", text, language=language) for n, (text, language) in enumerate(captions)],
+        )
         metrics = study.run("mentions", OPTIONS, lexicon=lexicon)
         return read_table(study.path("mentions"), MentionTable).to_dicts(), metrics
 
@@ -43,7 +47,9 @@ def test_every_row_says_who_found_it(find):
 def test_a_lexicon_with_a_class_that_the_schema_lacks_stops_with_its_name(study, root, tmp_path):
     lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
     broken = tmp_path / "lexicon.yaml"
-    broken.write_text(lexicon.read_text(encoding="utf-8").replace("classes: [liver]", "classes: [livre]"), encoding="utf-8")
+    broken.write_text(
+        lexicon.read_text(encoding="utf-8").replace("classes: [liver]", "classes: [livre]"), encoding="utf-8"
+    )
     study.write(CaptionTable, "captions", [study.caption("c", "The liver is normal.")])
     with pytest.raises(ValueError, match="livre"):
         study.run("mentions", OPTIONS, lexicon=broken)

@@ -8,22 +8,41 @@ import pytest
 from refrad.fingerprint import Fingerprint
 from refrad.reporting.words import STAGES as WORDS
 from refrad.stages import report
-from refrad.tables import MaskTable, VolumeTable
+from refrad.tables import MaskTable
 
 RESULT = {
-    **{"mean_iou": 0.61, "mean_iou_interval": [0.5, 0.7], "class_recall": 0.9, "iou50": 0.7, "images": 6, "patients": 2, "boxes": 12},
+    **{
+        "mean_iou": 0.61,
+        "mean_iou_interval": [0.5, 0.7],
+        "class_recall": 0.9,
+        "iou50": 0.7,
+        "images": 6,
+        "patients": 2,
+        "boxes": 12,
+    },
     **{"by_class": {"liver": 0.6}, "free": {"g_iou": 0.2, "class_recall": 0.3, "visible": 0.5}, "vqa": {}},
     **{"baselines": {name: {"mean_iou": 0.1} for name in ("untrained", "mean_box")}, "blanked": {"mean_iou": 0.2}},
     **{"definitions": {"mean_iou": "what it means"}, "fingerprint": Fingerprint("evaluate", 1, {}, {}).text},
 }
-OPTIONS = {"masks": {"segmenter": "precomputed", "weights": None}, "captions": {"rewrite": "rules", "translate": "none"}}
+OPTIONS = {
+    "masks": {"segmenter": "precomputed", "weights": None},
+    "captions": {"rewrite": "rules", "translate": "none"},
+}
 OPTIONS |= {"mentions": {"finder": "lexicon"}, "vqa": {"writer": "templates"}, "train": {"model": "tiny"}}
 
 
 def metrics_of(stage, taken):
     flow = {"taken": taken, "used": taken - 1, "aside": {"no_mention": 1}}
     fingerprint = Fingerprint(stage, 1, OPTIONS.get(stage, {}), {}).text
-    return {"stage": stage, "fingerprint": fingerprint, "unit": "things", "flow": flow, "made": {"rows": 3}, "tables": {"split": {"train": 3}}, "seconds": {"total": 1.5}}
+    return {
+        "stage": stage,
+        "fingerprint": fingerprint,
+        "unit": "things",
+        "flow": flow,
+        "made": {"rows": 3},
+        "tables": {"split": {"train": 3}},
+        "seconds": {"total": 1.5},
+    }
 
 
 @pytest.fixture
@@ -73,7 +92,9 @@ def test_there_is_a_page_for_each_stage_and_links_that_lead_there(pages):
 def test_pages_stand_alone(pages):
     for page in pages.rglob("*.html"):
         sources = re.findall(r'(?:src|href)="([^"]+)"', page.read_text())
-        assert not [one for one in sources if not one.startswith("data:image/png;base64,") and not one.endswith(".html")]
+        assert not [
+            one for one in sources if not one.startswith("data:image/png;base64,") and not one.endswith(".html")
+        ]
         assert "<script" not in page.read_text()
 
 
@@ -93,7 +114,7 @@ def test_answers_of_the_model_are_dashed_beside_the_truth(pages):
     assert text.count('<rect class="box given"') == 1 and "0.610" in text
 
 
-def test_report_text_cannot_become_html(pages):
+def test_report_text_cannot_become_html():
     from refrad.reporting.gallery import marked
 
     text = "a <b>liver</b> & more"

@@ -14,7 +14,9 @@ OPTIONS = {"image_size": 64, "windows": [[2250, -100], [350, 40], [80, 40]]}
 @pytest.fixture
 def shard(study):
     study.structures()
-    study.grounded([study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5) + study.mention("c", TEXT, "kidneys", 2, 3))
+    study.grounded(
+        [study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5) + study.mention("c", TEXT, "kidneys", 2, 3)
+    )
     study.run("vqa", {"writer": "templates", "findings": 5, "metadata": 3})
     study.metrics = study.run("shards", OPTIONS)
     return study
@@ -32,7 +34,12 @@ def test_masks_and_boxes_of_a_row_agree(shard):
         for one in row["structures"]:
             mask = coco.decode({"size": [row["height"], row["width"]], "counts": one["rle"].encode()}).astype(bool)
             ys, xs = np.nonzero(mask)
-            assert (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) == (one["x_min"], one["y_min"], one["x_max"], one["y_max"])
+            assert (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) == (
+                one["x_min"],
+                one["y_min"],
+                one["x_max"],
+                one["y_max"],
+            )
             assert mask.sum() == one["area"]
 
 
@@ -42,7 +49,11 @@ def test_the_picture_shows_the_organ_inside_its_box(shard):
     assert picture.shape == (64, 64, 3)
     liver = next(one for one in row["structures"] if one["class_id"] == 5)
     sx, sy = 64 / row["width"], 64 / row["height"]
-    inside = picture[int(liver["y_min"] * sy) + 3 : int(liver["y_max"] * sy) - 3, int(liver["x_min"] * sx) + 3 : int(liver["x_max"] * sx) - 3, 1]
+    inside = picture[
+        int(liver["y_min"] * sy) + 3 : int(liver["y_max"] * sy) - 3,
+        int(liver["x_min"] * sx) + 3 : int(liver["x_max"] * sx) - 3,
+        1,
+    ]
     assert inside.min() > picture[:3, :, 1].max()
 
 
@@ -54,7 +65,9 @@ def test_the_same_input_gives_the_same_bytes(shard):
 
 def test_it_opens_in_datasets_polars_and_pyarrow(shard, tmp_path):
     datasets = pytest.importorskip("datasets")
-    loaded = datasets.load_dataset("parquet", data_files=str(shard.path("images")), cache_dir=str(tmp_path / "cache"))["train"]
+    loaded = datasets.load_dataset("parquet", data_files=str(shard.path("images")), cache_dir=str(tmp_path / "cache"))[
+        "train"
+    ]
     assert loaded[0]["image"].size == (64, 64)
     assert loaded.features["structures"].feature["class_id"].int2str(5) == "liver"
     assert len(loaded) == pq.read_metadata(shard.path("images")).num_rows == len(pl.read_parquet(shard.path("images")))

@@ -24,7 +24,15 @@ def test_a_stray_voxel_does_not_stretch_the_box(study):
 
 
 def test_a_volume_without_mask_puts_its_slices_aside(study):
-    mask = {"volume": "v", "task": "total", "segmenter": "x", "weights": None, "digest": None, "file": None, "labels": None}
+    mask = {
+        "volume": "v",
+        "task": "total",
+        "segmenter": "x",
+        "weights": None,
+        "digest": None,
+        "file": None,
+        "labels": None,
+    }
     study.write(MaskTable, "masks", [mask | {"reason": "segmenter_failed"}])
     metrics = study.run("structures", {"schema": "", "minimum_area_mm2": 10.0, "minimum_share": 0.1})
     assert metrics["flow"] == {"taken": 6, "used": 0, "aside": {"no_mask": 6}}

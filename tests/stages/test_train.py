@@ -8,7 +8,13 @@ from refrad.fingerprint import Fingerprint
 from refrad.stages import train
 
 OPTIONS = {
-    **{"name": "x", "model": "tiny", "image_size": 64, "coordinates": "yxyx", "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2}},
+    **{
+        "name": "x",
+        "model": "tiny",
+        "image_size": 64,
+        "coordinates": "yxyx",
+        "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2},
+    },
     **{"seconds": None, "steps": 3, "batch": 4, "accumulate": 1, "learning_rate": 1e-3, "seed": 0, "threads": 1},
 }
 

@@ -7,7 +7,9 @@ TEXT = "Liver and both kidneys are normal."
 
 def ask(study, findings=5, metadata=3):
     study.structures()
-    study.grounded([study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5) + study.mention("c", TEXT, "kidneys", 2, 3))
+    study.grounded(
+        [study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5) + study.mention("c", TEXT, "kidneys", 2, 3)
+    )
     metrics = study.run("vqa", {"writer": "templates", "findings": findings, "metadata": metadata})
     return metrics, read_table(study.path("questions"), QuestionTable)
 

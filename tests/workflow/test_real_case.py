@@ -17,10 +17,10 @@ import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 from pycocotools import mask as coco
+from tests.workflow.conftest import copy_project
 
 from refrad.demo.scanner import Series, write_series
 from refrad.tables import InstanceTable, SliceTable, VolumeTable, read_table
-from tests.workflow.conftest import copy_project
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,13 @@ def dicom_of(source, folder, modality, patient):
     image = image.as_reoriented(ornt_transform(io_orientation(image.affine), axcodes2ornt("LPS")))
     folder.mkdir(parents=True)
     uid = f"2.25.{1000 + len(patient)}{ord(modality[0])}"
-    headers = {"PatientID": patient, "PatientName": f"Real^{patient}", "StudyInstanceUID": uid, "StudyDate": "20200101", "AccessionNumber": f"X{patient}"}
+    headers = {
+        "PatientID": patient,
+        "PatientName": f"Real^{patient}",
+        "StudyInstanceUID": uid,
+        "StudyDate": "20200101",
+        "AccessionNumber": f"X{patient}",
+    }
     values = np.asarray(image.dataobj).astype(np.int16)
     paths = [folder / f"{k:03d}.dcm" for k in range(values.shape[2])]
     write_series(values, image.affine, Series(modality, 1, f"{uid}.1", headers), paths)
@@ -85,7 +91,10 @@ def site(shared, tmp_path_factory):
     for name, source in (("ct", "example_seg"), ("mr", "example_seg_mr")):
         shutil.copy(volumes / f"{source}.nii.gz", given / "nifti" / f"{name}.nii.gz")
     write_csv(given / "nifti" / "masks.csv", [["dicom", "mask"], ["ct", "ct.nii.gz"], ["mr", "mr.nii.gz"]])
-    rows = [["R2", "PAT-CT", "", "", "", "en", NIFTI_REPORTS["ct"]], ["R3", "PAT-MR", "", "", "", "", NIFTI_REPORTS["mr"]]]
+    rows = [
+        ["R2", "PAT-CT", "", "", "", "en", NIFTI_REPORTS["ct"]],
+        ["R3", "PAT-MR", "", "", "", "", NIFTI_REPORTS["mr"]],
+    ]
     write_csv(given / "nifti.csv", [COLUMNS, *rows])
     (folder / "private").mkdir(mode=0o700)
     (folder / "private" / "key").write_bytes(KEY)
@@ -94,8 +103,22 @@ def site(shared, tmp_path_factory):
     project.configure(
         {
             "deliveries": [
-                {"name": "ct", "dicom": place, "reports": "given/ct.csv", "references": None, "masks": "given/ct", "shards": 1},
-                {"name": "nifti", "dicom": "export", "reports": "given/nifti.csv", "references": None, "masks": "given/nifti", "shards": 1},
+                {
+                    "name": "ct",
+                    "dicom": place,
+                    "reports": "given/ct.csv",
+                    "references": None,
+                    "masks": "given/ct",
+                    "shards": 1,
+                },
+                {
+                    "name": "nifti",
+                    "dicom": "export",
+                    "reports": "given/nifti.csv",
+                    "references": None,
+                    "masks": "given/nifti",
+                    "shards": 1,
+                },
             ],
             "privacy": {"key": "private/key"},
             "index": {"test": 0.4, "validation": 0.0},
@@ -112,8 +135,15 @@ def site(shared, tmp_path_factory):
 @pytest.fixture(scope="module")
 def rows(site):
     """All rows of the shards, with the pixels of each image as its DICOM file has them (HU for CT)."""
-    files = pl.concat([pl.read_parquet(site.folder / f"private/{name}/files.parquet").with_columns(delivery=pl.lit(name)) for name in ("ct", "nifti")])
-    instances = pl.concat([read_table(site.folder / f"results/index/{name}/instances.parquet", InstanceTable) for name in ("ct", "nifti")])
+    files = pl.concat(
+        [
+            pl.read_parquet(site.folder / f"private/{name}/files.parquet").with_columns(delivery=pl.lit(name))
+            for name in ("ct", "nifti")
+        ]
+    )
+    instances = pl.concat(
+        [read_table(site.folder / f"results/index/{name}/instances.parquet", InstanceTable) for name in ("ct", "nifti")]
+    )
     paths = dict(instances.join(files, on="file").select("instance", pl.struct("delivery", "path")).iter_rows())
     config = site.folder / "own.yaml"
     import yaml
@@ -124,7 +154,9 @@ def rows(site):
         for row in pl.read_parquet(table).iter_rows(named=True):
             source = paths[row["image_id"]]
             dataset = pydicom.dcmread(places[source["delivery"]] / source["path"])
-            slope, intercept = (float(dataset.get(name, default)) for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0)))
+            slope, intercept = (
+                float(dataset.get(name, default)) for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
+            )
             row["pixels"], row["delivery"] = dataset.pixel_array * slope + intercept, source["delivery"]
             found.append(row)
     return found
@@ -151,7 +183,9 @@ def test_the_liver_mask_lies_on_liver_in_the_scanners_own_pixels(rows):
         mask = mask_of(row, LIVER)
         if row["modality"] == "CT" and mask is not None and mask.sum() > 300:
             assert mask.shape == row["pixels"].shape
-            assert 30 < row["pixels"][mask].mean() < 140, row["delivery"]  # HU; without contrast in one, with in the other
+            assert 30 < row["pixels"][mask].mean() < 140, row[
+                "delivery"
+            ]  # HU; without contrast in one, with in the other
             assert np.median(row["pixels"][mask]) > np.median(row["pixels"][~mask])
             checked += 1
     assert checked >= 5
@@ -172,7 +206,9 @@ def test_left_is_left(rows):
 
 def test_boxes_of_the_sentences_are_those_of_their_masks(rows):
     for row in rows:
-        boxes = {one["class_id"]: [one[side] for side in ("x_min", "y_min", "x_max", "y_max")] for one in row["structures"]}
+        boxes = {
+            one["class_id"]: [one[side] for side in ("x_min", "y_min", "x_max", "y_max")] for one in row["structures"]
+        }
         for caption in row["captions"]:
             assert caption["entities"]
             for entity in caption["entities"]:
@@ -182,7 +218,12 @@ def test_boxes_of_the_sentences_are_those_of_their_masks(rows):
 
 def test_a_numbered_image_is_the_image_with_that_number(site, rows):
     """(IMA 276) of the CT slices that are numbered 267 to 286, and whose SOP instance UIDs are all empty."""
-    (row,) = [one for one in rows if any("Leber homogen" in caption["text"] and caption["tie"] == "reference" for caption in one["captions"]) and one["delivery"] == "ct"]
+    (row,) = [
+        one
+        for one in rows
+        if any("Leber homogen" in caption["text"] and caption["tie"] == "reference" for caption in one["captions"])
+        and one["delivery"] == "ct"
+    ]
     slices = read_table(site.folder / "results/volumes/ct/0/slices.parquet", SliceTable)
     assert slices.filter(pl.col("instance") == row["image_id"])["instance_number"].to_list() == [276]
 
@@ -193,7 +234,9 @@ def test_both_languages_and_both_modalities_reach_the_dataset(rows):
 
 
 def test_the_overlay_and_the_checkpoint_are_there(site):
-    picture = np.asarray(Image.open(io.BytesIO((site.folder / "results/report/overlay.png").read_bytes())).convert("RGB"))
+    picture = np.asarray(
+        Image.open(io.BytesIO((site.folder / "results/report/overlay.png").read_bytes())).convert("RGB")
+    )
     assert picture.std() > 10
     assert json.loads((site.folder / "results/evaluate/real/metrics.json").read_text())["images"] > 0
     assert (site.folder / "results/train/real/model.safetensors").is_file()
@@ -202,6 +245,10 @@ def test_the_overlay_and_the_checkpoint_are_there(site):
 def test_nothing_of_the_headers_is_in_the_results(site):
     for path in (site.folder / "results").rglob("*"):
         if path.is_file():
-            content = path.read_bytes() if path.suffix != ".parquet" else pl.read_parquet(path).drop("image", strict=False).write_json().encode()
+            content = (
+                path.read_bytes()
+                if path.suffix != ".parquet"
+                else pl.read_parquet(path).drop("image", strict=False).write_json().encode()
+            )
             for secret in (b"PAT-CT", b"PAT-MR", b"Real^", b"XPAT", b"20200101", b"2022120808", b"2.25.10"):
                 assert secret not in content, (path.name, secret)

@@ -92,7 +92,10 @@ def test_a_new_delivery_leaves_the_old_one_alone(finished):
     for key in ("dicom", "reports", "references"):
         second[key] = second[key].replace("demo/demo", "demo/second")
     plan = finished.snakemake(
-        "all", "--dry-run", "--config", "deliveries=" + yaml.safe_dump([*config["deliveries"], second], default_flow_style=True).strip()
+        "all",
+        "--dry-run",
+        "--config",
+        "deliveries=" + yaml.safe_dump([*config["deliveries"], second], default_flow_style=True).strip(),
     )
     assert "volumes of second, shard 0" in plan.stdout + plan.stderr
     assert "of demo, shard" not in plan.stdout + plan.stderr

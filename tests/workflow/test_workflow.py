@@ -54,7 +54,9 @@ def test_names_dates_and_identifiers_of_the_archive_do_not_survive(finished):
     secrets = {value for column in columns for value in private[column].unique() if len(value) > 4}
     secrets |= {part for name in private["patient_name"].unique() for part in name.split("^") if len(part) > 4}
     assert len(secrets) > 50
-    outputs = [path for folder in ("results", "logs") for path in (finished.folder / folder).rglob("*") if path.is_file()]
+    outputs = [
+        path for folder in ("results", "logs") for path in (finished.folder / folder).rglob("*") if path.is_file()
+    ]
     for path in outputs:
         content = path.read_bytes()
         if path.suffix == ".parquet":

@@ -50,14 +50,23 @@ ROW = pa.schema(
     + [("width", pa.int32()), ("height", pa.int32()), ("spacing_x", pa.float64()), ("spacing_y", pa.float64())]
     + [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
     + [("structures", pa.list_(STRUCTURE)), ("captions", pa.list_(CAPTION)), ("questions", pa.list_(QUESTION))]
-    + [("provenance", pa.struct([(n, pa.string()) for n in ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")]))]
+    + [
+        (
+            "provenance",
+            pa.struct(
+                [(n, pa.string()) for n in ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")]
+            ),
+        )
+    ]
 )
 
 
 def picture(image: NDArray[np.int16], modality: str, windows: Sequence[Sequence[float]], size: int) -> bytes:
     """PNG bytes of an image [row, column] (HU for CT), windowed into three channels and squashed to size x size px."""
     channels = window_ct(image, windows) if modality == "CT" else scale_mr(image)
-    square = Image.fromarray(np.ascontiguousarray(channels.transpose(1, 2, 0))).resize((size, size), Image.Resampling.BILINEAR)
+    square = Image.fromarray(np.ascontiguousarray(channels.transpose(1, 2, 0))).resize(
+        (size, size), Image.Resampling.BILINEAR
+    )
     buffer = io.BytesIO()
     square.save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
@@ -89,7 +98,10 @@ def write_images(path: Path, rows: Iterable[Mapping[str, Any]], schema: Schema, 
 def _features(schema: Schema) -> dict[str, Any]:
     """What `datasets` needs to show pictures as pictures and class ids as names: its own description of the columns."""
     names = {one.id: one.name for one in schema.classes}
-    label = {"names": [names.get(i, "background" if i == 0 else f"unused_{i}") for i in range(max(names) + 1)], "_type": "ClassLabel"}
+    label = {
+        "names": [names.get(i, "background" if i == 0 else f"unused_{i}") for i in range(max(names) + 1)],
+        "_type": "ClassLabel",
+    }
 
     def describe(kind: pa.DataType, name: str) -> Any:
         if name == "class_id":

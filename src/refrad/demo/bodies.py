@@ -117,12 +117,27 @@ ORGANS: Mapping[str, Sequence[Shape]] = {
     "inferior_vena_cava": [tube(13, (24, -26, 180), (24, -24, 392), flat=0.85)],
     "portal_vein_and_splenic_vein": [tube(8, (60, 6, 318), (10, -2, 296), (-84, -30, 318))],
     "aorta": [tube(13, (-6, -26, 182), (-14, -32, 500), (-8, -10, 522), (10, 14, 505), (8, 16, 460))],
-    **{f"iliac_artery_{side}": [tube(8, (-6, -24, 180), (x, -26, 130), (1.5 * x, 8, 70))] for side, x in (("left", -42), ("right", 40))},
-    **{f"iliac_vena_{side}": [tube(9, (20, -32, 176), (x, -40, 130), (1.4 * x, -6, 70))] for side, x in (("left", -46), ("right", 46))},
+    **{
+        f"iliac_artery_{side}": [tube(8, (-6, -24, 180), (x, -26, 130), (1.5 * x, 8, 70))]
+        for side, x in (("left", -42), ("right", 40))
+    },
+    **{
+        f"iliac_vena_{side}": [tube(9, (20, -32, 176), (x, -40, 130), (1.4 * x, -6, 70))]
+        for side, x in (("left", -46), ("right", 46))
+    },
 }
-LOBES = ("lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right")
+LOBES = (
+    "lung_upper_lobe_left",
+    "lung_lower_lobe_left",
+    "lung_upper_lobe_right",
+    "lung_middle_lobe_right",
+    "lung_lower_lobe_right",
+)
 CT_CLASSES = (*(name for name in ORGANS if name not in ("lung_left", "lung_right", "intervertebral_discs")), *LOBES)
-MR_CLASSES = (*(n for n in ORGANS if not n.startswith(("vertebrae", "rib", "sternum", "superior", "trachea"))), "vertebrae")
+MR_CLASSES = (
+    *(n for n in ORGANS if not n.startswith(("vertebrae", "rib", "sternum", "superior", "trachea"))),
+    "vertebrae",
+)
 
 # Hounsfield units: lowest and highest mean of a tissue.
 HU = {
@@ -171,7 +186,9 @@ class Body:
     def to_body(self, world: Array) -> Array:
         """Body coordinates float32 [3, ...] of world points float32 [3, ...]: the rigid-and-scale part, then the smooth warp."""
         inverse = np.linalg.inv(self.rotation).astype(np.float32)
-        p = np.einsum("ij,j...->i...", inverse, world - self.shift.astype(np.float32).reshape(3, *[1] * (world.ndim - 1)))
+        p = np.einsum(
+            "ij,j...->i...", inverse, world - self.shift.astype(np.float32).reshape(3, *[1] * (world.ndim - 1))
+        )
         for axis, amplitude, kx, ky, kz, phase in self.warp:
             p[int(axis)] += np.float32(amplitude) * np.sin(
                 np.float32(kx) * p[0] + np.float32(ky) * p[1] + np.float32(kz) * p[2] + np.float32(phase)
@@ -213,13 +230,21 @@ def _vary(r: np.random.Generator, name: str, parts: Sequence[Shape]) -> list[Sha
     if name.startswith("vertebrae"):
         move, grow = np.zeros(3), 1.0
     return [
-        Shape(tuple((x + move[0], y + move[1], z + move[2]) for x, y, z in part.points), tuple(grow * np.array(part.radii)))
+        Shape(
+            tuple((x + move[0], y + move[1], z + move[2]) for x, y, z in part.points),
+            tuple(grow * np.array(part.radii)),
+        )
         for part in parts
     ]
 
 
 def _lesions(r: np.random.Generator, shapes: Mapping[str, Sequence[Shape]]) -> list[Lesion]:
-    kinds = [("liver", "cyst", -75), ("liver", "metastasis", -45), ("kidney_left", "cyst", -130), ("kidney_right", "cyst", -130)]
+    kinds = [
+        ("liver", "cyst", -75),
+        ("liver", "metastasis", -45),
+        ("kidney_left", "cyst", -130),
+        ("kidney_right", "cyst", -130),
+    ]
     kinds += [("lung_left", "nodule", 850), ("lung_right", "nodule", 850), ("spleen", "cyst", -80)]
     found = []
     for organ, kind, contrast in kinds:
@@ -232,7 +257,12 @@ def _lesions(r: np.random.Generator, shapes: Mapping[str, Sequence[Shape]]) -> l
 
 
 def render(
-    body: Body, affine: NDArray[np.float64], shape: tuple[int, int, int], modality: str, native: Mapping[str, int], seed: int = 0
+    body: Body,
+    affine: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    modality: str,
+    native: Mapping[str, int],
+    seed: int = 0,
 ) -> tuple[Array, NDArray[np.uint8]]:
     """Image a body on a grid.
 
@@ -250,7 +280,12 @@ def render(
     r = np.random.default_rng([body.seed, seed, 2])
     axes = [np.arange(n, dtype=np.float32) for n in shape]
     a = affine.astype(np.float32)
-    world = np.stack([a[i, 3] + sum(a[i, j] * axes[j].reshape([-1 if k == j else 1 for k in range(3)]) for j in range(3)) for i in range(3)])
+    world = np.stack(
+        [
+            a[i, 3] + sum(a[i, j] * axes[j].reshape([-1 if k == j else 1 for k in range(3)]) for j in range(3))
+            for i in range(3)
+        ]
+    )
     p = body.to_body(world)
     tissue = _Tissue(r, modality)
     image, inside = _outer(body, p, tissue)
@@ -294,7 +329,9 @@ class _Tissue:
             if self.ct:
                 self.known[base] = float(self.r.uniform(*HU.get(base, (30, 60))))
             else:
-                self.known[base] = float(self.r.uniform(20, 80) if base in ("lung", "trachea") else self.r.uniform(180, 900))
+                self.known[base] = float(
+                    self.r.uniform(20, 80) if base in ("lung", "trachea") else self.r.uniform(180, 900)
+                )
         return self.known[base]
 
     def of_fat_and_muscle(self) -> tuple[float, float, float]:
@@ -322,13 +359,17 @@ def _box(
 ) -> tuple[slice, slice, slice] | None:
     """The part of the grid that can hold a shape: its corners through pose and affine, with room for the warp."""
     low, high = part.bounds()
-    corners = np.array([[(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    corners = np.array(
+        [[(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)]
+    )
     world = corners @ body.rotation.T + body.shift
     voxel = (world - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
     room = 14 / np.linalg.norm(affine[:3, :3], axis=0)
     start = np.maximum(np.floor(voxel.min(0) - room), 0).astype(int)
     stop = np.minimum(np.ceil(voxel.max(0) + room) + 1, shape).astype(int)
-    return (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])) if (start < stop).all() else None
+    return (
+        (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])) if (start < stop).all() else None
+    )
 
 
 def _label(

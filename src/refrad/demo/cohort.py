@@ -22,11 +22,61 @@ from refrad.files import atomic, write_json
 __all__ = ["DEMO_KEY", "main", "write_cohort", "write_patient"]
 
 DEMO_KEY = b"refrad demo key 0123456789abcdef"  # public on purpose: it protects nobody
-FAMILY = "Albrecht Brandner Clausen Dietrich Engelmann Feldkamp Grothe Hartwig Imhoff Jansen Kessler Lindqvist".split()
-FAMILY += "Mertens Niebuhr Oldenburg Petersen Quandt Reinhold Sommerfeld Trautmann Ullrich Vogelsang Wiechers Zumstein".split()
-GIVEN = {"F": "Annegret Birgit Claudia Dorothea Elfriede Hannelore Ingeborg Katharina Liselotte Mechthild".split()}
-GIVEN["M"] = "Albrecht Bernhard Detlef Eberhard Friedhelm Gottfried Hartmut Joachim Karlheinz Wolfgang".split()
-DOCTORS = "Achterberg Bodenstein Kaltenbach Morgenroth Steinhauer".split()
+FAMILY = [
+    "Albrecht",
+    "Brandner",
+    "Clausen",
+    "Dietrich",
+    "Engelmann",
+    "Feldkamp",
+    "Grothe",
+    "Hartwig",
+    "Imhoff",
+    "Jansen",
+    "Kessler",
+    "Lindqvist",
+]
+FAMILY += [
+    "Mertens",
+    "Niebuhr",
+    "Oldenburg",
+    "Petersen",
+    "Quandt",
+    "Reinhold",
+    "Sommerfeld",
+    "Trautmann",
+    "Ullrich",
+    "Vogelsang",
+    "Wiechers",
+    "Zumstein",
+]
+GIVEN = {
+    "F": [
+        "Annegret",
+        "Birgit",
+        "Claudia",
+        "Dorothea",
+        "Elfriede",
+        "Hannelore",
+        "Ingeborg",
+        "Katharina",
+        "Liselotte",
+        "Mechthild",
+    ]
+}
+GIVEN["M"] = [
+    "Albrecht",
+    "Bernhard",
+    "Detlef",
+    "Eberhard",
+    "Friedhelm",
+    "Gottfried",
+    "Hartmut",
+    "Joachim",
+    "Karlheinz",
+    "Wolfgang",
+]
+DOCTORS = ["Achterberg", "Bodenstein", "Kaltenbach", "Morgenroth", "Steinhauer"]
 REGIONS = {"chest": (310, 580), "abdomen": (190, 420), "pelvis": (-30, 220), "trunk": (150, 470)}
 PLANES_OFTEN = {"axial": 0.8, "prone": 0.05, "oblique": 0.05, "coronal": 0.05, "sagittal": 0.05}
 NATIVE = {"CT": CT_CLASSES, "MR": MR_CLASSES}
@@ -56,7 +106,9 @@ def write_cohort(out: Path, patients: int, seed: int) -> None:
             if time.monotonic() - told > 5:
                 told = time.monotonic()
                 logger.info("%d of %d patients written", number, patients)
-    (out / "dicom" / "README").write_text("made-up patients\n", encoding="utf-8")  # as archives hold them: a file that is no DICOM
+    (out / "dicom" / "README").write_text(
+        "made-up patients\n", encoding="utf-8"
+    )  # as archives hold them: a file that is no DICOM
     _write_csv(out / "references.csv", ["report_id", "sentence", "instance_uid"], references)
     columns = ["report_id", "patient_id", "accession_number", "study_uid", "language", "text"]
     _write_csv(out / "reports.csv", columns, reports)
@@ -107,7 +159,10 @@ def write_patient(out: Path, number: int, seed: int) -> tuple[list[dict[str, str
                 "text": text,
             }
         )
-        ties += [{"report_id": report_id, "sentence": one.sentence, "instance_uid": one.instance_uid} for one in _unique(references)]
+        ties += [
+            {"report_id": report_id, "sentence": one.sentence, "instance_uid": one.instance_uid}
+            for one in _unique(references)
+        ]
     return reports, ties
 
 
@@ -116,7 +171,14 @@ def _unique(references: list[Reference]) -> list[Reference]:
 
 
 def _scan_study(
-    r: np.random.Generator, body: Body, number: int, study: int, headers: Mapping[str, Any], uid: str, folder: Path, truth: Path
+    r: np.random.Generator,
+    body: Body,
+    number: int,
+    study: int,
+    headers: Mapping[str, Any],
+    uid: str,
+    folder: Path,
+    truth: Path,
 ) -> list[Seen]:
     """One to three series of a study, and now and then what else an archive holds."""
     modality = "CT" if r.random() < 0.67 else "MR"
@@ -147,7 +209,9 @@ def _scan_study(
         paths = [folder / f"s{series.number}" / name for name in names]
         uids = write_series(np.round(image).astype(np.int16), affine, series, paths)
         order = list(range(shape[2], 0, -1)) if series.descending else list(range(1, shape[2] + 1))
-        areas = {name: (labels == value).sum((0, 1)).tolist() for name, value in native.items() if (labels == value).any()}
+        areas = {
+            name: (labels == value).sum((0, 1)).tolist() for name, value in native.items() if (labels == value).any()
+        }
         seen.append(Seen(series.number, areas, order, uids))
         stem = truth / f"{number:04d}-{study}-{position}"
         truth.mkdir(parents=True, exist_ok=True)
@@ -179,4 +243,3 @@ def _write_csv(path: Path, columns: list[str], rows: list[dict[str, str]]) -> No
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-

@@ -45,7 +45,9 @@ def _normalise(image: NDArray[np.float32], modality: str) -> NDArray[np.float32]
     return (image - image.mean()) / max(float(image.std()), 1e-8)
 
 
-def _examples(modality: str, native: Mapping[str, int], count: int) -> list[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+def _examples(
+    modality: str, native: Mapping[str, int], count: int
+) -> list[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Normalised images and native labels, axes z, y, x as nnU-Net has them."""
     found = []
     for number in range(count):
@@ -68,7 +70,9 @@ def _crop(
         source.append(slice(start, start + min(have, want)))
         target.append(slice(gap, gap + min(have, want)))
     part = image[tuple(source)]
-    x[tuple(target)] = part * r.uniform(0.92, 1.08) + r.uniform(-0.05, 0.05) + r.normal(0, r.uniform(0, 0.05), part.shape)
+    x[tuple(target)] = (
+        part * r.uniform(0.92, 1.08) + r.uniform(-0.05, 0.05) + r.normal(0, r.uniform(0, 0.05), part.shape)
+    )
     y[tuple(target)] = labels[tuple(source)]
     return x, y
 
@@ -102,7 +106,13 @@ def _network(classes: int) -> torch.nn.Module:
 
     a = _architecture()
     return get_network_from_plans(  # type: ignore[no-any-return]
-        a["network_class_name"], a["arch_kwargs"], a["_kw_requires_import"], 1, classes, allow_init=True, deep_supervision=False
+        a["network_class_name"],
+        a["arch_kwargs"],
+        a["_kw_requires_import"],
+        1,
+        classes,
+        allow_init=True,
+        deep_supervision=False,
     )
 
 
@@ -172,9 +182,18 @@ def train(task: int, out: Path, seconds: float, seed: int = 0, volumes: int = 24
         average = dice if step == 1 else 0.98 * average + 0.02 * dice
         if share - shown > 0.05 or share >= 1:  # a training that is stopped leaves its last state
             shown = share
-            print(f"task {task}: {share:.0%}, step {step}, loss {loss.item():.3f}, Dice of patches {average:.3f}", flush=True)
+            print(
+                f"task {task}: {share:.0%}, step {step}, loss {loss.item():.3f}, Dice of patches {average:.3f}",
+                flush=True,
+            )
             done = {"steps": step, "cpu_seconds": round(time.process_time() - start), "of_cpu_seconds": seconds}
-            _pack(task, out, network, used, done | {"volumes": volumes, "seed": seed, "dice_of_patches": round(average, 3)})
+            _pack(
+                task,
+                out,
+                network,
+                used,
+                done | {"volumes": volumes, "seed": seed, "dice_of_patches": round(average, 3)},
+            )
 
 
 def _loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
@@ -197,7 +216,10 @@ def _pack(task: int, out: Path, network: torch.nn.Module, used: list[int], facts
 
     name, modality = TASKS[task]
     trainer = next(
-        mode["trainer"] for config in TASK_CONFIGS.values() for mode in config.get("sub_modes", {}).values() if mode["task_id"] == task
+        mode["trainer"]
+        for config in TASK_CONFIGS.values()
+        for mode in config.get("sub_modes", {}).values()
+        if mode["task_id"] == task
     )
     folder = TASK_ID_WEIGHTS_CONFIGS[task]["foldername"]
     target = out / folder / f"{trainer}__nnUNetPlans__3d_fullres"
@@ -214,7 +236,10 @@ def _pack(task: int, out: Path, network: torch.nn.Module, used: list[int], facts
             full[[0, *used]] = value
         state[key] = halves.setdefault(value.data_ptr(), full.half())
     write_json(target / "plans.json", _plans(folder, modality))
-    write_json(target / "dataset.json", {"channel_names": {"0": modality}, "labels": labels, "numTraining": 0, "file_ending": ".nii.gz"})
+    write_json(
+        target / "dataset.json",
+        {"channel_names": {"0": modality}, "labels": labels, "numTraining": 0, "file_ending": ".nii.gz"},
+    )
     checkpoint = {
         "network_weights": state,
         "trainer_name": trainer,

@@ -56,7 +56,10 @@ LESIONS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("kidney_left", "cyst"): ("Nierenzyste links, {de} cm{ref}.", "{en} cm cyst of the left kidney{ref}."),
     ("kidney_right", "cyst"): ("Kortikale Zyste der rechten Niere, {de} cm{ref}.", "{en} cm right renal cyst{ref}."),
     ("lung_left", "nodule"): ("Rundherd der linken Lunge, {de} cm{ref}.", "{en} cm nodule in the left lung{ref}."),
-    ("lung_right", "nodule"): ("{de} cm großer Rundherd in der rechten Lunge{ref}.", "{en} cm nodule in the right lung{ref}."),
+    ("lung_right", "nodule"): (
+        "{de} cm großer Rundherd in der rechten Lunge{ref}.",
+        "{en} cm nodule in the right lung{ref}.",
+    ),
     ("spleen", "cyst"): ("{de} cm messende Milzzyste{ref}.", "{en} cm cyst in the spleen{ref}."),
 }
 RESECTED = {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -69,7 +70,9 @@ def grid(
     return affine
 
 
-def write_series(volume: NDArray[np.int16], affine: NDArray[np.float64], series: Series, paths: Sequence[Path]) -> list[str]:
+def write_series(
+    volume: NDArray[np.int16], affine: NDArray[np.float64], series: Series, paths: Sequence[Path]
+) -> list[str]:
     """Write one file a slice.
 
     Args:
@@ -85,7 +88,7 @@ def write_series(volume: NDArray[np.int16], affine: NDArray[np.float64], series:
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     directions = lps[:3, :2] / spacing[:2]
     count = volume.shape[2]
-    uids = []
+    uids: list[str] = []
     for k, path in enumerate(paths):
         number = count - k if series.descending else k + 1
         uid = generate_uid(entropy_srcs=[series.uid, str(k)])
@@ -119,7 +122,7 @@ def _base(series: Series, uid: str) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     storage = CTImageStorage if series.modality == "CT" else MRImageStorage
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = storage
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = UID(uid)
     dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword, value in series.headers.items():
         setattr(dataset, keyword, value)
@@ -153,7 +156,7 @@ def _pixels(dataset: Dataset, image: NDArray[np.int16], series: Series) -> None:
 
 def _write(dataset: Dataset, path: Path, syntax: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax == RLELossless else syntax
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax == RLELossless else UID(syntax)
     if syntax == RLELossless:
         dataset.compress(RLELossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
     dataset.save_as(path, enforce_file_format=True)

@@ -50,7 +50,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     },
 }
 NAMES: Mapping[str, Mapping[str, str]] = {
-    "en": {"CT": "CT", "MR": "MRI"} | {region: region for region in ("head", "neck", "chest", "abdomen", "pelvis", "spine", "limb")},
+    "en": {"CT": "CT", "MR": "MRI"}
+    | {region: region for region in ("head", "neck", "chest", "abdomen", "pelvis", "spine", "limb")},
     "de": {"CT": "CT", "MR": "MRT", "axial": "axial", "coronal": "koronar", "sagittal": "sagittal", "oblique": "schräg"}
     | {"head": "Kopf", "neck": "Hals", "chest": "Thorax", "abdomen": "Abdomen", "pelvis": "Becken"}
     | {"spine": "Wirbelsäule", "limb": "Extremität"},
@@ -148,7 +149,9 @@ class _Writer:
     def _missing(self, one: AnatomyClass) -> list[AnatomyClass]:
         """Not in the image and easily confused with `one`: its twin, else classes of its region, none a part of what is there."""
         visible = set(self.image.areas)
-        related = visible | {part for class_id in visible for part in self.schema.parts(class_id) | self.schema.wholes(class_id)}
+        related = visible | {
+            part for class_id in visible for part in self.schema.parts(class_id) | self.schema.wholes(class_id)
+        }
         twin = self.schema.twin(one.id)
         if twin and twin not in related:
             return [self.schema.by_id[twin]]
@@ -185,7 +188,9 @@ class _Writer:
 
     def _larger(self, topic: str) -> Question | None:
         one = self._pick(self.named)
-        others = [self.schema.by_id[c] for c, area in self.image.areas.items() if one and area * 2 < self.image.areas[one.id]]
+        others = [
+            self.schema.by_id[c] for c, area in self.image.areas.items() if one and area * 2 < self.image.areas[one.id]
+        ]
         other = self._pick(others)
         if one is None or other is None:
             return None
@@ -213,7 +218,9 @@ class _Writer:
 
     def _is_modality(self, topic: str) -> Question:
         asked = str(self.r.choice(["CT", "MR"]))
-        return self._yesno(topic, self.words["is_modality"].format(name=self._called(asked)), asked == self.image.modality)
+        return self._yesno(
+            topic, self.words["is_modality"].format(name=self._called(asked)), asked == self.image.modality
+        )
 
     def _plane(self, topic: str) -> Question | None:
         if self.image.plane not in PLANES:
@@ -230,7 +237,9 @@ class _Writer:
                 area[region] = area.get(region, 0) + px
         if not area or max(area.values()) < 0.7 * sum(area.values()):
             return None
-        return Question(self.language, topic, "open", self.words["regions"], (), self._called(max(area, key=lambda key: area[key])))
+        return Question(
+            self.language, topic, "open", self.words["regions"], (), self._called(max(area, key=lambda key: area[key]))
+        )
 
     def _contrast(self, topic: str) -> Question | None:
         if self.image.contrast is None:

@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BINS", "ParsedEntity", "ParsedText", "bin_of", "detection_text", "parse_detection", "segmentation_text", "value_of"]
+__all__ = [
+    "BINS",
+    "ParsedEntity",
+    "ParsedText",
+    "bin_of",
+    "detection_text",
+    "parse_detection",
+    "segmentation_text",
+    "value_of",
+]
 
 BINS = 512
 Box = tuple[float, float, float, float]

@@ -28,7 +28,7 @@ REASONS: Mapping[str, str] = {
 }
 
 
-class Quarantined(ValueError):  # noqa: N818 - it names a state, not a fault of the program
+class Quarantined(ValueError):
     """A volume cannot be used, for `reason`, one of `REASONS`."""
 
     def __init__(self, reason: str) -> None:

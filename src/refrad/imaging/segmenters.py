@@ -103,7 +103,7 @@ class TotalSegmentator:
         """See `Segmenter`. The labels are those of the `TotalSegmentator` command on the same volume and weights."""
         self.weights(task)  # never let the package find out that something is missing
         if self._run is None:
-            self._run = _load(self.device)
+            self._run = _load()
         speed = {} if self.variant == "total" else {self.variant: True}
         image = nib.Nifti1Image(volume, affine)  # type: ignore[no-untyped-call]
         for attempt in (1, 2):
@@ -117,7 +117,7 @@ class TotalSegmentator:
         raise Unsegmentable("segmenter_failed")
 
 
-def _load(device: str) -> Callable[..., Any]:
+def _load() -> Callable[..., Any]:
     """TotalSegmentator's Python API with predictors that stay loaded, and without its process pools."""
     import torch
     from totalsegmentator import nnunet

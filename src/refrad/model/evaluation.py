@@ -13,7 +13,18 @@ from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix
 from refrad.model.rows import Mention, Picture
 from refrad.model.samples import NAMES, vqa
 
-__all__ = ["DEFINITIONS", "LIMITS", "Asked", "Score", "ask", "entities_of", "mean_boxes", "score", "score_boxes", "summary"]
+__all__ = [
+    "DEFINITIONS",
+    "LIMITS",
+    "Asked",
+    "Score",
+    "ask",
+    "entities_of",
+    "mean_boxes",
+    "score",
+    "score_boxes",
+    "summary",
+]
 
 # Tokens that an answer may take: a place is 8 tokens and its name, and at most four are asked for at once.
 LIMITS = {"locate": 96, "detect": 160, "vqa": 24}
@@ -134,7 +145,9 @@ def mean_boxes(pictures: Iterable[Picture]) -> dict[int, Box]:
     return {class_id: tuple(np.mean(values, axis=0).tolist()) for class_id, values in boxes.items()}  # type: ignore[misc]
 
 
-def summary(asked: Sequence[Asked], answers: Sequence[str], visible: Mapping[str, Iterable[int]], order: str) -> dict[str, Any]:
+def summary(
+    asked: Sequence[Asked], answers: Sequence[str], visible: Mapping[str, Iterable[int]], order: str
+) -> dict[str, Any]:
     """The scores of a model's answers: those of `score_boxes`, and under "free" and "vqa" those of the other tasks.
 
     Args:
@@ -147,7 +160,10 @@ def summary(asked: Sequence[Asked], answers: Sequence[str], visible: Mapping[str
     located = [(one, entities_of(answer, order)) for one, answer in pairs if one.task == "locate"]
     described = [(one, entities_of(answer, order)) for one, answer in pairs if one.task == "detect"]
     boxes = score_boxes([one for one, _ in located], [found for _, found in located])
-    return boxes | {"free": _free(described, visible), "vqa": _vqa([(one, answer) for one, answer in pairs if one.task == "vqa"])}
+    return boxes | {
+        "free": _free(described, visible),
+        "vqa": _vqa([(one, answer) for one, answer in pairs if one.task == "vqa"]),
+    }
 
 
 def entities_of(answer: str, order: str) -> list[tuple[int, Box]]:
@@ -155,7 +171,9 @@ def entities_of(answer: str, order: str) -> list[tuple[int, Box]]:
     return [(one.class_id, one.box) for one in parse_detection(answer, order).entities]
 
 
-def _free(described: Sequence[tuple[Asked, list[tuple[int, Box]]]], visible: Mapping[str, Iterable[int]]) -> dict[str, float]:
+def _free(
+    described: Sequence[tuple[Asked, list[tuple[int, Box]]]], visible: Mapping[str, Iterable[int]]
+) -> dict[str, float]:
     if not described:
         return {}
     given = sum(len(found) for _, found in described)
@@ -179,7 +197,10 @@ def _vqa(answered: Sequence[tuple[Asked, str]]) -> dict[str, Any]:
     return {
         "questions": len(every),
         "accuracy": float(np.mean(every)),
-        "by_kind": {kind: {"questions": len(values), "accuracy": float(np.mean(values))} for kind, values in sorted(right.items())},
+        "by_kind": {
+            kind: {"questions": len(values), "accuracy": float(np.mean(values))}
+            for kind, values in sorted(right.items())
+        },
     }
 
 

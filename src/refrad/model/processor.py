@@ -40,7 +40,11 @@ def _tokenizer(texts: Iterable[str], words: int) -> GemmaTokenizer:
     learner = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     learner.normalizer = normalizers.Replace(" ", "▁")
     learner.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split("▁", "merged_with_next"), pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Punctuation()]
+        [
+            pre_tokenizers.Split("▁", "merged_with_next"),
+            pre_tokenizers.Split("\n", "isolated"),
+            pre_tokenizers.Punctuation(),
+        ]
     )
     trainer = trainers.BpeTrainer(
         vocab_size=words, min_frequency=2, special_tokens=[*SPECIAL_TOKENS, *BYTES], show_progress=False
@@ -58,7 +62,9 @@ def load_processor(folder: Path) -> PaliGemmaProcessor:
     pictures = SiglipImageProcessorPil.from_pretrained(folder, local_files_only=True)
     if not hasattr(pictures, "image_seq_length"):
         raise ValueError(f"{folder}: not a PaliGemma: its image processor has no image_seq_length")
-    return add_grounding_tokens(PaliGemmaProcessor(pictures, GemmaTokenizer.from_pretrained(folder, local_files_only=True)))
+    return add_grounding_tokens(
+        PaliGemmaProcessor(pictures, GemmaTokenizer.from_pretrained(folder, local_files_only=True))
+    )
 
 
 def add_grounding_tokens(processor: PaliGemmaProcessor) -> PaliGemmaProcessor:

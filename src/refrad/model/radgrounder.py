@@ -5,8 +5,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import Gemma2Config, PaliGemmaConfig, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
-from transformers import SiglipVisionConfig
+from transformers import (
+    Gemma2Config,
+    PaliGemmaConfig,
+    PaliGemmaForConditionalGeneration,
+    PaliGemmaProcessor,
+    SiglipVisionConfig,
+)
 
 __all__ = ["PATCH", "load_model", "tiny_model", "untrained_like"]
 
@@ -56,7 +61,9 @@ def tiny_model(processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditio
     return _fresh(config, processor, seed)
 
 
-def untrained_like(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
+def untrained_like(
+    model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, seed: int
+) -> PaliGemmaForConditionalGeneration:
     """The same architecture with random weights: what training is compared with."""
     return _fresh(model.config, processor, seed)
 
@@ -99,7 +106,9 @@ def _waves(places: int, width: int, shortest: float) -> Tensor:
     return mixed / mixed.std()
 
 
-def _finish(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor) -> PaliGemmaForConditionalGeneration:
+def _finish(
+    model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor
+) -> PaliGemmaForConditionalGeneration:
     tokenizer = processor.tokenizer
     model.generation_config.update(
         do_sample=False,

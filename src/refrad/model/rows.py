@@ -13,7 +13,18 @@ from refrad.metrics.grounding import Box
 
 __all__ = ["Caption", "Mention", "Picture", "Question", "picture_of", "read_images"]
 
-COLUMNS = ("image_id", "patient", "split", "modality", "width", "height", "image", "structures", "captions", "questions")
+COLUMNS = (
+    "image_id",
+    "patient",
+    "split",
+    "modality",
+    "width",
+    "height",
+    "image",
+    "structures",
+    "captions",
+    "questions",
+)
 
 
 @dataclass(frozen=True)

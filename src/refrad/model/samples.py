@@ -45,7 +45,7 @@ def wordings(pictures: Iterable[Picture], schema: Schema) -> Wordings:
     for one in schema.classes:
         names["en", one.id], names["de", one.id] = [one.english], [one.german]
     for (language, text), classes in sorted(meanings.items()):
-        if len(classes) == 1 and text not in (known := names.setdefault((language, *classes), [])):
+        if len(classes) == 1 and text not in (known := names.setdefault((language, min(classes)), [])):
             known.append(text)
     return names
 
@@ -103,7 +103,14 @@ class Samples:
         seed: int,
         augment: bool,
     ) -> None:
-        self.frame, self.names, self.size, self.order, self.seed, self.augment = frame, names, size, order, seed, augment
+        self.frame, self.names, self.size, self.order, self.seed, self.augment = (
+            frame,
+            names,
+            size,
+            order,
+            seed,
+            augment,
+        )
         weights = np.array([shares[task] for task in TASKS])
         self.shares = weights / weights.sum()
         self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_list()
@@ -130,7 +137,9 @@ class Samples:
     def _locate(self, picture: Picture, rng: np.random.Generator) -> Sample:
         language = str(rng.choice(LANGUAGES)) if picture.structures else picture.captions[0].language
         mentions = [mention for one in picture.captions if one.language == language for mention in one.mentions]
-        visible = [Mention(0, 0, self._name(one, language, rng), ((one, box),)) for one, box in picture.structures.items()]
+        visible = [
+            Mention(0, 0, self._name(one, language, rng), ((one, box),)) for one, box in picture.structures.items()
+        ]
         for view in (self._view(rng), WHOLE):  # a view may have lost everything
             groups = [seen for group in (mentions, visible) if (seen := _seen(group, view))]
             if groups:
@@ -144,16 +153,18 @@ class Samples:
 
     def _detect(self, picture: Picture, rng: np.random.Generator) -> Sample:
         view = self._view(rng)
-        caption = picture.captions[rng.integers(len(picture.captions))]
+        caption = picture.captions[int(rng.integers(len(picture.captions)))]
         indication, question = rng.integers(2, size=2) if self.augment else (1, 1)
-        before = prefix(caption.language, caption.indication if indication else None, caption.question if question else None)
+        before = prefix(
+            caption.language, caption.indication if indication else None, caption.question if question else None
+        )
         text, target = detect(caption, _seen(caption.mentions, view), before, self.order)
         return Sample("detect", caption.language, see(picture.open(), view, self.size), text, target)
 
     def _vqa(self, picture: Picture, rng: np.random.Generator) -> Sample:
         view = self._view(rng)
         view = View(WHOLE.window, view.gamma, view.shift)  # what is visible, and where, is what is asked
-        one = picture.questions[rng.integers(len(picture.questions))]
+        one = picture.questions[int(rng.integers(len(picture.questions)))]
         text = vqa(one.question, one.choices, one.language)
         return Sample("vqa", one.language, see(picture.open(), view, self.size), text, one.answer)
 

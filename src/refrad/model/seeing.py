@@ -5,7 +5,8 @@ the shards say it for every patch.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,7 +29,7 @@ WARM_UP = 0.1  # of the steps
 log = logging.getLogger(__name__)
 
 
-def class_map(structures: Sequence[dict[str, object]], width: int, height: int, size: int) -> NDArray[np.uint8]:
+def class_map(structures: Sequence[Mapping[str, Any]], width: int, height: int, size: int) -> NDArray[np.uint8]:
     """Class ids uint8 [size, size] of an image from its run-length masks, squashed as the picture is; 0 is background."""
     classes = np.zeros((height, width), np.uint8)
     for one in structures:
@@ -42,11 +43,20 @@ def patch_shares(classes: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
     side = len(classes) // patch
     patches = classes.reshape(side, patch, side, patch).swapaxes(1, 2).reshape(side * side, patch * patch)
     flat = np.arange(side * side)[:, None] * CLASSES + patches
-    return (np.bincount(flat.ravel(), minlength=side * side * CLASSES).reshape(-1, CLASSES) / patch**2).astype(np.float32)
+    return (np.bincount(flat.ravel(), minlength=side * side * CLASSES).reshape(-1, CLASSES) / patch**2).astype(
+        np.float32
+    )
 
 
 def teach_to_see(
-    model: PaliGemmaForConditionalGeneration, frame: pl.DataFrame, size: int, patch: int, steps: int, batch: int, rate: float, seed: int
+    model: PaliGemmaForConditionalGeneration,
+    frame: pl.DataFrame,
+    size: int,
+    patch: int,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
 ) -> list[float]:
     """Train the vision tower of `model` in place on the rows of `frame` (with rle); the losses of all steps come back.
 

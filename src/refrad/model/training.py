@@ -24,7 +24,7 @@ WARM_UP = 0.05  # of the training
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.98)
 CLIP = 1.0
-HILLS=None
+HILLS = None
 POINTS = 20  # of the loss curve
 VALIDATION_SAMPLES = 64
 
@@ -149,5 +149,10 @@ def _held_out(processor: PaliGemmaProcessor, validation: Samples, batch: int) ->
 def _report(point: Point, progress: float) -> None:
     unseen = "" if point.validation_loss is None else f", on validation patients {point.validation_loss:.3f}"
     log.info(
-        "training: step %d, %.0f s (%.0f %%), loss %.3f%s", point.step, point.seconds, 100 * min(progress, 1), point.loss, unseen
+        "training: step %d, %.0f s (%.0f %%), loss %.3f%s",
+        point.step,
+        point.seconds,
+        100 * min(progress, 1),
+        point.loss,
+        unseen,
     )

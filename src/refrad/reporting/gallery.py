@@ -48,14 +48,24 @@ class Card:
 def choose(frame: pl.DataFrame, count: int) -> pl.DataFrame:
     """Rows for the gallery: modalities, planes and ties in turn, so that rare ones are seen; the same ones every time."""
     kinds = [pl.col("modality"), pl.col("plane"), pl.col("captions").list.first().struct.field("tie")]
-    return frame.sort("image_id").with_columns(turn=pl.int_range(pl.len()).over(kinds)).sort("turn", "image_id").head(count).drop("turn")
+    return (
+        frame.sort("image_id")
+        .with_columns(turn=pl.int_range(pl.len()).over(kinds))
+        .sort("turn", "image_id")
+        .head(count)
+        .drop("turn")
+    )
 
 
 def card(row: Mapping[str, Any], schema: Schema, given: Sequence[tuple[int, Sequence[float]]] = ()) -> Card:
     """A card of the first caption of a row. `given`: class and box (shares) of a model's answer, drawn beside the true ones."""
     caption = row["captions"][0]
     classes = {entity["class_id"] for entity in caption["entities"]}
-    masks = [(one["class_id"], _mask(one["rle"], row["height"], row["width"])) for one in row["structures"] if one["class_id"] in classes]
+    masks = [
+        (one["class_id"], _mask(one["rle"], row["height"], row["width"]))
+        for one in row["structures"]
+        if one["class_id"] in classes
+    ]
     boxes = [drawn(one["class_id"], _shares(one, row), schema) for one in caption["entities"]]
     boxes += [drawn(class_id, box, schema, given=True) for class_id, box in given if class_id in schema.by_id]
     facts = [row["modality"], row["plane"], row["split"], f"tied by {caption['tie']}"]
@@ -86,7 +96,9 @@ def _shares(box: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, floa
 def drawn(class_id: int, box: Sequence[float], schema: Schema, given: bool = False) -> Drawn:
     """A box (x_min, y_min, x_max, y_max as shares) with its class's name and colour."""
     colour = "rgb({},{},{})".format(*colour_of(class_id))
-    return Drawn(class_id, schema.by_id[class_id].english, colour, box[0], box[1], box[2] - box[0], box[3] - box[1], given)
+    return Drawn(
+        class_id, schema.by_id[class_id].english, colour, box[0], box[1], box[2] - box[0], box[3] - box[1], given
+    )
 
 
 def marked(text: str, entities: Sequence[Mapping[str, Any]]) -> Markup:
@@ -120,9 +132,15 @@ def save_overlay(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema, 
         axes.imshow(np.asarray(soft_tissue(row)), cmap="gray", extent=(0, width, height, 0))
         for entity in caption["entities"]:
             colour = np.array(colour_of(entity["class_id"])) / 255
-            x_min, y_min, x_max, y_max = (share * side for share, side in zip(_shares(entity, row), (width, height) * 2, strict=True))
-            axes.add_patch(Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, edgecolor=colour, linewidth=2))
-            label = axes.text(x_min, y_min - 4, schema.by_id[entity["class_id"]].english, color=colour, fontsize=8, clip_on=True)
+            x_min, y_min, x_max, y_max = (
+                share * side for share, side in zip(_shares(entity, row), (width, height) * 2, strict=True)
+            )
+            axes.add_patch(
+                Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, edgecolor=colour, linewidth=2)
+            )
+            label = axes.text(
+                x_min, y_min - 4, schema.by_id[entity["class_id"]].english, color=colour, fontsize=8, clip_on=True
+            )
             label.set_path_effects([withStroke(linewidth=2, foreground="black")])
         axes.set_title(_wrapped(caption["text"]), color="white", fontsize=9, y=-0.02, va="top", loc="center")
         axes.set_axis_off()

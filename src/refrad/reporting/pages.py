@@ -16,7 +16,11 @@ __all__ = ["curve", "render"]
 def _environment() -> Environment:
     # Autoescape: sentences of reports are data, never HTML.
     environment = Environment(
-        loader=PackageLoader("refrad.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("refrad.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals |= {"STAGES": STAGES, "REASONS": REASONS}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
@@ -37,7 +41,9 @@ def _seconds(value: float) -> str:
     return f"{value / 3600:.1f} h" if value >= 3600 else f"{value / 60:.1f} min" if value >= 90 else f"{value:.1f} s"
 
 
-def curve(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: str, width: int = 640, height: int = 240) -> Markup:
+def curve(
+    lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: str, width: int = 640, height: int = 240
+) -> Markup:
     """Lines of (x, y) points as an SVG from y = 0 up, each with a name; the first is drawn full, later ones dashed."""
     points = [point for _, line in lines for point in line]
     x_max, y_max = max(x for x, _ in points) or 1, max(y for _, y in points) or 1
@@ -50,9 +56,17 @@ def curve(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: s
     for share in (0, 0.5, 1):
         x, y = at(0, share * y_max).split(",")
         parts.append(Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="grid"/>').format(x, y, width - 8, y))
-        parts.append(Markup('<text x="{}" y="{}" text-anchor="end">{:.2f}</text>').format(left - 6, float(y) + 4, share * y_max))
+        parts.append(
+            Markup('<text x="{}" y="{}" text-anchor="end">{:.2f}</text>').format(left - 6, float(y) + 4, share * y_max)
+        )
     for number, (name, line) in enumerate(lines):
         path = " ".join(at(x, y) for x, y in line)
-        parts.append(Markup('<polyline points="{}" class="line{}"><title>{}</title></polyline>').format(path, number, name))
-    parts.append(Markup('<text x="{}" y="{}" text-anchor="end">{} (0 to {:g})</text></svg>').format(width - 8, height - 8, x_label, x_max))
+        parts.append(
+            Markup('<polyline points="{}" class="line{}"><title>{}</title></polyline>').format(path, number, name)
+        )
+    parts.append(
+        Markup('<text x="{}" y="{}" text-anchor="end">{} (0 to {:g})</text></svg>').format(
+            width - 8, height - 8, x_label, x_max
+        )
+    )
     return Markup("").join(parts)

@@ -54,7 +54,11 @@ def labels_over(values: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArra
 
 
 def three_views(
-    volume: NDArray[Any], spacing: tuple[float, float, float], modality: str, classes: NDArray[np.uint8] | None = None, height: int = 220
+    volume: NDArray[Any],
+    spacing: tuple[float, float, float],
+    modality: str,
+    classes: NDArray[np.uint8] | None = None,
+    height: int = 220,
 ) -> Image.Image:
     """The middle slices across the three axes of a volume [column, row, slice] beside each other, in true proportions.
 
@@ -64,7 +68,11 @@ def three_views(
     for axis in (2, 1, 0):
         middle = volume.shape[axis] // 2
         slab = grey(np.take(volume, middle, axis).T, modality)
-        seen = np.repeat(slab[..., None], 3, axis=2) if classes is None else labels_over(slab, np.take(classes, middle, axis).T)
+        seen = (
+            np.repeat(slab[..., None], 3, axis=2)
+            if classes is None
+            else labels_over(slab, np.take(classes, middle, axis).T)
+        )
         across, down = (spacing[other] * volume.shape[other] for other in range(3) if other != axis)
         view = Image.fromarray(seen).resize((max(1, round(height * across / down)), height), Image.Resampling.BILINEAR)
         # Slices are stacked feet to head; people look at them head up.

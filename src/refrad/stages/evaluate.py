@@ -42,7 +42,9 @@ def run(
     torch.set_num_threads(training.threads)
     frame = read_images(images, {"test"})
     if not len(frame):
-        raise ValueError("no image of a test patient has a grounded caption: raise index.test, or see the report page of shards")
+        raise ValueError(
+            "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
+        )
     # Image ids are pseudonyms, so every n-th in their order is a fair draw over patients.
     chosen = np.unique(np.linspace(0, len(frame) - 1, min(options.samples, len(frame))).round().astype(int))
     pictures = [picture_of(frame.row(int(index), named=True)) for index in chosen]
@@ -71,7 +73,10 @@ def run(
     means = mean_boxes(picture_of(row) for row in read_images(images, {"train"}).iter_rows(named=True))
     mean_box: list[list[tuple[int, Box]]] = [[(c, means[c]) for c, _ in one.targets if c in means] for one in located]
     result["blanked"] = _short(score_boxes(located, blanked))
-    result["baselines"] = {"untrained": _short(score_boxes(located, untrained)), "mean_box": _short(score_boxes(located, mean_box))}
+    result["baselines"] = {
+        "untrained": _short(score_boxes(located, untrained)),
+        "mean_box": _short(score_boxes(located, mean_box)),
+    }
     names = load_schema(schema).by_id
     result["by_class"] = {names[class_id].name: value for class_id, value in result["by_class"].items()}
     with atomic(predictions) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -87,7 +92,13 @@ def _short(scores: dict[str, object]) -> dict[str, object]:
 
 
 def _row(one: Asked, text: str, order: str) -> dict[str, object]:
-    row: dict[str, object] = {"image_id": one.image_id, "task": one.task, "language": one.language, "asked": one.text, "answer": text}
+    row: dict[str, object] = {
+        "image_id": one.image_id,
+        "task": one.task,
+        "language": one.language,
+        "asked": one.text,
+        "answer": text,
+    }
     if one.task == "vqa":
         return row | {"true": one.answer}
     return row | {"true": _boxes(one.targets), "given": _boxes(entities_of(text, order))}

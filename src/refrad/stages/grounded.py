@@ -51,7 +51,9 @@ def run(
     """Ground the captions of one shard. A caption with a kept pair is used; each other one is aside with its reason."""
     options = GroundedOptions.model_validate(fingerprint.options)
     match = matcher(load_schema(schema), options.mode)
-    studies, boxes = _studies(read_table(slices, SliceTable), read_table(volumes, VolumeTable), read_table(structures, StructureTable))
+    studies, boxes = _studies(
+        read_table(slices, SliceTable), read_table(volumes, VolumeTable), read_table(structures, StructureTable)
+    )
     named = read_table(mentions, MentionTable).partition_by("caption", as_dict=True)
     references = read_table(image_references, ReferenceTable).partition_by("caption", as_dict=True)
     tally = Tally("captions")
@@ -64,7 +66,9 @@ def run(
         ties = references[key].rows(named=True) if key in references else []
         try:
             spans = _mentions(rows)
-            images = _images(caption["tie"], ties, spans, studies.get(caption["study"]), match, options.images_per_caption)
+            images = _images(
+                caption["tie"], ties, spans, studies.get(caption["study"]), match, options.images_per_caption
+            )
         except Unmet as reason:
             tally.put_aside(str(reason))
             continue
@@ -104,7 +108,12 @@ def _studies(
     placed = slices.join(volumes.select("volume", "study", "series_number"), on="volume").sort("volume", "index")
     for one in placed.iter_rows(named=True):
         found = Slice(
-            one["instance"], one["volume"], one["index"], one["series_number"], one["instance_number"], areas.get(one["instance"], {})
+            one["instance"],
+            one["volume"],
+            one["index"],
+            one["series_number"],
+            one["instance_number"],
+            areas.get(one["instance"], {}),
         )
         images.setdefault(one["study"], []).append(found)
     return {study: StudyImages(found) for study, found in images.items()}, boxes
@@ -124,7 +133,12 @@ def _mentions(rows: Sequence[Mapping[str, Any]]) -> list[Mention]:
 
 
 def _images(
-    tie: str, ties: Sequence[Mapping[str, Any]], spans: Sequence[Mention], study: StudyImages | None, match: Any, count: int
+    tie: str,
+    ties: Sequence[Mapping[str, Any]],
+    spans: Sequence[Mention],
+    study: StudyImages | None,
+    match: Any,
+    count: int,
 ) -> list[Slice]:
     """The images that a caption meets."""
     if study is None:

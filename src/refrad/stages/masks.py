@@ -57,10 +57,17 @@ def run(
         tally.take()
         task = TASK_OF[volume["modality"]]
         row: dict[str, Any] = {"volume": volume["volume"], "task": task, "weights": None, "digest": None}
-        row |= {"segmenter": segmenter.name if segmenter else "precomputed", "file": None, "labels": None, "reason": None}
+        row |= {
+            "segmenter": segmenter.name if segmenter else "precomputed",
+            "file": None,
+            "labels": None,
+            "reason": None,
+        }
         try:
             with tally.timed("labels"):
-                row |= _labels(volume, volume_store, store, segmenter, given.get(volume["volume"]), task, options, tally)
+                row |= _labels(
+                    volume, volume_store, store, segmenter, given.get(volume["volume"]), task, options, tally
+                )
             tally.use()
             tally.add("labels per volume", str(row["labels"]))
         except Unsegmentable as reason:
@@ -90,7 +97,9 @@ def _labels(
     if segmenter is None and given is None:
         raise Unsegmentable("no_precomputed_mask")
     source = weights if weights else digest_bytes(given.read_bytes()) if given else ""
-    key = digest_bytes(*(part.encode() for part in (volume["digest"], task, source, options.segmenter, options.variant)))
+    key = digest_bytes(
+        *(part.encode() for part in (volume["digest"], task, source, options.segmenter, options.variant))
+    )
     path = store / store_name(key)
     if path.exists():
         tally.make("labels from the store")
@@ -131,7 +140,11 @@ def _given(folder: Path, instances: pl.DataFrame, files: pl.DataFrame) -> dict[s
         if not mask.exists():
             raise ValueError(f"{table}, line {number}: the mask is not there")
         place = row["dicom"].strip("/")
-        here = pl.lit(True) if place in ("", ".") else (pl.col("path") == place) | pl.col("path").str.starts_with(place + "/")
+        here = (
+            pl.lit(True)
+            if place in ("", ".")
+            else (pl.col("path") == place) | pl.col("path").str.starts_with(place + "/")
+        )
         for volume in paths.filter(here)["volume"].unique():
             given[volume] = mask
     return given

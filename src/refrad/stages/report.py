@@ -75,22 +75,32 @@ def run(
         "shards": {"cards": cards[:SHOWN]},
         "train": {"curve": _loss(training)},
     }
-    nothing = {"figures": [], "cards": [], "curve": None}
+    nothing: dict[str, Any] = {"figures": [], "cards": [], "curve": None}
     for stage in STAGES:
         values = nothing | extras.get(stage, {})
         text = render(
-            "stage.html", title=stage, up="../", metrics=merged[stage], shards=shards[stage], made_with=_made_with(merged[stage]), **values
+            "stage.html",
+            title=stage,
+            up="../",
+            metrics=merged[stage],
+            shards=shards[stage],
+            made_with=_made_with(merged[stage]),
+            **values,
         )
         _write(pages / "stages" / f"{stage}.html", text)
     examples = _answered(frame, predictions, anatomy)
     _write(
         pages / "stages" / "evaluate.html",
-        render("evaluate.html", title="evaluate", up="../", result=result, cards=examples, made_with=_made_with(result)),
+        render(
+            "evaluate.html", title="evaluate", up="../", result=result, cards=examples, made_with=_made_with(result)
+        ),
     )
     _write(pages / "gallery.html", render("gallery.html", title="Gallery", up="", cards=cards))
     save_overlay(pages / "overlay.png", sorted(rows, key=_telling, reverse=True)[:OVERLAY], anatomy)
     options_of = {stage: json.loads(merged[stage]["fingerprint"])["options"] for stage in STAGES}
-    backends = [(what, options_of[stage][key]) for what, (stage, key) in BACKENDS.items() if options_of[stage][key] is not None]
+    backends = [
+        (what, options_of[stage][key]) for what, (stage, key) in BACKENDS.items() if options_of[stage][key] is not None
+    ]
     text = render(
         "index.html",
         title="Run",
@@ -154,8 +164,17 @@ def _figures(
 ) -> dict[str, list[dict[str, str]]]:
     """Middle slices of one volume of each modality and plane, without and with their classes."""
     about = pl.concat([read_table(path, VolumeTable) for path in volumes])
-    labelled = pl.concat([read_table(path, MaskTable) for path in masks]).select("volume", "task", mask="file").drop_nulls("mask")
-    chosen = about.join(labelled, on="volume").sort("volume").unique(["modality", "plane"], keep="first", maintain_order=True).head(VIEWED)
+    labelled = (
+        pl.concat([read_table(path, MaskTable) for path in masks])
+        .select("volume", "task", mask="file")
+        .drop_nulls("mask")
+    )
+    chosen = (
+        about.join(labelled, on="volume")
+        .sort("volume")
+        .unique(["modality", "plane"], keep="first", maintain_order=True)
+        .head(VIEWED)
+    )
     found: dict[str, list[dict[str, str]]] = {"volumes": [], "masks": []}
     for one in chosen.iter_rows(named=True):
         image: Any = nib.load(volume_store / one["file"])  # type: ignore[attr-defined]
@@ -163,8 +182,12 @@ def _figures(
         classes = schema.native_lut(one["task"])[load_labels(mask_store / one["mask"])]
         spacing = one["spacing_x"], one["spacing_y"], one["spacing_z"]
         caption = f"{one['modality']}, {one['plane']}, {one['columns']} x {one['rows']} x {one['slices']}, {spacing[2]:.1f} mm between slices"
-        found["volumes"].append({"picture": inside_html(three_views(values, spacing, one["modality"])), "caption": caption})
-        found["masks"].append({"picture": inside_html(three_views(values, spacing, one["modality"], classes)), "caption": caption})
+        found["volumes"].append(
+            {"picture": inside_html(three_views(values, spacing, one["modality"])), "caption": caption}
+        )
+        found["masks"].append(
+            {"picture": inside_html(three_views(values, spacing, one["modality"], classes)), "caption": caption}
+        )
     return found
 
 

@@ -70,7 +70,9 @@ def run(
 class _Tables:
     """What is told about each image, looked up by its instance."""
 
-    def __init__(self, captions: Path, mentions: Path, triplets: Path, entities: Path, questions: Path, structures: Path) -> None:
+    def __init__(
+        self, captions: Path, mentions: Path, triplets: Path, entities: Path, questions: Path, structures: Path
+    ) -> None:
         # The outlier rule is part of the structures; masks must follow the same.
         rule = read_fingerprint(structures).options
         self.rule = OutlierRule(rule["minimum_area_mm2"], rule["minimum_share"])
@@ -87,7 +89,13 @@ def _grouped(frame: pl.DataFrame, key: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _rows(
-    tables: _Tables, about: pl.DataFrame, volume_store: Path, mask_store: Path, schema: Schema, options: ShardsOptions, tally: Tally
+    tables: _Tables,
+    about: pl.DataFrame,
+    volume_store: Path,
+    mask_store: Path,
+    schema: Schema,
+    options: ShardsOptions,
+    tally: Tally,
 ) -> Iterator[dict[str, Any]]:
     """The rows, volume by volume, in the order of the slices."""
     by_volume = _grouped(tables.kept.sort("volume", "index", "caption"), "volume")
@@ -107,14 +115,24 @@ def _rows(
             captions = [tables.captions[one["caption"]] for one in here]
             structures = [
                 {key: one[key] for key in ("class_id", "x_min", "y_min", "x_max", "y_max", "area")}
-                | {"rle": encode_mask(class_mask(labels[:, :, index], luts[volume["task"]], one["class_id"], spacing, tables.rule))}
+                | {
+                    "rle": encode_mask(
+                        class_mask(labels[:, :, index], luts[volume["task"]], one["class_id"], spacing, tables.rule)
+                    )
+                }
                 for one in tables.structures[instance]
             ]
-            row = {key: volume[key] for key in ("volume", "study", "patient", "split", "modality", "plane", "body_part", "contrast")}
+            row = {
+                key: volume[key]
+                for key in ("volume", "study", "patient", "split", "modality", "plane", "body_part", "contrast")
+            }
             row |= {"image_id": instance, "index": index, "width": volume["columns"], "height": volume["rows"]}
             row |= {"spacing_x": spacing[0], "spacing_y": spacing[1], "structures": structures}
             pixels = image_at(values, index)
-            row["image"] = {"bytes": picture(pixels, volume["modality"], options.windows, options.image_size), "path": None}
+            row["image"] = {
+                "bytes": picture(pixels, volume["modality"], options.windows, options.image_size),
+                "path": None,
+            }
             row["captions"] = [
                 {key: caption[key] for key in ("caption", "sentence", "language", "text", "indication", "question")}
                 | {"tie": one["tie"], "entities": tables.entities[one["triplet"]]}

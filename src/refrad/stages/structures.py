@@ -3,8 +3,6 @@
 import logging
 from pathlib import Path
 
-import polars as pl
-
 from refrad.anatomy.schema import load_schema
 from refrad.config import StructuresOptions
 from refrad.fingerprint import Fingerprint
@@ -37,7 +35,9 @@ def run(
     anatomy = load_schema(schema)
     luts = {task: anatomy.native_lut(task) for task in ("total", "total_mr")}
     tally = Tally("slices")
-    labelled = read_table(masks, MaskTable).join(read_table(volumes, VolumeTable).drop("digest", "file", "reason"), on="volume")
+    labelled = read_table(masks, MaskTable).join(
+        read_table(volumes, VolumeTable).drop("digest", "file", "reason"), on="volume"
+    )
     places = read_table(slices, SliceTable).partition_by("volume", as_dict=True)
     rows = []
     for volume in labelled.iter_rows(named=True):

@@ -41,7 +41,9 @@ def run(*, images: list[Path], schema: Path, checkpoint: Path, metrics: Path, fi
     tally.take(len(frame))
     parts = {split: frame.filter(frame["split"] == split) for split in ("train", "validation")}
     if not len(parts["train"]):
-        raise ValueError("no image of a training patient has a grounded caption: see the report pages of grounded and shards")
+        raise ValueError(
+            "no image of a training patient has a grounded caption: see the report pages of grounded and shards"
+        )
     anatomy = load_schema(schema)
     pictures = [picture_of(row) for row in parts["train"].iter_rows(named=True)]
     names = wordings(pictures, anatomy)
@@ -49,9 +51,12 @@ def run(*, images: list[Path], schema: Path, checkpoint: Path, metrics: Path, fi
     side = processor.image_processor.size["height"]
     shares = options.tasks.model_dump()
     samples, held_out = (
-        Samples(part, names, side, options.coordinates, shares, options.seed, augment=split == "train") for split, part in parts.items()
+        Samples(part, names, side, options.coordinates, shares, options.seed, augment=split == "train")
+        for split, part in parts.items()
     )
-    recipe = Recipe(options.steps, options.seconds, options.batch, options.accumulate, options.learning_rate, options.seed)
+    recipe = Recipe(
+        options.steps, options.seconds, options.batch, options.accumulate, options.learning_rate, options.seed
+    )
     trained = train(model, processor, samples, held_out, recipe)
     account = {"fingerprint": fingerprint.text, "images": {split: len(part) for split, part in parts.items()}}
     account |= {"parameters": model.num_parameters(), **dataclasses.asdict(trained)}
@@ -83,7 +88,9 @@ def _start(
         raise ValueError(f"train.model: {folder}: no config.json there; name a folder with a PaliGemma 2, or tiny")
     processor = load_processor(folder)
     if (side := processor.image_processor.size["height"]) != options.image_size:
-        raise ValueError(f"train.image_size is {options.image_size}, but the model in {folder} sees images of {side} px")
+        raise ValueError(
+            f"train.image_size is {options.image_size}, but the model in {folder} sees images of {side} px"
+        )
     return processor, load_model(folder, processor)
 
 

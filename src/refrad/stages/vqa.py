@@ -48,7 +48,11 @@ def run(
     kept = read_table(triplets, TripletTable).filter(pl.col("reason").is_null())
     named = read_table(entities, EntityTable).join(kept, on="triplet").sort("instance", "caption", "start", "class_id")
     about = {row["volume"]: row for row in read_table(volumes, VolumeTable).iter_rows(named=True)}
-    areas = read_table(structures, StructureTable).select("instance", "class_id", "area").partition_by("instance", as_dict=True)
+    areas = (
+        read_table(structures, StructureTable)
+        .select("instance", "class_id", "area")
+        .partition_by("instance", as_dict=True)
+    )
     tally = Tally("images")
     rows = []
     for (instance, volume), group in named.group_by(["instance", "volume"], maintain_order=True):
