@@ -143,7 +143,7 @@ class StructureTable(Table):
     components: pl.Int16 = pa.Field(ge=1, description="components kept by the outlier rule")
 
     @pa.dataframe_check
-    def boxes_are_not_empty(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805
+    def boxes_are_not_empty(cls, data: pa.PolarsData) -> pl.LazyFrame:  # type: ignore[misc]  # noqa: N805
         """Half-open boxes hold at least one pixel."""
         inside = (pl.col("x_min") < pl.col("x_max")) & (pl.col("y_min") < pl.col("y_max"))
         return data.lazyframe.select(inside)

@@ -42,7 +42,8 @@ class Shape:
             return sum(((p[i] - self.points[0][i]) / self.radii[i]) ** 2 for i in range(3)) < 1  # type: ignore[no-any-return]
         found = np.zeros(p.shape[1:], bool)
         for start, end in zip(self.points[:-1], self.points[1:], strict=True):
-            a, d = np.float32(start), np.float32(end) - np.float32(start)
+            a = np.asarray(start, np.float32)
+            d = np.asarray(end, np.float32) - a
             r = [p[i] - a[i] for i in range(3)]
             t = np.clip((r[0] * d[0] + r[1] * d[1] + r[2] * d[2]) / np.float32(d @ d), 0, 1)
             found |= sum(((r[i] - t * d[i]) / self.radii[i]) ** 2 for i in range(3)) < 1
@@ -197,7 +198,7 @@ class Body:
 
     def to_world(self, point: Point) -> NDArray[np.float64]:
         """World position of a body point, the warp (some mm) left out."""
-        return self.rotation @ np.array(point) + self.shift
+        return np.asarray(self.rotation @ np.array(point) + self.shift, np.float64)
 
 
 def make_body(seed: int) -> Body:

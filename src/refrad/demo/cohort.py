@@ -186,12 +186,12 @@ def _scan_study(
     for position in range(1 if r.random() < 0.6 else 2):
         plane = str(r.choice(list(PLANES_OFTEN), p=list(PLANES_OFTEN.values())))
         low, high = REGIONS[str(r.choice(list(REGIONS)))]
-        low, high = low + r.uniform(-15, 15), high + r.uniform(-15, 15)
+        start, end = low + r.uniform(-15, 15), high + r.uniform(-15, 15)
         thickness = float(r.choice([5.0, 6.0, 7.0, 8.0]))
         fov = float(np.round(r.uniform(330, 450), 1))
-        along = high - low if plane in ("axial", "prone", "oblique") else 210.0
+        along = end - start if plane in ("axial", "prone", "oblique") else 210.0
         shape = (128, 128, int(np.clip(along / thickness, 20, 46)))
-        centre = body.to_world((0, 0, (low + high) / 2)) + np.array([r.uniform(-25, 25), r.uniform(-20, 20), 0])
+        centre = body.to_world((0, 0, (start + end) / 2)) + np.array([r.uniform(-25, 25), r.uniform(-20, 20), 0])
         affine = grid(plane, centre, fov, thickness, shape)
         native = {name: value for value, name in enumerate(NATIVE[modality], 1)}
         image, labels = render(body, affine, shape, modality, native, seed=10 * study + position)

@@ -41,8 +41,9 @@ def random_view(r: np.random.Generator, spacing: float) -> tuple[NDArray[np.floa
 
 def _normalise(image: NDArray[np.float32], modality: str) -> NDArray[np.float32]:
     if modality == "CT":
-        return (np.clip(image, CT["percentile_00_5"], CT["percentile_99_5"]) - CT["mean"]) / CT["std"]
-    return (image - image.mean()) / max(float(image.std()), 1e-8)
+        image = np.clip(image, CT["percentile_00_5"], CT["percentile_99_5"])
+        return np.asarray((image - CT["mean"]) / CT["std"], np.float32)
+    return np.asarray((image - image.mean()) / max(float(image.std()), 1e-8), np.float32)
 
 
 def _examples(

@@ -50,7 +50,7 @@ class Series:
 
 
 def grid(
-    plane: str, centre: Sequence[float], fov: float, thickness: float, shape: tuple[int, int, int]
+    plane: str, centre: Sequence[float] | NDArray[np.float64], fov: float, thickness: float, shape: tuple[int, int, int]
 ) -> NDArray[np.float64]:
     """RAS affine 4 x 4 of a series: array [column, row, slice] of `shape` around `centre` (RAS mm).
 

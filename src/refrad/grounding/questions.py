@@ -125,13 +125,13 @@ class _Writer:
         self.r = np.random.default_rng(int(digest_bytes(image.instance.encode(), language.encode()), 16))
         self.named = [schema.by_id[one] for one in dict.fromkeys(image.named[language])]
 
-    def findings(self) -> list[Callable[[str], Question | None]]:
+    def findings(self) -> Sequence[Callable[[str], Question | None]]:
         """Five kinds, beginning with a different one for each image."""
         makers = [self._visible, self._described, self._which, self._larger, self._side, self._visible]
         start = int(self.r.integers(len(makers)))
         return makers[start:] + makers[:start]
 
-    def metadata(self) -> list[Callable[[str], Question | None]]:
+    def metadata(self) -> Sequence[Callable[[str], Question | None]]:
         """Likewise of the slice."""
         makers = [self._modality, self._plane, self._region, self._is_modality, self._contrast]
         start = int(self.r.integers(len(makers)))
@@ -172,7 +172,7 @@ class _Writer:
             return None
         yes = bool(self.r.random() < 0.5)
         asked = one if yes else self._pick(self._missing(one))
-        return asked and self._yesno(topic, self.words["visible"].format(name=self._name(asked)), yes)
+        return self._yesno(topic, self.words["visible"].format(name=self._name(asked)), yes) if asked else None
 
     def _described(self, topic: str) -> Question | None:
         names = ", ".join(self._name(one) for one in sorted(self.named, key=lambda one: one.id))

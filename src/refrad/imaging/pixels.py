@@ -47,10 +47,8 @@ class PixelReader:
             OSError: if the storage fails.
         """
         paths, frames = [folder / h.path for h in headers], [h.frame if h.frames > 1 else None for h in headers]
-        if any(header.compressed for header in headers):
-            images = self._read_apart(paths, frames)
-        else:
-            images = list(map(_read, paths, frames))
+        apart = any(header.compressed for header in headers)
+        images = self._read_apart(paths, frames) if apart else list(map(_read, paths, frames))
         if any(image.shape != (header.rows, header.columns) for image, header in zip(images, headers, strict=True)):
             raise Quarantined("unreadable_pixels")
         return images

@@ -72,8 +72,8 @@ def see(
         border_x = border_y = 0
     left, top, right, bottom = view.window
     window = (left * width + border_x, top * height + border_y, right * width + border_x, bottom * height + border_y)
-    seen = np.asarray(image.resize((size, size), resample, box=window))
+    seen: NDArray[np.uint8] = np.asarray(image.resize((size, size), resample, box=window))
     if (view.gamma, view.shift) == (1.0, 0.0):
         return seen
     levels = (np.arange(256) / 255) ** view.gamma + view.shift
-    return np.round(levels.clip(0, 1) * 255).astype(np.uint8)[seen]
+    return np.take(np.asarray(np.round(levels.clip(0, 1) * 255), np.uint8), seen)

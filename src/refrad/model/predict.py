@@ -39,7 +39,7 @@ def answers(
             return_tensors="pt",
         )
         inputs.pop("labels", None)
-        made = model.generate(**inputs.to(model.device), max_new_tokens=limit, do_sample=False)
+        made = model.generate(**inputs.to(model.device), max_new_tokens=limit, do_sample=False)  # type: ignore[misc]
         new = processor.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         for i, text in zip(chosen, new, strict=True):
             found[i] = text

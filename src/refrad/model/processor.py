@@ -31,7 +31,7 @@ def tiny_processor(texts: Iterable[str], image_size: int, patch: int, words: int
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
     )
-    pictures.image_seq_length = (image_size // patch) ** 2
+    pictures.image_seq_length = (image_size // patch) ** 2  # type: ignore[attr-defined]
     return add_grounding_tokens(PaliGemmaProcessor(pictures, _tokenizer(texts, words)))
 
 
@@ -51,7 +51,7 @@ def _tokenizer(texts: Iterable[str], words: int) -> GemmaTokenizer:
     )
     learner.train_from_iterator(texts, trainer)
     learned = json.loads(learner.to_str())["model"]
-    return GemmaTokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]])
+    return GemmaTokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]])  # type: ignore[misc]
 
 
 def load_processor(folder: Path) -> PaliGemmaProcessor:

@@ -16,7 +16,7 @@ from transformers import (
 __all__ = ["PATCH", "load_model", "tiny_model", "untrained_like"]
 
 PATCH = 8  # px; the tiny model's
-WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 2, 3, 3
+WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 3, 3
 VOCABULARY_MULTIPLE = 64  # rows of the embeddings are padded to it, as matrix units like it
 BINS = 1024  # <loc> tokens
 POSITION_SCALE = 0.5  # of the patch positions, beside patches of about 1
@@ -73,7 +73,7 @@ def load_model(folder: Path, processor: PaliGemmaProcessor) -> PaliGemmaForCondi
     model = PaliGemmaForConditionalGeneration.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
     )
-    if len(processor.tokenizer) > model.config.text_config.vocab_size:
+    if len(processor.tokenizer) > model.config.get_text_config().vocab_size:
         model.resize_token_embeddings(len(processor.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE)
     return _finish(model, processor)
 
@@ -87,7 +87,7 @@ def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) ->
         words = model.get_input_embeddings().weight
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
         words[first : first + BINS] = _waves(BINS, words.shape[1], 8) * words.std()
-        patches = model.model.vision_tower.embeddings.position_embedding.weight
+        patches: Tensor = model.model.vision_tower.embeddings.position_embedding.weight  # type: ignore[assignment,union-attr]
         side = math.isqrt(len(patches))
         along = _waves(side, patches.shape[1], 2)
         patches.copy_((along[:, None] + along.flip(1)[None]).flatten(0, 1) * POSITION_SCALE)

@@ -173,7 +173,7 @@ class Samples:
 
     def _name(self, class_id: int, language: str, rng: np.random.Generator) -> str:
         names = self.names[language, class_id]
-        return names[rng.integers(len(names))]
+        return names[int(rng.integers(len(names)))]
 
 
 def _seen(mentions: Sequence[Mention], view: View) -> list[Mention]:

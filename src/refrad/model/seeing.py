@@ -1,11 +1,13 @@
-"""Before a model from scratch learns to speak, its vision tower learns to see: which classes each patch shows.
+"""Before a model from scratch learns to speak, its vision tower learns to see: what each patch shows, and how far that reaches.
 
-PaliGemma's own tower comes trained; the tiny one would have to find out from boxes alone what an organ looks like. The masks in
-the shards say it for every patch.
+PaliGemma's own tower comes trained; the tiny one would have to find out from a few boxes an image what an organ looks like. The
+masks in the shards tell it for every patch. What a patch is read with are the words the model will answer with: the embeddings
+of <segNNN> for its classes and of <locNNNN> for the box of one of them.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,17 +18,34 @@ from PIL import Image
 from pycocotools import mask as coco
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PaliGemmaForConditionalGeneration
+from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
-from refrad.model.augment import View, random_view, see
+from refrad.grounding.targets import BINS, bin_of
+from refrad.metrics.grounding import Box
+from refrad.model.augment import View, box_in_view, random_view, see
 from refrad.model.rows import picture_of
 
 __all__ = ["class_map", "patch_shares", "teach_to_see"]
 
-CLASSES = 256  # as many as a label volume can hold; 0 is background
+CLASSES = 128  # <seg> tokens; 0 is background
+LEAST = 0.05  # share of a patch from which on the box of a class is asked of it
+SPREAD = 6.0  # standard deviation of the hill around the right bin, in bins
 WARM_UP = 0.1  # of the steps
+NOWHERE = -1  # in place of a bin
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One view of an image. pixels: uint8 [side, side, 3]. shares: float32 [patches, CLASSES]. asked: int64 [patches], the
+    class whose box is asked of the patch. bins: int64 [patches, 4], x_min, y_min, x_max, y_max; NOWHERE if none is asked.
+    """
+
+    pixels: NDArray[np.uint8]
+    shares: NDArray[np.float32]
+    asked: NDArray[np.int64]
+    bins: NDArray[np.int64]
 
 
 def class_map(structures: Sequence[Mapping[str, Any]], width: int, height: int, size: int) -> NDArray[np.uint8]:
@@ -48,21 +67,70 @@ def patch_shares(classes: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
     )
 
 
+class _Reader(nn.Module):
+    """Reads classes and boxes from the features of patches with the embeddings of the words for them."""
+
+    def __init__(self, words: Any, first_seg: int, first_loc: int) -> None:
+        super().__init__()
+        width = words.shape[1]
+        self.segs = words[first_seg : first_seg + CLASSES].detach().clone()
+        self.locs = words[first_loc : first_loc + BINS].detach().clone()
+        self.feature, self.question = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.sides = nn.Linear(width, 4 * width)
+
+    def forward(self, features: Tensor, lesson: Mapping[str, Tensor]) -> Tensor:
+        """Mean cross-entropy of the classes' shares, plus that of the boxes' sides."""
+        shares = functional.cross_entropy((features @ self.segs.T).flatten(0, 1), lesson["shares"].flatten(0, 1))
+        told = lesson["bins"][..., 0] != NOWHERE
+        bins, question = lesson["bins"][told], self.segs[lesson["asked"][told]]
+        answer = functional.gelu(self.feature(features[told]) + self.question(question))
+        logits = self.sides(answer).unflatten(1, (4, -1)) @ self.locs.T
+        hills = torch.exp(-0.5 * ((torch.arange(BINS) - bins[..., None]) / SPREAD) ** 2)
+        hills = hills / hills.sum(-1, keepdim=True)
+        return shares + functional.cross_entropy(logits.flatten(0, 1), hills.flatten(0, 1))
+
+
 def teach_to_see(
     model: PaliGemmaForConditionalGeneration,
+    processor: PaliGemmaProcessor,
     frame: pl.DataFrame,
-    size: int,
-    patch: int,
     steps: int,
     batch: int,
     rate: float,
     seed: int,
 ) -> list[float]:
-    """Train the vision tower of `model` in place on the rows of `frame` (with rle); the losses of all steps come back.
+    """Train vision tower and projector of `model` in place on the rows of `frame`; the losses of all steps come back."""
+    vision: Any = model.config.vision_config
+    lessons = _lessons(frame, processor.image_processor.size["height"], vision.patch_size, seed)
+    first_seg, first_loc = (processor.tokenizer.convert_tokens_to_ids(word) for word in ("<seg000>", "<loc0000>"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        reader = _Reader(model.get_input_embeddings().weight, first_seg, first_loc)
+    tower, projector = model.model.vision_tower, model.model.multi_modal_projector
+    parameters = [*tower.parameters(), *projector.parameters(), *reader.parameters()]
+    optimizer = torch.optim.AdamW(parameters, rate, (0.9, 0.98), weight_decay=0.01)
+    losses: list[float] = []
+    model.train()
+    for step in range(steps):
+        share = step / steps
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (share + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * share))
+        drawn = [next(lessons) for _ in range(batch)]
+        lesson = {name: torch.from_numpy(np.stack([vars(one)[name] for one in drawn])) for name in vars(drawn[0])}
+        pixels = lesson["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
+        loss = reader(projector(tower(pixel_values=pixels).last_hidden_state), lesson)
+        loss.backward()
+        losses.append(loss.item())
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if (step + 1) % max(1, steps // 5) == 0:
+            log.info("learning to see: step %d of %d, loss %.3f", step + 1, steps, np.mean(losses[-20:]))
+    return losses
 
-    The loss is the cross-entropy between the classes' shares of each patch and what a linear layer reads from its feature.
-    """
-    tower = model.model.vision_tower
+
+def _lessons(frame: pl.DataFrame, size: int, patch: int, seed: int) -> Iterator[Lesson]:
+    """Random views of random images, without end."""
     rows = frame.to_dicts()
     pictures = [picture_of(row) for row in rows]
     opened = [picture.open() for picture in pictures]
@@ -70,37 +138,31 @@ def teach_to_see(
         Image.fromarray(class_map(row["structures"], row["width"], row["height"], image.width)).convert("RGB")
         for row, image in zip(rows, opened, strict=True)
     ]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        head = nn.Linear(tower.config.hidden_size, CLASSES)
-    parameters = [*tower.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, rate, (0.9, 0.98), weight_decay=0.01)
     rng = np.random.default_rng((seed, 11))
-    losses: list[float] = []
-    model.train()
-    for step in range(steps):
-        share = step / steps
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (share + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * share))
-        shown, wanted = [], []
-        for index in rng.integers(len(rows), size=batch):
+    while True:
+        for index in rng.permutation(len(rows)).tolist():
             view = random_view(rng)
-            shown.append(see(opened[index], view, size))
             place = see(maps[index], View(view.window), size, Image.Resampling.NEAREST)[..., 0]
-            wanted.append(patch_shares(place, patch))
-        pixels = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        losses.append(_step(tower, head, pixels, torch.from_numpy(np.stack(wanted))))
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        if (step + 1) % max(1, steps // 5) == 0:
-            log.info("learning to see: step %d of %d, loss %.3f", step + 1, steps, losses[-1])
-    return losses
+            shares = patch_shares(place, patch)
+            asked = _draw(shares, rng)
+            bins = _bins(asked, pictures[index].structures, view)
+            yield Lesson(see(opened[index], view, size), shares, asked, bins)
 
 
-def _step(tower: nn.Module, head: nn.Module, pixels: Tensor, wanted: Tensor) -> float:
-    """Gradients of one batch; gives the loss."""
-    seen = head(tower(pixel_values=pixels).last_hidden_state)
-    loss = functional.cross_entropy(seen.flatten(0, 1), wanted.flatten(0, 1))
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.item()
+def _draw(shares: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
+    """For each patch one of its classes, larger shares more often; 0 if it shows none."""
+    weights = np.where(shares >= LEAST, shares, 0)
+    weights[:, 0] = 0
+    edges = weights.cumsum(1)
+    drawn = (edges < rng.random((len(edges), 1)) * edges[:, -1:]).sum(1)
+    return np.where(edges[:, -1] > 0, drawn, 0)
+
+
+def _bins(asked: NDArray[np.int64], structures: Mapping[int, Box], view: View) -> NDArray[np.int64]:
+    """The sides of the box of each patch's class in the view, as bins."""
+    table = np.full((CLASSES, 4), NOWHERE, np.int64)
+    for class_id in set(asked.tolist()) & structures.keys():
+        box = box_in_view(structures[class_id], view)
+        if box is not None:
+            table[class_id] = [bin_of(value) for value in box]
+    return table[asked]

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
@@ -58,7 +59,10 @@ def run(*, images: list[Path], schema: Path, checkpoint: Path, metrics: Path, fi
         options.steps, options.seconds, options.batch, options.accumulate, options.learning_rate, options.seed
     )
     trained = train(model, processor, samples, held_out, recipe)
-    account = {"fingerprint": fingerprint.text, "images": {split: len(part) for split, part in parts.items()}}
+    account: dict[str, Any] = {
+        "fingerprint": fingerprint.text,
+        "images": {split: len(part) for split, part in parts.items()},
+    }
     account |= {"parameters": model.num_parameters(), **dataclasses.asdict(trained)}
     with atomic_folder(checkpoint) as folder:
         model.save_pretrained(folder)
