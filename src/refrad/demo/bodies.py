@@ -187,7 +187,7 @@ class Body:
     def to_body(self, world: Array) -> Array:
         """Body coordinates float32 [3, ...] of world points float32 [3, ...]: the rigid-and-scale part, then the smooth warp."""
         inverse = np.linalg.inv(self.rotation).astype(np.float32)
-        p = np.einsum(
+        p: Array = np.einsum(
             "ij,j...->i...", inverse, world - self.shift.astype(np.float32).reshape(3, *[1] * (world.ndim - 1))
         )
         for axis, amplitude, kx, ky, kz, phase in self.warp:

@@ -63,9 +63,8 @@ LESIONS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("spleen", "cyst"): ("{de} cm messende Milzzyste{ref}.", "{en} cm cyst in the spleen{ref}."),
 }
 # What hardly a report leaves out; all else is named now and then.
-DAILY = frozenset(
-    "liver spleen kidney_right kidney_left pancreas stomach colon small_bowel urinary_bladder heart lung_left aorta hip_left".split()
-)
+DAILY = {"liver", "spleen", "kidney_right", "kidney_left", "pancreas", "stomach", "colon", "small_bowel", "urinary_bladder"}
+DAILY |= {"heart", "lung_left", "aorta", "hip_left"}
 ALWAYS_SEEN = 0.8
 RESECTED = {
     "gallbladder": ("Z.n. Cholezystektomie.", "Status post cholecystectomy."),
@@ -125,8 +124,8 @@ def write_report(
             finding = finding.replace("{de}", size.replace(".", ",")).replace("{en}", size)
             finding = finding.replace("{date}", before.strftime("%d.%m.%Y" if german else "%Y-%m-%d"))
             add(finding, organ, 0.6)
-    for organ in sorted(body.resected):
-        sentences.append(RESECTED[organ][0 if german else 1])
+    for gone in sorted(body.resected):
+        sentences.append(RESECTED[gone][0 if german else 1])
     for number in r.permutation(len(NORMAL)):
         classes, de, en = NORMAL[number]
         visible = [name for name in classes if _largest(seen, name) > 40]

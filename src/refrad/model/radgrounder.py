@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,7 +88,8 @@ def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) ->
         words = model.get_input_embeddings().weight
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
         words[first : first + BINS] = _waves(BINS, words.shape[1], 8) * words.std()
-        patches: Tensor = model.model.vision_tower.embeddings.position_embedding.weight  # type: ignore[assignment,union-attr]
+        tower: Any = model.model.vision_tower
+        patches: Tensor = tower.embeddings.position_embedding.weight
         side = math.isqrt(len(patches))
         along = _waves(side, patches.shape[1], 2)
         patches.copy_((along[:, None] + along.flip(1)[None]).flatten(0, 1) * POSITION_SCALE)

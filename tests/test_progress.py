@@ -1,0 +1,50 @@
+"""The progress of a run as people read it in a pipe."""
+
+import io
+import logging
+import time
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_refrad import Job, LogHandler
+
+
+@pytest.fixture
+def handler():
+    made = LogHandler(SimpleNamespace(dryrun=False), None)
+    made.console = Console(file=io.StringIO(), width=120)
+    yield made
+    made.close()
+
+
+def send(handler, event, **values):
+    record = logging.LogRecord(
+        "snakemake", values.pop("level", logging.INFO), "", 0, values.pop("text", ""), None, None
+    )
+    vars(record).update(values, event=event)
+    handler.emit(record)
+    return handler.console.file.getvalue()
+
+
+def test_a_job_that_ends_is_one_line_with_its_time(handler):
+    assert send(handler, LogEvent.JOB_INFO, jobid=1, rule_msg="volumes of demo, shard 0", log=[]) == ""
+    assert send(handler, LogEvent.JOB_FINISHED, job_id=1) == "  0:00  volumes of demo, shard 0\n"
+
+
+def test_roll_ups_are_not_told(handler):
+    send(handler, LogEvent.JOB_INFO, jobid=1, rule_msg=None, log=[])
+    assert send(handler, LogEvent.JOB_FINISHED, job_id=1) == ""
+
+
+def test_an_error_is_told_in_full(handler):
+    assert "it went wrong" in send(handler, LogEvent.ERROR, level=logging.ERROR, text="it went wrong")
+
+
+def test_the_last_line_of_a_log_stands_without_its_clock(tmp_path):
+    log = tmp_path / "job.log"
+    log.write_text("10:11:12 first\n10:11:13 3 of 9 volumes\n")
+    assert Job("masks", log, time.monotonic(), 0).last_line() == "3 of 9 volumes"
+    assert Job("masks", tmp_path / "none.log", 0, 0).last_line() == ""
