@@ -13,7 +13,7 @@ from PIL import Image
 
 from refrad import tables
 from refrad.anatomy.schema import load_schema
-from refrad.dataset.shards import write_images
+from refrad.dataset.shards import encode_mask, write_images
 from refrad.fingerprint import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -137,8 +137,10 @@ def image_row(number: int, split: str, rng: np.random.Generator) -> dict:
     for class_id, text, level, start in ((5, "Liver", 255, 0), (1, "spleen", 120, 10)):
         x, y = rng.integers(2, 13, 2) + (0 if class_id == 5 else 30)
         picture[y : y + 20, x : x + 20] = level
+        mask = np.zeros((SIDE, SIDE), bool)
+        mask[y : y + 20, x : x + 20] = True
         box = {"x_min": int(x), "y_min": int(y), "x_max": int(x) + 20, "y_max": int(y) + 20}
-        structures.append(box | {"class_id": class_id, "area": 400, "rle": ""})
+        structures.append(box | {"class_id": class_id, "area": 400, "rle": encode_mask(mask)})
         entities.append(
             box | {"start": start, "end": start + len(text), "text": text, "class_id": class_id, "via": "exact"}
         )

@@ -138,6 +138,9 @@ class TrainOptions(Section):
     batch: Annotated[int, Field(ge=1)]
     accumulate: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
+    spread: Annotated[float, Field(ge=0)]
+    precision: Literal["float32", "bfloat16"]
+    tower_steps: Annotated[int, Field(ge=0)]
     seed: int
     threads: Annotated[int, Field(ge=1)]
 

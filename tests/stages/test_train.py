@@ -15,7 +15,18 @@ OPTIONS = {
         "coordinates": "yxyx",
         "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2},
     },
-    **{"seconds": None, "steps": 3, "batch": 4, "accumulate": 1, "learning_rate": 1e-3, "seed": 0, "threads": 1},
+    **{
+        "seconds": None,
+        "steps": 3,
+        "batch": 4,
+        "accumulate": 1,
+        "learning_rate": 1e-3,
+        "spread": 6.0,
+        "precision": "float32",
+        "tower_steps": 2,
+        "seed": 0,
+        "threads": 1,
+    },
 }
 
 

@@ -204,8 +204,8 @@ class Body:
 def make_body(seed: int) -> Body:
     """A person of their own: size, pose, organ places and sizes, lesions, resected organs. The same seed, the same body."""
     r = np.random.default_rng([seed, 1])
-    turn, tilt, lean = np.deg2rad(r.uniform([-14, -5, -5], [14, 5, 5]))
-    scale = r.uniform(0.88, 1.12) * np.diag(r.uniform(0.93, 1.07, 3))
+    turn, tilt, lean = np.deg2rad(r.uniform([-8, -5, -5], [8, 5, 5]))
+    scale = r.uniform(0.9, 1.1) * np.diag(r.uniform(0.93, 1.07, 3))
     about_z = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
     about_x = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     about_y = np.array([[np.cos(lean), 0, np.sin(lean)], [0, 1, 0], [-np.sin(lean), 0, np.cos(lean)]])

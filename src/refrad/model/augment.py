@@ -10,7 +10,7 @@ __all__ = ["WHOLE", "View", "box_in_view", "random_view", "see"]
 
 Box = tuple[float, float, float, float]
 
-SIZES = (0.6, 1.05)  # side of the view, as a share of the image's
+SIZES = (0.8, 1.1)  # side of the view, as a share of the image's
 STRETCH = 1.15  # most that width and height of the view differ by
 GAMMA = (0.7, 1.4)
 SHIFT = 0.1  # of the intensity, as a share of the range

@@ -1,5 +1,6 @@
 """What RadGrounder learns from: an image, what is asked of it, and the answer. Pure functions of (seed, epoch, index)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,11 @@ from refrad.model.augment import WHOLE, View, box_in_view, random_view, see
 from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix, vqa_prompt
 from refrad.model.rows import Caption, Mention, Picture, picture_of
 
-__all__ = ["TASKS", "Sample", "Samples", "Wordings", "detect", "locate", "vqa", "wordings"]
+__all__ = ["TASKS", "Sample", "Samples", "Wordings", "detect", "locate", "told_of", "vqa", "wordings"]
 
 TASKS = ("locate", "detect", "vqa")
 LANGUAGES = ("de", "en")
-NAMES = 4  # asked for at once, at most
+NAMES = 1  # asked for at once, at most
 
 Wordings = Mapping[tuple[str, int], Sequence[str]]
 
@@ -80,6 +81,14 @@ def _tagged(text: str, mentions: Sequence[Mention], order: str) -> str:
     return detection_text(text, entities, 1, 1, order)
 
 
+def told_of(frame: pl.DataFrame) -> Counter[int]:
+    """How often the captions of all rows name each class, plus one."""
+    told: Counter[int] = Counter(dict.fromkeys(range(256), 1))
+    for captions in frame["captions"]:
+        told.update(entity["class_id"] for caption in captions for entity in caption["entities"])
+    return told
+
+
 class Samples:
     """The samples of some rows. `samples[epoch, index]` depends on nothing but the arguments, so any worker may make it.
 
@@ -113,6 +122,7 @@ class Samples:
         )
         weights = np.array([shares[task] for task in TASKS])
         self.shares = weights / weights.sum()
+        self.told = told_of(frame)
         self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_list()
 
     def __len__(self) -> int:
@@ -144,7 +154,7 @@ class Samples:
             groups = [seen for group in (mentions, visible) if (seen := _seen(group, view))]
             if groups:
                 break
-        weights = np.concatenate([np.full(len(group), 1 / len(group)) for group in groups]) / len(groups)
+        weights = np.concatenate([self._weights(group) for group in groups]) / len(groups)
         pool = [mention for group in groups for mention in group]
         number = min(int(rng.integers(1, NAMES + 1)), len(pool))
         chosen = [pool[one] for one in rng.choice(len(pool), number, replace=False, p=weights)]
@@ -167,6 +177,11 @@ class Samples:
         one = picture.questions[int(rng.integers(len(picture.questions)))]
         text = vqa(one.question, one.choices, one.language)
         return Sample("vqa", one.language, see(picture.open(), view, self.size), text, one.answer)
+
+    def _weights(self, group: Sequence[Mention]) -> NDArray[np.float64]:
+        """What reports often tell of is asked for more often."""
+        weights = np.array([max(self.told[one] for one, _ in mention.targets) for mention in group], np.float64)
+        return np.asarray(weights / weights.sum())
 
     def _view(self, rng: np.random.Generator) -> View:
         return random_view(rng) if self.augment else WHOLE

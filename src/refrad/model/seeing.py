@@ -24,11 +24,11 @@ from refrad.grounding.targets import BINS, bin_of
 from refrad.metrics.grounding import Box
 from refrad.model.augment import View, box_in_view, random_view, see
 from refrad.model.rows import picture_of
+from refrad.model.samples import told_of
 
 __all__ = ["class_map", "patch_shares", "teach_to_see"]
 
 CLASSES = 128  # <seg> tokens; 0 is background
-LEAST = 0.05  # share of a patch from which on the box of a class is asked of it
 SPREAD = 6.0  # standard deviation of the hill around the right bin, in bins
 WARM_UP = 0.1  # of the steps
 NOWHERE = -1  # in place of a bin
@@ -98,6 +98,7 @@ def teach_to_see(
     batch: int,
     rate: float,
     seed: int,
+    precision: str = "float32",
 ) -> list[float]:
     """Train vision tower and projector of `model` in place on the rows of `frame`; the losses of all steps come back."""
     vision: Any = model.config.vision_config
@@ -118,7 +119,9 @@ def teach_to_see(
         drawn = [next(lessons) for _ in range(batch)]
         lesson = {name: torch.from_numpy(np.stack([vars(one)[name] for one in drawn])) for name in vars(drawn[0])}
         pixels = lesson["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        loss = reader(projector(tower(pixel_values=pixels).last_hidden_state), lesson)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            features = projector(tower(pixel_values=pixels).last_hidden_state)
+        loss = reader(features.float(), lesson)
         loss.backward()
         losses.append(loss.item())
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -138,20 +141,21 @@ def _lessons(frame: pl.DataFrame, size: int, patch: int, seed: int) -> Iterator[
         Image.fromarray(class_map(row["structures"], row["width"], row["height"], image.width)).convert("RGB")
         for row, image in zip(rows, opened, strict=True)
     ]
+    told = told_of(frame)
+    often = np.array([told[class_id] for class_id in range(CLASSES)], np.float32)
     rng = np.random.default_rng((seed, 11))
     while True:
         for index in rng.permutation(len(rows)).tolist():
             view = random_view(rng)
             place = see(maps[index], View(view.window), size, Image.Resampling.NEAREST)[..., 0]
             shares = patch_shares(place, patch)
-            asked = _draw(shares, rng)
+            asked = _draw(shares * often, rng)
             bins = _bins(asked, pictures[index].structures, view)
             yield Lesson(see(opened[index], view, size), shares, asked, bins)
 
 
-def _draw(shares: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
-    """For each patch one of its classes, larger shares more often; 0 if it shows none."""
-    weights = np.where(shares >= LEAST, shares, 0)
+def _draw(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
+    """For each patch one of its classes, those of larger weight more often; 0 if it shows none."""
     weights[:, 0] = 0
     edges = weights.cumsum(1)
     drawn = (edges < rng.random((len(edges), 1)) * edges[:, -1:]).sum(1)

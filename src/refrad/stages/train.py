@@ -18,12 +18,14 @@ from refrad.model.prompts import every_prompt
 from refrad.model.radgrounder import PATCH, load_model, tiny_model
 from refrad.model.rows import Picture, picture_of, read_images
 from refrad.model.samples import Samples, wordings
+from refrad.model.seeing import teach_to_see
 from refrad.model.training import Recipe, train
 from refrad.tally import Tally
 
 __all__ = ["TRAINING", "run"]
 
 VERSION = 1
+TOWER_BATCH, TOWER_RATE = 32, 3e-3
 TRAINING = "training.json"  # inside the checkpoint: how it came about
 
 log = logging.getLogger(__name__)
@@ -56,14 +58,34 @@ def run(*, images: list[Path], schema: Path, checkpoint: Path, metrics: Path, fi
         for split, part in parts.items()
     )
     recipe = Recipe(
-        options.steps, options.seconds, options.batch, options.accumulate, options.learning_rate, options.seed
+        options.steps,
+        options.seconds,
+        options.batch,
+        options.accumulate,
+        options.learning_rate,
+        options.seed,
+        options.spread,
+        options.precision,
     )
+    seen: list[float] = []
+    if options.model == "tiny" and options.tower_steps:
+        with tally.timed("learning to see"):
+            seen = teach_to_see(
+                model,
+                processor,
+                parts["train"],
+                options.tower_steps,
+                TOWER_BATCH,
+                TOWER_RATE,
+                options.seed,
+                options.precision,
+            )
     trained = train(model, processor, samples, held_out, recipe)
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
         "images": {split: len(part) for split, part in parts.items()},
     }
-    account |= {"parameters": model.num_parameters(), **dataclasses.asdict(trained)}
+    account |= {"parameters": model.num_parameters(), "tower_losses": seen, **dataclasses.asdict(trained)}
     with atomic_folder(checkpoint) as folder:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.dataset.shards import encode_mask
+from refrad.model.radgrounder import tiny_model
+from refrad.model.rows import read_images
+from refrad.model.seeing import CLASSES, class_map, patch_shares, teach_to_see
+
+
+@given(st.integers(0, 1000))
+def test_the_shares_of_a_patch_add_up_and_count_its_pixels(seed):
+    classes = np.random.default_rng(seed).integers(0, CLASSES, (16, 16)).astype(np.uint8)
+    shares = patch_shares(classes, 8)
+    assert shares.shape == (4, CLASSES)
+    assert shares.sum(1) == pytest.approx(1)
+    corner = classes[:8, 8:]  # the second patch of the first row
+    assert shares[1, 7] == (corner == 7).mean()
+
+
+def test_the_class_map_is_the_masks_squashed_to_the_picture():
+    mask = np.zeros((20, 40), bool)
+    mask[10:, 20:] = True
+    made = class_map([{"class_id": 5, "rle": encode_mask(mask)}], 40, 20, 10)
+    assert made.shape == (10, 10)
+    assert (made[5:, 5:] == 5).all() and made.sum() == 5 * 25
+
+
+def test_the_tower_learns_and_the_words_stay_as_they_are(images, processor):
+    model = tiny_model(processor, 0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    losses = teach_to_see(model, processor, read_images([images], {"train"}), 30, 8, 3e-3, 0)
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+    after = model.state_dict()
+    changed = {name for name in after if not after[name].equal(before[name])}
+    assert changed and all("vision_tower" in name or "projector" in name for name in changed)
+
+
+def test_the_same_seed_teaches_the_same(images, processor):
+    frame = read_images([images], {"train"})
+    one, other = (teach_to_see(tiny_model(processor, 0), processor, frame, 3, 4, 1e-3, 7) for _ in range(2))
+    assert one == other

@@ -1,0 +1,65 @@
+"""What the pages tell people to type is what works."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from refrad.cli import main
+from refrad.config import ConfigError, check_config
+
+
+def blocks(path):
+    """The indented code blocks of a page, dedented."""
+    found = re.findall(r"(?:^    .*\n?)+", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return ["\n".join(line[4:] for line in block.splitlines()) for block in found]
+
+
+def pages(root):
+    return [root / "README.md", *sorted((root / "docs").glob("*.md")), root / "workflow" / "demo_weights" / "README.md"]
+
+
+def test_links_lead_somewhere(root):
+    for page in pages(root):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_config_of_the_own_data_page_lacks_nothing_but_the_data(root):
+    (own,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "own-data.md") if block.startswith("deliveries")]
+    config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    for key, value in own.items():
+        config[key] = config[key] | value if isinstance(value, dict) else value
+    with pytest.raises(ConfigError) as error:
+        check_config(config)
+    lines = str(error.value).splitlines()
+    assert all("no such file or folder: /data/" in line for line in lines if "workflow/" not in line)
+
+
+def test_every_make_target_that_is_named_exists(root):
+    targets = set(re.findall(r"^(\w+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in pages(root):
+        assert set(re.findall(r"`?make (\w+)`?$", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+
+
+def test_the_example_sentence_can_be_tried(root, capsys, monkeypatch):
+    monkeypatch.chdir(root)
+    (command,) = re.findall(r'refrad mentions --text "([^"]+)"', (root / "docs" / "stages.md").read_text(encoding="utf-8"))
+    assert main(["mentions", "--text", command]) == 0
+    assert '"kidney_left"' in capsys.readouterr().out
+
+
+def test_every_environment_names_what_the_project_declares(root):
+    extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for path in (root / "envs").glob("*.txt"):
+        text = path.read_text(encoding="utf-8")
+        assert "--constraint ../requirements.lock" in text
+        assert set(re.findall(r"\.\.\[(\w+)\]", text)) <= set(extras)
+
+
+def test_every_stage_is_on_the_stages_page(root):
+    from refrad.cli import STAGES
+
+    text = (root / "docs" / "stages.md").read_text(encoding="utf-8")
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1 : len(STAGES) + 1] == list(STAGES)
