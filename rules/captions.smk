@@ -16,6 +16,8 @@ rule captions_shard:
         "<logs>/captions/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/captions/{delivery}/{shard}.tsv"
+    conda:
+        "../envs/curate.yaml"
     resources:
         python=SITE.python,
     params:

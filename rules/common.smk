@@ -12,6 +12,9 @@ except ConfigError as error:
     sys.exit(1)
 
 
+NAME = SITE.config.train.name
+
+
 wildcard_constraints:
     delivery="|".join(SITE.deliveries),
     shard=r"\d+",

@@ -9,6 +9,8 @@ rule demo:
         "<logs>/demo/{delivery}.log",
     benchmark:
         "<benchmarks>/demo/{delivery}.tsv"
+    conda:
+        "../envs/curate.yaml"
     threads: 2
     resources:
         python=SITE.python,

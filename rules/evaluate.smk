@@ -3,23 +3,25 @@
 
 rule evaluate:
     input:
-        checkpoint=f"<results>/train/{SITE.config.train.name}",
+        checkpoint=f"<results>/train/{NAME}",
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         schema=ancient(SITE.schema),
     output:
-        predictions=f"<results>/evaluate/{SITE.config.train.name}/predictions.jsonl",
-        metrics=f"<results>/evaluate/{SITE.config.train.name}/metrics.json",
+        predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
+        metrics=f"<results>/evaluate/{NAME}/metrics.json",
     log:
-        f"<logs>/evaluate/{SITE.config.train.name}.log",
+        f"<logs>/evaluate/{NAME}.log",
     benchmark:
-        f"<benchmarks>/evaluate/{SITE.config.train.name}.tsv"
+        f"<benchmarks>/evaluate/{NAME}.tsv"
+    conda:
+        "../envs/train.yaml"
     threads: SITE.config.train.threads
     resources:
         python=SITE.python,
     params:
         fingerprint=SITE.fingerprint("evaluate"),
     message:
-        "evaluation of " + SITE.config.train.name
+        f"evaluation of {NAME}"
     shell:
         "{resources.python:q} -m refrad evaluate"
         " --checkpoint {input.checkpoint} --images {input.images} --schema {input.schema}"

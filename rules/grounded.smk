@@ -18,6 +18,8 @@ rule grounded_shard:
         "<logs>/grounded/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/grounded/{delivery}/{shard}.tsv"
+    conda:
+        "../envs/curate.yaml"
     resources:
         python=SITE.python,
     params:

@@ -12,6 +12,8 @@ rule index_delivery:
         "<logs>/index/{delivery}.log",
     benchmark:
         "<benchmarks>/index/{delivery}.tsv"
+    conda:
+        "../envs/curate.yaml"
     threads: 2
     resources:
         python=SITE.python,

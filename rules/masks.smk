@@ -14,6 +14,8 @@ rule masks_shard:
         "<logs>/masks/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/masks/{delivery}/{shard}.tsv"
+    conda:
+        "../envs/segment.yaml"
     resources:
         python=SITE.python,
     params:

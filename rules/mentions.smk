@@ -13,6 +13,8 @@ rule mentions_shard:
         "<logs>/mentions/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/mentions/{delivery}/{shard}.tsv"
+    conda:
+        "../envs/curate.yaml"
     resources:
         python=SITE.python,
     params:

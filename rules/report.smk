@@ -3,14 +3,13 @@
 
 rule report:
     input:
-        metrics=SITE.every_metrics()
-        + [f"<results>/train/{SITE.config.train.name}.metrics.json"],
+        metrics=SITE.every_metrics() + [f"<results>/train/{NAME}.metrics.json"],
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         volumes=SITE.every_shard("<results>/volumes/{delivery}/{shard}/volumes.parquet"),
         masks=SITE.every_shard("<results>/masks/{delivery}/{shard}/masks.parquet"),
-        checkpoint=f"<results>/train/{SITE.config.train.name}",
-        evaluation=f"<results>/evaluate/{SITE.config.train.name}/metrics.json",
-        predictions=f"<results>/evaluate/{SITE.config.train.name}/predictions.jsonl",
+        checkpoint=f"<results>/train/{NAME}",
+        evaluation=f"<results>/evaluate/{NAME}/metrics.json",
+        predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
         schema=ancient(SITE.schema),
     output:
         index=report(
@@ -33,6 +32,8 @@ rule report:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.tsv"
+    conda:
+        "../envs/curate.yaml"
     resources:
         python=SITE.python,
     params:

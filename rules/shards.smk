@@ -19,6 +19,8 @@ rule shards_shard:
         "<logs>/shards/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/shards/{delivery}/{shard}.tsv"
+    conda:
+        "../envs/curate.yaml"
     resources:
         python=SITE.python,
     params:

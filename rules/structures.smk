@@ -14,6 +14,8 @@ rule structures_shard:
         "<logs>/structures/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/structures/{delivery}/{shard}.tsv"
+    conda:
+        "../envs/curate.yaml"
     resources:
         python=SITE.python,
     params:

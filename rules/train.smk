@@ -6,19 +6,21 @@ rule train:
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         schema=ancient(SITE.schema),
     output:
-        checkpoint=directory(f"<results>/train/{SITE.config.train.name}"),
-        metrics=f"<results>/train/{SITE.config.train.name}.metrics.json",
+        checkpoint=directory(f"<results>/train/{NAME}"),
+        metrics=f"<results>/train/{NAME}.metrics.json",
     log:
-        f"<logs>/train/{SITE.config.train.name}.log",
+        f"<logs>/train/{NAME}.log",
     benchmark:
-        f"<benchmarks>/train/{SITE.config.train.name}.tsv"
+        f"<benchmarks>/train/{NAME}.tsv"
+    conda:
+        "../envs/train.yaml"
     threads: SITE.config.train.threads
     resources:
         python=SITE.python,
     params:
         fingerprint=SITE.fingerprint("train"),
     message:
-        "training of " + SITE.config.train.name
+        f"training of {NAME}"
     shell:
         "{resources.python:q} -m refrad train"
         " --images {input.images} --schema {input.schema} --checkpoint {output.checkpoint}"

@@ -13,6 +13,8 @@ rule volumes_shard:
         "<logs>/volumes/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/volumes/{delivery}/{shard}.tsv"
+    conda:
+        "../envs/curate.yaml"
     resources:
         python=SITE.python,
     params:

@@ -16,6 +16,8 @@ rule vqa_shard:
         "<logs>/vqa/{delivery}/{shard}.log",
     benchmark:
         "<benchmarks>/vqa/{delivery}/{shard}.tsv"
+    conda:
+        "../envs/curate.yaml"
     resources:
         python=SITE.python,
     params:

@@ -52,10 +52,11 @@ def test_the_example_sentence_can_be_tried(root, capsys, monkeypatch):
 
 def test_every_environment_names_what_the_project_declares(root):
     extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    for path in (root / "envs").glob("*.txt"):
-        text = path.read_text(encoding="utf-8")
-        assert "--constraint ../requirements.lock" in text
-        assert set(re.findall(r"\.\.\[(\w+)\]", text)) <= set(extras)
+    for path in (root / "envs").glob("*.yaml"):
+        text = path.with_suffix(".post-deploy.sh").read_text(encoding="utf-8")
+        assert "--constraint requirements.lock" in text
+        assert set(re.findall(r"\.\[(\w+)\]", text)) <= set(extras)
+        assert yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
 
 
 def test_every_stage_is_on_the_stages_page(root):

@@ -13,6 +13,7 @@ def evaluated(images, root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluate")
     schema = root / "workflow" / "anatomy" / "classes.yaml"
     options = OPTIONS | {
+        "tower_steps": 150,
         "steps": 250,
         "seconds": 60.0,
         "batch": 8,

@@ -51,7 +51,7 @@ def copy_project(target: Path) -> Project:
 
 SMALL_DEMO = {
     "demo": {"patients": 10},
-    "train": {"seconds": 15.0, "threads": 1, "steps": 60},
+    "train": {"seconds": 15.0, "threads": 1, "steps": 60, "tower_steps": 20},
     "evaluate": {"samples": 8},
     "report": {"gallery": 8},
 }
