@@ -27,7 +27,9 @@ def test_links_lead_somewhere(root):
 
 
 def test_the_config_of_the_own_data_page_lacks_nothing_but_the_data(root):
-    (own,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "own-data.md") if block.startswith("deliveries")]
+    (own,) = [
+        yaml.safe_load(block) for block in blocks(root / "docs" / "own-data.md") if block.startswith("deliveries")
+    ]
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     for key, value in own.items():
         config[key] = config[key] | value if isinstance(value, dict) else value
@@ -45,7 +47,9 @@ def test_every_make_target_that_is_named_exists(root):
 
 def test_the_example_sentence_can_be_tried(root, capsys, monkeypatch):
     monkeypatch.chdir(root)
-    (command,) = re.findall(r'refrad mentions --text "([^"]+)"', (root / "docs" / "stages.md").read_text(encoding="utf-8"))
+    (command,) = re.findall(
+        r'refrad mentions --text "([^"]+)"', (root / "docs" / "stages.md").read_text(encoding="utf-8")
+    )
     assert main(["mentions", "--text", command]) == 0
     assert '"kidney_left"' in capsys.readouterr().out
 
@@ -63,4 +67,6 @@ def test_every_stage_is_on_the_stages_page(root):
     from refrad.cli import STAGES
 
     text = (root / "docs" / "stages.md").read_text(encoding="utf-8")
-    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1 : len(STAGES) + 1] == list(STAGES)
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][
+        1 : len(STAGES) + 1
+    ] == list(STAGES)

@@ -78,6 +78,7 @@ GIVEN["M"] = [
 ]
 DOCTORS = ["Achterberg", "Bodenstein", "Kaltenbach", "Morgenroth", "Steinhauer"]
 REGIONS = {"chest": (310, 580), "abdomen": (190, 420), "pelvis": (-30, 220), "trunk": (150, 470)}
+REGIONS_OFTEN = (0.25, 0.35, 0.1, 0.3)
 PLANES_OFTEN = {"axial": 0.88, "prone": 0.03, "oblique": 0.03, "coronal": 0.03, "sagittal": 0.03}
 NATIVE = {"CT": CT_CLASSES, "MR": MR_CLASSES}
 
@@ -185,13 +186,13 @@ def _scan_study(
     seen = []
     for position in range(1 if r.random() < 0.6 else 2):
         plane = str(r.choice(list(PLANES_OFTEN), p=list(PLANES_OFTEN.values())))
-        low, high = REGIONS[str(r.choice(list(REGIONS)))]
+        low, high = REGIONS[str(r.choice(list(REGIONS), p=REGIONS_OFTEN))]
         start, end = low + r.uniform(-15, 15), high + r.uniform(-15, 15)
         thickness = float(r.choice([5.0, 6.0, 7.0, 8.0]))
-        fov = float(np.round(r.uniform(350, 430), 1))
+        fov = float(np.round(r.uniform(365, 425), 1))
         along = end - start if plane in ("axial", "prone", "oblique") else 210.0
         shape = (128, 128, int(np.clip(along / thickness, 20, 46)))
-        centre = body.to_world((0, 0, (start + end) / 2)) + np.array([r.uniform(-18, 18), r.uniform(-15, 15), 0])
+        centre = body.to_world((0, 0, (start + end) / 2)) + np.array([r.uniform(-14, 14), r.uniform(-12, 12), 0])
         affine = grid(plane, centre, fov, thickness, shape)
         native = {name: value for value, name in enumerate(NATIVE[modality], 1)}
         image, labels = render(body, affine, shape, modality, native, seed=10 * study + position)

@@ -31,7 +31,11 @@ NORMAL: Sequence[tuple[tuple[str, ...], Sequence[str], Sequence[str]]] = (
     (("small_bowel",), ("Dünndarm nicht dilatiert{ref}.",), ("Small bowel is not dilated{ref}.",)),
     (("urinary_bladder",), ("Harnblase gut gefüllt{ref}.", "Harnblase glatt begrenzt{ref}."), ("The urinary bladder is well filled{ref}.",)),
     (("prostate",), ("Prostata nicht vergrößert{ref}.",), ("The prostate is not enlarged{ref}.",)),
-    (("hip_left", "hip_right"), ("Beckenskelett intakt, Hüftgelenke regelrecht.",), ("Hip bones are intact{ref}.",)),
+    (("hip_left",), ("Linkes Hüftbein intakt{ref}.",), ("The left hip bone is intact{ref}.",)),
+    (("hip_right",), ("Rechtes Hüftbein intakt{ref}.",), ("The right hip bone is intact{ref}.",)),
+    (("lung_lower_lobe_left",), ("Linker Unterlappen belüftet{ref}.",), ("The left lower lobe is aerated{ref}.",)),
+    (("lung_lower_lobe_right",), ("Rechter Unterlappen belüftet{ref}.",), ("The right lower lobe is aerated{ref}.",)),
+    (("lung_upper_lobe_left",), ("Linker Oberlappen belüftet{ref}.",), ("The left upper lobe is aerated{ref}.",)),
     (("femur_left", "femur_right"), ("Femurköpfe bds. rund{ref}.",), ("Femoral heads are round on both sides{ref}.",)),
     (("gluteus_maximus_left", "gluteus_maximus_right"), ("M. gluteus maximus bds. kräftig{ref}.",), ("Normal gluteus maximus muscles{ref}.",)),
     (("iliopsoas_left", "iliopsoas_right"), ("M. iliopsoas symmetrisch{ref}.",), ("Symmetric iliopsoas muscles{ref}.",)),
@@ -74,7 +78,15 @@ DAILY = {
     "small_bowel",
     "urinary_bladder",
 }
-DAILY |= {"heart", "lung_left", "aorta", "hip_left"}
+DAILY |= {
+    "heart",
+    "lung_lower_lobe_left",
+    "lung_lower_lobe_right",
+    "lung_upper_lobe_left",
+    "aorta",
+    "hip_left",
+    "hip_right",
+}
 ALWAYS_SEEN = 0.88
 RESECTED = {
     "gallbladder": ("Z.n. Cholezystektomie.", "Status post cholecystectomy."),

@@ -10,10 +10,10 @@ __all__ = ["WHOLE", "View", "box_in_view", "random_view", "see"]
 
 Box = tuple[float, float, float, float]
 
-SIZES = (0.8, 1.1)  # side of the view, as a share of the image's
-STRETCH = 1.15  # most that width and height of the view differ by
-GAMMA = (0.7, 1.4)
-SHIFT = 0.1  # of the intensity, as a share of the range
+SIZES = (0.9, 1.1)  # side of the view, as a share of the image's
+STRETCH = 1.06  # most that width and height of the view differ by
+GAMMA = (0.8, 1.25)
+SHIFT = 0.05  # of the intensity, as a share of the range
 KEPT = 0.5  # least share of a box's area inside the view
 
 

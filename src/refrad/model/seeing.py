@@ -24,12 +24,14 @@ from refrad.grounding.targets import BINS, bin_of
 from refrad.metrics.grounding import Box
 from refrad.model.augment import View, box_in_view, random_view, see
 from refrad.model.rows import picture_of
-from refrad.model.samples import told_of
+from refrad.model.samples import Wordings, told_of
 
 __all__ = ["class_map", "patch_shares", "teach_to_see"]
 
 CLASSES = 128  # <seg> tokens; 0 is background
 SPREAD = 6.0  # standard deviation of the hill around the right bin, in bins
+NAMES_A_STEP = 32
+NAME_SCALE = 8.0  # of the scores by which a name finds its class; embeddings are about 1 long
 WARM_UP = 0.1  # of the steps
 NOWHERE = -1  # in place of a bin
 
@@ -78,6 +80,10 @@ class _Reader(nn.Module):
         self.feature, self.question = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         self.sides = nn.Linear(width, 4 * width)
 
+    def names(self, words: Tensor, classes: Tensor) -> Tensor:
+        """Cross-entropy of the classes that names mean; `words` is the mean embedding of each name's tokens."""
+        return functional.cross_entropy(NAME_SCALE * words @ self.segs.T, classes)
+
     def forward(self, features: Tensor, lesson: Mapping[str, Tensor]) -> Tensor:
         """Mean cross-entropy of the classes' shares, plus that of the boxes' sides."""
         shares = functional.cross_entropy((features @ self.segs.T).flatten(0, 1), lesson["shares"].flatten(0, 1))
@@ -94,13 +100,17 @@ def teach_to_see(
     model: PaliGemmaForConditionalGeneration,
     processor: PaliGemmaProcessor,
     frame: pl.DataFrame,
+    names: Wordings,
     steps: int,
     batch: int,
     rate: float,
     seed: int,
     precision: str = "float32",
 ) -> list[float]:
-    """Train vision tower and projector of `model` in place on the rows of `frame`; the losses of all steps come back."""
+    """Train vision tower and projector of `model` in place on the rows of `frame`; the losses of all steps come back.
+
+    The embeddings of the words in `names` come to lie near those of the <segNNN> tokens of the classes they mean.
+    """
     vision: Any = model.config.vision_config
     lessons = _lessons(frame, processor.image_processor.size["height"], vision.patch_size, seed)
     first_seg, first_loc = (processor.tokenizer.convert_tokens_to_ids(word) for word in ("<seg000>", "<loc0000>"))
@@ -109,7 +119,11 @@ def teach_to_see(
         reader = _Reader(model.get_input_embeddings().weight, first_seg, first_loc)
     tower, projector = model.model.vision_tower, model.model.multi_modal_projector
     parameters = [*tower.parameters(), *projector.parameters(), *reader.parameters()]
+    table: Any = model.get_input_embeddings().weight
     optimizer = torch.optim.AdamW(parameters, rate, (0.9, 0.98), weight_decay=0.01)
+    optimizer.add_param_group({"params": [table], "weight_decay": 0.0})
+    vocabulary = _tokens_of(names, processor)
+    drawer = np.random.default_rng((seed, 12))
     losses: list[float] = []
     model.train()
     for step in range(steps):
@@ -121,7 +135,9 @@ def teach_to_see(
         pixels = lesson["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             features = projector(tower(pixel_values=pixels).last_hidden_state)
-        loss = reader(features.float(), lesson)
+        spoken = [vocabulary[index] for index in drawer.integers(len(vocabulary), size=NAMES_A_STEP)]
+        words = torch.stack([table[tokens].mean(0) for tokens, _ in spoken])
+        loss = reader(features.float(), lesson) + reader.names(words, torch.tensor([one for _, one in spoken]))
         loss.backward()
         losses.append(loss.item())
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -130,6 +146,14 @@ def teach_to_see(
         if (step + 1) % max(1, steps // 5) == 0:
             log.info("learning to see: step %d of %d, loss %.3f", step + 1, steps, np.mean(losses[-20:]))
     return losses
+
+
+def _tokens_of(names: Wordings, processor: PaliGemmaProcessor) -> list[tuple[list[int], int]]:
+    """The tokens of each name as it stands in a prompt, behind a space, and the class it means."""
+    found = []
+    for (_, class_id), wordings in sorted(names.items()):
+        found += [(processor.tokenizer(f" {one}", add_special_tokens=False)["input_ids"], class_id) for one in wordings]
+    return [(tokens, class_id) for tokens, class_id in found if tokens and class_id < CLASSES]
 
 
 def _lessons(frame: pl.DataFrame, size: int, patch: int, seed: int) -> Iterator[Lesson]:

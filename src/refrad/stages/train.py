@@ -25,7 +25,7 @@ from refrad.tally import Tally
 __all__ = ["TRAINING", "run"]
 
 VERSION = 1
-TOWER_BATCH, TOWER_RATE = 32, 3e-3
+TOWER_BATCH, TOWER_RATE = 16, 2.5e-3
 TRAINING = "training.json"  # inside the checkpoint: how it came about
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ def run(*, images: list[Path], schema: Path, checkpoint: Path, metrics: Path, fi
                 model,
                 processor,
                 parts["train"],
+                names,
                 options.tower_steps,
                 TOWER_BATCH,
                 TOWER_RATE,
