@@ -6,11 +6,48 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
+from torch import LongTensor, Tensor
+from transformers import LogitsProcessor, LogitsProcessorList, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
-__all__ = ["answers"]
+from refrad.grounding.targets import BINS
+
+__all__ = ["WellFormed", "answers"]
 
 BATCH = 64
+CLASSES = 128  # <seg> tokens
+SIDES = 4
+
+
+class WellFormed(LogitsProcessor):
+    """Keeps a tag that was begun well-formed: four places, of which the last two are no less than the first two, then a class."""
+
+    def __init__(self, processor: PaliGemmaProcessor) -> None:
+        words = ["<p bbox=", "<loc0000>", " id=", "<seg000>"]
+        self.tag, self.loc, self.id, self.seg = processor.tokenizer.convert_tokens_to_ids(words)
+        (self.end,) = processor.tokenizer(">", add_special_tokens=False)["input_ids"]  # a byte in a small vocabulary
+
+    def __call__(self, input_ids: LongTensor, scores: Tensor) -> Tensor:
+        """Scores float [batch, words] with all words at -inf that would spoil a tag."""
+        allowed = [self._allowed(row) for row in input_ids[:, -SIDES - 1 :].tolist()]
+        masked = torch.full_like(scores, -torch.inf)
+        for number, span in enumerate(allowed):
+            first, last = span or (0, scores.shape[1])
+            masked[number, first:last] = scores[number, first:last]
+        return masked
+
+    def _allowed(self, row: list[int]) -> tuple[int, int] | None:
+        """First and last (exclusive) word that may follow the last words; None for any."""
+        if row[-1] == self.id:
+            return self.seg, self.seg + CLASSES
+        if row[-2] == self.id:
+            return self.end, self.end + 1
+        if self.tag not in row:
+            return None
+        sides = row[len(row) - row[::-1].index(self.tag) :]
+        if len(sides) == SIDES:
+            return self.id, self.id + 1
+        least = sides[len(sides) - 2] if len(sides) >= 2 else self.loc  # the side that this one lies opposite to
+        return least, self.loc + BINS
 
 
 @torch.no_grad()
@@ -24,11 +61,12 @@ def answers(
 ) -> list[str]:
     """The model's answer to each text (see `prompts.asking`) about its image (uint8 [height, width, 3]), in order.
 
-    An answer ends at eos or after `limit` tokens; tags are kept. Prompts of like length are decoded together.
+    An answer ends at eos or after `limit` tokens; tags are kept, and are well-formed. Prompts of like length are decoded together.
     """
     model.eval()
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     found = [""] * len(texts)
+    grammar = LogitsProcessorList([WellFormed(processor)])
     for first in range(0, len(order), batch):
         chosen = order[first : first + batch]
         inputs = processor(
@@ -39,7 +77,9 @@ def answers(
             return_tensors="pt",
         )
         inputs.pop("labels", None)
-        made = model.generate(**inputs.to(model.device), max_new_tokens=limit, do_sample=False)  # type: ignore[misc]
+        made = model.generate(
+            **inputs.to(model.device), max_new_tokens=limit, do_sample=False, logits_processor=grammar
+        )  # type: ignore[misc]
         new = processor.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         for i, text in zip(chosen, new, strict=True):
             found[i] = text
