@@ -48,3 +48,17 @@ def test_the_last_line_of_a_log_stands_without_its_clock(tmp_path):
     log.write_text("10:11:12 first\n10:11:13 3 of 9 volumes\n")
     assert Job("masks", log, time.monotonic(), 0).last_line() == "3 of 9 volumes"
     assert Job("masks", tmp_path / "none.log", 0, 0).last_line() == ""
+
+
+def test_a_dry_run_says_which_rule_would_do_what_and_why(capsys):
+    handler = LogHandler(SimpleNamespace(dryrun=True), None)
+    record = logging.LogRecord("snakemake", logging.INFO, "", 0, "", None, None)
+    reason = "Missing output files: results/a, results/b; Code has changed since last execution"
+    vars(record).update(event=LogEvent.JOB_INFO, rule_name="index_delivery", rule_msg="index of demo", reason=reason)
+    handler.emit(record)
+    said = capsys.readouterr().out.split("  ")
+    assert [one.strip() for one in said if one.strip()] == [
+        "index_delivery",
+        "index of demo",
+        "missing output files; code has changed since last execution",
+    ]

@@ -4,7 +4,6 @@ Snakemake finds this logger by its package name: `snakemake --logger refrad`. Jo
 never put report text, names or paths of the archive there, so their last line may be shown.
 """
 
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -63,8 +62,8 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: LogRecord) -> None:
         """Take one event of the run."""
         event = getattr(record, "event", None)
-        if self.common_settings.dryrun:
-            print(self.format(record), file=sys.stderr)
+        if self.common_settings.dryrun and record.levelno < WARNING:
+            self._plan(event, record)
             return
         with self.guard:
             if event == LogEvent.JOB_INFO:
@@ -86,6 +85,14 @@ class LogHandler(LogHandlerBase):
             self.live.stop()
             self.live = None
         super().close()
+
+    def _plan(self, event: str | None, record: LogRecord) -> None:
+        """Of a dry run, a line a job on stdout: rule, what it would do, and why."""
+        if event == LogEvent.JOB_INFO and getattr(record, "rule_msg", None):
+            why = "; ".join(one.split(":")[0].strip().lower() for one in record.reason.split(";"))  # type: ignore[attr-defined]
+            print(f"{record.rule_name:<18} {record.rule_msg:<42} {why}".rstrip())  # type: ignore[attr-defined]
+        elif event is None and str(record.msg).startswith("Nothing to be done"):
+            print("nothing to be done")
 
     def _begin(self, record: LogRecord) -> None:
         message = getattr(record, "rule_msg", None)

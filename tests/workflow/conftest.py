@@ -34,16 +34,14 @@ class Project:
 
     def planned(self, *arguments: str) -> set[str]:
         """Names of the rules that a dry run of `all` would run."""
-        run = self.snakemake("--dry-run", "--quiet", "host", "progress", "reason", *arguments)
-        table = run.stdout.split("Job stats:")[-1] if "Job stats:" in run.stdout else ""
-        lines = [line.split() for line in table.splitlines()]
-        return {line[0] for line in lines if len(line) == 2 and line[1].isdigit()} - {"all", "total"}
+        run = self.snakemake("--dry-run", *arguments)
+        return {line.split()[0] for line in run.stdout.splitlines()} - {"nothing"}
 
 
 def copy_project(target: Path) -> Project:
     for name in ("Snakefile", "config.yaml", "pyproject.toml"):
         shutil.copy(PROJECT / name, target / name)
-    for name in ("rules", "workflow", "profiles", "src"):
+    for name in ("rules", "envs", "workflow", "profiles", "src"):
         shutil.copytree(PROJECT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (target / "slurm").symlink_to("profiles/slurm")
     return Project(target)
@@ -51,6 +49,7 @@ def copy_project(target: Path) -> Project:
 
 SMALL_DEMO = {
     "demo": {"patients": 10},
+    "index": {"test": 0.3, "validation": 0.2},  # of ten patients, some for each split
     "train": {"seconds": 15.0, "threads": 1, "steps": 60, "tower_steps": 20},
     "evaluate": {"samples": 8},
     "report": {"gallery": 8},

@@ -1,6 +1,7 @@
 """Asking a trained model: greedy decoding of many prompts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,6 +68,7 @@ def answers(
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     found = [""] * len(texts)
     grammar = LogitsProcessorList([WellFormed(processor)])
+    generate: Any = model.generate  # type: ignore[misc]
     for first in range(0, len(order), batch):
         chosen = order[first : first + batch]
         inputs = processor(
@@ -77,9 +79,7 @@ def answers(
             return_tensors="pt",
         )
         inputs.pop("labels", None)
-        made = model.generate(
-            **inputs.to(model.device), max_new_tokens=limit, do_sample=False, logits_processor=grammar
-        )  # type: ignore[misc]
+        made = generate(**inputs.to(model.device), max_new_tokens=limit, do_sample=False, logits_processor=grammar)
         new = processor.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         for i, text in zip(chosen, new, strict=True):
             found[i] = text

@@ -85,11 +85,11 @@ def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) ->
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = PaliGemmaForConditionalGeneration(config)
-        words = model.get_input_embeddings().weight
+        words: Any = model.get_input_embeddings().weight
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
         words[first : first + BINS] = _waves(BINS, words.shape[1], 8) * words.std()
         tower: Any = model.model.vision_tower
-        patches: Tensor = tower.embeddings.position_embedding.weight
+        patches = tower.embeddings.position_embedding.weight
         side = math.isqrt(len(patches))
         along = _waves(side, patches.shape[1], 2)
         patches.copy_((along[:, None] + along.flip(1)[None]).flatten(0, 1) * POSITION_SCALE)
