@@ -141,6 +141,7 @@ class TrainOptions(Section):
     spread: Annotated[float, Field(ge=0)]
     precision: Literal["float32", "bfloat16"]
     tower_steps: Annotated[int, Field(ge=0)]
+    freeze_tower: bool
     seed: int
     threads: Annotated[int, Field(ge=1)]
 

@@ -3,30 +3,29 @@ import shutil
 
 import polars as pl
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from refrad.fingerprint import Fingerprint
 from refrad.stages import train
 
 OPTIONS = {
-    **{
-        "name": "x",
-        "model": "tiny",
-        "image_size": 64,
-        "coordinates": "yxyx",
-        "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2},
-    },
-    **{
-        "seconds": None,
-        "steps": 3,
-        "batch": 4,
-        "accumulate": 1,
-        "learning_rate": 1e-3,
-        "spread": 6.0,
-        "precision": "float32",
-        "tower_steps": 2,
-        "seed": 0,
-        "threads": 1,
-    },
+    "name": "x",
+    "model": "tiny",
+    "image_size": 64,
+    "coordinates": "yxyx",
+    "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2},
+    "seconds": None,
+    "steps": 3,
+    "batch": 4,
+    "accumulate": 1,
+    "learning_rate": 1e-3,
+    "spread": 6.0,
+    "precision": "float32",
+    "tower_steps": 2,
+    "freeze_tower": True,
+    "seed": 0,
+    "threads": 1,
 }
 
 
@@ -66,6 +65,15 @@ def test_it_tells_how_it_came_about(trained):
 def test_training_goes_on_from_a_checkpoint(trained, run):
     again, _ = run(model=str(trained[0]))
     assert (again / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_a_frozen_tower_stays_as_it_was(trained, run, freeze):
+    again, _ = run(model=str(trained[0]), freeze_tower=freeze)
+    before, after = (load_file(folder / "model.safetensors") for folder in (trained[0], again))
+    same = {name: torch.equal(before[name], after[name]) for name in before}
+    assert all(value == freeze for name, value in same.items() if "vision_tower" in name and "weight" in name)
+    assert not any(value for name, value in same.items() if "q_proj" in name and "language_model" in name)
 
 
 def test_the_same_seed_gives_the_same_weights(trained, run):

@@ -79,7 +79,11 @@ GIVEN["M"] = [
 DOCTORS = ["Achterberg", "Bodenstein", "Kaltenbach", "Morgenroth", "Steinhauer"]
 REGIONS = {"chest": (310, 580), "abdomen": (190, 420), "pelvis": (-30, 220), "trunk": (150, 470)}
 REGIONS_OFTEN = (0.25, 0.35, 0.1, 0.3)
-PLANES_OFTEN = {"axial": 0.88, "prone": 0.03, "oblique": 0.03, "coronal": 0.03, "sagittal": 0.03}
+# Of the first series of a study, and of a second one.
+PLANES_OFTEN = (
+    {"axial": 0.94, "prone": 0.03, "oblique": 0.03},
+    {"axial": 0.8, "coronal": 0.1, "sagittal": 0.1},
+)
 NATIVE = {"CT": CT_CLASSES, "MR": MR_CLASSES}
 
 logger = logging.getLogger(__name__)
@@ -185,7 +189,8 @@ def _scan_study(
     modality = "CT" if r.random() < 0.67 else "MR"
     seen = []
     for position in range(1 if r.random() < 0.6 else 2):
-        plane = str(r.choice(list(PLANES_OFTEN), p=list(PLANES_OFTEN.values())))
+        planes = PLANES_OFTEN[position]
+        plane = str(r.choice(list(planes), p=list(planes.values())))
         low, high = REGIONS[str(r.choice(list(REGIONS), p=REGIONS_OFTEN))]
         start, end = low + r.uniform(-15, 15), high + r.uniform(-15, 15)
         thickness = float(r.choice([5.0, 6.0, 7.0, 8.0]))

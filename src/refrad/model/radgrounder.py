@@ -17,7 +17,7 @@ from transformers import (
 __all__ = ["PATCH", "load_model", "tiny_model", "untrained_like"]
 
 PATCH = 8  # px; the tiny model's
-WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 3, 3
+WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 2, 3
 VOCABULARY_MULTIPLE = 64  # rows of the embeddings are padded to it, as matrix units like it
 BINS = 1024  # <loc> tokens
 POSITION_SCALE = 0.5  # of the patch positions, beside patches of about 1

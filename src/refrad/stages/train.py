@@ -81,6 +81,8 @@ def run(*, images: list[Path], schema: Path, checkpoint: Path, metrics: Path, fi
                 options.seed,
                 options.precision,
             )
+    if options.freeze_tower:
+        model.model.vision_tower.requires_grad_(False)
     trained = train(model, processor, samples, held_out, recipe)
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
