@@ -82,7 +82,7 @@ class Study:
             **{"rewriter": "rules: unchanged", "translator": "source"},
         }
 
-    def mention(self, caption: str, text: str, span: str, *classes: int, assertion: str = "affirmed") -> list[dict]:
+    def mention(self, caption: str, text: str, span: str, *classes: int, assertion: str = "present") -> list[dict]:
         start = text.index(span)
         row = {"caption": caption, "start": start, "end": start + len(span), "text": span, "backend": "lexicon"}
         return [row | {"class_id": class_id, "assertion": assertion} for class_id in classes]

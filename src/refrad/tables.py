@@ -41,7 +41,7 @@ MODALITIES = ["CT", "MR"]
 PLANES = ["axial", "coronal", "sagittal", "oblique"]
 LANGUAGES = ["de", "en"]
 TIES = ["explicit", "reference", "structure"]
-ASSERTIONS = ["affirmed", "negated", "absent", "uncertain"]
+ASSERTIONS = ["present", "negated", "absent", "uncertain"]
 
 
 class TableError(ValueError):

@@ -50,21 +50,21 @@ def test_a_reference_meets_the_image_that_it_names(ready):
 @pytest.mark.parametrize(
     ("tie", "reference", "classes", "assertion", "reason"),
     [
-        ("structure", None, [], "affirmed", "no_mention"),
-        ("structure", None, [1], "affirmed", "no_common_class"),
+        ("structure", None, [], "present", "no_mention"),
+        ("structure", None, [1], "present", "no_common_class"),
         ("structure", None, [5], "absent", "only_absent_mentions"),
         (
             "reference",
             {"instance": None, "series_number": 9, "image_first": 1, "image_last": 1},
             [5],
-            "affirmed",
+            "present",
             "reference_not_found",
         ),
         (
             "explicit",
             {"instance": "i5", "series_number": None, "image_first": None, "image_last": None},
             [5],
-            "affirmed",
+            "present",
             "no_common_class",
         ),
     ],
@@ -92,7 +92,7 @@ def test_a_word_that_comes_twice_keeps_both_places(ready):
         "end": 18,
         "text": "liver",
         "class_id": 5,
-        "assertion": "affirmed",
+        "assertion": "present",
         "backend": "lexicon",
     }
     ready.grounded([ready.caption("c", text)], [*ready.mention("c", text, "Liver", 5), second])

@@ -1,4 +1,4 @@
-"""Whether a mention is affirmed, negated, absent (removed) or uncertain: trigger words and their reach, after ConText.
+"""Whether a mention is present, negated, absent (removed) or uncertain: trigger words and their reach, after ConText.
 
 The trigger words stand in lexicon.yaml.
 """
@@ -17,7 +17,7 @@ _LONGEST_ITEM = 3  # words between two commas of one list
 
 
 def assert_spans(sentence: str, spans: Sequence[tuple[int, int]], triggers: Triggers) -> list[str]:
-    """The assertion of each span (start, end) of the sentence: affirmed, negated, absent or uncertain.
+    """The assertion of each span (start, end) of the sentence: present, negated, absent or uncertain.
 
     Negated means that a finding at the mention is denied; the organ itself is there. Absent means that the organ was
     removed or never was there; a partial resection does not count.
@@ -35,7 +35,7 @@ def _assertion(sentence: str, masked: str, start: int, end: int, triggers: Trigg
     if _reaches(triggers["uncertain_before"], before, triggers) or triggers["uncertain_after"].search(after):
         return "uncertain"
     negated = _reaches(triggers["negated_before"], masked[left:start], triggers)
-    return "negated" if negated or _denied(mention, _to_comma(masked[end:right]), triggers) else "affirmed"
+    return "negated" if negated or _denied(mention, _to_comma(masked[end:right]), triggers) else "present"
 
 
 def _denied(mention: str, after: str, triggers: Triggers) -> bool:
