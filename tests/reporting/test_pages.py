@@ -6,7 +6,7 @@ from refrad.reporting.pages import curve, render
 
 def test_a_value_that_is_missing_is_an_error_and_no_gap():
     with pytest.raises(UndefinedError):
-        render("gallery.html", title="Gallery", up="")
+        render("gallery.html", title="Gallery", up="", there=[])
 
 
 def test_a_curve_names_its_lines_and_its_axis():

@@ -133,3 +133,26 @@ def test_volumes_are_shown_with_and_without_their_classes(pages, study):
     assert nib.load(study.mask_store / "v.nii.gz").shape == (32, 24, 6)
     for stage in ("volumes", "masks"):
         assert (pages / "stages" / f"{stage}.html").read_text().count("<img") == 1
+
+
+def test_a_run_that_stopped_gets_the_pages_of_what_there_is(root, tmp_path):
+    path = tmp_path / "results" / "index" / "a" / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(metrics_of("index", 10)))
+    jobs = [{"job": "volumes a/0", "state": "failed", "words": "refrad volumes: no space left", "log": "logs/x.log"}]
+    (tmp_path / "state.json").write_text(json.dumps(jobs))
+    report.run(
+        metrics=[path],
+        images=[],
+        volumes=[],
+        masks=[],
+        schema=root / "workflow" / "anatomy" / "classes.yaml",
+        volume_store=tmp_path,
+        mask_store=tmp_path,
+        pages=tmp_path / "status",
+        state=tmp_path / "state.json",
+        fingerprint=Fingerprint("report", 1, {"gallery": 8}, {}),
+    )
+    assert [page.stem for page in (tmp_path / "status" / "stages").iterdir()] == ["index"]
+    text = (tmp_path / "status" / "index.html").read_text()
+    assert "no space left" in text and "logs/x.log" in text and "stages/volumes.html" not in text

@@ -39,6 +39,16 @@ BACKENDS = {
     "questions and answers": ("vqa", "writer"),
     "model": ("train", "model"),
 }
+# What a run comes down to: name, stage, and which of its counts.
+NUMBERS = (
+    ("files", "index", "taken"),
+    ("patients", "index", "patients"),
+    ("volumes", "volumes", "used"),
+    ("captions", "captions", "captions"),
+    ("images in the dataset", "shards", "rows"),
+    ("grounded mentions", "shards", "entities"),
+    ("questions", "shards", "questions"),
+)
 
 log = logging.getLogger(__name__)
 
@@ -49,71 +59,100 @@ def run(
     images: list[Path],
     volumes: list[Path],
     masks: list[Path],
-    training: Path,
-    evaluation: Path,
-    predictions: Path,
     schema: Path,
     volume_store: Path,
     mask_store: Path,
     pages: Path,
     fingerprint: Fingerprint,
+    training: Path | None = None,
+    evaluation: Path | None = None,
+    predictions: Path | None = None,
+    state: Path | None = None,
 ) -> None:
-    """Write all pages under `pages`, index.html last."""
+    """Write all pages under `pages`, index.html last. Of a run that is not complete: the pages of what there is.
+
+    Args:
+        metrics: of the shards of all stages that have run.
+        images: the shards.
+        volumes: tables of stage volumes.
+        masks: tables of stage masks.
+        schema: the class schema.
+        volume_store: folder of the volumes.
+        mask_store: folder of the label volumes.
+        pages: where the pages go.
+        fingerprint: of stage report.
+        training: training.json of the checkpoint.
+        evaluation: metrics.json of stage evaluate.
+        predictions: what stage evaluate asked and was answered.
+        state: jobs that have failed or wait, as `refrad.status` writes them.
+    """
     options = ReportOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
     shards = _shards(metrics)
-    merged = {stage: merge(one for _, one in shards[stage]) for stage in STAGES}
-    frame = pl.concat([pl.read_parquet(path) for path in images], how="vertical_relaxed")
-    rows = choose(frame, options.gallery).to_dicts()
+    merged = {stage: merge(one for _, one in shards[stage]) for stage in STAGES if shards[stage]}
+    frame = pl.concat([pl.read_parquet(path) for path in images], how="vertical_relaxed") if images else pl.DataFrame()
+    rows = choose(frame, options.gallery).to_dicts() if len(frame) else []
     cards = [card(row, anatomy) for row in rows]
-    result = json.loads(evaluation.read_text(encoding="utf-8"))
-    figures = _figures(volumes, masks, volume_store, mask_store, anatomy)
+    result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
+    figures = _figures(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
     extras: dict[str, dict[str, Any]] = {
-        "volumes": {"figures": figures["volumes"]},
-        "masks": {"figures": figures["masks"]},
+        "volumes": {"figures": figures.get("volumes", [])},
+        "masks": {"figures": figures.get("masks", [])},
         "grounded": {"cards": cards[:SHOWN]},
         "shards": {"cards": cards[:SHOWN]},
-        "train": {"curve": _loss(training)},
+        "train": {"curve": _loss(training) if training else None},
     }
     nothing: dict[str, Any] = {"figures": [], "cards": [], "curve": None}
-    for stage in STAGES:
+    there = [*merged, *(["evaluate"] if result else [])]
+    for stage in merged:
         values = nothing | extras.get(stage, {})
         text = render(
             "stage.html",
             title=stage,
             up="../",
+            there=there,
             metrics=merged[stage],
             shards=shards[stage],
             made_with=_made_with(merged[stage]),
             **values,
         )
         _write(pages / "stages" / f"{stage}.html", text)
-    examples = _answered(frame, predictions, anatomy)
-    _write(
-        pages / "stages" / "evaluate.html",
-        render(
-            "evaluate.html", title="evaluate", up="../", result=result, cards=examples, made_with=_made_with(result)
-        ),
-    )
-    _write(pages / "gallery.html", render("gallery.html", title="Gallery", up="", cards=cards))
-    save_overlay(pages / "overlay.png", sorted(rows, key=_telling, reverse=True)[:OVERLAY], anatomy)
-    options_of = {stage: json.loads(merged[stage]["fingerprint"])["options"] for stage in STAGES}
+    if result:
+        examples = _answered(frame, predictions, anatomy) if predictions else []
+        text = render(
+            "evaluate.html",
+            title="evaluate",
+            up="../",
+            there=there,
+            result=result,
+            cards=examples,
+            made_with=_made_with(result),
+        )
+        _write(pages / "stages" / "evaluate.html", text)
+    _write(pages / "gallery.html", render("gallery.html", title="Gallery", up="", there=there, cards=cards))
+    if rows:
+        save_overlay(pages / "overlay.png", sorted(rows, key=_telling, reverse=True)[:OVERLAY], anatomy)
+    options_of = {stage: json.loads(one["fingerprint"])["options"] for stage, one in merged.items()}
     backends = [
-        (what, options_of[stage][key]) for what, (stage, key) in BACKENDS.items() if options_of[stage][key] is not None
+        (what, options_of[stage][key])
+        for what, (stage, key) in BACKENDS.items()
+        if options_of.get(stage, {}).get(key) is not None
     ]
     text = render(
         "index.html",
         title="Run",
         up="",
+        there=there,
+        jobs=json.loads(state.read_text(encoding="utf-8")) if state else [],
         deliveries=[name.split("/")[0] for name, _ in shards["index"]],
         numbers=_numbers(merged),
-        stages=[(stage, merged[stage]) for stage in STAGES],
+        stages=list(merged.items()),
         result=result,
-        overlay="data:image/png;base64," + base64.b64encode((pages / "overlay.png").read_bytes()).decode("ascii"),
+        overlay=_inlined(pages / "overlay.png") if rows else None,
         backends=backends,
     )
     _write(pages / "index.html", text)
-    log.info("%d pages", len(STAGES) + 3)
+    log.info("%d pages", len(there) + 2)
 
 
 def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
@@ -130,15 +169,10 @@ def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]
 
 def _numbers(merged: Mapping[str, Any]) -> list[tuple[str, int]]:
     """What a run comes down to."""
-    made = {stage: one["made"] for stage, one in merged.items()}
     return [
-        ("files", merged["index"]["flow"]["taken"]),
-        ("patients", made["index"].get("patients", 0)),
-        ("volumes", merged["volumes"]["flow"]["used"]),
-        ("captions", made["captions"].get("captions", 0)),
-        ("images in the dataset", made["shards"].get("rows", 0)),
-        ("grounded mentions", made["shards"].get("entities", 0)),
-        ("questions", made["shards"].get("questions", 0)),
+        (name, merged[stage]["flow"][key] if key in ("taken", "used") else merged[stage]["made"].get(key, 0))
+        for name, stage, key in NUMBERS
+        if stage in merged
     ]
 
 
@@ -201,6 +235,10 @@ def _answered(frame: pl.DataFrame, predictions: Path, schema: Schema) -> list[An
                 given.setdefault(one["image_id"], [(entity["class_id"], entity["box"]) for entity in one["given"]])
     rows = frame.filter(pl.col("image_id").is_in(list(given)))
     return [card(row, schema, given[row["image_id"]]) for row in choose(rows, SHOWN).iter_rows(named=True)]
+
+
+def _inlined(picture: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
 
 
 def _write(path: Path, text: str) -> None:
