@@ -51,14 +51,18 @@ class Study:
         self.labels[30, 1, 2] = 5  # a stray voxel
         self.affine = np.diag([-2.0, -2.0, 5.0, 1.0])
         self.values = np.where(self.labels > 0, 60, -100).astype(np.int16)
-        for store, values in ((self.volume_store, self.values), (self.mask_store, self.labels)):
+        for store in (self.volume_store, self.mask_store):
             store.mkdir()
-            nib.save(nib.Nifti1Image(values, self.affine), store / "v.nii.gz")
+        nib.save(nib.Nifti1Image(self.values, self.affine), self.volume_store / "v.nii.gz")
+        self.save_labels()
         self.write(tables.VolumeTable, "volumes", [self.volume()])
         slices = [
             {"instance": f"i{k}", "volume": "v", "axis": 2, "index": k, "instance_number": k + 1} for k in range(6)
         ]
         self.write(tables.SliceTable, "slices", slices)
+
+    def save_labels(self) -> None:
+        nib.save(nib.Nifti1Image(self.labels, self.affine), self.mask_store / "v.nii.gz")
 
     def volume(self) -> dict:
         return {
@@ -106,9 +110,9 @@ class Study:
         function(**(arguments | defaults | paths))
         return json.loads((self.folder / f"{stage}.json").read_text())
 
-    def structures(self) -> dict:
+    def structures(self, task: str = "total") -> dict:
         """The masks table as a segmenter would leave it, and the structures."""
-        mask = {"volume": "v", "task": "total", "segmenter": "precomputed", "weights": None, "digest": "x"}
+        mask = {"volume": "v", "task": task, "segmenter": "precomputed", "weights": None, "digest": "x"}
         self.write(tables.MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
         return self.run("structures", {"schema": "", "minimum_area_mm2": 10.0, "minimum_share": 0.1})
 

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refrad.anatomy.schema import load_schema
 from refrad.grounding.intersect import Mention, Slice, StudyImages, Unmet, ground, matcher
@@ -61,3 +63,41 @@ def test_a_number_that_two_series_share_is_ambiguous():
 def test_a_range_of_images_meets_all_of_them():
     study = StudyImages([picture(f"a{k}", "a", k) for k in range(5)])
     assert [one.instance for one in study.referenced(1, 2, 4)] == ["a1", "a2", "a3"]
+
+
+classes = st.integers(1, 121)
+mentions = st.lists(
+    st.tuples(st.integers(0, 20), st.integers(1, 9), st.lists(classes, min_size=1, max_size=4)), max_size=6
+).map(lambda found: [Mention(start, start + length, "x", tuple(ids)) for start, length, ids in found])
+
+
+@given(mentions, st.sets(classes, max_size=30))
+def test_strict_keeps_exactly_the_intersection_of_caption_and_image_once_for_each_place(schema, found, visible):
+    entities = ground(found, dict.fromkeys(visible, 1), matcher(schema, "strict"))
+    wanted = {(one.start, one.end, c) for one in found for c in one.classes if c in visible}
+    assert sorted((one.start, one.end, one.class_id) for one in entities) == sorted(wanted)
+    assert bool(entities) == bool({c for one in found for c in one.classes} & visible)
+    assert {one.via for one in entities} <= {"exact"}
+    assert [one.start for one in entities] == sorted(one.start for one in entities)
+
+
+@given(mentions, st.sets(classes, max_size=30))
+def test_expand_adds_to_strict_and_never_leaves_the_image_or_the_hierarchy(schema, found, visible):
+    areas = dict.fromkeys(visible, 1)
+    strict, expand = (ground(found, areas, matcher(schema, mode)) for mode in ("strict", "expand"))
+    assert set(strict) <= set(expand)
+    for one in expand:
+        named = {c for m in found if (m.start, m.end) == (one.start, one.end) for c in m.classes}
+        related = {"exact": {one.class_id}, "part": schema.wholes(one.class_id), "whole": schema.parts(one.class_id)}
+        assert one.class_id in visible and named & related[one.via]
+
+
+@given(mentions, st.sets(classes, max_size=30), st.randoms())
+def test_the_order_of_mentions_changes_nothing(schema, found, visible, random):
+    shuffled = random.sample(found, len(found))
+    areas = dict.fromkeys(visible, 1)
+    keys = [
+        {(one.start, one.end, one.class_id) for one in ground(some, areas, matcher(schema, "expand"))}
+        for some in (found, shuffled)
+    ]
+    assert keys[0] == keys[1]

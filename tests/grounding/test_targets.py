@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.grounding.targets import BINS, bin_of, detection_text, parse_detection, segmentation_text, value_of
+from refrad.grounding.targets import (
+    BINS,
+    bin_of,
+    detection_text,
+    parse_detection,
+    parse_segmentation,
+    phrases_of,
+    segmentation_text,
+    value_of,
+)
 
 ORDERS = ["yxyx", "xyxy"]
 
@@ -92,6 +101,19 @@ def test_crossing_spans_lose_no_entity():
     assert {one.class_id for one in parsed.entities} == {1, 2}
 
 
+spans = st.tuples(st.integers(0, 7), st.integers(1, 8)).map(lambda s: (min(s), max(s) + (s[0] == s[1])))
+
+
+@given(st.lists(spans, max_size=6))
+def test_whatever_way_spans_overlap_no_text_and_no_entity_is_lost(places):
+    entities = [entity(*place, number) for number, place in enumerate(places, 1)]
+    parsed = parse_detection(detection_text("abcdefghi", entities, 1, 1, "yxyx"), "yxyx")
+    assert parsed.plain == "abcdefghi" and parsed.damaged == ()
+    assert sorted(one.class_id for one in parsed.entities) == list(range(1, len(places) + 1))
+    phrases = parse_segmentation(segmentation_text("abcdefghi", entities))
+    assert phrases.plain == "abcdefghi" and len(phrases.phrases) == len(set(places))
+
+
 @pytest.mark.parametrize(
     ("text", "plain", "classes"),
     [
@@ -114,8 +136,67 @@ def test_no_output_makes_the_parser_fail(text):
     parse_detection(text, "yxyx")
 
 
-def test_masks_follow_the_order_of_their_tags():
-    assert (
-        segmentation_text("liver and spleen", [entity(10, 16, 1), entity(0, 5, 5)])
-        == "<seg>liver</seg> and <seg>spleen</seg>"
+def test_a_phrase_of_several_classes_has_one_mask_and_masks_follow_the_order_of_their_tags():
+    text, entities = "liver and kidneys", [entity(10, 17, 3), entity(0, 5, 5), entity(10, 17, 2)]
+    assert segmentation_text(text, entities) == "<seg>liver</seg> and <seg>kidneys</seg>"
+    assert [one.classes for one in phrases_of(entities)] == [(5,), (3, 2)]
+
+
+def test_a_phrase_inside_another_closes_first_and_so_do_the_masks():
+    text, entities = "cyst of the liver", [entity(0, 17, 5), entity(12, 17, 6)]
+    assert segmentation_text(text, entities) == "<seg>cyst of the <seg>liver</seg></seg>"
+    assert [one.classes for one in phrases_of(entities)] == [(6,), (5,)]
+
+
+@given(captions())
+def test_phrases_survive_the_round_trip_with_their_masks(caption):
+    text, entities = caption
+    parsed = parse_segmentation(segmentation_text(text, entities))
+    masks = phrases_of(entities)
+    assert parsed.plain == text and parsed.damaged == ()
+    assert [(one.start, one.text) for one in parsed.phrases] == [
+        (one.start, text[one.start : one.end]) for one in masks
+    ]
+    assert [one.tag for one in parsed.phrases] == list(range(len(masks)))
+    assert sorted(c for one in masks for c in one.classes) == sorted(
+        {(e["start"], e["end"], e["class_id"]): e["class_id"] for e in entities}.values()
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases", "damaged"),
+    [
+        ("<seg>liver</seg> and <seg>spleen", ["liver"], ["unclosed phrase"]),
+        ("liver</seg> and <seg>spleen</seg>", ["spleen"], ["</seg>"]),
+        ("<seg>liver<loc0001></seg>", ["liver"], ["<loc0001>"]),
+        ("<se>liver</seg>", [], ["<se>", "</seg>"]),
+    ],
+)
+def test_damaged_segmentation_is_read_as_far_as_it_makes_sense(text, phrases, damaged):
+    parsed = parse_segmentation(text)
+    assert [one.text for one in parsed.phrases] == phrases
+    assert list(parsed.damaged) == damaged
+
+
+@given(st.text(st.sampled_from(list("<>/seg ab"))))
+def test_no_segmentation_output_makes_the_parser_fail(text):
+    parse_segmentation(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Zyste, 1,2 cm (12,5 mm) in der Leber.", "1.2 cm cyst; <5 mm. Liver.", "Läsion → Leber"]
+)
+def test_decimals_signs_and_umlauts_come_through_untouched(text):
+    start = text.lower().index("le" if "Le" in text else "liver")
+    marked = [entity(start, start + 5, 5)]
+    assert parse_detection(detection_text(text, marked, 1, 1, "yxyx"), "yxyx").plain == text
+    assert parse_segmentation(segmentation_text(text, marked)).plain == text
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(8, 12), st.integers(8, 12))
+def test_a_small_box_keeps_its_overlap(x, y, width, height):
+    box = (x / 512, y / 512, (x + width) / 512, (y + height) / 512)
+    back = parse_detection(detection_text("a", [entity(0, 1, 5, box)], 1, 1, "yxyx"), "yxyx").entities[0].box
+    inner = (min(box[2], back[2]) - max(box[0], back[0])) * (min(box[3], back[3]) - max(box[1], back[1]))
+    areas = [(one[2] - one[0]) * (one[3] - one[1]) for one in (box, back)]
+    assert inner / (sum(areas) - inner) > 0.75  # cutting digits off instead of rounding loses up to 45 %

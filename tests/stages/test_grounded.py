@@ -98,3 +98,72 @@ def test_a_word_that_comes_twice_keeps_both_places(ready):
     ready.grounded([ready.caption("c", text)], [*ready.mention("c", text, "Liver", 5), second])
     first = kept(ready)[0]["triplet"]
     assert [(one["start"], one["end"]) for one in entities(ready) if one["triplet"] == first] == [(0, 5), (13, 18)]
+
+
+def test_a_stray_voxel_does_not_stretch_the_box(ready):
+    reference = {"caption": "c", "instance": "i2", "series_number": None, "image_first": None, "image_last": None}
+    ready.grounded([ready.caption("c", "Liver", tie="explicit")], ready.mention("c", "Liver", "Liver", 5), [reference])
+    (box,) = entities(ready)
+    assert (box["x_min"], box["y_min"], box["x_max"], box["y_max"]) == (2, 4, 22, 14)
+
+
+@pytest.mark.parametrize(("mode", "met"), [("strict", False), ("expand", True)])
+def test_a_general_word_meets_the_finer_class_only_where_the_hierarchy_is_used(ready, mode, met):
+    ready.labels[ready.labels == 5] = 10  # as if the liver were an upper lobe
+    ready.save_labels()
+    ready.structures()
+    text = "The left lung is clear."
+    metrics = ready.grounded([ready.caption("c", text)], ready.mention("c", text, "left lung", 118), mode=mode)
+    assert metrics["flow"]["used"] == int(met)
+    assert {(one["class_id"], one["via"]) for one in entities(ready)} == ({(10, "part")} if met else set())
+
+
+def test_a_coarser_match_is_marked(ready):
+    ready.labels[ready.labels == 5] = 19  # native label of total_mr: all vertebrae
+    ready.save_labels()
+    ready.structures(task="total_mr")
+    text = "Fracture of L4."
+    ready.grounded([ready.caption("c", text)], ready.mention("c", text, "L4", 28))
+    assert {(one["class_id"], one["via"]) for one in entities(ready)} == {(121, "whole")}
+
+
+def test_a_mention_that_does_not_stand_in_its_caption_grounds_nothing(ready):
+    mentions = [
+        one | {"start": one["start"] + 1, "end": one["end"] + 1} for one in ready.mention("c", "Liver x", "Liver", 5)
+    ]
+    metrics = ready.grounded([ready.caption("c", "Liver x")], mentions)
+    assert metrics["flow"]["aside"] == {"mention_not_verbatim": 1}
+
+
+def test_the_yield_adds_up_and_ends_with_the_captions_in_use(ready):
+    texts = ["Liver", "No anatomy", "Spleen is gone", "Liver, image 5", "Liver, image 99", "Liver, image 6", "Stomach"]
+    captions = [
+        ready.caption(f"c{n}", text, tie="reference" if "image" in text else "structure")
+        for n, text in enumerate(texts)
+    ]
+    references = [
+        {"caption": f"c{n}", "instance": None, "series_number": 3, "image_first": image, "image_last": image}
+        for n, image in ((3, 5), (4, 99), (5, 6), (3, 98))
+    ]
+    mentions = [row for n in (0, 3, 4, 5) for row in ready.mention(f"c{n}", texts[n], "Liver", 5)]
+    mentions += ready.mention("c2", texts[2], "Spleen", 1, assertion="absent") + ready.mention(
+        "c6", "Stomach", "Stomach", 6
+    )
+    metrics = ready.grounded(captions, mentions, references)
+    flow, steps = metrics["flow"], list(metrics["tables"]["yield"].values())
+    assert sorted(steps, reverse=True) == [7, 6, 5, 5, 4, 2]
+    assert flow["taken"] == flow["used"] + sum(flow["aside"].values()) == 7 and min(steps) == flow["used"] == 2
+    assert metrics["tables"]["references"] == {"found": 2, "reference_not_found": 2}
+    pairs = read_table(ready.path("triplets"), TripletTable)
+    assert metrics["tables"]["pairs"] == {"kept": 3, "no_common_class": 1}
+    assert metrics["made"]["pairs"] == len(pairs) == sum(metrics["tables"]["pairs"].values())
+    assert pairs["reason"].drop_nulls().to_list() == ["no_common_class"]
+
+
+def test_a_sentence_in_two_languages_meets_the_same_images_with_spans_of_its_own(ready):
+    german, english = "Leberzyste", "Cyst of the liver"
+    captions = [ready.caption("a", german, language="de"), ready.caption("b", english)]
+    ready.grounded(captions, ready.mention("a", german, "Leber", 5) + ready.mention("b", english, "liver", 5))
+    by_caption = {name: sorted(one["instance"] for one in kept(ready) if one["caption"] == name) for name in "ab"}
+    assert by_caption["a"] == by_caption["b"] != []
+    assert {(one["text"], one["start"]) for one in entities(ready)} == {("Leber", 0), ("liver", 12)}

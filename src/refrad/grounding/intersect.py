@@ -16,6 +16,7 @@ REASONS: Mapping[str, str] = {
     "reference_not_found": "The caption names an image that the study does not have.",
     "reference_ambiguous": "The caption names an image number that several series have.",
     "no_common_class": "No class that the caption mentions is in the images it may belong to.",
+    "mention_not_verbatim": "A mention does not stand in the caption where its table says: mentions and captions do not belong together.",
 }
 APART = 3  # slices between two images of one volume for the same caption
 
@@ -110,16 +111,20 @@ class StudyImages:
             for class_id, area in one.areas.items():
                 self._largest[class_id] = max(area, self._largest.get(class_id, 0))
 
-    def explicit(self, instances: Iterable[str]) -> list[Slice]:
-        """The images with these identities.
+    @property
+    def labelled(self) -> bool:
+        """Whether any class is in any of the images."""
+        return bool(self._largest)
+
+    def explicit(self, instance: str) -> list[Slice]:
+        """The image with this identity.
 
         Raises:
-            Unmet: if none is there.
+            Unmet: if it is not there.
         """
-        found = [self._by_instance[instance] for instance in instances if instance in self._by_instance]
-        if not found:
+        if instance not in self._by_instance:
             raise Unmet("reference_not_found")
-        return found
+        return [self._by_instance[instance]]
 
     def referenced(self, series_number: int | None, first: int | None, last: int | None) -> list[Slice]:
         """The images with these numbers, as a report gives them.

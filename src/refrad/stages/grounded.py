@@ -65,10 +65,9 @@ def run(
         rows = named[key].rows(named=True) if key in named else []
         ties = references[key].rows(named=True) if key in references else []
         try:
-            spans = _mentions(rows)
-            images = _images(
-                caption["tie"], ties, spans, studies.get(caption["study"]), match, options.images_per_caption
-            )
+            spans = _mentions(rows, caption["text"])
+            study = studies.get(caption["study"])
+            images = _images(caption["tie"], ties, spans, study, match, options.images_per_caption, tally)
         except Unmet as reason:
             tally.put_aside(str(reason))
             continue
@@ -87,12 +86,35 @@ def run(
             for one in found:
                 tally.add("via", one.via)
         tally.use(1) if kept else tally.put_aside("no_common_class")
+    tally.make("pairs", len(pairs))
     tally.make("triplets", sum(pair["reason"] is None for pair in pairs))
     tally.make("entities", len(grounded))
+    _count_yield(tally)
     write_table(triplets, frame_of(pairs, TripletTable), TripletTable, fingerprint)
     write_table(entities, frame_of(grounded, EntityTable), EntityTable, fingerprint)
     tally.write(metrics, fingerprint)
     logger.info("%d captions, %d of them grounded in %d triplets", tally.taken, tally.used, tally.made["triplets"])
+
+
+# What is left of the captions after each step, and the reasons for which the others stop there.
+YIELD = (
+    ("captions", ()),
+    ("with a mention", ("no_mention", "mention_not_verbatim")),
+    ("... of something that is there", ("only_absent_mentions",)),
+    ("... in a study with labelled images", ("no_image_in_study",)),
+    ("... whose references are found", ("reference_not_found", "reference_ambiguous")),
+    ("... and agree with an image", ("no_common_class",)),
+)
+
+
+def _count_yield(tally: Tally) -> None:
+    """The yield funnel, from the reasons themselves, so that it adds up; its last row are the captions that are used."""
+    left = tally.taken
+    for step, reasons in YIELD:
+        left -= sum(tally.aside.get(reason, 0) for reason in reasons)
+        tally.add("yield", step, left)
+    if left != tally.used:
+        raise ValueError(f"grounded: the yield does not add up: {left} captions left, {tally.used} used")
 
 
 def _studies(
@@ -119,12 +141,14 @@ def _studies(
     return {study: StudyImages(found) for study, found in images.items()}, boxes
 
 
-def _mentions(rows: Sequence[Mapping[str, Any]]) -> list[Mention]:
+def _mentions(rows: Sequence[Mapping[str, Any]], text: str) -> list[Mention]:
     """Mentions that may ground, a span each; what was removed is not in the image."""
     if not rows:
         raise Unmet("no_mention")
     spans: dict[tuple[int, int, str], list[int]] = {}
     for row in rows:
+        if text[row["start"] : row["end"]] != row["text"]:
+            raise Unmet("mention_not_verbatim")
         if row["assertion"] != "absent":
             spans.setdefault((row["start"], row["end"], row["text"]), []).append(row["class_id"])
     if not spans:
@@ -139,24 +163,31 @@ def _images(
     study: StudyImages | None,
     match: Any,
     count: int,
+    tally: Tally,
 ) -> list[Slice]:
-    """The images that a caption meets."""
-    if study is None:
+    """The images that a caption meets. Each of its references is counted, found or why not."""
+    if study is None or not study.labelled:
         raise Unmet("no_image_in_study")
-    if tie == "explicit":
-        return study.explicit([one["instance"] for one in ties if one["instance"]])
-    if tie == "reference":
-        found: dict[str, Slice] = {}
-        failed: Unmet | None = None
-        for one in ties:
-            try:
+    if tie == "structure":
+        return study.largest(spans, match, count)
+    found: dict[str, Slice] = {}
+    failed = Unmet("reference_not_found")
+    for one in ties:
+        if (one["instance"] is None) == (tie == "explicit"):
+            continue  # a caption that is tied by hand goes by that alone
+        try:
+            if tie == "explicit":
+                images = study.explicit(one["instance"])
+            else:
                 images = study.referenced(one["series_number"], one["image_first"], one["image_last"])
                 if one["image_first"] is None:  # a whole series: its best slices
                     images = StudyImages(images).largest(spans, match, count)
-                found |= {image.instance: image for image in images}
-            except Unmet as reason:
-                failed = reason
-        if not found:
-            raise failed or Unmet("reference_not_found")
-        return list(found.values())
-    return study.largest(spans, match, count)
+        except Unmet as reason:
+            failed = reason
+            tally.add("references", str(reason))
+        else:
+            found |= {image.instance: image for image in images}
+            tally.add("references", "found")
+    if not found:
+        raise failed
+    return list(found.values())
