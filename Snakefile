@@ -33,6 +33,12 @@ onsuccess:
     print(SITE.worth_opening(), file=sys.stderr)
 
 
+onerror:
+    from refrad.status import write_pages  # here, as it loads what draws pictures
+
+    print(f"\nwhat is done and what failed: {write_pages(SITE)}", file=sys.stderr)
+
+
 localrules:
     all,
     index,

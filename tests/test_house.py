@@ -9,7 +9,8 @@ import pytest
 from refrad.cli import STAGES
 
 FLOORS = [
-    {"cli", "workflow"},
+    {"cli", "status"},
+    {"workflow"},
     {"stages", "demo"},
     {"reporting", "model", "dataset", "metrics"},
     {"imaging", "language", "grounding"},

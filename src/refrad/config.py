@@ -1,13 +1,14 @@
 """Every choice a user makes, checked at once. `config.yaml` holds the defaults and says what each key is for."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["Config", "ConfigError", "check_config"]
+__all__ = ["Config", "ConfigError", "check_config", "load_config"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -186,6 +187,33 @@ class Config(Section):
         if len(set(names)) < len(names):
             raise ValueError("two deliveries have the same name")
         return self
+
+
+def load_config(paths: Sequence[Path]) -> dict[str, Any]:
+    """Config files, later ones over earlier ones key by key, as Snakemake's --configfile does. Not checked yet.
+
+    Raises:
+        ConfigError: if a file is not there or not YAML with keys.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            raise ConfigError(f"config: {path}: cannot be read as YAML") from None
+        if not isinstance(found, dict):
+            raise ConfigError(f"config: {path}: holds no keys")
+        merged = _over(merged, found)
+    return merged
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _over(below[key], above[key])
+        if isinstance(below.get(key), dict) and isinstance(above.get(key), dict)
+        else above.get(key, below.get(key))
+        for key in {**below, **above}
+    }
 
 
 def check_config(config: Mapping[str, Any]) -> Config:

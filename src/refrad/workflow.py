@@ -48,6 +48,10 @@ class Site:
         options = getattr(self.config, stage).model_dump(mode="json", by_alias=True)
         return compose(stage, options, {role: getattr(self, role) for role in SHAPED_BY.get(stage, ())}).text
 
+    def place(self, name: str) -> str:
+        """The folder that a path variable of the rules stands for, such as "results" or "logs"."""
+        return self.config.pathvars.get(name, name)
+
     def store(self, stage: str) -> str:
         """Folder of a stage's content-addressed store."""
         return f"{self.config.stores}/{stage}"
