@@ -13,7 +13,8 @@ from PIL import Image
 
 from refrad import tables
 from refrad.anatomy.schema import load_schema
-from refrad.dataset.shards import encode_mask, write_images
+from refrad.dataset.pictures import encode_mask
+from refrad.dataset.shards import write_images
 from refrad.fingerprint import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -113,9 +113,17 @@ class ShardsOptions(Section):
     """Images inside the shards."""
 
     image_size: Annotated[int, Field(ge=16, le=2048)]
+    formats: Annotated[list[Literal["png", "raw", "full"]], Field(min_length=1)]
     windows: Annotated[
         list[Annotated[list[float], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=3)
     ]
+
+    @model_validator(mode="after")
+    def a_square_picture_is_there(self) -> "ShardsOptions":
+        """Training reads the square picture."""
+        if not {"png", "raw"} & set(self.formats):
+            raise ValueError("formats needs png or raw: training reads one of them")
+        return self
 
 
 class Tasks(Section):

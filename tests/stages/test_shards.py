@@ -7,8 +7,13 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from refrad.dataset.pictures import decode_pixels, stored
+from refrad.dataset.shards import class_names, dataset_files, digest_of, read_rows, source_fingerprints, write_images
+from refrad.fingerprint import Fingerprint
+from refrad.model.rows import picture_of, read_images
+
 TEXT = "Liver and both kidneys are normal."
-OPTIONS = {"image_size": 64, "windows": [[2250, -100], [350, 40], [80, 40]]}
+OPTIONS = {"image_size": 64, "formats": ["png", "raw", "full"], "windows": [[2250, -100], [350, 40], [80, 40]]}
 
 
 @pytest.fixture
@@ -71,3 +76,43 @@ def test_it_opens_in_datasets_polars_and_pyarrow(shard, tmp_path):
     assert loaded[0]["image"].size == (64, 64)
     assert loaded.features["structures"].feature["class_id"].int2str(5) == "liver"
     assert len(loaded) == pq.read_metadata(shard.path("images")).num_rows == len(pl.read_parquet(shard.path("images")))
+
+
+def test_pictures_are_stored_as_the_config_asks(shard):
+    row = pl.read_parquet(shard.path("images")).row(0, named=True)
+    assert np.array_equal(decode_pixels(row["pixels"]), stored({"image": row["image"]}))
+    assert Image.open(io.BytesIO(row["image_full"]["bytes"])).size == (row["width"], row["height"])
+    shard.run("shards", OPTIONS | {"formats": ["raw"]})
+    columns = pq.read_schema(shard.path("images")).names
+    assert "pixels" in columns and not {"image", "image_full"} & set(columns)
+    (picture, *_) = [picture_of(row) for row in read_images([shard.path("images")]).iter_rows(named=True)]
+    assert picture.open().size == (64, 64)  # training reads either
+
+
+def test_every_row_says_what_made_it_and_the_file_says_all_of_it(shard):
+    told = source_fingerprints(shard.path("images"))
+    assert set(told) == {"volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards"}
+    assert told["grounded"].options == {"mode": "expand", "images_per_caption": 2}
+    for row in pl.read_parquet(shard.path("images")).iter_rows(named=True):
+        assert row["provenance"]["fingerprints"] == {stage: digest_of(one) for stage, one in told.items()}
+        assert row["provenance"]["mentions"] == "lexicon" and row["provenance"]["vqa"] == "templates"
+
+
+def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path):
+    many = [row | {"image_id": f"{n}-{row['image_id']}"} for n in range(9) for row in read_rows([images])]
+    write_images(tmp_path / "many.parquet", many, schema, Fingerprint("shards", 1, {}, {}))
+    file = pq.ParquetFile(tmp_path / "many.parquet")
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [100, 100, 100, 6]
+    assert list(read_rows([tmp_path / "many.parquet"])) == list(
+        read_rows([tmp_path / "many.parquet"], file.schema_arrow.names)
+    )
+    assert next(read_rows([tmp_path / "many.parquet"], ["split", "pixels"])) == {"split": "train"}
+
+
+def test_class_names_come_from_the_file_itself(shard):
+    assert class_names(shard.path("images"))[5] == "liver" and len(class_names(shard.path("images"))) == 121
+
+
+def test_a_folder_without_shards_is_said_to_be_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="snakemake shards"):
+        dataset_files(tmp_path)

@@ -4,85 +4,68 @@ Boxes and masks are in px of the DICOM image; the stored picture is that image w
 scales by image_size / width and image_size / height.
 """
 
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from PIL import Image
-from pycocotools import mask as coco
 
 from refrad.anatomy.schema import Schema
-from refrad.files import atomic
+from refrad.dataset.columns import COLUMNS, arrow_schema, features
+from refrad.files import atomic, digest_bytes
 from refrad.fingerprint import Fingerprint
-from refrad.imaging.windows import scale_mr, window_ct
 from refrad.tables import FINGERPRINT_KEY
 
-__all__ = ["ROW", "encode_mask", "picture", "write_images"]
+__all__ = ["class_names", "dataset_files", "digest_of", "read_rows", "source_fingerprints", "write_images"]
 
-ROWS_PER_GROUP = 100  # small groups: random access reads little
-
-STRUCTURE = pa.struct(
-    [("class_id", pa.int64())]  # as `datasets` stores class labels
-    + [(name, pa.int32()) for name in ("x_min", "y_min", "x_max", "y_max", "area")]
-    + [("rle", pa.string())]
-)
-ENTITY = pa.struct(
-    [("start", pa.int32()), ("end", pa.int32()), ("text", pa.string()), ("class_id", pa.int64()), ("via", pa.string())]
-    + [(name, pa.int32()) for name in ("x_min", "y_min", "x_max", "y_max")]
-)
-CAPTION = pa.struct(
-    [(name, pa.string()) for name in ("caption", "sentence", "language", "text", "indication", "question", "tie")]
-    + [("entities", pa.list_(ENTITY))]
-)
-QUESTION = pa.struct(
-    [(name, pa.string()) for name in ("language", "topic", "kind", "question")]
-    + [("choices", pa.list_(pa.string())), ("answer", pa.string()), ("backend", pa.string())]
-)
-ROW = pa.schema(
-    [(name, pa.string()) for name in ("image_id", "volume", "study", "patient", "split", "modality", "plane")]
-    + [("index", pa.int32()), ("body_part", pa.string()), ("contrast", pa.bool_())]
-    + [("width", pa.int32()), ("height", pa.int32()), ("spacing_x", pa.float64()), ("spacing_y", pa.float64())]
-    + [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
-    + [("structures", pa.list_(STRUCTURE)), ("captions", pa.list_(CAPTION)), ("questions", pa.list_(QUESTION))]
-    + [
-        (
-            "provenance",
-            pa.struct(
-                [(n, pa.string()) for n in ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")]
-            ),
-        )
-    ]
-)
+ROWS_PER_GROUP = 100  # small groups: random access reads little, and writing holds little
+SOURCES_KEY = "refrad.fingerprints"
 
 
-def picture(image: NDArray[np.int16], modality: str, windows: Sequence[Sequence[float]], size: int) -> bytes:
-    """PNG bytes of an image [row, column] (HU for CT), windowed into three channels and squashed to size x size px."""
-    channels = window_ct(image, windows) if modality == "CT" else scale_mr(image)
-    square = Image.fromarray(np.ascontiguousarray(channels.transpose(1, 2, 0))).resize(
-        (size, size), Image.Resampling.BILINEAR
+def digest_of(fingerprint: Fingerprint) -> str:
+    """12 hexadecimal digits that stand for a fingerprint in the rows."""
+    return digest_bytes(fingerprint.text.encode())[:12]
+
+
+def write_images(
+    path: Path,
+    rows: Iterable[Mapping[str, Any]],
+    schema: Schema,
+    fingerprint: Fingerprint,
+    sources: Mapping[str, Fingerprint] | None = None,
+    formats: Sequence[str] = ("png",),
+) -> int:
+    """Write rows as they come, a row group at a time, and return how many there were. Same rows, same bytes.
+
+    Args:
+        path: of the Parquet file.
+        rows: with the columns of `formats` and those that every file has.
+        schema: the class schema, for the names of the class labels.
+        fingerprint: of the stage that writes.
+        sources: of the stages whose tables the rows come from, by stage.
+        formats: of the pictures: png, raw, full.
+    """
+    arrow = arrow_schema(formats)
+    told = {stage: one.text for stage, one in sorted((sources or {}).items())}
+    arrow = arrow.with_metadata(
+        {
+            FINGERPRINT_KEY: fingerprint.text,
+            SOURCES_KEY: json.dumps(told, ensure_ascii=False),
+            "huggingface": json.dumps({"info": {"features": features(arrow, schema)}}),
+        }
     )
-    buffer = io.BytesIO()
-    square.save(buffer, format="PNG", compress_level=6)
-    return buffer.getvalue()
-
-
-def encode_mask(mask: NDArray[np.bool_]) -> str:
-    """COCO run-length code (counts) of a mask [row, column]; its size is [height, width]."""
-    return str(coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii"))
-
-
-def write_images(path: Path, rows: Iterable[Mapping[str, Any]], schema: Schema, fingerprint: Fingerprint) -> int:
-    """Write rows as they come, a row group at a time, and return how many there were."""
-    metadata = {FINGERPRINT_KEY: fingerprint.text, "huggingface": json.dumps({"info": {"features": _features(schema)}})}
-    arrow = ROW.with_metadata(metadata)
+    # Pictures are compressed already: a second time would cost much and save nothing.
+    pictures = {name for one in COLUMNS if one.format for name in _leaves(one.kind, one.name)}
+    leaves = [name for field in arrow for name in _leaves(field.type, field.name)]
+    codecs = {name: "NONE" if name in pictures else "ZSTD" for name in leaves}
+    words = [name for name in leaves if name not in pictures]
     count = 0
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, arrow, compression="zstd") as writer:
+    with (
+        atomic(path) as temporary,
+        pq.ParquetWriter(temporary, arrow, compression=codecs, use_dictionary=words) as writer,
+    ):
         group: list[Mapping[str, Any]] = []
         for row in rows:
             group.append(row)
@@ -95,23 +78,48 @@ def write_images(path: Path, rows: Iterable[Mapping[str, Any]], schema: Schema, 
     return count
 
 
-def _features(schema: Schema) -> dict[str, Any]:
-    """What `datasets` needs to show pictures as pictures and class ids as names: its own description of the columns."""
-    names = {one.id: one.name for one in schema.classes}
-    label = {
-        "names": [names.get(i, "background" if i == 0 else f"unused_{i}") for i in range(max(names) + 1)],
-        "_type": "ClassLabel",
-    }
+def _leaves(kind: pa.DataType, path: str) -> list[str]:
+    """The Parquet columns that a column consists of."""
+    if pa.types.is_struct(kind):
+        return [leaf for field in kind for leaf in _leaves(field.type, f"{path}.{field.name}")]
+    if pa.types.is_list(kind):
+        return _leaves(kind.value_type, f"{path}.list.element")
+    return [path]
 
-    def describe(kind: pa.DataType, name: str) -> Any:
-        if name == "class_id":
-            return label
-        if name == "image":
-            return {"_type": "Image"}
-        if pa.types.is_list(kind):
-            return {"feature": describe(kind.value_type, ""), "_type": "List"}
-        if pa.types.is_struct(kind):
-            return {field.name: describe(field.type, field.name) for field in kind}
-        return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
-    return {field.name: describe(field.type, field.name) for field in ROW}
+def dataset_files(images: Path) -> list[Path]:
+    """The Parquet files of a dataset: one file, or all of a folder at any depth, in the order of their names.
+
+    Raises:
+        FileNotFoundError: if there are none.
+    """
+    found = [images] if images.is_file() else sorted(images.rglob("*.parquet"))
+    if not found:
+        raise FileNotFoundError(
+            f"{images}: no Parquet file here; `snakemake shards` makes the dataset in results/shards"
+        )
+    return found
+
+
+def read_rows(files: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of all files, one row group in memory at a time; of `columns`, those that a file has."""
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            here = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+            for batch in file.iter_batches(ROWS_PER_GROUP, columns=here):
+                yield from batch.to_pylist()
+
+
+def class_names(path: Path) -> dict[int, str]:
+    """Class id to name, from the file's own description of its class labels."""
+    told = json.loads(pq.read_schema(path).metadata[b"huggingface"])["info"]["features"]
+    names = told["structures"]["feature"]["class_id"]["names"]
+    return {number: name for number, name in enumerate(names) if number and not name.startswith("unused_")}
+
+
+def source_fingerprints(path: Path) -> dict[str, Fingerprint]:
+    """The fingerprints of the stages that a file comes from, by stage, its own included."""
+    metadata = pq.read_schema(path).metadata
+    own = Fingerprint.parse(metadata[FINGERPRINT_KEY.encode()].decode())
+    told = json.loads(metadata.get(SOURCES_KEY.encode(), b"{}"))
+    return {stage: Fingerprint.parse(text) for stage, text in told.items()} | {own.stage: own}

@@ -189,7 +189,7 @@ def parse_detection(text: str, order: str) -> ParsedText:
 
     plain, found, broken = _read(text, DETECTION, box_of)
     in_order = sorted(found, key=lambda one: one[0])
-    entities = [ParsedEntity(plain[start:end], *told, start) for (start, _), end, told in in_order if told]
+    entities = [ParsedEntity(plain[start:end], told[0], told[1], start) for (start, _), end, told in in_order if told]
     return ParsedText(plain, tuple(entities), (*damaged, *broken))
 
 

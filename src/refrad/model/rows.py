@@ -1,14 +1,15 @@
 """The rows of the shards, as training and evaluation see them: boxes as shares of width and height."""
 
-import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from PIL import Image
 
+from refrad.dataset.pictures import stored
 from refrad.metrics.grounding import Box
 
 __all__ = ["Caption", "Mention", "Picture", "Question", "picture_of", "read_images"]
@@ -20,11 +21,11 @@ COLUMNS = (
     "modality",
     "width",
     "height",
-    "image",
     "structures",
     "captions",
     "questions",
 )
+PICTURES = ("pixels", "image")  # the first that a file has is read
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,22 @@ class Question:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image with all that is known of it. `structures` maps each visible class to its box."""
+    """An image with all that is known of it.
+
+    `kept` is the picture as the row holds it, compressed; `structures` maps each visible class to its box.
+    """
 
     image_id: str
     patient: str
     modality: str
-    png: bytes
+    kept: Mapping[str, Any]
     structures: Mapping[int, Box]
     captions: tuple[Caption, ...]
     questions: tuple[Question, ...]
 
     def open(self) -> Image.Image:
         """The stored picture, RGB."""
-        return Image.open(io.BytesIO(self.png)).convert("RGB")
+        return Image.fromarray(np.ascontiguousarray(stored(self.kept).transpose(1, 2, 0)))
 
 
 def read_images(paths: Sequence[Path], splits: Collection[str] | None = None) -> pl.DataFrame:
@@ -82,7 +86,11 @@ def read_images(paths: Sequence[Path], splits: Collection[str] | None = None) ->
 
     Pictures stay compressed; each row becomes a Picture only when it is used.
     """
-    frame = pl.concat([pl.read_parquet(path, columns=list(COLUMNS)) for path in paths], how="vertical_relaxed")
+    frames = []
+    for path in paths:
+        kept = next(name for name in PICTURES if name in pl.read_parquet_schema(path))
+        frames.append(pl.read_parquet(path, columns=[*COLUMNS, kept]))
+    frame = pl.concat(frames, how="diagonal_relaxed")
     return (frame if splits is None else frame.filter(pl.col("split").is_in(list(splits)))).sort("image_id")
 
 
@@ -93,7 +101,7 @@ def picture_of(row: Mapping[str, Any]) -> Picture:
         row["image_id"],
         row["patient"],
         row["modality"],
-        row["image"]["bytes"],
+        {name: row.get(name) for name in PICTURES},
         {one["class_id"]: _relative(one, *size) for one in row["structures"] or ()},
         tuple(_caption(one, *size) for one in row["captions"] or ()),
         tuple(_question(one) for one in row["questions"] or ()),

@@ -1,6 +1,5 @@
 """Rows of the shards as cards of the gallery, and some of them as one picture."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,9 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 from PIL import Image
-from pycocotools import mask as coco
 
 from refrad.anatomy.schema import Schema
+from refrad.dataset.pictures import decode_mask, stored
 from refrad.files import atomic
 from refrad.reporting.pictures import colour_of, inside_html, mask_outlines
 
@@ -62,7 +61,7 @@ def card(row: Mapping[str, Any], schema: Schema, given: Sequence[tuple[int, Sequ
     caption = row["captions"][0]
     classes = {entity["class_id"] for entity in caption["entities"]}
     masks = [
-        (one["class_id"], _mask(one["rle"], row["height"], row["width"]))
+        (one["class_id"], decode_mask(one["rle"], row["height"], row["width"]))
         for one in row["structures"]
         if one["class_id"] in classes
     ]
@@ -81,11 +80,7 @@ def card(row: Mapping[str, Any], schema: Schema, given: Sequence[tuple[int, Sequ
 
 def soft_tissue(row: Mapping[str, Any]) -> Image.Image:
     """The stored picture in grey: its second channel, the soft-tissue window of CT."""
-    return Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").getchannel(1)
-
-
-def _mask(rle: str, height: int, width: int) -> Any:
-    return coco.decode({"size": [height, width], "counts": rle.encode("ascii")}).astype(bool)
+    return Image.fromarray(stored(row)[1])
 
 
 def _shares(box: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float, float, float]:

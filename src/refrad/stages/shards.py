@@ -8,10 +8,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ShardsOptions
-from refrad.dataset.shards import encode_mask, picture, write_images
+from refrad.dataset.pictures import encode_mask, encode_pixels, perceptual_hash, picture, png
+from refrad.dataset.shards import digest_of, write_images
 from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import load_labels
 from refrad.imaging.slices import image_at
@@ -32,7 +34,7 @@ from refrad.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 1
+VERSION = 2
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +63,12 @@ def run(
     labelled = read_table(masks, MaskTable).select("volume", "task", "segmenter", "weights", mask="file")
     about = read_table(volumes, VolumeTable).join(labelled, on="volume")
     anatomy = load_schema(schema)
-    rows = _rows(tables, about, volume_store, mask_store, anatomy, options, tally)
-    tally.make("rows", write_images(images, rows, anatomy, fingerprint))
+    origins = {"volumes": volumes, "masks": masks, "structures": structures, "captions": captions}
+    origins |= {"mentions": mentions, "grounded": triplets, "vqa": questions}
+    sources = {stage: read_fingerprint(path) for stage, path in origins.items()}
+    digests = {stage: digest_of(one) for stage, one in sources.items()} | {"shards": digest_of(fingerprint)}
+    rows = _rows(tables, about, digests, volume_store, mask_store, anatomy, options, tally)
+    tally.make("rows", write_images(images, rows, anatomy, fingerprint, sources, options.formats))
     tally.write(metrics, fingerprint)
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
 
@@ -91,6 +97,7 @@ def _grouped(frame: pl.DataFrame, key: str) -> dict[str, list[dict[str, Any]]]:
 def _rows(
     tables: _Tables,
     about: pl.DataFrame,
+    digests: dict[str, str],
     volume_store: Path,
     mask_store: Path,
     schema: Schema,
@@ -128,11 +135,7 @@ def _rows(
             }
             row |= {"image_id": instance, "index": index, "width": volume["columns"], "height": volume["rows"]}
             row |= {"spacing_x": spacing[0], "spacing_y": spacing[1], "structures": structures}
-            pixels = image_at(values, index)
-            row["image"] = {
-                "bytes": picture(pixels, volume["modality"], options.windows, options.image_size),
-                "path": None,
-            }
+            row |= _pictures(image_at(values, index), volume["modality"], options)
             row["captions"] = [
                 {key: caption[key] for key in ("caption", "sentence", "language", "text", "indication", "question")}
                 | {"tie": one["tie"], "entities": tables.entities[one["triplet"]]}
@@ -146,6 +149,7 @@ def _rows(
                 "rewriter": _all({caption["rewriter"] for caption in captions}),
                 "translator": _all({caption["translator"] for caption in captions}),
                 "vqa": _all({one["backend"] for one in row["questions"]}),
+                "fingerprints": digests,
             }
             tally.use()
             tally.make("captions", len(captions))
@@ -154,6 +158,19 @@ def _rows(
             for table in ("split", "modality", "plane"):
                 tally.add(table, str(volume[table]))
             yield row
+
+
+def _pictures(image: NDArray[np.int16], modality: str, options: ShardsOptions) -> dict[str, Any]:
+    """The columns that hold an image [row, column], and its perceptual hash."""
+    square = picture(image, modality, options.windows, options.image_size)
+    row: dict[str, Any] = {"perceptual_hash": perceptual_hash(square)}
+    if "png" in options.formats:
+        row["image"] = {"bytes": png(square), "path": None}
+    if "raw" in options.formats:
+        row["pixels"] = encode_pixels(square)
+    if "full" in options.formats:
+        row["image_full"] = {"bytes": png(picture(image, modality, options.windows, None)), "path": None}
+    return row
 
 
 def _all(names: set[str]) -> str:

@@ -1,0 +1,134 @@
+"""The columns of the dataset: name, type, where they come from and what they mean.
+
+The Arrow schema, the features that `datasets` reads, Croissant and the page docs/dataset.md all follow from here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from refrad.anatomy.schema import Schema
+
+__all__ = ["COLUMNS", "FORMATS", "Column", "arrow_schema", "features"]
+
+BOX = [(name, pa.int32()) for name in ("x_min", "y_min", "x_max", "y_max")]
+# int64, since that is how `datasets` stores class labels.
+STRUCTURE = pa.struct([("class_id", pa.int64()), *BOX, ("area", pa.int32()), ("rle", pa.string())])
+ENTITY = pa.struct(
+    [(name, pa.int32()) for name in ("start", "end")]
+    + [("text", pa.string()), ("class_id", pa.int64()), ("via", pa.string()), *BOX]
+)
+CAPTION = pa.struct(
+    [(name, pa.string()) for name in ("caption", "sentence", "language", "text", "indication", "question", "tie")]
+    + [("entities", pa.list_(ENTITY))]
+)
+QUESTION = pa.struct(
+    [(name, pa.string()) for name in ("language", "topic", "kind", "question")]
+    + [("choices", pa.list_(pa.string())), ("answer", pa.string()), ("backend", pa.string())]
+)
+PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+BACKENDS = ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")
+SOURCES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
+PROVENANCE = pa.struct(
+    [(name, pa.string()) for name in BACKENDS]
+    + [("fingerprints", pa.struct([(name, pa.string()) for name in SOURCES]))]
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column. `group` says whose terms it is under; a column of a `format` is there only if the config asks for it."""
+
+    name: str
+    kind: pa.DataType
+    group: str
+    meaning: str
+    format: str | None = None
+
+
+COLUMNS: Sequence[Column] = (
+    Column("image_id", pa.string(), "identity", "pseudonym of the SOP instance (and frame)"),
+    Column("volume", pa.string(), "identity", "pseudonym of the volume that the image is a slice of"),
+    Column("study", pa.string(), "identity", "pseudonym of the study"),
+    Column("patient", pa.string(), "identity", "pseudonym of the patient"),
+    Column("split", pa.string(), "identity", "train, validation or test; the same for all images of a patient"),
+    Column("modality", pa.string(), "header", "CT or MR"),
+    Column("plane", pa.string(), "header", "axial, coronal, sagittal or oblique, from the geometry"),
+    Column("index", pa.int32(), "header", "place of the slice in its volume"),
+    Column("body_part", pa.string(), "header", "BodyPartExamined where it is a defined term, else null"),
+    Column("contrast", pa.bool_(), "header", "whether a contrast agent was given; null: not said"),
+    Column("width", pa.int32(), "header", "columns of the DICOM image, px"),
+    Column("height", pa.int32(), "header", "rows of the DICOM image, px"),
+    Column("spacing_x", pa.float64(), "header", "mm between columns"),
+    Column("spacing_y", pa.float64(), "header", "mm between rows"),
+    Column("image", PICTURE, "image", "PNG of the windowed image, squashed to a square; three channels", "png"),
+    Column(
+        "pixels",
+        pa.binary(),
+        "image",
+        "the same picture as uint8 [channel, row, column] in one zstd frame: the fastest to load",
+        "raw",
+    ),
+    Column("image_full", PICTURE, "image", "PNG of the windowed image in its own resolution", "full"),
+    Column(
+        "perceptual_hash", pa.string(), "image", "64 bits, hexadecimal: nearly the same for nearly the same picture"
+    ),
+    Column(
+        "structures",
+        pa.list_(STRUCTURE),
+        "anatomy",
+        "all classes in the image: union box (half-open, px of the DICOM image), area in px, mask as COCO run-length"
+        " code of size [height, width]",
+    ),
+    Column(
+        "captions",
+        pa.list_(CAPTION),
+        "report",
+        "report sentences of the image in every language there is, with indication and clinical question of their report,"
+        " how they were tied to the image, and their grounded phrases: span (code points), class, box, and via"
+        " (exact, part or whole)",
+    ),
+    Column(
+        "questions",
+        pa.list_(QUESTION),
+        "questions",
+        "question-answer pairs of the image; choices only if kind is multiple",
+    ),
+    Column(
+        "provenance",
+        PROVENANCE,
+        "provenance",
+        "which backend made what, and a digest of the fingerprint of each stage; the fingerprints themselves stand in"
+        " the metadata of the file",
+    ),
+)
+FORMATS = ("png", "raw", "full")
+
+
+def arrow_schema(formats: Sequence[str]) -> pa.Schema:
+    """The columns of a file whose pictures are stored in these formats."""
+    return pa.schema([(one.name, one.kind) for one in COLUMNS if one.format is None or one.format in formats])
+
+
+def features(arrow: pa.Schema, schema: Schema) -> dict[str, Any]:
+    """What `datasets` needs to show pictures as pictures and class ids as names: its own description of the columns."""
+    names = {one.id: one.name for one in schema.classes}
+    label = {
+        "names": [names.get(i, "background" if i == 0 else f"unused_{i}") for i in range(max(names) + 1)],
+        "_type": "ClassLabel",
+    }
+
+    def describe(kind: pa.DataType, name: str) -> Any:
+        if name == "class_id":
+            return label
+        if kind == PICTURE:
+            return {"_type": "Image"}
+        if pa.types.is_list(kind):
+            return {"feature": describe(kind.value_type, ""), "_type": "List"}
+        if pa.types.is_struct(kind):
+            return {field.name: describe(field.type, field.name) for field in kind}
+        return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
+
+    return {field.name: describe(field.type, field.name) for field in arrow}
