@@ -28,7 +28,7 @@ class Job:
 
     @property
     def state(self) -> str:
-        """ "done", "failed" (or stopped, or still running: there is a log but no result) or "waiting"."""
+        """One of "done", "failed" (or stopped, or still running: there is a log but no result) or "waiting"."""
         return "done" if self.metrics.exists() else "failed" if self.log.exists() else "waiting"
 
     @property
