@@ -9,7 +9,7 @@ import pytest
 from refrad.cli import STAGES
 
 FLOORS = [
-    {"cli", "status"},
+    {"cli", "plan", "status"},
     {"workflow"},
     {"stages", "demo"},
     {"reporting", "model", "dataset", "metrics"},

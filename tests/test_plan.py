@@ -1,0 +1,107 @@
+"""What a run will take: counted from headers and reports, priced by rates that say where they come from."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from refrad import plan
+from refrad.config import check_config
+from refrad.workflow import Site
+
+
+@pytest.fixture
+def config(root):
+    return yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def rates(root):
+    return yaml.safe_load((root / "workflow" / "rates.yaml").read_text(encoding="utf-8"))
+
+
+COUNTS = {"files": 1000, "slices": 900, "patients": 10, "volumes": 20, "studies": 10, "reports": 10, "sentences": 200}
+
+
+def by_stage(config, rates, **sections):
+    for name, section in sections.items():
+        config[name] = config[name] | section
+    return {one.stage: one for one in plan.estimate(COUNTS, check_config(config), rates)}
+
+
+def test_the_deliveries_are_counted_and_nothing_is_left_behind(root, config, tmp_path, write_delivery, monkeypatch):
+    monkeypatch.chdir(root)
+    dicom, reports = write_delivery(tmp_path / "delivery")
+    one = {"name": "a", "dicom": str(dicom), "reports": str(reports), "references": None, "masks": None, "shards": 1}
+    config |= {"deliveries": [one], "pathvars": {"results": str(tmp_path / "results")}}
+    before = sorted(tmp_path.rglob("*"))
+    counts = plan.count(Site(config))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert {name: counts[name] for name in ("files", "slices", "patients", "volumes", "CT volumes", "MR volumes")} == {
+        **{"files": 7, "slices": 6, "patients": 1, "volumes": 1},
+        **{"CT volumes": 1, "MR volumes": 0},
+    }
+    assert (counts["reports"], counts["sentences"]) == (1, 2)
+
+
+@pytest.fixture
+def write_delivery():
+    from tests.stages.conftest import write
+
+    def make(folder):
+        for number in range(6):
+            pixels = np.zeros((8, 8), np.int16)
+            write(folder / "dicom" / str(number), pixels, ImagePositionPatient=[0, 0, number], InstanceNumber=number)
+        (folder / "dicom" / "notes.txt").write_text("no image")
+        (folder / "reports.csv").write_text(
+            'report_id,study_uid,text\nr,1.2.5,"Findings: Liver normal. Spleen normal."\n'
+        )
+        return folder / "dicom", folder / "reports.csv"
+
+    return make
+
+
+def test_every_stage_before_evaluation_has_an_estimate_that_says_where_it_comes_from(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    found = by_stage(config, rates)
+    assert list(found) == [*plan.STAGES, "train"]
+    assert all(one.basis for one in found.values())
+
+
+def test_a_gpu_is_counted_in_gpu_hours(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    masks = by_stage(config, rates, masks={"device": "gpu", "variant": "total"})["masks"]
+    assert masks.gpu and masks.seconds == 20 * 77
+    assert plan.duration(masks.seconds, masks.gpu) == "0.4 GPU h"
+
+
+def test_what_is_not_known_is_a_question_mark_and_no_number(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    assert plan.duration(by_stage(config, rates, masks={"variant": "total"})["masks"].seconds, False) == "?"
+
+
+def test_no_tokens_are_planned_where_no_language_model_is_configured(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    assert plan.tokens(COUNTS, 100, check_config(config), rates) == []
+
+
+def test_a_run_of_ones_own_replaces_the_built_in_figures(rates, tmp_path):
+    metrics = {"flow": {"taken": 50}, "made": {}, "seconds": {"total": 100.0}}
+    path = tmp_path / "results" / "mentions" / "a" / "0" / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(metrics))
+    changed = plan.measured_rates(tmp_path / "results", tmp_path / "stores", rates, "cpu", "fast")
+    assert changed["stages"]["mentions"]["seconds"] == 2.0
+    assert "measured: 50 sentences" in changed["stages"]["mentions"]["basis"]
+    assert changed["stages"]["captions"] == rates["stages"]["captions"]
+
+
+def test_a_folder_without_a_run_is_no_measure(rates, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no metrics"):
+        plan.measured_rates(tmp_path, tmp_path, rates, "cpu", "fast")
+
+
+@pytest.mark.parametrize(("size", "text"), [(999, "999 B"), (1500, "2 kB"), (2.5e12, "2.5 TB"), (None, "?")])
+def test_bytes_are_said_in_units_that_people_read(size, text):
+    assert plan.volume(size) == text
