@@ -22,6 +22,7 @@ rule captions_shard:
         python=SITE.python,
     params:
         fingerprint=SITE.fingerprint("captions"),
+        llm=SITE.llm("captions"),
         key=SITE.key,
         references=SITE.flag("--references", "references"),
     message:
@@ -31,7 +32,7 @@ rule captions_shard:
         " --reports {input.reports:q}{params.references}"
         " --instances {input.instances} --files {input.files} --lexicon {input.lexicon} --key {params.key:q} --shard {wildcards.shard}"
         " --captions {output.captions} --image-references {output.image_references}"
-        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q}{params.llm} > {log} 2>&1"
 
 
 rule captions:

@@ -19,13 +19,14 @@ rule mentions_shard:
         python=SITE.python,
     params:
         fingerprint=SITE.fingerprint("mentions"),
+        llm=SITE.llm("mentions"),
     message:
         "mentions of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad mentions"
         " --captions {input.captions} --lexicon {input.lexicon} --schema {input.schema}"
         " --mentions {output.mentions}"
-        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q}{params.llm} > {log} 2>&1"
 
 
 rule mentions:

@@ -14,7 +14,7 @@ FLOORS = [
     {"stages", "demo"},
     {"reporting", "model", "dataset", "metrics"},
     {"imaging", "language", "grounding"},
-    {"privacy"},
+    {"privacy", "llm"},
     {"tables"},
     {"tally"},
     {"fingerprint", "config"},

@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["Config", "ConfigError", "check_config", "load_config"]
+__all__ = ["Config", "ConfigError", "ModelOptions", "check_config", "load_config", "tasks_of"]
+
+# The options of a stage that may ask a language model: option -> task. A task has a prompt and a role of its name.
+ASKS: Mapping[str, Mapping[str, str]] = {
+    "captions": {"rewrite": "rewrite", "translate": "translate", "judge": "judge"},
+    "mentions": {"finder": "mentions"},
+    "vqa": {"writer": "qa"},
+}
+WITHOUT_MODEL = ("rules", "none", "lexicon", "templates", 0)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -80,11 +88,63 @@ class StructuresOptions(Section):
     minimum_share: Share
 
 
+class ServerOptions(Section):
+    """How a managed vLLM is started."""
+
+    python: str = "python"
+    gpus: Annotated[int, Field(ge=0)] = 1
+    context: Annotated[int, Field(ge=256)] = 8192
+    arguments: list[str] = []
+    environment: dict[str, str] = {}
+    startup: Annotated[float, Field(gt=0)] = 1800.0
+
+
+class ModelOptions(Section):
+    """A language model and how it is asked."""
+
+    endpoint: Annotated[str, Field(pattern=r"^(managed|https?://.+)$")]
+    model: Annotated[str, Field(min_length=1)]
+    key: str | None = None
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    extra: dict[str, Any] = {}
+    thinking: Annotated[int, Field(ge=0)] = 0
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 64
+    timeout: Annotated[float, Field(gt=0)] = 300.0
+    patience: Annotated[float, Field(gt=0)] = 600.0
+    server: ServerOptions = ServerOptions()
+
+    @property
+    def name(self) -> str:
+        """What the server calls the model; a managed one calls it by the last part of its path."""
+        return Path(self.model).name if self.endpoint == "managed" else self.model
+
+    def shaping(self) -> dict[str, Any]:
+        """The part that shapes answers; where and how fast they are made does not."""
+        return {
+            "model": self.name,
+            "temperature": self.temperature,
+            "extra": self.extra,
+            "thinking": self.thinking,
+        }
+
+
+class LlmOptions(Section):
+    """Language models by role, and the prompts."""
+
+    prompts: str
+    rewrite: ModelOptions | None
+    translate: ModelOptions | None
+    judge: ModelOptions | None
+    mentions: ModelOptions | None
+    qa: ModelOptions | None
+
+
 class CaptionsOptions(Section):
-    """Backends of rewriting and translation."""
+    """Backends of rewriting and translation, and the sample that is judged."""
 
     rewrite: Literal["rules"]
     translate: Literal["none"]
+    judge: Annotated[int, Field(ge=0)] = 0
 
 
 class MentionsOptions(Section):
@@ -174,6 +234,7 @@ class Config(Section):
     stores: str
     privacy: Privacy
     demo: DemoOptions
+    llm: LlmOptions
     index: IndexOptions
     volumes: VolumesOptions
     masks: MasksOptions
@@ -224,6 +285,11 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def tasks_of(stage: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """Option to task, for those options of a stage that ask a language model."""
+    return {option: task for option, task in ASKS.get(stage, {}).items() if options[option] not in WITHOUT_MODEL}
+
+
 def check_config(config: Mapping[str, Any]) -> Config:
     """Check a parsed config.yaml.
 
@@ -234,7 +300,7 @@ def check_config(config: Mapping[str, Any]) -> Config:
         checked = Config.model_validate(dict(config))
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(finding) for finding in error.errors())) from None
-    problems = list(_missing_paths(checked))
+    problems = [*_missing_paths(checked), *_missing_models(checked)]
     if problems:
         raise ConfigError("\n".join(problems))
     return checked
@@ -268,6 +334,16 @@ def _missing_paths(config: Config) -> list[str]:
             if (value := getattr(delivery, key)) is not None:
                 wanted[f"deliveries.{number}.{key}"] = value
     return [f"config: {key}: no such file or folder: {path}" for key, path in wanted.items() if not Path(path).exists()]
+
+
+def _missing_models(config: Config) -> list[str]:
+    """Each backend that asks a language model needs one."""
+    return [
+        f"config: {stage}.{option}: needs a model in llm.{task}: docs/llm.md"
+        for stage in ASKS
+        for option, task in tasks_of(stage, getattr(config, stage).model_dump()).items()
+        if getattr(config.llm, task) is None
+    ]
 
 
 def is_demo(delivery: Delivery) -> bool:

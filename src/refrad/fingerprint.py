@@ -2,14 +2,14 @@
 
 Snakemake misses edits with an old modification time, edits of library modules and some changes of params. So every rule
 has one string param, the fingerprint: the stage's VERSION, its options from the config, and the digests of the schema and
-prompt files it uses. The same line is handed to the stage, which takes its options from it, and is written into every
+prompt files it uses, and the language models it asks. The same line is handed to the stage, which takes its options from it, and is written into every
 table: what triggered a run, what the run used and what the result says cannot differ.
 """
 
 import ast
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,21 @@ STAGES_FOLDER = Path(__file__).parent / "stages"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A parsed fingerprint. `options` is the stage's own part of the config, `files` maps role to content digest."""
+    """A parsed fingerprint. `options` is the stage's own part of the config, `files` maps role to content digest,
+    `models` maps role to what shapes the answers of a language model.
+    """
 
     stage: str
     version: int
     options: Mapping[str, Any]
     files: Mapping[str, str]
+    models: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """The fingerprint as one line of JSON with sorted keys."""
         parts = {"stage": self.stage, "version": self.version, "options": self.options, "files": self.files}
+        parts |= {"models": self.models} if self.models else {}
         return json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -67,7 +71,9 @@ def content_digest(path: Path) -> str:
     return digest_bytes(text.encode())[:12]
 
 
-def compose(stage: str, options: Mapping[str, Any], files: Mapping[str, str | Path]) -> Fingerprint:
-    """The fingerprint of a stage from its options and the files (role to path) whose content shapes its result."""
+def compose(
+    stage: str, options: Mapping[str, Any], files: Mapping[str, str | Path], models: Mapping[str, Any] | None = None
+) -> Fingerprint:
+    """The fingerprint of a stage from its options, the files (role to path) and the models that shape its result."""
     digests = {role: content_digest(Path(path)) for role, path in sorted(files.items())}
-    return Fingerprint(stage, stage_version(stage), dict(options), digests)
+    return Fingerprint(stage, stage_version(stage), dict(options), digests, models or {})

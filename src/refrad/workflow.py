@@ -1,13 +1,15 @@
 """What the rules ask of the config: deliveries, shards, paths and fingerprints. No rule computes any of these itself."""
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from refrad.config import Config, Delivery, check_config
+from refrad.config import Config, Delivery, check_config, tasks_of
 from refrad.fingerprint import compose
+from refrad.llm.tasks import prompt_files
 
 __all__ = ["Site"]
 
@@ -46,7 +48,31 @@ class Site:
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.fingerprint`."""
         options = getattr(self.config, stage).model_dump(mode="json", by_alias=True)
-        return compose(stage, options, {role: getattr(self, role) for role in SHAPED_BY.get(stage, ())}).text
+        files: dict[str, str | Path] = {role: getattr(self, role) for role in SHAPED_BY.get(stage, ())}
+        tasks = tasks_of(stage, options).values()
+        for task in tasks:
+            for language, path in prompt_files(Path(self.config.llm.prompts), task).items():
+                files[f"prompt {task}.{language}"] = path
+        models = {task: getattr(self.config.llm, task).shaping() for task in tasks}
+        return compose(stage, options, files, models).text
+
+    def llm(self, stage: str) -> Any:
+        """A Snakemake params function: ` --llm ...` for a stage that asks language models, else nothing.
+
+        It takes `threads`, so Snakemake leaves it out of what triggers a rerun: where and how fast a model answers may
+        change at any time; what shapes its answers stands in the fingerprint.
+        """
+        options = getattr(self.config, stage).model_dump(mode="json")
+        roles = {
+            task: getattr(self.config.llm, task).model_dump(mode="json") for task in tasks_of(stage, options).values()
+        }
+        places = {"prompts": self.config.llm.prompts, "store": self.store("llm")}
+
+        def text(wildcards: Any, threads: Any) -> str:  # noqa: ARG001
+            log = f"{self.config.pathvars.get('logs', 'logs')}/{stage}/{wildcards.delivery}/{wildcards.shard}"
+            return f" --llm {shlex.quote(json.dumps({**places, 'log': log, 'roles': roles}))}" if roles else ""
+
+        return text
 
     def place(self, name: str) -> str:
         """The folder that a path variable of the rules stands for, such as "results" or "logs"."""

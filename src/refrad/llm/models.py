@@ -1,0 +1,108 @@
+"""The models of a job, by role."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from refrad.config import ModelOptions
+from refrad.llm.client import Client, ModelError, key_of
+from refrad.llm.replies import Reply
+from refrad.llm.server import Server
+from refrad.llm.store import Store
+from refrad.llm.tasks import Answer, Request, Task
+from refrad.tally import Tally
+
+__all__ = ["Models", "open_models"]
+
+A = TypeVar("A", bound=Answer)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    client: Client
+    server: Server | None
+
+
+class Models:
+    """Asks the model of each role. One managed server runs at a time: a GPU seldom holds two."""
+
+    def __init__(self, roles: dict[str, ModelOptions], store: Path, log: Path, prompts: Path) -> None:
+        self.roles, self.prompts = roles, prompts
+        self._store_folder, self._log = store, log
+        self._store: Store | None = None
+        self._opened: list[_Opened] = []
+
+    def name(self, role: str) -> str:
+        """Name of the model, as it stands in the rows.
+
+        Raises:
+            ModelError: if the config has no model for the role.
+        """
+        if role not in self.roles:
+            raise ModelError(f"config: llm.{role} names no model")
+        return self.roles[role].name
+
+    def ask(self, task: Task[A], requests: Iterable[Request]) -> Iterator[Reply[A]]:
+        """The replies, in the order of the requests, as they come; requests are read as they are needed.
+
+        Raises:
+            ModelError: if the model cannot be asked at all.
+        """
+        self.name(task.role)
+        return self._client(task.role).ask(task, requests)
+
+    def account(self, tally: Tally) -> None:
+        """Write what each task took into the metrics of a stage: requests, tokens, time."""
+        for opened in self._opened:
+            for task, account in opened.client.accounts.items():
+                account.write(task, tally)
+
+    def close(self) -> None:
+        """Close connections and store, stop the server."""
+        for opened in self._opened:
+            opened.client.close()
+            if opened.server is not None:
+                opened.server.stop()
+        if self._store is not None:
+            self._store.close()
+
+    def _client(self, role: str) -> Client:
+        """Roles with the same model share a client, and so a server."""
+        options = self.roles[role]
+        for opened in self._opened:
+            if opened.client.options == options:
+                return opened.client
+        self._store = self._store or Store(self._store_folder)
+        if options.endpoint == "managed":
+            server = Server(options, self._log.with_name(f"{self._log.name}.{role}.vllm.log"))
+            opened = _Opened(Client(options, self._store, lambda: self._start(server), server.check), server)
+        else:
+            opened = _Opened(Client(options, self._store, lambda: (options.endpoint, key_of(options))), None)
+        self._opened.append(opened)
+        return opened.client
+
+    def _start(self, server: Server) -> tuple[str, str]:
+        for opened in self._opened:
+            if opened.server is not None and opened.server is not server:
+                opened.server.stop()
+                opened.client.forget()
+        server.start()
+        return server.endpoint, server.key
+
+
+@contextlib.contextmanager
+def open_models(llm: str | None) -> Iterator[Models]:
+    """The models of a stage from its `--llm`, a line of JSON that the workflow writes: roles, store, log, prompts.
+
+    Without it there are none, and asking raises ModelError. Servers start when they are first asked, and stop at the end.
+    """
+    given: dict[str, Any] = json.loads(llm) if llm else {"roles": {}, "store": "", "log": "", "prompts": ""}
+    roles = {role: ModelOptions.model_validate(options) for role, options in given["roles"].items()}
+    models = Models(roles, Path(given["store"]), Path(given["log"]), Path(given["prompts"]))
+    try:
+        yield models
+    finally:
+        models.close()

@@ -1,0 +1,155 @@
+"""A vLLM server that lives as long as the job that needs it."""
+
+import ctypes
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from refrad.config import ModelOptions
+from refrad.llm.client import ModelError
+
+__all__ = ["Server"]
+
+POLL = 0.5  # seconds between looks whether it is ready
+FAREWELL = 30.0  # seconds to stop by itself
+DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+# No white space between JSON tokens: some models else fill their answer with it.
+DECODING = {"backend": "xgrammar", "disable_any_whitespace": True}
+# Nothing is fetched, nothing is reported to anybody.
+QUIET = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """vLLM with one model, on a free port of this machine, open to this job alone. Its log goes to the file `log`."""
+
+    def __init__(self, options: ModelOptions, log: Path) -> None:
+        self.options, self.log = options, log
+        self.key = secrets.token_hex(16)
+        self.endpoint = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it has completed a first text.
+
+        Raises:
+            ModelError: if it stops, or is not ready in time; the message names the log.
+        """
+        port = _free_port()
+        self.endpoint = f"http://127.0.0.1:{port}/v1"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        started = time.monotonic()
+        with self.log.open("wb") as file:
+            try:
+                self._process = subprocess.Popen(
+                    self.command(port),
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    env=environment | QUIET | {"VLLM_API_KEY": self.key} | self.options.server.environment,
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent,
+                )
+            except OSError as error:
+                raise ModelError(
+                    f"{self.options.name}: server.python cannot be started: {error.strerror}: {self.options.server.python}"
+                ) from None
+        while not self._completes():
+            self.check()
+            if time.monotonic() - started > self.options.server.startup:
+                self.stop()
+                raise ModelError(
+                    f"{self.options.name}: the server was not ready in {self.options.server.startup:.0f} s:"
+                    f" see {self.log}, or raise server.startup"
+                )
+            time.sleep(POLL)
+        log.info("%s is ready after %.0f s", self.options.name, time.monotonic() - started)
+
+    def command(self, port: int) -> list[str]:
+        """What is run. The `vllm` command itself is not used: the module works in every build of it."""
+        server = self.options.server
+        command = [server.python, "-m", "vllm.entrypoints.openai.api_server", "--model", self.options.model]
+        command += ["--served-model-name", self.options.name, "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--max-model-len", str(server.context), "--structured-outputs-config", json.dumps(DECODING)]
+        command += ["--disable-uvicorn-access-log"]
+        if server.gpus > 1:
+            command += ["--tensor-parallel-size", str(server.gpus)]
+        return [*command, *server.arguments]
+
+    def check(self) -> None:
+        """Raise ModelError if it has stopped by itself."""
+        if self._process is not None and (status := self._process.poll()) is not None:
+            self.stop()
+            raise ModelError(f"{self.options.name}: the server stopped (exit status {status}): {self._why()}")
+
+    def stop(self) -> None:
+        """Stop it and all its processes."""
+        if self._process is None:
+            return
+        for sign, patience in ((signal.SIGTERM, FAREWELL), (signal.SIGKILL, FAREWELL)):
+            try:
+                os.killpg(self._process.pid, sign)
+                self._process.wait(patience)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self._process.wait()
+        self._process = None
+
+    def _completes(self) -> bool:
+        """One real completion: /health alone answers before the model does."""
+        body = {"model": self.options.name, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+        request = urllib.request.Request(
+            f"{self.endpoint}/chat/completions",
+            data=json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+        )
+        without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with without_proxy.open(request, timeout=60) as reply:
+                return bool(reply.status == 200)
+        except urllib.error.HTTPError as error:
+            if error.code >= 500:
+                return False
+            self.stop()
+            raise ModelError(
+                f"{self.options.name}: the server refuses a first request ({error.code}): see {self.log}"
+            ) from None
+        except OSError:
+            return False
+
+    def _why(self) -> str:
+        """The last line of the log that names an error, and where the log is. Requests are never in it."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        last = next((line for line in reversed(lines) if "Error" in line or "error:" in line), "")
+        said = f"{last.split(') ', 1)[-1].strip()[:300]}; " if last else ""
+        return f"{said}the whole log is {self.log}"
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    """No server outlives a job that was killed, and no GPU stays taken."""
+    ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGTERM)

@@ -1,0 +1,129 @@
+"""A task as data: a prompt file per language, the form of the answer, the role of the model, limits and checks."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+__all__ = ["Answer", "BadAnswer", "Request", "Task", "load_task", "prompt_files"]
+
+LANGUAGES = ("de", "en")
+
+_FENCE = re.compile(r"\s*```[a-z]*\n(.*)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
+
+
+class Answer(BaseModel):
+    """Base of all answers: exactly the fields that were asked for, of exactly their types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+A = TypeVar("A", bound=Answer)
+
+
+class BadAnswer(ValueError):
+    """An answer that is not accepted. `reason` is a short code to count; the message may quote text: for the model alone."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing to ask: the language of the prompt, and the data that the prompt says it gets (JSON values)."""
+
+    language: str
+    data: Mapping[str, Any]
+
+
+def _accept(_data: Mapping[str, Any], _answer: Any) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Task(Generic[A]):
+    """What to ask of which role of model, and what counts as an answer.
+
+    `prompts` maps language to the static first message; servers cache it, since it comes first and never changes.
+    `tokens` is the longest answer. `check` gets the data of a request and its answer, and says in one sentence what is
+    wrong with it, or None.
+    """
+
+    name: str
+    role: str
+    prompts: Mapping[str, str]
+    answer: type[A]
+    tokens: int
+    check: Callable[[Mapping[str, Any], A], str | None] = _accept
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the answer."""
+        return self.answer.model_json_schema()
+
+    def messages(self, request: Request) -> list[dict[str, str]]:
+        """The prompt, then the data as JSON: text inside of a string is data, whatever it says."""
+        data = json.dumps(request.data, ensure_ascii=False, sort_keys=True)
+        return [
+            {"role": "system", "content": self.prompts[request.language]},
+            {"role": "user", "content": data},
+        ]
+
+    def read(self, text: str | None, request: Request) -> A:
+        """The answer in a reply's text, checked.
+
+        Raises:
+            BadAnswer: no JSON ("no_json"), not of the form ("wrong_form"), or refused by the check ("check_failed").
+        """
+        fenced = _FENCE.fullmatch(text or "")
+        try:
+            # Constrained decoding may leave raw control characters in strings.
+            value = json.loads(fenced[1] if fenced else text or "", strict=False)
+        except ValueError:
+            raise BadAnswer("no_json", "The answer is not one JSON value.") from None
+        try:
+            answer = self.answer.model_validate_json(json.dumps(value))
+        except ValidationError as error:
+            findings = (f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in error.errors()[:5])
+            raise BadAnswer("wrong_form", "; ".join(findings)) from None
+        if (wrong := self.check(request.data, answer)) is not None:
+            raise BadAnswer("check_failed", wrong)
+        return answer
+
+
+def prompt_files(folder: Path, name: str) -> dict[str, Path]:
+    """Language to the prompt file of a task: `<folder>/<name>.<language>.md`."""
+    return {language: folder / f"{name}.{language}.md" for language in LANGUAGES}
+
+
+def load_task(
+    name: str,
+    folder: Path,
+    answer: type[A],
+    *,
+    role: str,
+    tokens: int,
+    check: Callable[[Mapping[str, Any], A], str | None] = _accept,
+    fill: Mapping[str, Mapping[str, str]] | None = None,
+) -> Task[A]:
+    """Read the prompts of a task. `fill` maps a language to texts that replace {{name}} in its prompt.
+
+    Raises:
+        FileNotFoundError: naming the prompt file that is missing.
+        ValueError: if a {{name}} is left without a text.
+    """
+    prompts = {}
+    for language, path in prompt_files(folder, name).items():
+        text = path.read_text(encoding="utf-8").strip()
+        for key, value in (fill or {}).get(language, {}).items():
+            text = text.replace(f"{{{{{key}}}}}", value)
+        if left := re.search(r"\{\{(\w+)\}\}", text):
+            raise ValueError(f"{path}: nothing is known of {{{{{left[1]}}}}}")
+        prompts[language] = text
+    return Task(name, role, prompts, answer, tokens, check)

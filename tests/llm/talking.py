@@ -1,0 +1,90 @@
+"""A server that speaks as OpenAI does, and as badly as a test wants, in a thread of its own."""
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+
+class Hang(Exception):
+    """Never answer this one."""
+
+
+class Cut(Exception):
+    """Close the connection in the middle of the reply."""
+
+
+def completion(content: str | None, finish: str = "stop") -> tuple[int, dict, bytes]:
+    """A good reply with `content` as the model's text."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    return 200, {}, json.dumps({"choices": [choice], "usage": usage}).encode()
+
+
+class TalkingServer:
+    """`behave(body)` gives status, headers and bytes of each reply, or raises Hang or Cut."""
+
+    def __init__(self, behave: Callable[[dict[str, Any]], tuple[int, dict, bytes]], latency: float = 0.0) -> None:
+        self.behave, self.latency = behave, latency
+        self.asked: Counter[str] = Counter()
+        self.bodies: list[dict[str, Any]] = []
+        self.under_way = self.most_under_way = 0
+        self._loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self._thread.start()
+        ready.wait()
+        self.endpoint = f"http://127.0.0.1:{self.port}/v1"
+
+    def _run(self, ready: threading.Event) -> None:
+        async def serve() -> None:
+            server = await asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=1024)
+            self.port = server.sockets[0].getsockname()[1]
+            self._stop = asyncio.Event()
+            ready.set()
+            await self._stop.wait()
+
+        self._loop.run_until_complete(serve())
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.01))
+        self._loop.close()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = [line.split(":", 1) for line in head.decode().split("\r\n")[1:] if ":" in line]
+                length = {name.lower(): value.strip() for name, value in lines}["content-length"]
+                body = json.loads(await reader.readexactly(int(length)))
+                self.bodies.append(body)
+                self.asked[body["messages"][1]["content"]] += 1
+                self.under_way += 1
+                self.most_under_way = max(self.most_under_way, self.under_way)
+                try:
+                    await asyncio.sleep(self.latency)
+                    status, headers, content = self.behave(body)
+                except Hang:
+                    await asyncio.sleep(3600)
+                except Cut:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b'{"choices": [{"mess')
+                    await writer.drain()
+                    return
+                finally:
+                    self.under_way -= 1
+                lines = [
+                    f"HTTP/1.1 {status} x",
+                    f"Content-Length: {len(content)}",
+                    *(f"{k}: {v}" for k, v in headers.items()),
+                ]
+                writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
