@@ -56,7 +56,9 @@ def test_headers_look_like_those_of_an_archive(headers):
 
 
 def test_series_come_in_several_orientations():
-    assert set(PLANES_OFTEN) == set(PLANES) and len(PLANES) >= 5
+    drawn = {plane for often in PLANES_OFTEN for plane in often}
+    assert drawn == set(PLANES) and len(drawn) >= 5
+    assert all(abs(sum(often.values()) - 1) < 1e-9 for often in PLANES_OFTEN)
 
 
 def test_reports_come_in_both_languages_with_their_difficulties(cohort):
