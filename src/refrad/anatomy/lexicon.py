@@ -23,7 +23,15 @@ __all__ = [
 LANGUAGES = ("de", "en")
 SIDE_WORDS = ("left", "right", "both", "after")
 ASSERTION_WORDS = (
-    *("no_negation", "negated_before", "negated_after", "negated_beside", "uncertain_before", "uncertain_after"),
+    *(
+        "no_negation",
+        "negated_before",
+        "negated_after",
+        "negated_beside",
+        "unseen",
+        "uncertain_before",
+        "uncertain_after",
+    ),
     *("absent_before", "absent_after", "removal", "partial", "disease", "but", "normal"),
 )
 SECTIONS = {"endings", "short", "titles", "sides", "assertions", "entries"}

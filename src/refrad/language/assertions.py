@@ -13,6 +13,7 @@ Triggers = Mapping[str, re.Pattern[str]]
 _BREAK = re.compile(r"[;:]|(?<=[a-zäöüß)]{3})\.\s")
 _COMMA = re.compile(r",(?!\d)")
 _ARTICLES = {"der", "des", "die", "das", "einer", "eines", "beider", "of", "the", "a", "his", "her", "both"}
+_HEADING = re.compile(r"\s?:\s")
 _LONGEST_ITEM = 3  # words between two commas of one list
 
 
@@ -32,10 +33,16 @@ def _assertion(sentence: str, masked: str, start: int, end: int, triggers: Trigg
     before, mention, after = sentence[left:start], sentence[start:end], _to_comma(sentence[end:right])
     if _is_removed(before, mention, after, triggers):
         return "absent"
-    if _reaches(triggers["uncertain_before"], before, triggers) or triggers["uncertain_after"].search(after):
+    if _reaches(triggers["uncertain_before"], before, after, triggers) or triggers["uncertain_after"].search(after):
         return "uncertain"
-    negated = _reaches(triggers["negated_before"], masked[left:start], triggers)
-    return "negated" if negated or _denied(mention, _to_comma(masked[end:right]), triggers) else "present"
+    if _reaches(triggers["negated_before"], masked[left:start], after, triggers):
+        return "negated"
+    if triggers["disease"].search(mention) and triggers["unseen"].search(after):
+        return "negated"
+    if heading := _HEADING.match(sentence, end):  # "Leber: keine Herde"
+        right = _clause(sentence, heading.end(), heading.end(), triggers["but"])[1]
+        return "negated" if _denied(mention, _to_comma(masked[heading.end() : right]), triggers) else "present"
+    return "negated" if _denied(mention, _to_comma(masked[end:right]), triggers) else "present"
 
 
 def _denied(mention: str, after: str, triggers: Triggers) -> bool:
@@ -61,12 +68,17 @@ def _clause(sentence: str, start: int, end: int, but: re.Pattern[str]) -> tuple[
     return left, right
 
 
-def _reaches(trigger: re.Pattern[str], before: str, triggers: Triggers) -> bool:
-    """The last trigger before the mention is in force: no comma behind it ended the list that it stands for."""
+def _reaches(trigger: re.Pattern[str], before: str, after: str, triggers: Triggers) -> bool:
+    """The last trigger before the mention is in force: no comma behind it ended the list that it stands for.
+
+    A list ends where something new is said: "Keine Stauung, Leber vergrößert".
+    """
     last = _last(trigger, before)
     if last is None:
         return False
     items = _COMMA.split(before[last.end() :])[1:]
+    if items and triggers["normal"].match(after.lstrip()):
+        return False
     return all(len(item.split()) <= _LONGEST_ITEM and not triggers["normal"].search(item) for item in items)
 
 
@@ -74,7 +86,7 @@ def _is_removed(before: str, mention: str, after: str, triggers: Triggers) -> bo
     partial = triggers["partial"]
     if triggers["removal"].search(mention):
         return not partial.search(mention) and not partial.search(" ".join(before.split()[-2:]))
-    last = _last(triggers["absent_before"], before)
+    last = None if triggers["disease"].search(mention) else _last(triggers["absent_before"], before)
     if last and set(before[last.end() :].lower().split()) <= _ARTICLES:
         return not partial.search(before)
     return bool(triggers["absent_after"].search(after)) and not partial.search(after)

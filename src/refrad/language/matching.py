@@ -17,6 +17,7 @@ _SKIPPED = {"left", "right", "superior", "inferior", "main", "common"}  # "splen
 _BY = {"von", "by", "durch", "gez"}
 _SHORTEST_INFLECTED = 4
 _LONGEST_CAPITALS = 5
+_SHORTEST_MISTYPED = 8  # letters of a word that may have one wrong; shorter words are too close to others
 _CACHE_LIMIT = 200_000
 
 
@@ -65,6 +66,7 @@ class Vocabulary:
 
     def __init__(self, lexicon: Lexicon, language: str) -> None:
         words = lexicon.words[language]
+        self._language = language
         self.titles = lexicon.titles
         self._short = set(lexicon.short)
         self._endings = ["", *(normalise(ending) for ending in words.endings)]
@@ -74,6 +76,7 @@ class Vocabulary:
         self._beginnings: dict[str, Label] = {}
         self._inner: dict[str, tuple[str, bool, Label]] = {}
         self._seen: dict[str, tuple[Label, ...]] = {}
+        self._mistyped: dict[str, list[tuple[str, bool, Label]]] | None = None
         for name, spellings in lexicon.short.items():
             for spelling in spellings:
                 self._whole.setdefault(normalise(spelling), []).append(Label(name, 1))
@@ -110,7 +113,10 @@ class Vocabulary:
         if found is None:
             if len(self._seen) > _CACHE_LIMIT:
                 self._seen.clear()
-            found = self._seen[text] = tuple(self._satisfied(text)) if text[0].isalnum() else ()
+            found = tuple(self._satisfied(text)) if text[0].isalnum() else ()
+            if not found and len(text) >= _SHORTEST_MISTYPED and self._may_be_mistyped(text):
+                found = self._nearly_satisfied(normalise(text))
+            self._seen[text] = found
         return found
 
     def _satisfied(self, text: str) -> Iterator[Label]:
@@ -125,6 +131,37 @@ class Vocabulary:
             place = key.find(part) if open_end else len(key) - len(part) if key.endswith(part) else -1
             if place == 0 or (place >= 2 and text[0].isupper()):
                 yield label
+
+    def _may_be_mistyped(self, text: str) -> bool:
+        """A German noun, or an English word; German adjectives are too close to each other."""
+        return text.isalpha() and not text.isupper() and (text[0].isupper() or self._language == "en")
+
+    def _nearly_satisfied(self, key: str) -> tuple[Label, ...]:
+        """The edges of the one pattern that the word is but for a letter left out, put in, changed or swapped."""
+        if self._mistyped is None:
+            self._mistyped = self._with_a_letter_less()
+        found = {}
+        for size in range(_SHORTEST_MISTYPED - 1, len(key) + 1):
+            begin = key[:size]
+            for shorter in _letter_less(begin):
+                for pattern, open_end, label in self._mistyped.get(shorter, ()):
+                    if (open_end or size == len(key)) and begin[0] == pattern[0] and _is_one_slip(begin, pattern):
+                        found[label.name] = label
+        longest = max((label.letters for label in found.values()), default=0)
+        return tuple(label for label in found.values() if label.letters == longest)
+
+    def _with_a_letter_less(self) -> dict[str, list[tuple[str, bool, Label]]]:
+        """Patterns of one long word by all that is left of them without one letter, and as they are."""
+        ends = self._root.next
+        patterns = [(word, False, one) for word, labels in self._whole.items() for one in labels if one.name in ends]
+        patterns += [(stem, True, one) for stem, one in self._beginnings.items() if one.name in ends]
+        found: dict[str, list[tuple[str, bool, Label]]] = {}
+        for pattern in patterns:
+            bare = pattern[2].name.strip("*")
+            if len(bare) >= _SHORTEST_MISTYPED and ends[pattern[2].name].entries:
+                for shorter in _letter_less(pattern[0]):
+                    found.setdefault(shorter, []).append(pattern)
+        return found
 
     def knows(self, word: str) -> bool:
         """The single word is a pattern of its own."""
@@ -142,6 +179,20 @@ class Vocabulary:
         while place < len(tokens):
             place = search.step(place)
         return [match for match in search.found if match.classes]
+
+
+def _letter_less(word: str) -> set[str]:
+    """The word, and the word without one of its letters."""
+    return {word} | {word[:place] + word[place + 1 :] for place in range(len(word))}
+
+
+def _is_one_slip(word: str, other: str) -> bool:
+    """One letter is left out, put in, changed or swapped with its neighbour between the two."""
+    start = 0
+    while start < min(len(word), len(other)) and word[start] == other[start]:
+        start += 1
+    a, b = word[start:], other[start:]
+    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
 
 
 class _Search:

@@ -51,6 +51,9 @@ def find_mentions(sentence: str, language: str, lexicon: Lexicon) -> list[Mentio
         return []
     words = lexicon.words[language]
     distribute(tokens, anchors, words.sides, language)
+    for anchor in anchors:
+        if anchor.of and not anchor.sides:
+            anchor.sides = anchor.of.sides
     _restrict_ribs(anchors)
     classes = [on_side(anchor.classes, anchor.sides) for anchor in anchors]
     spans = _spans(tokens, anchors)
@@ -94,7 +97,7 @@ def _cysts(tokens: Sequence[Token], anchors: Sequence[Anchor]) -> list[Anchor]:
         leads = behind and all(_TO_KIDNEY.fullmatch(word.text) for word in tokens[place + 1 : behind.first])
         nearest = behind if leads or not before else before
         if nearest and set(KIDNEYS) & set(nearest.classes):
-            found.append(Anchor(place, place, KIDNEYS + CYSTS))
+            found.append(Anchor(place, place, KIDNEYS + CYSTS, of=nearest))
     return found
 
 

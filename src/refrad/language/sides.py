@@ -24,6 +24,7 @@ _STOP = re.compile(
     r"|demonstrates|but|than|as|involving|adjacent|near|along|between|this|that",
     re.IGNORECASE,
 )
+_ARTICLES = {"der", "die", "das", "des", "dem", "den", "the"}
 # May stand between a noun and the side word behind it.
 _PLACE = re.compile(
     r"ventral|dorsal|lateral(?:ly)?|medial|basal|apikal|kaudal|kranial|zentral|peripher|proximal|distal|(?:dorso|ventro)lateral"
@@ -43,10 +44,15 @@ _PLURAL = {
 
 
 class Anchor:
-    """A mention while its sides are sought: tokens first..last, and classes, of both sides where there are two."""
+    """A mention while its sides are sought: tokens first..last, and classes, of both sides where there are two.
 
-    def __init__(self, first: int, last: int, classes: tuple[str, ...], shared: bool = False) -> None:
-        self.first, self.last, self.classes, self.shared = first, last, classes, shared
+    `of`: the organ that a finding belongs to, whose side it takes if none is said of itself.
+    """
+
+    def __init__(
+        self, first: int, last: int, classes: tuple[str, ...], shared: bool = False, of: "Anchor | None" = None
+    ) -> None:
+        self.first, self.last, self.classes, self.shared, self.of = first, last, classes, shared, of
         self.before = self.after = self.sides = NONE
         self.span = (first, last)
 
@@ -147,9 +153,12 @@ class _Distribution:
                 if adjoining:
                     anchor.span = (place, anchor.span[1])
             elif text.lower() in CONJUNCTIONS:
-                if place + 1 == anchor.first or not self.side[place + 1]:
+                behind = place + 2 if self.word(place + 1).lower() in _ARTICLES else place + 1
+                if behind >= anchor.first or not self.side[behind]:
                     return
                 adjoining = adjoining and place > 0 and bool(self.side[place - 1])
+            elif anchor.before and text.lower() in _ARTICLES and self.word(place - 1).lower() in CONJUNCTIONS:
+                adjoining = False  # "die rechte und die linke Niere"
             elif text in ".-" or (text == "," and place > 0 and self.is_adjective(place - 1)):
                 adjoining = adjoining and text == "."
             elif not self.is_adjective(place) and place > 0 and not text[0].isdigit() and not text.isupper():
