@@ -13,7 +13,7 @@ from refrad.workflow import SHARD_STAGES, Site
 
 __all__ = ["Job", "jobs_of", "main", "write_pages"]
 
-LAST_WORDS = 200  # characters of a log's last line, at most
+LAST_WORDS = 500  # characters of a log's last line, at most
 Found = tuple[str, Path]
 
 

@@ -156,3 +156,9 @@ def test_a_run_that_stopped_gets_the_pages_of_what_there_is(root, tmp_path):
     assert [page.stem for page in (tmp_path / "status" / "stages").iterdir()] == ["index"]
     text = (tmp_path / "status" / "index.html").read_text()
     assert "no space left" in text and "logs/x.log" in text and "stages/volumes.html" not in text
+
+
+def test_the_index_shows_what_is_left_at_each_step(pages):
+    text = (pages / "index.html").read_text()
+    assert text.index("files of the deliveries") < text.index("slices of volumes") < text.index("grounded caption")
+    assert "captions that name anatomy" in text

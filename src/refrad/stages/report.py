@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,23 @@ NUMBERS = (
     ("grounded mentions", "shards", "entities"),
     ("questions", "shards", "questions"),
 )
+# What is left at each step, of images and of sentences: name, stage, and which of its counts.
+FUNNELS = {
+    "Images": (
+        ("files of the deliveries", "index", "taken"),
+        ("CT and MR images", "index", "images"),
+        ("slices of volumes", "volumes", "slices"),
+        ("slices with structures", "structures", "used"),
+        ("images with a grounded caption", "shards", "rows"),
+    ),
+    "Sentences": (
+        ("sentences of the reports", "captions", "taken"),
+        ("captions", "captions", "captions"),
+        ("captions that name anatomy", "mentions", "used"),
+        ("captions with an image", "grounded", "used"),
+        ("pairs of image and caption", "grounded", "triplets"),
+    ),
+}
 
 log = logging.getLogger(__name__)
 
@@ -138,14 +156,18 @@ def run(
         for what, (stage, key) in BACKENDS.items()
         if options_of.get(stage, {}).get(key) is not None
     ]
+    jobs = json.loads(state.read_text(encoding="utf-8")) if state else []
     text = render(
         "index.html",
         title="Run",
         up="",
         there=there,
-        jobs=json.loads(state.read_text(encoding="utf-8")) if state else [],
+        failed=[job for job in jobs if job["state"] == "failed"],
+        done={stage: len(found) for stage, found in shards.items() if found},
+        left=Counter(job["job"].split()[0] for job in jobs),
+        funnels=[(title, steps) for title, names in FUNNELS.items() if (steps := _counts(merged, names))],
         deliveries=[name.split("/")[0] for name, _ in shards["index"]],
-        numbers=_numbers(merged),
+        numbers=_counts(merged, NUMBERS),
         stages=list(merged.items()),
         result=result,
         overlay=_inlined(pages / "overlay.png") if rows else None,
@@ -167,11 +189,11 @@ def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]
     return found
 
 
-def _numbers(merged: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """What a run comes down to."""
+def _counts(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) -> list[tuple[str, int]]:
+    """The named counts of the stages that have run."""
     return [
         (name, merged[stage]["flow"][key] if key in ("taken", "used") else merged[stage]["made"].get(key, 0))
-        for name, stage, key in NUMBERS
+        for name, stage, key in names
         if stage in merged
     ]
 
