@@ -1,1 +1,1 @@
-"""Pure functions: grounding and text metrics, intervals."""
+"""Pure functions: grounding, text and judge metrics, agreement, intervals."""
