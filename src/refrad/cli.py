@@ -8,6 +8,7 @@ import ast
 import importlib
 import inspect
 import logging
+import os
 import sys
 import types
 import typing
@@ -17,6 +18,8 @@ from typing import Any
 from refrad.fingerprint import STAGES_FOLDER, Fingerprint, stage_version
 
 __all__ = ["STAGES", "main"]
+
+log = logging.getLogger(__name__)
 
 STAGES = (
     "index",
@@ -55,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_help())
         return 0 if name in {"", "-h", "--help"} else 2
     parsed = _parser(name, function).parse_args(_with_flag(arguments[1:], function))
+    _say_where(name)
     try:
         _check_version(name, vars(parsed).get("fingerprint"))
         function(**vars(parsed))
@@ -71,6 +75,14 @@ def _check_version(stage: str, fingerprint: Fingerprint | None) -> None:
             f"the workflow asks for {fingerprint.stage} version {fingerprint.version}, but the refrad that runs here"
             f" has {stage} version {stage_version(stage)}: install the same refrad for both"
         )
+
+
+def _say_where(stage: str) -> None:
+    """The first line of a job's log on a cluster: where it runs, and what it may use."""
+    if job := os.environ.get("SLURM_JOB_ID"):
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
+        place = os.environ.get("SLURMD_NODENAME", "?")
+        log.info("%s: Slurm job %s on %s, %s", stage, job, place, f"GPU {gpu}" if gpu else "no GPU")
 
 
 def _help() -> str:
