@@ -70,3 +70,11 @@ def test_every_stage_is_on_the_stages_page(root):
     assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][
         1 : len(STAGES) + 1
     ] == list(STAGES)
+
+
+def test_the_columns_of_the_dataset_page_are_those_of_the_files(root):
+    from refrad.dataset.columns import COLUMNS
+
+    text = (root / "docs" / "dataset.md").read_text(encoding="utf-8")
+    table = text.split("## Columns")[1].split("\n\n")[1].splitlines()[2:]
+    assert table == [f"| `{one.name}` | {one.meaning} |" for one in COLUMNS]

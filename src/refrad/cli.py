@@ -31,6 +31,7 @@ STAGES = (
     "grounded",
     "vqa",
     "shards",
+    "card",
     "train",
     "evaluate",
     "report",

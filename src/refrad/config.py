@@ -186,6 +186,15 @@ class ShardsOptions(Section):
         return self
 
 
+class CardOptions(Section):
+    """What the dataset says of itself."""
+
+    title: Annotated[str, Field(min_length=1)]
+    creator: Annotated[str, Field(min_length=1)]
+    terms: Annotated[str, Field(min_length=1)]
+    duplicate_difference: Annotated[float, Field(ge=0, le=255)]
+
+
 class Tasks(Section):
     """Share of each task in the training batches."""
 
@@ -244,6 +253,7 @@ class Config(Section):
     grounded: GroundedOptions
     vqa: VqaOptions
     shards: ShardsOptions
+    card: CardOptions
     train: TrainOptions
     evaluate: EvaluateOptions
     report: ReportOptions

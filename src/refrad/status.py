@@ -53,6 +53,7 @@ def jobs_of(site: Site) -> list[Job]:
         for stage in SHARD_STAGES
         for one, shard in shards
     ]
+    jobs.append(Job("card", "dataset", results / "card" / "metrics.json", logs / "card.log"))
     jobs.append(Job("train", name, results / "train" / f"{name}.metrics.json", logs / "train" / f"{name}.log"))
     jobs.append(Job("evaluate", name, results / "evaluate" / name / "metrics.json", logs / "evaluate" / f"{name}.log"))
     return jobs

@@ -43,7 +43,7 @@ class Site:
         self.lexicon: str = self.config.mentions.lexicon
         self.key: str = self.config.privacy.key
         self.python: str = sys.executable
-        self.pages: tuple[str, ...] = ("index", *SHARD_STAGES, "train", "evaluate")
+        self.pages: tuple[str, ...] = ("index", *SHARD_STAGES, "card", "train", "evaluate")
 
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.fingerprint`."""
@@ -92,10 +92,14 @@ class Site:
 
     def every_metrics(self) -> list[str]:
         """The metrics files of all stages before training."""
-        return self.every_delivery("<results>/index/{delivery}/metrics.json") + [
-            path
-            for stage in SHARD_STAGES
-            for path in self.every_shard(f"<results>/{stage}/{{delivery}}/{{shard}}/metrics.json")
+        return [
+            *self.every_delivery("<results>/index/{delivery}/metrics.json"),
+            *(
+                path
+                for stage in SHARD_STAGES
+                for path in self.every_shard(f"<results>/{stage}/{{delivery}}/{{shard}}/metrics.json")
+            ),
+            "<results>/card/metrics.json",
         ]
 
     def every_delivery(self, pattern: str) -> list[str]:
@@ -126,7 +130,7 @@ class Site:
         files = {
             "results/report/index.html": "the run on one page, with a page for each stage",
             "results/report/gallery.html": "slices with boxes and their sentences",
-            "results/shards": "the dataset, Parquet with the images inside",
+            "results/shards/README.md": "the card of the dataset; the Parquet files lie below",
             f"results/train/{name}": "the checkpoint, loads with from_pretrained",
             f"results/evaluate/{name}/metrics.json": "its evaluation on the test patients",
         }

@@ -8,7 +8,7 @@ STAGES = ["index", "volumes", "masks", "structures", "captions", "mentions", "gr
 
 def test_a_dry_run_reads_like_the_list_of_stages(project):
     plan = project.planned("all")
-    assert plan == {"demo", "index_delivery", "train", "evaluate", "report"} | {
+    assert plan == {"demo", "index_delivery", "card", "train", "evaluate", "report"} | {
         f"{stage}_shard" for stage in STAGES[1:-1]
     }
 

@@ -8,8 +8,8 @@ import yaml
 pytestmark = pytest.mark.slow
 
 AFTER = {
-    "vqa": {"vqa_shard", "shards_shard", "train", "evaluate", "report"},
-    "grounded": {"grounded_shard", "vqa_shard", "shards_shard", "train", "evaluate", "report"},
+    "vqa": {"vqa_shard", "shards_shard", "card", "train", "evaluate", "report"},
+    "grounded": {"grounded_shard", "vqa_shard", "shards_shard", "card", "train", "evaluate", "report"},
 }
 AFTER["mentions"] = AFTER["grounded"] | {"mentions_shard"}
 
@@ -85,7 +85,7 @@ def test_a_new_version_of_a_stage_reruns_it_and_what_follows(finished, edit):
 
 def test_another_window_reruns_the_shards_alone(finished, edit):
     edit("config.yaml", lambda text: text.replace("[80, 40]", "[90, 40]"))
-    assert finished.planned("all") == {"shards_shard", "train", "evaluate", "report"}
+    assert finished.planned("all") == {"shards_shard", "card", "train", "evaluate", "report"}
 
 
 def test_a_new_delivery_leaves_the_old_one_alone(finished, edit):

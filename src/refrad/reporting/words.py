@@ -17,6 +17,7 @@ STAGES: Mapping[str, str] = {
     "grounded": "Captions paired with images: kept where a class that the caption mentions is in the slice.",
     "vqa": "Question-answer pairs of the images.",
     "shards": "The dataset: one row for each image that has a grounded caption.",
+    "card": "What the dataset says of itself, and whether anything crosses the splits.",
     "train": "RadGrounder, trained on the training patients.",
     "evaluate": "RadGrounder on the test patients, beside honest comparisons.",
 }

@@ -29,7 +29,19 @@ VERSION = 1
 OVERLAY = 6  # images in overlay.png
 SHOWN = 12  # examples on a stage page
 VIEWED = 4  # volumes on a stage page
-STAGES = ("index", "volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards", "train")
+STAGES = (
+    "index",
+    "volumes",
+    "masks",
+    "structures",
+    "captions",
+    "mentions",
+    "grounded",
+    "vqa",
+    "shards",
+    "card",
+    "train",
+)
 # The choices of the config that name a backend, for all to see which work was done by a simplification.
 BACKENDS = {
     "label volumes": ("masks", "segmenter"),

@@ -1,0 +1,28 @@
+"""What the dataset says of itself, beside the shards."""
+
+
+rule card:
+    input:
+        images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
+    output:
+        card="<results>/shards/README.md",
+        croissant="<results>/shards/croissant.json",
+        crate="<results>/shards/ro-crate-metadata.json",
+        leakage="<results>/shards/leakage.json",
+        metrics="<results>/card/metrics.json",
+    log:
+        "<logs>/card.log",
+    benchmark:
+        "<benchmarks>/card.tsv"
+    conda:
+        "../envs/curate.yaml"
+    resources:
+        python=SITE.python,
+    params:
+        fingerprint=SITE.fingerprint("card"),
+    message:
+        "card of the dataset"
+    shell:
+        "{resources.python:q} -m refrad card --images {input.images}"
+        " --card {output.card} --croissant-file {output.croissant} --crate {output.crate} --leakage {output.leakage}"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

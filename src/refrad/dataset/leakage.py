@@ -1,0 +1,113 @@
+"""What must not cross from one split to another: patients, studies, and pictures that are nearly the same."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from refrad.dataset.pictures import stored, thumbnail
+from refrad.dataset.shards import read_rows
+
+__all__ = ["DISTANCE", "Leakage", "find_leakage", "near_pairs"]
+
+BANDS = 4  # of 16 bits: two hashes that differ in at most three bits agree in one band at least
+DISTANCE = BANDS - 1
+BLOCK = 2048  # hashes compared at once
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What was looked at, and what was found in more than one split; publishing needs `total` 0.
+
+    pictures: pairs (image_id, image_id, mean absolute difference of their thumbnails, grey levels 0..255).
+    """
+
+    images: int
+    compared: int
+    patients: tuple[str, ...]
+    studies: tuple[str, ...]
+    pictures: tuple[tuple[str, str, float], ...]
+
+    @property
+    def total(self) -> int:
+        """Number of leaks of any kind."""
+        return len(self.patients) + len(self.studies) + len(self.pictures)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"total": self.total}
+
+
+def find_leakage(files: Sequence[Path], difference: float) -> Leakage:
+    """Look for leaks between the splits of a dataset.
+
+    Pictures are nearly the same if their perceptual hashes differ in at most `DISTANCE` of 64 bits and their thumbnails
+    (32 x 32 px, soft-tissue channel) by at most `difference` grey levels on average: the hash finds candidates, the pixels
+    decide, since anatomy makes many hashes alike.
+    """
+    told = ["image_id", "patient", "study", "split", "perceptual_hash"]
+    frame = pl.concat([pl.read_parquet(path, columns=told) for path in files]).sort("image_id")
+    near = list(near_pairs(frame))
+    wanted = {place for pair in near for place in pair}
+    ids = frame["image_id"].to_list()
+    small = _thumbnails(files, {ids[place] for place in wanted})
+    pictures = []
+    for one, other in near:
+        gap = float(np.abs(small[ids[one]].astype(np.int16) - small[ids[other]]).mean())
+        if gap <= difference:
+            pictures.append((ids[one], ids[other], round(gap, 3)))
+    return Leakage(
+        len(frame),
+        len(near),
+        _in_many_splits(frame, "patient"),
+        _in_many_splits(frame, "study"),
+        tuple(sorted(pictures)),
+    )
+
+
+def _in_many_splits(frame: pl.DataFrame, column: str) -> tuple[str, ...]:
+    splits = frame.group_by(column).agg(pl.col("split").n_unique())
+    return tuple(sorted(splits.filter(pl.col("split") > 1)[column].to_list()))
+
+
+def near_pairs(frame: pl.DataFrame) -> Iterator[tuple[int, int]]:
+    """Rows (split, perceptual_hash) of different splits whose hashes differ in at most `DISTANCE` bits, each pair once."""
+    known = frame.with_row_index("row").drop_nulls("perceptual_hash")
+    rows = known["row"].to_numpy().astype(np.int64)
+    hashes = np.array([int(one, 16) for one in known["perceptual_hash"]], np.uint64)
+    splits = known["split"].cast(pl.Categorical).to_physical().to_numpy()
+    seen: set[tuple[int, int]] = set()
+    for band in range(BANDS):
+        values = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
+        order = np.argsort(values, kind="stable")
+        edges = np.flatnonzero(np.diff(values[order], prepend=np.uint64(0xFFFFFF), append=np.uint64(0xFFFFFF)))
+        for start, end in pairwise(edges):
+            bucket = order[start:end]
+            if len(np.unique(splits[bucket])) > 1:
+                seen.update(_within(bucket, hashes, splits))
+    yield from sorted((int(rows[one]), int(rows[other])) for one, other in seen)
+
+
+def _within(bucket: NDArray[np.int64], hashes: NDArray[np.uint64], splits: Any) -> Iterator[tuple[int, int]]:
+    """Near pairs of different splits among the places of a bucket, smaller place first."""
+    for start in range(0, len(bucket), BLOCK):
+        part = bucket[start : start + BLOCK]
+        apart = np.bitwise_count(hashes[part][:, None] ^ hashes[bucket][None])
+        near = (apart <= DISTANCE) & (splits[part][:, None] != splits[bucket][None])
+        for one, other in np.argwhere(near):
+            a, b = int(part[one]), int(bucket[other])
+            if a < b:
+                yield a, b
+
+
+def _thumbnails(files: Iterable[Path], wanted: set[str]) -> dict[str, NDArray[np.uint8]]:
+    """The thumbnails of some images; only those that are wanted are decoded."""
+    if not wanted:
+        return {}
+    rows: Iterator[Mapping[str, Any]] = read_rows(files, ["image_id", "image", "pixels"])
+    return {row["image_id"]: thumbnail(stored(row)) for row in rows if row["image_id"] in wanted}

@@ -1,0 +1,79 @@
+"""Write what the dataset says of itself: the card, Croissant, RO-Crate, and whether anything crosses the splits."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from refrad.config import CardOptions
+from refrad.dataset.card import About, card_text
+from refrad.dataset.leakage import find_leakage
+from refrad.dataset.metadata import DataFile, croissant, ro_crate
+from refrad.dataset.shards import source_fingerprints
+from refrad.dataset.summary import summarize
+from refrad.dataset.terms import terms_of_columns
+from refrad.files import atomic, write_json
+from refrad.fingerprint import Fingerprint
+from refrad.tally import Tally
+
+__all__ = ["run"]
+
+VERSION = 1
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    images: list[Path],
+    card: Path,
+    croissant_file: Path,
+    crate: Path,
+    leakage: Path,
+    metrics: Path,
+    fingerprint: Fingerprint,
+) -> None:
+    """Describe the shards together, in files beside them. Leaks do not stop the run: they are told, and exports refuse."""
+    options = CardOptions.model_validate(fingerprint.options)
+    about = About(options.title, options.creator, options.terms)
+    tally = Tally("images")
+    with tally.timed("counting"):
+        summary = summarize(images)
+    with tally.timed("leakage"):
+        leaks = find_leakage(images, options.duplicate_difference)
+    with tally.timed("digests"):
+        files = [_data_file(path, card.parent) for path in images]
+    columns = pq.read_schema(images[0]).names
+    terms = {name: text for name, text in terms_of_columns(summary, options.terms).items() if name in columns}
+    made = source_fingerprints(images[0])
+    today = date.today()
+    text = card_text(about, summary, leaks, terms, made, {"train": "**/*.parquet"})
+    with atomic(card) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    write_json(croissant_file, croissant(about, files, columns, terms, today))
+    write_json(crate, ro_crate(about, files, made, today))
+    write_json(leakage, leaks.as_dict())
+    tally.take(leaks.images)
+    tally.use(leaks.images)
+    for kind in ("patients", "studies", "pictures"):
+        tally.add("in more than one split", kind, len(getattr(leaks, kind)))
+    _count(tally, summary.splits)
+    tally.write(metrics, fingerprint)
+    logger.info("%d images, %d leaks between splits", leaks.images, leaks.total)
+
+
+def _count(tally: Tally, splits: Mapping[str, Mapping[str, int]]) -> None:
+    for split, numbers in splits.items():
+        for what, n in numbers.items():
+            tally.add(what, split, n)
+
+
+def _data_file(path: Path, root: Path) -> DataFile:
+    """A file with its digest; named relative to the card, which lies at the root of the dataset."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return DataFile(Path(os.path.relpath(path, root)).as_posix(), digest, path.stat().st_size)

@@ -1,0 +1,25 @@
+from collections import Counter
+
+from refrad.dataset.columns import COLUMNS
+from refrad.dataset.summary import Summary
+from refrad.dataset.terms import terms_of_columns
+
+
+def terms(**backends):
+    summary = Summary(backends={key: Counter([value]) for key, value in backends.items()})
+    return terms_of_columns(summary, "ask the hospital")
+
+
+def test_every_column_is_under_the_terms_of_the_site():
+    assert set(terms()) == {one.name for one in COLUMNS}
+    assert all(text.startswith("site: ask the hospital") for text in terms().values())
+
+
+def test_what_a_model_wrote_is_under_the_terms_of_that_model_and_nothing_else_is():
+    found = terms(translator="source + llm: gemma-3-27b-it", vqa="templates", segmenter="totalsegmentator total")
+    assert "Gemma Terms of Use" in found["captions"] and "Gemma" not in found["questions"]
+    assert "TotalSegmentator" in found["structures"] and "TotalSegmentator" not in found["image"]
+
+
+def test_an_unknown_model_is_named_with_what_there_is_to_do():
+    assert "made by llm: house-model: look up the terms" in terms(vqa="llm: house-model")["questions"]

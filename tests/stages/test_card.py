@@ -1,0 +1,102 @@
+import json
+
+import pytest
+
+from refrad.dataset.shards import read_rows, write_images
+from refrad.fingerprint import Fingerprint
+from refrad.stages import card
+
+OPTIONS = {"title": "A small set", "creator": "Some site", "terms": "CC0-1.0", "duplicate_difference": 2.0}
+SOURCES = {
+    "masks": Fingerprint("masks", 1, {"segmenter": "totalsegmentator", "weights": "a/demo_weights"}, {}),
+    "grounded": Fingerprint("grounded", 1, {"mode": "expand"}, {}),
+}
+
+
+def describe(folder, rows, schema):
+    """The files of the stage for two shards of rows, and its metrics."""
+    half = len(rows) // 2
+    paths = [folder / "a" / str(n) / "images.parquet" for n in (0, 1)]
+    for path, part in zip(paths, (rows[:half], rows[half:]), strict=True):
+        write_images(path, part, schema, Fingerprint("shards", 2, {"image_size": 64}, {}), SOURCES)
+    card.run(
+        images=paths,
+        card=folder / "README.md",
+        croissant_file=folder / "croissant.json",
+        crate=folder / "ro-crate-metadata.json",
+        leakage=folder / "leakage.json",
+        metrics=folder / "metrics.json",
+        fingerprint=Fingerprint("card", 1, OPTIONS, {}),
+    )
+    return json.loads((folder / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(images):
+    """One patient for each split."""
+    return [row | {"patient": row["split"], "study": row["split"]} for row in read_rows([images])]
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory, rows, schema):
+    folder = tmp_path_factory.mktemp("dataset")
+    describe(folder, rows, schema)
+    return folder
+
+
+def test_the_numbers_of_the_card_are_those_of_the_data(described, rows):
+    text = (described / "README.md").read_text()
+    counts = [sum(row["split"] == split for row in rows) for split in ("train", "validation", "test")]
+    assert "| images | " + " | ".join(map(str, [*counts, len(rows)])) + " |" in text
+    assert f"| liver | {len(rows)} |" in text and "| boxes | 48 | 8 | 12 | 68 |" in text
+    assert "Nothing crosses." in text
+
+
+def test_the_card_says_that_demo_weights_are_of_no_use(described):
+    assert "of no use for real patients" in (described / "README.md").read_text()
+
+
+def test_a_leak_is_told_on_the_card_and_counted(tmp_path, images, schema):
+    leaky = [row | {"patient": "p", "study": "s"} for row in read_rows([images])]
+    metrics = describe(tmp_path, leaky, schema)
+    assert metrics["tables"]["in more than one split"] == {"patients": 1, "studies": 1, "pictures": 0}
+    assert "Not to be published" in (tmp_path / "README.md").read_text()
+    assert json.loads((tmp_path / "leakage.json").read_text())["total"] == 2
+
+
+def test_the_folder_loads_as_a_dataset_with_the_card_beside_it(described, rows, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(str(described), cache_dir=str(tmp_path))["train"]
+    assert len(loaded) == len(rows) and loaded[0]["image"].size == (64, 64)
+
+
+def test_croissant_is_valid_and_reads_the_rows(described, rows):
+    mlcroissant = pytest.importorskip("mlcroissant")
+    dataset = mlcroissant.Dataset(jsonld=str(described / "croissant.json"))
+    issues = dataset.metadata.ctx.issues
+    assert not issues.errors and not issues.warnings
+    read = {record["images/image_id"].decode(): record for record in dataset.records("images")}
+    assert set(read) == {row["image_id"] for row in rows}
+    assert read["i0003"]["images/image"].size == (64, 64)
+    assert read["i0003"]["images/structures"][0]["images/structures/class_id"] == 5
+
+
+def test_croissant_and_crate_hold_the_digest_of_each_file(described):
+    import hashlib
+
+    digests = {
+        path.relative_to(described).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in described.rglob("*.parquet")
+    }
+    told = json.loads((described / "croissant.json").read_text())["distribution"]
+    assert {one["contentUrl"]: one["sha256"] for one in told if "sha256" in one} == digests
+    graph = json.loads((described / "ro-crate-metadata.json").read_text())["@graph"]
+    assert {one["@id"]: one["sha256"] for one in graph if "sha256" in one} == digests
+
+
+def test_the_crate_opens_and_tells_how_each_stage_was_run(described):
+    rocrate = pytest.importorskip("rocrate.rocrate")
+    crate = rocrate.ROCrate(str(described))
+    assert crate.name == "A small set" and {one.id for one in crate.data_entities} >= {"a/0/images.parquet"}
+    fingerprint = crate.dereference("#grounded-fingerprint")["value"]
+    assert Fingerprint.parse(fingerprint) == SOURCES["grounded"]
