@@ -142,15 +142,15 @@ class LlmOptions(Section):
 class CaptionsOptions(Section):
     """Backends of rewriting and translation, and the sample that is judged."""
 
-    rewrite: Literal["rules"]
-    translate: Literal["none"]
+    rewrite: Literal["rules", "llm"]
+    translate: Literal["none", "llm"]
     judge: Annotated[int, Field(ge=0)] = 0
 
 
 class MentionsOptions(Section):
     """The mention finder."""
 
-    finder: Literal["lexicon"]
+    finder: Literal["lexicon", "llm", "both"]
     lexicon: str
 
 

@@ -46,8 +46,8 @@ class Echo(Answer):
     said: str
 
 
-def _same(data, answer):
-    return None if answer.said == data["sentence"] else "said must be the sentence, letter by letter"
+def _same(request, answer):
+    return None if answer.said == request.data["sentence"] else "said must be the sentence, letter by letter"
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """A server that speaks as OpenAI does, and as badly as a test wants, in a thread of its own."""
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -88,3 +90,25 @@ class TalkingServer:
             pass
         finally:
             writer.close()
+
+
+TASKS = ("rewrite", "translate", "judge", "mentions", "qa")
+
+
+@contextlib.contextmanager
+def answering(answer: Callable[[dict[str, Any]], Any]) -> Iterator[TalkingServer]:
+    """A server whose answers are made of the data of each request."""
+    server = TalkingServer(
+        lambda body: completion(json.dumps(answer(json.loads(body["messages"][1]["content"])), ensure_ascii=False))
+    )
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def llm_line(server: TalkingServer, root: Path, folder: Path, roles: Sequence[str]) -> str:
+    """What the workflow hands to a stage as --llm, with one model for all roles."""
+    model = {"endpoint": server.endpoint, "model": "wise-1b"}
+    places = {"prompts": str(root / "workflow" / "prompts"), "store": str(folder / "llm"), "log": str(folder / "log")}
+    return json.dumps(places | {"roles": dict.fromkeys(roles, model)})

@@ -42,7 +42,7 @@ class Request:
     data: Mapping[str, Any]
 
 
-def _accept(_data: Mapping[str, Any], _answer: Any) -> str | None:
+def _accept(_request: Request, _answer: Any) -> str | None:
     return None
 
 
@@ -51,8 +51,8 @@ class Task(Generic[A]):
     """What to ask of which role of model, and what counts as an answer.
 
     `prompts` maps language to the static first message; servers cache it, since it comes first and never changes.
-    `tokens` is the longest answer. `check` gets the data of a request and its answer, and says in one sentence what is
-    wrong with it, or None.
+    `tokens` is the longest answer. `check` gets a request and its answer, and says in one sentence what is wrong with
+    it, or None.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Task(Generic[A]):
     prompts: Mapping[str, str]
     answer: type[A]
     tokens: int
-    check: Callable[[Mapping[str, Any], A], str | None] = _accept
+    check: Callable[[Request, A], str | None] = _accept
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Task(Generic[A]):
         except ValidationError as error:
             findings = (f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in error.errors()[:5])
             raise BadAnswer("wrong_form", "; ".join(findings)) from None
-        if (wrong := self.check(request.data, answer)) is not None:
+        if (wrong := self.check(request, answer)) is not None:
             raise BadAnswer("check_failed", wrong)
         return answer
 
@@ -109,7 +109,7 @@ def load_task(
     *,
     role: str,
     tokens: int,
-    check: Callable[[Mapping[str, Any], A], str | None] = _accept,
+    check: Callable[[Request, A], str | None] = _accept,
     fill: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Task[A]:
     """Read the prompts of a task. `fill` maps a language to texts that replace {{name}} in its prompt.

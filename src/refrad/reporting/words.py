@@ -38,7 +38,9 @@ REASONS: Mapping[str, str] = {
     "duplicate_report": "The same report stands in the table twice.",
     "duplicate_sentence": "The report says the same sentence twice.",
     "empty_after_scrub": "Nothing but identifiers, references or comparisons was in the sentence.",
+    "only_comparison": "Nothing was left of the sentence without its comparison with another examination.",
     # of captions, found by stages mentions and grounded
+    "model_failed": "The language model gave no acceptable answer, twice; the next run of the stage asks again.",
     **GROUNDING_REASONS,
     # of images, found by stages vqa and train
     "no_question": "No question about the image passed the checks.",

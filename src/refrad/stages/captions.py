@@ -10,15 +10,17 @@ from typing import Any
 
 import polars as pl
 
-from refrad.anatomy.lexicon import LANGUAGES, load_lexicon
+from refrad.anatomy.lexicon import LANGUAGES, Lexicon, load_lexicon
 from refrad.config import CaptionsOptions
 from refrad.files import digest_bytes
 from refrad.fingerprint import Fingerprint
 from refrad.language.matching import is_anatomy
 from refrad.language.references import ImageReference, take_references
 from refrad.language.reports import Report, detect_language, read_csv, read_reports, sections_of
+from refrad.language.rewording import judge_captions, rewrite_captions, translate_captions
 from refrad.language.rewriting import cut_comparisons
 from refrad.language.sentences import sentences_of
+from refrad.llm import Models, open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.privacy.text import PLACEHOLDERS, Identifiers, identifiers_of, scrub
 from refrad.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, read_table, write_table
@@ -50,20 +52,25 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
     references: Path | None = None,
+    llm: str | None = None,
 ) -> None:
     """Write the captions of one shard and the images that they name.
 
     Raises:
-        ValueError: if the reports or the references lack a column.
+        ValueError: if the reports or the references lack a column, or a model cannot be asked.
     """
-    CaptionsOptions.model_validate(fingerprint.options)
+    options = CaptionsOptions.model_validate(fingerprint.options)
     tally = Tally("sentences")
     archive = Archive(read_table(files, FileTable), read_table(instances, InstanceTable), shard)
     ties = _read_ties(references, archive) if references else {}
-    anatomy = partial(is_anatomy, lexicon=load_lexicon(lexicon))
-    desk = Desk(archive, Pseudonyms(read_or_create_key(key)), ties, anatomy, tally)
+    words = load_lexicon(lexicon)
+    anatomy = partial(is_anatomy, lexicon=words)
+    desk = Desk(archive, Pseudonyms(read_or_create_key(key)), ties, anatomy, tally, options)
     for report in read_reports(reports):
         desk.take(report)
+    with open_models(llm) as models:
+        desk.ask(models, words)
+    desk.count()
     log.info("captions: %d sentences, %d captions", tally.taken, len(desk.captions))
     write_table(captions, frame_of(desk.captions, CaptionTable), CaptionTable, fingerprint)
     write_table(image_references, frame_of(desk.references, ReferenceTable), ReferenceTable, fingerprint)
@@ -123,8 +130,10 @@ class Desk:
         ties: dict[tuple[str, str], set[str]],
         anatomy: Callable[[str], bool],
         tally: Tally,
+        options: CaptionsOptions,
     ) -> None:
         self.archive, self.pseudonyms, self.ties, self.anatomy, self.tally = archive, pseudonyms, ties, anatomy, tally
+        self.options = options
         self.captions: list[dict[str, Any]] = []
         self.references: list[dict[str, Any]] = []
         self._reports: set[tuple[str, str | None]] = set()
@@ -173,7 +182,7 @@ class Desk:
         seen: set[str] = set()
         for position, (section, sentence) in enumerate(sentences):
             images, text = take_references(sentence, self.archive.series_of.get(study, ()))
-            text, rewriter = cut_comparisons(text, language)
+            text, rewriter = cut_comparisons(text, language) if self.options.rewrite == "rules" else (text, "none")
             text = self._scrub(text, known)
             reason = "empty_after_scrub" if not _tells(text) else "duplicate_sentence" if text in seen else None
             if reason:
@@ -192,8 +201,34 @@ class Desk:
             }
             self.captions.append(row)
             self._refer(row["caption"], tied, images)
-            self._count(row)
         self.tally.add("reports", "used")
+
+    def ask(self, models: Models, lexicon: Lexicon) -> None:
+        """Let language models rewrite and translate the captions, as the options say. They see scrubbed text only."""
+        rewritten, translated = [], []
+        if self.options.rewrite == "llm":
+            before = {caption["caption"]: caption["text"] for caption in self.captions}
+            self.captions = rewrite_captions(self.captions, models, lexicon)
+            self.tally.put_aside("only_comparison", len(before) - len(self.captions))
+            rewritten = [(one["language"], before[one["caption"]], one["text"]) for one in self.captions]
+        if self.options.translate == "llm":
+            pairs = translate_captions(self.captions, models, lexicon)
+            pairs = [
+                (one, two | {"caption": _id(two["report"], two["position"], two["language"])}) for one, two in pairs
+            ]
+            translated = [(one["language"], one["text"], two["text"]) for one, two in pairs]
+            twins = {one["caption"]: two["caption"] for one, two in pairs}
+            self.captions += [two for _, two in pairs]
+            self.references += [
+                one | {"caption": twins[one["caption"]]} for one in self.references if one["caption"] in twins
+            ]
+            self.tally.add("translation", "translated", len(pairs))
+            self.tally.add("translation", "failed", len(self.captions) - 2 * len(pairs))
+        kept = {caption["caption"] for caption in self.captions}
+        self.references = [one for one in self.references if one["caption"] in kept]
+        if self.options.judge:
+            judge_captions({"rewrite": rewritten, "translate": translated}, models, self.options.judge, self.tally)
+        models.account(self.tally)
 
     def _scrub(self, text: str, known: Identifiers) -> str:
         clean, counts = scrub(" ".join(text.split()), known, self.anatomy)
@@ -205,13 +240,15 @@ class Desk:
         rows = [{"caption": caption, "instance": instance} for instance in sorted(tied)]
         rows += [{"caption": caption, **image._asdict()} for image in images]
         self.references += rows
-        self.tally.make("references", len(rows))
 
-    def _count(self, row: dict[str, Any]) -> None:
-        self.tally.use()
-        self.tally.make("captions")
-        for column in ("language", "section", "tie", "rewriter"):
-            self.tally.add(column, row[column])
+    def count(self) -> None:
+        """Count what was made; a sentence in two languages is used once."""
+        self.tally.use(sum(row["translator"] == "source" for row in self.captions))
+        self.tally.make("captions", len(self.captions))
+        self.tally.make("references", len(self.references))
+        for row in self.captions:
+            for column in ("language", "section", "tie", "rewriter", "translator"):
+                self.tally.add(column, row[column])
 
 
 def dict_of_texts(sections: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -1,13 +1,16 @@
 """Find the anatomical mentions of the captions: verbatim spans, their classes, and how they are asserted."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from refrad.anatomy.lexicon import load_lexicon
-from refrad.anatomy.schema import load_schema
+from refrad.anatomy.lexicon import Lexicon, load_lexicon
+from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import MentionsOptions
 from refrad.fingerprint import Fingerprint
-from refrad.language.mentions import find_mentions
+from refrad.language.finders import compare, find_with_model
+from refrad.language.mentions import Mention, find_mentions
+from refrad.llm import open_models
 from refrad.tables import CaptionTable, MentionTable, frame_of, read_table, write_table
 from refrad.tally import Tally
 
@@ -19,12 +22,19 @@ VERSION = 2
 
 
 def run(
-    *, captions: Path, lexicon: Path, schema: Path, mentions: Path, metrics: Path, fingerprint: Fingerprint
+    *,
+    captions: Path,
+    lexicon: Path,
+    schema: Path,
+    mentions: Path,
+    metrics: Path,
+    fingerprint: Fingerprint,
+    llm: str | None = None,
 ) -> None:
     """Write the mentions of one shard: a row for every span and class.
 
     Raises:
-        ValueError: if the lexicon names a class that the schema does not have.
+        ValueError: if the lexicon names a class that the schema does not have, or a model cannot be asked.
     """
     options = MentionsOptions.model_validate(fingerprint.options)
     tally = Tally("captions")
@@ -34,10 +44,14 @@ def run(
     if unknown := words.classes - set(classes):
         raise ValueError(f"{lexicon}: class {min(unknown)} is not in {schema.name}: correct it there or here")
     rows = []
-    for caption, language, text in read_table(captions, CaptionTable).select("caption", "language", "text").iter_rows():
+    table = read_table(captions, CaptionTable).select("caption", "language", "text").rows()
+    for (caption, language, _), (found, backend) in zip(
+        table, _find(table, options, llm, words, anatomy, tally), strict=True
+    ):
         tally.take()
-        with tally.timed("finding"):
-            found = find_mentions(text, language, words)
+        if found is None:
+            tally.put_aside("model_failed")
+            continue
         # A level or rib of the rules need not be in an edited schema.
         spans = [(one, sorted({classes[name].id for name in one.classes if name in classes})) for one in found]
         for one, ids in spans:
@@ -46,7 +60,7 @@ def run(
                 rows.append(
                     {
                         **{"caption": caption, "start": one.start, "end": one.end, "text": one.text},
-                        **{"class_id": class_id, "assertion": one.assertion, "backend": options.finder},
+                        **{"class_id": class_id, "assertion": one.assertion, "backend": backend},
                     }
                 )
             if ids:
@@ -59,3 +73,36 @@ def run(
     log.info("mentions: %d captions, %d with a mention", tally.taken, tally.used)
     write_table(mentions, frame_of(rows, MentionTable), MentionTable, fingerprint)
     tally.write(metrics, fingerprint)
+
+
+def _find(
+    table: Sequence[tuple[str, str, str]],
+    options: MentionsOptions,
+    llm: str | None,
+    words: Lexicon,
+    anatomy: Schema,
+    tally: Tally,
+) -> Iterator[tuple[list[Mention] | None, str]]:
+    """For each (caption, language, text) its mentions and who found them; None where the model failed and no other is asked."""
+    if options.finder == "lexicon":
+        for _, language, text in table:
+            with tally.timed("finding"):
+                found = find_mentions(text, language, words)
+            yield found, "lexicon"
+        return
+    with open_models(llm) as models:
+        name = models.name("mentions")
+        replies = find_with_model(((text, language) for _, language, text in table), models, words, anatomy)
+        for (_, language, text), by_model in zip(table, replies, strict=True):
+            by_lexicon = find_mentions(text, language, words)
+            if by_model is not None:
+                tally.add("found by", name)
+                for how, number in compare(by_model, by_lexicon).items():
+                    tally.add("classes in a caption, model and lexicon", how, number)
+                yield by_model, name
+            elif options.finder == "both":
+                tally.add("found by", f"lexicon, after {name} failed")
+                yield by_lexicon, "lexicon"
+            else:
+                yield None, name
+        models.account(tally)

@@ -1,0 +1,113 @@
+"""Whether one sentence says what another says, as far as words, numbers and the lexicon can tell.
+
+A language model may drop a finding, turn a side or deny what was there, in the best of forms. These checks are strict on
+purpose: a good sentence that is refused costs a row, a wrong one that is taken puts a false label beside an image.
+"""
+
+import re
+from collections import Counter
+
+from refrad.anatomy.lexicon import Lexicon
+from refrad.language.mentions import find_mentions
+from refrad.language.reports import detect_language
+from refrad.privacy.text import PLACEHOLDERS
+
+__all__ = ["problem_of_rewriting", "problem_of_translation"]
+
+LONGER = 1.15  # a rewritten sentence has at most so much more letters ...
+AND = 20  # ... and these
+KNOWN = 0.6  # share of the words of a rewritten sentence that the original must have
+STEM = 4  # letters that make two words the same
+TELLING = 6  # words from which a language can be told
+
+_PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_COMPARISON = re.compile(
+    r"Vor(?:untersuchung|befund|aufnahme|bild|CT|MRT)\w*|\bVU\b|Ausgangsuntersuchung|\bim Verlauf\b|\bunverändert|"
+    r"\bgrößen(?:konstant|progredient|regredient)|\b(?:im Vergleich|verglichen) (?:zu|mit)|"
+    r"\b(?:previous|prior|earlier|preceding|comparison) (?:CT|MRI?|PET|stud(?:y|ies)|exam\w*|scans?|imaging|images?)\b|"
+    r"\bcompared (?:to|with)\b|\bin comparison\b|\binterval (?:change|growth|increase|decrease|development|resolution)|"
+    r"\bunchanged\b",
+    re.IGNORECASE,
+)
+
+
+def problem_of_rewriting(before: str, after: str, language: str, lexicon: Lexicon) -> str | None:
+    """What is wrong with a sentence from which comparisons were to be dropped, for the model to read; or None.
+
+    It may be empty only where the original names no anatomy.
+    """
+    if _CONTROL.search(after):
+        return "sentence must be one line of plain text."
+    if not after.strip():
+        return "The finding must stay." if find_mentions(before, language, lexicon) else None
+    if len(after) > LONGER * len(before) + AND:
+        return "sentence is longer than the original: add nothing."
+    if added := _numbers(after) - _numbers(before):
+        return f"The number {min(added)} does not stand in the original."
+    if added := _placeholders(after) - _placeholders(before):
+        return f"The placeholder {min(added)} does not stand in the original."
+    stems = {word[:STEM] for word in _words(before)}
+    words = _words(after)
+    if words and sum(word[:STEM] in stems for word in words) < KNOWN * len(words):
+        return "Use the words of the original."
+    if (found := _COMPARISON.search(after)) is not None:
+        return f"A comparison is left: {found.group()}."
+    said, says = (_claims(text, language, lexicon) for text in (before, after))
+    return _difference(said, says)
+
+
+def problem_of_translation(before: str, after: str, language: str, target: str, lexicon: Lexicon) -> str | None:
+    """What is wrong with a translation from `language` to `target`, for the model to read; or None."""
+    if not after.strip() or _CONTROL.search(after):
+        return "sentence must be one line of plain text and not empty."
+    if len(after.split()) >= TELLING and detect_language(after) != target:
+        return f"sentence must be in the language {target}."
+    said_numbers, says_numbers = (
+        Counter(one.replace(",", ".") for one in _NUMBER.findall(text)) for text in (before, after)
+    )
+    if said_numbers != says_numbers:
+        wrong = min((said_numbers - says_numbers) or (says_numbers - said_numbers))
+        return f"All numbers must be the same, each as often as in the original: see {wrong}."
+    if _placeholders(before) != _placeholders(after):
+        return "All placeholders in brackets must stay, and no others come."
+    said, says = _denials(_claims(before, language, lexicon)), _denials(_claims(after, target, lexicon))
+    return _difference(said, says)
+
+
+def _claims(text: str, language: str, lexicon: Lexicon) -> dict[str, set[str]]:
+    """Class to how it is asserted."""
+    claims: dict[str, set[str]] = {}
+    for mention in find_mentions(text, language, lexicon):
+        for name in mention.classes:
+            claims.setdefault(name, set()).add(mention.assertion)
+    return claims
+
+
+def _denials(claims: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Only whether something is denied: how certain it is sounds different in each language."""
+    denied = ("negated", "absent")
+    return {name: {"denied" if one in denied else "said" for one in how} for name, how in claims.items()}
+
+
+def _difference(said: dict[str, set[str]], says: dict[str, set[str]]) -> str | None:
+    if lost := said.keys() - says.keys():
+        return f"The anatomy or side of the original must stay: {min(lost)} is missing."
+    if added := says.keys() - said.keys():
+        return f"Anatomy or a side was added: {min(added)}."
+    changed = [name for name in said if said[name] != says[name]]
+    return f"What is denied, certain or uncertain must stay so: see {min(changed)}." if changed else None
+
+
+def _numbers(text: str) -> Counter[str]:
+    return Counter(_NUMBER.findall(text))
+
+
+def _placeholders(text: str) -> Counter[str]:
+    return Counter(_PLACEHOLDER.findall(text))
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]

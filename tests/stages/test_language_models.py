@@ -1,0 +1,138 @@
+"""Captions and mentions with a language model, over a real connection."""
+
+import json
+
+import pytest
+from tests.llm.talking import TASKS, answering, llm_line
+from tests.stages.test_captions import Delivery, report
+
+from refrad.fingerprint import Fingerprint
+from refrad.llm import ModelError
+from refrad.stages import captions
+from refrad.tables import CaptionTable, MentionTable, read_table
+
+REPORT = """Befund:
+Zyste der linken Niere, von 11 auf 15 mm gewachsen (Se 3, IMA 5). Im Vergleich zur Voruntersuchung keine Änderung.
+Milz unverändert normal. Patientin Erika Beispielfrau: Leber normal.
+"""
+REWRITTEN = {
+    "Zyste der linken Niere, von 11 auf 15 mm gewachsen.": "Zyste der linken Niere, 15 mm.",
+    "Im Vergleich zur Voruntersuchung keine Änderung.": "",
+    "Milz unverändert normal.": "Milz normal.",
+}
+ENGLISH = {"Zyste der linken Niere, 15 mm.": "Cyst of the left kidney, 15 mm.", "Milz normal.": "Spleen normal."}
+
+
+def answer(data):
+    """A model that does well, but always lies about the liver."""
+    if "kind" in data:
+        return {"errors": [], "score": 5}
+    sentence = data["sentence"]
+    if "Leber" in sentence:
+        return {"sentence": "Milz normal."}
+    return {"sentence": ENGLISH.get(sentence, REWRITTEN.get(sentence, sentence))}
+
+
+@pytest.fixture
+def asked(tmp_path, root, monkeypatch):
+    """The function that runs stage captions on REPORT with models; the server comes back as well."""
+    run = captions.run
+
+    def start(**options):
+        fingerprint = Fingerprint("captions", 1, {"rewrite": "rules", "translate": "none"} | options, {})
+        with answering(answer) as server:
+            more = {"fingerprint": fingerprint, "llm": llm_line(server, root, tmp_path, TASKS)}
+            monkeypatch.setattr(captions, "run", lambda **given: run(**(given | more)))
+            delivery = Delivery(tmp_path, root)
+            return delivery.run([report(text=REPORT)]), delivery, server
+
+    return start
+
+
+def test_comparisons_go_and_a_sentence_of_nothing_else_is_put_aside(asked):
+    made, delivery, _ = asked(rewrite="llm")
+    assert made["text"].to_list()[:2] == ["Zyste der linken Niere, 15 mm.", "Milz normal."]
+    assert set(made["rewriter"][:2]) == {"wise-1b: rewritten"}
+    assert delivery.metrics["flow"]["aside"] == {"only_comparison": 1}
+
+
+def test_where_the_model_fails_the_rules_act_and_the_row_says_so(asked):
+    made, delivery, _ = asked(rewrite="llm")
+    (liver,) = made.filter(made["text"].str.contains("Leber")).to_dicts()
+    assert liver["rewriter"] == "rules: unchanged, after wise-1b failed"
+    assert delivery.metrics["tables"]["asked: rewrite"] == {"answered": 3, "failed: check_failed": 1}
+    assert delivery.metrics["tables"]["tokens"] == {"rewrite, prompt": 50, "rewrite, answer": 25}
+
+
+def test_a_translation_is_a_row_of_its_own_with_the_same_images(asked):
+    made, delivery, _ = asked(rewrite="llm", translate="llm")
+    english = made.filter(made["language"] == "en")
+    assert english["text"].to_list() == list(ENGLISH.values())
+    assert set(english["translator"]) == {"wise-1b"} and set(made.filter(made["language"] == "de")["translator"]) == {
+        "source"
+    }
+    both = made.filter(made["sentence"] == english["sentence"][0])
+    assert len(both) == 2 and set(delivery.named["caption"]) == set(both["caption"])
+    assert delivery.metrics["flow"]["used"] == 3
+    assert delivery.metrics["tables"]["translation"] == {"translated": 2, "failed": 1}
+
+
+def test_a_sample_is_judged_and_the_scores_are_counted(asked):
+    _, delivery, _ = asked(rewrite="llm", translate="llm", judge=2)
+    assert delivery.metrics["tables"]["judged: rewrite"] == {"score 5": 2}
+    assert delivery.metrics["tables"]["judged: translate"] == {"score 5": 2}
+
+
+def test_a_model_never_sees_what_was_scrubbed(asked):
+    _, _, server = asked(rewrite="llm", translate="llm", judge=9)
+    seen = json.dumps(server.bodies, ensure_ascii=False)
+    assert "[NAME]" in seen and "Erika" not in seen and "Beispielfrau" not in seen
+
+
+MENTIONED = {
+    "Zyste der linken Niere.": [{"span": "linken Niere", "classes": ["kidney_left"], "assertion": "present"}],
+    "Milz normal.": [{"span": "Milz", "classes": ["spleen"], "assertion": "negated"}],
+    "Rechte Niere frei.": [{"span": "Rechte Niere", "classes": ["kidney_left"], "assertion": "present"}],
+}
+
+
+@pytest.fixture
+def found(study, root, tmp_path):
+    """The function that runs stage mentions with a model that turns the side of the right kidney."""
+
+    def run(finder):
+        study.write(CaptionTable, "captions", [study.caption(text, text, language="de") for text in MENTIONED])
+        with answering(lambda data: {"mentions": MENTIONED[data["sentence"]]}) as server:
+            metrics = study.run(
+                "mentions",
+                {"finder": finder, "lexicon": ""},
+                lexicon=root / "workflow" / "anatomy" / "lexicon.yaml",
+                llm=llm_line(server, root, tmp_path, TASKS),
+            )
+        return read_table(study.path("mentions"), MentionTable).to_dicts(), metrics
+
+    return run
+
+
+def test_the_mentions_of_a_model_say_who_found_them_and_a_lie_is_put_aside(found):
+    rows, metrics = found("llm")
+    assert [(row["text"], row["class_id"], row["backend"]) for row in rows] == [
+        ("linken Niere", 3, "wise-1b"),
+        ("Milz", 1, "wise-1b"),
+    ]
+    assert metrics["flow"] == {"taken": 3, "used": 2, "aside": {"model_failed": 1}}
+
+
+def test_with_both_the_lexicon_stands_in_and_disagreements_are_counted(found):
+    rows, metrics = found("both")
+    assert [row["backend"] for row in rows] == ["wise-1b", "wise-1b", "lexicon"]
+    assert metrics["tables"]["found by"] == {"wise-1b": 2, "lexicon, after wise-1b failed": 1}
+    compared = metrics["tables"]["classes in a caption, model and lexicon"]
+    assert compared["both, asserted differently"] == 1 and compared["both, asserted alike"] == 1
+
+
+def test_a_stage_without_its_model_stops_and_names_the_key(study, root):
+    study.write(CaptionTable, "captions", [study.caption("c", "Liver.")])
+    lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
+    with pytest.raises(ModelError, match=r"llm\.mentions"):
+        study.run("mentions", {"finder": "llm", "lexicon": ""}, lexicon=lexicon, llm=None)

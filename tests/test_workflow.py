@@ -1,0 +1,68 @@
+"""What the rules hand to stages that ask language models."""
+
+import copy
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from refrad.config import ConfigError, check_config
+from refrad.workflow import Site
+
+MODEL = {"endpoint": "http://one:8000/v1", "model": "wise-1b"}
+
+
+@pytest.fixture
+def config(root, tmp_path, monkeypatch):
+    """A config in which a model rewrites captions, with prompts that may be edited."""
+    monkeypatch.chdir(root)
+    shutil.copytree(root / "workflow" / "prompts", tmp_path / "prompts")
+    config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    config["llm"] |= {"prompts": str(tmp_path / "prompts"), "rewrite": dict(MODEL)}
+    config["captions"]["rewrite"] = "llm"
+    return config
+
+
+def fingerprints(config):
+    site = Site(config)
+    return {stage: site.fingerprint(stage) for stage in ("captions", "mentions", "vqa")}
+
+
+def changed(before, after):
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+def test_a_backend_without_its_model_is_said_before_anything_runs(config):
+    config["mentions"]["finder"] = "both"
+    with pytest.raises(ConfigError, match=r"config: mentions\.finder: needs a model in llm\.mentions"):
+        check_config(config)
+
+
+def test_a_word_in_a_prompt_and_another_model_rerun_just_the_stage_that_asks(config, tmp_path):
+    before = fingerprints(config)
+    assert '"model":"wise-1b"' in before["captions"]
+    for name in ("rewrite.de.md", "mentions.de.md"):  # the second is not used
+        prompt = tmp_path / "prompts" / name
+        prompt.write_text(prompt.read_text(encoding="utf-8") + "\nSei genau.", encoding="utf-8")
+    assert changed(before, fingerprints(config)) == {"captions"}
+    other = copy.deepcopy(config)
+    other["llm"]["rewrite"]["model"] = "wiser-2b"
+    assert changed(fingerprints(config), fingerprints(other)) == {"captions"}
+
+
+def test_where_and_how_fast_a_model_is_asked_reruns_nothing(config):
+    other = copy.deepcopy(config)
+    other["llm"]["rewrite"] |= {"endpoint": "http://two:8000/v1", "concurrency": 8, "timeout": 20.0}
+    assert changed(fingerprints(config), fingerprints(other)) == set()
+
+
+def test_only_the_stage_that_asks_gets_the_endpoint(config):
+    site = Site(config)
+    wildcards = SimpleNamespace(delivery="demo", shard="0")
+    flag = site.llm("captions")(wildcards, 1)
+    assert (
+        json.loads(flag.removeprefix(" --llm '").removesuffix("'"))["roles"]["rewrite"]["endpoint"] == MODEL["endpoint"]
+    )
+    assert site.llm("mentions")(wildcards, 1) == ""
