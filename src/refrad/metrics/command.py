@@ -1,0 +1,71 @@
+"""`refrad evaluate PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of anybody's model output."""
+
+from pathlib import Path
+from typing import Any
+
+from refrad.files import write_json
+from refrad.metrics.intervals import RESAMPLES
+from refrad.metrics.records import Prediction, Truth, read_records
+from refrad.metrics.scoring import METRICS, compare, score_items, summarise
+
+__all__ = ["main"]
+
+
+def main(
+    *,
+    predictions: Path,
+    truth: Path,
+    against: Path | None = None,
+    embedder: Path | None = None,
+    out: Path | None = None,
+    resamples: int = RESAMPLES,
+    interval: str = "percentile",
+) -> None:
+    """Score PREDICTIONS (JSON lines) against TRUTH: means with 95 % intervals, for each task, language, modality, class, ...
+
+    AGAINST are the predictions of another model on the same truth: the difference is tested in pairs. EMBEDDER is the folder of
+    a sentence-transformers model, for G-IoU; without it names must be equal. OUT is a JSON file for all numbers. INTERVAL is
+    percentile or bca. The format of both files: docs/evaluation.md.
+
+    Raises:
+        ValueError: if a file is not as it must be; the message names the line.
+    """
+    if interval not in ("percentile", "bca"):
+        raise ValueError("--interval must be percentile or bca")
+    similarity = None
+    if embedder is not None:
+        from refrad.metrics.similarity import Embedder
+
+        similarity = Embedder(embedder)
+    asked = read_records(truth, Truth)
+    items, counts = score_items(asked, read_records(predictions, Prediction), similarity)
+    rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
+    result: dict[str, Any] = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
+    print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    for by in dict.fromkeys(row["by"] for row in rows):
+        part = [row for row in rows if row["by"] == by]
+        print(f"\n{'all' if by is None else 'by ' + by}")
+        for row in part:
+            name = f"{row['value']}, " if by else ""
+            print(
+                f"  {row['task']:<8}{name}{row['metric']:<16}{_interval(row)}  {row['items']} items, {row['groups']} groups"
+            )
+    if against is not None:
+        others, _ = score_items(asked, read_records(against, Prediction), similarity)
+        result["compared"] = compare(items, others, resamples)
+        print("\ndifference to the other model")
+        for row in result["compared"]:
+            print(
+                f"  {row['task']:<8}{row['metric']:<16}{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p']:.2g}"
+            )
+    if out is not None:
+        used = {row["metric"] for row in rows}
+        write_json(out, result | {"definitions": {name: text for name, text in METRICS.items() if name in used}})
+
+
+def _interval(row: dict[str, Any]) -> str:
+    if row["mean"] is None:
+        return "nothing to score"
+    if row["low"] is None:
+        return f"{row['mean']:.3f} (one group: no interval)"
+    return f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"

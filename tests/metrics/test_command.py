@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from refrad.cli import main
+
+TRUTH = {"id": 1, "task": "vqa", "kind": "closed", "answer": "yes"}
+
+
+def write(path, *rows):
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return str(path)
+
+
+def test_every_example_of_the_page_can_be_scored(root, tmp_path, capsys):
+    lines = [
+        line.strip()
+        for line in (root / "docs" / "evaluation.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith('    {"id"')
+    ]
+    truth = write(tmp_path / "truth.jsonl", *[line for line in lines if '"task"' in line])
+    given = write(tmp_path / "predictions.jsonl", *[line for line in lines if '"task"' not in line])
+    out = tmp_path / "result.json"
+    assert main(["evaluate", given, "--truth", truth, "--against", given, "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    means = {(row["task"], row["metric"]): row["mean"] for row in result["scores"] if row["by"] is None}
+    assert means["vqa", "accuracy"] == means["vqa", "measure_f1"] == 1 and means["vqa", "f1"] == 0.5
+    assert means["locate", "iou"] == 0.5  # two of four pixels
+    assert means["detect", "g_iou"] == pytest.approx(70 * 110 / (80 * 110 + 70 * 120 - 70 * 110))
+    assert {row["task"] for row in result["compared"]} == {"vqa", "caption", "detect", "locate"}
+    assert {row["by"] for row in result["scores"]} >= {None, "language", "modality", "kind", "class", "size"}
+    assert "difference to the other model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("no json", "line 2: not one JSON object"),
+        ({"id": "2", "task": "guess"}, "line 2: task"),
+        ({"id": "2", "task": "vqa", "answer": "secret"}, "line 2: a question has a kind"),
+        ({"id": "2", "task": "locate"}, "line 2: task locate has the asked entities"),
+        ({"id": "2", "task": "locate", "entities": [{"text": "liver"}]}, "line 2: entities.0: an entity has either"),
+        (TRUTH, "line 2: the id of this line stands in the file twice"),
+    ],
+)
+def test_a_wrong_line_is_named_and_not_quoted(tmp_path, capsys, row, words):
+    truth = write(tmp_path / "truth.jsonl", TRUTH, row)
+    given = write(tmp_path / "predictions.jsonl", {"id": "1", "answer": "yes"})
+    assert main(["evaluate", given, "--truth", truth]) == 1
+    message = capsys.readouterr().err
+    assert words in message and "secret" not in message and len(message.splitlines()) == 1
+
+
+def test_a_missing_file_is_one_line(tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path / "a"), "--truth", str(tmp_path / "b")]) == 1
+    assert "No such file" in capsys.readouterr().err
