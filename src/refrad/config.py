@@ -78,6 +78,10 @@ class MasksOptions(Section):
     variant: Literal["fastest", "fast", "total"]
     weights: str | None
     device: Literal["cpu", "gpu"]
+    rois: list[str] | None
+    minutes: Annotated[float, Field(gt=0)]
+    memory_gb: Annotated[float, Field(gt=0)]
+    at_once: Annotated[int, Field(ge=1)]
 
 
 class StructuresOptions(Section):

@@ -1,8 +1,11 @@
 import itertools
-import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,31 +43,18 @@ def test_a_missing_network_is_named_with_what_to_do(tmp_path):
         TotalSegmentator(tmp_path, "fastest", "cpu").segment(np.zeros((9, 9, 9), np.int16), np.eye(4), "total")
 
 
-def test_telemetry_is_off(tmp_path):
-    segmenter = TotalSegmentator(tmp_path, "fastest", "cpu")
-    assert os.environ["TOTALSEG_HOME_DIR"] == segmenter.home.name
-    config = json.loads((Path(segmenter.home.name) / "config.json").read_text(encoding="utf-8"))
-    assert config["send_usage_stats"] is False
+def test_a_class_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"masks.rois: lever is no class"):
+        TotalSegmentator(tmp_path, "fastest", "cpu", ["spleen", "lever"])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("task", "modality"), [("total", "CT"), ("total_mr", "MR")])
-def test_the_real_package_finds_large_organs_in_a_body_it_never_saw(root, task, modality):
-    from totalsegmentator.map_to_binary import class_map
-
-    native = {name: number for number, name in class_map[task].items()}
-    affine = np.diag([-4.0, -4.0, 6.0, 1.0])
-    affine[:3, 3] = [190, 190, 170]
-    image, truth = render(make_body(77), affine, (96, 96, 40), modality, native, seed=1)
-    segmenter = TotalSegmentator(root / "workflow" / "demo_weights", "fastest", "cpu")
-    found = segmenter.segment(np.round(image).astype(np.int16), affine, task)
-    assert found.shape == truth.shape and found.dtype == np.uint8
-    for organ in ("liver", "heart", "kidney_left", "kidney_right"):
-        one, other = found == native[organ], truth == native[organ]
-        if other.sum() > 500:
-            assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.6, organ
-    left, right = (np.argwhere(found == native[f"kidney_{side}"]).mean(0)[0] for side in ("left", "right"))
-    assert left > right  # the affine lets x (RAS, towards the right) fall along the first array axis
+def test_a_task_without_the_wanted_classes_gets_no_labels(root):
+    segmenter = TotalSegmentator(root / "workflow" / "demo_weights", "fastest", "cpu", ["rib_left_1"])
+    with pytest.raises(FileNotFoundError, match="network 852"):  # MR looks for them with the 3 mm network
+        segmenter.weights("total_mr")
+    segmenter._digests["total_mr"] = "there"
+    with pytest.raises(Unsegmentable, match="rois_not_in_task"):
+        segmenter.segment(np.zeros((9, 9, 9), np.int16), np.eye(4), "total_mr")
 
 
 def test_the_corners_of_the_grid_do_not_wrap():
@@ -75,3 +65,79 @@ def test_the_corners_of_the_grid_do_not_wrap():
     shifted[:3, 3] += AFFINE[:3, 0]
     moved = onto_grid(labels, shifted, AFFINE, (4, 4, 4))
     assert np.array_equal(moved[1:], labels[:-1]) and not moved[0].any()
+
+
+@pytest.fixture(scope="session")
+def body(tmp_path_factory):
+    """A made-up body that the demo weights never saw, on an oblique-free but flipped grid, once for each modality."""
+    from totalsegmentator.map_to_binary import class_map
+
+    folder = tmp_path_factory.mktemp("body")
+
+    def make(modality, task):
+        path = folder / f"{modality}.nii.gz"
+        affine = np.diag([-4.0, -4.0, 6.0, 1.0])
+        affine[:3, 3] = [190, 190, 170]
+        native = {name: number for number, name in class_map[task].items()}
+        image, truth = render(make_body(77), affine, (96, 96, 40), modality, native, seed=1)
+        if not path.exists():
+            nib.save(nib.Nifti1Image(np.round(image).astype(np.int16), affine), path)
+        return path, truth
+
+    return make
+
+
+# Segments as the stage does, and fails if anything asks for an internet address on the way.
+OFFLINE = """
+import sys
+from pathlib import Path
+
+def watch(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname") or event == "socket.connect" and isinstance(arguments[1], tuple):
+        print("asked for the network:", event, arguments, file=sys.stderr)
+        sys.stderr.flush()
+        __import__("os")._exit(9)
+
+sys.addaudithook(watch)
+import numpy as np
+from refrad.imaging.segmenters import TotalSegmentator
+from refrad.imaging.volumes import read_volume
+
+volume, affine = read_volume(Path(sys.argv[1]))
+segmenter = TotalSegmentator(Path(sys.argv[2]), "fastest", "cpu", sys.argv[5:])
+np.save(sys.argv[3], segmenter.segment(volume, affine, sys.argv[4]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("modality", "task", "rois"),
+    [("CT", "total", []), ("MR", "total_mr", []), ("CT", "total", ["liver", "kidney_left"])],
+)
+def test_labels_are_those_of_the_command_voxel_for_voxel_without_a_network(root, tmp_path, body, modality, task, rois):
+    path, truth = body(modality, task)
+    weights = root / "workflow" / "demo_weights"
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "config.json").write_text('{"totalseg_id": "x", "send_usage_stats": false, "prediction_counter": 0}')
+    environment = os.environ | {"TOTALSEG_HOME_DIR": str(home), "TOTALSEG_WEIGHTS_PATH": str(weights)}
+    command = [Path(sys.executable).with_name("TotalSegmentator"), "-i", path, "-o", tmp_path / "theirs.nii.gz"]
+    command += ["--ml", "--fastest", "-d", "cpu", "-q", "-ta", task, *(["-rs", *rois] if rois else [])]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    theirs = np.asarray(nib.load(tmp_path / "theirs.nii.gz").dataobj)
+
+    cut_off = ["unshare", "--map-root-user", "--net"]  # no interface at all, where the system allows it
+    allowed = shutil.which("unshare") and subprocess.run([*cut_off, "true"], capture_output=True).returncode == 0
+    command = [sys.executable, "-c", OFFLINE, path, weights, tmp_path / "ours.npy", task, *rois]
+    environment = os.environ | {"HOME": str(tmp_path / "empty")}
+    subprocess.run([*(cut_off if allowed else []), *command], env=environment, check=True)
+    ours = np.load(tmp_path / "ours.npy")
+    assert ours.dtype == np.uint8 and np.array_equal(ours, theirs)
+    assert not (tmp_path / "empty").exists()  # nothing was written to the user's home
+    from totalsegmentator.map_to_binary import class_map
+
+    native = {name: number for number, name in class_map[task].items()}
+    for organ in rois or ("liver", "heart", "kidney_left", "kidney_right"):
+        one, other = ours == native[organ], truth == native[organ]
+        if other.sum() > 500:
+            assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.6, organ

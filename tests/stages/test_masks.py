@@ -8,7 +8,14 @@ from refrad.imaging.labels import load_labels
 from refrad.privacy.pseudonyms import FileTable
 from refrad.tables import InstanceTable, MaskTable, frame_of, read_table, write_table
 
-PRECOMPUTED = {"segmenter": "precomputed", "variant": "fastest", "weights": None, "device": "cpu"}
+LIMITS = {"minutes": 5.0, "memory_gb": 20.0, "at_once": 2}
+PRECOMPUTED = {
+    "segmenter": "precomputed",
+    "variant": "fastest",
+    "weights": None,
+    "device": "cpu",
+    "rois": None,
+} | LIMITS
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from refrad.files import atomic
+from refrad.files import atomic, digest_bytes
 
-__all__ = ["load_labels", "save_labels", "store_name"]
+__all__ = ["label_facts", "load_labels", "save_labels", "store_name"]
 
 
 def store_name(key: str) -> str:
@@ -30,3 +30,8 @@ def load_labels(path: Path) -> NDArray[np.uint8]:
     """Labels uint8 [column, row, slice]."""
     image: Any = nib.load(path)  # type: ignore[attr-defined]
     return np.asarray(image.dataobj, np.uint8)
+
+
+def label_facts(labels: NDArray[np.uint8]) -> tuple[str, int]:
+    """The digest of the voxels, and how many labels beside the background are among them."""
+    return digest_bytes(labels.tobytes()), int(np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:]))

@@ -1,13 +1,12 @@
 """Who labels the voxels: TotalSegmentator, held in one process, or label volumes that a site already has."""
 
 import json
-import logging
 import os
 import tempfile
-import traceback
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from refrad.files import digest_bytes, digest_file
 
-__all__ = ["TASK_OF", "Segmenter", "TotalSegmentator", "Unsegmentable", "onto_grid"]
+__all__ = ["TASK_OF", "TotalSegmentator", "Unsegmentable", "onto_grid"]
 
 TASK_OF: Mapping[str, str] = {"CT": "total", "MR": "total_mr"}
 NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
@@ -27,56 +26,47 @@ NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("total_mr", "total"): (850, 851),
 }
 
-FAULTS_OF_A_VOLUME = (RuntimeError, ValueError, LookupError, ArithmeticError, AssertionError, MemoryError)
+# The network that finds where the wanted classes are, before the others look at that part only.
+ROUGH: Mapping[str, int] = {"total": 298, "total_mr": 852}
 
-logger = logging.getLogger(__name__)
+LOADING = threading.Lock()
 
 
 class Unsegmentable(ValueError):
     """This volume gets no labels; the message is the reason code."""
 
 
-class Segmenter(Protocol):
-    """Labels for one volume at a time."""
-
-    name: str
-
-    def weights(self, task: str) -> str | None:
-        """Digest of what determines the labels beside the volume and the options."""
-
-    def segment(self, volume: NDArray[np.int16], affine: NDArray[np.float64], task: str) -> NDArray[np.uint8]:
-        """Labels uint8 in the native ids of `task`, on the grid of `volume`.
-
-        Raises:
-            Unsegmentable: if this volume cannot be labelled.
-        """
-
-
 class TotalSegmentator:
     """The `totalsegmentator` package, with its networks loaded once and nothing sent anywhere.
+
+    Its networks are loaded at the first volume; several threads may segment at once. A process can hold the networks of one
+    weights folder only, as nnU-Net keeps the folder for good.
 
     Args:
         weights: folder laid out as $TOTALSEG_WEIGHTS_PATH.
         variant: "fastest" (6 mm), "fast" (3 mm) or "total" (1.5 mm).
         device: "cpu" or "gpu".
+        rois: names of TotalSegmentator classes to look for, or None for all.
 
     Raises:
-        FileNotFoundError: if weights of a network are missing; TotalSegmentator itself would go and download them.
+        ValueError: if a name of `rois` is no class of any task.
     """
 
-    def __init__(self, weights: Path, variant: str, device: str) -> None:
+    def __init__(self, weights: Path, variant: str, device: str, rois: Sequence[str] | None = None) -> None:
         self.name = f"totalsegmentator {variant}"
         self.variant = variant
         self.device = device
+        self.rois = sorted(rois) if rois else None
         self.folder = weights.resolve()
-        # Each process has a home of its own, since the package rewrites its config in every run.
-        self.home = tempfile.TemporaryDirectory(prefix="totalsegmentator-")
-        config = {"totalseg_id": "totalseg_offline", "send_usage_stats": False, "prediction_counter": 0}
-        (Path(self.home.name) / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        os.environ["TOTALSEG_HOME_DIR"] = self.home.name
-        os.environ["TOTALSEG_WEIGHTS_PATH"] = str(self.folder)
         self._digests: dict[str, str] = {}
+        self._home: Any = None
         self._run: Callable[..., Any] | None = None
+        if self.rois:
+            known = {name for task in TASK_OF.values() for name in _classes(task)}
+            if unknown := set(self.rois) - known:
+                raise ValueError(
+                    f"masks.rois: {sorted(unknown)[0]} is no class of TotalSegmentator's total or total_mr"
+                )
 
     def weights(self, task: str) -> str:
         """Digest over the checkpoints and plans of the task's networks.
@@ -85,7 +75,8 @@ class TotalSegmentator:
             FileNotFoundError: if one is not there.
         """
         if task not in self._digests:
-            files = [path for number in NETWORKS[task, self.variant] for path in self._files(number)]
+            numbers = NETWORKS[task, self.variant] + ((ROUGH[task],) if self.rois else ())
+            files = [path for number in dict.fromkeys(numbers) for path in self._files(number)]
             self._digests[task] = digest_bytes(*(digest_file(path).encode() for path in files))
         return self._digests[task]
 
@@ -100,91 +91,45 @@ class TotalSegmentator:
         return [found[0], found[0].parents[1] / "plans.json"]
 
     def segment(self, volume: NDArray[np.int16], affine: NDArray[np.float64], task: str) -> NDArray[np.uint8]:
-        """See `Segmenter`. The labels are those of the `TotalSegmentator` command on the same volume and weights."""
+        """Labels uint8 in the native ids of `task`, on the grid of `volume` [column, row, slice] with its RAS+ `affine`.
+
+        The labels are those of the `TotalSegmentator` command on the same volume and weights.
+
+        Raises:
+            FileNotFoundError: if weights are missing; the package itself would go and download them.
+            Unsegmentable: "rois_not_in_task" if the task knows none of the wanted classes.
+            Exception: whatever the package raises for a volume that it cannot label.
+        """
         self.weights(task)  # never let the package find out that something is missing
-        if self._run is None:
-            self._run = _load()
-        speed = {} if self.variant == "total" else {self.variant: True}
-        image = nib.Nifti1Image(volume, affine)  # type: ignore[no-untyped-call]
-        for attempt in (1, 2):
-            try:
-                result = self._run(image, None, ml=True, task=task, device=self.device, quiet=True, **speed)
-                return np.asarray(result.dataobj).astype(np.uint8)
-            except FAULTS_OF_A_VOLUME as error:  # all else is a fault of the installation, and stops the run
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{Path(place.filename).name}:{place.lineno}"
-                logger.warning("segmentation failed at attempt %d: %s in %s", attempt, type(error).__name__, where)
-        raise Unsegmentable("segmenter_failed")
+        options: dict[str, Any] = {} if self.variant == "total" else {self.variant: True}
+        if self.rois:
+            known = set(_classes(task))
+            options["roi_subset"] = [name for name in self.rois if name in known]
+            if not options["roi_subset"]:
+                raise Unsegmentable("rois_not_in_task")
+        with LOADING:
+            if self._run is None:
+                self._run = self._load()
+        result = self._run(nib.Nifti1Image(volume, affine), task=task, device=self.device, **options)  # type: ignore[no-untyped-call]
+        return np.asarray(result.dataobj).astype(np.uint8)
+
+    def _load(self) -> Callable[..., Any]:
+        from refrad.imaging.networks import load
+
+        # A home of its own for each process, since the package reads and rewrites files there in every run.
+        self._home = tempfile.TemporaryDirectory(prefix="totalsegmentator-")
+        config = {"totalseg_id": "totalseg_offline", "send_usage_stats": False, "prediction_counter": 0}
+        config["statistics_disclaimer_shown"] = True
+        (Path(self._home.name) / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        os.environ["TOTALSEG_HOME_DIR"] = self._home.name
+        os.environ["TOTALSEG_WEIGHTS_PATH"] = str(self.folder)
+        return load(self._files)
 
 
-def _load() -> Callable[..., Any]:
-    """TotalSegmentator's Python API with predictors that stay loaded, and without its process pools."""
-    import torch
-    from totalsegmentator import nnunet
-    from totalsegmentator.config import setup_nnunet
-    from totalsegmentator.python_api import totalsegmentator
+def _classes(task: str) -> list[str]:
+    from totalsegmentator.map_to_binary import class_map
 
-    setup_nnunet()
-    nnunet.nnUNetv2_predict = _held_predictors(nnunet)
-    threads = torch.get_num_threads()
-
-    def run(*arguments: Any, **options: Any) -> Any:
-        torch.set_num_threads(threads)  # the package would take all cores of the machine
-        return totalsegmentator(*arguments, **options)
-
-    return run
-
-
-def _held_predictors(package: Any) -> Callable[..., None]:
-    """Stands in for the package's `nnUNetv2_predict`, with the same files in and out."""
-    import torch
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-    from nnunetv2.utilities.file_path_utilities import get_output_folder
-
-    held: dict[tuple[Any, ...], Any] = {}
-
-    def predict(
-        dir_in: Path,
-        dir_out: Path,
-        task_id: int,
-        model: str = "3d_fullres",
-        folds: Any = None,
-        trainer: str = "nnUNetTrainer",
-        tta: bool = False,
-        _preprocessing: int = 1,
-        _saving: int = 1,
-        plans: str = "nnUNetPlans",
-        device: Any = "cpu",
-        step_size: float = 0.5,
-        **_: Any,
-    ) -> None:
-        key = (task_id, model, str(folds), trainer, tta, plans, str(device), step_size)
-        if key not in held:
-            # Known by name, so that nnU-Net does not import every trainer it finds to search for it.
-            package.custom_trainers.setdefault(trainer, type(trainer, (nnUNetTrainer,), {}))
-            on = torch.device(device) if isinstance(device, str) else device
-            predictor = nnUNetPredictor(
-                tile_step_size=step_size,
-                use_mirroring=tta,
-                device=on,
-                perform_everything_on_device=True,
-                allow_tqdm=False,
-            )
-            folder = get_output_folder(task_id, trainer, plans, model)
-            predictor.initialize_from_trained_model_folder(
-                folder, use_folds=folds, checkpoint_name="checkpoint_final.pth"
-            )
-            held[key] = predictor
-        for path in sorted(Path(dir_in).glob("*_0000.nii.gz")):
-            image: Any = nib.load(path)
-            values = np.asanyarray(image.dataobj).transpose(2, 1, 0)[None].astype(np.float32)
-            spacing = [float(mm) for mm in image.header.get_zooms()[:3]][::-1]
-            labels = held[key].predict_single_npy_array(values, {"spacing": spacing}, None, None, False)
-            out = nib.Nifti1Image(labels.transpose(2, 1, 0).astype(np.uint8), image.affine)  # type: ignore[no-untyped-call]
-            nib.save(out, Path(dir_out) / path.name.replace("_0000", ""))  # type: ignore[no-untyped-call]
-
-    return predict
+    return list(class_map[task].values())
 
 
 def onto_grid(

@@ -28,7 +28,11 @@ REASONS: Mapping[str, str] = {
     "no_precomputed_mask": "The site's masks.csv names no mask for the volume.",
     "mask_elsewhere": "The given mask lies outside of the volume.",
     "mask_not_labels": "The given mask holds values that are no whole numbers from 0 to 255.",
-    "segmenter_failed": "The segmenter gave up on the volume; the log of the shard says how.",
+    "segmenter_failed": "The segmenter gave up on the volume, twice; the log of the shard says how.",
+    "segmenter_crashed": "The segmenting process died at the volume, twice.",
+    "over_time": "The segmenter took longer for the volume than masks.minutes, twice.",
+    "over_memory": "The segmenter took more memory for the volume than masks.memory_gb, twice.",
+    "rois_not_in_task": "None of the classes in masks.rois exists for the modality of the volume.",
     # of slices, found by stage structures
     "no_mask": "The slice belongs to a volume without labels.",
     "no_structure": "No class of the schema is in the slice, or only outliers of one.",

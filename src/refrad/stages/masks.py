@@ -2,6 +2,8 @@
 
 import logging
 import time
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 from refrad.config import MasksOptions
 from refrad.files import digest_bytes
 from refrad.fingerprint import Fingerprint
-from refrad.imaging.labels import load_labels, save_labels, store_name
-from refrad.imaging.segmenters import TASK_OF, Segmenter, TotalSegmentator, Unsegmentable, onto_grid
+from refrad.imaging.labels import label_facts, load_labels, save_labels, store_name
+from refrad.imaging.segmenters import TASK_OF, TotalSegmentator, Unsegmentable, onto_grid
+from refrad.imaging.streaming import Limits, Order, Outcome, label_volumes
 from refrad.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, write_table
 from refrad.tally import Tally
 
@@ -40,6 +43,7 @@ def run(
     """Label the volumes of one shard; what the store already holds is not computed again."""
     options = MasksOptions.model_validate(fingerprint.options)
     tally = Tally("volumes")
+    accepted = read_table(volumes, VolumeTable).filter(pl.col("reason").is_null()).to_dicts()
     segmenter: TotalSegmentator | None = None
     given: dict[str, Path] = {}
     if options.segmenter == "precomputed":
@@ -49,72 +53,106 @@ def run(
     else:
         if options.weights is None:
             raise ValueError("masks.weights names no folder of TotalSegmentator weights")
-        segmenter = TotalSegmentator(Path(options.weights), options.variant, options.device)
+        segmenter = TotalSegmentator(Path(options.weights), options.variant, options.device, options.rois)
+    keys = {one["volume"]: _key(one, segmenter, given.get(one["volume"]), options) for one in accepted}
+    with tally.timed("look into the store"):
+        outcomes = {key: found for key in keys.values() if key and (found := _stored(key, store))}
+    tally.make("labels from the store", len(outcomes))
+    orders = {  # two volumes of the same voxels are one order
+        key: Order(key, volume_store / one["file"], store / store_name(key), TASK_OF[one["modality"]])
+        for one in accepted
+        if (key := keys[one["volume"]]) and key not in outcomes
+    }
+    with tally.timed("labels"):
+        limits = Limits(options.minutes, options.memory_gb, options.at_once)
+        made = label_volumes(segmenter, orders.values(), limits) if segmenter else _brought(orders, keys, given)
+        for outcome in _told(made, len(orders)):
+            outcomes[outcome.key] = outcome
+            tally.make("labels made", int(outcome.reason is None))
+            tally.add("seconds per volume", _duration(outcome.seconds))
     rows = []
-    told = time.monotonic()
-    accepted = read_table(volumes, VolumeTable).filter(pl.col("reason").is_null())
-    for number, volume in enumerate(accepted.iter_rows(named=True), 1):
+    for one in accepted:
         tally.take()
-        task = TASK_OF[volume["modality"]]
-        row: dict[str, Any] = {"volume": volume["volume"], "task": task, "weights": None, "digest": None}
-        row |= {
-            "segmenter": segmenter.name if segmenter else "precomputed",
-            "file": None,
-            "labels": None,
-            "reason": None,
-        }
-        try:
-            with tally.timed("labels"):
-                row |= _labels(
-                    volume, volume_store, store, segmenter, given.get(volume["volume"]), task, options, tally
-                )
+        key, task = keys[one["volume"]], TASK_OF[one["modality"]]
+        outcome = outcomes[key] if key else Outcome("", 0, reason="no_precomputed_mask")
+        rows.append(
+            {
+                "volume": one["volume"],
+                "task": task,
+                "segmenter": segmenter.name if segmenter else "precomputed",
+                "weights": segmenter.weights(task) if segmenter and not outcome.reason else None,
+                "digest": outcome.digest,
+                "file": store_name(outcome.key) if not outcome.reason else None,
+                "labels": outcome.labels,
+                "reason": outcome.reason,
+            }
+        )
+        if outcome.reason:
+            tally.put_aside(outcome.reason)
+        else:
             tally.use()
-            tally.add("labels per volume", str(row["labels"]))
-        except Unsegmentable as reason:
-            row["reason"] = str(reason)
-            tally.put_aside(str(reason))
-        rows.append(row)
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
-            logger.info("%d of %d volumes, %.1f s each", number, len(accepted), tally.seconds["labels"] / number)
+            tally.add("labels per volume", str(outcome.labels))
     write_table(masks, frame_of(rows, MaskTable), MaskTable, fingerprint)
     tally.write(metrics, fingerprint)
     logger.info("%d volumes labelled, %d put aside", tally.used, sum(tally.aside.values()))
 
 
-def _labels(
-    volume: dict[str, Any],
-    volume_store: Path,
-    store: Path,
-    segmenter: Segmenter | None,
-    given: Path | None,
-    task: str,
-    options: MasksOptions,
-    tally: Tally,
-) -> dict[str, Any]:
-    """Digest, file and class count of a volume's labels, from the store or made now."""
-    weights = segmenter.weights(task) if segmenter else None
+def _key(
+    volume: dict[str, Any], segmenter: TotalSegmentator | None, given: Path | None, options: MasksOptions
+) -> str | None:
+    """What a volume's labels are stored under: a digest of all that determines them. None if nothing would make them."""
+    task = TASK_OF[volume["modality"]]
     if segmenter is None and given is None:
-        raise Unsegmentable("no_precomputed_mask")
-    source = weights if weights else digest_bytes(given.read_bytes()) if given else ""
-    key = digest_bytes(
-        *(part.encode() for part in (volume["digest"], task, source, options.segmenter, options.variant))
-    )
+        return None
+    source = segmenter.weights(task) if segmenter else digest_bytes(given.read_bytes()) if given else ""
+    parts = [volume["digest"], task, source, options.segmenter, options.variant, *(options.rois or [])]
+    return digest_bytes(*(part.encode() for part in parts))
+
+
+def _stored(key: str, store: Path) -> Outcome | None:
+    """The outcome that the store holds; None if it holds none, or a file that cannot be read and is made again."""
     path = store / store_name(key)
-    if path.exists():
-        tally.make("labels from the store")
-        labels = load_labels(path)
-    else:
-        image: Any = nib.load(volume_store / volume["file"])  # type: ignore[attr-defined]
-        if segmenter:
-            labels = segmenter.segment(np.asarray(image.dataobj, np.int16), image.affine, task)
-        else:
-            mask: Any = nib.load(given)  # type: ignore[attr-defined,arg-type]
+    if not path.exists():
+        return None
+    try:
+        return Outcome(key, 0.0, *label_facts(load_labels(path)))
+    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError):
+        logger.warning("an entry of the store cannot be read and is made again")
+        return None
+
+
+def _told(outcomes: Iterator[Outcome], count: int) -> Iterator[Outcome]:
+    """The outcomes, with a line in the log now and then."""
+    start = told = time.monotonic()
+    for number, outcome in enumerate(outcomes, 1):
+        yield outcome
+        now = time.monotonic()
+        if now - told > 10:
+            told = now
+            logger.info("%d of %d volumes, %.1f s each", number, count, (now - start) / number)
+
+
+def _duration(seconds: float) -> str:
+    """A row of the table of times, such as "2 to 4 s"."""
+    upper = max(1, 2 ** int(np.ceil(np.log2(max(seconds, 1)))))
+    return f"{upper // 2} to {upper} s"
+
+
+def _brought(
+    orders: Mapping[str, Order], keys: Mapping[str, str | None], given: Mapping[str, Path]
+) -> Iterator[Outcome]:
+    """The site's own masks, brought onto the grids of the volumes."""
+    masks = {key: given[volume] for volume, key in keys.items() if key}
+    for key, order in orders.items():
+        start = time.monotonic()
+        try:
+            image: Any = nib.load(order.volume)  # type: ignore[attr-defined]
+            mask: Any = nib.load(masks[key])  # type: ignore[attr-defined]
             labels = onto_grid(_whole_numbers(mask), mask.affine, image.affine, image.shape)
-        save_labels(path, labels, image.affine)
-        tally.make("labels made")
-    present = int(np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:]))
-    return {"weights": weights, "digest": digest_bytes(labels.tobytes()), "file": store_name(key), "labels": present}
+            save_labels(order.labels, labels, image.affine)
+            yield Outcome(key, time.monotonic() - start, *label_facts(labels))
+        except Unsegmentable as reason:
+            yield Outcome(key, time.monotonic() - start, reason=str(reason))
 
 
 def _whole_numbers(mask: Any) -> NDArray[np.uint8]:
