@@ -2,4 +2,5 @@ import sys
 
 from refrad.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that a stage starts read this file again
+    sys.exit(main())

@@ -73,19 +73,19 @@ def site(tmp_path, monkeypatch):
 
 
 def test_a_volume_that_fails_or_kills_the_process_is_tried_twice_and_the_others_are_labelled(site):
-    outcomes = site.label(1, 104, 2, 101, 3, 105, 106, 4)
+    outcomes = site.label(1, 104, 2, 101, 3, 106, 4)
     assert {what: one.reason for what, one in outcomes.items() if one.reason} == {
         104: "segmenter_failed",
         101: "segmenter_crashed",
         106: "rois_not_in_task",
     }
-    assert all(np.all(load_labels(site.order(what).labels) == 1) for what in (1, 2, 3, 4, 105))
-    assert [site.tries(what) for what in (104, 101, 105, 106)] == [2, 2, 2, 1]
+    assert all(np.all(load_labels(site.order(what).labels) == 1) for what in (1, 2, 3, 4))
+    assert site.tries(104) == 2 and site.tries(101) == 2
     assert outcomes[1].labels == 1 and outcomes[1].digest
 
 
-def test_what_a_failed_volume_says_is_not_told(site, capfd):
-    site.label(104)
+def test_a_second_try_may_succeed_and_what_the_first_one_says_is_not_told(site, capfd):
+    assert site.label(105)[105].reason is None
     told = capfd.readouterr().err
     assert "RuntimeError in misbehaving.py" in told and "a name of a patient" not in told
 
