@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 __all__ = ["Config", "ConfigError", "ModelOptions", "check_config", "load_config", "tasks_of"]
 
@@ -19,6 +19,22 @@ ASKS: Mapping[str, Mapping[str, str]] = {
 WITHOUT_MODEL = ("rules", "none", "lexicon", "templates", 0)
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _known_keyword(keyword: str) -> str:
+    from pydicom.datadict import tag_for_keyword  # not on top: every job of a cluster reads the config
+
+    if tag_for_keyword(keyword) is None:
+        raise ValueError("no DICOM keyword")
+    return keyword
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return text
 
 
 class ConfigError(ValueError):
@@ -57,18 +73,30 @@ class DemoOptions(Section):
 
 
 class IndexOptions(Section):
-    """Splits, as shares of the patients."""
+    """Splits, as shares of the patients; what is put aside; limits of reading a file."""
 
     test: Share
     validation: Share
+    duplicates: Literal["keep_one", "quarantine"]
+    repetitions: Literal["split", "quarantine"]
+    projections: Literal["keep", "quarantine"]
+    burned_in: Literal["keep", "quarantine"]
+    burned_in_rules: list[
+        dict[Annotated[str, AfterValidator(_known_keyword)], Annotated[str, AfterValidator(_pattern)]]
+    ]
+    memory_gb: Annotated[float, Field(ge=1)]
+    seconds: Annotated[float, Field(gt=0)]
 
 
 class VolumesOptions(Section):
-    """The geometry gate."""
+    """The geometry gate; limits of making a volume."""
 
     minimum_slices: Annotated[int, Field(ge=2)]
     spacing_tolerance: Share
     angle_tolerance: Annotated[float, Field(ge=0, le=45)]
+    gantry_tilt: Literal["shear", "quarantine"]
+    memory_gb: Annotated[float, Field(ge=1)]
+    seconds: Annotated[float, Field(gt=0)]
 
 
 class MasksOptions(Section):

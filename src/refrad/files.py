@@ -46,7 +46,7 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def digest_bytes(*parts: bytes) -> str:
+def digest_bytes(*parts: bytes | memoryview) -> str:
     """32 hexadecimal digits (BLAKE2b-128) over the parts, each preceded by its length."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in parts:

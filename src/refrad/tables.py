@@ -32,10 +32,12 @@ __all__ = [
     "frame_of",
     "read_fingerprint",
     "read_table",
+    "write_parts",
     "write_table",
 ]
 
 FINGERPRINT_KEY = "refrad.fingerprint"
+ROWS_A_GROUP = 8192
 SPLITS = ["train", "validation", "test"]
 MODALITIES = ["CT", "MR"]
 PLANES = ["axial", "coronal", "sagittal", "oblique"]
@@ -72,6 +74,9 @@ class InstanceTable(Table):
     instance_number: pl.Int32 = pa.Field(nullable=True)
     shard: pl.Int32 = pa.Field(nullable=True, ge=0)
     split: str = pa.Field(nullable=True, isin=SPLITS)
+    burned_in: bool = pa.Field(
+        nullable=True, description="text in the pixels, by header or rule; null if neither tells"
+    )
     reason: str = pa.Field(nullable=True, description="null if used, else why it was put aside")
 
 
@@ -99,6 +104,9 @@ class VolumeTable(Table):
     spacing_x: pl.Float64 = pa.Field(nullable=True, gt=0, description="mm between columns")
     spacing_y: pl.Float64 = pa.Field(nullable=True, gt=0, description="mm between rows")
     spacing_z: pl.Float64 = pa.Field(nullable=True, gt=0, description="mm between slices")
+    tilt: pl.Float64 = pa.Field(nullable=True, ge=0, description="degrees between the slices' normal and their stack")
+    treated: str = pa.Field(nullable=True, description="reason that a correct treatment has met, such as gantry_tilt")
+    burned_in: bool = pa.Field(nullable=True, description="of any slice; null if neither header nor rules tell")
     digest: str = pa.Field(nullable=True, description="of voxels and affine")
     file: str = pa.Field(nullable=True, description="NIfTI inside the volume store")
     reason: str = pa.Field(nullable=True, description="null if accepted, else why it was quarantined")
@@ -242,13 +250,40 @@ def write_table(path: Path, frame: pl.DataFrame, contract: type[Table], fingerpr
     Raises:
         TableError: if the frame breaks the contract.
     """
+    table = _checked(frame, contract, path).to_arrow().replace_schema_metadata({FINGERPRINT_KEY: fingerprint.text})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def write_parts(
+    path: Path, parts: Iterable[Iterable[Mapping[str, Any]]], contract: type[Table], fingerprint: Fingerprint
+) -> None:
+    """Write a table of any length from parts of its rows, checked and written as they come; else as `write_table`.
+
+    Raises:
+        TableError: if a part breaks the contract. What must be unique is checked inside of a row group only.
+    """
+    schema = frame_of([], contract).to_arrow().schema.with_metadata({FINGERPRINT_KEY: fingerprint.text})
+    rows: list[Mapping[str, Any]] = []
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+
+        def write() -> None:
+            writer.write_table(_checked(frame_of(rows, contract), contract, path).to_arrow().cast(schema))
+            rows.clear()
+
+        for part in parts:
+            rows.extend(part)
+            if len(rows) >= ROWS_A_GROUP:
+                write()
+        write()
+
+
+def _checked(frame: pl.DataFrame, contract: type[Table], path: Path) -> pl.DataFrame:
     try:
         contract.validate(frame, lazy=True)
     except SchemaErrors as error:
         raise TableError(f"{contract.__name__} ({path.name}): {_broken_rules(error)}") from None
-    table = frame.to_arrow().replace_schema_metadata({FINGERPRINT_KEY: fingerprint.text})
-    with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    return frame
 
 
 def _broken_rules(error: SchemaErrors) -> str:

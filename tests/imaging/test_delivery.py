@@ -4,14 +4,23 @@ import os
 import pytest
 
 from refrad.imaging import delivery
-from refrad.imaging.delivery import find_files, headers_of_file, read_headers
+from refrad.imaging.apart import Limits
+from refrad.imaging.delivery import find_files, headers_of_file
+from refrad.imaging.headers import Rules
+
+LIMITS = Limits(memory=4 * 2**30, seconds=60)
+
+
+def read_headers(folder, workers=1):
+    found = delivery.read_headers(folder, Rules(), LIMITS, workers)
+    return sorted((header for headers in found for header in headers), key=lambda header: header.path)
 
 
 def test_files_are_found_at_any_depth_in_a_fixed_order(tmp_path):
     for name in ("b", "a/z", "a/y/x.dcm", ".hidden"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert find_files(tmp_path) == [".hidden", "a/y/x.dcm", "a/z", "b"]
+    assert list(find_files(tmp_path)) == [".hidden", "b", "a/z", "a/y/x.dcm"]
 
 
 @pytest.mark.parametrize("made", [True, False])
@@ -30,6 +39,30 @@ def test_files_that_are_no_dicom_are_told_from_broken_ones(tmp_path):
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     reasons = {header.path: header.reason for header in read_headers(tmp_path)}
     assert reasons == {"text": "not_dicom", "empty": "not_dicom", "broken": "unreadable", "nowhere": "unreadable"}
+
+
+def test_what_never_ends_or_leads_in_circles_is_put_aside(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "circle").symlink_to(tmp_path)
+    reasons = {header.path: header.reason for header in read_headers(tmp_path)}
+    assert reasons == {"pipe": "unreadable", "zeros": "unreadable", "a/circle": "linked_folder"}
+
+
+def test_a_header_that_asks_for_too_much_memory_is_put_aside(tmp_path):
+    patient_name = b"\x10\x00\x10\x00" + (2**31).to_bytes(4, "little")
+    with (tmp_path / "greedy").open("wb") as file:
+        file.write(bytes(128) + b"DICM" + patient_name)
+        file.truncate(2**31 + 200)  # takes no room on the disk
+    ((header,),) = delivery.read_headers(tmp_path, Rules(), Limits(2**30, 60), workers=1)
+    assert (header.path, header.reason) == ("greedy", "beyond_limits")
+
+
+def test_a_file_that_takes_too_long_is_put_aside(tmp_path):
+    (tmp_path / "slow").touch()
+    ((header,),) = delivery.read_headers(tmp_path, Rules(), Limits(LIMITS.memory, seconds=1e-9), workers=1)
+    assert (header.path, header.reason) == ("slow", "beyond_limits")
 
 
 def test_a_name_that_no_table_can_hold_is_put_aside(tmp_path):
@@ -51,14 +84,9 @@ def test_failing_storage_ends_the_run_instead_of_losing_files(tmp_path, monkeypa
         headers_of_file(tmp_path, "a")
 
 
-def test_the_result_does_not_depend_on_the_number_of_processes(shared, monkeypatch):
+def test_the_result_does_not_depend_on_the_number_of_processes(shared):
     folder = shared / "dicom-mr" / "pydicom_small"
-    alone = read_headers(folder)
-    monkeypatch.setattr(delivery, "FILES_A_WORKER", 1)
-    monkeypatch.setattr(delivery, "CHUNK", 2)
-    monkeypatch.setattr(delivery.os, "sched_getaffinity", lambda _: {0, 1})
-    assert read_headers(folder) == alone
-    assert [header.path for header in alone] == sorted(header.path for header in alone)
+    assert read_headers(folder, workers=1) == read_headers(folder, workers=3)
 
 
 def test_nothing_of_a_header_reaches_the_logs(shared, caplog, recwarn):

@@ -4,8 +4,10 @@ import numpy as np
 import pydicom
 import pytest
 
+from refrad.imaging.apart import Limits, run_apart
+from refrad.imaging.convert import Gate, Images, convert
 from refrad.imaging.delivery import headers_of_file
-from refrad.imaging.pixels import PixelReader
+from refrad.imaging.pixels import read_pixels
 from refrad.imaging.reasons import Quarantined
 
 SYNTAXES = ["compressed_j2k", "compressed_jpeg", "compressed_jpegls", "compressed_rle", "uncompressed_sagittal"]
@@ -15,40 +17,34 @@ def headers_in(folder: Path):
     return [header for path in sorted(folder.iterdir()) for header in headers_of_file(folder, path.name)]
 
 
-@pytest.fixture(scope="module")
-def reader():
-    with PixelReader() as one:
-        yield one
-
-
 @pytest.mark.parametrize("syntax", SYNTAXES)
-def test_pixels_are_decoded_from_every_usual_transfer_syntax(syntax, shared, reader):
+def test_pixels_are_decoded_from_every_usual_transfer_syntax(syntax, shared):
     folder = shared / "dicom-mr" / f"dicom2nifti_{syntax}"
     headers = headers_in(folder)
-    for header, image in zip(headers, reader.read(folder, headers), strict=True):
+    for header, image in zip(headers, read_pixels(folder, headers), strict=True):
         np.testing.assert_array_equal(image, pydicom.dcmread(folder / header.path).pixel_array)
 
 
-def test_each_frame_of_a_multi_frame_file_is_read(shared, reader):
+def test_each_frame_of_a_multi_frame_file_is_read(shared):
     folder = shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1"
     headers = headers_in(folder)
     frames = pydicom.dcmread(folder / headers[0].path).pixel_array
     assert len(headers) == len(frames) == 8
-    np.testing.assert_array_equal(reader.read(folder, headers[::-1]), frames[::-1])
+    np.testing.assert_array_equal(list(read_pixels(folder, headers[::-1])), frames[::-1])
 
 
-def test_truncated_pixels_are_refused(shared, reader):
+def test_truncated_pixels_are_refused(shared):
     folder = shared / "dicom-mr" / "pydicom_small"
     with pytest.raises(Quarantined) as refused:
-        reader.read(folder, headers_of_file(folder, "MR_truncated.dcm"))
+        list(read_pixels(folder, headers_of_file(folder, "MR_truncated.dcm")))
     assert refused.value.reason == "unreadable_pixels"
 
 
-def test_an_image_of_another_size_than_its_header_says_is_refused(shared, reader):
+def test_an_image_of_another_size_than_its_header_says_is_refused(shared):
     folder = shared / "dicom-mr" / "pydicom_small"
     (header,) = headers_of_file(folder, "MR_small.dcm")
     with pytest.raises(Quarantined):
-        reader.read(folder, [header._replace(rows=32)])
+        list(read_pixels(folder, [header._replace(rows=32)]))
 
 
 def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(shared, tmp_path):
@@ -58,7 +54,10 @@ def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(sha
     content[size : size + 8] = b"\x00\x07\xff\xff" * 2
     (tmp_path / "bad").write_bytes(content)
     (tmp_path / "good").write_bytes(good.read_bytes())
-    with PixelReader() as reader:
-        with pytest.raises(Quarantined):
-            reader.read(tmp_path, headers_of_file(tmp_path, "bad"))
-        assert len(reader.read(tmp_path, headers_of_file(tmp_path, "good"))) == 1
+    (tmp_path / "other").write_bytes(good.with_name("IM-0001-0002-0001.dcm").read_bytes())
+    gate = Gate(2, 0.02, 0.5, sheared=False)
+    jobs = [
+        Images(name, tmp_path, ((name, 0), ("other", 0)), "MR", gate, tmp_path / "store") for name in ("bad", "good")
+    ]
+    answers = [answer for _, answer in run_apart(convert, jobs, Limits(2 * 2**30, 60))]
+    assert [answer.reason if answer else "beyond_limits" for answer in answers] == ["unreadable_pixels", None]

@@ -19,10 +19,17 @@ from refrad.tables import SliceTable, VolumeTable, read_table
 
 KEY = bytes(range(32))
 RAS = np.diag([-1, -1, 1])  # from DICOM's patient coordinates to NIfTI's
-INDEX = Fingerprint("index", 1, {"test": 0.2, "validation": 0.1}, {})
+INDEX = {
+    **{"test": 0.2, "validation": 0.1, "duplicates": "keep_one", "repetitions": "split", "projections": "quarantine"},
+    **{"burned_in": "quarantine", "burned_in_rules": [], "memory_gb": 4.0, "seconds": 60.0},
+}
+VOLUMES = {
+    **{"minimum_slices": 3, "spacing_tolerance": 0.02, "angle_tolerance": 0.5, "gantry_tilt": "shear"},
+    **{"memory_gb": 4.0, "seconds": 60.0},
+}
 
 
-def make(dicom: Path, out: Path, minimum_slices=3, shards=1, shard=0):
+def make(dicom: Path, out: Path, shards=1, shard=0, index_options=(), **options):
     """Both stages over a delivery; the tables, store and metrics of one shard."""
     out.mkdir(exist_ok=True)
     if not (out / "key").exists():
@@ -34,10 +41,15 @@ def make(dicom: Path, out: Path, minimum_slices=3, shards=1, shard=0):
         "instances": out / "instances.parquet",
         "files": out / "files.parquet",
     }
-    index.run(**common, reports=out, metrics=out / "index.json", fingerprint=INDEX, shards=shards)
+    index.run(
+        **common,
+        reports=out,
+        metrics=out / "index.json",
+        shards=shards,
+        fingerprint=Fingerprint("index", 2, INDEX | dict(index_options), {}),
+    )
     mine = {"store": out / "store", "volumes": out / "volumes.parquet", "slices": out / "slices.parquet"}
-    options = {"minimum_slices": minimum_slices, "spacing_tolerance": 0.02, "angle_tolerance": 0.5}
-    fingerprint = Fingerprint("volumes", 1, options, {})
+    fingerprint = Fingerprint("volumes", 2, VOLUMES | options, {})
     volumes.run(**common, **mine, shard=shard, metrics=out / "volumes.json", fingerprint=fingerprint)
     return SimpleNamespace(
         volumes=read_table(mine["volumes"], VolumeTable),
@@ -184,7 +196,7 @@ def test_an_enhanced_multi_frame_file_is_a_volume(shared, tmp_path):
     ],
 )
 def test_real_series_that_are_no_volume_are_quarantined_with_the_reason(folder, reason, shared, tmp_path):
-    made = make(shared / folder, tmp_path, minimum_slices=4)
+    made = make(shared / folder, tmp_path, minimum_slices=4, gantry_tilt="quarantine")
     row = only(made)
     assert row["reason"] == reason
     assert row["digest"] is None

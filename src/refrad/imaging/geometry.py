@@ -27,22 +27,27 @@ __all__ = [
 Array = NDArray[np.float64]
 
 SAME_PLACE = 0.01  # mm; closer slices show the same place
+STEEPEST = 45  # degrees; no gantry tilts that far (30 is usual), so such positions are wrong
 OBLIQUE = 30  # degrees from the nearest axis of the body
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices in the order of a volume: the given number of each slice, and the affine of array [column, row, slice]."""
+    """Slices in the order of a volume: the given number of each slice, and the affine of array [column, row, slice].
+
+    `tilt`: degrees between the slices' normal and the direction in which they are stacked.
+    """
 
     order: NDArray[np.int64]
     affine: Array
     plane: str
+    tilt: float
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Mm between columns, rows and slices."""
+        """Mm between columns, rows and slices; between slices, along their normal."""
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return float(x), float(y), float(z)
+        return float(x), float(y), float(z * np.cos(np.radians(self.tilt)))
 
 
 def is_plausible(position: Sequence[float], orientation: Sequence[float], spacing: Sequence[float]) -> bool:
@@ -107,6 +112,7 @@ def check_stack(
     minimum_slices: int,
     spacing_tolerance: float,
     angle_tolerance: float,
+    sheared: bool = False,
 ) -> Stack:
     """Order slices along their normal and make sure that they are the regular grid that an affine says they are.
 
@@ -117,6 +123,7 @@ def check_stack(
         minimum_slices: fewer make no volume.
         spacing_tolerance: how much a distance between neighbours may differ from the median, as a share of it.
         angle_tolerance: degrees between slices, and between their normal and the direction of stacking.
+        sheared: take stacks of any direction: the affine of a slanted one is sheared, and exact.
 
     Raises:
         Quarantined: with the reason why they are not.
@@ -134,19 +141,20 @@ def check_stack(
     if np.min(distances) < SAME_PLACE:
         raise Quarantined("four_dimensional")
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
-    if angle_between(normal, step) > angle_tolerance:
+    tilt = float(angle_between(normal, step))
+    if tilt > STEEPEST or (tilt > angle_tolerance and not sheared):
         raise Quarantined("gantry_tilt")
     _check_distances(distances, spacing_tolerance)
     # Small differences may add up, and slices may shift in their plane: all must lie within half a voxel of the grid.
     off = positions - (positions[0] + np.arange(len(positions))[:, None] * step)
     between_rows, between_columns = np.asarray(spacing, dtype=float)
     axes = np.stack([orientations[0, :3], orientations[0, 3:], normal])
-    if np.any(np.abs(off @ axes.T) > np.array([between_columns, between_rows, np.linalg.norm(step)]) / 2):
+    if np.any(np.abs(off @ axes.T) > np.array([between_columns, between_rows, step @ normal]) / 2):
         raise Quarantined("spacing_irregular")
     if len(positions) < minimum_slices:
         raise Quarantined("too_few_slices")
     affine = stack_affine(positions[0], step, orientations[0], spacing)
-    return Stack(order, affine, plane_of(orientations[0]))
+    return Stack(order, affine, plane_of(orientations[0]), tilt)
 
 
 def _check_distances(distances: Array, tolerance: float) -> None:

@@ -5,7 +5,7 @@ divide a series only where places repeat, since many scanners count acquisitions
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,33 +39,54 @@ class Membership(NamedTuple):
     reason: str | None
 
 
-def divide_into_volumes(headers: Sequence[Header]) -> list[Membership]:
-    """The volume of each image; same order as `headers`, which must be sorted by path so that the result is stable.
+def divide_into_volumes(
+    headers: Sequence[Header],
+    *,
+    split: bool = True,
+    keep_one: bool = True,
+    ambiguous: Container[str] = (),
+) -> list[Membership]:
+    """The volume of each image of a series, or of several; same order as `headers`.
 
-    Keys are unique: where a UID stands for several different images, the path is added. Of several images of one place
-    that nothing tells apart, one is kept if such places are the exception; if they are the rule, all stay, and the
-    volume will be refused as four-dimensional.
+    `headers` must be sorted by path so that the result is stable.
+
+    Args:
+        headers: whole series; the result for one does not depend on the others but for `ambiguous`.
+        split: repetitions of all places are divided by what tells them apart; otherwise they stay together, and the
+            volume will be refused as four-dimensional.
+        keep_one: of several images of one place that nothing tells apart, one is kept if such places are the exception.
+            If they are the rule, or if this is False, all stay, and the volume will be refused.
+        ambiguous: instance keys that stand for different images elsewhere too.
+
+    Keys are unique: where a UID stands for several different images, the path is added.
     """
     reasons = [header.reason for header in headers]
     series: dict[tuple[str, str, str], list[int]] = {}
     for number, header in enumerate(headers):
         if header.reason is None:
             series.setdefault((header.patient_key, header.study_key, header.series_key), []).append(number)
-    groups = [group for members in series.values() for group in _divide(headers, members, reasons)]
-    keys = _unique_keys(headers, reasons)
+    by = DIVIDE_REPETITIONS if split else ()
+    groups = [group for members in series.values() for group in _divide(headers, members, reasons, by, keep_one)]
+    keys = _unique_keys(headers, reasons, ambiguous)
     volumes = {number: f"volume|{min(keys[i] or '' for i in group)}" for group in groups for number in group}
     return [Membership(key, volumes.get(i), reason) for i, (key, reason) in enumerate(zip(keys, reasons, strict=True))]
 
 
-def _divide(headers: Sequence[Header], members: list[int], reasons: list[str | None]) -> Iterable[list[int]]:
+def _divide(
+    headers: Sequence[Header],
+    members: list[int],
+    reasons: list[str | None],
+    by: Sequence[str],
+    keep_one: bool,
+) -> Iterable[list[int]]:
     """The groups of one series. Writes "duplicate" into `reasons` of the images that no group gets."""
     originals = {_identity(headers[number]): number for number in reversed(members)}
     for number in set(members) - set(originals.values()):
         reasons[number] = "duplicate"
     for group in _by_attributes(headers, sorted(originals.values()), ALWAYS_DIVIDE):
         for aligned in _by_geometry(headers, group):
-            for part in _by_repetition(headers, aligned, DIVIDE_REPETITIONS):
-                kept = _without_rare_repetitions(headers, part)
+            for part in _by_repetition(headers, aligned, by):
+                kept = _without_rare_repetitions(headers, part) if keep_one else part
                 for number in set(part) - set(kept):
                     reasons[number] = "duplicate"
                 yield kept
@@ -138,13 +159,16 @@ def _without_rare_repetitions(headers: Sequence[Header], group: list[int]) -> li
     return sorted(first[i] for i in kept)
 
 
-def _unique_keys(headers: Sequence[Header], reasons: Sequence[str | None]) -> list[str | None]:
+def _unique_keys(
+    headers: Sequence[Header], reasons: Sequence[str | None], ambiguous: Container[str]
+) -> list[str | None]:
     """The key of each image, with the path where a used image has the UID of another used one."""
     used = Counter(header.instance_key for header, reason in zip(headers, reasons, strict=True) if reason is None)
 
     def key(header: Header) -> str | None:
         if not header.modality:
             return None
-        return header.instance_key if used[header.instance_key] < 2 else f"{header.instance_key}|{header.path}"
+        unique = used[header.instance_key] < 2 and header.instance_key not in ambiguous
+        return header.instance_key if unique else f"{header.instance_key}|{header.path}"
 
     return [key(header) for header in headers]

@@ -1,7 +1,7 @@
 """What the workflow takes from a DICOM header: who and what, where in space, or why an image is put aside."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -13,11 +13,27 @@ from pydicom.tag import Tag
 
 from refrad.imaging.geometry import is_plausible
 
-__all__ = ["TAGS", "Header", "headers_of_dataset"]
+__all__ = ["NO_RULES", "TAGS", "Header", "Rules", "headers_of_dataset"]
 
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 CAPTURE_WORDS = ("SCREEN SAVE", "SCREENSAVE", "SCREEN CAPTURE", "SCREENSHOT")
+PROJECTION_WORDS = {
+    "MIP",
+    "MAXIP",
+    "MAX IP",
+    "MINIP",
+    "MIN IP",
+    "PROJECTION IMAGE",
+    "RAYSUM",
+    "VRT",
+    "VOLUME RENDER",
+    "SURFACE RENDER",
+}
+PROJECTION_WORDS |= {
+    "CURVED MPR",
+    "DISTORTED",
+}  # of VolumeBasedCalculationTechnique and VolumetricProperties (PS3.3 C.8.16.2.1)
 LOCALIZER_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
 NOT_HOUNSFIELD = {"OD", "MGML", "Z_EFF", "ED", "EDW", "PCT"}  # of RescaleType: PS3.3 C.11.1.1.2
 NAME_TAGS: list[int] = [tag for tag, entry in DicomDictionary.items() if entry[0] == "PN"]
@@ -30,6 +46,7 @@ KEYWORDS = re.findall(
     InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime DiffusionBValue TriggerTime InversionTime
     FlipAngle KVP ConvolutionKernel ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns
     SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
+    ModalityLUTSequence VolumetricProperties VolumeBasedCalculationTechnique
     SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
     """,
 )
@@ -47,19 +64,38 @@ Numbers = tuple[float, ...]
 Values = dict[str, list[Any]]
 
 
+class Rules(NamedTuple):
+    """What the site decides about images: reasons that put no image aside, and rules that tell burned-in text.
+
+    A rule is one or more pairs of DICOM keyword and regular expression, which must all be found (ignoring case).
+    """
+
+    accepted: frozenset[str] = frozenset()
+    burned_in: tuple[tuple[tuple[str, str], ...], ...] = ()
+
+    @property
+    def tags(self) -> list[int]:
+        """The attributes that the rules look at."""
+        return [Tag(keyword) for rule in self.burned_in for keyword, _ in rule]
+
+
+NO_RULES = Rules()
+
+
 class Header(NamedTuple):
     """What the workflow knows of one image (a file, or a frame of a multi-frame file).
 
     What is absent or unreadable is "", () or None. Strings are as in the file and private. `position` (mm) and
     `orientation` (unit vectors) are in the patient coordinates of DICOM (x to the left, y to the back, z to the head).
     `spacing` is PixelSpacing in DICOM's order: mm between rows, then mm between columns. `reason` is None for a usable
-    image.
+    image. `burned_in`: whether text is burned in; None if neither header nor rules tell.
     """
 
     path: str
     frame: int = 0
     frames: int = 1
     reason: str | None = None
+    burned_in: bool | None = None
     modality: str = ""
     # who, which
     patient_id: str = ""
@@ -132,22 +168,25 @@ class Header(NamedTuple):
         return key if self.frames == 1 else f"{key}|{self.frame}"
 
 
-def headers_of_dataset(dataset: Dataset, path: str, has_pixels: bool) -> list[Header]:
+def headers_of_dataset(dataset: Dataset, path: str, has_pixels: bool, rules: Rules = NO_RULES) -> list[Header]:
     """The header of a plain image, or those of all frames of an enhanced multi-frame image.
 
-    `dataset` needs only `TAGS` and its file meta information; `has_pixels` says whether pixels follow in the file.
+    `dataset` needs only `TAGS`, those of the rules, and its file meta information; `has_pixels` says whether pixels
+    follow in the file.
     """
     values = _values(dataset.file_meta) | _values(dataset)
     compressed = _text(values, "TransferSyntaxUID") not in NATIVE
     common = _common(values, path)._replace(compressed=compressed)
     frames = values.get("PerFrameFunctionalGroupsSequence", [])
     if not frames:
-        return [_of_image(values, common, has_pixels)]
+        return [_of_image(values, common, has_pixels, rules)]
     # The number is counted from the frames that are described: NumberOfFrames of a broken file may be anything.
     values |= _macros(values.get("SharedFunctionalGroupsSequence", [])[:1])
     common = common._replace(frames=len(frames))
     return [
-        _of_image(values | _macros([group]), common._replace(frame=number, instance_number=number + 1), has_pixels)
+        _of_image(
+            values | _macros([group]), common._replace(frame=number, instance_number=number + 1), has_pixels, rules
+        )
         for number, group in enumerate(frames)
     ]
 
@@ -211,7 +250,7 @@ def _common(values: Values, path: str) -> Header:
     )
 
 
-def _of_image(values: Values, common: Header, has_pixels: bool) -> Header:
+def _of_image(values: Values, common: Header, has_pixels: bool, rules: Rules) -> Header:
     """`common` with geometry, attributes and reason of one image."""
     header = common._replace(
         columns=_whole(values, "Columns") or 0,
@@ -232,33 +271,47 @@ def _of_image(values: Values, common: Header, has_pixels: bool) -> Header:
         kernel=_text(values, "ConvolutionKernel"),
         slope=_number(values, "RescaleSlope") or 1.0,
         intercept=_number(values, "RescaleIntercept") or 0.0,
+        burned_in=_burned_in(values, rules),
     )
-    return header._replace(reason=_reason(values, header, has_pixels))
+    reasons = (reason for reason in _reasons(values, header, has_pixels) if reason not in rules.accepted)
+    return header._replace(reason=next(reasons, None))
 
 
-def _reason(values: Values, header: Header, has_pixels: bool) -> str | None:
-    """Why the image is put aside, or None. The more telling reasons come first."""
+def _burned_in(values: Values, rules: Rules) -> bool | None:
+    """What the header says of burned-in text, or True if a rule finds it."""
+    for rule in rules.burned_in:
+        if rule and all(re.search(pattern, _text(values, keyword), re.IGNORECASE) for keyword, pattern in rule):
+            return True
+    return {"YES": True, "NO": False}.get(_text(values, "BurnedInAnnotation").upper())
+
+
+def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
+    """Why the image might be put aside. The more telling reasons come first."""
     sop_class = _text(values, "SOPClassUID") or _text(values, "MediaStorageSOPClassUID")
     image_type = header.image_type.upper().replace("_", " ")
     if header.modality not in {"CT", "MR"}:
-        return "not_ct_or_mr"
+        yield "not_ct_or_mr"
     if not (has_pixels and header.rows > 0 and header.columns > 0):
-        return "no_pixels"
-    if (
-        f"{sop_class}.".startswith(f"{SECONDARY_CAPTURE}.")
-        or any(word in image_type for word in CAPTURE_WORDS)
-        or _text(values, "BurnedInAnnotation").upper() == "YES"
-        or _text(values, "PhotometricInterpretation") not in {"MONOCHROME1", "MONOCHROME2"}
-        or (_whole(values, "SamplesPerPixel") or 1) != 1
-    ):
-        return "secondary_capture"
+        yield "no_pixels"
+    if f"{sop_class}.".startswith(f"{SECONDARY_CAPTURE}.") or any(word in image_type for word in CAPTURE_WORDS):
+        yield "secondary_capture"
+    monochrome = _text(values, "PhotometricInterpretation") in {"MONOCHROME1", "MONOCHROME2"}
+    if not monochrome or (_whole(values, "SamplesPerPixel") or 1) != 1:
+        yield "colour"
+    if header.burned_in:
+        yield "burned_in"
     if any(word in image_type for word in LOCALIZER_WORDS):
-        return "localizer"
+        yield "localizer"
+    made_by = [_text(values, keyword) for keyword in ("VolumetricProperties", "VolumeBasedCalculationTechnique")]
+    if PROJECTION_WORDS & {word.upper().replace("_", " ") for word in [*image_type.split("\\"), *made_by]}:
+        yield "projection"
     if len(values.get("RescaleSlope", [])) > 1 or len(values.get("RescaleIntercept", [])) > 1:
-        return "multi_valued_rescale"
-    if header.modality == "CT" and _text(values, "RescaleType").upper() in NOT_HOUNSFIELD:
-        return "not_hounsfield"
-    return None if is_plausible(header.position, header.orientation, header.spacing) else "no_geometry"
+        yield "multi_valued_rescale"
+    no_units = _text(values, "RescaleType").upper() in NOT_HOUNSFIELD or "ModalityLUTSequence" in values
+    if header.modality == "CT" and no_units:
+        yield "not_hounsfield"
+    if not is_plausible(header.position, header.orientation, header.spacing):
+        yield "no_geometry"
 
 
 def _clean(value: object) -> str:

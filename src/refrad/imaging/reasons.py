@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["REASONS", "Quarantined"]
+__all__ = ["REASONS", "TREATABLE", "Quarantined"]
 
 REASONS: Mapping[str, str] = {
     # of files and images, found by stage index
@@ -11,10 +11,15 @@ REASONS: Mapping[str, str] = {
     "name_not_utf8": "The name of the file or of its folder is not UTF-8.",
     "not_ct_or_mr": "The file is DICOM, but no CT or MR image.",
     "no_pixels": "The file has a header but no pixels.",
-    "secondary_capture": "A screen capture, a colour image, or an image with text burned in.",
+    "linked_folder": "A link to a folder; links between folders are not followed.",
+    "beyond_limits": "Reading it crashed a worker, or took more memory or time than the config allows.",
+    "secondary_capture": "A screen capture or another secondary capture.",
+    "colour": "A colour image.",
+    "burned_in": "Text is burned into the image, as its header or a rule of the config says.",
     "localizer": "A localizer, not a slice of a volume.",
+    "projection": "A projection, a rendering or a curved reformat (such as a MIP), not a slice.",
     "multi_valued_rescale": "The header gives several rescale slopes or intercepts for one image.",
-    "not_hounsfield": "A CT image whose values are no Hounsfield units, such as an iodine map.",
+    "not_hounsfield": "A CT image whose values are no Hounsfield units, such as an iodine map, or are given by a lookup table.",
     "no_geometry": "Position, orientation or pixel spacing is missing or makes no sense.",
     "duplicate": "Another file or frame of the same volume shows the same place; one is kept.",
     # of volumes, found by stage volumes
@@ -26,6 +31,10 @@ REASONS: Mapping[str, str] = {
     "too_few_slices": "The volume has fewer slices than asked for.",
     "unreadable_pixels": "The pixels of a slice cannot be decoded.",
 }
+
+
+# Of images: the site may choose to keep them.
+TREATABLE = frozenset({"projection", "burned_in"})
 
 
 class Quarantined(ValueError):

@@ -1,16 +1,19 @@
 """Read the headers of a delivery: pseudonyms, series, volumes, shard and split of each patient."""
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from refrad.config import IndexOptions
 from refrad.fingerprint import Fingerprint
+from refrad.imaging.apart import Limits
 from refrad.imaging.delivery import read_headers
 from refrad.imaging.grouping import Membership, divide_into_volumes
-from refrad.imaging.headers import Header
+from refrad.imaging.headers import Header, Rules
+from refrad.imaging.spill import Spill
 from refrad.privacy.headers import modality_of
 from refrad.privacy.pseudonyms import (
     DEMO_MANUFACTURER,
@@ -21,14 +24,14 @@ from refrad.privacy.pseudonyms import (
     shard_of,
     split_of,
 )
-from refrad.tables import InstanceTable, frame_of, write_table
+from refrad.tables import InstanceTable, write_parts
 from refrad.tally import Tally
 
 __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 
 
 def run(
@@ -50,22 +53,41 @@ def run(
     """
     options = IndexOptions.model_validate(fingerprint.options)
     tally = Tally("files")
-    with tally.timed("headers"):
-        headers = read_headers(dicom)
+    found = read_headers(dicom, _rules(options), Limits(int(options.memory_gb * 2**30), options.seconds))
+    first = next(found)  # no key is made for a delivery that is not there
     pseudonyms = Pseudonyms(read_or_create_key(key))
-    _refuse_demo_key(pseudonyms, headers)
-    with tally.timed("grouping"):
-        members = divide_into_volumes(headers)
-    rows = [
-        _instance_row(header, member, pseudonyms, shards, options)
-        for header, member in zip(headers, members, strict=True)
-    ]
-    _count(tally, headers, rows)
-    log.info("index: %d files, %d used, %d volumes", tally.taken, tally.used, tally.made["volumes"])
     with only_for_the_owner():
-        write_table(files, frame_of(_file_rows(headers, pseudonyms), FileTable), FileTable, fingerprint)
-    write_table(instances, frame_of(rows, InstanceTable), InstanceTable, fingerprint)
+        files.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:
+        spill = Spill(Path(private, "headers"))
+        with tally.timed("headers"):
+            for headers in chain([first], found):
+                _refuse_demo_key(pseudonyms, headers)
+                spill.add(_sort_key(headers[0], pseudonyms), headers)
+        with tally.timed("tables"):
+            with only_for_the_owner():
+                write_parts(files, _file_rows(spill, pseudonyms), FileTable, fingerprint)
+            rows = _instance_rows(spill, pseudonyms, shards, options, tally)
+            write_parts(instances, rows, InstanceTable, fingerprint)
+        spill.close()
+    log.info("index: %d files, %d used, %d volumes", tally.taken, tally.used, tally.made["volumes"])
     tally.write(metrics, fingerprint)
+
+
+def _rules(options: IndexOptions) -> Rules:
+    kept = {"projection": options.projections, "burned_in": options.burned_in}
+    return Rules(
+        frozenset(reason for reason, what in kept.items() if what == "keep"),
+        tuple(tuple(rule.items()) for rule in options.burned_in_rules),
+    )
+
+
+def _sort_key(header: Header, pseudonyms: Pseudonyms) -> str:
+    """What brings the images of a patient, study and series together; a file that tells no modality stands alone."""
+    if not header.modality:
+        return f"~{pseudonyms.file(header.path)}"
+    patient, study = pseudonyms.patient(header.patient_key), pseudonyms.study(header.study_key)
+    return f"{patient}{study}{pseudonyms.series(header.series_key)}"
 
 
 def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
@@ -75,6 +97,29 @@ def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
             "privacy.key is the demo's, which is public, but this delivery is not the demo:"
             " name another file in privacy.key, such as private/key; it is made at first use"
         )
+
+
+def _instance_rows(
+    spill: Spill, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows of the instance table, series by series; and their counts."""
+    ambiguous = spill.ambiguous()
+    seen: dict[str, set[str]] = {what: set() for what in ("patient", "study", "series")}
+    for what in ("images", "patients", "series", "studies", "volumes"):
+        tally.make(what, 0)
+    for _, headers in spill.series():
+        members = divide_into_volumes(
+            headers,
+            split=options.repetitions == "split",
+            keep_one=options.duplicates == "keep_one",
+            ambiguous=ambiguous,
+        )
+        rows = [
+            _instance_row(header, member, pseudonyms, shards, options)
+            for header, member in zip(headers, members, strict=True)
+        ]
+        _count(tally, rows, seen)
+        yield rows
 
 
 def _instance_row(
@@ -87,6 +132,7 @@ def _instance_row(
         "modality": modality_of(header.modality),
         "series_number": header.series_number,
         "instance_number": header.instance_number,
+        "burned_in": header.burned_in,
         "reason": member.reason,
     }
     if member.instance is None:
@@ -103,38 +149,45 @@ def _instance_row(
     }
 
 
-def _file_rows(headers: Sequence[Header], pseudonyms: Pseudonyms) -> list[dict[str, Any]]:
+def _file_rows(spill: Spill, pseudonyms: Pseudonyms) -> Iterator[list[dict[str, Any]]]:
     """Rows of the private file table: the header strings of the same names, and the pseudonyms."""
     as_in_header = FileTable.to_schema().columns.keys() & set(Header._fields)
-    return [
-        {name: getattr(header, name) for name in as_in_header}
-        | {
-            "file": pseudonyms.file(header.path),
-            "patient": pseudonyms.patient(header.patient_key) if header.modality else None,
-            "study": pseudonyms.study(header.study_key) if header.modality else None,
-        }
-        for header in headers
-        if header.frame == 0
-    ]
+    for _, headers in spill.series():
+        yield [
+            {name: getattr(header, name) for name in as_in_header}
+            | {
+                "file": pseudonyms.file(header.path),
+                "patient": pseudonyms.patient(header.patient_key) if header.modality else None,
+                "study": pseudonyms.study(header.study_key) if header.modality else None,
+            }
+            for header in headers
+            if header.frame == 0
+        ]
 
 
-def _count(tally: Tally, headers: Sequence[Header], rows: Sequence[dict[str, Any]]) -> None:
-    """Count files: one is used if one of its frames is. The tables count images, and the made ones used images only."""
+def _count(tally: Tally, rows: Sequence[dict[str, Any]], seen: dict[str, set[str]]) -> None:
+    """Count the files of one series: one is used if one of its frames is. The tables count images, the made used ones.
+
+    `seen`: the patients, studies and series with used images so far; to be added to.
+    """
     used = [row for row in rows if row["reason"] is None]
     files_used = {row["file"] for row in used}
-    first_reasons = Counter(r["reason"] for r in rows if r["frame"] == 0 and r["file"] not in files_used)
-    tally.take(sum(header.frame == 0 for header in headers))
+    tally.take(sum(row["frame"] == 0 for row in rows))
     tally.use(len(files_used))
-    for reason, number in sorted(first_reasons.items()):
-        tally.put_aside(reason, number)
-    tally.make("images", len(used))
-    for what in ("patient", "study", "series", "volume"):
-        plural = {"study": "studies", "series": "series"}.get(what, f"{what}s")
-        tally.make(plural, len({row[what] for row in used}))
     for row in rows:
+        if row["frame"] == 0 and row["file"] not in files_used:
+            tally.put_aside(row["reason"])
         tally.add("modality", row["modality"] or "none")
         tally.add("reason", row["reason"] or "used")
-    for split in {row["patient"]: row["split"] for row in used}.values():
-        tally.add("split", split)
-    for shard in {row["patient"]: row["shard"] for row in used}.values():
-        tally.add("shard", str(shard))
+        if row["reason"] is None:
+            tally.add("burned-in text", {True: "yes", False: "no", None: "unknown"}[row["burned_in"]])
+    tally.make("images", len(used))
+    tally.make("volumes", len({row["volume"] for row in used}))
+    for row in used:
+        if row["patient"] not in seen["patient"]:
+            tally.add("split", row["split"])
+            tally.add("shard", str(row["shard"]))
+        for what, plural in (("patient", "patients"), ("study", "studies"), ("series", "series")):
+            if row[what] not in seen[what]:
+                seen[what].add(row[what])
+                tally.make(plural)

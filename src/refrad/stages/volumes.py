@@ -10,13 +10,10 @@ import polars as pl
 
 from refrad.config import VolumesOptions
 from refrad.fingerprint import Fingerprint
-from refrad.imaging.delivery import headers_of_file
-from refrad.imaging.geometry import check_stack
+from refrad.imaging.apart import Limits, run_apart
+from refrad.imaging.convert import Converted, Gate, Images, convert
 from refrad.imaging.headers import Header
-from refrad.imaging.pixels import PixelReader
-from refrad.imaging.reasons import Quarantined
 from refrad.imaging.slices import slice_rows
-from refrad.imaging.volumes import assemble, store_volume
 from refrad.privacy.headers import age_of, body_part_of, contrast_of, date_of, sex_of
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.tables import InstanceTable, SliceTable, VolumeTable, frame_of, read_table, write_table
@@ -26,7 +23,11 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
+# Edges of the histograms on the page
+SLICE_SPACINGS = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+PIXEL_SPACINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.5, 2, 4)
+COUNTS = (10, 20, 50, 100, 200, 500, 1000)
 
 Row = dict[str, Any]
 
@@ -50,6 +51,10 @@ def run(
         OSError: if the storage fails.
     """
     options = VolumesOptions.model_validate(fingerprint.options)
+    gate = Gate(
+        options.minimum_slices, options.spacing_tolerance, options.angle_tolerance, options.gantry_tilt == "shear"
+    )
+    limits = Limits(int(options.memory_gb * 2**30), options.seconds)
     tally = Tally("volumes")
     pseudonyms = Pseudonyms(read_or_create_key(key))
     members = (
@@ -58,79 +63,51 @@ def run(
         .join(read_table(files, FileTable).select("file", "path"), on="file")
         .sort("volume", "path", "frame")
     )
+    groups = {str(rows["volume"][0]): rows for rows in members.partition_by("volume", maintain_order=True)}
+    jobs = (_images(name, dicom, rows, gate, store) for name, rows in groups.items())
     volume_rows: list[Row] = []
     slice_table: list[Row] = []
     spoken = time.monotonic()
-    with PixelReader() as reader:
-        for images in members.partition_by("volume", maintain_order=True):
-            row, its_slices = _volume(dicom, images.to_dicts(), store, options, pseudonyms, reader, tally)
+    with tally.timed("volumes"):
+        for images, converted in run_apart(convert, jobs, limits):
+            row, its_slices = _rows(groups[images.volume], converted or Converted("beyond_limits"), pseudonyms)
             volume_rows.append(row)
             slice_table += its_slices
+            _count(tally, row)
             if time.monotonic() - spoken > 10:
                 spoken = time.monotonic()
-                log.info("volumes: %d of %d", tally.taken, members["volume"].n_unique())
+                log.info("volumes: %d of %d", tally.taken, len(groups))
     log.info("volumes: %d taken, %d used", tally.taken, tally.used)
     write_table(volumes, frame_of(volume_rows, VolumeTable), VolumeTable, fingerprint)
     write_table(slices, frame_of(slice_table, SliceTable), SliceTable, fingerprint)
     tally.write(metrics, fingerprint)
 
 
-def _volume(
-    dicom: Path,
-    images: Sequence[Row],
-    store: Path,
-    options: VolumesOptions,
-    pseudonyms: Pseudonyms,
-    reader: PixelReader,
-    tally: Tally,
-) -> tuple[Row, list[Row]]:
+def _images(volume: str, dicom: Path, rows: pl.DataFrame, gate: Gate, store: Path) -> Images:
+    frames = tuple(rows.select("path", "frame").iter_rows())
+    return Images(volume, dicom, frames, rows["modality"][0], gate, store)
+
+
+def _rows(images: pl.DataFrame, converted: Converted, pseudonyms: Pseudonyms) -> tuple[Row, list[Row]]:
     """The row of one volume, and the rows of its slices if it is accepted."""
-    row = {
-        name: images[0][name] for name in ("volume", "series", "study", "patient", "split", "modality", "series_number")
-    }
-    row["slices"] = len(images)
-    tally.take()
-    try:
-        with tally.timed("headers"):
-            headers = _headers(dicom, images)
-        row |= _about(headers[0], row["patient"], pseudonyms)
-        stack = check_stack(
-            [header.position for header in headers],
-            [header.orientation for header in headers],
-            headers[0].spacing,
-            **options.model_dump(),
-        )
-        ordered = [headers[number] for number in stack.order]
-        with tally.timed("pixels"):
-            pixels = reader.read(dicom, ordered)
-    except Quarantined as quarantined:
-        tally.put_aside(quarantined.reason)
-        return row | {"reason": quarantined.reason}, []
-    with tally.timed("store"):
-        voxels = assemble(pixels, [h.slope for h in ordered], [h.intercept for h in ordered], row["modality"])
-        digest, file = store_volume(voxels, stack.affine, store)
-    spacing = dict(zip(("spacing_x", "spacing_y", "spacing_z"), stack.spacing, strict=True))
-    tally.use()
-    tally.make("slices", len(images))
-    tally.add("modality", row["modality"])
-    tally.add("plane", stack.plane)
-    instances = [images[number]["instance"] for number in stack.order]
-    slices = slice_rows(row["volume"], instances, [header.instance_number for header in ordered])
-    return row | spacing | {"plane": stack.plane, "digest": digest, "file": file}, slices
+    names = ("volume", "series", "study", "patient", "split", "modality", "series_number")
+    row = images.select(names).row(0, named=True)
+    row |= {"slices": len(images), "reason": converted.reason, "burned_in": _any(images["burned_in"])}
+    if converted.header:
+        row |= _about(converted.header, row["patient"], pseudonyms)
+    stack = converted.stack
+    if stack is None:
+        return row, []
+    row |= dict(zip(("spacing_x", "spacing_y", "spacing_z"), stack.spacing, strict=True))
+    row |= {"plane": stack.plane, "tilt": stack.tilt, "treated": converted.treated}
+    row |= {"digest": converted.digest, "file": converted.file}
+    instances = [images["instance"][int(number)] for number in stack.order]
+    return row, slice_rows(row["volume"], instances, converted.numbers)
 
 
-def _headers(dicom: Path, images: Sequence[Row]) -> list[Header]:
-    """The headers of the images, read again: positions are in no table.
-
-    Raises:
-        Quarantined: if a file is no longer what the index saw.
-    """
-    of_file = {path: headers_of_file(dicom, path) for path in dict.fromkeys(image["path"] for image in images)}
-    headers = [of_file[image["path"]][image["frame"]] for image in images]
-    for header in headers:
-        if header.reason:
-            raise Quarantined(header.reason)
-    return headers
+def _any(flags: pl.Series) -> bool | None:
+    """True if one is, False if all are, None if nobody knows."""
+    return True if flags.any() else False if flags.not_().all(ignore_nulls=False) else None
 
 
 def _about(header: Header, patient: str, pseudonyms: Pseudonyms) -> Row:
@@ -145,3 +122,29 @@ def _about(header: Header, patient: str, pseudonyms: Pseudonyms) -> Row:
         "age": age_of(header.age, header.birth_date, header.study_date),
         "date": date + pseudonyms.date_shift(patient) if date else None,
     }
+
+
+def _count(tally: Tally, row: Row) -> None:
+    tally.take()
+    if row["reason"]:
+        tally.put_aside(row["reason"])
+        return
+    tally.use()
+    tally.make("slices", row["slices"])
+    if row["treated"]:
+        tally.add("treated", row["treated"])
+    tally.add("modality", row["modality"])
+    tally.add("plane", row["plane"])
+    tally.add("body part", row["body_part"] or "unknown")
+    tally.add("mm between slices", _bin(row["spacing_z"], SLICE_SPACINGS))
+    tally.add("mm between pixels", _bin(row["spacing_x"], PIXEL_SPACINGS))
+    tally.add("slices a volume", _bin(row["slices"], COUNTS))
+    tally.add("burned-in text", {True: "yes", False: "no", None: "unknown"}[row["burned_in"]])
+
+
+def _bin(value: float, edges: Sequence[float]) -> str:
+    """The bin of a histogram: "1 to 2", with the lower edge inside of it."""
+    for lower, upper in zip((0, *edges), edges, strict=False):
+        if value < upper:
+            return f"{lower:g} to {upper:g}"
+    return f"from {edges[-1]:g}"
