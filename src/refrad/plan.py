@@ -12,8 +12,9 @@ import yaml
 
 from refrad.config import Config, load_config
 from refrad.fingerprint import Fingerprint
-from refrad.language.reports import read_reports, sections_of
+from refrad.language.reports import sections_of
 from refrad.language.sentences import sentences_of
+from refrad.language.sources import read_reports
 from refrad.stages import index
 from refrad.tables import InstanceTable, read_table
 from refrad.tally import merge
@@ -90,7 +91,7 @@ def _indexed(site: Site, delivery: str) -> pl.DataFrame:
 
 
 def _texts(reports: Path) -> dict[str, int]:
-    rows = read_reports(reports)
+    rows = list(read_reports(reports))
     sentences = sum(
         len(sentences_of(text))
         for row in rows

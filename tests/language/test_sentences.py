@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refrad.language.sentences import sentences_of
 
@@ -19,6 +21,82 @@ from refrad.language.sentences import sentences_of
 )
 def test_sentences_end_where_people_end_them(text, expected):
     assert list(sentences_of(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("Rundherd von ca. 1,2 cm im LWK 4/5. Z.n. Resektion.", 2),
+        ("V. cava inf. frei. Leber o. B.", 2),
+        ("Zyste i. S. einer einfachen Zyste. Keine Stauung.", 2),
+        ("St. p. Cholezystektomie. Gallengänge zart.", 2),
+        ("Metastasen, z. B. im Segment VIII. Aszites.", 2),
+        ("CT vom 3. Mai 2021. Leber normal.", 2),
+        ("Fraktur der 2. und 3. Rippe li. und der 4. Rippe re. Kein Pneu.", 2),
+        ("Herd in Th 12. Keine Fraktur.", 2),
+        ("BWK 12. LWK 1 intakt.", 2),
+        ("1. Leberzyste. 2. Nierenzyste links.", 2),
+        ("1) Leberzyste\n2) Nierenzyste links", 2),
+        ("Die Leber ist normal groß und\nzeigt keine Herdbefunde. Milz normal.", 2),
+        ("Vgl. Voruntersuchung v. 03.04.2020. Keine Änderung.", 2),
+        ("Bosniak II. Leber normal.", 2),
+        ("A. carotis int. dext. frei. Keine Plaques.", 2),
+        ("Approx. 3 cm mass in the liver. No ascites.", 2),
+        ("Seen on image no. 12. Normal spleen.", 2),
+        ("Compared with the exam of Jan. 3, 2020. No change.", 2),
+        ("Re. Niere normal. Li. Niere mit Zyste.", 2),
+        ("Leber unauff. Milz unauff.", 2),
+        ("Leber normal.Milz normal.", 2),
+        ("Größe 1,2cm.Leber normal.", 2),
+        ("Mail an anna.Muster@klinik.De bitte. Leber normal.", 2),
+        ("Bandscheiben-\nvorfall L4/5.\nLeber normal", 2),
+        ("Ober-\nund Unterlappen frei.", 1),
+        ("Is there a mass? No.", 2),
+    ],
+)
+def test_abbreviations_numbers_and_lists_end_no_sentence(text, count):
+    assert len(sentences_of(text)) == count
+
+
+@pytest.mark.parametrize("text", ["5. Rippe links frakturiert.", "3. und 4. Rippe intakt.", "2. LWK gesintert."])
+def test_a_number_that_counts_ribs_is_no_mark_of_a_list(text):
+    assert sentences_of(text) == [text]
+
+
+def test_a_word_parted_at_the_end_of_a_line_is_whole_again():
+    assert sentences_of("Bandscheiben-\nvorfall L4/5.") == ["Bandscheibenvorfall L4/5."]
+
+
+PIECES = [
+    "Leber",
+    "Milz.",
+    "ca.",
+    "1,2",
+    "cm.",
+    "Z.n.",
+    "LWK",
+    "4/5",
+    "V.",
+    "cava",
+    "inf.",
+    "3. Rippe",
+    "und",
+    "?",
+    "o.B.",
+    "re.",
+    "Ödem;",
+    "Th 12.",
+    "am",
+    "03.04.2021.",
+    "5.-7. Rippe",
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from([" ", "\n", "  "])), max_size=25))
+def test_no_letter_is_lost_or_moved(pieces):
+    text = "Die " + "".join(word + space for word, space in pieces)
+    kept = [char for sentence in sentences_of(text) for char in sentence if char.isalnum()]
+    assert kept == [char for char in text if char.isalnum()]
 
 
 def test_nothing_has_no_sentences():

@@ -68,7 +68,8 @@ class Delivery:
             reports,
         )
         if references is not None:
-            self.table("references.csv", ["report_id", "sentence", "instance_uid"], references)
+            columns = ["report_id", "sentence", "instance_uid", "series_number", "image_number"]
+            self.table("references.csv", columns[: len(references[0])], references)
         captions.run(
             reports=self.folder / "reports.csv",
             instances=self.folder / "instances.parquet",
@@ -134,6 +135,18 @@ def test_a_sentence_tied_by_hand_names_its_instance(delivery):
     assert caption["text"] == "Milz normal." and delivery.named.filter(delivery.named["caption"] == caption["caption"])[
         "instance"
     ].to_list() == ["i"]
+
+
+def test_a_sentence_tied_by_numbers_names_series_and_image(delivery):
+    made = delivery.run([report()], references=[["R1", "Milz normal", "", 3, 5]])
+    (caption,) = made.filter(made["tie"] == "explicit").to_dicts()
+    (named,) = delivery.named.filter(delivery.named["caption"] == caption["caption"]).to_dicts()
+    assert (named["instance"], named["series_number"], named["image_first"]) == (None, 3, 5)
+
+
+def test_references_are_counted_by_what_they_lead_to(delivery):
+    delivery.run([report("Befund:\nLeber (Se 3, IMA 5). Milz (Se 3, IMA 99). Niere (Se 9, IMA 5).")])
+    assert delivery.metrics["tables"]["references"] == {"found": 1, "not found": 2}
 
 
 @pytest.mark.parametrize(

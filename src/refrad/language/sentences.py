@@ -15,7 +15,7 @@ ABBREVIATIONS = """
     okt oct nov dez dec fa oa chron fragl mögl unauff u.ä u.s.w usw
 """
 # Abbreviations that close sentences as well: there one ends if a word that opens sentences follows, here always.
-MAY_CLOSE = "bds bd li re lks rts dext sin etc usw asc desc sigm u.ä unauff"
+MAY_CLOSE = "bds bd li re lks rts dext sin etc usw asc desc sigm u.ä"
 CLOSES = "o.b o.p.b p.m a.m"
 OPENING = """
     der die das den dem des ein eine es im in am an bei beim keine kein keinen keiner auf ansonsten sonst soweit nach
@@ -23,11 +23,18 @@ OPENING = """
     insgesamt auch the there no a an this these on normal unremarkable
 """
 UNITS = "mm cm m ml l g kg he hu"  # behind a number; otherwise mm. are muscles
+POSTPOSED = "unauff unauffäll regelr norm"  # behind a noun they close its sentence: "Leber unauff."
+LABELLED = (
+    "hwk bwk lwk swk th bild serie ima image series slice schicht segment rippe nr. no."  # "LWK 4." is no ordinal
+)
 KINDS = "typ type child stadium stage grad grade klasse class hepatitis"  # "Typ B." is no initial
 LEADS_ORDINAL = "der die das den dem des am vom zum zur bis und im ab seit - – ,"
 
-_ABBREVIATIONS, _MAY_CLOSE, _CLOSES, _OPENING, _UNITS, _KINDS, _LEADS_ORDINAL = (
-    frozenset(words.split()) for words in (ABBREVIATIONS, MAY_CLOSE, CLOSES, OPENING, UNITS, KINDS, LEADS_ORDINAL)
+_ABBREVIATIONS, _MAY_CLOSE, _CLOSES, _OPENING = (
+    frozenset(words.split()) for words in (ABBREVIATIONS, MAY_CLOSE, CLOSES, OPENING)
+)
+_POSTPOSED, _LABELLED, _UNITS, _KINDS, _LEADS_ORDINAL = (
+    frozenset(words.split()) for words in (POSTPOSED, LABELLED, UNITS, KINDS, LEADS_ORDINAL)
 )
 # "3. Rippe", "II. Grades": a number with a dot before one of these is an ordinal.
 _ORDINAL_NOUN = re.compile(
@@ -37,7 +44,10 @@ _ORDINAL_NOUN = re.compile(
     re.IGNORECASE,
 )
 _BULLET = re.compile(r"^\s*(?:[-–•*·]|\(?\d{1,2}[.)]\)?|[a-z]\))\s+")
-_STOP = re.compile(r"[.!?]+(?=\s|$)")
+# With a space behind it, or without one between two words: "Leber normal.Milz normal."
+_STOP = re.compile(r"[.!?]+(?=\s|$)|(?<=[a-zäöüß]{3})\.(?=[A-ZÄÖÜ][a-zäöüß]{2})|(?<=\d[cm]m)\.(?=[A-ZÄÖÜ][a-zäöüß]{2})")
+_ADDRESS = re.compile(r"\S*(?:@|www\.|://)\S*")
+_JOINING = {"und", "oder", "bzw.", "sowie", "and", "or"}  # "Ober-" at the end of a line may be "Ober- und ..."
 _LONG_LINE = 60  # characters; a shorter line without a stop is a line of its own
 
 
@@ -50,10 +60,11 @@ def _blocks(text: str) -> Iterator[str]:
     """Lines that belong together: a long line without a stop goes on in the next, and so does one before lower case."""
     block = ""
     for line in text.split("\n"):
-        bare = " ".join(_BULLET.sub("", line, count=1).split())
+        bare = " ".join(_unmarked(line).split())
         continues = block and bare and not _BULLET.match(line) and block[-1] not in ".!?:;"
         if continues and (bare[0].islower() or len(block) > _LONG_LINE):
-            block += " " + bare
+            parted = re.search(r"[^\W\d_]-$", block) and bare[0].islower() and bare.split(" ")[0] not in _JOINING
+            block = block[:-1] + bare if parted else f"{block} {bare}"
             continue
         if block:
             yield block
@@ -62,14 +73,29 @@ def _blocks(text: str) -> Iterator[str]:
         yield block
 
 
+def _unmarked(line: str) -> str:
+    """The line without the mark of a list; "5. Rippe" and "3. und 4. Rippe" begin with no mark."""
+    mark = _BULLET.match(line)
+    if (
+        mark is None
+        or _ORDINAL_NOUN.match(line, mark.end())
+        or re.match(r"(?:und|oder|bis|and|to)\s\d", line[mark.end() :])
+    ):
+        return line
+    return line[mark.end() :]
+
+
 def _split(block: str) -> Iterator[str]:
     start = 0
+    addresses = [found.span() for found in _ADDRESS.finditer(block)]
     for stop in _STOP.finditer(block):
         if stop.group().startswith(".") and not _ends(block, stop.start(), stop.end()):
             continue
-        yield block[start : stop.end()].strip()
+        if any(first <= stop.start() and stop.end() < last for first, last in addresses):
+            continue
+        yield _unmarked(block[start : stop.end()].strip())
         start = stop.end()
-    if rest := block[start:].strip():
+    if rest := _unmarked(block[start:].strip()):
         yield rest
 
 
@@ -84,11 +110,19 @@ def _ends(block: str, dot: int, end: int) -> bool:
     before = others[-1].lower() if others else ""
     word = last.lstrip("([\"'").lower()
     opens = behind.split(" ")[0].strip("()[].,:;\"'").lower() in _OPENING
+    if re.fullmatch(r"[a-zäöü]", word) and re.match(r"\d|[A-ZÄÖÜ]\.", behind):
+        return False  # "i. S. e.", "v. 03.04."
     if re.fullmatch(r"\d{1,2}|[ivx]{1,4}", word):
+        if before in _LABELLED:
+            return True
+        if word.isdigit() and before.endswith((".", ":", ";")):
+            return False  # "1. Leberzyste. 2. Nierenzyste."
         listed = before.endswith((",", "-", "–", ".")) and re.search(r"\d", before)
         return bool(before) and not (_ORDINAL_NOUN.match(behind) or before in _LEADS_ORDINAL or listed)
     if word in _CLOSES or (word in _UNITS and re.fullmatch(r"[\d.,]+", before)):
         return True
     if word in _MAY_CLOSE or before in _KINDS:
         return opens
+    if word in _POSTPOSED:
+        return others != [] and others[-1][:1].isupper()
     return not (word in _ABBREVIATIONS or re.fullmatch(r"[^\W\d_]|(?:[a-zäöü]\.)+[a-zäöü]", word))

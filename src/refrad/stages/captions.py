@@ -6,23 +6,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import Any, NamedTuple
 
 from refrad.anatomy.lexicon import LANGUAGES, Lexicon, load_lexicon
 from refrad.config import CaptionsOptions
 from refrad.files import digest_bytes
 from refrad.fingerprint import Fingerprint
+from refrad.language.archive import Archive
 from refrad.language.matching import is_anatomy
 from refrad.language.references import ImageReference, take_references
-from refrad.language.reports import Report, detect_language, read_csv, read_reports, sections_of
+from refrad.language.reports import detect_language, sections_of
 from refrad.language.rewording import judge_captions, rewrite_captions, translate_captions
 from refrad.language.rewriting import cut_comparisons
 from refrad.language.sentences import sentences_of
+from refrad.language.sources import Report, read_reports, read_rows
 from refrad.llm import Models, open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
-from refrad.privacy.text import PLACEHOLDERS, Identifiers, identifiers_of, scrub
+from refrad.privacy.text import PLACEHOLDERS, Identifiers, scrub
 from refrad.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, read_table, write_table
 from refrad.tally import Tally
 
@@ -30,11 +30,10 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 
 WITHOUT_STUDY = 0  # the shard that counts the reports whose study is not in the delivery
 DIGITS = 16  # of the ids of captions and sentences
-IDENTIFYING = ("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "names", "institution")
 
 _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
 
@@ -77,47 +76,13 @@ def run(
     tally.write(metrics, fingerprint)
 
 
-class Archive:
-    """What the tables of a delivery tell about its studies, seen from one shard."""
+class ImageTie(NamedTuple):
+    """An image of a caption: its pseudonym where somebody tied them by hand, or its numbers."""
 
-    def __init__(self, files: pl.DataFrame, instances: pl.DataFrame, shard: int) -> None:
-        self.shard = shard
-        known = instances.filter(pl.col("study").is_not_null())
-        self.shard_of = dict(known.select("study", "shard").unique().iter_rows())
-        self.patient_of = dict(known.select("study", "patient").unique().iter_rows())
-        used = known.filter(pl.col("volume").is_not_null())
-        self.with_images = set(used["study"])
-        self.series_of = _sets(used.select("study", "series_number").drop_nulls().unique().iter_rows())
-        uids = files.filter(pl.col("instance_uid") != "").select("file", "instance_uid")
-        named = uids.join(instances.filter(pl.col("instance").is_not_null()), on="file")
-        self.instances_of = _sets(named.select("instance_uid", "instance").iter_rows())
-        self._files = files.filter(pl.col("study").is_in(known["study"].unique().to_list()))
-        self._studies = {
-            name: _sets(self._files.filter(pl.col(name) != "").select(name, "study").unique().iter_rows())
-            for name in ("study_uid", "accession_number", "patient_id")
-        }
-        self._places = self._files.select(pl.col("path").str.replace(r"/?[^/]*$", ""), "study").unique().rows()
-        self._identifiers: dict[str, Identifiers] = {}
-
-    def study_of(self, report: Report) -> str | None:
-        """The study of a report: by study UID, accession number, patient, or folder; None unless it is exactly one."""
-        for name, studies in self._studies.items():
-            found = studies.get(getattr(report, name), set())
-            if len(found) == 1:
-                return str(*found)
-        if not report.dicom:
-            return None
-        folder = report.dicom.strip("/.")
-        found = {study for path, study in self._places if not folder or f"{path}/".startswith(f"{folder}/")}
-        return str(*found) if len(found) == 1 else None
-
-    def identifiers(self, study: str) -> Identifiers:
-        """All that the headers tell about the patient of a study."""
-        patient = self.patient_of[study]
-        if patient not in self._identifiers:
-            rows = self._files.filter(pl.col("patient") == patient).select(IDENTIFYING).unique()
-            self._identifiers[patient] = identifiers_of(rows.iter_rows(named=True))
-        return self._identifiers[patient]
+    instance: str | None
+    series_number: int | None = None
+    image_first: int | None = None
+    image_last: int | None = None
 
 
 class Desk:
@@ -127,7 +92,7 @@ class Desk:
         self,
         archive: Archive,
         pseudonyms: Pseudonyms,
-        ties: dict[tuple[str, str], set[str]],
+        ties: dict[tuple[str, str], set[ImageTie]],
         anatomy: Callable[[str], bool],
         tally: Tally,
         options: CaptionsOptions,
@@ -160,6 +125,8 @@ class Desk:
         elif again:
             self._leave("duplicate_report", sentences)
         else:
+            for section, _ in sections:
+                self.tally.add("sections", section)
             self._write(report, study, dict_of_texts(sections), sentences)
 
     def _leave(self, reason: str, sentences: list[tuple[str, str]]) -> None:
@@ -200,7 +167,7 @@ class Desk:
                 "rewriter": rewriter,
             }
             self.captions.append(row)
-            self._refer(row["caption"], tied, images)
+            self._refer(row, tied, images)
         self.tally.add("reports", "used")
 
     def ask(self, models: Models, lexicon: Lexicon) -> None:
@@ -236,10 +203,12 @@ class Desk:
             self.tally.add("scrubbed", kind, number)
         return clean
 
-    def _refer(self, caption: str, tied: Iterable[str], images: Iterable[ImageReference]) -> None:
-        rows = [{"caption": caption, "instance": instance} for instance in sorted(tied)]
-        rows += [{"caption": caption, **image._asdict()} for image in images]
-        self.references += rows
+    def _refer(self, caption: dict[str, Any], tied: Iterable[ImageTie], images: Iterable[ImageReference]) -> None:
+        ties = [*sorted(tied, key=str), *(ImageTie(None, *image) for image in images)]
+        for one in ties:
+            if one.instance is None:
+                self.tally.add("references", self.archive.outcome(caption["study"], *one[1:]))
+        self.references += [{"caption": caption["caption"], **one._asdict()} for one in ties]
 
     def count(self) -> None:
         """Count what was made; a sentence in two languages is used once."""
@@ -259,15 +228,28 @@ def dict_of_texts(sections: Iterable[tuple[str, str]]) -> dict[str, str]:
     return texts
 
 
-def _read_ties(path: Path, archive: Archive) -> dict[tuple[str, str], set[str]]:
-    """Report and sentence to the pseudonyms of the images tied to it by hand; images of no file are left out."""
-    rows = read_csv(path)
-    missing = {"report_id", "sentence", "instance_uid"} - set(rows[0]) if rows else set()
-    if missing:
-        raise ValueError(f"{path.name}: has no column {' and '.join(sorted(missing))}")
-    ties: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in rows:
-        ties[row["report_id"], _plain(row["sentence"])] |= archive.instances_of.get(row["instance_uid"], set())
+def _read_ties(path: Path, archive: Archive) -> dict[tuple[str, str], set[ImageTie]]:
+    """Report and sentence to the images tied to it by hand, by instance or by numbers of series and image.
+
+    Instances of no file are left out.
+    """
+    ties: dict[tuple[str, str], set[ImageTie]] = defaultdict(set)
+    for number, row in enumerate(read_rows(path), start=2):
+        missing = {"report_id", "sentence"} - set(row)
+        if missing or not ("instance_uid" in row or {"series_number", "image_number"} <= set(row)):
+            wanted = " and ".join(sorted(missing)) or "instance_uid, or series_number and image_number"
+            raise ValueError(f"{path.name}: has no column {wanted}")
+        tied = ties[row["report_id"], _plain(row["sentence"])]
+        if uid := row.get("instance_uid"):
+            tied |= {ImageTie(instance) for instance in archive.instances_of.get(uid, set())}
+        elif row.get("series_number") or row.get("image_number"):
+            try:
+                image = int(row["image_number"])
+                tied.add(ImageTie(None, int(row["series_number"]), image, image))
+            except ValueError:
+                raise ValueError(
+                    f"{path.name}: line {number}: series_number and image_number must be numbers"
+                ) from None
     return ties
 
 
@@ -283,10 +265,3 @@ def _tells(text: str) -> bool:
 
 def _id(report: str, position: int, language: str) -> str:
     return digest_bytes(report.encode(), str(position).encode(), language.encode())[:DIGITS]
-
-
-def _sets(pairs: Iterable[tuple[Any, ...]]) -> dict[Any, set[Any]]:
-    found: dict[Any, set[Any]] = defaultdict(set)
-    for name, value in pairs:
-        found[name].add(value)
-    return dict(found)
