@@ -17,11 +17,13 @@ rule train:
     threads: SITE.config.train.threads
     resources:
         python=SITE.python,
+        gpu=SITE.config.train.gpus,
     params:
+        launch=SITE.launcher,
         fingerprint=SITE.fingerprint("train"),
     message:
         f"training of {NAME}"
     shell:
-        "{resources.python:q} -m refrad train"
-        " --images {input.images} --schema {input.schema} --checkpoint {output.checkpoint}"
+        "{resources.python:q} {params.launch} refrad train"
+        " --images {input.images} --schema {input.schema} --checkpoint {output.checkpoint} --work {output.checkpoint}.work"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

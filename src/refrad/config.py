@@ -235,6 +235,15 @@ class Tasks(Section):
     vqa: Share
 
 
+class CheckpointOptions(Section):
+    """States of a training under way, and which weights it ends with."""
+
+    steps: Annotated[int, Field(ge=1)] | None
+    seconds: Annotated[float, Field(gt=0)] | None
+    keep: Annotated[int, Field(ge=1)]
+    use: Literal["best", "last"]
+
+
 class TrainOptions(Section):
     """The training run."""
 
@@ -247,12 +256,21 @@ class TrainOptions(Section):
     steps: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=1)]
     accumulate: Annotated[int, Field(ge=1)]
+    optimizer: Literal["adamw", "adafactor"]
     learning_rate: Annotated[float, Field(gt=0)]
+    warm_up: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip: Annotated[float, Field(gt=0)]
     spread: Annotated[float, Field(ge=0)]
     precision: Literal["float32", "bfloat16"]
     tower_steps: Annotated[int, Field(ge=0)]
     freeze_tower: bool
+    attention: Literal["eager", "flex_attention"]
+    compile: bool
+    checkpoints: CheckpointOptions
     seed: int
+    gpus: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=0)]
     threads: Annotated[int, Field(ge=1)]
 
 

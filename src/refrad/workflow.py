@@ -78,6 +78,12 @@ class Site:
         """The folder that a path variable of the rules stands for, such as "results" or "logs"."""
         return self.config.pathvars.get(name, name)
 
+    @property
+    def launcher(self) -> str:
+        """How Python starts the training: one process, or one for each GPU."""
+        gpus = self.config.train.gpus
+        return "-m" if gpus < 2 else f"-m torch.distributed.run --standalone --nproc-per-node {gpus} -m"
+
     def store(self, stage: str) -> str:
         """Folder of a stage's content-addressed store."""
         return f"{self.config.stores}/{stage}"

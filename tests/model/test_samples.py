@@ -60,7 +60,7 @@ def test_tasks_come_in_their_shares(make):
 def test_a_batch_has_one_task_and_an_epoch_shows_no_image_twice(make):
     samples = make(True)
     seen: list[tuple[int, int]] = []
-    for keys in batch_order(samples, 4, 0):
+    for _, keys in batch_order(samples, 4, 0):
         if keys[0][0] > 0:
             break
         assert len({samples.task(*key) for key in keys}) == 1

@@ -22,7 +22,8 @@ def evaluated(images, root, tmp_path_factory):
     }
     checkpoint, predictions, metrics = folder / "x", folder / "predictions.jsonl", folder / "metrics.json"
     shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
-    train.run(**shared, metrics=folder / "train.json", fingerprint=Fingerprint("train", 1, options, {}))
+    made = {"metrics": folder / "train.json", "work": folder / "x.work"}
+    train.run(**shared, **made, fingerprint=Fingerprint("train", 1, options, {}))
     evaluate.run(
         **shared, predictions=predictions, metrics=metrics, fingerprint=Fingerprint("evaluate", 1, {"samples": 100}, {})
     )

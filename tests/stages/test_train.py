@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -19,12 +21,21 @@ OPTIONS = {
     "steps": 3,
     "batch": 4,
     "accumulate": 1,
+    "optimizer": "adamw",
     "learning_rate": 1e-3,
+    "warm_up": 0.05,
+    "weight_decay": 0.01,
+    "clip": 1.0,
     "spread": 6.0,
     "precision": "float32",
     "tower_steps": 2,
     "freeze_tower": True,
+    "attention": "eager",
+    "compile": False,
+    "checkpoints": {"steps": None, "seconds": None, "keep": 2, "use": "best"},
     "seed": 0,
+    "gpus": 0,
+    "workers": 0,
     "threads": 1,
 }
 
@@ -33,9 +44,14 @@ OPTIONS = {
 def run(images, root, tmp_path_factory):
     def run(**options):
         folder = tmp_path_factory.mktemp("train")
-        paths = {"checkpoint": folder / "x", "metrics": folder / "x.metrics.json"}
+        paths = {"checkpoint": folder / "x", "work": folder / "x.work", "metrics": folder / "x.metrics.json"}
         schema = root / "workflow" / "anatomy" / "classes.yaml"
-        train.run(images=[images], schema=schema, fingerprint=Fingerprint("train", 1, OPTIONS | options, {}), **paths)
+        train.run(
+            images=[images],
+            schema=schema,
+            fingerprint=Fingerprint("train", train.VERSION, OPTIONS | options, {}),
+            **paths,
+        )
         return paths["checkpoint"], json.loads(paths["metrics"].read_text())
 
     return run
@@ -99,8 +115,27 @@ def test_without_training_patients_it_stops(images, root, tmp_path):
             images=[tmp_path / "images.parquet"],
             schema=root / "workflow" / "anatomy" / "classes.yaml",
             checkpoint=tmp_path / "x",
+            work=tmp_path / "x.work",
             metrics=tmp_path / "m.json",
-            fingerprint=Fingerprint("train", 1, OPTIONS, {}),
+            fingerprint=Fingerprint("train", train.VERSION, OPTIONS, {}),
         )
     assert not (tmp_path / "x").exists()
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(run, images, root, tmp_path):
+    options = OPTIONS | {"accumulate": 2, "tower_steps": 0, "steps": 4}
+    alone, told = run(**options)
+    text = Fingerprint("train", train.VERSION, options, {}).text
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "refrad"]
+    command += ["train", "--images", images, "--schema", root / "workflow" / "anatomy" / "classes.yaml"]
+    command += ["--checkpoint", tmp_path / "x", "--work", tmp_path / "w", "--metrics", tmp_path / "m.json"]
+    done = subprocess.run([*map(str, command), "--fingerprint", text], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, other = (load_file(folder / "model.safetensors") for folder in (alone, tmp_path / "x"))
+    for name, value in one.items():
+        assert torch.allclose(value, other[name], atol=2e-5), name
+    assert json.loads((tmp_path / "m.json").read_text())["tables"]["task"] == told["tables"]["task"]
+    first, second = (json.loads((f / "training.json").read_text())["curve"][-1] for f in (alone, tmp_path / "x"))
+    assert second["validation_loss"] == pytest.approx(first["validation_loss"], abs=1e-3)

@@ -1,33 +1,132 @@
-"""Samples to batches: their order, and their tensors."""
+"""Samples to batches: their order, their tensors, and the workers that make them ahead of time."""
 
+import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PaliGemmaProcessor
 
 from refrad.model.samples import Sample, Samples
 
-__all__ = ["batch_order", "collate"]
+__all__ = ["Batch", "Place", "batch_order", "collate", "epoch_batches", "load_batches"]
+
+WINDOW = 16  # batches among which samples are sorted by length
 
 
-def batch_order(samples: Samples, batch: int, seed: int) -> Iterator[list[tuple[int, int]]]:
-    """Keys (epoch, index) of the batches of all epochs, without end: a pure function of the arguments.
+class Place(NamedTuple):
+    """Where in the endless order of batches a training is: the next batch of an epoch."""
 
-    The samples of a batch have one task, so they are of similar length and little is padded. What fills no batch at the end
-    of an epoch is left out of it.
+    epoch: int = 0
+    batch: int = 0
+
+
+START = Place()
+
+
+class Batch(NamedTuple):
+    """Tensors of a batch (see `collate`); the tasks of the samples, and the place, after the turns of all processes."""
+
+    tensors: dict[str, Tensor]
+    tasks: list[str]
+    place: Place
+
+
+def epoch_batches(samples: Samples, batch: int, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of the samples of each batch of an epoch: a pure function of the arguments.
+
+    The samples of a batch have one task and are of similar length, so little is padded: among WINDOW batches of the random
+    order, samples are sorted by length. The batches are in random order again. What fills no batch is left out, unless
+    nothing does.
     """
-    epoch = 0
-    while True:
-        rng = np.random.default_rng((seed, epoch))
-        groups: dict[str, list[tuple[int, int]]] = {}
-        for index in rng.permutation(len(samples)).tolist():
-            groups.setdefault(samples.task(epoch, index), []).append((epoch, index))
-        full = [group[i : i + batch] for group in groups.values() for i in range(0, len(group) - batch + 1, batch)]
-        yield from (full[i] for i in rng.permutation(len(full))) if full else groups.values()
-        epoch += 1
+    rng = np.random.default_rng((seed, epoch))
+    tasks, lengths = samples.tasks(epoch), samples.lengths
+    order = rng.permutation(len(samples))
+    batches: list[list[int]] = []
+    rests: list[list[int]] = []
+    for task in np.unique(tasks[order]).tolist():
+        group = order[tasks[order] == task]
+        for first in range(0, len(group), WINDOW * batch):
+            window = group[first : first + WINDOW * batch]
+            window = window[np.argsort(lengths[task][window], kind="stable")].tolist()
+            cut = [window[i : i + batch] for i in range(0, len(window), batch)]
+            batches += [one for one in cut if len(one) == batch]
+            rests += [one for one in cut if len(one) < batch]
+    return [batches[i] for i in rng.permutation(len(batches))] if batches else rests
+
+
+def batch_order(
+    samples: Samples, batch: int, seed: int, start: Place = START
+) -> Iterator[tuple[Place, list[tuple[int, int]]]]:
+    """The batches from `start` on, without end: the place after each, and the keys (epoch, index) of its samples.
+
+    Raises:
+        ValueError: if there are no samples.
+    """
+    if not len(samples):
+        raise ValueError("there is nothing to train on")
+    first = start.batch
+    for epoch in itertools.count(start.epoch):
+        batches = epoch_batches(samples, batch, seed, epoch)
+        for number in range(first, len(batches)):
+            after = Place(epoch, number + 1) if number + 1 < len(batches) else Place(epoch + 1, 0)
+            yield after, [(epoch, index) for index in batches[number]]
+        first = 0
+
+
+def load_batches(
+    samples: Samples,
+    processor: PaliGemmaProcessor,
+    batch: int,
+    seed: int,
+    start: Place = START,
+    workers: int = 0,
+    rank: int = 0,
+    size: int = 1,
+) -> Iterator[Batch]:
+    """The batches from `start` on, without end; of `size` processes that of `rank` gets every `size`-th.
+
+    With workers (processes of their own) batches are made ahead of time; they are the same ones in the same order.
+    """
+    loader = DataLoader(
+        _Collated(samples, processor),
+        batch_size=None,
+        sampler=_Turns(samples, batch, seed, start, rank, size),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # its own: what is drawn for the workers must not move anybody's random numbers
+    )
+    return iter(loader)
+
+
+class _Collated(Dataset[Batch]):
+    """Batches by the keys of their samples."""
+
+    def __init__(self, samples: Samples, processor: PaliGemmaProcessor) -> None:
+        self.samples, self.processor = samples, processor
+
+    def __getitem__(self, turn: tuple[list[tuple[int, int]], list[str], Place]) -> Batch:
+        keys, tasks, place = turn
+        return Batch(collate(self.processor, [self.samples[key] for key in keys]), tasks, place)
+
+
+class _Turns(Sampler[Any]):
+    """The turns of one process: the keys of its own samples, the tasks of all processes' samples, and the place after them."""
+
+    def __init__(self, samples: Samples, batch: int, seed: int, start: Place, rank: int, size: int) -> None:
+        self.order, self.rank, self.size = (samples, batch, seed, start), rank, size
+
+    def __iter__(self) -> Iterator[tuple[list[tuple[int, int]], list[str], Place]]:
+        order, samples = batch_order(*self.order), self.order[0]
+        while True:
+            turns = list(itertools.islice(order, self.size))
+            tasks = [samples.task(*key) for _, keys in turns for key in keys]
+            yield turns[self.rank][1], tasks, turns[-1][0]
 
 
 def collate(processor: PaliGemmaProcessor, samples: Sequence[Sample]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-__all__ = ["PATCH", "load_model", "tiny_model", "untrained_like"]
+__all__ = ["PATCH", "load_model", "save_model", "tiny_model", "untrained_like"]
 
 PATCH = 8  # px; the tiny model's
 WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 2, 3
@@ -77,6 +77,12 @@ def load_model(folder: Path, processor: PaliGemmaProcessor) -> PaliGemmaForCondi
     if len(processor.tokenizer) > model.config.get_text_config().vocab_size:
         model.resize_token_embeddings(len(processor.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE)
     return _finish(model, processor)
+
+
+def save_model(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, folder: Path) -> None:
+    """Write a folder that `load_model`, and `from_pretrained` of PaliGemma and its processor, read."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
 
 
 def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:

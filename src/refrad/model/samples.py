@@ -89,6 +89,22 @@ def told_of(frame: pl.DataFrame) -> Counter[int]:
     return told
 
 
+TAG = 30  # characters that a tag takes as much room as
+
+
+def lengths_of(frame: pl.DataFrame) -> Mapping[str, NDArray[np.float64]]:
+    """About how long the texts of each row are in each task, in characters: the mean over its captions or questions."""
+    captions, questions = pl.col("captions").list, pl.col("questions").list
+    caption, question = pl.element().struct.field("text"), pl.element().struct.field("question")
+    tags = pl.element().struct.field("entities").list.len() * TAG
+    known = frame.select(
+        locate=pl.lit(0.0),
+        detect=captions.eval(caption.str.len_chars() + tags).list.mean(),
+        vqa=questions.eval(question.str.len_chars()).list.mean(),
+    ).fill_null(0.0)
+    return {task: np.broadcast_to(known[task].to_numpy(), len(frame)) for task in TASKS}
+
+
 class Samples:
     """The samples of some rows. `samples[epoch, index]` depends on nothing but the arguments, so any worker may make it.
 
@@ -123,19 +139,29 @@ class Samples:
         weights = np.array([shares[task] for task in TASKS])
         self.shares = weights / weights.sum()
         self.told = told_of(frame)
-        self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_list()
+        self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_numpy()
+        self.lengths = lengths_of(frame)
+        self._rows = frame.to_arrow()  # unlike the frame's own, its rows can be read in a forked process
+        self._drawn: tuple[int, NDArray[np.str_]] | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
 
+    def tasks(self, epoch: int) -> NDArray[np.str_]:
+        """The task of each sample of an epoch, known without making any."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            drawn = np.random.default_rng((self.seed, epoch, 0)).random(len(self))
+            tasks = np.array(TASKS)[np.searchsorted(self.shares.cumsum()[:-1], drawn, side="right")]
+            self._drawn = epoch, np.where((tasks == "vqa") & ~self.answerable, "locate", tasks)
+        return self._drawn[1]
+
     def task(self, epoch: int, index: int) -> str:
-        """The task of a sample, known without making it."""
-        task = str(np.random.default_rng((self.seed, epoch, index, 0)).choice(TASKS, p=self.shares))
-        return "locate" if task == "vqa" and not self.answerable[index] else task
+        """The task of a sample."""
+        return str(self.tasks(epoch)[index])
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         rng = np.random.default_rng((self.seed, *key, 1))
-        picture = picture_of(self.frame.row(key[1], named=True))
+        picture = picture_of(self._rows.slice(key[1], 1).to_pylist()[0])
         match self.task(*key):
             case "detect":
                 return self._detect(picture, rng)

@@ -1,8 +1,10 @@
 """Train RadGrounder on the training patients of all shards."""
 
 import dataclasses
+import json
 import logging
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +13,53 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import TrainOptions
-from refrad.files import atomic_folder, write_json
+from refrad.files import atomic_folder, digest_file, write_json
 from refrad.fingerprint import Fingerprint
+from refrad.model.card import model_card
+from refrad.model.checkpoints import Checkpoints
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.prompts import every_prompt
-from refrad.model.radgrounder import PATCH, load_model, tiny_model
+from refrad.model.radgrounder import PATCH, load_model, save_model, tiny_model
 from refrad.model.rows import Picture, picture_of, read_images
 from refrad.model.samples import Samples, wordings
 from refrad.model.seeing import teach_to_see
+from refrad.model.team import gather_team
 from refrad.model.training import Recipe, train
+from refrad.tables import read_fingerprint
 from refrad.tally import Tally
 
 __all__ = ["TRAINING", "run"]
 
-VERSION = 1
+VERSION = 2
 TOWER_BATCH, TOWER_RATE = 16, 2.5e-3
 TRAINING = "training.json"  # inside the checkpoint: how it came about
+# Options that change how fast a training is, or what is kept of it, but not what it is.
+INDIFFERENT = {"gpus", "workers", "threads", "checkpoints"}
 
 log = logging.getLogger(__name__)
 
 
-def run(*, images: list[Path], schema: Path, checkpoint: Path, metrics: Path, fingerprint: Fingerprint) -> None:
+def run(
+    *,
+    images: list[Path],
+    schema: Path,
+    checkpoint: Path,
+    work: Path,
+    metrics: Path,
+    fingerprint: Fingerprint,
+) -> None:
     """Write the checkpoint: a folder that `from_pretrained` loads, with the training's own account in training.json.
 
+    States of the training under way lie in `work`, which outlives a killed job: the next one goes on from the newest. The
+    folder is removed when the checkpoint is complete. Under torchrun each process comes here, and the first one writes.
+
     Raises:
-        ValueError: if no training patient has an image with a grounded caption.
+        ValueError: if there is nothing to train on, or the options do not fit the model or the machine.
     """
     options = TrainOptions.model_validate(fingerprint.options)
     torch.set_num_threads(options.threads)
+    team = gather_team(options.gpus)
+    logging.getLogger().setLevel(logging.INFO if team.leads else logging.WARNING)
     tally = Tally("images")
     frame = read_images(images)
     tally.take(len(frame))
@@ -57,52 +78,79 @@ def run(*, images: list[Path], schema: Path, checkpoint: Path, metrics: Path, fi
         Samples(part, names, side, options.coordinates, shares, options.seed, augment=split == "train")
         for split, part in parts.items()
     )
-    recipe = Recipe(
-        options.steps,
-        options.seconds,
-        options.batch,
-        options.accumulate,
-        options.learning_rate,
+    identity = _identity(images, fingerprint) if team.leads else ""
+    saved = Checkpoints(work, identity, options.checkpoints.keep, team.leads)
+    see = partial(
+        teach_to_see,
+        model,
+        processor,
+        parts["train"],
+        names,
+        options.tower_steps,
+        TOWER_BATCH,
+        TOWER_RATE,
         options.seed,
-        options.spread,
         options.precision,
     )
-    seen: list[float] = []
-    if options.model == "tiny" and options.tower_steps:
-        with tally.timed("learning to see"):
-            seen = teach_to_see(
-                model,
-                processor,
-                parts["train"],
-                names,
-                options.tower_steps,
-                TOWER_BATCH,
-                TOWER_RATE,
-                options.seed,
-                options.precision,
-            )
+    prepare = see if options.model == "tiny" and options.tower_steps else None
     if options.freeze_tower:
         model.model.vision_tower.requires_grad_(False)
-    trained = train(model, processor, samples, held_out, recipe)
+    trained = train(model, processor, samples, held_out, _recipe(options), saved, team, prepare)
+    if not team.leads:
+        return
+    used = "last"
+    if options.checkpoints.use == "best" and (best := saved.best()) is not None:
+        model.load_state_dict(best)
+        used = f"best: step {trained.best_step}"
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
+        "shards": read_fingerprint(images[0]).text,
         "images": {split: len(part) for split, part in parts.items()},
+        "weights": used,
     }
-    account |= {"parameters": model.num_parameters(), "tower_losses": seen, **dataclasses.asdict(trained)}
+    account |= {"parameters": model.num_parameters(), **dataclasses.asdict(trained)}
     with atomic_folder(checkpoint) as folder:
-        model.save_pretrained(folder)
-        processor.save_pretrained(folder)
+        save_model(model, processor, folder)
         write_json(folder / TRAINING, account)
+        (folder / "README.md").write_text(model_card(account, options), encoding="utf-8")
     tally.use(sum(len(part) for part in parts.values()))
     tally.put_aside("test_patient", tally.taken - tally.used)
     tally.make("steps", trained.steps)
     for split, part in parts.items():
         tally.add("split", split, len(part))
-    for task, number in trained.tasks.items():
+    for task, number in sorted(trained.tasks.items()):
         tally.make("samples", number)
         tally.add("task", task, number)
     tally.seconds["training"] = trained.seconds
     tally.write(metrics, fingerprint)
+    saved.clear()
+
+
+def _recipe(options: TrainOptions) -> Recipe:
+    return Recipe(
+        steps=options.steps,
+        seconds=options.seconds,
+        batch=options.batch,
+        accumulate=options.accumulate,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        spread=options.spread,
+        precision=options.precision,
+        optimizer=options.optimizer,
+        weight_decay=options.weight_decay,
+        warm_up=options.warm_up,
+        clip=options.clip,
+        workers=options.workers,
+        save_steps=options.checkpoints.steps,
+        save_seconds=options.checkpoints.seconds,
+    )
+
+
+def _identity(images: Iterable[Path], fingerprint: Fingerprint) -> str:
+    """What makes two trainings the same one: options, files that shape it, the bytes of the shards, the model's folder."""
+    options = {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT}
+    shards = sorted(digest_file(path) for path in images)
+    return json.dumps([fingerprint.version, options, dict(fingerprint.files), shards], sort_keys=True)
 
 
 def _start(
