@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.dataset.shards import encode_mask
+from refrad.dataset.pictures import encode_mask
 from refrad.model.radgrounder import tiny_model
 from refrad.model.rows import read_images
 from refrad.model.seeing import CLASSES, class_map, patch_shares, teach_to_see
