@@ -40,6 +40,10 @@ COMMANDS = {
     "demo": ("refrad.demo.cohort", "write a made-up delivery: DICOM, reports, references"),
     "plan": ("refrad.plan", "say what a run will take, before it starts"),
     "status": ("refrad.status", "say what of a run is done, failed or waiting, and write its pages"),
+    "export": (
+        "refrad.dataset.export",
+        "the dataset as hf, coco, llava, webdataset, or in the layout of the paper's code",
+    ),
     "score-mentions": ("refrad.language.scoring", "score the mention finder on labelled sentences"),
 }
 

@@ -18,7 +18,15 @@ from refrad.files import atomic, digest_bytes
 from refrad.fingerprint import Fingerprint
 from refrad.tables import FINGERPRINT_KEY
 
-__all__ = ["class_names", "dataset_files", "digest_of", "read_rows", "source_fingerprints", "write_images"]
+__all__ = [
+    "class_names",
+    "dataset_files",
+    "digest_of",
+    "read_rows",
+    "source_fingerprints",
+    "write_images",
+    "write_rows",
+]
 
 ROWS_PER_GROUP = 100  # small groups: random access reads little, and writing holds little
 SOURCES_KEY = "refrad.fingerprints"
@@ -56,6 +64,11 @@ def write_images(
             "huggingface": json.dumps({"info": {"features": features(arrow, schema)}}),
         }
     )
+    return write_rows(path, rows, arrow)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], arrow: pa.Schema) -> int:
+    """Write rows under a schema whose columns are those of the dataset, and return how many there were."""
     # Pictures are compressed already: a second time would cost much and save nothing.
     pictures = {name for one in COLUMNS if one.format for name in _leaves(one.kind, one.name)}
     leaves = [name for field in arrow for name in _leaves(field.type, field.name)]
