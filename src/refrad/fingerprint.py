@@ -10,6 +10,7 @@ import ast
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,17 @@ def stage_version(stage: str) -> int:
 def content_digest(path: Path) -> str:
     """Digest of what a file says: YAML and JSON by their values (comments and layout do not count), others by their bytes."""
     text = path.read_text(encoding="utf-8")
-    if path.suffix in {".yaml", ".yml", ".json"}:
-        text = json.dumps(yaml.safe_load(text), sort_keys=True, default=str)
+    return _digest_of_values(text) if path.suffix in {".yaml", ".yml", ".json"} else _digest(text)
+
+
+@cache
+def _digest_of_values(text: str) -> str:
+    """Kept, since many stages share a file and every job of a cluster composes all fingerprints anew."""
+    values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return _digest(json.dumps(values, sort_keys=True, default=str))
+
+
+def _digest(text: str) -> str:
     return digest_bytes(text.encode())[:12]
 
 
