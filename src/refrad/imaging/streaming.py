@@ -33,6 +33,7 @@ __all__ = ["Limits", "Order", "Outcome", "label_volumes"]
 
 TRIES = 2
 WATCH = 0.5  # s between looks at the process
+UP = None  # what the process says when it is ready for orders
 # What a single volume may cause. All else is a fault of the installation, and stops the run.
 FAULTS_OF_A_VOLUME = (RuntimeError, ValueError, LookupError, ArithmeticError, AssertionError, MemoryError)
 
@@ -143,7 +144,10 @@ class _Worker:
         found = []
         try:
             while self._here.poll():
-                found.append(self._outcome(self._here.recv()))
+                answer = self._here.recv()
+                self._progress = time.monotonic()
+                if answer is not UP:
+                    found.append(self._outcome(answer))
         except (EOFError, OSError):
             logger.debug("the process is gone")
         reason = self._reason_to_end()
@@ -157,7 +161,6 @@ class _Worker:
     def _outcome(self, answer: Any) -> tuple[Order, Outcome]:
         if isinstance(answer, str):
             raise RuntimeError(f"the segmenter cannot run: {answer}")
-        self._progress = time.monotonic()
         order, _ = self.in_work.pop(answer.key)
         return order, answer
 
@@ -195,6 +198,7 @@ def _work(segmenter: Segmenter, connection: Connection, at_once: int) -> None:
         with sending:
             connection.send(answer)
 
+    connection.send(UP)
     with ThreadPoolExecutor(at_once) as pool:
         while True:
             try:

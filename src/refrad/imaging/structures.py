@@ -8,8 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
-__all__ = ["OutlierRule", "SliceStructure", "class_mask", "find_structures", "kept_pieces"]
+__all__ = ["OutlierRule", "class_mask", "find_structures", "kept_pieces"]
+
+Ints = NDArray[np.int64]
+COLUMNS = ("index", "class_id", "x_min", "y_min", "x_max", "y_max", "area", "components")
 
 CONNECTED = np.ones((3, 3), bool)  # pixels that touch at a corner belong together
 
@@ -23,20 +28,6 @@ class OutlierRule:
 
     minimum_area_mm2: float
     minimum_share: float
-
-
-@dataclass(frozen=True)
-class SliceStructure:
-    """A class in a slice. Box half-open in px, x along the first array axis (DICOM columns), y along the second (rows)."""
-
-    index: int
-    class_id: int
-    x_min: int
-    y_min: int
-    x_max: int
-    y_max: int
-    area: int
-    components: int
 
 
 def kept_pieces(
@@ -76,37 +67,110 @@ def kept_pieces(
 
 
 def find_structures(
-    labels: NDArray[np.uint8], lut: NDArray[np.uint8], spacing: tuple[float, float], rule: OutlierRule
-) -> list[SliceStructure]:
+    labels: NDArray[np.uint8],
+    lut: NDArray[np.uint8],
+    spacing: tuple[float, float],
+    rule: OutlierRule,
+    slab: int = 64,
+) -> dict[str, NDArray[np.int32]]:
     """All classes of all slices of a label volume.
+
+    The volume is looked at once, a slab of slices at a time, as runs: stretches of one class along a line of pixels. Runs that
+    touch in neighbouring lines are connected; all that is asked for follows from the runs.
 
     Args:
         labels: native ids uint8 [column, row, slice].
         lut: uint8 [256], native id to class id.
         spacing: mm between columns and between rows.
         rule: the outlier rule.
+        slab: slices looked at in one go; no result depends on it.
+
+    Returns:
+        A row for each class in a slice, ordered by slice and class, as columns int32: index (of the slice), class_id, x_min,
+        y_min, x_max, y_max (half-open box in px; x along the first array axis, DICOM columns, y along the second, rows), area
+        (px) and components (kept connected pieces).
     """
-    found = []
-    classes = lut[labels]
-    for index in range(labels.shape[2]):
-        _, pieces = kept_pieces(np.ascontiguousarray(classes[:, :, index]), spacing[0] * spacing[1], rule)
-        grouped: dict[int, list[tuple[tuple[slice, slice], int]]] = {}
-        for _, class_id, box, area in pieces:
-            grouped.setdefault(class_id, []).append((box, area))
-        for class_id, parts in sorted(grouped.items()):
-            found.append(
-                SliceStructure(
-                    index=index,
-                    class_id=class_id,
-                    x_min=min(box[0].start for box, _ in parts),
-                    y_min=min(box[1].start for box, _ in parts),
-                    x_max=max(box[0].stop for box, _ in parts),
-                    y_max=max(box[1].stop for box, _ in parts),
-                    area=sum(area for _, area in parts),
-                    components=len(parts),
-                )
-            )
-    return found
+    parts = []
+    for first in range(0, labels.shape[2], slab):
+        part = _structures_of_runs(_runs(labels[:, :, first : first + slab], lut), spacing[0] * spacing[1], rule)
+        part["index"] += first
+        parts.append(part)
+    return {name: np.concatenate([part[name] for part in parts]).astype(np.int32) for name in COLUMNS}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Stretches of pixels of one class, in the order of the pixels: class, slice, line, first and last column + 1."""
+
+    class_id: Ints
+    index: Ints
+    line: Ints
+    start: Ints
+    stop: Ints
+
+
+def _runs(labels: NDArray[np.uint8], lut: NDArray[np.uint8]) -> Runs:
+    """The runs of native labels [column, row, slice] whose class is not 0."""
+    columns, rows, _ = labels.shape
+    flat = labels.ravel(order="F")
+    changes = np.empty(flat.size + 1, bool)
+    np.not_equal(flat[1:], flat[:-1], out=changes[1:-1])
+    changes[::columns] = True  # a run ends with its line
+    bounds = np.flatnonzero(changes)
+    classes = lut[flat[bounds[:-1]]]
+    # Neighbours that the look-up table made equal are one run.
+    same = (classes[1:] == classes[:-1]) & (bounds[1:-1] % columns != 0)
+    kept = np.flatnonzero(np.concatenate([[True], ~same]))
+    starts, classes = bounds[:-1][kept], classes[kept]
+    stops = np.append(starts[1:], flat.size)
+    filled = np.flatnonzero(classes)
+    starts, stops = starts[filled], stops[filled]
+    line = starts // columns
+    return Runs(classes[filled].astype(np.int64), line // rows, line % rows, starts % columns, stops - line * columns)
+
+
+def _pieces(runs: Runs) -> Ints:
+    """The number of the connected piece of each run; pixels that touch at a corner belong together."""
+    # One axis for all lines, with a gap between them and between slices, so that no run touches one of another line.
+    width = int(runs.stop.max(initial=0)) + 2
+    height = int(runs.line.max(initial=0)) + 2
+    origin = (runs.index * height + runs.line) * width
+    start, stop = origin + runs.start, origin + runs.stop
+    # Runs of the line below that reach from the pixel left of a run's first to the pixel right of its last.
+    low = np.searchsorted(stop, start + width)
+    counts = np.maximum(np.searchsorted(start, stop + width, side="right") - low, 0)
+    above = np.repeat(np.arange(len(start)), counts)
+    below = np.arange(len(above)) + np.repeat(low - np.cumsum(counts) + counts, counts)
+    touch = runs.class_id[above] == runs.class_id[below]
+    edges = coo_matrix((np.ones(int(touch.sum()), bool), (above[touch], below[touch])), shape=(len(start), len(start)))
+    return np.asarray(connected_components(edges, directed=False)[1])
+
+
+def _structures_of_runs(runs: Runs, pixel_mm2: float, rule: OutlierRule) -> dict[str, Ints]:
+    """One row for each slice and class that keeps a piece."""
+    piece = _pieces(runs)
+    count = int(piece.max(initial=-1)) + 1
+    area = np.bincount(piece, runs.stop - runs.start, minlength=count)
+    where = np.zeros(count, np.int64)  # slice and class of a piece
+    where[piece] = runs.index * 256 + runs.class_id
+    places, group = np.unique(where, return_inverse=True)
+    largest = np.zeros(len(places))
+    np.maximum.at(largest, group, area)
+    keep = (area * pixel_mm2 >= rule.minimum_area_mm2) & (area >= rule.minimum_share * largest[group])
+    found = {"index": places // 256, "class_id": places % 256}
+    own = group[piece][kept := keep[piece]]  # the row of each kept run
+    for name, values, low in (
+        ("x_min", runs.start, True),
+        ("y_min", runs.line, True),
+        ("x_max", runs.stop, False),
+        ("y_max", runs.line + 1, False),
+    ):
+        found[name] = np.full(len(places), np.iinfo(np.int32).max if low else 0)
+        (np.minimum if low else np.maximum).at(found[name], own, values[kept])
+    found["area"] = np.bincount(group[keep], area[keep], minlength=len(places)).astype(np.int64)
+    found["components"] = np.bincount(group[keep], minlength=len(places))
+    some = found["components"] > 0
+    return {name: values[some] for name, values in found.items()}
 
 
 def class_mask(

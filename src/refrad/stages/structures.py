@@ -3,6 +3,10 @@
 import logging
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
 from refrad.anatomy.schema import load_schema
 from refrad.config import StructuresOptions
 from refrad.fingerprint import Fingerprint
@@ -39,9 +43,9 @@ def run(
         read_table(volumes, VolumeTable).drop("digest", "file", "reason"), on="volume"
     )
     places = read_table(slices, SliceTable).partition_by("volume", as_dict=True)
-    rows = []
+    frames = [frame_of([], StructureTable)]
     for volume in labelled.iter_rows(named=True):
-        instances = dict(places.pop((volume["volume"],)).select("index", "instance").rows())
+        instances = places.pop((volume["volume"],)).select("index", "instance")
         tally.take(len(instances))
         if volume["reason"]:
             tally.put_aside("no_mask", len(instances))
@@ -49,18 +53,25 @@ def run(
         spacing = (volume["spacing_x"], volume["spacing_y"])
         with tally.timed("structures"):
             found = find_structures(load_labels(mask_store / volume["file"]), luts[volume["task"]], spacing, rule)
-        filled = {one.index for one in found}
-        tally.use(len(filled))
-        tally.put_aside("no_structure", len(instances) - len(filled))
-        for one in found:
-            area = one.area * spacing[0] * spacing[1]
-            rows.append(vars(one) | {"instance": instances[one.index], "volume": volume["volume"], "area_mm2": area})
-            tally.add(f"class in {volume['modality']}", anatomy.by_id[one.class_id].name)
+        frame = _rows(found, instances, volume["volume"], spacing[0] * spacing[1])
+        frames.append(frame)
+        filled = frame["index"].n_unique()
+        tally.use(filled)
+        tally.put_aside("no_structure", len(instances) - filled)
+        for class_id, count in frame["class_id"].value_counts().rows():
+            tally.add(f"slices with a class, {volume['modality']}", anatomy.by_id[class_id].name, count)
     for left in places.values():  # slices of volumes that masks knows nothing of
         tally.take(len(left))
         tally.put_aside("no_mask", len(left))
-    tally.make("structures", len(rows))
-    frame = frame_of(rows, StructureTable).sort("volume", "index", "class_id", maintain_order=True)
-    write_table(structures, frame, StructureTable, fingerprint)
+    frame = pl.concat(frames)
+    tally.make("structures", len(frame))
+    write_table(structures, frame.sort("volume", "index", "class_id"), StructureTable, fingerprint)
     tally.write(metrics, fingerprint)
-    logger.info("%d structures in %d slices", len(rows), tally.used)
+    logger.info("%d structures in %d slices", len(frame), tally.used)
+
+
+def _rows(found: dict[str, NDArray[np.int32]], instances: pl.DataFrame, volume: str, pixel_mm2: float) -> pl.DataFrame:
+    """Rows of the table for one volume; `instances` says which instance each slice shows."""
+    rows = pl.DataFrame(found).join(instances, on="index", how="inner", validate="m:1")
+    rows = rows.with_columns(volume=pl.lit(volume), area_mm2=pl.col("area") * pixel_mm2)
+    return rows.select(pl.col(name).cast(kind) for name, kind in frame_of([], StructureTable).schema.items())
