@@ -45,6 +45,7 @@ COMMANDS = {
         "the dataset as hf, coco, llava, webdataset, or in the layout of the paper's code",
     ),
     "score-mentions": ("refrad.language.scoring", "score the mention finder on labelled sentences"),
+    "score-scrub": ("refrad.language.scrubbing", "measure the removal of identifiers on labelled letters"),
 }
 
 

@@ -163,11 +163,17 @@ class Vocabulary:
                     found.setdefault(shorter, []).append(pattern)
         return found
 
-    def knows(self, word: str) -> bool:
-        """The single word is a pattern of its own."""
-        return any(
-            label.name in self._root.next and self._root.next[label.name].entries for label in self._labels(word)
-        )
+    def knows(self, word: str, *, exactly: bool = False) -> bool:
+        """The single word is a pattern of its own; `exactly`: all of it is, not only its beginning, and it names a class."""
+        key = normalise(word)
+        for label in self._labels(word):
+            entries = self._root.next[label.name].entries if label.name in self._root.next else []
+            if not exactly and entries:
+                return True
+            whole = any(label.name.strip("*=").lower() + ending == key for ending in self._endings)
+            if whole and any(entry.classes for entry in entries):
+                return True
+        return False
 
     def matches(self, tokens: Sequence[Token], text: str) -> list[Match]:
         """The matches from left to right, without overlap; those of entries without classes are left out."""
@@ -331,6 +337,9 @@ def vocabulary_of(lexicon: Lexicon, language: str) -> Vocabulary:
     return Vocabulary(lexicon, language)
 
 
-def is_anatomy(word: str, lexicon: Lexicon) -> bool:
-    """The single word is anatomy (or a known look-alike) in one of the languages."""
-    return any(vocabulary_of(lexicon, language).knows(word) for language in LANGUAGES)
+def is_anatomy(word: str, lexicon: Lexicon, *, exactly: bool = False) -> bool:
+    """The single word is anatomy (or a known look-alike) in one of the languages.
+
+    `exactly`: "Leber" and "Lebern" are, "Leberzirrhose" and "Herzog" are not.
+    """
+    return any(vocabulary_of(lexicon, language).knows(word, exactly=exactly) for language in LANGUAGES)

@@ -17,13 +17,18 @@ SHORTEST = {"NAME": 3, "ID": 4, "PLACE": 4}  # letters; shorter ones are too com
 PARTICLES = {"von", "van", "der", "den", "del", "und", "prof", "med", "dipl", "mrs", "herr", "frau"}
 
 _TITLE = r"""
-    (?:Prof|Priv\.?-?\s?Doz|Dres|Dr|Herrn?|Frau|Hr|Fr|Schwester|Pfleger|(?:Ober|Chef|Fach|Assistenz)[aä]rzt(?:in)?
-    |Kollegen?|Kollegin|Familie|Mr|Mrs|Ms|Miss|Doctor|Nurse)\b\.?[\s-]{0,2}
-    (?:(?:med|habil|rer|nat|dent|univ|phil|h\.\s?c|Dipl|Mag|Dr|Prof|Doz|PD)\b\.?[\s-]{0,2})*
+    (?:(?:Prof|Priv\.?-?\s?Doz|Dres|Drs|Dr\.in|Dr|Hr|Fr|DGKS|DGKP|MTRA|MTA|Mr|Mrs|Ms)\b
+    |(?:Herrn?|Frau|Schwester|Pfleger|(?:Ober|Chef|Fach|Assistenz)[aä]rzt(?:in)?|Kollegen?|Kollegin|Familie|Miss|Doctor|Nurse)\b(?!\.)
+    )\.?[\s-]{0,2}
+    (?:(?:med|habil|Dr\.in|rer|nat|dent|univ|phil|h\.\s?c|Dipl|Mag|Dr|Prof|Doz|PD)\b\.?[\s-]{0,2})*
 """
 _PART = r"(?:[A-ZÄÖÜ][\w'’]+(?:-[A-ZÄÖÜ][\w'’]+)*|[A-ZÄÖÜ]\.|[A-ZÄÖÜ]\b)"
 _PARTICLE = r"(?:(?:von|van|vom|de|der|den|zu|zur|del|da|di)\s){0,2}"
 _NAME = rf"{_PARTICLE}{_PART}(?:\s?{_PARTICLE}{_PART}){{0,2}}"
+# What stands behind a name on a signature.
+_ROLE = r"""
+    (?:(?:Stations?|Ober|Chef|Fach|Assistenz|Leitende[rn]?\s(?:Ober)?)-?[aä]rzt(?:in)?\b|Ärztlicher\sDirektor|M\.?D\b|D\.?O\b|R\.?N\b)
+"""
 _YEAR = r"(?:19|20)\d{2}"
 _MONTH = r"""
     (?:Jan(?:uary?|uar|\.)?|Jänner|Feb(?:ruary?|ruar|\.)?|März|Mär\.|Mar(?:ch|\.)|Apr(?:il|\.)?|Mai|May|June?|Juni|July?|Juli
@@ -42,6 +47,7 @@ _RULES = tuple(
             (?:\s?(?i:Nr|No|number)\b\.?)?\s?:?\s?[+(]?\d[\d\s()/.-]{1,18}\d""",
         ),
         ("PHONE", r"(?<![\w/.])(?:\+\d{1,3}[\s/-]?\(?\d|\(0?\d{2,5}\)\s?\d|0\d{2,5}\s?[/-]\s?\d)[\d\s/-]{3,14}\d\b"),
+        ("PHONE", r"(?<![\w/.,-])0\d{2,5}\s\d{3,}(?:[-\s]\d{1,6})*\b"),
         ("PHONE", r"(?<![\w/.-])(?:\(\d{3}\)\s?|\d{3}[-.])\d{3}[-.]\d{4}\b"),
         (
             "ID",
@@ -49,9 +55,15 @@ _RULES = tuple(
             |Personal|(?:Medical\s)?Record|Case|Order|Account|Exam)[\s.-]{0,2}(?:ID|Nr|No|Nummer|Number)|MRN|SVNR|ID|Accession)
             \b\.?\s?[:\#]?\s?(?=[\w/-]*\d{3})[\w/-]{4,}""",
         ),
+        ("DATE", r"(?<![\d.,])\d{1,2}\.\s?\d{1,2}\.(?=\s?(?:-|–|bis(?:\szum)?|und)\s?\d{1,2}\.\s?\d{1,2}\.)"),
         (
             "DATE",
             rf"\b(?:\d{{1,2}}\.?\s?(?:-|–|bis|und)\s?)?\d{{1,2}}\.\s?(?:0?[1-9]|1[0-2])\.\s?(?:{_YEAR}|\d{{2}})(?!\d|[.,]\d)",
+        ),
+        ("DATE", rf"\b\d{{1,2}}[. ]\s?\d{{1,2}}[. ]\s?{_YEAR}(?!\d|[.,]\d)"),
+        (
+            "DATE",
+            r"(?<![\d/.,])0[1-9]/\d{2}(?![\d/])|(?:(?<=\bED\s)|(?<=\bED:\s)|(?<=\bseit\s)|(?<=\bzuletzt\s))(?:[1-9]|1[0-2])/\d{2}(?![\d/])",
         ),
         ("DATE", rf"\b{_YEAR}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?:T[\d:.]+)?(?!\d)"),
         ("DATE", rf"(?<![\d/.])(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|[12]\d|3[01])/(?:{_YEAR}|\d{{2}})(?![\d/])"),
@@ -72,7 +84,11 @@ _RULES = tuple(
         ),
         ("DATE", rf"(?<![\d/.,\w-]){_YEAR}\b(?![.,/]\d|\s?(?:mm|cm|ml|mg|g\b|kg|HE|HU|I\.?E|µ|l\b|%|°))"),
         ("DATE", r"\b\d{1,2}[:.]\d{2}\s?(?i:Uhr|h\b|a\.?m\b|p\.?m\b)"),
-        ("NAME", rf"(?P<title>\b{_TITLE}(?:(?:und|and|u\.)\s)?)(?P<name>{_NAME})"),
+        (
+            "NAME",
+            rf"(?P<title>\b(?:Drs|Dres)\.?\s(?:med\.\s)?)(?P<name>{_NAME}(?:,\s{_PART})?(?:\s(?:und|u\.|and|&)\s{_NAME})?)",
+        ),
+        ("NAME", rf"(?P<title>\b{_TITLE}(?:(?:und|and|u\.)\s)?)(?!Kolleg)(?P<name>{_NAME})"),
         ("NAME", rf"(?P<title>\b(?:OA|OÄ|CA|FA|FÄ|PD)\s)(?!Dr|Prof|Doz)(?P<name>{_NAME})"),
         (
             "NAME",
@@ -80,6 +96,15 @@ _RULES = tuple(
             |dictated\sby|signed(?:\sby)?|read\sby|reported\sby|referred\sby|Name|Patient(?:in)?|Pat\.)\s?:\s?)
             (?P<name>{_NAME}(?:,\s?{_PART})?)""",
         ),
+        (
+            "NAME",
+            rf"""(?P<title>\b(?i:(?:geschrieben|diktiert|verfasst|erstellt|befundet|vidiert|freigegeben|unterschrieben)\s(?:von|durch)
+            |(?:dictated|signed|read|reported|reviewed|approved|interpreted|verified|transcribed|referred)\sby|attending|radiologist|vidiert)
+            \s?:?\s)(?P<full>{_PART}\s{_NAME})""",
+        ),
+        ("NAME", rf"(?P<title>\bPraxis\s)(?P<full>{_PART}\s{_PART})"),
+        ("NAME", rf"(?P<title>\b(?:Grü(?:ß|ss)en?|Gruß|regards|sincerely)\b,?\s+)(?P<full>{_PART}\s{_NAME})"),
+        ("NAME", rf"(?P<title>)(?<!\w)(?P<full>{_PART}\s{_PART})(?=,?\s+{_ROLE})"),
         ("NAME", r"(?<=\bgeb\.\s)[A-ZÄÖÜ][a-zäöüß-]+"),
         (
             "PLACE",
@@ -90,11 +115,27 @@ _RULES = tuple(
             "PLACE",
             r"\b\d{1,5}\s(?:[A-Z][a-z]+\s){1,3}(?:Street|St\.|Avenue|Ave\b|Road|Rd\b|Boulevard|Blvd\b|Lane|Drive)(?!\w)",
         ),
+        (
+            "PLACE",
+            r"\b(?:Am|An\sde[rnm]|Im|In\sde[rnm]|Auf\sde[rnm]|Zum|Zur)\s[A-ZÄÖÜ][a-zäöüß-]+\s\d{1,4}\s?[a-z]?,?\s(?:[DA]-)?\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+",
+        ),
+        (
+            "PLACE",
+            r"(?:(?<=,\s)|(?<=\bin\s)|(?<=\baus\s))(?:\d{5}|CH-\d{4}|\d{4}(?=\s[A-ZÄÖÜ][a-zäöüß-]+\s?[,.(]))\s(?:Bad\s)?[A-ZÄÖÜ][a-zäöüß-]{2,}",
+        ),
+        ("PLACE", r"\b(?:(?<=\baus\s)|(?<=\bin\s))[A-ZÄÖÜ][a-zäöüß]+\s\((?:[ABGJLNOSTUVZF][A-Z])\)"),
+        ("PLACE", r"(?<=\bwohnhaft\sin\s)[A-ZÄÖÜ][\wäöüß-]+|\bBad\s[A-ZÄÖÜ][a-zäöüß]{3,}"),
         ("PLACE", r"\b[DA]-\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+"),
         (
             "PLACE",
-            r"""\b(?:Universitäts(?:klinik(?:um)?|spital|medizin)|[A-ZÄÖÜ]?[\wäöüß-]*[Kk]linikum|[\wäöüß-]*[Kk]rankenhaus
-            |Spital|MVZ|Praxis|Klinik)(?:\s(?:am|an|im|in|der|des|zum|St\.|Sankt)){0,2}\s[A-ZÄÖÜ][\wäöüß-]+""",
+            r"""\b(?:Universitäts(?:klinik(?:um)?|spital|medizin)|[A-ZÄÖÜ]?[\wäöüß-]*[Kk]linikum|[\wäöüß-]*[Kk]rankenhaus(?:es)?
+            |(?i:uniklinik(?:um)?)|Spital|MVZ|Praxis|Klinik)(?:\s(?:am|an|im|in|der|des|zum|St\.|Sankt|Bad)){0,2}\s[A-ZÄÖÜ][\wäöüß-]+
+            (?:\s[A-ZÄÖÜ][a-zäöüß-]{3,}(?=\s*(?:[,.;)\n]|$)))?""",
+        ),
+        (
+            "PLACE",
+            r"""\b[A-ZÄÖÜ][\wäöüß-]*(?:klinik|hochschule|universität)\s(?:(?:der|des)\s)?(?:[A-ZÄÖÜ][a-zäöüß-]+\s)?(?:Hochschule|Universität)
+            (?:\s\[PLACE\]|\s(?:Bad\s)?[A-ZÄÖÜ][a-zäöüß]+)""",
         ),
         (
             "PLACE",
@@ -104,6 +145,7 @@ _RULES = tuple(
         ("ID", r"(?<![\w.,/-])\d{7,}(?![\w.,]*\d) | \b(?=\w*\d{4})(?=\w*[A-Z])[A-Z0-9]{8,}\b"),
     )
 )
+_FIRST_NAMES = {"karina", "carina"}  # as well as anatomy
 _BARE_TITLES = re.compile(r"(?:OA|OÄ|CA|FA|FÄ|PD)\s")
 _BEFORE_SURNAME = re.compile(rf"(?:{_TITLE}|\b[A-ZÄÖÜ]\.\s?)$", re.VERBOSE)
 _GAP = re.compile(r",? ?")
@@ -143,11 +185,16 @@ def identifiers_of(rows: Iterable[Mapping[str, str]]) -> Identifiers:
     )
 
 
-def scrub(text: str, known: Identifiers, is_anatomy: Callable[[str], bool]) -> tuple[str, Counter[str]]:
+def scrub(
+    text: str,
+    known: Identifiers,
+    is_anatomy: Callable[[str], bool],
+    is_organ: Callable[[str], bool] | None = None,
+) -> tuple[str, Counter[str]]:
     """The text with placeholders [NAME], [DATE], [ID], [PLACE], [PHONE], and how many of each were set.
 
-    Known names go wherever they stand as whole words, in this case only. A name that is anatomy as well (Leber) goes
-    only behind a title, an initial or another name.
+    Known names go wherever they stand as whole words, in this case only. A name that is an organ as well (Leber, but not
+    Herzog) goes only behind a title, an initial or another name; `is_organ` is `is_anatomy` if it is not given.
     """
     counts: Counter[str] = Counter()
 
@@ -160,7 +207,7 @@ def scrub(text: str, known: Identifiers, is_anatomy: Callable[[str], bool]) -> t
             first, *parts = re.split(rf"(?<!\w){re.escape(value)}(?!\w)", text, flags=re.IGNORECASE)
             text = first + "".join(put(kind) + part for part in parts)
     if known.names:
-        text = _without_names(text, known.name, is_anatomy, put)
+        text = _without_names(text, known.name, is_organ or is_anatomy, put)
     for kind, pattern in _RULES:
         if pattern.search(text):
             text = pattern.sub(partial(_replacement, kind, is_anatomy, put), text)
@@ -199,11 +246,15 @@ def _without_names(
 def _replacement(kind: str, is_anatomy: Callable[[str], bool], put: Callable[[str], str], match: re.Match[str]) -> str:
     """The placeholder for a match; a title stays, and anatomy behind a name or behind "OA", "PD" stays as well."""
     groups = match.groupdict()
-    if "name" not in groups:
+    if "title" not in groups:
         return put(kind)
-    parts = re.split(r"(\s+)", groups["name"])
-    keep = 0 if _BARE_TITLES.fullmatch(groups["title"]) else 2
-    cut = next((n for n in range(keep, len(parts), 2) if is_anatomy(parts[n])), len(parts))
+    parts = re.split(r"(\s+)", groups.get("full") or groups["name"])
+    # So many words are the name in any case, each with the space behind it.
+    keep = 4 if "full" in groups else 0 if _BARE_TITLES.fullmatch(groups["title"]) else 2
+    cut = next(
+        (n for n in range(keep, len(parts), 2) if is_anatomy(parts[n]) and parts[n].lower() not in _FIRST_NAMES),
+        len(parts),
+    )
     if cut == 0:
         return match[0]
     rest = "".join(parts[cut:])

@@ -64,7 +64,8 @@ def run(
     ties = _read_ties(references, archive) if references else {}
     words = load_lexicon(lexicon)
     anatomy = partial(is_anatomy, lexicon=words)
-    desk = Desk(archive, Pseudonyms(read_or_create_key(key)), ties, anatomy, tally, options)
+    organ = partial(is_anatomy, lexicon=words, exactly=True)
+    desk = Desk(archive, Pseudonyms(read_or_create_key(key)), ties, (anatomy, organ), tally, options)
     for report in read_reports(reports):
         desk.take(report)
     with open_models(llm) as models:
@@ -93,7 +94,7 @@ class Desk:
         archive: Archive,
         pseudonyms: Pseudonyms,
         ties: dict[tuple[str, str], set[ImageTie]],
-        anatomy: Callable[[str], bool],
+        anatomy: tuple[Callable[[str], bool], Callable[[str], bool]],
         tally: Tally,
         options: CaptionsOptions,
     ) -> None:
@@ -198,7 +199,7 @@ class Desk:
         models.account(self.tally)
 
     def _scrub(self, text: str, known: Identifiers) -> str:
-        clean, counts = scrub(" ".join(text.split()), known, self.anatomy)
+        clean, counts = scrub(" ".join(text.split()), known, *self.anatomy)
         for kind, number in counts.items():
             self.tally.add("scrubbed", kind, number)
         return clean
