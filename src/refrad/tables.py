@@ -32,6 +32,7 @@ __all__ = [
     "frame_of",
     "read_fingerprint",
     "read_table",
+    "scan_table",
     "write_parts",
     "write_table",
 ]
@@ -307,8 +308,18 @@ def read_table(path: Path, contract: type[Table]) -> pl.DataFrame:
     Raises:
         TableError: if a column of the contract is missing.
     """
-    frame = pl.read_parquet(path)
-    missing = [name for name in contract.to_schema().columns if name not in frame.columns]
+    return scan_table(path, contract).collect()
+
+
+def scan_table(path: Path, contract: type[Table]) -> pl.LazyFrame:
+    """A table of this workflow of which only what is asked for is read.
+
+    Raises:
+        TableError: if a column of the contract is missing.
+    """
+    frame = pl.scan_parquet(path)
+    there = frame.collect_schema().names()
+    missing = [name for name in contract.to_schema().columns if name not in there]
     if missing:
         raise TableError(f"{path}: not a {contract.__name__}, lacks {', '.join(missing)}")
     return frame

@@ -44,7 +44,7 @@ class Delivery:
                 "instance_uid": "1.2.3.1",
                 "names": "",
             },
-            **{"institution": "Klinikum Nordheim", "patient": "p", "study": "s"},
+            **{"institution": "Klinikum Nordheim", "patient": "p", "study": "s", "shard": 1},
         }
         instance = {
             **{"file": "f", "frame": 0, "instance": "i", "series": "se", "study": "s", "patient": "p", "volume": "v"},

@@ -31,6 +31,7 @@ def site(study, tmp_path):
         ("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "series_uid", "instance_uid"), ""
     )
     file = blank | {"file": "f", "path": "ct/1.dcm", "names": "", "institution": "", "patient": "p", "study": "study"}
+    file |= {"shard": 0}
     instance = {
         **{"file": "f", "frame": 0, "instance": "i0", "series": "s", "study": "study", "patient": "p", "volume": "v"},
         **{"modality": "CT", "series_number": 3, "instance_number": 1, "shard": 0, "split": "train", "reason": None},

@@ -17,23 +17,29 @@ IDENTIFYING = ("patient_id", "patient_name", "birth_date", "accession_number", "
 class Archive:
     """What the tables of a delivery tell about its studies, seen from one shard."""
 
-    def __init__(self, files: pl.DataFrame, instances: pl.DataFrame, shard: int) -> None:
+    def __init__(self, files: pl.LazyFrame, instances: pl.LazyFrame, shard: int) -> None:
+        """Reads of the whole delivery what tells studies apart; rows of single images only of this shard."""
         self.shard = shard
         known = instances.filter(pl.col("study").is_not_null())
-        self.shard_of = dict(known.select("study", "shard").unique().iter_rows())
-        self.patient_of = dict(known.select("study", "patient").unique().iter_rows())
-        used = known.filter(pl.col("volume").is_not_null())
-        self.with_images = set(used["study"])
-        self.series_of = _sets(used.select("study", "series_number").drop_nulls().unique().iter_rows())
-        uids = files.filter(pl.col("instance_uid") != "").select("file", "instance_uid")
-        named = uids.join(instances.filter(pl.col("instance").is_not_null()), on="file")
-        self.instances_of = _sets(named.select("instance_uid", "instance").iter_rows())
-        self._files = files.filter(pl.col("study").is_in(known["study"].unique().to_list()))
+        studies = known.select("study", "shard", "patient").unique().collect()
+        self.shard_of = dict(studies.select("study", "shard").iter_rows())
+        self.patient_of = dict(studies.select("study", "patient").iter_rows())
+        told = files.filter(pl.col("study").is_not_null())
         self._studies = {
-            name: _sets(self._files.filter(pl.col(name) != "").select(name, "study").unique().iter_rows())
+            name: _sets(told.filter(pl.col(name) != "").select(name, "study").unique().collect().iter_rows())
             for name in ("study_uid", "accession_number", "patient_id")
         }
-        self._places = self._files.select(pl.col("path").str.replace(r"/?[^/]*$", ""), "study").unique().rows()
+        folder = pl.col("path").str.replace(r"/?[^/]*$", "")
+        self._places = told.select(folder, "study").unique().collect().rows()
+        own = known.filter(pl.col("shard") == shard).collect()
+        own_files = told.filter(pl.col("shard") == shard).collect()
+        used = own.filter(pl.col("volume").is_not_null())
+        self.with_images = set(used["study"])
+        self.series_of = _sets(used.select("study", "series_number").drop_nulls().unique().iter_rows())
+        uids = own_files.filter(pl.col("instance_uid") != "").select("file", "instance_uid")
+        named = uids.join(own.filter(pl.col("instance").is_not_null()), on="file")
+        self.instances_of = _sets(named.select("instance_uid", "instance").iter_rows())
+        self._headers = own_files.select("patient", *IDENTIFYING).unique().partition_by("patient", as_dict=True)
         self._identifiers: dict[str, Identifiers] = {}
         numbers = used.select("study", "series_number", "instance_number", "volume").iter_rows()
         self._images: dict[str, list[tuple[int | None, int | None, str]]] = defaultdict(list)
@@ -53,11 +59,11 @@ class Archive:
         return str(*found) if len(found) == 1 else None
 
     def identifiers(self, study: str) -> Identifiers:
-        """All that the headers tell about the patient of a study."""
+        """All that the headers tell about the patient of a study of this shard."""
         patient = self.patient_of[study]
         if patient not in self._identifiers:
-            rows = self._files.filter(pl.col("patient") == patient).select(IDENTIFYING).unique()
-            self._identifiers[patient] = identifiers_of(rows.iter_rows(named=True))
+            rows = self._headers[(patient,)].select(IDENTIFYING).iter_rows(named=True)
+            self._identifiers[patient] = identifiers_of(rows)
         return self._identifiers[patient]
 
     def outcome(self, study: str, series: int | None, first: int | None, last: int | None) -> str:

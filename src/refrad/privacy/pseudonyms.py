@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandera.polars as pa
+import polars as pl
 
 from refrad.tables import Table
 
@@ -56,6 +57,7 @@ class FileTable(Table):
     institution: str
     patient: str = pa.Field(nullable=True, description="pseudonym; null if the file tells no patient")
     study: str = pa.Field(nullable=True, description="pseudonym; null if the file tells no study")
+    shard: pl.Int32 = pa.Field(nullable=True, ge=0, description="of the patient; rows lie shard by shard")
 
 
 class Pseudonyms:

@@ -23,7 +23,7 @@ from refrad.language.sources import Report, read_reports, read_rows
 from refrad.llm import Models, open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.privacy.text import PLACEHOLDERS, Identifiers, scrub
-from refrad.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, read_table, write_table
+from refrad.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, scan_table, write_table
 from refrad.tally import Tally
 
 __all__ = ["VERSION", "run"]
@@ -60,7 +60,7 @@ def run(
     """
     options = CaptionsOptions.model_validate(fingerprint.options)
     tally = Tally("sentences")
-    archive = Archive(read_table(files, FileTable), read_table(instances, InstanceTable), shard)
+    archive = Archive(scan_table(files, FileTable), scan_table(instances, InstanceTable), shard)
     ties = _read_ties(references, archive) if references else {}
     words = load_lexicon(lexicon)
     anatomy = partial(is_anatomy, lexicon=words)

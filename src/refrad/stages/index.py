@@ -63,10 +63,10 @@ def run(
         with tally.timed("headers"):
             for headers in chain([first], found):
                 _refuse_demo_key(pseudonyms, headers)
-                spill.add(_sort_key(headers[0], pseudonyms), headers)
+                spill.add(_sort_key(headers[0], pseudonyms, shards), headers)
         with tally.timed("tables"):
             with only_for_the_owner():
-                write_parts(files, _file_rows(spill, pseudonyms), FileTable, fingerprint)
+                write_parts(files, _file_rows(spill, pseudonyms, shards), FileTable, fingerprint)
             rows = _instance_rows(spill, pseudonyms, shards, options, tally)
             write_parts(instances, rows, InstanceTable, fingerprint)
         spill.close()
@@ -82,12 +82,15 @@ def _rules(options: IndexOptions) -> Rules:
     )
 
 
-def _sort_key(header: Header, pseudonyms: Pseudonyms) -> str:
-    """What brings the images of a patient, study and series together; a file that tells no modality stands alone."""
+def _sort_key(header: Header, pseudonyms: Pseudonyms, shards: int) -> str:
+    """What brings the images of a shard, patient, study and series together; a file that tells no modality stands alone.
+
+    Jobs read the tables of the index by shard, and skip the row groups of others.
+    """
     if not header.modality:
         return f"~{pseudonyms.file(header.path)}"
     patient, study = pseudonyms.patient(header.patient_key), pseudonyms.study(header.study_key)
-    return f"{patient}{study}{pseudonyms.series(header.series_key)}"
+    return f"{shard_of(patient, shards):04d}{patient}{study}{pseudonyms.series(header.series_key)}"
 
 
 def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
@@ -149,17 +152,21 @@ def _instance_row(
     }
 
 
-def _file_rows(spill: Spill, pseudonyms: Pseudonyms) -> Iterator[list[dict[str, Any]]]:
+def _file_rows(spill: Spill, pseudonyms: Pseudonyms, shards: int) -> Iterator[list[dict[str, Any]]]:
     """Rows of the private file table: the header strings of the same names, and the pseudonyms."""
     as_in_header = FileTable.to_schema().columns.keys() & set(Header._fields)
+
+    def of_whom(header: Header) -> dict[str, Any]:
+        if not header.modality:
+            return {"patient": None, "study": None, "shard": None}
+        patient = pseudonyms.patient(header.patient_key)
+        return {"patient": patient, "study": pseudonyms.study(header.study_key), "shard": shard_of(patient, shards)}
+
     for _, headers in spill.series():
         yield [
             {name: getattr(header, name) for name in as_in_header}
-            | {
-                "file": pseudonyms.file(header.path),
-                "patient": pseudonyms.patient(header.patient_key) if header.modality else None,
-                "study": pseudonyms.study(header.study_key) if header.modality else None,
-            }
+            | {"file": pseudonyms.file(header.path)}
+            | of_whom(header)
             for header in headers
             if header.frame == 0
         ]

@@ -18,7 +18,7 @@ from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import label_facts, load_labels, save_labels, store_name
 from refrad.imaging.segmenters import TASK_OF, TotalSegmentator, Unsegmentable, onto_grid
 from refrad.imaging.streaming import Limits, Order, Outcome, label_volumes
-from refrad.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, write_table
+from refrad.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, scan_table, write_table
 from refrad.tally import Tally
 
 __all__ = ["run"]
@@ -49,7 +49,7 @@ def run(
     if options.segmenter == "precomputed":
         if precomputed is None or instances is None or files is None:
             raise ValueError("masks.segmenter is precomputed, but the delivery names no folder of masks")
-        given = _given(precomputed, read_table(instances, InstanceTable), pl.read_parquet(files))
+        given = _given(precomputed, _paths([one["volume"] for one in accepted], instances, files))
     else:
         if options.weights is None:
             raise ValueError("masks.weights names no folder of TotalSegmentator weights")
@@ -162,7 +162,13 @@ def _whole_numbers(mask: Any) -> NDArray[np.uint8]:
     return values.astype(np.uint8)
 
 
-def _given(folder: Path, instances: pl.DataFrame, files: pl.DataFrame) -> dict[str, Path]:
+def _paths(volumes: list[str], instances: Path, files: Path) -> pl.DataFrame:
+    """The paths inside the delivery of the files of each volume."""
+    of_volumes = scan_table(instances, InstanceTable).filter(pl.col("volume").is_in(volumes)).select("file", "volume")
+    return of_volumes.join(pl.scan_parquet(files).select("file", "path"), on="file").collect()
+
+
+def _given(folder: Path, paths: pl.DataFrame) -> dict[str, Path]:
     """Volume to label file, by masks.csv: `dicom` is a file or folder inside the delivery, `mask` a file beside the table.
 
     Raises:
@@ -171,7 +177,6 @@ def _given(folder: Path, instances: pl.DataFrame, files: pl.DataFrame) -> dict[s
     table = folder / "masks.csv"
     if not table.exists():
         raise ValueError(f"{folder}: holds no masks.csv (columns dicom and mask)")
-    paths = instances.filter(pl.col("volume").is_not_null()).join(files.select("file", "path"), on="file")
     given: dict[str, Path] = {}
     for number, row in enumerate(pl.read_csv(table, infer_schema=False).iter_rows(named=True), 2):
         mask = folder / row["mask"]

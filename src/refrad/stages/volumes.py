@@ -16,7 +16,7 @@ from refrad.imaging.headers import Header
 from refrad.imaging.slices import slice_rows
 from refrad.privacy.headers import age_of, body_part_of, contrast_of, date_of, sex_of
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
-from refrad.tables import InstanceTable, SliceTable, VolumeTable, frame_of, read_table, write_table
+from refrad.tables import InstanceTable, SliceTable, VolumeTable, frame_of, scan_table, write_table
 from refrad.tally import Tally
 
 __all__ = ["VERSION", "run"]
@@ -57,11 +57,13 @@ def run(
     limits = Limits(int(options.memory_gb * 2**30), options.seconds)
     tally = Tally("volumes")
     pseudonyms = Pseudonyms(read_or_create_key(key))
+    paths = scan_table(files, FileTable).filter(pl.col("shard") == shard).select("file", "path")
     members = (
-        read_table(instances, InstanceTable)
+        scan_table(instances, InstanceTable)
         .filter(pl.col("shard") == shard, pl.col("volume").is_not_null())
-        .join(read_table(files, FileTable).select("file", "path"), on="file")
+        .join(paths, on="file")
         .sort("volume", "path", "frame")
+        .collect()
     )
     groups = {str(rows["volume"][0]): rows for rows in members.partition_by("volume", maintain_order=True)}
     jobs = (_images(name, dicom, rows, gate, store) for name, rows in groups.items())
