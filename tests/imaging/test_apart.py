@@ -50,3 +50,18 @@ def test_workers_end_with_the_run():
     answers.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+class Deadly:
+    """A function that ends each process that it travels to."""
+
+    def __call__(self, item):
+        return item
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+def test_a_worker_that_cannot_even_start_is_no_fault_of_the_items():
+    with pytest.raises(RuntimeError, match="cannot start"):
+        list(run_apart(Deadly(), [1], ROOMY))

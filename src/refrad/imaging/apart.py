@@ -21,6 +21,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 ITEMS_A_MESSAGE = 32
+SECONDS_TO_START = 300.0
 LOADED_FIRST = ["refrad.imaging.convert"]  # so that a new worker costs milliseconds
 
 
@@ -42,6 +43,7 @@ def run_apart(
 
     Raises:
         Exception: whatever `function` raises, but MemoryError; it ends the run.
+        RuntimeError: if no worker can start, for want of memory or for a broken installation.
     """
     source = iter(items)
     batches = iter(lambda: list(itertools.islice(source, ITEMS_A_MESSAGE)), [])
@@ -85,16 +87,23 @@ class _Worker(Generic[Item]):
         except OSError:  # it died while it had nothing to do
             self._start()
             self.connection.send(batch)
-        self.deadline = time.monotonic() + self._limits.seconds
+        self._set_deadline()
 
     def answer(self) -> tuple[bool, Any] | None:
-        """Whether the first waiting item went well, and its result or error; None if it is not done yet."""
+        """Whether the first waiting item went well, and its result or error; None if it is not done yet.
+
+        Raises:
+            RuntimeError: if the process ended before it did anything: then no item is to blame.
+        """
         try:
             if self.connection.poll():
-                found: tuple[bool, Any] = self.connection.recv()
-                self.deadline = time.monotonic() + self._limits.seconds
+                found: tuple[bool, Any] | None = self.connection.recv()
+                self._ready = True
+                self._set_deadline()
                 return found
-        except (EOFError, OSError):  # it has crashed
+        except (EOFError, OSError):
+            if not self._ready:
+                raise RuntimeError("a process that reads files cannot start: is memory_gb too small?") from None
             self.deadline = 0.0
         if time.monotonic() <= self.deadline:
             return None
@@ -102,7 +111,6 @@ class _Worker(Generic[Item]):
         self.end()
         self._start()
         self.connection.send(rest)
-        self.deadline = time.monotonic() + self._limits.seconds
         return True, None
 
     def end(self) -> None:
@@ -116,6 +124,11 @@ class _Worker(Generic[Item]):
         self._process = self._context.Process(target=_serve, args=(theirs, self._function, self._limits), daemon=True)
         self._process.start()
         theirs.close()
+        self._ready = False
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        self.deadline = time.monotonic() + (self._limits.seconds if self._ready else SECONDS_TO_START)
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
@@ -125,6 +138,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], limits: Limit
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the files
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    connection.send(None)
     while True:
         try:
             batch = connection.recv()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.files import digest_bytes, digest_file
+from refrad.imaging.upright import is_sheared, upright
 
 __all__ = ["TASK_OF", "TotalSegmentator", "Unsegmentable", "onto_grid"]
 
@@ -93,13 +94,17 @@ class TotalSegmentator:
     def segment(self, volume: NDArray[np.int16], affine: NDArray[np.float64], task: str) -> NDArray[np.uint8]:
         """Labels uint8 in the native ids of `task`, on the grid of `volume` [column, row, slice] with its RAS+ `affine`.
 
-        The labels are those of the `TotalSegmentator` command on the same volume and weights.
+        The labels are those of the `TotalSegmentator` command on the same volume and weights; those of a tilted stack
+        are found on an upright grid, since the package takes all slices for stacked along their normal.
 
         Raises:
             FileNotFoundError: if weights are missing; the package itself would go and download them.
             Unsegmentable: "rois_not_in_task" if the task knows none of the wanted classes.
             Exception: whatever the package raises for a volume that it cannot label.
         """
+        if is_sheared(affine):
+            straight, its_affine = upright(volume, affine)
+            return onto_grid(self.segment(straight, its_affine, task), its_affine, affine, volume.shape)
         self.weights(task)  # never let the package find out that something is missing
         options: dict[str, Any] = {} if self.variant == "total" else {self.variant: True}
         if self.rois:
