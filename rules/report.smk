@@ -7,6 +7,15 @@ rule report:
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         volumes=SITE.every_shard("<results>/volumes/{delivery}/{shard}/volumes.parquet"),
         masks=SITE.every_shard("<results>/masks/{delivery}/{shard}/masks.parquet"),
+        triplets=SITE.every_shard(
+            "<results>/grounded/{delivery}/{shard}/triplets.parquet"
+        ),
+        captions=SITE.every_shard(
+            "<results>/captions/{delivery}/{shard}/captions.parquet"
+        ),
+        mentions=SITE.every_shard(
+            "<results>/mentions/{delivery}/{shard}/mentions.parquet"
+        ),
         checkpoint=f"<results>/train/{NAME}",
         evaluation=f"<results>/evaluate/{NAME}/metrics.json",
         predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
@@ -46,7 +55,8 @@ rule report:
     shell:
         "{resources.python:q} -m refrad report"
         " --metrics {input.metrics} --images {input.images} --volumes {input.volumes}"
-        " --masks {input.masks} --training {input.checkpoint}/training.json"
+        " --masks {input.masks} --triplets {input.triplets} --captions {input.captions} --mentions {input.mentions}"
+        " --training {input.checkpoint}/training.json"
         " --evaluation {input.evaluation} --predictions {input.predictions} --schema {input.schema}"
         " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"
         " --pages {params.pages} --fingerprint {params.fingerprint:q} > {log} 2>&1"

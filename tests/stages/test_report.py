@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from refrad.fingerprint import Fingerprint
+from refrad.reporting.gallery import marked
 from refrad.reporting.words import STAGES as WORDS
 from refrad.stages import report
-from refrad.tables import MaskTable
 
 RESULT = {
     **{
@@ -61,13 +61,17 @@ def pages(study, images, root, tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps(RESULT))
     row = {"image_id": "i0028", "task": "locate", "given": [{"class_id": 5, "box": [0.1, 0.1, 0.4, 0.4]}]}
     (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n")
-    mask = {"volume": "v", "task": "total", "segmenter": "precomputed", "weights": None, "digest": "x"}
-    study.write(MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
+    study.structures()
+    empty = {"caption": "c", "instance": "i5", "series_number": None, "image_first": None, "image_last": None}
+    study.grounded([study.caption("c", "Liver", tie="explicit")], study.mention("c", "Liver", "Liver", 5), [empty])
     report.run(
         metrics=metrics,
         images=[images],
         volumes=[study.path("volumes")],
         masks=[study.path("masks")],
+        triplets=[study.path("triplets")],
+        captions=[study.path("captions")],
+        mentions=[study.path("mentions")],
         training=tmp_path / "training.json",
         evaluation=tmp_path / "evaluation.json",
         predictions=tmp_path / "predictions.jsonl",
@@ -105,18 +109,44 @@ def test_counts_of_shards_are_added_and_reasons_explained(pages):
 
 def test_the_gallery_draws_each_mention_with_its_box(pages):
     text = (pages / "gallery.html").read_text()
-    assert text.count("<article") == 8
-    assert text.count('<rect class="box"') == 16 and text.count("<mark") == 16
+    kept = text.split("<article")[1:9]
+    assert all(one.count('<rect class="box ') == 2 and one.count("<mark") == 2 for one in kept)
+
+
+def test_the_gallery_shows_dropped_pairs_with_their_reason_and_without_box(pages):
+    (*_, last) = (pages / "gallery.html").read_text().split("<article")
+    assert "dropped: no common class" in last and "<rect" not in last and "not in the image" in last
+
+
+def test_each_filter_of_the_gallery_hides_exactly_the_cards_of_other_values(pages):
+    text = (pages / "gallery.html").read_text()
+    rules = re.findall(r"#f-(\w+) option:nth-child\((\d+)\):checked\) \.card:not\(\.([\w-]+)\)", text)
+    choices = {
+        name: re.findall("<option>(.*?)</option>", options)[1:]
+        for name, options in re.findall(r'<select id="f-(\w+)">(.*?)</select>', text)
+        if name != "window"
+    }
+    assert choices["verdict"] == ["dropped: no common class", "kept"] and {"tie", "class"} <= choices.keys()
+    assert [(name, int(place) - 2) for name, place, _ in rules] == [
+        (n, k) for n, c in choices.items() for k in range(len(c))
+    ]
+    cards = re.findall(r'<article class="card([^"]*)"', text)
+    shown = {name: sum(name in one.split() for one in cards) for _, _, name in rules}
+    assert (shown["verdict-1"], shown["verdict-2"]) == (1, len(cards) - 1)
+    assert sum(shown[f"tie-{k + 1}"] for k in range(len(choices["tie"]))) == len(cards)
+
+
+def test_a_phrase_of_two_classes_has_both_colours():
+    made = marked("Both kidneys", [{"start": 5, "end": 12, "class_id": 2}, {"start": 5, "end": 12, "class_id": 3}])
+    assert made.count("<mark") == 1 and 'class="c2 c3"' in made and made.count("rgb(") == 4
 
 
 def test_answers_of_the_model_are_dashed_beside_the_truth(pages):
     text = (pages / "stages" / "evaluate.html").read_text()
-    assert text.count('<rect class="box given"') == 1 and "0.610" in text
+    assert text.count(' given" stroke') == 1 and "0.610" in text
 
 
 def test_report_text_cannot_become_html():
-    from refrad.reporting.gallery import marked
-
     text = "a <b>liver</b> & more"
     made = marked(text, [{"start": 5, "end": 10, "class_id": 5}])
     assert "<b>" not in made and "&lt;b&gt;" in made and "&amp;" in made

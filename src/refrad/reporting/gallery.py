@@ -1,21 +1,26 @@
-"""Rows of the shards as cards of the gallery, and some of them as one picture."""
+"""Rows of the shards as cards of the gallery, beside pairs that were dropped, and what the gallery can filter by."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import polars as pl
 from markupsafe import Markup
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.dataset.pictures import decode_mask, stored
-from refrad.files import atomic
+from refrad.dataset.pictures import decode_mask, picture, stored
 from refrad.reporting.pictures import colour_of, inside_html, mask_outlines
+from refrad.tables import CaptionTable, MentionTable, TripletTable, VolumeTable, read_table
 
-__all__ = ["Card", "Drawn", "card", "choose", "save_overlay"]
+__all__ = ["Card", "Drawn", "card", "cards_of", "choose", "dropped_cards", "filters_of", "rows_of"]
+
+LANGUAGES = {"de": "German", "en": "English"}
+VIA = {"exact": "", "part": "part", "whole": "coarser"}
+FILTERS = ("class", "modality", "plane", "language", "split", "tie", "verdict")
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,21 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Chip:
+    """A class that the caption names, in its colour, and what to know about it."""
+
+    class_id: int
+    name: str
+    colour: str
+    note: str
+
+
+@dataclass(frozen=True)
 class Card:
-    """One image with one caption. `aspect` is width by height in mm; `text` is HTML with the spans marked."""
+    """One image with one caption. `aspect` is width by height in mm; `text` is HTML with the spans marked.
+
+    `picture` has the three windows as its channels. `values` says what the card is, for the filters: filter to values.
+    """
 
     picture: str
     outlines: str
@@ -42,11 +60,14 @@ class Card:
     text: Markup
     boxes: Sequence[Drawn]
     facts: Sequence[str]
+    chips: Sequence[Chip] = ()
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def choose(frame: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Rows for the gallery: modalities, planes and ties in turn, so that rare ones are seen; the same ones every time."""
-    kinds = [pl.col("modality"), pl.col("plane"), pl.col("captions").list.first().struct.field("tie")]
+    """Rows for the gallery: modalities, planes, ties and languages in turn, so that rare ones are seen; the same every time."""
+    first = pl.col("captions").list.first().struct
+    kinds = [pl.col("modality"), pl.col("plane"), first.field("tie"), first.field("language").alias("language")]
     return (
         frame.sort("image_id")
         .with_columns(turn=pl.int_range(pl.len()).over(kinds))
@@ -56,26 +77,130 @@ def choose(frame: pl.DataFrame, count: int) -> pl.DataFrame:
     )
 
 
-def card(row: Mapping[str, Any], schema: Schema, given: Sequence[tuple[int, Sequence[float]]] = ()) -> Card:
-    """A card of the first caption of a row. `given`: class and box (shares) of a model's answer, drawn beside the true ones."""
-    caption = row["captions"][0]
-    classes = {entity["class_id"] for entity in caption["entities"]}
+def rows_of(paths: Sequence[Path], count: int, among: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Chosen rows of the shards, those `among` some images if given; only the chosen ones are read with their pictures."""
+    light = ["image_id", "modality", "plane", "captions"]
+    frames = [pl.read_parquet(path, columns=light) for path in paths]
+    if not frames:
+        return []
+    frame = pl.concat(frames)
+    chosen = choose(frame if among is None else frame.filter(pl.col("image_id").is_in(list(among))), count)
+    order = {name: place for place, name in enumerate(chosen["image_id"])}
+    wanted = pl.col("image_id").is_in(list(order))
+    rows = [row for path in paths for row in pl.scan_parquet(path).filter(wanted).collect().to_dicts()]
+    return sorted(rows, key=lambda row: order[row["image_id"]])
+
+
+def card(
+    row: Mapping[str, Any],
+    schema: Schema,
+    given: Sequence[tuple[int, Sequence[float]]] = (),
+    caption: Mapping[str, Any] | None = None,
+) -> Card:
+    """A card of a row with one of its captions, the first if none is named.
+
+    given: class and box (shares) of a model's answer, drawn beside the true ones.
+    """
+    caption = caption or row["captions"][0]
+    entities = caption["entities"]
+    classes = {entity["class_id"] for entity in entities}
+    size = row["height"], row["width"]
     masks = [
-        (one["class_id"], decode_mask(one["rle"], row["height"], row["width"]))
-        for one in row["structures"]
-        if one["class_id"] in classes
+        (one["class_id"], decode_mask(one["rle"], *size)) for one in row["structures"] if one["class_id"] in classes
     ]
-    boxes = [drawn(one["class_id"], _shares(one, row), schema) for one in caption["entities"]]
+    boxes = [drawn(one["class_id"], _shares(one, row), schema) for one in entities]
     boxes += [drawn(class_id, box, schema, given=True) for class_id, box in given if class_id in schema.by_id]
-    facts = [row["modality"], row["plane"], row["split"], f"tied by {caption['tie']}"]
     return Card(
-        picture=inside_html(soft_tissue(row)),
-        outlines=inside_html(mask_outlines(masks, (row["height"], row["width"]))),
+        picture=inside_html(Image.fromarray(np.ascontiguousarray(stored(row).transpose(1, 2, 0)))),
+        outlines=inside_html(mask_outlines(masks, size)),
         aspect=row["width"] * row["spacing_x"] / (row["height"] * row["spacing_y"]),
-        text=marked(caption["text"], caption["entities"]),
+        text=marked(caption["text"], entities),
         boxes=list(dict.fromkeys(boxes)),
-        facts=[str(fact) for fact in facts if fact],
+        facts=_facts(row, caption),
+        chips=list(dict.fromkeys(_chip(one["class_id"], schema, VIA[one["via"]]) for one in entities)),
+        values=_values(row, caption, classes, schema, "kept"),
     )
+
+
+def cards_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> list[Card]:
+    """A card for the first caption of each language of each row."""
+    found = []
+    for row in rows:
+        first: dict[str, Mapping[str, Any]] = {}
+        for caption in row["captions"]:
+            first.setdefault(caption["language"], caption)
+        found += [card(row, schema, caption=caption) for caption in first.values()]
+    return found
+
+
+def dropped_cards(
+    count: int,
+    triplets: Sequence[Path],
+    captions: Sequence[Path],
+    mentions: Sequence[Path],
+    volumes: Sequence[Path],
+    store: Path,
+    schema: Schema,
+    windows: Sequence[Sequence[float]],
+    size: int,
+) -> list[Card]:
+    """Cards of pairs of image and caption that were dropped: the picture, what the caption names, and the reason.
+
+    Args:
+        count: cards at most; the same ones every time.
+        triplets: tables of stage grounded.
+        captions: tables of stage captions.
+        mentions: tables of stage mentions.
+        volumes: tables of stage volumes.
+        store: folder of the volumes.
+        schema: the class schema.
+        windows: width and level of the three channels, HU.
+        size: of the pictures, px.
+    """
+    reasons = [read_table(path, TripletTable).filter(pl.col("reason").is_not_null()) for path in triplets]
+    if not reasons:
+        return []
+    pairs = pl.concat(reasons).sort("triplet").head(count)
+    of_caption = pl.col("caption").is_in(pairs["caption"].to_list())
+    told = {
+        row["caption"]: row for path in captions for row in read_table(path, CaptionTable).filter(of_caption).to_dicts()
+    }
+    named = pl.concat([read_table(path, MentionTable).filter(of_caption) for path in mentions])
+    of_volume = pl.col("volume").is_in(pairs["volume"].to_list())
+    about = {
+        row["volume"]: row for path in volumes for row in read_table(path, VolumeTable).filter(of_volume).to_dicts()
+    }
+    cards = []
+    for pair in pairs.to_dicts():
+        volume, caption = about[pair["volume"]], told[pair["caption"]]
+        entities = named.filter((pl.col("caption") == pair["caption"]) & (pl.col("assertion") != "absent")).to_dicts()
+        image: Any = nib.load(store / volume["file"])  # type: ignore[attr-defined]
+        values = np.asarray(image.dataobj[:, :, pair["index"]], np.int16).T
+        channels = picture(values, volume["modality"], windows, size).transpose(1, 2, 0)
+        classes = {one["class_id"] for one in entities}
+        verdict = f"dropped: {pair['reason'].replace('_', ' ')}"
+        cards.append(
+            Card(
+                picture=inside_html(Image.fromarray(np.ascontiguousarray(channels))),
+                outlines="",
+                aspect=volume["columns"] * volume["spacing_x"] / (volume["rows"] * volume["spacing_y"]),
+                text=marked(caption["text"], entities),
+                boxes=(),
+                facts=[verdict, *_facts(volume, caption)],
+                chips=[_chip(class_id, schema, "not in the image") for class_id in sorted(classes)],
+                values=_values(volume, caption, classes, schema, verdict),
+            )
+        )
+    return cards
+
+
+def filters_of(cards: Iterable[Card]) -> dict[str, list[str]]:
+    """The values of each filter that some card has, sorted; only filters that have a choice."""
+    found: dict[str, set[str]] = {name: set() for name in FILTERS}
+    for one in cards:
+        for name, values in one.values.items():
+            found[name].update(values)
+    return {name: sorted(values) for name, values in found.items() if len(values) > 1}
 
 
 def soft_tissue(row: Mapping[str, Any]) -> Image.Image:
@@ -83,68 +208,53 @@ def soft_tissue(row: Mapping[str, Any]) -> Image.Image:
     return Image.fromarray(stored(row)[1])
 
 
+def drawn(class_id: int, box: Sequence[float], schema: Schema, given: bool = False) -> Drawn:
+    """A box (x_min, y_min, x_max, y_max as shares) with its class's name and colour."""
+    place = box[0], box[1], box[2] - box[0], box[3] - box[1]
+    return Drawn(class_id, schema.by_id[class_id].english, _colour(class_id), *place, given)
+
+
+def marked(text: str, entities: Sequence[Mapping[str, Any]]) -> Markup:
+    """The text as HTML with each span underlined in the colours of all its classes."""
+    spans: dict[tuple[int, int], list[int]] = {}
+    for one in entities:
+        spans.setdefault((one["start"], one["end"]), []).append(one["class_id"])
+    parts, at = [], 0
+    for (start, end), classes in sorted(spans.items()):
+        if start >= at:
+            colours = [_colour(class_id) for class_id in dict.fromkeys(classes)]
+            names = " ".join(f"c{class_id}" for class_id in dict.fromkeys(classes))
+            parts.append(
+                Markup('{}<mark class="{}" style="--class:{};--classes:{}">{}</mark>').format(
+                    text[at:start], names, colours[0], ",".join([*colours, colours[-1]]), text[start:end]
+                )
+            )
+            at = end
+    return Markup("").join([*parts, Markup("{}").format(text[at:])])
+
+
+def _colour(class_id: int) -> str:
+    return "rgb({},{},{})".format(*colour_of(class_id))
+
+
+def _chip(class_id: int, schema: Schema, note: str) -> Chip:
+    return Chip(class_id, schema.by_id[class_id].english, _colour(class_id), note)
+
+
 def _shares(box: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float, float, float]:
     width, height = row["width"], row["height"]
     return box["x_min"] / width, box["y_min"] / height, box["x_max"] / width, box["y_max"] / height
 
 
-def drawn(class_id: int, box: Sequence[float], schema: Schema, given: bool = False) -> Drawn:
-    """A box (x_min, y_min, x_max, y_max as shares) with its class's name and colour."""
-    colour = "rgb({},{},{})".format(*colour_of(class_id))
-    return Drawn(
-        class_id, schema.by_id[class_id].english, colour, box[0], box[1], box[2] - box[0], box[3] - box[1], given
-    )
+def _facts(row: Mapping[str, Any], caption: Mapping[str, Any]) -> list[str]:
+    facts = [row["modality"], row["plane"], LANGUAGES[caption["language"]], row["split"], f"tied by {caption['tie']}"]
+    return [str(fact) for fact in facts if fact]
 
 
-def marked(text: str, entities: Sequence[Mapping[str, Any]]) -> Markup:
-    """The text as HTML with each span in the colour of its (first) class."""
-    parts, at = [], 0
-    for start, end, class_id in _spans(entities):
-        if start >= at:
-            colour = "rgb({},{},{})".format(*colour_of(class_id))
-            parts.append(Markup('{}<mark style="--class:{}">{}</mark>').format(text[at:start], colour, text[start:end]))
-            at = end
-    return Markup("").join([*parts, Markup("{}").format(text[at:])])
-
-
-def _spans(entities: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, int, int]]:
-    yield from sorted((one["start"], one["end"], one["class_id"]) for one in entities)
-
-
-def save_overlay(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema, columns: int = 3) -> None:
-    """Save some rows as one PNG: slices in true proportions with boxes, class names and the caption below."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
-
-    lines = -(-len(rows) // columns) or 1
-    figure = Figure(figsize=(4 * columns, 4.4 * lines), facecolor="black", layout="constrained")
-    for number, row in enumerate(rows, 1):
-        caption = row["captions"][0]
-        axes = figure.add_subplot(lines, columns, number)
-        width, height = row["width"] * row["spacing_x"], row["height"] * row["spacing_y"]
-        axes.imshow(np.asarray(soft_tissue(row)), cmap="gray", extent=(0, width, height, 0))
-        for entity in caption["entities"]:
-            colour = np.array(colour_of(entity["class_id"])) / 255
-            x_min, y_min, x_max, y_max = (
-                share * side for share, side in zip(_shares(entity, row), (width, height) * 2, strict=True)
-            )
-            axes.add_patch(
-                Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, edgecolor=colour, linewidth=2)
-            )
-            label = axes.text(
-                x_min, y_min - 4, schema.by_id[entity["class_id"]].english, color=colour, fontsize=8, clip_on=True
-            )
-            label.set_path_effects([withStroke(linewidth=2, foreground="black")])
-        axes.set_title(_wrapped(caption["text"]), color="white", fontsize=9, y=-0.02, va="top", loc="center")
-        axes.set_axis_off()
-    FigureCanvasAgg(figure)
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=100, metadata={"Software": None})
-
-
-def _wrapped(text: str) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, 56, max_lines=3))
+def _values(
+    row: Mapping[str, Any], caption: Mapping[str, Any], classes: Iterable[int], schema: Schema, verdict: str
+) -> dict[str, list[str]]:
+    one = {"modality": row["modality"], "plane": row["plane"], "language": LANGUAGES[caption["language"]]}
+    one |= {"split": row["split"], "tie": caption["tie"], "verdict": verdict}
+    found = {name: [str(value)] for name, value in one.items() if value}
+    return found | {"class": [schema.by_id[class_id].english for class_id in sorted(classes)]}

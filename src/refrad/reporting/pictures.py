@@ -39,9 +39,10 @@ def grey(values: NDArray[Any], modality: str) -> NDArray[np.uint8]:
 
 def mask_outlines(masks: Sequence[tuple[int, NDArray[np.bool_]]], shape: tuple[int, int]) -> Image.Image:
     """The edges of masks [row, column] in the colours of their classes, on a transparent picture."""
+    thick = max(1, round(max(shape) / 256))  # px, for a line that is seen where the picture is small
     picture = np.zeros((*shape, 4), np.uint8)
     for class_id, mask in masks:
-        picture[mask & ~ndimage.binary_erosion(mask)] = (*colour_of(class_id), 255)
+        picture[mask & ~ndimage.binary_erosion(mask, iterations=thick)] = (*colour_of(class_id), 255)
     return Image.fromarray(picture)
 
 

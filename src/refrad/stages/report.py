@@ -14,10 +14,13 @@ import polars as pl
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ReportOptions
+from refrad.dataset.shards import source_fingerprints
 from refrad.files import atomic
 from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import load_labels
-from refrad.reporting.gallery import card, choose, save_overlay
+from refrad.imaging.windows import MEDGEMMA_WINDOWS
+from refrad.reporting.gallery import Card, card, cards_of, dropped_cards, filters_of, rows_of
+from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
 from refrad.reporting.pictures import inside_html, three_views
 from refrad.tables import MaskTable, VolumeTable, read_table
@@ -25,8 +28,10 @@ from refrad.tally import merge
 
 __all__ = ["run"]
 
-VERSION = 1
+VERSION = 2
 OVERLAY = 6  # images in overlay.png
+DROPPED = 4  # images of the gallery for each dropped pair in it
+WINDOWS = MEDGEMMA_WINDOWS  # where no shard says
 SHOWN = 12  # examples on a stage page
 VIEWED = 4  # volumes on a stage page
 STAGES = (
@@ -94,6 +99,9 @@ def run(
     mask_store: Path,
     pages: Path,
     fingerprint: Fingerprint,
+    triplets: list[Path] = [],  # noqa: B006
+    captions: list[Path] = [],  # noqa: B006
+    mentions: list[Path] = [],  # noqa: B006
     training: Path | None = None,
     evaluation: Path | None = None,
     predictions: Path | None = None,
@@ -111,6 +119,9 @@ def run(
         mask_store: folder of the label volumes.
         pages: where the pages go.
         fingerprint: of stage report.
+        triplets: tables of stage grounded, for the dropped pairs; with captions and mentions.
+        captions: tables of stage captions.
+        mentions: tables of stage mentions.
         training: training.json of the checkpoint.
         evaluation: metrics.json of stage evaluate.
         predictions: what stage evaluate asked and was answered.
@@ -120,9 +131,13 @@ def run(
     anatomy = load_schema(schema)
     shards = _shards(metrics)
     merged = {stage: merge(one for _, one in shards[stage]) for stage in STAGES if shards[stage]}
-    frame = pl.concat([pl.read_parquet(path) for path in images], how="vertical_relaxed") if images else pl.DataFrame()
-    rows = choose(frame, options.gallery).to_dicts() if len(frame) else []
-    cards = [card(row, anatomy) for row in rows]
+    rows = rows_of(images, options.gallery)
+    cards = cards_of(rows, anatomy)
+    pictured = source_fingerprints(images[0])["shards"].options if images else {}
+    windows, size = pictured.get("windows", WINDOWS), pictured.get("image_size", 128)
+    dropped = dropped_cards(
+        options.gallery // DROPPED, triplets, captions, mentions, volumes, volume_store, anatomy, windows, size
+    )
     result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
     figures = _figures(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
     extras: dict[str, dict[str, Any]] = {
@@ -148,7 +163,7 @@ def run(
         )
         _write(pages / "stages" / f"{stage}.html", text)
     if result:
-        examples = _answered(frame, predictions, anatomy) if predictions else []
+        examples = _answered(images, predictions, anatomy) if predictions else []
         text = render(
             "evaluate.html",
             title="evaluate",
@@ -159,7 +174,7 @@ def run(
             made_with=_made_with(result),
         )
         _write(pages / "stages" / "evaluate.html", text)
-    _write(pages / "gallery.html", render("gallery.html", title="Gallery", up="", there=there, cards=cards))
+    _write(pages / "gallery.html", _gallery(cards + dropped, windows, there))
     if rows:
         save_overlay(pages / "overlay.png", sorted(rows, key=_telling, reverse=True)[:OVERLAY], anatomy)
     options_of = {stage: json.loads(one["fingerprint"])["options"] for stage, one in merged.items()}
@@ -187,6 +202,19 @@ def run(
     )
     _write(pages / "index.html", text)
     log.info("%d pages", len(there) + 2)
+
+
+def _gallery(cards: Sequence[Card], windows: Sequence[Sequence[float]], there: Sequence[str]) -> str:
+    return render(
+        "gallery.html",
+        title="Gallery",
+        up="",
+        there=there,
+        cards=cards,
+        filters=filters_of(cards),
+        windows=windows,
+        classes=sorted({chip.class_id for one in cards for chip in one.chips}),
+    )
 
 
 def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
@@ -259,7 +287,7 @@ def _figures(
     return found
 
 
-def _answered(frame: pl.DataFrame, predictions: Path, schema: Schema) -> list[Any]:
+def _answered(images: Sequence[Path], predictions: Path, schema: Schema) -> list[Any]:
     """Cards of test images with the boxes that the model gave for the mentions of their first caption."""
     given: dict[str, list[tuple[int, Sequence[float]]]] = {}
     with predictions.open(encoding="utf-8") as file:
@@ -267,8 +295,7 @@ def _answered(frame: pl.DataFrame, predictions: Path, schema: Schema) -> list[An
             one = json.loads(line)
             if one["task"] == "locate":  # the first question about an image is that of its first caption
                 given.setdefault(one["image_id"], [(entity["class_id"], entity["box"]) for entity in one["given"]])
-    rows = frame.filter(pl.col("image_id").is_in(list(given)))
-    return [card(row, schema, given[row["image_id"]]) for row in choose(rows, SHOWN).iter_rows(named=True)]
+    return [card(row, schema, given[row["image_id"]]) for row in rows_of(images, SHOWN, list(given))]
 
 
 def _inlined(picture: Path) -> str:
