@@ -7,8 +7,10 @@ rule structures_shard:
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
         masks="<results>/masks/{delivery}/{shard}/masks.parquet",
         schema=ancient(SITE.schema),
+        norms=ancient(SITE.norms),
     output:
         structures="<results>/structures/{delivery}/{shard}/structures.parquet",
+        flags="<results>/structures/{delivery}/{shard}/flags.parquet",
         metrics="<results>/structures/{delivery}/{shard}/metrics.json",
     log:
         "<logs>/structures/{delivery}/{shard}.log",
@@ -26,7 +28,8 @@ rule structures_shard:
     shell:
         "{resources.python:q} -m refrad structures"
         " --slices {input.slices} --volumes {input.volumes} --masks {input.masks}"
-        " --mask-store {params.mask_store:q} --schema {input.schema} --structures {output.structures}"
+        " --mask-store {params.mask_store:q} --schema {input.schema} --norms {input.norms}"
+        " --structures {output.structures} --flags {output.flags}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 
 

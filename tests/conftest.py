@@ -103,7 +103,12 @@ class Study:
     def run(self, stage: str, options: dict, **paths: Path) -> dict:
         """Run a stage on the tables by their names; the metrics come back."""
         function = importlib.import_module(f"refrad.stages.{stage}").run
-        special = {"schema": self.schema, "volume_store": self.volume_store, "mask_store": self.mask_store}
+        special = {
+            "schema": self.schema,
+            "norms": self.schema.with_name("plausibility.yaml"),
+            "volume_store": self.volume_store,
+            "mask_store": self.mask_store,
+        }
         arguments = {name: special.get(name, self.path(name)) for name in inspect.signature(function).parameters}
         arguments["metrics"] = self.folder / f"{stage}.json"
         arguments["fingerprint"] = Fingerprint(stage, 1, options, {})
@@ -115,7 +120,14 @@ class Study:
         """The masks table as a segmenter would leave it, and the structures."""
         mask = {"volume": "v", "task": task, "segmenter": "precomputed", "weights": None, "digest": "x"}
         self.write(tables.MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
-        return self.run("structures", {"schema": "", "minimum_area_mm2": 10.0, "minimum_share": 0.1})
+        return self.run("structures", self.structures_options())
+
+    @staticmethod
+    def structures_options(**quarantine: str) -> dict:
+        """Options of the stage structures; a flag is a flag unless it is named."""
+        actions = dict.fromkeys(("empty", "volume", "pieces", "sides", "elsewhere"), "flag") | quarantine
+        rule = {"minimum_area_mm2": 10.0, "minimum_share": 0.1}
+        return {"schema": "", "norms": "", "implausible": actions} | rule
 
     def grounded(
         self, captions: list[dict], mentions: list[dict], references: list[dict] = (), mode: str = "expand"

@@ -112,10 +112,22 @@ class MasksOptions(Section):
     at_once: Annotated[int, Field(ge=1)]
 
 
+class Implausible(Section):
+    """What a flag does to its volume."""
+
+    empty: Literal["flag", "quarantine"]
+    volume: Literal["flag", "quarantine"]
+    pieces: Literal["flag", "quarantine"]
+    sides: Literal["flag", "quarantine"]
+    elsewhere: Literal["flag", "quarantine"]
+
+
 class StructuresOptions(Section):
-    """Classes and the outlier rule."""
+    """Classes, the plausibility gate and the outlier rule."""
 
     schema_file: Annotated[str, Field(alias="schema")]
+    norms: str
+    implausible: Implausible
     minimum_area_mm2: Annotated[float, Field(ge=0)]
     minimum_share: Share
 
@@ -382,7 +394,11 @@ def _sentence(finding: Mapping[str, Any]) -> str:
 
 def _missing_paths(config: Config) -> list[str]:
     """Paths that must exist before anything runs. The demo's own files are made by the workflow."""
-    wanted = {"structures.schema": config.structures.schema_file, "mentions.lexicon": config.mentions.lexicon}
+    wanted = {
+        "structures.schema": config.structures.schema_file,
+        "structures.norms": config.structures.norms,
+        "mentions.lexicon": config.mentions.lexicon,
+    }
     if config.masks.segmenter == "totalsegmentator" and config.masks.weights:
         wanted["masks.weights"] = config.masks.weights
     for number, delivery in enumerate(config.deliveries):

@@ -19,6 +19,7 @@ from refrad.fingerprint import Fingerprint
 __all__ = [
     "CaptionTable",
     "EntityTable",
+    "FlagTable",
     "InstanceTable",
     "MaskTable",
     "MentionTable",
@@ -156,6 +157,21 @@ class StructureTable(Table):
         """Half-open boxes hold at least one pixel."""
         inside = (pl.col("x_min") < pl.col("x_max")) & (pl.col("y_min") < pl.col("y_max"))
         return data.lazyframe.select(inside)
+
+
+class FlagTable(Table):
+    """Stage structures: one row for each thing about the labels of a volume that is not plausible."""
+
+    volume: str
+    flag: str = pa.Field(isin=["empty", "volume", "pieces", "sides", "elsewhere"])
+    class_id: pl.Int16 = pa.Field(nullable=True, ge=1, description="the organ; null if the flag is about the volume")
+    value: pl.Float64 = pa.Field(
+        nullable=True,
+        description="ml, share in the largest piece, share of swapped pairs, or mm from where it should be",
+    )
+    low: pl.Float64 = pa.Field(nullable=True, description="lowest plausible value")
+    high: pl.Float64 = pa.Field(nullable=True, description="highest plausible value")
+    action: str = pa.Field(isin=["flag", "quarantine"], description="what the config says of the flag")
 
 
 class CaptionTable(Table):

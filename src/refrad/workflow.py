@@ -15,7 +15,7 @@ __all__ = ["Site"]
 
 # The files, beside its options, that shape what a stage writes: role -> place in the config.
 SHAPED_BY: Mapping[str, tuple[str, ...]] = {
-    "structures": ("schema",),
+    "structures": ("schema", "norms"),
     "mentions": ("schema", "lexicon"),
     "captions": ("lexicon",),
     "grounded": ("schema",),
@@ -40,6 +40,7 @@ class Site:
         self.config: Config = check_config(config)
         self.deliveries: dict[str, Delivery] = {delivery.name: delivery for delivery in self.config.deliveries}
         self.schema: str = self.config.structures.schema_file
+        self.norms: str = self.config.structures.norms
         self.lexicon: str = self.config.mentions.lexicon
         self.key: str = self.config.privacy.key
         self.python: str = sys.executable

@@ -1,6 +1,6 @@
 import numpy as np
 
-from refrad.tables import MaskTable, StructureTable, read_table
+from refrad.tables import FlagTable, MaskTable, StructureTable, read_table
 
 
 def test_every_slice_with_a_structure_is_used_and_the_empty_one_is_aside(study):
@@ -34,5 +34,25 @@ def test_a_volume_without_mask_puts_its_slices_aside(study):
         "labels": None,
     }
     study.write(MaskTable, "masks", [mask | {"reason": "segmenter_failed"}])
-    metrics = study.run("structures", {"schema": "", "minimum_area_mm2": 10.0, "minimum_share": 0.1})
+    metrics = study.run("structures", study.structures_options())
     assert metrics["flow"] == {"taken": 6, "used": 0, "aside": {"no_mask": 6}}
+
+
+def test_what_is_not_plausible_is_flagged_and_the_volume_is_used(study):
+    metrics = study.structures()
+    flags = read_table(study.path("flags"), FlagTable)
+    assert flags.select("flag", "class_id", "action").rows() == [
+        ("volume", 2, "flag"),  # the kidneys of the made-up study have 2.4 ml each
+        ("volume", 3, "flag"),
+    ]
+    assert flags["high"].min() > 300 and flags["value"].max() < 5
+    assert metrics["tables"]["volumes with a flag, CT"] == {"volume": 1}
+    assert metrics["flow"]["used"] == 5
+
+
+def test_a_flag_may_quarantine_its_volume(study):
+    study.structures()
+    metrics = study.run("structures", study.structures_options(volume="quarantine"))
+    assert metrics["flow"] == {"taken": 6, "used": 0, "aside": {"implausible": 6}}
+    assert read_table(study.path("structures"), StructureTable).is_empty()
+    assert set(read_table(study.path("flags"), FlagTable)["action"]) == {"quarantine"}

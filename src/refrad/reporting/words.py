@@ -35,6 +35,7 @@ REASONS: Mapping[str, str] = {
     "rois_not_in_task": "None of the classes in masks.rois exists for the modality of the volume.",
     # of slices, found by stage structures
     "no_mask": "The slice belongs to a volume without labels.",
+    "implausible": "The labels of the volume are not plausible, and structures.implausible says to quarantine it.",
     "no_structure": "No class of the schema is in the slice, or only outliers of one.",
     # of sentences, found by stage captions
     "no_study": "The report fits no study of the delivery, or more than one.",

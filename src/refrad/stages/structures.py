@@ -1,7 +1,8 @@
-"""Find the classes in every slice, with area and box, from the label volumes."""
+"""Find the classes in every slice, with area and box, from label volumes that look like those of a human being."""
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,14 +11,24 @@ from numpy.typing import NDArray
 from refrad.anatomy.schema import load_schema
 from refrad.config import StructuresOptions
 from refrad.fingerprint import Fingerprint
-from refrad.imaging.labels import load_labels
+from refrad.imaging.plausibility import flags_of, load_norms
 from refrad.imaging.structures import OutlierRule, find_structures
-from refrad.tables import MaskTable, SliceTable, StructureTable, VolumeTable, frame_of, read_table, write_table
+from refrad.imaging.volumes import read_volume
+from refrad.tables import (
+    FlagTable,
+    MaskTable,
+    SliceTable,
+    StructureTable,
+    VolumeTable,
+    frame_of,
+    read_table,
+    write_table,
+)
 from refrad.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 1
+VERSION = 2
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +40,9 @@ def run(
     masks: Path,
     mask_store: Path,
     schema: Path,
+    norms: Path,
     structures: Path,
+    flags: Path,
     metrics: Path,
     fingerprint: Fingerprint,
 ) -> None:
@@ -44,6 +57,8 @@ def run(
     )
     places = read_table(slices, SliceTable).partition_by("volume", as_dict=True)
     frames = [frame_of([], StructureTable)]
+    flagged: list[dict[str, Any]] = []
+    bounds = load_norms(norms)
     for volume in labelled.iter_rows(named=True):
         instances = places.pop((volume["volume"],)).select("index", "instance")
         tally.take(len(instances))
@@ -51,8 +66,21 @@ def run(
             tally.put_aside("no_mask", len(instances))
             continue
         spacing = (volume["spacing_x"], volume["spacing_y"])
+        lut = luts[volume["task"]]
+        with tally.timed("reading"):
+            labels, affine = read_volume(mask_store / volume["file"])
+            labels = labels.astype(np.uint8, copy=False)
+        with tally.timed("plausibility"):
+            seen = flags_of(lut[labels], affine, anatomy, bounds, volume["age"], volume["body_part"])
+        actions = {one.flag: getattr(options.implausible, one.flag) for one in seen}
+        flagged += [vars(one) | {"volume": volume["volume"], "action": actions[one.flag]} for one in seen]
+        for flag in actions or ["none"]:
+            tally.add(f"volumes with a flag, {volume['modality']}", flag)
+        if "quarantine" in actions.values():
+            tally.put_aside("implausible", len(instances))
+            continue
         with tally.timed("structures"):
-            found = find_structures(load_labels(mask_store / volume["file"]), luts[volume["task"]], spacing, rule)
+            found = find_structures(labels, lut, spacing, rule)
         frame = _rows(found, instances, volume["volume"], spacing[0] * spacing[1])
         frames.append(frame)
         filled = frame["index"].n_unique()
@@ -66,6 +94,8 @@ def run(
     frame = pl.concat(frames)
     tally.make("structures", len(frame))
     write_table(structures, frame.sort("volume", "index", "class_id"), StructureTable, fingerprint)
+    told = frame_of(flagged, FlagTable).sort("volume", "flag", "class_id")
+    write_table(flags, told, FlagTable, fingerprint)
     tally.write(metrics, fingerprint)
     logger.info("%d structures in %d slices", len(frame), tally.used)
 
