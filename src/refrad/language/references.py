@@ -7,11 +7,12 @@ from typing import NamedTuple
 __all__ = ["ImageReference", "take_references"]
 
 _END = r"(?!\d|[.,]\d|\s?(?:mm|cm|\.\s?Lebensjahr))"
-_SERIES = r"(?:Serien?|Series|Ser\.?|Se\.?|S\.)\s?#?\s?(?P<series{n}>\d{{1,5}})" + _END
-_WORD = r"(?:Bild(?:er)?|Schicht(?:en)?|Aufnahmen?|images?|slices?|IMA|IMG|Im\.)\s?#?(?:Nr\.?\s?|no\.?\s?)?"
+_NUMBER = r"\s?(?:-?\s?(?:Nr|Nummer|No|number)\b\.?)?\s?[:#]?\s?"
+_SERIES = r"(?:Seriennummer|Serien?|Series|Ser\.?|Se\.?|S\.)" + _NUMBER + r"(?P<series{n}>\d{{1,5}})" + _END
+_WORD = r"(?:Bildnummer|Bild(?:er)?|Schicht(?:en)?|Aufnahmen?|images?|slices?|IMA|IMG|Im\.)" + _NUMBER
 _COUNT = (
     r"(?P<first{n}>\d{{1,4}})" + _END + r"(?:\s?(?:[-–]|bis|to|through)\s?(?P<last{n}>\d{{1,4}})" + _END + r")?"
-    r"(?P<more{n}>(?:\s?(?:,|/|und|and|&)\s?\d{{1,4}}" + _END + r"(?!\s?[A-Za-z]))*)"
+    r"(?:\s?ff?\.)?(?P<more{n}>(?:\s?(?:,|/|und|and|&)\s?\d{{1,4}}" + _END + r"(?!\s?[A-Za-z]|\s?/\s?\d))*)"
 )
 _IMAGE = _WORD + _COUNT
 _FORMS = (
@@ -21,16 +22,19 @@ _FORMS = (
     r"(?:Ser?/Im|Serie/Bild|S/I)\s?(?P<series3>\d{1,5})\s?/\s?" + _COUNT.format(n=3),
 )
 _PAIR = rf"(?<![A-Za-z\d])(?:{'|'.join(_FORMS)})"
+# Short forms, which mean images in brackets only: "(S4 B12)", "(S4/I12)", "(S. 3, B. 45)".
+_SHORT = r"(?<![A-Za-z\d])S\.?\s?(?P<series4>\d{1,4})\s?[,/;]?\s?(?:B|I|Im)\.?\s?" + _COUNT.format(n=4) + r"(?![\w-])"
 _ALONE = rf"(?<![A-Za-z\d]){_IMAGE.format(n='')}"
 _SERIES_ALONE = rf"(?<![A-Za-z\d]){_SERIES.format(n='')}"
 _NUMBERS = re.compile(r"\s?(?P<series>\d{1,4})\s?/\s?" + _COUNT.format(n="") + r"\s?")
+_BETWEEN_PAIRS = re.compile(r"\s?(?:,|;|\bund\b|\band\b|&)\s?(?=\d{1,4}\s?/\s?\d)")
 _BRACKETS = re.compile(r"\s?[(\[]([^()\[\]]*)[)\]]")
 # May stand beside references in brackets without being worth keeping.
 _FILLER = re.compile(
     r"[\s,;:/.]|\b(?:siehe|s|vgl|see|cf|und|and|axial|[ck]oronal|koronar|sagittal|z\.?\s?B|e\.?g)\b", re.IGNORECASE
 )
 # A reference behind these is a remark and can go; "Bild 12 zeigt ..." is part of the sentence.
-_LEAD = r"\s?(?:[,–-]\s)?(?:(?:siehe|vgl\.|s\.|see|seen|markiert|dargestellt)\s)?(?:(?:auf|in|on|at|bei)\s)?(?:the\s)?"
+_LEAD = r"\s?(?:[,–-]\s)?(?:(?:siehe|vgl\.|s\.|see|seen|markiert|dargestellt)\s)?(?:(?:auf|im|in|am|on|at|bei|beim)\s)?(?:the\s)?"
 _CLOSE = r"(?=\s?(?:[,;.)]|$))"
 # "LWK (4/5)" and "Kraftgrad (4/5)" are no images.
 _NOT_IMAGES = re.compile(
@@ -56,12 +60,14 @@ def take_references(sentence: str, series: Container[int] = ()) -> tuple[list[Im
     found: list[ImageReference] = []
 
     def without_brackets(match: re.Match[str]) -> str:
-        numbers = _NUMBERS.fullmatch(match[1])
-        if numbers and _plausible(numbers, series) and not _NOT_IMAGES.search(sentence[: match.start()]):
-            found.extend(_references(numbers))
+        pairs = [_NUMBERS.fullmatch(pair) for pair in _BETWEEN_PAIRS.split(match[1])]
+        if not _NOT_IMAGES.search(sentence[: match.start()]) and all(
+            pair and _plausible(pair, series) for pair in pairs
+        ):
+            found.extend(one for pair in pairs if pair for one in _references(pair))
             return ""
         rest = match[1]
-        for pattern in (_PAIR, _ALONE, _SERIES_ALONE):
+        for pattern in (_SHORT, _PAIR, _ALONE, _SERIES_ALONE):
             found.extend(one for other in _finditer(pattern, rest) for one in _references(other))
             rest = re.sub(pattern, "", rest, flags=re.IGNORECASE)
         if rest == match[1]:
@@ -84,7 +90,7 @@ def _finditer(pattern: str, text: str) -> list[re.Match[str]]:
 
 def _references(match: re.Match[str]) -> list[ImageReference]:
     """The references of one expression: a series with an image, a range, or a list of images."""
-    parts = {name.rstrip("123"): value for name, value in match.groupdict().items() if value}
+    parts = {name.rstrip("1234"): value for name, value in match.groupdict().items() if value}
     series = int(parts["series"]) if "series" in parts else None
     if "first" not in parts:
         return [ImageReference(series, None, None)]

@@ -5,10 +5,11 @@ The rules cut whole clauses only ("..., größer als in der Voruntersuchung vom 
 
 import re
 
-__all__ = ["CUT", "UNCHANGED", "cut_comparisons"]
+__all__ = ["CUT", "LEFT", "UNCHANGED", "cut_comparisons"]
 
 CUT = "rules: cut"
 UNCHANGED = "rules: unchanged"
+LEFT = "rules: comparison left"
 
 _DATE = (
     r"(?:\d{1,2}\.\s?\d{1,2}\.\s?\d{2,4}|\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{2,4}|\d{1,2}/\d{4}|\d{4}|\[DATE\]"
@@ -52,11 +53,19 @@ _COMPARED = {
     ),
 }
 # Words that mean a comparison even where nothing is named to compare with; "stabil" may be a fracture.
-_ALONE = r"(?:unverändert|idem|größenkonstant|unchanged)"
+_ALONE = r"(?:unverändert|idem|größenkonstant|vorbekannt|vorbestehend|unchanged|as before|as previously (?:seen|noted|described))"
+# A measure of another day beside that of today: "(vormals 6 mm)", ", previously 6 mm".
+_MEASURE = r"\d+(?:[.,]\d+)?(?:\s?[x×]\s?\d+(?:[.,]\d+)?){0,2}\s?(?:mm|cm)"
+_FORMERLY = {
+    "de": rf"(?:zuvor|vormals|vorher|früher|damals|(?:in\s(?:der|den)\s)?{_PRIOR['de']})\s?:?\s?(?:ca\.\s)?{_MEASURE}",
+    "en": rf"(?:previously|formerly|prior|was)\s(?:measur(?:ed|ing)\s)?(?:approximately\s|about\s)?{_MEASURE}",
+}
 _CLAUSES = {
     language: re.compile(
         rf"\s?,\s(?:{_TREND[language]}\s)?{_COMPARED[language]}(?:\s{_TREND[language]})?(?=\s?[,.;]|$)"
         rf"|\s?[(\[](?:{_TREND[language]}\s)?{_COMPARED[language]}(?:\s{_TREND[language]})?[)\]]"
+        rf"|\s?,\s{_FORMERLY[language]}(?=\s?[,.;]?$)|\s?[(\[]{_FORMERLY[language]}[)\]]"
+        rf"|\s?,\swie\s(?:in|bei|auf)\s(?:der|den|dem)\s{_PRIOR[language]}(?=\s?[,.;]|$)"
         rf"|\s?[(\[]{_ALONE}[)\]]|\s?,\s{_ALONE}(?=\.?$)"
         rf"|\s{_COMPARED[language]}(?=\s?[,.;]?$)",
         re.IGNORECASE,
@@ -80,22 +89,41 @@ _LEANS = {
 _CHANGE = re.compile(
     rf"\b(?:{_TREND['en']}|changed?|growth|grown|increase|decrease|interval|resol\w+|progress\w+)\b", re.IGNORECASE
 )
+# Any hint of another examination; a sentence that keeps one says so in its column `rewriter`.
+_HINT = {
+    "de": re.compile(
+        rf"\b(?:{_PRIOR['de']}|VU|unverändert\w*|idem|\w*(?:progredien|regredien)\w+|zunehmend\w*|abnehmend\w*|rückläufig\w*"
+        r"|größenkonstant\w*|konstant\w*|weiterhin|zuvor|vormals|im Verlauf|Verlaufskontrolle|Vergleich|neu aufgetreten\w*"
+        r"|zugenommen|abgenommen|(?:Größen)?(?:zu|ab)nahme|nicht mehr|vorbekannt\w*|vorbestehend\w*)\b",
+        re.IGNORECASE,
+    ),
+    "en": re.compile(
+        r"\b(?:prior|previous(?:ly)?|compar(?:ed|ison)|interval|unchanged|stable|again|new|newly|(?:has|have) (?:\w+ )?(?:increased"
+        r"|decreased|resolved|progressed|grown|improved)|no longer|since|re-?demonstrated|earlier|formerly|change from)\b",
+        re.IGNORECASE,
+    ),
+}
 _FEWEST_WORDS = 2
+_LONG_WORD = 8  # letters; such a German word is a sentence of its own
 
 
 def cut_comparisons(sentence: str, language: str) -> tuple[str, str]:
-    """The sentence without pure comparison clauses, and the word for the column `rewriter`: CUT or UNCHANGED.
+    """The sentence without pure comparison clauses, and the word for the column `rewriter`: CUT, UNCHANGED or LEFT.
 
-    A clause is cut only where the rest stands on its own: it keeps two words and does not end in a word of change.
+    A clause is cut only where the rest stands on its own: it keeps two words, or one long noun, and does not end in a word
+    of change. LEFT says that some hint of another examination is still there.
     """
     text = sentence
     while (found := _CLAUSES[language].search(text)) is not None:
         head, tail = text[: found.start()].rstrip(), text[found.end() :]
         attached = not found.group().lstrip().startswith((",", "(", "["))
-        if len(head.split()) < _FEWEST_WORDS or (attached and _LEANS[language].search(head)):
+        stands = len(head.split()) >= _FEWEST_WORDS or (head[:1].isupper() and len(head) >= _LONG_WORD)
+        if not stands or (attached and _LEANS[language].search(head)):
             break
         text = head + tail
     leading = _LEADING.match(text) if language == "en" else None
     if leading and not _CHANGE.search(text[leading.end() :]):
         text = text[leading.end()].upper() + text[leading.end() + 1 :]
+    if _HINT[language].search(text):
+        return text, LEFT
     return (text, CUT) if text != sentence else (sentence, UNCHANGED)
