@@ -1,12 +1,13 @@
 """What the pages tell people to type is what works."""
 
+import inspect
 import re
 import tomllib
 
 import pytest
 import yaml
 
-from refrad.cli import main
+from refrad.cli import function_of, main
 from refrad.config import ConfigError, check_config
 
 
@@ -43,6 +44,27 @@ def test_every_make_target_that_is_named_exists(root):
     targets = set(re.findall(r"^(\w+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for page in pages(root):
         assert set(re.findall(r"`?make (\w+)`?$", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+
+
+def test_every_command_that_is_named_exists_with_its_flags(root):
+    """Pages are read by people who type what they see: `refrad <command> --flag`, in code blocks."""
+    seen = 0
+    for page in pages(root):
+        for block in blocks(page):
+            for line in block.replace("\\\n", " ").splitlines():
+                found = re.match(r"(?:\.venv/bin/)?refrad (\S+)(.*)", line)
+                if found:
+                    function = function_of(found[1], line.split()[1:])
+                    flags = {one.replace("-", "_") for one in re.findall(r"(?<!\S)--([\w-]+)", found[2])}
+                    assert flags <= set(inspect.signature(function).parameters), f"{page.name}: {line}"
+                    seen += 1
+    assert seen > 5
+
+
+def test_every_script_that_is_named_exists(root):
+    for page in pages(root):
+        for path in re.findall(r"\b(?:benchmarks|tests)/[\w/]+\.(?:py|sh)\b", page.read_text(encoding="utf-8")):
+            assert (root / path).is_file(), f"{page.name}: {path}"
 
 
 def test_the_example_sentence_can_be_tried(root, capsys, monkeypatch):

@@ -17,7 +17,7 @@ from typing import Any
 
 from refrad.fingerprint import STAGES_FOLDER, Fingerprint, stage_version
 
-__all__ = ["STAGES", "main"]
+__all__ = ["COMMANDS", "STAGES", "function_of", "main"]
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     name = arguments[0] if arguments else ""
-    if name == "mentions" and "--text" in arguments:
-        function = importlib.import_module("refrad.language.show").main
-    elif name == "evaluate" and "--fingerprint" not in arguments:  # by a person, not by the rule
-        function = importlib.import_module("refrad.metrics.command").main
-    elif name in STAGES:
-        function = importlib.import_module(f"refrad.stages.{name}").run
-    elif name in COMMANDS:
-        function = importlib.import_module(COMMANDS[name][0]).main
-    else:
+    function = function_of(name, arguments[1:])
+    if function is None:
         print(_help())
         return 0 if name in {"", "-h", "--help"} else 2
     parsed = _parser(name, function).parse_args(_with_flag(arguments[1:], function))
@@ -76,6 +69,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"refrad {name}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def function_of(name: str, arguments: Sequence[str]) -> Callable[..., None] | None:
+    """The function behind a stage or command, or None if there is none of that name."""
+    if name == "mentions" and "--text" in arguments:
+        module, attribute = "refrad.language.show", "main"
+    elif name == "evaluate" and "--fingerprint" not in arguments:  # by a person, not by the rule
+        module, attribute = "refrad.metrics.command", "main"
+    elif name in STAGES:
+        module, attribute = f"refrad.stages.{name}", "run"
+    elif name in COMMANDS:
+        module, attribute = COMMANDS[name][0], "main"
+    else:
+        return None
+    function: Callable[..., None] = getattr(importlib.import_module(module), attribute)
+    return function
 
 
 def _check_version(stage: str, fingerprint: Fingerprint | None) -> None:
