@@ -1,5 +1,7 @@
 # make demo    sets up .venv, runs the whole workflow on a made-up cohort, names the files worth opening
 # make test    sets up .venv, runs all tests
+# make slurm-test    as root: a Slurm of three nodes on this machine, the whole workflow through it, and it goes again
+# make slurm-faults  the same with all that can go wrong
 # make lint    ruff, snakefmt, snakemake --lint, mypy
 # make lock    renews requirements.lock from pyproject.toml
 
@@ -7,13 +9,19 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test slurm-test slurm-faults lint lock clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --profile profiles/local all
 
 test: .venv/ready
 	$(BIN)/pytest
+
+slurm-test: .venv/ready
+	REFRAD_SLURM=1 $(BIN)/pytest tests/cluster -m "not more_faults" --durations=5
+
+slurm-faults: .venv/ready
+	REFRAD_SLURM=1 $(BIN)/pytest tests/cluster --durations=5
 
 lint: .venv/ready
 	$(BIN)/ruff check
@@ -30,12 +38,19 @@ lint: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+# Environments of one stack each, from the same pins: make .venv-segment/ready
+.venv-%/ready: envs/%.txt envs/install.sh
+	$(PYTHON) -m venv .venv-$*
+	envs/install.sh $* .venv-$*/bin/python
+	touch $@
+
 # torchvision stays out: its builds exist for one torch build each, and a wrong one breaks transformers. Nothing here needs it.
 lock:
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet torch==2.13.0 '.[segment,train,test,lint]'
 	.venv-lock/bin/pip freeze --exclude refrad --exclude torchvision | grep -v ' @ ' | sed 's/+cpu$$//' > requirements.lock
+	.venv-lock/bin/python envs/stacks.py
 	rm -rf .venv-lock
 
 clean:

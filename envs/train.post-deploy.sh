@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
 # Runs inside the new environment, in the folder of the workflow.
 set -euo pipefail
-pip install --constraint requirements.lock --editable ".[train]"
+bash envs/install.sh train

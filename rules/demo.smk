@@ -5,6 +5,7 @@ rule demo:
     output:
         reports="demo/{delivery}/reports.csv",
         references="demo/{delivery}/references.csv",
+        cohort="demo/{delivery}/cohort.json",
     log:
         "<logs>/demo/{delivery}.log",
     benchmark:

@@ -3,7 +3,9 @@
 
 rule index_delivery:
     input:
-        reports=SITE.of("reports"),
+        # What index makes does not hang on what the reports say, only on the delivery being there.
+        reports=ancient(SITE.of("reports")),
+        cohort=SITE.cohort,
     output:
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",

@@ -22,19 +22,21 @@ class Project:
     def configure(self, config: dict) -> None:
         (self.folder / "own.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, check: bool = True, profile: str = "profiles/local"
+    ) -> subprocess.CompletedProcess[str]:
         # Rules, library and configuration all come from the copy, so that a test may change any of them.
         environment = os.environ | {"PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "profiles/local", "--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", *arguments, "--profile", profile, "--cores", "2"]
         command += ["--configfile", "config.yaml", "own.yaml"]
         run = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         if check and run.returncode != 0:
             pytest.fail(f"snakemake {' '.join(arguments)}\n{run.stdout[-3000:]}\n{run.stderr[-8000:]}")
         return run
 
-    def planned(self, *arguments: str) -> set[str]:
+    def planned(self, *arguments: str, profile: str = "profiles/local") -> set[str]:
         """Names of the rules that a dry run of `all` would run."""
-        run = self.snakemake("--dry-run", *arguments)
+        run = self.snakemake("--dry-run", *arguments, profile=profile)
         return {line.split()[0] for line in run.stdout.splitlines()} - {"nothing"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from refrad.cli import STAGES
 
 FLOORS = [
-    {"cli", "plan", "status"},
+    {"cli", "explain", "plan", "recover", "status"},
     {"workflow"},
     {"stages", "demo"},
     {"reporting", "model", "dataset", "metrics"},

@@ -5,6 +5,7 @@ A stage's flags are the keyword parameters of its `run` function, so rule, comma
 
 import argparse
 import ast
+import errno
 import importlib
 import inspect
 import logging
@@ -20,6 +21,8 @@ from refrad.fingerprint import STAGES_FOLDER, Fingerprint, stage_version
 __all__ = ["COMMANDS", "STAGES", "function_of", "main"]
 
 log = logging.getLogger(__name__)
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 STAGES = (
     "index",
@@ -39,6 +42,8 @@ STAGES = (
 COMMANDS = {
     "demo": ("refrad.demo.cohort", "write a made-up delivery: DICOM, reports, references"),
     "plan": ("refrad.plan", "say what a run will take, before it starts"),
+    "explain": ("refrad.explain", "say which stages would run again, and why"),
+    "recover": ("refrad.recover", "make a run that died fit to start again"),
     "status": ("refrad.status", "say what of a run is done, failed or waiting, and write its pages"),
     "export": (
         "refrad.dataset.export",
@@ -67,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         function(**vars(parsed))
     except (ValueError, FileNotFoundError) as error:
         print(f"refrad {name}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(f"refrad {name}: the disk or the quota is full: free some space and start again", file=sys.stderr)
         return 1
     return 0
 

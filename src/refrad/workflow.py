@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from refrad.config import Config, Delivery, check_config, tasks_of
+from refrad.config import Config, Delivery, check_config, is_demo, tasks_of
 from refrad.fingerprint import compose
 from refrad.llm.tasks import prompt_files
 
@@ -121,6 +121,11 @@ class Site:
             return [] if found is None else found
 
         return value
+
+    def cohort(self, wildcards: Any) -> list[str]:
+        """A Snakemake input function: what says how the demo's delivery was made, for the others nothing."""
+        delivery = self.deliveries[wildcards.delivery]
+        return [f"demo/{delivery.name}/cohort.json"] if is_demo(delivery) else []
 
     def flag(self, flag: str, key: str) -> Any:
         """A Snakemake params function: ` --flag value` of the delivery, or nothing where the value is null."""

@@ -4,9 +4,10 @@ Snakemake finds this logger by its package name: `snakemake --logger refrad`. Jo
 never put report text, names or paths of the archive there, so their last line may be shown.
 """
 
+import json
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import WARNING, LogRecord
 from pathlib import Path
 
@@ -17,10 +18,18 @@ from rich.table import Table
 from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
-__all__ = ["LogHandler"]
+__all__ = ["LogHandler", "LogHandlerSettings"]
 
 QUIET_SECONDS = 30  # a plain line about a long job at most this often
+
+
+@dataclass
+class LogHandlerSettings(LogHandlerSettingsBase):
+    """Snakemake makes flags of these: --logger-refrad-json."""
+
+    json: bool = field(default=False, metadata={"help": "Of a dry run, a JSON object a job.", "env_var": False})
 
 
 @dataclass
@@ -88,11 +97,17 @@ class LogHandler(LogHandlerBase):
 
     def _plan(self, event: str | None, record: LogRecord) -> None:
         """Of a dry run, a line a job on stdout: rule, what it would do, and why."""
-        if event == LogEvent.JOB_INFO and getattr(record, "rule_msg", None):
+        if event == LogEvent.JOB_INFO and getattr(record, "rule_msg", None) and self._in_json():
+            about = {"rule": record.rule_name, "wildcards": dict(record.wildcards or {}), "reason": record.reason}  # type: ignore[attr-defined]
+            print(json.dumps(about))
+        elif event == LogEvent.JOB_INFO and getattr(record, "rule_msg", None):
             why = "; ".join(one.split(":")[0].strip().lower() for one in record.reason.split(";"))  # type: ignore[attr-defined]
             print(f"{record.rule_name:<18} {record.rule_msg:<42} {why}".rstrip())  # type: ignore[attr-defined]
         elif event is None and str(record.msg).startswith("Nothing to be done"):
             print("nothing to be done")
+
+    def _in_json(self) -> bool:
+        return bool(getattr(self.settings, "json", False))
 
     def _begin(self, record: LogRecord) -> None:
         message = getattr(record, "rule_msg", None)

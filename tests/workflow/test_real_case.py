@@ -17,8 +17,8 @@ import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 from pycocotools import mask as coco
-from tests.workflow.conftest import copy_project
 
+from projects import copy_project
 from refrad.demo.scanner import Series, write_series
 from refrad.tables import InstanceTable, SliceTable, VolumeTable, read_table
 

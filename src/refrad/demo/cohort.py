@@ -117,6 +117,7 @@ def write_cohort(out: Path, patients: int, seed: int) -> None:
     _write_csv(out / "references.csv", ["report_id", "sentence", "instance_uid"], references)
     columns = ["report_id", "patient_id", "accession_number", "study_uid", "language", "text"]
     _write_csv(out / "reports.csv", columns, reports)
+    write_json(out / "cohort.json", {"patients": patients, "seed": seed})
     logger.info("%d patients, %d reports", patients, len(reports))
 
 

@@ -1,0 +1,35 @@
+"""What must be the same in two runs: everything but the time they took, and what of it a store spared them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+TIMINGS = {"seconds", "cpu_seconds", "labels made", "labels from the store"}
+# Times as the pages write them, and the curves drawn over them.
+TIMES = re.compile(rb"\d[\d.,]*&nbsp;(s|min|h)\b|\d[\d.,]* (s|min|h)\b|<svg class=\"curve\".*?</svg>", re.DOTALL)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Each file below a folder and its bytes, without timings in JSON and pages."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): _content(path) for path in files}
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    """Names of the files below two folders that are not the same, or are in one of them only."""
+    first, second = contents(one), contents(other)
+    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.suffix == ".json":
+        return json.dumps(_timeless(json.loads(content)), sort_keys=True).encode()
+    return TIMES.sub(b"", content) if path.suffix == ".html" else content
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(inner) for key, inner in value.items() if key not in TIMINGS}
+    return [_timeless(inner) for inner in value] if isinstance(value, list) else value
