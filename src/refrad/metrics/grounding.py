@@ -112,31 +112,49 @@ def _matched(
     predicted: Sequence[Entities[Key]], true: Sequence[Entities[Key]], similarity: Similarity
 ) -> NDArray[np.float64]:
     """Sum of IoU x similarity over the matched pairs of each sample; all samples have P predicted and T true entities."""
-    samples, many, few = len(true), len(predicted[0]), len(true[0])
-    left = [key for entities in predicted for key, _ in entities for _ in range(few)]
-    right = [key for entities in true for _ in range(many) for key, _ in entities]
-    likeness = np.asarray(similarity(left, right), np.float64).reshape(samples, many, few)
+    likeness = _likeness(predicted, true, similarity)
+    samples, _, few = likeness.shape
+    regions = _stacked(predicted), _stacked(true)
     rows = np.arange(samples)
     total = np.zeros(samples)
-    for _ in range(min(many, few)):
+    for _ in range(min(likeness.shape[1:])):
         i, j = np.divmod(likeness.reshape(samples, -1).argmax(axis=1), few)
-        total += likeness[rows, i, j] * _ious(predicted, true, i, j)
+        total += likeness[rows, i, j] * _ious(regions[0][rows, i], regions[1][rows, j])
         likeness[rows, i, :] = -np.inf
         likeness[rows, :, j] = -np.inf
     return total
 
 
-def _ious(
-    predicted: Sequence[Entities[Key]], true: Sequence[Entities[Key]], i: NDArray[Any], j: NDArray[Any]
+def _likeness(
+    predicted: Sequence[Entities[Key]], true: Sequence[Entities[Key]], similarity: Similarity
 ) -> NDArray[np.float64]:
-    """IoU of the i-th predicted with the j-th true region of each sample."""
-    pairs = [
-        (ours[a][1], theirs[b][1]) for ours, theirs, a, b in zip(predicted, true, i.tolist(), j.tolist(), strict=True)
-    ]
-    if any(_is_mask(one) for pair in pairs for one in pair):
-        return np.array([overlap(*pair) for pair in pairs])
-    boxes = np.array(pairs, np.float64)  # sample, side, coordinate
-    sides = np.minimum(boxes[:, 0, 2:], boxes[:, 1, 2:]) - np.maximum(boxes[:, 0, :2], boxes[:, 1, :2])
+    """Similarity of each predicted with each true entity, float [samples, P, T]; each distinct pair of keys is asked for once."""
+    numbers: dict[Any, int] = {}
+    ours, theirs = (
+        np.array([[numbers.setdefault(key, len(numbers)) for key, _ in entities] for entities in side])
+        for side in (predicted, true)
+    )
+    keys = list(numbers)
+    pairs, places = np.unique(ours[:, :, None] * len(keys) + theirs[:, None, :], return_inverse=True)
+    left, right = ([keys[n] for n in side.tolist()] for side in np.divmod(pairs, len(keys)))
+    return np.asarray(similarity(left, right), np.float64)[places].reshape(*ours.shape, theirs.shape[1])
+
+
+def _stacked(samples: Sequence[Entities[Key]]) -> NDArray[Any]:
+    """The regions: boxes as float [samples, entities, 4], others as they are in an object array [samples, entities]."""
+    if any(_is_mask(region) for entities in samples for _, region in entities):
+        found = np.empty((len(samples), len(samples[0])), object)
+        for place in np.ndindex(found.shape):
+            found[place] = samples[place[0]][place[1]][1]
+        return found
+    return np.array([[region for _, region in entities] for entities in samples], np.float64)
+
+
+def _ious(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
+    """IoU of each of our regions with the one of theirs at its place, float [n]."""
+    if ours.dtype == object or theirs.dtype == object:
+        return np.array([overlap(a, b) for a, b in zip(ours, theirs, strict=True)])
+    sides = np.minimum(ours[:, 2:], theirs[:, 2:]) - np.maximum(ours[:, :2], theirs[:, :2])
     shared = sides.clip(0).prod(axis=1)
-    union = (boxes[..., 2:] - boxes[..., :2]).clip(0).prod(axis=2).sum(axis=1) - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros(len(pairs)), where=union > 0))
+    union = sum((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (ours, theirs)) - shared
+    return np.asarray(np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0))
