@@ -6,8 +6,15 @@ rule evaluate:
         checkpoint=f"<results>/train/{NAME}",
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         schema=ancient(SITE.schema),
+        public=SITE.config.evaluate.public,
+        against=[
+            f"<results>/evaluate/{name}/scores.parquet"
+            for name in SITE.config.evaluate.against
+        ],
     output:
+        truth=f"<results>/evaluate/{NAME}/truth.jsonl",
         predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
+        scores=f"<results>/evaluate/{NAME}/scores.parquet",
         metrics=f"<results>/evaluate/{NAME}/metrics.json",
     log:
         f"<logs>/evaluate/{NAME}.log",
@@ -20,10 +27,14 @@ rule evaluate:
         python=SITE.python,
     params:
         fingerprint=SITE.fingerprint("evaluate"),
+        store=SITE.store("answers"),
+        public="--public" if SITE.config.evaluate.public else "",
+        against="--against" if SITE.config.evaluate.against else "",
     message:
         f"evaluation of {NAME}"
     shell:
         "{resources.python:q} -m refrad evaluate"
         " --checkpoint {input.checkpoint} --images {input.images} --schema {input.schema}"
-        " --predictions {output.predictions}"
+        " {params.public} {input.public} {params.against} {input.against} --store {params.store:q}"
+        " --truth {output.truth} --predictions {output.predictions} --scores {output.scores}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -49,6 +49,7 @@ COMMANDS = {
         "refrad.dataset.export",
         "the dataset as hf, coco, llava, webdataset, or in the layout of the paper's code",
     ),
+    "public": ("refrad.dataset.publishing", "SLAKE or VQA-RAD in the format of the shards"),
     "score-mentions": ("refrad.language.scoring", "score the mention finder on labelled sentences"),
     "score-scrub": ("refrad.language.scrubbing", "measure the removal of identifiers on labelled letters"),
 }

@@ -289,7 +289,13 @@ class TrainOptions(Section):
 class EvaluateOptions(Section):
     """The evaluation."""
 
-    samples: Annotated[int, Field(ge=1)]
+    samples: Annotated[int, Field(ge=1)] = 2000
+    batch: Annotated[int, Field(ge=1)]
+    resamples: Annotated[int, Field(ge=100)]
+    interval: Literal["percentile", "bca"]
+    embedder: str | None
+    public: list[str]
+    against: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]]
 
 
 class ReportOptions(Section):
@@ -401,6 +407,9 @@ def _missing_paths(config: Config) -> list[str]:
     }
     if config.masks.segmenter == "totalsegmentator" and config.masks.weights:
         wanted["masks.weights"] = config.masks.weights
+    wanted |= {f"evaluate.public.{number}": path for number, path in enumerate(config.evaluate.public)}
+    if config.evaluate.embedder is not None:
+        wanted["evaluate.embedder"] = config.evaluate.embedder
     for number, delivery in enumerate(config.deliveries):
         if is_demo(delivery):
             continue

@@ -88,7 +88,7 @@ def test_a_single_group_has_no_interval():
 def test_what_a_judge_could_not_score_is_left_out_and_counted():
     items = pl.DataFrame(
         {
-            **{name: ["x"] * 3 for name in ("task", "metric")},
+            **{name: ["x"] * 3 for name in ("dataset", "task", "metric")},
             **{"id": ["a", "b", "c"], "group": ["a", "b", "c"], "value": [1.0, float("nan"), 0.5]},
         }
     )
@@ -103,3 +103,9 @@ def test_two_models_are_compared_on_the_items_both_have():
     assert rows["accuracy"]["difference"] == 1 and rows["accuracy"]["groups"] == 1
     assert rows["f1"]["difference"] == 0.5 and rows["f1"]["items"] == 2
     assert {row["difference"] for row in compare(ours, ours, 100)} == {0}
+
+
+def test_two_datasets_are_never_averaged():
+    asked = truths(*({"id": name, "task": "vqa", "kind": "closed", "answer": "yes", "dataset": name} for name in "ab"))
+    items, _ = score_items(asked, answers(a="yes", b="no"))
+    assert [(row["dataset"], row["mean"]) for row in summarise(items, 100, strata=())] == [("a", 1), ("b", 0)]

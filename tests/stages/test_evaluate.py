@@ -1,14 +1,31 @@
 import json
+from functools import partial
 
+import numpy as np
+import polars as pl
 import pytest
+from tests.conftest import image_row
 from tests.stages.test_train import OPTIONS
 
+from refrad.cli import main
+from refrad.dataset.shards import write_images
 from refrad.fingerprint import Fingerprint
 from refrad.stages import evaluate, train
 
 
 @pytest.fixture(scope="module")
-def evaluated(images, root, tmp_path_factory):
+def public(tmp_path_factory, schema):
+    """A benchmark with two test questions."""
+    path = tmp_path_factory.mktemp("public") / "slake.parquet"
+    rng = np.random.default_rng(1)
+    rows = [image_row(number, "test", rng) | {"captions": [], "structures": []} for number in range(2)]
+    rows = [row | {"image_id": f"slake:{row['image_id']}"} for row in rows]
+    write_images(path, rows, schema, Fingerprint("public", 1, {}, {}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluated(images, public, root, tmp_path_factory):
     """A model that learned two squares for a minute, asked about squares that it never saw."""
     folder = tmp_path_factory.mktemp("evaluate")
     schema = root / "workflow" / "anatomy" / "classes.yaml"
@@ -20,19 +37,29 @@ def evaluated(images, root, tmp_path_factory):
         "learning_rate": 2e-3,
         "tasks": {"locate": 0.8, "detect": 0.1, "vqa": 0.1},
     }
-    checkpoint, predictions, metrics = folder / "x", folder / "predictions.jsonl", folder / "metrics.json"
+    checkpoint, metrics = folder / "x", folder / "metrics.json"
     shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
     made = {"metrics": folder / "train.json", "work": folder / "x.work"}
     train.run(**shared, **made, fingerprint=Fingerprint("train", 1, options, {}))
-    evaluate.run(
-        **shared, predictions=predictions, metrics=metrics, fingerprint=Fingerprint("evaluate", 1, {"samples": 100}, {})
-    )
-    return json.loads(metrics.read_text()), [json.loads(line) for line in predictions.read_text().splitlines()]
+    asking = {"samples": 100, "batch": 64, "resamples": 500, "interval": "percentile", "embedder": None}
+    asking |= {"public": [], "against": []}
+    names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
+    files = {name: folder / file for name, file in names.items()}
+    run = partial(evaluate.run, **shared, **files, metrics=metrics, fingerprint=Fingerprint("evaluate", 2, asking, {}))
+    run()
+    first = metrics.read_text()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("refrad.model.asking.answers", None)  # a model that cannot be asked again
+        run(against=[files["scores"]])
+        again = json.loads(metrics.read_text())
+    run(public=[public])
+    with_public = json.loads(metrics.read_text())
+    return folder, json.loads(first), again, with_public
 
 
 @pytest.mark.slow
 def test_what_was_learned_beats_what_was_not(evaluated):
-    metrics, _ = evaluated
+    _, metrics, *_ = evaluated
     assert metrics["mean_iou"] > metrics["baselines"]["untrained"]["mean_iou"] + 0.1
     assert metrics["baselines"]["untrained"]["mean_iou"] < 0.05
     assert metrics["class_recall"] > 0.8
@@ -40,22 +67,65 @@ def test_what_was_learned_beats_what_was_not(evaluated):
 
 @pytest.mark.slow
 def test_the_mean_box_stands_beside_it(evaluated):
-    metrics, _ = evaluated
+    _, metrics, *_ = evaluated
     assert 0.2 < metrics["baselines"]["mean_box"]["mean_iou"] < 0.9
     assert metrics["baselines"]["mean_box"]["class_recall"] == 1
 
 
 @pytest.mark.slow
 def test_every_question_of_every_test_image_is_answered_and_kept(evaluated):
-    metrics, rows = evaluated
+    folder, metrics, *_ = evaluated
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert metrics["images"] == 6 and metrics["boxes"] == 12
     assert sorted({row["task"] for row in rows}) == ["detect", "locate", "vqa"]
-    assert len(rows) == 6 * (2 + 1 + 1)  # two mentions, a caption and a question each
+    ours = [row for row in rows if not row["image_id"].startswith("slake:")]
+    assert len(ours) == 6 * (2 + 1 + 1)  # two mentions, a caption and a question each
 
 
 @pytest.mark.slow
 def test_every_number_is_explained(evaluated):
-    metrics, _ = evaluated
+    _, metrics, *_ = evaluated
+    assert {row["metric"] for row in metrics["scores"]} == set(metrics["metrics"])
     explained = {name.split(".")[0] for name in metrics["definitions"]}
     numbers = {"mean_iou", "mean_iou_interval", "class_recall", "iou50", "free", "vqa", "baselines", "blanked"}
     assert numbers <= set(metrics) and numbers <= explained
+
+
+@pytest.mark.slow
+def test_answers_are_kept_so_that_new_metrics_need_no_model(evaluated):
+    _, first, again, _ = evaluated
+    assert first | {"compared": []} == again | {"compared": []}
+    assert len(again["compared"]) > 5 and {row["difference"] for row in again["compared"]} == {0}
+
+
+@pytest.mark.slow
+def test_benchmarks_stand_beside_and_change_nothing(evaluated):
+    _, first, _, with_public = evaluated
+    assert {row["dataset"] for row in first["scores"]} == {"internal"}
+    ours = [row for row in with_public["scores"] if row["dataset"] == "internal" and row["by"] is None]
+    assert ours == [row for row in first["scores"] if row["by"] is None]
+    (slake,) = [
+        row for row in with_public["scores"] if (row["dataset"], row["metric"], row["by"]) == ("slake", "f1", None)
+    ]
+    assert slake["items"] == 2
+
+
+@pytest.mark.slow
+def test_anybody_can_score_the_files_again(evaluated, capsys):
+    folder, _, _, metrics = evaluated
+    out = folder / "again.json"
+    files = [str(folder / "predictions.jsonl"), "--truth", str(folder / "truth.jsonl"), "--out", str(out)]
+    assert main(["evaluate", *files, "--resamples", "500"]) == 0
+    again = {(row["task"], row["metric"]): row for row in json.loads(out.read_text())["scores"] if row["by"] is None}
+    (iou,) = [row for row in metrics["scores"] if row["metric"] == "iou" and row["by"] is None]
+    assert again["locate", "iou"] == iou and iou["mean"] == pytest.approx(metrics["mean_iou"], abs=1e-4)
+    assert "locate" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_went_wrong_adds_up(evaluated):
+    folder, metrics, *_ = evaluated
+    assert sum(row["boxes"] for row in metrics["histogram"]) == metrics["boxes"]
+    assert metrics["sides"] == {"boxes": 0}  # a liver and a spleen have no twin
+    assert len(metrics["examples"]["best"]) == 6 and metrics["examples"]["best"][0]["iou"] > 0
+    assert len(pl.read_parquet(folder / "scores.parquet").filter(metric="iou")) == 12

@@ -22,6 +22,25 @@ RESULT = {
     },
     **{"by_class": {"liver": 0.6}, "free": {"g_iou": 0.2, "class_recall": 0.3, "visible": 0.5}, "vqa": {}},
     **{"baselines": {name: {"mean_iou": 0.1} for name in ("untrained", "mean_box")}, "blanked": {"mean_iou": 0.2}},
+    **{
+        "similarity": "equal classes",
+        "compared": [],
+        "paper": [],
+        "metrics": {"iou": "what it means"},
+        "confusions": [],
+    },
+    **{"sides": {"boxes": 0}, "histogram": [{"overlap": "none", "boxes": 2}]},
+    "scores": [
+        {"dataset": "internal", "task": "locate", "metric": "iou", "by": by, "value": value, "mean": 0.6}
+        | {"low": low, "high": high, "items": 12, "groups": 2, "failed": 0}
+        for by, value, low, high in ((None, None, 0.5, 0.7), ("class", "liver", 0.4, 0.8), ("size", "5 %", None, None))
+    ],
+    "examples": {
+        "worst": [],
+        "best": [
+            {"id": "q", "image_id": "i0028", "iou": 0.5, "true": [{"class_id": 5, "box": [0.1, 0.1, 0.4, 0.3]}]},
+        ],
+    },
     **{"definitions": {"mean_iou": "what it means"}, "fingerprint": Fingerprint("evaluate", 1, {}, {}).text},
 }
 OPTIONS = {
@@ -59,7 +78,7 @@ def pages(study, images, root, tmp_path):
     point = {"step": 1, "seconds": 1.0, "loss": 2.0, "validation_loss": 2.5, "learning_rate": 1e-3}
     (tmp_path / "training.json").write_text(json.dumps({"curve": [point, point | {"seconds": 2.0, "loss": 1.0}]}))
     (tmp_path / "evaluation.json").write_text(json.dumps(RESULT))
-    row = {"image_id": "i0028", "task": "locate", "given": [{"class_id": 5, "box": [0.1, 0.1, 0.4, 0.4]}]}
+    row = {"id": "q", "task": "locate", "entities": [{"class_id": 5, "box": [0.1, 0.1, 0.4, 0.4]}]}
     (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n")
     study.structures()
     empty = {"caption": "c", "instance": "i5", "series_number": None, "image_first": None, "image_last": None}
@@ -143,7 +162,14 @@ def test_a_phrase_of_two_classes_has_both_colours():
 
 def test_answers_of_the_model_are_dashed_beside_the_truth(pages):
     text = (pages / "stages" / "evaluate.html").read_text()
-    assert text.count(' given" stroke') == 1 and "0.610" in text
+    assert text.count(' given" stroke') == 1 and text.count('<rect class="box') == 2
+    assert "0.610" in text and "IoU 0.50" in text
+
+
+def test_scores_stand_with_their_intervals_and_in_tables_of_their_own(pages):
+    text = (pages / "stages" / "evaluate.html").read_text()
+    assert "(0.500 to 0.700)" in text and "(0.400 to 0.800)" in text
+    assert "Reliability by class" in text and "By size of the structure" in text and "By language" not in text
 
 
 def test_report_text_cannot_become_html():

@@ -46,7 +46,7 @@ def main(
         part = [row for row in rows if row["by"] == by]
         print(f"\n{'all' if by is None else 'by ' + by}")
         for row in part:
-            name = f"{row['value']}, " if by else ""
+            name = "".join(f"{one}, " for one in (row["dataset"], row["value"]) if one)
             print(
                 f"  {row['task']:<8}{name}{row['metric']:<16}{_interval(row)}  {row['items']} items, {row['groups']} groups"
             )

@@ -32,10 +32,10 @@ METRICS: Mapping[str, str] = {
     "cider_released": "CIDEr (0 to 10) over words as they stand, as the paper's released code computes it.",
     "llm_score": "verdict of a language model from 1 to 5, as (s - 1) / 4. Blind to what its judge is blind to.",
 }
-STRATA = ("language", "modality", "kind", "topic", "dataset", "class", "size", "length")
+STRATA = ("language", "modality", "kind", "topic", "class", "size", "length")
 SIZES = ((0.01, "below 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (np.inf, "20 % and more"))
 LENGTHS = ((3, "1 to 3 words"), (10, "4 to 10 words"), (np.inf, "11 words and more"))
-COLUMNS = dict.fromkeys(("id", "task", "metric", "group", *STRATA), pl.String) | {"value": pl.Float64}
+COLUMNS = dict.fromkeys(("dataset", "id", "task", "metric", "group", *STRATA), pl.String) | {"value": pl.Float64}
 
 
 def score_items(
@@ -57,7 +57,7 @@ def score_items(
         names: of the classes, for the column `class`.
 
     Returns:
-        One row an item and metric with the columns id, task, metric, value, group and STRATA; and the counts.
+        One row an item and metric with the columns dataset, id, task, metric, value, group and STRATA; and the counts.
 
     Raises:
         ValueError: if no prediction has an id of the truth.
@@ -169,15 +169,21 @@ def _told(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> 
 def summarise(
     items: pl.DataFrame, resamples: int, method: Method = "percentile", strata: Sequence[str] = STRATA
 ) -> list[dict[str, Any]]:
-    """Mean and 95 % interval of each task and metric, over all items and within each value of each stratum.
+    """Mean and 95 % interval of each dataset, task and metric, over all items and within each value of each stratum.
 
     Groups (patients) are drawn, the same ones for all means. Items whose value is NaN (a judge that failed) are left out and
     counted as `failed`.
 
     Returns:
-        Rows with task, metric, by (a stratum, or None for all), value (of the stratum), mean, low, high (None where a single
+        Rows with dataset, task, metric, by (a stratum, or None for all), value (of the stratum), mean, low, high (None where a single
         group says nothing of how groups differ), items, groups, failed.
     """
+    parts = items.partition_by("dataset", maintain_order=True)
+    return [row for part in parts for row in _summarised(part, resamples, method, strata)]
+
+
+def _summarised(items: pl.DataFrame, resamples: int, method: Method, strata: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of one dataset: its groups are drawn by themselves, so that no other dataset changes its intervals."""
     parts = [
         items.with_columns(by=pl.lit(None, pl.String), within=pl.lit(None, pl.String)),
         *(
@@ -185,15 +191,13 @@ def summarise(
             for name in strata
         ),
     ]
-    keys = ["task", "metric", "by", "within"]
+    keys = ["dataset", "task", "metric", "by", "within"]
     failed = pl.col("value").is_nan()
     sums = (
         pl.concat(parts)
         .group_by([*keys, "group"], maintain_order=True)
         .agg(total=pl.col("value").fill_nan(0).sum(), count=(~failed).sum().cast(pl.Float64), failed=failed.sum())
     )
-    if not len(sums):
-        return []
     means = sums.select(keys).unique(maintain_order=True).with_row_index("mean")
     groups = sums.select("group").unique(maintain_order=True).with_row_index("place")
     placed = sums.join(means, on=keys, nulls_equal=True).join(groups, on="group")
@@ -206,7 +210,8 @@ def summarise(
     lost = placed.group_by("mean").agg(pl.col("failed").sum()).sort("mean")["failed"].to_list()
     return [
         {
-            **{"task": row["task"], "metric": row["metric"], "by": row["by"], "value": row["within"]},
+            **{"dataset": row["dataset"], "task": row["task"], "metric": row["metric"]},
+            **{"by": row["by"], "value": row["within"]},
             **{"mean": _plain(found.estimate[i]), "low": _plain(low[i]), "high": _plain(high[i])},
             **{"items": int(counts[:, i].sum()), "groups": int((counts[:, i] > 0).sum()), "failed": lost[i]},
         }
@@ -219,12 +224,12 @@ def _plain(value: float) -> float | None:
 
 
 def compare(ours: pl.DataFrame, theirs: pl.DataFrame, resamples: int) -> list[dict[str, Any]]:
-    """How our scores differ from those of another model, over the items that both have: one row a task and metric.
+    """How our scores differ from those of another model, over the items that both have: one row a dataset, task and metric.
 
     Returns:
-        Rows with task, metric, ours, theirs, difference, low, high, p, items, groups.
+        Rows with dataset, task, metric, ours, theirs, difference, low, high, p, items, groups.
     """
-    keys = ["id", "task", "metric", "class"]
+    keys = ["dataset", "id", "task", "metric", "class"]
     numbered = [
         frame.filter(pl.col("value").is_not_nan()).with_columns(turn=pl.int_range(pl.len()).over(keys))
         for frame in (ours, theirs)
@@ -233,14 +238,15 @@ def compare(ours: pl.DataFrame, theirs: pl.DataFrame, resamples: int) -> list[di
         numbered[1].select(*keys, "turn", other="value"), on=[*keys, "turn"], nulls_equal=True, how="inner"
     )
     rows = []
-    for (task, metric), part in both.group_by(["task", "metric"], maintain_order=True):
+    for (dataset, task, metric), part in both.group_by(["dataset", "task", "metric"], maintain_order=True):
         sums = part.group_by("group", maintain_order=True).agg(
             pl.col("value").sum(), pl.col("other").sum(), many=pl.len()
         )
         found = paired_difference(sums["value"], sums["other"], sums["many"], resamples)
         rows.append(
             {
-                **{"task": task, "metric": metric, "ours": part["value"].mean(), "theirs": part["other"].mean()},
+                **{"dataset": dataset, "task": task, "metric": metric},
+                **{"ours": part["value"].mean(), "theirs": part["other"].mean()},
                 **{"difference": found.estimate, "low": found.low, "high": found.high, "p": found.p},
                 **{"items": len(part), "groups": len(sums)},
             }

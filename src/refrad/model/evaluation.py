@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from refrad.files import digest_bytes
 from refrad.grounding.targets import parse_detection
 from refrad.metrics.grounding import Box, g_iou, iou
-from refrad.metrics.intervals import bootstrap_interval
+from refrad.metrics.intervals import RESAMPLES, bootstrap_interval
 from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix
 from refrad.model.rows import Mention, Picture
 from refrad.model.samples import NAMES, vqa
@@ -17,6 +19,7 @@ __all__ = [
     "DEFINITIONS",
     "LIMITS",
     "Asked",
+    "Entities",
     "Score",
     "ask",
     "entities_of",
@@ -25,6 +28,8 @@ __all__ = [
     "score_boxes",
     "summary",
 ]
+
+Entities = Sequence[tuple[int, Box]]  # class and box, as shares of width and height
 
 # Tokens that an answer may take: a place is 8 tokens and its name, and at most four are asked for at once.
 LIMITS = {"locate": 96, "detect": 160, "vqa": 24}
@@ -45,7 +50,11 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Asked:
-    """One question put to a model; `targets` are the class and box (shares of width and height) of each entity sought."""
+    """One question put to a model.
+
+    `targets` are the class and box (shares of width and height) of each entity sought, `names` the verbatim mention of each;
+    `answer` is what is true, the caption or the answer to a question.
+    """
 
     image_id: str
     patient: str
@@ -54,7 +63,22 @@ class Asked:
     text: str
     targets: tuple[tuple[int, Box], ...] = ()
     answer: str = ""
-    group: str = ""
+    names: tuple[str, ...] = ()
+    kind: str = ""
+    topic: str = ""
+    modality: str = ""
+    dataset: str = "internal"
+
+    @property
+    def id(self) -> str:
+        """The same for the same question about the same image, in every run."""
+        parts = (self.dataset, self.image_id, self.task, self.language, self.text, self.answer)
+        return digest_bytes(*(part.encode() for part in parts))[:16]
+
+    @property
+    def group(self) -> str:
+        """What the table of questions tells apart."""
+        return f"{self.topic}, {self.kind}"
 
 
 @dataclass
@@ -68,30 +92,36 @@ class Score:
     by_class: dict[int, list[float]] = field(default_factory=dict)
 
 
-def ask(picture: Picture) -> list[Asked]:
+def ask(picture: Picture, dataset: str = "internal") -> list[Asked]:
     """All questions about an image: its mentions by name, one caption in each language, and its question-answer pairs."""
-    shared = (picture.image_id, picture.patient)
+    put = partial(Asked, picture.image_id, picture.patient, modality=picture.modality, dataset=dataset)
     asked = []
     for caption in picture.captions:
         for first in range(0, len(caption.mentions), NAMES):
             mentions = caption.mentions[first : first + NAMES]
             text = asking(locate_prompt([one.text for one in mentions], caption.language))
-            asked.append(Asked(*shared, "locate", caption.language, text, _targets(mentions)))
+            targets, names = _targets(mentions)
+            asked.append(put("locate", caption.language, text, targets, names=names))
     for language in sorted({caption.language for caption in picture.captions}):
         caption = next(one for one in picture.captions if one.language == language)
         text = asking(detect_prompt(language), prefix(language, caption.indication, caption.question))
-        asked.append(Asked(*shared, "detect", language, text, _targets(caption.mentions)))
+        targets, names = _targets(caption.mentions)
+        asked.append(put("detect", language, text, targets, caption.text, names=names))
     for one in picture.questions:
         text = vqa(one.question, one.choices, one.language)
-        asked.append(Asked(*shared, "vqa", one.language, text, answer=one.answer, group=f"{one.topic}, {one.kind}"))
-    return asked
+        asked.append(put("vqa", one.language, text, answer=one.answer, kind=one.kind, topic=one.topic))
+    return list({one.id: one for one in asked}.values())
 
 
-def _targets(mentions: Iterable[Mention]) -> tuple[tuple[int, Box], ...]:
-    return tuple(dict.fromkeys(target for mention in mentions for target in mention.targets))
+def _targets(mentions: Iterable[Mention]) -> tuple[tuple[tuple[int, Box], ...], tuple[str, ...]]:
+    names: dict[tuple[int, Box], str] = {}
+    for mention in mentions:
+        for target in mention.targets:
+            names.setdefault(target, mention.text)
+    return tuple(names), tuple(names.values())
 
 
-def score(one: Asked, predicted: Sequence[tuple[int, Box]]) -> Score:
+def score(one: Asked, predicted: Entities) -> Score:
     """Compare the entities of an answer with those asked for; of several boxes of a class the first counts."""
     given: dict[int, Box] = {}
     for class_id, box in predicted:
@@ -107,7 +137,7 @@ def score(one: Asked, predicted: Sequence[tuple[int, Box]]) -> Score:
     return total
 
 
-def score_boxes(asked: Sequence[Asked], predicted: Sequence[Sequence[tuple[int, Box]]]) -> dict[str, Any]:
+def score_boxes(asked: Sequence[Asked], predicted: Sequence[Entities], resamples: int = RESAMPLES) -> dict[str, Any]:
     """mean_iou, its interval, class_recall and iou50 of many questions (see DEFINITIONS), and the mean IoU of each class.
 
     Raises:
@@ -124,7 +154,7 @@ def score_boxes(asked: Sequence[Asked], predicted: Sequence[Sequence[tuple[int, 
         for class_id, values in found.by_class.items():
             by_class.setdefault(class_id, []).extend(values)
     totals, counts = zip(*patients.values(), strict=True) if patients else ((), ())
-    interval = bootstrap_interval(totals, counts)
+    interval = bootstrap_interval(totals, counts, resamples)
     return {
         "mean_iou": sum(one.iou for one in scores) / boxes,
         "mean_iou_interval": list(interval),
@@ -146,7 +176,11 @@ def mean_boxes(pictures: Iterable[Picture]) -> dict[int, Box]:
 
 
 def summary(
-    asked: Sequence[Asked], answers: Sequence[str], visible: Mapping[str, Iterable[int]], order: str
+    asked: Sequence[Asked],
+    answers: Sequence[str],
+    visible: Mapping[str, Iterable[int]],
+    order: str,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """The scores of a model's answers: those of `score_boxes`, and under "free" and "vqa" those of the other tasks.
 
@@ -155,11 +189,12 @@ def summary(
         answers: what the model wrote to each.
         visible: classes in each image.
         order: of the coordinates in the text, yxyx or xyxy.
+        resamples: of the interval.
     """
     pairs = list(zip(asked, answers, strict=True))
     located = [(one, entities_of(answer, order)) for one, answer in pairs if one.task == "locate"]
     described = [(one, entities_of(answer, order)) for one, answer in pairs if one.task == "detect"]
-    boxes = score_boxes([one for one, _ in located], [found for _, found in located])
+    boxes = score_boxes([one for one, _ in located], [found for _, found in located], resamples)
     return boxes | {
         "free": _free(described, visible),
         "vqa": _vqa([(one, answer) for one, answer in pairs if one.task == "vqa"]),

@@ -29,8 +29,8 @@ def detect_prompt(language: str) -> str:
 
 
 def vqa_prompt(question: str, choices: Sequence[str], language: str) -> str:
-    """Ask a question; choices stand on lines of their own."""
-    return "\n".join([question, *choices, ANSWER[language]])
+    """Ask a question; choices stand on lines of their own. Questions in a third language end with the English word."""
+    return "\n".join([question, *choices, ANSWER.get(language, ANSWER["en"])])
 
 
 def prefix(language: str, indication: str | None, question: str | None) -> str:

@@ -2,107 +2,242 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
-from refrad.anatomy.schema import load_schema
+from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import EvaluateOptions, TrainOptions
-from refrad.files import atomic, write_json
+from refrad.files import atomic, digest_bytes, write_json
 from refrad.fingerprint import Fingerprint
+from refrad.grounding.targets import parse_detection
 from refrad.metrics.grounding import Box
+from refrad.metrics.records import Prediction, Truth, read_records
+from refrad.metrics.scoring import METRICS, compare, score_items, summarise
+from refrad.metrics.similarity import Embedder
+from refrad.model.asking import Interviewer, weights_digest
 from refrad.model.augment import WHOLE, see
-from refrad.model.evaluation import DEFINITIONS, LIMITS, Asked, ask, entities_of, mean_boxes, score_boxes, summary
-from refrad.model.predict import answers
+from refrad.model.evaluation import (
+    DEFINITIONS,
+    Asked,
+    Entities,
+    ask,
+    entities_of,
+    mean_boxes,
+    score,
+    score_boxes,
+    summary,
+)
+from refrad.model.mistakes import confusions, examples, histogram, sides
+from refrad.model.paper import PAPER
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model, untrained_like
-from refrad.model.rows import picture_of, read_images
+from refrad.model.rows import Picture, picture_of, read_images
 
 __all__ = ["run"]
 
-VERSION = 1
-TASKS = ("locate", "detect", "vqa")
+VERSION = 2
+EXAMPLES = 6  # worst, and as many best
+CONFUSIONS = 20
 
 log = logging.getLogger(__name__)
 
 
 def run(
-    *, checkpoint: Path, images: list[Path], schema: Path, predictions: Path, metrics: Path, fingerprint: Fingerprint
+    *,
+    checkpoint: Path,
+    images: list[Path],
+    schema: Path,
+    store: Path,
+    truth: Path,
+    predictions: Path,
+    scores: Path,
+    metrics: Path,
+    fingerprint: Fingerprint,
+    public: list[Path] | None = None,
+    against: list[Path] | None = None,
 ) -> None:
-    """Write what the model answered and how right it was.
+    """Write what the model was asked, what it answered, and how right it was.
+
+    Args:
+        checkpoint: folder of the model, with training.json.
+        images: the shards.
+        schema: the class schema.
+        store: folder where answers are kept as they come: a killed job goes on, and new metrics need no new answers.
+        truth: the questions and what is true, as docs/evaluation.md describes it.
+        predictions: the answers, likewise.
+        scores: the score of each item, Parquet.
+        metrics: the results.
+        fingerprint: of stage evaluate.
+        public: benchmarks as `refrad public` writes them; their test questions are asked as well.
+        against: scores of earlier runs, to compare with item by item.
 
     Raises:
-        ValueError: if no test patient has an image with a grounded caption.
+        ValueError: if no test patient has an image with a grounded caption, or a benchmark has no test question.
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
+    anatomy = load_schema(schema)
     account = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     training = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
     torch.set_num_threads(training.threads)
-    frame = read_images(images, {"test"})
-    if not len(frame):
+    pictures = _test_pictures(images, options.samples)
+    if not pictures:
         raise ValueError(
             "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
         )
-    # Image ids are pseudonyms, so every n-th in their order is a fair draw over patients.
-    chosen = np.unique(np.linspace(0, len(frame) - 1, min(options.samples, len(frame))).round().astype(int))
-    pictures = [picture_of(frame.row(int(index), named=True)) for index in chosen]
     asked = [one for picture in pictures for one in ask(picture)]
+    others = _benchmarks(public or [], options.samples)
     processor = load_processor(checkpoint)
     model = load_model(checkpoint, processor)
     side = processor.image_processor.size["height"]
-    seen = {picture.image_id: see(picture.open(), WHOLE, side) for picture in pictures}
+    shown = [*pictures, *(picture for some in others.values() for picture in some)]
+    seen = {picture.image_id: see(picture.open(), WHOLE, side) for picture in shown}
+    interviewer = Interviewer(processor, seen, store, options.batch)
+    weights = weights_digest(checkpoint)
+    given = interviewer.ask(model, weights, asked)
+    order = training.coordinates
+    abroad = [one for name, some in others.items() for picture in some for one in ask(picture, name)]
+    answered = list(zip([*asked, *abroad], [*given, *interviewer.ask(model, weights, abroad)], strict=True))
+    _write_lines(truth, [_truth(one) for one, _ in answered])
+    _write_lines(predictions, [_prediction(one, text, order) for one, text in answered])
 
-    def answer(model: torch.nn.Module, asked: Sequence[Asked], blank: bool = False) -> list[str]:
-        found: dict[int, str] = {}
-        for task in TASKS:
-            places = [i for i, one in enumerate(asked) if one.task == task]
-            shown = [seen[asked[i].image_id] * (not blank) for i in places]
-            texts = answers(model, processor, shown, [asked[i].text for i in places], LIMITS[task])  # type: ignore[arg-type]
-            found |= dict(zip(places, texts, strict=True))
-            log.info("%d answers of task %s", len(places), task)
-        return [found[i] for i in range(len(asked))]
-
-    given = answer(model, asked)
-    result = summary(asked, given, {one.image_id: one.structures for one in pictures}, training.coordinates)
     located = [one for one in asked if one.task == "locate"]
-    blanked = [entities_of(text, training.coordinates) for text in answer(model, located, blank=True)]
-    untrained_model = untrained_like(model, processor, training.seed)
-    untrained = [entities_of(text, training.coordinates) for text in answer(untrained_model, located)]
+    found = [entities_of(text, order) for one, text in zip(asked, given, strict=True) if one.task == "locate"]
+    visible = {one.image_id: one.structures for one in pictures}
+    blanked = interviewer.ask(model, weights, located, blank=True)
+    config = (checkpoint / "config.json").read_bytes()
+    nobody = digest_bytes(b"untrained", config, str(training.seed).encode())
+    untrained = interviewer.ask(untrained_like(model, processor, training.seed), nobody, located)
     means = mean_boxes(picture_of(row) for row in read_images(images, {"train"}).iter_rows(named=True))
-    mean_box: list[list[tuple[int, Box]]] = [[(c, means[c]) for c, _ in one.targets if c in means] for one in located]
-    result["blanked"] = _short(score_boxes(located, blanked))
+    mean_box: list[Entities] = [[(c, means[c]) for c, _ in one.targets if c in means] for one in located]
+    result = summary(asked, given, visible, order, options.resamples)
+
+    def short(entities: Sequence[Entities]) -> dict[str, Any]:
+        scored = score_boxes(located, entities, options.resamples)
+        return {key: scored[key] for key in ("mean_iou", "mean_iou_interval", "class_recall", "iou50")}
+
+    result["blanked"] = short([entities_of(text, order) for text in blanked])
     result["baselines"] = {
-        "untrained": _short(score_boxes(located, untrained)),
-        "mean_box": _short(score_boxes(located, mean_box)),
+        "untrained": short([entities_of(text, order) for text in untrained]),
+        "mean_box": short(mean_box),
     }
-    names = load_schema(schema).by_id
-    result["by_class"] = {names[class_id].name: value for class_id, value in result["by_class"].items()}
-    with atomic(predictions) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for one, text in zip(asked, given, strict=True):
-            file.write(json.dumps(_row(one, text, training.coordinates), ensure_ascii=False) + "\n")
-    result |= {"images": len(pictures), "steps": account["steps"], "definitions": DEFINITIONS}
+    names = {one.id: one.name for one in anatomy.classes}
+    result["by_class"] = {names[class_id]: value for class_id, value in result["by_class"].items()}
+    result |= _scored(truth, predictions, scores, names, options, against or [])
+    result |= _mistakes(located, found, visible, anatomy, options.resamples)
+    result |= {"images": len(pictures), "steps": account["steps"], "definitions": DEFINITIONS, "weights": weights}
     write_json(metrics, {"stage": "evaluate", "fingerprint": fingerprint.text, **result})
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
 
 
-def _short(scores: dict[str, object]) -> dict[str, object]:
-    return {key: scores[key] for key in ("mean_iou", "mean_iou_interval", "class_recall", "iou50")}
+def _test_pictures(images: Sequence[Path], samples: int) -> list[Picture]:
+    frame = read_images(images, {"test"})
+    # Image ids are pseudonyms, so every n-th in their order is a fair draw over patients.
+    chosen = np.unique(np.linspace(0, len(frame) - 1, min(samples, len(frame))).round().astype(int))
+    return [picture_of(frame.row(int(index), named=True)) for index in chosen]
 
 
-def _row(one: Asked, text: str, order: str) -> dict[str, object]:
-    row: dict[str, object] = {
+def _benchmarks(public: Sequence[Path], samples: int) -> dict[str, list[Picture]]:
+    """Name of each benchmark, which its image ids begin with, to its test images."""
+    found = {}
+    for path in public:
+        if not (pictures := _test_pictures([path], samples)):
+            raise ValueError(f"{path}: no test question in it; does the folder it was made from have the test split?")
+        found[pictures[0].image_id.split(":")[0]] = pictures
+    return found
+
+
+def _scored(
+    truth: Path,
+    predictions: Path,
+    scores: Path,
+    names: Mapping[int, str],
+    options: EvaluateOptions,
+    against: Sequence[Path],
+) -> dict[str, Any]:
+    """Scores from the two files alone, so that new metrics need no new answers, and anybody can score them again."""
+    similarity = Embedder(Path(options.embedder)) if options.embedder else None
+    items, counts = score_items(read_records(truth, Truth), read_records(predictions, Prediction), similarity, names)
+    with atomic(scores) as temporary:
+        items.write_parquet(temporary)
+    rows = summarise(items, options.resamples, options.interval)
+    used = {row["metric"] for row in rows}
+    return {
+        "counts": counts,
+        "scores": rows,
+        "similarity": Path(options.embedder).name if options.embedder else "equal classes",
+        "compared": [
+            {"run": path.parent.name, **row}
+            for path in against
+            for row in compare(items, pl.read_parquet(path), options.resamples)
+        ],
+        "paper": [
+            {"dataset": dataset, "task": task, "metric": metric, "mean": mean, "half": half}
+            for (dataset, task, metric), (mean, half) in PAPER.items()
+        ],
+        "metrics": {name: text for name, text in METRICS.items() if name in used},
+    }
+
+
+def _mistakes(
+    located: Sequence[Asked],
+    found: Sequence[Entities],
+    visible: Mapping[str, Mapping[int, Box]],
+    anatomy: Schema,
+    resamples: int,
+) -> dict[str, Any]:
+    scored = [score(one, entities) for one, entities in zip(located, found, strict=True)]
+    overlaps = [value for one in scored for values in one.by_class.values() for value in values]
+    return {
+        "confusions": confusions(located, found, anatomy)[:CONFUSIONS],
+        "sides": sides(located, found, visible, anatomy, resamples),
+        "histogram": histogram(overlaps),
+        "examples": examples(located, found, EXAMPLES),
+    }
+
+
+def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _truth(one: Asked) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "id": one.id,
+        "task": one.task,
+        "group": one.patient,
+        "image_id": one.image_id,
+        "question": one.text,
+    }
+    about |= {"language": one.language, "modality": one.modality, "dataset": one.dataset}
+    about |= {"kind": one.kind or None, "topic": one.topic or None, "answer": one.answer or None}
+    return about | {"entities": _boxes(one.targets, one.names)}
+
+
+def _prediction(one: Asked, text: str, order: str) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "id": one.id,
         "image_id": one.image_id,
         "task": one.task,
         "language": one.language,
-        "asked": one.text,
-        "answer": text,
+        "raw": text,
     }
     if one.task == "vqa":
-        return row | {"true": one.answer}
-    return row | {"true": _boxes(one.targets), "given": _boxes(entities_of(text, order))}
+        return about | {"answer": text}
+    parsed = parse_detection(text, order)
+    entities = [(entity.class_id, entity.box) for entity in parsed.entities]
+    return about | {
+        "answer": parsed.plain,
+        "entities": _boxes(entities, [entity.text for entity in parsed.entities]),
+    }
 
 
-def _boxes(entities: Sequence[tuple[int, Box]]) -> list[dict[str, object]]:
-    return [{"class_id": class_id, "box": [round(value, 4) for value in box]} for class_id, box in entities]
+def _boxes(entities: Entities, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"class_id": class_id, "text": name, "box": [round(value, 4) for value in box]}
+        for (class_id, box), name in zip(entities, names, strict=True)
+    ]

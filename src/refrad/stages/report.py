@@ -19,7 +19,8 @@ from refrad.files import atomic
 from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import load_labels
 from refrad.imaging.windows import MEDGEMMA_WINDOWS
-from refrad.reporting.gallery import Card, card, cards_of, dropped_cards, filters_of, rows_of
+from refrad.reporting.evaluation import example_cards, tables
+from refrad.reporting.gallery import Card, cards_of, dropped_cards, filters_of, rows_of
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
 from refrad.reporting.pictures import inside_html, three_views
@@ -163,14 +164,15 @@ def run(
         )
         _write(pages / "stages" / f"{stage}.html", text)
     if result:
-        examples = _answered(images, predictions, anatomy) if predictions else []
+        examples = example_cards(images, result["examples"], predictions, anatomy) if predictions else {}
         text = render(
             "evaluate.html",
             title="evaluate",
             up="../",
             there=there,
             result=result,
-            cards=examples,
+            tables=tables(result),
+            cards={"worst": [], "best": []} | examples,
             made_with=_made_with(result),
         )
         _write(pages / "stages" / "evaluate.html", text)
@@ -285,17 +287,6 @@ def _figures(
             {"picture": inside_html(three_views(values, spacing, one["modality"], classes)), "caption": caption}
         )
     return found
-
-
-def _answered(images: Sequence[Path], predictions: Path, schema: Schema) -> list[Any]:
-    """Cards of test images with the boxes that the model gave for the mentions of their first caption."""
-    given: dict[str, list[tuple[int, Sequence[float]]]] = {}
-    with predictions.open(encoding="utf-8") as file:
-        for line in file:
-            one = json.loads(line)
-            if one["task"] == "locate":  # the first question about an image is that of its first caption
-                given.setdefault(one["image_id"], [(entity["class_id"], entity["box"]) for entity in one["given"]])
-    return [card(row, schema, given[row["image_id"]]) for row in rows_of(images, SHOWN, list(given))]
 
 
 def _inlined(picture: Path) -> str:
