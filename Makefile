@@ -3,13 +3,14 @@
 # make slurm-test    as root: a Slurm of three nodes on this machine, the whole workflow through it, and it goes again
 # make slurm-faults  the same with all that can go wrong
 # make lint    ruff, snakefmt, snakemake --lint, mypy
+# make vllm-test  sets up .venv-vllm, runs the client and two stages against a real vLLM on the processor
 # make lock    renews requirements.lock from pyproject.toml
 
 PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test slurm-test slurm-faults lint lock clean
+.PHONY: demo test slurm-test slurm-faults lint vllm-test lock clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --profile profiles/local all
@@ -30,6 +31,9 @@ lint: .venv/ready
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 
+vllm-test: .venv/ready .venv-vllm/ready
+	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/llm/test_vllm.py
+
 # torch goes first and with its own needs, since these differ between CPU and GPU builds; all else is exactly the lock.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -42,6 +46,12 @@ lint: .venv/ready
 .venv-%/ready: envs/%.txt envs/install.sh
 	$(PYTHON) -m venv .venv-$*
 	envs/install.sh $* .venv-$*/bin/python
+
+# An environment of its own, since vLLM pins its own torch and transformers.
+.venv-vllm/ready: envs/vllm.lock
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --constraint envs/vllm.lock torch==2.13.0
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement envs/vllm.lock
 	touch $@
 
 # torchvision stays out: its builds exist for one torch build each, and a wrong one breaks transformers. Nothing here needs it.

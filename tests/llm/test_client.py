@@ -1,3 +1,4 @@
+import itertools
 import json
 import random
 
@@ -184,3 +185,12 @@ def test_of_5000_sentences_none_is_lost_and_no_lie_is_taken_from_a_hostile_serve
     before = len(server.bodies)
     assert all(reply.answer for reply in client(server.endpoint).ask(echo, requests))
     assert len(server.bodies) - before == len(failed)
+
+
+def test_requests_are_read_as_they_are_needed_so_memory_stays_flat(serve, client, echo):
+    read = itertools.count()
+    endless = (Request("de", {"sentence": f"Satz {next(read)}"}) for _ in itertools.count())
+    replies = client(serve(honest).endpoint, concurrency=4).ask(echo, endless)
+    assert [next(replies).answer.said for _ in range(20)][-1] == "Satz 19"
+    replies.close()
+    assert next(read) <= 20 + 8 * 4

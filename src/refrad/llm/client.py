@@ -26,6 +26,7 @@ BUSY = {408, 429, 502, 503, 504, 529}
 HARDEST_TRIES = 4  # of a request that the server fails on, or does not answer in time
 FIRST_WAIT, LONGEST_WAIT = 0.25, 30.0  # seconds before a request is sent again
 KEPT_OPEN = 4.0  # seconds that an idle connection is used again; vLLM closes it after 5
+SEND_FIRST = 0.002  # seconds until a reply is looked at: the next requests go out before
 POLL = 0.25  # seconds between looks for the reply that another job asked for
 
 log = logging.getLogger(__name__)
@@ -135,15 +136,13 @@ class Client:
         self, task: Task[A], request: Request, body: dict[str, Any], key: str, account: Account
     ) -> Reply[A]:
         while True:
-            if (found := self._stored(task, request, key)) is not None:
-                account.requests["found in the store"] += 1
-                return Reply(request, found, None, self.options.name)
             with self.store.claim(key) as claimed:
-                # The other job may have put its reply between the look and the claim.
-                if claimed and self._stored(task, request, key) is None:
+                if (found := self._stored(task, request, key)) is not None:
+                    account.requests["found in the store"] += 1
+                    return Reply(request, found, None, self.options.name)
+                if claimed:
                     return await self._asked(task, request, body, key, account)
-            if not claimed:
-                await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL)  # another job asks the same just now
 
     def _stored(self, task: Task[A], request: Request, key: str) -> A | None:
         """A stored answer, if it passes the checks of today."""
@@ -168,6 +167,7 @@ class Client:
                 failure = failed.reason
                 break
             text, cut_off = reply
+            await asyncio.sleep(SEND_FIRST)
             try:
                 answer = task.read(text, request)
                 failure = None

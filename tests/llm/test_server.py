@@ -1,0 +1,56 @@
+"""Managed servers that do not come up. One that does is in test_vllm.py."""
+
+import sys
+
+import pytest
+
+from refrad.config import ModelOptions
+from refrad.llm import ModelError, Request, open_models
+from refrad.llm.server import Server
+
+
+def options(python, **server):
+    return ModelOptions.model_validate(
+        {"endpoint": "managed", "model": "/models/wise-1b", "server": {"python": python, **server}}
+    )
+
+
+def test_a_server_that_stops_at_once_says_why_and_names_its_log(tmp_path):
+    log = tmp_path / "captions" / "0.rewrite.vllm.log"
+    with pytest.raises(ModelError, match=r"wise-1b: the server stopped \(exit status 1\).*vllm.*0\.rewrite\.vllm\.log"):
+        Server(options(sys.executable), log).start()
+    assert "vllm" in log.read_text()
+
+
+def test_a_python_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"No such file or directory: /no/python"):
+        Server(options("/no/python"), tmp_path / "log").start()
+
+
+def test_the_command_says_gpus_context_and_that_one_file_serves(tmp_path):
+    command = Server(options("python", gpus=2, context=4096, arguments=["--async-scheduling"]), tmp_path).command(8123)
+    for flag, value in {
+        "--tensor-parallel-size": "2",
+        "--max-model-len": "4096",
+        "--port": "8123",
+        "--served-model-name": "wise-1b",
+        "--host": "127.0.0.1",
+    }.items():
+        assert command[command.index(flag) + 1] == value
+    assert command[-1] == "--async-scheduling" and "--enable-log-requests" not in command
+
+
+def test_no_server_starts_while_all_answers_are_in_the_store(serve, client, tmp_path, echo):
+    """Another run on the same store: the python of the server does not even exist."""
+    from tests.llm.talking import completion
+
+    server = serve(lambda _: completion('{"said": "Satz"}'))
+    request = Request("de", {"sentence": "Satz"})
+    list(client(server.endpoint, model="wise-1b").ask(echo, [request]))
+    managed = options("/no/python").model_dump_json()
+    places = f'"prompts": "", "store": "{tmp_path / "store"}", "log": "{tmp_path / "log"}"'
+    with open_models(f'{{{places}, "roles": {{"judge": {managed}}}}}') as models:
+        (reply,) = models.ask(echo, [request])
+        assert reply.answer.said == "Satz"
+        with pytest.raises(ModelError, match="/no/python"):
+            list(models.ask(echo, [Request("de", {"sentence": "another"})]))

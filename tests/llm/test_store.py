@@ -1,0 +1,90 @@
+"""The store under jobs that run at once, and jobs that are killed."""
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.llm.talking import completion
+
+from refrad.llm.store import Store
+
+JOB = """
+import sys
+from pathlib import Path
+from refrad.config import ModelOptions
+from refrad.llm import Answer, Request, Task
+from refrad.llm.client import Client
+from refrad.llm.store import Store
+
+class Echo(Answer):
+    said: str
+
+endpoint, folder, count, concurrency = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+options = ModelOptions(endpoint=endpoint, model="test", concurrency=concurrency)
+client = Client(options, Store(folder), lambda: (endpoint, None))
+task = Task("echo", "judge", {"de": "Wiederhole.", "en": "Repeat."}, Echo, tokens=50)
+replies = list(client.ask(task, (Request("de", {"sentence": f"Satz {n}"}) for n in range(count))))
+assert all(reply.answer.said == reply.request.data["sentence"] for reply in replies)
+print(len(replies))
+"""
+
+
+def echo(body):
+    return completion(json.dumps({"said": json.loads(body["messages"][1]["content"])["sentence"]}))
+
+
+@pytest.fixture
+def job(tmp_path):
+    """The function that starts a job in a process of its own; all use one store."""
+
+    def start(server, count, concurrency=8):
+        arguments = [server.endpoint, str(tmp_path / "store"), str(count), str(concurrency)]
+        return subprocess.Popen([sys.executable, "-c", JOB, *arguments], stdout=subprocess.PIPE, text=True)
+
+    return start
+
+
+def test_a_killed_job_loses_what_was_under_way_and_repeats_nothing_else(serve, job, tmp_path):
+    server = serve(echo, latency=0.05)
+    first = job(server, 400)
+    while len(server.bodies) < 120:
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    (path,) = (tmp_path / "store").glob("*.sqlite")
+    kept = sqlite3.connect(path).execute("select count(*) from replies where answer is not null").fetchone()[0]
+    asked_before = len(server.bodies)
+    assert asked_before - kept <= 8 + 1  # what was under way, and one between its arrival and the store
+    assert job(server, 400).communicate()[0] == "400\n"
+    assert len(server.bodies) == asked_before + 400 - kept
+    assert sum(count > 1 for count in server.asked.values()) == asked_before - kept
+
+
+def test_jobs_at_once_send_each_request_once(serve, job):
+    server = serve(echo, latency=0.02)
+    jobs = [job(server, 150) for _ in range(3)]
+    assert [one.communicate()[0] for one in jobs] == ["150\n"] * 3
+    assert set(server.asked.values()) == {1} and len(server.asked) == 150
+
+
+def test_a_failure_is_kept_but_is_no_answer_and_never_replaces_one(tmp_path):
+    store = Store(tmp_path)
+    store.put("a1", "echo", "test", None, "wrong_form", (1, 1, 0.1))
+    assert store.answer("a1") is None
+    store.put("a1", "echo", "test", "{}", None, (1, 1, 0.1))
+    store.put("a1", "echo", "test", None, "no_json", (1, 1, 0.1))
+    assert store.answer("a1") == "{}"
+    store.close()
+
+
+def test_only_the_owner_can_read_the_replies(tmp_path):
+    store = Store(tmp_path)
+    store.put("a1", "echo", "test", "{}", None, (1, 1, 0.1))
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in tmp_path.iterdir())
+    store.close()

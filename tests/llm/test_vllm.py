@@ -1,0 +1,135 @@
+"""The real client with a real vLLM on this machine's processor: `make vllm-test`.
+
+The model is a tiny Gemma 3 of random weights, so what it says is nonsense in perfect form: all of the path is real but
+the wits. None of its nonsense may reach a table.
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from tests.llm.talking import TASKS
+from tests.llm.tiny import write_tiny_gemma
+from tests.stages.test_captions import Delivery, report
+
+from refrad.anatomy.lexicon import load_lexicon
+from refrad.config import ModelOptions
+from refrad.fingerprint import Fingerprint
+from refrad.language.faithful import problem_of_rewriting
+from refrad.llm import Answer, ModelError, Request, Task, open_models
+from refrad.llm.server import Server
+from refrad.stages import captions
+from refrad.tables import CaptionTable, MentionTable, read_table
+
+PYTHON = os.environ.get("REFRAD_VLLM_PYTHON", "")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not PYTHON, reason="needs an environment with vLLM: make vllm-test"),
+]
+
+SENTENCES = ["Zyste der linken Niere.", "Milz unverändert normal.", "Keine Läsion der Leber.", "Z.n. Cholezystektomie."]
+
+
+class Verdict(Answer):
+    """A form that leaves a model no way to run on."""
+
+    side: Literal["left", "right"]
+    certain: Literal["yes", "no"]
+
+
+VERDICT = Task("verdict", "judge", {"de": "Welche Seite?", "en": "Which side?"}, Verdict, tokens=60)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory, root):
+    """What stands in the config for the tiny model, managed."""
+    texts = [path.read_text(encoding="utf-8") for path in (root / "workflow" / "prompts").glob("*.md")]
+    folder = write_tiny_gemma(tmp_path_factory.mktemp("models") / "tiny-gemma", [*texts, *SENTENCES])
+    arguments = ["--load-format", "dummy", "--enforce-eager", "--dtype", "float32", "--max-num-seqs", "64"]
+    server = {"python": PYTHON, "gpus": 0, "context": 8192, "startup": 300.0, "arguments": arguments}
+    server["environment"] = {"VLLM_CPU_KVCACHE_SPACE": "1"}
+    return {"endpoint": "managed", "model": str(folder), "timeout": 120.0, "concurrency": 32, "server": server}
+
+
+@pytest.fixture(scope="module")
+def running(tiny, tmp_path_factory):
+    """A server that stays up for this module's tests, and what stands in the config to use it as one that runs."""
+    server = Server(ModelOptions.model_validate(tiny), tmp_path_factory.mktemp("logs") / "vllm.log")
+    server.start()
+    os.environ["TINY_KEY"] = server.key
+    yield {"endpoint": server.endpoint, "model": "tiny-gemma", "key": "TINY_KEY", "timeout": 120.0, "concurrency": 32}
+    server.stop()
+
+
+@pytest.fixture
+def line(root, tmp_path):
+    """The function that makes the --llm of a stage."""
+
+    def make(model):
+        prompts, log = str(root / "workflow" / "prompts"), str(tmp_path / "logs" / "0")
+        return json.dumps(
+            {"prompts": prompts, "store": str(tmp_path / "llm"), "log": log, "roles": dict.fromkeys(TASKS, model)}
+        )
+
+    return make
+
+
+def test_constrained_answers_have_their_form_and_the_same_is_asked_once(running, line):
+    requests = [Request("de", {"sentence": f"Niere {number} links."}) for number in range(64)] * 2
+    with open_models(line(running)) as models:
+        replies = list(models.ask(VERDICT, requests))
+        (account,) = models._opened[0].client.accounts.values()
+    assert all(isinstance(reply.answer, Verdict) for reply in replies)
+    assert account.calls == 64 and account.prompt_tokens > 64 * 10 and account.answer_tokens > 64
+
+
+def test_a_model_that_the_server_does_not_have_is_said(running, line):
+    with (
+        open_models(line(running | {"model": "another"})) as models,
+        pytest.raises(ModelError, match="model of this name"),
+    ):
+        list(models.ask(VERDICT, [Request("de", {"sentence": "Niere."})]))
+
+
+def test_stage_mentions_takes_no_nonsense(running, line, study, root):
+    lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
+    study.write(CaptionTable, "captions", [study.caption(text, text, language="de") for text in SENTENCES])
+    metrics = study.run("mentions", {"finder": "both", "lexicon": ""}, lexicon=lexicon, llm=line(running))
+    rows = read_table(study.path("mentions"), MentionTable).to_dicts()
+    assert all(row["caption"][row["start"] : row["end"]] == row["text"] for row in rows)
+    ends = metrics["tables"]["asked: mentions"]
+    assert sum(ends.values()) == len(SENTENCES)
+    # What is cut off is no JSON; all else has the form, since the server decodes nothing else.
+    assert not {"failed: no_json", "failed: wrong_form"} & set(ends)
+    assert metrics["tables"]["tokens"]["mentions, prompt"] > 0
+
+
+def test_stage_captions_starts_a_server_of_its_own_and_stops_it(tiny, line, tmp_path, root, monkeypatch):
+    run, options = captions.run, {"rewrite": "llm", "translate": "llm", "judge": 2}
+    given = {"fingerprint": Fingerprint("captions", 1, options, {}), "llm": line(tiny)}
+    monkeypatch.setattr(captions, "run", lambda **arguments: run(**(arguments | given)))
+    others = _serving(tiny["model"])
+    delivery = Delivery(tmp_path, root)
+    made = delivery.run([report(text="Befund:\n" + " ".join(SENTENCES))])
+    german = made.filter(made["language"] == "de")
+    lexicon = load_lexicon(root / "workflow" / "anatomy" / "lexicon.yaml")
+    assert len(german) + delivery.metrics["flow"]["aside"].get("only_comparison", 0) == len(SENTENCES)
+    for text in german["text"]:
+        assert any(problem_of_rewriting(before, text, "de", lexicon) is None or before == text for before in SENTENCES)
+    assert sum(delivery.metrics["tables"]["asked: rewrite"].values()) == len(SENTENCES)
+    log = tmp_path / "logs" / "0.rewrite.vllm.log"
+    assert "Application startup complete" in log.read_text(encoding="utf-8", errors="replace")
+    assert "Niere" not in log.read_text(encoding="utf-8", errors="replace")
+    assert _serving(tiny["model"]) <= others
+
+
+def _serving(model):
+    """The processes that have the model in their command."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found |= {path.parent.name} if model.encode() in path.read_bytes() else set()
+    return found
