@@ -50,6 +50,7 @@ COMMANDS = {
         "the dataset as hf, coco, llava, webdataset, or in the layout of the paper's code",
     ),
     "public": ("refrad.dataset.publishing", "SLAKE or VQA-RAD in the format of the shards"),
+    "export-dicom": ("refrad.dataset.dicom", "write the accepted images as de-identified DICOM (PS3.15 basic profile)"),
     "score-mentions": ("refrad.language.scoring", "score the mention finder on labelled sentences"),
     "score-scrub": ("refrad.language.scrubbing", "measure the removal of identifiers on labelled letters"),
 }

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 import pydicom
 from pydicom.config import disable_value_validation
@@ -16,7 +17,7 @@ from pydicom.errors import InvalidDicomError
 from refrad.imaging.apart import Limits, run_apart
 from refrad.imaging.headers import NO_RULES, TAGS, Header, Rules, headers_of_dataset
 
-__all__ = ["find_files", "headers_of_file", "is_of_the_storage", "quiet", "read_headers"]
+__all__ = ["find_files", "headers_of_file", "is_of_the_storage", "nameless", "quiet", "read_headers"]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def find_files(folder: Path) -> Iterator[str]:
 
 def _raise(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
-        raise error
+        raise nameless(error)
 
 
 def read_headers(folder: Path, rules: Rules, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:
@@ -98,7 +99,7 @@ def headers_of_file(folder: Path, path: str, rules: Rules = NO_RULES) -> list[He
         raise
     except Exception as error:  # a broken header makes pydicom raise nearly anything
         if is_of_the_storage(error):
-            raise
+            raise nameless(error) from None
         return [Header(path, reason="unreadable")]
 
 
@@ -107,9 +108,14 @@ def _printable(path: str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def is_of_the_storage(error: BaseException) -> bool:
+def is_of_the_storage(error: BaseException) -> TypeGuard[OSError]:
     """Whether the system raised the error; pydicom raises OSError too, for broken files, but without a number."""
     return isinstance(error, OSError) and error.errno is not None
+
+
+def nameless(error: OSError) -> OSError:
+    """The same error without the file's name: folders and files of archives are named after patients."""
+    return OSError(error.errno, f"a file or folder of the delivery: {os.strerror(error.errno or 0)}")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.utils import iter_pixels
 
-from refrad.imaging.delivery import is_of_the_storage, quiet
+from refrad.imaging.delivery import is_of_the_storage, nameless, quiet
 from refrad.imaging.headers import Header
 from refrad.imaging.reasons import Quarantined
 
@@ -46,5 +46,5 @@ def _decoded(path: Path, frames: list[int] | None) -> Iterator[NDArray[Any] | No
         raise
     except BaseException as error:  # decoders raise anything, panics of Rust among it
         if is_of_the_storage(error):
-            raise
+            raise nameless(error) from None
     yield None

@@ -99,6 +99,10 @@ class Pseudonyms:
         """Pseudonym of a report, from its identifier."""
         return self._mac("report", key)
 
+    def uid(self, uid: str) -> str:
+        """Pseudonym of a UID that stands for nothing of the above."""
+        return self._mac("uid", uid)
+
     def date_shift(self, patient: str) -> datetime.timedelta:
         """Days, -1 to -3650, to add to all dates of the patient with this pseudonym."""
         return datetime.timedelta(days=-1 - int(self._mac("date", patient), 16) % MAXIMUM_SHIFT)
