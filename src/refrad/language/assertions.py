@@ -25,11 +25,14 @@ def assert_spans(sentence: str, spans: Sequence[tuple[int, int]], triggers: Trig
     """
     # Same length, so that offsets hold.
     masked = triggers["no_negation"].sub(lambda found: "\0" * len(found.group()), sentence)
-    return [_assertion(sentence, masked, start, end, triggers) for start, end in spans]
+    borders = [found.span() for border in (_BREAK, triggers["but"]) for found in border.finditer(sentence)]
+    return [_assertion(sentence, masked, start, end, borders, triggers) for start, end in spans]
 
 
-def _assertion(sentence: str, masked: str, start: int, end: int, triggers: Triggers) -> str:
-    left, right = _clause(sentence, start, end, triggers["but"])
+def _assertion(
+    sentence: str, masked: str, start: int, end: int, borders: Sequence[tuple[int, int]], triggers: Triggers
+) -> str:
+    left, right = _clause(sentence, start, end, borders)
     before, mention, after = sentence[left:start], sentence[start:end], _to_comma(sentence[end:right])
     if _is_removed(before, mention, after, triggers):
         return "absent"
@@ -40,7 +43,7 @@ def _assertion(sentence: str, masked: str, start: int, end: int, triggers: Trigg
     if triggers["disease"].search(mention) and triggers["unseen"].search(after):
         return "negated"
     if heading := _HEADING.match(sentence, end):  # "Leber: keine Herde"
-        right = _clause(sentence, heading.end(), heading.end(), triggers["but"])[1]
+        right = _clause(sentence, heading.end(), heading.end(), borders)[1]
         return "negated" if _denied(mention, _to_comma(masked[heading.end() : right]), triggers) else "present"
     return "negated" if _denied(mention, _to_comma(masked[end:right]), triggers) else "present"
 
@@ -55,16 +58,10 @@ def _denied(mention: str, after: str, triggers: Triggers) -> bool:
     return len(after[: beside.start()].split()) <= 1
 
 
-def _clause(sentence: str, start: int, end: int, but: re.Pattern[str]) -> tuple[int, int]:
-    """The part of the sentence around a span without strong marks and contrasting words."""
-    left, right = 0, len(sentence)
-    for border in (_BREAK, but):
-        for found in border.finditer(sentence):
-            if found.end() <= start:
-                left = max(left, found.end())
-            elif found.start() >= end:
-                right = min(right, found.start())
-                break
+def _clause(sentence: str, start: int, end: int, borders: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The part of the sentence around a span without strong marks and contrasting words, its borders."""
+    left = max((last for _, last in borders if last <= start), default=0)
+    right = min((first for first, _ in borders if first >= end), default=len(sentence))
     return left, right
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from refrad.language.matching import CONJUNCTIONS, Token
@@ -89,10 +89,16 @@ def distribute(tokens: Sequence[Token], anchors: Sequence[Anchor], words: SideWo
     _Distribution(tokens, anchors, words, _PLURAL[language]).run()
 
 
-@lru_cache(maxsize=65536)
-def _side(word: str, left: re.Pattern[str], right: re.Pattern[str], both: re.Pattern[str]) -> Sides:
+@lru_cache(maxsize=8)
+def _reader(left: re.Pattern[str], right: re.Pattern[str], both: re.Pattern[str]) -> Callable[[str], Sides]:
+    """A function from a word to the sides it says, which remembers the words that it has seen."""
     patterns = {"left": left, "right": right, "both": both}
-    return next((SIDES[name] for name, pattern in patterns.items() if pattern.fullmatch(word)), NONE)
+
+    @lru_cache(maxsize=65536)
+    def read(word: str) -> Sides:
+        return next((SIDES[name] for name, pattern in patterns.items() if pattern.fullmatch(word)), NONE)
+
+    return read
 
 
 class _Distribution:
@@ -102,7 +108,8 @@ class _Distribution:
         self, tokens: Sequence[Token], anchors: Sequence[Anchor], words: SideWords, plural: re.Pattern[str]
     ) -> None:
         self.tokens, self.anchors, self.plural, self.adverb = tokens, anchors, plural, words["after"]
-        self.side = [_side(token.text, words["left"], words["right"], words["both"]) for token in tokens]
+        read = _reader(words["left"], words["right"], words["both"])
+        self.side = [read(token.text) for token in tokens]
         for place, token in enumerate(tokens[:-1]):
             if token.text in "LR" and tokens[place + 1].start > token.end and tokens[place + 1].text[0].isalpha():
                 self.side[place] = SIDES["left" if token.text == "L" else "right"]
