@@ -302,6 +302,7 @@ class ReportOptions(Section):
     """The pages."""
 
     gallery: Annotated[int, Field(ge=0)]
+    sentences: Annotated[int, Field(ge=0)]
 
 
 class Config(Section):

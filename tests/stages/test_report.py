@@ -98,7 +98,7 @@ def pages(study, images, root, tmp_path):
         volume_store=study.volume_store,
         mask_store=study.mask_store,
         pages=tmp_path / "report",
-        fingerprint=Fingerprint("report", 1, {"gallery": 8}, {}),
+        fingerprint=Fingerprint("report", 1, {"gallery": 8, "sentences": 0}, {}),
     )
     return tmp_path / "report"
 
@@ -207,7 +207,7 @@ def test_a_run_that_stopped_gets_the_pages_of_what_there_is(root, tmp_path):
         mask_store=tmp_path,
         pages=tmp_path / "status",
         state=tmp_path / "state.json",
-        fingerprint=Fingerprint("report", 1, {"gallery": 8}, {}),
+        fingerprint=Fingerprint("report", 1, {"gallery": 8, "sentences": 0}, {}),
     )
     assert [page.stem for page in (tmp_path / "status" / "stages").iterdir()] == ["index"]
     text = (tmp_path / "status" / "index.html").read_text()

@@ -24,6 +24,7 @@ from refrad.reporting.gallery import Card, cards_of, dropped_cards, filters_of, 
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
 from refrad.reporting.pictures import inside_html, three_views
+from refrad.reporting.sentences import samples_of
 from refrad.tables import MaskTable, VolumeTable, read_table
 from refrad.tally import merge
 
@@ -146,9 +147,10 @@ def run(
         "masks": {"figures": figures.get("masks", [])},
         "grounded": {"cards": cards[:SHOWN]},
         "shards": {"cards": cards[:SHOWN]},
+        "mentions": {"samples": samples_of(captions, mentions, options.sentences, anatomy)},
         "train": {"curve": _loss(training) if training else None},
     }
-    nothing: dict[str, Any] = {"figures": [], "cards": [], "curve": None}
+    nothing: dict[str, Any] = {"figures": [], "cards": [], "curve": None, "samples": []}
     there = [*merged, *(["evaluate"] if result else [])]
     for stage in merged:
         values = nothing | extras.get(stage, {})
