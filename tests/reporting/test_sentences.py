@@ -1,3 +1,5 @@
+import yaml
+
 from refrad.anatomy.schema import load_schema
 from refrad.reporting.pages import render
 from refrad.reporting.sentences import samples_of
@@ -26,6 +28,8 @@ def test_no_text_is_read_unless_it_is_asked_for(study):
 
 
 def test_the_page_of_mentions_shows_them_and_the_default_does_not(study, root):
+    config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    assert config["report"]["sentences"] == 0
     metrics = {
         "flow": {"taken": 1, "used": 1, "aside": {}},
         "unit": "captions",

@@ -10,6 +10,7 @@ from typing import Any
 from refrad.anatomy.lexicon import LANGUAGES, load_lexicon
 from refrad.files import atomic
 from refrad.language.mentions import find_mentions
+from refrad.language.reports import detect_language
 
 __all__ = ["Score", "main", "score"]
 
@@ -44,36 +45,32 @@ class Score:
         return 2 * self.right / max(2 * self.right + self.extra + self.missed, 1)
 
 
-def score(gold: Sequence[Mapping[str, Any]], predictions: Mapping[str, Set[str]]) -> dict[str, Score]:
-    """Micro-averaged counts per language over the sentences that have labels (`entities`)."""
+def score(gold: Sequence[Mapping[str, Any]], predictions: Sequence[Set[str]]) -> dict[str, Score]:
+    """Micro-averaged counts per language over the sentences that have labels (`entities`); one prediction a sentence."""
     scores: dict[str, Score] = defaultdict(Score)
-    for row in gold:
-        if "entities" in row:
+    for row, found in zip(gold, predictions, strict=True):
+        if row.get("entities") is not None:
             required = {name for entity in row["entities"] for name in entity["classes"]}
-            scores[row["language"]].add(predictions[row["id"]], required, set(row.get("optional_classes", ())))
+            scores[row["language"]].add(found, required, set(row.get("optional_classes") or ()))
     return dict(scores)
 
 
 def main(*, gold: Path, lexicon: Path = Path("workflow/anatomy/lexicon.yaml"), predictions: Path | None = None) -> None:
-    """Find the mentions of the sentences in GOLD, a file of JSON lines with id, language and sentence.
+    """Find the mentions of the sentences in GOLD, a file of JSON lines with id, language (else guessed) and sentence.
 
     Precision, recall and F1 are printed per language where lines have labels (entities, optional_classes);
     `predictions` gets one line {"id", "classes"} for each sentence.
     """
     words = load_lexicon(lexicon)
     rows = list(_read(gold))
-    found = {
-        row["id"]: {
-            name for mention in find_mentions(row["sentence"], row["language"], words) for name in mention.classes
-        }
+    found = [
+        {name for mention in find_mentions(row["sentence"], row["language"], words) for name in mention.classes}
         for row in rows
-    }
+    ]
     if predictions is not None:
         with atomic(predictions) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(
-                    json.dumps({"id": row["id"], "classes": sorted(found[row["id"]])}, ensure_ascii=False) + "\n"
-                )
+            for row, classes in zip(rows, found, strict=True):
+                file.write(json.dumps({"id": row["id"], "classes": sorted(classes)}, ensure_ascii=False) + "\n")
     for language, counts in sorted(score(rows, found).items()):
         print(
             f"{language}  precision {counts.precision:.3f}  recall {counts.recall:.3f}  F1 {counts.f1:.3f}"
@@ -83,14 +80,15 @@ def main(*, gold: Path, lexicon: Path = Path("workflow/anatomy/lexicon.yaml"), p
 
 def _read(path: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            rows.append({**row, "sentence": row["sentence"], "id": row["id"]})
-        except (json.JSONDecodeError, KeyError, TypeError):
+            language = row.get("language") or detect_language(row["sentence"])
+            rows.append({**row, "sentence": row["sentence"], "id": row["id"], "language": language})
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{path}: line {number}: needs JSON with id, language and sentence") from None
-        if row.get("language") not in LANGUAGES:
+        if language not in LANGUAGES:
             raise ValueError(f"{path}: line {number}: language must be one of {', '.join(LANGUAGES)}")
     return rows

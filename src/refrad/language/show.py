@@ -19,4 +19,6 @@ def main(*, text: str, language: str | None = None, lexicon: Path = Path("workfl
     if language is not None and language not in LANGUAGES:
         raise ValueError(f"--language must be {' or '.join(LANGUAGES)}")
     found = find_mentions(text, language or detect_language(text), load_lexicon(lexicon))
-    print(json.dumps({"entities": [vars(mention) for mention in found]}, ensure_ascii=False))
+    keys = ("text", "start", "end", "classes", "assertion")
+    entities = [{key: getattr(mention, key) for key in keys} for mention in found]
+    print(json.dumps({"entities": entities}, ensure_ascii=False))
