@@ -1,4 +1,6 @@
+import csv
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,32 @@ def test_the_121_classes_are_those_of_totalsegmentator(schema):
         lut = schema.native_lut(task)
         assert {native: names[lut[native]] for native in tables[task]} == tables[task]
     assert all(one.id == native for one in schema.classes for native in one.native.get("total", ()))
+
+
+def test_every_class_has_the_code_of_totalsegmentators_own_table_a_region_and_the_side_of_its_name(schema):
+    package = pytest.importorskip("totalsegmentator")
+    path = Path(package.__file__).parent / "resources" / "totalsegmentator_snomed_mapping.csv"
+    with path.open(encoding="utf-8") as file:
+        codes = {row["Structure"]: row["SegmentedPropertyTypeCodeSequence.CodeValue"] for row in csv.DictReader(file)}
+    assert {one.name: one.snomed for one in schema.classes if one.name in codes} == {
+        one.name: codes[one.name] for one in schema.classes if one.name in codes
+    }
+    assert sum(one.name in codes for one in schema.classes) == 117
+    assert all(one.snomed and one.snomed.isdigit() for one in schema.classes)
+    regions = {"head", "neck", "chest", "abdomen", "pelvis", "spine", "limb"}
+    assert {one.region for one in schema.classes} == regions
+    for one in schema.classes:
+        assert one.side == next((side for side in ("left", "right") if side in one.name.split("_")), None), one.name
+
+
+def test_classes_of_one_modality_alone_are_parts_or_wholes_of_others_where_anatomy_has_them(schema):
+    """What CT and MR label at different depth meets in the hierarchy; only discs and ribs have no counterpart."""
+    for one in schema.classes:
+        if set(one.native) == {"total_mr"}:
+            assert schema.parts(one.id) or one.name == "intervertebral_discs"
+    levels = [one for one in schema.classes if one.name.startswith("vertebrae_")]
+    assert len(levels) == 25
+    assert schema.parts(schema.by_name["vertebrae"].id) == {one.id for one in levels}
 
 
 def test_a_lung_is_its_lobes_and_a_lobe_is_part_of_its_lung(schema):
