@@ -23,7 +23,7 @@ def test_an_unknown_command_is_no_success(capsys):
 
 def test_a_workflow_of_another_version_is_refused(tmp_path, capsys):
     foreign = Fingerprint("structures", 999, {}, {}).text
-    paths = ["slices", "volumes", "masks", "mask-store", "schema", "structures", "metrics"]
+    paths = ["slices", "volumes", "masks", "mask-store", "schema", "norms", "structures", "flags", "metrics"]
     arguments = [part for name in paths for part in (f"--{name}", str(tmp_path / name))]
     assert main(["structures", *arguments, "--fingerprint", foreign]) == 1
     assert "asks for structures version 999" in capsys.readouterr().err

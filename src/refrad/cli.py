@@ -51,6 +51,9 @@ COMMANDS = {
     ),
     "public": ("refrad.dataset.publishing", "SLAKE or VQA-RAD in the format of the shards"),
     "export-dicom": ("refrad.dataset.dicom", "write the accepted images as de-identified DICOM (PS3.15 basic profile)"),
+    "budget": ("refrad.imaging.budget", "GPU hours and disk that masks take, before any run"),
+    "check-masks": ("refrad.imaging.plausibility", "say which label volumes do not look like a human being"),
+    "export-masks": ("refrad.imaging.exports", "masks as DICOM segmentations, or as one NIfTI file a class"),
     "score-mentions": ("refrad.language.scoring", "score the mention finder on labelled sentences"),
     "score-scrub": ("refrad.language.scrubbing", "measure the removal of identifiers on labelled letters"),
 }

@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from refrad.cli import main
 from refrad.imaging.exports import dicom_segmentation, nifti_of_classes
 from refrad.imaging.geometry import stack_affine
 from refrad.imaging.segmenters import onto_grid
@@ -66,7 +67,9 @@ def test_a_segmentation_opens_in_another_reader_with_the_same_labels_at_the_same
     assert np.array_equal(onto_grid(np.asarray(seen.dataobj), seen.affine, AFFINE, classes.shape), classes)
     plain = pydicom.dcmread(path)
     assert plain.SegmentationType == "LABELMAP"
-    places = sorted(list(f.PlanePositionSequence[0].ImagePositionPatient) for f in plain.PerFrameFunctionalGroupsSequence)
+    places = sorted(
+        list(f.PlanePositionSequence[0].ImagePositionPatient) for f in plain.PerFrameFunctionalGroupsSequence
+    )
     assert np.allclose(places, sorted(list(image.ImagePositionPatient) for image in images), atol=1e-6)
     assert plain.StudyInstanceUID == images[0].StudyInstanceUID
 
@@ -93,3 +96,15 @@ def test_one_file_a_class_puts_together_to_the_whole(classes, schema):
     whole = sum(schema.by_name[name].id * np.asarray(image.dataobj) for name, image in files.items())
     assert np.array_equal(whole, classes)
     assert all(np.allclose(image.affine, AFFINE) for image in files.values())
+
+
+def test_the_command_writes_one_file_for_each_class_of_each_volume(study, tmp_path):
+    study.structures()
+    arguments = ["--masks", study.path("masks"), "--mask-store", study.mask_store, "--schema", study.schema]
+    assert main(["export-masks", *map(str, arguments), "--out", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out" / "v").iterdir()) == [
+        *("kidney_left.nii.gz", "kidney_right.nii.gz", "liver.nii.gz")
+    ]
+    liver = np.asarray(nib.load(tmp_path / "out" / "v" / "liver.nii.gz").dataobj)
+    assert np.array_equal(liver, study.labels == 5)
+    assert main(["export-masks", *map(str, arguments), "--out", str(tmp_path), "--volume", "other"]) == 1

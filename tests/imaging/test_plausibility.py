@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refrad.cli import main
 from refrad.demo.bodies import make_body, render
 from refrad.imaging.plausibility import flags_of, load_norms
 
@@ -143,3 +144,14 @@ def test_real_masks_have_no_flags_but_the_small_pancreas_of_one_patient(shared, 
         found.append(kinds(flags_of(classes, image.affine, schema, norms)))
     pancreas = {("volume", schema.by_name["pancreas"].id)}
     assert found == [pancreas, pancreas, set(), set()]
+
+
+def test_the_command_tells_each_flag_and_counts_them(root, tmp_path, capsys, schema):
+    spleen = ball(np.zeros((60, 60, 60), np.uint8), schema.by_name["spleen"].id, (30, 30, 30), 10)
+    nib.save(nib.Nifti1Image(spleen, AFFINE), tmp_path / "one.nii.gz")
+    anatomy = root / "workflow" / "anatomy"
+    arguments = ["--schema", anatomy / "classes.yaml", "--norms", anatomy / "plausibility.yaml", "--task", "total"]
+    assert main(["check-masks", *map(str, arguments), "--masks", str(tmp_path / "one.nii.gz")]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("one.nii.gz: volume of spleen: 1") and first.endswith("plausible 41.3 to 429.0")
+    assert last == "1 masks, 1 of them with a flag; 1 organs, 1 flags"
