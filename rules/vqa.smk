@@ -8,6 +8,7 @@ rule vqa_shard:
         entities="<results>/grounded/{delivery}/{shard}/entities.parquet",
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
         structures="<results>/structures/{delivery}/{shard}/structures.parquet",
+        lexicon=ancient(SITE.lexicon),
         schema=ancient(SITE.schema),
     output:
         questions="<results>/vqa/{delivery}/{shard}/questions.parquet",
@@ -22,14 +23,15 @@ rule vqa_shard:
         python=SITE.python,
     params:
         fingerprint=SITE.fingerprint("vqa"),
+        llm=SITE.llm("vqa"),
     message:
         "question-answer pairs of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad vqa"
         " --captions {input.captions} --triplets {input.triplets} --entities {input.entities}"
         " --volumes {input.volumes} --structures {input.structures}"
-        " --schema {input.schema} --questions {output.questions}"
-        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+        " --lexicon {input.lexicon} --schema {input.schema} --questions {output.questions}"
+        " --metrics {output.metrics} --fingerprint {params.fingerprint:q}{params.llm} > {log} 2>&1"
 
 
 rule vqa:

@@ -106,13 +106,14 @@ class Study:
         special = {
             "schema": self.schema,
             "norms": self.schema.with_name("plausibility.yaml"),
+            "lexicon": self.schema.with_name("lexicon.yaml"),
             "volume_store": self.volume_store,
             "mask_store": self.mask_store,
         }
         arguments = {name: special.get(name, self.path(name)) for name in inspect.signature(function).parameters}
         arguments["metrics"] = self.folder / f"{stage}.json"
         arguments["fingerprint"] = Fingerprint(stage, 1, options, {})
-        defaults = {name: None for name in ("precomputed", "instances", "files") if name in arguments}
+        defaults = {name: None for name in ("precomputed", "instances", "files", "llm") if name in arguments}
         function(**(arguments | defaults | paths))
         return json.loads((self.folder / f"{stage}.json").read_text())
 

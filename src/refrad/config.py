@@ -208,7 +208,7 @@ class GroundedOptions(Section):
 class VqaOptions(Section):
     """The question writer."""
 
-    writer: Literal["templates"]
+    writer: Literal["templates", "llm"]
     findings: Annotated[int, Field(ge=0)]
     metadata: Annotated[int, Field(ge=0)]
 

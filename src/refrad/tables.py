@@ -249,10 +249,11 @@ class QuestionTable(Table):
     language: str = pa.Field(isin=LANGUAGES)
     topic: str = pa.Field(isin=["findings", "metadata"])
     kind: str = pa.Field(isin=["open", "yesno", "multiple"])
-    question: str = pa.Field(str_length={"min_value": 1})
+    question: str
     choices: pl.List(pl.String) = pa.Field(description="empty unless kind is multiple")  # type: ignore[valid-type]
-    answer: str = pa.Field(str_length={"min_value": 1})
+    answer: str
     backend: str
+    reason: str = pa.Field(nullable=True, description="null if it belongs to the dataset, else why it is kept out")
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]], contract: type[Table]) -> pl.DataFrame:

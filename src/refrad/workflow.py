@@ -19,7 +19,7 @@ SHAPED_BY: Mapping[str, tuple[str, ...]] = {
     "mentions": ("schema", "lexicon"),
     "captions": ("lexicon",),
     "grounded": ("schema",),
-    "vqa": ("schema",),
+    "vqa": ("schema", "lexicon"),
     "shards": ("schema",),
     "train": ("schema",),
     "evaluate": ("schema",),

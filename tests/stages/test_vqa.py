@@ -1,16 +1,25 @@
+import json
+
 import polars as pl
+import pytest
+from tests.llm.talking import TalkingServer, completion
 
 from refrad.tables import QuestionTable, read_table
 
 TEXT = "Liver and both kidneys are normal."
 
 
-def ask(study, findings=5, metadata=3):
+def ready(study):
     study.structures()
     study.grounded(
         [study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5) + study.mention("c", TEXT, "kidneys", 2, 3)
     )
-    metrics = study.run("vqa", {"writer": "templates", "findings": findings, "metadata": metadata})
+
+
+def ask(study, findings=5, metadata=3, **given):
+    ready(study)
+    writer = "llm" if given else "templates"
+    metrics = study.run("vqa", {"writer": writer, "findings": findings, "metadata": metadata}, **given)
     return metrics, read_table(study.path("questions"), QuestionTable)
 
 
@@ -28,6 +37,55 @@ def test_the_number_of_questions_is_a_limit(study):
     assert counts.filter(pl.col("topic") == "metadata")["len"].max() <= 1
 
 
-def test_no_pair_fails_its_checks(study):
-    metrics, _ = ask(study)
+def test_no_pair_of_the_templates_fails_its_checks(study):
+    metrics, questions = ask(study)
     assert set(metrics["tables"]["checks"]) == {"passed"}
+    assert questions["reason"].null_count() == len(questions) == metrics["made"]["questions"]
+
+
+GOOD = {"kind": "open", "question": "Which organ is normal?", "choices": [], "answer": "the liver", "evidence": "Liver"}
+BAD = GOOD | {"question": "What is new compared to the prior study?"}
+
+
+@pytest.fixture
+def model(study, root, tmp_path):
+    """The function that runs the stage with a server that gives these pairs."""
+    servers = []
+
+    def run(pairs, findings=2):
+        servers.append(TalkingServer(lambda _: completion(json.dumps({"pairs": pairs}))))
+        role = {"endpoint": servers[-1].endpoint, "model": "test-model"}
+        llm = {
+            "prompts": str(root / "workflow" / "prompts"),
+            "store": str(tmp_path / "llm"),
+            "log": str(tmp_path / "log"),
+        }
+        return *ask(study, findings=findings, llm=json.dumps(llm | {"roles": {"qa": role}})), servers[-1]
+
+    yield run
+    for server in servers:
+        server.stop()
+
+
+def test_a_models_pairs_are_checked_one_by_one_and_bad_ones_stay_with_their_reason(model):
+    metrics, questions, server = model([GOOD, BAD])
+    images = metrics["flow"]["used"]
+    findings = questions.filter(pl.col("topic") == "findings")
+    assert dict(findings["reason"].value_counts().rows()) == {None: images, "other_examination": images}
+    assert set(findings["backend"]) == {"test-model"}
+    assert set(questions.filter(pl.col("topic") == "metadata")["backend"]) == {"templates"}
+    assert metrics["made"]["questions kept out"] == images
+    data = json.loads(server.bodies[0]["messages"][1]["content"])
+    assert data["sentences"] == [TEXT] and set(data["visible"]) == {"liver", "right kidney", "left kidney"}
+
+
+def test_pairs_that_were_kept_out_do_not_reach_the_shards(study, model):
+    model([GOOD, BAD])
+    study.run("shards", {"image_size": 32, "formats": ["raw"], "windows": [[2250, -100], [350, 40], [80, 40]]})
+    asked = [q["question"] for row in pl.read_parquet(study.path("images"))["questions"] for q in row]
+    assert GOOD["question"] in asked and BAD["question"] not in asked
+
+
+def test_where_the_model_fails_nothing_stands_in_for_its_answers(model):
+    metrics, questions, _ = model([GOOD])  # two were asked for
+    assert set(questions["topic"]) == {"metadata"} and metrics["tables"]["checks"]["model_failed"] > 0

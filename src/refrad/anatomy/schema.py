@@ -66,6 +66,11 @@ class Schema:
         """Ids of the classes that this one is a part of."""
         return frozenset(one.id for one in self.classes if class_id in self.parts(one.id))
 
+    @cached_property
+    def related(self) -> Mapping[int, frozenset[int]]:
+        """Id to the ids of its parts and wholes."""
+        return {one.id: self.parts(one.id) | self.wholes(one.id) for one in self.classes}
+
     def twin(self, class_id: int) -> int | None:
         """Id of the same organ on the other side, or None."""
         one = self.by_id[class_id]

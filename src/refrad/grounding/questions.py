@@ -6,19 +6,17 @@ neighbour of the same body region that is not in the image.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from refrad.anatomy.schema import AnatomyClass, Schema
 from refrad.files import digest_bytes
+from refrad.grounding.pairs import NO, YES, ImageFacts, Question
 
-__all__ = ["BACKEND", "ImageFacts", "Question", "problem_of", "write_questions"]
+__all__ = ["write_questions"]
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "yes": "yes",
-        "no": "no",
         "visible": "Is this structure visible in the image: {name}?",
         "described": "Which structures does the report describe in this image?",
         "which": "Which of these structures is visible in the image?",
@@ -27,14 +25,16 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "left": "left",
         "right": "right",
         "modality": "Which imaging modality is this?",
-        "is_modality": "Is this a {name} image?",
+        "is_modality": "Was this image made by {name}?",
         "plane": "In which plane was this image taken?",
-        "contrast": "Was a contrast agent given?",
+        "contrast": "Was the image taken with or without contrast agent?",
+        "with": "with contrast agent",
+        "without": "without contrast agent",
+        "largest": "Which of these structures covers the largest area of the image?",
+        "width": "How wide is this structure in the image, from its left to its right edge: {name}?",
         "regions": "Which body region does the image show?",
     },
     "de": {
-        "yes": "ja",
-        "no": "nein",
         "visible": "Ist diese Struktur im Bild zu sehen: {name}?",
         "described": "Welche Strukturen beschreibt der Befund in diesem Bild?",
         "which": "Welche dieser Strukturen ist im Bild zu sehen?",
@@ -45,7 +45,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "modality": "Mit welchem Verfahren wurde dieses Bild aufgenommen?",
         "is_modality": "Ist dies ein {name}-Bild?",
         "plane": "In welcher Ebene wurde dieses Bild aufgenommen?",
-        "contrast": "Wurde Kontrastmittel gegeben?",
+        "contrast": "Wurde das Bild mit oder ohne Kontrastmittel aufgenommen?",
+        "with": "mit Kontrastmittel",
+        "without": "ohne Kontrastmittel",
+        "largest": "Welche dieser Strukturen nimmt die größte Fläche im Bild ein?",
+        "width": "Wie breit ist diese Struktur im Bild, vom linken bis zum rechten Rand: {name}?",
         "regions": "Welche Körperregion zeigt das Bild?",
     },
 }
@@ -56,32 +60,9 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     | {"head": "Kopf", "neck": "Hals", "chest": "Thorax", "abdomen": "Abdomen", "pelvis": "Becken"}
     | {"spine": "Wirbelsäule", "limb": "Extremität"},
 }
+NARROW = 10.0  # mm; less is not asked for
+CLEARLY = 1.5  # times the area of another: a difference that can be seen
 PLANES = ("axial", "coronal", "sagittal")
-BACKEND = "templates"
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What is known of an image: classes with their areas in px, and the classes that its captions name, by language."""
-
-    instance: str
-    modality: str
-    plane: str
-    contrast: bool | None
-    areas: Mapping[int, int]
-    named: Mapping[str, Sequence[int]]
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question and its answer; `choices` is empty unless `kind` is multiple."""
-
-    language: str
-    topic: str
-    kind: str
-    question: str
-    choices: tuple[str, ...]
-    answer: str
 
 
 def write_questions(image: ImageFacts, schema: Schema, findings: int, metadata: int) -> list[Question]:
@@ -98,22 +79,6 @@ def write_questions(image: ImageFacts, schema: Schema, findings: int, metadata: 
     return found
 
 
-def problem_of(one: Question) -> str | None:
-    """Why a pair must be kept out, as a reason code, or None."""
-    words = WORDS[one.language]
-    if one.kind == "yesno" and one.answer not in (words["yes"], words["no"]):
-        return "answer_not_yes_or_no"
-    if one.kind == "multiple" and (len(set(one.choices)) < len(one.choices) or len(one.choices) < 2):
-        return "choices_not_distinct"
-    if one.kind == "multiple" and one.choices.count(one.answer) != 1:
-        return "not_one_right_choice"
-    if one.kind != "multiple" and one.choices:
-        return "choices_without_need"
-    if not one.question.strip() or not one.answer.strip():
-        return "empty"
-    return None
-
-
 class _Writer:
     """Writes the questions of one image in one language; each maker may find nothing to ask."""
 
@@ -123,17 +88,18 @@ class _Writer:
         self.language = language
         self.words = WORDS[language]
         self.r = np.random.default_rng(int(digest_bytes(image.instance.encode(), language.encode()), 16))
+        self.related = {*image.areas, *(one for class_id in image.areas for one in schema.related[class_id])}
         self.named = [schema.by_id[one] for one in dict.fromkeys(image.named[language])]
 
     def findings(self) -> Sequence[Callable[[str], Question | None]]:
-        """Five kinds, beginning with a different one for each image."""
-        makers = [self._visible, self._described, self._which, self._larger, self._side, self._visible]
+        """Seven kinds, beginning with a different one for each image."""
+        makers = [self._there, self._described, self._which, self._absent, self._larger, self._width, self._side]
         start = int(self.r.integers(len(makers)))
         return makers[start:] + makers[:start]
 
     def metadata(self) -> Sequence[Callable[[str], Question | None]]:
         """Likewise of the slice."""
-        makers = [self._modality, self._plane, self._region, self._is_modality, self._contrast]
+        makers = [self._modality, self._plane, self._region, self._is_modality, self._contrast, self._largest]
         start = int(self.r.integers(len(makers)))
         return makers[start:] + makers[:start]
 
@@ -148,10 +114,7 @@ class _Writer:
 
     def _missing(self, one: AnatomyClass) -> list[AnatomyClass]:
         """Not in the image and easily confused with `one`: its twin, else classes of its region, none a part of what is there."""
-        visible = set(self.image.areas)
-        related = visible | {
-            part for class_id in visible for part in self.schema.parts(class_id) | self.schema.wholes(class_id)
-        }
+        related = self.related
         twin = self.schema.twin(one.id)
         if twin and twin not in related:
             return [self.schema.by_id[twin]]
@@ -159,20 +122,33 @@ class _Writer:
         return [c for c in self.schema.classes if c.region == one.region and c.id not in related and c.native.get(task)]
 
     def _yesno(self, topic: str, question: str, yes: bool) -> Question:
-        return Question(self.language, topic, "yesno", question, (), self.words["yes" if yes else "no"])
+        return Question(self.language, topic, "yesno", question, (), (YES if yes else NO)[self.language])
 
     def _multiple(self, topic: str, question: str, right: str, wrong: Sequence[str]) -> Question:
         choices = [right, *wrong]
         order = self.r.permutation(len(choices))
         return Question(self.language, topic, "multiple", question, tuple(choices[i] for i in order), right)
 
-    def _visible(self, topic: str) -> Question | None:
+    def _there(self, topic: str) -> Question | None:
+        """Only where `_absent` has something to ask as well: else there were more yes than no."""
         one = self._pick(self.named)
+        if one is None or not any(self._missing(other) for other in self.named):
+            return None
+        return self._yesno(topic, self.words["visible"].format(name=self._name(one)), True)
+
+    def _absent(self, topic: str) -> Question | None:
+        one = self._pick([one for one in self.named if self._missing(one)])
+        missing = self._pick(self._missing(one)) if one else None
+        return self._yesno(topic, self.words["visible"].format(name=self._name(missing)), False) if missing else None
+
+    def _width(self, topic: str) -> Question | None:
+        """In cm, among twice and half of it."""
+        one = self._pick([one for one in self.named if self.image.widths.get(one.id, 0) >= NARROW])
         if one is None:
             return None
-        yes = bool(self.r.random() < 0.5)
-        asked = one if yes else self._pick(self._missing(one))
-        return self._yesno(topic, self.words["visible"].format(name=self._name(asked)), yes) if asked else None
+        sizes = [self.image.widths[one.id] / 10 * factor for factor in (1, 2, 0.5)]
+        told = [f"{size:.1f} cm".replace(".", "," if self.language == "de" else ".") for size in sizes]
+        return self._multiple(topic, self.words["width"].format(name=self._name(one)), told[0], told[1:])
 
     def _described(self, topic: str) -> Question | None:
         names = ", ".join(self._name(one) for one in sorted(self.named, key=lambda one: one.id))
@@ -244,4 +220,14 @@ class _Writer:
     def _contrast(self, topic: str) -> Question | None:
         if self.image.contrast is None:
             return None
-        return self._yesno(topic, self.words["contrast"], self.image.contrast)
+        told = [self.words["with"], self.words["without"]]
+        right, wrong = told if self.image.contrast else told[::-1]
+        return self._multiple(topic, self.words["contrast"], right, [wrong])
+
+    def _largest(self, topic: str) -> Question | None:
+        """Among the three largest, if the first clearly is."""
+        first, second, *rest = [*sorted(self.image.areas, key=lambda one: -self.image.areas[one])[:3], 0, 0]
+        if not second or self.image.areas[first] < CLEARLY * self.image.areas[second]:
+            return None
+        wrong = [self._name(self.schema.by_id[one]) for one in (second, *rest) if one]
+        return self._multiple(topic, self.words["largest"], self._name(self.schema.by_id[first]), wrong)

@@ -12,7 +12,7 @@ from refrad.language.mentions import find_mentions
 from refrad.language.reports import detect_language
 from refrad.privacy.text import PLACEHOLDERS
 
-__all__ = ["problem_of_rewriting", "problem_of_translation"]
+__all__ = ["names_other_examination", "problem_of_rewriting", "problem_of_translation"]
 
 LONGER = 1.15  # a rewritten sentence has at most so much more letters ...
 AND = 20  # ... and these
@@ -75,6 +75,11 @@ def problem_of_translation(before: str, after: str, language: str, target: str, 
         return "All placeholders in brackets must stay, and no others come."
     said, says = _denials(_claims(before, language, lexicon)), _denials(_claims(after, target, lexicon))
     return _difference(said, says)
+
+
+def names_other_examination(text: str) -> bool:
+    """Whether a text compares with another examination, German or English."""
+    return _COMPARISON.search(text) is not None
 
 
 def _claims(text: str, language: str, lexicon: Lexicon) -> dict[str, set[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from refrad.grounding.intersect import REASONS as GROUNDING_REASONS
+from refrad.grounding.pairs import REASONS as PAIR_REASONS
 from refrad.imaging.reasons import REASONS as IMAGING_REASONS
 
 __all__ = ["REASONS", "STAGES"]
@@ -45,8 +46,8 @@ REASONS: Mapping[str, str] = {
     "empty_after_scrub": "Nothing but identifiers, references or comparisons was in the sentence.",
     "only_comparison": "Nothing was left of the sentence without its comparison with another examination.",
     # of captions, found by stages mentions and grounded
-    "model_failed": "The language model gave no acceptable answer, twice; the next run of the stage asks again.",
     **GROUNDING_REASONS,
+    **PAIR_REASONS,
     # of images, found by stages vqa and train
     "no_question": "No question about the image passed the checks.",
     "test_patient": "The patient is for testing only.",

@@ -84,7 +84,9 @@ class _Tables:
         self.rule = OutlierRule(rule["minimum_area_mm2"], rule["minimum_share"])
         self.captions = {row["caption"]: row for row in read_table(captions, CaptionTable).iter_rows(named=True)}
         self.entities = _grouped(read_table(entities, EntityTable), "triplet")
-        self.questions = _grouped(read_table(questions, QuestionTable), "instance")
+        self.questions = _grouped(
+            read_table(questions, QuestionTable).filter(pl.col("reason").is_null()).drop("reason"), "instance"
+        )
         self.structures = _grouped(read_table(structures, StructureTable), "instance")
         self.kept = read_table(triplets, TripletTable).filter(pl.col("reason").is_null())
         self.finders = dict(read_table(mentions, MentionTable).select("caption", "backend").rows())

@@ -1,14 +1,19 @@
 """Write question-answer pairs for the images that have a grounded caption."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from refrad.anatomy.schema import load_schema
+from refrad.anatomy.lexicon import load_lexicon
+from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import VqaOptions
 from refrad.fingerprint import Fingerprint
-from refrad.grounding.questions import BACKEND, ImageFacts, problem_of, write_questions
+from refrad.grounding.asking import ask_model
+from refrad.grounding.pairs import Checks, ImageFacts, Question
+from refrad.grounding.questions import write_questions
+from refrad.llm import open_models
 from refrad.tables import (
     CaptionTable,
     EntityTable,
@@ -24,7 +29,7 @@ from refrad.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 1
+VERSION = 2
 
 logger = logging.getLogger(__name__)
 
@@ -36,45 +41,90 @@ def run(
     entities: Path,
     volumes: Path,
     structures: Path,
+    lexicon: Path,
     schema: Path,
     questions: Path,
     metrics: Path,
     fingerprint: Fingerprint,
+    llm: str | None = None,
 ) -> None:
-    """Write the questions of one shard. Pairs that fail a check are kept out and counted."""
+    """Write the questions of one shard. A pair that fails a check stays in the table with its reason, and goes no further."""
     options = VqaOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
-    language = dict(read_table(captions, CaptionTable).select("caption", "language").rows())
-    kept = read_table(triplets, TripletTable).filter(pl.col("reason").is_null())
-    named = read_table(entities, EntityTable).join(kept, on="triplet").sort("instance", "caption", "start", "class_id")
-    about = {row["volume"]: row for row in read_table(volumes, VolumeTable).iter_rows(named=True)}
-    areas = (
-        read_table(structures, StructureTable)
-        .select("instance", "class_id", "area")
-        .partition_by("instance", as_dict=True)
-    )
+    checks = Checks(anatomy, load_lexicon(lexicon))
+    images = _images(captions, triplets, entities, volumes, structures)
     tally = Tally("images")
     rows = []
-    for (instance, volume), group in named.group_by(["instance", "volume"], maintain_order=True):
+    for image, pairs in zip(images, _write(images, options, llm, anatomy, tally), strict=True):
         tally.take()
-        classes: dict[str, list[int]] = {}
-        for caption, class_id in group.select("caption", "class_id").rows():
-            classes.setdefault(language[caption], []).append(class_id)
-        seen = about[volume]
-        visible = dict(areas[(instance,)].select("class_id", "area").rows())
-        facts = ImageFacts(str(instance), seen["modality"], seen["plane"], seen["contrast"], visible, classes)
         good = 0
-        for one in write_questions(facts, anatomy, options.findings, options.metadata):
-            problem = problem_of(one)
+        for one in pairs:
+            with tally.timed("checks"):
+                problem = checks.problem_of(one, image)
             tally.add("checks", problem or "passed")
+            told = {key: value for key, value in vars(one).items() if key != "evidence"}
+            rows.append(told | {"instance": image.instance, "choices": list(one.choices), "reason": problem})
             if problem is None:
-                rows.append(vars(one) | {"instance": instance, "choices": list(one.choices), "backend": BACKEND})
                 tally.add("kind", f"{one.topic}, {one.kind}")
                 if one.kind == "yesno":
                     tally.add("answers to yes-no questions", one.answer)
                 good += 1
         tally.use() if good else tally.put_aside("no_question")
-    tally.make("questions", len(rows))
+    tally.make("questions", sum(row["reason"] is None for row in rows))
+    tally.make("questions kept out", sum(row["reason"] is not None for row in rows))
     write_table(questions, frame_of(rows, QuestionTable), QuestionTable, fingerprint)
     tally.write(metrics, fingerprint)
-    logger.info("%d questions for %d images", len(rows), tally.used)
+    logger.info("%d questions for %d images", tally.made["questions"], tally.used)
+
+
+def _write(
+    images: Sequence[ImageFacts], options: VqaOptions, llm: str | None, schema: Schema, tally: Tally
+) -> Iterator[list[Question]]:
+    """The pairs of each image: all by templates, or those from the findings by the model and those of the slice by templates."""
+    if options.writer == "templates":
+        for image in images:
+            yield write_questions(image, schema, options.findings, options.metadata)
+        return
+    asked = [(image, language) for image in images for language in sorted(image.named)]
+    with open_models(llm) as models:
+        written: dict[str, list[Question]] = {}
+        for (image, _), found in zip(asked, ask_model(asked, models, schema, options.findings), strict=True):
+            if found is None:
+                tally.add("checks", "model_failed")
+            written.setdefault(image.instance, []).extend(found or [])
+        models.account(tally)
+    for image in images:
+        yield written[image.instance] + write_questions(image, schema, 0, options.metadata)
+
+
+def _images(captions: Path, triplets: Path, entities: Path, volumes: Path, structures: Path) -> list[ImageFacts]:
+    """What is known of each image that has a grounded caption, in the order of their names."""
+    told = {row["caption"]: row for row in read_table(captions, CaptionTable).iter_rows(named=True)}
+    kept = read_table(triplets, TripletTable).filter(pl.col("reason").is_null())
+    named = read_table(entities, EntityTable).join(kept, on="triplet").sort("instance", "caption", "start", "class_id")
+    about = {row["volume"]: row for row in read_table(volumes, VolumeTable).iter_rows(named=True)}
+    visible = read_table(structures, StructureTable).partition_by("instance", as_dict=True)
+    images = []
+    for (instance, volume), group in named.group_by(["instance", "volume"], maintain_order=True):
+        classes: dict[str, list[int]] = {}
+        texts: dict[str, list[str]] = {}
+        for caption, class_id in group.select("caption", "class_id").rows():
+            classes.setdefault(told[caption]["language"], []).append(class_id)
+        for caption in group["caption"].unique(maintain_order=True):
+            texts.setdefault(told[caption]["language"], []).append(told[caption]["text"])
+        seen = about[volume]
+        there = visible[(instance,)]
+        widths = there.select("class_id", (pl.col("x_max") - pl.col("x_min")) * seen["spacing_x"])
+        images.append(
+            ImageFacts(
+                str(instance),
+                seen["modality"],
+                seen["plane"],
+                seen["contrast"],
+                dict(there.select("class_id", "area").rows()),
+                classes,
+                dict(widths.rows()),
+                texts,
+            )
+        )
+    return images
