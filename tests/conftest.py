@@ -16,6 +16,7 @@ from refrad.anatomy.schema import load_schema
 from refrad.dataset.pictures import encode_mask
 from refrad.dataset.shards import write_images
 from refrad.fingerprint import Fingerprint
+from refrad.imaging.windows import MEDGEMMA_WINDOWS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -211,6 +212,6 @@ def images(tmp_path_factory, schema):
         path,
         [image_row(number, split, rng) for number, split in enumerate(splits)],
         schema,
-        Fingerprint("shards", 1, {}, {}),
+        Fingerprint("shards", 1, {"windows": MEDGEMMA_WINDOWS, "image_size": SIDE}, {}),
     )
     return path

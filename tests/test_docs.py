@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 
 import pytest
 import yaml
@@ -90,3 +91,28 @@ def test_the_columns_of_the_dataset_page_are_those_of_the_files(root):
     text = (root / "docs" / "dataset.md").read_text(encoding="utf-8")
     table = text.split("## Columns")[1].split("\n\n")[1].splitlines()[2:]
     assert table == [f"| `{one.name}` | {one.meaning} |" for one in COLUMNS]
+
+
+def test_the_real_model_of_the_training_page_is_a_valid_config(root, monkeypatch):
+    monkeypatch.chdir(root)
+    (real,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("train:")]
+    config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    config["train"] |= real["train"]
+    options = check_config(config).train
+    assert options.accumulate * options.batch == 288 and options.accumulate % 4 == 0
+
+
+def test_the_questions_of_the_training_page_can_be_parsed(root):
+    from refrad.cli import _parser, _with_flag
+    from refrad.model.command import main as predict
+
+    commands = [
+        line
+        for block in blocks(root / "docs" / "training.md")
+        for line in block.splitlines()
+        if line.startswith("refrad predict")
+    ]
+    assert len(commands) == 4
+    for command in commands:
+        parsed = _parser("predict", predict).parse_args(_with_flag(shlex.split(command)[2:], predict))
+        assert str(parsed.checkpoint) == "results/train/demo" and parsed.image.name

@@ -8,6 +8,7 @@ import ast
 import errno
 import importlib
 import inspect
+import itertools
 import logging
 import os
 import sys
@@ -41,6 +42,7 @@ STAGES = (
 )
 COMMANDS = {
     "demo": ("refrad.demo.cohort", "write a made-up delivery: DICOM, reports, references"),
+    "predict": ("refrad.model.command", "ask a trained model about an image, or about all of a folder"),
     "plan": ("refrad.plan", "say what a run will take, before it starts"),
     "explain": ("refrad.explain", "say which stages would run again, and why"),
     "recover": ("refrad.recover", "make a run that died fit to start again"),
@@ -129,10 +131,17 @@ def _help() -> str:
 
 
 def _with_flag(arguments: list[str], function: Callable[..., None]) -> list[str]:
-    """A first argument that stands alone is the first parameter: `refrad score-mentions GOLD`."""
-    if arguments and not arguments[0].startswith("-"):
-        return [f"--{next(iter(inspect.signature(function).parameters)).replace('_', '-')}", *arguments]
-    return arguments
+    """Arguments that stand alone at the start are the first parameters, in order: `refrad predict CHECKPOINT IMAGE`.
+
+    A first parameter that is a list takes them all.
+    """
+    alone = list(itertools.takewhile(lambda argument: not argument.startswith("-"), arguments))
+    names = [f"--{name.replace('_', '-')}" for name in inspect.signature(function).parameters]
+    hints = list(typing.get_type_hints(function).values())
+    if alone and typing.get_origin(hints[0]) is list:
+        return [names[0], *arguments]
+    given = [part for pair in zip(names, alone, strict=False) for part in pair]
+    return [*given, *alone[len(names) :], *arguments[len(alone) :]]
 
 
 def _parser(name: str, function: Callable[..., None]) -> argparse.ArgumentParser:

@@ -261,6 +261,7 @@ class TrainOptions(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     model: str
+    variant: Literal["detection", "segmentation"]
     image_size: Annotated[int, Field(ge=16)]
     coordinates: Literal["yxyx", "xyxy"]
     tasks: Tasks
@@ -274,6 +275,7 @@ class TrainOptions(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]
     spread: Annotated[float, Field(ge=0)]
+    mask_weight: Annotated[float, Field(ge=0)]
     precision: Literal["float32", "bfloat16"]
     tower_steps: Annotated[int, Field(ge=0)]
     freeze_tower: bool

@@ -14,6 +14,7 @@ from refrad.stages import train
 OPTIONS = {
     "name": "x",
     "model": "tiny",
+    "variant": "detection",
     "image_size": 64,
     "coordinates": "yxyx",
     "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2},
@@ -27,6 +28,7 @@ OPTIONS = {
     "weight_decay": 0.01,
     "clip": 1.0,
     "spread": 6.0,
+    "mask_weight": 1.0,
     "precision": "float32",
     "tower_steps": 2,
     "freeze_tower": True,

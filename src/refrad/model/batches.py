@@ -132,6 +132,7 @@ class _Turns(Sampler[Any]):
 def collate(processor: PaliGemmaProcessor, samples: Sequence[Sample]) -> dict[str, Tensor]:
     """The tensors of a batch, padded on the right: input_ids, attention_mask, token_type_ids (0 prefix, 1 target),
     labels (the target and eos; -100 elsewhere), all int64 [batch, length], and pixel_values float32 [batch, 3, side, side].
+    In the segmentation variant also masks, bool [all phrases, side, side], in the order of the `</seg>` in the labels.
     """
     made = processor(
         images=[Image.fromarray(sample.image) for sample in samples],
@@ -141,4 +142,6 @@ def collate(processor: PaliGemmaProcessor, samples: Sequence[Sample]) -> dict[st
         padding_side="right",
         return_tensors="pt",
     )
-    return {name: tensor if isinstance(tensor, Tensor) else torch.as_tensor(tensor) for name, tensor in made.items()}
+    tensors = {name: one if isinstance(one, Tensor) else torch.as_tensor(one) for name, one in made.items()}
+    masks = [torch.from_numpy(sample.masks) for sample in samples if sample.masks is not None]
+    return tensors | {"masks": torch.cat(masks)} if masks else tensors

@@ -50,7 +50,7 @@ def model_card(account: Mapping[str, Any], options: TrainOptions) -> str:
         origin="A tiny PaliGemma 2 from scratch: a demonstration of the method, of no use on patients."
         if options.model == "tiny"
         else "A PaliGemma 2, trained on.",
-        places="boxes",
+        places="boxes" if options.variant == "detection" else "masks",
         train=account["images"]["train"],
         validation=account["images"]["validation"],
         steps=account["steps"],

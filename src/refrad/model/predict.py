@@ -11,8 +11,12 @@ from torch import LongTensor, Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.grounding.targets import BINS
+from refrad.model.batches import collate
+from refrad.model.radgrounder import head_of
+from refrad.model.samples import Sample
+from refrad.model.training import encode
 
-__all__ = ["WellFormed", "answers"]
+__all__ = ["WellFormed", "answers", "masks_of"]
 
 BATCH = 64
 CLASSES = 128  # <seg> tokens
@@ -83,4 +87,36 @@ def answers(
         new = processor.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         for i, text in zip(chosen, new, strict=True):
             found[i] = text
+    return found
+
+
+@torch.no_grad()
+def masks_of(
+    model: PaliGemmaForConditionalGeneration,
+    processor: PaliGemmaProcessor,
+    images: Sequence[NDArray[np.uint8]],
+    texts: Sequence[str],
+    answers: Sequence[str],
+    batch: int = BATCH,
+) -> list[NDArray[np.bool_]]:
+    """The masks of what a model with a mask head has answered: for each answer bool [closing tags, side, side], in their order.
+
+    Each answer is read once more with its prompt, as a target in training; the hidden state at a `</seg>` asks for its mask.
+
+    Raises:
+        ValueError: if the model has no mask head.
+    """
+    head = head_of(model)
+    if head is None:
+        raise ValueError("the model has no mask head: it answers with boxes")
+    model.eval()
+    found: list[NDArray[np.bool_]] = []
+    for first in range(0, len(texts), batch):
+        chosen = range(first, min(first + batch, len(texts)))
+        tensors = collate(processor, [Sample("", "", images[i], texts[i], answers[i]) for i in chosen])
+        inputs = {name: tensor.to(model.device) for name, tensor in tensors.items()}
+        ends = (inputs.pop("labels") == head.end).nonzero()
+        patches, hidden = encode(model, inputs)
+        drawn = (head(patches, hidden, ends, images[first].shape[0]) > 0).cpu().numpy()
+        found += [drawn[(ends[:, 0] == row).cpu().numpy()] for row in range(len(chosen))]
     return found

@@ -13,19 +13,24 @@ DETECT = {
     "en": "Caption this image and detect keywords:",
     "de": "Beschreibe dieses Bild und detektiere Schlüsselwörter:",
 }
+SEGMENT = {
+    "en": "Caption this image and segment keywords:",
+    "de": "Beschreibe dieses Bild und segmentiere die Schlüsselwörter:",
+}
+OUTLINE = {"en": "Segment: {}", "de": "Segmentiere: {}"}
 ANSWER = {"en": "Answer:", "de": "Antwort:"}
 INDICATION = {"en": "Clinical information: {}", "de": "Klinische Angaben: {}"}
 QUESTION = {"en": "Question: {}", "de": "Fragestellung: {}"}
 
 
-def locate_prompt(names: Sequence[str], language: str) -> str:
-    """Ask for the boxes of named structures."""
-    return LOCATE[language].format(", ".join(names))
+def locate_prompt(names: Sequence[str], language: str, masks: bool = False) -> str:
+    """Ask for the boxes, or masks, of named structures."""
+    return (OUTLINE if masks else LOCATE)[language].format(", ".join(names))
 
 
-def detect_prompt(language: str) -> str:
-    """Ask for a caption with boxes."""
-    return DETECT[language]
+def detect_prompt(language: str, masks: bool = False) -> str:
+    """Ask for a caption with boxes, or with masks."""
+    return (SEGMENT if masks else DETECT)[language]
 
 
 def vqa_prompt(question: str, choices: Sequence[str], language: str) -> str:
@@ -46,4 +51,8 @@ def asking(prompt: str, before: str = "") -> str:
 
 def every_prompt() -> list[str]:
     """All wordings of this module, for a tokenizer to learn."""
-    return [text.format("") for wording in (LOCATE, DETECT, ANSWER, INDICATION, QUESTION) for text in wording.values()]
+    return [
+        text.format("")
+        for wording in (LOCATE, DETECT, OUTLINE, SEGMENT, ANSWER, INDICATION, QUESTION)
+        for text in wording.values()
+    ]

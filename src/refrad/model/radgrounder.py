@@ -1,4 +1,4 @@
-"""RadGrounder: the stock PaliGemma 2, tiny and from scratch or from a folder."""
+"""RadGrounder: the stock PaliGemma 2, tiny and from scratch or from a folder; with a mask head in the segmentation variant."""
 
 import math
 from pathlib import Path
@@ -14,7 +14,9 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-__all__ = ["PATCH", "load_model", "save_model", "tiny_model", "untrained_like"]
+from refrad.model.masks import MaskHead, load_head, save_head
+
+__all__ = ["PATCH", "add_head", "head_of", "load_model", "save_model", "tiny_model", "untrained_like"]
 
 PATCH = 8  # px; the tiny model's
 WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 2, 3
@@ -74,6 +76,8 @@ def load_model(folder: Path, processor: PaliGemmaProcessor) -> PaliGemmaForCondi
     model = PaliGemmaForConditionalGeneration.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
     )
+    if head := load_head(model.config, _end(processor), folder):
+        model.add_module("mask_head", head)
     if len(processor.tokenizer) > model.config.get_text_config().vocab_size:
         model.resize_token_embeddings(len(processor.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE)
     return _finish(model, processor)
@@ -81,8 +85,28 @@ def load_model(folder: Path, processor: PaliGemmaProcessor) -> PaliGemmaForCondi
 
 def save_model(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, folder: Path) -> None:
     """Write a folder that `load_model`, and `from_pretrained` of PaliGemma and its processor, read."""
-    model.save_pretrained(folder)
+    head = head_of(model)
+    weights = {name: value for name, value in model.state_dict().items() if not name.startswith("mask_head.")}
+    model.save_pretrained(folder, state_dict=weights)
     processor.save_pretrained(folder)
+    if head:
+        save_head(head, folder)
+
+
+def add_head(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, seed: int) -> None:
+    """Give a model that has none a mask head, with random weights that depend on `seed` only."""
+    if head_of(model) is None:
+        model.add_module("mask_head", MaskHead(model.config, _end(processor), seed))
+
+
+def head_of(model: PaliGemmaForConditionalGeneration) -> MaskHead | None:
+    """The mask head of a model, if it has one."""
+    head: MaskHead | None = getattr(model, "mask_head", None)
+    return head
+
+
+def _end(processor: PaliGemmaProcessor) -> int:
+    return int(processor.tokenizer.convert_tokens_to_ids("</seg>"))
 
 
 def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:

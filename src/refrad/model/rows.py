@@ -1,15 +1,16 @@
 """The rows of the shards, as training and evaluation see them: boxes as shares of width and height."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from PIL import Image
 
-from refrad.dataset.pictures import stored
+from refrad.dataset.pictures import decode_mask, stored
 from refrad.metrics.grounding import Box
 
 __all__ = ["Caption", "Mention", "Picture", "Question", "picture_of", "read_images"]
@@ -65,7 +66,8 @@ class Question:
 class Picture:
     """An image with all that is known of it.
 
-    `kept` is the picture as the row holds it, compressed; `structures` maps each visible class to its box.
+    `kept` is the picture as the row holds it, compressed; `structures` maps each visible class to its box, and `rles` to its
+    run-length mask; `size` is width and height of the DICOM image, px.
     """
 
     image_id: str
@@ -75,6 +77,16 @@ class Picture:
     structures: Mapping[int, Box]
     captions: tuple[Caption, ...]
     questions: tuple[Question, ...]
+    rles: Mapping[int, str] = field(default_factory=dict)
+    size: tuple[int, int] = (0, 0)
+
+    def mask(self, classes: Iterable[int]) -> NDArray[np.bool_]:
+        """Where any of some visible classes is, bool [height, width] in px of the DICOM image."""
+        width, height = self.size
+        joined: NDArray[np.bool_] = np.zeros((height, width), bool)
+        for one in classes:
+            joined |= decode_mask(self.rles[one], height, width)
+        return joined
 
     def open(self) -> Image.Image:
         """The stored picture, RGB."""
@@ -105,6 +117,8 @@ def picture_of(row: Mapping[str, Any]) -> Picture:
         {one["class_id"]: _relative(one, *size) for one in row["structures"] or ()},
         tuple(_caption(one, *size) for one in row["captions"] or ()),
         tuple(_question(one) for one in row["questions"] or ()),
+        {one["class_id"]: one["rle"] for one in row["structures"] or ()},
+        size,
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.grounding.targets import detection_text
+from refrad.grounding.targets import detection_text, phrases_of, segmentation_text
 from refrad.metrics.grounding import Box
 from refrad.model.augment import WHOLE, View, box_in_view, random_view, see
 from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix, vqa_prompt
@@ -26,13 +27,17 @@ Wordings = Mapping[tuple[str, int], Sequence[str]]
 
 @dataclass(frozen=True)
 class Sample:
-    """One question and its answer. `image` is uint8 [size, size, 3]; `text` is what the processor is given with it."""
+    """One question and its answer. `image` is uint8 [size, size, 3]; `text` is what the processor is given with it.
+
+    `masks` is bool [phrases, size, size], in the order in which the phrases of the target close; None in the detection variant.
+    """
 
     task: str
     language: str
     image: NDArray[np.uint8]
     text: str
     target: str
+    masks: NDArray[np.bool_] | None = None
 
 
 def wordings(pictures: Iterable[Picture], schema: Schema) -> Wordings:
@@ -51,19 +56,27 @@ def wordings(pictures: Iterable[Picture], schema: Schema) -> Wordings:
     return names
 
 
-def locate(names: Sequence[Mention], language: str, order: str) -> tuple[str, str]:
-    """Text and target of the question where the named structures are. Spans of `names` are of no account here."""
+Placed = tuple[str, str, list[tuple[int, ...]]]
+
+
+def locate(names: Sequence[Mention], language: str, order: str | None) -> Placed:
+    """Text and target of the question where the named structures are. Spans of `names` are of no account here.
+
+    With `order` of coordinates the target has boxes; without, segmentation tags, and the classes of each mask come along.
+    """
     joined, placed = "", []
     for name in names:
         start = len(joined) + (2 if joined else 0)
         joined = f"{joined}, {name.text}" if joined else name.text
         placed.append(Mention(start, len(joined), name.text, name.targets))
-    return asking(locate_prompt([name.text for name in names], language)), _tagged(joined, placed, order)
+    text = asking(locate_prompt([name.text for name in names], language, masks=order is None))
+    return text, *_tagged(joined, placed, order)
 
 
-def detect(caption: Caption, mentions: Sequence[Mention], before: str, order: str) -> tuple[str, str]:
-    """Text and target of the question for a caption with boxes."""
-    return asking(detect_prompt(caption.language), before), _tagged(caption.text, mentions, order)
+def detect(caption: Caption, mentions: Sequence[Mention], before: str, order: str | None) -> Placed:
+    """Text and target of the question for a caption with boxes or segmentation tags, likewise."""
+    text = asking(detect_prompt(caption.language, masks=order is None), before)
+    return text, *_tagged(caption.text, mentions, order)
 
 
 def vqa(question: str, choices: Sequence[str], language: str) -> str:
@@ -71,14 +84,16 @@ def vqa(question: str, choices: Sequence[str], language: str) -> str:
     return asking(vqa_prompt(question, choices, language))
 
 
-def _tagged(text: str, mentions: Sequence[Mention], order: str) -> str:
+def _tagged(text: str, mentions: Sequence[Mention], order: str | None) -> tuple[str, list[tuple[int, ...]]]:
     entities = [
         {"start": mention.start, "end": mention.end, "class_id": one}
         | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
         for mention in mentions
         for one, box in mention.targets
     ]
-    return detection_text(text, entities, 1, 1, order)
+    if order is None:
+        return segmentation_text(text, entities), [phrase.classes for phrase in phrases_of(entities)]
+    return detection_text(text, entities, 1, 1, order), []
 
 
 def told_of(frame: pl.DataFrame) -> Counter[int]:
@@ -112,7 +127,7 @@ class Samples:
         frame: rows as `read_images` gives them.
         names: what structures are called.
         size: side of the images, px.
-        order: of the coordinates in the text, yxyx or xyxy.
+        order: of the coordinates in the text, yxyx or xyxy; None for segmentation.
         shares: of the tasks. An image that cannot serve a task serves "locate".
         seed: of all choices.
         augment: draw views (training); else whole images with all that was known (validation).
@@ -123,7 +138,7 @@ class Samples:
         frame: pl.DataFrame,
         names: Wordings,
         size: int,
-        order: str,
+        order: str | None,
         shares: Mapping[str, float],
         seed: int,
         augment: bool,
@@ -184,8 +199,9 @@ class Samples:
         pool = [mention for group in groups for mention in group]
         number = min(int(rng.integers(1, NAMES + 1)), len(pool))
         chosen = [pool[one] for one in rng.choice(len(pool), number, replace=False, p=weights)]
-        text, target = locate(chosen, language, self.order)
-        return Sample("locate", language, see(picture.open(), view, self.size), text, target)
+        text, target, classes = locate(chosen, language, self.order)
+        masks = self._masks(picture, classes, view)
+        return Sample("locate", language, see(picture.open(), view, self.size), text, target, masks)
 
     def _detect(self, picture: Picture, rng: np.random.Generator) -> Sample:
         view = self._view(rng)
@@ -194,15 +210,27 @@ class Samples:
         before = prefix(
             caption.language, caption.indication if indication else None, caption.question if question else None
         )
-        text, target = detect(caption, _seen(caption.mentions, view), before, self.order)
-        return Sample("detect", caption.language, see(picture.open(), view, self.size), text, target)
+        text, target, classes = detect(caption, _seen(caption.mentions, view), before, self.order)
+        masks = self._masks(picture, classes, view)
+        return Sample("detect", caption.language, see(picture.open(), view, self.size), text, target, masks)
 
     def _vqa(self, picture: Picture, rng: np.random.Generator) -> Sample:
         view = self._view(rng)
         view = View(WHOLE.window, view.gamma, view.shift)  # what is visible, and where, is what is asked
         one = picture.questions[int(rng.integers(len(picture.questions)))]
         text = vqa(one.question, one.choices, one.language)
-        return Sample("vqa", one.language, see(picture.open(), view, self.size), text, one.answer)
+        masks = self._masks(picture, [], view)
+        return Sample("vqa", one.language, see(picture.open(), view, self.size), text, one.answer, masks)
+
+    def _masks(self, picture: Picture, phrases: Sequence[Iterable[int]], view: View) -> NDArray[np.bool_] | None:
+        """The union of each phrase's classes as the view shows it."""
+        if self.order is not None:
+            return None
+        masks = np.zeros((len(phrases), self.size, self.size), bool)
+        for mask, classes in zip(masks, phrases, strict=True):
+            whole = Image.fromarray(picture.mask(classes)).convert("RGB")
+            mask[:] = see(whole, View(view.window), self.size, Image.Resampling.NEAREST)[..., 0] > 127
+        return masks
 
     def _weights(self, group: Sequence[Mention]) -> NDArray[np.float64]:
         """What reports often tell of is asked for more often."""

@@ -16,11 +16,13 @@ from refrad.grounding.targets import BINS
 from refrad.model.batches import Batch, Place, collate, load_batches
 from refrad.model.checkpoints import Checkpoints
 from refrad.model.loss import Hills, labelled_loss
+from refrad.model.masks import mask_loss
 from refrad.model.optimizing import learning_rate_share, make_optimizer
+from refrad.model.radgrounder import head_of
 from refrad.model.samples import Samples
 from refrad.model.team import ALONE, Team
 
-__all__ = ["Point", "Recipe", "Trained", "batch_loss", "train", "validation_loss"]
+__all__ = ["Point", "Recipe", "Trained", "batch_loss", "encode", "train", "validation_loss"]
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Recipe:
 
     spread: standard deviation, in bins, of the hill of <loc> tokens that is learned around the right one; 0 for none.
     precision: "bfloat16" or "float32", of the multiplications.
+    mask_weight: of the masks' loss beside the text's, in the segmentation variant.
     warm_up: share of the training. clip: largest norm of a step's gradient.
     workers: processes that make batches. save_steps, save_seconds: a state is written after so much (None: never for it).
     """
@@ -51,6 +54,7 @@ class Recipe:
     seed: int
     spread: float = 0.0
     precision: str = "float32"
+    mask_weight: float = 1.0
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     weight_decay: float = 0.01
     warm_up: float = 0.05
@@ -127,7 +131,13 @@ def train(
     seeds = recipe.batch, recipe.seed, place, recipe.workers, team.rank, team.size
     batches = load_batches(samples, processor, *seeds)
     held_out = _held_out(processor, validation, recipe.batch) if validation and len(validation) else []
-    loss_of = partial(batch_loss, model, hills=_hills(processor, recipe.spread), precision=recipe.precision)
+    loss_of = partial(
+        batch_loss,
+        model,
+        hills=_hills(processor, recipe.spread),
+        precision=recipe.precision,
+        mask_weight=recipe.mask_weight,
+    )
     clock = _Clock(done.seconds, done.cpu_seconds)
     written = clock.seconds
     model.train()
@@ -226,22 +236,41 @@ def batch_loss(
     batch: Mapping[str, Tensor],
     hills: Hills | None = None,
     precision: str = "float32",
+    mask_weight: float = 1.0,
 ) -> Tensor:
-    """Loss of a batch of `collate`. With precision "bfloat16" the layers multiply in it; weights and loss stay float32.
+    """Loss of a batch of `collate`: of the text, and if the model has a mask head `mask_weight` times that of the masks.
+
+    With precision "bfloat16" the layers multiply in it; weights and loss stay float32.
+    """
+    inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
+    labels, masks = inputs.pop("labels"), inputs.pop("masks", None)
+    patches, hidden = encode(model, inputs, precision)
+    softcap = model.config.get_text_config().final_logit_softcapping
+    loss = labelled_loss(hidden.float(), model.lm_head.weight, labels, softcap, hills)
+    head = head_of(model)
+    if head is None or masks is None:
+        return loss
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        logits = head(patches, hidden, (labels == head.end).nonzero(), masks.shape[-1])
+    return loss + mask_weight * mask_loss(logits, masks)
+
+
+def encode(
+    model: PaliGemmaForConditionalGeneration, inputs: Mapping[str, Tensor], precision: str = "float32"
+) -> tuple[Tensor, Tensor]:
+    """What the tower says of each patch [batch, patches, width], and the language model's last hidden state.
 
     A tower without weights that learn is run without a graph.
     """
-    inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
-    labels, pixels = inputs.pop("labels"), inputs.pop("pixel_values")
     tower = model.model.vision_tower
     learns = torch.is_grad_enabled() and any(one.requires_grad for one in tower.parameters())
     with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         with torch.set_grad_enabled(learns):
-            seen = tower(pixel_values=pixels)
+            seen = tower(pixel_values=inputs["pixel_values"])
         seen.pooler_output = model.model.multi_modal_projector(seen.last_hidden_state)
-        hidden = model.model(**inputs, mm_encoder_outputs={"image": seen}, use_cache=False).last_hidden_state
-    softcap = model.config.get_text_config().final_logit_softcapping
-    return labelled_loss(hidden.float(), model.lm_head.weight, labels, softcap, hills)
+        words = {name: tensor for name, tensor in inputs.items() if name != "pixel_values"}
+        hidden = model.model(**words, mm_encoder_outputs={"image": seen}, use_cache=False).last_hidden_state
+    return seen.last_hidden_state, hidden
 
 
 @torch.no_grad()

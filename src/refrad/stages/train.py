@@ -19,7 +19,7 @@ from refrad.model.card import model_card
 from refrad.model.checkpoints import Checkpoints
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.prompts import every_prompt
-from refrad.model.radgrounder import PATCH, load_model, save_model, tiny_model
+from refrad.model.radgrounder import PATCH, add_head, load_model, save_model, tiny_model
 from refrad.model.rows import Picture, picture_of, read_images
 from refrad.model.samples import Samples, wordings
 from refrad.model.seeing import teach_to_see
@@ -74,8 +74,13 @@ def run(
     processor, model = _start(options, pictures, anatomy)
     side = processor.image_processor.size["height"]
     shares = options.tasks.model_dump()
+    masks = options.variant == "segmentation"
+    if masks:
+        add_head(model, processor, options.seed)
     samples, held_out = (
-        Samples(part, names, side, options.coordinates, shares, options.seed, augment=split == "train")
+        Samples(
+            part, names, side, None if masks else options.coordinates, shares, options.seed, augment=split == "train"
+        )
         for split, part in parts.items()
     )
     identity = _identity(images, fingerprint) if team.leads else ""
@@ -106,6 +111,7 @@ def run(
         "fingerprint": fingerprint.text,
         "shards": read_fingerprint(images[0]).text,
         "images": {split: len(part) for split, part in parts.items()},
+        "classes": {one.id: one.name for one in anatomy.classes},
         "weights": used,
     }
     account |= {"parameters": model.num_parameters(), **dataclasses.asdict(trained)}
@@ -136,6 +142,7 @@ def _recipe(options: TrainOptions) -> Recipe:
         seed=options.seed,
         spread=options.spread,
         precision=options.precision,
+        mask_weight=options.mask_weight,
         optimizer=options.optimizer,
         weight_decay=options.weight_decay,
         warm_up=options.warm_up,

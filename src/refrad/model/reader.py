@@ -1,0 +1,161 @@
+"""A trained model that reads images: the answer in words, and the places of its phrases in the image's own pixels.
+
+from refrad.model.reader import Reader
+finding = Reader(Path("results/train/demo")).read(Path("image.dcm"), question="Is the liver visible?")
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from refrad.config import TrainOptions
+from refrad.fingerprint import Fingerprint
+from refrad.grounding.targets import parse_detection, parse_segmentation
+from refrad.model.augment import WHOLE, see
+from refrad.model.opening import Opened, open_image
+from refrad.model.predict import answers, masks_of
+from refrad.model.processor import load_processor
+from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix, vqa_prompt
+from refrad.model.radgrounder import head_of, load_model
+
+__all__ = ["Finding", "Place", "Reader"]
+
+LANGUAGES = ("en", "de")
+LIMIT = 256  # tokens of an answer
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A phrase of an answer and where it is: a half-open box in px of the image, or a mask bool [height, width]; the class is
+    what the model said it is, which a segmentation model does not say.
+    """
+
+    phrase: str
+    class_name: str | None
+    box: Box | None
+    mask: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a model says of an image. `answer` is what it wrote, tags and all; `damaged` are tags that made no sense."""
+
+    text: str
+    places: tuple[Place, ...]
+    damaged: tuple[str, ...]
+    answer: str
+    image: Opened
+
+
+class Reader:
+    """A checkpoint, loaded once.
+
+    Args:
+        checkpoint: the folder that stage train made.
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
+
+    Raises:
+        ValueError: if the folder is no such checkpoint.
+    """
+
+    def __init__(self, checkpoint: Path, device: str = "auto") -> None:
+        account = _account(checkpoint)
+        self.options = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
+        shards = Fingerprint.parse(account["shards"]).options
+        self.windows, self.square = shards["windows"], int(shards["image_size"])
+        self.classes: Mapping[int, str] = {int(number): name for number, name in account["classes"].items()}
+        self.processor = load_processor(checkpoint)
+        self.model = load_model(checkpoint, self.processor)
+        self.model.to("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))  # type: ignore[arg-type]
+        self.side = int(self.processor.image_processor.size["height"])
+
+    def read(
+        self,
+        image: Path,
+        *,
+        index: int | None = None,
+        modality: str | None = None,
+        question: str | None = None,
+        locate: str | None = None,
+        indication: str | None = None,
+        language: str = "en",
+    ) -> Finding:
+        """Ask about an image: a `question`; or where `locate` is ("liver"); or, with neither, for a caption with its places.
+
+        Args:
+            image: a file that `open_image` reads.
+            index: which image of several, likewise.
+            modality: where the file does not say, likewise.
+            question: answered in words.
+            locate: a structure, by name.
+            indication: clinical information, for a caption.
+            language: of all of these, en or de.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no image, or what is asked makes no sense.
+        """
+        if language not in LANGUAGES:
+            raise ValueError(f"language is {language}: it must be en or de")
+        if question and locate:
+            raise ValueError("ask either a question or where something is")
+        opened = open_image(image, self.windows, index, modality)
+        masks = head_of(self.model) is not None
+        if question:
+            text = asking(vqa_prompt(question, (), language))
+        elif locate:
+            text = asking(locate_prompt([locate], language, masks))
+        else:
+            text = asking(detect_prompt(language, masks), prefix(language, indication, None))
+        seen = self._seen(opened)
+        (answer,) = answers(self.model, self.processor, [seen], [text], LIMIT)
+        return self._with_masks(opened, seen, text, answer) if masks else self._with_boxes(opened, answer)
+
+    def _seen(self, opened: Opened) -> NDArray[np.uint8]:
+        """The image as it would have come through the shards: squashed to their square, then to the model's."""
+        channels = opened.channels.transpose(1, 2, 0)
+        square = Image.fromarray(np.ascontiguousarray(channels)).resize((self.square,) * 2, Image.Resampling.BILINEAR)
+        return see(square, WHOLE, self.side)
+
+    def _with_boxes(self, opened: Opened, answer: str) -> Finding:
+        parsed = parse_detection(answer, self.options.coordinates)
+        height, width = opened.channels.shape[1:]
+        places = tuple(
+            Place(
+                one.text,
+                self.classes.get(one.class_id),
+                (one.box[0] * width, one.box[1] * height, one.box[2] * width, one.box[3] * height),
+            )
+            for one in parsed.entities
+        )
+        return Finding(parsed.plain, places, parsed.damaged, answer, opened)
+
+    def _with_masks(self, opened: Opened, seen: NDArray[np.uint8], text: str, answer: str) -> Finding:
+        parsed = parse_segmentation(answer)
+        (masks,) = masks_of(self.model, self.processor, [seen], [text], [answer])
+        height, width = opened.channels.shape[1:]
+        places = []
+        for one in parsed.phrases:
+            drawn = Image.fromarray(masks[one.tag]).resize((width, height), Image.Resampling.NEAREST)
+            places.append(Place(one.text, None, None, np.asarray(drawn, bool)))
+        return Finding(parsed.plain, tuple(places), parsed.damaged, answer, opened)
+
+
+def _account(checkpoint: Path) -> Any:
+    file = checkpoint / "training.json"
+    if not file.is_file():
+        raise ValueError(
+            f"{checkpoint}: no training.json there; name a folder that stage train made: results/train/<name>"
+        )
+    account = json.loads(file.read_text(encoding="utf-8"))
+    if not {"fingerprint", "shards", "classes"} <= account.keys():
+        raise ValueError(f"{checkpoint}: made by an older version of stage train; train it again")
+    return account

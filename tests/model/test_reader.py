@@ -1,0 +1,128 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.stages.conftest import write
+from tests.stages.test_train import OPTIONS
+
+from refrad.cli import main
+from refrad.fingerprint import Fingerprint
+from refrad.model.augment import WHOLE, see
+from refrad.model.command import draw, told
+from refrad.model.opening import Opened
+from refrad.model.radgrounder import head_of
+from refrad.model.reader import Finding, Place, Reader
+from refrad.model.rows import picture_of, read_images
+from refrad.stages import train
+
+
+@pytest.fixture(scope="module", params=["detection", "segmentation"])
+def checkpoint(request, images, root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    train.run(
+        images=[images],
+        schema=root / "workflow" / "anatomy" / "classes.yaml",
+        checkpoint=folder / "x",
+        work=folder / "x.work",
+        metrics=folder / "m.json",
+        fingerprint=Fingerprint("train", train.VERSION, OPTIONS | {"variant": request.param}, {}),
+    )
+    return folder / "x"
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    pixels = np.full((48, 80), 1000, np.uint16)
+    pixels[10:30, 20:50] = 1100
+    return write(tmp_path_factory.mktemp("image") / "a.dcm", pixels, RescaleSlope=1, RescaleIntercept=-1024)
+
+
+@pytest.fixture(scope="module")
+def reader(checkpoint):
+    return Reader(checkpoint, "cpu")
+
+
+def test_it_sees_what_training_saw(reader, images, tmp_path):
+    row = next(read_images([images], {"test"}).iter_rows(named=True))
+    picture = picture_of(row)
+    (tmp_path / "p.png").write_bytes(row["image"]["bytes"])
+    whole = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
+    opened = Opened(whole.transpose(2, 0, 1), "CT", "")
+    assert np.array_equal(reader._seen(opened), see(picture.open(), WHOLE, reader.side))
+
+
+@pytest.mark.parametrize("asked", [{}, {"question": "Is the liver visible?"}, {"locate": "liver"}, {"language": "de"}])
+def test_everything_can_be_asked_in_one_call(reader, image, asked):
+    finding = reader.read(image, **asked)
+    assert "image: CT, 80 x 48 px" in list(told(finding))
+    assert draw(finding).size == (880, 528)
+    for place in finding.places:
+        assert place.mask is None or place.mask.shape == (48, 80)
+
+
+def test_what_makes_no_sense_is_refused(reader, image, tmp_path):
+    with pytest.raises(ValueError, match="must be en or de"):
+        reader.read(image, language="fr")
+    with pytest.raises(ValueError, match="either a question or where"):
+        reader.read(image, question="?", locate="liver")
+    with pytest.raises(ValueError, match="name a folder that stage train made"):
+        Reader(tmp_path)
+
+
+def test_places_are_told_and_drawn_in_pixels_of_the_image():
+    channels = np.zeros((3, 100, 200), np.uint8)
+    mask = np.zeros((100, 200), bool)
+    mask[:10, :10] = True
+    places = (Place("Leber", "liver", (20.0, 10.0, 60.0, 50.0)), Place("spleen", None, None, mask))
+    finding = Finding("Leber und Milz.", places, ("<p",), "", Opened(channels, "CT", "CT, 200 x 100 px"))
+    assert list(told(finding)) == [
+        "image: CT, 200 x 100 px",
+        "Leber und Milz.",
+        "  Leber (liver): x 20 to 60, y 10 to 50",
+        "  spleen: 100 px",
+        "  1 tags of the answer made no sense",
+    ]
+    drawn = np.asarray(draw(finding)).astype(int)
+    scale = drawn.shape[0] // 100
+    assert drawn[30 * scale, 20 * scale].sum() > 200 and drawn[30 * scale, 40 * scale].sum() == 0
+    assert drawn[scale, scale].sum() > 100
+
+
+def test_the_command_prints_the_answer_and_writes_the_picture(checkpoint, image, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(["predict", str(checkpoint), str(image), "--question", "Ist die Leber zu sehen?", "--language", "de"]) == 0
+    )
+    said = capsys.readouterr().out
+    assert said.startswith("image: CT, 80 x 48 px\n") and said.endswith("picture: predicted/a.png\n")
+    assert (tmp_path / "predicted" / "a.png").is_file()
+
+
+def test_a_folder_is_read_whole_and_what_cannot_be_read_is_put_aside(checkpoint, image, tmp_path, capsys):
+    for name in ("1.dcm", "2.dcm"):
+        (tmp_path / name).write_bytes(image.read_bytes())
+    (tmp_path / "3.png").write_bytes(b"broken")
+    out = tmp_path / "out"
+    assert main(["predict", str(checkpoint), str(tmp_path), "--out", str(out)]) == 0
+    assert "3 files: 2 read, 1 put aside" in capsys.readouterr().out
+    rows = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert [row["file"] for row in rows] == ["1.dcm", "2.dcm", "3.png"]
+    assert rows[0]["answer"] == rows[1]["answer"] and "cannot be read as a picture" in rows[2]["error"]
+    assert (out / rows[1]["picture"]).is_file()
+
+
+def test_an_error_is_one_line(checkpoint, tmp_path, capsys):
+    assert main(["predict", str(checkpoint), str(tmp_path / "none.dcm")]) == 1
+    assert capsys.readouterr().err.strip().endswith("none.dcm: no such file")
+
+
+def test_a_mask_is_given_for_each_phrase_that_closes(reader, image, monkeypatch):
+    if head_of(reader.model) is None:
+        pytest.skip("the detection variant has no masks")
+    monkeypatch.setattr("refrad.model.reader.answers", lambda *_: ["<seg>Liver</seg> and <seg>spleen</seg>, <seg>open"])
+    finding = reader.read(image)
+    assert [place.phrase for place in finding.places] == ["Liver", "spleen"]
+    assert all(place.mask.shape == (48, 80) for place in finding.places)
+    assert finding.damaged
