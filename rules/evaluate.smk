@@ -28,6 +28,8 @@ rule evaluate:
     params:
         fingerprint=SITE.fingerprint("evaluate"),
         store=SITE.store("answers"),
+        llm=SITE.llm("evaluate"),
+        scale=SITE.scale,
         public="--public" if SITE.config.evaluate.public else "",
         against="--against" if SITE.config.evaluate.against else "",
     message:
@@ -35,6 +37,6 @@ rule evaluate:
     shell:
         "{resources.python:q} -m refrad evaluate"
         " --checkpoint {input.checkpoint} --images {input.images} --schema {input.schema}"
-        " {params.public} {input.public} {params.against} {input.against} --store {params.store:q}"
+        " {params.public} {input.public} {params.against} {input.against} --store {params.store:q} --scale {params.scale:q}{params.llm}"
         " --truth {output.truth} --predictions {output.predictions} --scores {output.scores}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

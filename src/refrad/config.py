@@ -15,6 +15,7 @@ ASKS: Mapping[str, Mapping[str, str]] = {
     "captions": {"rewrite": "rewrite", "translate": "translate", "judge": "judge"},
     "mentions": {"finder": "mentions"},
     "vqa": {"writer": "qa"},
+    "evaluate": {"judge": "score"},
 }
 WITHOUT_MODEL = ("rules", "none", "lexicon", "templates", 0)
 
@@ -181,6 +182,7 @@ class LlmOptions(Section):
     judge: ModelOptions | None
     mentions: ModelOptions | None
     qa: ModelOptions | None
+    score: ModelOptions | None = None
 
 
 class CaptionsOptions(Section):
@@ -296,6 +298,7 @@ class EvaluateOptions(Section):
     resamples: Annotated[int, Field(ge=100)]
     interval: Literal["percentile", "bca"]
     embedder: str | None
+    judge: Literal["none", "llm"] = "none"
     public: list[str]
     against: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]]
 

@@ -22,7 +22,7 @@ SHAPED_BY: Mapping[str, tuple[str, ...]] = {
     "vqa": ("schema", "lexicon"),
     "shards": ("schema",),
     "train": ("schema",),
-    "evaluate": ("schema",),
+    "evaluate": ("schema", "scale"),
     "report": ("schema",),
 }
 
@@ -42,6 +42,7 @@ class Site:
         self.schema: str = self.config.structures.schema_file
         self.norms: str = self.config.structures.norms
         self.lexicon: str = self.config.mentions.lexicon
+        self.scale: str = f"{self.config.llm.prompts}/score.yaml"
         self.key: str = self.config.privacy.key
         self.python: str = sys.executable
         self.pages: tuple[str, ...] = ("index", *SHARD_STAGES, "card", "train", "evaluate")
@@ -70,7 +71,7 @@ class Site:
         places = {"prompts": self.config.llm.prompts, "store": self.store("llm")}
 
         def text(wildcards: Any, threads: Any) -> str:  # noqa: ARG001
-            log = f"{self.config.pathvars.get('logs', 'logs')}/{stage}/{wildcards.delivery}/{wildcards.shard}"
+            log = f"{'/'.join([self.place('logs'), stage, *map(str, wildcards)])}"
             return f" --llm {shlex.quote(json.dumps({**places, 'log': log, 'roles': roles}))}" if roles else ""
 
         return text

@@ -1,14 +1,18 @@
+import json
+from collections import Counter
+
 import numpy as np
 import pytest
+from tests.llm.talking import TalkingServer, completion
 
-from refrad.metrics.judge import Judge, llm_scores, load_judge, parse_score
+from refrad.llm import Request, open_models
+from refrad.metrics.judge import Judged, llm_scores, load_scale, parse_score, score_task
 
-JUDGE = """low: 1
+SCALE = """low: 1
 high: 5
-system: Judge.
-user: "Q: {question} C: {candidate} R: {reference}"
 examples:
-  - {question: q, candidate: a, reference: b, score: 2, reason: r}
+  en:
+    - {question: q, candidate: a, reference: b, score: 2, reason: r}
 """
 
 
@@ -51,27 +55,46 @@ def test_a_score_that_is_not_certain_is_none(reply):
     assert parse_score(reply) is None
 
 
-def test_failures_are_no_number_and_never_a_score(tmp_path):
-    (tmp_path / "judge.yaml").write_text(JUDGE)
-    scores = llm_scores(["1", "Score: 5", "**3**", "I cannot tell", None], load_judge(tmp_path / "judge.yaml"))
-    assert scores[:3].tolist() == [0, 1, 0.5] and np.isnan(scores[3:]).all()
+def test_a_scale_of_another_width_is_read_too():
+    assert parse_score("10", 0, 10) == 10 and parse_score("5/10", 0, 10) == 5
+    assert parse_score("4/5", 0, 10) is None
 
 
-def test_the_examples_come_before_the_question(tmp_path):
-    (tmp_path / "judge.yaml").write_text(JUDGE)
-    chat = load_judge(tmp_path / "judge.yaml").messages("which {organ}", "liver", "spleen")
-    assert [one["role"] for one in chat] == ["system", "user", "assistant", "user"]
-    assert chat[-1]["content"] == "Q: which {organ} C: liver R: spleen"
-    assert parse_score(chat[2]["content"]) == 2
+def test_the_prompts_of_the_project_hold_scale_and_examples(root):
+    task = score_task(root / "workflow" / "prompts", load_scale(root / "workflow" / "prompts" / "score.yaml"))
+    for language in ("de", "en"):
+        prompt = task.messages(Request(language, {}))[0]["content"]
+        assert '"score": 5' in prompt and "1.2 cm".replace(".", "," if language == "de" else ".") in prompt
+        assert "{{" not in prompt
 
 
 @pytest.mark.parametrize(("old", "new"), [("score: 2", "score: 6"), ("low: 1\n", ""), ("reason: r", "why: r")])
-def test_a_prompt_file_that_is_wrong_is_refused(tmp_path, old, new):
-    (tmp_path / "judge.yaml").write_text(JUDGE.replace(old, new))
-    with pytest.raises(ValueError, match=r"judge\.yaml"):
-        load_judge(tmp_path / "judge.yaml")
+def test_a_scale_that_is_wrong_is_refused(tmp_path, old, new):
+    (tmp_path / "score.yaml").write_text(SCALE.replace(old, new))
+    with pytest.raises(ValueError, match=r"score\.yaml"):
+        load_scale(tmp_path / "score.yaml")
 
 
-def test_a_scale_of_another_width_is_read_too():
-    judge = Judge(0, 10, "s", "u", ())
-    assert llm_scores(["5/10", "10", "4/5"], judge)[:2].tolist() == [0.5, 1]
+def test_a_judge_that_fails_gives_no_score(root, tmp_path):
+    """A real client and server: verdicts in many forms, one that comes right when asked again, and one that never does."""
+    replies = {"a": ["Score: 5"], "b": ["**3**"], "c": ["good", '{"score": 1}'], "d": ["I cannot say"]}
+    count = Counter()
+
+    def behave(body):
+        candidate = json.loads(body["messages"][1]["content"])["candidate"]
+        count[candidate] += 1
+        return completion(replies[candidate][min(count[candidate], len(replies[candidate])) - 1])
+
+    server = TalkingServer(behave)
+    prompts = root / "workflow" / "prompts"
+    role = {"endpoint": server.endpoint, "model": "test"}
+    given = {"roles": {"score": role}, "store": str(tmp_path), "log": "", "prompts": str(prompts)}
+    asked = [
+        Judged("q", candidate, "r", language)
+        for candidate, language in zip("abcd", ("en", "de", "zh", "en"), strict=True)
+    ]
+    with open_models(json.dumps(given)) as models:
+        scores = llm_scores(asked, models, load_scale(prompts / "score.yaml"))
+    server.stop()
+    assert scores[:3].tolist() == [1, 0.5, 0] and np.isnan(scores[3])
+    assert count["c"] == 2 and server.bodies[0]["temperature"] == 0

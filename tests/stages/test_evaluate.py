@@ -39,13 +39,21 @@ def evaluated(images, public, root, tmp_path_factory):
     }
     checkpoint, metrics = folder / "x", folder / "metrics.json"
     shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
+    scale = root / "workflow" / "prompts" / "score.yaml"
     made = {"metrics": folder / "train.json", "work": folder / "x.work"}
     train.run(**shared, **made, fingerprint=Fingerprint("train", 1, options, {}))
     asking = {"samples": 100, "batch": 64, "resamples": 500, "interval": "percentile", "embedder": None}
     asking |= {"public": [], "against": []}
     names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
     files = {name: folder / file for name, file in names.items()}
-    run = partial(evaluate.run, **shared, **files, metrics=metrics, fingerprint=Fingerprint("evaluate", 2, asking, {}))
+    run = partial(
+        evaluate.run,
+        **shared,
+        **files,
+        scale=scale,
+        metrics=metrics,
+        fingerprint=Fingerprint("evaluate", 2, asking, {}),
+    )
     run()
     first = metrics.read_text()
     with pytest.MonkeyPatch.context() as patch:

@@ -24,6 +24,7 @@ RESULT = {
     **{"baselines": {name: {"mean_iou": 0.1} for name in ("untrained", "mean_box")}, "blanked": {"mean_iou": 0.2}},
     **{
         "similarity": "equal classes",
+        "judge": None,
         "compared": [],
         "paper": [],
         "metrics": {"iou": "what it means"},

@@ -1,10 +1,14 @@
 """`refrad evaluate PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of anybody's model output."""
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from refrad.files import write_json
+from refrad.llm import open_models
 from refrad.metrics.intervals import RESAMPLES
+from refrad.metrics.judge import llm_scores, load_scale
 from refrad.metrics.records import Prediction, Truth, read_records
 from refrad.metrics.scoring import METRICS, compare, score_items, summarise
 
@@ -20,25 +24,36 @@ def main(
     out: Path | None = None,
     resamples: int = RESAMPLES,
     interval: str = "percentile",
+    judge_endpoint: str | None = None,
+    judge_model: str = "",
+    prompts: Path = Path("workflow/prompts"),
+    store: Path = Path("stores/llm"),
 ) -> None:
     """Score PREDICTIONS (JSON lines) against TRUTH: means with 95 % intervals, for each task, language, modality, class, ...
 
     AGAINST are the predictions of another model on the same truth: the difference is tested in pairs. EMBEDDER is the folder of
     a sentence-transformers model, for G-IoU; without it names must be equal. OUT is a JSON file for all numbers. INTERVAL is
-    percentile or bca. The format of both files: docs/evaluation.md.
+    percentile or bca. JUDGE_ENDPOINT and JUDGE_MODEL name an OpenAI-compatible server and its model, for LLMScore: captions and open
+    answers are sent there, and its replies are kept in STORE. The format of both files: docs/evaluation.md.
 
     Raises:
         ValueError: if a file is not as it must be; the message names the line.
     """
     if interval not in ("percentile", "bca"):
         raise ValueError("--interval must be percentile or bca")
-    similarity = None
+    similarity = judge = None
     if embedder is not None:
         from refrad.metrics.similarity import Embedder
 
         similarity = Embedder(embedder)
     asked = read_records(truth, Truth)
-    items, counts = score_items(asked, read_records(predictions, Prediction), similarity)
+    with open_models(_judging(judge_endpoint, judge_model, prompts, store)) as models:
+        if judge_endpoint:
+            judge = partial(llm_scores, models=models, scale=load_scale(prompts / "score.yaml"))
+        items, counts = score_items(asked, read_records(predictions, Prediction), similarity, judge=judge)
+        others, _ = (
+            score_items(asked, read_records(against, Prediction), similarity, judge=judge) if against else (items, {})
+        )
     rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
     result: dict[str, Any] = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
     print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
@@ -51,7 +66,6 @@ def main(
                 f"  {row['task']:<8}{name}{row['metric']:<16}{_interval(row)}  {row['items']} items, {row['groups']} groups"
             )
     if against is not None:
-        others, _ = score_items(asked, read_records(against, Prediction), similarity)
         result["compared"] = compare(items, others, resamples)
         print("\ndifference to the other model")
         for row in result["compared"]:
@@ -61,6 +75,13 @@ def main(
     if out is not None:
         used = {row["metric"] for row in rows}
         write_json(out, result | {"definitions": {name: text for name, text in METRICS.items() if name in used}})
+
+
+def _judging(endpoint: str | None, model: str, prompts: Path, store: Path) -> str | None:
+    if endpoint is None:
+        return None
+    role = {"endpoint": endpoint, "model": model}
+    return json.dumps({"roles": {"score": role}, "store": str(store), "log": "judge", "prompts": str(prompts)})
 
 
 def _interval(row: dict[str, Any]) -> str:

@@ -1,17 +1,22 @@
-"""LLMScore: what a language model is asked about an answer, and how its verdict is read. Whoever asks it is elsewhere."""
+"""LLMScore: a language model judges an answer against the true one, as in the paper; how its verdict is read."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-__all__ = ["Judge", "llm_scores", "load_judge", "parse_score"]
+from refrad.llm import Answer, Models, Request, Task, load_task
+from refrad.llm.tasks import BadAnswer
+
+__all__ = ["Judged", "Scale", "ScoreTask", "Verdict", "llm_scores", "load_scale", "parse_score", "score_task"]
+
+ASKED = ("question", "candidate", "reference")
 
 FENCE = re.compile(r"```(?:json)?|```")
 # A whole number that stands by itself, and what it is out of, if that is said.
@@ -22,46 +27,100 @@ NAMED = re.compile(
 OPENING = re.compile(r"\A\W*" + ALONE + r"\s*(?:$|[.:;,(\-–\n])")
 
 
+class Judged(NamedTuple):
+    """An answer to judge."""
+
+    question: str
+    candidate: str
+    reference: str
+    language: str
+
+
+class Verdict(Answer):
+    """A judge's score on the scale of its prompt."""
+
+    score: int
+    reason: str = ""
+
+
 @dataclass(frozen=True)
-class Judge:
-    """The prompt of an LLM judge: the scale from `low` to `high`, the instruction, worked examples, and the question's wording."""
+class Scale:
+    """The scale of a judge, and worked examples of each language: question, candidate, reference, score, reason."""
 
     low: int
     high: int
-    system: str
-    user: str
-    examples: tuple[Mapping[str, Any], ...]
+    examples: Mapping[str, Sequence[Mapping[str, Any]]]
 
-    def messages(self, question: str, candidate: str, reference: str) -> list[dict[str, str]]:
-        """The chat for one answer: system, the examples with their verdicts, and the answer to judge."""
-        chat = [{"role": "system", "content": self.system}]
-        for one in self.examples:
-            chat.append({"role": "user", "content": self._asked(one["question"], one["candidate"], one["reference"])})
-            verdict = {"score": one["score"], "reason": one["reason"]}
-            chat.append({"role": "assistant", "content": json.dumps(verdict, ensure_ascii=False)})
-        return [*chat, {"role": "user", "content": self._asked(question, candidate, reference)}]
+    def fill(self, language: str) -> dict[str, str]:
+        """What the prompt of a language gets: the examples as JSON, one a line pair, and the ends of the scale."""
+        lines = []
+        for one in self.examples[language]:
+            lines.append(json.dumps({key: one[key] for key in ASKED}, ensure_ascii=False))
+            lines.append("-> " + json.dumps({key: one[key] for key in ("score", "reason")}, ensure_ascii=False))
+        return {"examples": "\n".join(lines), "low": str(self.low), "high": str(self.high)}
 
-    def _asked(self, question: str, candidate: str, reference: str) -> str:
-        return self.user.format(question=question, candidate=candidate, reference=reference)
+    def share(self, score: int) -> float:
+        """(score - low) / (high - low)."""
+        return (score - self.low) / (self.high - self.low)
 
 
-def load_judge(path: Path) -> Judge:
-    """Read a judge's prompt file.
+@dataclass(frozen=True)
+class ScoreTask(Task[Verdict]):
+    """The task of judging, which reads the score from any sane form of reply, not only from JSON."""
+
+    low: int = 1
+    high: int = 5
+
+    def read(self, text: str | None, request: Request) -> Verdict:  # noqa: ARG002
+        """The verdict in a reply.
+
+        Raises:
+            BadAnswer: "no_score", if no score can be read for certain.
+        """
+        score = parse_score(text, self.low, self.high)
+        if score is None:
+            raise BadAnswer("no_score", f"Answer with one whole score from {self.low} to {self.high}.")
+        return Verdict(score=score)
+
+
+def load_scale(path: Path) -> Scale:
+    """Read a scale.
 
     Raises:
         ValueError: in one line, if a key is missing or unknown, or an example's score is off the scale.
     """
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    keys = {"low", "high", "system", "user", "examples"}
-    if not isinstance(content, dict) or set(content) != keys:
-        raise ValueError(f"{path}: a judge's prompt has exactly the keys {', '.join(sorted(keys))}")
-    judge = Judge(**(content | {"examples": tuple(content["examples"])}))
-    for one in judge.examples:
-        if set(one) != {"question", "candidate", "reference", "score", "reason"}:
+    if not isinstance(content, dict) or set(content) != {"low", "high", "examples"}:
+        raise ValueError(f"{path}: a scale has exactly the keys low, high and examples")
+    scale = Scale(**content)
+    for one in (one for some in scale.examples.values() for one in some):
+        if set(one) != {*ASKED, "score", "reason"}:
             raise ValueError(f"{path}: an example has question, candidate, reference, score and reason")
-        if not judge.low <= one["score"] <= judge.high:
-            raise ValueError(f"{path}: an example's score {one['score']} is not between {judge.low} and {judge.high}")
-    return judge
+        if not scale.low <= one["score"] <= scale.high:
+            raise ValueError(f"{path}: an example's score {one['score']} is not between {scale.low} and {scale.high}")
+    return scale
+
+
+def score_task(prompts: Path, scale: Scale) -> ScoreTask:
+    """The task with its prompts, `score.de.md` and `score.en.md`, filled with the scale and its examples."""
+    fill = {language: scale.fill(language) for language in scale.examples}
+    task = load_task("score", prompts, Verdict, role="score", tokens=200, fill=fill)
+    return ScoreTask(task.name, task.role, task.prompts, Verdict, task.tokens, low=scale.low, high=scale.high)
+
+
+def llm_scores(asked: Sequence[Judged], models: Models, scale: Scale) -> NDArray[np.float64]:
+    """LLMScore of each answer, (score - low) / (high - low), float [answers].
+
+    NaN where the judge failed even when asked again: to be counted and left out of means, never a score. Texts in a third
+    language are judged with the English prompt.
+    """
+    task = score_task(models.prompts, scale)
+    requests = (
+        Request(one.language if one.language in task.prompts else "en", dict(zip(ASKED, one[:3], strict=True)))
+        for one in asked
+    )
+    replies = models.ask(task, requests)
+    return np.array([scale.share(reply.answer.score) if reply.answer else np.nan for reply in replies], np.float64)
 
 
 def parse_score(reply: str | None, low: int = 1, high: int = 5) -> int | None:
@@ -96,10 +155,3 @@ def _json_scores(text: str) -> set[int]:
             score = parse_score(score) if isinstance(score, str) else score
             found.add(int(score) if isinstance(score, int | float) and score == int(score) else -1)
     return found
-
-
-def llm_scores(replies: Sequence[str | None], judge: Judge) -> NDArray[np.float64]:
-    """(score - low) / (high - low) of each reply, float [replies]; NaN where it failed, to be counted and left out of means."""
-    scores = [parse_score(reply, judge.low, judge.high) for reply in replies]
-    span = judge.high - judge.low
-    return np.array([np.nan if score is None else (score - judge.low) / span for score in scores], np.float64)

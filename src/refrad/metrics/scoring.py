@@ -1,15 +1,17 @@
 """From predictions and truth to scores of single items, and from these to means with intervals."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from refrad.metrics.cider import NORMALISATIONS, cider
 from refrad.metrics.grounding import Similarity, g_ious, overlap, same
 from refrad.metrics.intervals import Method, bootstrap, paired_difference
+from refrad.metrics.judge import Judged
 from refrad.metrics.records import Entity, Prediction, Truth
 from refrad.metrics.text import accuracy, f1, measure_f1, recall, words
 
@@ -43,6 +45,7 @@ def score_items(
     predictions: Mapping[str, Prediction],
     similarity: Similarity | None = None,
     names: Mapping[int, str] | None = None,
+    judge: Callable[[Sequence[Judged]], NDArray[np.float64]] | None = None,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The score of each item on each metric of its task, and what could not be scored.
 
@@ -55,6 +58,7 @@ def score_items(
         predictions: by id.
         similarity: of names, for G-IoU; None: class against class, or text against text, equal or not.
         names: of the classes, for the column `class`.
+        judge: gives the LLMScore of captions and of answers to open questions; NaN where it failed.
 
     Returns:
         One row an item and metric with the columns dataset, id, task, metric, value, group and STRATA; and the counts.
@@ -75,6 +79,7 @@ def score_items(
         *_located([pair for pair in pairs if pair[0].task == "locate"], names or {}),
         *_answered([pair for pair in pairs if pair[0].task == "vqa"], counts),
         *_told([pair for pair in pairs if pair[0].task in ("caption", "detect")], counts, similarity),
+        *(_judged(pairs, judge) if judge else ()),
     ]
     return pl.DataFrame(rows, schema=COLUMNS), dict(counts)
 
@@ -164,6 +169,17 @@ def _told(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> 
     )
     for (one, _), value in zip(grounded, scores.tolist(), strict=True):
         yield _row(one, "g_iou", value)
+
+
+def _judged(pairs: Pairs, judge: Callable[[Sequence[Judged]], NDArray[np.float64]]) -> Iterator[dict[str, Any]]:
+    told = [
+        (one, given) for one, given in pairs if one.task != "locate" and not one.closed and (one.answer or "").strip()
+    ]
+    asked = [
+        Judged(one.question or "", given.answer or "", one.answer or "", one.language or "en") for one, given in told
+    ]
+    for (one, _), value in zip(told, judge(asked).tolist(), strict=True):
+        yield _row(one, "llm_score", value)
 
 
 def summarise(

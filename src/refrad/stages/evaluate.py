@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from refrad.config import EvaluateOptions, TrainOptions
 from refrad.files import atomic, digest_bytes, write_json
 from refrad.fingerprint import Fingerprint
 from refrad.grounding.targets import parse_detection
+from refrad.llm import open_models
 from refrad.metrics.grounding import Box
+from refrad.metrics.judge import llm_scores, load_scale
 from refrad.metrics.records import Prediction, Truth, read_records
 from refrad.metrics.scoring import METRICS, compare, score_items, summarise
 from refrad.metrics.similarity import Embedder
@@ -53,6 +56,7 @@ def run(
     images: list[Path],
     schema: Path,
     store: Path,
+    scale: Path,
     truth: Path,
     predictions: Path,
     scores: Path,
@@ -60,6 +64,7 @@ def run(
     fingerprint: Fingerprint,
     public: list[Path] | None = None,
     against: list[Path] | None = None,
+    llm: str | None = None,
 ) -> None:
     """Write what the model was asked, what it answered, and how right it was.
 
@@ -68,6 +73,7 @@ def run(
         images: the shards.
         schema: the class schema.
         store: folder where answers are kept as they come: a killed job goes on, and new metrics need no new answers.
+        scale: of LLMScore, with its worked examples.
         truth: the questions and what is true, as docs/evaluation.md describes it.
         predictions: the answers, likewise.
         scores: the score of each item, Parquet.
@@ -75,6 +81,7 @@ def run(
         fingerprint: of stage evaluate.
         public: benchmarks as `refrad public` writes them; their test questions are asked as well.
         against: scores of earlier runs, to compare with item by item.
+        llm: the judge, as the rule hands it over; None: no LLMScore.
 
     Raises:
         ValueError: if no test patient has an image with a grounded caption, or a benchmark has no test question.
@@ -127,7 +134,14 @@ def run(
     }
     names = {one.id: one.name for one in anatomy.classes}
     result["by_class"] = {names[class_id]: value for class_id, value in result["by_class"].items()}
-    result |= _scored(truth, predictions, scores, names, options, against or [])
+    with open_models(llm) as models:
+        judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
+        similarity = Embedder(Path(options.embedder)) if options.embedder else None
+        items, counts = score_items(
+            read_records(truth, Truth), read_records(predictions, Prediction), similarity, names, judge
+        )
+        result["judge"] = models.name("score") if judge else None
+    result |= {"counts": counts} | _scored(items, scores, options, against or [])
     result |= _mistakes(located, found, visible, anatomy, options.resamples)
     result |= {"images": len(pictures), "steps": account["steps"], "definitions": DEFINITIONS, "weights": weights}
     write_json(metrics, {"stage": "evaluate", "fingerprint": fingerprint.text, **result})
@@ -151,23 +165,13 @@ def _benchmarks(public: Sequence[Path], samples: int) -> dict[str, list[Picture]
     return found
 
 
-def _scored(
-    truth: Path,
-    predictions: Path,
-    scores: Path,
-    names: Mapping[int, str],
-    options: EvaluateOptions,
-    against: Sequence[Path],
-) -> dict[str, Any]:
-    """Scores from the two files alone, so that new metrics need no new answers, and anybody can score them again."""
-    similarity = Embedder(Path(options.embedder)) if options.embedder else None
-    items, counts = score_items(read_records(truth, Truth), read_records(predictions, Prediction), similarity, names)
+def _scored(items: pl.DataFrame, scores: Path, options: EvaluateOptions, against: Sequence[Path]) -> dict[str, Any]:
+    """Means, intervals and comparisons of scored items, which are kept."""
     with atomic(scores) as temporary:
         items.write_parquet(temporary)
     rows = summarise(items, options.resamples, options.interval)
     used = {row["metric"] for row in rows}
     return {
-        "counts": counts,
         "scores": rows,
         "similarity": Path(options.embedder).name if options.embedder else "equal classes",
         "compared": [
