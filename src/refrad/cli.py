@@ -47,6 +47,7 @@ COMMANDS = {
     "explain": ("refrad.explain", "say which stages would run again, and why"),
     "recover": ("refrad.recover", "make a run that died fit to start again"),
     "status": ("refrad.status", "say what of a run is done, failed or waiting, and write its pages"),
+    "audit": ("refrad.reporting.audit", "a sheet of random triplets to tick, and the precision from what comes back"),
     "export": (
         "refrad.dataset.export",
         "the dataset as hf, coco, llava, webdataset, or in the layout of the paper's code",
