@@ -235,14 +235,14 @@ class _Distribution:
         return paired and all(_BETWEEN.fullmatch(token.text.lower()) for token in between)
 
     def add_second_side(self, place: int) -> None:
-        """A side word with no noun of its own belongs to the organ before: "Niere rechts 10 cm, links 11 cm"."""
+        """A side word with no noun of its own belongs to the organ before: "Niere rechts 10 cm, links 11 cm", "linke Niere klein, rechte groß"."""
         end = next((p for p in range(place + 1, len(self.tokens)) if self.word(p) in ",;"), len(self.tokens))
         has_noun = any(p in self.owned or self.word(p)[0].isupper() for p in range(place + 1, end))
         if place == 0 or has_noun:
             return
         if self.word(place - 1) in ",;" or self.word(place - 1).lower() in CONJUNCTIONS:
             for anchor in reversed(self.anchors):
-                if anchor.paired and anchor.after and anchor.last < place:
+                if anchor.paired and (anchor.after or anchor.before) and anchor.last < place:
                     anchor.sides |= self.side[place]
                     return
 
