@@ -16,6 +16,7 @@ rule report:
         mentions=SITE.every_shard(
             "<results>/mentions/{delivery}/{shard}/mentions.parquet"
         ),
+        flags=SITE.every_shard("<results>/structures/{delivery}/{shard}/flags.parquet"),
         checkpoint=f"<results>/train/{NAME}",
         evaluation=f"<results>/evaluate/{NAME}/metrics.json",
         predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
@@ -56,6 +57,7 @@ rule report:
         "{resources.python:q} -m refrad report"
         " --metrics {input.metrics} --images {input.images} --volumes {input.volumes}"
         " --masks {input.masks} --triplets {input.triplets} --captions {input.captions} --mentions {input.mentions}"
+        " --flags {input.flags}"
         " --training {input.checkpoint}/training.json"
         " --evaluation {input.evaluation} --predictions {input.predictions} --schema {input.schema}"
         " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"

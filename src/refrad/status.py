@@ -84,6 +84,7 @@ def write_pages(site: Site) -> Path:
         triplets=_tables(done, "grounded", "triplets"),
         captions=_tables(done, "captions", "captions"),
         mentions=_tables(done, "mentions", "mentions"),
+        flags=_tables(done, "structures", "flags"),
         training=results / "train" / name / "training.json" if any(job.stage == "train" for job in done) else None,
         evaluation=results / "evaluate" / name / "metrics.json" if evaluated else None,
         predictions=results / "evaluate" / name / "predictions.jsonl" if evaluated else None,

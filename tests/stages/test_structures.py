@@ -56,3 +56,10 @@ def test_a_flag_may_quarantine_its_volume(study):
     assert metrics["flow"] == {"taken": 6, "used": 0, "aside": {"implausible": 6}}
     assert read_table(study.path("structures"), StructureTable).is_empty()
     assert set(read_table(study.path("flags"), FlagTable)["action"]) == {"quarantine"}
+
+
+def test_slices_with_a_class_and_with_two_classes_together_are_counted(study):
+    tables = study.structures()["tables"]
+    assert tables["slices with a class, CT"] == {"liver": 5, "kidney_right": 3, "kidney_left": 3}
+    (together,) = [table for name, table in tables.items() if name.startswith("classes together")]
+    assert together == {"right kidney, left kidney": 3, "right kidney, liver": 3, "left kidney, liver": 3}

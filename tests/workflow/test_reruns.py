@@ -5,6 +5,8 @@ import os
 import pytest
 import yaml
 
+from refrad.anatomy.schema import load_schema
+
 pytestmark = pytest.mark.slow
 
 AFTER = {
@@ -45,6 +47,32 @@ def test_the_class_schema_reruns_structures_and_what_follows_but_never_masks(fin
 
     edit("workflow/anatomy/classes.yaml", rename)
     assert finished.planned("all") == AFTER["mentions"] | {"structures_shard"}
+
+
+def test_two_merged_classes_and_a_new_one_rerun_structures_and_what_follows_but_never_masks(finished, edit):
+    def merge_and_add(text):
+        schema = yaml.safe_load(text)
+        classes = {one["name"]: one for one in schema["classes"]}
+        right, left = classes["gluteus_medius_right"], classes.pop("gluteus_minimus_right")
+        for task, values in left["native"].items():
+            right["native"][task] = [*right["native"][task], *values]
+        new = {
+            "id": 122,
+            "name": "implant",
+            "english": "implant",
+            "german": "Implantat",
+            "region": "limb",
+            "native": {},
+        }
+        return yaml.safe_dump({"classes": [*classes.values(), new]}, allow_unicode=True)
+
+    load_schema(edit("workflow/anatomy/classes.yaml", merge_and_add))
+    assert finished.planned("all") == AFTER["mentions"] | {"structures_shard"}
+
+
+def test_the_norms_of_plausibility_rerun_structures_and_what_follows_but_never_masks(finished, edit):
+    edit("workflow/anatomy/plausibility.yaml", lambda text: text.replace("piece: 0.8", "piece: 0.7"))
+    assert finished.planned("all") == AFTER["grounded"] | {"structures_shard"}
 
 
 def test_a_comment_in_the_class_schema_reruns_nothing(finished, edit):

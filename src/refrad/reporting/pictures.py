@@ -60,14 +60,16 @@ def three_views(
     modality: str,
     classes: NDArray[np.uint8] | None = None,
     height: int = 220,
+    at: Sequence[int] | None = None,
 ) -> Image.Image:
     """The middle slices across the three axes of a volume [column, row, slice] beside each other, in true proportions.
 
-    spacing: mm along the three axes. classes: ids of the same shape, laid over in colour.
+    spacing: mm along the three axes. classes: ids of the same shape, laid over in colour. at: the voxel where the slices
+    meet, in place of the middle.
     """
     views = []
     for axis in (2, 1, 0):
-        middle = volume.shape[axis] // 2
+        middle = at[axis] if at else volume.shape[axis] // 2
         slab = grey(np.take(volume, middle, axis).T, modality)
         seen = (
             np.repeat(slab[..., None], 3, axis=2)

@@ -20,6 +20,7 @@ from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import load_labels
 from refrad.imaging.windows import MEDGEMMA_WINDOWS
 from refrad.reporting.evaluation import example_cards, tables
+from refrad.reporting.flags import flagged_figures
 from refrad.reporting.gallery import Card, cards_of, dropped_cards, filters_of, rows_of
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
@@ -36,6 +37,7 @@ DROPPED = 4  # images of the gallery for each dropped pair in it
 WINDOWS = MEDGEMMA_WINDOWS  # where no shard says
 SHOWN = 12  # examples on a stage page
 VIEWED = 4  # volumes on a stage page
+FLAGGED = 8  # volumes whose labels are not plausible, on the page of structures
 STAGES = (
     "index",
     "volumes",
@@ -104,6 +106,7 @@ def run(
     triplets: list[Path] = [],  # noqa: B006
     captions: list[Path] = [],  # noqa: B006
     mentions: list[Path] = [],  # noqa: B006
+    flags: list[Path] = [],  # noqa: B006
     training: Path | None = None,
     evaluation: Path | None = None,
     predictions: Path | None = None,
@@ -124,6 +127,7 @@ def run(
         triplets: tables of stage grounded, for the dropped pairs; with captions and mentions.
         captions: tables of stage captions.
         mentions: tables of stage mentions.
+        flags: tables of stage structures, of what is not plausible.
         training: training.json of the checkpoint.
         evaluation: metrics.json of stage evaluate.
         predictions: what stage evaluate asked and was answered.
@@ -142,9 +146,11 @@ def run(
     )
     result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
     figures = _figures(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
+    flagged = flagged_figures(flags, volumes, masks, volume_store, mask_store, anatomy, FLAGGED)
     extras: dict[str, dict[str, Any]] = {
         "volumes": {"figures": figures.get("volumes", [])},
         "masks": {"figures": figures.get("masks", [])},
+        "structures": {"figures": flagged},
         "grounded": {"cards": cards[:SHOWN]},
         "shards": {"cards": cards[:SHOWN]},
         "mentions": {"samples": samples_of(captions, mentions, options.sentences, anatomy)},

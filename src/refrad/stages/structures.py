@@ -1,6 +1,7 @@
 """Find the classes in every slice, with area and box, from label volumes that look like those of a human being."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from refrad.tally import Tally
 __all__ = ["run"]
 
 VERSION = 2
+PAIRS = 40  # of classes, told of each shard
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ def run(
     frames = [frame_of([], StructureTable)]
     flagged: list[dict[str, Any]] = []
     bounds = load_norms(norms)
+    pairs: dict[tuple[int, int], int] = {}
     for volume in labelled.iter_rows(named=True):
         instances = places.pop((volume["volume"],)).select("index", "instance")
         tally.take(len(instances))
@@ -85,12 +88,17 @@ def run(
         frames.append(frame)
         filled = frame["index"].n_unique()
         tally.use(filled)
+        for pair, count in _together(frame):
+            pairs[pair] = pairs.get(pair, 0) + count
         tally.put_aside("no_structure", len(instances) - filled)
         for class_id, count in frame["class_id"].value_counts().rows():
             tally.add(f"slices with a class, {volume['modality']}", anatomy.by_id[class_id].name, count)
     for left in places.values():  # slices of volumes that masks knows nothing of
         tally.take(len(left))
         tally.put_aside("no_mask", len(left))
+    for (one, other), count in sorted(pairs.items(), key=lambda item: -item[1])[:PAIRS]:
+        names = f"{anatomy.by_id[one].english}, {anatomy.by_id[other].english}"
+        tally.add("classes together in a slice, the most frequent pairs of each shard", names, count)
     frame = pl.concat(frames)
     tally.make("structures", len(frame))
     write_table(structures, frame.sort("volume", "index", "class_id"), StructureTable, fingerprint)
@@ -98,6 +106,18 @@ def run(
     write_table(flags, told, FlagTable, fingerprint)
     tally.write(metrics, fingerprint)
     logger.info("%d structures in %d slices", len(frame), tally.used)
+
+
+def _together(frame: pl.DataFrame) -> Iterator[tuple[tuple[int, int], int]]:
+    """Pairs of classes (the smaller id first), and in how many slices both are."""
+    if frame.is_empty():
+        return
+    index = frame["index"].to_numpy()
+    there = np.zeros((index.max() + 1, 256), np.float32)
+    there[index, frame["class_id"].to_numpy()] = 1
+    both = np.triu(there.T @ there, 1)
+    for one, other in np.argwhere(both).tolist():
+        yield (one, other), int(both[one, other])
 
 
 def _rows(found: dict[str, NDArray[np.int32]], instances: pl.DataFrame, volume: str, pixel_mm2: float) -> pl.DataFrame:
