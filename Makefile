@@ -46,6 +46,7 @@ vllm-test: .venv/ready .venv-vllm/ready
 .venv-%/ready: envs/%.txt envs/install.sh
 	$(PYTHON) -m venv .venv-$*
 	envs/install.sh $* .venv-$*/bin/python
+	touch $@
 
 # An environment of its own, since vLLM pins its own torch and transformers.
 .venv-vllm/ready: envs/vllm.lock

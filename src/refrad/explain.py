@@ -15,7 +15,7 @@ from typing import Any
 from refrad.config import load_config
 from refrad.fingerprint import Fingerprint
 from refrad.status import jobs_of
-from refrad.workflow import Site
+from refrad.workflow import SHARD_STAGES, Site
 
 __all__ = ["Planned", "changes", "explain", "main", "planned_jobs"]
 
@@ -103,7 +103,7 @@ def stage_of(rule: str) -> str:
 
 
 def _rule_of(stage: str) -> str:
-    return "index_delivery" if stage == "index" else stage if stage in ("train", "evaluate") else f"{stage}_shard"
+    return "index_delivery" if stage == "index" else f"{stage}_shard" if stage in SHARD_STAGES else stage
 
 
 def _reasons(stage: str, job: Planned, site: Site) -> Iterator[str]:
