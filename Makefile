@@ -51,8 +51,8 @@ vllm-test: .venv/ready .venv-vllm/ready
 # An environment of its own, since vLLM pins its own torch and transformers.
 .venv-vllm/ready: envs/vllm.lock
 	$(PYTHON) -m venv .venv-vllm
-	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --constraint envs/vllm.lock torch==2.13.0
-	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement envs/vllm.lock
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-compile --constraint envs/vllm.lock torch==2.13.0
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement envs/vllm.lock
 	touch $@
 
 # torchvision stays out: its builds exist for one torch build each, and a wrong one breaks transformers. Nothing here needs it.

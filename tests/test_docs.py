@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 import yaml
+from tests.llm.talking import TASKS, answering, llm_line
 
 from refrad.cli import function_of, main
 from refrad.config import ConfigError, check_config
@@ -116,3 +117,22 @@ def test_the_questions_of_the_training_page_can_be_parsed(root):
     for command in commands:
         parsed = _parser("predict", predict).parse_args(_with_flag(shlex.split(command)[2:], predict))
         assert str(parsed.checkpoint) == "results/train/demo" and parsed.image.name
+
+
+def test_the_models_of_the_language_model_page_are_valid(root, monkeypatch):
+    monkeypatch.chdir(root)
+    found = [yaml.safe_load(block) for block in blocks(root / "docs" / "llm.md") if block.startswith("llm:")]
+    for own in found:
+        config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+        check_config(config | {"llm": config["llm"] | own["llm"]})
+    assert len(found) == 3
+
+
+def test_the_code_of_the_language_model_page_runs(root, tmp_path):
+    (code,) = [block for block in blocks(root / "docs" / "llm.md") if block.startswith("from refrad.llm")]
+    for language in ("de", "en"):
+        (tmp_path / f"verdict.{language}.md").write_text("Score the sentence.", encoding="utf-8")
+    with answering(lambda _: {"score": 3}) as server:
+        given = {"folder": tmp_path, "llm": llm_line(server, root, tmp_path, TASKS), "texts": ["One.", "Two."]}
+        exec(code, given)
+    assert [reply.answer.score for reply in given["replies"]] == [3, 3]

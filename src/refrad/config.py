@@ -156,6 +156,7 @@ class ModelOptions(Section):
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 64
     timeout: Annotated[float, Field(gt=0)] = 300.0
     patience: Annotated[float, Field(gt=0)] = 600.0
+    price: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     server: ServerOptions = ServerOptions()
 
     @property
@@ -371,7 +372,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 def tasks_of(stage: str, options: Mapping[str, Any]) -> dict[str, str]:
     """Option to task, for those options of a stage that ask a language model."""
-    return {option: task for option, task in ASKS.get(stage, {}).items() if options[option] not in WITHOUT_MODEL}
+    return {option: task for option, task in ASKS.get(stage, {}).items() if options.get(option, 0) not in WITHOUT_MODEL}
 
 
 def check_config(config: Mapping[str, Any]) -> Config:

@@ -1,6 +1,10 @@
 """Managed servers that do not come up. One that does is in test_vllm.py."""
 
+import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -54,3 +58,36 @@ def test_no_server_starts_while_all_answers_are_in_the_store(serve, client, tmp_
         assert reply.answer.said == "Satz"
         with pytest.raises(ModelError, match="/no/python"):
             list(models.ask(echo, [Request("de", {"sentence": "another"})]))
+
+
+STARTING = """
+import sys
+from pathlib import Path
+from refrad.config import ModelOptions
+from refrad.llm.server import Server
+
+model = {"endpoint": "managed", "model": "/models/wise-1b", "server": {"python": sys.argv[1]}}
+Server(ModelOptions.model_validate(model), Path(sys.argv[2])).start()
+"""
+
+
+def test_no_server_outlives_a_killed_job(tmp_path):
+    python, place = tmp_path / "python", tmp_path / "pid"
+    python.write_text(f"#!/bin/sh\necho $$ > {place}\nexec sleep 60\n")
+    python.chmod(0o700)
+    job = subprocess.Popen([sys.executable, "-c", STARTING, str(python), str(tmp_path / "log")])
+    while not (place.exists() and place.read_text().strip()):
+        time.sleep(0.05)
+    server = int(place.read_text())
+    os.kill(job.pid, signal.SIGKILL)
+    job.wait()
+    for _ in range(100):
+        try:
+            os.kill(server, 0)
+        except ProcessLookupError:
+            return
+        if "State:\tZ" in open(f"/proc/{server}/status").read():  # noqa: SIM115, PTH123
+            return
+        time.sleep(0.05)
+    os.kill(server, signal.SIGKILL)
+    pytest.fail("the server still runs")

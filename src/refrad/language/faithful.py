@@ -16,14 +16,44 @@ __all__ = ["names_other_examination", "problem_of_rewriting", "problem_of_transl
 
 LONGER = 1.15  # a rewritten sentence has at most so much more letters ...
 AND = 20  # ... and these
-KNOWN = 0.6  # share of the words of a rewritten sentence that the original must have
 STEM = 4  # letters that make two words the same
 TELLING = 6  # words from which a language can be told
 
 _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_WORD = re.compile(r"[^\W\d_]{3,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NEGATION = re.compile(r"\b(?:kein\w*|nicht|ohne|nie|no|not|none|without|nor|neither|never)\b", re.IGNORECASE)
+# Words of comparison and time, and the small words around them: these may go. "Klein", "alt" and "leichte" may not.
+_MAY_GO = re.compile(
+    r"(?:un)?verändert\w*|\w*(?:änderung|veränderung|konstan[tz]|progredien[tz]|regredien[tz]|zunahme|abnahme|dynamik)\w*"
+    r"|vergl\w+|verlauf\w*|vor(?:untersuch|befund|aufnahm|bild|bekannt|bestehend|herig|mals|her|ct|mrt)\w*|früher\w*|damal\w*"
+    r"|zuletzt|letzte?\w*|seit\w*|bislang|bisher\w*|neue?[nmrs]?|neu(?:auf|ge)\w+|erneut\w*|weiter\w*|noch|mehr|weniger|nun|jetzt"
+    r"|aktuell\w*|heut\w*|mittlerweile|inzwischen|zwischenzeit\w*|bekannt\w*|stabil\w*|stationär\w*|gleich\w*|identisch\w*|idem"
+    r"|größer|kleiner|größen\w*|größe|gewachsen\w*|wachs\w*|wuchs|zugenommen\w*|abgenommen\w*|zunehmend\w*|abnehmend\w*"
+    r"|vergrößert\w*|verkleinert\w*|progress\w*|regress\w*|rückläufig\w*|\w*rückgebildet\w*|entwick\w*|\w*kontroll\w*"
+    r"|ausgangs\w*|auswärtig\w*|extern\w*|auf(?:ge)?tret\w*|hinzu\w*|gegenüber|etwas|leicht|deutlich|gering|insgesamt|weitgehend"
+    r"|wesentlich\w*|relevant\w*|signifikant\w*|wie|als|auf|von|vom|zum|zur|aus|bei|beim|mit|der|die|das|den|dem|des|eine?[nmrs]?"
+    r"|und|sowie|hat|haben|hatte|ist|sind|war|waren|wird|wurde|worden|sich|zeigt|zeigen|nach|dort|dabei|nachweisbar"
+    r"|unchanged|stable|chang\w+|compar\w+|prior|previous\w*|earlier|preceding|former\w*|since|interval\w*|new|newly|now|again"
+    r"|current\w*|today|known|still|remain\w*|persist\w*|longer|grown?|grew|growth|increas\w+|decreas\w+|enlarg\w+|larger|smaller"
+    r"|bigger|improv\w+|worse\w*|resol\w+|develop\w+|similar|appear\w*|stud(?:y|ies)|exam\w*|scans?|imag\w+|follow|last|date[ds]?"
+    r"|slight|slightly|mildly|markedly|minimally|significant\w*|essentially|overall|grossly|size|extent|the|and|has|have|had|was"
+    r"|were|are|been|than|from|with|for|this|that|when|there|seen|noted|measur\w+",
+    re.IGNORECASE,
+)
+# A denial that may go with the change it denies: "keine Größenzunahme". That of something new must stay.
+_NO_CHANGE = re.compile(
+    rf"{_NEGATION.pattern}(?:\s\w+){{0,2}}\s(?:\w*(?:änder|zunahme|abnahme|progredien|regredien|progress|regress|wachs|konstan)\w*"
+    r"|größer|kleiner|chang\w+|grow\w+|increas\w+|decreas\w+|larger|smaller|enlarg\w+|longer|mehr)\b",
+    re.IGNORECASE,
+)
+# Small words that may come to join what is left.
+_MAY_COME = re.compile(
+    r"von|vom|mit|der|die|das|den|dem|des|eine?[nmrs]?|und|ist|sind|zeigt|zeigen|sich|nach|messend\w*|groß\w*|the|and|with|are"
+    r"|there|measuring|size|this|nicht|not|seen",
+    re.IGNORECASE,
+)
 _COMPARISON = re.compile(
     r"Vor(?:untersuchung|befund|aufnahme|bild|CT|MRT)\w*|\bVU\b|Ausgangsuntersuchung|\bim Verlauf\b|\bunverändert|"
     r"\bgrößen(?:konstant|progredient|regredient)|\b(?:im Vergleich|verglichen) (?:zu|mit)|"
@@ -49,10 +79,8 @@ def problem_of_rewriting(before: str, after: str, language: str, lexicon: Lexico
         return f"The number {min(added)} does not stand in the original."
     if added := _placeholders(after) - _placeholders(before):
         return f"The placeholder {min(added)} does not stand in the original."
-    stems = {word[:STEM] for word in _words(before)}
-    words = _words(after)
-    if words and sum(word[:STEM] in stems for word in words) < KNOWN * len(words):
-        return "Use the words of the original."
+    if (wrong := _changed_words(before, after)) is not None:
+        return wrong
     if (found := _COMPARISON.search(after)) is not None:
         return f"A comparison is left: {found.group()}."
     said, says = (_claims(text, language, lexicon) for text in (before, after))
@@ -80,6 +108,21 @@ def problem_of_translation(before: str, after: str, language: str, target: str, 
 def names_other_examination(text: str) -> bool:
     """Whether a text compares with another examination, German or English."""
     return _COMPARISON.search(text) is not None
+
+
+def _changed_words(before: str, after: str) -> str | None:
+    """Words that went without being of comparison or time, words that came, and denials that went or came."""
+    had, has = _words(before), _words(after)
+    for word in had:
+        if word[:STEM] not in {one[:STEM] for one in has} and not _MAY_GO.fullmatch(word):
+            return f"The word {word} must stay."
+    for word in has:
+        if word[:STEM] not in {one[:STEM] for one in had} and not _MAY_COME.fullmatch(word):
+            return f"The word {word} does not stand in the original."
+    denied, denies = len(_NEGATION.findall(before)), len(_NEGATION.findall(after))
+    if not denied - len(_NO_CHANGE.findall(before)) <= denies <= denied:
+        return "What is denied must stay denied, and nothing else."
+    return None
 
 
 def _claims(text: str, language: str, lexicon: Lexicon) -> dict[str, set[str]]:
@@ -115,4 +158,5 @@ def _placeholders(text: str) -> Counter[str]:
 
 
 def _words(text: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(text)]
+    words = _WORD.findall(_PLACEHOLDER.sub(" ", text))
+    return [word.lower() for word in words if not _NEGATION.fullmatch(word)]

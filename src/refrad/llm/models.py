@@ -58,7 +58,7 @@ class Models:
         """Write what each task took into the metrics of a stage: requests, tokens, time."""
         for opened in self._opened:
             for task, account in opened.client.accounts.items():
-                account.write(task, tally)
+                account.write(task, opened.client.options.price, tally)
 
     def close(self) -> None:
         """Close connections and store, stop the server."""

@@ -1,6 +1,7 @@
 """What comes back from asking, and what it took."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -33,14 +34,16 @@ class Account:
     answer_tokens: int = 0
     seconds: float = 0.0
 
-    def write(self, task: str, tally: Tally) -> None:
-        """Add the account to the metrics of a stage."""
+    def write(self, task: str, price: Sequence[float] | None, tally: Tally) -> None:
+        """Add the account to the metrics of a stage. `price` is that of a million prompt and of a million answer tokens."""
         for how, number in self.requests.items():
             tally.add(f"asked: {task}", how, number)
         for why, number in self.again.items():
             tally.add(f"sent again: {task}", why, number)
         tally.add("tokens", f"{task}, prompt", self.prompt_tokens)
         tally.add("tokens", f"{task}, answer", self.answer_tokens)
+        if price is not None:
+            tally.add("cost", task, (price[0] * self.prompt_tokens + price[1] * self.answer_tokens) / 1e6)
         tally.make(f"model calls for {task}", self.calls)
         part = f"model at work on {task}, calls added"
         tally.seconds[part] = tally.seconds.get(part, 0.0) + self.seconds

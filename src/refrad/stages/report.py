@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from refrad.anatomy.schema import Schema, load_schema
-from refrad.config import ReportOptions
+from refrad.config import ReportOptions, tasks_of
 from refrad.dataset.shards import source_fingerprints
 from refrad.files import atomic
 from refrad.fingerprint import Fingerprint
@@ -187,11 +187,11 @@ def run(
     _write(pages / "gallery.html", _gallery(cards + dropped, windows, there))
     if rows:
         save_overlay(pages / "overlay.png", sorted(rows, key=_telling, reverse=True)[:OVERLAY], anatomy)
-    options_of = {stage: json.loads(one["fingerprint"])["options"] for stage, one in merged.items()}
+    fingerprints = {stage: Fingerprint.parse(one["fingerprint"]) for stage, one in merged.items()}
     backends = [
-        (what, options_of[stage][key])
+        (what, _backend(fingerprints[stage], key))
         for what, (stage, key) in BACKENDS.items()
-        if options_of.get(stage, {}).get(key) is not None
+        if stage in fingerprints and fingerprints[stage].options.get(key) is not None
     ]
     jobs = json.loads(state.read_text(encoding="utf-8")) if state else []
     text = render(
@@ -246,6 +246,13 @@ def _counts(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) ->
         for name, stage, key in names
         if stage in merged
     ]
+
+
+def _backend(fingerprint: Fingerprint, option: str) -> str:
+    """The backend that an option chose, with the language model that it asks."""
+    task = tasks_of(fingerprint.stage, fingerprint.options).get(option, "")
+    model = fingerprint.models.get(task, {}).get("model")
+    return f"{fingerprint.options[option]}: {model}" if model else str(fingerprint.options[option])
 
 
 def _made_with(metrics: Mapping[str, Any]) -> str:
