@@ -1,9 +1,18 @@
+import inspect
+
 import numpy as np
 import SimpleITK
 from tests.stages.conftest import write
 from tests.stages.test_volumes import instance_of, make, only
 
 from refrad.cli import main
+from refrad.dataset import dicom
+
+
+def test_the_command_of_the_docs_has_the_right_flags(root):
+    (line,) = [one for one in (root / "docs" / "volumes.md").read_text().splitlines() if "refrad export-dicom" in one]
+    given = {word.removeprefix("--") for word in line.split() if word.startswith("--")}
+    assert given == set(inspect.signature(dicom.main).parameters)
 
 
 def test_accepted_images_are_exported_and_other_programs_read_them(shared, tmp_path, caplog):

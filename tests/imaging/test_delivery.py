@@ -44,10 +44,14 @@ def test_files_that_are_no_dicom_are_told_from_broken_ones(tmp_path):
 def test_what_never_ends_or_leads_in_circles_is_put_aside(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zeros").symlink_to("/dev/zero")
+    (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "circle").symlink_to(tmp_path)
     reasons = {header.path: header.reason for header in read_headers(tmp_path)}
-    assert reasons == {"pipe": "unreadable", "zeros": "unreadable", "a/circle": "linked_folder"}
+    assert reasons == {
+        **{"pipe": "unreadable", "zeros": "unreadable", "itself": "unreadable"},
+        "a/circle": "linked_folder",
+    }
 
 
 def test_a_header_that_asks_for_too_much_memory_is_put_aside(tmp_path):

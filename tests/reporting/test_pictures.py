@@ -1,6 +1,6 @@
 import numpy as np
 
-from refrad.reporting.pictures import colour_of, grey, labels_over, mask_outlines, three_views
+from refrad.reporting.pictures import colour_of, contact_sheet, grey, labels_over, mask_outlines, three_views
 
 
 def test_neighbouring_classes_differ_in_colour():
@@ -28,3 +28,14 @@ def test_views_have_true_proportions():
     volume = np.zeros((40, 20, 10), np.int16)
     joined = three_views(volume, (1.0, 2.0, 8.0), "CT", height=100)
     assert joined.size == (100 + 50 + 50 + 8, 100)
+
+
+def test_a_contact_sheet_keeps_proportions_and_order():
+    slices = [(np.full((10, 20), 50 * k, np.uint8), 2.0) for k in range(1, 4)]
+    sheet = np.asarray(contact_sheet(slices, columns=2, side=44))
+    assert sheet.shape == (88, 88)
+    for k, (line, column) in enumerate([(0, 0), (0, 1), (1, 0)], 1):
+        square = sheet[44 * line : 44 * line + 44, 44 * column : 44 * column + 44]
+        rows, columns = np.nonzero(square == 50 * k)
+        assert (np.ptp(columns) + 1, np.ptp(rows) + 1) == (40, 20)
+    assert not sheet[44:, 44:].any()

@@ -188,8 +188,8 @@ def test_the_overlay_is_a_picture(pages):
 
 def test_volumes_are_shown_with_and_without_their_classes(pages, study):
     assert nib.load(study.mask_store / "v.nii.gz").shape == (32, 24, 6)
-    for stage in ("volumes", "masks"):
-        assert (pages / "stages" / f"{stage}.html").read_text().count("<img") == 1
+    for stage, pictures in {"volumes": 2, "masks": 1}.items():  # volumes have a contact sheet too
+        assert (pages / "stages" / f"{stage}.html").read_text().count("<img") == pictures
 
 
 def test_a_run_that_stopped_gets_the_pages_of_what_there_is(root, tmp_path):
@@ -219,3 +219,9 @@ def test_the_index_shows_what_is_left_at_each_step(pages):
     text = (pages / "index.html").read_text()
     assert text.index("files of the deliveries") < text.index("slices of volumes") < text.index("grounded caption")
     assert "captions that name anatomy" in text
+
+
+def test_the_page_of_volumes_has_a_contact_sheet(pages):
+    text = (pages / "stages" / "volumes.html").read_text()
+    assert "Middle slices" in text and "1 of 1 volumes" in text
+    assert "From files to volumes" in text

@@ -1,8 +1,10 @@
 """The headers of a whole delivery: any depth, any names, any files among the images; read by several processes."""
 
+import errno
 import functools
 import logging
 import os
+import stat
 import time
 import warnings
 from collections.abc import Iterator
@@ -80,11 +82,11 @@ def headers_of_file(folder: Path, path: str, rules: Rules = NO_RULES) -> list[He
     """
     try:
         path.encode()
-        if (folder / path).is_dir():
-            return [Header(path, reason="linked_folder")]
-        if not (folder / path).is_file():  # a pipe or a device would never end
-            return [Header(path, reason="unreadable")]
-        with (folder / path).open("rb") as file, quiet():
+        place = f"{folder}/{path}"
+        mode = os.stat(place).st_mode  # noqa: PTH116 - this is what the time of an index goes into
+        if not stat.S_ISREG(mode):  # a pipe or a device would never end
+            return [Header(path, reason="linked_folder" if stat.S_ISDIR(mode) else "unreadable")]
+        with open(place, "rb") as file, quiet():  # noqa: PTH123
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS, *rules.tags])
             # A deflated file has been inflated elsewhere: whether pixels come next cannot be seen here.
             has_pixels = dataset.file_meta.get("TransferSyntaxUID") == DEFLATED or file.read(4) in PIXEL_TAGS
@@ -109,8 +111,8 @@ def _printable(path: str) -> str:
 
 
 def is_of_the_storage(error: BaseException) -> TypeGuard[OSError]:
-    """Whether the system raised the error; pydicom raises OSError too, for broken files, but without a number."""
-    return isinstance(error, OSError) and error.errno is not None
+    """Whether the storage is at fault: pydicom raises OSError too, for broken files, and links may lead in circles."""
+    return isinstance(error, OSError) and error.errno not in {None, errno.ELOOP}
 
 
 def nameless(error: OSError) -> OSError:

@@ -1,6 +1,7 @@
 """Pages of HTML that stand alone: no script, no font, no picture from elsewhere."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"STAGES": STAGES, "REASONS": REASONS}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
+    environment.filters |= {"in_order": _in_order}
     return environment
 
 
@@ -35,6 +37,14 @@ def render(template: str, **values: Any) -> str:
 def _number(value: float) -> str:
     """12,345 or 0.123."""
     return f"{value:,}" if isinstance(value, int) or float(value).is_integer() else f"{value:,.3f}"
+
+
+def _in_order(rows: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Bins of a histogram ("0.5 to 1", "from 10") by their edges, other rows by their numbers, the largest first."""
+    edges = {name: re.match(r"(?:from )?([\d.]+)(?: to |$)", name) for name in rows}
+    if all(edges.values()) and any(" to " in name for name in rows):
+        return sorted(rows.items(), key=lambda row: (row[0].startswith("from"), float((edges[row[0]] or [0, 0])[1])))
+    return sorted(rows.items(), key=lambda row: -row[1])
 
 
 def _seconds(value: float) -> str:

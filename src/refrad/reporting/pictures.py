@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-__all__ = ["colour_of", "grey", "inside_html", "labels_over", "mask_outlines", "three_views"]
+__all__ = ["colour_of", "contact_sheet", "grey", "inside_html", "labels_over", "mask_outlines", "three_views"]
 
 GOLDEN = 0.61803398875  # turns of the colour circle between neighbouring ids, so that neighbours differ most
 
@@ -52,6 +52,18 @@ def labels_over(values: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArra
     under = np.repeat(values[..., None], 3, axis=2).astype(np.float32)
     mixed = np.where(classes[..., None] > 0, 0.5 * under + 0.5 * palette[classes], under)
     return np.asarray(mixed, np.uint8)
+
+
+def contact_sheet(slices: Sequence[tuple[NDArray[np.uint8], float]], columns: int = 8, side: int = 112) -> Image.Image:
+    """Grey slices [row, column], each with its width by height in mm, in a grid of squares of `side` pixels."""
+    lines = -(-len(slices) // columns)
+    sheet = Image.new("L", (min(columns, len(slices)) * side, lines * side))
+    for number, (values, aspect) in enumerate(slices):
+        size = (side - 4) * min(1, aspect), (side - 4) * min(1, 1 / aspect)
+        picture = Image.fromarray(values).resize((max(1, round(size[0])), max(1, round(size[1]))))
+        corner = number % columns * side, number // columns * side
+        sheet.paste(picture, (corner[0] + (side - picture.width) // 2, corner[1] + (side - picture.height) // 2))
+    return sheet
 
 
 def three_views(

@@ -18,13 +18,15 @@ from refrad.dataset.shards import source_fingerprints
 from refrad.files import atomic
 from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import load_labels
+from refrad.imaging.slices import image_at
+from refrad.imaging.volumes import read_volume
 from refrad.imaging.windows import MEDGEMMA_WINDOWS
 from refrad.reporting.evaluation import example_cards, tables
 from refrad.reporting.flags import flagged_figures
 from refrad.reporting.gallery import Card, cards_of, dropped_cards, filters_of, rows_of
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
-from refrad.reporting.pictures import inside_html, three_views
+from refrad.reporting.pictures import contact_sheet, grey, inside_html, three_views
 from refrad.reporting.sentences import samples_of
 from refrad.tables import MaskTable, VolumeTable, read_table
 from refrad.tally import merge
@@ -89,6 +91,18 @@ FUNNELS = {
     ),
 }
 
+# On the pages of index and volumes
+VOLUME_STEPS = (
+    ("files of the deliveries", "index", "taken"),
+    ("files with usable images", "index", "used"),
+    ("images (slices, frames)", "index", "images"),
+    ("series", "index", "series"),
+    ("stacks of images in them", "index", "volumes"),
+    ("volumes", "volumes", "used"),
+    ("slices of these", "volumes", "slices"),
+)
+SHEET = 24  # volumes on the contact sheet
+
 log = logging.getLogger(__name__)
 
 
@@ -148,7 +162,12 @@ def run(
     figures = _figures(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
     flagged = flagged_figures(flags, volumes, masks, volume_store, mask_store, anatomy, FLAGGED)
     extras: dict[str, dict[str, Any]] = {
-        "volumes": {"figures": figures.get("volumes", [])},
+        "index": {"steps": _counts(merged, VOLUME_STEPS)},
+        "volumes": {
+            "figures": figures.get("volumes", []),
+            "steps": _counts(merged, VOLUME_STEPS),
+            "sheet": _sheet(volumes, volume_store),
+        },
         "masks": {"figures": figures.get("masks", [])},
         "structures": {"figures": flagged},
         "grounded": {"cards": cards[:SHOWN]},
@@ -156,7 +175,7 @@ def run(
         "mentions": {"samples": samples_of(captions, mentions, options.sentences, anatomy)},
         "train": {"curve": _loss(training) if training else None},
     }
-    nothing: dict[str, Any] = {"figures": [], "cards": [], "curve": None, "samples": []}
+    nothing: dict[str, Any] = {"figures": [], "cards": [], "curve": None, "samples": []} | {"steps": [], "sheet": None}
     there = [*merged, *(["evaluate"] if result else [])]
     for stage in merged:
         values = nothing | extras.get(stage, {})
@@ -302,6 +321,23 @@ def _figures(
             {"picture": inside_html(three_views(values, spacing, one["modality"], classes)), "caption": caption}
         )
     return found
+
+
+def _sheet(volumes: Sequence[Path], store: Path) -> dict[str, str] | None:
+    """Middle slices of some volumes: modalities, planes and body parts in turn, so that rare ones are seen."""
+    kinds = ["modality", "plane", "body_part"]
+    tables = [read_table(path, VolumeTable).filter(pl.col("file").is_not_null()) for path in volumes]
+    if sum(map(len, tables)) == 0:
+        return None
+    accepted = pl.concat(tables).sort("volume").with_columns(turn=pl.int_range(pl.len()).over(kinds))
+    shown = accepted.sort("turn", *kinds, "volume").head(SHEET)
+    slices = []
+    for one in shown.iter_rows(named=True):
+        values, _ = read_volume(store / one["file"])
+        middle = grey(image_at(values, values.shape[2] // 2), one["modality"])
+        slices.append((middle, one["columns"] * one["spacing_x"] / (one["rows"] * one["spacing_y"])))
+    caption = f"{len(shown)} of {len(accepted)} volumes, as the scanner stored them: rows down, columns to the right."
+    return {"picture": inside_html(contact_sheet(slices)), "caption": caption}
 
 
 def _inlined(picture: Path) -> str:
