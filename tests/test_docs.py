@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tests.llm.talking import TASKS, answering, llm_line
 
-from refrad.cli import function_of, main
+from refrad.cli import function_of, main, split_command
 from refrad.config import ConfigError, check_config
 
 
@@ -55,7 +55,7 @@ def test_every_command_that_is_named_exists_with_its_flags(root):
             for line in block.replace("\\\n", " ").splitlines():
                 found = re.match(r"(?:\.venv/bin/)?refrad (\S+)(.*)", line)
                 if found:
-                    function = function_of(found[1], line.split()[1:])
+                    function = function_of(*split_command(line.split()[1:]))
                     flags = {one.replace("-", "_") for one in re.findall(r"(?<!\S)--([\w-]+)", found[2])}
                     assert flags <= set(inspect.signature(function).parameters), f"{page.name}: {line}"
                     seen += 1

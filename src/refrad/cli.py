@@ -19,7 +19,7 @@ from typing import Any
 
 from refrad.fingerprint import STAGES_FOLDER, Fingerprint, stage_version
 
-__all__ = ["COMMANDS", "STAGES", "function_of", "main"]
+__all__ = ["COMMANDS", "STAGES", "function_of", "main", "split_command"]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ COMMANDS = {
     "budget": ("refrad.imaging.budget", "GPU hours and disk that masks take, before any run"),
     "check-masks": ("refrad.imaging.plausibility", "say which label volumes do not look like a human being"),
     "export-masks": ("refrad.imaging.exports", "masks as DICOM segmentations, or as one NIfTI file a class"),
+    "study export": ("refrad.metrics.study:export", "pairs for human raters, blinded, to validate LLMScore"),
+    "study read": ("refrad.metrics.study:read", "their ratings: agreement, and correlation with LLMScore"),
     "score-mentions": ("refrad.language.scoring", "score the mention finder on labelled sentences"),
     "score-scrub": ("refrad.language.scrubbing", "measure the removal of identifiers on labelled letters"),
 }
@@ -68,12 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads of a multiplication that wait for each other must not spin: on a busy machine that made training 8 times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    name = arguments[0] if arguments else ""
-    function = function_of(name, arguments[1:])
+    name, arguments = split_command(arguments)
+    function = function_of(name, arguments)
     if function is None:
         print(_help())
         return 0 if name in {"", "-h", "--help"} else 2
-    parsed = _parser(name, function).parse_args(_with_flag(arguments[1:], function))
+    parsed = _parser(name, function).parse_args(_with_flag(arguments, function))
     _say_where(name)
     try:
         _check_version(name, vars(parsed).get("fingerprint"))
@@ -89,6 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The command, of one word or of two such as `study export`, and its own arguments."""
+    words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
+    return " ".join(arguments[:words]), list(arguments[words:])
+
+
 def function_of(name: str, arguments: Sequence[str]) -> Callable[..., None] | None:
     """The function behind a stage or command, or None if there is none of that name."""
     if name == "mentions" and "--text" in arguments:
@@ -98,10 +106,10 @@ def function_of(name: str, arguments: Sequence[str]) -> Callable[..., None] | No
     elif name in STAGES:
         module, attribute = f"refrad.stages.{name}", "run"
     elif name in COMMANDS:
-        module, attribute = COMMANDS[name][0], "main"
+        module, _, attribute = COMMANDS[name][0].partition(":")
     else:
         return None
-    function: Callable[..., None] = getattr(importlib.import_module(module), attribute)
+    function: Callable[..., None] = getattr(importlib.import_module(module), attribute or "main")
     return function
 
 
