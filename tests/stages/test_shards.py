@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from refrad.dataset import shards
 from refrad.dataset.pictures import decode_pixels, stored
 from refrad.dataset.shards import class_names, dataset_files, digest_of, read_rows, source_fingerprints, write_images
 from refrad.fingerprint import Fingerprint
@@ -98,7 +99,9 @@ def test_every_row_says_what_made_it_and_the_file_says_all_of_it(shard):
         assert row["provenance"]["mentions"] == "lexicon" and row["provenance"]["vqa"] == "templates"
 
 
-def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path):
+def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path, monkeypatch):
+    row_bytes = len(next(read_rows([images]))["image"]["bytes"])
+    monkeypatch.setattr(shards, "GROUP_BYTES", 99.5 * row_bytes)
     many = [row | {"image_id": f"{n}-{row['image_id']}"} for n in range(9) for row in read_rows([images])]
     write_images(tmp_path / "many.parquet", many, schema, Fingerprint("shards", 1, {}, {}))
     file = pq.ParquetFile(tmp_path / "many.parquet")

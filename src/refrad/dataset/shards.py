@@ -28,7 +28,19 @@ __all__ = [
     "write_rows",
 ]
 
-ROWS_PER_GROUP = 100  # small groups: random access reads little, and writing holds little
+# A row group ends with the first of these: random access reads little, writing holds little, and the footer stays small.
+GROUP_BYTES = 8_000_000  # of pictures
+GROUP_ROWS = 1000
+BATCH_ROWS = 100  # read at once
+FILTERED = (
+    "image_id",
+    "volume",
+    "study",
+    "patient",
+    "split",
+    "modality",
+    "plane",
+)  # by readers, so these have statistics
 SOURCES_KEY = "refrad.fingerprints"
 
 
@@ -74,21 +86,32 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], arrow: pa.Schema) 
     leaves = [name for field in arrow for name in _leaves(field.type, field.name)]
     codecs = {name: "NONE" if name in pictures else "ZSTD" for name in leaves}
     words = [name for name in leaves if name not in pictures]
+    filtered = [name for name in leaves if name in FILTERED]
     count = 0
     with (
         atomic(path) as temporary,
-        pq.ParquetWriter(temporary, arrow, compression=codecs, use_dictionary=words) as writer,
+        pq.ParquetWriter(
+            temporary, arrow, compression=codecs, use_dictionary=words, write_statistics=filtered
+        ) as writer,
     ):
         group: list[Mapping[str, Any]] = []
+        size = 0
         for row in rows:
             group.append(row)
+            size += _picture_bytes(row)
             count += 1
-            if len(group) == ROWS_PER_GROUP:
+            if len(group) == GROUP_ROWS or size >= GROUP_BYTES:
                 writer.write_table(pa.Table.from_pylist(group, arrow))
-                group = []
+                group, size = [], 0
         if group:
             writer.write_table(pa.Table.from_pylist(group, arrow))
     return count
+
+
+def _picture_bytes(row: Mapping[str, Any]) -> int:
+    """How much the pictures of a row take."""
+    kept = [row.get(one.name) for one in COLUMNS if one.format]
+    return sum(len(one) if isinstance(one, bytes) else len(one["bytes"]) for one in kept if one)
 
 
 def _leaves(kind: pa.DataType, path: str) -> list[str]:
@@ -119,7 +142,7 @@ def read_rows(files: Iterable[Path], columns: Sequence[str] | None = None) -> It
     for path in files:
         with pq.ParquetFile(path) as file:
             here = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-            for batch in file.iter_batches(ROWS_PER_GROUP, columns=here):
+            for batch in file.iter_batches(BATCH_ROWS, columns=here):
                 yield from batch.to_pylist()
 
 

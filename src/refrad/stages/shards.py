@@ -17,7 +17,7 @@ from refrad.dataset.shards import digest_of, write_images
 from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import load_labels
 from refrad.imaging.slices import image_at
-from refrad.imaging.structures import OutlierRule, class_mask
+from refrad.imaging.structures import OutlierRule, kept_pieces
 from refrad.tables import (
     CaptionTable,
     EntityTable,
@@ -122,22 +122,21 @@ def _rows(
             instance = here[0]["instance"]
             tally.take()
             captions = [tables.captions[one["caption"]] for one in here]
-            structures = [
-                {key: one[key] for key in ("class_id", "x_min", "y_min", "x_max", "y_max", "area")}
-                | {
-                    "rle": encode_mask(
-                        class_mask(labels[:, :, index], luts[volume["task"]], one["class_id"], spacing, tables.rule)
-                    )
-                }
-                for one in tables.structures[instance]
-            ]
+            with tally.timed("masks"):
+                classes = _kept_classes(labels[:, :, index], luts[volume["task"]], spacing, tables.rule)
+                structures = [
+                    {key: one[key] for key in ("class_id", "x_min", "y_min", "x_max", "y_max", "area")}
+                    | {"rle": encode_mask(classes == one["class_id"])}
+                    for one in tables.structures[instance]
+                ]
             row = {
                 key: volume[key]
                 for key in ("volume", "study", "patient", "split", "modality", "plane", "body_part", "contrast")
             }
             row |= {"image_id": instance, "index": index, "width": volume["columns"], "height": volume["rows"]}
             row |= {"spacing_x": spacing[0], "spacing_y": spacing[1], "structures": structures}
-            row |= _pictures(image_at(values, index), volume["modality"], options)
+            with tally.timed("pictures"):
+                row |= _pictures(image_at(values, index), volume["modality"], options)
             row["captions"] = [
                 {key: caption[key] for key in ("caption", "sentence", "language", "text", "indication", "question")}
                 | {"tie": one["tie"], "entities": tables.entities[one["triplet"]]}
@@ -160,6 +159,17 @@ def _rows(
             for table in ("split", "modality", "plane"):
                 tally.add(table, str(volume[table]))
             yield row
+
+
+def _kept_classes(
+    labels: NDArray[np.uint8], lut: NDArray[np.uint8], spacing: tuple[float, float], rule: OutlierRule
+) -> NDArray[np.uint8]:
+    """The classes of a slice uint8 [row, column], as the DICOM image lies, without outliers: one look for all classes."""
+    pieces, kept = kept_pieces(lut[labels], spacing[0] * spacing[1], rule)
+    owner = np.zeros(max((number for number, *_ in kept), default=0) + 1, np.uint8)
+    for number, class_id, *_ in kept:
+        owner[number] = class_id
+    return owner[pieces].T
 
 
 def _pictures(image: NDArray[np.int16], modality: str, options: ShardsOptions) -> dict[str, Any]:
