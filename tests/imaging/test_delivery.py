@@ -63,12 +63,6 @@ def test_a_header_that_asks_for_too_much_memory_is_put_aside(tmp_path):
     assert (header.path, header.reason) == ("greedy", "beyond_limits")
 
 
-def test_a_file_that_takes_too_long_is_put_aside(tmp_path):
-    (tmp_path / "slow").touch()
-    ((header,),) = delivery.read_headers(tmp_path, Rules(), Limits(LIMITS.memory, seconds=1e-9), workers=1)
-    assert (header.path, header.reason) == ("slow", "beyond_limits")
-
-
 def test_a_name_that_no_table_can_hold_is_put_aside(tmp_path):
     name = os.fsdecode(b"SCH\xc4DEL")
     (tmp_path / name).touch()

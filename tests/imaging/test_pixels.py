@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from tests.stages.conftest import write
 
 from refrad.imaging.apart import Limits, run_apart
 from refrad.imaging.convert import Gate, Images, convert
@@ -44,7 +45,7 @@ def test_an_image_of_another_size_than_its_header_says_is_refused(shared):
     folder = shared / "dicom-mr" / "pydicom_small"
     (header,) = headers_of_file(folder, "MR_small.dcm")
     with pytest.raises(Quarantined):
-        list(read_pixels(folder, [header._replace(rows=32)]))
+        list(read_pixels(folder, [header._replace(rows=32, offset=0)]))
 
 
 def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(shared, tmp_path):
@@ -61,3 +62,29 @@ def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(sha
     ]
     answers = [answer for _, answer in run_apart(convert, jobs, Limits(2 * 2**30, 60))]
     assert [answer.reason if answer else "beyond_limits" for answer in answers] == ["unreadable_pixels", None]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize(("stored", "high"), [(16, 15), (12, 11), (12, 15)])
+@pytest.mark.parametrize("junk", [False, True])
+def test_pixels_read_in_place_are_those_of_a_parser(signed, implicit, stored, high, junk, tmp_path):
+    """Junk in unused bits, signs that are not extended, unusual high bits: then the parser decides."""
+    r = np.random.default_rng(stored + high)
+    words = r.integers(0, 1 << (stored if junk or not signed else stored - 1), (6, 7)).astype(np.uint16)
+    if junk and stored < 16:
+        words[2, 3] |= 1 << 14
+    name = write(tmp_path / "a", words, PixelRepresentation=int(signed), BitsStored=stored, HighBit=high)
+    if implicit:
+        dataset = pydicom.dcmread(name)
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+        dataset.save_as(name, implicit_vr=True, little_endian=True)
+    headers = headers_of_file(tmp_path, "a")
+    assert (headers[0].offset > 0) == (high == stored - 1)
+    (image,) = read_pixels(tmp_path, headers)
+    np.testing.assert_array_equal(image, pydicom.dcmread(name).pixel_array)
+
+
+def test_pixels_of_another_length_than_the_header_says_are_left_to_the_parser(tmp_path):
+    write(tmp_path / "a", np.zeros((6, 7), np.uint16), PixelData=bytes(2 * 6 * 7 + 8))
+    assert headers_of_file(tmp_path, "a")[0].offset == 0

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeGuard
+from typing import BinaryIO, TypeGuard
 
 import pydicom
 from pydicom.config import disable_value_validation
@@ -23,6 +23,8 @@ __all__ = ["find_files", "headers_of_file", "is_of_the_storage", "nameless", "qu
 
 log = logging.getLogger(__name__)
 
+# Bytes between the tag and the length of pixels that are stored as they are, in little endian
+LENGTH_AFTER = {"1.2.840.10008.1.2": 0, "1.2.840.10008.1.2.1": 4}
 DEFLATED = "1.2.840.10008.1.2.1.99"
 PIXEL_TAGS = {b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"}  # (7FE0,0010) in little and in big endian
 MAXIMUM_WORKERS = 8
@@ -89,8 +91,12 @@ def headers_of_file(folder: Path, path: str, rules: Rules = NO_RULES) -> list[He
         with open(place, "rb") as file, quiet():  # noqa: PTH123
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS, *rules.tags])
             # A deflated file has been inflated elsewhere: whether pixels come next cannot be seen here.
-            has_pixels = dataset.file_meta.get("TransferSyntaxUID") == DEFLATED or file.read(4) in PIXEL_TAGS
-            return headers_of_dataset(dataset, path, has_pixels, rules)
+            syntax = dataset.file_meta.get("TransferSyntaxUID")
+            has_pixels = syntax == DEFLATED or file.read(4) in PIXEL_TAGS
+            headers = headers_of_dataset(dataset, path, has_pixels, rules)
+            if len(headers) == 1 and syntax in LENGTH_AFTER:
+                headers[0] = headers[0]._replace(offset=_offset(file, headers[0], LENGTH_AFTER[syntax]))
+            return headers
     except InvalidDicomError:
         return [Header(path, reason="not_dicom")]
     except UnicodeEncodeError:
@@ -103,6 +109,13 @@ def headers_of_file(folder: Path, path: str, rules: Rules = NO_RULES) -> list[He
         if is_of_the_storage(error):
             raise nameless(error) from None
         return [Header(path, reason="unreadable")]
+
+
+def _offset(file: BinaryIO, header: Header, before: int) -> int:
+    """Where one whole image of words of 16 bits begins; 0 if what follows the tag of the pixels is anything else."""
+    start = file.read(before + 4)
+    length = int.from_bytes(start[before:], "little")
+    return file.tell() if header.bits and length == 2 * header.rows * header.columns else 0
 
 
 def _printable(path: str) -> str:

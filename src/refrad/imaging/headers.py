@@ -47,7 +47,7 @@ KEYWORDS = re.findall(
     InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime DiffusionBValue TriggerTime InversionTime
     FlipAngle KVP ConvolutionKernel ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns
     SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
-    ModalityLUTSequence VolumetricProperties VolumeBasedCalculationTechnique
+    BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VolumetricProperties VolumeBasedCalculationTechnique
     SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
     """,
 )
@@ -92,6 +92,8 @@ class Header(NamedTuple):
     `orientation` (unit vectors) are in the patient coordinates of DICOM (x to the left, y to the back, z to the head).
     `spacing` is PixelSpacing in DICOM's order: mm between rows, then mm between columns. `reason` is None for a usable
     image. `burned_in`: whether text is burned in; None if neither header nor rules tell.
+    `bits` are stored in words of 16, from the lowest on; 0 for all other kinds of pixels. `offset`: of such pixels in their
+    file, if they can be read from there as they are; else 0.
     """
 
     path: str
@@ -140,6 +142,9 @@ class Header(NamedTuple):
     kernel: str = ""
     # pixels
     compressed: bool = False
+    offset: int = 0
+    bits: int = 0
+    signed: bool = False
     slope: float = 1.0
     intercept: float = 0.0
 
@@ -299,9 +304,17 @@ def _of_image(values: Values, common: Header, has_pixels: bool, rules: Rules) ->
         slope=_number(values, "RescaleSlope") or 1.0,
         intercept=_number(values, "RescaleIntercept") or 0.0,
         burned_in=_burned_in(values, rules),
+        bits=_bits_of_word(values),
+        signed=_whole(values, "PixelRepresentation") == 1,
     )
     reasons = (reason for reason in _reasons(values, header, has_pixels) if reason not in rules.accepted)
     return header._replace(reason=next(reasons, None))
+
+
+def _bits_of_word(values: Values) -> int:
+    stored = _whole(values, "BitsStored") or 0
+    plain = _whole(values, "BitsAllocated") == 16 and _whole(values, "HighBit") == stored - 1 and 0 < stored <= 16
+    return stored if plain else 0
 
 
 def _burned_in(values: Values, rules: Rules) -> bool | None:
