@@ -111,6 +111,7 @@ class MasksOptions(Section):
     minutes: Annotated[float, Field(gt=0)]
     memory_gb: Annotated[float, Field(gt=0)]
     at_once: Annotated[int, Field(ge=1)]
+    borrow: bool
 
 
 class Implausible(Section):

@@ -109,6 +109,9 @@ class VolumeTable(Table):
     tilt: pl.Float64 = pa.Field(nullable=True, ge=0, description="degrees between the slices' normal and their stack")
     treated: str = pa.Field(nullable=True, description="reason that a correct treatment has met, such as gantry_tilt")
     burned_in: bool = pa.Field(nullable=True, description="of any slice; null if neither header nor rules tell")
+    frame: str = pa.Field(
+        nullable=True, description="pseudonym of the frame of reference: volumes that share it share their coordinates"
+    )
     digest: str = pa.Field(nullable=True, description="of voxels and affine")
     file: str = pa.Field(nullable=True, description="NIfTI inside the volume store")
     reason: str = pa.Field(nullable=True, description="null if accepted, else why it was quarantined")

@@ -6,9 +6,9 @@ import pytest
 from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import load_labels
 from refrad.privacy.pseudonyms import FileTable
-from refrad.tables import InstanceTable, MaskTable, frame_of, read_table, write_table
+from refrad.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, write_table
 
-LIMITS = {"minutes": 5.0, "memory_gb": 20.0, "at_once": 2}
+LIMITS = {"minutes": 5.0, "memory_gb": 20.0, "at_once": 2, "borrow": False}
 PRECOMPUTED = {
     "segmenter": "precomputed",
     "variant": "fastest",
@@ -63,7 +63,7 @@ def test_given_masks_are_brought_onto_the_grid_of_the_volume(site):
 def test_what_the_store_holds_is_not_made_again(site):
     run(site)
     before = read_table(site.path("masks"), MaskTable)
-    assert run(site)["made"] == {"labels from the store": 1}
+    assert run(site)["made"]["labels from the store"] == 1
     assert read_table(site.path("masks"), MaskTable).equals(before)
 
 
@@ -113,3 +113,31 @@ def test_the_shard_has_one_row_for_each_accepted_volume(site):
     run(site)
     masks, volumes = read_table(site.path("masks"), MaskTable), pl.read_parquet(site.path("volumes"))
     assert masks["volume"].to_list() == volumes.filter(pl.col("reason").is_null())["volume"].to_list()
+
+
+def coronal(site, frame: str | None) -> dict:
+    """A second series of the study, in another plane and on another grid; table and voxels."""
+    affine = np.array([[-4.0, 0, 0, 0], [0, 0, -2.0, 0], [0, 5.0, 0, 0], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(np.zeros((16, 6, 24), np.int16), affine), site.volume_store / "w.nii.gz")
+    sizes = {"columns": 16, "rows": 6, "slices": 24, "spacing_x": 4.0, "spacing_y": 5.0, "spacing_z": 2.0}
+    return (
+        site.volume() | sizes | {"volume": "w", "plane": "coronal", "digest": "e", "file": "w.nii.gz", "frame": frame}
+    )
+
+
+def test_a_series_without_masks_borrows_those_of_another_plane_through_the_affines(site):
+    site.write(VolumeTable, "volumes", [site.volume() | {"frame": "f"}, coronal(site, "f")])
+    metrics = run(site, PRECOMPUTED | {"borrow": True})
+    assert metrics["flow"] == {"taken": 2, "used": 2, "aside": {}}
+    rows = {row["volume"]: row for row in read_table(site.path("masks"), MaskTable).to_dicts()}
+    assert rows["w"]["segmenter"] == "precomputed, of another series"
+    found = load_labels(site.mask_store / rows["w"]["file"])
+    assert np.array_equal(found, site.labels[::2].transpose(0, 2, 1))
+    again = run(site, PRECOMPUTED | {"borrow": True})["made"]
+    assert (again["labels from the store"], again["labels borrowed"], again.get("labels made", 0)) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("frame", "borrow"), [("another", True), (None, True), ("f", False)])
+def test_nothing_is_borrowed_from_another_frame_of_reference_or_against_the_config(site, frame, borrow):
+    site.write(VolumeTable, "volumes", [site.volume() | {"frame": "f"}, coronal(site, frame)])
+    assert run(site, PRECOMPUTED | {"borrow": borrow})["flow"]["aside"] == {"no_precomputed_mask": 1}

@@ -91,6 +91,10 @@ class Pseudonyms:
         """Pseudonym of an SOP instance, from its UID (for a frame of a multi-frame file: UID, "|", number from 0)."""
         return self._mac("instance", key)
 
+    def frame(self, key: str) -> str:
+        """Pseudonym of a frame of reference, from its UID."""
+        return self._mac("frame", key)
+
     def file(self, path: str) -> str:
         """Pseudonym of a file, from its relative posix path inside the delivery."""
         return self._mac("file", path)

@@ -3,7 +3,7 @@
 import logging
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import label_facts, load_labels, save_labels, store_name
 from refrad.imaging.segmenters import TASK_OF, TotalSegmentator, Unsegmentable, onto_grid
 from refrad.imaging.streaming import Limits, Order, Outcome, label_volumes
+from refrad.imaging.volumes import read_volume
 from refrad.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, scan_table, write_table
 from refrad.tally import Tally
 
@@ -70,16 +71,21 @@ def run(
             outcomes[outcome.key] = outcome
             tally.make("labels made", int(outcome.reason is None))
             tally.add("seconds per volume", _duration(outcome.seconds))
+    own = {name: outcomes[key] if key else Outcome("", 0, reason="no_precomputed_mask") for name, key in keys.items()}
+    with tally.timed("borrowing"):
+        borrowed = _borrowed(accepted, own, volume_store, store) if options.borrow else {}
+    tally.make("labels borrowed", len(borrowed))
     rows = []
     for one in accepted:
         tally.take()
-        key, task = keys[one["volume"]], TASK_OF[one["modality"]]
-        outcome = outcomes[key] if key else Outcome("", 0, reason="no_precomputed_mask")
+        task = TASK_OF[one["modality"]]
+        outcome = borrowed.get(one["volume"]) or own[one["volume"]]
+        name = segmenter.name if segmenter else "precomputed"
         rows.append(
             {
                 "volume": one["volume"],
                 "task": task,
-                "segmenter": segmenter.name if segmenter else "precomputed",
+                "segmenter": f"{name}, of another series" if one["volume"] in borrowed else name,
                 "weights": segmenter.weights(task) if segmenter and not outcome.reason else None,
                 "digest": outcome.digest,
                 "file": store_name(outcome.key) if not outcome.reason else None,
@@ -119,6 +125,37 @@ def _stored(key: str, store: Path) -> Outcome | None:
     except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError):
         logger.warning("an entry of the store cannot be read and is made again")
         return None
+
+
+def _borrowed(
+    accepted: Sequence[dict[str, Any]], own: Mapping[str, Outcome], volume_store: Path, store: Path
+) -> dict[str, Outcome]:
+    """Labels for volumes without, from the finest series of the same study, modality and frame of reference that covers them."""
+    found = {}
+    for one in accepted:
+        if own[one["volume"]].reason is None or one["frame"] is None:
+            continue
+        same = [
+            other
+            for other in accepted
+            if own[other["volume"]].reason is None
+            and all(other[what] == one[what] for what in ("study", "modality", "frame"))
+        ]
+        for donor in sorted(same, key=lambda other: other["spacing_x"] * other["spacing_y"] * other["spacing_z"]):
+            key = digest_bytes(own[donor["volume"]].key.encode(), b"borrowed", one["digest"].encode())
+            outcome = _stored(key, store)
+            if outcome is None:
+                image: Any = nib.load(volume_store / one["file"])  # type: ignore[attr-defined]
+                labels, affine = read_volume(store / store_name(own[donor["volume"]].key))
+                try:
+                    moved = onto_grid(labels, affine, image.affine, image.shape)
+                except Unsegmentable:  # it lies elsewhere
+                    continue
+                save_labels(store / store_name(key), moved, image.affine)
+                outcome = Outcome(key, 0.0, *label_facts(moved))
+            found[one["volume"]] = outcome
+            break
+    return found
 
 
 def _told(outcomes: Iterator[Outcome], count: int) -> Iterator[Outcome]:

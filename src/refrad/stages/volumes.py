@@ -23,7 +23,7 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 # Edges of the histograms on the page
 SLICE_SPACINGS = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 PIXEL_SPACINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.5, 2, 4)
@@ -116,6 +116,7 @@ def _about(header: Header, patient: str, pseudonyms: Pseudonyms) -> Row:
     """What may be known of the volume, from one of its headers."""
     date = date_of(header.study_date)
     return {
+        "frame": pseudonyms.frame(header.frame_of_reference) if header.frame_of_reference else None,
         "columns": header.columns,
         "rows": header.rows,
         "body_part": body_part_of(header.body_part),
