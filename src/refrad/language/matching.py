@@ -109,6 +109,8 @@ class Vocabulary:
 
     def _labels(self, text: str) -> tuple[Label, ...]:
         """All edges that a token satisfies."""
+        if text[0].isdigit():  # never remembered: there is no end of numbers
+            return tuple(self._whole.get(text, ()))
         found = self._seen.get(text)
         if found is None:
             if len(self._seen) > _CACHE_LIMIT:

@@ -109,7 +109,7 @@ class _Distribution:
     ) -> None:
         self.tokens, self.anchors, self.plural, self.adverb = tokens, anchors, plural, words["after"]
         read = _reader(words["left"], words["right"], words["both"])
-        self.side = [read(token.text) for token in tokens]
+        self.side = [read(token.text) if token.text.isalpha() else NONE for token in tokens]
         for place, token in enumerate(tokens[:-1]):
             if token.text in "LR" and tokens[place + 1].start > token.end and tokens[place + 1].text[0].isalpha():
                 self.side[place] = SIDES["left" if token.text == "L" else "right"]
