@@ -307,6 +307,9 @@ class _Search:
             best = self.longest([*words[:-1], tail])
             if best is None or best[0] != [*words[:-1], tail]:
                 return place
+            own = self.longest(range(tail, len(self.tokens)))
+            if own is not None and len(own[0]) > 1:
+                return place  # "Mm. iliopsoas et gluteus maximus"
             self.found.append(Match(tail, tail, best[1]))
             place = tail + 1
 

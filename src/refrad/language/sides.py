@@ -279,4 +279,6 @@ class _Distribution:
         return range(first, last + 1)
 
     def is_plural(self, anchor: Anchor) -> bool:
+        if anchor.last + 1 < len(self.tokens) and self.word(anchor.last + 1) == "-":
+            return False  # the first half of a word: "Nebennieren- und Nierenmetastasen"
         return bool(self.plural.fullmatch(self.word(anchor.last)))

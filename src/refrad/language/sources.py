@@ -140,7 +140,7 @@ def _read_csv(path: Path) -> Iterator[Mapping[Any, Any]]:
 
 
 def _read_json_lines(path: Path) -> Iterator[Mapping[Any, Any]]:
-    with path.open(encoding=charset_of(path)) as file:
+    with path.open(encoding=charset_of(path), errors="replace") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
