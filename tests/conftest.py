@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from refrad import tables
@@ -19,6 +20,10 @@ from refrad.fingerprint import Fingerprint
 from refrad.imaging.windows import MEDGEMMA_WINDOWS
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# No test is about time: a busy machine is no failure.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

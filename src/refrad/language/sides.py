@@ -252,6 +252,10 @@ class _Distribution:
             behind = self.tokens[place + 1 : place + 3]
             if place < anchor.first and any(_HALF_OF_THE_BODY.fullmatch(token.text) for token in behind):
                 return self.side[place]
+        for one in self.anchors:  # "Rechte Hüfte: Femurkopf entrundet"
+            colon = one.span[1] + 1
+            if one.sides and colon < anchor.first and self.word(colon) == ":":
+                return one.sides
         clause = self.clause_of(anchor)
         inside = [place for place in free if place in clause]
         if self.is_plural(anchor):
