@@ -141,3 +141,10 @@ def test_two_processes_train_as_one(run, images, root, tmp_path):
     assert json.loads((tmp_path / "m.json").read_text())["tables"]["task"] == told["tables"]["task"]
     first, second = (json.loads((f / "training.json").read_text())["curve"][-1] for f in (alone, tmp_path / "x"))
     assert second["validation_loss"] == pytest.approx(first["validation_loss"], abs=1e-3)
+
+
+def test_the_segmentation_variant_says_how_good_its_masks_are(run):
+    checkpoint, _ = run(variant="segmentation", steps=2, tower_steps=0)
+    account = json.loads((checkpoint / "training.json").read_text())
+    assert 0 <= account["validation_dice"] <= 1
+    assert (checkpoint / "mask_head.safetensors").is_file()

@@ -16,7 +16,7 @@ from refrad.model.radgrounder import head_of
 from refrad.model.samples import Sample
 from refrad.model.training import encode
 
-__all__ = ["WellFormed", "answers", "masks_of"]
+__all__ = ["WellFormed", "answers", "dice_of", "masks_of"]
 
 BATCH = 64
 CLASSES = 128  # <seg> tokens
@@ -120,3 +120,23 @@ def masks_of(
         drawn = (head(patches, hidden, ends, images[first].shape[0]) > 0).cpu().numpy()
         found += [drawn[(ends[:, 0] == row).cpu().numpy()] for row in range(len(chosen))]
     return found
+
+
+def dice_of(
+    model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, samples: Sequence[Sample]
+) -> float | None:
+    """Mean Dice of the masks that a model gives for the phrases of true targets (not of its own words); None without any."""
+    drawn = masks_of(
+        model,
+        processor,
+        [one.image for one in samples],
+        [one.text for one in samples],
+        [one.target for one in samples],
+    )
+    scores = [
+        2 * (given & true).sum() / max(given.sum() + true.sum(), 1)
+        for sample, masks in zip(samples, drawn, strict=True)
+        if sample.masks is not None
+        for given, true in zip(masks, sample.masks, strict=True)
+    ]
+    return float(np.mean(scores)) if scores else None

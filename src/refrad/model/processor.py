@@ -9,7 +9,7 @@ from transformers import AddedToken, GemmaTokenizer, PaliGemmaProcessor
 from transformers.image_utils import PILImageResampling
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-__all__ = ["GROUNDING_TOKENS", "add_grounding_tokens", "load_processor", "tiny_processor"]
+__all__ = ["GROUNDING_TOKENS", "add_grounding_tokens", "load_processor", "plain_processor", "tiny_processor"]
 
 GROUNDING_TOKENS = ("<p bbox=", "</p>", " id=", "<seg>", "</seg>")  # <locNNNN> and <segNNN> are PaliGemma's own
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
@@ -25,6 +25,11 @@ def tiny_processor(texts: Iterable[str], image_size: int, patch: int, words: int
         patch: side of a patch, px. The image takes (image_size / patch)^2 tokens.
         words: size of the vocabulary before the tokens for images, places, classes and tags.
     """
+    return add_grounding_tokens(plain_processor(texts, image_size, patch, words))
+
+
+def plain_processor(texts: Iterable[str], image_size: int, patch: int, words: int) -> PaliGemmaProcessor:
+    """The same without the tokens of grounding, as PaliGemma comes."""
     pictures = SiglipImageProcessorPil(
         size={"height": image_size, "width": image_size},
         resample=PILImageResampling.BILINEAR,
@@ -32,7 +37,7 @@ def tiny_processor(texts: Iterable[str], image_size: int, patch: int, words: int
         image_std=[0.5] * 3,
     )
     pictures.image_seq_length = (image_size // patch) ** 2  # type: ignore[attr-defined]
-    return add_grounding_tokens(PaliGemmaProcessor(pictures, _tokenizer(texts, words)))
+    return PaliGemmaProcessor(pictures, _tokenizer(texts, words))
 
 
 def _tokenizer(texts: Iterable[str], words: int) -> GemmaTokenizer:

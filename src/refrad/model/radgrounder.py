@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import (
     Gemma2Config,
+    GemmaTokenizer,
     PaliGemmaConfig,
     PaliGemmaForConditionalGeneration,
     PaliGemmaProcessor,
@@ -15,6 +16,7 @@ from transformers import (
 )
 
 from refrad.model.masks import MaskHead, load_head, save_head
+from refrad.model.processor import GROUNDING_TOKENS
 
 __all__ = ["PATCH", "add_head", "head_of", "load_model", "save_model", "tiny_model", "untrained_like"]
 
@@ -71,16 +73,42 @@ def untrained_like(
     return _fresh(model.config, processor, seed)
 
 
-def load_model(folder: Path, processor: PaliGemmaProcessor) -> PaliGemmaForConditionalGeneration:
-    """The model of a folder in float32 (pure bfloat16 loses most updates), with an embedding for every token of `processor`."""
+def load_model(
+    folder: Path, processor: PaliGemmaProcessor, attention: str = "eager"
+) -> PaliGemmaForConditionalGeneration:
+    """The model of a folder in float32 (pure bfloat16 loses most updates), with an embedding for every token of `processor`.
+
+    A token that the folder's tokenizer does not know begins as the mean of the tokens that its text was made of until now.
+    The embeddings grow, if they must, to a multiple of 64.
+
+    Args:
+        folder: with config.json, weights and tokenizer.
+        processor: that of the folder, with the tokens of grounding.
+        attention: of the language model: "eager", or "flex_attention" for GPUs. Others ignore the soft-cap or the prefix.
+    """
+    how: Any = "eager" if attention == "eager" else {"text_config": attention, "vision_config": "sdpa"}
     model = PaliGemmaForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+        folder, dtype=torch.float32, attn_implementation=how, local_files_only=True
     )
     if head := load_head(model.config, _end(processor), folder):
         model.add_module("mask_head", head)
     if len(processor.tokenizer) > model.config.get_text_config().vocab_size:
-        model.resize_token_embeddings(len(processor.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE)
+        model.resize_token_embeddings(
+            len(processor.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE, mean_resizing=False
+        )
+    _begin_new_tokens(model, processor, folder)
     return _finish(model, processor)
+
+
+@torch.no_grad()
+def _begin_new_tokens(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, folder: Path) -> None:
+    """Of PaliGemma's own vocabulary these rows are padding: whatever lies there has never been learned."""
+    before = GemmaTokenizer.from_pretrained(folder, local_files_only=True)
+    words: Any = model.get_input_embeddings().weight
+    for token in GROUNDING_TOKENS:
+        if token not in before.get_vocab():
+            pieces = before(token, add_special_tokens=False)["input_ids"]
+            words[processor.tokenizer.convert_tokens_to_ids(token)] = words[pieces].mean(0)
 
 
 def save_model(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, folder: Path) -> None:

@@ -22,7 +22,7 @@ from refrad.model.radgrounder import head_of
 from refrad.model.samples import Samples
 from refrad.model.team import ALONE, Team
 
-__all__ = ["Point", "Recipe", "Trained", "batch_loss", "encode", "train", "validation_loss"]
+__all__ = ["VALIDATION_SAMPLES", "Point", "Recipe", "Trained", "batch_loss", "encode", "train", "validation_loss"]
 
 log = logging.getLogger(__name__)
 

@@ -90,6 +90,8 @@ def run(
     anatomy = load_schema(schema)
     account = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     training = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
+    if training.variant == "segmentation":
+        raise ValueError(f"{checkpoint}: of the segmentation variant; evaluate scores boxes: see docs/training.md")
     torch.set_num_threads(training.threads)
     pictures = _test_pictures(images, options.samples)
     if not pictures:

@@ -17,6 +17,7 @@ from refrad.files import atomic_folder, digest_file, write_json
 from refrad.fingerprint import Fingerprint
 from refrad.model.card import model_card
 from refrad.model.checkpoints import Checkpoints
+from refrad.model.predict import dice_of
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.prompts import every_prompt
 from refrad.model.radgrounder import PATCH, add_head, load_model, save_model, tiny_model
@@ -24,7 +25,7 @@ from refrad.model.rows import Picture, picture_of, read_images
 from refrad.model.samples import Samples, wordings
 from refrad.model.seeing import teach_to_see
 from refrad.model.team import gather_team
-from refrad.model.training import Recipe, train
+from refrad.model.training import VALIDATION_SAMPLES, Recipe, train
 from refrad.tables import read_fingerprint
 from refrad.tally import Tally
 
@@ -98,6 +99,8 @@ def run(
         options.precision,
     )
     prepare = see if options.model == "tiny" and options.tower_steps else None
+    if options.compile:
+        model.model.language_model.compile()
     if options.freeze_tower:
         model.model.vision_tower.requires_grad_(False)
     trained = train(model, processor, samples, held_out, _recipe(options), saved, team, prepare)
@@ -114,6 +117,10 @@ def run(
         "classes": {one.id: one.name for one in anatomy.classes},
         "weights": used,
     }
+    if masks:
+        unseen = [held_out[0, index] for index in range(min(len(held_out), VALIDATION_SAMPLES))]
+        account["validation_dice"] = dice_of(model, processor, unseen) if unseen else None
+        log.info("Dice of the masks of true phrases, on validation patients: %s", account["validation_dice"])
     account |= {"parameters": model.num_parameters(), **dataclasses.asdict(trained)}
     with atomic_folder(checkpoint) as folder:
         save_model(model, processor, folder)
@@ -175,7 +182,7 @@ def _start(
         raise ValueError(
             f"train.image_size is {options.image_size}, but the model in {folder} sees images of {side} px"
         )
-    return processor, load_model(folder, processor)
+    return processor, load_model(folder, processor, options.attention)
 
 
 def _texts(pictures: Iterable[Picture], anatomy: Schema) -> Iterable[str]:
