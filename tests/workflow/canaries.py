@@ -55,7 +55,6 @@ def plant(delivery: Path) -> None:
         _with_text(example, number, captured=number == 5)
     broken = example.parent / "KANARI_broken"
     broken.write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff" + b"KANARI" * 9)
-    (example.parent / "KANARI_link").symlink_to(example.parent)
     reports = delivery / "reports.csv"
     text = reports.read_text(encoding="utf-8")
     for heading in ("Befund:\n", "Findings:\n"):
