@@ -163,6 +163,7 @@ class Hostile:
         return completion(f"```json\n{truth}\n```" if kind < 0.4 else truth)
 
 
+@pytest.mark.slow
 def test_of_5000_sentences_none_is_lost_and_no_lie_is_taken_from_a_hostile_server(serve, client, echo, monkeypatch):
     monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.01)
     requests = [
@@ -170,7 +171,7 @@ def test_of_5000_sentences_none_is_lost_and_no_lie_is_taken_from_a_hostile_serve
         for number in range(5000)
     ]
     server = serve(Hostile())
-    asking = client(server.endpoint, timeout=0.5, patience=30)
+    asking = client(server.endpoint, timeout=2.0, patience=60.0)
     replies = list(asking.ask(echo, requests))
     assert [reply.request for reply in replies] == requests
     for reply in replies:
@@ -194,3 +195,11 @@ def test_requests_are_read_as_they_are_needed_so_memory_stays_flat(serve, client
     assert [next(replies).answer.said for _ in range(20)][-1] == "Satz 19"
     replies.close()
     assert next(read) <= 20 + 8 * 4
+
+
+def test_a_long_task_says_how_it_goes_in_numbers_alone(serve, client, echo, caplog, monkeypatch):
+    monkeypatch.setattr("refrad.llm.client.TELL", 0.0)
+    caplog.set_level("INFO", logger="refrad")
+    list(client(serve(honest).endpoint).ask(echo, about(3)))
+    assert "echo: 3 replies, 0 of them failed; at most 64 at once now" in caplog.text
+    assert "Läsion" not in caplog.text

@@ -9,7 +9,7 @@ A list of requests takes three lines (docs/llm.md):
 Each reply holds an answer that passed all checks, or None and the reason why.
 """
 
-from refrad.llm.client import ModelError
+from refrad.llm.endpoint import ModelError
 from refrad.llm.models import Models, open_models
 from refrad.llm.replies import Reply
 from refrad.llm.tasks import Answer, Request, Task, load_task

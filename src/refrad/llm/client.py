@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import random
 import time
 from collections import deque
@@ -14,28 +13,34 @@ import aiohttp
 
 from refrad.config import ModelOptions
 from refrad.files import digest_bytes
+from refrad.llm.endpoint import (
+    LONGEST_WAIT,
+    Completion,
+    HalfReply,
+    ModelError,
+    problem_of,
+    read_completion,
+    refuse_all,
+    retry_after,
+)
 from refrad.llm.gate import Gate
 from refrad.llm.replies import Account, Reply
 from refrad.llm.store import Store
 from refrad.llm.tasks import Answer, BadAnswer, Request, Task
 
-__all__ = ["Client", "ModelError"]
+__all__ = ["Client"]
 
 WINDOW = 8  # requests in hand for each that is under way, so that a slow one holds up no other
-BUSY = {408, 429, 502, 503, 504, 529}
 HARDEST_TRIES = 4  # of a request that the server fails on, or does not answer in time
-FIRST_WAIT, LONGEST_WAIT = 0.25, 30.0  # seconds before a request is sent again
+FIRST_WAIT = 0.25  # seconds before a request is sent again; each time twice as long, up to LONGEST_WAIT
 KEPT_OPEN = 4.0  # seconds that an idle connection is used again; vLLM closes it after 5
 SEND_FIRST = 0.002  # seconds until a reply is looked at: the next requests go out before
+TELL = 60.0  # seconds between lines in the log
 POLL = 0.25  # seconds between looks for the reply that another job asked for
 
 log = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=Answer)
-
-
-class ModelError(ValueError):
-    """The model cannot be asked at all; the message says what to do. Replies that came before are kept."""
 
 
 class _Failed(Exception):
@@ -74,9 +79,13 @@ class Client:
         """
         requests = iter(requests)
         window: deque[asyncio.Task[Reply[A]]] = deque()
-        self._last_success = time.monotonic()
+        self.accounts.setdefault(task.name, Account())
+        self._last_success = told = time.monotonic()
         try:
             while True:
+                if time.monotonic() - told > TELL:
+                    told = time.monotonic()
+                    self._tell(task.name)
                 while len(window) < WINDOW * self.options.concurrency:
                     if (request := next(requests, None)) is None:
                         break
@@ -90,6 +99,15 @@ class Client:
                 one.cancel()
             if window:
                 self._loop.run_until_complete(asyncio.wait(window))
+
+    def _tell(self, task: str) -> None:
+        """One line on how it goes."""
+        account = self.accounts[task]
+        failed = sum(number for how, number in account.requests.items() if how.startswith("failed"))
+        log.info(
+            "%s: %d replies, %d of them failed; at most %d at once now",
+            *(task, account.requests.total(), failed, int(self._gate.limit)),
+        )
 
     def forget(self) -> None:
         """Connect anew at the next request: the server was stopped to make room for another."""
@@ -115,7 +133,7 @@ class Client:
         """From a request in hand, the store, another job that asks the same, or the server."""
         body = self._body(task, request)
         key = digest_bytes(json.dumps(body, sort_keys=True, ensure_ascii=False).encode())
-        account = self.accounts.setdefault(task.name, Account())
+        account = self.accounts[task.name]
         if (flying := self._flying.get(key)) is not None:
             account.requests["same as another"] += 1
             same: Reply[A] = await asyncio.shield(flying)
@@ -162,26 +180,28 @@ class Client:
         failure: str | None = None
         for repair in (False, True):
             try:
-                reply = await self._post(body | {"max_tokens": limit}, account, used)
+                completion = await self._post(body | {"max_tokens": limit}, account, used)
             except _Failed as failed:
                 failure = failed.reason
                 break
-            text, cut_off = reply
             await asyncio.sleep(SEND_FIRST)
             try:
-                answer = task.read(text, request)
+                answer = task.read(completion.text, request)
                 failure = None
                 account.requests["repaired" if repair else "answered"] += 1
                 break
             except BadAnswer as bad:
-                failure = "cut_off" if cut_off else bad.reason
+                failure = "cut_off" if completion.cut_off else bad.reason
                 if not repair:
                     account.again[failure] += 1
-                if cut_off:
+                if completion.cut_off:
                     limit *= 2
                 else:
                     told = f"This answer is not accepted: {bad} Give the whole answer again, corrected, as JSON only."
-                    bad_turn = [{"role": "assistant", "content": text or "{}"}, {"role": "user", "content": told}]
+                    bad_turn = [
+                        {"role": "assistant", "content": completion.text or "{}"},
+                        {"role": "user", "content": told},
+                    ]
                     body = body | {"messages": body["messages"] + bad_turn}
         if failure is not None:
             account.requests[f"failed: {failure}"] += 1
@@ -189,8 +209,8 @@ class Client:
         self.store.put(key, task.name, self.options.name, kept, failure, (int(used[0]), int(used[1]), used[2]))
         return Reply(request, answer, failure, self.options.name)
 
-    async def _post(self, body: Mapping[str, Any], account: Account, used: list[float]) -> tuple[str | None, bool]:
-        """The text of one reply and whether it was cut off, sent again until the server gives one.
+    async def _post(self, body: Mapping[str, Any], account: Account, used: list[float]) -> Completion:
+        """One reply of the model, asked for again until the server gives it.
 
         Raises:
             _Failed: if this one request cannot be answered.
@@ -199,26 +219,28 @@ class Client:
         content = json.dumps(body, ensure_ascii=False).encode()
         wait, hard, begun = FIRST_WAIT, 0, 0.0
         while True:
-            http = self._http or self._open()
             entered = await self._gate.enter()
             begun = begun or entered
             problem, asked_wait, status = "busy", 0.0, 0
             try:
+                http = self._http or self._open()
                 async with http.post(self._endpoint, data=content, allow_redirects=False) as response:
-                    status, asked_wait = response.status, _retry_after(response.headers)
+                    status, asked_wait = response.status, retry_after(response.headers)
                     text = await response.read()
-                if (problem := _problem(status)) == "":
-                    return self._take(text, account, used, time.monotonic() - entered)
+                if (problem := problem_of(status)) == "":
+                    completion = read_completion(text)
+                    self._count(completion, account, used, time.monotonic() - entered)
+                    return completion
             except TimeoutError:
                 problem = "time_out"
             except (aiohttp.ClientError, OSError):
                 problem = "unreachable"
-            except _Failed as failed:
-                problem = failed.reason
+            except HalfReply:
+                problem = "half_reply"
             finally:
                 self._gate.leave(entered, busy=problem in ("busy", "unreachable", "time_out"))
             if problem == "refused":
-                self._refuse(status)
+                refuse_all(status, self.options)
                 raise _Failed("refused")
             self._check()
             hard += problem not in ("busy", "unreachable")
@@ -248,63 +270,12 @@ class Client:
         )
         return self._http
 
-    def _take(self, content: bytes, account: Account, used: list[float], seconds: float) -> tuple[str | None, bool]:
-        """Text of a good response; tokens and time go to the account."""
-        try:
-            value = json.loads(content)
-            choice = value["choices"][0]
-            text, cut_off = choice["message"].get("content"), choice.get("finish_reason") == "length"
-            usage = value.get("usage") or {}
-            tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise _Failed("half_reply") from None
+    def _count(self, completion: Completion, account: Account, used: list[float], seconds: float) -> None:
+        """Tokens and time of a reply go to the account of the task, and to what the request used."""
         self._last_success = time.monotonic()
         account.calls += 1
-        account.prompt_tokens += tokens[0]
-        account.answer_tokens += tokens[1]
+        account.prompt_tokens += completion.prompt_tokens
+        account.answer_tokens += completion.answer_tokens
         account.seconds += seconds
-        used[0] += tokens[0]
-        used[1] += tokens[1]
-        used[2] += seconds
-        return (text if isinstance(text, str) else None), cut_off
-
-    def _refuse(self, status: int) -> None:
-        """Raise if the server will refuse every request: wrong key, wrong address, unknown model."""
-        if status in (401, 403):
-            raise ModelError(
-                f"{self.options.name}: {self.options.endpoint} refuses the key: the variable that `key` names in the"
-                " config must hold a valid one"
-            )
-        if status in (301, 302, 307, 308, 404, 405):
-            raise ModelError(
-                f"{self.options.name}: {self.options.endpoint} answers {status}: the endpoint must be the"
-                " address before /chat/completions, and it must serve a model of this name"
-            )
-
-
-def key_of(options: ModelOptions) -> str | None:
-    """The API key, from the environment variable that the config names.
-
-    Raises:
-        ModelError: if the variable is not set.
-    """
-    if options.key is None:
-        return None
-    if not (key := os.environ.get(options.key)):
-        raise ModelError(f"{options.name}: the environment variable {options.key}, named by the config, is not set")
-    return key
-
-
-def _problem(status: int) -> str:
-    if 200 <= status < 300:
-        return ""
-    if status in BUSY:
-        return "busy"
-    return "server_error" if status >= 500 else "refused"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    try:
-        return min(LONGEST_WAIT, float(headers.get("Retry-After", 0)))
-    except ValueError:
-        return 0.0
+        for place, amount in enumerate((completion.prompt_tokens, completion.answer_tokens, seconds)):
+            used[place] += amount

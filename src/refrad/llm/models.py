@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from refrad.config import ModelOptions
-from refrad.llm.client import Client, ModelError, key_of
+from refrad.llm.client import Client
+from refrad.llm.endpoint import ModelError, key_of
 from refrad.llm.replies import Reply
 from refrad.llm.server import Server
 from refrad.llm.store import Store

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from refrad.config import ModelOptions
-from refrad.llm.client import ModelError
+from refrad.llm.endpoint import ModelError
 
 __all__ = ["Server"]
 

@@ -1,0 +1,105 @@
+"""What an OpenAI-compatible endpoint replies, and what that means."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from refrad.config import ModelOptions
+
+__all__ = [
+    "LONGEST_WAIT",
+    "Completion",
+    "HalfReply",
+    "ModelError",
+    "key_of",
+    "problem_of",
+    "read_completion",
+    "refuse_all",
+    "retry_after",
+]
+
+BUSY = {408, 429, 502, 503, 504, 529}
+LONGEST_WAIT = 30.0  # seconds, also where a server asks for more
+
+
+class ModelError(ValueError):
+    """The model cannot be asked at all; the message says what to do. Replies that came before are kept."""
+
+
+class HalfReply(ValueError):
+    """A reply that is no completion."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The text of a model, whether it ran into the limit of tokens, and how many it took."""
+
+    text: str | None
+    cut_off: bool
+    prompt_tokens: int
+    answer_tokens: int
+
+
+def read_completion(content: bytes) -> Completion:
+    """The completion in the body of a good reply.
+
+    Raises:
+        HalfReply: if there is none.
+    """
+    try:
+        value = json.loads(content)
+        choice = value["choices"][0]
+        text, usage = choice["message"].get("content"), value.get("usage") or {}
+        return Completion(
+            text if isinstance(text, str) else None,
+            choice.get("finish_reason") == "length",
+            int(usage.get("prompt_tokens") or 0),
+            int(usage.get("completion_tokens") or 0),
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise HalfReply from None
+
+
+def problem_of(status: int) -> str:
+    """What an HTTP status means: nothing (""), "busy", "server_error", or "refused"."""
+    if 200 <= status < 300:
+        return ""
+    if status in BUSY:
+        return "busy"
+    return "server_error" if status >= 500 else "refused"
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that a server asks to wait."""
+    try:
+        return min(LONGEST_WAIT, float(headers.get("Retry-After", 0)))
+    except ValueError:
+        return 0.0
+
+
+def refuse_all(status: int, options: ModelOptions) -> None:
+    """Raise ModelError if a status means that every request will be refused: wrong key, wrong address, unknown model."""
+    if status in (401, 403):
+        raise ModelError(
+            f"{options.name}: {options.endpoint} refuses the key: the variable that `key` names in the config must hold a"
+            " valid one"
+        )
+    if status in (301, 302, 307, 308, 404, 405):
+        raise ModelError(
+            f"{options.name}: {options.endpoint} answers {status}: the endpoint must be the address before"
+            " /chat/completions, and it must serve a model of this name"
+        )
+
+
+def key_of(options: ModelOptions) -> str | None:
+    """The API key, from the environment variable that the config names.
+
+    Raises:
+        ModelError: if the variable is not set.
+    """
+    if options.key is None:
+        return None
+    if not (key := os.environ.get(options.key)):
+        raise ModelError(f"{options.name}: the environment variable {options.key}, named by the config, is not set")
+    return key
