@@ -1,6 +1,6 @@
 import pytest
 
-from refrad.language.matching import tokenize, vocabulary_of
+from refrad.language.matching import is_anatomy, tokenize, vocabulary_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_a_slip_in_a_long_word_is_forgiven(lexicon, mistyped, language):
 )
 def test_a_word_of_its_own_is_no_slip(lexicon, word, language):
     assert vocabulary_of(lexicon, language).matches(tokenize(word), word) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "whole"),
+    [("Leber", True), ("Lebern", True), ("Herzog", False), ("Sigmar", False), ("Leberzirrhose", False)],
+)
+def test_a_surname_that_begins_like_an_organ_is_no_organ(lexicon, word, whole):
+    assert is_anatomy(word, lexicon, exactly=True) is whole
