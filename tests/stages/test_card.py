@@ -100,3 +100,8 @@ def test_the_crate_opens_and_tells_how_each_stage_was_run(described):
     assert crate.name == "A small set" and {one.id for one in crate.data_entities} >= {"a/0/images.parquet"}
     fingerprint = crate.dereference("#grounded-fingerprint")["value"]
     assert Fingerprint.parse(fingerprint) == SOURCES["grounded"]
+
+
+def test_a_dataset_without_any_image_has_a_card_as_well(tmp_path, schema):
+    metrics = describe(tmp_path, [], schema)
+    assert metrics["flow"]["taken"] == 0 and "| images | 0 | 0 | 0 | 0 |" in (tmp_path / "README.md").read_text()

@@ -97,3 +97,27 @@ def test_the_pages_are_there(finished):
 
 def test_a_stage_name_is_a_target(finished):
     assert finished.planned("grounded", "--forcerun", "grounded_shard") == {"grounded_shard"}
+
+
+def test_the_dataset_describes_itself_and_nothing_crosses_its_splits(finished):
+    folder = finished.folder / "results/shards"
+    assert json.loads((folder / "leakage.json").read_text())["total"] == 0
+    rows = sum(len(pl.read_parquet(path, columns=["image_id"])) for path in folder.rglob("images.parquet"))
+    (line,) = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| images |")]
+    assert line.endswith(f"| {rows:,} |")
+    told = json.loads((folder / "croissant.json").read_text())["distribution"]
+    assert {one["contentUrl"] for one in told if "sha256" in one} == {"demo/0/images.parquet", "demo/1/images.parquet"}
+
+
+def test_images_captions_and_questions_of_the_shards_are_those_that_were_kept(finished):
+    results = finished.folder / "results"
+    for shard in (0, 1):
+        grounded, vqa, shards = (
+            json.loads((results / stage / "demo" / str(shard) / "metrics.json").read_text())
+            for stage in ("grounded", "vqa", "shards")
+        )
+        assert min(grounded["tables"]["yield"].values()) == grounded["flow"]["used"]
+        assert grounded["made"]["triplets"] == shards["made"]["captions"]
+        assert grounded["made"]["entities"] == shards["made"]["entities"]
+        assert vqa["made"]["questions"] == shards["made"]["questions"]
+        assert vqa["made"]["questions kept out"] == 0
