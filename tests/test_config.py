@@ -68,3 +68,9 @@ def test_every_shard_of_every_delivery_is_listed(config):
     site = Site(config | {"deliveries": [*config["deliveries"], second]})
     assert site.every_shard("{delivery}/{shard}") == ["demo/0", "demo/1", "second/0"]
     assert site.every_delivery("{delivery}") == ["demo", "second"]
+
+
+def test_a_training_on_several_gpus_is_started_once_for_each(config):
+    assert Site(config).launcher == "-m"
+    assert Site(change(config, ["train", "gpus"], 1)).launcher == "-m"
+    assert "--nproc-per-node 4 -m" in Site(change(config, ["train", "gpus"], 4)).launcher
