@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,6 @@ NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
 # The network that finds where the wanted classes are, before the others look at that part only.
 ROUGH: Mapping[str, int] = {"total": 298, "total_mr": 852}
 
-LOADING = threading.Lock()
-
 
 class Unsegmentable(ValueError):
     """This volume gets no labels; the message is the reason code."""
@@ -40,7 +37,7 @@ class Unsegmentable(ValueError):
 class TotalSegmentator:
     """The `totalsegmentator` package, with its networks loaded once and nothing sent anywhere.
 
-    Its networks are loaded at the first volume; several threads may segment at once. A process can hold the networks of one
+    Its networks are loaded at the first volume. After `load`, several threads may segment at once. A process can hold the networks of one
     weights folder only, as nnU-Net keeps the folder for good.
 
     Args:
@@ -112,13 +109,14 @@ class TotalSegmentator:
             options["roi_subset"] = [name for name in self.rois if name in known]
             if not options["roi_subset"]:
                 raise Unsegmentable("rois_not_in_task")
-        with LOADING:
-            if self._run is None:
-                self._run = self._load()
+        if self._run is None:
+            self.load()
+        assert self._run is not None
         result = self._run(nib.Nifti1Image(volume, affine), task=task, device=self.device, **options)  # type: ignore[no-untyped-call]
         return np.asarray(result.dataobj).astype(np.uint8)
 
-    def _load(self) -> Callable[..., Any]:
+    def load(self) -> None:
+        """Import and prepare the package, once, before any thread works: imports in several threads trip over each other."""
         from refrad.imaging.networks import load
 
         # A home of its own for each process, since the package reads and rewrites files there in every run.
@@ -128,7 +126,7 @@ class TotalSegmentator:
         (Path(self._home.name) / "config.json").write_text(json.dumps(config), encoding="utf-8")
         os.environ["TOTALSEG_HOME_DIR"] = self._home.name
         os.environ["TOTALSEG_WEIGHTS_PATH"] = str(self.folder)
-        return load(self._files)
+        self._run = load(self._files)
 
 
 def _classes(task: str) -> list[str]:

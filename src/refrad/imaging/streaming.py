@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 class Segmenter(Protocol):
     """Whatever labels a volume; it is sent to the process before it holds anything."""
 
+    def load(self) -> None:
+        """Import and prepare what is needed, before any thread works."""
+
     def segment(self, volume: NDArray[np.int16], affine: NDArray[np.float64], task: str) -> NDArray[np.uint8]:
         """Labels on the grid of `volume`."""
 
@@ -198,6 +201,11 @@ def _work(segmenter: Segmenter, connection: Connection, at_once: int) -> None:
         with sending:
             connection.send(answer)
 
+    try:
+        segmenter.load()
+    except BaseException as error:
+        connection.send(f"{type(error).__name__}: {error}")
+        return
     connection.send(UP)
     with ThreadPoolExecutor(at_once) as pool:
         while True:
