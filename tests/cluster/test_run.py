@@ -26,8 +26,8 @@ def test_every_job_ran_through_slurm(jobs, workplace):
     assert workplace.planned["grounded_shard"] == 2
 
 
-def test_gpu_stages_and_only_they_get_a_gpu_and_see_it(jobs, workplace):
-    for job in jobs:
+def test_gpu_stages_and_only_they_get_a_gpu_and_see_it(workplace):
+    for job in workplace.jobs(state="COMPLETED"):
         if job["Rule"] in GPU_STAGES:
             assert job["Partition"] == "gpu" and job["NodeList"] in slurm.GPU_NODES
             assert job["JOB_GRES"] == "gpu:fake:1"

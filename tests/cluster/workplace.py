@@ -54,6 +54,8 @@ class Workplace:
             config[key] = config[key] | value if isinstance(value, dict) else value
         (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
         self.edit("profiles/slurm/config.yaml", r'gpu_type: ""', "gpu_type: fake")
+        # train.gpus stays 0, since these GPUs cannot compute, but the job asks for one as it would for a real one.
+        self.edit("profiles/slurm/config.yaml", r"(\n  train:.*\n)", r"\1    gpu: 1\n")
         self.edit("profiles/slurm/config.yaml", r"(seconds-before-status-checks): 5", r"\1: 1")  # jobs of seconds
         return self
 
