@@ -63,6 +63,11 @@ def test_a_line_that_was_cut_off_is_asked_for_again(tmp_path):
     assert len(again) == 1
 
 
+def test_answers_belong_to_their_owner_alone(tmp_path):
+    kept_answers(tmp_path / "a.jsonl", KEYS, ASKED, echo, 4)
+    assert (tmp_path / "a.jsonl").stat().st_mode & 0o077 == 0
+
+
 def test_other_weights_have_another_digest(tmp_path):
     for name, weights in (("a", b"1"), ("b", b"2"), ("c", b"1")):
         (tmp_path / name).mkdir()

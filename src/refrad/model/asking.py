@@ -73,6 +73,7 @@ def kept_answers(
     left = sorted({key: one for key, one in zip(keys, asked, strict=True) if key not in known}.items(), key=_like)
     log.info("%d questions: %d answers kept, %d to ask", len(keys), found, len(left))
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)  # answers read like reports: for their owner alone
     for some in _batches(left, batch):
         texts = answer([one for _, one in some])
         new = dict(zip((key for key, _ in some), texts, strict=True))
