@@ -1,4 +1,4 @@
-"""`refrad public FOLDER --out FILE`: SLAKE or VQA-RAD in the format of the shards, to train on or to evaluate on."""
+"""`refrad public FOLDER --out FILE`: SLAKE or VQA-RAD in the format of the shards, to evaluate on."""
 
 import logging
 from collections import Counter
