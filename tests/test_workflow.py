@@ -3,7 +3,6 @@
 import copy
 import json
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -40,6 +39,13 @@ def test_a_backend_without_its_model_is_said_before_anything_runs(config):
         check_config(config)
 
 
+def test_a_judge_without_anything_to_judge_is_refused(config):
+    config["llm"]["judge"] = dict(MODEL)
+    config["captions"] |= {"rewrite": "rules", "judge": 5}
+    with pytest.raises(ConfigError, match=r"config: captions\.judge: judges what models rewrite"):
+        check_config(config)
+
+
 def test_a_word_in_a_prompt_and_another_model_rerun_just_the_stage_that_asks(config, tmp_path):
     before = fingerprints(config)
     assert '"model":"wise-1b"' in before["captions"]
@@ -60,7 +66,7 @@ def test_where_and_how_fast_a_model_is_asked_reruns_nothing(config):
 
 def test_only_the_stage_that_asks_gets_the_endpoint(config):
     site = Site(config)
-    wildcards = SimpleNamespace(delivery="demo", shard="0")
+    wildcards = ["demo", "0"]  # as Snakemake gives them: values in order
     flag = site.llm("captions")(wildcards, 1)
     assert (
         json.loads(flag.removeprefix(" --llm '").removesuffix("'"))["roles"]["rewrite"]["endpoint"] == MODEL["endpoint"]

@@ -430,8 +430,10 @@ def _missing_paths(config: Config) -> list[str]:
 
 
 def _missing_models(config: Config) -> list[str]:
-    """Each backend that asks a language model needs one."""
-    return [
+    """Each backend that asks a language model needs one, and a judge something to judge."""
+    asked = tasks_of("captions", config.captions.model_dump())
+    idle = "judge" in asked and not {"rewrite", "translate"} & asked.keys()
+    return ["config: captions.judge: judges what models rewrite or translate, and none does"] * idle + [
         f"config: {stage}.{option}: needs a model in llm.{task}: docs/llm.md"
         for stage in ASKS
         for option, task in tasks_of(stage, getattr(config, stage).model_dump()).items()

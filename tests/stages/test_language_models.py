@@ -9,6 +9,7 @@ from tests.stages.test_captions import Delivery, report
 from refrad.fingerprint import Fingerprint
 from refrad.llm import ModelError
 from refrad.stages import captions
+from refrad.stages.report import _backend
 from refrad.tables import CaptionTable, MentionTable, read_table
 
 REPORT = """Befund:
@@ -136,3 +137,9 @@ def test_a_stage_without_its_model_stops_and_names_the_key(study, root):
     lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
     with pytest.raises(ModelError, match=r"llm\.mentions"):
         study.run("mentions", {"finder": "llm", "lexicon": ""}, lexicon=lexicon, llm=None)
+
+
+def test_the_pages_name_the_model_behind_a_backend():
+    options = {"rewrite": "llm", "translate": "none", "judge": 0}
+    asked = Fingerprint("captions", 1, options, {}, {"rewrite": {"model": "wise-1b"}})
+    assert (_backend(asked, "rewrite"), _backend(asked, "translate")) == ("llm: wise-1b", "none")
