@@ -45,6 +45,12 @@ def change(config, path, value):
         (["train", "batch"], "16", "config: train.batch: input should be a valid integer"),
         (["index", "test"], 1.5, "config: index.test: input should be less than or equal to 1"),
         (["index", "test"], None, "config: index.test: missing"),
+        (["index", "burned_in_rules"], [{"Typo": "x"}], "config: index.burned_in_rules.0.Typo.[key]: no DICOM keyword"),
+        (
+            ["index", "burned_in_rules"],
+            [{"Modality": "("}],
+            "config: index.burned_in_rules.0.Modality: no regular expression",
+        ),
         (["deliveries", 0, "name"], "my delivery", "config: deliveries.0.name: string should match pattern"),
         (["deliveries", 0, "reports"], "elsewhere/r.csv", "config: deliveries.0.reports: no such file or folder"),
         (["masks", "weights"], "/no/such/folder", "config: masks.weights: no such file or folder: /no/such/folder"),

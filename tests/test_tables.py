@@ -77,3 +77,15 @@ def test_reading_another_kind_of_table_says_what_it_lacks(tmp_path):
     write_table(tmp_path / "t.parquet", frame_of([MASK], MaskTable), MaskTable, FINGERPRINT)
     with pytest.raises(TableError, match="not a StructureTable, lacks instance"):
         read_table(tmp_path / "t.parquet", StructureTable)
+
+
+def test_a_table_written_in_parts_is_the_same_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROWS_A_GROUP", 3)
+    rows = [{"instance": f"i{k}", "volume": "v", "axis": 2, "index": k, "instance_number": None} for k in range(8)]
+    fingerprint = Fingerprint("volumes", 1, {}, {})
+    tables.write_parts(tmp_path / "p", [rows[:2], rows[2:7], [], rows[7:]], tables.SliceTable, fingerprint)
+    assert tables.read_table(tmp_path / "p", tables.SliceTable).equals(tables.frame_of(rows, tables.SliceTable))
+    assert tables.read_fingerprint(tmp_path / "p") == fingerprint
+    with pytest.raises(tables.TableError, match="index"):
+        tables.write_parts(tmp_path / "q", [[rows[0] | {"index": -1}]], tables.SliceTable, fingerprint)
+    assert not (tmp_path / "q").exists()

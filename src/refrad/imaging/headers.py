@@ -1,17 +1,25 @@
 """What the workflow takes from a DICOM header: who and what, where in space, or why an image is put aside."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from refrad.imaging.elements import (
+    Numbers,
+    Values,
+    clean,
+    macros_of,
+    number_of,
+    numbers_of,
+    text_of,
+    values_of,
+    whole_of,
+)
 from refrad.imaging.geometry import is_plausible
 
 __all__ = ["NO_RULES", "TAGS", "Header", "Rules", "headers_of_dataset"]
@@ -52,19 +60,6 @@ KEYWORDS = re.findall(
     """,
 )
 TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS]
-DICTIONARY = {tag: (entry[0], entry[4]) for tag, entry in DicomDictionary.items()}  # tag -> VR, keyword
-PLAIN = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
-# Enhanced images call some attributes of a frame by other names than plain images.
-PLAIN_NAMES = {
-    "FrameType": "ImageType",
-    "EffectiveEchoTime": "EchoTime",
-    "FrameAcquisitionNumber": "AcquisitionNumber",
-    "TemporalPositionIndex": "TemporalPositionIdentifier",
-    "NominalCardiacTriggerDelayTime": "TriggerTime",
-}
-
-Numbers = tuple[float, ...]
-Values = dict[str, list[Any]]
 
 
 class Rules(NamedTuple):
@@ -182,76 +177,24 @@ def headers_of_dataset(dataset: Dataset, path: str, has_pixels: bool, rules: Rul
     `dataset` needs only `TAGS`, those of the rules, and its file meta information; `has_pixels` says whether pixels
     follow in the file.
     """
-    values = _values(dataset.file_meta) | _values(dataset)
-    compressed = _text(values, "TransferSyntaxUID") not in NATIVE
+    values = values_of(dataset.file_meta) | values_of(dataset)
+    compressed = text_of(values, "TransferSyntaxUID") not in NATIVE
     common = _common(values, path)._replace(compressed=compressed)
     frames = values.get("PerFrameFunctionalGroupsSequence", [])
     if not frames:
         return [_of_image(values, common, has_pixels, rules)]
     # The number is counted from the frames that are described: NumberOfFrames of a broken file may be anything.
-    values |= _macros(values.get("SharedFunctionalGroupsSequence", [])[:1])
+    values |= macros_of(values.get("SharedFunctionalGroupsSequence", [])[:1], KEYWORDS)
     common = common._replace(frames=len(frames))
     return [
         _of_image(
-            values | _macros([group]), common._replace(frame=number, instance_number=number + 1), has_pixels, rules
+            values | macros_of([group], KEYWORDS),
+            common._replace(frame=number, instance_number=number + 1),
+            has_pixels,
+            rules,
         )
         for number, group in enumerate(frames)
     ]
-
-
-def _values(dataset: Dataset) -> Values:
-    """Keyword -> values of all elements that have any; "names" holds those of all person names.
-
-    An element that is not what its type says counts as absent.
-    """
-    values: Values = {"names": []}
-    for tag in dataset.keys():  # noqa: SIM118 - iterating over the data set itself would stop at a broken element
-        raw = dataset.get_item(tag)
-        if isinstance(raw, RawDataElement) and (plain := _plain(raw)) is not None:
-            keyword, representation, found = plain
-        else:
-            try:
-                element = dataset[tag]
-            except (ValueError, TypeError, ArithmeticError):
-                continue
-            if element.is_empty:
-                continue
-            several = isinstance(element.value, MultiValue | Sequence)
-            keyword, representation = element.keyword, element.VR
-            found = list(element.value) if several else [element.value]
-        if found:
-            values[keyword] = found
-            if representation == "PN":
-                values["names"] += found
-    return values
-
-
-def _plain(raw: RawDataElement) -> tuple[str, str, list[Any]] | None:
-    """Keyword, VR and values of an element that is plain ASCII or a short number; None for pydicom to convert the others.
-
-    Most of a header is so plain, and this is many times faster.
-    """
-    known = DICTIONARY.get(int(raw.tag))
-    if known is None or raw.value is None:
-        return None
-    representation = raw.VR or known[0]
-    if representation in PLAIN and raw.value.isascii() and b"\x1b" not in raw.value:
-        text = raw.value.decode("ascii").strip(" \0")
-        return known[1], representation, text.split("\\") if text else []
-    if representation == "US" and len(raw.value) == 2:
-        return known[1], representation, [int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")]
-    return None
-
-
-def _macros(groups: Iterable[Dataset]) -> Values:
-    """The values inside the macros of functional groups, under the names that plain images have for them."""
-    found: Values = {}
-    for group in groups:
-        for macro in group:
-            for item in list(macro.value)[:1] if macro.VR == "SQ" else []:
-                found |= _values(item)
-    renamed = {PLAIN_NAMES.get(keyword, keyword): value for keyword, value in found.items() if keyword != "names"}
-    return {keyword: value for keyword, value in renamed.items() if keyword in KEYWORDS}
 
 
 def _common(values: Values, path: str) -> Header:
@@ -260,74 +203,74 @@ def _common(values: Values, path: str) -> Header:
     agent = "agent" if "ContrastBolusAgentSequence" in values else ""
     return Header(
         path,
-        modality=_text(values, "Modality"),
-        patient_id=_text(values, "PatientID"),
-        patient_name=_text(values, "PatientName"),
-        birth_date=_text(values, "PatientBirthDate"),
-        accession_number=_text(values, "AccessionNumber"),
-        study_uid=_text(values, "StudyInstanceUID"),
-        series_uid=_text(values, "SeriesInstanceUID"),
-        instance_uid=_text(values, "SOPInstanceUID") or _text(values, "MediaStorageSOPInstanceUID"),
-        names=" | ".join(sorted({_clean(name) for name in values["names"]} - {""})),
-        institution=_text(values, "InstitutionName"),
-        manufacturer=_text(values, "Manufacturer"),
-        series_hint="|".join(_text(values, keyword) for keyword in hints),
-        series_number=_whole(values, "SeriesNumber"),
-        instance_number=_whole(values, "InstanceNumber"),
-        study_date=_text(values, "StudyDate"),
-        sex=_text(values, "PatientSex"),
-        age=_text(values, "PatientAge"),
-        body_part=_text(values, "BodyPartExamined"),
-        contrast=_text(values, "ContrastBolusAgent") or agent,
+        modality=text_of(values, "Modality"),
+        patient_id=text_of(values, "PatientID"),
+        patient_name=text_of(values, "PatientName"),
+        birth_date=text_of(values, "PatientBirthDate"),
+        accession_number=text_of(values, "AccessionNumber"),
+        study_uid=text_of(values, "StudyInstanceUID"),
+        series_uid=text_of(values, "SeriesInstanceUID"),
+        instance_uid=text_of(values, "SOPInstanceUID") or text_of(values, "MediaStorageSOPInstanceUID"),
+        names=" | ".join(sorted({clean(name) for name in values["names"]} - {""})),
+        institution=text_of(values, "InstitutionName"),
+        manufacturer=text_of(values, "Manufacturer"),
+        series_hint="|".join(text_of(values, keyword) for keyword in hints),
+        series_number=whole_of(values, "SeriesNumber"),
+        instance_number=whole_of(values, "InstanceNumber"),
+        study_date=text_of(values, "StudyDate"),
+        sex=text_of(values, "PatientSex"),
+        age=text_of(values, "PatientAge"),
+        body_part=text_of(values, "BodyPartExamined"),
+        contrast=text_of(values, "ContrastBolusAgent") or agent,
     )
 
 
 def _of_image(values: Values, common: Header, has_pixels: bool, rules: Rules) -> Header:
     """`common` with geometry, attributes and reason of one image."""
     header = common._replace(
-        columns=_whole(values, "Columns") or 0,
-        rows=_whole(values, "Rows") or 0,
-        position=_numbers(values, "ImagePositionPatient", 3),
-        orientation=_numbers(values, "ImageOrientationPatient", 6),
-        spacing=_numbers(values, "PixelSpacing", 2),
-        frame_of_reference=_text(values, "FrameOfReferenceUID"),
-        image_type=_text(values, "ImageType"),
-        echo_time=_number(values, "EchoTime"),
-        temporal=_number(values, "TemporalPositionIdentifier"),
-        acquisition=_number(values, "AcquisitionNumber"),
-        b_value=_number(values, "DiffusionBValue"),
-        trigger_time=_number(values, "TriggerTime"),
-        inversion_time=_number(values, "InversionTime"),
-        flip_angle=_number(values, "FlipAngle"),
-        kilovolts=_number(values, "KVP"),
-        kernel=_text(values, "ConvolutionKernel"),
-        slope=_number(values, "RescaleSlope") or 1.0,
-        intercept=_number(values, "RescaleIntercept") or 0.0,
+        columns=whole_of(values, "Columns") or 0,
+        rows=whole_of(values, "Rows") or 0,
+        position=numbers_of(values, "ImagePositionPatient", 3),
+        orientation=numbers_of(values, "ImageOrientationPatient", 6),
+        spacing=numbers_of(values, "PixelSpacing", 2),
+        frame_of_reference=text_of(values, "FrameOfReferenceUID"),
+        image_type=text_of(values, "ImageType"),
+        echo_time=number_of(values, "EchoTime"),
+        temporal=number_of(values, "TemporalPositionIdentifier"),
+        acquisition=number_of(values, "AcquisitionNumber"),
+        b_value=number_of(values, "DiffusionBValue"),
+        trigger_time=number_of(values, "TriggerTime"),
+        inversion_time=number_of(values, "InversionTime"),
+        flip_angle=number_of(values, "FlipAngle"),
+        kilovolts=number_of(values, "KVP"),
+        kernel=text_of(values, "ConvolutionKernel"),
+        slope=number_of(values, "RescaleSlope") or 1.0,
+        intercept=number_of(values, "RescaleIntercept") or 0.0,
         burned_in=_burned_in(values, rules),
         bits=_bits_of_word(values),
-        signed=_whole(values, "PixelRepresentation") == 1,
+        signed=whole_of(values, "PixelRepresentation") == 1,
     )
     reasons = (reason for reason in _reasons(values, header, has_pixels) if reason not in rules.accepted)
     return header._replace(reason=next(reasons, None))
 
 
 def _bits_of_word(values: Values) -> int:
-    stored = _whole(values, "BitsStored") or 0
-    plain = _whole(values, "BitsAllocated") == 16 and _whole(values, "HighBit") == stored - 1 and 0 < stored <= 16
+    stored = whole_of(values, "BitsStored") or 0
+    plain = whole_of(values, "BitsAllocated") == 16 and whole_of(values, "HighBit") == stored - 1 and 0 < stored <= 16
     return stored if plain else 0
 
 
 def _burned_in(values: Values, rules: Rules) -> bool | None:
     """What the header says of burned-in text, or True if a rule finds it."""
     for rule in rules.burned_in:
-        if rule and all(re.search(pattern, _text(values, keyword), re.IGNORECASE) for keyword, pattern in rule):
+        if rule and all(re.search(pattern, text_of(values, keyword), re.IGNORECASE) for keyword, pattern in rule):
             return True
-    return {"YES": True, "NO": False}.get(_text(values, "BurnedInAnnotation").upper())
+    return {"YES": True, "NO": False}.get(text_of(values, "BurnedInAnnotation").upper())
 
 
 def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
     """Why the image might be put aside. The more telling reasons come first."""
-    sop_class = _text(values, "SOPClassUID") or _text(values, "MediaStorageSOPClassUID")
+    sop_class = text_of(values, "SOPClassUID") or text_of(values, "MediaStorageSOPClassUID")
     image_type = header.image_type.upper().replace("_", " ")
     if header.modality not in {"CT", "MR"}:
         yield "not_ct_or_mr"
@@ -335,49 +278,20 @@ def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
         yield "no_pixels"
     if f"{sop_class}.".startswith(f"{SECONDARY_CAPTURE}.") or any(word in image_type for word in CAPTURE_WORDS):
         yield "secondary_capture"
-    monochrome = _text(values, "PhotometricInterpretation") in {"MONOCHROME1", "MONOCHROME2"}
-    if not monochrome or (_whole(values, "SamplesPerPixel") or 1) != 1:
+    monochrome = text_of(values, "PhotometricInterpretation") in {"MONOCHROME1", "MONOCHROME2"}
+    if not monochrome or (whole_of(values, "SamplesPerPixel") or 1) != 1:
         yield "colour"
     if header.burned_in:
         yield "burned_in"
     if any(word in image_type for word in LOCALIZER_WORDS):
         yield "localizer"
-    made_by = [_text(values, keyword) for keyword in ("VolumetricProperties", "VolumeBasedCalculationTechnique")]
+    made_by = [text_of(values, keyword) for keyword in ("VolumetricProperties", "VolumeBasedCalculationTechnique")]
     if PROJECTION_WORDS & {word.upper().replace("_", " ") for word in [*image_type.split("\\"), *made_by]}:
         yield "projection"
     if len(values.get("RescaleSlope", [])) > 1 or len(values.get("RescaleIntercept", [])) > 1:
         yield "multi_valued_rescale"
-    no_units = _text(values, "RescaleType").upper() in NOT_HOUNSFIELD or "ModalityLUTSequence" in values
+    no_units = text_of(values, "RescaleType").upper() in NOT_HOUNSFIELD or "ModalityLUTSequence" in values
     if header.modality == "CT" and no_units:
         yield "not_hounsfield"
     if not is_plausible(header.position, header.orientation, header.spacing):
         yield "no_geometry"
-
-
-def _clean(value: object) -> str:
-    """Text that any file can hold."""
-    return str(value).encode(errors="replace").decode().strip(" \0")
-
-
-def _text(values: Values, keyword: str) -> str:
-    return "\\".join(_clean(value) for value in values.get(keyword, []))
-
-
-def _numbers(values: Values, keyword: str, count: int) -> Numbers:
-    """Exactly `count` numbers that are finite and below a thousand million, or none."""
-    try:
-        numbers = tuple(float(str(value)) for value in values.get(keyword, []))
-    except ValueError:
-        return ()
-    return numbers if len(numbers) == count and all(abs(number) < 1e9 for number in numbers) else ()
-
-
-def _number(values: Values, keyword: str) -> float | None:
-    numbers = _numbers(values, keyword, 1)
-    return numbers[0] if numbers else None
-
-
-def _whole(values: Values, keyword: str) -> int | None:
-    """A whole number that fits into 32 bits, or None."""
-    number = _number(values, keyword)
-    return int(number) if number is not None and number.is_integer() else None

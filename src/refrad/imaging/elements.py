@@ -1,0 +1,112 @@
+"""The elements of a DICOM data set as plain values, whatever state the file is in: broken ones count as absent."""
+
+from collections.abc import Container, Iterable
+from typing import Any
+
+from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+
+__all__ = ["Numbers", "Values", "clean", "macros_of", "number_of", "numbers_of", "text_of", "values_of", "whole_of"]
+
+DICTIONARY = {tag: (entry[0], entry[4]) for tag, entry in DicomDictionary.items()}  # tag -> VR, keyword
+PLAIN = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
+# Enhanced images call some attributes of a frame by other names than plain images.
+PLAIN_NAMES = {
+    "FrameType": "ImageType",
+    "EffectiveEchoTime": "EchoTime",
+    "FrameAcquisitionNumber": "AcquisitionNumber",
+    "TemporalPositionIndex": "TemporalPositionIdentifier",
+    "NominalCardiacTriggerDelayTime": "TriggerTime",
+}
+
+Numbers = tuple[float, ...]
+Values = dict[str, list[Any]]
+
+
+def values_of(dataset: Dataset) -> Values:
+    """Keyword -> values of all elements that have any; "names" holds those of all person names.
+
+    An element that is not what its type says counts as absent.
+    """
+    values: Values = {"names": []}
+    for tag in dataset.keys():  # noqa: SIM118 - iterating over the data set itself would stop at a broken element
+        raw = dataset.get_item(tag)
+        if isinstance(raw, RawDataElement) and (plain := _plain(raw)) is not None:
+            keyword, representation, found = plain
+        else:
+            try:
+                element = dataset[tag]
+            except (ValueError, TypeError, ArithmeticError):
+                continue
+            if element.is_empty:
+                continue
+            several = isinstance(element.value, MultiValue | Sequence)
+            keyword, representation = element.keyword, element.VR
+            found = list(element.value) if several else [element.value]
+        if found:
+            values[keyword] = found
+            if representation == "PN":
+                values["names"] += found
+    return values
+
+
+def _plain(raw: RawDataElement) -> tuple[str, str, list[Any]] | None:
+    """Keyword, VR and values of an element that is plain ASCII or a short number; None for pydicom to convert the others.
+
+    Most of a header is so plain, and this is many times faster.
+    """
+    known = DICTIONARY.get(int(raw.tag))
+    if known is None or raw.value is None:
+        return None
+    representation = raw.VR or known[0]
+    if representation in PLAIN and raw.value.isascii() and b"\x1b" not in raw.value:
+        text = raw.value.decode("ascii").strip(" \0")
+        return known[1], representation, text.split("\\") if text else []
+    if representation == "US" and len(raw.value) == 2:
+        return known[1], representation, [int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")]
+    return None
+
+
+def macros_of(groups: Iterable[Dataset], keywords: Container[str]) -> Values:
+    """The values inside the macros of functional groups, under the names that plain images have for them; those of `keywords` only."""
+    found: Values = {}
+    for group in groups:
+        for macro in group:
+            for item in list(macro.value)[:1] if macro.VR == "SQ" else []:
+                found |= values_of(item)
+    renamed = {PLAIN_NAMES.get(keyword, keyword): value for keyword, value in found.items() if keyword != "names"}
+    return {keyword: value for keyword, value in renamed.items() if keyword in keywords}
+
+
+def clean(value: object) -> str:
+    """Text that any file can hold."""
+    return str(value).encode(errors="replace").decode().strip(" \0")
+
+
+def text_of(values: Values, keyword: str) -> str:
+    """All values as one text, "" if there is none."""
+    return "\\".join(clean(value) for value in values.get(keyword, []))
+
+
+def numbers_of(values: Values, keyword: str, count: int) -> Numbers:
+    """Exactly `count` numbers that are finite and below a thousand million, or none."""
+    try:
+        numbers = tuple(float(str(value)) for value in values.get(keyword, []))
+    except ValueError:
+        return ()
+    return numbers if len(numbers) == count and all(abs(number) < 1e9 for number in numbers) else ()
+
+
+def number_of(values: Values, keyword: str) -> float | None:
+    """A single number, or None."""
+    numbers = numbers_of(values, keyword, 1)
+    return numbers[0] if numbers else None
+
+
+def whole_of(values: Values, keyword: str) -> int | None:
+    """A whole number that fits into 32 bits, or None."""
+    number = number_of(values, keyword)
+    return int(number) if number is not None and number.is_integer() else None
