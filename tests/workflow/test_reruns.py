@@ -1,28 +1,180 @@
-"""Which stages run again after a change: all that the change concerns, and none beside."""
+"""Which stages run again after a change: all that the change concerns, and none beside. docs/reruns.md says so to people."""
 
+import json
 import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
+from projects import Project
 from refrad.anatomy.schema import load_schema
+from refrad.cli import STAGES
+from refrad.explain import stage_of
+from refrad.tables import InstanceTable, read_table
 
 pytestmark = pytest.mark.slow
 
-AFTER = {
-    "vqa": {"vqa_shard", "shards_shard", "card", "train", "evaluate", "report"},
-    "grounded": {"grounded_shard", "vqa_shard", "shards_shard", "card", "train", "evaluate", "report"},
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reruns.md"
+
+
+def replaced(name, old, new):
+    """A change of a file: the words `old`, which must be there, become `new`."""
+
+    def change(edit):
+        edit(name, lambda text: text.replace(old, new, 1))
+
+    return change
+
+
+def configured(**sections):
+    """A change of own.yaml, the config that lies over config.yaml."""
+
+    def change(edit):
+        edit("own.yaml", lambda text: yaml.safe_dump(_over(yaml.safe_load(text), sections)))
+
+    return change
+
+
+def _over(below, above):
+    return below | {
+        key: _over(below[key], value) if isinstance(below.get(key), dict) and isinstance(value, dict) else value
+        for key, value in above.items()
+    }
+
+
+def merged(edit):
+    """The trachea becomes part of the esophagus, as the head of classes.yaml says."""
+
+    def merge(text):
+        schema = yaml.safe_load(text)
+        by_name = {one["name"]: one for one in schema["classes"]}
+        for task, values in by_name["trachea"]["native"].items():
+            by_name["esophagus"]["native"].setdefault(task, []).extend(values)
+        schema["classes"].remove(by_name["trachea"])
+        return yaml.safe_dump(schema, allow_unicode=True)
+
+    load_schema(edit("workflow/anatomy/classes.yaml", merge))
+
+
+def added(edit):
+    """A class that no task knows yet."""
+    words = "name: implant, english: implant, german: Implantat, region: limb, native: {}"
+    load_schema(edit("workflow/anatomy/classes.yaml", lambda text: text.rstrip() + f"\n  - {{id: 122, {words}}}\n"))
+
+
+def delivered(edit):
+    deliveries = yaml.safe_load((PAGE.parents[1] / "config.yaml").read_text(encoding="utf-8"))["deliveries"]
+    second = deliveries[0] | {"name": "second", "shards": 1}
+    for key in ("dicom", "reports", "references"):
+        second[key] = second[key].replace("demo/demo", "demo/second")
+    configured(deliveries=[*deliveries, second])(edit)
+
+
+def touched(*names):
+    """Files get a new modification time; their content stays."""
+
+    def change(edit):
+        for name in names:
+            path = edit(name, lambda text: text + " ")
+            path.write_text(path.read_text(encoding="utf-8")[:-1], encoding="utf-8")
+            os.utime(path)
+
+    return change
+
+
+def new_version(stage):
+    def raised(text):
+        return re.sub(r"^VERSION = (\d+)", lambda found: f"VERSION = {int(found[1]) + 1}", text, flags=re.MULTILINE)
+
+    return lambda edit: edit(f"src/refrad/stages/{stage}.py", raised)
+
+
+def report_text(edit):
+    edit("demo/demo/reports.csv", lambda text: text.replace("Leber", "Leber ", 1))
+
+
+# Each change of the table in docs/reruns.md. The later ones need a run that asked language models: see `with_models`.
+CHANGES = {
+    "nothing": lambda _: None,
+    "a file touched, copied back or checked out again: other time, same content": touched(
+        "demo/demo/reports.csv", "workflow/anatomy/classes.yaml", "workflow/anatomy/lexicon.yaml"
+    ),
+    "a comment in the schema or the lexicon": replaced(
+        "workflow/anatomy/classes.yaml", "classes:", "# a thought\nclasses:"
+    ),
+    "two classes of the schema merged": merged,
+    "a class added to the schema": added,
+    "a norm of plausibility (`plausibility.yaml`)": replaced(
+        "workflow/anatomy/plausibility.yaml", "piece: 0.8", "piece: 0.7"
+    ),
+    "a term of the lexicon": replaced("workflow/anatomy/lexicon.yaml", "endings:", "new_words: [Leberchen]\nendings:"),
+    "the rule of boxes (`structures.minimum_share`)": configured(structures={"minimum_share": 0.3}),
+    "a window (`shards.windows`)": configured(shards={"windows": [[2250, -100], [350, 40], [90, 40]]}),
+    "images per caption (`grounded.images_per_caption`)": configured(grounded={"images_per_caption": 3}),
+    "the split (`index.test`)": configured(index={"test": 0.31}),
+    "the learning rate (`train.learning_rate`)": configured(train={"learning_rate": 2e-3}),
+    "how many samples are evaluated (`evaluate.samples`)": configured(evaluate={"samples": 7}),
+    "VERSION of the code of vqa": new_version("vqa"),
+    "VERSION of the code of masks": new_version("masks"),
+    "the text of a report": report_text,
+    "a new delivery: for it all, and for the old ones": delivered,
 }
-AFTER["mentions"] = AFTER["grounded"] | {"mentions_shard"}
+MODELS_CHANGES = {
+    "a word of a prompt (`rewrite.de.md`)": replaced("workflow/prompts/rewrite.de.md", " ", "  "),
+    "another language model (`llm.rewrite.model`)": configured(llm={"rewrite": {"model": "another"}}),
+    "another endpoint or more requests at once": configured(
+        llm={"rewrite": {"endpoint": "http://gpu08/v1", "concurrency": 8}}
+    ),
+}
+ORDER = ["demo", *STAGES]
+
+
+def in_table():
+    rows = [line.split("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    return {row[1].strip(): row[2].strip() for row in rows[1:]}
+
+
+def as_row(planned):
+    """The stages of rules, of the old delivery, in their order, as the table has them."""
+    stages = {stage_of(rule) for rule in planned}
+    return ", ".join(sorted(stages, key=ORDER.index)) or "none"
+
+
+def planned_of_demo(project):
+    """Rules that would run for the delivery of old and for all of them together."""
+    lines = project.snakemake("all", "--dry-run").stdout.splitlines()
+    return {line.split()[0] for line in lines if " second" not in line} - {"nothing"}
 
 
 @pytest.fixture
 def edit(finished):
-    """Edit a file of the finished project and put it back after the test, modification time included."""
+    yield from edits(finished)
+
+
+@pytest.fixture(scope="module")
+def with_models(finished, tmp_path_factory):
+    """A finished run whose captions were rewritten by a language model: marked so, since no model answers here."""
+    folder = tmp_path_factory.mktemp("models") / "copy"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    project = Project(folder)
+    configured(captions={"rewrite": "llm"}, llm={"rewrite": {"endpoint": "http://gpu07/v1", "model": "some"}})(
+        lambda name, text: (folder / name).write_text(text((folder / name).read_text()))
+    )
+    project.snakemake("all", "--touch")
+    return project
+
+
+def edits(project):
+    """A function that edits a file of the project; it is put back after the test, modification time included."""
     kept = {}
 
     def change(name, edited):
-        path = finished.folder / name
+        path = project.folder / name
         kept.setdefault(path, (path.read_bytes(), path.stat()))
         text = edited(path.read_text(encoding="utf-8"))
         assert text.encode() != kept[path][0], "the edit changed nothing"
@@ -35,64 +187,24 @@ def edit(finished):
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_a_finished_run_has_nothing_left_to_do(finished):
-    assert finished.planned("all") == set()
+def test_the_table_knows_these_changes_and_no_others():
+    assert list(in_table()) == [*CHANGES, *MODELS_CHANGES]
 
 
-def test_the_class_schema_reruns_structures_and_what_follows_but_never_masks(finished, edit):
-    def rename(text):
-        schema = text.replace("english: left kidney", "english: kidney on the left", 1)
-        assert schema != text
-        return schema
-
-    edit("workflow/anatomy/classes.yaml", rename)
-    assert finished.planned("all") == AFTER["mentions"] | {"structures_shard"}
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_runs_the_stages_of_its_row(finished, edit, change):
+    CHANGES[change](edit)
+    row = as_row(planned_of_demo(finished))
+    assert row == in_table().get(change), f"docs/reruns.md should say:\n| {change} | {row} |"
 
 
-def test_two_merged_classes_and_a_new_one_rerun_structures_and_what_follows_but_never_masks(finished, edit):
-    def merge_and_add(text):
-        schema = yaml.safe_load(text)
-        classes = {one["name"]: one for one in schema["classes"]}
-        right, left = classes["gluteus_medius_right"], classes.pop("gluteus_minimus_right")
-        for task, values in left["native"].items():
-            right["native"][task] = [*right["native"][task], *values]
-        new = {
-            "id": 122,
-            "name": "implant",
-            "english": "implant",
-            "german": "Implantat",
-            "region": "limb",
-            "native": {},
-        }
-        return yaml.safe_dump({"classes": [*classes.values(), new]}, allow_unicode=True)
-
-    load_schema(edit("workflow/anatomy/classes.yaml", merge_and_add))
-    assert finished.planned("all") == AFTER["mentions"] | {"structures_shard"}
-
-
-def test_the_norms_of_plausibility_rerun_structures_and_what_follows_but_never_masks(finished, edit):
-    edit("workflow/anatomy/plausibility.yaml", lambda text: text.replace("piece: 0.8", "piece: 0.7"))
-    assert finished.planned("all") == AFTER["grounded"] | {"structures_shard"}
-
-
-def test_a_comment_in_the_class_schema_reruns_nothing(finished, edit):
-    edit("workflow/anatomy/classes.yaml", lambda text: text + "# a thought\n")
-    assert finished.planned("all") == set()
-
-
-def test_a_lexicon_term_reruns_captions_and_mentions(finished, edit):
-    def add(text):
-        lexicon = yaml.safe_load(text)
-        lexicon["a new top-level key"] = []
-        return yaml.safe_dump(lexicon)
-
-    edit("workflow/anatomy/lexicon.yaml", add)
-    assert finished.planned("all") == AFTER["mentions"] | {"captions_shard"}
-
-
-def test_the_options_of_one_stage_rerun_it_and_what_follows(finished, edit):
-    edit("config.yaml", lambda text: text.replace("images_per_caption: 4", "images_per_caption: 3"))
-    assert finished.planned("all") == AFTER["grounded"]
+@pytest.mark.parametrize("change", MODELS_CHANGES)
+def test_a_change_of_language_models_runs_the_stages_of_its_row(with_models, change):
+    put_back = edits(with_models)
+    MODELS_CHANGES[change](next(put_back))
+    row = as_row(planned_of_demo(with_models))
+    next(put_back, None)
+    assert row == in_table().get(change), f"docs/reruns.md should say:\n| {change} | {row} |"
 
 
 def test_an_old_modification_time_hides_no_edit(finished, edit):
@@ -101,27 +213,40 @@ def test_an_old_modification_time_hides_no_edit(finished, edit):
     assert "structures_shard" in finished.planned("all")
 
 
-def test_a_touched_schema_of_the_same_content_reruns_nothing(finished):
-    (finished.folder / "workflow/anatomy/classes.yaml").touch()
-    assert finished.planned("all") == set()
+def test_refrad_explain_says_it_in_words(finished, edit):
+    edit("own.yaml", lambda text: text + "grounded: {images_per_caption: 3}\n")
+    command = [sys.executable, "-m", "refrad", "explain", "--config", "config.yaml", "own.yaml"]
+    environment = os.environ | {"PYTHONPATH": str(finished.folder / "src")}
+    said = subprocess.run(command, cwd=finished.folder, env=environment, capture_output=True, text=True, check=True)
+    lines = said.stdout.splitlines()
+    assert lines[:2] == [
+        "grounded    runs (2 of 2): grounded.images_per_caption: 4 -> 3",
+        "vqa         runs (2 of 2): follows from grounded",
+    ]
+    assert lines[-1].startswith("stay        index, volumes, masks, structures, captions, mentions")
 
 
-def test_a_new_version_of_a_stage_reruns_it_and_what_follows(finished, edit):
-    edit("src/refrad/stages/vqa.py", lambda text: text.replace("VERSION = 1", "VERSION = 99"))
-    assert finished.planned("all") == AFTER["vqa"]
+def test_a_new_delivery_keeps_the_splits_of_known_patients_and_every_byte_of_old_shards(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = Project(tmp_path / "copy")
+    delivered(lambda name, text: (project.folder / name).write_text(text((project.folder / name).read_text())))
+    old = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in _tables(project, "demo")}
+    project.snakemake("shards")
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in old} == old
+    assert len(_tables(project, "second")) > 10
+    splits = [
+        _splits(project, delivery) for delivery in ("demo", "second")
+    ]  # the demo's deliveries have the same patients
+    assert splits[0] == splits[1]
+    assert set(splits[0].values()) == {"train", "validation", "test"}
+    (metrics,) = (project.folder / "results/masks/second").rglob("metrics.json")
+    assert json.loads(metrics.read_text())["made"].get("labels made", 0) == 0, "the store held them all"
 
 
-def test_another_window_reruns_the_shards_alone(finished, edit):
-    edit("config.yaml", lambda text: text.replace("[80, 40]", "[90, 40]"))
-    assert finished.planned("all") == {"shards_shard", "card", "train", "evaluate", "report"}
+def _tables(project, delivery):
+    return sorted((project.folder / "results").glob(f"*/{delivery}/**/*.parquet"))
 
 
-def test_a_new_delivery_leaves_the_old_one_alone(finished, edit):
-    deliveries = yaml.safe_load((finished.folder / "config.yaml").read_text())["deliveries"]
-    second = deliveries[0] | {"name": "second", "shards": 1}
-    for key in ("dicom", "reports", "references"):
-        second[key] = second[key].replace("demo/demo", "demo/second")
-    edit("own.yaml", lambda text: text + yaml.safe_dump({"deliveries": [*deliveries, second]}))
-    plan = finished.snakemake("all", "--dry-run").stdout
-    assert "volumes of second, shard 0" in plan
-    assert "of demo, shard" not in plan
+def _splits(project, delivery):
+    table = read_table(project.folder / "results/index" / delivery / "instances.parquet", InstanceTable)
+    return dict(table.select("patient", "split").drop_nulls().unique().iter_rows())
