@@ -19,10 +19,11 @@ rule card:
     resources:
         python=SITE.python,
     params:
+        images=SITE.brief("images"),
         fingerprint=SITE.fingerprint("card"),
     message:
         "card of the dataset"
     shell:
-        "{resources.python:q} -m refrad card --images {input.images}"
+        "{resources.python:q} -m refrad card --images {params.images}"
         " --card {output.card} --croissant-file {output.croissant} --crate {output.crate} --leakage {output.leakage}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -26,6 +26,7 @@ rule evaluate:
     resources:
         python=SITE.python,
     params:
+        images=SITE.brief("images"),
         fingerprint=SITE.fingerprint("evaluate"),
         store=SITE.store("answers"),
         llm=SITE.llm("evaluate"),
@@ -36,7 +37,7 @@ rule evaluate:
         f"evaluation of {NAME}"
     shell:
         "{resources.python:q} -m refrad evaluate"
-        " --checkpoint {input.checkpoint} --images {input.images} --schema {input.schema}"
+        " --checkpoint {input.checkpoint} --images {params.images} --schema {input.schema}"
         " {params.public} {input.public} {params.against} {input.against} --store {params.store:q} --scale {params.scale:q}{params.llm}"
         " --truth {output.truth} --predictions {output.predictions} --scores {output.scores}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -47,6 +47,14 @@ rule report:
     resources:
         python=SITE.python,
     params:
+        metrics=SITE.brief("metrics"),
+        images=SITE.brief("images"),
+        volumes=SITE.brief("volumes"),
+        masks=SITE.brief("masks"),
+        triplets=SITE.brief("triplets"),
+        captions=SITE.brief("captions"),
+        mentions=SITE.brief("mentions"),
+        flags=SITE.brief("flags"),
         fingerprint=SITE.fingerprint("report"),
         volume_store=SITE.store("volumes"),
         mask_store=SITE.store("masks"),
@@ -55,9 +63,9 @@ rule report:
         "pages of the run"
     shell:
         "{resources.python:q} -m refrad report"
-        " --metrics {input.metrics} --images {input.images} --volumes {input.volumes}"
-        " --masks {input.masks} --triplets {input.triplets} --captions {input.captions} --mentions {input.mentions}"
-        " --flags {input.flags}"
+        " --metrics {params.metrics} --images {params.images} --volumes {params.volumes}"
+        " --masks {params.masks} --triplets {params.triplets} --captions {params.captions} --mentions {params.mentions}"
+        " --flags {params.flags}"
         " --training {input.checkpoint}/training.json"
         " --evaluation {input.evaluation} --predictions {input.predictions} --schema {input.schema}"
         " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"

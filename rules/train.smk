@@ -19,11 +19,12 @@ rule train:
         python=SITE.python,
         gpu=SITE.config.train.gpus,
     params:
+        images=SITE.brief("images"),
         launch=SITE.launcher,
         fingerprint=SITE.fingerprint("train"),
     message:
         f"training of {NAME}"
     shell:
         "{resources.python:q} {params.launch} refrad train"
-        " --images {input.images} --schema {input.schema} --checkpoint {output.checkpoint} --work {output.checkpoint}.work"
+        " --images {params.images} --schema {input.schema} --checkpoint {output.checkpoint} --work {output.checkpoint}.work"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -3,12 +3,13 @@
 import copy
 import json
 import shutil
+import subprocess
 
 import pytest
 import yaml
 
 from refrad.config import ConfigError, check_config
-from refrad.workflow import Site
+from refrad.workflow import Site, in_braces
 
 MODEL = {"endpoint": "http://one:8000/v1", "model": "wise-1b"}
 
@@ -72,3 +73,12 @@ def test_only_the_stage_that_asks_gets_the_endpoint(config):
         json.loads(flag.removeprefix(" --llm '").removesuffix("'"))["roles"]["rewrite"]["endpoint"] == MODEL["endpoint"]
     )
     assert site.llm("mentions")(wildcards, 1) == ""
+
+
+def test_the_paths_of_many_shards_are_few_words_and_the_shell_reads_them_all():
+    paths = [f"results/my volumes/{delivery}/{shard}/x.json" for delivery in ("a", "b") for shard in range(400)]
+    paths += ["results/index/a/x.json", "results/card/x.json", "results/masks/a/7/x.json"]
+    words = in_braces(paths)
+    assert len(words) < 250
+    said = subprocess.run(["bash", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == paths

@@ -1,9 +1,10 @@
 """What the rules ask of the config: deliveries, shards, paths and fingerprints. No rule computes any of these itself."""
 
 import json
+import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from refrad.config import Config, Delivery, check_config, is_demo, tasks_of
 from refrad.fingerprint import compose
 from refrad.llm.tasks import prompt_files
 
-__all__ = ["Site"]
+__all__ = ["Site", "in_braces"]
 
 # The files, beside its options, that shape what a stage writes: role -> place in the config.
 SHAPED_BY: Mapping[str, tuple[str, ...]] = {
@@ -110,6 +111,15 @@ class Site:
             "<results>/card/metrics.json",
         ]
 
+    def brief(self, name: str) -> Any:
+        """A Snakemake params function: the paths of the input `name` as the shell writes them, short for any number of shards."""
+
+        def words(wildcards: Any, input: Any) -> str:  # noqa: ARG001 - names that Snakemake looks for
+            found = getattr(input, name)
+            return in_braces([found] if isinstance(found, str) else found)
+
+        return words
+
     def every_delivery(self, pattern: str) -> list[str]:
         """`pattern` with {delivery} filled in, once for each delivery."""
         return [pattern.replace("{delivery}", name) for name in self.deliveries]
@@ -149,3 +159,33 @@ class Site:
         }
         found = [f"  {path:<40} {what}" for path, what in files.items() if Path(path).exists()]
         return "\n".join(["", "worth opening:", *found]) if found else ""
+
+
+def in_braces(paths: Sequence[str]) -> str:
+    """Paths as words of bash, those of consecutive shards as one: a/0/x a/1/x is a/{0..1}/x.
+
+    The kernel takes no command of more than 128 KB, which the paths of some 250 shards pass.
+    """
+    words: list[str] = []
+    for (before, after), numbers in _runs(paths):
+        if not numbers:
+            words.append(shlex.quote(before))
+        else:
+            words.append(f"{shlex.quote(before)}{{{numbers[0]}..{numbers[-1]}}}{shlex.quote(after)}")
+    return " ".join(words)
+
+
+def _runs(paths: Sequence[str]) -> Iterator[tuple[tuple[str, str], list[int]]]:
+    """What stands before and after the number of a shard, and the numbers that follow each other; no number: none."""
+    last: tuple[tuple[str, str], list[int]] | None = None
+    for path in paths:
+        found = re.fullmatch(r"(.*/)(\d+)(/[^/]+)", path)
+        around, number = ((found[1], found[3]), int(found[2])) if found else ((path, ""), None)
+        if last and number is not None and last[0] == around and last[1] and last[1][-1] == number - 1:
+            last[1].append(number)
+            continue
+        if last:
+            yield last
+        last = around, [] if number is None else [number]
+    if last:
+        yield last
