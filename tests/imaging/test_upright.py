@@ -67,12 +67,12 @@ def test_a_stack_that_hardly_leans_is_upright(degrees):
 class Recorder(TotalSegmentator):
     """The segmenter with its package left out: it labels what is bright, and remembers the grid that it was shown."""
 
-    def _load(self):
+    def load(self):
         def run(image, **_options):
             self.shown = image.affine
             return nib.Nifti1Image((np.asarray(image.dataobj) > -450).astype(np.uint8), image.affine)
 
-        return run
+        self._run = run
 
 
 def test_a_segmenter_is_shown_an_upright_body_and_its_labels_come_back_to_the_slices(root):
