@@ -50,3 +50,14 @@ def test_the_same_seed_teaches_the_same(images, processor):
     frame = read_images([images], {"train"})
     one, other = (teach_to_see(tiny_model(processor, 0), processor, frame, NAMES, 3, 4, 1e-3, 7) for _ in range(2))
     assert one == other
+
+
+def test_a_tower_that_will_be_frozen_learns_to_see_all_the_same(images, processor):
+    model = tiny_model(processor, 0)
+    tower = model.model.vision_tower
+    tower.requires_grad_(False)
+    before = [parameter.clone() for parameter in tower.parameters()]
+    teach_to_see(model, processor, read_images([images], {"train"}), NAMES, 3, 4, 1e-2, 0)
+    learned = [not one.equal(other) for one, other in zip(before, tower.parameters(), strict=True)]
+    assert sum(learned) > 0.8 * len(learned)
+    assert not any(parameter.requires_grad for parameter in tower.parameters())

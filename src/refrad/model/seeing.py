@@ -118,6 +118,8 @@ def teach_to_see(
         torch.manual_seed(seed)
         reader = _Reader(model.get_input_embeddings().weight, first_seg, first_loc)
     tower, projector = model.model.vision_tower, model.model.multi_modal_projector
+    frozen = [parameter for parameter in tower.parameters() if not parameter.requires_grad]
+    tower.requires_grad_(True)  # even one that will stay as it is afterwards
     parameters = [*tower.parameters(), *projector.parameters(), *reader.parameters()]
     table: Any = model.get_input_embeddings().weight
     optimizer = torch.optim.AdamW(parameters, rate, (0.9, 0.98), weight_decay=0.01)
@@ -145,6 +147,8 @@ def teach_to_see(
         optimizer.zero_grad()
         if (step + 1) % max(1, steps // 5) == 0:
             log.info("learning to see: step %d of %d, loss %.3f", step + 1, steps, np.mean(losses[-20:]))
+    for parameter in frozen:
+        parameter.requires_grad_(False)
     return losses
 
 
