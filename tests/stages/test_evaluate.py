@@ -126,7 +126,7 @@ def test_anybody_can_score_the_files_again(evaluated, capsys):
     assert main(["evaluate", *files, "--resamples", "500"]) == 0
     again = {(row["task"], row["metric"]): row for row in json.loads(out.read_text())["scores"] if row["by"] is None}
     (iou,) = [row for row in metrics["scores"] if row["metric"] == "iou" and row["by"] is None]
-    assert again["locate", "iou"] == iou and iou["mean"] == pytest.approx(metrics["mean_iou"], abs=1e-4)
+    assert again["locate", "iou"] == iou and iou["mean"] == pytest.approx(metrics["mean_iou"], abs=1e-9)
     assert "locate" in capsys.readouterr().out
 
 

@@ -244,6 +244,6 @@ def _prediction(one: Asked, text: str, order: str) -> dict[str, Any]:
 
 def _boxes(entities: Entities, names: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {"class_id": class_id, "text": name, "box": [round(value, 4) for value in box]}
+        {"class_id": class_id, "text": name, "box": [float(value) for value in box]}
         for (class_id, box), name in zip(entities, names, strict=True)
     ]
