@@ -64,6 +64,12 @@ def test_a_wrong_key_type_or_path_is_said_in_one_line(config, path, value, messa
     assert all(line.startswith("config: ") and len(line) < 200 for line in str(caught.value).splitlines())
 
 
+def test_adafactor_is_not_sharded(config):
+    options = config["train"] | {"sharding": "fsdp2", "optimizer": "adafactor"}
+    with pytest.raises(ConfigError, match="config: train: sharding fsdp2 needs optimizer adamw"):
+        check_config(config | {"train": options})
+
+
 def test_two_deliveries_of_one_name_are_refused(config):
     with pytest.raises(ConfigError, match="two deliveries have the same name"):
         check_config(config | {"deliveries": config["deliveries"] * 2})

@@ -96,11 +96,13 @@ def test_the_columns_of_the_dataset_page_are_those_of_the_files(root):
 
 def test_the_real_model_of_the_training_page_is_a_valid_config(root, monkeypatch):
     monkeypatch.chdir(root)
-    (real,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("train:")]
+    real, several = (
+        yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("train:")
+    )
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
-    config["train"] |= real["train"]
+    config["train"] |= real["train"] | several["train"]
     options = check_config(config).train
-    assert options.accumulate * options.batch == 288 and options.accumulate % 4 == 0
+    assert options.accumulate * options.batch == 288 and options.accumulate % options.gpus == 0
 
 
 def test_the_questions_of_the_training_page_can_be_parsed(root):

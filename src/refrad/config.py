@@ -288,8 +288,16 @@ class TrainOptions(Section):
     checkpoints: CheckpointOptions
     seed: int
     gpus: Annotated[int, Field(ge=0)]
+    sharding: Literal["ddp", "fsdp2"]
     workers: Annotated[int, Field(ge=0)]
     threads: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def adafactor_sees_whole_matrices(self) -> "TrainOptions":
+        """Its second moments are means over rows and columns, of which each process would hold a part."""
+        if self.sharding == "fsdp2" and self.optimizer == "adafactor":
+            raise ValueError("sharding fsdp2 needs optimizer adamw: adafactor works on whole matrices")
+        return self
 
 
 class EvaluateOptions(Section):

@@ -6,6 +6,7 @@ from torch.nn import functional
 from refrad.grounding.targets import parse_segmentation
 from refrad.model.augment import WHOLE, see
 from refrad.model.batches import collate
+from refrad.model.loop import Recipe
 from refrad.model.masks import HEAD_FILE, mask_loss
 from refrad.model.predict import answers, masks_of
 from refrad.model.processor import load_processor
@@ -13,7 +14,7 @@ from refrad.model.radgrounder import add_head, head_of, load_model, save_model, 
 from refrad.model.rows import picture_of, read_images
 from refrad.model.samples import Samples, locate, wordings
 from refrad.model.seeing import teach_to_see
-from refrad.model.training import Recipe, batch_loss, train
+from refrad.model.training import batch_loss, train
 
 SHARES = {"locate": 0.7, "detect": 0.3, "vqa": 0.0}
 

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from refrad.model.batches import batch_order, collate, load_batches
+from refrad.model.loop import Recipe
 from refrad.model.radgrounder import tiny_model
 from refrad.model.rows import picture_of, read_images
 from refrad.model.samples import Samples, wordings
 from refrad.model.team import Team
-from refrad.model.training import Recipe, batch_loss, train
+from refrad.model.training import batch_loss, train
 
 SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 

@@ -39,6 +39,7 @@ OPTIONS = {
     "checkpoints": {"steps": None, "seconds": None, "keep": 2, "use": "best"},
     "seed": 0,
     "gpus": 0,
+    "sharding": "ddp",
     "workers": 0,
     "threads": 1,
 }
@@ -129,7 +130,7 @@ def test_without_training_patients_it_stops(images, root, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(run, images, root, tmp_path):
-    options = OPTIONS | {"accumulate": 2, "tower_steps": 0, "steps": 4}
+    options = OPTIONS | {"accumulate": 2, "tower_steps": 0, "steps": 4, "sharding": "fsdp2"}
     alone, told = run(**options)
     text = Fingerprint("train", train.VERSION, options, {}).text
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "refrad"]

@@ -26,11 +26,11 @@ class Checkpoints:
         folder: made if it is missing.
         identity: what the training is made of. States of another training in the folder are removed.
         keep: so many of the newest states stay.
-        leads: whether this process is the one that writes; the others of a team only `load`.
+        leads: whether this process is the one that writes; for the others of a team, saving does nothing.
     """
 
     def __init__(self, folder: Path, identity: str, keep: int = 2, leads: bool = True) -> None:
-        self.folder, self.keep = folder, keep
+        self.folder, self.keep, self.leads = folder, keep, leads
         if not leads:
             return
         file = folder / "identity"
@@ -47,6 +47,8 @@ class Checkpoints:
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write a state; older ones than the newest `keep`, and weights that none of them calls best, go."""
+        if not self.leads:
+            return
         self._write(self.folder / f"step-{step:09d}.pt", {**state, "step": step})
         files = self._files("step")
         for old in files[: -self.keep]:
@@ -78,7 +80,8 @@ class Checkpoints:
 
     def save_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Write weights that are better than all before. To be followed by `save` of the same step."""
-        self._write(self.folder / f"best-{step:09d}.pt", dict(weights))
+        if self.leads:
+            self._write(self.folder / f"best-{step:09d}.pt", dict(weights))
 
     def best(self) -> dict[str, Tensor] | None:
         """The newest best weights, or None."""

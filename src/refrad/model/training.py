@@ -1,98 +1,25 @@
-"""The training loop: plain, resumable to the bit, with a schedule over steps or time, whichever ends first."""
+"""Training RadGrounder: its loss, and its samples through the loop."""
 
-import itertools
-import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.grounding.targets import BINS
-from refrad.model.batches import Batch, Place, collate, load_batches
+from refrad.model.batches import Place, collate, load_batches
 from refrad.model.checkpoints import Checkpoints
+from refrad.model.loop import Recipe, Trained, run_loop
 from refrad.model.loss import Hills, labelled_loss
 from refrad.model.masks import mask_loss
-from refrad.model.optimizing import learning_rate_share, make_optimizer
 from refrad.model.radgrounder import head_of
 from refrad.model.samples import Samples
 from refrad.model.team import ALONE, Team
 
-__all__ = ["VALIDATION_SAMPLES", "Point", "Recipe", "Trained", "batch_loss", "encode", "train", "validation_loss"]
+__all__ = ["VALIDATION_SAMPLES", "batch_loss", "encode", "train"]
 
-log = logging.getLogger(__name__)
-
-LossOf = Callable[[Mapping[str, Tensor]], Tensor]
-
-POINTS = 20  # of the loss curve
 VALIDATION_SAMPLES = 64
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: at most `steps` steps and `seconds` (None: no limit), of `accumulate` batches of `batch` samples.
-
-    A step's gradient is the mean of its batches' gradients, and a batch's loss is the mean over its learned tokens: so tasks
-    weigh as their batches do, not as their words. `accumulate` counts the batches of all processes together.
-
-    spread: standard deviation, in bins, of the hill of <loc> tokens that is learned around the right one; 0 for none.
-    precision: "bfloat16" or "float32", of the multiplications.
-    mask_weight: of the masks' loss beside the text's, in the segmentation variant.
-    warm_up: share of the training. clip: largest norm of a step's gradient.
-    workers: processes that make batches. save_steps, save_seconds: a state is written after so much (None: never for it).
-    """
-
-    steps: int
-    seconds: float | None
-    batch: int
-    accumulate: int
-    learning_rate: float
-    seed: int
-    spread: float = 0.0
-    precision: str = "float32"
-    mask_weight: float = 1.0
-    optimizer: Literal["adamw", "adafactor"] = "adamw"
-    weight_decay: float = 0.01
-    warm_up: float = 0.05
-    clip: float = 1.0
-    workers: int = 0
-    save_steps: int | None = None
-    save_seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point of the loss curve: mean training loss since the point before, and the loss on validation samples (or None)."""
-
-    step: int
-    seconds: float
-    loss: float
-    validation_loss: float | None
-    learning_rate: float
-
-
-@dataclass
-class Trained:
-    """What a training was so far: its curve, how many samples of each task it saw, what it took, and which step did best
-    on the validation samples (None without them). `prepared` is what `prepare` gave.
-    """
-
-    curve: list[Point] = field(default_factory=list)
-    tasks: dict[str, int] = field(default_factory=dict)
-    steps: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    best_step: int | None = None
-    resumed: int = 0
-    prepared: list[float] = field(default_factory=list)
-
-    def best_loss(self) -> float:
-        """The least validation loss of the curve."""
-        return min((one.validation_loss for one in self.curve if one.validation_loss is not None), default=float("inf"))
 
 
 def train(
@@ -105,130 +32,19 @@ def train(
     team: Team = ALONE,
     prepare: Callable[[], list[float]] | None = None,
 ) -> Trained:
-    """Train `model` in place, from the newest state in `saved` if it holds one, and log a line at each point of the curve.
+    """Train `model` in place on samples; see `run_loop`."""
 
-    Resumed, a training bounded by steps ends with the very weights of one that was never interrupted. One bounded by time
-    goes on with the time it had used up, so it is as long as any, but how many steps fit into that depends on the day.
-    `prepare` is what comes before the first step (on the processor), if anything; it is not done again after a resume.
+    def batches_from(place: Place):  # type: ignore[no-untyped-def]
+        return load_batches(samples, processor, recipe.batch, recipe.seed, place, recipe.workers, team.rank, team.size)
 
-    Raises:
-        ValueError: if `accumulate` batches cannot be dealt evenly to the processes.
-    """
-    if recipe.accumulate % team.size:
-        raise ValueError(f"train.accumulate is {recipe.accumulate}: no multiple of the {team.size} processes")
-    state = _newest(saved, team)
-    prepared = prepare() if prepare and state is None and team.leads else []
-    model.to(team.device)  # type: ignore[arg-type]
-    team.share(model)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = make_optimizer(parameters, recipe.optimizer, recipe.learning_rate, recipe.weight_decay)
-    if state is not None:
-        done, losses, place = _restore(state, model, optimizer)
-    else:
-        done, losses, place = Trained(prepared=prepared), [], Place()
-        if saved and team.leads and prepare:
-            saved.save(0, _state(model, optimizer, done, losses, place))
-    seeds = recipe.batch, recipe.seed, place, recipe.workers, team.rank, team.size
-    batches = load_batches(samples, processor, *seeds)
-    held_out = _held_out(processor, validation, recipe.batch) if validation and len(validation) else []
     loss_of = partial(
         batch_loss,
-        model,
         hills=_hills(processor, recipe.spread),
         precision=recipe.precision,
         mask_weight=recipe.mask_weight,
     )
-    clock = _Clock(done.seconds, done.cpu_seconds)
-    written = clock.seconds
-    model.train()
-    ended = done.steps >= recipe.steps
-    while not ended:
-        progress = _progress(recipe, done.steps, team.agree(clock.seconds))
-        share = learning_rate_share(progress, recipe.warm_up)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * share
-        loss, place = _step(loss_of, batches, recipe.accumulate // team.size, team, done.tasks)
-        losses.append(loss)
-        team.average_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
-        optimizer.step()
-        optimizer.zero_grad()
-        done.steps += 1
-        done.seconds, done.cpu_seconds = team.agree(clock.seconds), clock.cpu_seconds
-        ended = _progress(recipe, done.steps, done.seconds) >= 1
-        if ended or progress * POINTS >= len(done.curve) + 1:
-            unseen, best = validation_loss(loss_of, held_out, team), done.best_loss()
-            mean = team.mean(sum(losses) / len(losses))
-            done.curve.append(Point(done.steps, done.seconds, mean, unseen, recipe.learning_rate * share))
-            losses.clear()
-            if team.leads:
-                _report(done.curve[-1], progress)
-            if unseen is not None and unseen < best:
-                done.best_step = done.steps
-                if saved and team.leads:
-                    saved.save_best(done.steps, model.state_dict())
-        due = recipe.save_steps is not None and done.steps % recipe.save_steps == 0
-        due |= recipe.save_seconds is not None and done.seconds - written >= recipe.save_seconds
-        if saved and team.leads and (due or ended or done.best_step == done.steps):
-            saved.save(done.steps, _state(model, optimizer, done, losses, place))
-            written = done.seconds
-    model.eval()
-    return done
-
-
-class _Clock:
-    """Seconds of a training, with those before it was resumed."""
-
-    def __init__(self, seconds: float, cpu_seconds: float) -> None:
-        self._start, self._cpu_start = time.perf_counter() - seconds, time.process_time() - cpu_seconds
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._start
-
-    @property
-    def cpu_seconds(self) -> float:
-        return time.process_time() - self._cpu_start
-
-
-def _progress(recipe: Recipe, steps: int, seconds: float) -> float:
-    """0 at the start, 1 or more at the end."""
-    return max(steps / recipe.steps, seconds / recipe.seconds if recipe.seconds else 0.0)
-
-
-def _state(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, done: Trained, losses: Sequence[float], place: Place
-) -> dict[str, Any]:
-    return {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "trained": asdict(done),
-        "losses": list(losses),
-        "place": tuple(place),
-        "random": torch.get_rng_state(),
-    }
-
-
-def _newest(saved: Checkpoints | None, team: Team) -> dict[str, Any] | None:
-    """The newest state, the same in all processes."""
-    if saved is None:
-        return None
-    state = saved.newest() if team.leads else None
-    step = team.agree(-1 if state is None else state["step"])
-    return saved.load(int(step)) if step >= 0 and state is None else state
-
-
-def _restore(
-    state: Mapping[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Trained, list[float], Place]:
-    """Take up a state where it was left."""
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"])
-    told = state["trained"]
-    done = Trained(**(told | {"curve": [Point(**one) for one in told["curve"]], "resumed": told["resumed"] + 1}))
-    log.info("training goes on after step %d, %.0f s", done.steps, done.seconds)
-    return done, state["losses"], Place(*state["place"])
+    held_out = _held_out(processor, validation, recipe.batch) if validation and len(validation) else []
+    return run_loop(model, loss_of, batches_from, held_out, recipe, saved, team, prepare)
 
 
 def batch_loss(
@@ -252,7 +68,8 @@ def batch_loss(
         return loss
     with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         logits = head(patches, hidden, (labels == head.end).nonzero(), masks.shape[-1])
-    return loss + mask_weight * mask_loss(logits, masks)
+    every = sum(one.sum() for one in head.parameters())  # processes must agree on which weights have a gradient
+    return loss + mask_weight * mask_loss(logits, masks) + 0 * every
 
 
 def encode(
@@ -273,46 +90,10 @@ def encode(
     return seen.last_hidden_state, hidden
 
 
-@torch.no_grad()
-def validation_loss(loss_of: LossOf, batches: Sequence[Mapping[str, Tensor]], team: Team = ALONE) -> float | None:
-    """Mean loss over batches; None if there are none. The processes of a team share the work."""
-    if not batches:
-        return None
-    return team.mean(sum(loss_of(batch).item() for batch in batches[team.rank :: team.size]) / len(batches)) * team.size
-
-
 def _hills(processor: PaliGemmaProcessor, spread: float) -> Hills | None:
     return Hills(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), BINS, spread) if spread else None
-
-
-def _step(
-    loss_of: LossOf, batches: Iterator[Batch], number: int, team: Team, tasks: dict[str, int]
-) -> tuple[float, Place]:
-    """Gradients of the mean loss of `number` batches; gives that loss, and the place after them."""
-    total = torch.zeros((), device=team.device)
-    place = Place()
-    for batch in itertools.islice(batches, number):
-        for task in batch.tasks:
-            tasks[task] = tasks.get(task, 0) + 1
-        loss = loss_of(batch.tensors) / number
-        loss.backward()
-        total += loss.detach()
-        place = batch.place
-    return total.item(), place
 
 
 def _held_out(processor: PaliGemmaProcessor, validation: Samples, batch: int) -> list[dict[str, Tensor]]:
     keys = [(0, index) for index in range(len(validation))][:: max(1, len(validation) // VALIDATION_SAMPLES)]
     return [collate(processor, [validation[key] for key in keys[i : i + batch]]) for i in range(0, len(keys), batch)]
-
-
-def _report(point: Point, progress: float) -> None:
-    unseen = "" if point.validation_loss is None else f", on validation patients {point.validation_loss:.3f}"
-    log.info(
-        "training: step %d, %.0f s (%.0f %%), loss %.3f%s",
-        point.step,
-        point.seconds,
-        100 * min(progress, 1),
-        point.loss,
-        unseen,
-    )

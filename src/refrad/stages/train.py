@@ -17,6 +17,7 @@ from refrad.files import atomic_folder, digest_file, write_json
 from refrad.fingerprint import Fingerprint
 from refrad.model.card import model_card
 from refrad.model.checkpoints import Checkpoints
+from refrad.model.loop import Recipe
 from refrad.model.predict import dice_of
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.prompts import every_prompt
@@ -25,7 +26,7 @@ from refrad.model.rows import Picture, picture_of, read_images
 from refrad.model.samples import Samples, wordings
 from refrad.model.seeing import teach_to_see
 from refrad.model.team import gather_team
-from refrad.model.training import VALIDATION_SAMPLES, Recipe, train
+from refrad.model.training import VALIDATION_SAMPLES, train
 from refrad.tables import read_fingerprint
 from refrad.tally import Tally
 
@@ -35,7 +36,7 @@ VERSION = 2
 TOWER_BATCH, TOWER_RATE = 16, 2.5e-3
 TRAINING = "training.json"  # inside the checkpoint: how it came about
 # Options that change how fast a training is, or what is kept of it, but not what it is.
-INDIFFERENT = {"gpus", "workers", "threads", "checkpoints"}
+INDIFFERENT = {"gpus", "sharding", "workers", "threads", "checkpoints"}
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,6 @@ def run(
     side = processor.image_processor.size["height"]
     shares = options.tasks.model_dump()
     masks = options.variant == "segmentation"
-    if masks:
-        add_head(model, processor, options.seed)
     samples, held_out = (
         Samples(
             part, names, side, None if masks else options.coordinates, shares, options.seed, augment=split == "train"
@@ -100,12 +99,16 @@ def run(
     )
     prepare = see if options.model == "tiny" and options.tower_steps else None
     if options.compile:
-        model.model.language_model.compile()
+        for layer in model.model.language_model.layers:
+            layer.compile()
     if options.freeze_tower:
         model.model.vision_tower.requires_grad_(False)
     trained = train(model, processor, samples, held_out, _recipe(options), saved, team, prepare)
     if not team.leads:
         return
+    if options.sharding == "fsdp2" and team.size > 1:  # what was trained lies in parts with all processes
+        _, model = _start(options, pictures, anatomy)
+        model.load_state_dict(saved.load(trained.steps)["model"])
     used = "last"
     if options.checkpoints.use == "best" and (best := saved.best()) is not None:
         model.load_state_dict(best)
@@ -157,6 +160,7 @@ def _recipe(options: TrainOptions) -> Recipe:
         workers=options.workers,
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
+        sharding=options.sharding,
     )
 
 
@@ -170,7 +174,17 @@ def _identity(images: Iterable[Path], fingerprint: Fingerprint) -> str:
 def _start(
     options: TrainOptions, pictures: Iterable[Picture], anatomy: Schema
 ) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]:
-    """Processor and model before training: from scratch for "tiny", else from the folder."""
+    """Processor and model before training, with a head if masks are to be learned."""
+    processor, model = _without_head(options, pictures, anatomy)
+    if options.variant == "segmentation":
+        add_head(model, processor, options.seed)
+    return processor, model
+
+
+def _without_head(
+    options: TrainOptions, pictures: Iterable[Picture], anatomy: Schema
+) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]:
+    """From scratch for "tiny", else from the folder."""
     if options.model == "tiny":
         processor = tiny_processor(_texts(pictures, anatomy), options.image_size, PATCH)
         return processor, tiny_model(processor, options.seed)
