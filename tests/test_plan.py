@@ -8,6 +8,7 @@ import yaml
 
 from refrad import plan
 from refrad.config import check_config
+from refrad.imaging.budget import mask_budget
 from refrad.workflow import Site
 
 
@@ -22,6 +23,7 @@ def rates(root):
 
 
 COUNTS = {"files": 1000, "slices": 900, "patients": 10, "volumes": 20, "studies": 10, "reports": 10, "sentences": 200}
+COUNTS |= {"CT volumes": 15, "MR volumes": 5}
 
 
 def by_stage(config, rates, **sections):
@@ -72,8 +74,21 @@ def test_every_stage_before_evaluation_has_an_estimate_that_says_where_it_comes_
 def test_a_gpu_is_counted_in_gpu_hours(config, rates, monkeypatch, root):
     monkeypatch.chdir(root)
     masks = by_stage(config, rates, masks={"device": "gpu", "variant": "total"})["masks"]
-    assert masks.gpu and masks.seconds == 20 * 77
-    assert plan.duration(masks.seconds, masks.gpu) == "0.4 GPU h"
+    of_each = [
+        mask_budget(rates["masks"], modality, COUNTS[f"{modality} volumes"], "total") for modality in ("CT", "MR")
+    ]
+    assert masks.gpu and masks.seconds == pytest.approx(3600 * sum(one.gpu_hours for one in of_each))
+    assert masks.size == pytest.approx(1e9 * sum(one.store_gb for one in of_each))
+    assert plan.duration(masks.seconds, masks.gpu) == "0.3 GPU h"
+
+
+def test_masks_of_ones_own_are_the_measure_of_masks_made_in_the_same_way(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    own = {"device": "gpu", "variant": "fast", "seconds": 12.0, "bytes": 1000, "basis": "measured: 9 volumes in x"}
+    rates["masks"]["measured"] = own
+    masks = by_stage(config, rates, masks={"device": "gpu", "variant": "fast"})["masks"]
+    assert (masks.seconds, masks.size, masks.basis) == (20 * 12.0, 20 * 1000, own["basis"])
+    assert "published" in by_stage(config, rates, masks={"device": "gpu", "variant": "total"})["masks"].basis
 
 
 def test_what_is_not_known_is_a_question_mark_and_no_number(config, rates, monkeypatch, root):

@@ -12,6 +12,7 @@ import yaml
 
 from refrad.config import Config, load_config
 from refrad.fingerprint import Fingerprint
+from refrad.imaging.budget import RATES, mask_budget
 from refrad.language.reports import sections_of
 from refrad.language.sentences import sentences_of
 from refrad.language.sources import read_reports
@@ -22,7 +23,6 @@ from refrad.workflow import SHARD_STAGES, Site
 
 __all__ = ["Estimate", "count", "estimate", "main", "measured_rates"]
 
-RATES = Path("workflow/rates.yaml")
 STAGES = ("index", *SHARD_STAGES)
 # Which tasks of a language model the config asks for: task, section, key.
 MODEL_TASKS = (
@@ -108,7 +108,7 @@ def estimate(counts: Counts, config: Config, rates: Mapping[str, Any]) -> list[E
     found = []
     for stage in STAGES:
         if stage == "masks":
-            found.append(_of_masks(counts["volumes"], config, rates["masks"]))
+            found.append(_of_masks(counts, config, rates["masks"]))
             continue
         rate = rates["stages"][stage]
         amount = amounts[rate["unit"]]
@@ -125,16 +125,22 @@ def estimate(counts: Counts, config: Config, rates: Mapping[str, Any]) -> list[E
     return found
 
 
-def _of_masks(volumes: int, config: Config, rates: Mapping[str, Any]) -> Estimate:
-    if config.masks.segmenter == "precomputed":
+def _of_masks(counts: Counts, config: Config, rates: Mapping[str, Any]) -> Estimate:
+    volumes, options, gpu = counts["volumes"], config.masks, config.masks.device == "gpu"
+    budget = [mask_budget(rates, modality, counts[f"{modality} volumes"], options.variant) for modality in ("CT", "MR")]
+    size = 1e9 * sum(one.store_gb for one in budget)
+    if options.segmenter == "precomputed":
+        return Estimate("masks", volumes, "volumes", 0.0, False, size, "masks that are there already")
+    if (own := rates.get("measured")) and (own["device"], own["variant"]) == (options.device, options.variant):
+        seconds, size = volumes * own["seconds"], volumes * own["bytes"]
+        return Estimate("masks", volumes, "volumes", seconds, gpu, size, own["basis"])
+    rate = rates[options.device][options.variant]
+    if gpu:
         return Estimate(
-            "masks", volumes, "volumes", 0.0, False, volumes * rates["bytes"], "masks that are there already"
+            "masks", volumes, "volumes", 3600 * sum(one.gpu_hours for one in budget), gpu, size, rate["basis"]
         )
-    rate = rates[config.masks.device][config.masks.variant]
     seconds = None if rate["seconds"] is None else volumes * rate["seconds"]
-    return Estimate(
-        "masks", volumes, "volumes", seconds, config.masks.device == "gpu", volumes * rates["bytes"], rate["basis"]
-    )
+    return Estimate("masks", volumes, "volumes", seconds, gpu, size, rate["basis"])
 
 
 def tokens(counts: Counts, images: int, config: Config, rates: Mapping[str, Any]) -> list[tuple[str, int, int, str]]:
@@ -167,11 +173,13 @@ def measured_rates(results: Path, stores: Path, rates: Mapping[str, Any], device
             rate["basis"] = f"measured: {number:,} {rate['unit']} in {results}"
     if (one := ran["masks"]) and one["made"].get("labels made"):
         number = one["made"]["labels made"]
-        changed["masks"][device][variant] = {
+        changed["masks"]["measured"] = {
+            "device": device,
+            "variant": variant,
             "seconds": one["seconds"]["total"] / number,
+            "bytes": one["size"] / one["flow"]["taken"],
             "basis": f"measured: {number:,} volumes in {results}",
         }
-        changed["masks"]["bytes"] = one["size"] / one["flow"]["taken"]
     if ran["shards"] and ran["masks"] and ran["masks"]["flow"]["taken"]:
         share = ran["shards"]["made"].get("rows", 0) / ran["masks"]["flow"]["taken"]
         changed["dataset"] = {"images_a_volume": share, "basis": f"measured in {results}"}

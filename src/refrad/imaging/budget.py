@@ -1,18 +1,15 @@
 """What segmentation costs: hours of a GPU and bytes of the store, from the sizes of the volumes. An estimate, before any run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-__all__ = ["BANDWIDTH", "Budget", "main", "mask_budget"]
+import yaml
 
-# GB/s of memory, from the data sheets. The networks are bound by it: their layers have few channels and many voxels. That
-# time falls with bandwidth is an assumption; after a first shard, `refrad plan` knows the site's own times.
-BANDWIDTH = {"RTX 3090": 936, "T4": 320, "V100": 900, "A40": 696, "L40S": 864, "A100": 2039, "H100": 3350}
-# Published by TotalSegmentator's authors: 512 x 512 x 280 voxels on an RTX 3090 in 77 s (1.5 mm) and 34 s (3 mm), one command
-# a volume. `fastest` is assumed to take half of `fast`, since little is left beside reading and resampling.
-SECONDS = {"total": 77.0, "fast": 34.0, "fastest": 17.0}
-LITRES = 512 * 512 * 280 * 0.8 * 0.8 * 1.5 / 1e6  # that such a volume covers, at usual spacings
-NETWORKS = {"CT": 1.0, "MR": 0.4}  # MR: two networks instead of five for `total`
-BITS = 0.08  # per voxel in the store, of labels at 0.75 mm; docs/masks.md
+__all__ = ["RATES", "Budget", "main", "mask_budget"]
+
+RATES = Path("workflow/rates.yaml")  # which says where each of its figures comes from
 
 
 @dataclass(frozen=True)
@@ -27,31 +24,48 @@ class Budget:
 
 
 def mask_budget(
-    modality: str, volumes: int, variant: str, gpu: str, voxels: float = 512 * 512 * 280, litres: float = LITRES
+    rates: Mapping[str, Any],
+    modality: str,
+    volumes: int,
+    variant: str,
+    gpu: str | None = None,
+    *,
+    voxels: float | None = None,
+    litres: float | None = None,
 ) -> Budget:
     """An estimate for volumes of one modality.
 
     Args:
+        rates: section `masks` of workflow/rates.yaml.
         modality: "CT" or "MR".
         volumes: how many.
         variant: "total", "fast" or "fastest".
-        gpu: a key of `BANDWIDTH`.
-        voxels: of a volume, on average; the bytes follow from them.
-        litres: that a volume covers, on average; the hours follow from them, as the networks see voxels of one size.
+        gpu: one of the rates' `bandwidth`; None: the card that the seconds were measured on.
+        voxels: of a volume, on average; the bytes follow from them. None: of a usual one.
+        litres: that a volume covers, on average; the hours follow from them. None: of a usual one.
 
     Raises:
         ValueError: if variant or gpu is not known.
     """
-    if variant not in SECONDS or gpu not in BANDWIDTH:
-        raise ValueError(f"not known: {variant}, {gpu} (variants: {', '.join(SECONDS)}; GPUs: {', '.join(BANDWIDTH)})")
-    share = NETWORKS[modality] if variant == "total" else 1.0
-    seconds = SECONDS[variant] * share * litres / LITRES * BANDWIDTH["RTX 3090"] / BANDWIDTH[gpu]
-    return Budget(volumes * seconds / 3600, volumes * voxels * BITS / 8 / 1e9)
+    cards, times = rates["bandwidth"], {name: one["seconds"] for name, one in rates["gpu"].items() if name != "card"}
+    gpu = gpu or rates["gpu"]["card"]
+    if variant not in times or gpu not in cards:
+        raise ValueError(f"not known: {variant}, {gpu} (variants: {', '.join(times)}; GPUs: {', '.join(cards)})")
+    usual = rates["volumes"][modality]
+    share = (usual["litres"] if litres is None else litres) / rates["volumes"]["CT"]["litres"]
+    share *= usual["networks"] if variant == "total" else 1.0
+    seconds = times[variant] * share * cards[rates["gpu"]["card"]] / cards[gpu]
+    return Budget(
+        volumes * seconds / 3600, volumes * (usual["voxels"] if voxels is None else voxels) * rates["bits"] / 8 / 1e9
+    )
 
 
 def main(*, ct: int, mr: int, variant: str = "total") -> None:
-    """Hours and disk that the masks of --ct and --mr volumes take, on each kind of GPU. MR: 320 x 320 x 40 voxels of 15 litres."""
-    print(f"{ct} CT and {mr} MR volumes, {variant}")
-    for gpu in BANDWIDTH:
-        both = mask_budget("CT", ct, variant, gpu) + mask_budget("MR", mr, variant, gpu, 320 * 320 * 40, 15.0)
+    """Hours and disk that the masks of --ct and --mr volumes of usual sizes take, on each kind of GPU."""
+    rates = yaml.safe_load(RATES.read_text(encoding="utf-8"))["masks"]
+    print(
+        f"{ct} CT and {mr} MR volumes, {variant}: {rates['gpu'][variant]['basis'] if variant in rates['gpu'] else ''}"
+    )
+    for gpu in rates["bandwidth"]:
+        both = mask_budget(rates, "CT", ct, variant, gpu) + mask_budget(rates, "MR", mr, variant, gpu)
         print(f"{gpu:<10}{both.gpu_hours:>10,.0f} GPU hours{both.store_gb:>10,.1f} GB")

@@ -1,7 +1,8 @@
 """TotalSegmentator's Python API with networks that stay loaded, for several volumes at once, and with no way to the network.
 
-The package's own code does all that shapes the labels; what is replaced is the loading of the networks, its process pools
-and temporary images, and whatever would reach for the internet.
+The package's own code does what shapes the labels; what is replaced is the loading of the networks, its process pools and
+temporary images, the slow parts of summing tiles and choosing classes (refrad.imaging.logits), and whatever would reach for the
+internet.
 """
 
 import contextlib
@@ -14,6 +15,8 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+
+from refrad.imaging.logits import largest, sum_of_tiles
 
 __all__ = ["load"]
 
@@ -132,15 +135,22 @@ def _held_predictors(package: Any, images: ImagesInMemory, turns: Turns, threads
         if key not in held:
             # Known by name, so that nnU-Net does not import every trainer it finds to search for it.
             package.custom_trainers.setdefault(trainer, type(trainer, (nnUNetTrainer,), {}))
+            where = torch.device(device) if isinstance(device, str) else device
             made = nnUNetPredictor(
                 tile_step_size=step_size,
                 use_mirroring=tta,
-                device=torch.device(device) if isinstance(device, str) else device,
-                perform_everything_on_device=True,
+                device=where,
+                perform_everything_on_device=where.type == "cuda",
                 allow_tqdm=False,
             )
             folder = get_output_folder(task_id, trainer, plans, model)
             made.initialize_from_trained_model_folder(folder, use_folds=folds, checkpoint_name="checkpoint_final.pth")
+            if where.type == "cpu":
+                made._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_of_tiles(
+                    made, image, slicers
+                )
+            if not made.label_manager.has_regions:
+                made.label_manager.convert_logits_to_segmentation = largest
             held[key] = made
         return held[key]
 
