@@ -260,6 +260,31 @@ class CheckpointOptions(Section):
     use: Literal["best", "last"]
 
 
+def _rising(pair: list[float]) -> list[float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first of the two is the smaller one")
+    return pair
+
+
+Range = Annotated[
+    list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2), AfterValidator(_rising)
+]  # least and most
+
+
+class AugmentOptions(Section):
+    """How views of the training images are drawn."""
+
+    scale: Range
+    stretch: Annotated[float, Field(ge=1)]
+    rotation: Annotated[float, Field(ge=0, le=45)]
+    gamma: Range
+    gamma_chance: Share
+    contrast: Range
+    brightness: Share
+    brightness_chance: Share
+    kept: Share
+
+
 class TrainOptions(Section):
     """The training run."""
 
@@ -267,6 +292,8 @@ class TrainOptions(Section):
     model: str
     variant: Literal["detection", "segmentation"]
     image_size: Annotated[int, Field(ge=16)]
+    resize: Literal["stretch", "pad"]
+    augment: AugmentOptions
     coordinates: Literal["yxyx", "xyxy"]
     tasks: Tasks
     seconds: Annotated[float, Field(gt=0)] | None

@@ -1,8 +1,10 @@
+import polars as pl
 import pytest
 
-from refrad.grounding.targets import detection_text
-from refrad.model.evaluation import Asked, ask, mean_boxes, score_boxes, summary
+from refrad.grounding.targets import BINS, detection_text, parse_detection
+from refrad.model.evaluation import Asked, ask, entities_of, mean_boxes, score_boxes, summary
 from refrad.model.rows import picture_of, read_images
+from refrad.model.samples import Samples, wordings
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 
@@ -60,3 +62,27 @@ def test_the_mean_box_is_the_mean_of_each_side(pictures):
     boxes = [picture.structures[5] for picture in pictures]
     expected = [sum(values) / len(values) for values in zip(*boxes, strict=True)]
     assert mean_boxes(pictures)[5] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+def test_what_training_writes_is_read_back_as_boxes_of_the_image(images, schema, resize):
+    """A model that has learned its targets by heart gives the true boxes, whatever the shape of the image."""
+    rows = read_images([images], {"test"}).to_dicts()
+    for number, row in enumerate(rows):  # wide and high images
+        side, axis = ("width", "x") if number % 2 else ("height", "y")
+        row[side] *= 3
+        for one in [*row["structures"], *row["captions"][0]["entities"]]:
+            one[f"{axis}_min"] *= 3
+            one[f"{axis}_max"] *= 3
+    frame = pl.DataFrame(rows)
+    names = wordings([picture_of(row) for row in rows], schema)
+    samples = Samples(frame, names, 64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None, resize)
+    for index, row in enumerate(rows):
+        sample = samples[0, index]
+        (one,) = (question for question in ask(picture_of(row), resize=resize) if question.task == "detect")
+        found = dict(entities_of(sample.target, "yxyx", one.view))
+        for class_id, box in one.targets:
+            assert found[class_id] == pytest.approx(box, abs=(3 if resize == "pad" else 1) / BINS)
+        liver = parse_detection(sample.target, "yxyx").entities[0].box
+        x, y = (round(32 * (liver[i] + liver[i + 2])) for i in (0, 1))
+        assert sample.image[y, x].min() > 200  # where the target says the liver is, the model sees it

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from tests.model.conftest import AUGMENT
 from torch.nn import functional
 
 from refrad.grounding.targets import parse_segmentation
@@ -16,6 +17,7 @@ from refrad.model.samples import Samples, locate, wordings
 from refrad.model.seeing import teach_to_see
 from refrad.model.training import batch_loss, train
 
+TURNED = AUGMENT.model_copy(update={"rotation": 20.0})
 SHARES = {"locate": 0.7, "detect": 0.3, "vqa": 0.0}
 
 
@@ -26,7 +28,7 @@ def names(images, schema):
 
 @pytest.fixture(scope="module")
 def make(images, names):
-    def make(split, augment=False, shares=SHARES):
+    def make(split, augment=None, shares=SHARES):
         return Samples(read_images([images], {split}), names, 64, None, shares, 0, augment)
 
     return make
@@ -39,7 +41,7 @@ def model(processor):
     return model
 
 
-@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("augment", [None, AUGMENT, TURNED])
 def test_each_mask_covers_what_its_phrase_names(make, augment):
     samples = make("train", augment)
     levels = {"Liver": 255, "spleen": 120}
@@ -106,9 +108,9 @@ def test_the_head_comes_back_and_the_folder_stays_a_stock_model(model, processor
 def test_it_learns_masks(make, names, images, processor, model):
     """Dice of generated phrases on squares that it never saw; a mask drawn anywhere would reach about 0.2."""
     torch.manual_seed(0)
-    teach_to_see(model, processor, read_images([images], {"train"}), names, 150, 8, 2.5e-3, 0)
+    teach_to_see(model, processor, read_images([images], {"train"}), names, 150, 8, 2.5e-3, 0, AUGMENT)
     locating = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
-    train(model, processor, make("train", True, locating), None, Recipe(220, None, 8, 1, 2e-3, 0))
+    train(model, processor, make("train", AUGMENT, locating), None, Recipe(220, None, 8, 1, 2e-3, 0))
     scores = []
     for row in read_images([images], {"test"}).iter_rows(named=True):
         picture = picture_of(row)

@@ -9,6 +9,7 @@ from tests.stages.test_train import OPTIONS
 
 from refrad.cli import main
 from refrad.fingerprint import Fingerprint
+from refrad.grounding.targets import parse_detection
 from refrad.model.augment import WHOLE, see
 from refrad.model.command import draw, told
 from refrad.model.opening import Opened
@@ -51,6 +52,29 @@ def test_it_sees_what_training_saw(reader, images, tmp_path):
     whole = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
     opened = Opened(whole.transpose(2, 0, 1), "CT", "")
     assert np.array_equal(reader._seen(opened), see(picture.open(), WHOLE, reader.side))
+
+
+def test_a_padded_square_is_left_again_in_pixels_of_the_image(reader, image, monkeypatch):
+    """By hand: 80 x 48 px in a square of 512 bins are 512 x 307.2 bins, with 102.4 bins of black above and below."""
+    monkeypatch.setattr(reader, "options", reader.options.model_copy(update={"resize": "pad"}))
+    seen = reader._seen(reader.read(image).image)
+    assert (seen[:12] == 0).all() and (seen[-12:] == 0).all() and seen[14:-14].any(axis=(1, 2)).all()
+    box = "<p bbox=<loc0128><loc0064><loc0255><loc0447> id=<seg005>>liver</p>"
+    masks = head_of(reader.model) is not None
+    monkeypatch.setattr("refrad.model.reader.answers", lambda *_: ["<seg>liver</seg>" if masks else box])
+    drawn = np.zeros((reader.side, reader.side), bool)
+    drawn[:32, 16:48] = True  # above the middle
+    monkeypatch.setattr("refrad.model.reader.masks_of", lambda *_: [drawn[None]])
+    (place,) = reader.read(image).places
+    if masks:
+        expected = np.zeros((48, 80), bool)
+        expected[:24, 20:60] = True
+        assert np.array_equal(place.mask, expected)
+    else:
+        inside = parse_detection(box, "yxyx").entities[0].box
+        x_min, y_min, x_max, y_max = (one * 80 for one in inside)
+        assert place.box == pytest.approx((x_min, y_min - 16, x_max, y_max - 16))
+        assert place.box == pytest.approx((10, 4, 70, 24), abs=0.2)
 
 
 @pytest.mark.parametrize("asked", [{}, {"question": "Is the liver visible?"}, {"locate": "liver"}, {"language": "de"}])

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from tests.model.conftest import AUGMENT
 
 from refrad.grounding.targets import parse_detection
 from refrad.model.batches import batch_order, collate
 from refrad.model.rows import picture_of, read_images
 from refrad.model.samples import Samples, wordings
 
+TURNED = AUGMENT.model_copy(update={"rotation": 20.0})
 SHARES = {"locate": 0.6, "detect": 0.2, "vqa": 0.2}
 
 
@@ -25,7 +27,7 @@ def test_test_patients_are_never_trained_on(frame):
 
 
 def test_a_sample_depends_on_its_key_alone(make):
-    one, other = make(True), make(True)
+    one, other = make(AUGMENT), make(AUGMENT)
     for key in [(0, 3), (1, 3), (0, 4)]:
         a, b = one[key], other[key]
         assert (a.text, a.target) == (b.text, b.target) and np.array_equal(a.image, b.image)
@@ -33,7 +35,7 @@ def test_a_sample_depends_on_its_key_alone(make):
 
 
 @pytest.mark.parametrize("order", ["yxyx", "xyxy"])
-@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("augment", [None, AUGMENT, TURNED])
 def test_the_boxes_of_the_target_surround_what_the_picture_shows(make, order, augment):
     samples = make(augment, order, {"locate": 1.0, "detect": 0.0, "vqa": 0.0})
     for index in range(len(samples)):
@@ -45,20 +47,20 @@ def test_the_boxes_of_the_target_surround_what_the_picture_shows(make, order, au
 
 
 def test_the_prompt_names_what_the_target_locates(make):
-    samples = make(False, shares={"locate": 1.0, "detect": 0.0, "vqa": 0.0})
+    samples = make(None, shares={"locate": 1.0, "detect": 0.0, "vqa": 0.0})
     for index in range(len(samples)):
         sample = samples[0, index]
         assert parse_detection(sample.target, "yxyx").plain in sample.text
 
 
 def test_tasks_come_in_their_shares(make):
-    samples = make(True)
+    samples = make(AUGMENT)
     tasks = [samples.task(epoch, index) for epoch in range(40) for index in range(len(samples))]
     assert tasks.count("locate") / len(tasks) == pytest.approx(0.6, abs=0.05)
 
 
 def test_a_batch_has_one_task_and_an_epoch_shows_no_image_twice(make):
-    samples = make(True)
+    samples = make(AUGMENT)
     seen: list[tuple[int, int]] = []
     for _, keys in batch_order(samples, 4, 0):
         if keys[0][0] > 0:
@@ -69,7 +71,7 @@ def test_a_batch_has_one_task_and_an_epoch_shows_no_image_twice(make):
 
 
 def test_only_the_target_is_learned(make, processor):
-    samples = make(False)
+    samples = make(None)
     batch = [samples[0, index] for index in range(3)]
     tensors = collate(processor, batch)
     for sample, ids, labels in zip(batch, tensors["input_ids"], tensors["labels"], strict=True):

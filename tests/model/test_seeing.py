@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.model.conftest import AUGMENT
 
 from refrad.dataset.pictures import encode_mask
 from refrad.model.radgrounder import tiny_model
@@ -33,7 +34,7 @@ NAMES = {("en", 5): ["Liver"], ("en", 1): ["spleen"]}
 def test_the_tower_learns_and_the_words_of_places_stay_as_they_are(images, processor):
     model = tiny_model(processor, 0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    losses = teach_to_see(model, processor, read_images([images], {"train"}), NAMES, 30, 8, 3e-3, 0)
+    losses = teach_to_see(model, processor, read_images([images], {"train"}), NAMES, 30, 8, 3e-3, 0, AUGMENT)
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     after = model.state_dict()
     changed = {name for name in after if not after[name].equal(before[name])}
@@ -48,7 +49,9 @@ def test_the_tower_learns_and_the_words_of_places_stay_as_they_are(images, proce
 
 def test_the_same_seed_teaches_the_same(images, processor):
     frame = read_images([images], {"train"})
-    one, other = (teach_to_see(tiny_model(processor, 0), processor, frame, NAMES, 3, 4, 1e-3, 7) for _ in range(2))
+    one, other = (
+        teach_to_see(tiny_model(processor, 0), processor, frame, NAMES, 3, 4, 1e-3, 7, AUGMENT) for _ in range(2)
+    )
     assert one == other
 
 
@@ -57,7 +60,7 @@ def test_a_tower_that_will_be_frozen_learns_to_see_all_the_same(images, processo
     tower = model.model.vision_tower
     tower.requires_grad_(False)
     before = [parameter.clone() for parameter in tower.parameters()]
-    teach_to_see(model, processor, read_images([images], {"train"}), NAMES, 3, 4, 1e-2, 0)
+    teach_to_see(model, processor, read_images([images], {"train"}), NAMES, 3, 4, 1e-2, 0, AUGMENT)
     learned = [not one.equal(other) for one, other in zip(before, tower.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)
     assert not any(parameter.requires_grad for parameter in tower.parameters())

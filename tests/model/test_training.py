@@ -19,7 +19,7 @@ SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 def samples(images, schema):
     frame = read_images([images], {"train"})
     names = wordings([picture_of(row) for row in frame.iter_rows(named=True)], schema)
-    return Samples(frame, names, 64, "yxyx", SHARES, 0, augment=False)
+    return Samples(frame, names, 64, "yxyx", SHARES, 0, augment=None)
 
 
 def test_training_lowers_the_loss_and_says_what_it_did(samples, processor):

@@ -25,7 +25,7 @@ archive stays.
 
 | | |
 |---|---|
-| images | {side} x {side} px, three channels as in the shards, values scaled to -1..1 |
+| images | {side} x {side} px ({resize}), three channels as in the shards, values scaled to -1..1 |
 | coordinates | {coordinates}, 512 bins, `<p bbox=<locNNNN>x4 id=<segNNN>>phrase</p>` |
 | samples of each task | {tasks} |
 | loss | {loss:.3f}; on {validation:,} images of validation patients {unseen} |
@@ -57,6 +57,7 @@ def model_card(account: Mapping[str, Any], options: TrainOptions) -> str:
         samples=options.batch * options.accumulate,
         weights="the last step" if account["weights"] == "last" else f"the {account['weights']}",
         side=options.image_size,
+        resize="squashed" if options.resize == "stretch" else "proportions kept, padded with black",
         coordinates=options.coordinates,
         tasks=tasks,
         loss=last["loss"],

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from refrad.files import digest_bytes
 from refrad.grounding.targets import parse_detection
 from refrad.metrics.grounding import Box, g_iou, iou
 from refrad.metrics.intervals import RESAMPLES, bootstrap_interval
+from refrad.model.augment import WHOLE, View, box_in_image, whole_view
 from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix
 from refrad.model.rows import Mention, Picture
 from refrad.model.samples import NAMES, vqa
@@ -53,7 +54,7 @@ class Asked:
     """One question put to a model.
 
     `targets` are the class and box (shares of width and height) of each entity sought, `names` the verbatim mention of each;
-    `answer` is what is true, the caption or the answer to a question.
+    `answer` is what is true, the caption or the answer to a question. `view` is what the model sees of the image.
     """
 
     image_id: str
@@ -68,6 +69,7 @@ class Asked:
     topic: str = ""
     modality: str = ""
     dataset: str = "internal"
+    view: View = WHOLE
 
     @property
     def id(self) -> str:
@@ -92,9 +94,13 @@ class Score:
     by_class: dict[int, list[float]] = field(default_factory=dict)
 
 
-def ask(picture: Picture, dataset: str = "internal") -> list[Asked]:
-    """All questions about an image: its mentions by name, one caption in each language, and its question-answer pairs."""
-    put = partial(Asked, picture.image_id, picture.patient, modality=picture.modality, dataset=dataset)
+def ask(picture: Picture, dataset: str = "internal", resize: Literal["stretch", "pad"] = "stretch") -> list[Asked]:
+    """All questions about an image: its mentions by name, one caption in each language, and its question-answer pairs.
+
+    `resize` is how the model was trained to see images, see `whole_view`.
+    """
+    view = whole_view(picture.size, resize)
+    put = partial(Asked, picture.image_id, picture.patient, modality=picture.modality, dataset=dataset, view=view)
     asked = []
     for caption in picture.captions:
         for first in range(0, len(caption.mentions), NAMES):
@@ -192,8 +198,8 @@ def summary(
         resamples: of the interval.
     """
     pairs = list(zip(asked, answers, strict=True))
-    located = [(one, entities_of(answer, order)) for one, answer in pairs if one.task == "locate"]
-    described = [(one, entities_of(answer, order)) for one, answer in pairs if one.task == "detect"]
+    located = [(one, entities_of(answer, order, one.view)) for one, answer in pairs if one.task == "locate"]
+    described = [(one, entities_of(answer, order, one.view)) for one, answer in pairs if one.task == "detect"]
     boxes = score_boxes([one for one, _ in located], [found for _, found in located], resamples)
     return boxes | {
         "free": _free(described, visible),
@@ -201,9 +207,9 @@ def summary(
     }
 
 
-def entities_of(answer: str, order: str) -> list[tuple[int, Box]]:
-    """Class and box of each entity in what a model wrote."""
-    return [(one.class_id, one.box) for one in parse_detection(answer, order).entities]
+def entities_of(answer: str, order: str, view: View = WHOLE) -> list[tuple[int, Box]]:
+    """Class and box of each entity in what a model wrote of an image that it saw in `view`; boxes as shares of the image."""
+    return [(one.class_id, box_in_image(one.box, view)) for one in parse_detection(answer, order).entities]
 
 
 def _free(

@@ -18,7 +18,7 @@ from PIL import Image
 from refrad.config import TrainOptions
 from refrad.fingerprint import Fingerprint
 from refrad.grounding.targets import parse_detection, parse_segmentation
-from refrad.model.augment import WHOLE, see
+from refrad.model.augment import View, box_in_image, mask_in_image, see, whole_view
 from refrad.model.opening import Opened, open_image
 from refrad.model.predict import answers, masks_of
 from refrad.model.processor import load_processor
@@ -120,33 +120,35 @@ class Reader:
         return self._with_masks(opened, seen, text, answer) if masks else self._with_boxes(opened, answer)
 
     def _seen(self, opened: Opened) -> NDArray[np.uint8]:
-        """The image as it would have come through the shards: squashed to their square, then to the model's."""
+        """The image as it would have come through the shards: squashed to their square, then as training saw it."""
         channels = opened.channels.transpose(1, 2, 0)
         square = Image.fromarray(np.ascontiguousarray(channels)).resize((self.square,) * 2, Image.Resampling.BILINEAR)
-        return see(square, WHOLE, self.side)
+        return see(square, self._view(opened), self.side)
+
+    def _view(self, opened: Opened) -> View:
+        height, width = opened.channels.shape[1:]
+        return whole_view((width, height), self.options.resize)
 
     def _with_boxes(self, opened: Opened, answer: str) -> Finding:
         parsed = parse_detection(answer, self.options.coordinates)
         height, width = opened.channels.shape[1:]
-        places = tuple(
-            Place(
-                one.text,
-                self.classes.get(one.class_id),
-                (one.box[0] * width, one.box[1] * height, one.box[2] * width, one.box[3] * height),
-            )
-            for one in parsed.entities
-        )
-        return Finding(parsed.plain, places, parsed.damaged, answer, opened)
+        view = self._view(opened)
+        places = []
+        for one in parsed.entities:
+            x_min, y_min, x_max, y_max = box_in_image(one.box, view)
+            box = x_min * width, y_min * height, x_max * width, y_max * height
+            places.append(Place(one.text, self.classes.get(one.class_id), box))
+        return Finding(parsed.plain, tuple(places), parsed.damaged, answer, opened)
 
     def _with_masks(self, opened: Opened, seen: NDArray[np.uint8], text: str, answer: str) -> Finding:
         parsed = parse_segmentation(answer)
         (masks,) = masks_of(self.model, self.processor, [seen], [text], [answer])
         height, width = opened.channels.shape[1:]
-        places = []
-        for one in parsed.phrases:
-            drawn = Image.fromarray(masks[one.tag]).resize((width, height), Image.Resampling.NEAREST)
-            places.append(Place(one.text, None, None, np.asarray(drawn, bool)))
-        return Finding(parsed.plain, tuple(places), parsed.damaged, answer, opened)
+        view = self._view(opened)
+        places = tuple(
+            Place(one.text, None, None, mask_in_image(masks[one.tag], view, (width, height))) for one in parsed.phrases
+        )
+        return Finding(parsed.plain, places, parsed.damaged, answer, opened)
 
 
 def _account(checkpoint: Path) -> Any:

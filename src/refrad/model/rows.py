@@ -88,6 +88,19 @@ class Picture:
             joined |= decode_mask(self.rles[one], height, width)
         return joined
 
+    def outline(self, class_id: int) -> NDArray[np.float64] | None:
+        """The corners of the ends of each row of a class, float64 [points, 2]: x and y as shares of width and height.
+
+        Whatever way the image is turned, its box is the box of these. None for a class without a mask.
+        """
+        if class_id not in self.rles:
+            return None
+        mask = self.mask([class_id])
+        ys = np.flatnonzero(mask.any(1))
+        first, last = mask[ys].argmax(1), self.size[0] - mask[ys, ::-1].argmax(1)
+        xs = np.concatenate([first, last, first, last])
+        return np.stack([xs, np.concatenate([ys, ys, ys + 1, ys + 1])], axis=1) / self.size
+
     def open(self) -> Image.Image:
         """The stored picture, RGB."""
         return Image.fromarray(np.ascontiguousarray(stored(self.kept).transpose(1, 2, 0)))

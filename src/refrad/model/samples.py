@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
+from refrad.config import AugmentOptions
 from refrad.grounding.targets import detection_text, phrases_of, segmentation_text
 from refrad.metrics.grounding import Box
-from refrad.model.augment import WHOLE, View, box_in_view, random_view, see
+from refrad.model.augment import View, box_in_view, random_view, see, whole_view
 from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix, vqa_prompt
 from refrad.model.rows import Caption, Mention, Picture, picture_of
 
@@ -130,7 +132,8 @@ class Samples:
         order: of the coordinates in the text, yxyx or xyxy; None for segmentation.
         shares: of the tasks. An image that cannot serve a task serves "locate".
         seed: of all choices.
-        augment: draw views (training); else whole images with all that was known (validation).
+        augment: how views are drawn (training); None for whole images with all that was known (validation).
+        resize: how an image comes to fill the square, see `whole_view`.
     """
 
     def __init__(
@@ -141,16 +144,11 @@ class Samples:
         order: str | None,
         shares: Mapping[str, float],
         seed: int,
-        augment: bool,
+        augment: AugmentOptions | None,
+        resize: Literal["stretch", "pad"] = "stretch",
     ) -> None:
-        self.frame, self.names, self.size, self.order, self.seed, self.augment = (
-            frame,
-            names,
-            size,
-            order,
-            seed,
-            augment,
-        )
+        self.frame, self.names, self.size, self.order, self.seed = frame, names, size, order, seed
+        self.augment, self.resize = augment, resize
         weights = np.array([shares[task] for task in TASKS])
         self.shares = weights / weights.sum()
         self.told = told_of(frame)
@@ -191,8 +189,8 @@ class Samples:
         visible = [
             Mention(0, 0, self._name(one, language, rng), ((one, box),)) for one, box in picture.structures.items()
         ]
-        for view in (self._view(rng), WHOLE):  # a view may have lost everything
-            groups = [seen for group in (mentions, visible) if (seen := _seen(group, view))]
+        for view in (self._view(picture, rng), self._whole(picture)):  # a view may have lost everything
+            groups = [seen for group in (mentions, visible) if (seen := self._seen(picture, group, view))]
             if groups:
                 break
         weights = np.concatenate([self._weights(group) for group in groups]) / len(groups)
@@ -204,19 +202,21 @@ class Samples:
         return Sample("locate", language, see(picture.open(), view, self.size), text, target, masks)
 
     def _detect(self, picture: Picture, rng: np.random.Generator) -> Sample:
-        view = self._view(rng)
+        view = self._view(picture, rng)
         caption = picture.captions[int(rng.integers(len(picture.captions)))]
         indication, question = rng.integers(2, size=2) if self.augment else (1, 1)
         before = prefix(
             caption.language, caption.indication if indication else None, caption.question if question else None
         )
-        text, target, classes = detect(caption, _seen(caption.mentions, view), before, self.order)
+        text, target, classes = detect(caption, self._seen(picture, caption.mentions, view), before, self.order)
         masks = self._masks(picture, classes, view)
         return Sample("detect", caption.language, see(picture.open(), view, self.size), text, target, masks)
 
     def _vqa(self, picture: Picture, rng: np.random.Generator) -> Sample:
-        view = self._view(rng)
-        view = View(WHOLE.window, view.gamma, view.shift)  # what is visible, and where, is what is asked
+        view = self._view(picture, rng)
+        view = replace(
+            view, window=self._whole(picture).window, turn=0.0
+        )  # what is visible, and where, is what is asked
         one = picture.questions[int(rng.integers(len(picture.questions)))]
         text = vqa(one.question, one.choices, one.language)
         masks = self._masks(picture, [], view)
@@ -229,7 +229,7 @@ class Samples:
         masks = np.zeros((len(phrases), self.size, self.size), bool)
         for mask, classes in zip(masks, phrases, strict=True):
             whole = Image.fromarray(picture.mask(classes)).convert("RGB")
-            mask[:] = see(whole, View(view.window), self.size, Image.Resampling.NEAREST)[..., 0] > 127
+            mask[:] = see(whole, view.place, self.size, Image.Resampling.NEAREST)[..., 0] > 127
         return masks
 
     def _weights(self, group: Sequence[Mention]) -> NDArray[np.float64]:
@@ -237,20 +237,27 @@ class Samples:
         weights = np.array([max(self.told[one] for one, _ in mention.targets) for mention in group], np.float64)
         return np.asarray(weights / weights.sum())
 
-    def _view(self, rng: np.random.Generator) -> View:
-        return random_view(rng) if self.augment else WHOLE
+    def _whole(self, picture: Picture) -> View:
+        return whole_view(picture.size, self.resize)
+
+    def _view(self, picture: Picture, rng: np.random.Generator) -> View:
+        whole = self._whole(picture)
+        return random_view(rng, self.augment, whole) if self.augment else whole
+
+    def _seen(self, picture: Picture, mentions: Sequence[Mention], view: View) -> list[Mention]:
+        """The mentions in a view, each with the boxes that are left of it; those without any are dropped."""
+        share = self.augment.kept if self.augment else 0.0
+        kept = []
+        for mention in mentions:
+            boxes = [
+                (one, box_in_view(box, view, share, picture.outline(one) if view.turn else None))
+                for one, box in mention.targets
+            ]
+            targets: tuple[tuple[int, Box], ...] = tuple((one, box) for one, box in boxes if box is not None)
+            if targets:
+                kept.append(Mention(mention.start, mention.end, mention.text, targets))
+        return kept
 
     def _name(self, class_id: int, language: str, rng: np.random.Generator) -> str:
         names = self.names[language, class_id]
         return names[int(rng.integers(len(names)))]
-
-
-def _seen(mentions: Sequence[Mention], view: View) -> list[Mention]:
-    """The mentions in a view, each with the boxes that are left of it; those without any are dropped."""
-    kept = []
-    for mention in mentions:
-        boxes = [(one, box_in_view(box, view)) for one, box in mention.targets]
-        targets: tuple[tuple[int, Box], ...] = tuple((one, box) for one, box in boxes if box is not None)
-        if targets:
-            kept.append(Mention(mention.start, mention.end, mention.text, targets))
-    return kept

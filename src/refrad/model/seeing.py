@@ -8,7 +8,7 @@ of <segNNN> for its classes and of <locNNNN> for the box of one of them.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
+from refrad.config import AugmentOptions
 from refrad.grounding.targets import BINS, bin_of
-from refrad.metrics.grounding import Box
-from refrad.model.augment import View, box_in_view, random_view, see
-from refrad.model.rows import picture_of
+from refrad.model.augment import View, box_in_view, random_view, see, whole_view
+from refrad.model.rows import Picture, picture_of
 from refrad.model.samples import Wordings, told_of
 
 __all__ = ["class_map", "patch_shares", "teach_to_see"]
@@ -105,14 +105,16 @@ def teach_to_see(
     batch: int,
     rate: float,
     seed: int,
+    augment: AugmentOptions,
+    resize: Literal["stretch", "pad"] = "stretch",
     precision: str = "float32",
 ) -> list[float]:
-    """Train vision tower and projector of `model` in place on the rows of `frame`; the losses of all steps come back.
+    """Train vision tower and projector of `model` in place on views of the rows of `frame`; the losses of all steps come back.
 
     The embeddings of the words in `names` come to lie near those of the <segNNN> tokens of the classes they mean.
     """
     vision: Any = model.config.vision_config
-    lessons = _lessons(frame, processor.image_processor.size["height"], vision.patch_size, seed)
+    lessons = _lessons(frame, processor.image_processor.size["height"], vision.patch_size, seed, augment, resize)
     first_seg, first_loc = (processor.tokenizer.convert_tokens_to_ids(word) for word in ("<seg000>", "<loc0000>"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -160,7 +162,14 @@ def _tokens_of(names: Wordings, processor: PaliGemmaProcessor) -> list[tuple[lis
     return [(tokens, class_id) for tokens, class_id in found if tokens and class_id < CLASSES]
 
 
-def _lessons(frame: pl.DataFrame, size: int, patch: int, seed: int) -> Iterator[Lesson]:
+def _lessons(
+    frame: pl.DataFrame,
+    size: int,
+    patch: int,
+    seed: int,
+    augment: AugmentOptions,
+    resize: Literal["stretch", "pad"],
+) -> Iterator[Lesson]:
     """Random views of random images, without end."""
     rows = frame.to_dicts()
     pictures = [picture_of(row) for row in rows]
@@ -174,11 +183,12 @@ def _lessons(frame: pl.DataFrame, size: int, patch: int, seed: int) -> Iterator[
     rng = np.random.default_rng((seed, 11))
     while True:
         for index in rng.permutation(len(rows)).tolist():
-            view = random_view(rng)
-            place = see(maps[index], View(view.window), size, Image.Resampling.NEAREST)[..., 0]
+            picture = pictures[index]
+            view = random_view(rng, augment, whole_view(picture.size, resize))
+            place = see(maps[index], view.place, size, Image.Resampling.NEAREST)[..., 0]
             shares = patch_shares(place, patch)
             asked = _draw(shares * often, rng)
-            bins = _bins(asked, pictures[index].structures, view)
+            bins = _bins(asked, picture, view, augment.kept)
             yield Lesson(see(opened[index], view, size), shares, asked, bins)
 
 
@@ -190,11 +200,12 @@ def _draw(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
     return np.where(edges[:, -1] > 0, drawn, 0)
 
 
-def _bins(asked: NDArray[np.int64], structures: Mapping[int, Box], view: View) -> NDArray[np.int64]:
+def _bins(asked: NDArray[np.int64], picture: Picture, view: View, kept: float) -> NDArray[np.int64]:
     """The sides of the box of each patch's class in the view, as bins."""
     table = np.full((CLASSES, 4), NOWHERE, np.int64)
-    for class_id in set(asked.tolist()) & structures.keys():
-        box = box_in_view(structures[class_id], view)
+    for class_id in set(asked.tolist()) & picture.structures.keys():
+        outline = picture.outline(class_id) if view.turn else None
+        box = box_in_view(picture.structures[class_id], view, kept, outline)
         if box is not None:
             table[class_id] = [bin_of(value) for value in box]
     return table[asked]

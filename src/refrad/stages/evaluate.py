@@ -23,7 +23,7 @@ from refrad.metrics.records import Prediction, Truth, read_records
 from refrad.metrics.scoring import METRICS, compare, score_items, summarise
 from refrad.metrics.similarity import Embedder
 from refrad.model.asking import Interviewer, weights_digest
-from refrad.model.augment import WHOLE, see
+from refrad.model.augment import see, whole_view
 from refrad.model.evaluation import (
     DEFINITIONS,
     Asked,
@@ -98,24 +98,24 @@ def run(
         raise ValueError(
             "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
         )
-    asked = [one for picture in pictures for one in ask(picture)]
+    asked = [one for picture in pictures for one in ask(picture, resize=training.resize)]
     others = _benchmarks(public or [], options.samples)
     processor = load_processor(checkpoint)
     model = load_model(checkpoint, processor)
     side = processor.image_processor.size["height"]
     shown = [*pictures, *(picture for some in others.values() for picture in some)]
-    seen = {picture.image_id: see(picture.open(), WHOLE, side) for picture in shown}
+    seen = {picture.image_id: see(picture.open(), whole_view(picture.size, training.resize), side) for picture in shown}
     interviewer = Interviewer(processor, seen, store, options.batch)
     weights = weights_digest(checkpoint)
     given = interviewer.ask(model, weights, asked)
     order = training.coordinates
-    abroad = [one for name, some in others.items() for picture in some for one in ask(picture, name)]
+    abroad = [one for name, some in others.items() for picture in some for one in ask(picture, name, training.resize)]
     answered = list(zip([*asked, *abroad], [*given, *interviewer.ask(model, weights, abroad)], strict=True))
     _write_lines(truth, [_truth(one) for one, _ in answered])
     _write_lines(predictions, [_prediction(one, text, order) for one, text in answered])
 
     located = [one for one in asked if one.task == "locate"]
-    found = [entities_of(text, order) for one, text in zip(asked, given, strict=True) if one.task == "locate"]
+    found = [entities_of(text, order, one.view) for one, text in zip(asked, given, strict=True) if one.task == "locate"]
     visible = {one.image_id: one.structures for one in pictures}
     blanked = interviewer.ask(model, weights, located, blank=True)
     config = (checkpoint / "config.json").read_bytes()
@@ -129,9 +129,12 @@ def run(
         scored = score_boxes(located, entities, options.resamples)
         return {key: scored[key] for key in ("mean_iou", "mean_iou_interval", "class_recall", "iou50")}
 
-    result["blanked"] = short([entities_of(text, order) for text in blanked])
+    def boxes(answers: Sequence[str]) -> list[Entities]:
+        return [entities_of(text, order, one.view) for one, text in zip(located, answers, strict=True)]
+
+    result["blanked"] = short(boxes(blanked))
     result["baselines"] = {
-        "untrained": short([entities_of(text, order) for text in untrained]),
+        "untrained": short(boxes(untrained)),
         "mean_box": short(mean_box),
     }
     names = {one.id: one.name for one in anatomy.classes}
@@ -235,10 +238,9 @@ def _prediction(one: Asked, text: str, order: str) -> dict[str, Any]:
     if one.task == "vqa":
         return about | {"answer": text}
     parsed = parse_detection(text, order)
-    entities = [(entity.class_id, entity.box) for entity in parsed.entities]
     return about | {
         "answer": parsed.plain,
-        "entities": _boxes(entities, [entity.text for entity in parsed.entities]),
+        "entities": _boxes(entities_of(text, order, one.view), [entity.text for entity in parsed.entities]),
     }
 
 

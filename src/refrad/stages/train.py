@@ -79,7 +79,14 @@ def run(
     masks = options.variant == "segmentation"
     samples, held_out = (
         Samples(
-            part, names, side, None if masks else options.coordinates, shares, options.seed, augment=split == "train"
+            part,
+            names,
+            side,
+            None if masks else options.coordinates,
+            shares,
+            options.seed,
+            options.augment if split == "train" else None,
+            options.resize,
         )
         for split, part in parts.items()
     )
@@ -95,6 +102,8 @@ def run(
         TOWER_BATCH,
         TOWER_RATE,
         options.seed,
+        options.augment,
+        options.resize,
         options.precision,
     )
     prepare = see if options.model == "tiny" and options.tower_steps else None
