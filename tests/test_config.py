@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import yaml
+from pydicom.datadict import keyword_dict
 
 from refrad.config import ConfigError, check_config
 from refrad.workflow import Site
@@ -86,3 +87,9 @@ def test_a_training_on_several_gpus_is_started_once_for_each(config):
     assert Site(config).launcher == "-m"
     assert Site(change(config, ["train", "gpus"], 1)).launcher == "-m"
     assert "--nproc-per-node 4 -m" in Site(change(config, ["train", "gpus"], 4)).launcher
+
+
+def test_every_dicom_keyword_may_stand_in_a_rule(config):
+    keywords = [keyword for keyword in keyword_dict if keyword]
+    config["index"]["burned_in_rules"] = [{keyword: "x"} for keyword in keywords]
+    assert len(check_config(config).index.burned_in_rules) == len(keywords) > 5000

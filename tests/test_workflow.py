@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -82,3 +83,9 @@ def test_the_paths_of_many_shards_are_few_words_and_the_shell_reads_them_all():
     assert len(words) < 250
     said = subprocess.run(["bash", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True, check=True)
     assert said.stdout.splitlines() == paths
+
+
+def test_the_rules_load_little_since_every_job_of_a_cluster_reads_them_again(root):
+    code = "import sys, yaml; from refrad.workflow import Site; Site(yaml.safe_load(open('config.yaml'))); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert not {"aiohttp", "numpy", "polars", "pydicom", "torch"} & set(run.stdout.split())

@@ -1,14 +1,16 @@
 """Every choice a user makes, checked at once. `config.yaml` holds the defaults and says what each key is for."""
 
+import importlib.util
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["Config", "ConfigError", "ModelOptions", "check_config", "load_config", "tasks_of"]
+__all__ = ["Config", "ConfigError", "ModelOptions", "check_config", "load_config", "prompt_files", "tasks_of"]
 
 # The options of a stage that may ask a language model: option -> task. A task has a prompt and a role of its name.
 ASKS: Mapping[str, Mapping[str, str]] = {
@@ -18,14 +20,26 @@ ASKS: Mapping[str, Mapping[str, str]] = {
     "evaluate": {"judge": "score"},
 }
 WITHOUT_MODEL = ("rules", "none", "lexicon", "templates", 0)
+PROMPT_LANGUAGES = ("de", "en")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _known_keyword(keyword: str) -> str:
-    from pydicom.datadict import tag_for_keyword  # not on top: every job of a cluster reads the config
+@cache
+def _keywords() -> frozenset[str]:
+    """All DICOM keywords, from pydicom's table alone: all of pydicom costs each plan and each job of a cluster 26 MB and 0.2 s."""
+    package = importlib.util.find_spec("pydicom")
+    assert package and package.submodule_search_locations
+    path = Path(package.submodule_search_locations[0], "_dicom_dict.py")
+    spec = importlib.util.spec_from_file_location("dicom_keywords", path)
+    assert spec and spec.loader
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    return frozenset(entry[4] for entry in table.DicomDictionary.values() if entry[4])
 
-    if tag_for_keyword(keyword) is None:
+
+def _known_keyword(keyword: str) -> str:
+    if keyword not in _keywords():
         raise ValueError("no DICOM keyword")
     return keyword
 
@@ -409,6 +423,11 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def tasks_of(stage: str, options: Mapping[str, Any]) -> dict[str, str]:
     """Option to task, for those options of a stage that ask a language model."""
     return {option: task for option, task in ASKS.get(stage, {}).items() if options.get(option, 0) not in WITHOUT_MODEL}
+
+
+def prompt_files(folder: Path, task: str) -> dict[str, Path]:
+    """Language to the prompt file of a task: `<folder>/<task>.<language>.md`."""
+    return {language: folder / f"{task}.{language}.md" for language in PROMPT_LANGUAGES}
 
 
 def check_config(config: Mapping[str, Any]) -> Config:

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from refrad.config import Config, Delivery, check_config, is_demo, tasks_of
+from refrad.config import Config, Delivery, check_config, is_demo, prompt_files, tasks_of
 from refrad.fingerprint import compose
-from refrad.llm.tasks import prompt_files
 
 __all__ = ["Site", "in_braces"]
 

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["Answer", "BadAnswer", "Request", "Task", "load_task", "prompt_files"]
+from refrad.config import prompt_files
 
-LANGUAGES = ("de", "en")
+__all__ = ["Answer", "BadAnswer", "Request", "Task", "load_task"]
 
 _FENCE = re.compile(r"\s*```[a-z]*\n(.*)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
 
@@ -95,11 +95,6 @@ class Task(Generic[A]):
         if (wrong := self.check(request, answer)) is not None:
             raise BadAnswer("check_failed", wrong)
         return answer
-
-
-def prompt_files(folder: Path, name: str) -> dict[str, Path]:
-    """Language to the prompt file of a task: `<folder>/<name>.<language>.md`."""
-    return {language: folder / f"{name}.{language}.md" for language in LANGUAGES}
 
 
 def load_task(
