@@ -9,7 +9,7 @@ import pytest
 from refrad.cli import STAGES
 
 FLOORS = [
-    {"cli", "explain", "plan", "recover", "status"},
+    {"cli", "explain", "plan", "recover", "serve", "status"},
     {"workflow"},
     {"stages", "demo"},
     {"reporting", "model", "dataset", "metrics"},

@@ -64,16 +64,25 @@ def test_where_and_how_fast_a_model_is_asked_reruns_nothing(config):
     other = copy.deepcopy(config)
     other["llm"]["rewrite"] |= {"endpoint": "http://two:8000/v1", "concurrency": 8, "timeout": 20.0}
     assert changed(fingerprints(config), fingerprints(other)) == set()
+    managed, shared = copy.deepcopy(config), copy.deepcopy(config)
+    managed["llm"]["rewrite"] |= {"endpoint": "managed", "model": "/models/wise-1b"}
+    shared["llm"]["rewrite"] |= {"endpoint": "shared", "model": "/elsewhere/wise-1b"}
+    assert changed(fingerprints(managed), fingerprints(shared)) == set()
 
 
 def test_only_the_stage_that_asks_gets_the_endpoint(config):
     site = Site(config)
     wildcards = ["demo", "0"]  # as Snakemake gives them: values in order
-    flag = site.llm("captions")(wildcards, 1)
+    flag = site.llm("captions")(wildcards, {})
     assert (
         json.loads(flag.removeprefix(" --llm '").removesuffix("'"))["roles"]["rewrite"]["endpoint"] == MODEL["endpoint"]
     )
-    assert site.llm("mentions")(wildcards, 1) == ""
+    assert site.llm("mentions")(wildcards, {}) == ""
+
+
+def test_how_slurm_is_asked_for_a_shared_server_comes_from_the_profile(config):
+    flag = Site(config).llm("captions")(["demo", "0"], {"llm_server": "--partition=gpu --gpus={gpus}"})
+    assert json.loads(flag.removeprefix(" --llm '").removesuffix("'"))["submit"] == "--partition=gpu --gpus={gpus}"
 
 
 def test_the_paths_of_many_shards_are_few_words_and_the_shell_reads_them_all():

@@ -46,6 +46,7 @@ COMMANDS = {
     "plan": ("refrad.plan", "say what a run will take, before it starts"),
     "explain": ("refrad.explain", "say which stages would run again, and why"),
     "recover": ("refrad.recover", "make a run that died fit to start again"),
+    "serve": ("refrad.serve", "serve a language model to all jobs that share it"),
     "status": ("refrad.status", "say what of a run is done, failed or waiting, and write its pages"),
     "audit": ("refrad.reporting.audit", "a sheet of random triplets to tick, and the precision from what comes back"),
     "export": (

@@ -149,7 +149,7 @@ class StructuresOptions(Section):
 
 
 class ServerOptions(Section):
-    """How a managed vLLM is started."""
+    """How a managed or shared vLLM is started."""
 
     python: str = "python"
     gpus: Annotated[int, Field(ge=0)] = 1
@@ -157,12 +157,13 @@ class ServerOptions(Section):
     arguments: list[str] = []
     environment: dict[str, str] = {}
     startup: Annotated[float, Field(gt=0)] = 1800.0
+    idle: Annotated[float, Field(ge=0)] = 300.0
 
 
 class ModelOptions(Section):
     """A language model and how it is asked."""
 
-    endpoint: Annotated[str, Field(pattern=r"^(managed|https?://.+)$")]
+    endpoint: Annotated[str, Field(pattern=r"^(managed|shared|https?://.+)$")]
     model: Annotated[str, Field(min_length=1)]
     key: str | None = None
     temperature: Annotated[float, Field(ge=0)] = 0.0
@@ -176,8 +177,8 @@ class ModelOptions(Section):
 
     @property
     def name(self) -> str:
-        """What the server calls the model; a managed one calls it by the last part of its path."""
-        return Path(self.model).name if self.endpoint == "managed" else self.model
+        """What the server calls the model; one that RefRad starts calls it by the last part of its path."""
+        return Path(self.model).name if self.endpoint in ("managed", "shared") else self.model
 
     def shaping(self) -> dict[str, Any]:
         """The part that shapes answers; where and how fast they are made does not."""

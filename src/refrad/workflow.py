@@ -61,24 +61,32 @@ class Site:
     def llm(self, stage: str) -> Any:
         """A Snakemake params function: ` --llm ...` for a stage that asks language models, else nothing.
 
-        It takes `threads`, so Snakemake leaves it out of what triggers a rerun: where and how fast a model answers may
-        change at any time; what shapes its answers stands in the fingerprint.
+        It takes `resources`, so Snakemake leaves it out of what triggers a rerun: where and how fast a model answers may
+        change at any time; what shapes its answers stands in the fingerprint. The resource `llm_server`, of the profile, is
+        how Slurm is asked for a shared server.
         """
         options = getattr(self.config, stage).model_dump(mode="json")
         roles = {
             task: getattr(self.config.llm, task).model_dump(mode="json") for task in tasks_of(stage, options).values()
         }
-        places = {"prompts": self.config.llm.prompts, "store": self.store("llm")}
+        places = {"prompts": self.config.llm.prompts, "store": self.store("llm"), "servers": self.server_logs}
 
-        def text(wildcards: Any, threads: Any) -> str:  # noqa: ARG001
+        def text(wildcards: Any, resources: Any) -> str:
             log = f"{'/'.join([self.place('logs'), stage, *map(str, wildcards)])}"
-            return f" --llm {shlex.quote(json.dumps({**places, 'log': log, 'roles': roles}))}" if roles else ""
+            submit = resources.get("llm_server", "")
+            given = {**places, "log": log, "submit": submit, "roles": roles}
+            return f" --llm {shlex.quote(json.dumps(given))}" if roles else ""
 
         return text
 
     def place(self, name: str) -> str:
         """The folder that a path variable of the rules stands for, such as "results" or "logs"."""
         return self.config.pathvars.get(name, name)
+
+    @property
+    def server_logs(self) -> str:
+        """Folder of what shared servers of language models say."""
+        return f"{self.place('logs')}/servers"
 
     @property
     def launcher(self) -> str:

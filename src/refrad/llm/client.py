@@ -18,6 +18,7 @@ from refrad.llm.endpoint import (
     Completion,
     HalfReply,
     ModelError,
+    ServerLostError,
     problem_of,
     read_completion,
     refuse_all,
@@ -32,6 +33,7 @@ __all__ = ["Client"]
 
 WINDOW = 8  # requests in hand for each that is under way, so that a slow one holds up no other
 HARDEST_TRIES = 4  # of a request that the server fails on, or does not answer in time
+LOST_TRIES = 3  # servers lost one after the other
 FIRST_WAIT = 0.25  # seconds before a request is sent again; each time twice as long, up to LONGEST_WAIT
 KEPT_OPEN = 4.0  # seconds that an idle connection is used again; vLLM closes it after 5
 SEND_FIRST = 0.002  # seconds until a reply is looked at: the next requests go out before
@@ -52,7 +54,9 @@ class _Failed(Exception):
 
 
 class Client:
-    """Asks one model. `connect` gives the endpoint when it is first needed; `check` raises ModelError if it is gone."""
+    """Asks one model. `connect` gives the endpoint when it is first needed; `check` raises ModelError if it is gone, and
+    ServerLostError if `connect` may find another.
+    """
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Client:
         self._endpoint = ""
         self._flying: dict[str, asyncio.Future[Reply[Any]]] = {}
         self._last_success = 0.0
+        self._lost = 0  # servers since the last success
 
     def ask(self, task: Task[A], requests: Iterable[Request]) -> Iterator[Reply[A]]:
         """The replies, in the order of the requests, which are read as they are needed.
@@ -239,10 +244,15 @@ class Client:
                 problem = "half_reply"
             finally:
                 self._gate.leave(entered, busy=problem in ("busy", "unreachable", "time_out"))
+            try:
+                self._check()
+            except ServerLostError as lost:
+                await self._connect_anew(lost)
+                account.again["server lost"] += 1
+                continue
             if problem == "refused":
                 refuse_all(status, self.options)
                 raise _Failed("refused")
-            self._check()
             hard += problem not in ("busy", "unreachable")
             if hard >= HARDEST_TRIES:
                 raise _Failed(problem)
@@ -270,9 +280,20 @@ class Client:
         )
         return self._http
 
+    async def _connect_anew(self, lost: ServerLostError) -> None:
+        """After a server was lost. If one after the other is, before it answers anything, that is it."""
+        self._lost += 1
+        if self._lost == LOST_TRIES:
+            raise lost
+        log.info("%s; connects anew, and asks again what was under way", lost)
+        before = self._http
+        self._open()
+        if before is not None:
+            await before.close()
+
     def _count(self, completion: Completion, account: Account, used: list[float], seconds: float) -> None:
         """Tokens and time of a reply go to the account of the task, and to what the request used."""
-        self._last_success = time.monotonic()
+        self._last_success, self._lost = time.monotonic(), 0
         account.calls += 1
         account.prompt_tokens += completion.prompt_tokens
         account.answer_tokens += completion.answer_tokens

@@ -2,6 +2,8 @@
 
 import json
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,11 +14,13 @@ __all__ = [
     "Completion",
     "HalfReply",
     "ModelError",
+    "ServerLostError",
     "key_of",
     "problem_of",
     "read_completion",
     "refuse_all",
     "retry_after",
+    "try_completion",
 ]
 
 BUSY = {408, 429, 502, 503, 504, 529}
@@ -25,6 +29,10 @@ LONGEST_WAIT = 30.0  # seconds, also where a server asks for more
 
 class ModelError(ValueError):
     """The model cannot be asked at all; the message says what to do. Replies that came before are kept."""
+
+
+class ServerLostError(ModelError):
+    """The server is gone, and connecting again may find or start another."""
 
 
 class HalfReply(ValueError):
@@ -103,3 +111,21 @@ def key_of(options: ModelOptions) -> str | None:
     if not (key := os.environ.get(options.key)):
         raise ModelError(f"{options.name}: the environment variable {options.key}, named by the config, is not set")
     return key
+
+
+def try_completion(endpoint: str, key: str, model: str) -> int:
+    """The HTTP status of one real completion: /health alone answers before the model does. 0 if nobody answers."""
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+    request = urllib.request.Request(
+        f"{endpoint}/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with without_proxy.open(request, timeout=60) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return int(error.code)
+    except OSError:
+        return 0

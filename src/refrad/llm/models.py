@@ -12,6 +12,7 @@ from refrad.llm.client import Client
 from refrad.llm.endpoint import ModelError, key_of
 from refrad.llm.replies import Reply
 from refrad.llm.server import Server
+from refrad.llm.sharing import SharedServer
 from refrad.llm.store import Store
 from refrad.llm.tasks import Answer, Request, Task
 from refrad.tally import Tally
@@ -24,15 +25,24 @@ A = TypeVar("A", bound=Answer)
 @dataclass(frozen=True)
 class _Opened:
     client: Client
-    server: Server | None
+    server: Server | None = None
+    shared: SharedServer | None = None
 
 
 class Models:
     """Asks the model of each role. One managed server runs at a time: a GPU seldom holds two."""
 
-    def __init__(self, roles: dict[str, ModelOptions], store: Path, log: Path, prompts: Path) -> None:
+    def __init__(
+        self,
+        roles: dict[str, ModelOptions],
+        store: Path,
+        log: Path,
+        prompts: Path,
+        logs: Path = Path(),
+        submit: str = "",
+    ) -> None:
         self.roles, self.prompts = roles, prompts
-        self._store_folder, self._log = store, log
+        self._store_folder, self._log, self._logs, self._submit = store, log, logs, submit
         self._store: Store | None = None
         self._opened: list[_Opened] = []
 
@@ -67,6 +77,8 @@ class Models:
             opened.client.close()
             if opened.server is not None:
                 opened.server.stop()
+            if opened.shared is not None:
+                opened.shared.leave()
         if self._store is not None:
             self._store.close()
 
@@ -80,8 +92,11 @@ class Models:
         if options.endpoint == "managed":
             server = Server(options, self._log.with_name(f"{self._log.name}.{role}.vllm.log"))
             opened = _Opened(Client(options, self._store, lambda: self._start(server), server.check), server)
+        elif options.endpoint == "shared":
+            shared = SharedServer(options, self._store_folder / "servers", self._logs, self._submit)
+            opened = _Opened(Client(options, self._store, shared.connect, shared.check), shared=shared)
         else:
-            opened = _Opened(Client(options, self._store, lambda: (options.endpoint, key_of(options))), None)
+            opened = _Opened(Client(options, self._store, lambda: (options.endpoint, key_of(options))))
         self._opened.append(opened)
         return opened.client
 
@@ -96,13 +111,15 @@ class Models:
 
 @contextlib.contextmanager
 def open_models(llm: str | None) -> Iterator[Models]:
-    """The models of a stage from its `--llm`, a line of JSON that the workflow writes: roles, store, log, prompts.
+    """The models of a stage from its `--llm`, a line of JSON that the workflow writes: roles, store, log, prompts, and for
+    shared servers the folder of their logs and the site's words for sbatch.
 
     Without it there are none, and asking raises ModelError. Servers start when they are first asked, and stop at the end.
     """
     given: dict[str, Any] = json.loads(llm) if llm else {"roles": {}, "store": "", "log": "", "prompts": ""}
     roles = {role: ModelOptions.model_validate(options) for role, options in given["roles"].items()}
-    models = Models(roles, Path(given["store"]), Path(given["log"]), Path(given["prompts"]))
+    places = (Path(given["store"]), Path(given["log"]), Path(given["prompts"]))
+    models = Models(roles, *places, Path(given.get("servers", "")), given.get("submit", ""))
     try:
         yield models
     finally:

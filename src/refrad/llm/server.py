@@ -1,4 +1,4 @@
-"""A vLLM server that lives as long as the job that needs it."""
+"""A vLLM server that lives as long as the process that started it."""
 
 import ctypes
 import json
@@ -9,12 +9,10 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from refrad.config import ModelOptions
-from refrad.llm.endpoint import ModelError
+from refrad.llm.endpoint import ModelError, try_completion
 
 __all__ = ["Server"]
 
@@ -37,12 +35,15 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """vLLM with one model, on a free port of this machine, open to this job alone. Its log goes to the file `log`."""
+    """vLLM with one model, on a free port, open to who knows its key. Its log goes to the file `log`.
 
-    def __init__(self, options: ModelOptions, log: Path) -> None:
-        self.options, self.log = options, log
+    `host`: the address it listens at; other machines reach it at 0.0.0.0 only.
+    """
+
+    def __init__(self, options: ModelOptions, log: Path, host: str = "127.0.0.1") -> None:
+        self.options, self.log, self.host = options, log, host
         self.key = secrets.token_hex(16)
-        self.endpoint = ""
+        self.endpoint, self.port = "", 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -51,7 +52,7 @@ class Server:
         Raises:
             ModelError: if it stops, or is not ready in time; the message names the log.
         """
-        port = _free_port()
+        port = self.port = _free_port(self.host)
         self.endpoint = f"http://127.0.0.1:{port}/v1"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
@@ -86,7 +87,7 @@ class Server:
         """What is run. The `vllm` command itself is not used: the module works in every build of it."""
         server = self.options.server
         command = [server.python, "-m", "vllm.entrypoints.openai.api_server", "--model", self.options.model]
-        command += ["--served-model-name", self.options.name, "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--served-model-name", self.options.name, "--host", self.host, "--port", str(port)]
         command += ["--max-model-len", str(server.context), "--structured-outputs-config", json.dumps(DECODING)]
         command += ["--disable-uvicorn-access-log"]
         if server.gpus > 1:
@@ -115,26 +116,11 @@ class Server:
         self._process = None
 
     def _completes(self) -> bool:
-        """One real completion: /health alone answers before the model does."""
-        body = {"model": self.options.name, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
-        request = urllib.request.Request(
-            f"{self.endpoint}/chat/completions",
-            data=json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
-        )
-        without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with without_proxy.open(request, timeout=60) as reply:
-                return bool(reply.status == 200)
-        except urllib.error.HTTPError as error:
-            if error.code >= 500:
-                return False
+        status = try_completion(self.endpoint, self.key, self.options.name)
+        if 400 <= status < 500:
             self.stop()
-            raise ModelError(
-                f"{self.options.name}: the server refuses a first request ({error.code}): see {self.log}"
-            ) from None
-        except OSError:
-            return False
+            raise ModelError(f"{self.options.name}: the server refuses a first request ({status}): see {self.log}")
+        return status == 200
 
     def _why(self) -> str:
         """The last line of the log that names an error, and where the log is. Requests are never in it."""
@@ -144,9 +130,9 @@ class Server:
         return f"{said}the whole log is {self.log}"
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
+        one.bind((host, 0))
         return int(one.getsockname()[1])
 
 

@@ -1,0 +1,96 @@
+"""Files that say who is there: a lease holds as long as somebody renews it, on whichever machine that shares the folder.
+
+Ages are taken by the clock of the file system alone, since the clocks of two machines differ.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["BEAT", "LEASE", "Lease"]
+
+BEAT = 5.0  # seconds between renewals
+LEASE = 30.0  # seconds after which a lease that nobody renewed has ended
+
+
+class Lease:
+    """A file of JSON that only its owner may read: `take` it, `renew` it, `drop` it; others see whether it `holds`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def take(self, content: dict[str, Any]) -> bool:
+        """Make the file, unless it is there: then False. Of several that try at once one succeeds, on NFS too."""
+        with _written(self.path, content) as temporary:
+            try:
+                os.link(temporary, self.path)
+            except FileExistsError:
+                return False
+        return True
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Make the file, or put another content into it."""
+        with _written(self.path, content) as temporary:
+            temporary.replace(self.path)
+
+    def read(self) -> dict[str, Any] | None:
+        """The content, whether or not the lease holds; None if there is no file."""
+        try:
+            content: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def holds(self) -> bool:
+        """Was it renewed lately?"""
+        with contextlib.suppress(FileNotFoundError), _written(self.path, {}) as now:
+            return now.stat().st_mtime - self.path.stat().st_mtime < LEASE
+        return False
+
+    def renew(self) -> None:
+        """Count its age from now. A lease that was dropped stays so."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self.path)
+
+    def drop(self) -> None:
+        """Remove the file, if it is there."""
+        self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Renew it all the while."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(BEAT):
+                self.renew()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+@contextlib.contextmanager
+def _written(beside: Path, content: dict[str, Any]) -> Iterator[Path]:
+    """A file of this process beside another, for a moment."""
+    temporary = beside.with_name(f".{os.getpid()}.{socket.gethostname()}.{beside.name}")
+    try:
+        _write(temporary, content)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file)

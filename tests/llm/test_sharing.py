@@ -1,0 +1,133 @@
+"""A server that several processes share, without Slurm: tests/cluster has it with. A small stand-in is served, not vLLM."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from refrad.config import ModelOptions
+from refrad.llm import ModelError, Request, open_models
+from refrad.llm.endpoint import try_completion
+from refrad.llm.leases import Lease
+from refrad.llm.sharing import Place, SharedServer
+
+STANDIN = Path(__file__).parent / "standin"
+
+
+@pytest.fixture
+def options(tmp_path, root, monkeypatch):
+    """What stands in the config for a shared model; its server ends two seconds after its last user."""
+    monkeypatch.setenv("PYTHONPATH", str(root / "src"))
+    environment = {
+        "PYTHONPATH": f"{STANDIN}:{root / 'src'}",
+        "STANDIN_SECONDS": "0",
+        "STANDIN_HEARD": str(tmp_path / "heard"),
+    }
+    server = {"python": sys.executable, "environment": environment, "startup": 60.0, "idle": 2.0}
+    return {"endpoint": "shared", "model": "/models/wise-1b", "server": server}
+
+
+@pytest.fixture
+def line(options, tmp_path):
+    """The function that makes the --llm of a job."""
+
+    def make(**changed):
+        places = {
+            "prompts": "",
+            "store": str(tmp_path / "llm"),
+            "log": str(tmp_path / "0"),
+            "servers": str(tmp_path / "logs"),
+        }
+        return json.dumps(places | {"roles": {"judge": options | changed}})
+
+    return make
+
+
+@pytest.fixture
+def place(options, tmp_path):
+    """Where its users meet. Nothing is left running there after a test."""
+    found = Place.of(ModelOptions.model_validate(options), tmp_path / "llm" / "servers")
+    yield found
+    until(lambda: found.endpoint.read() is None and found.starting.read() is None)
+
+
+def until(what, seconds=40.0):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def ask(models, echo, *sentences):
+    return [reply.answer.said for reply in models.ask(echo, [Request("de", {"sentence": one}) for one in sentences])]
+
+
+def test_two_jobs_use_one_server_that_ends_after_the_last_and_leaves_no_key(line, place, echo, tmp_path):
+    with open_models(line()) as first, open_models(line(temperature=0.5)) as second:
+        assert ask(first, echo, "Niere.", "Milz.") == ["Niere.", "Milz."]
+        key = place.endpoint.read()["key"]
+        assert ask(second, echo, "Leber.") == ["Leber."], "how it is asked makes no other server"
+        assert place.endpoint.read()["key"] == key
+        assert place.endpoint.path.stat().st_mode & 0o777 == 0o600
+        time.sleep(3)
+        assert place.endpoint.holds(), "idle is counted from the last user on, not from the last question"
+    until(lambda: place.endpoint.read() is None)
+    logs = list((tmp_path / "logs").iterdir())
+    assert len(logs) == 2, "what `refrad serve` says, and what vLLM says"
+    assert not any(key in log.read_text() or "Niere" in log.read_text() for log in logs)
+
+
+def test_a_killed_server_is_noticed_and_another_goes_on(line, place, echo, tmp_path, monkeypatch):
+    monkeypatch.setattr("refrad.llm.leases.LEASE", 7.0)
+    with open_models(line()) as models:
+        assert ask(models, echo, "Niere.") == ["Niere."]
+        before = place.endpoint.read()
+        serving = int(before["by"].split()[1])
+        os.kill(serving, signal.SIGKILL)
+        until(lambda: try_completion(before["address"], before["key"], "wise-1b") == 0)
+        assert ask(models, echo, "Niere.", "Leber.") == ["Niere.", "Leber."]
+        assert place.endpoint.read()["key"] != before["key"]
+        assert models._opened[0].client.accounts["echo"].again["server lost"] == 1
+    asked = [one.split(" ", 1)[1] for one in (tmp_path / "heard").read_text().splitlines()]
+    assert len(asked) == len(set(asked)) == 2, "what was answered is not asked again"
+
+
+def test_a_server_that_does_not_come_up_says_why_to_the_job_that_waits(line, options, tmp_path, echo):
+    broken = options["server"] | {"environment": {}}
+    with (
+        open_models(line(server=broken)) as models,
+        pytest.raises(ModelError, match=r"the server stopped.*No module|vllm"),
+    ):
+        ask(models, echo, "Niere.")
+    place = Place.of(ModelOptions.model_validate(options | {"server": broken}), tmp_path / "llm" / "servers")
+    assert place.starting.read() is None and not place.used()
+
+
+def test_on_a_cluster_the_profile_must_say_how(options, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with pytest.raises(ModelError, match="llm_server in the profile"):
+        SharedServer(ModelOptions.model_validate(options), tmp_path, tmp_path, "").connect()
+
+
+def test_the_sites_words_reach_sbatch_with_as_many_gpus_as_the_model_takes_and_nothing_of_this_job(
+    options, tmp_path, monkeypatch
+):
+    sbatch, said = tmp_path / "sbatch", tmp_path / "said"
+    sbatch.write_text(f'#!/bin/sh\nenv > {said}; printf "%s\\n" "$@" >> {said}; echo "Invalid account" >&2; exit 1\n')
+    sbatch.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    chosen = ModelOptions.model_validate(options | {"server": options["server"] | {"gpus": 2}})
+    shared = SharedServer(chosen, tmp_path, tmp_path, "--partition=gpu --gpus=a100:{gpus}")
+    with pytest.raises(ModelError, match="Slurm refuses a job for the shared server: Invalid account"):
+        shared.connect()
+    shared.leave()
+    lines = said.read_text().splitlines()
+    assert {"--partition=gpu", "--gpus=a100:2", "--comment=rule_serve"} <= set(lines)
+    assert not [one for one in lines if one.startswith("SLURM_JOB_ID")]
+    assert shared.place.starting.read() is None and not shared.place.used()
+    assert not Lease(shared.place.users / "none").holds()
