@@ -315,6 +315,7 @@ class TrainOptions(Section):
     steps: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=1)]
     accumulate: Annotated[int, Field(ge=1)]
+    pack: Annotated[int, Field(ge=64)] | Literal[False]
     optimizer: Literal["adamw", "adafactor"]
     learning_rate: Annotated[float, Field(gt=0)]
     warm_up: Share

@@ -36,6 +36,7 @@ OPTIONS = {
     "steps": 3,
     "batch": 4,
     "accumulate": 1,
+    "pack": False,
     "optimizer": "adamw",
     "learning_rate": 1e-3,
     "warm_up": 0.05,

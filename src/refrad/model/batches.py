@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PaliGemmaProcessor
 
+from refrad.model.packing import pack
 from refrad.model.samples import Sample, Samples
 
 __all__ = ["Batch", "Place", "batch_order", "collate", "epoch_batches", "load_batches"]
@@ -87,13 +88,15 @@ def load_batches(
     workers: int = 0,
     rank: int = 0,
     size: int = 1,
+    limit: int | Literal[False] = False,
 ) -> Iterator[Batch]:
     """The batches from `start` on, without end; of `size` processes that of `rank` gets every `size`-th.
 
-    With workers (processes of their own) batches are made ahead of time; they are the same ones in the same order.
+    With a `limit` the samples of a batch are joined to rows of so many tokens, see `pack`. With workers (processes of their own)
+    batches are made ahead of time; they are the same ones in the same order.
     """
     loader = DataLoader(
-        _Collated(samples, processor),
+        _Collated(samples, processor, limit),
         batch_size=None,
         sampler=_Turns(samples, batch, seed, start, rank, size),
         num_workers=workers,
@@ -107,12 +110,13 @@ def load_batches(
 class _Collated(Dataset[Batch]):
     """Batches by the keys of their samples."""
 
-    def __init__(self, samples: Samples, processor: PaliGemmaProcessor) -> None:
-        self.samples, self.processor = samples, processor
+    def __init__(self, samples: Samples, processor: PaliGemmaProcessor, limit: int | Literal[False]) -> None:
+        self.samples, self.processor, self.limit = samples, processor, limit
 
     def __getitem__(self, turn: tuple[list[tuple[int, int]], list[str], Place]) -> Batch:
         keys, tasks, place = turn
-        return Batch(collate(self.processor, [self.samples[key] for key in keys]), tasks, place)
+        tensors = collate(self.processor, [self.samples[key] for key in keys])
+        return Batch(pack(tensors, self.limit) if self.limit else tensors, tasks, place)
 
 
 class _Turns(Sampler[Any]):

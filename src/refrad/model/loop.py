@@ -37,6 +37,7 @@ class Recipe:
     warm_up: share of the training. clip: largest norm of a step's gradient.
     workers: processes that make batches. save_steps, save_seconds: a state is written after so much (None: never for it).
     sharding: what several processes hold; see `Team.join`.
+    pack: tokens of a row into which samples of a batch are joined, at most; False: each has its own row. The loss is the same.
     """
 
     steps: int
@@ -56,6 +57,7 @@ class Recipe:
     save_steps: int | None = None
     save_seconds: float | None = None
     sharding: Sharding = "ddp"
+    pack: int | Literal[False] = False
 
 
 @dataclass(frozen=True)

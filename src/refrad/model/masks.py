@@ -53,18 +53,20 @@ class MaskHead(nn.Module):
             decoder._attn_implementation = "eager"
             self.decoder = SamMaskDecoder(decoder)
 
-    def forward(self, patches: Tensor, hidden: Tensor, ends: Tensor, size: int) -> Tensor:
+    def forward(self, patches: Tensor, hidden: Tensor, ends: Tensor, size: int, images: Tensor | None = None) -> Tensor:
         """Mask logits float32 [masks, size, size].
 
         Args:
-            patches: float [batch, patches, vision width], the vision tower's output, row by row.
+            patches: float [images, patches, vision width], the vision tower's output, row by row.
             hidden: float [batch, length, text width], the language model's last hidden state.
             ends: int64 [masks, 2], row and place of each `</seg>`.
             size: side of the masks, px.
+            images: int64 [masks], which image each belongs to; None: that of its row.
         """
         if not len(ends):
             return hidden.new_zeros((0, size, size), dtype=torch.float32)
-        embedded = self.image(patches).transpose(1, 2).unflatten(2, (self.side, self.side))[ends[:, 0]]
+        embedded = self.image(patches).transpose(1, 2).unflatten(2, (self.side, self.side))
+        embedded = embedded[ends[:, 0] if images is None else images]
         prompts = self.prompt(hidden[ends[:, 0], ends[:, 1]])[:, None, None]
         places = self.places.expand(len(ends), -1, -1, -1).to(embedded.dtype)
         masks, _ = self.decoder(embedded, places, prompts, torch.zeros_like(embedded), multimask_output=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from refrad.model.checkpoints import Checkpoints
 from refrad.model.loop import Recipe, Trained, run_loop
 from refrad.model.loss import Hills, labelled_loss
 from refrad.model.masks import mask_loss
+from refrad.model.packing import packed_mask
 from refrad.model.radgrounder import head_of
 from refrad.model.samples import Samples
 from refrad.model.team import ALONE, Team
@@ -35,7 +37,8 @@ def train(
     """Train `model` in place on samples; see `run_loop`."""
 
     def batches_from(place: Place):  # type: ignore[no-untyped-def]
-        return load_batches(samples, processor, recipe.batch, recipe.seed, place, recipe.workers, team.rank, team.size)
+        own = team.rank, team.size
+        return load_batches(samples, processor, recipe.batch, recipe.seed, place, recipe.workers, *own, recipe.pack)
 
     loss_of = partial(
         batch_loss,
@@ -54,7 +57,7 @@ def batch_loss(
     precision: str = "float32",
     mask_weight: float = 1.0,
 ) -> Tensor:
-    """Loss of a batch of `collate`: of the text, and if the model has a mask head `mask_weight` times that of the masks.
+    """Loss of a batch of `collate`, packed or not: of the text, and if the model has a mask head `mask_weight` times that of the masks.
 
     With precision "bfloat16" the layers multiply in it; weights and loss stay float32.
     """
@@ -67,7 +70,9 @@ def batch_loss(
     if head is None or masks is None:
         return loss
     with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        logits = head(patches, hidden, (labels == head.end).nonzero(), masks.shape[-1])
+        ends = (labels == head.end).nonzero()
+        images = inputs["sample_ids"][tuple(ends.T)] if "sample_ids" in inputs else ends[:, 0]
+        logits = head(patches, hidden, ends, masks.shape[-1], images)
     every = sum(one.sum() for one in head.parameters())  # processes must agree on which weights have a gradient
     return loss + mask_weight * mask_loss(logits, masks) + 0 * every
 
@@ -75,7 +80,7 @@ def batch_loss(
 def encode(
     model: PaliGemmaForConditionalGeneration, inputs: Mapping[str, Tensor], precision: str = "float32"
 ) -> tuple[Tensor, Tensor]:
-    """What the tower says of each patch [batch, patches, width], and the language model's last hidden state.
+    """What the tower says of each patch [images, patches, width], and the language model's last hidden state.
 
     A tower without weights that learn is run without a graph.
     """
@@ -85,7 +90,10 @@ def encode(
         with torch.set_grad_enabled(learns):
             seen = tower(pixel_values=inputs["pixel_values"])
         seen.pooler_output = model.model.multi_modal_projector(seen.last_hidden_state)
-        words = {name: tensor for name, tensor in inputs.items() if name != "pixel_values"}
+        words: dict[str, Any] = {name: tensor for name, tensor in inputs.items() if name != "pixel_values"}
+        if "sample_ids" in words:
+            how = model.config.get_text_config()._attn_implementation
+            words["attention_mask"] = packed_mask(words.pop("sample_ids"), words.pop("token_type_ids"), how)
         hidden = model.model(**words, mm_encoder_outputs={"image": seen}, use_cache=False).last_hidden_state
     return seen.last_hidden_state, hidden
 

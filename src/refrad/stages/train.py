@@ -167,6 +167,7 @@ def _recipe(options: TrainOptions) -> Recipe:
         warm_up=options.warm_up,
         clip=options.clip,
         workers=options.workers,
+        pack=options.pack,
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
         sharding=options.sharding,
