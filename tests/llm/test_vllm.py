@@ -10,10 +10,12 @@ import os
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
 import pytest
 from tests.llm.talking import TASKS
 from tests.llm.tiny import write_tiny_gemma
 from tests.stages.test_captions import Delivery, report
+from tests.stages.test_train import OPTIONS as TRAINING
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.config import ModelOptions
@@ -21,7 +23,7 @@ from refrad.fingerprint import Fingerprint
 from refrad.language.faithful import problem_of_rewriting
 from refrad.llm import Answer, ModelError, Request, Task, open_models
 from refrad.llm.server import Server
-from refrad.stages import captions
+from refrad.stages import captions, evaluate, train
 from refrad.tables import CaptionTable, MentionTable, read_table
 
 PYTHON = os.environ.get("REFRAD_VLLM_PYTHON", "")
@@ -71,7 +73,12 @@ def line(root, tmp_path):
     def make(model):
         prompts, log = str(root / "workflow" / "prompts"), str(tmp_path / "logs" / "0")
         return json.dumps(
-            {"prompts": prompts, "store": str(tmp_path / "llm"), "log": log, "roles": dict.fromkeys(TASKS, model)}
+            {
+                "prompts": prompts,
+                "store": str(tmp_path / "llm"),
+                "log": log,
+                "roles": dict.fromkeys((*TASKS, "score"), model),
+            }
         )
 
     return make
@@ -124,6 +131,48 @@ def test_stage_captions_starts_a_server_of_its_own_and_stops_it(tiny, line, tmp_
     assert "Application startup complete" in log.read_text(encoding="utf-8", errors="replace")
     assert "Niere" not in log.read_text(encoding="utf-8", errors="replace")
     assert _serving(tiny["model"]) <= others
+
+
+def test_a_judge_of_random_weights_scores_or_fails_and_every_answer_is_counted(running, line, images, tmp_path, root):
+    schema, scale = root / "workflow" / "anatomy" / "classes.yaml", root / "workflow" / "prompts" / "score.yaml"
+    shared = {"images": [images], "schema": schema, "checkpoint": tmp_path / "x"}
+    made = {"work": tmp_path / "w", "metrics": tmp_path / "train.json"}
+    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, TRAINING, {}))
+    options = {
+        "judge": "llm",
+        "samples": 100,
+        "batch": 64,
+        "resamples": 200,
+        "interval": "percentile",
+        "embedder": None,
+    }
+    names = {
+        "truth": "truth.jsonl",
+        "predictions": "given.jsonl",
+        "scores": "scores.parquet",
+        "metrics": "metrics.json",
+    }
+    evaluate.run(
+        **shared,
+        **{name: tmp_path / file for name, file in names.items()},
+        store=tmp_path / "answers",
+        scale=scale,
+        llm=line(running),
+        fingerprint=Fingerprint("evaluate", evaluate.VERSION, options | {"public": [], "against": []}, {}),
+    )
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    truth = [json.loads(row) for row in (tmp_path / "truth.jsonl").read_text().splitlines()]
+    judged = [one for one in truth if one["task"] == "detect" or one["kind"] == "open"]
+    items = pl.read_parquet(tmp_path / "scores.parquet").filter(pl.col("metric") == "llm_score")
+    assert metrics["judge"] == "tiny-gemma" and len(items) == len(judged) > 6
+    known = items["value"].fill_nan(None)
+    assert set(known.drop_nulls()) <= {0.0, 0.25, 0.5, 0.75, 1.0}  # failures are no score, whatever was said
+    whole = [row for row in metrics["scores"] if row["metric"] == "llm_score" and row["by"] is None]
+    assert sum(row["items"] for row in whole) == len(known.drop_nulls())
+    assert sum(row["failed"] for row in whole) == known.null_count()
+    for row in whole:
+        assert (row["mean"] is None) == (row["items"] == 0)
+        assert row["low"] is None or row["low"] <= row["mean"] <= row["high"]
 
 
 def _serving(model):

@@ -1,6 +1,6 @@
 import pytest
 
-from refrad.model.asking import kept_answers, weights_digest
+from refrad.model.asking import Answer, kept_answers, weights_digest
 from refrad.model.evaluation import Asked
 
 ASKED = [Asked(f"i{n}", "p", task, "en", f"question {n}") for n in range(5) for task in ("vqa", "locate")]
@@ -8,7 +8,8 @@ KEYS = [f"{one.task} {one.text}" for one in ASKED]
 
 
 def echo(some):
-    return [f"answer to {one.task} {one.text}" for one in some]
+    masks = {"locate": ("a mask", "another")}
+    return [Answer(f"answer to {one.task} {one.text}", masks.get(one.task, ())) for one in some]
 
 
 def nobody(_):
@@ -16,7 +17,7 @@ def nobody(_):
 
 
 def test_answers_come_in_the_order_of_the_questions(tmp_path):
-    assert kept_answers(tmp_path / "a.jsonl", KEYS, ASKED, echo, 2) == [f"answer to {key}" for key in KEYS]
+    assert kept_answers(tmp_path / "a.jsonl", KEYS, ASKED, echo, 2) == echo(ASKED)
 
 
 def test_nothing_is_asked_twice(tmp_path):

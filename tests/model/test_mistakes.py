@@ -12,7 +12,8 @@ def kidneys(schema):
 
 
 def question(number, *targets):
-    return Asked(f"i{number}", f"p{number}", "locate", "en", f"q{number}", targets)
+    classes = tuple((class_id,) for class_id, _ in targets)
+    return Asked(f"i{number}", f"p{number}", "locate", "en", f"q{number}", targets, classes=classes)
 
 
 def test_the_other_side_is_told_by_its_name_or_by_its_place(schema, kidneys):
@@ -21,19 +22,19 @@ def test_the_other_side_is_told_by_its_name_or_by_its_place(schema, kidneys):
     given = [[(left, RIGHT)], [(right, RIGHT)], [(left, LEFT)], []]
     visible = {one.image_id: {left: RIGHT, right: LEFT} for one in asked}
     found = sides(asked, given, visible, schema, 200)
-    assert (found["boxes"], found["named"], found["placed"], found["rate"]) == (4, 1, 1, 0.5)
+    assert (found["asked"], found["named"], found["placed"], found["rate"]) == (4, 1, 1, 0.5)
     assert found["interval"][0] < 0.5 < found["interval"][1]
 
 
 def test_both_sides_asked_for_are_no_confusion(schema, kidneys):
     left, right = kidneys
     found = sides([question(0, (left, RIGHT), (right, LEFT))], [[(right, LEFT)]], {}, schema, 200)
-    assert found["boxes"] == 2 and found["rate"] == 0 and found["interval"] is None
+    assert found["asked"] == 2 and found["rate"] == 0 and found["interval"] is None
 
 
 def test_structures_without_a_twin_have_no_side(schema):
     liver = schema.by_name["liver"].id
-    assert sides([question(0, (liver, LEFT))], [[]], {}, schema, 200) == {"boxes": 0}
+    assert sides([question(0, (liver, LEFT))], [[]], {}, schema, 200) == {"asked": 0}
 
 
 def test_confusions_say_what_came_instead(schema, kidneys):
@@ -48,7 +49,7 @@ def test_confusions_say_what_came_instead(schema, kidneys):
 
 
 def test_the_histogram_counts_misses_apart_and_loses_nothing():
-    rows = {row["overlap"]: row["boxes"] for row in histogram([0.0, 0.0, 0.05, 0.1, 0.95, 1.0])}
+    rows = {row["overlap"]: row["count"] for row in histogram([0.0, 0.0, 0.05, 0.1, 0.95, 1.0])}
     assert rows["none"] == 2 and rows["0.0 to 0.1"] == 1 and rows["0.1 to 0.2"] == 1 and rows["0.9 to 1.0"] == 2
     assert sum(rows.values()) == 6
 

@@ -84,7 +84,7 @@ def test_the_mean_box_stands_beside_it(evaluated):
 def test_every_question_of_every_test_image_is_answered_and_kept(evaluated):
     folder, metrics, *_ = evaluated
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
-    assert metrics["images"] == 6 and metrics["boxes"] == 12
+    assert metrics["images"] == 6 and metrics["asked"] == 12
     assert sorted({row["task"] for row in rows}) == ["detect", "locate", "vqa"]
     ours = [row for row in rows if not row["image_id"].startswith("slake:")]
     assert len(ours) == 6 * (2 + 1 + 1)  # two mentions, a caption and a question each
@@ -133,7 +133,73 @@ def test_anybody_can_score_the_files_again(evaluated, capsys):
 @pytest.mark.slow
 def test_what_went_wrong_adds_up(evaluated):
     folder, metrics, *_ = evaluated
-    assert sum(row["boxes"] for row in metrics["histogram"]) == metrics["boxes"]
-    assert metrics["sides"] == {"boxes": 0}  # a liver and a spleen have no twin
+    assert sum(row["count"] for row in metrics["histogram"]) == metrics["asked"]
+    assert metrics["sides"] == {"asked": 0}  # a liver and a spleen have no twin
     assert len(metrics["examples"]["best"]) == 6 and metrics["examples"]["best"][0]["iou"] > 0
     assert len(pl.read_parquet(folder / "scores.parquet").filter(metric="iou")) == 12
+
+
+@pytest.fixture(scope="module")
+def segmented(images, root, tmp_path_factory):
+    """A model that learned for some seconds to mark squares by masks, asked about squares that it never saw."""
+    folder = tmp_path_factory.mktemp("segmented")
+    schema = root / "workflow" / "anatomy" / "classes.yaml"
+    options = OPTIONS | {
+        "variant": "segmentation",
+        "tower_steps": 60,
+        "steps": 120,
+        "batch": 8,
+        "learning_rate": 2e-3,
+        "tasks": {"locate": 0.7, "detect": 0.3, "vqa": 0.0},
+    }
+    shared = {"images": [images], "schema": schema, "checkpoint": folder / "x"}
+    made = {"metrics": folder / "train.json", "work": folder / "x.work"}
+    train.run(**shared, **made, fingerprint=Fingerprint("train", 1, options, {}))
+    asking = {"samples": 100, "batch": 64, "resamples": 200, "interval": "percentile", "embedder": None}
+    names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
+    run = partial(
+        evaluate.run,
+        **shared,
+        **{name: folder / file for name, file in names.items()},
+        scale=root / "workflow" / "prompts" / "score.yaml",
+        metrics=folder / "metrics.json",
+        fingerprint=Fingerprint("evaluate", 3, asking | {"public": [], "against": []}, {}),
+    )
+    run()
+    return folder, json.loads((folder / "metrics.json").read_text()), run
+
+
+@pytest.mark.slow
+def test_masks_are_scored_by_what_was_written_of_them(segmented, capsys):
+    folder, metrics, _ = segmented
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    masks = [entity["mask"] for row in rows for entity in row.get("entities", ())]
+    assert masks and all(mask["size"] == [64, 64] for mask in masks)
+    out = folder / "again.json"
+    files = [str(folder / "predictions.jsonl"), "--truth", str(folder / "truth.jsonl"), "--out", str(out)]
+    assert main(["evaluate", *files, "--resamples", "200"]) == 0
+    scores = json.loads(out.read_text())["scores"]
+    again = {(row["task"], row["metric"]): row["mean"] for row in scores if row["by"] is None}
+    for metric, name in (("iou", "mean_iou"), ("dice", "mean_dice"), ("class_recall", "class_recall")):
+        assert again["locate", metric] == pytest.approx(metrics[name], abs=1e-9)
+    assert again["detect", "g_iou"] == pytest.approx(metrics["free"]["g_iou"], abs=1e-9)
+    assert "dice" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_masks_stand_beside_what_needs_no_model(segmented):
+    _, metrics, _ = segmented
+    assert metrics["marks"] == "masks" and metrics["asked"] == 12
+    assert set(metrics["baselines"]) == {"untrained", "mean_mask", "mean_box"}
+    assert 0.2 < metrics["baselines"]["mean_mask"]["mean_dice"] < 0.95
+    assert metrics["baselines"]["untrained"]["mean_dice"] < 0.05 < metrics["mean_dice"]
+    assert sum(row["count"] for row in metrics["histogram"]) == 12
+
+
+@pytest.mark.slow
+def test_masks_are_drawn_once_and_kept(segmented, monkeypatch):
+    folder, metrics, run = segmented
+    for name in ("answers", "masks_of"):
+        monkeypatch.setattr(f"refrad.model.asking.{name}", None)  # a model that cannot be asked again
+    run()
+    assert json.loads((folder / "metrics.json").read_text()) == metrics

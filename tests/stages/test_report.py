@@ -18,7 +18,8 @@ RESULT = {
         "iou50": 0.7,
         "images": 6,
         "patients": 2,
-        "boxes": 12,
+        "asked": 12,
+        "marks": "boxes",
     },
     **{"by_class": {"liver": 0.6}, "free": {"g_iou": 0.2, "class_recall": 0.3, "visible": 0.5}, "vqa": {}},
     **{"baselines": {name: {"mean_iou": 0.1} for name in ("untrained", "mean_box")}, "blanked": {"mean_iou": 0.2}},
@@ -30,7 +31,7 @@ RESULT = {
         "metrics": {"iou": "what it means"},
         "confusions": [],
     },
-    **{"sides": {"boxes": 0}, "histogram": [{"overlap": "none", "boxes": 2}]},
+    **{"sides": {"asked": 0}, "histogram": [{"overlap": "none", "count": 2}]},
     "scores": [
         {"dataset": "internal", "task": "locate", "metric": "iou", "by": by, "value": value, "mean": 0.6}
         | {"low": low, "high": high, "items": 12, "groups": 2, "failed": 0}
@@ -39,7 +40,7 @@ RESULT = {
     "examples": {
         "worst": [],
         "best": [
-            {"id": "q", "image_id": "i0028", "iou": 0.5, "true": [{"class_id": 5, "box": [0.1, 0.1, 0.4, 0.3]}]},
+            {"id": "q", "image_id": "i0028", "iou": 0.5, "true": [{"key": 5, "region": [0.1, 0.1, 0.4, 0.3]}]},
         ],
     },
     **{"definitions": {"mean_iou": "what it means"}, "fingerprint": Fingerprint("evaluate", 1, {}, {}).text},

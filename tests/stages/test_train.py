@@ -1,4 +1,3 @@
-import inspect
 import json
 import shutil
 import subprocess
@@ -7,11 +6,10 @@ import sys
 import polars as pl
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from refrad.fingerprint import Fingerprint
-from refrad.stages import evaluate, train
+from refrad.stages import train
 
 OPTIONS = {
     "name": "x",
@@ -159,13 +157,8 @@ def test_two_processes_train_as_one(run, images, root, tmp_path):
     assert second["validation_loss"] == pytest.approx(first["validation_loss"], abs=1e-3)
 
 
-def test_the_segmentation_variant_says_how_good_its_masks_are_and_is_not_evaluated_as_boxes(run, root):
+def test_the_segmentation_variant_says_how_good_its_masks_are(run):
     checkpoint, _ = run(variant="segmentation", steps=2, tower_steps=0)
     account = json.loads((checkpoint / "training.json").read_text())
     assert 0 <= account["validation_dice"] <= 1
     assert (checkpoint / "mask_head.safetensors").is_file()
-    arguments = dict.fromkeys(inspect.signature(evaluate.run).parameters, checkpoint)
-    arguments["schema"] = root / "workflow" / "anatomy" / "classes.yaml"
-    options = yaml.safe_load((root / "config.yaml").read_text())["evaluate"]
-    with pytest.raises(ValueError, match="evaluate scores boxes"):
-        evaluate.run(**arguments | {"fingerprint": Fingerprint("evaluate", evaluate.VERSION, options, {})})

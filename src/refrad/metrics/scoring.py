@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from refrad.metrics.cider import NORMALISATIONS, cider
-from refrad.metrics.grounding import Similarity, g_ious, overlap, same
+from refrad.metrics.grounding import Similarity, g_ious, overlap
 from refrad.metrics.intervals import Method, bootstrap, paired_difference
 from refrad.metrics.judge import Judged
 from refrad.metrics.records import Entity, Prediction, Truth
@@ -21,6 +21,7 @@ __all__ = ["METRICS", "STRATA", "compare", "score_items", "summarise"]
 METRICS: Mapping[str, str] = {
     "iou": "asked for a structure by name: IoU of the region given for it, 0 where none was given; of several regions of a class"
     " the first counts. Blind to regions nobody asked for.",
+    "dice": "like iou, of masks: twice what is shared / what was asked for and given, together. Blind to the same.",
     "class_recall": "share of the asked structures for which a region of the right class was given, wherever it lies.",
     "iou50": "share of the asked structures met with an IoU of at least 0.5.",
     "g_iou": "entities matched greedily by the similarity of their names; IoU x similarity of the matched, divided by the larger"
@@ -102,20 +103,28 @@ def _length(answer: str | None) -> str | None:
 
 def _located(pairs: Pairs, names: Mapping[int, str]) -> Iterator[dict[str, Any]]:
     for one, given in pairs:
-        first: dict[Any, Entity] = {}
-        for entity in given.entities:
-            first.setdefault(_key(entity), entity)
         for asked in one.entities:
-            found = first.get(_key(asked))
+            found = next((entity for entity in given.entities if _alike(_known_by(entity), _known_by(asked))), None)
             value = overlap(found.region, asked.region) if found else 0.0
             more = {"class": _name(asked, names), "size": _size(asked, one.size)}
             yield _row(one, "iou", value, **more)
+            if asked.mask is not None:
+                yield _row(one, "dice", 2 * value / (1 + value), **more)
             yield _row(one, "class_recall", float(found is not None), **more)
             yield _row(one, "iou50", float(value >= 0.5), **more)
 
 
-def _key(entity: Entity) -> Any:
-    return entity.class_id if entity.class_id is not None else entity.text.strip().casefold()
+def _known_by(entity: Entity) -> tuple[int | None, str]:
+    return entity.class_id, entity.text.strip().casefold()
+
+
+def _alike(a: tuple[int | None, str], b: tuple[int | None, str]) -> bool:
+    """The same class where both have one, else the same text."""
+    return a[0] == b[0] if None not in (a[0], b[0]) else a[1] == b[1] != ""
+
+
+def _same(ours: Sequence[tuple[int | None, str]], theirs: Sequence[tuple[int | None, str]]) -> NDArray[np.float64]:
+    return np.array([_alike(a, b) for a, b in zip(ours, theirs, strict=True)], np.float64)
 
 
 def _name(entity: Entity, names: Mapping[int, str]) -> str:
@@ -160,12 +169,12 @@ def _told(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> 
     counts["captions without a true entity"] = sum(one.task == "detect" for one, _ in pairs) - len(grounded)
 
     def keyed(entities: Sequence[Entity]) -> list[tuple[Any, Any]]:
-        return [(entity.text if similarity else _key(entity), entity.region) for entity in entities]
+        return [(entity.text if similarity else _known_by(entity), entity.region) for entity in entities]
 
     scores = g_ious(
         [keyed(given.entities) for _, given in grounded],
         [keyed(one.entities) for one, _ in grounded],
-        similarity or same,
+        similarity or _same,
     )
     for (one, _), value in zip(grounded, scores.tolist(), strict=True):
         yield _row(one, "g_iou", value)

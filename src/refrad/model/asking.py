@@ -5,22 +5,31 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from refrad.dataset.pictures import encode_mask
 from refrad.files import digest_bytes, digest_file
 from refrad.model.evaluation import LIMITS, Asked
-from refrad.model.predict import answers
+from refrad.model.predict import answers, masks_of
+from refrad.model.radgrounder import head_of
 
-__all__ = ["Interviewer", "kept_answers", "weights_digest"]
+__all__ = ["Answer", "Interviewer", "kept_answers", "weights_digest"]
 
 DECODING = 1  # raise it when answers to the same question come out otherwise
 ROUNDS = 4  # batches between two writes
 
 log = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """What a model wrote; with a mask head also the mask of each closing tag, as run lengths at the side of the model's images."""
+
+    text: str
+    masks: tuple[str, ...] = ()
 
 
 def weights_digest(checkpoint: Path) -> str:
@@ -41,15 +50,22 @@ class Interviewer:
     def __init__(self, processor: Any, seen: dict[str, NDArray[np.uint8]], store: Path, batch: int) -> None:
         self.processor, self.seen, self.store, self.batch = processor, seen, store, batch
 
-    def ask(self, model: torch.nn.Module, name: str, asked: Sequence[Asked], blank: bool = False) -> list[str]:
+    def ask(self, model: torch.nn.Module, name: str, asked: Sequence[Asked], blank: bool = False) -> list[Answer]:
         """The answer to each question, in order. `name` stands for the model's weights; `blank` shows black images."""
 
         def shown(one: Asked) -> NDArray[np.uint8]:
             return self.seen[one.image_id] * (not blank)
 
-        def answer(some: Sequence[Asked]) -> list[str]:
+        def answer(some: Sequence[Asked]) -> list[Answer]:
             images, texts = [shown(one) for one in some], [one.text for one in some]
-            return answers(model, self.processor, images, texts, LIMITS[some[0].task], self.batch)  # type: ignore[arg-type]
+            written = answers(model, self.processor, images, texts, LIMITS[some[0].task], self.batch)  # type: ignore[arg-type]
+            if some[0].task == "vqa" or head_of(model) is None:  # type: ignore[arg-type]
+                return [Answer(text) for text in written]
+            drawn = masks_of(model, self.processor, images, texts, written, self.batch)  # type: ignore[arg-type]
+            return [
+                Answer(text, tuple(encode_mask(mask) for mask in masks))
+                for text, masks in zip(written, drawn, strict=True)
+            ]
 
         keys = [digest_bytes(one.task.encode(), one.text.encode(), shown(one).tobytes()) for one in asked]
         path = self.store / f"{digest_bytes(name.encode(), str(DECODING).encode())}.jsonl"
@@ -60,9 +76,9 @@ def kept_answers(
     path: Path,
     keys: Sequence[str],
     asked: Sequence[Asked],
-    answer: Callable[[Sequence[Asked]], list[str]],
+    answer: Callable[[Sequence[Asked]], list[Answer]],
     batch: int,
-) -> list[str]:
+) -> list[Answer]:
     """Answers from `path` where it has them; the others are asked for, `batch` at a time, and added to it at once.
 
     A run that was killed loses the batch it was at: each batch is appended as whole lines and flushed to the disk, and a line
@@ -75,9 +91,8 @@ def kept_answers(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)  # answers read like reports: for their owner alone
     for some in _batches(left, batch):
-        texts = answer([one for _, one in some])
-        new = dict(zip((key for key, _ in some), texts, strict=True))
-        lines = "".join(json.dumps([key, text], ensure_ascii=False) + "\n" for key, text in new.items())
+        new = dict(zip((key for key, _ in some), answer([one for _, one in some]), strict=True))
+        lines = "".join(json.dumps([key, one.text, *one.masks], ensure_ascii=False) + "\n" for key, one in new.items())
         with path.open("a", encoding="utf-8") as file:
             file.write("\n" + lines if _is_cut(path) else lines)
             file.flush()
@@ -98,16 +113,16 @@ def _batches(items: Sequence[tuple[str, Asked]], size: int) -> Iterator[Sequence
         yield from (same[first : first + size] for first in range(0, len(same), size))
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
+def _lines(path: Path) -> Iterator[tuple[str, Answer]]:
     if not path.exists():
         return
     with path.open(encoding="utf-8") as file:
         for line in file:
             try:
-                key, text = json.loads(line)
+                key, text, *masks = json.loads(line)
             except ValueError:
                 continue  # cut off, or the empty line behind what was
-            yield key, text
+            yield key, Answer(text, tuple(masks))
 
 
 def _is_cut(path: Path) -> bool:

@@ -70,7 +70,10 @@ def untrained_like(
     model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, seed: int
 ) -> PaliGemmaForConditionalGeneration:
     """The same architecture with random weights: what training is compared with."""
-    return _fresh(model.config, processor, seed)
+    fresh = _fresh(model.config, processor, seed)
+    if head_of(model):
+        add_head(fresh, processor, seed)
+    return fresh
 
 
 def load_model(

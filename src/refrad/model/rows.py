@@ -106,15 +106,15 @@ class Picture:
         return Image.fromarray(np.ascontiguousarray(stored(self.kept).transpose(1, 2, 0)))
 
 
-def read_images(paths: Sequence[Path], splits: Collection[str] | None = None) -> pl.DataFrame:
+def read_images(paths: Sequence[Path], splits: Collection[str] | None = None, pixels: bool = True) -> pl.DataFrame:
     """The rows of all shards whose split is among `splits`, ordered by image whatever the order of the paths.
 
-    Pictures stay compressed; each row becomes a Picture only when it is used.
+    Pictures stay compressed, or are left out without `pixels`; each row becomes a Picture only when it is used.
     """
     frames = []
     for path in paths:
-        kept = next(name for name in PICTURES if name in pl.read_parquet_schema(path))
-        frames.append(pl.read_parquet(path, columns=[*COLUMNS, kept]))
+        kept = [next(name for name in PICTURES if name in pl.read_parquet_schema(path))] if pixels else []
+        frames.append(pl.read_parquet(path, columns=[*COLUMNS, *kept]))
     frame = pl.concat(frames, how="diagonal_relaxed")
     return (frame if splits is None else frame.filter(pl.col("split").is_in(list(splits)))).sort("image_id")
 

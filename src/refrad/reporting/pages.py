@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from refrad.reporting.evaluation import beside
 from refrad.reporting.words import REASONS, STAGES
 
 __all__ = ["curve", "render"]
@@ -23,7 +24,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"STAGES": STAGES, "REASONS": REASONS}
+    environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "beside": beside}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
     environment.filters |= {"in_order": _in_order}
     return environment

@@ -37,12 +37,18 @@ def grey(values: NDArray[Any], modality: str) -> NDArray[np.uint8]:
     return np.asarray(np.clip((values - low) / max(high - low, 1), 0, 1) * 255, np.uint8)
 
 
-def mask_outlines(masks: Sequence[tuple[int, NDArray[np.bool_]]], shape: tuple[int, int]) -> Image.Image:
-    """The edges of masks [row, column] in the colours of their classes, on a transparent picture."""
+def mask_outlines(
+    masks: Sequence[tuple[int, NDArray[np.bool_]]],
+    shape: tuple[int, int],
+    dashed: Sequence[tuple[int, NDArray[np.bool_]]] = (),
+) -> Image.Image:
+    """The edges of masks [row, column] in the colours of their classes, on a transparent picture; those of others `dashed`."""
     thick = max(1, round(max(shape) / 256))  # px, for a line that is seen where the picture is small
     picture = np.zeros((*shape, 4), np.uint8)
-    for class_id, mask in masks:
-        picture[mask & ~ndimage.binary_erosion(mask, iterations=thick)] = (*colour_of(class_id), 255)
+    gaps = np.indices(shape).sum(0) // (4 * thick) % 2 == 1
+    for number, (class_id, mask) in enumerate([*masks, *dashed]):
+        edge = mask & ~ndimage.binary_erosion(mask, iterations=thick)
+        picture[edge & ~gaps if number >= len(masks) else edge] = (*colour_of(class_id), 255)
     return Image.fromarray(picture)
 
 

@@ -15,26 +15,16 @@ from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import EvaluateOptions, TrainOptions
 from refrad.files import atomic, digest_bytes, write_json
 from refrad.fingerprint import Fingerprint
-from refrad.grounding.targets import parse_detection
 from refrad.llm import open_models
-from refrad.metrics.grounding import Box
+from refrad.metrics.grounding import Region
 from refrad.metrics.judge import llm_scores, load_scale
 from refrad.metrics.records import Prediction, Truth, read_records
 from refrad.metrics.scoring import METRICS, compare, score_items, summarise
 from refrad.metrics.similarity import Embedder
-from refrad.model.asking import Interviewer, weights_digest
+from refrad.model.asking import Answer, Interviewer, weights_digest
 from refrad.model.augment import see, whole_view
-from refrad.model.evaluation import (
-    DEFINITIONS,
-    Asked,
-    Entities,
-    ask,
-    entities_of,
-    mean_boxes,
-    score,
-    score_boxes,
-    summary,
-)
+from refrad.model.evaluation import DEFINITIONS, Asked, Entities, ask, score, score_places, summary
+from refrad.model.marks import Boxes, Marks, Masks, Read, phrases_of_pictures
 from refrad.model.mistakes import confusions, examples, histogram, sides
 from refrad.model.paper import PAPER
 from refrad.model.processor import load_processor
@@ -43,7 +33,7 @@ from refrad.model.rows import Picture, picture_of, read_images
 
 __all__ = ["run"]
 
-VERSION = 2
+VERSION = 3
 EXAMPLES = 6  # worst, and as many best
 CONFUSIONS = 20
 
@@ -90,15 +80,14 @@ def run(
     anatomy = load_schema(schema)
     account = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     training = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
-    if training.variant == "segmentation":
-        raise ValueError(f"{checkpoint}: of the segmentation variant; evaluate scores boxes: see docs/training.md")
     torch.set_num_threads(training.threads)
     pictures = _test_pictures(images, options.samples)
     if not pictures:
         raise ValueError(
             "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
         )
-    asked = [one for picture in pictures for one in ask(picture, resize=training.resize)]
+    put = partial(ask, resize=training.resize, masks=training.variant == "segmentation")
+    asked = [one for picture in pictures for one in put(picture)]
     others = _benchmarks(public or [], options.samples)
     processor = load_processor(checkpoint)
     model = load_model(checkpoint, processor)
@@ -107,38 +96,49 @@ def run(
     seen = {picture.image_id: see(picture.open(), whole_view(picture.size, training.resize), side) for picture in shown}
     interviewer = Interviewer(processor, seen, store, options.batch)
     weights = weights_digest(checkpoint)
+    known = _sample(
+        read_images(images, {"train"}, pixels=False), options.samples if training.variant == "segmentation" else None
+    )
+    marks: Marks = Boxes(training.coordinates)
+    if training.variant == "segmentation":
+        sizes = {one.image_id: one.size for one in shown}
+        marks = Masks(side, sizes, phrases_of_pictures([*known, *pictures], anatomy))
     given = interviewer.ask(model, weights, asked)
-    order = training.coordinates
-    abroad = [one for name, some in others.items() for picture in some for one in ask(picture, name, training.resize)]
+    abroad = [one for name, some in others.items() for picture in some for one in put(picture, name)]
     answered = list(zip([*asked, *abroad], [*given, *interviewer.ask(model, weights, abroad)], strict=True))
+    read = [marks.read(one, answer) for one, answer in answered]
     _write_lines(truth, [_truth(one) for one, _ in answered])
-    _write_lines(predictions, [_prediction(one, text, order) for one, text in answered])
+    _write_lines(
+        predictions, [_prediction(one, answer, said) for (one, answer), said in zip(answered, read, strict=True)]
+    )
 
     located = [one for one in asked if one.task == "locate"]
-    found = [entities_of(text, order, one.view) for one, text in zip(asked, given, strict=True) if one.task == "locate"]
-    visible = {one.image_id: one.structures for one in pictures}
-    blanked = interviewer.ask(model, weights, located, blank=True)
-    config = (checkpoint / "config.json").read_bytes()
-    nobody = digest_bytes(b"untrained", config, str(training.seed).encode())
-    untrained = interviewer.ask(untrained_like(model, processor, training.seed), nobody, located)
-    means = mean_boxes(picture_of(row) for row in read_images(images, {"train"}).iter_rows(named=True))
-    mean_box: list[Entities] = [[(c, means[c]) for c, _ in one.targets if c in means] for one in located]
-    result = summary(asked, given, visible, order, options.resamples)
+
+    def entities_in(some: Sequence[Asked], answers: Sequence[Answer]) -> list[Entities]:
+        return [marks.read(one, answer).entities for one, answer in zip(some, answers, strict=True)]
 
     def short(entities: Sequence[Entities]) -> dict[str, Any]:
-        scored = score_boxes(located, entities, options.resamples)
-        return {key: scored[key] for key in ("mean_iou", "mean_iou_interval", "class_recall", "iou50")}
+        scored = score_places(located, entities, options.resamples)
+        return {key: value for key, value in scored.items() if key.startswith(("mean_", "class_recall", "iou50"))}
 
-    def boxes(answers: Sequence[str]) -> list[Entities]:
-        return [entities_of(text, order, one.view) for one, text in zip(located, answers, strict=True)]
-
-    result["blanked"] = short(boxes(blanked))
+    blanked = interviewer.ask(model, weights, located, blank=True)
+    config = (checkpoint / "config.json").read_bytes()
+    nobody = digest_bytes(b"untrained", marks.name.encode(), config, str(training.seed).encode())
+    untrained = interviewer.ask(untrained_like(model, processor, training.seed), nobody, located)
+    entities = [said.entities for said in read[: len(asked)]]
+    keys: dict[str, set[Any]] = {picture.image_id: set() for picture in pictures}
+    for one, some in zip(asked, entities, strict=True):
+        keys[one.image_id].update(key for key, _ in some)
+    visible = {picture.image_id: marks.visible(picture, keys[picture.image_id]) for picture in pictures}
+    result = summary(asked, [answer.text for answer in given], entities, visible, options.resamples)
+    result |= {"variant": training.variant, "marks": marks.name}
+    result["blanked"] = short(entities_in(located, blanked))
     result["baselines"] = {
-        "untrained": short(boxes(untrained)),
-        "mean_box": short(mean_box),
+        "untrained": short(entities_in(located, untrained)),
+        **{name: short(some) for name, some in marks.baselines(known, located).items()},
     }
     names = {one.id: one.name for one in anatomy.classes}
-    result["by_class"] = {names[class_id]: value for class_id, value in result["by_class"].items()}
+    result["by_class"] = {names.get(key, key): value for key, value in result["by_class"].items()}
     with open_models(llm) as models:
         judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
         similarity = Embedder(Path(options.embedder)) if options.embedder else None
@@ -147,16 +147,22 @@ def run(
         )
         result["judge"] = models.name("score") if judge else None
     result |= {"counts": counts} | _scored(items, scores, options, against or [])
-    result |= _mistakes(located, found, visible, anatomy, options.resamples)
+    found = [some for one, some in zip(asked, entities, strict=True) if one.task == "locate"]
+    classes = {picture.image_id: marks.classes(picture) for picture in pictures}
+    result |= _mistakes(located, found, classes, anatomy, options.resamples)
     result |= {"images": len(pictures), "steps": account["steps"], "definitions": DEFINITIONS, "weights": weights}
     write_json(metrics, {"stage": "evaluate", "fingerprint": fingerprint.text, **result})
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
 
 
 def _test_pictures(images: Sequence[Path], samples: int) -> list[Picture]:
-    frame = read_images(images, {"test"})
-    # Image ids are pseudonyms, so every n-th in their order is a fair draw over patients.
-    chosen = np.unique(np.linspace(0, len(frame) - 1, min(samples, len(frame))).round().astype(int))
+    return _sample(read_images(images, {"test"}), samples)
+
+
+def _sample(frame: pl.DataFrame, samples: int | None) -> list[Picture]:
+    """So many of the images, or all; image ids are pseudonyms, so every n-th in their order is a fair draw over patients."""
+    number = len(frame) if samples is None else min(samples, len(frame))
+    chosen = np.unique(np.linspace(0, len(frame) - 1, number).round().astype(int))
     return [picture_of(frame.row(int(index), named=True)) for index in chosen]
 
 
@@ -195,15 +201,15 @@ def _scored(items: pl.DataFrame, scores: Path, options: EvaluateOptions, against
 def _mistakes(
     located: Sequence[Asked],
     found: Sequence[Entities],
-    visible: Mapping[str, Mapping[int, Box]],
+    classes: Mapping[str, Mapping[int, Region]],
     anatomy: Schema,
     resamples: int,
 ) -> dict[str, Any]:
     scored = [score(one, entities) for one, entities in zip(located, found, strict=True)]
-    overlaps = [value for one in scored for values in one.by_class.values() for value in values]
+    overlaps = [value for one in scored for values in one.by_key.values() for value in values]
     return {
         "confusions": confusions(located, found, anatomy)[:CONFUSIONS],
-        "sides": sides(located, found, visible, anatomy, resamples),
+        "sides": sides(located, found, classes, anatomy, resamples),
         "histogram": histogram(overlaps),
         "examples": examples(located, found, EXAMPLES),
     }
@@ -224,28 +230,31 @@ def _truth(one: Asked) -> dict[str, Any]:
     }
     about |= {"language": one.language, "modality": one.modality, "dataset": one.dataset}
     about |= {"kind": one.kind or None, "topic": one.topic or None, "answer": one.answer or None}
-    return about | {"entities": _boxes(one.targets, one.names)}
+    targets = zip(one.names, one.classes, one.targets, strict=True)
+    return about | {
+        "entities": [
+            _entity(name, classes[0] if len(classes) == 1 else None, region) for name, classes, (_, region) in targets
+        ]
+    }
 
 
-def _prediction(one: Asked, text: str, order: str) -> dict[str, Any]:
+def _prediction(one: Asked, answer: Answer, said: Read) -> dict[str, Any]:
     about: dict[str, Any] = {
         "id": one.id,
         "image_id": one.image_id,
         "task": one.task,
         "language": one.language,
-        "raw": text,
+        "raw": answer.text,
+        "answer": said.plain,
     }
     if one.task == "vqa":
-        return about | {"answer": text}
-    parsed = parse_detection(text, order)
-    return about | {
-        "answer": parsed.plain,
-        "entities": _boxes(entities_of(text, order, one.view), [entity.text for entity in parsed.entities]),
-    }
+        return about
+    places = ((phrase, key if isinstance(key, int) else None, region) for phrase, key, region in said.places)
+    return about | {"entities": [_entity(*place) for place in places]}
 
 
-def _boxes(entities: Entities, names: Sequence[str]) -> list[dict[str, Any]]:
-    return [
-        {"class_id": class_id, "text": name, "box": [float(value) for value in box]}
-        for (class_id, box), name in zip(entities, names, strict=True)
-    ]
+def _entity(text: str, class_id: int | None, region: Region) -> dict[str, Any]:
+    about = {"text": text} if class_id is None else {"class_id": class_id, "text": text}
+    if isinstance(region, Mapping):
+        return about | {"mask": region}
+    return about | {"box": [float(value) for value in region]}
