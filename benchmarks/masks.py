@@ -129,7 +129,7 @@ def commands(volumes: Sequence[Path], weights: Path, out: Path, variant: str) ->
 def stream(volumes: Sequence[Path], weights: Path, out: Path, variant: str) -> None:
     """All volumes through one process."""
     orders = [Order(str(n), volume, out / f"{n}.nii.gz", "total") for n, volume in enumerate(volumes)]
-    for outcome in label_volumes(TotalSegmentator(weights, variant, "cpu"), orders, Limits(30, 20, 3)):
+    for outcome in label_volumes(TotalSegmentator(weights, variant, "cpu"), orders, Limits(30, 20, 3), out / "scratch"):
         if outcome.reason:
             raise SystemExit(f"a volume failed: {outcome.reason}")
 

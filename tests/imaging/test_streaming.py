@@ -14,7 +14,8 @@ from refrad.imaging.streaming import Limits, Order, label_volumes
 
 # What goes wrong is told by the first voxel of a volume. The module is a file, so that the segmenting process finds it.
 MISBEHAVING = """
-import os, signal, time
+import os, signal, tempfile, time
+from pathlib import Path
 import numpy as np
 from refrad.imaging.segmenters import Unsegmentable
 
@@ -29,6 +30,7 @@ class Misbehaving:
         what = int(volume[0, 0, 0])
         tries = self.folder / f"tries-{os.getpid()}-{time.monotonic_ns()}-{what}"
         tries.touch()
+        (Path(tempfile.mkdtemp(prefix="left-behind-")) / "labels").touch()
         time.sleep(self.seconds)
         if what == 101:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -65,8 +67,9 @@ def site(tmp_path, monkeypatch):
             from misbehaving import Misbehaving
 
             orders = [self.order(one) for one in what]
-            outcomes = list(label_volumes(Misbehaving(tmp_path), orders, limits))
+            outcomes = list(label_volumes(Misbehaving(tmp_path), orders, limits, tmp_path / "scratch"))
             assert sorted(one.key for one in outcomes) == sorted(one.key for one in orders)
+            assert not (tmp_path / "scratch").exists()
             return {int(one.key): one for one in outcomes}
 
         def tries(self, what: int) -> int:
@@ -126,12 +129,14 @@ def test_a_kill_at_any_moment_loses_what_was_in_work_and_leaves_no_half_file(sit
         ]
         if __name__ == "__main__":
             print(len(orders), flush=True)
-            for outcome in label_volumes(Misbehaving(folder, 0.1), orders, Limits(5, 20, 3)):
+            for outcome in label_volumes(Misbehaving(folder, 0.1), orders, Limits(5, 20, 3), folder / "scratch"):
                 assert outcome.reason is None
         """)
     (site.folder / "run.py").write_text(script)
     command = [sys.executable, str(site.folder / "run.py")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site.folder), os.environ.get("PYTHONPATH", "")])}
+    environment["TMPDIR"] = str(site.folder / "temporary")  # stands for the machine's own
+    (site.folder / "temporary").mkdir()
 
     def written():
         return list((site.folder / "store").glob("??/[!.]*.nii.gz"))
@@ -146,7 +151,10 @@ def test_a_kill_at_any_moment_loses_what_was_in_work_and_leaves_no_half_file(sit
     survived = len(written())
     time.sleep(1)
     assert len(written()) == survived, "somebody still works for nobody"
+    assert list((site.folder / "scratch").rglob("left-behind-*"))  # nobody was left to remove it
     assert all(np.all(load_labels(path) == 1) for path in written())
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert again.stdout.split() == [str(30 - survived)]
     assert {one.labels for one in orders} == set(written())
+    assert not (site.folder / "scratch").exists()
+    assert not list((site.folder / "temporary").iterdir())

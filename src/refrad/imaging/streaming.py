@@ -3,13 +3,16 @@
 Several volumes are in work at once, each in a thread: while the networks look at one, the next is read and resampled and
 the last is brought back to its grid, compressed and written. The process that gives the orders watches time and memory. It
 ends a process that oversteps them or dies, starts another, and gives what was in work a second try, one volume at a time,
-so that the volume at fault is known.
+so that the volume at fault is known. Temporary files lie in a folder that goes with the process, or with the next run if
+all of them were killed.
 """
 
 import logging
 import multiprocessing
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -80,19 +83,26 @@ class Outcome:
     reason: str | None = None
 
 
-def label_volumes(segmenter: Segmenter, orders: Iterable[Order], limits: Limits) -> Iterator[Outcome]:
+def label_volumes(segmenter: Segmenter, orders: Iterable[Order], limits: Limits, scratch: Path) -> Iterator[Outcome]:
     """Label volumes; outcomes come as they are ready, exactly one for each order.
+
+    Args:
+        segmenter: labels them, in a process of its own.
+        orders: what to label, and where the labels go.
+        limits: of that process.
+        scratch: folder for temporary files, of this run alone; removed before and after, with all that is in it.
 
     Raises:
         RuntimeError: if the segmenter cannot run at all, which no second try would mend.
     """
     waiting, again = deque(orders), deque[Order]()
     worker: _Worker | None = None
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     try:
         while waiting or again:
             # A first try shares the process; a second one has it alone.
             queue, at_once, last = (waiting, limits.at_once, False) if waiting else (again, 1, True)
-            worker = worker or _Worker(segmenter, limits)
+            worker = worker or _Worker(segmenter, limits, scratch)
             while queue or worker.in_work:
                 while queue and len(worker.in_work) < at_once:
                     worker.give(queue.popleft())
@@ -111,6 +121,7 @@ def label_volumes(segmenter: Segmenter, orders: Iterable[Order], limits: Limits)
     finally:
         if worker and not worker.ended:
             worker.end()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 TRIED_AGAIN = ("segmenter_failed", "segmenter_crashed", "over_time", "over_memory")
@@ -119,11 +130,14 @@ TRIED_AGAIN = ("segmenter_failed", "segmenter_crashed", "over_time", "over_memor
 class _Worker:
     """The process, as the one who gives it orders sees it."""
 
-    def __init__(self, segmenter: Segmenter, limits: Limits) -> None:
+    def __init__(self, segmenter: Segmenter, limits: Limits, scratch: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self._limits = limits
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._scratch = Path(tempfile.mkdtemp(dir=scratch)).resolve()
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_work, args=(segmenter, there, limits.at_once), daemon=True)
+        orders = (segmenter, there, limits.at_once, self._scratch)
+        self._process = context.Process(target=_work, args=orders, daemon=True)
         self._process.start()
         there.close()
         self._watched = psutil.Process(self._process.pid)
@@ -190,10 +204,12 @@ class _Worker:
         self._process.kill()
         self._process.join()
         self._here.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _work(segmenter: Segmenter, connection: Connection, at_once: int) -> None:
+def _work(segmenter: Segmenter, connection: Connection, at_once: int, scratch: Path) -> None:
     """The process: one thread for each volume in work, until nobody gives orders any more."""
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     sending = threading.Lock()
 
     def label(order: Order) -> None:

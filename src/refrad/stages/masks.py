@@ -66,7 +66,10 @@ def run(
     }
     with tally.timed("labels"):
         limits = Limits(options.minutes, options.memory_gb, options.at_once)
-        made = label_volumes(segmenter, orders.values(), limits) if segmenter else _brought(orders, keys, given)
+        scratch = masks.parent / ".scratch"
+        made = (
+            label_volumes(segmenter, orders.values(), limits, scratch) if segmenter else _brought(orders, keys, given)
+        )
         for outcome in _told(made, len(orders)):
             outcomes[outcome.key] = outcome
             tally.make("labels made", int(outcome.reason is None))
