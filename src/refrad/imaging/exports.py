@@ -2,6 +2,8 @@
 
 import copy
 import logging
+import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +57,7 @@ def main(
         rows = rows.filter(pl.col("volume") == volume)
     if rows.is_empty():
         raise ValueError(f"{masks}: no such volume with labels")
+    written = 0
     for row in rows.iter_rows(named=True):
         labels, affine = read_volume(mask_store / row["file"])
         classes = anatomy.native_lut(row["task"])[labels.astype(np.uint8, copy=False)]
@@ -71,7 +74,10 @@ def main(
             for name, image in nifti_of_classes(classes, affine, anatomy):
                 with atomic(out / row["volume"] / f"{name}.nii.gz") as temporary:
                     nib.save(image, temporary)  # type: ignore[no-untyped-call]
-    logger.info("%d volumes", len(rows))
+        written += 1
+    logger.info("%d of %d volumes written", written, len(rows))
+    if not written:
+        raise ValueError("no volume could be written; the lines above say why")
 
 
 def _images(volume: str, instances: Path, files: Path, dicom: Path) -> list[Dataset]:
@@ -114,10 +120,10 @@ def dicom_segmentation(
         segmenter: what made the labels.
 
     Raises:
-        ValueError: if there are no classes, or the images lack identifiers that the segmentation must refer to.
+        ValueError: if there are no classes, or the images lack identifiers that the segmentation must refer to, or other
+            headers that it must repeat are not valid. The message holds no value of a header.
     """
     import highdicom as hd
-    from pydicom.sr.codedict import codes
 
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
         if not all(image.get(keyword) for image in images):
@@ -125,9 +131,6 @@ def dicom_segmentation(
     present = (np.flatnonzero(np.bincount(classes.ravel(), minlength=256)[1:]) + 1).tolist()
     if not present:
         raise ValueError("the volume has no class at all")
-    algorithm = hd.AlgorithmIdentificationSequence(
-        name=segmenter, version=refrad.__version__, family=codes.DCM.ArtificialIntelligence
-    )
     # highdicom: axes slice, row, column; LPS+.
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
     labels = hd.Volume(
@@ -137,6 +140,27 @@ def dicom_segmentation(
     for image in sources:
         if not image.get("SliceThickness"):  # may be empty, but highdicom asks for it
             image.SliceThickness = labels.spacing_between_slices
+        if not image.get("SpecificCharacterSet", "-"):  # empty: the default one, which highdicom wants left out
+            del image.SpecificCharacterSet
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they tell what is in the headers
+            return _segmentation(labels, sources, present, schema, segmenter)
+    except (ValueError, TypeError, AttributeError) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]  # never the message, which may tell a name
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        raise ValueError(f"highdicom refuses the headers of the images ({type(error).__name__} in {where})") from None
+
+
+def _segmentation(
+    labels: Any, sources: Sequence[Dataset], present: Sequence[int], schema: Schema, segmenter: str
+) -> "Segmentation":
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    algorithm = hd.AlgorithmIdentificationSequence(
+        name=segmenter, version=refrad.__version__, family=codes.DCM.ArtificialIntelligence
+    )
     return hd.seg.Segmentation(
         source_images=sources,
         pixel_array=labels,
