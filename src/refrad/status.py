@@ -69,7 +69,15 @@ def write_pages(site: Site) -> Path:
     results, name = Path(site.place("results")), site.config.train.name
     folder = results / "status"
     state = [
-        {"job": f"{job.stage} {job.name}", "state": job.state, "words": job.last_words, "log": str(job.log)}
+        {
+            "job": f"{job.stage} {job.name}",
+            "stage": job.stage,
+            "name": job.name.replace(" ", "/"),
+            "state": job.state,
+            "words": job.last_words,
+            "log": str(job.log),
+            "result": str(job.metrics),
+        }
         for job in jobs
         if job.state != "done"
     ]

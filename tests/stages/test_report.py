@@ -1,5 +1,6 @@
 import json
 import re
+from itertools import pairwise
 
 import nibabel as nib
 import numpy as np
@@ -197,7 +198,11 @@ def test_a_run_that_stopped_gets_the_pages_of_what_there_is(root, tmp_path):
     path = tmp_path / "results" / "index" / "a" / "metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(metrics_of("index", 10)))
-    jobs = [{"job": "volumes a/0", "state": "failed", "words": "refrad volumes: no space left", "log": "logs/x.log"}]
+    jobs = [
+        {"job": f"volumes a {shard}", "stage": "volumes", "name": f"a/{shard}", "state": state}
+        | {"words": "refrad volumes: no space left", "log": "logs/x.log", "result": "results/volumes/a/0/metrics.json"}
+        for shard, state in enumerate(["failed", "waiting", "waiting"])
+    ]
     (tmp_path / "state.json").write_text(json.dumps(jobs))
     report.run(
         metrics=[path],
@@ -214,6 +219,7 @@ def test_a_run_that_stopped_gets_the_pages_of_what_there_is(root, tmp_path):
     assert [page.stem for page in (tmp_path / "status" / "stages").iterdir()] == ["index"]
     text = (tmp_path / "status" / "index.html").read_text()
     assert "no space left" in text and "logs/x.log" in text and "stages/volumes.html" not in text
+    assert "results/volumes/a/0/metrics.json" in text and 'title="a/1 to 2: waiting"' in text
 
 
 def test_the_index_shows_what_is_left_at_each_step(pages):
@@ -226,3 +232,14 @@ def test_the_page_of_volumes_has_a_contact_sheet(pages):
     text = (pages / "stages" / "volumes.html").read_text()
     assert "Middle slices" in text and "1 of 1 volumes" in text
     assert "From files to volumes" in text
+
+
+def test_every_page_can_be_read_without_seeing_it_and_without_a_network(pages):
+    for page in pages.rglob("*.html"):
+        text = page.read_text()
+        assert '<html lang="en">' in text and "<main>" in text, page.name
+        levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
+        assert levels[0] == 1 and levels.count(1) == 1, page.name
+        assert all(after - before <= 1 for before, after in pairwise(levels)), page.name
+        assert not re.findall(r'<img(?![^>]*alt="[^"]+")|role="img"(?! aria-label="[^"]+")', text), page.name
+        assert not re.findall(r'(?:src|href)="(?:https?:)?//|<script|<link|@import', text), page.name

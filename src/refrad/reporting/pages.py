@@ -26,7 +26,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "beside": beside}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
-    environment.filters |= {"in_order": _in_order}
+    environment.filters |= {"in_order": _in_order, "in_words": lambda rows: [(k.replace("_", " "), v) for k, v in rows]}
     return environment
 
 
@@ -37,7 +37,9 @@ def render(template: str, **values: Any) -> str:
 
 def _number(value: float) -> str:
     """12,345 or 0.123."""
-    return f"{value:,}" if isinstance(value, int) or float(value).is_integer() else f"{value:,.3f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if value and float(value).is_integer() else f"{value:,.3f}"
 
 
 def _in_order(rows: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -49,6 +51,8 @@ def _in_order(rows: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def _seconds(value: float) -> str:
+    if value < 1:
+        return f"{1000 * value:.0f} ms" if value >= 0.01 else f"{1000 * value:.1f} ms"
     return f"{value / 3600:.1f} h" if value >= 3600 else f"{value / 60:.1f} min" if value >= 90 else f"{value:.1f} s"
 
 
@@ -63,7 +67,11 @@ def curve(
     def at(x: float, y: float) -> str:
         return f"{left + (width - left - 8) * x / x_max:.1f},{8 + (height - bottom - 8) * (1 - y / y_max):.1f}"
 
-    parts = [Markup('<svg class="curve" viewBox="0 0 {} {}" role="img">').format(width, height)]
+    parts = [
+        Markup('<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+            width, height, "Curves of " + ", ".join(name for name, _ in lines)
+        )
+    ]
     for share in (0, 0.5, 1):
         x, y = at(0, share * y_max).split(",")
         parts.append(Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="grid"/>').format(x, y, width - 8, y))

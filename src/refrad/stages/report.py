@@ -28,12 +28,13 @@ from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
 from refrad.reporting.pictures import contact_sheet, grey, inside_html, three_views
 from refrad.reporting.sentences import samples_of
+from refrad.reporting.states import Piece, pieces_of
 from refrad.tables import MaskTable, VolumeTable, read_table
 from refrad.tally import merge
 
 __all__ = ["run"]
 
-VERSION = 2
+VERSION = 3
 OVERLAY = 6  # images in overlay.png
 DROPPED = 4  # images of the gallery for each dropped pair in it
 WINDOWS = MEDGEMMA_WINDOWS  # where no shard says
@@ -220,7 +221,14 @@ def run(
         there=there,
         failed=[job for job in jobs if job["state"] == "failed"],
         done={stage: len(found) for stage, found in shards.items() if found},
-        left=Counter(job["job"].split()[0] for job in jobs),
+        left=Counter(job["stage"] for job in jobs),
+        states=_states(shards, bool(result), jobs),
+        longest={stage: max(one["seconds"]["total"] for _, one in found) for stage, found in shards.items() if found},
+        aside=[
+            (stage, one["unit"], reason, count)
+            for stage, one in merged.items()
+            for reason, count in sorted(one["flow"]["aside"].items(), key=lambda row: -row[1])
+        ],
         funnels=[(title, steps) for title, names in FUNNELS.items() if (steps := _counts(merged, names))],
         deliveries=[name.split("/")[0] for name, _ in shards["index"]],
         numbers=_counts(merged, NUMBERS),
@@ -256,6 +264,16 @@ def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]
         name = "/".join(parents[len(parents) - 1 - parents[::-1].index(one["stage"]) + 1 :]) or path.name.split(".")[0]
         found[one["stage"]].append((name, one))
     return found
+
+
+def _states(
+    shards: Mapping[str, Sequence[tuple[str, Any]]], evaluated: bool, jobs: Sequence[Mapping[str, str]]
+) -> dict[str, list[Piece]]:
+    """Stage to its jobs that are done, have failed or wait, in the order of the stages."""
+    done = {stage: [name for name, _ in found] for stage, found in shards.items()}
+    done |= {"evaluate": ["evaluate"] if evaluated else []}
+    states = {stage: pieces_of(names, [job for job in jobs if job["stage"] == stage]) for stage, names in done.items()}
+    return {stage: pieces for stage, pieces in states.items() if pieces}
 
 
 def _counts(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) -> list[tuple[str, int]]:
