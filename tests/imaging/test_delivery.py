@@ -16,11 +16,11 @@ def read_headers(folder, workers=1):
     return sorted((header for headers in found for header in headers), key=lambda header: header.path)
 
 
-def test_files_are_found_at_any_depth_in_a_fixed_order(tmp_path):
+def test_files_are_found_at_any_depth(tmp_path):
     for name in ("b", "a/z", "a/y/x.dcm", ".hidden"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert list(find_files(tmp_path)) == [".hidden", "b", "a/z", "a/y/x.dcm"]
+    assert sorted(find_files(tmp_path)) == [".hidden", "a/y/x.dcm", "a/z", "b"]
 
 
 @pytest.mark.parametrize("made", [True, False])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, Pseudonyms, read_or_create_key, shard_of, split_of
+from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, Distinct, Pseudonyms, read_or_create_key, shard_of, split_of
 
 ONE, OTHER = Pseudonyms(bytes(32)), Pseudonyms(bytes(31) + b"1")
 KINDS = ["patient", "study", "series", "volume", "instance", "file", "report"]
@@ -109,3 +109,12 @@ def test_a_damaged_key_is_refused_rather_than_replaced(tmp_path):
 def test_the_key_of_the_demo_is_known_as_such():
     assert Pseudonyms(DEMO_KEY_PREFIX + b"x" * 16).of_the_demo
     assert not ONE.of_the_demo
+
+
+@given(st.lists(st.integers(0, 9), max_size=40))
+def test_different_pseudonyms_are_counted_in_any_order(numbers):
+    names = [ONE.patient(str(number)) for number in numbers]
+    distinct = Distinct()
+    others = [distinct.add(name) for name in names]
+    assert len(distinct) == len(set(names))
+    assert others == [before != name for before, name in zip([None, *names], names, strict=False)]

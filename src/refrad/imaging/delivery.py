@@ -33,27 +33,30 @@ MAXIMUM_WORKERS = 8
 def find_files(folder: Path) -> Iterator[str]:
     """Relative posix paths of all files below `folder`, at any depth, and of links to folders, which are not followed.
 
-    Folder by folder in a fixed order; only the names of one folder are held at a time.
+    In no order, as the storage gives them, so that no more is held than the names of folders that are still to come.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no file in it.
         OSError: if a folder cannot be read.
     """
-    found = False
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders.sort()
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]  # noqa: PTH114, PTH118 - fast
-        inside = os.path.relpath(parent, folder)
-        for name in sorted(names + links):
-            found = True
-            yield name if inside == "." else f"{inside}/{name}"
+    found, waiting = False, [""]
+    while waiting:
+        inside = waiting.pop()
+        try:
+            with os.scandir(f"{folder}/{inside}") as entries:
+                for entry in entries:
+                    path = inside + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{path}/")
+                    else:
+                        found = True
+                        yield path
+        except FileNotFoundError:
+            continue  # gone by now
+        except OSError as error:
+            raise nameless(error) from None
     if not found:
         raise FileNotFoundError(f"no files in {folder}: check deliveries.dicom in the config")
-
-
-def _raise(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise nameless(error)
 
 
 def read_headers(folder: Path, rules: Rules, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:

@@ -2,7 +2,7 @@
 
 import marshal
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -10,13 +10,15 @@ from refrad.imaging.headers import Header
 
 __all__ = ["Spill"]
 
+CACHE = 4096  # KiB of pages; as much again to sort
+
 
 class Spill:
     """A file of headers. It holds what identifies patients, so `path` must be private, and is for the caller to remove."""
 
     def __init__(self, path: Path) -> None:
         self._base = sqlite3.connect(path, isolation_level=None)
-        for setting in ("journal_mode = off", "synchronous = off", "temp_store = file", "cache_size = -32768"):
+        for setting in ("journal_mode = off", "synchronous = off", "temp_store = file", f"cache_size = -{CACHE}"):
             self._base.execute(f"pragma {setting}")
         self._base.execute(
             "create table image (series text, path text, frame int, instance text, used int, header blob)"
@@ -38,12 +40,14 @@ class Spill:
         )
         self._base.executemany("insert into image values (?, ?, ?, ?, ?, ?)", rows)
 
-    def ambiguous(self) -> set[str]:
-        """Instance keys that usable images of more than one series have."""
-        query = (
-            "select instance from image where used group by instance having count(*) > 1 and min(series) < max(series)"
+    def ambiguous(self) -> Container[str]:
+        """Instance keys that usable images of more than one series have, of those that are here by now. They stay on disk."""
+        self._base.execute("create table shared (instance text primary key) without rowid")
+        self._base.execute(
+            "insert into shared"
+            " select instance from image where used group by instance having count(*) > 1 and min(series) < max(series)"
         )
-        return {key for (key,) in self._base.execute(query)}
+        return _Shared(self._base)
 
     def series(self) -> Iterator[tuple[str, list[Header]]]:
         """The headers of each series with its sort key, in the order of these keys, then of path and frame."""
@@ -54,3 +58,13 @@ class Spill:
     def close(self) -> None:
         """Close the file."""
         self._base.close()
+
+
+class _Shared(Container[str]):
+    """The keys of the table of that name."""
+
+    def __init__(self, base: sqlite3.Connection) -> None:
+        self._base = base
+
+    def __contains__(self, key: object) -> bool:
+        return self._base.execute("select 1 from shared where instance = ?", (key,)).fetchone() is not None

@@ -9,10 +9,12 @@ import hmac
 import logging
 import os
 import secrets
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandera.polars as pa
 import polars as pl
 
@@ -21,6 +23,7 @@ from refrad.tables import Table
 __all__ = [
     "DEMO_KEY_PREFIX",
     "DEMO_MANUFACTURER",
+    "Distinct",
     "FileTable",
     "Pseudonyms",
     "only_for_the_owner",
@@ -113,6 +116,24 @@ class Pseudonyms:
 
     def _mac(self, kind: str, value: str) -> str:
         return hmac.digest(self._key, f"{kind}\0{value}".encode(), hashlib.sha256).hex()[:DIGITS]
+
+
+class Distinct:
+    """Counts different pseudonyms, at 8 bytes of memory for each time that another one comes."""
+
+    def __init__(self) -> None:
+        self._numbers = array("Q")
+
+    def add(self, pseudonym: str) -> bool:
+        """Count a pseudonym; whether it is another one than the last."""
+        number = int(pseudonym, 16)
+        if self._numbers and self._numbers[-1] == number:
+            return False
+        self._numbers.append(number)
+        return True
+
+    def __len__(self) -> int:
+        return len(np.unique(np.asarray(self._numbers)))
 
 
 def split_of(patient: str, *, test: float, validation: float) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from refrad.imaging.spill import Spill
 from refrad.privacy.headers import modality_of
 from refrad.privacy.pseudonyms import (
     DEMO_MANUFACTURER,
+    Distinct,
     FileTable,
     Pseudonyms,
     only_for_the_owner,
@@ -32,6 +33,7 @@ __all__ = ["VERSION", "run"]
 log = logging.getLogger(__name__)
 
 VERSION = 2
+OWNERS = {"patient": "patients", "study": "studies", "series": "series"}  # of an image
 
 
 def run(
@@ -107,8 +109,8 @@ def _instance_rows(
 ) -> Iterator[list[dict[str, Any]]]:
     """Rows of the instance table, series by series; and their counts."""
     ambiguous = spill.ambiguous()
-    seen: dict[str, set[str]] = {what: set() for what in ("patient", "study", "series")}
-    for what in ("images", "patients", "series", "studies", "volumes"):
+    seen = {what: Distinct() for what in OWNERS}
+    for what in ("images", "volumes"):
         tally.make(what, 0)
     for _, headers in spill.series():
         members = divide_into_volumes(
@@ -123,6 +125,8 @@ def _instance_rows(
         ]
         _count(tally, rows, seen)
         yield rows
+    for what, plural in OWNERS.items():
+        tally.make(plural, len(seen[what]))
 
 
 def _instance_row(
@@ -172,10 +176,10 @@ def _file_rows(spill: Spill, pseudonyms: Pseudonyms, shards: int) -> Iterator[li
         ]
 
 
-def _count(tally: Tally, rows: Sequence[dict[str, Any]], seen: dict[str, set[str]]) -> None:
+def _count(tally: Tally, rows: Sequence[dict[str, Any]], seen: Mapping[str, Distinct]) -> None:
     """Count the files of one series: one is used if one of its frames is. The tables count images, the made used ones.
 
-    `seen`: the patients, studies and series with used images so far; to be added to.
+    `seen`: the patients, studies and series with used images so far; to be added to. Series come patient by patient.
     """
     used = [row for row in rows if row["reason"] is None]
     files_used = {row["file"] for row in used}
@@ -190,11 +194,9 @@ def _count(tally: Tally, rows: Sequence[dict[str, Any]], seen: dict[str, set[str
             tally.add("burned-in text", {True: "yes", False: "no", None: "unknown"}[row["burned_in"]])
     tally.make("images", len(used))
     tally.make("volumes", len({row["volume"] for row in used}))
-    for row in used:
-        if row["patient"] not in seen["patient"]:
+    for row in used[:1]:  # all rows of a series have the same owners
+        for what in ("study", "series"):
+            seen[what].add(row[what])
+        if seen["patient"].add(row["patient"]):
             tally.add("split", row["split"])
             tally.add("shard", str(row["shard"]))
-        for what, plural in (("patient", "patients"), ("study", "studies"), ("series", "series")):
-            if row[what] not in seen[what]:
-                seen[what].add(row[what])
-                tally.make(plural)
