@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from refrad.fingerprint import STAGES_FOLDER, Fingerprint, stage_version
+from refrad.fingerprint import STAGES, STAGES_FOLDER, Fingerprint, stage_version
 
 __all__ = ["COMMANDS", "STAGES", "function_of", "main", "split_command"]
 
@@ -25,21 +25,6 @@ log = logging.getLogger(__name__)
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
-STAGES = (
-    "index",
-    "volumes",
-    "masks",
-    "structures",
-    "captions",
-    "mentions",
-    "grounded",
-    "vqa",
-    "shards",
-    "card",
-    "train",
-    "evaluate",
-    "report",
-)
 COMMANDS = {
     "demo": ("refrad.demo.cohort", "write a made-up delivery: DICOM, reports, references"),
     "predict": ("refrad.model.command", "ask a trained model about an image, or about all of a folder"),

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from refrad.config import load_config
-from refrad.fingerprint import Fingerprint
+from refrad.fingerprint import SHARD_STAGES, Fingerprint
 from refrad.status import jobs_of
-from refrad.workflow import SHARD_STAGES, Site
+from refrad.workflow import Site
 
 __all__ = ["Planned", "changes", "explain", "main", "planned_jobs"]
 

@@ -18,9 +18,11 @@ import yaml
 
 from refrad.files import digest_bytes
 
-__all__ = ["Fingerprint", "compose", "content_digest", "stage_version"]
+__all__ = ["SHARD_STAGES", "STAGES", "Fingerprint", "compose", "content_digest", "stage_version"]
 
 STAGES_FOLDER = Path(__file__).parent / "stages"
+SHARD_STAGES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
+STAGES = ("index", *SHARD_STAGES, "card", "train", "evaluate", "report")  # in the order in which they run
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 
 from refrad.config import Config, load_config
-from refrad.fingerprint import Fingerprint
+from refrad.fingerprint import SHARD_STAGES, Fingerprint
 from refrad.imaging.budget import RATES, mask_budget
 from refrad.language.reports import sections_of
 from refrad.language.sentences import sentences_of
@@ -19,7 +19,7 @@ from refrad.language.sources import read_reports
 from refrad.stages import index
 from refrad.tables import InstanceTable, read_table
 from refrad.tally import merge
-from refrad.workflow import SHARD_STAGES, Site
+from refrad.workflow import Site
 
 __all__ = ["Estimate", "count", "estimate", "main", "measured_rates"]
 

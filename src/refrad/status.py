@@ -7,9 +7,9 @@ from pathlib import Path
 
 from refrad.config import load_config
 from refrad.files import write_json
-from refrad.fingerprint import Fingerprint
+from refrad.fingerprint import SHARD_STAGES, Fingerprint
 from refrad.stages import report
-from refrad.workflow import SHARD_STAGES, Site
+from refrad.workflow import Site
 
 __all__ = ["Job", "jobs_of", "main", "write_pages"]
 

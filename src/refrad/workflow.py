@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from refrad.config import Config, Delivery, check_config, is_demo, prompt_files, tasks_of
-from refrad.fingerprint import compose
+from refrad.fingerprint import SHARD_STAGES, STAGES, compose
 
 __all__ = ["Site", "in_braces"]
 
@@ -25,8 +25,6 @@ SHAPED_BY: Mapping[str, tuple[str, ...]] = {
     "evaluate": ("schema", "scale"),
     "report": ("schema",),
 }
-
-SHARD_STAGES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
 
 
 class Site:
@@ -45,7 +43,7 @@ class Site:
         self.scale: str = f"{self.config.llm.prompts}/score.yaml"
         self.key: str = self.config.privacy.key
         self.python: str = sys.executable
-        self.pages: tuple[str, ...] = ("index", *SHARD_STAGES, "card", "train", "evaluate")
+        self.pages: tuple[str, ...] = STAGES[: STAGES.index("report")]
 
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.fingerprint`."""

@@ -21,6 +21,8 @@ CT = {
     "ImagePositionPatient": [1, 2, 3],
     "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
     "PixelSpacing": [0.5, 0.25],
+    "RescaleSlope": 1,
+    "RescaleIntercept": -1024,
 }
 
 
@@ -76,6 +78,10 @@ def test_a_plain_slice_is_usable_and_says_where_it_lies():
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
         ({"RescaleSlope": [1, 2]}, "multi_valued_rescale"),
         ({"RescaleType": "MGML"}, "not_hounsfield"),
+        ({"RescaleSlope": None, "RescaleIntercept": None}, "no_rescale"),
+        ({"RescaleSlope": None}, "no_rescale"),
+        ({"RescaleIntercept": None}, "no_rescale"),
+        ({"RescaleSlope": 0}, "no_rescale"),
         ({"ImagePositionPatient": None}, "no_geometry"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "no_geometry"),
         ({"PixelSpacing": [0, 1]}, "no_geometry"),
@@ -95,6 +101,7 @@ def test_what_is_no_slice_is_put_aside_with_a_documented_reason(attributes, reas
         {"RescaleType": "HU"},
         {"RescaleType": "US"},
         {"Modality": "MR", "RescaleType": "normalized"},
+        {"Modality": "MR", "RescaleSlope": None, "RescaleIntercept": None},
         {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1"},
     ],
 )

@@ -41,6 +41,8 @@ def write(path: Path, pixels: np.ndarray, **attributes: Any) -> Path:
         "BitsAllocated": 16,
         "BitsStored": 16,
         "HighBit": 15,
+        "RescaleSlope": 1 if modality == "CT" else None,
+        "RescaleIntercept": 0 if modality == "CT" else None,
         "PixelRepresentation": int(pixels.dtype.kind == "i"),
         "NumberOfFrames": len(pixels) if pixels.ndim == 3 else None,
         "PixelData": pixels.astype(pixels.dtype.newbyteorder("<")).tobytes(),

@@ -70,7 +70,7 @@ def metrics_of(stage, taken):
 @pytest.fixture
 def pages(study, images, root, tmp_path):
     metrics = []
-    for stage in report.STAGES:
+    for stage in report.COUNTED:
         for shard in ("a/0", "a/1"):
             path = tmp_path / "results" / stage / shard / "metrics.json"
             if stage == "train":

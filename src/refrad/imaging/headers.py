@@ -290,6 +290,10 @@ def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
         yield "projection"
     if len(values.get("RescaleSlope", [])) > 1 or len(values.get("RescaleIntercept", [])) > 1:
         yield "multi_valued_rescale"
+    elif header.modality == "CT" and not (
+        number_of(values, "RescaleSlope") and number_of(values, "RescaleIntercept") is not None
+    ):
+        yield "no_rescale"
     no_units = text_of(values, "RescaleType").upper() in NOT_HOUNSFIELD or "ModalityLUTSequence" in values
     if header.modality == "CT" and no_units:
         yield "not_hounsfield"

@@ -19,6 +19,7 @@ REASONS: Mapping[str, str] = {
     "localizer": "A localizer, not a slice of a volume.",
     "projection": "A projection, a rendering or a curved reformat (such as a MIP), not a slice.",
     "multi_valued_rescale": "The header gives several rescale slopes or intercepts for one image.",
+    "no_rescale": "A CT image that does not say how its values become Hounsfield units: no rescale slope or no intercept.",
     "not_hounsfield": "A CT image whose values are no Hounsfield units, such as an iodine map, or are given by a lookup table.",
     "no_geometry": "Position, orientation or pixel spacing is missing or makes no sense.",
     "duplicate": "Another file or frame of the same volume shows the same place; one is kept.",

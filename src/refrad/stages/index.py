@@ -32,7 +32,7 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 OWNERS = {"patient": "patients", "study": "studies", "series": "series"}  # of an image
 
 

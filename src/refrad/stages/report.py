@@ -16,7 +16,7 @@ from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ReportOptions, tasks_of
 from refrad.dataset.shards import source_fingerprints
 from refrad.files import atomic
-from refrad.fingerprint import Fingerprint
+from refrad.fingerprint import STAGES, Fingerprint
 from refrad.imaging.labels import load_labels
 from refrad.imaging.slices import image_at
 from refrad.imaging.volumes import read_volume
@@ -41,19 +41,7 @@ WINDOWS = MEDGEMMA_WINDOWS  # where no shard says
 SHOWN = 12  # examples on a stage page
 VIEWED = 4  # volumes on a stage page
 FLAGGED = 8  # volumes whose labels are not plausible, on the page of structures
-STAGES = (
-    "index",
-    "volumes",
-    "masks",
-    "structures",
-    "captions",
-    "mentions",
-    "grounded",
-    "vqa",
-    "shards",
-    "card",
-    "train",
-)
+COUNTED = STAGES[: STAGES.index("evaluate")]  # stages with counts of what they take
 # The choices of the config that name a backend, for all to see which work was done by a simplification.
 BACKENDS = {
     "label volumes": ("masks", "segmenter"),
@@ -151,7 +139,7 @@ def run(
     options = ReportOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
     shards = _shards(metrics)
-    merged = {stage: merge(one for _, one in shards[stage]) for stage in STAGES if shards[stage]}
+    merged = {stage: merge(one for _, one in shards[stage]) for stage in COUNTED if shards[stage]}
     rows = rows_of(images, options.gallery)
     cards = cards_of(rows, anatomy)
     pictured = source_fingerprints(images[0])["shards"].options if images else {}
@@ -256,7 +244,7 @@ def _gallery(cards: Sequence[Card], windows: Sequence[Sequence[float]], there: S
 
 def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """Stage to the metrics of its shards, each with its delivery/shard."""
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = {stage: [] for stage in STAGES}
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {stage: [] for stage in COUNTED}
     for path in metrics:
         one = json.loads(path.read_text(encoding="utf-8"))
         parents = path.parent.parts
