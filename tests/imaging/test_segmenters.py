@@ -154,3 +154,44 @@ def test_labels_are_those_of_the_command_voxel_for_voxel_without_a_network(root,
         one, other = ours == native[organ], truth == native[organ]
         if other.sum() > 500:
             assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.6, organ
+
+
+# What the GPU would be given, on a machine without one: torch says that there is one, and refuses when it is used.
+ON_GPU = """
+import sys
+from pathlib import Path
+import torch
+from refrad.imaging import networks
+from refrad.imaging.segmenters import TotalSegmentator
+from refrad.imaging.volumes import read_volume
+
+volume, affine = read_volume(Path(sys.argv[1]))
+segmenter = TotalSegmentator(Path(sys.argv[2]), "fastest", "gpu")
+try:
+    segmenter.load()
+except RuntimeError as error:
+    assert "masks.device is gpu" in str(error), error
+torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1
+made, make = [], networks.make_predictor
+networks.make_predictor = lambda *arguments: made.append(make(*arguments)) or made[-1]
+try:
+    segmenter.segment(volume, affine, "total")
+except (AssertionError, RuntimeError) as error:
+    assert "CUDA" in str(error), error
+else:
+    raise SystemExit("it was not segmented on a GPU")
+(one,) = made
+assert (one.device, one.perform_everything_on_device) == (torch.device("cuda:0"), True)
+assert (one.tile_step_size, one.use_gaussian, one.use_mirroring) == (0.8, True, False)
+assert "_internal_predict_sliding_window_return_logits" not in vars(one)  # nnU-Net's own sums, on the GPU
+"""
+
+
+@pytest.mark.slow
+def test_a_gpu_is_asked_for_with_the_settings_of_the_package_and_missed_if_there_is_none(root, body):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU, which would be used")
+    path, _ = body("CT", "total")
+    command = [sys.executable, "-c", ON_GPU, path, root / "workflow" / "demo_weights"]
+    subprocess.run(command, check=True)

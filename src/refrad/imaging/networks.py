@@ -18,7 +18,7 @@ import numpy as np
 
 from refrad.imaging.logits import largest, sum_of_tiles
 
-__all__ = ["load"]
+__all__ = ["load", "make_predictor"]
 
 
 class Turns:
@@ -118,11 +118,39 @@ def load(find: Callable[[int], Any]) -> Callable[..., Any]:
     return run
 
 
+def make_predictor(folder: Path, folds: Any, device: Any, step_size: float, mirrored: bool) -> Any:
+    """An nnUNetPredictor as the package makes one, with what is slow on processors replaced.
+
+    Args:
+        folder: of the trained network, with plans.json and fold_<n>/checkpoint_final.pth; its trainer must be known by name.
+        folds: which of them, or None for all.
+        device: torch.device. On a GPU tiles are summed there, by nnU-Net's own code; on a CPU by `sum_of_tiles`.
+        step_size: between tiles, as a share of a tile.
+        mirrored: average over mirrored images.
+    """
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    made = nnUNetPredictor(
+        tile_step_size=step_size,
+        use_mirroring=mirrored,
+        device=device,
+        perform_everything_on_device=True,
+        allow_tqdm=False,
+    )
+    made.initialize_from_trained_model_folder(str(folder), use_folds=folds, checkpoint_name="checkpoint_final.pth")
+    if device.type == "cpu":
+        made._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_of_tiles(
+            made, image, slicers
+        )
+    if not made.label_manager.has_regions:
+        made.label_manager.convert_logits_to_segmentation = largest
+    return made
+
+
 def _held_predictors(package: Any, images: ImagesInMemory, turns: Turns, threads: int) -> Callable[..., None]:
     """Stands in for the package's `nnUNetv2_predict`. Only the network itself waits for its turn."""
     import torch
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.file_path_utilities import get_output_folder
 
@@ -135,23 +163,8 @@ def _held_predictors(package: Any, images: ImagesInMemory, turns: Turns, threads
         if key not in held:
             # Known by name, so that nnU-Net does not import every trainer it finds to search for it.
             package.custom_trainers.setdefault(trainer, type(trainer, (nnUNetTrainer,), {}))
-            where = torch.device(device) if isinstance(device, str) else device
-            made = nnUNetPredictor(
-                tile_step_size=step_size,
-                use_mirroring=tta,
-                device=where,
-                perform_everything_on_device=where.type == "cuda",
-                allow_tqdm=False,
-            )
             folder = get_output_folder(task_id, trainer, plans, model)
-            made.initialize_from_trained_model_folder(folder, use_folds=folds, checkpoint_name="checkpoint_final.pth")
-            if where.type == "cpu":
-                made._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_of_tiles(
-                    made, image, slicers
-                )
-            if not made.label_manager.has_regions:
-                made.label_manager.convert_logits_to_segmentation = largest
-            held[key] = made
+            held[key] = make_predictor(folder, folds, torch.device(device), step_size, tta)
         return held[key]
 
     def predict(

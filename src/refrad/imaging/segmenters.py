@@ -116,11 +116,21 @@ class TotalSegmentator:
         return np.asarray(result.dataobj).astype(np.uint8)
 
     def load(self) -> None:
-        """Import and prepare the package, once, before any thread works: imports in several threads trip over each other."""
+        """Import and prepare the package, once, before any thread works: imports in several threads trip over each other.
+
+        Raises:
+            RuntimeError: if a GPU is wanted and there is none; the package itself would go on without.
+        """
         # Logits take tens of MB and more, and filling them page by page took a sixth of the time; read when torch is imported.
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+        import torch
+
         from refrad.imaging.networks import load
 
+        if self.device == "gpu" and not torch.cuda.is_available():
+            raise RuntimeError(
+                "masks.device is gpu, but torch finds none: say cpu, or see to the driver, or to torch's build"
+            )
         # A home of its own for each process, since the package reads and rewrites files there in every run.
         self._home = tempfile.TemporaryDirectory(prefix="totalsegmentator-")
         config = {"totalseg_id": "totalseg_offline", "send_usage_stats": False, "prediction_counter": 0}
