@@ -153,7 +153,9 @@ def test_a_kill_at_any_moment_loses_what_was_in_work_and_leaves_no_half_file(sit
     assert len(written()) == survived, "somebody still works for nobody"
     assert list((site.folder / "scratch").rglob("left-behind-*"))  # nobody was left to remove it
     assert all(np.all(load_labels(path) == 1) for path in written())
+    before = {path: path.stat().st_mtime_ns for path in written()}
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "what was there has been written again"
     assert again.stdout.split() == [str(30 - survived)]
     assert {one.labels for one in orders} == set(written())
     assert not (site.folder / "scratch").exists()
