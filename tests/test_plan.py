@@ -117,6 +117,20 @@ def test_a_folder_without_a_run_is_no_measure(rates, tmp_path):
         plan.measured_rates(tmp_path, tmp_path, rates, "cpu", "fast")
 
 
+def test_the_dataset_is_expected_by_volumes_and_by_sentences_and_never_larger_than_the_archive(rates):
+    assert sorted(plan.dataset(COUNTS, rates).values()) == [22, 244]
+    assert set(plan.dataset(COUNTS | {"slices": 20}, rates).values()) == {20}
+
+
+def test_the_last_line_adds_up_what_is_known_and_names_what_is_not():
+    one = plan.Estimate("masks", 1, "volumes", 7200.0, True, 3e9, "x")
+    two = plan.Estimate("index", 1, "files", None, False, 1e9, "x")
+    assert (
+        plan.table([one, two], {}).splitlines()[-1].split(None, 1)[1]
+        == "0 s, 2.0 GPU h, 4 GB, without the time of index"
+    )
+
+
 @pytest.mark.parametrize(("size", "text"), [(999, "999 B"), (1500, "2 kB"), (2.5e12, "2.5 TB"), (None, "?")])
 def test_bytes_are_said_in_units_that_people_read(size, text):
     assert plan.volume(size) == text

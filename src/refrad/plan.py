@@ -21,7 +21,7 @@ from refrad.tables import InstanceTable, read_table
 from refrad.tally import merge
 from refrad.workflow import Site
 
-__all__ = ["Estimate", "count", "estimate", "main", "measured_rates"]
+__all__ = ["Estimate", "count", "dataset", "estimate", "main", "measured_rates"]
 
 STAGES = ("index", *SHARD_STAGES)
 # Which tasks of a language model the config asks for: task, section, key.
@@ -104,7 +104,7 @@ def _texts(reports: Path) -> dict[str, int]:
 def estimate(counts: Counts, config: Config, rates: Mapping[str, Any]) -> list[Estimate]:
     """One estimate a stage, in the order of the stages; `rates` as in workflow/rates.yaml."""
     amounts = dict(counts)
-    amounts["images"] = round(counts["volumes"] * rates["dataset"]["images_a_volume"])
+    amounts["images"] = max(dataset(counts, rates).values())  # rather too much time and disk than too little
     found = []
     for stage in STAGES:
         if stage == "masks":
@@ -123,6 +123,12 @@ def estimate(counts: Counts, config: Config, rates: Mapping[str, Any]) -> list[E
         seconds = images * train["epochs"] * train["seconds_a_sample"]
         found.append(Estimate("train", images, "images", seconds, True, None, train["basis"]))
     return found
+
+
+def dataset(counts: Counts, rates: Mapping[str, Any]) -> dict[str, int]:
+    """Images of the dataset to expect, by the basis of each figure: what is known of a volume, and of a sentence."""
+    known = rates["dataset"]
+    return {one["basis"]: min(round(counts[one["unit"]] * one["images"]), counts["slices"]) for one in known}
 
 
 def _of_masks(counts: Counts, config: Config, rates: Mapping[str, Any]) -> Estimate:
@@ -182,13 +188,13 @@ def measured_rates(results: Path, stores: Path, rates: Mapping[str, Any], device
         }
     if ran["shards"] and ran["masks"] and ran["masks"]["flow"]["taken"]:
         share = ran["shards"]["made"].get("rows", 0) / ran["masks"]["flow"]["taken"]
-        changed["dataset"] = {"images_a_volume": share, "basis": f"measured in {results}"}
+        changed["dataset"] = [{"unit": "volumes", "images": share, "basis": f"measured in {results}"}]
     return changed
 
 
 def actual(results: Path, stores: Path, stage: str) -> dict[str, Any]:
     """The merged metrics of a stage that has run, with the bytes it wrote as "size"; empty if it has not."""
-    files = sorted((results / stage).rglob("metrics.json"))
+    files = sorted((results / stage).rglob("*metrics.json"))  # train/<name>.metrics.json lies beside its checkpoint
     if not files:
         return {}
     size = sum(path.stat().st_size for folder in (results, stores) for path in _files(folder / stage))
@@ -210,6 +216,14 @@ def table(estimates: Sequence[Estimate], ran: Mapping[str, Mapping[str, Any]]) -
         wrote = volume(took["size"]) if took else ""
         time, disk = duration(one.seconds, one.gpu), volume(one.size)
         lines.append(f"{one.stage:<11}{amount:>22}{time:>13}{disk:>10}{spent:>13}{wrote:>10}  {one.basis}")
+    core, gpu = (sum(one.seconds or 0 for one in estimates if one.gpu == of_gpu) for of_gpu in (False, True))
+    unknown = [one.stage for one in estimates if one.seconds is None]
+    whole = [
+        duration(core, False),
+        *([duration(gpu, True)] if gpu else []),
+        volume(sum(one.size or 0 for one in estimates)),
+    ]
+    lines.append(f"{'all':<11}{', '.join(whole)}" + (f", without the time of {', '.join(unknown)}" if unknown else ""))
     return "\n".join(lines)
 
 
@@ -259,9 +273,10 @@ def main(*, config: list[Path], measured: Path | None = None) -> None:
     print(", ".join(f"{number:,} {name}" for name, number in counts.items()), end="\n\n")
     estimates = estimate(counts, site.config, rates)
     results = Path(site.place("results"))
-    print(table(estimates, {stage: actual(results, stores, stage) for stage in STAGES}))
-    images = next(one.amount for one in estimates if one.stage == "shards")
-    print(f"\nexpected dataset: {images:,} images ({rates['dataset']['basis']})")
+    print(table(estimates, {stage: actual(results, stores, stage) for stage in (*STAGES, "train")}))
+    expected = dataset(counts, rates)
+    images = max(expected.values())
+    print("\nexpected dataset: " + "; ".join(f"{number:,} images ({basis})" for basis, number in expected.items()))
     for task, read, written, basis in tokens(counts, images, site.config, rates):
         print(f"tokens of {task}: {read:,} read, {written:,} written ({basis})")
     print("times are of one core or GPU; shards run side by side")
