@@ -17,6 +17,7 @@ rule report:
             "<results>/mentions/{delivery}/{shard}/mentions.parquet"
         ),
         flags=SITE.every_shard("<results>/structures/{delivery}/{shard}/flags.parquet"),
+        towers=SITE.towers,
         checkpoint=f"<results>/train/{NAME}",
         evaluation=f"<results>/evaluate/{NAME}/metrics.json",
         predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
@@ -55,6 +56,7 @@ rule report:
         captions=SITE.brief("captions"),
         mentions=SITE.brief("mentions"),
         flags=SITE.brief("flags"),
+        adaptation="--adaptation" if SITE.towers else "",
         fingerprint=SITE.fingerprint("report"),
         volume_store=SITE.store("volumes"),
         mask_store=SITE.store("masks"),
@@ -66,7 +68,7 @@ rule report:
         " --metrics {params.metrics} --images {params.images} --volumes {params.volumes}"
         " --masks {params.masks} --triplets {params.triplets} --captions {params.captions} --mentions {params.mentions}"
         " --flags {params.flags}"
-        " --training {input.checkpoint}/training.json"
+        " {params.adaptation} {input.towers} --training {input.checkpoint}/training.json"
         " --evaluation {input.evaluation} --predictions {input.predictions} --schema {input.schema}"
         " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"
         " --pages {params.pages} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -5,6 +5,7 @@ rule train:
     input:
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         schema=ancient(SITE.schema),
+        tower=SITE.towers,
     output:
         checkpoint=directory(f"<results>/train/{NAME}"),
         metrics=f"<results>/train/{NAME}.metrics.json",
@@ -21,10 +22,11 @@ rule train:
     params:
         images=SITE.brief("images"),
         launch=SITE.launcher,
+        tower="--tower" if SITE.towers else "",
         fingerprint=SITE.fingerprint("train"),
     message:
         f"training of {NAME}"
     shell:
         "{resources.python:q} {params.launch} refrad train"
-        " --images {params.images} --schema {input.schema} --checkpoint {output.checkpoint} --work {output.checkpoint}.work"
+        " --images {params.images} --schema {input.schema} {params.tower} {input.tower} --checkpoint {output.checkpoint} --work {output.checkpoint}.work"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

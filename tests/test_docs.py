@@ -101,6 +101,8 @@ def test_the_real_model_of_the_training_page_is_a_valid_config(root, monkeypatch
     )
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     config["train"] |= real["train"] | several["train"]
+    (tower,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("adapt:")]
+    config["adapt"] |= tower["adapt"]
     options = check_config(config).train
     assert options.accumulate * options.batch == 288 and options.accumulate % options.gpus == 0
 

@@ -300,6 +300,30 @@ class AugmentOptions(Section):
     kept: Share
 
 
+class AdaptOptions(Section):
+    """The adaptation of the vision tower."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    steps: Annotated[int, Field(ge=0)]
+    model: str
+    image_size: Annotated[int, Field(ge=16)]
+    resize: Literal["stretch", "pad"]
+    augment: AugmentOptions
+    batch: Annotated[int, Field(ge=2)]
+    optimizer: Literal["adamw", "adafactor"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    warm_up: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip: Annotated[float, Field(gt=0)]
+    precision: Literal["float32", "bfloat16"]
+    recompute: bool
+    checkpoints: CheckpointOptions
+    seed: int
+    gpus: Annotated[int, Field(ge=0, le=1)]
+    workers: Annotated[int, Field(ge=0)]
+    threads: Annotated[int, Field(ge=1)]
+
+
 class TrainOptions(Section):
     """The training run."""
 
@@ -381,6 +405,7 @@ class Config(Section):
     vqa: VqaOptions
     shards: ShardsOptions
     card: CardOptions
+    adapt: AdaptOptions
     train: TrainOptions
     evaluate: EvaluateOptions
     report: ReportOptions
@@ -392,6 +417,16 @@ class Config(Section):
         names = [delivery.name for delivery in self.deliveries]
         if len(set(names)) < len(names):
             raise ValueError("two deliveries have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def towers_see_alike(self) -> "Config":
+        """What adapt teaches is the tower that train takes."""
+        if self.adapt.steps and self.adapt.image_size != self.train.image_size:
+            raise ValueError(
+                f"adapt.image_size is {self.adapt.image_size}, and train.image_size {self.train.image_size}: the same tower"
+                " cannot see both"
+            )
         return self
 
 

@@ -22,7 +22,7 @@ __all__ = ["SHARD_STAGES", "STAGES", "Fingerprint", "compose", "content_digest",
 
 STAGES_FOLDER = Path(__file__).parent / "stages"
 SHARD_STAGES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
-STAGES = ("index", *SHARD_STAGES, "card", "train", "evaluate", "report")  # in the order in which they run
+STAGES = ("index", *SHARD_STAGES, "card", "adapt", "train", "evaluate", "report")  # in the order in which they run
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,9 @@ def jobs_of(site: Site) -> list[Job]:
         for one, shard in shards
     ]
     jobs.append(Job("card", "dataset", results / "card" / "metrics.json", logs / "card.log"))
+    if site.config.adapt.steps:
+        tower = site.config.adapt.name
+        jobs.append(Job("adapt", tower, results / "adapt" / f"{tower}.metrics.json", logs / "adapt" / f"{tower}.log"))
     jobs.append(Job("train", name, results / "train" / f"{name}.metrics.json", logs / "train" / f"{name}.log"))
     jobs.append(Job("evaluate", name, results / "evaluate" / name / "metrics.json", logs / "evaluate" / f"{name}.log"))
     return jobs
@@ -93,6 +96,7 @@ def write_pages(site: Site) -> Path:
         captions=_tables(done, "captions", "captions"),
         mentions=_tables(done, "mentions", "mentions"),
         flags=_tables(done, "structures", "flags"),
+        adaptation=next((job.metrics.parent / job.name for job in done if job.stage == "adapt"), None),
         training=results / "train" / name / "training.json" if any(job.stage == "train" for job in done) else None,
         evaluation=results / "evaluate" / name / "metrics.json" if evaluated else None,
         predictions=results / "evaluate" / name / "predictions.jsonl" if evaluated else None,

@@ -43,7 +43,11 @@ class Site:
         self.scale: str = f"{self.config.llm.prompts}/score.yaml"
         self.key: str = self.config.privacy.key
         self.python: str = sys.executable
-        self.pages: tuple[str, ...] = STAGES[: STAGES.index("report")]
+        adapt = self.config.adapt
+        self.towers: list[str] = [f"<results>/adapt/{adapt.name}"] if adapt.steps else []
+        self.pages: tuple[str, ...] = tuple(
+            stage for stage in STAGES[: STAGES.index("report")] if stage != "adapt" or adapt.steps
+        )
 
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.fingerprint`."""
@@ -114,6 +118,7 @@ class Site:
                 for path in self.every_shard(f"<results>/{stage}/{{delivery}}/{{shard}}/metrics.json")
             ),
             "<results>/card/metrics.json",
+            *(f"{tower}.metrics.json" for tower in self.towers),
         ]
 
     def brief(self, name: str) -> Any:

@@ -32,7 +32,7 @@ def trained(images, schema, folder, sharding, masks, steps, team=ALONE):
     names = wordings([picture_of(row) for row in read_images([images]).iter_rows(named=True)], load_schema(schema))
     shares = {"locate": 0.5, "detect": 0.0, "vqa": 0.5}
     train_samples, unseen = (
-        Samples(read_images([images], {split}), names, 64, None if masks else "yxyx", shares, 0, split == "train")
+        Samples(read_images([images], {split}), names, 64, None if masks else "yxyx", shares, 0, None)
         for split in ("train", "validation")
     )
     saved = Checkpoints(folder, "one", keep=9, leads=team.leads)

@@ -21,7 +21,7 @@ def apart(finished, tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("apart") / "copy")
     shutil.copytree(finished.folder, project.folder, symlinks=True)
     profile = yaml.safe_load((project.folder / "profiles/venvs/config.yaml").read_text(encoding="utf-8"))
-    assert set(profile["set-resources"]) == {"masks_shard", "train", "evaluate"}
+    assert set(profile["set-resources"]) == {"masks_shard", "adapt", "train", "evaluate"}
     for python in {resources["python"] for resources in profile["set-resources"].values()}:
         place = project.folder / python.removesuffix("/bin/python")
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)

@@ -13,6 +13,11 @@ def test_a_dry_run_reads_like_the_list_of_stages(project):
     }
 
 
+def test_the_vision_tower_is_adapted_where_the_config_says_so(project):
+    project.configure({"adapt": {"steps": 3}})
+    assert "adapt" in project.planned("all")
+
+
 def test_the_cluster_profile_resolves_from_the_root(project):
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--dry-run", "--quiet", "all", "all"]
     run = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)

@@ -18,7 +18,17 @@ from transformers import (
 from refrad.model.masks import MaskHead, load_head, save_head
 from refrad.model.processor import GROUNDING_TOKENS
 
-__all__ = ["PATCH", "add_head", "head_of", "load_model", "save_model", "tiny_model", "untrained_like"]
+__all__ = [
+    "PATCH",
+    "add_head",
+    "head_of",
+    "load_model",
+    "order_places",
+    "save_model",
+    "tiny_model",
+    "tiny_vision",
+    "untrained_like",
+]
 
 PATCH = 8  # px; the tiny model's
 WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 2, 3
@@ -33,15 +43,6 @@ def tiny_model(processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditio
     side = processor.image_processor.size["height"]
     words = math.ceil(len(tokenizer) / VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
     special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
-    vision = SiglipVisionConfig(
-        hidden_size=WIDTH,
-        intermediate_size=WIDTH * EXPANSION,
-        num_hidden_layers=VISION_LAYERS,
-        num_attention_heads=HEADS,
-        image_size=side,
-        patch_size=PATCH,
-        vision_use_head=False,
-    )
     text = Gemma2Config(
         vocab_size=words,
         hidden_size=WIDTH,
@@ -57,13 +58,26 @@ def tiny_model(processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditio
         **special,
     )
     config = PaliGemmaConfig(
-        vision_config=vision.to_dict() | {"projection_dim": WIDTH},
+        vision_config=tiny_vision(side).to_dict() | {"projection_dim": WIDTH},
         text_config=text.to_dict(),
         image_token_index=processor.image_token_id,
         projection_dim=WIDTH,
         **special,
     )
     return _fresh(config, processor, seed)
+
+
+def tiny_vision(side: int) -> SiglipVisionConfig:
+    """The tiny model's vision tower, for images of `side` px."""
+    return SiglipVisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH * EXPANSION,
+        num_hidden_layers=VISION_LAYERS,
+        num_attention_heads=HEADS,
+        image_size=side,
+        patch_size=PATCH,
+        vision_use_head=False,
+    )
 
 
 def untrained_like(
@@ -149,12 +163,16 @@ def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) ->
         words: Any = model.get_input_embeddings().weight
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
         words[first : first + BINS] = _waves(BINS, words.shape[1], 8) * words.std()
-        tower: Any = model.model.vision_tower
-        patches = tower.embeddings.position_embedding.weight
-        side = math.isqrt(len(patches))
-        along = _waves(side, patches.shape[1], 2)
-        patches.copy_((along[:, None] + along.flip(1)[None]).flatten(0, 1) * POSITION_SCALE)
+        order_places(model.model.vision_tower)
     return _finish(model, processor)
+
+
+def order_places(tower: Any) -> None:
+    """Let the embeddings of a vision tower's patches begin in order, from torch's random numbers."""
+    patches = tower.embeddings.position_embedding.weight
+    side = math.isqrt(len(patches))
+    along = _waves(side, patches.shape[1], 2)
+    patches.copy_((along[:, None] + along.flip(1)[None]).flatten(0, 1) * POSITION_SCALE)
 
 
 def _waves(places: int, width: int, shortest: float) -> Tensor:

@@ -19,6 +19,7 @@ STAGES: Mapping[str, str] = {
     "vqa": "Question-answer pairs of the images.",
     "shards": "The dataset: one row for each image that has a grounded caption.",
     "card": "What the dataset says of itself, and whether anything crosses the splits.",
+    "adapt": "A SigLIP that learned which captions belong to which images; its vision tower goes to train.",
     "train": "RadGrounder, trained on the training patients.",
     "evaluate": "RadGrounder on the test patients, beside honest comparisons.",
 }

@@ -110,6 +110,7 @@ def run(
     captions: list[Path] = [],  # noqa: B006
     mentions: list[Path] = [],  # noqa: B006
     flags: list[Path] = [],  # noqa: B006
+    adaptation: Path | None = None,
     training: Path | None = None,
     evaluation: Path | None = None,
     predictions: Path | None = None,
@@ -131,6 +132,7 @@ def run(
         captions: tables of stage captions.
         mentions: tables of stage mentions.
         flags: tables of stage structures, of what is not plausible.
+        adaptation: the folder of the adapted vision tower.
         training: training.json of the checkpoint.
         evaluation: metrics.json of stage evaluate.
         predictions: what stage evaluate asked and was answered.
@@ -162,6 +164,7 @@ def run(
         "grounded": {"cards": cards[:SHOWN]},
         "shards": {"cards": cards[:SHOWN]},
         "mentions": {"samples": samples_of(captions, mentions, options.sentences, anatomy)},
+        "adapt": {"curve": _loss(adaptation / "training.json") if adaptation else None},
         "train": {"curve": _loss(training) if training else None},
     }
     nothing: dict[str, Any] = {"figures": [], "cards": [], "curve": None, "samples": []} | {"steps": [], "sheet": None}

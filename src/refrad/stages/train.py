@@ -25,6 +25,7 @@ from refrad.model.radgrounder import PATCH, add_head, load_model, save_model, ti
 from refrad.model.rows import Picture, picture_of, read_images
 from refrad.model.samples import Samples, wordings
 from refrad.model.seeing import teach_to_see
+from refrad.model.siglip import give_tower, weights_digest
 from refrad.model.team import gather_team
 from refrad.model.training import VALIDATION_SAMPLES, train
 from refrad.tables import read_fingerprint
@@ -49,11 +50,13 @@ def run(
     work: Path,
     metrics: Path,
     fingerprint: Fingerprint,
+    tower: Path | None = None,
 ) -> None:
     """Write the checkpoint: a folder that `from_pretrained` loads, with the training's own account in training.json.
 
     States of the training under way lie in `work`, which outlives a killed job: the next one goes on from the newest. The
     folder is removed when the checkpoint is complete. Under torchrun each process comes here, and the first one writes.
+    `tower` is what stage adapt made: the model begins with its vision tower.
 
     Raises:
         ValueError: if there is nothing to train on, or the options do not fit the model or the machine.
@@ -74,6 +77,8 @@ def run(
     pictures = [picture_of(row) for row in parts["train"].iter_rows(named=True)]
     names = wordings(pictures, anatomy)
     processor, model = _start(options, pictures, anatomy)
+    if tower:
+        give_tower(model, tower)
     side = processor.image_processor.size["height"]
     shares = options.tasks.model_dump()
     masks = options.variant == "segmentation"
@@ -90,7 +95,7 @@ def run(
         )
         for split, part in parts.items()
     )
-    identity = _identity(images, fingerprint) if team.leads else ""
+    identity = _identity(images, fingerprint, tower) if team.leads else ""
     saved = Checkpoints(work, identity, options.checkpoints.keep, team.leads)
     see = partial(
         teach_to_see,
@@ -128,6 +133,7 @@ def run(
         "images": {split: len(part) for split, part in parts.items()},
         "classes": {one.id: one.name for one in anatomy.classes},
         "weights": used,
+        "tower": json.loads((tower / TRAINING).read_text(encoding="utf-8"))["fingerprint"] if tower else None,
     }
     if masks:
         unseen = [held_out[0, index] for index in range(min(len(held_out), VALIDATION_SAMPLES))]
@@ -174,11 +180,12 @@ def _recipe(options: TrainOptions) -> Recipe:
     )
 
 
-def _identity(images: Iterable[Path], fingerprint: Fingerprint) -> str:
-    """What makes two trainings the same one: options, files that shape it, the bytes of the shards, the model's folder."""
+def _identity(images: Iterable[Path], fingerprint: Fingerprint, tower: Path | None) -> str:
+    """What makes two trainings the same one: options, files that shape it, the bytes of the shards and of an adapted tower."""
     options = {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT}
     shards = sorted(digest_file(path) for path in images)
-    return json.dumps([fingerprint.version, options, dict(fingerprint.files), shards], sort_keys=True)
+    adapted = [weights_digest(tower)] if tower else []
+    return json.dumps([fingerprint.version, options, dict(fingerprint.files), shards, *adapted], sort_keys=True)
 
 
 def _start(

@@ -1,0 +1,178 @@
+"""Let a SigLIP learn which captions belong to which images, so that its vision tower knows the archive before training."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from transformers import PreTrainedTokenizerBase, SiglipModel
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+from refrad.config import AdaptOptions
+from refrad.files import atomic_folder, digest_file, write_json
+from refrad.fingerprint import Fingerprint
+from refrad.model.batches import Place
+from refrad.model.checkpoints import Checkpoints
+from refrad.model.contrast import Pairs, contrast_loss, pair_batches, recalls
+from refrad.model.loop import Recipe, run_loop
+from refrad.model.rows import read_images
+from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip, weights_digest
+from refrad.model.team import gather_team
+from refrad.stages.train import INDIFFERENT, TRAINING
+from refrad.tables import read_fingerprint
+from refrad.tally import Tally
+
+__all__ = ["run"]
+
+VERSION = 1
+VALIDATION_PAIRS = 512  # of which the loss is known
+RETRIEVED = 1000  # validation images among which captions are sought, at most
+
+log = logging.getLogger(__name__)
+
+
+def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fingerprint: Fingerprint) -> None:
+    """Write the checkpoint: a folder that SiglipModel and AutoTokenizer load, with its own account in training.json.
+
+    Pairs of training patients alone are learned from; on validation patients it is seen how well images and captions find
+    each other, before and after. States of the adaptation under way lie in `work`; see stage train.
+
+    Raises:
+        ValueError: if there is nothing to learn from, or the options do not fit the model or the machine.
+    """
+    options = AdaptOptions.model_validate(fingerprint.options)
+    if not options.steps:
+        raise ValueError("adapt.steps is 0, which means no adaptation; set it to more")
+    torch.set_num_threads(options.threads)
+    team = gather_team(options.gpus)
+    tally = Tally("images")
+    frame = read_images(images)
+    tally.take(len(frame))
+    parts = {split: frame.filter(frame["split"] == split) for split in ("train", "validation")}
+    if not len(parts["train"]):
+        raise ValueError(
+            "no image of a training patient has a grounded caption: see the report pages of grounded and shards"
+        )
+    tokenizer, model = _start(options, parts["train"])
+    if options.recompute:
+        model.activation_checkpointing_enable()
+    pairs, unseen = (
+        Pairs(
+            part,
+            tokenizer,
+            options.image_size,
+            options.seed,
+            options.augment if split == "train" else None,
+            options.resize,
+        )
+        for split, part in parts.items()
+    )
+    identity = json.dumps(
+        [
+            fingerprint.version,
+            {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT},
+            sorted(digest_file(path) for path in images),
+        ],
+        sort_keys=True,
+    )
+    saved = Checkpoints(work, identity, options.checkpoints.keep)
+    before = recalls(model.eval(), unseen, RETRIEVED) if len(unseen) else None
+    trained = run_loop(
+        model,
+        partial(contrast_loss, precision=options.precision),
+        lambda place: pair_batches(pairs, options.batch, place, options.workers),
+        _held_out(unseen, options.batch),
+        _recipe(options),
+        saved,
+        team,
+    )
+    used = "last"
+    if options.checkpoints.use == "best" and (best := saved.best()) is not None:
+        model.load_state_dict(best)
+        used = f"best: step {trained.best_step}"
+    after = recalls(model, unseen, RETRIEVED) if len(unseen) else None
+    account: dict[str, Any] = {
+        "fingerprint": fingerprint.text,
+        "shards": read_fingerprint(images[0]).text,
+        "images": {split: len(part) for split, part in parts.items()},
+        "pairs": {"train": len(pairs), "validation": len(unseen)},
+        "weights": used,
+        "validation_retrieval": {"before": before, "after": after},
+        "parameters": model.num_parameters(),
+    }
+    with atomic_folder(checkpoint) as folder:
+        save_siglip(tokenizer, model, folder)
+        _pictures(options.image_size).save_pretrained(folder)
+        write_json(folder / TRAINING, account | {"digest": weights_digest(folder)} | dataclasses.asdict(trained))
+    tally.use(sum(len(part) for part in parts.values()))
+    tally.put_aside("test_patient", tally.taken - tally.used)
+    tally.make("steps", trained.steps)
+    tally.make("pairs seen", trained.tasks["pair"])
+    for split, part in parts.items():
+        tally.add("split", split, len(part))
+    if before and after:
+        _tell(tally, before, after)
+    tally.seconds["adaptation"] = trained.seconds
+    tally.write(metrics, fingerprint)
+    saved.clear()
+
+
+def _tell(tally: Tally, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Retrieval among the images of validation patients, to the page and to the log."""
+    for way in ("image to caption", "caption to image"):
+        for name, one in after[way].items():
+            values = {
+                name: one["found"],
+                f"{name} before": before[way][name]["found"],
+                f"{name} by chance": one["chance"],
+            }
+            for row, value in values.items():
+                tally.add(f"{way}, validation patients", row, value)
+            log.info("%s: %s", way, ", ".join(f"{row} {value:.3f}" for row, value in values.items()))
+
+
+def _start(options: AdaptOptions, frame: pl.DataFrame) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
+    """Tokenizer and model before adaptation: from scratch for "tiny", else from the folder."""
+    if options.model == "tiny":
+        texts = (one["text"] for captions in frame["captions"] for one in captions)
+        return tiny_siglip(texts, options.image_size, options.seed)
+    tokenizer, model = load_siglip(Path(options.model))
+    vision: Any = model.config.vision_config
+    if (side := vision.image_size) != options.image_size:
+        raise ValueError(f"adapt.image_size is {options.image_size}, but the model sees images of {side} px")
+    return tokenizer, model
+
+
+def _pictures(side: int) -> SiglipImageProcessorPil:
+    """What makes of an image what the tower was taught with."""
+    return SiglipImageProcessorPil(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+
+
+def _held_out(pairs: Pairs, batch: int) -> list[dict[str, Any]]:
+    """Whole batches of pairs, as a loss over few others is easy; one smaller batch if there are not so many."""
+    order = pairs.order(0)[:VALIDATION_PAIRS].tolist()
+    size = min(batch, len(order))
+    firsts = range(0, len(order) - size + 1, size) if size else ()
+    return [pairs[Place(), [(0, index) for index in order[first : first + size]]].tensors for first in firsts]
+
+
+def _recipe(options: AdaptOptions) -> Recipe:
+    return Recipe(
+        steps=options.steps,
+        seconds=None,
+        batch=options.batch,
+        accumulate=1,  # a batch is what each pair is told apart from: batches do not add up to a larger one
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        optimizer=options.optimizer,
+        weight_decay=options.weight_decay,
+        warm_up=options.warm_up,
+        clip=options.clip,
+        save_steps=options.checkpoints.steps,
+        save_seconds=options.checkpoints.seconds,
+    )

@@ -1,0 +1,158 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tests.conftest import SIDE, image_row
+from tests.stages.test_train import OPTIONS as TRAIN
+
+from refrad.dataset.shards import write_images
+from refrad.fingerprint import Fingerprint
+from refrad.imaging.windows import MEDGEMMA_WINDOWS
+from refrad.stages import adapt, train
+
+OPTIONS = {
+    "name": "x",
+    "steps": 6,
+    "model": "tiny",
+    "image_size": 64,
+    "resize": "stretch",
+    "augment": TRAIN["augment"],
+    "batch": 8,
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "warm_up": 0.1,
+    "weight_decay": 0.01,
+    "clip": 1.0,
+    "precision": "float32",
+    "recompute": False,
+    "checkpoints": {"steps": 2, "seconds": None, "keep": 2, "use": "last"},
+    "seed": 0,
+    "gpus": 0,
+    "workers": 0,
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def telling(tmp_path_factory, schema):
+    """images.parquet whose captions tell where the only square is: left or right, above or below. Two captions each place."""
+    path = tmp_path_factory.mktemp("telling") / "images.parquet"
+    rng = np.random.default_rng(0)
+    rows = []
+    for number, split in enumerate(["train"] * 48 + ["validation"] * 16 + ["test"] * 4):
+        row = image_row(number, split, rng)
+        place = number % 4
+        x, y = rng.integers(2, 8, 2) + 32 * np.array([place % 2, place // 2])
+        picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+        picture[y : y + 20, x : x + 20] = 255
+        words = f"Liver {'lower' if place // 2 else 'upper'} {'right' if place % 2 else 'left'}"
+        caption = row["captions"][0] | {"entities": row["captions"][0]["entities"][:1]}
+        row["captions"] = [caption | {"text": f"{words}."}, caption | {"text": f"{words}, normal."}]
+        rows.append(row | {"image": {"bytes": png(picture), "path": None}})
+    write_images(path, rows, schema, Fingerprint("shards", 1, {"windows": MEDGEMMA_WINDOWS, "image_size": SIDE}, {}))
+    return path
+
+
+def png(picture):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run(telling, tmp_path_factory):
+    def run(folder=None, **options):
+        folder = folder or tmp_path_factory.mktemp("adapt")
+        paths = {"checkpoint": folder / "x", "work": folder / "x.work", "metrics": folder / "x.metrics.json"}
+        adapt.run(images=[telling], fingerprint=Fingerprint("adapt", adapt.VERSION, OPTIONS | options, {}), **paths)
+        return paths["checkpoint"], json.loads(paths["metrics"].read_text())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def adapted(run):
+    return run()
+
+
+def test_the_checkpoint_is_a_siglip_with_its_tokenizer(adapted):
+    from transformers import AutoTokenizer, SiglipModel
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    assert SiglipModel.from_pretrained(adapted[0]).config.vision_config.image_size == 64
+    assert AutoTokenizer.from_pretrained(adapted[0])("Liver")["input_ids"]
+    assert SiglipImageProcessorPil.from_pretrained(adapted[0]).size["height"] == 64
+
+
+def test_it_tells_what_it_learned_from_and_leaves_test_patients_alone(adapted):
+    account = json.loads((adapted[0] / "training.json").read_text())
+    assert account["pairs"] == {"train": 96, "validation": 32}
+    after = account["validation_retrieval"]["after"]
+    assert (after["images"], after["captions"]) == (16, 8)
+    assert after["image to caption"]["recall@1"]["chance"] == pytest.approx(2 / 8)
+    assert after["caption to image"]["recall@1"]["chance"] == pytest.approx(4 / 16)
+    assert adapted[1]["flow"] == {"taken": 68, "used": 64, "aside": {"test_patient": 4}}
+    assert adapted[1]["made"] == {"steps": 6, "pairs seen": 48}
+
+
+def test_a_run_that_broke_off_ends_with_the_same_bits(adapted, run, tmp_path, monkeypatch):
+    plain, calls = adapt.contrast_loss, []
+
+    def breaking(model, batch, precision):
+        calls.extend([None] * torch.is_grad_enabled())  # of the steps, not of the validation between them
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return plain(model, batch, precision)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adapt, "contrast_loss", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    assert list((tmp_path / "x.work").glob("step-*.pt"))
+    again, _ = run(tmp_path)
+    assert json.loads((again / "training.json").read_text())["resumed"] == 1
+    assert (again / "model.safetensors").read_bytes() == (adapted[0] / "model.safetensors").read_bytes()
+    assert not (tmp_path / "x.work").exists()
+
+
+def test_training_begins_with_the_adapted_tower(adapted, telling, root, tmp_path):
+    options = TRAIN | {"steps": 2, "tower_steps": 0, "freeze_tower": True}
+    schema = root / "workflow" / "anatomy" / "classes.yaml"
+    paths = {"checkpoint": tmp_path / "x", "work": tmp_path / "w", "metrics": tmp_path / "m.json", "schema": schema}
+    fingerprint = Fingerprint("train", train.VERSION, options, {})
+    train.run(images=[telling], tower=adapted[0], fingerprint=fingerprint, **paths)
+    tower = load_file(adapted[0] / "model.safetensors")
+    trained = load_file(tmp_path / "x" / "model.safetensors")
+    of_tower = {name.split("vision_tower.")[1]: value for name, value in trained.items() if "vision_tower." in name}
+    assert len(of_tower) > 40
+    for name, value in of_tower.items():
+        assert value.equal(tower[f"vision_model.{name.removeprefix('vision_model.')}"]), name
+    account = json.loads((tmp_path / "x" / "training.json").read_text())
+    assert json.loads(account["tower"])["options"]["learning_rate"] == 1e-3
+
+
+def test_no_steps_are_no_adaptation(run):
+    with pytest.raises(ValueError, match=r"adapt\.steps is 0, which means no adaptation"):
+        run(steps=0)
+
+
+def test_an_image_size_that_the_model_does_not_see_stops(adapted, run):
+    with pytest.raises(ValueError, match="sees images of 64 px"):
+        run(model=str(adapted[0]), image_size=224)
+
+
+def test_adaptation_goes_on_from_a_folder_and_may_recompute(adapted, run):
+    again, _ = run(model=str(adapted[0]), recompute=True, steps=1)
+    assert (again / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_images_and_captions_come_to_find_each_other(run):
+    checkpoint, _ = run(steps=150, batch=16)
+    after = json.loads((checkpoint / "training.json").read_text())["validation_retrieval"]["after"]
+    for way in ("image to caption", "caption to image"):
+        assert after[way]["recall@1"]["found"] > after[way]["recall@1"]["chance"] + 0.3, after
