@@ -33,7 +33,7 @@ def largest(logits: NDArray[np.floating[Any]]) -> NDArray[np.uint8] | NDArray[np
         best = block[0].float().numpy().copy()
         for number in range(1, classes):
             values = block[number].float().numpy()
-            here[values > best] = number
+            np.copyto(here, number, where=values > best)
             np.maximum(best, values, out=best)  # which keeps what is no number
         if np.isnan(best).any():
             here[:] = block.numpy().argmax(0)
@@ -65,8 +65,8 @@ def sum_of_tiles(predictor: Any, image: Any, slicers: Any) -> Any:
         total = torch.zeros(image.shape[1:], dtype=torch.half)
         for where in slicers:
             prediction = predictor._internal_maybe_mirror_and_predict(image[where][None].contiguous())[0]
-            sums[where] += prediction.mul_(weights_32)
-            total[where[1:]] += weights
+            sums[where].add_(prediction.mul_(weights_32))
+            total[where[1:]].add_(weights)
         sums.div_(total)
         lowest, highest = (float(value) for value in torch.aminmax(sums))
         # Where there is something that is no number, it hides the infinite.
