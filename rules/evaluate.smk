@@ -7,6 +7,7 @@ rule evaluate:
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         schema=ancient(SITE.schema),
         public=SITE.config.evaluate.public,
+        trained=SITE.config.train.public.files,
         against=[
             f"<results>/evaluate/{name}/scores.parquet"
             for name in SITE.config.evaluate.against
@@ -32,12 +33,13 @@ rule evaluate:
         llm=SITE.llm("evaluate"),
         scale=SITE.scale,
         public="--public" if SITE.config.evaluate.public else "",
+        trained="--trained" if SITE.config.train.public.files else "",
         against="--against" if SITE.config.evaluate.against else "",
     message:
         f"evaluation of {NAME}"
     shell:
         "{resources.python:q} -m refrad evaluate"
         " --checkpoint {input.checkpoint} --images {params.images} --schema {input.schema}"
-        " {params.public} {input.public} {params.against} {input.against} --store {params.store:q} --scale {params.scale:q}{params.llm}"
+        " {params.public} {input.public} {params.trained} {input.trained} {params.against} {input.against} --store {params.store:q} --scale {params.scale:q}{params.llm}"
         " --truth {output.truth} --predictions {output.predictions} --scores {output.scores}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -6,6 +6,7 @@ rule train:
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         schema=ancient(SITE.schema),
         tower=SITE.towers,
+        public=SITE.config.train.public.files,
     output:
         checkpoint=directory(f"<results>/train/{NAME}"),
         metrics=f"<results>/train/{NAME}.metrics.json",
@@ -24,9 +25,12 @@ rule train:
         launch=SITE.launcher,
         tower="--tower" if SITE.towers else "",
         fingerprint=SITE.fingerprint("train"),
+        tested=SITE.tested,
+        public="--public" if SITE.config.train.public.files else "",
     message:
         f"training of {NAME}"
     shell:
         "{resources.python:q} {params.launch} refrad train"
-        " --images {params.images} --schema {input.schema} {params.tower} {input.tower} --checkpoint {output.checkpoint} --work {output.checkpoint}.work"
+        " --images {params.images} --schema {input.schema} {params.tower} {input.tower}"
+        " {params.public} {input.public}{params.tested} --checkpoint {output.checkpoint} --work {output.checkpoint}.work"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -190,7 +190,7 @@ def image_row(number: int, split: str, rng: np.random.Generator) -> dict:
             "image_id": f"i{number:04d}",
             "volume": "v",
             "study": "s",
-            "patient": f"p{number % 7}",
+            "patient": f"{split} p{number % 7}",
             "split": split,
             "modality": "CT",
         },

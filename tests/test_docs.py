@@ -96,11 +96,11 @@ def test_the_columns_of_the_dataset_page_are_those_of_the_files(root):
 
 def test_the_real_model_of_the_training_page_is_a_valid_config(root, monkeypatch):
     monkeypatch.chdir(root)
-    real, several = (
+    public, real, several = (
         yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("train:")
     )
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
-    config["train"] |= real["train"] | several["train"]
+    config["train"] |= public["train"] | real["train"] | several["train"]
     (tower,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("adapt:")]
     config["adapt"] |= tower["adapt"]
     options = check_config(config).train

@@ -324,6 +324,20 @@ class AdaptOptions(Section):
     threads: Annotated[int, Field(ge=1)]
 
 
+class PublicOptions(Section):
+    """Questions of benchmarks in the training, beside the site's own data."""
+
+    files: list[str]
+    share: Annotated[float, Field(ge=0, lt=1)]
+
+
+class LeakOptions(Section):
+    """What to do about training images that are also test images."""
+
+    found: Literal["drop", "stop"]
+    difference: Annotated[float, Field(ge=0, le=255)]
+
+
 class TrainOptions(Section):
     """The training run."""
 
@@ -335,6 +349,8 @@ class TrainOptions(Section):
     augment: AugmentOptions
     coordinates: Literal["yxyx", "xyxy"]
     tasks: Tasks
+    public: PublicOptions
+    leaks: LeakOptions
     seconds: Annotated[float, Field(gt=0)] | None
     steps: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=1)]
@@ -377,6 +393,7 @@ class EvaluateOptions(Section):
     embedder: str | None
     judge: Literal["none", "llm"] = "none"
     public: list[str]
+    leaks: LeakOptions
     against: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]]
 
 

@@ -60,6 +60,19 @@ class Site:
         models = {task: getattr(self.config.llm, task).shaping() for task in tasks}
         return compose(stage, options, files, models).text
 
+    @property
+    def tested(self) -> Any:
+        """A Snakemake params function: ` --tested ...`, the benchmarks to evaluate on that are there, for training's look at leaks.
+
+        It takes `resources`, as that of `llm`: a benchmark that comes later must not train a model anew. Evaluation looks again.
+        """
+
+        def text(wildcards: Any, resources: Any) -> str:  # noqa: ARG001
+            there = [shlex.quote(path) for path in self.config.evaluate.public if Path(path).exists()]
+            return f" --tested {' '.join(there)}" if there else ""
+
+        return text
+
     def llm(self, stage: str) -> Any:
         """A Snakemake params function: ` --llm ...` for a stage that asks language models, else nothing.
 

@@ -32,6 +32,7 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason="needs an environment with vLLM: make vllm-test"),
 ]
 
+LEAKS = {"found": "drop", "difference": 2}
 SENTENCES = ["Zyste der linken Niere.", "Milz unverändert normal.", "Keine Läsion der Leber.", "Z.n. Cholezystektomie."]
 
 
@@ -158,7 +159,9 @@ def test_a_judge_of_random_weights_scores_or_fails_and_every_answer_is_counted(r
         store=tmp_path / "answers",
         scale=scale,
         llm=line(running),
-        fingerprint=Fingerprint("evaluate", evaluate.VERSION, options | {"public": [], "against": []}, {}),
+        fingerprint=Fingerprint(
+            "evaluate", evaluate.VERSION, options | {"public": [], "against": [], "leaks": LEAKS}, {}
+        ),
     )
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     truth = [json.loads(row) for row in (tmp_path / "truth.jsonl").read_text().splitlines()]

@@ -1,4 +1,5 @@
 import numpy as np
+import polars as pl
 import pytest
 from tests.model.conftest import AUGMENT
 
@@ -78,3 +79,36 @@ def test_only_the_target_is_learned(make, processor):
         learned = ids[labels != -100]
         assert processor.tokenizer.decode(learned, skip_special_tokens=True) == sample.target
         assert learned[-1] == processor.tokenizer.eos_token_id
+
+
+@pytest.fixture(scope="module")
+def mixed(frame, schema):
+    """The site's 24 images and five of two benchmarks, of which a share of one in four samples shall be."""
+    rows = frame.head(5).with_columns(
+        pl.Series("image_id", [f"{'slake' if n < 3 else 'vqa-rad'}:{n}" for n in range(5)]),
+        captions=pl.col("captions").list.head(0),
+        structures=pl.col("structures").list.head(0),
+    )
+    names = wordings([picture_of(row) for row in frame.iter_rows(named=True)], schema)
+    return Samples(pl.concat([frame, rows]), names, 64, "yxyx", SHARES, 0, AUGMENT, public_share=0.25)
+
+
+def test_benchmarks_have_their_share_and_answer_questions_alone(mixed):
+    assert len(mixed) == 24 + 8
+    for epoch in range(2):
+        tasks = mixed.tasks(epoch)
+        assert sum(task in ("slake", "vqa-rad") for task in tasks) == 8
+        for index in range(24, 32):
+            sample = mixed[epoch, index]
+            assert (sample.task, sample.target) == ("vqa", "CT") and "modality" in sample.text
+
+
+def test_each_image_of_a_benchmark_gets_its_turn(mixed):
+    tasks = np.concatenate([mixed.tasks(epoch)[24:] for epoch in range(5)])
+    assert {name: int((tasks == name).sum()) for name in set(tasks)} == {"slake": 24, "vqa-rad": 16}
+
+
+def test_what_a_site_learns_from_its_own_images_stays_the_same(mixed, make):
+    alone = make(AUGMENT)
+    assert list(mixed.tasks(3)[:24]) == list(alone.tasks(3))
+    assert mixed[3, 7].text == alone[3, 7].text and np.array_equal(mixed[3, 7].image, alone[3, 7].image)

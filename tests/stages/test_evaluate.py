@@ -8,7 +8,7 @@ from tests.conftest import image_row
 from tests.stages.test_train import OPTIONS
 
 from refrad.cli import main
-from refrad.dataset.shards import write_images
+from refrad.dataset.shards import read_rows, write_images
 from refrad.fingerprint import Fingerprint
 from refrad.stages import evaluate, train
 
@@ -43,7 +43,7 @@ def evaluated(images, public, root, tmp_path_factory):
     made = {"metrics": folder / "train.json", "work": folder / "x.work"}
     train.run(**shared, **made, fingerprint=Fingerprint("train", 1, options, {}))
     asking = {"samples": 100, "batch": 64, "resamples": 500, "interval": "percentile", "embedder": None}
-    asking |= {"public": [], "against": []}
+    asking |= {"public": [], "against": [], "leaks": {"found": "drop", "difference": 2}}
     names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
     files = {name: folder / file for name, file in names.items()}
     run = partial(
@@ -62,7 +62,7 @@ def evaluated(images, public, root, tmp_path_factory):
         again = json.loads(metrics.read_text())
     run(public=[public])
     with_public = json.loads(metrics.read_text())
-    return folder, json.loads(first), again, with_public
+    return folder, json.loads(first), again, with_public, run
 
 
 @pytest.mark.slow
@@ -101,14 +101,14 @@ def test_every_number_is_explained(evaluated):
 
 @pytest.mark.slow
 def test_answers_are_kept_so_that_new_metrics_need_no_model(evaluated):
-    _, first, again, _ = evaluated
+    _, first, again, *_ = evaluated
     assert first | {"compared": []} == again | {"compared": []}
     assert len(again["compared"]) > 5 and {row["difference"] for row in again["compared"]} == {0}
 
 
 @pytest.mark.slow
 def test_benchmarks_stand_beside_and_change_nothing(evaluated):
-    _, first, _, with_public = evaluated
+    _, first, _, with_public, _ = evaluated
     assert {row["dataset"] for row in first["scores"]} == {"internal"}
     ours = [row for row in with_public["scores"] if row["dataset"] == "internal" and row["by"] is None]
     assert ours == [row for row in first["scores"] if row["by"] is None]
@@ -119,8 +119,22 @@ def test_benchmarks_stand_beside_and_change_nothing(evaluated):
 
 
 @pytest.mark.slow
+def test_test_images_that_were_trained_on_are_not_asked_about(evaluated, images, public, tmp_path, schema):
+    *_, run = evaluated
+    stolen = [row | {"image_id": "slake:x", "split": "test", "patient": "x"} for row in read_rows([images])][:1]
+    rows = [*read_rows([public]), *(row | {"captions": [], "structures": []} for row in stolen)]
+    write_images(tmp_path / "slake.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
+    kept = {name: tmp_path / name for name in ("truth", "predictions", "scores", "metrics")}
+    run(public=[tmp_path / "slake.parquet"], **kept)
+    metrics = json.loads((tmp_path / "metrics").read_text())
+    assert metrics["leaks"]["found"] == 1
+    (slake,) = [row for row in metrics["scores"] if (row["dataset"], row["metric"], row["by"]) == ("slake", "f1", None)]
+    assert slake["items"] == 2
+
+
+@pytest.mark.slow
 def test_anybody_can_score_the_files_again(evaluated, capsys):
-    folder, _, _, metrics = evaluated
+    folder, _, _, metrics, _ = evaluated
     out = folder / "again.json"
     files = [str(folder / "predictions.jsonl"), "--truth", str(folder / "truth.jsonl"), "--out", str(out)]
     assert main(["evaluate", *files, "--resamples", "500"]) == 0
@@ -163,7 +177,9 @@ def segmented(images, root, tmp_path_factory):
         **{name: folder / file for name, file in names.items()},
         scale=root / "workflow" / "prompts" / "score.yaml",
         metrics=folder / "metrics.json",
-        fingerprint=Fingerprint("evaluate", 3, asking | {"public": [], "against": []}, {}),
+        fingerprint=Fingerprint(
+            "evaluate", 3, asking | {"public": [], "against": [], "leaks": {"found": "drop", "difference": 2}}, {}
+        ),
     )
     run()
     return folder, json.loads((folder / "metrics.json").read_text()), run

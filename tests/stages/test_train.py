@@ -2,12 +2,16 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.conftest import image_row
 
+from refrad.dataset.shards import read_rows, write_images
 from refrad.fingerprint import Fingerprint
 from refrad.stages import train
 
@@ -30,6 +34,8 @@ OPTIONS = {
     },
     "coordinates": "yxyx",
     "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2},
+    "public": {"files": [], "share": 0.2},
+    "leaks": {"found": "drop", "difference": 2},
     "seconds": None,
     "steps": 3,
     "batch": 4,
@@ -58,13 +64,15 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def run(images, root, tmp_path_factory):
-    def run(**options):
+    def run(tested=None, **options):
         folder = tmp_path_factory.mktemp("train")
         paths = {"checkpoint": folder / "x", "work": folder / "x.work", "metrics": folder / "x.metrics.json"}
         schema = root / "workflow" / "anatomy" / "classes.yaml"
         train.run(
             images=[images],
             schema=schema,
+            public=[Path(path) for path in options.get("public", {}).get("files", ())],
+            tested=tested,
             fingerprint=Fingerprint("train", train.VERSION, OPTIONS | options, {}),
             **paths,
         )
@@ -162,3 +170,54 @@ def test_the_segmentation_variant_says_how_good_its_masks_are(run):
     account = json.loads((checkpoint / "training.json").read_text())
     assert 0 <= account["validation_dice"] <= 1
     assert (checkpoint / "mask_head.safetensors").is_file()
+
+
+@pytest.fixture(scope="module")
+def slake(tmp_path_factory, schema):
+    """A benchmark of three training images and two test images, of which one is a site's training image."""
+    path = tmp_path_factory.mktemp("public") / "slake.parquet"
+    rng, again = np.random.default_rng(1), np.random.default_rng(0)
+    rows = [image_row(number, split, rng) for number, split in enumerate(["train"] * 3 + ["test"])]
+    rows.append(image_row(0, "test", again) | {"image_id": "i0099"})
+    rows = [
+        row
+        | {"captions": [], "structures": [], "image_id": f"slake:{row['image_id']}"}
+        | {"patient": row["image_id"], "questions": [row["questions"][0] | {"question": f"What is {number}?"}]}
+        for number, row in enumerate(rows)
+    ]
+    write_images(path, rows, schema, Fingerprint("public", 1, {}, {}))
+    return path
+
+
+def test_training_questions_of_a_benchmark_join_by_their_share(run, slake):
+    checkpoint, metrics = run(public={"files": [str(slake)], "share": 0.5}, steps=30, tower_steps=0)
+    account = json.loads((checkpoint / "training.json").read_text())
+    assert account["public"] == {"slake": 3}  # of five: two are for testing
+    tasks = metrics["tables"]["task"]
+    assert sum(tasks.values()) == 120 and 40 <= tasks["slake"] <= 80
+    assert "slake" in (checkpoint / "README.md").read_text()
+
+
+def test_what_the_benchmark_tests_is_left_out_of_the_training(run, slake):
+    checkpoint, metrics = run(public={"files": [str(slake)], "share": 0.5}, steps=1, tower_steps=0)
+    assert metrics["flow"] == {"taken": 34, "used": 27, "aside": {"also_in_test": 1, "test_patient": 6}}
+    assert json.loads((checkpoint / "training.json").read_text())["leaks"]["found"] == 1
+
+
+def test_what_evaluation_will_test_is_left_out_as_well(run, slake):
+    _, metrics = run(tested=[slake], steps=1, tower_steps=0)
+    assert metrics["flow"]["aside"]["also_in_test"] == 1 and "slake" not in metrics["tables"]["task"]
+
+
+def test_a_leak_can_end_the_run_with_one_message(run, slake):
+    with pytest.raises(
+        ValueError, match=r"1 test images are also images of the training .* set train.leaks.found to drop"
+    ):
+        run(tested=[slake], leaks={"found": "stop", "difference": 2})
+
+
+def test_a_benchmark_without_training_questions_is_said(run, slake, tmp_path, schema):
+    rows = [row for row in read_rows([slake]) if row["split"] == "test"]
+    write_images(tmp_path / "test.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
+    with pytest.raises(ValueError, match=r"train.public: no training question"):
+        run(public={"files": [str(tmp_path / "test.parquet")], "share": 0.5})

@@ -45,15 +45,16 @@ def epoch_batches(samples: Samples, batch: int, seed: int, epoch: int) -> list[l
     nothing does.
     """
     rng = np.random.default_rng((seed, epoch))
-    tasks, lengths = samples.tasks(epoch), samples.lengths
+    tasks = samples.tasks(epoch)
     order = rng.permutation(len(samples))
     batches: list[list[int]] = []
     rests: list[list[int]] = []
     for task in np.unique(tasks[order]).tolist():
         group = order[tasks[order] == task]
+        lengths = samples.lengths(epoch, task)
         for first in range(0, len(group), WINDOW * batch):
             window = group[first : first + WINDOW * batch]
-            window = window[np.argsort(lengths[task][window], kind="stable")].tolist()
+            window = window[np.argsort(lengths[window], kind="stable")].tolist()
             cut = [window[i : i + batch] for i in range(0, len(window), batch)]
             batches += [one for one in cut if len(one) == batch]
             rests += [one for one in cut if len(one) < batch]

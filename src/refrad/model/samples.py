@@ -131,6 +131,8 @@ class Samples:
         size: side of the images, px.
         order: of the coordinates in the text, yxyx or xyxy; None for segmentation.
         shares: of the tasks. An image that cannot serve a task serves "locate".
+        public_share: of the samples that are questions of benchmarks. Rows without captions and structures are theirs, they
+            serve nothing else, and their task goes by the benchmark's name, which their image ids begin with.
         seed: of all choices.
         augment: how views are drawn (training); None for whole images with all that was known (validation).
         resize: how an image comes to fill the square, see `whole_view`.
@@ -146,6 +148,7 @@ class Samples:
         seed: int,
         augment: AugmentOptions | None,
         resize: Literal["stretch", "pad"] = "stretch",
+        public_share: float = 0.0,
     ) -> None:
         self.frame, self.names, self.size, self.order, self.seed = frame, names, size, order, seed
         self.augment, self.resize = augment, resize
@@ -153,19 +156,38 @@ class Samples:
         self.shares = weights / weights.sum()
         self.told = told_of(frame)
         self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_numpy()
-        self.lengths = lengths_of(frame)
+        known = frame["captions"].list.len().fill_null(0) + frame["structures"].list.len().fill_null(0)
+        self.own, self.public = (np.flatnonzero(rows) for rows in (known > 0, known == 0))
+        self.benchmarks = frame["image_id"].str.split(":").list.first().to_numpy()
+        self.drawn_public = round(public_share / (1 - public_share) * len(self.own)) if len(self.public) else 0
+        self._lengths = lengths_of(frame)
         self._rows = frame.to_arrow()  # unlike the frame's own, its rows can be read in a forked process
         self._drawn: tuple[int, NDArray[np.str_]] | None = None
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.own) + self.drawn_public
+
+    def _row(self, epoch: int, index: int) -> int:
+        """The row of a sample: each of the site's own once an epoch, then public ones, which take turns over the epochs."""
+        turn = index - len(self.own)
+        return int(self.own[index] if turn < 0 else self.public[(epoch * self.drawn_public + turn) % len(self.public)])
+
+    def _rows_of(self, epoch: int) -> NDArray[np.int64]:
+        turns = (epoch * self.drawn_public + np.arange(self.drawn_public)) % max(len(self.public), 1)
+        return np.concatenate([self.own, self.public[turns]])
+
+    def lengths(self, epoch: int, task: str) -> NDArray[np.float64]:
+        """About how long the text of each sample of an epoch would be in a task, in characters."""
+        return self._lengths[task if task in TASKS else "vqa"][self._rows_of(epoch)]
 
     def tasks(self, epoch: int) -> NDArray[np.str_]:
-        """The task of each sample of an epoch, known without making any."""
+        """The task of each sample of an epoch, known without making any; of public ones the benchmark's name."""
         if self._drawn is None or self._drawn[0] != epoch:
-            drawn = np.random.default_rng((self.seed, epoch, 0)).random(len(self))
+            drawn = np.random.default_rng((self.seed, epoch, 0)).random(len(self.own))
             tasks = np.array(TASKS)[np.searchsorted(self.shares.cumsum()[:-1], drawn, side="right")]
-            self._drawn = epoch, np.where((tasks == "vqa") & ~self.answerable, "locate", tasks)
+            own = np.where((tasks == "vqa") & ~self.answerable[self.own], "locate", tasks)
+            public = self.benchmarks[self._rows_of(epoch)[len(own) :]].astype(str)
+            self._drawn = epoch, np.concatenate([own, public])
         return self._drawn[1]
 
     def task(self, epoch: int, index: int) -> str:
@@ -174,14 +196,15 @@ class Samples:
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         rng = np.random.default_rng((self.seed, *key, 1))
-        picture = picture_of(self._rows.slice(key[1], 1).to_pylist()[0])
-        match self.task(*key):
+        epoch, index = key
+        picture = picture_of(self._rows.slice(self._row(epoch, index), 1).to_pylist()[0])
+        match self.task(epoch, index):
             case "detect":
                 return self._detect(picture, rng)
-            case "vqa":
-                return self._vqa(picture, rng)
-            case _:
+            case "locate":
                 return self._locate(picture, rng)
+            case _:
+                return self._vqa(picture, rng)
 
     def _locate(self, picture: Picture, rng: np.random.Generator) -> Sample:
         language = str(rng.choice(LANGUAGES)) if picture.structures else picture.captions[0].language

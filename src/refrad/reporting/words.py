@@ -52,4 +52,5 @@ REASONS: Mapping[str, str] = {
     # of images, found by stages vqa and train
     "no_question": "No question about the image passed the checks.",
     "test_patient": "The patient is for testing only.",
+    "also_in_test": "The image, or one nearly the same, is also a test image.",
 }

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import EvaluateOptions, TrainOptions
+from refrad.dataset.trained import seen_in_training
 from refrad.files import atomic, digest_bytes, write_json
 from refrad.fingerprint import Fingerprint
 from refrad.llm import open_models
@@ -53,6 +54,7 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
     public: list[Path] | None = None,
+    trained: list[Path] | None = None,
     against: list[Path] | None = None,
     llm: str | None = None,
 ) -> None:
@@ -70,25 +72,31 @@ def run(
         metrics: the results.
         fingerprint: of stage evaluate.
         public: benchmarks as `refrad public` writes them; their test questions are asked as well.
+        trained: benchmarks that the model was trained on, likewise.
         against: scores of earlier runs, to compare with item by item.
         llm: the judge, as the rule hands it over; None: no LLMScore.
 
     Raises:
-        ValueError: if no test patient has an image with a grounded caption, or a benchmark has no test question.
+        ValueError: if no test patient has an image with a grounded caption, or a benchmark has no test question; if a test image
+            was trained on and the options say to stop.
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
     account = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     training = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
     torch.set_num_threads(training.threads)
-    pictures = _test_pictures(images, options.samples)
+    leaks = seen_in_training([*images, *(trained or [])], [*images, *(public or [])], options.leaks.difference)
+    if leaks.tested and options.leaks.found == "stop":
+        raise ValueError(f"evaluate: {leaks.sentence()}; set evaluate.leaks.found to drop to leave their questions out")
+    log.info("leaks: of %d images looked at, %s", leaks.looked, leaks.sentence())
+    pictures = _test_pictures(images, options.samples, leaks.tested)
     if not pictures:
         raise ValueError(
             "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
         )
     put = partial(ask, resize=training.resize, masks=training.variant == "segmentation")
     asked = [one for picture in pictures for one in put(picture)]
-    others = _benchmarks(public or [], options.samples)
+    others = _benchmarks(public or [], options.samples, leaks.tested)
     processor = load_processor(checkpoint)
     model = load_model(checkpoint, processor)
     side = processor.image_processor.size["height"]
@@ -150,13 +158,20 @@ def run(
     found = [some for one, some in zip(asked, entities, strict=True) if one.task == "locate"]
     classes = {picture.image_id: marks.classes(picture) for picture in pictures}
     result |= _mistakes(located, found, classes, anatomy, options.resamples)
-    result |= {"images": len(pictures), "steps": account["steps"], "definitions": DEFINITIONS, "weights": weights}
+    result |= {
+        "images": len(pictures),
+        "steps": account["steps"],
+        "leaks": {"looked": leaks.looked, "found": len(leaks.tested)},
+        "definitions": DEFINITIONS,
+        "weights": weights,
+    }
     write_json(metrics, {"stage": "evaluate", "fingerprint": fingerprint.text, **result})
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
 
 
-def _test_pictures(images: Sequence[Path], samples: int) -> list[Picture]:
-    return _sample(read_images(images, {"test"}), samples)
+def _test_pictures(images: Sequence[Path], samples: int, leaking: Collection[str]) -> list[Picture]:
+    frame = read_images(images, {"test"})
+    return _sample(frame.filter(~frame["image_id"].is_in(leaking)), samples)
 
 
 def _sample(frame: pl.DataFrame, samples: int | None) -> list[Picture]:
@@ -166,12 +181,14 @@ def _sample(frame: pl.DataFrame, samples: int | None) -> list[Picture]:
     return [picture_of(frame.row(int(index), named=True)) for index in chosen]
 
 
-def _benchmarks(public: Sequence[Path], samples: int) -> dict[str, list[Picture]]:
+def _benchmarks(public: Sequence[Path], samples: int, leaking: Collection[str]) -> dict[str, list[Picture]]:
     """Name of each benchmark, which its image ids begin with, to its test images."""
     found = {}
     for path in public:
-        if not (pictures := _test_pictures([path], samples)):
-            raise ValueError(f"{path}: no test question in it; does the folder it was made from have the test split?")
+        if not (pictures := _test_pictures([path], samples, leaking)):
+            raise ValueError(
+                f"{path}: no test question in it that was not trained on; does the folder it was made from have the test split?"
+            )
         found[pictures[0].image_id.split(":")[0]] = pictures
     return found
 

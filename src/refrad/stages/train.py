@@ -3,16 +3,19 @@
 import dataclasses
 import json
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import TrainOptions
+from refrad.dataset.trained import Seen, seen_in_training
 from refrad.files import atomic_folder, digest_file, write_json
 from refrad.fingerprint import Fingerprint
 from refrad.model.card import model_card
@@ -51,6 +54,8 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
     tower: Path | None = None,
+    public: list[Path] | None = None,
+    tested: list[Path] | None = None,
 ) -> None:
     """Write the checkpoint: a folder that `from_pretrained` loads, with the training's own account in training.json.
 
@@ -58,8 +63,12 @@ def run(
     folder is removed when the checkpoint is complete. Under torchrun each process comes here, and the first one writes.
     `tower` is what stage adapt made: the model begins with its vision tower.
 
+    Of `public`, benchmarks as `refrad public` writes them, the training questions join. Images of either that are test images as
+    well, of the shards, of `public` or of `tested` (benchmarks to evaluate on), are left out, or end the run.
+
     Raises:
-        ValueError: if there is nothing to train on, or the options do not fit the model or the machine.
+        ValueError: if there is nothing to train on, or the options do not fit the model or the machine; if a training image is a
+            test image and the options say to stop.
     """
     options = TrainOptions.model_validate(fingerprint.options)
     torch.set_num_threads(options.threads)
@@ -68,13 +77,20 @@ def run(
     tally = Tally("images")
     frame = read_images(images)
     tally.take(len(frame))
-    parts = {split: frame.filter(frame["split"] == split) for split in ("train", "validation")}
+    leaks, benchmarks = options.leaks, public or []
+    seen = seen_in_training([*images, *benchmarks], [*images, *benchmarks, *(tested or [])], leaks.difference)
+    if seen.training and leaks.found == "stop":
+        raise ValueError(f"train: {seen.sentence()}; set train.leaks.found to drop to leave them out of the training")
+    log.info("leaks: of %d images looked at, %s", seen.looked, seen.sentence())
+    leaking = (frame["split"] == "train") & frame["image_id"].is_in(seen.training)
+    parts = {split: frame.filter((frame["split"] == split) & ~leaking) for split in ("train", "validation")}
     if not len(parts["train"]):
         raise ValueError(
             "no image of a training patient has a grounded caption: see the report pages of grounded and shards"
         )
+    joined = _with_public(parts["train"], benchmarks, seen.training)
     anatomy = load_schema(schema)
-    pictures = [picture_of(row) for row in parts["train"].iter_rows(named=True)]
+    pictures = [picture_of(row) for row in joined.iter_rows(named=True)]
     names = wordings(pictures, anatomy)
     processor, model = _start(options, pictures, anatomy)
     if tower:
@@ -92,10 +108,11 @@ def run(
             options.seed,
             options.augment if split == "train" else None,
             options.resize,
+            options.public.share,
         )
-        for split, part in parts.items()
+        for split, part in (parts | {"train": joined}).items()
     )
-    identity = _identity(images, fingerprint, tower) if team.leads else ""
+    identity = _identity([*images, *benchmarks], fingerprint, tower, seen) if team.leads else ""
     saved = Checkpoints(work, identity, options.checkpoints.keep, team.leads)
     see = partial(
         teach_to_see,
@@ -134,6 +151,8 @@ def run(
         "classes": {one.id: one.name for one in anatomy.classes},
         "weights": used,
         "tower": json.loads((tower / TRAINING).read_text(encoding="utf-8"))["fingerprint"] if tower else None,
+        "public": dict(Counter(joined["image_id"].str.split(":").list.first().gather(samples.public))),
+        "leaks": {"looked": seen.looked, "found": len(seen.training), "tested": [path.name for path in tested or []]},
     }
     if masks:
         unseen = [held_out[0, index] for index in range(min(len(held_out), VALIDATION_SAMPLES))]
@@ -145,7 +164,10 @@ def run(
         write_json(folder / TRAINING, account)
         (folder / "README.md").write_text(model_card(account, options), encoding="utf-8")
     tally.use(sum(len(part) for part in parts.values()))
-    tally.put_aside("test_patient", tally.taken - tally.used)
+    tally.put_aside("also_in_test", int(leaking.sum()))
+    tally.put_aside("test_patient", tally.taken - tally.used - int(leaking.sum()))
+    for name, number in sorted(account["public"].items()):
+        tally.add("public images", name, number)
     tally.make("steps", trained.steps)
     for split, part in parts.items():
         tally.add("split", split, len(part))
@@ -180,12 +202,30 @@ def _recipe(options: TrainOptions) -> Recipe:
     )
 
 
-def _identity(images: Iterable[Path], fingerprint: Fingerprint, tower: Path | None) -> str:
-    """What makes two trainings the same one: options, files that shape it, the bytes of the shards and of an adapted tower."""
+def _with_public(frame: pl.DataFrame, benchmarks: Sequence[Path], leaking: Collection[str]) -> pl.DataFrame:
+    """The site's own rows, and after them those of the training split of benchmarks that are no test images.
+
+    Raises:
+        ValueError: if nothing is left of a benchmark.
+    """
+    found = [frame]
+    for path in benchmarks:
+        rows = read_images([path], {"train"})
+        rows = rows.filter(~rows["image_id"].is_in(leaking) & rows["questions"].list.len().gt(0))
+        if rows.is_empty():
+            raise ValueError(f"{path}: train.public: no training question in it that is not one of a test image")
+        found.append(rows)
+    return pl.concat(found, how="diagonal_relaxed")
+
+
+def _identity(images: Iterable[Path], fingerprint: Fingerprint, tower: Path | None, seen: Seen) -> str:
+    """What makes two trainings the same one: options, files that shape it, the bytes of the shards and of an adapted tower, what
+    was left out.
+    """
     options = {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT}
     shards = sorted(digest_file(path) for path in images)
-    adapted = [weights_digest(tower)] if tower else []
-    return json.dumps([fingerprint.version, options, dict(fingerprint.files), shards, *adapted], sort_keys=True)
+    parts = [shards, weights_digest(tower) if tower else None, sorted(seen.training)]
+    return json.dumps([fingerprint.version, options, dict(fingerprint.files), *parts], sort_keys=True)
 
 
 def _start(
