@@ -1,16 +1,15 @@
 # make demo    sets up .venv, runs the whole workflow on a made-up cohort, names the files worth opening
 # make test    sets up .venv, runs all tests
-# make slurm-test    as root: a Slurm of three nodes on this machine, the whole workflow through it, and it goes again
-# make slurm-faults  the same with all that can go wrong
+# make slurm-test    as root: a Slurm of three nodes on this machine, the whole workflow through it with all that can go wrong
 # make lint    ruff, snakefmt, snakemake --lint, mypy
-# make vllm-test  sets up .venv-vllm, runs the client and two stages against a real vLLM on the processor
+# make vllm-test  sets up .venv-vllm, runs the client and two stages against a real vLLM on the processor; as root also on a Slurm
 # make lock    renews requirements.lock from pyproject.toml
 
 PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test slurm-test slurm-faults lint vllm-test lock clean
+.PHONY: demo test slurm-test lint vllm-test lock clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --profile profiles/local all
@@ -19,9 +18,6 @@ test: .venv/ready
 	$(BIN)/pytest
 
 slurm-test: .venv/ready
-	REFRAD_SLURM=1 $(BIN)/pytest tests/cluster -m "not more_faults" --durations=5
-
-slurm-faults: .venv/ready
 	REFRAD_SLURM=1 $(BIN)/pytest tests/cluster --durations=5
 
 lint: .venv/ready
@@ -32,7 +28,7 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 vllm-test: .venv/ready .venv-vllm/ready
-	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/llm/test_vllm.py
+	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python REFRAD_SLURM=1 $(BIN)/pytest tests/llm/test_vllm.py tests/cluster/test_vllm.py
 
 # torch goes first and with its own needs, since these differ between CPU and GPU builds; all else is exactly the lock.
 .venv/ready: requirements.lock pyproject.toml

@@ -113,6 +113,20 @@ def start_node(node: str) -> None:
         _run("slurmd", "-N", node)
 
 
+def crash(node: str) -> None:
+    """Kill the daemon of a node and all that it runs, as when the power goes."""
+    os.kill(pid_of(f"slurmd.{node}"), signal.SIGKILL)
+    (HOME / f"slurmd.{node}.pid").unlink()
+    running = [job["JobId"] for job in jobs() if job["JobState"] == "RUNNING" and job["NodeList"] == node]
+    steps = _steps(*running)
+    _kill(steps | _below(steps))
+
+
+def kill(job: str) -> None:
+    """Kill all that a job runs: nothing of it can say goodbye."""
+    _kill(_below(_steps(job)))
+
+
 def ready() -> set[str]:
     """Nodes that take jobs."""
     return set(_run("sinfo", "--noheader", "--Node", "--states=idle,mixed,allocated", "--format=%N").split())
@@ -155,6 +169,38 @@ def _lives(number: int, daemon: str) -> bool:
     with contextlib.suppress(OSError):
         return number > 0 and Path(f"/proc/{number}/comm").read_text().strip() == daemon.split(".")[0]
     return False
+
+
+def _steps(*running: str) -> set[int]:
+    """The processes of Slurm that watch over the steps of jobs."""
+    titles = tuple(f"slurmstepd: [{job}." for job in running)
+    return {number for number, command in _commands().items() if command.startswith(titles)}
+
+
+def _commands() -> dict[int, str]:
+    """The command of each process."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def _below(above: set[int]) -> set[int]:
+    """The processes that others have started, and what these have."""
+    parents, found = {}, set(above)
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    while more := {number for number, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - above
+
+
+def _kill(numbers: set[int]) -> None:
+    for number in numbers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 def _install() -> None:

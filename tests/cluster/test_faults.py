@@ -1,8 +1,8 @@
-"""More accidents, each in a run of its own: it ends complete, with the bytes of a run that nobody disturbed."""
+"""More accidents, each in a run of its own stage: it ends complete, with the bytes of a run that nobody disturbed."""
 
 import shutil
-import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,50 +12,89 @@ import slurm
 from same import differing
 from workplace import PATIENCE, Workplace, until
 
-pytestmark = pytest.mark.more_faults
-
-RUN = ("snakemake", "--profile", "slurm", "all")
-FIRST = {"index", "volumes", "masks"}  # stages that the runs here find done
-
-
-@pytest.fixture
-def begun(disturbed, tmp_path) -> Workplace:
-    """A finished run with all results after masks taken away."""
-    shutil.copytree(disturbed.workplace.folder, tmp_path / "refrad", symlinks=True)
-    for path in (tmp_path / "refrad" / "results").iterdir():
-        if path.name not in FIRST:
-            shutil.rmtree(path)
-    return Workplace(tmp_path / "refrad")
+STANDIN = Path(__file__).parents[1] / "llm" / "standin"
+SHARDS = ("results/shards/first/0", "results/shards/second/0")
+CAPTIONS = ("results/captions/first/0", "results/captions/second/0")
 
 
-def test_a_node_that_dies(begun, alone):
-    head = begun.start(*RUN)
-    node = until(lambda: begun.jobs("shards_shard", "RUNNING"))[0]["NodeList"]
+def same(one: Workplace, other: Workplace, folders: tuple[str, ...]) -> bool:
+    return all(differing(one.folder / folder, other.folder / folder) == [] for folder in folders)
+
+
+def test_a_node_that_dies(disturbed, alone, tmp_path):
+    site = disturbed.workplace.without("shards", at=tmp_path / "refrad")
+    head = site.start("snakemake", "--profile", "slurm", "shards")
+    until(lambda: list((site.folder / "logs/shards").rglob("*.log")))
+    node = site.jobs("shards_shard", "RUNNING")[0]["NodeList"]
     try:
-        slurm.end(f"slurmd.{node}", signal.SIGKILL)
-        failed = until(lambda: begun.jobs("shards_shard", "NODE_FAIL"))
-        assert head.wait(timeout=PATIENCE) == 0, begun.said()[-6000:]
+        slurm.crash(node)
+        failed = until(lambda: site.jobs("shards_shard", "NODE_FAIL"))
+        assert head.wait(timeout=PATIENCE) == 0, site.said()[-6000:]
     finally:
         slurm.start_node(node)
     assert {job["NodeList"] for job in failed} == {node}
-    assert begun.jobs("shards_shard", "COMPLETED")
-    assert differing(begun.folder / "results", alone.folder / "results") == []
+    assert len(site.jobs("shards_shard", "COMPLETED")) == 2
+    assert same(site, alone, SHARDS)
 
 
-def test_a_full_disk(begun, alone):
-    results = begun.folder / "results"
-    kept = begun.folder / "kept"
+def test_a_full_disk(disturbed, alone, tmp_path):
+    site = disturbed.workplace.without("shards", at=tmp_path / "refrad")
+    results, kept = site.folder / "results", site.folder / "kept"
     results.rename(kept)
     results.mkdir()
-    used = sum(path.stat().st_size + 4096 for path in kept.rglob("*"))
-    with small_disk(results, used + 300_000) as grow:
+    used = sum(path.stat().st_size // 4096 + 2 for path in kept.rglob("*")) * 4096
+    with small_disk(results, used + 100_000) as grow:
         shutil.copytree(kept, results, dirs_exist_ok=True)
-        begun.run(*RUN, status=1)
-        logs = [path.read_text() for path in (begun.folder / "logs").rglob("*.log")]
-        assert any("the disk or the quota is full" in log for log in logs)
+        site.run("snakemake", "--profile", "slurm", "shards", "--retries", "0", status=1)
+        logs = [path.read_text() for path in (site.folder / "logs/shards").rglob("*.log")]
+        assert any("the disk or the quota is full" in log for log in logs), logs
+        assert not list((results / "shards").rglob("*.parquet")), "half a table is no table"
         grow()
-        begun.run(*RUN)
-        assert differing(results, alone.folder / "results") == []
+        site.run("snakemake", "--profile", "slurm", "shards")
+        assert same(site, alone, SHARDS)
+
+
+def test_a_server_of_a_language_model_that_is_lost_mid_shard_with_a_small_one_in_place_of_vllm(disturbed, tmp_path):
+    quiet, site = (disturbed.workplace.without("captions", at=tmp_path / name) for name in ("quiet", "refrad"))
+    for place, seconds in ((quiet, 0.0), (site, 0.2)):
+        place.configure(captions={"rewrite": "llm"}, llm={"rewrite": standin(place, seconds)})
+    quiet.run("snakemake", "--profile", "profiles/local", "--cores", "2", "captions")
+
+    head = site.start("snakemake", "--profile", "slurm", "captions")
+    until(lambda: len(site.answers()) > 10)
+    (serving,) = site.jobs("serve", "RUNNING")
+    slurm.kill(serving["JobId"])
+    held = site.answers()
+    assert head.wait(timeout=PATIENCE) == 0, site.said()[-6000:]
+
+    assert len(site.jobs("captions_shard")) == len(site.jobs("captions_shard", "COMPLETED")) == 2, (
+        "no job had to start again"
+    )
+    assert all(
+        "connects anew" in (site.folder / f"logs/captions/{name}/0.log").read_text() for name in ("first", "second")
+    )
+    assert site.jobs("serve", "FAILED")
+    servers = site.jobs("serve")
+    assert len(servers) == 2 and {job["Partition"] for job in servers} == {"gpu"}
+    assert all(job["JOB_GRES"] == "gpu:fake:1" for job in servers)
+    now = site.answers()
+    assert {key: now[key] for key in held} == held and len(now) > len(held), "what the store held is not asked again"
+    assert same(site, quiet, CAPTIONS)
+    until(lambda: site.jobs("serve", "COMPLETED"))
+    assert not list((site.folder / "stores/llm/servers").rglob("endpoint.json")), (
+        "it ended by itself and took its address back"
+    )
+
+
+def standin(site: Workplace, seconds: float) -> dict[str, object]:
+    """What stands in the config for a shared model that the small server serves, so many seconds for each answer."""
+    environment = {
+        "PYTHONPATH": f"{STANDIN}:{site.folder / 'src'}",
+        "STANDIN_SECONDS": str(seconds),
+        "STANDIN_HEARD": str(site.folder / "heard"),
+    }
+    server = {"python": sys.executable, "environment": environment, "startup": 120.0, "idle": 3.0}
+    return {"endpoint": "shared", "model": "/models/wise-1b", "concurrency": 2, "server": server}
 
 
 @contextmanager

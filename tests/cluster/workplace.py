@@ -1,8 +1,11 @@
 """Copies of the project in which a site works on a cluster."""
 
+import contextlib
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -56,8 +59,24 @@ class Workplace:
         self.edit("profiles/slurm/config.yaml", r'gpu_type: ""', "gpu_type: fake")
         # train.gpus stays 0, since these GPUs cannot compute, but the job asks for one as it would for a real one.
         self.edit("profiles/slurm/config.yaml", r"(\n  train:.*\n)", r"\1    gpu: 1\n")
-        self.edit("profiles/slurm/config.yaml", r"(seconds-before-status-checks): 5", r"\1: 1")  # jobs of seconds
+        self.edit("profiles/slurm/config.yaml", r"(seconds-before-status-checks): 5", r"\1: 12")  # jobs of seconds
         return self
+
+    def without(self, *stages: str, at: Path) -> "Workplace":
+        """A copy of it at another place, with the results and logs of some stages taken away."""
+        shutil.copytree(self.folder, at, symlinks=True)
+        for stage in stages:
+            shutil.rmtree(at / "results" / stage)
+            shutil.rmtree(at / "logs" / stage)
+        return Workplace(at)
+
+    def configure(self, **sections: dict[str, Any]) -> None:
+        """Change keys of sections of its config.yaml."""
+        path = self.folder / "config.yaml"
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in sections.items():
+            config[key] |= value
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
 
     def edit(self, name: str, pattern: str, replacement: str) -> None:
         """Replace what matches, which must be there, in a file of the copy."""
@@ -93,6 +112,15 @@ class Workplace:
     def labels(self) -> dict[Path, int]:
         """The finished label volumes of its store, and when each was written."""
         return {path: path.stat().st_mtime_ns for path in (self.folder / "stores/masks").rglob("[0-9a-f]*.nii.gz")}
+
+    def answers(self, *, failures: bool = False) -> dict[str, float]:
+        """The answers of language models in its store, and when each was written; with what failed, or without."""
+        answers: dict[str, float] = {}
+        for path in (self.folder / "stores/llm").glob("*.sqlite"):
+            with contextlib.closing(sqlite3.connect(path, timeout=60)) as database:
+                rows = database.execute("select key, at from replies where answer is not null or ?", (failures,))
+                answers |= dict(rows.fetchall())
+        return answers
 
     def plan(self) -> Counter[str]:
         """How many jobs of each rule a run would have."""

@@ -86,5 +86,47 @@ def test_a_failure_is_kept_but_is_no_answer_and_never_replaces_one(tmp_path):
 def test_only_the_owner_can_read_the_replies(tmp_path):
     store = Store(tmp_path)
     store.put("a1", "echo", "test", "{}", None, (1, 1, 0.1))
-    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in tmp_path.iterdir())
     store.close()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 2 and all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
+
+
+@pytest.fixture
+def at(tmp_path, monkeypatch):
+    """The function that opens the store as another machine does."""
+
+    def open_at(machine):
+        monkeypatch.setattr("platform.node", lambda: machine)
+        return Store(tmp_path)
+
+    return open_at
+
+
+def test_what_one_machine_has_answered_another_need_not_ask(at):
+    first = at("n1")
+    first.put("a1", "echo", "test", '{"said": "Zyste"}', None, (1, 1, 0.1))
+    first.put("a2", "echo", "test", None, "no_json", (1, 1, 0.1))
+    first.close()
+    second = at("n2")
+    assert second.answer("a1") == '{"said": "Zyste"}' and second.answer("a2") is None
+    second.put("a2", "echo", "test", "{}", None, (1, 1, 0.1))
+    second.close()
+    assert at("n1").answer("a2") == "{}", "an answer takes the place of a failure"
+
+
+def test_a_killed_job_hands_out_its_answers_when_its_machine_next_works(at, tmp_path):
+    killed = at("n1")
+    killed.put("a1", "echo", "test", "{}", None, (1, 1, 0.1))
+    other = at("n2")
+    assert other.answer("a1") is None
+    at("n1").close()
+    assert at("n2").answer("a1") == "{}"
+    assert len(list((tmp_path / "answers").iterdir())) == 1, "what came from others is not handed out again"
+
+
+def test_a_long_job_hands_out_while_it_works(at, monkeypatch):
+    monkeypatch.setattr("refrad.llm.store.HAND_OUT", 0.0)
+    working = at("n1")
+    working.put("a1", "echo", "test", "{}", None, (1, 1, 0.1))
+    assert at("n2").answer("a1") == "{}"
+    working.close()

@@ -1,11 +1,14 @@
 """Replies, kept under the digest of what was asked: SQLite, for all jobs of one machine at once.
 
 A reply is committed the moment it arrives, so that killing a job loses only what is under way. Failures are kept for
-people to look at; asking again retries them.
+people to look at; asking again retries them. SQLite's log cannot be shared over a network: every few minutes, and at the ends of
+a job, a machine hands out its new answers in a file that never changes, and each job first takes in those of the others.
 """
 
 import contextlib
 import fcntl
+import gzip
+import json
 import os
 import platform
 import sqlite3
@@ -13,22 +16,29 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from refrad.files import atomic
+
 __all__ = ["Store"]
 
 PATIENCE = 60.0  # seconds to wait for another writer
+HAND_OUT = 120.0  # seconds between files for other machines
 
-_TABLE = """
+_TABLES = """
 create table if not exists replies (
     key text primary key, task text not null, model text not null, answer text, failure text,
     prompt_tokens integer not null, answer_tokens integer not null, seconds real not null, at real not null
-) without rowid
+) without rowid;
+create table if not exists kept_back (key text primary key) without rowid;
+create table if not exists taken_in (name text primary key) without rowid;
 """
+_COLUMNS = "key, task, model, answer, prompt_tokens, answer_tokens, seconds, at"
 
 
 class Store:
-    """Replies of one machine: `<folder>/replies-<machine>.sqlite`, since SQLite's WAL cannot be shared over a network.
+    """Replies of one machine, `<folder>/replies-<machine>.sqlite`, and what the machines hand each other,
+    `<folder>/answers/<machine>-<number>.json.gz`.
 
-    Answers hold report text; only the owner can read the file.
+    Answers hold report text; only the owner can read the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +49,12 @@ class Store:
         self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
         self._patiently("pragma journal_mode=wal")
         self._database.execute("pragma synchronous=normal")  # survives any crash of the job
-        self._patiently(_TABLE)
+        for statement in _TABLES.split(";"):
+            self._patiently(statement)
+        self._answers = folder / "answers"
+        self._answers.mkdir(mode=0o700, exist_ok=True)
+        self._take_in()
+        self._hand_out()  # what a killed job of this machine kept back
 
     def _patiently(self, statement: str) -> None:
         """Changing the journal mode does not wait for others by itself."""
@@ -62,13 +77,53 @@ class Store:
         self, key: str, task: str, model: str, answer: str | None, failure: str | None, used: tuple[int, int, float]
     ) -> None:
         """Keep an answer, or a failure; `used` are tokens of prompts and answers, and seconds. A failure never replaces an answer."""
-        self._database.execute(
-            "insert into replies values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update set"
-            " answer = excluded.answer, failure = excluded.failure, prompt_tokens = excluded.prompt_tokens,"
-            " answer_tokens = excluded.answer_tokens, seconds = excluded.seconds, at = excluded.at"
-            " where replies.answer is null or excluded.answer is not null",
-            (key, task, model, answer, failure, *used, time.time()),
-        )
+        with self._at_once():
+            self._database.execute(
+                "insert into replies values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update set"
+                " answer = excluded.answer, failure = excluded.failure, prompt_tokens = excluded.prompt_tokens,"
+                " answer_tokens = excluded.answer_tokens, seconds = excluded.seconds, at = excluded.at"
+                " where replies.answer is null or excluded.answer is not null",
+                (key, task, model, answer, failure, *used, time.time()),
+            )
+            if answer is not None:
+                self._database.execute("insert or ignore into kept_back values (?)", (key,))
+        if time.monotonic() - self._handed_out > HAND_OUT:
+            self._hand_out()
+
+    @contextlib.contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """All of a block, or nothing; no other job writes meanwhile."""
+        self._database.execute("begin immediate")
+        with self._database:
+            yield
+
+    def _hand_out(self) -> None:
+        """Write the new answers of this machine to a file for the others."""
+        self._handed_out = time.monotonic()
+        with self._at_once():
+            rows = self._database.execute(f"select {_COLUMNS} from replies natural join kept_back").fetchall()
+            if not rows:
+                return
+            name = f"{platform.node()}-{time.time_ns()}.json.gz"
+            with atomic(self._answers / name) as temporary:
+                temporary.touch(mode=0o600)
+                temporary.write_bytes(gzip.compress(json.dumps(rows, ensure_ascii=False).encode(), 3))
+            self._database.execute("delete from kept_back")
+            self._database.execute("insert into taken_in values (?)", (name,))
+
+    def _take_in(self) -> None:
+        """Keep the answers that other machines have handed out since."""
+        known = {name for (name,) in self._database.execute("select name from taken_in")}
+        for path in sorted(self._answers.glob("[!.]*.json.gz")):
+            if path.name not in known:
+                rows = json.loads(gzip.decompress(path.read_bytes()))
+                with self._at_once():
+                    self._database.executemany(
+                        f"insert into replies ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update set"
+                        " answer = excluded.answer, failure = null, at = excluded.at where replies.answer is null",
+                        rows,
+                    )
+                    self._database.execute("insert or ignore into taken_in values (?)", (path.name,))
 
     @contextlib.contextmanager
     def claim(self, key: str) -> Iterator[bool]:
@@ -85,6 +140,7 @@ class Store:
             fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, place)
 
     def close(self) -> None:
-        """Close both files."""
+        """Hand out what is new, and close the files."""
+        self._hand_out()
         self._database.close()
         os.close(self._claims)
