@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.llm.talking import TASKS, answering, llm_line
 
+from refrad import tables
 from refrad.cli import function_of, main, split_command
 from refrad.config import ConfigError, check_config
 
@@ -140,3 +141,19 @@ def test_the_code_of_the_language_model_page_runs(root, tmp_path):
         given = {"folder": tmp_path, "llm": llm_line(server, root, tmp_path, TASKS), "texts": ["One.", "Two."]}
         exec(code, given)
     assert [reply.answer.score for reply in given["replies"]] == [3, 3]
+
+
+def test_every_column_of_every_table_stands_on_the_page_of_files(root):
+    page = (root / "docs" / "files.md").read_text(encoding="utf-8")
+    for name in tables.__all__:
+        if not name.endswith("Table"):
+            continue
+        contract = getattr(tables, name)
+        section = page.split(f"## {contract.__doc__.splitlines()[0].split(':')[0].removeprefix('Stage ')}: ")
+        assert len(section) > 1, name
+        rows = [row for one in section[1:] for row in one.split("\n## ")[0].splitlines()]
+        for column, field in contract.to_schema().columns.items():
+            kind = str(field.dtype) + (", or null" if field.nullable else "")
+            allowed = [check.statistics["allowed_values"] for check in field.checks if check.name == "isin"]
+            meaning = "; ".join(filter(None, [field.description, *(", ".join(values) for values in allowed)]))
+            assert f"| `{column}` | {kind} | {meaning} |" in rows, f"{name}.{column}"
