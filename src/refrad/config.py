@@ -110,6 +110,7 @@ class VolumesOptions(Section):
     spacing_tolerance: Share
     angle_tolerance: Annotated[float, Field(ge=0, le=45)]
     gantry_tilt: Literal["shear", "quarantine"]
+    gaps: Literal["split", "quarantine"]
     memory_gb: Annotated[float, Field(ge=1)]
     seconds: Annotated[float, Field(gt=0)]
 

@@ -83,9 +83,14 @@ class InstanceTable(Table):
 
 
 class VolumeTable(Table):
-    """Stage volumes: one row a volume, accepted (`reason` null, `digest` set) or quarantined."""
+    """Stage volumes: one row a volume, accepted (`reason` null, `digest` set) or quarantined.
 
-    volume: str = pa.Field(unique=True)
+    What is left over of a stack that was split is quarantined under the name of the stack.
+    """
+
+    volume: str = pa.Field(
+        unique=True, description="as in the index; <that>-1, <that>-2, ... for parts of a split stack"
+    )
     series: str
     study: str
     patient: str
@@ -107,7 +112,10 @@ class VolumeTable(Table):
     spacing_y: pl.Float64 = pa.Field(nullable=True, gt=0, description="mm between rows")
     spacing_z: pl.Float64 = pa.Field(nullable=True, gt=0, description="mm between slices")
     tilt: pl.Float64 = pa.Field(nullable=True, ge=0, description="degrees between the slices' normal and their stack")
-    treated: str = pa.Field(nullable=True, description="reason that a correct treatment has met, such as gantry_tilt")
+    treated: str = pa.Field(
+        nullable=True,
+        description="reasons that correct treatments have met: gantry_tilt, slice_missing, spacing_irregular",
+    )
     burned_in: bool = pa.Field(nullable=True, description="of any slice; null if neither header nor rules tell")
     frame: str = pa.Field(
         nullable=True, description="pseudonym of the frame of reference: volumes that share it share their coordinates"

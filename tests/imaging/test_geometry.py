@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from refrad.imaging.geometry import angle_between, check_stack, is_plausible, plane_of, stack_affine
+from refrad.imaging.geometry import angle_between, check_stack, is_plausible, plane_of, regular_runs, stack_affine
 from refrad.imaging.reasons import Quarantined
 
 AXIAL = [1, 0, 0, 0, 1, 0]
@@ -132,3 +132,48 @@ def test_geometry_that_makes_no_sense_is_not_plausible(position, orientation, sp
 def test_angles_are_exact_also_when_they_are_tiny(degrees):
     radians = np.radians(degrees)
     assert angle_between([1, 0, 0], [np.cos(radians), np.sin(radians), 0]) == pytest.approx(degrees, abs=1e-9)
+
+
+def runs_of(positions, minimum=3):
+    runs = regular_runs(positions, AXIAL, (1, 1), minimum_slices=minimum, spacing_tolerance=0.02)
+    return [run.tolist() for run in runs]
+
+
+@pytest.mark.parametrize(
+    ("places", "runs"),
+    [
+        ([0, 2, 4, 8, 10, 12], [[0, 1, 2], [3, 4, 5]]),
+        ([0, 2, 4, 8, 10, 14, 16, 18, 20], [[0, 1, 2], [5, 6, 7, 8]]),  # two slices are too few
+        ([0, 5, 10, 15, 17, 19, 21, 23], [[0, 1, 2], [3, 4, 5, 6, 7]]),  # the border belongs to the longer run
+        ([0, 2, 4, 6, 11, 16], [[0, 1, 2, 3]]),  # and what is left of the shorter one is too short
+        ([0, 5, 7, 9, 11], [[1, 2, 3, 4]]),
+        ([12, 4, 0, 10, 2, 8], [[2, 4, 1], [5, 3, 0]]),  # in the order of the normal
+        ([0, 3, 7, 8, 14], []),
+    ],
+)
+def test_a_stack_with_gaps_is_divided_into_its_regular_runs(places, runs):
+    assert runs_of(column(places)) == runs
+
+
+def test_a_table_that_moved_divides_a_stack_too():
+    positions = [(0, 0, z) for z in range(5)] + [(30, 0, z) for z in range(5, 9)]
+    assert runs_of(positions) == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+@given(
+    steps=st.lists(st.sampled_from([1, 1, 1, 1, 2, 2.5, 3]), min_size=1, max_size=60),
+    noise=st.integers(0, 2**32 - 1),
+)
+def test_each_run_is_a_grid_of_its_own_and_no_slice_is_in_two(steps, noise):
+    r = np.random.default_rng(noise)
+    places = np.cumsum([0.0, *steps]) + r.uniform(-0.004, 0.004, len(steps) + 1)
+    positions = column(places, x=0.3)
+    numbers = r.permutation(len(places))
+    runs = runs_of([positions[number] for number in numbers])
+    members = [number for run in runs for number in run]
+    assert len(set(members)) == len(members)
+    for run in runs:
+        stack = check([positions[numbers[member]] for member in run], sheared=True)
+        assert stack.order.tolist() == list(range(len(run)))
+    if set(steps) == {1} and len(places) >= 3:
+        assert [len(run) for run in runs] == [len(places)]

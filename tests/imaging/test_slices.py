@@ -3,7 +3,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.imaging.slices import SliceMap, image_at, slice_rows
+from refrad.imaging.slices import SliceMap, image_at, name_of_part, slice_rows, stack_of
 from refrad.tables import SliceTable, frame_of
 
 
@@ -34,3 +34,7 @@ def test_an_image_has_the_rows_and_columns_of_the_dicom_file():
     assert image.shape == (3, 2)
     assert image[2, 1] == volume[1, 2, 1]
     assert image_at(volume, 1, axis=0).tolist() == volume[1].T.tolist()
+
+
+def test_the_name_of_a_part_tells_the_stack():
+    assert stack_of(name_of_part("0123456789abcdef", 12)) == stack_of("0123456789abcdef") == "0123456789abcdef"

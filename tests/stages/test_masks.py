@@ -97,6 +97,12 @@ def test_a_volume_that_the_table_does_not_name_is_put_aside(site):
     assert run(site)["flow"]["aside"] == {"no_precomputed_mask": 1}
 
 
+def test_the_parts_of_a_split_stack_take_the_mask_of_its_files(site):
+    volumes = read_table(site.path("volumes"), VolumeTable).with_columns(volume=pl.lit("v-1"))
+    write_table(site.path("volumes"), volumes, VolumeTable, Fingerprint("volumes", 1, {}, {}))
+    assert run(site)["flow"] == {"taken": 1, "used": 1, "aside": {}}
+
+
 def test_a_table_that_names_a_missing_mask_stops_with_its_line(site):
     (site.given / "masks.csv").write_text("dicom,mask\nct,other.nii.gz\n")
     with pytest.raises(ValueError, match="line 2"):

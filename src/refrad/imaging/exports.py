@@ -19,6 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 import refrad
 from refrad.anatomy.schema import AnatomyClass, Schema, load_schema
 from refrad.files import atomic
+from refrad.imaging.slices import stack_of
 from refrad.imaging.volumes import read_volume
 from refrad.tables import InstanceTable, MaskTable, read_table
 
@@ -81,8 +82,8 @@ def main(
 
 
 def _images(volume: str, instances: Path, files: Path, dicom: Path) -> list[Dataset]:
-    """The DICOM files of a volume, without their pixels."""
-    own = read_table(instances, InstanceTable).filter(pl.col("volume") == volume)
+    """The DICOM files of a volume, without their pixels; if it is a part of a stack, those of the stack."""
+    own = read_table(instances, InstanceTable).filter(pl.col("volume") == stack_of(volume))
     paths = own.join(pl.read_parquet(files, columns=["file", "path"]), on="file")["path"].unique().sort()
     return [pydicom.dcmread(dicom / path, stop_before_pixels=True, force=True) for path in paths]
 

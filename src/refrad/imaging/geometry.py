@@ -21,6 +21,7 @@ __all__ = [
     "normal_of",
     "places_along",
     "plane_of",
+    "regular_runs",
     "stack_affine",
 ]
 
@@ -144,25 +145,63 @@ def check_stack(
     tilt = float(angle_between(normal, step))
     if tilt > STEEPEST or (tilt > angle_tolerance and not sheared):
         raise Quarantined("gantry_tilt")
-    _check_distances(distances, spacing_tolerance)
-    # Small differences may add up, and slices may shift in their plane: all must lie within half a voxel of the grid.
-    off = positions - (positions[0] + np.arange(len(positions))[:, None] * step)
-    between_rows, between_columns = np.asarray(spacing, dtype=float)
     axes = np.stack([orientations[0, :3], orientations[0, 3:], normal])
-    if np.any(np.abs(off @ axes.T) > np.array([between_columns, between_rows, step @ normal]) / 2):
-        raise Quarantined("spacing_irregular")
+    if reason := _irregularity(positions @ axes.T, spacing, spacing_tolerance):
+        raise Quarantined(reason)
     if len(positions) < minimum_slices:
         raise Quarantined("too_few_slices")
     affine = stack_affine(positions[0], step, orientations[0], spacing)
     return Stack(order, affine, plane_of(orientations[0]), tilt)
 
 
-def _check_distances(distances: Array, tolerance: float) -> None:
-    """Refuse distances that differ; a gap that is a whole multiple (2, 3, ...) of the median is a missing slice."""
+def regular_runs(
+    positions: ArrayLike, orientation: ArrayLike, spacing: ArrayLike, *, minimum_slices: int, spacing_tolerance: float
+) -> list[NDArray[np.int64]]:
+    """The runs of neighbouring slices that are regular each by itself, of a stack with gaps or changing distances.
+
+    Arguments as of `check_stack`, for slices that are parallel and all at different places. A slice between two runs belongs to
+    the longer one.
+
+    Returns:
+        Of each run with enough slices their numbers, along the normal; the runs are in this order too.
+    """
+    positions, directions = np.asarray(positions, dtype=float), np.reshape(np.asarray(orientation, dtype=float), (2, 3))
+    axes = np.stack([*directions, normal_of(orientation)])
+    order = np.argsort(positions @ axes[2], kind="stable")
+    places = positions[order] @ axes.T
+    runs, start = [], 0
+    for end in range(2, len(places) + 1):
+        if end == len(places) or _irregularity(places[start : end + 1], spacing, spacing_tolerance):
+            runs.append((start, end))
+            start = end - 1  # the slice at the border may start the next run
+    free = np.ones(len(places), bool)
+    kept = []
+    for start, end in sorted(runs, key=lambda run: run[0] - run[1]):
+        run = np.flatnonzero(free[start:end]) + start
+        free[start:end] = False
+        if len(run) >= minimum_slices:
+            kept.append(run)
+    return [order[run] for run in sorted(kept, key=lambda run: int(run[0]))]
+
+
+def _irregularity(places: Array, spacing: ArrayLike, tolerance: float) -> str | None:
+    """Why slices are no grid: "slice_missing", "spacing_irregular", or None if they are one.
+
+    Args:
+        places: [n, 3], mm along row, column and normal, in the order of the normal.
+        spacing: between rows, between columns.
+        tolerance: see `check_stack`.
+    """
+    distances = np.diff(places[:, 2])
     ratios = distances / np.median(distances)
     wrong = ratios[np.abs(ratios - 1) > tolerance]
-    if len(wrong) == 0:
-        return
-    multiples = np.round(wrong)
-    missing = np.all((multiples >= 2) & (np.abs(wrong - multiples) <= tolerance * multiples))
-    raise Quarantined("slice_missing" if missing else "spacing_irregular")
+    if len(wrong):  # a gap that is a whole multiple (2, 3, ...) of the median is a missing slice
+        multiples = np.round(wrong)
+        missing = np.all((multiples >= 2) & (np.abs(wrong - multiples) <= tolerance * multiples))
+        return "slice_missing" if missing else "spacing_irregular"
+    # Small differences may add up, and slices may shift in their plane: all must lie within half a voxel of the grid.
+    step = (places[-1] - places[0]) / (len(places) - 1)
+    off = places - (places[0] + np.arange(len(places))[:, None] * step)
+    between_rows, between_columns = np.asarray(spacing, dtype=float)
+    inside = np.all(np.abs(off) <= np.array([between_columns, between_rows, step[2]]) / 2)
+    return None if inside else "spacing_irregular"

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["SliceMap", "image_at", "slice_rows"]
+__all__ = ["SliceMap", "image_at", "name_of_part", "slice_rows", "stack_of"]
 
 ACROSS = 2  # array axis across the stack
 
@@ -27,6 +27,16 @@ def slice_rows(volume: str, instances: Sequence[str], numbers: Sequence[int | No
         {"instance": instance, "volume": volume, "axis": ACROSS, "index": index, "instance_number": number}
         for index, (instance, number) in enumerate(zip(instances, numbers, strict=True))
     ]
+
+
+def name_of_part(stack: str, number: int) -> str:
+    """The name of a volume that is one of several parts of a stack of the index; they count from 1."""
+    return f"{stack}-{number}"
+
+
+def stack_of(volume: str) -> str:
+    """The stack of the index that a volume was made from: it has the same name, unless the volume is a part of it."""
+    return volume.split("-")[0]
 
 
 class SliceMap:

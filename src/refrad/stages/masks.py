@@ -17,6 +17,7 @@ from refrad.files import digest_bytes
 from refrad.fingerprint import Fingerprint
 from refrad.imaging.labels import label_facts, load_labels, save_labels, store_name
 from refrad.imaging.segmenters import TASK_OF, TotalSegmentator, Unsegmentable, onto_grid
+from refrad.imaging.slices import stack_of
 from refrad.imaging.streaming import Limits, Order, Outcome, label_volumes
 from refrad.imaging.volumes import read_volume
 from refrad.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, scan_table, write_table
@@ -204,7 +205,9 @@ def _whole_numbers(mask: Any) -> NDArray[np.uint8]:
 
 def _paths(volumes: list[str], instances: Path, files: Path) -> pl.DataFrame:
     """The paths inside the delivery of the files of each volume."""
-    of_volumes = scan_table(instances, InstanceTable).filter(pl.col("volume").is_in(volumes)).select("file", "volume")
+    stacks = {"made": volumes, "volume": [stack_of(volume) for volume in volumes]}
+    made_of = pl.LazyFrame(stacks, schema={"made": pl.String, "volume": pl.String})
+    of_volumes = scan_table(instances, InstanceTable).join(made_of, on="volume").select("file", volume="made")
     return of_volumes.join(pl.scan_parquet(files).select("file", "path"), on="file").collect()
 
 

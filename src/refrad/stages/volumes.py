@@ -13,7 +13,7 @@ from refrad.fingerprint import Fingerprint
 from refrad.imaging.apart import Limits, run_apart
 from refrad.imaging.convert import Converted, Gate, Images, convert
 from refrad.imaging.headers import Header
-from refrad.imaging.slices import slice_rows
+from refrad.imaging.slices import name_of_part, slice_rows
 from refrad.privacy.headers import age_of, body_part_of, contrast_of, date_of, sex_of
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.tables import InstanceTable, SliceTable, VolumeTable, frame_of, scan_table, write_table
@@ -23,7 +23,7 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 # Edges of the histograms on the page
 SLICE_SPACINGS = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 PIXEL_SPACINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.5, 2, 4)
@@ -66,34 +66,41 @@ def run(
         .collect()
     )
     groups = {str(rows["volume"][0]): rows for rows in members.partition_by("volume", maintain_order=True)}
-    jobs = (_images(name, dicom, rows, gate, store) for name, rows in groups.items())
+    jobs = (_images(name, dicom, rows, gate, store, options.gaps == "split") for name, rows in groups.items())
+    done = 0
     volume_rows: list[Row] = []
     slice_table: list[Row] = []
     spoken = time.monotonic()
     with tally.timed("volumes"):
         for images, converted in run_apart(convert, jobs, limits):
-            row, its_slices = _rows(groups[images.volume], converted or Converted("beyond_limits"), pseudonyms)
-            volume_rows.append(row)
-            slice_table += its_slices
-            _count(tally, row)
+            done += 1
+            for part in converted or [Converted("beyond_limits")]:
+                row, its_slices = _row(groups[images.volume], part, pseudonyms)
+                volume_rows.append(row)
+                slice_table += its_slices
+                _count(tally, row)
             if time.monotonic() - spoken > 10:
                 spoken = time.monotonic()
-                log.info("volumes: %d of %d", tally.taken, len(groups))
+                log.info("volumes: %d of %d", done, len(groups))
     log.info("volumes: %d taken, %d used", tally.taken, tally.used)
     write_table(volumes, frame_of(volume_rows, VolumeTable), VolumeTable, fingerprint)
     write_table(slices, frame_of(slice_table, SliceTable), SliceTable, fingerprint)
     tally.write(metrics, fingerprint)
 
 
-def _images(volume: str, dicom: Path, rows: pl.DataFrame, gate: Gate, store: Path) -> Images:
+def _images(volume: str, dicom: Path, rows: pl.DataFrame, gate: Gate, store: Path, split: bool) -> Images:
     frames = tuple(rows.select("path", "frame").iter_rows())
-    return Images(volume, dicom, frames, rows["modality"][0], gate, store)
+    return Images(volume, dicom, frames, rows["modality"][0], gate, store, split)
 
 
-def _rows(images: pl.DataFrame, converted: Converted, pseudonyms: Pseudonyms) -> tuple[Row, list[Row]]:
-    """The row of one volume, and the rows of its slices if it is accepted."""
+def _row(images: pl.DataFrame, converted: Converted, pseudonyms: Pseudonyms) -> tuple[Row, list[Row]]:
+    """The row of one volume, or of what is left over of a split stack; and the rows of its slices if it is accepted."""
+    if converted.members is not None:
+        images = images[list(converted.members)]
     names = ("volume", "series", "study", "patient", "split", "modality", "series_number")
     row = images.select(names).row(0, named=True)
+    if converted.part:
+        row["volume"] = name_of_part(row["volume"], converted.part)
     row |= {"slices": len(images), "reason": converted.reason, "burned_in": _any(images["burned_in"])}
     if converted.header:
         row |= _about(converted.header, row["patient"], pseudonyms)
@@ -101,7 +108,7 @@ def _rows(images: pl.DataFrame, converted: Converted, pseudonyms: Pseudonyms) ->
     if stack is None:
         return row, []
     row |= dict(zip(("spacing_x", "spacing_y", "spacing_z"), stack.spacing, strict=True))
-    row |= {"plane": stack.plane, "tilt": stack.tilt, "treated": converted.treated}
+    row |= {"plane": stack.plane, "tilt": stack.tilt, "treated": ", ".join(converted.treated) or None}
     row |= {"digest": converted.digest, "file": converted.file}
     instances = [images["instance"][int(number)] for number in stack.order]
     return row, slice_rows(row["volume"], instances, converted.numbers)
@@ -134,8 +141,9 @@ def _count(tally: Tally, row: Row) -> None:
         return
     tally.use()
     tally.make("slices", row["slices"])
-    if row["treated"]:
-        tally.add("treated", row["treated"])
+    for reason in (row["treated"] or "").split(", "):
+        if reason:
+            tally.add("treated", reason)
     tally.add("modality", row["modality"])
     tally.add("plane", row["plane"])
     tally.add("body part", row["body_part"] or "unknown")
