@@ -4,21 +4,35 @@ Without a GPU it counts FLOPs of a sample on the meta device. With one, and with
 steps of both in the same process:
 
     .venv/bin/python benchmarks/training.py /models/paligemma2-3b-pt-224 --batch 24
+
+With --packing it counts padding, and times steps of the tiny model, for samples in random order, in batches of like length, and
+packed into rows:
+
+    .venv/bin/python benchmarks/training.py --packing
 """
 
 import argparse
+import io
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import torch
+from PIL import Image
+from torch import Tensor
 from transformers import PaliGemmaConfig
 
+from refrad.model.batches import collate, epoch_batches
 from refrad.model.cost import Shape, flops_per_sample, on_meta
 from refrad.model.optimizing import make_optimizer
-from refrad.model.processor import load_processor
-from refrad.model.radgrounder import load_model
+from refrad.model.packing import pack, rows_of
+from refrad.model.processor import load_processor, tiny_processor
+from refrad.model.radgrounder import load_model, tiny_model
 from refrad.model.reference import PALIGEMMA2_3B
+from refrad.model.samples import Samples
 from refrad.model.training import batch_loss
 
 PEAK = 989e12  # FLOP/s of an H100 SXM in bfloat16, dense
@@ -94,12 +108,107 @@ def stock_loss(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.
         return model(**{name: tensor.cuda() for name, tensor in batch.items()}, use_cache=False).loss
 
 
+WORDS = ("liver", "spleen", "kidney", "normal", "lesion", "cyst", "without", "left", "right", "enhancing", "size", "of")
+
+
+def captions(count: int) -> Samples:
+    """Made-up images with sentences of log-normal length, 12 words in the median; asked for a caption with boxes."""
+    rng = np.random.default_rng(0)
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(picture, format="PNG")
+    question = {"language": "en", "topic": "", "kind": "open", "question": "", "choices": [], "answer": ""}
+    rows = []
+    for number in range(count):
+        text = " ".join(rng.choice(WORDS, int(np.clip(rng.lognormal(np.log(12), 0.6), 3, 80))))
+        box = {"x_min": 8, "y_min": 8, "x_max": 32, "y_max": 32, "class_id": 5}
+        entities = [box | {"start": 0, "end": text.index(" "), "text": text.split()[0]}]
+        about = {
+            "image_id": f"{number:06d}",
+            "patient": "p",
+            "split": "train",
+            "modality": "CT",
+            "width": 64,
+            "height": 64,
+        }
+        caption = {"language": "en", "text": text, "indication": None, "question": None, "entities": entities}
+        pictured = {"image": {"bytes": picture.getvalue(), "path": None}}
+        rows.append(
+            about | pictured | {"structures": [box | {"rle": ""}], "captions": [caption], "questions": [question]}
+        )
+    frame = pl.DataFrame(rows)
+    return Samples(frame, {}, 64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None)
+
+
+def packing(batch: int, limit: int, steps: int) -> None:
+    """Share of padding with 256 image tokens a sample, and tokens that are no padding a second of the tiny model, four ways."""
+    torch.set_num_threads(1)
+    samples = captions(batch * 64)
+    processor = tiny_processor([" ".join(WORDS)] * 4, 64, 8, words=320)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = tiny_model(processor, 0).to(device)  # type: ignore[arg-type]
+    if device == "cuda":
+        model.config.get_text_config()._attn_implementation = "flex_attention"
+    orders = {
+        "random order": np.random.default_rng(0).permutation(len(samples)).reshape(-1, batch).tolist(),
+        "like lengths": epoch_batches(samples, batch, 0, 0),
+    }
+    made = {
+        name: [collate(processor, [samples[0, one] for one in some]) for some in order]
+        for name, order in orders.items()
+    }
+    print(f"batches of {batch}; packed: rows of at most {limit} tokens; steps of the tiny model on {device}")
+    print(f"{'':<24}{'padding, 3B':>13}{'padding, tiny':>15}{'tokens/s':>10}")
+    speeds = {}
+    for name, tensors in made.items():
+        text = [(one["attention_mask"].sum(1) - 64 + SHAPE.image).tolist() for one in tensors]
+        for packed in (False, True):
+            batches = [pack(one, limit) if packed else one for one in tensors]
+            batch_loss(model, batches[0]).backward()
+            real, start = sum(map(_real, batches[:steps])), _clock()
+            for one in batches[:steps]:
+                batch_loss(model, one).backward()
+            label = f"{name}, packed" if packed else name
+            speeds[label] = real / (_clock() - start)
+            every = sum(one["input_ids"].numel() for one in batches)
+            small, large = 1 - sum(map(_real, batches)) / every, _padded(text, limit if packed else None)
+            print(f"{label:<24}{large:>13.1%}{small:>15.1%}{speeds[label]:>10,.0f}")
+    for name in orders:
+        print(f"{name}: packed / plain {speeds[f'{name}, packed'] / speeds[name]:.2f}")
+
+
+def _real(batch: Mapping[str, Tensor]) -> int:
+    """Tokens that are no padding."""
+    return int((batch["sample_ids"] >= 0).sum() if "sample_ids" in batch else batch["attention_mask"].sum())
+
+
+def _padded(batches: Sequence[Sequence[int]], limit: int | None) -> float:
+    """Share of padding in batches of samples of so many tokens."""
+    places = 0
+    for lengths in batches:
+        rows = rows_of(lengths, limit) if limit else [range(one, one + 1) for one in range(len(lengths))]
+        places += len(rows) * max(sum(lengths[one] for one in row) for row in rows)
+    return 1 - sum(map(sum, batches)) / places
+
+
+def _clock() -> float:
+    """Seconds: of the GPU, or of the processor's own work, which others cannot slow down."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
+    parser.add_argument("--packing", action="store_true")
+    parser.add_argument("--limit", type=int, default=2048)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--steps", type=int, default=10)
     arguments = parser.parse_args()
+    if arguments.packing:
+        packing(arguments.batch, arguments.limit, arguments.steps)
+        raise SystemExit
     counted = count()
     if arguments.folder and torch.cuda.is_available():
         measure(arguments.folder, arguments.batch, arguments.steps, counted)

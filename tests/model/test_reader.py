@@ -1,6 +1,8 @@
 import io
 import json
+import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -150,3 +152,40 @@ def test_a_mask_is_given_for_each_phrase_that_closes(reader, image, monkeypatch)
     assert [place.phrase for place in finding.places] == ["Liver", "spleen"]
     assert all(place.mask.shape == (48, 80) for place in finding.places)
     assert finding.damaged
+
+
+def test_a_folder_may_mix_dicom_without_suffix_pictures_and_volumes(checkpoint, image, tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "1.2.840.7").write_bytes(image.read_bytes())  # as archives name files
+    (folder / "notes.txt").write_text("no image")
+    Image.fromarray(np.full((30, 40), 90, np.uint8)).save(folder / "deep" / "p.png")
+    nib.save(nib.Nifti1Image(np.zeros((20, 24, 5), np.int16), np.eye(4)), folder / "v.nii.gz")
+    assert (
+        main(["predict", str(checkpoint), str(folder), "--locate", "Leber", "--language", "de", "--out", str(out)]) == 0
+    )
+    assert "3 files: 3 read, 0 put aside" in capsys.readouterr().out
+    rows = {row["file"]: row for row in map(json.loads, (out / "predictions.jsonl").read_text().splitlines())}
+    assert set(rows) == {"1.2.840.7", "deep/p.png", "v.nii.gz"}
+    assert all((out / row["picture"]).is_file() for row in rows.values())
+
+
+def test_images_asked_together_are_answered_as_one_by_one(reader, image, tmp_path):
+    pixels = np.full((60, 40), 1500, np.uint16)
+    other = write(tmp_path / "b.dcm", pixels, RescaleSlope=1, RescaleIntercept=-1024)
+    together = reader.ask([reader.open(image), reader.open(other)], reader.prompt(None, "liver"))
+    for one, path in zip(together, (image, other), strict=True):
+        alone = reader.read(path, locate="liver")
+        assert (one.answer, len(one.places)) == (alone.answer, len(alone.places))
+        assert one.image.note == alone.image.note
+
+
+def test_a_checkpoint_of_other_options_says_so(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "old")
+    account = json.loads((checkpoint / "training.json").read_text())
+    told = Fingerprint.parse(account["fingerprint"])
+    options = {name: value for name, value in told.options.items() if name != "resize"}
+    account["fingerprint"] = Fingerprint(told.stage, told.version, options, dict(told.files)).text
+    (tmp_path / "old" / "training.json").write_text(json.dumps(account))
+    with pytest.raises(ValueError, match="made by another version of stage train; train it again"):
+        Reader(tmp_path / "old", "cpu")

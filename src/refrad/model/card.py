@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from refrad.config import TrainOptions
+from refrad.model.processor import GROUNDING_TOKENS
 
 __all__ = ["model_card"]
 
@@ -27,6 +28,7 @@ archive stays.
 |---|---|
 | images | {side} x {side} px ({resize}), three channels as in the shards, values scaled to -1..1 |
 | coordinates | {coordinates}, 512 bins, `<p bbox=<locNNNN>x4 id=<segNNN>>phrase</p>` |
+| tokens | PaliGemma's own `<locNNNN>` and `<segNNN>`; added: {added}; they begin as the mean of the tokens of their text |
 | samples of each task | {tasks} |
 | loss | {loss:.3f}; on {validation:,} images of validation patients {unseen} |
 | optimizer | {optimizer}, learning rate {rate:g} at its highest, {warm_up:.0%} warm-up, then half a cosine |
@@ -59,6 +61,7 @@ def model_card(account: Mapping[str, Any], options: TrainOptions) -> str:
         side=options.image_size,
         resize="squashed" if options.resize == "stretch" else "proportions kept, padded with black",
         coordinates=options.coordinates,
+        added=", ".join(f"`{one}`" for one in GROUNDING_TOKENS),
         tasks=tasks,
         loss=last["loss"],
         unseen="unknown" if unseen is None else f"{unseen:.3f}",

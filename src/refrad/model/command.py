@@ -10,13 +10,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from refrad.files import atomic
-from refrad.model.opening import SUFFIXES
+from refrad.model.opening import SUFFIXES, Opened, is_image
 from refrad.model.reader import Finding, Reader
 from refrad.reporting.pictures import colour_of
 
 __all__ = ["draw", "main"]
 
 SHORTEST = 512  # px of the written picture's shorter side, at least
+
+AT_ONCE = 16  # images of a folder
 
 log = logging.getLogger(__name__)
 
@@ -70,29 +72,40 @@ def told(finding: Finding) -> Iterator[str]:
 def _folder(
     reader: Reader, folder: Path, out: Path, index: int | None, modality: str | None, asked: dict[str, str]
 ) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(SUFFIXES))
+    files = sorted(path for path in folder.rglob("*") if is_image(path))
     if not files:
-        raise ValueError(f"{folder}: no file there ends in {', '.join(SUFFIXES)}")
-    aside = 0
+        raise ValueError(f"{folder}: no DICOM file there, and none that ends in {', '.join(SUFFIXES)}")
+    text, aside = reader.prompt(**asked), 0
     with atomic(out / "predictions.jsonl") as temporary, temporary.open("w", encoding="utf-8") as lines:
-        for number, path in enumerate(files):
-            row: dict[str, object] = {"file": path.relative_to(folder).as_posix()}
-            try:
-                finding = reader.read(path, index=index, modality=modality, **asked)  # type: ignore[arg-type]
-            except ValueError as error:
-                aside += 1
-                row["error"] = str(error)
-            else:
-                picture = _written(finding, out / f"{number:05d}-{_name(path)}")
-                row |= {"text": finding.text, "answer": finding.answer, "picture": picture.name}
-                row["places"] = [
-                    {"phrase": one.phrase, "class": one.class_name, "box": one.box and [round(x, 1) for x in one.box]}
-                    for one in finding.places
-                ]
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for first in range(0, len(files), AT_ONCE):
+            opened: dict[int, Opened] = {}
+            errors: dict[int, str] = {}
+            for number in range(first, min(first + AT_ONCE, len(files))):
+                try:
+                    opened[number] = reader.open(files[number], index, modality)
+                except ValueError as error:
+                    errors[number] = str(error)
+            found = dict(zip(opened, reader.ask(list(opened.values()), text), strict=True))
+            for number in sorted(opened.keys() | errors.keys()):
+                row: dict[str, object] = {"file": files[number].relative_to(folder).as_posix()}
+                if number in found:
+                    row |= _row(found[number], out / f"{number:05d}-{_name(files[number])}")
+                else:
+                    row["error"] = errors[number]
+                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+            aside += len(errors)
     print(
         f"{len(files)} files: {len(files) - aside} read, {aside} put aside with their reason: {out / 'predictions.jsonl'}"
     )
+
+
+def _row(finding: Finding, path: Path) -> dict[str, object]:
+    places = [
+        {"phrase": one.phrase, "class": one.class_name, "box": one.box and [round(x, 1) for x in one.box]}
+        for one in finding.places
+    ]
+    picture = _written(finding, path)
+    return {"text": finding.text, "answer": finding.answer, "picture": picture.name, "places": places}
 
 
 def _name(path: Path) -> str:

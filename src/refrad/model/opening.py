@@ -18,7 +18,7 @@ from refrad.imaging.reasons import REASONS, TREATABLE, Quarantined
 from refrad.imaging.slices import image_at
 from refrad.imaging.windows import scale_mr, window_ct
 
-__all__ = ["SUFFIXES", "Opened", "open_image"]
+__all__ = ["SUFFIXES", "Opened", "is_image", "open_image"]
 
 SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".nii", ".nii.gz")
 BY_ITSELF = Rules(accepted=TREATABLE | {"no_geometry"})
@@ -65,6 +65,11 @@ def open_image(
     if name.endswith(".dcm") or _is_dicom(path):
         return _dicom(path, windows, index)
     raise ValueError(f"{path.name}: neither DICOM nor {', '.join(SUFFIXES[1:])}")
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is one that `open_image` would read, by its suffix or, without a known one, by its first bytes."""
+    return path.is_file() and (path.name.lower().endswith(SUFFIXES) or _is_dicom(path))
 
 
 def _is_dicom(path: Path) -> bool:

@@ -5,7 +5,7 @@ finding = Reader(Path("results/train/demo")).read(Path("image.dcm"), question="I
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 from refrad.config import TrainOptions
 from refrad.fingerprint import Fingerprint
@@ -29,6 +30,7 @@ __all__ = ["Finding", "Place", "Reader"]
 
 LANGUAGES = ("en", "de")
 LIMIT = 256  # tokens of an answer
+OLDER = "made by another version of stage train; train it again"
 Box = tuple[float, float, float, float]
 
 
@@ -68,7 +70,10 @@ class Reader:
 
     def __init__(self, checkpoint: Path, device: str = "auto") -> None:
         account = _account(checkpoint)
-        self.options = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
+        try:
+            self.options = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
+        except ValidationError:
+            raise ValueError(f"{checkpoint}: {OLDER}") from None
         shards = Fingerprint.parse(account["shards"]).options
         self.windows, self.square = shards["windows"], int(shards["image_size"])
         self.classes: Mapping[int, str] = {int(number): name for number, name in account["classes"].items()}
@@ -103,21 +108,46 @@ class Reader:
             FileNotFoundError: if there is no such file.
             ValueError: if it is no image, or what is asked makes no sense.
         """
+        text = self.prompt(question, locate, indication, language)
+        return self.ask([self.open(image, index, modality)], text)[0]
+
+    def open(self, image: Path, index: int | None = None, modality: str | None = None) -> Opened:
+        """An image as `open_image` reads it, through the windows of the checkpoint."""
+        return open_image(image, self.windows, index, modality)
+
+    def prompt(
+        self, question: str | None, locate: str | None, indication: str | None = None, language: str = "en"
+    ) -> str:
+        """What `read` is asked, as the model is.
+
+        Raises:
+            ValueError: if it makes no sense.
+        """
         if language not in LANGUAGES:
             raise ValueError(f"language is {language}: it must be en or de")
         if question and locate:
             raise ValueError("ask either a question or where something is")
-        opened = open_image(image, self.windows, index, modality)
-        masks = head_of(self.model) is not None
         if question:
-            text = asking(vqa_prompt(question, (), language))
-        elif locate:
-            text = asking(locate_prompt([locate], language, masks))
-        else:
-            text = asking(detect_prompt(language, masks), prefix(language, indication, None))
-        seen = self._seen(opened)
-        (answer,) = answers(self.model, self.processor, [seen], [text], LIMIT)
-        return self._with_masks(opened, seen, text, answer) if masks else self._with_boxes(opened, answer)
+            return asking(vqa_prompt(question, (), language))
+        if locate:
+            return asking(locate_prompt([locate], language, self.masks))
+        return asking(detect_prompt(language, self.masks), prefix(language, indication, None))
+
+    @property
+    def masks(self) -> bool:
+        """Whether the model answers with masks, not with boxes."""
+        return head_of(self.model) is not None
+
+    def ask(self, images: Sequence[Opened], text: str) -> list[Finding]:
+        """The same prompt to several images at once."""
+        if not images:
+            return []
+        seen, texts = [self._seen(one) for one in images], [text] * len(images)
+        given = answers(self.model, self.processor, seen, texts, LIMIT)
+        if not self.masks:
+            return [self._with_boxes(*pair) for pair in zip(images, given, strict=True)]
+        drawn = masks_of(self.model, self.processor, seen, texts, given)
+        return [self._with_masks(*three) for three in zip(images, given, drawn, strict=True)]
 
     def _seen(self, opened: Opened) -> NDArray[np.uint8]:
         """The image as it would have come through the shards: squashed to their square, then as training saw it."""
@@ -140,9 +170,8 @@ class Reader:
             places.append(Place(one.text, self.classes.get(one.class_id), box))
         return Finding(parsed.plain, tuple(places), parsed.damaged, answer, opened)
 
-    def _with_masks(self, opened: Opened, seen: NDArray[np.uint8], text: str, answer: str) -> Finding:
+    def _with_masks(self, opened: Opened, answer: str, masks: NDArray[np.bool_]) -> Finding:
         parsed = parse_segmentation(answer)
-        (masks,) = masks_of(self.model, self.processor, [seen], [text], [answer])
         height, width = opened.channels.shape[1:]
         view = self._view(opened)
         places = tuple(
@@ -159,5 +188,5 @@ def _account(checkpoint: Path) -> Any:
         )
     account = json.loads(file.read_text(encoding="utf-8"))
     if not {"fingerprint", "shards", "classes"} <= account.keys():
-        raise ValueError(f"{checkpoint}: made by an older version of stage train; train it again")
+        raise ValueError(f"{checkpoint}: {OLDER}")
     return account
