@@ -27,7 +27,7 @@ def tiny(tmp_path_factory):
     texts = [path.read_text(encoding="utf-8") for path in (PROJECT / "workflow" / "prompts").glob("*.md")]
     folder = write_tiny_gemma(tmp_path_factory.mktemp("models") / "tiny-gemma", texts)
     arguments = ["--load-format", "dummy", "--enforce-eager", "--dtype", "float32", "--max-num-seqs", "64"]
-    server = {"python": PYTHON, "context": 8192, "startup": 300.0, "arguments": arguments, "idle": 60.0}
+    server = {"python": PYTHON, "context": 8192, "startup": 900.0, "arguments": arguments, "idle": 60.0}
     server["environment"] = {"VLLM_CPU_KVCACHE_SPACE": "1"}
     return {"endpoint": "shared", "model": str(folder), "timeout": 120.0, "concurrency": 4, "server": server}
 

@@ -93,7 +93,8 @@ class SharedServer:
                 tries += self._start()
             if time.monotonic() - told > TELL:
                 told = time.monotonic()
-                log.info("%s: waiting for its server, %s", self.options.name, self.place.starting.read() or "")
+                job = (self.place.starting.read() or {}).get("job")
+                log.info("%s: waits for its server%s", self.options.name, f", Slurm job {job}" if job else "")
             time.sleep(POLL)
         log.info("%s: asked at the server of %s", self.options.name, self._found["by"])
         return self._found["address"], self._found["key"]
