@@ -6,10 +6,20 @@ from pydicom import Dataset
 from pydicom.dataelem import DataElement
 from tests.workflow.canaries import PLANTED, _plant
 
-from refrad.privacy.dicom import deidentify
+from refrad.privacy import dicom
 from refrad.privacy.pseudonyms import Pseudonyms
 
 PSEUDONYMS = Pseudonyms(bytes(range(32)))
+
+
+def deidentify(image, pseudonyms, patient, **others):
+    """With the pseudonyms that the index makes of UIDs that are there, and stand for one thing each."""
+    owners = {
+        "study": pseudonyms.study(image.StudyInstanceUID),
+        "series": pseudonyms.series(image.SeriesInstanceUID),
+        "instance": pseudonyms.instance(image.SOPInstanceUID),
+    }
+    return dicom.deidentify(image, pseudonyms, patient, **(owners | others))
 
 
 @pytest.fixture
@@ -51,6 +61,21 @@ def test_uids_are_those_of_the_dataset_and_references_stay_consistent(image):
     assert clean.SOPClassUID == image.SOPClassUID
     references = clean.get("ReferencedImageSequence", [])
     assert [one.ReferencedSOPInstanceUID for one in references] in ([], [clean.SOPInstanceUID])
+
+
+def test_where_uids_are_empty_or_shared_the_pseudonyms_of_the_tables_stand(image):
+    tables = {"study": "0" * 15 + "a", "series": "0" * 15 + "b", "instance": "0" * 15 + "c"}
+    for uid in ("", "1.2.3"):
+        image.StudyInstanceUID = image.SeriesInstanceUID = image.SOPInstanceUID = uid
+        clean = deidentify(image, PSEUDONYMS, "p" * 16, **tables)
+        assert (clean.StudyInstanceUID, clean.SeriesInstanceUID) == ("2.25.10", "2.25.11")
+        assert clean.SOPInstanceUID == clean.file_meta.MediaStorageSOPInstanceUID == "2.25.12"
+
+
+def test_a_multi_frame_file_keeps_one_uid_of_its_own(image):
+    image.PerFrameFunctionalGroupsSequence = [Dataset(), Dataset()]
+    clean = deidentify(image, PSEUDONYMS, "p" * 16, instance="0" * 15 + "c")
+    assert clean.SOPInstanceUID == f"2.25.{int(PSEUDONYMS.instance(image.SOPInstanceUID), 16)}"
 
 
 def test_dates_keep_their_intervals_and_the_oldest_are_ninety(image):

@@ -1,26 +1,41 @@
 """Write the accepted images of a delivery as de-identified DICOM."""
 
+import functools
 import logging
+import os
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pydicom
 
 from refrad.files import atomic
-from refrad.imaging.delivery import quiet
+from refrad.imaging.apart import Limits, run_apart
+from refrad.imaging.delivery import is_of_the_storage, nameless, quiet
 from refrad.privacy.dicom import deidentify
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
-from refrad.tables import InstanceTable, SliceTable, read_table
+from refrad.tables import InstanceTable, SliceTable, read_table, scan_table
 
 __all__ = ["main"]
 
 log = logging.getLogger(__name__)
 
 
-def main(*, dicom: Path, instances: Path, files: Path, slices: list[Path], key: Path, out: Path) -> None:
+def main(
+    *,
+    dicom: Path,
+    instances: Path,
+    files: Path,
+    slices: list[Path],
+    key: Path,
+    out: Path,
+    memory_gb: float = 2.0,
+    seconds: float = 60.0,
+) -> None:
     """Write each image that lies in an accepted volume to OUT/patient/study/series/instance.dcm, all pseudonyms.
 
-    Images that are flagged for burned-in text stay out. Pixels are copied as they are.
+    Images that are flagged for burned-in text stay out. Pixels are copied as they are. Files are read in processes of their
+    own, as by the index: one that crashes its reader or passes a limit is counted, and takes nothing else along.
 
     Args:
         dicom: the delivery.
@@ -29,30 +44,53 @@ def main(*, dicom: Path, instances: Path, files: Path, slices: list[Path], key: 
         slices: slices.parquet of stage volumes, of all shards.
         key: the secret key.
         out: where to.
+        memory_gb: a file that needs more is left out.
+        seconds: and so is one that takes longer.
 
     Raises:
         FileNotFoundError: if an input is missing.
+        OSError: if the storage fails.
     """
     pseudonyms = Pseudonyms(read_or_create_key(key))
     accepted = pl.concat([read_table(path, SliceTable) for path in slices])["instance"]
     images = (
-        read_table(instances, InstanceTable)
+        scan_table(instances, InstanceTable)
         .filter(pl.col("instance").is_in(accepted.implode()))
-        .join(read_table(files, FileTable).select("file", "path"), on="file")
-        .unique("file", keep="first", maintain_order=True)
+        .join(scan_table(files, FileTable).select("file", "path"), on="file")
+        .select("path", "patient", "study", "series", "instance", "burned_in")
+        .unique("path", keep="first", maintain_order=True)
+        .collect()
     )
     clean = images.filter(~pl.col("burned_in").fill_null(value=False))
-    failed = 0
-    for image in clean.iter_rows(named=True):
-        try:
-            with quiet():
-                dataset = deidentify(pydicom.dcmread(dicom / image["path"]), pseudonyms, image["patient"])
-                name = f"{image['patient']}/{image['study']}/{image['series']}/{image['instance']}.dcm"
-                with atomic(out / name) as temporary:
-                    dataset.save_as(temporary, enforce_file_format=True)
-        except (AttributeError, KeyError, TypeError, ValueError):  # its message may quote the header
-            failed += 1
+    write = functools.partial(_write, dicom, out, pseudonyms)
+    limits = Limits(int(memory_gb * 2**30), seconds)
+    answers = run_apart(write, clean.iter_rows(named=True), limits, len(os.sched_getaffinity(0)))
+    counts = {True: 0, False: 0, None: 0}
+    for _, answer in answers:
+        counts[answer] += 1
     log.info(
-        "export-dicom: %d files written, %d left out for burned-in text, %d could not be written",
-        *(len(clean) - failed, len(images) - len(clean), failed),
+        "export-dicom: %d files written, %d left out for burned-in text, %d could not be written, %d went beyond limits",
+        *(counts[True], len(images) - len(clean), counts[False], counts[None]),
     )
+
+
+def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: dict[str, Any]) -> bool:
+    """Write one image; False if its file is too broken for that.
+
+    Raises:
+        MemoryError: if the memory does not suffice.
+        OSError: if the storage fails.
+    """
+    owners = {name: image[name] for name in ("patient", "study", "series", "instance")}
+    try:
+        with quiet():
+            dataset = deidentify(pydicom.dcmread(dicom / image["path"]), pseudonyms, **owners)
+            with atomic(out.joinpath(*owners.values()).with_suffix(".dcm")) as temporary:
+                dataset.save_as(temporary, enforce_file_format=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # its message may quote the header
+        if is_of_the_storage(error):
+            raise nameless(error) from None
+        return False
+    return True

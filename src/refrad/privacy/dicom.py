@@ -13,7 +13,7 @@ from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_se
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID
+from pydicom.uid import UID, CTImageStorage, MRImageStorage
 
 from refrad.privacy.headers import age_of, body_part_of, date_of, sex_of
 from refrad.privacy.pseudonyms import Pseudonyms
@@ -48,17 +48,29 @@ KINDS = {  # UIDs whose pseudonyms stand in the tables of the dataset too
 REMOVED, EMPTIED = "remove", "empty"
 
 
-def deidentify(dataset: Dataset, pseudonyms: Pseudonyms, patient: str) -> Dataset:
-    """A de-identified copy of a CT or MR image of the patient with this pseudonym.
+def deidentify(
+    dataset: Dataset, pseudonyms: Pseudonyms, patient: str, *, study: str, series: str, instance: str
+) -> Dataset:
+    """A de-identified copy of a CT or MR image, under the pseudonyms that the tables of the dataset have for it.
 
-    UIDs become 2.25.<number of the pseudonym>, so that they fit the tables of the dataset; dates move by the patient's own
-    shift, times go. Private attributes go, in sequences too.
+    UIDs become 2.25.<number of the pseudonym>, so that they fit the tables; a multi-frame file keeps one of its own, since
+    there its frames have pseudonyms one by one. Dates move by the patient's own shift, times go. Private attributes go, in
+    sequences too.
+
+    Raises:
+        AttributeError: if it lacks a transfer syntax.
     """
     age = age_of(
         str(dataset.get("PatientAge", "")), str(dataset.get("PatientBirthDate", "")), str(dataset.get("StudyDate", ""))
     )
     sex, part = sex_of(str(dataset.get("PatientSex", ""))), body_part_of(str(dataset.get("BodyPartExamined", "")))
     clean = _cleaned(dataset, pseudonyms, pseudonyms.date_shift(patient))
+    clean.StudyInstanceUID, clean.SeriesInstanceUID = _as_uid(study), _as_uid(series)
+    if not (dataset.get("PerFrameFunctionalGroupsSequence") and dataset.get("SOPInstanceUID")):
+        clean.SOPInstanceUID = _as_uid(instance)
+    if not dataset.get("SOPClassUID"):
+        plain = MRImageStorage if dataset.get("Modality") == "MR" else CTImageStorage
+        clean.SOPClassUID = dataset.file_meta.get("MediaStorageSOPClassUID") or plain
     clean.PatientID = clean.PatientName = patient
     clean.PatientBirthDate, clean.PatientSex, clean.AccessionNumber, clean.StudyID = "", sex or "", "", ""
     clean.StudyTime, clean.ReferringPhysicianName = "", ""
@@ -126,7 +138,11 @@ def _uid(uid: str, keyword: str, pseudonyms: Pseudonyms) -> UID:
     if uid.startswith(PLACES_OF_STANDARD):
         return UID(uid)
     kind = KINDS.get(keyword)
-    return UID(f"2.25.{int(getattr(pseudonyms, kind)(uid) if kind else pseudonyms.uid(uid), 16)}")
+    return _as_uid(getattr(pseudonyms, kind)(uid) if kind else pseudonyms.uid(uid))
+
+
+def _as_uid(pseudonym: str) -> UID:
+    return UID(f"2.25.{int(pseudonym, 16)}")
 
 
 @cache
