@@ -130,13 +130,14 @@ def make_predictor(folder: Path, folds: Any, device: Any, step_size: float, mirr
     """
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    made = nnUNetPredictor(
-        tile_step_size=step_size,
-        use_mirroring=mirrored,
-        device=device,
-        perform_everything_on_device=True,
-        allow_tqdm=False,
-    )
+    with contextlib.redirect_stdout(None):  # it says that a CPU is no GPU
+        made = nnUNetPredictor(
+            tile_step_size=step_size,
+            use_mirroring=mirrored,
+            device=device,
+            perform_everything_on_device=True,
+            allow_tqdm=False,
+        )
     made.initialize_from_trained_model_folder(str(folder), use_folds=folds, checkpoint_name="checkpoint_final.pth")
     if device.type == "cpu":
         made._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_of_tiles(
