@@ -5,6 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from browser import browsing, wait_for
 from refrad.cli import main
 from refrad.metrics.agreement import krippendorff_alpha, pearson_r
 from refrad.metrics.study import agreement
@@ -100,6 +101,31 @@ def test_ratings_come_back_as_alpha_and_r(files, root, capsys):
     low, high = result["alpha_between_raters"]["interval"]
     assert low < result["alpha_between_raters"]["value"] < high
     assert "rater-1 (30 rated), rater-2 (29 rated)" in told and "rater-3" not in told
+
+
+@pytest.mark.slow
+def test_the_page_saves_what_was_clicked_and_the_command_reads_it(files, root, tmp_path, capsys):
+    """Two raters in a real browser: they click ratings, and the button."""
+    exported(files, root)
+    items = [int(row["item"]) for row in rows_of(files / "study" / "rater-1.csv")]
+    clicked = {item: 1 + number % 5 for number, item in enumerate(items[:-1])}  # the last one is left out
+    with browsing(tmp_path / "profile") as browser:
+        for rater in (1, 2):
+            saved = files / "study" / f"rater-{rater}.csv"
+            saved.unlink()
+            browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(saved.parent))
+            browser.open(saved.with_suffix(".html"))
+            for item, rating in clicked.items():
+                browser.run(f"""document.querySelector('input[name="{item}"][value="{rating}"]').click()""")
+            assert browser.run("document.getElementById('count').textContent") == f"{PAIRS - 1} of {PAIRS} rated"
+            assert browser.run("document.querySelectorAll('fieldset.done').length") == PAIRS - 1
+            browser.run("document.getElementById('save').click()")
+            wait_for(saved.exists)
+            found = {int(row["item"]): row["rating"] for row in rows_of(saved)}
+            assert found == {item: str(clicked.get(item, "")) for item in found} and set(found) == set(items)
+    assert main(["study", "read", "--folder", str(files / "study")]) == 0
+    told = capsys.readouterr().out
+    assert "rater-1 (29 rated), rater-2 (29 rated)" in told and "alpha between raters: 1.000" in told
 
 
 @pytest.mark.parametrize("rating", ["6", "3.5", "good"])
