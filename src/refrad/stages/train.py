@@ -137,8 +137,8 @@ def run(
     trained = train(model, processor, samples, held_out, _recipe(options), saved, team, prepare)
     if not team.leads:
         return
-    seen = sum(trained.tasks.values())
-    mixture = ", ".join(f"{task} {number:,} ({number / seen:.0%})" for task, number in sorted(trained.tasks.items()))
+    drawn = sum(trained.tasks.values())
+    mixture = ", ".join(f"{task} {number:,} ({number / drawn:.0%})" for task, number in sorted(trained.tasks.items()))
     log.info("samples of each task: %s", mixture)
     if options.sharding == "fsdp2" and team.size > 1:  # what was trained lies in parts with all processes
         _, model = _start(options, pictures, anatomy)
