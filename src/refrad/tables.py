@@ -89,7 +89,7 @@ class VolumeTable(Table):
     """
 
     volume: str = pa.Field(
-        unique=True, description="as in the index; <that>-1, <that>-2, ... for parts of a split stack"
+        unique=True, description="as in the index, with -1, -2, ... behind it for the parts of a split stack"
     )
     series: str
     study: str
