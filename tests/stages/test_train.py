@@ -13,6 +13,12 @@ from tests.conftest import image_row
 
 from refrad.dataset.shards import read_rows, write_images
 from refrad.fingerprint import Fingerprint
+from refrad.model.batches import collate
+from refrad.model.processor import load_processor
+from refrad.model.radgrounder import load_model
+from refrad.model.rows import picture_of, read_images
+from refrad.model.samples import Samples, wordings
+from refrad.model.training import batch_loss
 from refrad.stages import train
 
 OPTIONS = {
@@ -221,3 +227,26 @@ def test_a_benchmark_without_training_questions_is_said(run, slake, tmp_path, sc
     write_images(tmp_path / "test.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
     with pytest.raises(ValueError, match=r"train.public: no training question"):
         run(public={"files": [str(tmp_path / "test.parquet")], "share": 0.5})
+
+
+def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, images, schema):
+    """A learning rate far too high spoils the weights after the first steps; the last ones are worse."""
+    options = {"learning_rate": 0.05, "steps": 8, "tower_steps": 0, "warm_up": 0.0, "spread": 0.0}
+    kept, losses = {}, {}
+    for use in ("best", "last"):
+        kept[use], _ = run(**options, checkpoints=OPTIONS["checkpoints"] | {"use": use})
+        processor = load_processor(kept[use])
+        model = load_model(kept[use], processor).eval()
+        rows = {split: read_images([images], {split}) for split in ("train", "validation")}
+        names = wordings([picture_of(row) for row in rows["train"].iter_rows(named=True)], schema)
+        held_out = Samples(rows["validation"], names, 64, "yxyx", OPTIONS["tasks"], 0, None)
+        batch = collate(processor, [held_out[0, index] for index in range(len(held_out))])
+        with torch.no_grad():
+            losses[use] = batch_loss(model, batch).item()
+    account = json.loads((kept["best"] / "training.json").read_text())
+    curve = {point["step"]: point["validation_loss"] for point in account["curve"]}
+    assert (
+        account["best_step"] == min(curve, key=curve.get) < 8
+        and account["weights"] == f"best: step {account['best_step']}"
+    )
+    assert losses["best"] == pytest.approx(min(curve.values()), rel=1e-3) and losses["best"] < losses["last"]
