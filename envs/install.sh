@@ -5,6 +5,6 @@ set -euo pipefail
 pins=envs/$1.txt
 install="${2:-python} -m pip install --quiet --disable-pip-version-check"
 # torch goes first and with its own needs, since these differ between CPU and GPU builds; all else is exactly the pins.
-grep '^torch==' "$pins" | xargs --no-run-if-empty $install --constraint requirements.lock
+{ grep '^torch==' "$pins" || true; } | xargs --no-run-if-empty $install --constraint requirements.lock
 $install --no-deps --requirement "$pins"
 $install --no-deps --editable .
