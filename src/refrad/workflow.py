@@ -98,6 +98,12 @@ class Site:
         """The folder that a path variable of the rules stands for, such as "results" or "logs"."""
         return self.config.pathvars.get(name, name)
 
+    def release_servers(self) -> None:
+        """End the shared servers of language models that nobody uses any more."""
+        from refrad.llm.sharing import release  # here, as every job reads this file and few ask a model
+
+        release(Path(self.store("llm")) / "servers")
+
     @property
     def server_logs(self) -> str:
         """Folder of what shared servers of language models say."""

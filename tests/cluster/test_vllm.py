@@ -27,9 +27,9 @@ def tiny(tmp_path_factory):
     texts = [path.read_text(encoding="utf-8") for path in (PROJECT / "workflow" / "prompts").glob("*.md")]
     folder = write_tiny_gemma(tmp_path_factory.mktemp("models") / "tiny-gemma", texts)
     arguments = ["--load-format", "dummy", "--enforce-eager", "--dtype", "float32", "--max-num-seqs", "64"]
-    server = {"python": PYTHON, "context": 8192, "startup": 900.0, "arguments": arguments, "idle": 60.0}
+    server = {"python": PYTHON, "context": 8192, "startup": 900.0, "arguments": arguments, "idle": 3600.0}
     server["environment"] = {"VLLM_CPU_KVCACHE_SPACE": "1"}
-    return {"endpoint": "shared", "model": str(folder), "timeout": 120.0, "concurrency": 4, "server": server}
+    return {"endpoint": "shared", "model": str(folder), "timeout": 120.0, "concurrency": 8, "server": server}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def key_of(site: Workplace) -> str:
 def test_one_server_for_the_jobs_of_both_stages_and_another_where_the_first_was_lost(site):
     lost, served = sorted(site.jobs("serve"), key=lambda job: int(job["JobId"]))
     assert lost["JobState"] != "COMPLETED" and served["JobState"] == "COMPLETED", (
-        "one was cancelled, one ended by itself"
+        "one was cancelled, one ended with the run"
     )
     for job in (lost, served):
         assert job["Partition"] == "gpu" and job["NodeList"] in slurm.GPU_NODES and job["JOB_GRES"] == "gpu:fake:1"

@@ -13,7 +13,7 @@ from refrad.config import ModelOptions
 from refrad.llm import ModelError, Request, open_models
 from refrad.llm.endpoint import try_completion
 from refrad.llm.leases import Lease
-from refrad.llm.sharing import Place, SharedServer
+from refrad.llm.sharing import Place, SharedServer, release
 
 STANDIN = Path(__file__).parent / "standin"
 
@@ -79,6 +79,19 @@ def test_two_jobs_use_one_server_that_ends_after_the_last_and_leaves_no_key(line
     logs = list((tmp_path / "logs").iterdir())
     assert len(logs) == 2, "what `refrad serve` says, and what vLLM says"
     assert not any(key in log.read_text() or "Niere" in log.read_text() for log in logs)
+
+
+def test_a_server_is_released_when_a_run_is_over_unless_somebody_uses_it(line, options, echo, tmp_path):
+    patient = options["server"] | {"idle": 3600.0}
+    place = Place.of(ModelOptions.model_validate(options | {"server": patient}), tmp_path / "llm" / "servers")
+    with open_models(line(server=patient)) as models:
+        ask(models, echo, "Niere.")
+        served = place.endpoint.read()
+        release(place.folder.parent)
+        assert place.endpoint.read() == served
+    release(place.folder.parent)
+    until(lambda: try_completion(served["address"], served["key"], "wise-1b") == 0)
+    assert place.endpoint.read() is None
 
 
 def test_a_killed_server_is_noticed_and_another_goes_on(line, place, echo, tmp_path, monkeypatch):

@@ -58,13 +58,13 @@ def serve(place: Place, options: ModelOptions, logs: Path) -> None:
 
 
 def _until_idle(place: Place, server: Server, idle: float) -> None:
-    """Return when nobody has used the server for `idle` seconds, or another has taken its place."""
+    """Return when nobody has used the server for `idle` seconds, or its endpoint file is gone or another's."""
     last_used = time.monotonic()
     while time.monotonic() - last_used < idle:
         time.sleep(min(BEAT, idle))
         server.check()
         if (now := place.endpoint.read()) is None or now["key"] != server.key:
-            log.info("%s: another server has taken over", server.options.name)
+            log.info("%s: %s", server.options.name, "another server has taken over" if now else "is needed no more")
             return
         if place.used():
             last_used = time.monotonic()

@@ -23,7 +23,7 @@ from refrad.files import digest_bytes
 from refrad.llm.endpoint import ModelError, ServerLostError, try_completion
 from refrad.llm.leases import Lease
 
-__all__ = ["Place", "SharedServer"]
+__all__ = ["Place", "SharedServer", "release"]
 
 POLL = 1.0  # seconds between looks whether the server is ready
 TELL = 60.0  # seconds between lines in the log
@@ -60,6 +60,14 @@ class Place:
     def used(self) -> bool:
         """Does anybody use the server?"""
         return any(Lease(path).holds() for path in self.users.glob("[!.]*.json"))
+
+
+def release(servers: Path) -> None:
+    """End the servers that nobody uses now, without waiting until they have been idle for long."""
+    for folder in servers.glob("*/"):
+        place = Place(folder)
+        if not place.used():
+            place.endpoint.drop()
 
 
 class SharedServer:
