@@ -104,7 +104,7 @@ class Masks:
         size = self.sizes[one.image_id]
         places = []
         for phrase in parsed.phrases:
-            if phrase.tag < len(answer.masks):
+            if phrase.text.strip() and phrase.tag < len(answer.masks):  # tags around nothing name nothing
                 mask = decode_mask(answer.masks[phrase.tag], self.side, self.side)
                 places.append((phrase.text, phrase.text.casefold(), _region(mask, size, one.view)))
         return Read(parsed.plain, tuple(places))
