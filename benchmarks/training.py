@@ -1,9 +1,11 @@
 """What a step of training costs with the 3B model: stock settings beside RefRad's. `.venv/bin/python benchmarks/training.py`.
 
 Without a GPU it counts FLOPs of a sample on the meta device. With one, and with the folder of a PaliGemma 2 given, it also times
-steps of both in the same process:
+steps of both in the same process. --peak is the GPU's FLOP/s in bfloat16, dense (989e12: an H100 SXM):
 
-    .venv/bin/python benchmarks/training.py /models/paligemma2-3b-pt-224 --batch 24
+    .venv/bin/python benchmarks/training.py /models/paligemma2-3b-pt-224 --batch 24 --peak 989e12
+
+With --tiny it times the tiny model, on the processor if there is no GPU: to see that the measuring works.
 
 With --packing it counts padding, and times steps of the tiny model, for samples in random order, in batches of like length, and
 packed into rows:
@@ -15,31 +17,34 @@ import argparse
 import io
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import PaliGemmaConfig
+from transformers import PaliGemmaConfig, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.model.batches import collate, epoch_batches
 from refrad.model.cost import Shape, flops_per_sample, on_meta
 from refrad.model.optimizing import make_optimizer
 from refrad.model.packing import pack, rows_of
 from refrad.model.processor import load_processor, tiny_processor
-from refrad.model.radgrounder import load_model, tiny_model
+from refrad.model.radgrounder import PATCH, load_model, tiny_model
 from refrad.model.reference import PALIGEMMA2_3B
 from refrad.model.samples import Samples
 from refrad.model.training import batch_loss
 
-PEAK = 989e12  # FLOP/s of an H100 SXM in bfloat16, dense
+WARM = 3  # steps before any is timed
 SHAPE = Shape()
+WORDS = ("liver", "spleen", "kidney", "normal", "lesion", "cyst", "without", "left", "right", "enhancing", "size", "of")
 
 
-def count() -> dict[str, float]:
+def count() -> None:
     """FLOPs of a sample, stock and ours."""
     model = on_meta(PaliGemmaConfig(**PALIGEMMA2_3B))
     stock = flops_per_sample(model, SHAPE, recompute=True, every_logit=True)
@@ -53,62 +58,104 @@ def count() -> dict[str, float]:
     print(
         f"float32 logits of a batch of 24: {full:.1f} GB for all places, {some:.1f} GB for the learned ones, 1.1 GB in chunks of 1024"
     )
-    return {"stock": stock["total"], "ours": ours["total"]}
 
 
-def measure(folder: Path, batch: int, steps: int, flops: dict[str, float]) -> None:
-    """Seconds of a step, share of the peak (of RefRad's own FLOPs, for both), and memory."""
-    processor = load_processor(folder)
-    rows = {
-        "input_ids": torch.full((batch, SHAPE.image + SHAPE.text), 5),
-        "attention_mask": torch.ones(batch, SHAPE.image + SHAPE.text, dtype=torch.long),
-        "token_type_ids": torch.zeros(batch, SHAPE.image + SHAPE.text, dtype=torch.long),
-        "pixel_values": torch.randn(batch, 3, 224, 224),
-    }
-    rows["input_ids"][:, : SHAPE.image] = processor.image_token_id
-    rows["token_type_ids"][:, -SHAPE.target :] = 1
-    rows["labels"] = torch.where(rows["token_type_ids"] == 1, rows["input_ids"], -100)
-    taken = {}
+def measure(folder: Path | None, batch: int, steps: int, peak: float) -> None:
+    """Seconds of a step, tokens a second, memory and share of the peak: stock settings and RefRad's, in turn, on the same batch.
+
+    Both: frozen tower, bfloat16 multiplications, float32 weights, Adafactor, clipping. Stock: eager attention, gradient
+    checkpointing, logits of all places. RefRad's: no checkpointing, the tower without a graph, logits of learned places; on a
+    GPU flex attention and compiled layers. The share of the peak is of RefRad's own FLOPs for both: what is done twice is no use.
+
+    Args:
+        folder: of the model; None for the tiny one.
+        batch: samples of a step.
+        steps: that are timed, after three that are not.
+        peak: FLOP/s of the GPU.
+    """
+    gpu = torch.cuda.is_available()
+    processor = load_processor(folder) if folder else tiny_processor(["Locate: liver "] * 4, 64, PATCH)
+    flops, taken = 0.0, {}
     for name in ("stock", "ours"):
-        model = load_model(folder, processor, "eager" if name == "stock" else "flex_attention").cuda()
+        flex = gpu and name == "ours"
+        model = (
+            load_model(folder, processor, "flex_attention" if flex else "eager") if folder else tiny_model(processor, 0)
+        ).to("cuda" if gpu else "cpu")
         model.train()
+        model.model.vision_tower.requires_grad_(False)
+        rows = made_up(model, processor, batch)
         if name == "stock":
-            model.gradient_checkpointing_enable()
+            model.activation_checkpointing_enable()
             loss_of = partial(stock_loss, model)
         else:
-            model.model.vision_tower.requires_grad_(False)
-            model.model.language_model.compile()
+            if gpu:
+                for layer in model.model.language_model.layers:
+                    layer.compile()
             loss_of = partial(batch_loss, model, precision="bfloat16")
+            flops = flops_per_sample(on_meta(model.config), shape_of(model))["total"]
         learned = [one for one in model.parameters() if one.requires_grad]
         optimizer = make_optimizer(learned, "adafactor", 5e-5, 0.01)
-        torch.cuda.reset_peak_memory_stats()
-        for step in range(3 + steps):
-            if step == 3:
-                torch.cuda.synchronize()
-                start = time.perf_counter()
+        if gpu:
+            torch.cuda.reset_peak_memory_stats()
+        for step in range(WARM + steps):
+            if step == WARM:
+                start = now(gpu)
             loss_of(rows).backward()
             torch.nn.utils.clip_grad_norm_(learned, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-        torch.cuda.synchronize()
-        taken[name] = (time.perf_counter() - start) / steps
-        share, memory = flops["ours"] * batch / taken[name] / PEAK, torch.cuda.max_memory_allocated() / 2**30
-        tokens = batch * (SHAPE.image + SHAPE.text) / taken[name]
+        seconds = taken[name] = (now(gpu) - start) / steps
+        memory = f"{torch.cuda.max_memory_allocated() / 2**30:.0f} GiB" if gpu else "memory: of GPUs alone"
         print(
-            f"{name}: {taken[name]:.3f} s a step of {batch}, {tokens:,.0f} tokens/s, MFU {share:.0%}, {memory:.0f} GiB"
+            f"{name}: {seconds:.3f} s a step of {batch}, {rows['input_ids'].numel() / seconds:,.0f} tokens/s, {memory}"
         )
         del model, optimizer, learned, loss_of
-        torch.cuda.empty_cache()
-    print(f"ratio {taken['stock'] / taken['ours']:.2f} on {torch.cuda.get_device_name()}")
+        if gpu:
+            torch.cuda.empty_cache()
+    if gpu:
+        shares = (f"{name} {flops * batch / seconds / peak:.0%}" for name, seconds in taken.items())
+        print(f"share of the peak of {peak / 1e12:.0f} TFLOP/s: {', '.join(shares)}")
+    where = torch.cuda.get_device_name() if gpu else "the processor, which says nothing of a GPU"
+    print(f"ratio {taken['stock'] / taken['ours']:.2f} on {where}")
 
 
-def stock_loss(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def shape_of(model: PaliGemmaForConditionalGeneration) -> Shape:
+    """A sample with as many image tokens as the model has patches."""
+    vision: Any = model.config.vision_config
+    return replace(SHAPE, image=(vision.image_size // vision.patch_size) ** 2)
+
+
+def made_up(
+    model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, batch: int
+) -> dict[str, torch.Tensor]:
+    """A batch of samples of equal length."""
+    shape, side = shape_of(model), processor.image_processor.size["height"]
+    length = shape.image + shape.text
+    rows = {
+        "input_ids": torch.full((batch, length), 5),
+        "attention_mask": torch.ones(batch, length, dtype=torch.long),
+        "token_type_ids": torch.zeros(batch, length, dtype=torch.long),
+        "pixel_values": torch.randn(batch, 3, side, side),
+    }
+    rows["input_ids"][:, : shape.image] = processor.image_token_id
+    rows["token_type_ids"][:, -shape.target :] = 1
+    return rows | {"labels": torch.where(rows["token_type_ids"] == 1, rows["input_ids"], -100)}
+
+
+def now(gpu: bool) -> float:
+    """Seconds, when all that was begun has ended."""
+    if gpu:
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def stock_loss(model: PaliGemmaForConditionalGeneration, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """The loss of transformers itself: all logits, in one piece."""
-    with torch.autocast("cuda", torch.bfloat16):
-        return model(**{name: tensor.cuda() for name, tensor in batch.items()}, use_cache=False).loss
-
-
-WORDS = ("liver", "spleen", "kidney", "normal", "lesion", "cyst", "without", "left", "right", "enhancing", "size", "of")
+    with torch.autocast(model.device.type, torch.bfloat16):
+        loss: torch.Tensor = model(
+            **{name: tensor.to(model.device) for name, tensor in batch.items()}, use_cache=False
+        ).loss
+    return loss
 
 
 def captions(count: int) -> Samples:
@@ -203,14 +250,17 @@ if __name__ == "__main__":
     parser.add_argument("--packing", action="store_true")
     parser.add_argument("--limit", type=int, default=2048)
     parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--peak", type=float, default=989e12)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--steps", type=int, default=10)
     arguments = parser.parse_args()
     if arguments.packing:
         packing(arguments.batch, arguments.limit, arguments.steps)
         raise SystemExit
-    counted = count()
-    if arguments.folder and torch.cuda.is_available():
-        measure(arguments.folder, arguments.batch, arguments.steps, counted)
+    if not arguments.tiny:
+        count()
+    if arguments.tiny or (arguments.folder and torch.cuda.is_available()):
+        measure(arguments.folder, arguments.batch, arguments.steps, arguments.peak)
     else:
         print("step time, MFU and memory: not measured, for want of a GPU or of a model's folder")

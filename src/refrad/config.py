@@ -301,6 +301,13 @@ class AugmentOptions(Section):
     kept: Share
 
 
+class LeakOptions(Section):
+    """What to do about training images that are also test images."""
+
+    found: Literal["drop", "stop"]
+    difference: Annotated[float, Field(ge=0, le=255)]
+
+
 class AdaptOptions(Section):
     """The adaptation of the vision tower."""
 
@@ -310,6 +317,7 @@ class AdaptOptions(Section):
     image_size: Annotated[int, Field(ge=16)]
     resize: Literal["stretch", "pad"]
     augment: AugmentOptions
+    leaks: LeakOptions
     batch: Annotated[int, Field(ge=2)]
     optimizer: Literal["adamw", "adafactor"]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -330,13 +338,6 @@ class PublicOptions(Section):
 
     files: list[str]
     share: Annotated[float, Field(ge=0, lt=1)]
-
-
-class LeakOptions(Section):
-    """What to do about training images that are also test images."""
-
-    found: Literal["drop", "stop"]
-    difference: Annotated[float, Field(ge=0, le=255)]
 
 
 class TrainOptions(Section):

@@ -95,6 +95,12 @@ def test_a_phrase_without_a_mask_is_no_place():
     assert Masks(2, {"i": (6, 4)}, {}).read(one, Answer("<seg>liver")).places == ()
 
 
+def test_tags_around_nothing_name_no_mask():
+    one = Asked("i", "p", "locate", "en", "")
+    answer = Answer("<seg></seg> <seg>liver</seg>", ("4", "04"))
+    assert [text for text, *_ in Masks(2, {"i": (6, 4)}, {}).read(one, answer).places] == ["liver"]
+
+
 def test_a_phrase_of_several_classes_asks_for_all_of_them_at_once(pictures):
     mention = Mention(0, 5, "Both", tuple(pictures[0].structures.items()))
     both = replace(pictures[0], captions=(replace(pictures[0].captions[0], mentions=(mention,)),))

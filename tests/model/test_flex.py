@@ -11,6 +11,8 @@ from refrad.model.rows import picture_of, read_images
 from refrad.model.samples import Samples, wordings
 from refrad.model.training import batch_loss
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.nn.attention.flex_attention")
+
 
 @pytest.fixture(scope="module")
 def batch(images, schema, processor):

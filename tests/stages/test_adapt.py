@@ -21,6 +21,7 @@ OPTIONS = {
     "image_size": 64,
     "resize": "stretch",
     "augment": TRAIN["augment"],
+    "leaks": {"found": "drop", "difference": 0.0},
     "batch": 8,
     "optimizer": "adamw",
     "learning_rate": 1e-3,
@@ -48,11 +49,11 @@ def telling(tmp_path_factory, schema):
         place = number % 4
         x, y = rng.integers(2, 8, 2) + 32 * np.array([place % 2, place // 2])
         picture = np.zeros((SIDE, SIDE, 3), np.uint8)
-        picture[y : y + 20, x : x + 20] = 255
+        picture[y : y + 20, x : x + 20] = 128 if split == "test" else 255
         words = f"Liver {'lower' if place // 2 else 'upper'} {'right' if place % 2 else 'left'}"
         caption = row["captions"][0] | {"entities": row["captions"][0]["entities"][:1]}
         row["captions"] = [caption | {"text": f"{words}."}, caption | {"text": f"{words}, normal."}]
-        rows.append(row | {"image": {"bytes": png(picture), "path": None}})
+        rows.append(row | {"patient": f"{split} {number}", "image": {"bytes": png(picture), "path": None}})
     write_images(path, rows, schema, Fingerprint("shards", 1, {"windows": MEDGEMMA_WINDOWS, "image_size": SIDE}, {}))
     return path
 
@@ -133,6 +134,13 @@ def test_training_begins_with_the_adapted_tower(adapted, telling, root, tmp_path
         assert value.equal(tower[f"vision_model.{name.removeprefix('vision_model.')}"]), name
     account = json.loads((tmp_path / "x" / "training.json").read_text())
     assert json.loads(account["tower"])["options"]["learning_rate"] == 1e-3
+
+
+def test_training_images_that_are_test_images_as_well_are_left_out_or_stop(run):
+    _, metrics = run(steps=1, leaks={"found": "drop", "difference": 255.0})
+    assert metrics["flow"]["aside"]["also_in_test"] > 0
+    with pytest.raises(ValueError, match=r"set adapt\.leaks\.found to drop"):
+        run(leaks={"found": "stop", "difference": 255.0})
 
 
 def test_no_steps_are_no_adaptation(run):

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase, SiglipModel
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from refrad.config import AdaptOptions
+from refrad.dataset.trained import seen_in_training
 from refrad.files import atomic_folder, digest_file, write_json
 from refrad.fingerprint import Fingerprint
 from refrad.model.batches import Place
@@ -53,7 +54,11 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     tally = Tally("images")
     frame = read_images(images)
     tally.take(len(frame))
-    parts = {split: frame.filter(frame["split"] == split) for split in ("train", "validation")}
+    seen = seen_in_training(images, images, options.leaks.difference)
+    if seen.training and options.leaks.found == "stop":
+        raise ValueError(f"adapt: {seen.sentence()}; set adapt.leaks.found to drop to leave them out")
+    leaking = (frame["split"] == "train") & frame["image_id"].is_in(seen.training)
+    parts = {split: frame.filter((frame["split"] == split) & ~leaking) for split in ("train", "validation")}
     if not len(parts["train"]):
         raise ValueError(
             "no image of a training patient has a grounded caption: see the report pages of grounded and shards"
@@ -110,7 +115,8 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         _pictures(options.image_size).save_pretrained(folder)
         write_json(folder / TRAINING, account | {"digest": weights_digest(folder)} | dataclasses.asdict(trained))
     tally.use(sum(len(part) for part in parts.values()))
-    tally.put_aside("test_patient", tally.taken - tally.used)
+    tally.put_aside("also_in_test", int(leaking.sum()))
+    tally.put_aside("test_patient", tally.taken - tally.used - int(leaking.sum()))
     tally.make("steps", trained.steps)
     tally.make("pairs seen", trained.tasks["pair"])
     for split, part in parts.items():
