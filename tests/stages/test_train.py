@@ -250,3 +250,13 @@ def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, imag
         and account["weights"] == f"best: step {account['best_step']}"
     )
     assert losses["best"] == pytest.approx(min(curve.values()), rel=1e-3) and losses["best"] < losses["last"]
+
+
+@pytest.mark.parametrize("variant", ["detection", "segmentation"])
+def test_padded_turned_and_packed_images_train_and_the_checkpoint_tells_it(run, variant):
+    augment = OPTIONS["augment"] | {"rotation": 15.0, "contrast": [0.8, 1.2], "gamma_chance": 0.3}
+    checkpoint, metrics = run(variant=variant, resize="pad", augment=augment, pack=600)
+    assert metrics["made"]["steps"] == 3
+    options = Fingerprint.parse(json.loads((checkpoint / "training.json").read_text())["fingerprint"]).options
+    assert (options["resize"], options["pack"], options["augment"]["rotation"]) == ("pad", 600, 15.0)
+    assert "64 x 64 px (proportions kept, padded with black)" in (checkpoint / "README.md").read_text()
