@@ -145,52 +145,6 @@ def test_every_slice_lies_where_its_dicom_file_says_pixel_by_pixel(stack, write_
             np.testing.assert_allclose(in_volume[:3], RAS @ in_dicom, atol=2e-3)
 
 
-@settings(max_examples=10, deadline=None)
-@given(stack=stacks(), gap=st.sampled_from([1, 2.5]), others=st.integers(1, 5), after=st.sampled_from([1, 0.5]))
-def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else(
-    stack, gap, others, after, write_slice
-):
-    """Slices behind the gap (there is none if gap and distance stay) lie at distances of their own, or are too few."""
-    along_row, along_column, normal = stack.turn
-    count, rows, columns = stack.pixels.shape
-    steps = [1] * (count - 1) + [gap + 1] + [after] * (others - 1)
-    pixels = np.concatenate([stack.pixels, stack.pixels[0] + np.arange(1, others + 1, dtype=np.int16)[:, None, None]])
-    positions = np.round(np.array(stack.first) + np.cumsum([0, *steps])[:, None] * stack.step * normal, 6)
-    with tempfile.TemporaryDirectory() as folder:
-        for k in np.random.default_rng(others).permutation(len(positions)):
-            write_slice(
-                Path(folder, "d", f"{k * 7919 % 1000}"),
-                pixels[k],
-                SOPInstanceUID=f"1.2.3.{k + 1}",
-                ImagePositionPatient=positions[k].tolist(),
-                ImageOrientationPatient=np.round([*along_row, *along_column], 9).tolist(),
-                PixelSpacing=stack.spacing,
-            )
-        made = make(Path(folder, "d"), Path(folder), gaps="split")
-        read = {row["volume"]: read_volume(made.store / row["file"]) for row in made.volumes.to_dicts() if row["file"]}
-    assert made.metrics["flow"]["taken"] == len(made.volumes) and made.volumes["slices"].sum() == len(positions)
-    whole = [range(count), range(count, len(positions))]
-    found = [set() for _ in whole]
-    for its in made.slices.to_dicts():
-        (k,) = (k for k in range(len(pixels)) if its["instance"] == made.pseudonyms.instance(f"1.2.3.{k + 1}"))
-        volume, affine = read[its["volume"]]
-        np.testing.assert_array_equal(image_at(volume, its["index"]), pixels[k])
-        for r, c in [(0, 0), (rows - 1, columns - 1)]:
-            in_dicom = positions[k] + c * stack.spacing[1] * along_row + r * stack.spacing[0] * along_column
-            np.testing.assert_allclose((affine @ [c, r, its["index"], 1])[:3], RAS @ in_dicom, atol=2e-3)
-        found[k >= count].add(its["volume"])
-    assert sum(volume.shape[2] for volume, _ in read.values()) == len(made.slices)  # no voxel was invented
-    assert [len(names) for names in found] == [1, int(others >= 3)]
-    assert len(set.union(*found)) == len(read)
-    left_over = made.volumes.filter(made.volumes["reason"].is_not_null())
-    assert left_over["slices"].to_list() == ([others] if others < 3 else [])
-    assert set(left_over["reason"]) <= {"slice_missing", "spacing_irregular"}
-    assert set(made.volumes.filter(made.volumes["reason"].is_null())["treated"]) <= {
-        "slice_missing",
-        "spacing_irregular",
-    }
-
-
 def stack_of(write_slice, folder, places, **attributes):
     """One slice a place, along z; its pixels all say which."""
     for number, z in enumerate(places):
@@ -261,26 +215,6 @@ def test_real_series_that_are_no_volume_are_quarantined_with_the_reason(folder, 
     assert len(made.slices) == 0
     assert not made.store.exists()
     assert made.metrics["flow"] == {"taken": 1, "used": 0, "aside": {reason: 1}}
-
-
-def test_a_real_series_with_a_gap_is_split_and_its_slices_are_what_simpleitk_reads(shared, tmp_path):
-    folder = shared / "dicom-ct" / "dicom2nifti_sliceincrement_gap"  # 5, 5 and 10 mm
-    made = make(folder, tmp_path, gaps="split")
-    part, rest = made.volumes.sort("slices", descending=True).to_dicts()
-    assert (part["reason"], part["slices"], part["treated"]) == (None, 3, "slice_missing")
-    assert part["spacing_z"] == pytest.approx(5, abs=1e-5)
-    assert (rest["reason"], rest["slices"], rest["file"]) == ("slice_missing", 1, None)
-    assert part["volume"] == f"{rest['volume']}-1"
-    assert made.metrics["flow"] == {"taken": 2, "used": 1, "aside": {"slice_missing": 1}}
-    volume, affine = read_volume(made.store / part["file"])
-    index_of = dict(made.slices.select("instance", "index").iter_rows())
-    images = [(instance_of(made, path), SimpleITK.ReadImage(str(path))) for path in folder.iterdir()]
-    assert sum(instance in index_of for instance, _ in images) == 3
-    for instance, image in images:
-        if instance in index_of:
-            index = index_of[instance]
-            np.testing.assert_array_equal(image_at(volume, index), SimpleITK.GetArrayFromImage(image)[0])
-            np.testing.assert_allclose((affine @ [0, 0, index, 1])[:3], RAS @ image.GetOrigin(), atol=1e-3)
 
 
 @pytest.mark.parametrize("delivery", ["dicom-ct", "dicom-mr"])
