@@ -27,7 +27,7 @@ from refrad.model.augment import see, whole_view
 from refrad.model.evaluation import DEFINITIONS, Asked, Entities, ask, score, score_places, summary
 from refrad.model.marks import Boxes, Marks, Masks, Read, phrases_of_pictures
 from refrad.model.mistakes import confusions, examples, histogram, sides
-from refrad.model.paper import PAPER
+from refrad.model.paper import published
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model, untrained_like
 from refrad.model.rows import Picture, picture_of, read_images
@@ -98,7 +98,9 @@ def run(
     asked = [one for picture in pictures for one in put(picture)]
     others = _benchmarks(public or [], options.samples, leaks.tested)
     processor = load_processor(checkpoint)
+    device = torch.device("cuda" if training.gpus and torch.cuda.is_available() else "cpu")
     model = load_model(checkpoint, processor)
+    model.to(device)  # type: ignore[arg-type]
     side = processor.image_processor.size["height"]
     shown = [*pictures, *(picture for some in others.values() for picture in some)]
     seen = {picture.image_id: see(picture.open(), whole_view(picture.size, training.resize), side) for picture in shown}
@@ -132,7 +134,10 @@ def run(
     blanked = interviewer.ask(model, weights, located, blank=True)
     config = (checkpoint / "config.json").read_bytes()
     nobody = digest_bytes(b"untrained", marks.name.encode(), config, str(training.seed).encode())
-    untrained = interviewer.ask(untrained_like(model, processor, training.seed), nobody, located)
+    fresh = untrained_like(model, processor, training.seed)
+    model.cpu()  # type: ignore[call-arg]
+    fresh.to(device)  # type: ignore[arg-type]
+    untrained = interviewer.ask(fresh, nobody, located)
     entities = [said.entities for said in read[: len(asked)]]
     keys: dict[str, set[Any]] = {picture.image_id: set() for picture in pictures}
     for one, some in zip(asked, entities, strict=True):
@@ -154,7 +159,7 @@ def run(
             read_records(truth, Truth), read_records(predictions, Prediction), similarity, names, judge
         )
         result["judge"] = models.name("score") if judge else None
-    result |= {"counts": counts} | _scored(items, scores, options, against or [])
+    result |= {"counts": counts} | _scored(items, scores, options, against or [], training.variant)
     found = [some for one, some in zip(asked, entities, strict=True) if one.task == "locate"]
     classes = {picture.image_id: marks.classes(picture) for picture in pictures}
     result |= _mistakes(located, found, classes, anatomy, options.resamples)
@@ -193,7 +198,9 @@ def _benchmarks(public: Sequence[Path], samples: int, leaking: Collection[str]) 
     return found
 
 
-def _scored(items: pl.DataFrame, scores: Path, options: EvaluateOptions, against: Sequence[Path]) -> dict[str, Any]:
+def _scored(
+    items: pl.DataFrame, scores: Path, options: EvaluateOptions, against: Sequence[Path], variant: str
+) -> dict[str, Any]:
     """Means, intervals and comparisons of scored items, which are kept."""
     with atomic(scores) as temporary:
         items.write_parquet(temporary)
@@ -201,7 +208,7 @@ def _scored(items: pl.DataFrame, scores: Path, options: EvaluateOptions, against
     used = {row["metric"] for row in rows}
     return {
         "scores": rows,
-        "similarity": Path(options.embedder).name if options.embedder else "equal classes",
+        "similarity": Path(options.embedder).name if options.embedder else f"equal {'classes' if variant == 'detection' else 'phrases'}",
         "compared": [
             {"run": path.parent.name, **row}
             for path in against
@@ -209,7 +216,7 @@ def _scored(items: pl.DataFrame, scores: Path, options: EvaluateOptions, against
         ],
         "paper": [
             {"dataset": dataset, "task": task, "metric": metric, "mean": mean, "half": half}
-            for (dataset, task, metric), (mean, half) in PAPER.items()
+            for (dataset, task, metric), (mean, half) in published(variant).items()
         ],
         "metrics": {name: text for name, text in METRICS.items() if name in used},
     }
