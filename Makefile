@@ -2,6 +2,7 @@
 # make test    sets up .venv, runs all tests
 # make slurm-test    as root: a Slurm of three nodes on this machine, the whole workflow through it with all that can go wrong
 # make lint    ruff, snakefmt, snakemake --lint, mypy
+# make venvs-test  sets up an environment for each stack, runs the whole workflow on a small demo through them
 # make vllm-test  sets up .venv-vllm, runs the client and two stages against a real vLLM on the processor; as root also on a Slurm
 # make lock    renews requirements.lock from pyproject.toml
 
@@ -9,7 +10,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test slurm-test lint vllm-test lock clean
+.PHONY: demo test slurm-test lint venvs-test vllm-test lock clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --profile profiles/local all
@@ -26,6 +27,9 @@ lint: .venv/ready
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+
+venvs-test: .venv/ready .venv-curate/ready .venv-segment/ready .venv-train/ready
+	REFRAD_STACKS=1 $(BIN)/pytest tests/test_stacks.py
 
 vllm-test: .venv/ready .venv-vllm/ready
 	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python REFRAD_SLURM=1 $(BIN)/pytest tests/llm/test_vllm.py tests/cluster/test_vllm.py
