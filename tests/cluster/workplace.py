@@ -117,7 +117,10 @@ class Workplace:
         """The answers of language models in its store, and when each was written; with what failed, or without."""
         answers: dict[str, float] = {}
         for path in (self.folder / "stores/llm").glob("*.sqlite"):
-            with contextlib.closing(sqlite3.connect(path, timeout=60)) as database:
+            with (
+                contextlib.closing(sqlite3.connect(path, timeout=60)) as database,
+                contextlib.suppress(sqlite3.OperationalError),  # no table yet
+            ):
                 rows = database.execute("select key, at from replies where answer is not null or ?", (failures,))
                 answers |= dict(rows.fetchall())
         return answers
