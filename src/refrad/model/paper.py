@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-__all__ = ["PAPER", "Published", "published"]
+__all__ = ["Published", "published"]
 
 # (dataset, task, metric) -> mean and, where given, half of its 95 % interval. RadGrounder trained on reports, questions,
 # SLAKE, VQA-RAD and detection. CIDEr is a hundredth of the table's; G-IoU is by the cosine of embeddinggemma-300m.
 Published = tuple[float, float | None]
-PAPER: Mapping[tuple[str, str, str], Published] = {
+DETECTION: Mapping[tuple[str, str, str], Published] = {
     ("internal", "detect", "cider_released"): (0.375, 0.033),
     ("internal", "detect", "llm_score"): (0.303, 0.014),
     ("internal", "detect", "g_iou"): (0.436, 0.016),
@@ -35,4 +35,4 @@ SEGMENTATION: Mapping[tuple[str, str, str], Published] = {
 
 def published(variant: str) -> Mapping[tuple[str, str, str], Published]:
     """The paper's numbers of a variant, detection or segmentation: boxes do not stand beside masks."""
-    return PAPER if variant == "detection" else SEGMENTATION
+    return DETECTION if variant == "detection" else SEGMENTATION

@@ -208,7 +208,9 @@ def _scored(
     used = {row["metric"] for row in rows}
     return {
         "scores": rows,
-        "similarity": Path(options.embedder).name if options.embedder else f"equal {'classes' if variant == 'detection' else 'phrases'}",
+        "similarity": Path(options.embedder).name
+        if options.embedder
+        else f"equal {'classes' if variant == 'detection' else 'phrases'}",
         "compared": [
             {"run": path.parent.name, **row}
             for path in against
