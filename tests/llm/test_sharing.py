@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from refrad.config import ModelOptions
 from refrad.llm import ModelError, Request, open_models
@@ -92,6 +94,21 @@ def test_a_server_is_released_when_a_run_is_over_unless_somebody_uses_it(line, o
     release(place.folder.parent)
     until(lambda: try_completion(served["address"], served["key"], "wise-1b") == 0)
     assert place.endpoint.read() is None
+
+
+def test_a_person_may_start_the_server_of_a_role(options, root, tmp_path):
+    config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    config |= {"stores": str(tmp_path), "llm": config["llm"] | {"rewrite": options}}
+    config["captions"]["rewrite"] = "llm"
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    command = [sys.executable, "-m", "refrad", "serve", "rewrite", "--config", str(tmp_path / "config.yaml")]
+    serving = subprocess.Popen([*command, "--logs", str(tmp_path / "logs")], cwd=root)
+    shared = SharedServer(ModelOptions.model_validate(options), tmp_path / "llm" / "servers", tmp_path / "logs", "")
+    until(lambda: serving.poll() is None and shared.place.endpoint.holds())
+    shared.connect()
+    assert f"process {serving.pid} " in shared.place.endpoint.read()["by"]
+    shared.leave()
+    assert serving.wait(timeout=60) == 0 and shared.place.endpoint.read() is None
 
 
 def test_a_killed_server_is_noticed_and_another_goes_on(line, place, echo, tmp_path, monkeypatch):
