@@ -121,6 +121,7 @@ CHANGES = {
     "how many samples are evaluated (`evaluate.samples`)": configured(evaluate={"samples": 7}),
     "VERSION of the code of vqa": new_version("vqa"),
     "VERSION of the code of masks": new_version("masks"),
+    "another variant of the segmenter (`masks.variant`)": configured(masks={"variant": "fast"}),
     "the text of a report": report_text,
     "a new delivery: for it all, and for the old ones": delivered,
 }
