@@ -122,8 +122,9 @@ def _offset(file: BinaryIO, header: Header, before: int) -> int:
 
 
 def _printable(path: str) -> str:
-    """The path itself; with escapes if no table could hold it."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+    """The path itself; if no table could hold it, with escapes, behind slashes that no other path begins with."""
+    escaped = os.fsencode(path).decode(errors="backslashreplace")
+    return path if escaped == path else f"//{escaped}"
 
 
 def is_of_the_storage(error: BaseException) -> TypeGuard[OSError]:
