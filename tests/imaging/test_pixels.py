@@ -61,7 +61,7 @@ def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(sha
         Images(name, tmp_path, ((name, 0), ("other", 0)), "MR", gate, tmp_path / "store") for name in ("bad", "good")
     ]
     answers = [answer for _, answer in run_apart(convert, jobs, Limits(2 * 2**30, 60))]
-    assert [answer.reason if answer else "beyond_limits" for answer in answers] == ["unreadable_pixels", None]
+    assert [answer[0].reason if answer else "beyond_limits" for answer in answers] == ["unreadable_pixels", None]
 
 
 @pytest.mark.parametrize("signed", [False, True])
