@@ -126,7 +126,7 @@ def convert_ours(folder: Path) -> None:
 
     frames = tuple((path.name, 0) for path in sorted(folder.iterdir()))
     with tempfile.TemporaryDirectory() as store:
-        done = convert(Images("v", folder, frames, "CT", Gate(5, 0.02, 0.5, sheared=True), Path(store)))
+        (done,) = convert(Images("v", folder, frames, "CT", Gate(5, 0.02, 0.5, sheared=True), Path(store)))
         assert done.reason is None
 
 
