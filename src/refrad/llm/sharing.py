@@ -99,6 +99,7 @@ class SharedServer:
                         f"{self.options.name}: {tries} servers ended before they were ready: see {self.logs}"
                     )
                 tries += self._start()
+                waiting = True  # it may fail before the next look
             if time.monotonic() - told > TELL:
                 told = time.monotonic()
                 job = (self.place.starting.read() or {}).get("job")
