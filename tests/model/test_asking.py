@@ -1,6 +1,6 @@
 import pytest
 
-from refrad.model.asking import Answer, kept_answers, weights_digest
+from refrad.model.asking import Answer, kept_answers
 from refrad.model.evaluation import Asked
 
 ASKED = [Asked(f"i{n}", "p", task, "en", f"question {n}") for n in range(5) for task in ("vqa", "locate")]
@@ -67,11 +67,3 @@ def test_a_line_that_was_cut_off_is_asked_for_again(tmp_path):
 def test_answers_belong_to_their_owner_alone(tmp_path):
     kept_answers(tmp_path / "a.jsonl", KEYS, ASKED, echo, 4)
     assert (tmp_path / "a.jsonl").stat().st_mode & 0o077 == 0
-
-
-def test_other_weights_have_another_digest(tmp_path):
-    for name, weights in (("a", b"1"), ("b", b"2"), ("c", b"1")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").write_bytes(weights)
-    a, b, c = (weights_digest(tmp_path / name) for name in "abc")
-    assert a == c != b

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from refrad.dataset.pictures import stored, thumbnail
+from refrad.dataset.pictures import grey_levels_apart, stored, thumbnail
 from refrad.dataset.shards import read_rows
 
 __all__ = ["DISTANCE", "Leakage", "find_leakage", "near_pairs"]
@@ -58,7 +58,7 @@ def find_leakage(files: Sequence[Path], difference: float) -> Leakage:
     small = _thumbnails(files, {ids[place] for place in wanted})
     pictures = []
     for one, other in near:
-        gap = float(np.abs(small[ids[one]].astype(np.int16) - small[ids[other]]).mean())
+        gap = grey_levels_apart(small[ids[one]], small[ids[other]])
         if gap <= difference:
             pictures.append((ids[one], ids[other], round(gap, 3)))
     return Leakage(

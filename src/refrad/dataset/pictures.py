@@ -19,6 +19,7 @@ __all__ = [
     "decode_pixels",
     "encode_mask",
     "encode_pixels",
+    "grey_levels_apart",
     "perceptual_hash",
     "picture",
     "png",
@@ -95,6 +96,11 @@ def decode_mask(rle: str, height: int, width: int) -> NDArray[np.bool_]:
 def thumbnail(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The soft-tissue channel, uint8 [32, 32], antialiased."""
     return np.asarray(Image.fromarray(channels[1]).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
+
+
+def grey_levels_apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Mean absolute difference of two thumbnails, 0 to 255."""
+    return float(np.abs(one.astype(np.int16) - other).mean())
 
 
 def perceptual_hash(channels: NDArray[np.uint8]) -> str:

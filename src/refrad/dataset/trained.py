@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
 from refrad.dataset.leakage import near_pairs
-from refrad.dataset.pictures import perceptual_hash, stored, thumbnail
+from refrad.dataset.pictures import grey_levels_apart, perceptual_hash, stored, thumbnail
 from refrad.dataset.shards import read_rows
+from refrad.tally import Tally
 
-__all__ = ["Seen", "seen_in_training"]
+__all__ = ["Seen", "count_parts", "parts_to_learn", "seen_in_training"]
 
 TOLD = ("image_id", "patient", "split")
 
@@ -67,7 +66,7 @@ def seen_in_training(training: Sequence[Path], tested: Sequence[Path], differenc
     near = [
         (one["image_id"], other["image_id"])
         for one, other in pairs
-        if _apart(small[one["image_id"], "train"], small[other["image_id"], "test"]) <= difference
+        if grey_levels_apart(small[one["image_id"], "train"], small[other["image_id"], "test"]) <= difference
     ]
     named = frozenset(names & set(by_side["test"]["image_id"]))
     return Seen(
@@ -78,8 +77,31 @@ def seen_in_training(training: Sequence[Path], tested: Sequence[Path], differenc
     )
 
 
-def _apart(one: Any, other: Any) -> float:
-    return float(np.abs(one.astype(np.int16) - other).mean())
+def parts_to_learn(frame: pl.DataFrame, seen: Seen) -> dict[str, pl.DataFrame]:
+    """The images of `train` that are no test images as well, and those of `validation`.
+
+    Raises:
+        ValueError: if there is nothing to learn from.
+    """
+    leaking = (frame["split"] == "train") & frame["image_id"].is_in(seen.training)
+    parts = {split: frame.filter((frame["split"] == split) & ~leaking) for split in ("train", "validation")}
+    if parts["train"].is_empty():
+        raise ValueError(
+            "no image of a training patient has a grounded caption: see the report pages of grounded and shards"
+        )
+    return parts
+
+
+def count_parts(tally: Tally, frame: pl.DataFrame, parts: Mapping[str, pl.DataFrame]) -> None:
+    """What of a dataset is used as those parts, and why not the rest."""
+    used = sum(len(part) for part in parts.values())
+    leaking = int((frame["split"] == "train").sum()) - len(parts["train"])
+    tally.take(len(frame))
+    tally.use(used)
+    tally.put_aside("also_in_test", leaking)
+    tally.put_aside("test_patient", len(frame) - used - leaking)
+    for split, part in parts.items():
+        tally.add("split", split, len(part))
 
 
 def _told(path: Path, split: str) -> pl.DataFrame:

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from refrad.dataset.pictures import encode_mask
-from refrad.files import digest_bytes, digest_file
+from refrad.files import digest_bytes
 from refrad.model.evaluation import LIMITS, Asked
 from refrad.model.predict import answers, masks_of
 from refrad.model.radgrounder import head_of
 
-__all__ = ["Answer", "Interviewer", "kept_answers", "weights_digest"]
+__all__ = ["Answer", "Interviewer", "kept_answers"]
 
 DECODING = 1  # raise it when answers to the same question come out otherwise
 ROUNDS = 4  # batches between two writes
@@ -30,11 +30,6 @@ class Answer(NamedTuple):
 
     text: str
     masks: tuple[str, ...] = ()
-
-
-def weights_digest(checkpoint: Path) -> str:
-    """What stands for the weights of a checkpoint: the digest of its safetensors files."""
-    return digest_bytes(*(digest_file(path).encode() for path in sorted(checkpoint.glob("*.safetensors"))))
 
 
 class Interviewer:

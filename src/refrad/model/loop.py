@@ -15,7 +15,7 @@ from refrad.model.checkpoints import Checkpoints
 from refrad.model.optimizing import learning_rate_share, make_optimizer
 from refrad.model.team import ALONE, LossModule, Sharding, Team
 
-__all__ = ["Point", "Recipe", "Trained", "run_loop", "validation_loss"]
+__all__ = ["Point", "Recipe", "Trained", "end_with", "run_loop", "validation_loss"]
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +174,14 @@ def run_loop(
             written = done.seconds
     model.eval()
     return done
+
+
+def end_with(model: nn.Module, saved: Checkpoints, use: str, trained: Trained) -> str:
+    """Give the model the weights to end with, "best" or "last"; says which these are."""
+    if use == "best" and (best := saved.best()) is not None:
+        model.load_state_dict(best)
+        return f"best: step {trained.best_step}"
+    return "last"
 
 
 class _Clock:

@@ -20,6 +20,7 @@ from refrad.config import TrainOptions
 from refrad.fingerprint import Fingerprint
 from refrad.grounding.targets import parse_detection, parse_segmentation
 from refrad.model.augment import View, box_in_image, mask_in_image, see, whole_view
+from refrad.model.identity import TRAINING
 from refrad.model.opening import Opened, open_image
 from refrad.model.predict import answers, masks_of
 from refrad.model.processor import load_processor
@@ -181,10 +182,10 @@ class Reader:
 
 
 def _account(checkpoint: Path) -> Any:
-    file = checkpoint / "training.json"
+    file = checkpoint / TRAINING
     if not file.is_file():
         raise ValueError(
-            f"{checkpoint}: no training.json there; name a folder that stage train made: results/train/<name>"
+            f"{checkpoint}: no {TRAINING} there; name a folder that stage train made: results/train/<name>"
         )
     account = json.loads(file.read_text(encoding="utf-8"))
     if not {"fingerprint", "shards", "classes"} <= account.keys():

@@ -15,11 +15,10 @@ from transformers import (
     SiglipTextConfig,
 )
 
-from refrad.files import digest_bytes, digest_file
 from refrad.model.processor import plain_processor
 from refrad.model.radgrounder import EXPANSION, HEADS, PATCH, VOCABULARY_MULTIPLE, WIDTH, order_places, tiny_vision
 
-__all__ = ["give_tower", "load_siglip", "save_siglip", "tiny_siglip", "weights_digest"]
+__all__ = ["give_tower", "load_siglip", "save_siglip", "tiny_siglip"]
 
 TEXT_LAYERS = 2
 TOKENS = 64  # of a text, as in the published models
@@ -90,8 +89,3 @@ def give_tower(model: PaliGemmaForConditionalGeneration, folder: Path) -> None:
             f" {wrong[0]}): adapt.model and train.model must share it"
         )
     tower.load_state_dict({name: adapted[name] for name in own})
-
-
-def weights_digest(folder: Path) -> str:
-    """Digest of the weights in a folder."""
-    return digest_bytes(*(digest_file(path).encode() for path in sorted(folder.glob("*.safetensors"))))

@@ -1,7 +1,6 @@
 """Let a SigLIP learn which captions belong to which images, so that its vision tower knows the archive before training."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -14,17 +13,17 @@ from transformers import PreTrainedTokenizerBase, SiglipModel
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from refrad.config import AdaptOptions
-from refrad.dataset.trained import seen_in_training
-from refrad.files import atomic_folder, digest_file, write_json
+from refrad.dataset.trained import count_parts, parts_to_learn, seen_in_training
+from refrad.files import atomic_folder, write_json
 from refrad.fingerprint import Fingerprint
 from refrad.model.batches import Place
 from refrad.model.checkpoints import Checkpoints
 from refrad.model.contrast import Pairs, contrast_loss, pair_batches, recalls
-from refrad.model.loop import Recipe, run_loop
+from refrad.model.identity import TRAINING, identity_of, weights_digest
+from refrad.model.loop import Recipe, end_with, run_loop
 from refrad.model.rows import read_images
-from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip, weights_digest
+from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
 from refrad.model.team import gather_team
-from refrad.stages.train import INDIFFERENT, TRAINING
 from refrad.tables import read_fingerprint
 from refrad.tally import Tally
 
@@ -53,16 +52,10 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     team = gather_team(options.gpus)
     tally = Tally("images")
     frame = read_images(images)
-    tally.take(len(frame))
     seen = seen_in_training(images, images, options.leaks.difference)
     if seen.training and options.leaks.found == "stop":
         raise ValueError(f"adapt: {seen.sentence()}; set adapt.leaks.found to drop to leave them out")
-    leaking = (frame["split"] == "train") & frame["image_id"].is_in(seen.training)
-    parts = {split: frame.filter((frame["split"] == split) & ~leaking) for split in ("train", "validation")}
-    if not len(parts["train"]):
-        raise ValueError(
-            "no image of a training patient has a grounded caption: see the report pages of grounded and shards"
-        )
+    parts = parts_to_learn(frame, seen)
     tokenizer, model = _start(options, parts["train"])
     if options.recompute:
         model.activation_checkpointing_enable()
@@ -77,15 +70,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         )
         for split, part in parts.items()
     )
-    identity = json.dumps(
-        [
-            fingerprint.version,
-            {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT},
-            sorted(digest_file(path) for path in images),
-        ],
-        sort_keys=True,
-    )
-    saved = Checkpoints(work, identity, options.checkpoints.keep)
+    saved = Checkpoints(work, identity_of(fingerprint, images), options.checkpoints.keep)
     before = recalls(model.eval(), unseen, RETRIEVED) if len(unseen) else None
     trained = run_loop(
         model,
@@ -96,10 +81,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         saved,
         team,
     )
-    used = "last"
-    if options.checkpoints.use == "best" and (best := saved.best()) is not None:
-        model.load_state_dict(best)
-        used = f"best: step {trained.best_step}"
+    used = end_with(model, saved, options.checkpoints.use, trained)
     after = recalls(model, unseen, RETRIEVED) if len(unseen) else None
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
@@ -114,13 +96,9 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         save_siglip(tokenizer, model, folder)
         _pictures(options.image_size).save_pretrained(folder)
         write_json(folder / TRAINING, account | {"digest": weights_digest(folder)} | dataclasses.asdict(trained))
-    tally.use(sum(len(part) for part in parts.values()))
-    tally.put_aside("also_in_test", int(leaking.sum()))
-    tally.put_aside("test_patient", tally.taken - tally.used - int(leaking.sum()))
+    count_parts(tally, frame, parts)
     tally.make("steps", trained.steps)
     tally.make("pairs seen", trained.tasks["pair"])
-    for split, part in parts.items():
-        tally.add("split", split, len(part))
     if before and after:
         _tell(tally, before, after)
     tally.seconds["adaptation"] = trained.seconds

@@ -22,9 +22,10 @@ from refrad.metrics.judge import llm_scores, load_scale
 from refrad.metrics.records import Prediction, Truth, read_records
 from refrad.metrics.scoring import METRICS, compare, score_items, summarise
 from refrad.metrics.similarity import Embedder
-from refrad.model.asking import Answer, Interviewer, weights_digest
+from refrad.model.asking import Answer, Interviewer
 from refrad.model.augment import see, whole_view
 from refrad.model.evaluation import DEFINITIONS, Asked, Entities, ask, score, score_places, summary
+from refrad.model.identity import TRAINING, weights_digest
 from refrad.model.marks import Boxes, Marks, Masks, Read, phrases_of_pictures
 from refrad.model.mistakes import confusions, examples, histogram, sides
 from refrad.model.paper import published
@@ -82,7 +83,7 @@ def run(
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
-    account = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
+    account = json.loads((checkpoint / TRAINING).read_text(encoding="utf-8"))
     training = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
     torch.set_num_threads(training.threads)
     leaks = seen_in_training([*images, *(trained or [])], [*images, *(public or [])], options.leaks.difference)

@@ -15,12 +15,13 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import TrainOptions
-from refrad.dataset.trained import Seen, seen_in_training
-from refrad.files import atomic_folder, digest_file, write_json
+from refrad.dataset.trained import count_parts, parts_to_learn, seen_in_training
+from refrad.files import atomic_folder, write_json
 from refrad.fingerprint import Fingerprint
 from refrad.model.card import model_card
 from refrad.model.checkpoints import Checkpoints
-from refrad.model.loop import Recipe
+from refrad.model.identity import TRAINING, identity_of, weights_digest
+from refrad.model.loop import Recipe, end_with
 from refrad.model.predict import dice_of
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.prompts import every_prompt
@@ -28,19 +29,16 @@ from refrad.model.radgrounder import PATCH, add_head, load_model, save_model, ti
 from refrad.model.rows import Picture, picture_of, read_images
 from refrad.model.samples import Samples, wordings
 from refrad.model.seeing import teach_to_see
-from refrad.model.siglip import give_tower, weights_digest
+from refrad.model.siglip import give_tower
 from refrad.model.team import gather_team
 from refrad.model.training import VALIDATION_SAMPLES, train
 from refrad.tables import read_fingerprint
 from refrad.tally import Tally
 
-__all__ = ["TRAINING", "run"]
+__all__ = ["run"]
 
 VERSION = 2
 TOWER_BATCH, TOWER_RATE = 16, 2.5e-3
-TRAINING = "training.json"  # inside the checkpoint: how it came about
-# Options that change how fast a training is, or what is kept of it, but not what it is.
-INDIFFERENT = {"gpus", "sharding", "workers", "threads", "checkpoints"}
 
 log = logging.getLogger(__name__)
 
@@ -76,18 +74,12 @@ def run(
     logging.getLogger().setLevel(logging.INFO if team.leads else logging.WARNING)
     tally = Tally("images")
     frame = read_images(images)
-    tally.take(len(frame))
     leaks, benchmarks = options.leaks, public or []
     seen = seen_in_training([*images, *benchmarks], [*images, *benchmarks, *(tested or [])], leaks.difference)
     if seen.training and leaks.found == "stop":
         raise ValueError(f"train: {seen.sentence()}; set train.leaks.found to drop to leave them out of the training")
     log.info("leaks: of %d images looked at, %s", seen.looked, seen.sentence())
-    leaking = (frame["split"] == "train") & frame["image_id"].is_in(seen.training)
-    parts = {split: frame.filter((frame["split"] == split) & ~leaking) for split in ("train", "validation")}
-    if not len(parts["train"]):
-        raise ValueError(
-            "no image of a training patient has a grounded caption: see the report pages of grounded and shards"
-        )
+    parts = parts_to_learn(frame, seen)
     joined = _with_public(parts["train"], benchmarks, seen.training)
     anatomy = load_schema(schema)
     pictures = [picture_of(row) for row in joined.iter_rows(named=True)]
@@ -112,7 +104,10 @@ def run(
         )
         for split, part in (parts | {"train": joined}).items()
     )
-    identity = _identity([*images, *benchmarks], fingerprint, tower, seen) if team.leads else ""
+    identity = ""
+    if team.leads:
+        more = weights_digest(tower) if tower else None, sorted(seen.training)
+        identity = identity_of(fingerprint, [*images, *benchmarks], *more)
     saved = Checkpoints(work, identity, options.checkpoints.keep, team.leads)
     see = partial(
         teach_to_see,
@@ -143,10 +138,7 @@ def run(
     if options.sharding == "fsdp2" and team.size > 1:  # what was trained lies in parts with all processes
         _, model = _start(options, pictures, anatomy)
         model.load_state_dict(saved.load(trained.steps)["model"])
-    used = "last"
-    if options.checkpoints.use == "best" and (best := saved.best()) is not None:
-        model.load_state_dict(best)
-        used = f"best: step {trained.best_step}"
+    used = end_with(model, saved, options.checkpoints.use, trained)
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
         "shards": read_fingerprint(images[0]).text,
@@ -166,14 +158,10 @@ def run(
         save_model(model, processor, folder)
         write_json(folder / TRAINING, account)
         (folder / "README.md").write_text(model_card(account, options), encoding="utf-8")
-    tally.use(sum(len(part) for part in parts.values()))
-    tally.put_aside("also_in_test", int(leaking.sum()))
-    tally.put_aside("test_patient", tally.taken - tally.used - int(leaking.sum()))
+    count_parts(tally, frame, parts)
     for name, number in sorted(account["public"].items()):
         tally.add("public images", name, number)
     tally.make("steps", trained.steps)
-    for split, part in parts.items():
-        tally.add("split", split, len(part))
     for task, number in sorted(trained.tasks.items()):
         tally.make("samples", number)
         tally.add("task", task, number)
@@ -219,16 +207,6 @@ def _with_public(frame: pl.DataFrame, benchmarks: Sequence[Path], leaking: Colle
             raise ValueError(f"{path}: train.public: no training question in it that is not one of a test image")
         found.append(rows)
     return pl.concat(found, how="diagonal_relaxed")
-
-
-def _identity(images: Iterable[Path], fingerprint: Fingerprint, tower: Path | None, seen: Seen) -> str:
-    """What makes two trainings the same one: options, files that shape it, the bytes of the shards and of an adapted tower, what
-    was left out.
-    """
-    options = {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT}
-    shards = sorted(digest_file(path) for path in images)
-    parts = [shards, weights_digest(tower) if tower else None, sorted(seen.training)]
-    return json.dumps([fingerprint.version, options, dict(fingerprint.files), *parts], sort_keys=True)
 
 
 def _start(
