@@ -23,13 +23,22 @@ STAGES = ("captions", "mentions")
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """What stands in the config for the tiny model, shared."""
+    """What stands in the config for the tiny model, shared. The most likely words of random weights never come to an end; drawn
+    ones do.
+    """
     texts = [path.read_text(encoding="utf-8") for path in (PROJECT / "workflow" / "prompts").glob("*.md")]
     folder = write_tiny_gemma(tmp_path_factory.mktemp("models") / "tiny-gemma", texts)
     arguments = ["--load-format", "dummy", "--enforce-eager", "--dtype", "float32", "--max-num-seqs", "64"]
     server = {"python": PYTHON, "context": 8192, "startup": 900.0, "arguments": arguments, "idle": 3600.0}
     server["environment"] = {"VLLM_CPU_KVCACHE_SPACE": "1"}
-    return {"endpoint": "shared", "model": str(folder), "timeout": 120.0, "concurrency": 8, "server": server}
+    return {
+        "endpoint": "shared",
+        "model": str(folder),
+        "timeout": 120.0,
+        "concurrency": 8,
+        "temperature": 1.0,
+        "server": server,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +50,15 @@ def served(cluster, tiny, tmp_path_factory) -> tuple[Workplace, list[str]]:  # n
     site.run("snakemake", "--profile", "profiles/local", "--cores", "2", "index")
     head = site.start("snakemake", "--profile", "slurm", "mentions")
     try:
-        until(lambda: len(site.answers(failures=True)) > 5)
+        until(lambda: len(site.answers(failures=True)) > 2)
         (serving,) = site.jobs("serve", "RUNNING")
         first = key_of(site)
         subprocess.run(["scancel", serving["JobId"]], check=True)
         second = until(lambda: (key := key_of(site)) != first and key)
-        assert head.wait(timeout=PATIENCE) == 0, site.said()[-6000:]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            head.wait(timeout=PATIENCE)
+        if head.returncode != 0:
+            pytest.fail(f"{head.returncode}\n{site.said()[-3000:]}\n{how_it_stands(site)}", pytrace=False)
         until(lambda: site.jobs("serve", "COMPLETED"))
     finally:
         head.kill()
@@ -56,6 +68,16 @@ def served(cluster, tiny, tmp_path_factory) -> tuple[Workplace, list[str]]:  # n
 @pytest.fixture
 def site(served):
     return served[0]
+
+
+def how_it_stands(site: Workplace) -> str:
+    """The jobs of the site, and the last lines of all logs, in few words."""
+    jobs = [f"{job['JobId']} {job['Rule']} {job['JobState']} {job['NodeList']} {job['RunTime']}" for job in site.jobs()]
+    logs = [
+        f"{path.relative_to(site.folder)}: " + " | ".join(path.read_text(errors="replace").splitlines()[-4:])
+        for path in sorted((site.folder / "logs").rglob("*.log"))
+    ]
+    return "\n".join([*jobs, *logs])
 
 
 def key_of(site: Workplace) -> str:

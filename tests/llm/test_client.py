@@ -78,6 +78,15 @@ def test_an_answer_that_was_cut_off_gets_more_room(serve, client, echo):
     assert [body["max_tokens"] for body in server.bodies] == [50, 100]
 
 
+def test_an_answer_that_a_stopping_server_broke_off_is_asked_for_again_as_it_was(serve, client, echo):
+    """A vLLM aborts what is under way with status 200 and half an answer."""
+    server = serve(lambda body: completion('{"sa', "abort") if len(server.bodies) < 3 else honest(body))
+    asking = client(server.endpoint)
+    (reply,) = asking.ask(echo, about(1))
+    assert reply.answer is not None and asking.accounts["echo"].again == {"half_reply": 2}
+    assert server.bodies[0] == server.bodies[1] == server.bodies[2]
+
+
 @pytest.mark.parametrize(
     "text", ['```json\n{"said": "Läsion Nr. 0 in der Leber."}\n```', '{"said":\n "Läsion Nr. 0 in der Leber."}']
 )

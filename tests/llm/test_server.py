@@ -26,6 +26,15 @@ def test_a_server_that_stops_at_once_says_why_and_names_its_log(tmp_path):
     assert "vllm" in log.read_text()
 
 
+def test_what_a_log_only_warns_of_is_not_why_a_server_stopped(tmp_path):
+    server = Server(options(sys.executable), tmp_path / "log")
+    warning = (
+        "WARNING 11-25 [utils.py:255] too few files can cause errors like `OSError: [Errno 24] Too many open files`"
+    )
+    server.log.write_text(f"(EngineCore pid=1) ValueError: no room for the cache\n{warning}\n")
+    assert server._why().startswith("ValueError: no room for the cache; ")
+
+
 def test_a_python_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"No such file or directory: /no/python"):
         Server(options("/no/python"), tmp_path / "log").start()

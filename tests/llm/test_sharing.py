@@ -137,6 +137,17 @@ def test_a_server_that_does_not_come_up_says_why_to_the_job_that_waits(line, opt
     assert place.starting.read() is None and not place.used()
 
 
+def test_a_server_that_has_just_become_ready_or_is_on_its_way_is_not_started_again(options, tmp_path, monkeypatch):
+    shared = SharedServer(ModelOptions.model_validate(options), tmp_path, tmp_path, "")
+    monkeypatch.setattr(shared, "_hand_over", lambda: pytest.fail("started again"))
+    place = shared.place
+    place.endpoint.write({"key": "that was not there at the last look"})
+    assert not shared._start() and place.starting.read() is None and place.endpoint.holds()
+    place.endpoint.drop()
+    assert place.starting.take({}), "another job was faster"
+    assert not shared._start() and place.starting.holds()
+
+
 def test_on_a_cluster_the_profile_must_say_how(options, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     with pytest.raises(ModelError, match="llm_server in the profile"):

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 BUSY = {408, 429, 502, 503, 504, 529}
+BROKEN_OFF = {"abort", "error"}  # how vLLM finishes what is under way when it is told to stop, with status 200
 LONGEST_WAIT = 30.0  # seconds, also where a server asks for more
 
 
@@ -58,6 +59,8 @@ def read_completion(content: bytes) -> Completion:
     try:
         value = json.loads(content)
         choice = value["choices"][0]
+        if choice.get("finish_reason") in BROKEN_OFF:
+            raise HalfReply
         text, usage = choice["message"].get("content"), value.get("usage") or {}
         return Completion(
             text if isinstance(text, str) else None,

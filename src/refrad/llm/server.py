@@ -30,6 +30,8 @@ QUIET = {
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
+# A busy server closes a connection on which a request lies that it has not read: so it leaves idle ones alone for long.
+PATIENT = {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "600"}
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ class Server:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
-                    env=environment | QUIET | {"VLLM_API_KEY": self.key} | self.options.server.environment,
+                    env=environment | QUIET | PATIENT | {"VLLM_API_KEY": self.key} | self.options.server.environment,
                     start_new_session=True,
                     preexec_fn=_die_with_parent,
                 )
@@ -125,6 +127,7 @@ class Server:
     def _why(self) -> str:
         """The last line of the log that names an error, and where the log is. Requests are never in it."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = [line for line in lines if " WARNING " not in f" {line}" and " INFO " not in f" {line}"]
         last = next((line for line in reversed(lines) if "Error" in line or "error:" in line), "")
         said = f"{last.split(') ', 1)[-1].strip()[:300]}; " if last else ""
         return f"{said}the whole log is {self.log}"

@@ -41,14 +41,14 @@ def serve(place: Place, options: ModelOptions, logs: Path) -> None:
         try:
             with place.starting.renewed():
                 server.start()
+            address = f"http://{socket.gethostname()}:{server.port}/v1"
+            mine = {"address": address, "key": server.key, "model": options.name, "by": by, "started": time.time()}
+            place.endpoint.write(mine)
         except ModelError as error:
             place.failed.write({"why": str(error)})
             raise
         finally:
-            place.starting.drop()
-        address = f"http://{socket.gethostname()}:{server.port}/v1"
-        mine = {"address": address, "key": server.key, "model": options.name, "by": by, "started": time.time()}
-        place.endpoint.write(mine)
+            place.starting.drop()  # after the endpoint is there, lest somebody sees neither and starts another
         try:
             with place.endpoint.renewed():
                 _until_idle(place, server, options.server.idle)

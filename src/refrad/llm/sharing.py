@@ -145,12 +145,16 @@ class SharedServer:
     def _start(self) -> bool:
         """Start a server, unless another job was faster."""
         if self.place.starting.read() is not None:
+            if self._is_coming():
+                return False
             log.info("%s: a server vanished while it started", self.options.name)
             self.place.starting.drop()
         if not self.place.starting.take({}):
             return False
-        if not self.place.endpoint.holds():
-            self.place.endpoint.drop()  # of a dead server
+        if self.place.endpoint.holds():  # it was ready a moment ago
+            self.place.starting.drop()
+            return False
+        self.place.endpoint.drop()  # of a dead server
         self.place.failed.drop()
         self.place.model.write(self.options.model_dump(mode="json"))
         self.logs.mkdir(parents=True, exist_ok=True)
