@@ -1,0 +1,54 @@
+"""Every choice a user makes, checked at once. `config.yaml` holds the defaults and says what each key is for."""
+
+from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
+from refrad.config.imaging import (
+    Delivery,
+    DemoOptions,
+    IndexOptions,
+    MasksOptions,
+    StructuresOptions,
+    VolumesOptions,
+    is_demo,
+)
+from refrad.config.language import (
+    CaptionsOptions,
+    LlmOptions,
+    MentionsOptions,
+    ModelOptions,
+    VqaOptions,
+    prompt_files,
+    tasks_of,
+)
+from refrad.config.section import Section
+from refrad.config.training import AdaptOptions, AugmentOptions, EvaluateOptions, TrainOptions
+from refrad.config.whole import Config, ConfigError, check_config, load_config
+
+__all__ = [
+    "AdaptOptions",
+    "AugmentOptions",
+    "CaptionsOptions",
+    "CardOptions",
+    "Config",
+    "ConfigError",
+    "Delivery",
+    "DemoOptions",
+    "EvaluateOptions",
+    "GroundedOptions",
+    "IndexOptions",
+    "LlmOptions",
+    "MasksOptions",
+    "MentionsOptions",
+    "ModelOptions",
+    "ReportOptions",
+    "Section",
+    "ShardsOptions",
+    "StructuresOptions",
+    "TrainOptions",
+    "VolumesOptions",
+    "VqaOptions",
+    "check_config",
+    "is_demo",
+    "load_config",
+    "prompt_files",
+    "tasks_of",
+]

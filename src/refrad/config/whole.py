@@ -1,0 +1,165 @@
+"""The config as a whole: read, put together, checked."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
+from refrad.config.imaging import (
+    Delivery,
+    DemoOptions,
+    IndexOptions,
+    MasksOptions,
+    Privacy,
+    StructuresOptions,
+    VolumesOptions,
+    is_demo,
+)
+from refrad.config.language import ASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
+from refrad.config.section import Section
+from refrad.config.training import AdaptOptions, EvaluateOptions, TrainOptions
+
+__all__ = ["Config", "ConfigError", "check_config", "load_config"]
+
+
+class ConfigError(ValueError):
+    """What is wrong with the config, in one line a finding."""
+
+
+class Config(Section):
+    """The whole config."""
+
+    deliveries: Annotated[list[Delivery], Field(min_length=1)]
+    stores: str
+    privacy: Privacy
+    demo: DemoOptions
+    llm: LlmOptions
+    index: IndexOptions
+    volumes: VolumesOptions
+    masks: MasksOptions
+    structures: StructuresOptions
+    captions: CaptionsOptions
+    mentions: MentionsOptions
+    grounded: GroundedOptions
+    vqa: VqaOptions
+    shards: ShardsOptions
+    card: CardOptions
+    adapt: AdaptOptions
+    train: TrainOptions
+    evaluate: EvaluateOptions
+    report: ReportOptions
+    pathvars: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def names_are_unique(self) -> "Config":
+        """Two deliveries of one name would share their results."""
+        names = [delivery.name for delivery in self.deliveries]
+        if len(set(names)) < len(names):
+            raise ValueError("two deliveries have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def towers_see_alike(self) -> "Config":
+        """What adapt teaches is the tower that train takes."""
+        if self.adapt.steps and self.adapt.image_size != self.train.image_size:
+            raise ValueError(
+                f"adapt.image_size is {self.adapt.image_size}, and train.image_size {self.train.image_size}: the same tower"
+                " cannot see both"
+            )
+        return self
+
+
+def load_config(paths: Sequence[Path]) -> dict[str, Any]:
+    """Config files, later ones over earlier ones key by key, as Snakemake's --configfile does. Not checked yet.
+
+    Raises:
+        ConfigError: if a file is not there or not YAML with keys.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            raise ConfigError(f"config: {path}: cannot be read as YAML") from None
+        if not isinstance(found, dict):
+            raise ConfigError(f"config: {path}: holds no keys")
+        merged = _over(merged, found)
+    return merged
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _over(below[key], above[key])
+        if isinstance(below.get(key), dict) and isinstance(above.get(key), dict)
+        else above.get(key, below.get(key))
+        for key in {**below, **above}
+    }
+
+
+def check_config(config: Mapping[str, Any]) -> Config:
+    """Check a parsed config.yaml.
+
+    Raises:
+        ConfigError: naming each wrong key, value or path, and where it stands.
+    """
+    try:
+        checked = Config.model_validate(dict(config))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(finding) for finding in error.errors())) from None
+    problems = [*_missing_paths(checked), *_missing_models(checked)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return checked
+
+
+def _sentence(finding: Mapping[str, Any]) -> str:
+    """One line for one finding of pydantic: where, what, and what was given."""
+    where = ".".join(str(part) for part in finding["loc"]) or "top level"
+    match finding["type"]:
+        case "extra_forbidden":
+            return f"config: {where}: unknown key"
+        case "missing":
+            return f"config: {where}: missing"
+        case _:
+            message = re.sub(r"^Value error, ", "", finding["msg"])
+            given = f" (given: {finding['input']!r})" if not isinstance(finding["input"], dict | list) else ""
+            return f"config: {where}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _missing_paths(config: Config) -> list[str]:
+    """Paths that must exist before anything runs. The demo's own files are made by the workflow."""
+    wanted = {
+        "structures.schema": config.structures.schema_file,
+        "structures.norms": config.structures.norms,
+        "mentions.lexicon": config.mentions.lexicon,
+    }
+    if config.masks.segmenter == "totalsegmentator" and config.masks.weights:
+        wanted["masks.weights"] = config.masks.weights
+    wanted |= {f"evaluate.public.{number}": path for number, path in enumerate(config.evaluate.public)}
+    if config.evaluate.embedder is not None:
+        wanted["evaluate.embedder"] = config.evaluate.embedder
+    for number, delivery in enumerate(config.deliveries):
+        if is_demo(delivery):
+            continue
+        wanted[f"deliveries.{number}.dicom"] = delivery.dicom
+        wanted[f"deliveries.{number}.reports"] = delivery.reports
+        for key in ("references", "masks"):
+            if (value := getattr(delivery, key)) is not None:
+                wanted[f"deliveries.{number}.{key}"] = value
+    return [f"config: {key}: no such file or folder: {path}" for key, path in wanted.items() if not Path(path).exists()]
+
+
+def _missing_models(config: Config) -> list[str]:
+    """Each backend that asks a language model needs one, and a judge something to judge."""
+    asked = tasks_of("captions", config.captions.model_dump())
+    idle = "judge" in asked and not {"rewrite", "translate"} & asked.keys()
+    return ["config: captions.judge: judges what models rewrite or translate, and none does"] * idle + [
+        f"config: {stage}.{option}: needs a model in llm.{task}: docs/llm.md"
+        for stage in ASKS
+        for option, task in tasks_of(stage, getattr(config, stage).model_dump()).items()
+        if getattr(config.llm, task) is None
+    ]
