@@ -43,6 +43,15 @@ def test_vectors_do_not_decay():
 
 
 @pytest.mark.parametrize("name", ["adamw", "adafactor"])
+def test_some_weights_learn_at_a_share_of_the_rate(name):
+    fast, slow = nn.Parameter(torch.ones(8, 8)), nn.Parameter(torch.ones(8, 8))
+    optimizer = make_optimizer([fast, slow], name, 1e-2, 0.0, {slow: 0.1})
+    fast.grad, slow.grad = torch.ones(8, 8), torch.ones(8, 8)
+    optimizer.step()
+    assert ((1 - slow) / (1 - fast)).mean().item() == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor"])
 def test_it_goes_on_from_its_state(name):
     torch.manual_seed(0)
     pushes = torch.randn(6, 8, 8)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.model.conftest import AUGMENT
 
 from refrad.dataset.pictures import encode_mask
-from refrad.model.radgrounder import tiny_model
+from refrad.model.radgrounder import add_head, head_of, tiny_model
 from refrad.model.rows import read_images
 from refrad.model.seeing import CLASSES, class_map, patch_shares, teach_to_see
 
@@ -64,3 +64,15 @@ def test_a_tower_that_will_be_frozen_learns_to_see_all_the_same(images, processo
     learned = [not one.equal(other) for one, other in zip(before, tower.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)
     assert not any(parameter.requires_grad for parameter in tower.parameters())
+
+
+def test_a_mask_head_learns_along(images, processor):
+    model = tiny_model(processor, 0)
+    add_head(model, processor, 0)
+    head = head_of(model)
+    before = [parameter.clone() for parameter in head.parameters()]
+    frame = read_images([images], {"train"})
+    losses = teach_to_see(model, processor, frame, NAMES, 30, 8, 3e-3, 0, AUGMENT, mask_rate=0.3)
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+    learned = [not one.equal(other) for one, other in zip(before, head.parameters(), strict=True)]
+    assert sum(learned) > 0.8 * len(learned)

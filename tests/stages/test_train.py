@@ -54,6 +54,7 @@ OPTIONS = {
     "clip": 1.0,
     "spread": 6.0,
     "mask_weight": 1.0,
+    "mask_rate": 0.3,
     "precision": "float32",
     "tower_steps": 2,
     "freeze_tower": True,

@@ -124,6 +124,7 @@ class TrainOptions(Section):
     clip: Annotated[float, Field(gt=0)]
     spread: Annotated[float, Field(ge=0)]
     mask_weight: Annotated[float, Field(ge=0)]
+    mask_rate: Annotated[float, Field(gt=0)]
     precision: Literal["float32", "bfloat16"]
     tower_steps: Annotated[int, Field(ge=0)]
     freeze_tower: bool

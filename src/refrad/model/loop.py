@@ -33,7 +33,7 @@ class Recipe:
 
     spread: standard deviation, in bins, of the hill of <loc> tokens that is learned around the right one; 0 for none.
     precision: "bfloat16" or "float32", of the multiplications.
-    mask_weight: of the masks' loss beside the text's, in the segmentation variant.
+    mask_weight: of the masks' loss beside the text's, in the segmentation variant. mask_rate: of the learning rate, for the mask head.
     warm_up: share of the training. clip: largest norm of a step's gradient.
     workers: processes that make batches. save_steps, save_seconds: a state is written after so much (None: never for it).
     sharding: what several processes hold; see `Team.join`.
@@ -49,6 +49,7 @@ class Recipe:
     spread: float = 0.0
     precision: str = "float32"
     mask_weight: float = 1.0
+    mask_rate: float = 1.0
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     weight_decay: float = 0.01
     warm_up: float = 0.05
@@ -130,7 +131,9 @@ def run_loop(
     team.share(model)
     joined = team.join(LossModule(model, loss_of), recipe.sharding)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = make_optimizer(parameters, recipe.optimizer, recipe.learning_rate, recipe.weight_decay)
+    shares = {one: recipe.mask_rate for name, one in model.named_parameters() if name.startswith("mask_head.")}
+    optimizer = make_optimizer(parameters, recipe.optimizer, recipe.learning_rate, recipe.weight_decay, shares)
+    highest = [group["lr"] for group in optimizer.param_groups]
     if state is not None:
         done, losses, place = _restore(state, optimizer, team)
     else:
@@ -145,8 +148,8 @@ def run_loop(
     while not ended:
         progress = _progress(recipe, done.steps, team.agree(clock.seconds))
         share = learning_rate_share(progress, recipe.warm_up)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * share
+        for group, rate in zip(optimizer.param_groups, highest, strict=True):
+            group["lr"] = rate * share
         loss, place = _step(joined, batches, recipe.accumulate // team.size, team, done.tasks)
         losses.append(loss)
         nn.utils.clip_grad_norm_(parameters, recipe.clip)

@@ -1,7 +1,7 @@
 """How weights move: the optimizer, and the learning rate over a training."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
@@ -14,11 +14,16 @@ BETAS = (0.9, 0.98)
 
 
 def make_optimizer(
-    parameters: Iterable[nn.Parameter], name: Literal["adamw", "adafactor"], rate: float, weight_decay: float
+    parameters: Iterable[nn.Parameter],
+    name: Literal["adamw", "adafactor"],
+    rate: float,
+    weight_decay: float,
+    shares: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
     """AdamW, or Adafactor with a given rate (no momentum, factored second moments: 4 bytes a weight less by half).
 
     Vectors (biases, norms) do not decay. Weights must be float32: in bfloat16 a step at 5e-5 rounds to nothing for most.
+    `shares`: of the rate, for weights that do not learn at all of it.
 
     Raises:
         ValueError: if a weight is of lower precision.
@@ -26,11 +31,11 @@ def make_optimizer(
     kept = list(parameters)
     if any(one.dtype != torch.float32 for one in kept):
         raise ValueError("weights that learn must be float32; only the multiplications may be bfloat16")
-    groups = [
-        {"params": [one for one in kept if one.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [one for one in kept if one.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    alike: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for one in kept:
+        of_group = rate * (shares or {}).get(one, 1.0), weight_decay if one.ndim >= 2 else 0.0
+        alike.setdefault(of_group, []).append(one)
+    groups = [{"params": ones, "lr": top, "weight_decay": decay} for (top, decay), ones in alike.items()]
     if name == "adafactor":
         return Adafactor(groups, lr=rate, scale_parameter=False, relative_step=False, warmup_init=False)
     return torch.optim.AdamW(groups, rate, BETAS, fused=True)

@@ -2,7 +2,8 @@
 
 PaliGemma's own tower comes trained; the tiny one would have to find out from a few boxes an image what an organ looks like. The
 masks in the shards tell it for every patch. What a patch is read with are the words the model will answer with: the embeddings
-of <segNNN> for its classes and of <locNNNN> for the box of one of them.
+of <segNNN> for its classes and of <locNNNN> for the box of one of them. A mask head learns along: the embedding of a class stands
+for the hidden state that will ask it.
 """
 
 import logging
@@ -23,6 +24,8 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 from refrad.config import AugmentOptions
 from refrad.grounding.targets import BINS, bin_of
 from refrad.model.augment import View, box_in_view, random_view, see, whole_view
+from refrad.model.masks import MaskHead, mask_loss
+from refrad.model.radgrounder import head_of
 from refrad.model.rows import Picture, picture_of
 from refrad.model.samples import Wordings, told_of
 
@@ -31,6 +34,7 @@ __all__ = ["class_map", "patch_shares", "teach_to_see"]
 CLASSES = 128  # <seg> tokens; 0 is background
 SPREAD = 6.0  # standard deviation of the hill around the right bin, in bins
 NAMES_A_STEP = 32
+MASKS_A_VIEW = 3
 NAME_SCALE = 8.0  # of the scores by which a name finds its class; embeddings are about 1 long
 WARM_UP = 0.1  # of the steps
 NOWHERE = -1  # in place of a bin
@@ -42,12 +46,15 @@ log = logging.getLogger(__name__)
 class Lesson:
     """One view of an image. pixels: uint8 [side, side, 3]. shares: float32 [patches, CLASSES]. asked: int64 [patches], the
     class whose box is asked of the patch. bins: int64 [patches, 4], x_min, y_min, x_max, y_max; NOWHERE if none is asked.
+    named: int64 [n], the classes whose masks are asked, 0 if the view has fewer. masks: bool [n, side, side].
     """
 
     pixels: NDArray[np.uint8]
     shares: NDArray[np.float32]
     asked: NDArray[np.int64]
     bins: NDArray[np.int64]
+    named: NDArray[np.int64]
+    masks: NDArray[np.bool_]
 
 
 def class_map(structures: Sequence[Mapping[str, Any]], width: int, height: int, size: int) -> NDArray[np.uint8]:
@@ -95,6 +102,13 @@ class _Reader(nn.Module):
         hills = hills / hills.sum(-1, keepdim=True)
         return shares + functional.cross_entropy(logits.flatten(0, 1), hills.flatten(0, 1))
 
+    def masks(self, head: MaskHead, patches: Tensor, lesson: Mapping[str, Tensor]) -> Tensor:
+        """Loss of the masks of the classes that are asked of the tower's output."""
+        asked, named = lesson["named"].nonzero(), lesson["named"]
+        hidden = self.segs[named] * self.segs.shape[1] ** 0.5  # as long as a hidden state
+        masks = lesson["masks"][tuple(asked.T)]
+        return mask_loss(head(patches, hidden, asked, masks.shape[-1]), masks)
+
 
 def teach_to_see(
     model: PaliGemmaForConditionalGeneration,
@@ -108,13 +122,19 @@ def teach_to_see(
     augment: AugmentOptions,
     resize: Literal["stretch", "pad"] = "stretch",
     precision: str = "float32",
+    mask_rate: float = 1.0,
 ) -> list[float]:
-    """Train vision tower and projector of `model` in place on views of the rows of `frame`; the losses of all steps come back.
+    """Train vision tower and projector of `model`, and its mask head if it has one, in place on views of the rows of `frame`; the
+    losses of all steps come back. The head's rate is `mask_rate` times `rate`.
 
     The embeddings of the words in `names` come to lie near those of the <segNNN> tokens of the classes they mean.
     """
     vision: Any = model.config.vision_config
-    lessons = _lessons(frame, processor.image_processor.size["height"], vision.patch_size, seed, augment, resize)
+    head = head_of(model)
+    lessons = _lessons(
+        *(frame, processor.image_processor.size["height"], vision.patch_size, seed, augment, resize),
+        masks=MASKS_A_VIEW if head else 0,
+    )
     first_seg, first_loc = (processor.tokenizer.convert_tokens_to_ids(word) for word in ("<seg000>", "<loc0000>"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -123,28 +143,36 @@ def teach_to_see(
     frozen = [parameter for parameter in tower.parameters() if not parameter.requires_grad]
     tower.requires_grad_(True)  # even one that will stay as it is afterwards
     parameters = [*tower.parameters(), *projector.parameters(), *reader.parameters()]
+    of_head = list(head.parameters()) if head else []
     table: Any = model.get_input_embeddings().weight
     optimizer = torch.optim.AdamW(parameters, rate, (0.9, 0.98), weight_decay=0.01)
     optimizer.add_param_group({"params": [table], "weight_decay": 0.0})
+    if head:
+        optimizer.add_param_group({"params": of_head, "lr": rate * mask_rate})
+    highest = [group["lr"] for group in optimizer.param_groups]
     vocabulary = _tokens_of(names, processor)
     drawer = np.random.default_rng((seed, 12))
     losses: list[float] = []
     model.train()
     for step in range(steps):
         share = step / steps
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (share + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * share))
+        for group, top in zip(optimizer.param_groups, highest, strict=True):
+            group["lr"] = top * min(1.0, (share + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * share))
         drawn = [next(lessons) for _ in range(batch)]
         lesson = {name: torch.from_numpy(np.stack([vars(one)[name] for one in drawn])) for name in vars(drawn[0])}
         pixels = lesson["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            features = projector(tower(pixel_values=pixels).last_hidden_state)
+            seen = tower(pixel_values=pixels).last_hidden_state
+            features = projector(seen)
         spoken = [vocabulary[index] for index in drawer.integers(len(vocabulary), size=NAMES_A_STEP)]
         words = torch.stack([table[tokens].mean(0) for tokens, _ in spoken])
         loss = reader(features.float(), lesson) + reader.names(words, torch.tensor([one for _, one in spoken]))
+        if head:
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = loss + reader.masks(head, seen, lesson)
         loss.backward()
         losses.append(loss.item())
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        torch.nn.utils.clip_grad_norm_([*parameters, *of_head], 1.0)
         optimizer.step()
         optimizer.zero_grad()
         if (step + 1) % max(1, steps // 5) == 0:
@@ -169,8 +197,9 @@ def _lessons(
     seed: int,
     augment: AugmentOptions,
     resize: Literal["stretch", "pad"],
+    masks: int,
 ) -> Iterator[Lesson]:
-    """Random views of random images, without end."""
+    """Random views of random images, without end, each with so many masks."""
     rows = frame.to_dicts()
     pictures = [picture_of(row) for row in rows]
     opened = [picture.open() for picture in pictures]
@@ -189,7 +218,8 @@ def _lessons(
             shares = patch_shares(place, patch)
             asked = _draw(shares * often, rng)
             bins = _bins(asked, picture, view, augment.kept)
-            yield Lesson(see(opened[index], view, size), shares, asked, bins)
+            named = _choose(place, often, masks, rng)
+            yield Lesson(see(opened[index], view, size), shares, asked, bins, named, place == named[:, None, None])
 
 
 def _draw(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -198,6 +228,18 @@ def _draw(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
     edges = weights.cumsum(1)
     drawn = (edges < rng.random((len(edges), 1)) * edges[:, -1:]).sum(1)
     return np.where(edges[:, -1] > 0, drawn, 0)
+
+
+def _choose(
+    place: NDArray[np.uint8], often: NDArray[np.float32], number: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """So many of the classes in a view, those of larger weight more often; 0 for what it has not."""
+    chosen = np.zeros(number, np.int64)
+    if number and len(there := np.flatnonzero(np.bincount(place.ravel(), minlength=CLASSES) * often)):
+        there = there[there > 0]
+        drawn = rng.choice(there, min(number, len(there)), replace=False, p=often[there] / often[there].sum())
+        chosen[: len(drawn)] = drawn
+    return chosen
 
 
 def _bins(asked: NDArray[np.int64], picture: Picture, view: View, kept: float) -> NDArray[np.int64]:

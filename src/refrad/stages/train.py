@@ -122,6 +122,7 @@ def run(
         options.augment,
         options.resize,
         options.precision,
+        options.mask_rate,
     )
     prepare = see if options.model == "tiny" and options.tower_steps else None
     if options.compile:
@@ -181,6 +182,7 @@ def _recipe(options: TrainOptions) -> Recipe:
         spread=options.spread,
         precision=options.precision,
         mask_weight=options.mask_weight,
+        mask_rate=options.mask_rate,
         optimizer=options.optimizer,
         weight_decay=options.weight_decay,
         warm_up=options.warm_up,
