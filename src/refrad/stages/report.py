@@ -3,33 +3,24 @@
 import base64
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
-import polars as pl
-
-from refrad.anatomy.schema import Schema, load_schema
-from refrad.config import ReportOptions, tasks_of
+from refrad.anatomy.schema import load_schema
+from refrad.config import ReportOptions
 from refrad.dataset.shards import source_fingerprints
 from refrad.files import atomic
 from refrad.fingerprint import STAGES, Fingerprint
-from refrad.imaging.labels import load_labels
-from refrad.imaging.slices import image_at
-from refrad.imaging.volumes import read_volume
 from refrad.imaging.windows import MEDGEMMA_WINDOWS
 from refrad.reporting.evaluation import example_cards, tables
 from refrad.reporting.flags import flagged_figures
 from refrad.reporting.gallery import Card, cards_of, dropped_cards, filters_of, rows_of
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
-from refrad.reporting.pictures import contact_sheet, grey, inside_html, three_views
 from refrad.reporting.sentences import samples_of
-from refrad.reporting.states import Piece, pieces_of
-from refrad.tables import MaskTable, VolumeTable, read_table
+from refrad.reporting.summary import counts_of, summary_of
+from refrad.reporting.views import figures_of, sheet_of
 from refrad.tally import merge
 
 __all__ = ["run"]
@@ -39,47 +30,8 @@ OVERLAY = 6  # images in overlay.png
 DROPPED = 4  # images of the gallery for each dropped pair in it
 WINDOWS = MEDGEMMA_WINDOWS  # where no shard says
 SHOWN = 12  # examples on a stage page
-VIEWED = 4  # volumes on a stage page
 FLAGGED = 8  # volumes whose labels are not plausible, on the page of structures
 COUNTED = STAGES[: STAGES.index("evaluate")]  # stages with counts of what they take
-# The choices of the config that name a backend, for all to see which work was done by a simplification.
-BACKENDS = {
-    "label volumes": ("masks", "segmenter"),
-    "their weights": ("masks", "weights"),
-    "rewriting": ("captions", "rewrite"),
-    "translation": ("captions", "translate"),
-    "mentions": ("mentions", "finder"),
-    "questions and answers": ("vqa", "writer"),
-    "model": ("train", "model"),
-}
-# What a run comes down to: name, stage, and which of its counts.
-NUMBERS = (
-    ("files", "index", "taken"),
-    ("patients", "index", "patients"),
-    ("volumes", "volumes", "used"),
-    ("captions", "captions", "captions"),
-    ("images in the dataset", "shards", "rows"),
-    ("grounded mentions", "shards", "entities"),
-    ("questions", "shards", "questions"),
-)
-# What is left at each step, of images and of sentences: name, stage, and which of its counts.
-FUNNELS = {
-    "Images": (
-        ("files of the deliveries", "index", "taken"),
-        ("CT and MR images", "index", "images"),
-        ("slices of volumes", "volumes", "slices"),
-        ("slices with structures", "structures", "used"),
-        ("images with a grounded caption", "shards", "rows"),
-    ),
-    "Sentences": (
-        ("sentences of the reports", "captions", "taken"),
-        ("captions", "captions", "captions"),
-        ("captions that name anatomy", "mentions", "used"),
-        ("captions with an image", "grounded", "used"),
-        ("pairs of image and caption", "grounded", "triplets"),
-    ),
-}
-
 # On the pages of index and volumes
 VOLUME_STEPS = (
     ("files of the deliveries", "index", "taken"),
@@ -90,7 +42,6 @@ VOLUME_STEPS = (
     ("volumes", "volumes", "used"),
     ("slices of these", "volumes", "slices"),
 )
-SHEET = 24  # volumes on the contact sheet
 
 log = logging.getLogger(__name__)
 
@@ -150,14 +101,14 @@ def run(
         options.gallery // DROPPED, triplets, captions, mentions, volumes, volume_store, anatomy, windows, size
     )
     result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
-    figures = _figures(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
+    figures = figures_of(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
     flagged = flagged_figures(flags, volumes, masks, volume_store, mask_store, anatomy, FLAGGED)
     extras: dict[str, dict[str, Any]] = {
-        "index": {"steps": _counts(merged, VOLUME_STEPS)},
+        "index": {"steps": counts_of(merged, VOLUME_STEPS)},
         "volumes": {
             "figures": figures.get("volumes", []),
-            "steps": _counts(merged, VOLUME_STEPS),
-            "sheet": _sheet(volumes, volume_store),
+            "steps": counts_of(merged, VOLUME_STEPS),
+            "sheet": sheet_of(volumes, volume_store),
         },
         "masks": {"figures": figures.get("masks", [])},
         "structures": {"figures": flagged},
@@ -198,35 +149,15 @@ def run(
     _write(pages / "gallery.html", _gallery(cards + dropped, windows, there))
     if rows:
         save_overlay(pages / "overlay.png", sorted(rows, key=_telling, reverse=True)[:OVERLAY], anatomy)
-    fingerprints = {stage: Fingerprint.parse(one["fingerprint"]) for stage, one in merged.items()}
-    backends = [
-        (what, _backend(fingerprints[stage], key))
-        for what, (stage, key) in BACKENDS.items()
-        if stage in fingerprints and fingerprints[stage].options.get(key) is not None
-    ]
     jobs = json.loads(state.read_text(encoding="utf-8")) if state else []
     text = render(
         "index.html",
         title="Run",
         up="",
         there=there,
-        failed=[job for job in jobs if job["state"] == "failed"],
-        done={stage: len(found) for stage, found in shards.items() if found},
-        left=Counter(job["stage"] for job in jobs),
-        states=_states(shards, bool(result), jobs),
-        longest={stage: max(one["seconds"]["total"] for _, one in found) for stage, found in shards.items() if found},
-        aside=[
-            (stage, one["unit"], reason, count)
-            for stage, one in merged.items()
-            for reason, count in sorted(one["flow"]["aside"].items(), key=lambda row: -row[1])
-        ],
-        funnels=[(title, steps) for title, names in FUNNELS.items() if (steps := _counts(merged, names))],
-        deliveries=[name.split("/")[0] for name, _ in shards["index"]],
-        numbers=_counts(merged, NUMBERS),
-        stages=list(merged.items()),
         result=result,
         overlay=_inlined(pages / "overlay.png") if rows else None,
-        backends=backends,
+        **summary_of(shards, merged, bool(result), jobs),
     )
     _write(pages / "index.html", text)
     log.info("%d pages", len(there) + 2)
@@ -257,32 +188,6 @@ def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]
     return found
 
 
-def _states(
-    shards: Mapping[str, Sequence[tuple[str, Any]]], evaluated: bool, jobs: Sequence[Mapping[str, str]]
-) -> dict[str, list[Piece]]:
-    """Stage to its jobs that are done, have failed or wait, in the order of the stages."""
-    done = {stage: [name for name, _ in found] for stage, found in shards.items()}
-    done |= {"evaluate": ["evaluate"] if evaluated else []}
-    states = {stage: pieces_of(names, [job for job in jobs if job["stage"] == stage]) for stage, names in done.items()}
-    return {stage: pieces for stage, pieces in states.items() if pieces}
-
-
-def _counts(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) -> list[tuple[str, int]]:
-    """The named counts of the stages that have run."""
-    return [
-        (name, merged[stage]["flow"][key] if key in ("taken", "used") else merged[stage]["made"].get(key, 0))
-        for name, stage, key in names
-        if stage in merged
-    ]
-
-
-def _backend(fingerprint: Fingerprint, option: str) -> str:
-    """The backend that an option chose, with the language model that it asks."""
-    task = tasks_of(fingerprint.stage, fingerprint.options).get(option, "")
-    model = fingerprint.models.get(task, {}).get("model")
-    return f"{fingerprint.options[option]}: {model}" if model else str(fingerprint.options[option])
-
-
 def _made_with(metrics: Mapping[str, Any]) -> str:
     return json.dumps(json.loads(metrics["fingerprint"]), indent=2, ensure_ascii=False)
 
@@ -298,55 +203,6 @@ def _telling(row: Mapping[str, Any]) -> tuple[int, int]:
     """Images with two or three named structures first, then with the longer sentence: labels of many would hide each other."""
     caption = row["captions"][0]
     return -abs(len({one["class_id"] for one in caption["entities"]}) - 2), len(caption["text"])
-
-
-def _figures(
-    volumes: Sequence[Path], masks: Sequence[Path], volume_store: Path, mask_store: Path, schema: Schema
-) -> dict[str, list[dict[str, str]]]:
-    """Middle slices of one volume of each modality and plane, without and with their classes."""
-    about = pl.concat([read_table(path, VolumeTable) for path in volumes])
-    labelled = (
-        pl.concat([read_table(path, MaskTable) for path in masks])
-        .select("volume", "task", mask="file")
-        .drop_nulls("mask")
-    )
-    chosen = (
-        about.join(labelled, on="volume")
-        .sort("volume")
-        .unique(["modality", "plane"], keep="first", maintain_order=True)
-        .head(VIEWED)
-    )
-    found: dict[str, list[dict[str, str]]] = {"volumes": [], "masks": []}
-    for one in chosen.iter_rows(named=True):
-        image: Any = nib.load(volume_store / one["file"])  # type: ignore[attr-defined]
-        values = np.asarray(image.dataobj, np.int16)
-        classes = schema.native_lut(one["task"])[load_labels(mask_store / one["mask"])]
-        spacing = one["spacing_x"], one["spacing_y"], one["spacing_z"]
-        caption = f"{one['modality']}, {one['plane']}, {one['columns']} x {one['rows']} x {one['slices']}, {spacing[2]:.1f} mm between slices"
-        found["volumes"].append(
-            {"picture": inside_html(three_views(values, spacing, one["modality"])), "caption": caption}
-        )
-        found["masks"].append(
-            {"picture": inside_html(three_views(values, spacing, one["modality"], classes)), "caption": caption}
-        )
-    return found
-
-
-def _sheet(volumes: Sequence[Path], store: Path) -> dict[str, str] | None:
-    """Middle slices of some volumes: modalities, planes and body parts in turn, so that rare ones are seen."""
-    kinds = ["modality", "plane", "body_part"]
-    tables = [read_table(path, VolumeTable).filter(pl.col("file").is_not_null()) for path in volumes]
-    if sum(map(len, tables)) == 0:
-        return None
-    accepted = pl.concat(tables).sort("volume").with_columns(turn=pl.int_range(pl.len()).over(kinds))
-    shown = accepted.sort("turn", *kinds, "volume").head(SHEET)
-    slices = []
-    for one in shown.iter_rows(named=True):
-        values, _ = read_volume(store / one["file"])
-        middle = grey(image_at(values, values.shape[2] // 2), one["modality"])
-        slices.append((middle, one["columns"] * one["spacing_x"] / (one["rows"] * one["spacing_y"])))
-    caption = f"{len(shown)} of {len(accepted)} volumes, as the scanner stored them: rows down, columns to the right."
-    return {"picture": inside_html(contact_sheet(slices)), "caption": caption}
 
 
 def _inlined(picture: Path) -> str:
