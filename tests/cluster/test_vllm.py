@@ -24,7 +24,7 @@ STAGES = ("captions", "mentions")
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """What stands in the config for the tiny model, shared. The most likely words of random weights never come to an end; drawn
-    ones do.
+    ones do. One at a time, so that the captions take long enough for their server to be lost meanwhile.
     """
     texts = [path.read_text(encoding="utf-8") for path in (PROJECT / "workflow" / "prompts").glob("*.md")]
     folder = write_tiny_gemma(tmp_path_factory.mktemp("models") / "tiny-gemma", texts)
@@ -35,7 +35,7 @@ def tiny(tmp_path_factory):
         "endpoint": "shared",
         "model": str(folder),
         "timeout": 120.0,
-        "concurrency": 8,
+        "concurrency": 1,
         "temperature": 1.0,
         "server": server,
     }
