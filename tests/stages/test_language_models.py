@@ -8,8 +8,8 @@ from tests.stages.test_captions import Delivery, report
 
 from refrad.fingerprint import Fingerprint
 from refrad.llm import ModelError
+from refrad.reporting.summary import backend_of
 from refrad.stages import captions
-from refrad.stages.report import _backend
 from refrad.tables import CaptionTable, MentionTable, read_table
 
 REPORT = """Befund:
@@ -142,4 +142,4 @@ def test_a_stage_without_its_model_stops_and_names_the_key(study, root):
 def test_the_pages_name_the_model_behind_a_backend():
     options = {"rewrite": "llm", "translate": "none", "judge": 0}
     asked = Fingerprint("captions", 1, options, {}, {"rewrite": {"model": "wise-1b"}})
-    assert (_backend(asked, "rewrite"), _backend(asked, "translate")) == ("llm: wise-1b", "none")
+    assert (backend_of(asked, "rewrite"), backend_of(asked, "translate")) == ("llm: wise-1b", "none")

@@ -8,7 +8,7 @@ from refrad.config import tasks_of
 from refrad.fingerprint import Fingerprint
 from refrad.reporting.states import Piece, pieces_of
 
-__all__ = ["counts_of", "summary_of"]
+__all__ = ["backend_of", "counts_of", "summary_of"]
 
 # The choices of the config that name a backend, for all to see which work was done by a simplification.
 BACKENDS = {
@@ -81,7 +81,7 @@ def summary_of(
         "numbers": counts_of(merged, NUMBERS),
         "stages": list(merged.items()),
         "backends": [
-            (what, _backend(fingerprints[stage], key))
+            (what, backend_of(fingerprints[stage], key))
             for what, (stage, key) in BACKENDS.items()
             if stage in fingerprints and fingerprints[stage].options.get(key) is not None
         ],
@@ -107,7 +107,7 @@ def _states(
     return {stage: pieces for stage, pieces in states.items() if pieces}
 
 
-def _backend(fingerprint: Fingerprint, option: str) -> str:
+def backend_of(fingerprint: Fingerprint, option: str) -> str:
     """The backend that an option chose, with the language model that it asks."""
     task = tasks_of(fingerprint.stage, fingerprint.options).get(option, "")
     model = fingerprint.models.get(task, {}).get("model")
