@@ -7,7 +7,7 @@ from tests.model.conftest import AUGMENT
 from refrad.dataset.pictures import encode_mask
 from refrad.model.radgrounder import add_head, head_of, tiny_model
 from refrad.model.rows import read_images
-from refrad.model.seeing import CLASSES, class_map, patch_shares, teach_to_see
+from refrad.model.seeing import CLASSES, _choose, class_map, patch_shares, teach_to_see
 
 
 @given(st.integers(0, 1000))
@@ -76,3 +76,12 @@ def test_a_mask_head_learns_along(images, processor):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     learned = [not one.equal(other) for one, other in zip(before, head.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)
+
+
+def test_masks_are_asked_of_classes_that_a_view_shows_and_of_none_where_it_shows_none():
+    rng, often = np.random.default_rng(0), np.ones(CLASSES, np.float32)
+    place = np.zeros((8, 8), np.uint8)
+    assert _choose(place, often, 3, rng).tolist() == [0, 0, 0]
+    place[:2], place[4:] = 5, 7
+    assert sorted(_choose(place, often, 3, rng).tolist()) == [0, 5, 7]
+    assert _choose(place, often, 0, rng).tolist() == []

@@ -3,7 +3,6 @@
 from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.imaging import (
     Delivery,
-    DemoOptions,
     IndexOptions,
     MasksOptions,
     StructuresOptions,
@@ -19,7 +18,6 @@ from refrad.config.language import (
     prompt_files,
     tasks_of,
 )
-from refrad.config.section import Section
 from refrad.config.training import AdaptOptions, AugmentOptions, EvaluateOptions, TrainOptions
 from refrad.config.whole import Config, ConfigError, check_config, load_config
 
@@ -31,7 +29,6 @@ __all__ = [
     "Config",
     "ConfigError",
     "Delivery",
-    "DemoOptions",
     "EvaluateOptions",
     "GroundedOptions",
     "IndexOptions",
@@ -40,7 +37,6 @@ __all__ = [
     "MentionsOptions",
     "ModelOptions",
     "ReportOptions",
-    "Section",
     "ShardsOptions",
     "StructuresOptions",
     "TrainOptions",

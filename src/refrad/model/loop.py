@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from refrad.model.batches import Batch, Place
 from refrad.model.checkpoints import Checkpoints
 from refrad.model.optimizing import learning_rate_share, make_optimizer
+from refrad.model.radgrounder import head_of
 from refrad.model.team import ALONE, LossModule, Sharding, Team
 
 __all__ = ["Point", "Recipe", "Trained", "end_with", "run_loop", "validation_loss"]
@@ -131,7 +132,8 @@ def run_loop(
     team.share(model)
     joined = team.join(LossModule(model, loss_of), recipe.sharding)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    shares = {one: recipe.mask_rate for name, one in model.named_parameters() if name.startswith("mask_head.")}
+    head = head_of(model)
+    shares = dict.fromkeys(head.parameters() if head else (), recipe.mask_rate)
     optimizer = make_optimizer(parameters, recipe.optimizer, recipe.learning_rate, recipe.weight_decay, shares)
     highest = [group["lr"] for group in optimizer.param_groups]
     if state is not None:

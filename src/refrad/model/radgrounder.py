@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     Gemma2Config,
     GemmaTokenizer,
@@ -144,7 +144,7 @@ def add_head(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProce
         model.add_module("mask_head", MaskHead(model.config, _end(processor), seed))
 
 
-def head_of(model: PaliGemmaForConditionalGeneration) -> MaskHead | None:
+def head_of(model: nn.Module) -> MaskHead | None:
     """The mask head of a model, if it has one."""
     head: MaskHead | None = getattr(model, "mask_head", None)
     return head

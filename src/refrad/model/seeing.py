@@ -235,8 +235,8 @@ def _choose(
 ) -> NDArray[np.int64]:
     """So many of the classes in a view, those of larger weight more often; 0 for what it has not."""
     chosen = np.zeros(number, np.int64)
-    if number and len(there := np.flatnonzero(np.bincount(place.ravel(), minlength=CLASSES) * often)):
-        there = there[there > 0]
+    there = np.flatnonzero(np.bincount(place.ravel())[1:]) + 1
+    if len(there):
         drawn = rng.choice(there, min(number, len(there)), replace=False, p=often[there] / often[there].sum())
         chosen[: len(drawn)] = drawn
     return chosen

@@ -97,9 +97,7 @@ def counts_of(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) 
     ]
 
 
-def _states(
-    shards: Mapping[str, Sequence[tuple[str, Any]]], evaluated: bool, jobs: Sequence[Mapping[str, str]]
-) -> dict[str, list[Piece]]:
+def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) -> dict[str, list[Piece]]:
     """Stage to its jobs that are done, have failed or wait, in the order of the stages."""
     done = {stage: [name for name, _ in found] for stage, found in shards.items()}
     done |= {"evaluate": ["evaluate"] if evaluated else []}

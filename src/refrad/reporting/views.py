@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
-import numpy as np
 import polars as pl
 
 from refrad.anatomy.schema import Schema
@@ -39,8 +36,7 @@ def figures_of(
     )
     found: dict[str, list[dict[str, str]]] = {"volumes": [], "masks": []}
     for one in chosen.iter_rows(named=True):
-        image: Any = nib.load(volume_store / one["file"])  # type: ignore[attr-defined]
-        values = np.asarray(image.dataobj, np.int16)
+        values, _ = read_volume(volume_store / one["file"])
         classes = schema.native_lut(one["task"])[load_labels(mask_store / one["mask"])]
         spacing = one["spacing_x"], one["spacing_y"], one["spacing_z"]
         caption = f"{one['modality']}, {one['plane']}, {one['columns']} x {one['rows']} x {one['slices']}, {spacing[2]:.1f} mm between slices"
