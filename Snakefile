@@ -32,13 +32,13 @@ include: "rules/report.smk"
 
 
 onsuccess:
-    SITE.release_servers()
+    release_servers()
     print(SITE.worth_opening(), file=sys.stderr)
 
 
 onerror:
-    SITE.release_servers()
-    from refrad.status import write_pages  # here, as it loads what draws pictures
+    release_servers()
+    from refrad.commands.status import write_pages  # here, as it loads what draws pictures
 
     print(f"\nwhat is done and what failed: {write_pages(SITE)}", file=sys.stderr)
 

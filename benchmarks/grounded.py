@@ -10,9 +10,9 @@ import nibabel as nib
 import numpy as np
 
 from refrad.anatomy.schema import Schema, load_schema
-from refrad.grounding.intersect import Mention, ground, matcher
-from refrad.grounding.targets import detection_text
-from refrad.imaging.structures import OutlierRule, find_structures
+from refrad.grounding.pairing import Mention, ground, matcher
+from refrad.model.box_tokens import detection_text
+from refrad.segmentation.structure_finder import OutlierRule, find_structures
 
 RULE = OutlierRule(0.0, 0.0)
 REAL = Path("../shared/data/nifti-seg/totalseg/example_seg.nii.gz")

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from refrad.anatomy.lexicon import Lexicon, load_lexicon
-from refrad.language.mentions import find_mentions
+from refrad.language.mention_finder import find_mentions
 
 LEXICON = Path(__file__).parents[1] / "workflow" / "anatomy" / "lexicon.yaml"
 FORMS = {

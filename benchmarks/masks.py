@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from refrad.files import write_json
-from refrad.imaging.labels import load_labels
-from refrad.imaging.segmenters import TotalSegmentator
-from refrad.imaging.streaming import Limits, Order, label_volumes
-from refrad.imaging.volumes import read_volume, store_volume
+from refrad.core.files import write_json
+from refrad.dicom.volume_store import read_volume, store_volume
+from refrad.segmentation.labels import load_labels
+from refrad.segmentation.runner import Limits, Order, label_volumes
+from refrad.segmentation.totalsegmentator import TotalSegmentator
 
 ROOT = Path(__file__).parents[1]
 # Volumes of each side, and their shape. A job has hundreds of volumes to share its start among; here it has these.

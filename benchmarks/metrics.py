@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from refrad.metrics.grounding import g_ious, iou
-from refrad.metrics.intervals import bootstrap
+from refrad.evaluation.metrics.grounding import g_ious, iou
+from refrad.evaluation.metrics.intervals import bootstrap
 
 SAMPLES, METRICS, RESAMPLES = 2_000, 8, 10_000
 IMAGES, ENTITIES, CLASSES = 10_000, 5, 12

@@ -21,8 +21,8 @@ from typing import Any
 import polars as pl
 
 from refrad.config import load_config
-from refrad.model.rows import read_images
-from refrad.workflow import Site
+from refrad.dataset.examples import read_images
+from refrad.workflow.site import Site
 
 
 def main() -> None:

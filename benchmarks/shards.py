@@ -18,9 +18,9 @@ from PIL import Image
 
 from refrad.anatomy.schema import load_schema
 from refrad.dataset.exports.authors import dicom_of
-from refrad.dataset.pictures import decode_pixels, encode_pixels, picture
-from refrad.dataset.shards import read_rows, write_images
-from refrad.fingerprint import Fingerprint
+from refrad.dataset.image_codec import decode_pixels, encode_pixels, picture
+from refrad.dataset.shard_io import read_rows, write_images
+from refrad.workflow.fingerprint import Fingerprint
 
 WINDOWS = ((2250, -100), (350, 40), (80, 40))
 SIDE, IMAGES = 224, 400

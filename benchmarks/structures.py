@@ -19,8 +19,8 @@ import polars as pl
 from scipy import ndimage
 
 from refrad.anatomy.schema import load_schema
-from refrad.imaging.labels import load_labels, save_labels
-from refrad.imaging.structures import OutlierRule, find_structures
+from refrad.segmentation.labels import load_labels, save_labels
+from refrad.segmentation.structure_finder import OutlierRule, find_structures
 
 RULE = OutlierRule(30.0, 0.2)
 SPACING = (0.8, 0.8)

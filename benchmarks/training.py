@@ -29,15 +29,16 @@ from PIL import Image
 from torch import Tensor
 from transformers import PaliGemmaConfig, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
-from refrad.model.batches import collate, epoch_batches
-from refrad.model.cost import Shape, flops_per_sample, on_meta
-from refrad.model.optimizing import make_optimizer
+from refrad.model.collate import collate
 from refrad.model.packing import pack, rows_of
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.radgrounder import PATCH, load_model, tiny_model
-from refrad.model.reference import PALIGEMMA2_3B
-from refrad.model.samples import Samples
-from refrad.model.training import batch_loss
+from refrad.training.dataloader import epoch_batches
+from refrad.training.flops import Shape, flops_per_sample, on_meta
+from refrad.training.optim import make_optimizer
+from refrad.training.reference_models import PALIGEMMA2_3B
+from refrad.training.samples import Samples
+from refrad.training.step import batch_loss
 
 WARM = 3  # steps before any is timed
 SHAPE = Shape()

@@ -99,7 +99,7 @@ def measured(command: Sequence[str | Path]) -> tuple[float, float, dict]:
 
 def scan_ours(folder: Path) -> None:
     """All that the index reads."""
-    from refrad.imaging.delivery import find_files, headers_of_file
+    from refrad.dicom.scan import find_files, headers_of_file
 
     for path in find_files(folder):
         headers_of_file(folder, path)
@@ -122,7 +122,7 @@ def scan_simpleitk(folder: Path) -> None:
 
 def convert_ours(folder: Path) -> None:
     """What stage volumes does with one volume."""
-    from refrad.imaging.convert import Gate, Images, convert
+    from refrad.dicom.convert import Gate, Images, convert
 
     frames = tuple((path.name, 0) for path in sorted(folder.iterdir()))
     with tempfile.TemporaryDirectory() as store:
@@ -187,7 +187,7 @@ def index(count: int) -> None:
         **{"projections": "quarantine", "burned_in": "quarantine", "burned_in_rules": []},
         **{"memory_gb": 2.0, "seconds": 60.0},
     }
-    from refrad.fingerprint import Fingerprint, stage_version
+    from refrad.workflow.fingerprint import Fingerprint, stage_version
 
     fingerprint = Fingerprint("index", stage_version("index"), options, {}).text
     found = []

@@ -2,9 +2,10 @@
 
 import gc
 import sys
+from pathlib import Path
 
 from refrad.config import ConfigError
-from refrad.workflow import Site
+from refrad.workflow.site import Site
 
 # The plan of an archive is millions of objects that all stay: looking for garbage among them is a quarter of its time.
 gc.set_threshold(100_000, 50)
@@ -17,6 +18,14 @@ except ConfigError as error:
 
 
 NAME = SITE.config.train.name
+
+
+def release_servers():
+    """End the shared servers of language models that nobody uses any more."""
+    from refrad.llm.sharing import release  # here, as every job reads this file
+
+    release(Path(SITE.store("llm")) / "servers")
+
 
 
 wildcard_constraints:

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from refrad import tables
 from refrad.anatomy.schema import load_schema
-from refrad.dataset.pictures import encode_mask
-from refrad.dataset.shards import write_images
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.windows import MEDGEMMA_WINDOWS
+from refrad.core import tables
+from refrad.dataset.image_codec import encode_mask
+from refrad.dataset.shard_io import write_images
+from refrad.dicom.windows import MEDGEMMA_WINDOWS
+from refrad.workflow.fingerprint import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 

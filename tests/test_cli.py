@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from refrad.cli import COMMANDS, STAGES, main
-from refrad.fingerprint import Fingerprint
+from refrad.workflow.fingerprint import Fingerprint
 
 
 def test_help_names_every_stage_and_command(capsys):

@@ -5,7 +5,7 @@ import yaml
 from pydicom.datadict import keyword_dict
 
 from refrad.config import ConfigError, check_config
-from refrad.workflow import Site
+from refrad.workflow.site import Site
 
 
 @pytest.fixture

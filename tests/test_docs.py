@@ -8,9 +8,9 @@ import pytest
 import yaml
 from tests.llm.talking import TASKS, answering, llm_line
 
-from refrad import tables
 from refrad.cli import function_of, main, split_command
 from refrad.config import ConfigError, check_config
+from refrad.core import tables
 
 
 def blocks(path):
@@ -110,7 +110,7 @@ def test_the_real_model_of_the_training_page_is_a_valid_config(root, monkeypatch
 
 def test_the_questions_of_the_training_page_can_be_parsed(root):
     from refrad.cli import _parser, _with_flag
-    from refrad.model.command import main as predict
+    from refrad.commands.predict import main as predict
 
     commands = [
         line

@@ -9,16 +9,20 @@ import pytest
 from refrad.cli import STAGES
 
 FLOORS = [
-    {"cli", "explain", "plan", "recover", "serve", "status"},
-    {"workflow"},
+    {"cli"},
+    {"commands"},
     {"stages", "demo"},
-    {"reporting", "model", "dataset", "metrics"},
-    {"imaging", "language", "grounding"},
-    {"privacy", "llm"},
-    {"tables"},
-    {"tally"},
-    {"fingerprint", "config"},
-    {"anatomy", "files"},
+    {"reporting"},
+    {"evaluation"},
+    {"inference", "training"},
+    {"dataset"},
+    {"model"},
+    {"segmentation", "grounding"},
+    {"dicom", "language"},
+    {"llm", "privacy"},
+    {"workflow"},
+    {"config"},
+    {"anatomy", "core"},
 ]
 TOP_LEVEL = {
     "Snakefile",

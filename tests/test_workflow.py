@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from refrad.config import ConfigError, check_config
-from refrad.workflow import Site, in_braces
+from refrad.workflow.site import Site, in_braces
 
 MODEL = {"endpoint": "http://one:8000/v1", "model": "wise-1b"}
 
@@ -95,6 +95,6 @@ def test_the_paths_of_many_shards_are_few_words_and_the_shell_reads_them_all():
 
 
 def test_the_rules_load_little_since_every_job_of_a_cluster_reads_them_again(root):
-    code = "import sys, yaml; from refrad.workflow import Site; Site(yaml.safe_load(open('config.yaml'))); print(*sys.modules)"
+    code = "import sys, yaml; from refrad.workflow.site import Site; Site(yaml.safe_load(open('config.yaml'))); print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert not {"aiohttp", "numpy", "polars", "pydicom", "torch"} & set(run.stdout.split())

@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from refrad.fingerprint import STAGES, STAGES_FOLDER, Fingerprint, stage_version
+from refrad.workflow.fingerprint import STAGES, STAGES_FOLDER, Fingerprint, stage_version
 
 __all__ = ["COMMANDS", "STAGES", "function_of", "main", "split_command"]
 
@@ -27,26 +27,29 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 COMMANDS = {
     "demo": ("refrad.demo.cohort", "write a made-up delivery: DICOM, reports, references"),
-    "predict": ("refrad.model.command", "ask a trained model about an image, or about all of a folder"),
-    "plan": ("refrad.plan", "say what a run will take, before it starts"),
-    "explain": ("refrad.explain", "say which stages would run again, and why"),
-    "recover": ("refrad.recover", "make a run that died fit to start again"),
-    "serve": ("refrad.serve", "serve a language model to all jobs that share it"),
-    "status": ("refrad.status", "say what of a run is done, failed or waiting, and write its pages"),
-    "audit": ("refrad.reporting.audit", "a sheet of random triplets to tick, and the precision from what comes back"),
+    "predict": ("refrad.commands.predict", "ask a trained model about an image, or about all of a folder"),
+    "plan": ("refrad.commands.plan", "say what a run will take, before it starts"),
+    "explain": ("refrad.commands.explain", "say which stages would run again, and why"),
+    "recover": ("refrad.commands.recover", "make a run that died fit to start again"),
+    "serve": ("refrad.commands.serve", "serve a language model to all jobs that share it"),
+    "status": ("refrad.commands.status", "say what of a run is done, failed or waiting, and write its pages"),
+    "audit": ("refrad.commands.audit", "a sheet of random triplets to tick, and the precision from what comes back"),
     "export": (
-        "refrad.dataset.export",
+        "refrad.commands.export",
         "the dataset as hf, coco, llava, webdataset, or in the layout of the paper's code",
     ),
-    "public": ("refrad.dataset.publishing", "SLAKE or VQA-RAD in the format of the shards"),
-    "export-dicom": ("refrad.dataset.dicom", "write the accepted images as de-identified DICOM (PS3.15 basic profile)"),
-    "budget": ("refrad.imaging.budget", "GPU hours and disk that masks take, before any run"),
-    "check-masks": ("refrad.imaging.plausibility", "say which label volumes do not look like a human being"),
-    "export-masks": ("refrad.imaging.exports", "masks as DICOM segmentations, or as one NIfTI file a class"),
-    "study export": ("refrad.metrics.study:export", "pairs for human raters, blinded, to validate LLMScore"),
-    "study read": ("refrad.metrics.study:read", "their ratings: agreement, and correlation with LLMScore"),
-    "score-mentions": ("refrad.language.scoring", "score the mention finder on labelled sentences"),
-    "score-scrub": ("refrad.language.scrubbing", "measure the removal of identifiers on labelled letters"),
+    "public": ("refrad.commands.public", "SLAKE or VQA-RAD in the format of the shards"),
+    "export-dicom": (
+        "refrad.commands.export_dicom",
+        "write the accepted images as de-identified DICOM (PS3.15 basic profile)",
+    ),
+    "budget": ("refrad.commands.budget", "GPU hours and disk that masks take, before any run"),
+    "check-masks": ("refrad.segmentation.plausibility", "say which label volumes do not look like a human being"),
+    "export-masks": ("refrad.commands.export_masks", "masks as DICOM segmentations, or as one NIfTI file a class"),
+    "study export": ("refrad.commands.study:export", "pairs for human raters, blinded, to validate LLMScore"),
+    "study read": ("refrad.commands.study:read", "their ratings: agreement, and correlation with LLMScore"),
+    "score-mentions": ("refrad.commands.score_mentions", "score the mention finder on labelled sentences"),
+    "score-scrub": ("refrad.commands.score_scrub", "measure the removal of identifiers on labelled letters"),
 }
 
 
@@ -87,9 +90,9 @@ def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
 def function_of(name: str, arguments: Sequence[str]) -> Callable[..., None] | None:
     """The function behind a stage or command, or None if there is none of that name."""
     if name == "mentions" and "--text" in arguments:
-        module, attribute = "refrad.language.show", "main"
+        module, attribute = "refrad.commands.find_mentions", "main"
     elif name == "evaluate" and "--fingerprint" not in arguments:  # by a person, not by the rule
-        module, attribute = "refrad.metrics.command", "main"
+        module, attribute = "refrad.commands.score", "main"
     elif name in STAGES:
         module, attribute = f"refrad.stages.{name}", "run"
     elif name in COMMANDS:

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refrad.dataset.image_codec import encode_pixels, perceptual_hash
 from refrad.dataset.leakage import DISTANCE, find_leakage, near_pairs
-from refrad.dataset.pictures import encode_pixels, perceptual_hash
-from refrad.dataset.shards import write_images
-from refrad.fingerprint import Fingerprint
+from refrad.dataset.shard_io import write_images
+from refrad.workflow.fingerprint import Fingerprint
 
 R = np.random.default_rng(3)
 BODIES = [R.integers(0, 255, (8, 8)).repeat(8, 0).repeat(8, 1) for _ in range(6)]

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from refrad.cli import main
+from refrad.dataset.examples import picture_of, read_images
 from refrad.dataset.public import leaks, missing_images, read_public, without_leaks
-from refrad.model.evaluation import ask
-from refrad.model.rows import picture_of, read_images
+from refrad.evaluation.questions import ask
 
 
 def slake_row(image, question, answer="Liver", split_language="en", kind="OPEN"):

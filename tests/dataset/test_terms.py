@@ -1,7 +1,7 @@
 from collections import Counter
 
 from refrad.dataset.columns import COLUMNS
-from refrad.dataset.summary import Summary
+from refrad.dataset.statistics import Summary
 from refrad.dataset.terms import terms_of_columns
 
 

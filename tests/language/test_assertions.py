@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from refrad.language.assertions import assert_spans
-from refrad.language.mentions import find_mentions
+from refrad.language.mention_finder import find_mentions
 
 FILE = Path(__file__).parent / "data" / "assertions.txt"
 LINES = [line for line in FILE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]

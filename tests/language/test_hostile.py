@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from refrad.language.finders import find_with_model
-from refrad.language.mentions import find_mentions
-from refrad.language.rewording import rewrite_captions
+from refrad.language.llm_mentions import find_with_model
+from refrad.language.llm_rewriting import rewrite_captions
+from refrad.language.mention_finder import find_mentions
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from refrad.anatomy.schema import load_schema
-from refrad.language.mentions import find_mentions
+from refrad.language.mention_finder import find_mentions
 
 FILE = Path(__file__).parent / "data" / "sentences.txt"
 LOBES = {

@@ -1,7 +1,7 @@
 import pytest
 
 from refrad.language.levels import LEVELS
-from refrad.language.mentions import find_mentions
+from refrad.language.mention_finder import find_mentions
 
 GERMAN = [
     "ersten",

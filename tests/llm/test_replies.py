@@ -1,7 +1,7 @@
 from collections import Counter
 
 from refrad.llm.replies import Account
-from refrad.tally import Tally
+from refrad.workflow.tally import Tally
 
 
 def test_requests_tokens_time_and_cost_of_a_task_go_into_the_metrics():

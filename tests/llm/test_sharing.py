@@ -14,7 +14,7 @@ import yaml
 from refrad.config import ModelOptions
 from refrad.llm import ModelError, Request, open_models
 from refrad.llm.endpoint import try_completion
-from refrad.llm.leases import Lease
+from refrad.llm.server_leases import Lease
 from refrad.llm.sharing import Place, SharedServer, release
 
 STANDIN = Path(__file__).parent / "standin"
@@ -112,7 +112,7 @@ def test_a_person_may_start_the_server_of_a_role(options, root, tmp_path):
 
 
 def test_a_killed_server_is_noticed_and_another_goes_on(line, place, echo, tmp_path, monkeypatch):
-    monkeypatch.setattr("refrad.llm.leases.LEASE", 7.0)
+    monkeypatch.setattr("refrad.llm.server_leases.LEASE", 7.0)
     with open_models(line()) as models:
         assert ask(models, echo, "Niere.") == ["Niere."]
         before = place.endpoint.read()

@@ -19,12 +19,12 @@ from tests.stages.test_train import OPTIONS as TRAINING
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.config import ModelOptions
-from refrad.fingerprint import Fingerprint
-from refrad.language.faithful import problem_of_rewriting
+from refrad.core.tables import CaptionTable, MentionTable, read_table
+from refrad.language.faithfulness import problem_of_rewriting
 from refrad.llm import Answer, ModelError, Request, Task, open_models
 from refrad.llm.server import Server
 from refrad.stages import captions, evaluate, train
-from refrad.tables import CaptionTable, MentionTable, read_table
+from refrad.workflow.fingerprint import Fingerprint
 
 PYTHON = os.environ.get("REFRAD_VLLM_PYTHON", "")
 pytestmark = [

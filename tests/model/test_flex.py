@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from tests.model.test_training import SHARES
+from tests.training.test_step import SHARES
 
-from refrad.model.batches import collate
+from refrad.dataset.examples import picture_of, read_images
+from refrad.model.collate import collate
 from refrad.model.packing import pack
 from refrad.model.radgrounder import load_model, save_model, tiny_model
-from refrad.model.rows import picture_of, read_images
-from refrad.model.samples import Samples, wordings
-from refrad.model.training import batch_loss
+from refrad.training.samples import Samples, wordings
+from refrad.training.step import batch_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.nn.attention.flex_attention")
 

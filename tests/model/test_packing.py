@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_mask
 
-from refrad.model.batches import collate, load_batches
-from refrad.model.loop import Recipe
-from refrad.model.masks import mask_loss
+from refrad.dataset.examples import picture_of, read_images
+from refrad.model.collate import collate
+from refrad.model.forward import encode
+from refrad.model.mask_head import mask_loss
 from refrad.model.packing import dense_mask, pack, packed_mask, rows_of, sees
 from refrad.model.radgrounder import add_head, head_of, tiny_model
-from refrad.model.rows import picture_of, read_images
-from refrad.model.samples import Samples, wordings
-from refrad.model.training import batch_loss, encode, train
+from refrad.training.dataloader import load_batches
+from refrad.training.samples import Samples, wordings
+from refrad.training.step import batch_loss, train
+from refrad.training.trainer import Recipe
 
 SHARES = {"locate": 0.5, "detect": 0.5, "vqa": 0.0}
 

@@ -1,7 +1,7 @@
 import torch
 from PIL import Image
 
-from refrad.model.predict import answers
+from refrad.inference.generate import answers
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model, tiny_model, untrained_like
 

@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 from transformers import GemmaTokenizer, PaliGemmaConfig, PaliGemmaForConditionalGeneration
 
-from refrad.model.cost import Shape, flops_per_sample
 from refrad.model.processor import GROUNDING_TOKENS, add_grounding_tokens, load_processor, plain_processor
 from refrad.model.radgrounder import add_head, head_of, load_model
-from refrad.model.reference import PALIGEMMA2_3B
-from refrad.model.training import batch_loss
+from refrad.training.flops import Shape, flops_per_sample
+from refrad.training.reference_models import PALIGEMMA2_3B
+from refrad.training.step import batch_loss
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from refrad.anatomy.lexicon import load_lexicon
-from refrad.language.scrubbing import Letter, main, measure, read_labelled, read_marked
+from refrad.commands.score_scrub import Letter, main, measure, read_labelled, read_marked
 
 DATA = Path(__file__).parent / "data"
 

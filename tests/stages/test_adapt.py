@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 from tests.conftest import SIDE, image_row
 from tests.stages.test_train import OPTIONS as TRAIN
 
-from refrad.dataset.shards import write_images
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.windows import MEDGEMMA_WINDOWS
+from refrad.dataset.shard_io import write_images
+from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.stages import adapt, train
+from refrad.workflow.fingerprint import Fingerprint
 
 OPTIONS = {
     "name": "x",

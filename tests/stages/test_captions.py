@@ -3,10 +3,10 @@ import json
 
 import pytest
 
-from refrad.fingerprint import Fingerprint
+from refrad.core.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, read_table, write_table
 from refrad.privacy.pseudonyms import FileTable
 from refrad.stages import captions
-from refrad.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, read_table, write_table
+from refrad.workflow.fingerprint import Fingerprint
 
 FINGERPRINT = Fingerprint("captions", 1, {"rewrite": "rules", "translate": "none"}, {})
 TEXT = """Patient: Erika Beispielfrau, Untersuchung vom 03.04.2021

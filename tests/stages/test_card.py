@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from refrad.dataset.shards import read_rows, write_images
-from refrad.fingerprint import Fingerprint
+from refrad.dataset.shard_io import read_rows, write_images
 from refrad.stages import card
+from refrad.workflow.fingerprint import Fingerprint
 
 OPTIONS = {"title": "A small set", "creator": "Some site", "terms": "CC0-1.0", "duplicate_difference": 2.0}
 SOURCES = {

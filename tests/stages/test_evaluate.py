@@ -8,9 +8,9 @@ from tests.conftest import image_row
 from tests.stages.test_train import OPTIONS
 
 from refrad.cli import main
-from refrad.dataset.shards import read_rows, write_images
-from refrad.fingerprint import Fingerprint
+from refrad.dataset.shard_io import read_rows, write_images
 from refrad.stages import evaluate, train
+from refrad.workflow.fingerprint import Fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def evaluated(images, public, root, tmp_path_factory):
     run()
     first = metrics.read_text()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refrad.model.asking.answers", None)  # a model that cannot be asked again
+        patch.setattr("refrad.evaluation.answer_cache.answers", None)  # a model that cannot be asked again
         run(against=[files["scores"]])
         again = json.loads(metrics.read_text())
     run(public=[public])
@@ -218,6 +218,6 @@ def test_masks_stand_beside_what_needs_no_model(segmented):
 def test_masks_are_drawn_once_and_kept(segmented, monkeypatch):
     folder, metrics, run = segmented
     for name in ("answers", "masks_of"):
-        monkeypatch.setattr(f"refrad.model.asking.{name}", None)  # a model that cannot be asked again
+        monkeypatch.setattr(f"refrad.evaluation.answer_cache.{name}", None)  # a model that cannot be asked again
     run()
     assert json.loads((folder / "metrics.json").read_text()) == metrics

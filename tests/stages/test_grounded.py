@@ -1,6 +1,6 @@
 import pytest
 
-from refrad.tables import EntityTable, TripletTable, read_table
+from refrad.core.tables import EntityTable, TripletTable, read_table
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from refrad.fingerprint import Fingerprint
+from refrad.core.tables import InstanceTable, read_table
 from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms, shard_of
 from refrad.stages import index
-from refrad.tables import InstanceTable, read_table
+from refrad.workflow.fingerprint import Fingerprint
 
 KEY = bytes(range(32))
 OPTIONS = {

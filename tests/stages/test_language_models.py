@@ -6,11 +6,11 @@ import pytest
 from tests.llm.talking import TASKS, answering, llm_line
 from tests.stages.test_captions import Delivery, report
 
-from refrad.fingerprint import Fingerprint
+from refrad.core.tables import CaptionTable, MentionTable, read_table
 from refrad.llm import ModelError
-from refrad.reporting.summary import backend_of
+from refrad.reporting.run_summary import backend_of
 from refrad.stages import captions
-from refrad.tables import CaptionTable, MentionTable, read_table
+from refrad.workflow.fingerprint import Fingerprint
 
 REPORT = """Befund:
 Zyste der linken Niere, von 11 auf 15 mm gewachsen (Se 3, IMA 5). Im Vergleich zur Voruntersuchung keine Änderung.

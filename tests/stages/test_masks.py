@@ -3,10 +3,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.labels import load_labels
+from refrad.core.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, write_table
 from refrad.privacy.pseudonyms import FileTable
-from refrad.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, write_table
+from refrad.segmentation.labels import load_labels
+from refrad.workflow.fingerprint import Fingerprint
 
 LIMITS = {"minutes": 5.0, "memory_gb": 20.0, "at_once": 2, "borrow": False}
 PRECOMPUTED = {

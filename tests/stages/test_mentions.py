@@ -1,6 +1,6 @@
 import pytest
 
-from refrad.tables import CaptionTable, MentionTable, read_table
+from refrad.core.tables import CaptionTable, MentionTable, read_table
 
 OPTIONS = {"finder": "lexicon", "lexicon": ""}
 

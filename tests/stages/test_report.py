@@ -6,10 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from refrad.fingerprint import Fingerprint
 from refrad.reporting.gallery import marked
-from refrad.reporting.words import STAGES as WORDS
+from refrad.reporting.wording import STAGES as WORDS
 from refrad.stages import report
+from refrad.workflow.fingerprint import Fingerprint
 
 RESULT = {
     **{

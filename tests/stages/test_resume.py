@@ -11,8 +11,8 @@ import time
 import pytest
 from tests.stages.test_train import OPTIONS
 
-from refrad.fingerprint import Fingerprint
 from refrad.stages import train
+from refrad.workflow.fingerprint import Fingerprint
 
 OFTEN = {"steps": 3, "seconds": None, "keep": 2, "use": "best"}
 FINGERPRINT = Fingerprint("train", train.VERSION, OPTIONS | {"steps": 40, "workers": 2, "checkpoints": OFTEN}, {})

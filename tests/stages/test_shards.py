@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from refrad.dataset import shards
-from refrad.dataset.pictures import decode_pixels, stored
-from refrad.dataset.shards import class_names, dataset_files, digest_of, read_rows, source_fingerprints, write_images
-from refrad.fingerprint import Fingerprint
-from refrad.model.rows import picture_of, read_images
+from refrad.dataset import shard_io as shards
+from refrad.dataset.examples import picture_of, read_images
+from refrad.dataset.image_codec import decode_pixels, stored
+from refrad.dataset.shard_io import class_names, dataset_files, digest_of, read_rows, source_fingerprints, write_images
+from refrad.workflow.fingerprint import Fingerprint
 
 TEXT = "Liver and both kidneys are normal."
 OPTIONS = {"image_size": 64, "formats": ["png", "raw", "full"], "windows": [[2250, -100], [350, 40], [80, 40]]}

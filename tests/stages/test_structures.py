@@ -1,6 +1,6 @@
 import numpy as np
 
-from refrad.tables import FlagTable, MaskTable, StructureTable, read_table
+from refrad.core.tables import FlagTable, MaskTable, StructureTable, read_table
 
 
 def test_every_slice_with_a_structure_is_used_and_the_empty_one_is_aside(study):

@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load_file
 from tests.conftest import image_row
 
-from refrad.dataset.shards import read_rows, write_images
-from refrad.fingerprint import Fingerprint
-from refrad.model.batches import collate
+from refrad.dataset.examples import picture_of, read_images
+from refrad.dataset.shard_io import read_rows, write_images
+from refrad.model.collate import collate
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model
-from refrad.model.rows import picture_of, read_images
-from refrad.model.samples import Samples, wordings
-from refrad.model.training import batch_loss
 from refrad.stages import train
+from refrad.training.samples import Samples, wordings
+from refrad.training.step import batch_loss
+from refrad.workflow.fingerprint import Fingerprint
 
 OPTIONS = {
     "name": "x",

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from nibabel.orientations import apply_orientation, io_orientation
 from scipy.spatial.transform import Rotation
 
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.slices import image_at
-from refrad.imaging.volumes import read_volume
+from refrad.core.tables import SliceTable, VolumeTable, read_table
+from refrad.dicom.slices import image_at
+from refrad.dicom.volume_store import read_volume
 from refrad.privacy.pseudonyms import Pseudonyms
 from refrad.stages import index, volumes
-from refrad.tables import SliceTable, VolumeTable, read_table
+from refrad.workflow.fingerprint import Fingerprint
 
 KEY = bytes(range(32))
 RAS = np.diag([-1, -1, 1])  # from DICOM's patient coordinates to NIfTI's

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from tests.llm.talking import TalkingServer, completion
 
-from refrad.tables import QuestionTable, read_table
+from refrad.core.tables import QuestionTable, read_table
 
 TEXT = "Liver and both kidneys are normal."
 

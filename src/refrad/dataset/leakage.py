@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from refrad.dataset.pictures import grey_levels_apart, stored, thumbnail
-from refrad.dataset.shards import read_rows
+from refrad.dataset.image_codec import grey_levels_apart, stored, thumbnail
+from refrad.dataset.shard_io import read_rows
 
 __all__ = ["DISTANCE", "Leakage", "find_leakage", "near_pairs"]
 

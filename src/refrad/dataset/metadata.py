@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from refrad.dataset.card import About
 from refrad.dataset.columns import COLUMNS, PICTURE
-from refrad.fingerprint import Fingerprint
+from refrad.dataset.dataset_card import About
+from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["DataFile", "croissant", "ro_crate"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from refrad.files import digest_file
+from refrad.core.files import digest_file
 
 __all__ = ["LEAKING", "PublicQuestion", "PublicSet", "leaks", "missing_images", "read_public", "without_leaks"]
 

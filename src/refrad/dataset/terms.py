@@ -6,7 +6,7 @@ No advice of a lawyer: what the makers of the models publish, to be checked by w
 from collections.abc import Mapping
 
 from refrad.dataset.columns import COLUMNS
-from refrad.dataset.summary import Summary
+from refrad.dataset.statistics import Summary
 
 __all__ = ["terms_of_columns"]
 

@@ -14,10 +14,10 @@ import nibabel as nib
 import numpy as np
 from pydicom.uid import generate_uid
 
+from refrad.core.files import atomic, write_json
 from refrad.demo.bodies import CT_CLASSES, MR_CLASSES, Body, make_body, render
 from refrad.demo.reporter import Reference, Seen, write_report
 from refrad.demo.scanner import Series, grid, write_capture, write_series
-from refrad.files import atomic, write_json
 
 __all__ = ["DEMO_KEY", "main", "write_cohort", "write_patient"]
 

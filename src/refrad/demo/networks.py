@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from refrad.core.files import atomic, write_json
 from refrad.demo.bodies import make_body, render
-from refrad.files import atomic, write_json
 
 __all__ = ["TASKS", "random_view", "train"]
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import aiohttp
 
 from refrad.config import ModelOptions
-from refrad.files import digest_bytes
+from refrad.core.files import digest_bytes
+from refrad.llm.concurrency import Gate
 from refrad.llm.endpoint import (
     LONGEST_WAIT,
     Completion,
@@ -24,7 +25,6 @@ from refrad.llm.endpoint import (
     refuse_all,
     retry_after,
 )
-from refrad.llm.gate import Gate
 from refrad.llm.replies import Account, Reply
 from refrad.llm.store import Store
 from refrad.llm.tasks import Answer, BadAnswer, Request, Task

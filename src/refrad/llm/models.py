@@ -15,7 +15,7 @@ from refrad.llm.server import Server
 from refrad.llm.sharing import SharedServer
 from refrad.llm.store import Store
 from refrad.llm.tasks import Answer, Request, Task
-from refrad.tally import Tally
+from refrad.workflow.tally import Tally
 
 __all__ = ["Models", "open_models"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from refrad.llm.tasks import Answer, Request
-from refrad.tally import Tally
+from refrad.workflow.tally import Tally
 
 __all__ = ["Account", "Reply"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from refrad.config import ModelOptions
 from refrad.llm.endpoint import ModelError
-from refrad.llm.leases import BEAT
 from refrad.llm.server import Server
+from refrad.llm.server_leases import BEAT
 from refrad.llm.sharing import Place
 
 __all__ = ["serve"]

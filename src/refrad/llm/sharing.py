@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from refrad.config import ModelOptions
-from refrad.files import digest_bytes
+from refrad.core.files import digest_bytes
 from refrad.llm.endpoint import ModelError, ServerLostError, try_completion
-from refrad.llm.leases import Lease
+from refrad.llm.server_leases import Lease
 
 __all__ = ["Place", "SharedServer", "release"]
 

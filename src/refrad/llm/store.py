@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from refrad.files import atomic
+from refrad.core.files import atomic
 
 __all__ = ["Store"]
 

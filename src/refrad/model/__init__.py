@@ -1,1 +1,1 @@
-"""RadGrounder: processor, model, loss, samples, train, predict."""
+"""RadGrounder itself: processor, networks, prompts, box tokens, the forward pass."""

@@ -6,7 +6,9 @@ between bos and the last newline; PaliGemma's processor adds the rest.
 
 from collections.abc import Sequence
 
-__all__ = ["asking", "detect_prompt", "every_prompt", "locate_prompt", "prefix", "vqa_prompt"]
+__all__ = ["MAX_NAMES", "asking", "detect_prompt", "every_prompt", "locate_prompt", "prefix", "vqa", "vqa_prompt"]
+
+MAX_NAMES = 1  # structures that one prompt asks for, at most
 
 LOCATE = {"en": "Locate: {}", "de": "Lokalisiere: {}"}
 DETECT = {
@@ -36,6 +38,11 @@ def detect_prompt(language: str, masks: bool = False) -> str:
 def vqa_prompt(question: str, choices: Sequence[str], language: str) -> str:
     """Ask a question; choices stand on lines of their own. Questions in a third language end with the English word."""
     return "\n".join([question, *choices, ANSWER.get(language, ANSWER["en"])])
+
+
+def vqa(question: str, choices: Sequence[str], language: str) -> str:
+    """Text of a question; its target is the answer."""
+    return asking(vqa_prompt(question, choices, language))
 
 
 def prefix(language: str, indication: str | None, question: str | None) -> str:

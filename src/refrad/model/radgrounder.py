@@ -15,7 +15,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from refrad.model.masks import MaskHead, load_head, save_head
+from refrad.model.mask_head import MaskHead, load_head, save_head
 from refrad.model.processor import GROUNDING_TOKENS
 
 __all__ = [

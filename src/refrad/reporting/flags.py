@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from refrad.anatomy.schema import Schema
-from refrad.imaging.volumes import read_volume
-from refrad.reporting.pictures import inside_html, three_views
-from refrad.tables import FlagTable, MaskTable, VolumeTable, read_table
+from refrad.core.tables import FlagTable, MaskTable, VolumeTable, read_table
+from refrad.dicom.volume_store import read_volume
+from refrad.reporting.drawing import inside_html, three_views
 
 __all__ = ["flagged_figures"]
 

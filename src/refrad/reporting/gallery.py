@@ -12,9 +12,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.dataset.pictures import decode_mask, picture, stored
-from refrad.reporting.pictures import colour_of, inside_html, mask_outlines
-from refrad.tables import CaptionTable, MentionTable, TripletTable, VolumeTable, read_table
+from refrad.core.tables import CaptionTable, MentionTable, TripletTable, VolumeTable, read_table
+from refrad.dataset.image_codec import decode_mask, picture, stored
+from refrad.reporting.drawing import colour_of, inside_html, mask_outlines
 
 __all__ = ["Card", "Drawn", "card", "cards_of", "choose", "dropped_cards", "filters_of", "rows_of"]
 

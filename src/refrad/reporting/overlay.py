@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from refrad.anatomy.schema import Schema
-from refrad.files import atomic
+from refrad.core.files import atomic
+from refrad.reporting.drawing import colour_of
 from refrad.reporting.gallery import soft_tissue
-from refrad.reporting.pictures import colour_of
 
 __all__ = ["save_overlay"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from refrad.reporting.evaluation import beside
-from refrad.reporting.words import REASONS, STAGES
+from refrad.reporting.evaluation_page import beside
+from refrad.reporting.wording import REASONS, STAGES
 
 __all__ = ["curve", "render"]
 

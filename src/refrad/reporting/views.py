@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 
 from refrad.anatomy.schema import Schema
-from refrad.imaging.labels import load_labels
-from refrad.imaging.slices import image_at
-from refrad.imaging.volumes import read_volume
-from refrad.reporting.pictures import contact_sheet, grey, inside_html, three_views
-from refrad.tables import MaskTable, VolumeTable, read_table
+from refrad.core.tables import MaskTable, VolumeTable, read_table
+from refrad.dicom.slices import image_at
+from refrad.dicom.volume_store import read_volume
+from refrad.reporting.drawing import contact_sheet, grey, inside_html, three_views
+from refrad.segmentation.labels import load_labels
 
 __all__ = ["figures_of", "sheet_of"]
 

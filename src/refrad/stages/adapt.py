@@ -13,19 +13,19 @@ from transformers import PreTrainedTokenizerBase, SiglipModel
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from refrad.config import AdaptOptions
-from refrad.dataset.trained import count_parts, parts_to_learn, seen_in_training
-from refrad.files import atomic_folder, write_json
-from refrad.fingerprint import Fingerprint
-from refrad.model.batches import Place
-from refrad.model.checkpoints import Checkpoints
-from refrad.model.contrast import Pairs, contrast_loss, pair_batches, recalls
-from refrad.model.identity import TRAINING, identity_of, weights_digest
-from refrad.model.loop import Recipe, end_with, run_loop
-from refrad.model.rows import read_images
+from refrad.core.files import atomic_folder, write_json
+from refrad.dataset.examples import read_images
+from refrad.dataset.training_overlap import count_parts, parts_to_learn, seen_in_training
+from refrad.model.model_card import TRAINING
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
-from refrad.model.team import gather_team
-from refrad.tables import read_fingerprint
-from refrad.tally import Tally
+from refrad.training.checkpoint import Checkpoints
+from refrad.training.contrastive import Pairs, contrast_loss, pair_batches, recalls
+from refrad.training.dataloader import Place
+from refrad.training.distributed import gather_team
+from refrad.training.provenance import identity_of, weights_digest
+from refrad.training.trainer import Recipe, end_with, run_loop
+from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 

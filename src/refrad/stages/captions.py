@@ -10,21 +10,21 @@ from typing import Any, NamedTuple
 
 from refrad.anatomy.lexicon import LANGUAGES, Lexicon, load_lexicon
 from refrad.config import CaptionsOptions
-from refrad.files import digest_bytes
-from refrad.fingerprint import Fingerprint
-from refrad.language.archive import Archive
-from refrad.language.matching import is_anatomy
+from refrad.core.files import digest_bytes
+from refrad.core.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, scan_table, write_table
+from refrad.language.comparison_rules import cut_comparisons
+from refrad.language.lexicon_matcher import is_anatomy
+from refrad.language.llm_rewriting import judge_captions, rewrite_captions, translate_captions
 from refrad.language.references import ImageReference, take_references
-from refrad.language.reports import detect_language, sections_of
-from refrad.language.rewording import judge_captions, rewrite_captions, translate_captions
-from refrad.language.rewriting import cut_comparisons
+from refrad.language.sections import detect_language, sections_of
 from refrad.language.sentences import sentences_of
 from refrad.language.sources import Report, read_reports, read_rows
+from refrad.language.study_lookup import Archive
 from refrad.llm import Models, open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
-from refrad.privacy.text import PLACEHOLDERS, Identifiers, scrub
-from refrad.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, scan_table, write_table
-from refrad.tally import Tally
+from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, scrub
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["VERSION", "run"]
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from refrad.config import CardOptions
-from refrad.dataset.card import About, card_text
+from refrad.core.files import atomic, write_json
+from refrad.dataset.dataset_card import About, card_text
 from refrad.dataset.leakage import find_leakage
 from refrad.dataset.metadata import DataFile, croissant, ro_crate
-from refrad.dataset.shards import source_fingerprints
-from refrad.dataset.summary import summarize
+from refrad.dataset.shard_io import source_fingerprints
+from refrad.dataset.statistics import summarize
 from refrad.dataset.terms import terms_of_columns
-from refrad.files import atomic, write_json
-from refrad.fingerprint import Fingerprint
-from refrad.tally import Tally
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 

@@ -13,25 +13,26 @@ import torch
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import EvaluateOptions, TrainOptions
-from refrad.dataset.trained import seen_in_training
-from refrad.files import atomic, digest_bytes, write_json
-from refrad.fingerprint import Fingerprint
+from refrad.core.files import atomic, digest_bytes, write_json
+from refrad.dataset.examples import Picture, picture_of, read_images
+from refrad.dataset.training_overlap import seen_in_training
+from refrad.evaluation.answer_cache import Answer, Interviewer
+from refrad.evaluation.error_analysis import confusions, examples, histogram, sides
+from refrad.evaluation.metrics.grounding import Region
+from refrad.evaluation.metrics.judge import llm_scores, load_scale
+from refrad.evaluation.metrics.records import Prediction, Truth, read_records
+from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
+from refrad.evaluation.metrics.similarity import Embedder
+from refrad.evaluation.published_results import published
+from refrad.evaluation.questions import DEFINITIONS, Asked, Entities, ask, score, score_places, summary
+from refrad.evaluation.regions import Boxes, Marks, Masks, Read, phrases_of_pictures
 from refrad.llm import open_models
-from refrad.metrics.grounding import Region
-from refrad.metrics.judge import llm_scores, load_scale
-from refrad.metrics.records import Prediction, Truth, read_records
-from refrad.metrics.scoring import METRICS, compare, score_items, summarise
-from refrad.metrics.similarity import Embedder
-from refrad.model.asking import Answer, Interviewer
-from refrad.model.augment import see, whole_view
-from refrad.model.evaluation import DEFINITIONS, Asked, Entities, ask, score, score_places, summary
-from refrad.model.identity import TRAINING, weights_digest
-from refrad.model.marks import Boxes, Marks, Masks, Read, phrases_of_pictures
-from refrad.model.mistakes import confusions, examples, histogram, sides
-from refrad.model.paper import published
+from refrad.model.model_card import TRAINING
+from refrad.model.preprocess import see, whole_view
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model, untrained_like
-from refrad.model.rows import Picture, picture_of, read_images
+from refrad.training.provenance import weights_digest
+from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["run"]
 

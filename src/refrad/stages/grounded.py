@@ -9,10 +9,8 @@ import polars as pl
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import GroundedOptions
-from refrad.files import digest_bytes
-from refrad.fingerprint import Fingerprint
-from refrad.grounding.intersect import Mention, Slice, StudyImages, Unmet, ground, matcher
-from refrad.tables import (
+from refrad.core.files import digest_bytes
+from refrad.core.tables import (
     CaptionTable,
     EntityTable,
     MentionTable,
@@ -25,7 +23,9 @@ from refrad.tables import (
     read_table,
     write_table,
 )
-from refrad.tally import Tally
+from refrad.grounding.pairing import Mention, Slice, StudyImages, Unmet, ground, matcher
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 

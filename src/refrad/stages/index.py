@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from refrad.config import IndexOptions
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.apart import Limits
-from refrad.imaging.delivery import read_headers
-from refrad.imaging.grouping import Membership, divide_into_volumes
-from refrad.imaging.headers import Header, Rules
-from refrad.imaging.spill import Spill
-from refrad.privacy.headers import modality_of
+from refrad.core.sandbox import Limits
+from refrad.core.tables import InstanceTable, write_parts
+from refrad.dicom.header_spool import Spill
+from refrad.dicom.headers import Header, Rules
+from refrad.dicom.scan import read_headers
+from refrad.dicom.series import Membership, divide_into_volumes
+from refrad.privacy.header_fields import modality_of
 from refrad.privacy.pseudonyms import (
     DEMO_MANUFACTURER,
     Distinct,
@@ -25,8 +25,8 @@ from refrad.privacy.pseudonyms import (
     shard_of,
     split_of,
 )
-from refrad.tables import InstanceTable, write_parts
-from refrad.tally import Tally
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["VERSION", "run"]
 

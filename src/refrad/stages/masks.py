@@ -13,15 +13,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from refrad.config import MasksOptions
-from refrad.files import digest_bytes
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.labels import label_facts, load_labels, save_labels, store_name
-from refrad.imaging.segmenters import TASK_OF, TotalSegmentator, Unsegmentable, onto_grid
-from refrad.imaging.slices import stack_of
-from refrad.imaging.streaming import Limits, Order, Outcome, label_volumes
-from refrad.imaging.volumes import read_volume
-from refrad.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, scan_table, write_table
-from refrad.tally import Tally
+from refrad.core.files import digest_bytes
+from refrad.core.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, scan_table, write_table
+from refrad.dicom.slices import stack_of
+from refrad.dicom.volume_store import read_volume
+from refrad.segmentation.labels import label_facts, load_labels, save_labels, store_name
+from refrad.segmentation.runner import Limits, Order, Outcome, label_volumes
+from refrad.segmentation.totalsegmentator import TASK_OF, TotalSegmentator, Unsegmentable, onto_grid
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 

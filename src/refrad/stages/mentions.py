@@ -7,12 +7,12 @@ from pathlib import Path
 from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import MentionsOptions
-from refrad.fingerprint import Fingerprint
-from refrad.language.finders import compare, find_with_model
-from refrad.language.mentions import Mention, find_mentions
+from refrad.core.tables import CaptionTable, MentionTable, frame_of, read_table, write_table
+from refrad.language.llm_mentions import compare, find_with_model
+from refrad.language.mention_finder import Mention, find_mentions
 from refrad.llm import open_models
-from refrad.tables import CaptionTable, MentionTable, frame_of, read_table, write_table
-from refrad.tally import Tally
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["VERSION", "run"]
 

@@ -9,19 +9,19 @@ from typing import Any
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import ReportOptions
-from refrad.dataset.shards import source_fingerprints
-from refrad.files import atomic
-from refrad.fingerprint import STAGES, Fingerprint
-from refrad.imaging.windows import MEDGEMMA_WINDOWS
-from refrad.reporting.evaluation import example_cards, tables
+from refrad.core.files import atomic
+from refrad.dataset.shard_io import source_fingerprints
+from refrad.dicom.windows import MEDGEMMA_WINDOWS
+from refrad.reporting.evaluation_page import example_cards, tables
 from refrad.reporting.flags import flagged_figures
 from refrad.reporting.gallery import Card, cards_of, dropped_cards, filters_of, rows_of
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
-from refrad.reporting.sentences import samples_of
-from refrad.reporting.summary import counts_of, summary_of
+from refrad.reporting.run_summary import counts_of, summary_of
+from refrad.reporting.sentence_index import samples_of
 from refrad.reporting.views import figures_of, sheet_of
-from refrad.tally import merge
+from refrad.workflow.fingerprint import STAGES, Fingerprint
+from refrad.workflow.tally import merge
 
 __all__ = ["run"]
 
@@ -87,7 +87,7 @@ def run(
         training: training.json of the checkpoint.
         evaluation: metrics.json of stage evaluate.
         predictions: what stage evaluate asked and was answered.
-        state: jobs that have failed or wait, as `refrad.status` writes them.
+        state: jobs that have failed or wait, as `refrad.commands.status` writes them.
     """
     options = ReportOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)

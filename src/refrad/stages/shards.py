@@ -12,13 +12,7 @@ from numpy.typing import NDArray
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ShardsOptions
-from refrad.dataset.pictures import encode_mask, encode_pixels, perceptual_hash, picture, png
-from refrad.dataset.shards import digest_of, write_images
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.labels import load_labels
-from refrad.imaging.slices import image_at
-from refrad.imaging.structures import OutlierRule, kept_pieces
-from refrad.tables import (
+from refrad.core.tables import (
     CaptionTable,
     EntityTable,
     MaskTable,
@@ -27,10 +21,15 @@ from refrad.tables import (
     StructureTable,
     TripletTable,
     VolumeTable,
-    read_fingerprint,
     read_table,
 )
-from refrad.tally import Tally
+from refrad.dataset.image_codec import encode_mask, encode_pixels, perceptual_hash, picture, png
+from refrad.dataset.shard_io import digest_of, write_images
+from refrad.dicom.slices import image_at
+from refrad.segmentation.labels import load_labels
+from refrad.segmentation.structure_finder import OutlierRule, kept_pieces
+from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 

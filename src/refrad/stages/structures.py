@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import StructuresOptions
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.plausibility import flags_of, load_norms
-from refrad.imaging.structures import OutlierRule, find_structures
-from refrad.imaging.volumes import read_volume
-from refrad.tables import (
+from refrad.core.tables import (
     FlagTable,
     MaskTable,
     SliceTable,
@@ -25,7 +21,11 @@ from refrad.tables import (
     read_table,
     write_table,
 )
-from refrad.tally import Tally
+from refrad.dicom.volume_store import read_volume
+from refrad.segmentation.plausibility import flags_of, load_norms
+from refrad.segmentation.structure_finder import OutlierRule, find_structures
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 

@@ -15,25 +15,24 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import TrainOptions
-from refrad.dataset.trained import count_parts, parts_to_learn, seen_in_training
-from refrad.files import atomic_folder, write_json
-from refrad.fingerprint import Fingerprint
-from refrad.model.card import model_card
-from refrad.model.checkpoints import Checkpoints
-from refrad.model.identity import TRAINING, identity_of, weights_digest
-from refrad.model.loop import Recipe, end_with
-from refrad.model.predict import dice_of
+from refrad.core.files import atomic_folder, write_json
+from refrad.dataset.examples import Picture, picture_of, read_images
+from refrad.dataset.training_overlap import count_parts, parts_to_learn, seen_in_training
+from refrad.inference.generate import dice_of
+from refrad.model.model_card import TRAINING, model_card
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.prompts import every_prompt
 from refrad.model.radgrounder import PATCH, add_head, load_model, save_model, tiny_model
-from refrad.model.rows import Picture, picture_of, read_images
-from refrad.model.samples import Samples, wordings
-from refrad.model.seeing import teach_to_see
 from refrad.model.siglip import give_tower
-from refrad.model.team import gather_team
-from refrad.model.training import VALIDATION_SAMPLES, train
-from refrad.tables import read_fingerprint
-from refrad.tally import Tally
+from refrad.training.checkpoint import Checkpoints
+from refrad.training.distributed import gather_team
+from refrad.training.provenance import identity_of, weights_digest
+from refrad.training.samples import Samples, wordings
+from refrad.training.step import VALIDATION_SAMPLES, train
+from refrad.training.tower_pretraining import teach_to_see
+from refrad.training.trainer import Recipe, end_with
+from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 

@@ -9,15 +9,15 @@ from typing import Any
 import polars as pl
 
 from refrad.config import VolumesOptions
-from refrad.fingerprint import Fingerprint
-from refrad.imaging.apart import Limits, run_apart
-from refrad.imaging.convert import Converted, Gate, Images, convert
-from refrad.imaging.headers import Header
-from refrad.imaging.slices import name_of_part, slice_rows
-from refrad.privacy.headers import age_of, body_part_of, contrast_of, date_of, sex_of
+from refrad.core.sandbox import Limits, run_apart
+from refrad.core.tables import InstanceTable, SliceTable, VolumeTable, frame_of, scan_table, write_table
+from refrad.dicom.convert import Converted, Gate, Images, convert
+from refrad.dicom.headers import Header
+from refrad.dicom.slices import name_of_part, slice_rows
+from refrad.privacy.header_fields import age_of, body_part_of, contrast_of, date_of, sex_of
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
-from refrad.tables import InstanceTable, SliceTable, VolumeTable, frame_of, scan_table, write_table
-from refrad.tally import Tally
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["VERSION", "run"]
 

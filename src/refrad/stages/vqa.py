@@ -9,12 +9,7 @@ import polars as pl
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import VqaOptions
-from refrad.fingerprint import Fingerprint
-from refrad.grounding.asking import ask_model
-from refrad.grounding.pairs import Checks, ImageFacts, Question
-from refrad.grounding.questions import write_questions
-from refrad.llm import open_models
-from refrad.tables import (
+from refrad.core.tables import (
     CaptionTable,
     EntityTable,
     QuestionTable,
@@ -25,7 +20,12 @@ from refrad.tables import (
     read_table,
     write_table,
 )
-from refrad.tally import Tally
+from refrad.grounding.vqa_checks import Checks, ImageFacts, Question
+from refrad.grounding.vqa_llm import ask_model
+from refrad.grounding.vqa_templates import write_questions
+from refrad.llm import open_models
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 

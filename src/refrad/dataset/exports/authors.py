@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from refrad.dataset.exports.pictures import write_bytes
-from refrad.dataset.pictures import decode_mask
-from refrad.files import atomic, write_json
-from refrad.imaging.slices import image_at
+from refrad.core.files import atomic, write_json
+from refrad.dataset.exports.image_files import write_bytes
+from refrad.dataset.image_codec import decode_mask
+from refrad.dicom.slices import image_at
 
 __all__ = ["dicom_of", "export"]
 

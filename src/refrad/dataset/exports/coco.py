@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from refrad.dataset.exports.pictures import on_grid
-from refrad.files import atomic, write_json
+from refrad.core.files import atomic, write_json
+from refrad.dataset.exports.image_files import on_grid
 
 __all__ = ["export"]
 

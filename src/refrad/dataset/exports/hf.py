@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from refrad.dataset.shards import read_rows, write_rows
-from refrad.files import atomic
+from refrad.core.files import atomic
+from refrad.dataset.shard_io import read_rows, write_rows
 
 __all__ = ["export"]
 

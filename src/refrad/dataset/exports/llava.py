@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from refrad.dataset.exports.pictures import square_png, write_bytes, write_json_list
+from refrad.dataset.exports.image_files import square_png, write_bytes, write_json_list
 from refrad.model.prompts import detect_prompt, vqa_prompt
 
 __all__ = ["conversation", "export"]

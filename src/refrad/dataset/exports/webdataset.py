@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from refrad.dataset.exports.pictures import square_png
-from refrad.files import atomic
+from refrad.core.files import atomic
+from refrad.dataset.exports.image_files import square_png
 
 __all__ = ["export"]
 

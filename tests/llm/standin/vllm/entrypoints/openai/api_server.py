@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from refrad.anatomy.lexicon import load_lexicon
-from refrad.language.mentions import find_mentions
-from refrad.language.reports import detect_language
+from refrad.language.mention_finder import find_mentions
+from refrad.language.sections import detect_language
 
 LEXICON = load_lexicon(Path(__file__).parents[6] / "workflow" / "anatomy" / "lexicon.yaml")
 KEY, SECONDS, HEARD = os.environ["VLLM_API_KEY"], float(os.environ["STANDIN_SECONDS"]), os.environ["STANDIN_HEARD"]

@@ -1,0 +1,96 @@
+"""Write the accepted images of a delivery as de-identified DICOM."""
+
+import functools
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pydicom
+
+from refrad.core.files import atomic
+from refrad.core.sandbox import Limits, run_apart
+from refrad.core.tables import InstanceTable, SliceTable, read_table, scan_table
+from refrad.dicom.scan import is_of_the_storage, nameless, quiet
+from refrad.privacy.dicom_profile import deidentify
+from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
+
+__all__ = ["main"]
+
+log = logging.getLogger(__name__)
+
+
+def main(
+    *,
+    dicom: Path,
+    instances: Path,
+    files: Path,
+    slices: list[Path],
+    key: Path,
+    out: Path,
+    memory_gb: float = 2.0,
+    seconds: float = 60.0,
+) -> None:
+    """Write each image that lies in an accepted volume to OUT/patient/study/series/instance.dcm, all pseudonyms.
+
+    Images that are flagged for burned-in text stay out. Pixels are copied as they are. Files are read in processes of their
+    own, as by the index: one that crashes its reader or passes a limit is counted, and takes nothing else along.
+
+    Args:
+        dicom: the delivery.
+        instances: instances.parquet of stage index.
+        files: files.parquet of stage index, in the private folder.
+        slices: slices.parquet of stage volumes, of all shards.
+        key: the secret key.
+        out: where to.
+        memory_gb: a file that needs more is left out.
+        seconds: and so is one that takes longer.
+
+    Raises:
+        FileNotFoundError: if an input is missing.
+        OSError: if the storage fails.
+    """
+    pseudonyms = Pseudonyms(read_or_create_key(key))
+    accepted = pl.concat([read_table(path, SliceTable) for path in slices])["instance"]
+    images = (
+        scan_table(instances, InstanceTable)
+        .filter(pl.col("instance").is_in(accepted.implode()))
+        .join(scan_table(files, FileTable).select("file", "path"), on="file")
+        .select("path", "patient", "study", "series", "instance", "burned_in")
+        .unique("path", keep="first", maintain_order=True)
+        .collect()
+    )
+    clean = images.filter(~pl.col("burned_in").fill_null(value=False))
+    write = functools.partial(_write, dicom, out, pseudonyms)
+    limits = Limits(int(memory_gb * 2**30), seconds)
+    answers = run_apart(write, clean.iter_rows(named=True), limits, len(os.sched_getaffinity(0)))
+    counts = {True: 0, False: 0, None: 0}
+    for _, answer in answers:
+        counts[answer] += 1
+    log.info(
+        "export-dicom: %d files written, %d left out for burned-in text, %d could not be written, %d went beyond limits",
+        *(counts[True], len(images) - len(clean), counts[False], counts[None]),
+    )
+
+
+def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: dict[str, Any]) -> bool:
+    """Write one image; False if its file is too broken for that.
+
+    Raises:
+        MemoryError: if the memory does not suffice.
+        OSError: if the storage fails.
+    """
+    owners = {name: image[name] for name in ("patient", "study", "series", "instance")}
+    try:
+        with quiet():
+            dataset = deidentify(pydicom.dcmread(dicom / image["path"]), pseudonyms, **owners)
+            with atomic(out.joinpath(*owners.values()).with_suffix(".dcm")) as temporary:
+                dataset.save_as(temporary, enforce_file_format=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # its message may quote the header
+        if is_of_the_storage(error):
+            raise nameless(error) from None
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""`refrad evaluate PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of anybody's model output."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from refrad.core.files import write_json
+from refrad.evaluation.metrics.intervals import RESAMPLES
+from refrad.evaluation.metrics.judge import llm_scores, load_scale
+from refrad.evaluation.metrics.records import Prediction, Truth, read_records
+from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
+from refrad.llm import open_models
+
+__all__ = ["main"]
+
+
+def main(
+    *,
+    predictions: Path,
+    truth: Path,
+    against: Path | None = None,
+    embedder: Path | None = None,
+    out: Path | None = None,
+    resamples: int = RESAMPLES,
+    interval: str = "percentile",
+    judge_endpoint: str | None = None,
+    judge_model: str = "",
+    prompts: Path = Path("workflow/prompts"),
+    store: Path = Path("stores/llm"),
+) -> None:
+    """Score PREDICTIONS (JSON lines) against TRUTH: means with 95 % intervals, for each task, language, modality, class, ...
+
+    AGAINST are the predictions of another model on the same truth: the difference is tested in pairs. EMBEDDER is the folder of
+    a sentence-transformers model, for G-IoU; without it names must be equal. OUT is a JSON file for all numbers. INTERVAL is
+    percentile or bca. JUDGE_ENDPOINT and JUDGE_MODEL name an OpenAI-compatible server and its model, for LLMScore: captions and open
+    answers are sent there, and its replies are kept in STORE. The format of both files: docs/evaluation.md.
+
+    Raises:
+        ValueError: if a file is not as it must be; the message names the line.
+    """
+    if interval not in ("percentile", "bca"):
+        raise ValueError("--interval must be percentile or bca")
+    similarity = judge = None
+    if embedder is not None:
+        from refrad.evaluation.metrics.similarity import Embedder
+
+        similarity = Embedder(embedder)
+    asked = read_records(truth, Truth)
+    with open_models(_judging(judge_endpoint, judge_model, prompts, store)) as models:
+        if judge_endpoint:
+            judge = partial(llm_scores, models=models, scale=load_scale(prompts / "score.yaml"))
+        items, counts = score_items(asked, read_records(predictions, Prediction), similarity, judge=judge)
+        others, _ = (
+            score_items(asked, read_records(against, Prediction), similarity, judge=judge) if against else (items, {})
+        )
+    rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
+    result: dict[str, Any] = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
+    print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    for by in dict.fromkeys(row["by"] for row in rows):
+        part = [row for row in rows if row["by"] == by]
+        print(f"\n{'all' if by is None else 'by ' + by}")
+        for row in part:
+            name = "".join(f"{one}, " for one in (row["dataset"], row["value"]) if one)
+            print(
+                f"  {row['task']:<8}{name}{row['metric']:<16}{_interval(row)}  {row['items']} items, {row['groups']} groups"
+            )
+    if against is not None:
+        result["compared"] = compare(items, others, resamples)
+        print("\ndifference to the other model")
+        for row in result["compared"]:
+            print(
+                f"  {row['task']:<8}{row['metric']:<16}{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p']:.2g}"
+            )
+    if out is not None:
+        used = {row["metric"] for row in rows}
+        write_json(out, result | {"definitions": {name: text for name, text in METRICS.items() if name in used}})
+
+
+def _judging(endpoint: str | None, model: str, prompts: Path, store: Path) -> str | None:
+    if endpoint is None:
+        return None
+    role = {"endpoint": endpoint, "model": model}
+    return json.dumps({"roles": {"score": role}, "store": str(store), "log": "judge", "prompts": str(prompts)})
+
+
+def _interval(row: dict[str, Any]) -> str:
+    if row["mean"] is None:
+        return "nothing to score"
+    if row["low"] is None:
+        return f"{row['mean']:.3f} (one group: no interval)"
+    return f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"

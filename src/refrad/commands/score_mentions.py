@@ -1,0 +1,94 @@
+"""Precision, recall and F1 of the mention finder on labelled sentences."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from refrad.anatomy.lexicon import LANGUAGES, load_lexicon
+from refrad.core.files import atomic
+from refrad.language.mention_finder import find_mentions
+from refrad.language.sections import detect_language
+
+__all__ = ["Score", "main", "score"]
+
+
+@dataclass
+class Score:
+    """Counts of classes over sentences."""
+
+    right: int = 0
+    extra: int = 0
+    missed: int = 0
+
+    def add(self, predicted: Set[str], required: Set[str], optional: Set[str]) -> None:
+        """Count one sentence; optional classes may be predicted or not."""
+        self.right += len(predicted & required)
+        self.extra += len(predicted - required - optional)
+        self.missed += len(required - predicted)
+
+    @property
+    def precision(self) -> float:
+        """Share of the predicted classes that are right."""
+        return self.right / max(self.right + self.extra, 1)
+
+    @property
+    def recall(self) -> float:
+        """Share of the required classes that are predicted."""
+        return self.right / max(self.right + self.missed, 1)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.right / max(2 * self.right + self.extra + self.missed, 1)
+
+
+def score(gold: Sequence[Mapping[str, Any]], predictions: Sequence[Set[str]]) -> dict[str, Score]:
+    """Micro-averaged counts per language over the sentences that have labels (`entities`); one prediction a sentence."""
+    scores: dict[str, Score] = defaultdict(Score)
+    for row, found in zip(gold, predictions, strict=True):
+        if row.get("entities") is not None:
+            required = {name for entity in row["entities"] for name in entity["classes"]}
+            scores[row["language"]].add(found, required, set(row.get("optional_classes") or ()))
+    return dict(scores)
+
+
+def main(*, gold: Path, lexicon: Path = Path("workflow/anatomy/lexicon.yaml"), predictions: Path | None = None) -> None:
+    """Find the mentions of the sentences in GOLD, a file of JSON lines with id, language (else guessed) and sentence.
+
+    Precision, recall and F1 are printed per language where lines have labels (entities, optional_classes);
+    `predictions` gets one line {"id", "classes"} for each sentence.
+    """
+    words = load_lexicon(lexicon)
+    rows = list(_read(gold))
+    found = [
+        {name for mention in find_mentions(row["sentence"], row["language"], words) for name in mention.classes}
+        for row in rows
+    ]
+    if predictions is not None:
+        with atomic(predictions) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for row, classes in zip(rows, found, strict=True):
+                file.write(json.dumps({"id": row["id"], "classes": sorted(classes)}, ensure_ascii=False) + "\n")
+    for language, counts in sorted(score(rows, found).items()):
+        print(
+            f"{language}  precision {counts.precision:.3f}  recall {counts.recall:.3f}  F1 {counts.f1:.3f}"
+            f"  ({counts.right} right, {counts.extra} extra, {counts.missed} missed)"
+        )
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            language = row.get("language") or detect_language(row["sentence"])
+            rows.append({**row, "sentence": row["sentence"], "id": row["id"], "language": language})
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"{path}: line {number}: needs JSON with id, language and sentence") from None
+        if language not in LANGUAGES:
+            raise ValueError(f"{path}: line {number}: language must be one of {', '.join(LANGUAGES)}")
+    return rows

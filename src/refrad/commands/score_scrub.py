@@ -1,0 +1,126 @@
+"""How well identifiers are taken out of letters whose identifiers are labelled: recall per type, and what went beside.
+
+Two ways of labelling are read: text files with {{NAME:Jane Smith}} around each identifier, and plain text files beside a
+table (tab-separated: letter, start, end, type, whose) with code-point offsets, `whose` being "patient" or "other".
+"""
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from functools import partial
+from pathlib import Path
+
+from refrad.anatomy.lexicon import Lexicon, load_lexicon
+from refrad.language.lexicon_matcher import is_anatomy
+from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, identifiers_of, scrub
+
+__all__ = ["Letter", "Outcome", "main", "measure", "read_labelled", "read_marked"]
+
+_MARK = re.compile(r"\{\{([A-Z]+):(.*?)\}\}")
+_WORD = re.compile(r"\[[A-Z]+\]|[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A text and its identifiers as (type, start, end); `names` are those that its headers would tell."""
+
+    text: str
+    labels: Sequence[tuple[str, int, int]]
+    names: frozenset[str] = frozenset()
+
+
+@dataclass
+class Outcome:
+    """Labels by type, those that went as a whole, and words beside the labels: all, gone, and gone ones that are anatomy."""
+
+    labels: Counter[str] = field(default_factory=Counter)
+    gone: Counter[str] = field(default_factory=Counter)
+    words: int = 0
+    words_gone: int = 0
+    anatomy_gone: int = 0
+
+
+def measure(letters: Iterable[Letter], lexicon: Lexicon, *, headers: bool) -> Outcome:
+    """Scrub the letters and compare; with `headers` the patient's names are known, as they are where DICOM has them."""
+    anatomy = partial(is_anatomy, lexicon=lexicon)
+    outcome = Outcome()
+    for letter in letters:
+        known = _known(letter.names) if headers else Identifiers()
+        clean, _ = scrub(letter.text, known, anatomy, partial(is_anatomy, lexicon=lexicon, exactly=True))
+        words = list(_WORD.finditer(letter.text))
+        left = _surviving([word[0] for word in words], _WORD.findall(clean))
+        inside: set[int] = set()
+        for kind, start, end in letter.labels:
+            places = {place for place, word in enumerate(words) if word.start() < end and word.end() > start}
+            inside |= places
+            outcome.labels[kind] += 1
+            outcome.gone[kind] += not any(place in left and len(words[place][0]) > 1 for place in places)
+        for place, word in enumerate(words):
+            if place not in inside:
+                outcome.words += 1
+                outcome.words_gone += place not in left
+                outcome.anatomy_gone += place not in left and anatomy(word[0])
+    return outcome
+
+
+def read_marked(path: Path) -> Letter:
+    """A letter with {{TYPE:identifier}} in it."""
+    text, labels, end = "", [], 0
+    marked = path.read_text(encoding="utf-8")
+    for mark in _MARK.finditer(marked):
+        text += marked[end : mark.start()]
+        labels.append((mark[1], len(text), len(text) + len(mark[2])))
+        text += mark[2]
+        end = mark.end()
+    return Letter(text + marked[end:], labels)
+
+
+def read_labelled(folder: Path, table: Path) -> Iterator[Letter]:
+    """The letters of a folder that the table labels."""
+    rows = defaultdict(list)
+    with table.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            rows[row["letter"]].append(row)
+    for name, labels in rows.items():
+        text = (folder / f"{name}.txt").read_text(encoding="utf-8")
+        spans = [(row["type"], int(row["start"]), int(row["end"])) for row in labels]
+        own = [row for row in labels if row["whose"] == "patient" and row["type"] == "NAME"]
+        yield Letter(text, spans, frozenset(text[int(row["start"]) : int(row["end"])] for row in own))
+
+
+def main(*, letters: Path, labels: Path | None = None, lexicon: Path = Path("workflow/anatomy/lexicon.yaml")) -> None:
+    """Print how well identifiers go: of marked text files (LETTERS is one, or a folder), or of the letters that LABELS labels.
+
+    Each number is printed twice where the patient's names are labelled: by the rules alone, and with the names known.
+    """
+    words = load_lexicon(lexicon)
+    if labels is not None:
+        texts = list(read_labelled(letters, labels))
+    else:
+        texts = [read_marked(path) for path in (sorted(letters.glob("*.txt")) if letters.is_dir() else [letters])]
+    for headers in (False, True) if any(letter.names for letter in texts) else (False,):
+        outcome = measure(texts, words, headers=headers)
+        print("rules and the patient's names" if headers else "rules alone")
+        for kind in PLACEHOLDERS:
+            if total := outcome.labels[kind]:
+                print(f"  {kind:<6} recall {outcome.gone[kind] / total:.3f}  ({outcome.gone[kind]} of {total})")
+        share = outcome.words_gone / max(outcome.words, 1)
+        print(
+            f"  gone beside them: {outcome.words_gone} of {outcome.words} words ({share:.2%}), {outcome.anatomy_gone} of anatomy"
+        )
+
+
+def _known(names: Iterable[str]) -> Identifiers:
+    empty = dict.fromkeys(
+        ("patient_name", "patient_id", "accession_number", "study_uid", "birth_date", "institution"), ""
+    )
+    return identifiers_of([empty | {"names": " ".join(names)}])
+
+
+def _surviving(before: Sequence[str], after: Sequence[str]) -> set[int]:
+    """The places in `before` that are in `after` as well, in order."""
+    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    return {place for block in blocks for place in range(block.a, block.a + block.size)}

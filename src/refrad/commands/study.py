@@ -1,0 +1,201 @@
+"""A study of how far LLMScore can be trusted: pairs for human raters, blinded; their ratings back; agreement and correlation."""
+
+import csv
+import html
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from refrad.core.files import atomic, write_json
+from refrad.evaluation.metrics.agreement import krippendorff_alpha, pearson_r
+from refrad.evaluation.metrics.records import Prediction, Truth, read_records
+
+__all__ = ["agreement", "export", "read"]
+
+KEY = "key.csv"
+COLUMNS = ("item", "question", "reference", "answer", "rating")
+LOW, HIGH = 1, 5
+RESAMPLES = 2000
+
+
+def export(
+    *,
+    predictions: Path,
+    truth: Path,
+    out: Path,
+    pairs: int = 200,
+    raters: int = 3,
+    seed: int = 0,
+    page: Path = Path("workflow/report/study.html"),
+) -> None:
+    """Write PAIRS answers with their references for human raters into the folder OUT: rater-1.csv, rater-1.html, ...
+
+    Drawn are answers to open questions and captions. Raters see neither model nor any score, and each has an order of their own.
+    key.csv ties the items to the ids and stays with whoever runs the study. Rate in the CSV, or in the page, which works
+    offline and saves the same CSV.
+
+    Raises:
+        ValueError: if there are fewer pairs than asked for, or OUT holds a study already.
+    """
+    if (out / KEY).exists():
+        raise ValueError(f"{out}: holds a study already; its key would be lost")
+    given = read_records(predictions, Prediction)
+    asked = [
+        one
+        for one in read_records(truth, Truth).values()
+        if one.task != "locate" and not one.closed and (one.answer or "").strip() and one.id in given
+    ]
+    if len(asked) < pairs:
+        raise ValueError(f"only {len(asked)} answers to open questions and captions, not {pairs}: lower --pairs")
+    drawn = random.Random(seed).sample(asked, pairs)
+    numbers = random.Random(seed + 1).sample(range(1, 10 * pairs), pairs)  # say nothing of the order of the files
+    items = {
+        number: (one.question or "", one.answer or "", given[one.id].answer or "")
+        for number, one in zip(numbers, drawn, strict=True)
+    }
+    template = page.read_text(encoding="utf-8")
+    for rater in range(1, raters + 1):
+        order = sorted(items)
+        random.Random(seed * 1000 + rater).shuffle(order)
+        rows = [(number, *items[number], "") for number in order]
+        _write_csv(out / f"rater-{rater}.csv", COLUMNS, rows)
+        with atomic(out / f"rater-{rater}.html") as temporary:
+            temporary.write_text(_page(template, rater, rows), encoding="utf-8")
+    _write_csv(out / KEY, ("item", "id"), [(number, one.id) for number, one in zip(numbers, drawn, strict=True)])
+    print(f"{pairs} pairs for {raters} raters in {out}; keep {KEY} from them")
+
+
+def read(*, folder: Path, scores: Path | None = None, out: Path | None = None) -> None:
+    """Read the rated CSV files (rater*.csv) in FOLDER back: alpha between raters, and r of their mean against LLMScore.
+
+    SCORES is the scores.parquet of stage evaluate, or the JSON lines of a judge with id and llm_score. Ratings that are left
+    empty are missing; all others must be whole numbers from 1 to 5. OUT is a JSON file for the numbers.
+
+    Raises:
+        ValueError: naming file and item, if a rating is no rating or an item is not of this study.
+    """
+    key = {int(row["item"]): row["id"] for row in _read_csv(folder / KEY)}
+    files = sorted(path for path in folder.glob("rater*.csv"))
+    rated = {path.stem: _ratings(path, key) for path in files}
+    rated = {name: found for name, found in rated.items() if found}
+    if len(rated) < 2:
+        raise ValueError(f"{folder}: {len(rated)} rated files; agreement needs two, named rater-....csv")
+    places = {number: place for place, number in enumerate(key)}
+    ratings = np.full((len(rated), len(key)), np.nan)
+    for row, found in enumerate(rated.values()):
+        for number, rating in found.items():
+            ratings[row, places[number]] = rating
+    judged = None
+    if scores is not None:
+        known = _llm_scores(scores)
+        judged = np.array([known.get(name, np.nan) for name in key.values()])
+    result = agreement(ratings, judged)
+    print(f"{len(key)} pairs, raters: " + ", ".join(f"{name} ({len(found)} rated)" for name, found in rated.items()))
+    for name, value in result.items():
+        if isinstance(value, Mapping):
+            low, high = value["interval"]
+            print(f"{name.replace('_', ' ')}: {value['value']:.3f} ({low:.3f} to {high:.3f}), {value['pairs']} pairs")
+    if out is not None:
+        write_json(out, result)
+
+
+def agreement(ratings: NDArray[np.float64], judged: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Krippendorff's ordinal alpha between the raters, and Pearson's r of their mean with a judge, with 95 % intervals.
+
+    Pairs are drawn again for the intervals (percentile bootstrap, B = 2,000).
+
+    Args:
+        ratings: float [raters, pairs], NaN where a rater did not rate.
+        judged: LLMScore of each pair, float [pairs], NaN where it failed; None without a judge.
+    """
+    rng = np.random.default_rng(0)
+    draws = rng.integers(0, ratings.shape[1], (RESAMPLES, ratings.shape[1]))
+    twice = (~np.isnan(ratings)).sum(0) >= 2
+    result: dict[str, Any] = {
+        "alpha_between_raters": {
+            **{"value": krippendorff_alpha(ratings), "pairs": int(twice.sum())},
+            "interval": _interval([krippendorff_alpha(ratings[:, draw]) for draw in draws if twice[draw].any()]),
+        }
+    }
+    if judged is not None:
+        counts = (~np.isnan(ratings)).sum(0)
+        mean = np.where(counts > 0, np.nansum(ratings, axis=0) / np.maximum(counts, 1), np.nan)
+        both = ~np.isnan(mean) & ~np.isnan(judged)
+        result["r_against_llm_score"] = {
+            **{"value": pearson_r(mean, judged), "pairs": int(both.sum())},
+            "interval": _interval([pearson_r(mean[draw], judged[draw]) for draw in draws]),
+        }
+        result["without_llm_score"] = int((~both).sum())
+    return result
+
+
+def _interval(values: Sequence[float]) -> list[float]:
+    found = np.asarray(values)
+    found = found[~np.isnan(found)]
+    return np.quantile(found, [0.025, 0.975]).tolist() if len(found) else [float("nan")] * 2
+
+
+def _page(template: str, rater: int, rows: Sequence[Sequence[Any]]) -> str:
+    """The rating page: a form with a button that saves the CSV, all in one file."""
+    parts = []
+    for number, question, reference, answer, _ in rows:
+        choices = "".join(
+            f'<label><input type="radio" name="{number}" value="{score}">{score}</label>'
+            for score in range(LOW, HIGH + 1)
+        )
+        told = "".join(
+            f"<dt>{name}</dt><dd>{html.escape(str(text)) or '(nothing)'}</dd>"
+            for name, text in (("Question", question), ("Reference", reference), ("Answer", answer))
+        )
+        parts.append(f'<fieldset data-item="{number}"><dl>{told}</dl><div class="choices">{choices}</div></fieldset>')
+    return template.replace("{{items}}", "\n".join(parts)).replace("{{rater}}", str(rater))
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([_no_formula(value) for value in row] for row in rows)
+
+
+def _no_formula(value: Any) -> Any:
+    """Spreadsheets take a text that begins like a formula for one: "-20 HU"."""
+    return f" {value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV, saved with commas or, as German spreadsheets do, with semicolons."""
+    if not path.is_file():
+        raise ValueError(f"{path}: not there; --folder is the folder that `refrad study export` wrote")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+        file.seek(0)
+        return list(csv.DictReader(file, delimiter=";" if header.count(";") > header.count(",") else ","))
+
+
+def _ratings(path: Path, key: Mapping[int, str]) -> dict[int, float]:
+    found = {}
+    for row in _read_csv(path):
+        if not (row.get("item") or "").strip().isdigit() or int(row["item"]) not in key:
+            raise ValueError(f"{path}: a row whose item is not of this study")
+        text = (row.get("rating") or "").strip()
+        if not text:
+            continue
+        if text not in {str(score) for score in range(LOW, HIGH + 1)}:
+            raise ValueError(f"{path}, item {row['item']}: a rating is a whole number from {LOW} to {HIGH}, or empty")
+        found[int(row["item"])] = float(text)
+    return found
+
+
+def _llm_scores(path: Path) -> dict[str, float]:
+    if path.suffix == ".parquet":
+        frame = pl.read_parquet(path).filter(metric="llm_score")
+        return dict(frame.select("id", "value").iter_rows())
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return {str(row["id"]): float("nan") if row["llm_score"] is None else float(row["llm_score"]) for row in rows}

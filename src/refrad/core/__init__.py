@@ -1,0 +1,1 @@
+"""Files, tables, limited processes and the types that all other packages share."""

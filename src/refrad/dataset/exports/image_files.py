@@ -1,0 +1,50 @@
+"""What several exports need: the picture of a row in the grid of its DICOM image, and lists of JSON as they come."""
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from refrad.core.files import atomic
+from refrad.dataset.image_codec import png, stored
+
+__all__ = ["on_grid", "square_png", "write_bytes", "write_json_list"]
+
+
+def on_grid(row: Mapping[str, Any]) -> Image.Image:
+    """The picture with the width and height of the DICOM image, so that boxes and masks fit.
+
+    In full resolution if the row has it, else the square picture stretched: right in place, coarser in detail.
+    """
+    if row.get("image_full") is not None:
+        return Image.open(io.BytesIO(row["image_full"]["bytes"])).convert("RGB")
+    square = Image.fromarray(np.ascontiguousarray(stored(row).transpose(1, 2, 0)))
+    return square.resize((row["width"], row["height"]), Image.Resampling.BILINEAR)
+
+
+def square_png(row: Mapping[str, Any]) -> bytes:
+    """PNG bytes of the square picture."""
+    kept: bytes = row["image"]["bytes"] if row.get("image") is not None else png(stored(row))
+    return kept
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json_list(path: Path, items: Iterable[Any]) -> int:
+    """Write a JSON list item by item, atomically, and return how many there were."""
+    count = 0
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for item in items:
+            file.write("[\n" if count == 0 else ",\n")
+            json.dump(item, file, ensure_ascii=False)
+            count += 1
+        file.write("\n]\n" if count else "[]\n")
+    return count

@@ -1,0 +1,109 @@
+"""Pictures of the dataset: windowed images in the formats of the shards, and back; and which of them look alike."""
+
+import io
+from collections.abc import Mapping, Sequence
+from math import isqrt
+from typing import Any
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco
+from scipy.fft import dctn
+
+from refrad.dicom.windows import scale_mr, window_ct
+
+__all__ = [
+    "decode_mask",
+    "decode_pixels",
+    "encode_mask",
+    "encode_pixels",
+    "grey_levels_apart",
+    "perceptual_hash",
+    "picture",
+    "png",
+    "stored",
+    "thumbnail",
+]
+
+THUMBNAIL = 32  # px
+LOW = 8  # frequencies of each direction that the hash looks at
+
+
+def picture(
+    image: NDArray[np.int16], modality: str, windows: Sequence[Sequence[float]], size: int | None
+) -> NDArray[np.uint8]:
+    """An image [row, column] (HU for CT) in three windows, uint8 [channel, row, column].
+
+    It is squashed to size x size px, bilinear, without antialias (as in the paper's released code), or kept in its own
+    resolution if `size` is None.
+    """
+    channels = window_ct(image, windows) if modality == "CT" else scale_mr(image)
+    if size is None:
+        return channels
+    square = Image.fromarray(np.ascontiguousarray(channels.transpose(1, 2, 0))).resize(
+        (size, size), Image.Resampling.BILINEAR
+    )
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def png(channels: NDArray[np.uint8]) -> bytes:
+    """PNG bytes of uint8 [channel, row, column]."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(channels.transpose(1, 2, 0))).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def encode_pixels(channels: NDArray[np.uint8]) -> bytes:
+    """A square picture uint8 [channel, row, column] as one zstd frame."""
+    return zstandard.ZstdCompressor(level=3).compress(channels.tobytes())
+
+
+def decode_pixels(data: bytes) -> NDArray[np.uint8]:
+    """uint8 [3, side, side] of what `encode_pixels` gave.
+
+    Raises:
+        ValueError: if the bytes make no square picture of three channels.
+    """
+    values = np.frombuffer(zstandard.ZstdDecompressor().decompress(data), np.uint8)
+    side = isqrt(len(values) // 3)
+    if 3 * side * side != len(values):
+        raise ValueError(f"column pixels: {len(values)} bytes are no square picture of three channels")
+    return values.reshape(3, side, side)
+
+
+def stored(row: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The square picture of a row, uint8 [channel, row, column], from whichever column holds it."""
+    if row.get("pixels") is not None:
+        return decode_pixels(row["pixels"])
+    return np.ascontiguousarray(
+        np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")).transpose(2, 0, 1)
+    )
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> str:
+    """COCO run-length code (counts) of a mask [row, column]; its size is [height, width]."""
+    return str(coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii"))
+
+
+def decode_mask(rle: str, height: int, width: int) -> NDArray[np.bool_]:
+    """The mask bool [row, column] of a run-length code."""
+    decoded: NDArray[np.bool_] = coco.decode({"size": [height, width], "counts": rle.encode("ascii")}).astype(bool)
+    return decoded
+
+
+def thumbnail(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The soft-tissue channel, uint8 [32, 32], antialiased."""
+    return np.asarray(Image.fromarray(channels[1]).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
+
+
+def grey_levels_apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Mean absolute difference of two thumbnails, 0 to 255."""
+    return float(np.abs(one.astype(np.int16) - other).mean())
+
+
+def perceptual_hash(channels: NDArray[np.uint8]) -> str:
+    """64 bits as 16 hexadecimal digits: which low frequencies (DCT-II of the thumbnail, 8 x 8) are above their median."""
+    low = dctn(thumbnail(channels).astype(np.float64), norm="ortho")[:LOW, :LOW].ravel()
+    return np.packbits(low > np.median(low[1:])).tobytes().hex()

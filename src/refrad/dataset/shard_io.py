@@ -1,0 +1,161 @@
+"""The dataset: Parquet rows with the image inside, one row an image.
+
+Boxes and masks are in px of the DICOM image; the stored picture is that image windowed and squashed to a square, so a box
+scales by image_size / width and image_size / height.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from refrad.anatomy.schema import Schema
+from refrad.core.files import atomic, digest_bytes
+from refrad.core.tables import FINGERPRINT_KEY
+from refrad.dataset.columns import COLUMNS, arrow_schema, features
+from refrad.workflow.fingerprint import Fingerprint
+
+__all__ = [
+    "class_names",
+    "dataset_files",
+    "digest_of",
+    "read_rows",
+    "source_fingerprints",
+    "write_images",
+    "write_rows",
+]
+
+# A row group ends with the first of these: random access reads little, writing holds little, and the footer stays small.
+GROUP_BYTES = 8_000_000  # of pictures
+GROUP_ROWS = 1000
+BATCH_ROWS = 100  # read at once
+FILTERED = (
+    "image_id",
+    "volume",
+    "study",
+    "patient",
+    "split",
+    "modality",
+    "plane",
+)  # by readers, so these have statistics
+SOURCES_KEY = "refrad.fingerprints"
+
+
+def digest_of(fingerprint: Fingerprint) -> str:
+    """12 hexadecimal digits that stand for a fingerprint in the rows."""
+    return digest_bytes(fingerprint.text.encode())[:12]
+
+
+def write_images(
+    path: Path,
+    rows: Iterable[Mapping[str, Any]],
+    schema: Schema,
+    fingerprint: Fingerprint,
+    sources: Mapping[str, Fingerprint] | None = None,
+    formats: Sequence[str] = ("png",),
+) -> int:
+    """Write rows as they come, a row group at a time, and return how many there were. Same rows, same bytes.
+
+    Args:
+        path: of the Parquet file.
+        rows: with the columns of `formats` and those that every file has.
+        schema: the class schema, for the names of the class labels.
+        fingerprint: of the stage that writes.
+        sources: of the stages whose tables the rows come from, by stage.
+        formats: of the pictures: png, raw, full.
+    """
+    arrow = arrow_schema(formats)
+    told = {stage: one.text for stage, one in sorted((sources or {}).items())}
+    arrow = arrow.with_metadata(
+        {
+            FINGERPRINT_KEY: fingerprint.text,
+            SOURCES_KEY: json.dumps(told, ensure_ascii=False),
+            "huggingface": json.dumps({"info": {"features": features(arrow, schema)}}),
+        }
+    )
+    return write_rows(path, rows, arrow)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], arrow: pa.Schema) -> int:
+    """Write rows under a schema whose columns are those of the dataset, and return how many there were."""
+    # Pictures are compressed already: a second time would cost much and save nothing.
+    pictures = {name for one in COLUMNS if one.format for name in _leaves(one.kind, one.name)}
+    leaves = [name for field in arrow for name in _leaves(field.type, field.name)]
+    codecs = {name: "NONE" if name in pictures else "ZSTD" for name in leaves}
+    words = [name for name in leaves if name not in pictures]
+    filtered = [name for name in leaves if name in FILTERED]
+    count = 0
+    with (
+        atomic(path) as temporary,
+        pq.ParquetWriter(
+            temporary, arrow, compression=codecs, use_dictionary=words, write_statistics=filtered
+        ) as writer,
+    ):
+        group: list[Mapping[str, Any]] = []
+        size = 0
+        for row in rows:
+            group.append(row)
+            size += _picture_bytes(row)
+            count += 1
+            if len(group) == GROUP_ROWS or size >= GROUP_BYTES:
+                writer.write_table(pa.Table.from_pylist(group, arrow))
+                group, size = [], 0
+        if group:
+            writer.write_table(pa.Table.from_pylist(group, arrow))
+    return count
+
+
+def _picture_bytes(row: Mapping[str, Any]) -> int:
+    """How much the pictures of a row take."""
+    kept = [row.get(one.name) for one in COLUMNS if one.format]
+    return sum(len(one) if isinstance(one, bytes) else len(one["bytes"]) for one in kept if one)
+
+
+def _leaves(kind: pa.DataType, path: str) -> list[str]:
+    """The Parquet columns that a column consists of."""
+    if pa.types.is_struct(kind):
+        return [leaf for field in kind for leaf in _leaves(field.type, f"{path}.{field.name}")]
+    if pa.types.is_list(kind):
+        return _leaves(kind.value_type, f"{path}.list.element")
+    return [path]
+
+
+def dataset_files(images: Path) -> list[Path]:
+    """The Parquet files of a dataset: one file, or all of a folder at any depth, in the order of their names.
+
+    Raises:
+        FileNotFoundError: if there are none.
+    """
+    found = [images] if images.is_file() else sorted(images.rglob("*.parquet"))
+    if not found:
+        raise FileNotFoundError(
+            f"{images}: no Parquet file here; `snakemake shards` makes the dataset in results/shards"
+        )
+    return found
+
+
+def read_rows(files: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of all files, one row group in memory at a time; of `columns`, those that a file has."""
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            here = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+            for batch in file.iter_batches(BATCH_ROWS, columns=here):
+                yield from batch.to_pylist()
+
+
+def class_names(path: Path) -> dict[int, str]:
+    """Class id to name, from the file's own description of its class labels."""
+    told = json.loads(pq.read_schema(path).metadata[b"huggingface"])["info"]["features"]
+    names = told["structures"]["feature"]["class_id"]["names"]
+    return {number: name for number, name in enumerate(names) if number and not name.startswith("unused_")}
+
+
+def source_fingerprints(path: Path) -> dict[str, Fingerprint]:
+    """The fingerprints of the stages that a file comes from, by stage, its own included."""
+    metadata = pq.read_schema(path).metadata
+    own = Fingerprint.parse(metadata[FINGERPRINT_KEY.encode()].decode())
+    told = json.loads(metadata.get(SOURCES_KEY.encode(), b"{}"))
+    return {stage: Fingerprint.parse(text) for stage, text in told.items()} | {own.stage: own}

@@ -1,0 +1,301 @@
+"""What the workflow takes from a DICOM header: who and what, where in space, or why an image is put aside."""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from refrad.dicom.elements import (
+    Numbers,
+    Values,
+    clean,
+    macros_of,
+    number_of,
+    numbers_of,
+    text_of,
+    values_of,
+    whole_of,
+)
+from refrad.dicom.geometry import is_plausible
+
+__all__ = ["NO_RULES", "TAGS", "Header", "Rules", "headers_of_dataset"]
+
+NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+CAPTURE_WORDS = ("SCREEN SAVE", "SCREENSAVE", "SCREEN CAPTURE", "SCREENSHOT")
+PROJECTION_WORDS = {
+    "MIP",
+    "MAXIP",
+    "MAX IP",
+    "MINIP",
+    "MIN IP",
+    "PROJECTION IMAGE",
+    "RAYSUM",
+    "VRT",
+    "VOLUME RENDER",
+    "SURFACE RENDER",
+}
+PROJECTION_WORDS |= {
+    "CURVED MPR",
+    "DISTORTED",
+}  # of VolumeBasedCalculationTechnique and VolumetricProperties (PS3.3 C.8.16.2.1)
+LOCALIZER_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
+NOT_HOUNSFIELD = {"OD", "MGML", "Z_EFF", "ED", "EDW", "PCT"}  # of RescaleType: PS3.3 C.11.1.1.2
+NAME_TAGS: list[int] = [tag for tag, entry in DicomDictionary.items() if entry[0] == "PN"]
+KEYWORDS = re.findall(
+    r"\w+",
+    """
+    SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID Modality ImageType Manufacturer
+    InstitutionName PatientID PatientBirthDate PatientSex PatientAge AccessionNumber StudyDate StudyTime SeriesDate
+    SeriesTime SeriesDescription BodyPartExamined ContrastBolusAgent ContrastBolusAgentSequence SeriesNumber
+    InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime DiffusionBValue TriggerTime InversionTime
+    FlipAngle KVP ConvolutionKernel ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns
+    SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
+    BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VolumetricProperties VolumeBasedCalculationTechnique
+    SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
+    """,
+)
+TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS]
+
+
+class Rules(NamedTuple):
+    """What the site decides about images: reasons that put no image aside, and rules that tell burned-in text.
+
+    A rule is one or more pairs of DICOM keyword and regular expression, which must all be found (ignoring case).
+    """
+
+    accepted: frozenset[str] = frozenset()
+    burned_in: tuple[tuple[tuple[str, str], ...], ...] = ()
+
+    @property
+    def tags(self) -> list[int]:
+        """The attributes that the rules look at."""
+        return [Tag(keyword) for rule in self.burned_in for keyword, _ in rule]
+
+
+NO_RULES = Rules()
+
+
+class Header(NamedTuple):
+    """What the workflow knows of one image (a file, or a frame of a multi-frame file).
+
+    What is absent or unreadable is "", () or None. Strings are as in the file and private. `position` (mm) and
+    `orientation` (unit vectors) are in the patient coordinates of DICOM (x to the left, y to the back, z to the head).
+    `spacing` is PixelSpacing in DICOM's order: mm between rows, then mm between columns. `reason` is None for a usable
+    image. `burned_in`: whether text is burned in; None if neither header nor rules tell.
+    `bits` are stored in words of 16, from the lowest on; 0 for all other kinds of pixels. `offset`: of such pixels in their
+    file, if they can be read from there as they are; else 0.
+    """
+
+    path: str
+    frame: int = 0
+    frames: int = 1
+    reason: str | None = None
+    burned_in: bool | None = None
+    modality: str = ""
+    # who, which
+    patient_id: str = ""
+    patient_name: str = ""
+    birth_date: str = ""
+    accession_number: str = ""
+    study_uid: str = ""
+    series_uid: str = ""
+    instance_uid: str = ""
+    names: str = ""
+    institution: str = ""
+    manufacturer: str = ""
+    series_hint: str = ""
+    series_number: int | None = None
+    instance_number: int | None = None
+    # about
+    study_date: str = ""
+    sex: str = ""
+    age: str = ""
+    body_part: str = ""
+    contrast: str = ""
+    # where
+    columns: int = 0
+    rows: int = 0
+    position: Numbers = ()
+    orientation: Numbers = ()
+    spacing: Numbers = ()
+    frame_of_reference: str = ""
+    # what may tell apart several images of one place
+    image_type: str = ""
+    echo_time: float | None = None
+    temporal: float | None = None
+    acquisition: float | None = None
+    b_value: float | None = None
+    trigger_time: float | None = None
+    inversion_time: float | None = None
+    flip_angle: float | None = None
+    kilovolts: float | None = None
+    kernel: str = ""
+    # pixels
+    compressed: bool = False
+    offset: int = 0
+    bits: int = 0
+    signed: bool = False
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @property
+    def folder(self) -> str:
+        """The folder of the file inside the delivery."""
+        return PurePosixPath(self.path).parent.as_posix()
+
+    @property
+    def patient_key(self) -> str:
+        """What stands for the patient: PatientID; else name and birth date; else the study."""
+        person = f"{self.patient_name}|{self.birth_date}" if self.patient_name and self.birth_date else ""
+        return self.patient_id or person or self.study_key
+
+    @property
+    def study_key(self) -> str:
+        """The study's UID, or the folder if there is none."""
+        return self.study_uid or f"folder|{self.folder}"
+
+    @property
+    def series_key(self) -> str:
+        """The series' UID, or folder, study, number, description and time if there is none."""
+        return self.series_uid or f"folder|{self.folder}|{self.study_uid}|{self.series_hint}"
+
+    @property
+    def instance_key(self) -> str:
+        """The UID of the SOP instance, or the path if there is none; and the frame's number if there are several."""
+        key = self.instance_uid or f"path|{self.path}"
+        return key if self.frames == 1 else f"{key}|{self.frame}"
+
+
+def headers_of_dataset(dataset: Dataset, path: str, has_pixels: bool, rules: Rules = NO_RULES) -> list[Header]:
+    """The header of a plain image, or those of all frames of an enhanced multi-frame image.
+
+    `dataset` needs only `TAGS`, those of the rules, and its file meta information; `has_pixels` says whether pixels
+    follow in the file.
+    """
+    values = values_of(dataset.file_meta) | values_of(dataset)
+    compressed = text_of(values, "TransferSyntaxUID") not in NATIVE
+    common = _common(values, path)._replace(compressed=compressed)
+    frames = values.get("PerFrameFunctionalGroupsSequence", [])
+    if not frames:
+        return [_of_image(values, common, has_pixels, rules)]
+    # The number is counted from the frames that are described: NumberOfFrames of a broken file may be anything.
+    values |= macros_of(values.get("SharedFunctionalGroupsSequence", [])[:1], KEYWORDS)
+    common = common._replace(frames=len(frames))
+    return [
+        _of_image(
+            values | macros_of([group], KEYWORDS),
+            common._replace(frame=number, instance_number=number + 1),
+            has_pixels,
+            rules,
+        )
+        for number, group in enumerate(frames)
+    ]
+
+
+def _common(values: Values, path: str) -> Header:
+    """What all frames of a file share."""
+    hints = ("SeriesNumber", "SeriesDescription", "StudyDate", "StudyTime", "SeriesDate", "SeriesTime")
+    agent = "agent" if "ContrastBolusAgentSequence" in values else ""
+    return Header(
+        path,
+        modality=text_of(values, "Modality"),
+        patient_id=text_of(values, "PatientID"),
+        patient_name=text_of(values, "PatientName"),
+        birth_date=text_of(values, "PatientBirthDate"),
+        accession_number=text_of(values, "AccessionNumber"),
+        study_uid=text_of(values, "StudyInstanceUID"),
+        series_uid=text_of(values, "SeriesInstanceUID"),
+        instance_uid=text_of(values, "SOPInstanceUID") or text_of(values, "MediaStorageSOPInstanceUID"),
+        names=" | ".join(sorted({clean(name) for name in values["names"]} - {""})),
+        institution=text_of(values, "InstitutionName"),
+        manufacturer=text_of(values, "Manufacturer"),
+        series_hint="|".join(text_of(values, keyword) for keyword in hints),
+        series_number=whole_of(values, "SeriesNumber"),
+        instance_number=whole_of(values, "InstanceNumber"),
+        study_date=text_of(values, "StudyDate"),
+        sex=text_of(values, "PatientSex"),
+        age=text_of(values, "PatientAge"),
+        body_part=text_of(values, "BodyPartExamined"),
+        contrast=text_of(values, "ContrastBolusAgent") or agent,
+    )
+
+
+def _of_image(values: Values, common: Header, has_pixels: bool, rules: Rules) -> Header:
+    """`common` with geometry, attributes and reason of one image."""
+    header = common._replace(
+        columns=whole_of(values, "Columns") or 0,
+        rows=whole_of(values, "Rows") or 0,
+        position=numbers_of(values, "ImagePositionPatient", 3),
+        orientation=numbers_of(values, "ImageOrientationPatient", 6),
+        spacing=numbers_of(values, "PixelSpacing", 2),
+        frame_of_reference=text_of(values, "FrameOfReferenceUID"),
+        image_type=text_of(values, "ImageType"),
+        echo_time=number_of(values, "EchoTime"),
+        temporal=number_of(values, "TemporalPositionIdentifier"),
+        acquisition=number_of(values, "AcquisitionNumber"),
+        b_value=number_of(values, "DiffusionBValue"),
+        trigger_time=number_of(values, "TriggerTime"),
+        inversion_time=number_of(values, "InversionTime"),
+        flip_angle=number_of(values, "FlipAngle"),
+        kilovolts=number_of(values, "KVP"),
+        kernel=text_of(values, "ConvolutionKernel"),
+        slope=number_of(values, "RescaleSlope") or 1.0,
+        intercept=number_of(values, "RescaleIntercept") or 0.0,
+        burned_in=_burned_in(values, rules),
+        bits=_bits_of_word(values),
+        signed=whole_of(values, "PixelRepresentation") == 1,
+    )
+    reasons = (reason for reason in _reasons(values, header, has_pixels) if reason not in rules.accepted)
+    return header._replace(reason=next(reasons, None))
+
+
+def _bits_of_word(values: Values) -> int:
+    stored = whole_of(values, "BitsStored") or 0
+    plain = whole_of(values, "BitsAllocated") == 16 and whole_of(values, "HighBit") == stored - 1 and 0 < stored <= 16
+    return stored if plain else 0
+
+
+def _burned_in(values: Values, rules: Rules) -> bool | None:
+    """What the header says of burned-in text, or True if a rule finds it."""
+    for rule in rules.burned_in:
+        if rule and all(re.search(pattern, text_of(values, keyword), re.IGNORECASE) for keyword, pattern in rule):
+            return True
+    return {"YES": True, "NO": False}.get(text_of(values, "BurnedInAnnotation").upper())
+
+
+def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
+    """Why the image might be put aside. The more telling reasons come first."""
+    sop_class = text_of(values, "SOPClassUID") or text_of(values, "MediaStorageSOPClassUID")
+    image_type = header.image_type.upper().replace("_", " ")
+    if header.modality not in {"CT", "MR"}:
+        yield "not_ct_or_mr"
+    if not (has_pixels and header.rows > 0 and header.columns > 0):
+        yield "no_pixels"
+    if f"{sop_class}.".startswith(f"{SECONDARY_CAPTURE}.") or any(word in image_type for word in CAPTURE_WORDS):
+        yield "secondary_capture"
+    monochrome = text_of(values, "PhotometricInterpretation") in {"MONOCHROME1", "MONOCHROME2"}
+    if not monochrome or (whole_of(values, "SamplesPerPixel") or 1) != 1:
+        yield "colour"
+    if header.burned_in:
+        yield "burned_in"
+    if any(word in image_type for word in LOCALIZER_WORDS):
+        yield "localizer"
+    made_by = [text_of(values, keyword) for keyword in ("VolumetricProperties", "VolumeBasedCalculationTechnique")]
+    if PROJECTION_WORDS & {word.upper().replace("_", " ") for word in [*image_type.split("\\"), *made_by]}:
+        yield "projection"
+    if len(values.get("RescaleSlope", [])) > 1 or len(values.get("RescaleIntercept", [])) > 1:
+        yield "multi_valued_rescale"
+    elif header.modality == "CT" and not (
+        number_of(values, "RescaleSlope") and number_of(values, "RescaleIntercept") is not None
+    ):
+        yield "no_rescale"
+    no_units = text_of(values, "RescaleType").upper() in NOT_HOUNSFIELD or "ModalityLUTSequence" in values
+    if header.modality == "CT" and no_units:
+        yield "not_hounsfield"
+    if not is_plausible(header.position, header.orientation, header.spacing):
+        yield "no_geometry"

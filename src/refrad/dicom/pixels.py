@@ -1,0 +1,70 @@
+"""The pixels of slices as they are stored."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.pixels.utils import iter_pixels
+
+from refrad.dicom.headers import Header
+from refrad.dicom.reasons import Quarantined
+from refrad.dicom.scan import is_of_the_storage, nameless, quiet
+
+__all__ = ["read_pixels"]
+
+
+def read_pixels(folder: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any]]:
+    """Stored values [row, column] of each image, before any rescaling, one after the other.
+
+    A broken file can crash a decoder or make it ask for all the memory there is: call this in a process with limits.
+
+    Raises:
+        Quarantined: "unreadable_pixels", if an image cannot be decoded, or not to the size that its header says.
+        MemoryError: if the memory does not suffice.
+        OSError: if the storage fails.
+    """
+    for path, images in groupby(headers, lambda header: header.path):
+        ours = list(images)
+        plain = _plain(folder / path, ours[0]) if len(ours) == 1 else None
+        decoded = (
+            iter([plain])
+            if plain is not None
+            else _decoded(folder / path, [h.frame for h in ours] if ours[0].frames > 1 else None)
+        )
+        for header, pixels in zip(ours, decoded, strict=False):
+            if pixels is None or pixels.shape != (header.rows, header.columns):
+                raise Quarantined("unreadable_pixels")
+            yield pixels
+
+
+def _plain(path: Path, header: Header) -> NDArray[Any] | None:
+    """An image that lies in its file as it is, which saves the time of a parser; None if there is any doubt."""
+    if not header.offset:
+        return None
+    count = header.rows * header.columns
+    values = np.fromfile(path, "<i2" if header.signed else "<u2", count, offset=header.offset)
+    if len(values) < count:
+        return None
+    if header.bits < 16:  # higher bits may hold other things, and negative numbers may lack their sign there
+        highest = 1 << (header.bits - header.signed)
+        if values.max() >= highest or values.min() < (-highest if header.signed else 0):
+            return None
+    return values.reshape(header.rows, header.columns)
+
+
+def _decoded(path: Path, frames: list[int] | None) -> Iterator[NDArray[Any] | None]:
+    """The images of a file; None in place of one that cannot be decoded, and then no more."""
+    try:
+        with quiet():
+            # One set of decoders, whatever else is installed: the same pixels everywhere.
+            for image in iter_pixels(path, indices=frames, decoding_plugin="pylibjpeg"):
+                yield np.asarray(image)
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:  # decoders raise anything, panics of Rust among it
+        if is_of_the_storage(error):
+            raise nameless(error) from None
+    yield None

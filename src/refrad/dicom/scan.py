@@ -1,0 +1,151 @@
+"""The headers of a whole delivery: any depth, any names, any files among the images; read by several processes."""
+
+import errno
+import functools
+import logging
+import os
+import stat
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeGuard
+
+import pydicom
+from pydicom.config import disable_value_validation
+from pydicom.errors import InvalidDicomError
+
+from refrad.core.sandbox import Limits, run_apart
+from refrad.dicom.headers import NO_RULES, TAGS, Header, Rules, headers_of_dataset
+
+__all__ = ["find_files", "headers_of_file", "is_of_the_storage", "nameless", "quiet", "read_headers"]
+
+log = logging.getLogger(__name__)
+
+# Bytes between the tag and the length of pixels that are stored as they are, in little endian
+LENGTH_AFTER = {"1.2.840.10008.1.2": 0, "1.2.840.10008.1.2.1": 4}
+DEFLATED = "1.2.840.10008.1.2.1.99"
+PIXEL_TAGS = {b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"}  # (7FE0,0010) in little and in big endian
+MAXIMUM_WORKERS = 8
+
+
+def find_files(folder: Path) -> Iterator[str]:
+    """Relative posix paths of all files below `folder`, at any depth, and of links to folders, which are not followed.
+
+    In no order, as the storage gives them, so that no more is held than the names of folders that are still to come.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no file in it.
+        OSError: if a folder cannot be read.
+    """
+    found, waiting = False, [""]
+    while waiting:
+        inside = waiting.pop()
+        try:
+            with os.scandir(f"{folder}/{inside}") as entries:
+                for entry in entries:
+                    path = inside + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{path}/")
+                    else:
+                        found = True
+                        yield path
+        except FileNotFoundError:
+            continue  # gone by now
+        except OSError as error:
+            raise nameless(error) from None
+    if not found:
+        raise FileNotFoundError(f"no files in {folder}: check deliveries.dicom in the config")
+
+
+def read_headers(folder: Path, rules: Rules, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:
+    """Headers of each file below `folder`, in any order; a multi-frame file has one a frame.
+
+    A file that crashes its reader or passes the limits has one header, with the reason "beyond_limits".
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no file in it.
+        OSError: if the storage fails.
+    """
+    read = functools.partial(headers_of_file, folder, rules=rules)
+    workers = workers or min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS)
+    last = time.monotonic()
+    for number, (path, headers) in enumerate(run_apart(read, find_files(folder), limits, workers), 1):
+        yield headers or [Header(_printable(path), reason="beyond_limits")]
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            log.info("headers: %d files", number)
+
+
+def headers_of_file(folder: Path, path: str, rules: Rules = NO_RULES) -> list[Header]:
+    """Headers of the file `path` (relative to `folder`): one, or one a frame. A bad file gives one with a reason.
+
+    Raises:
+        MemoryError: if the memory does not suffice.
+        OSError: if the storage fails; a file that may not be read, or a link that leads nowhere, is only put aside.
+    """
+    try:
+        path.encode()
+        place = f"{folder}/{path}"
+        mode = os.stat(place).st_mode  # noqa: PTH116 - this is what the time of an index goes into
+        if not stat.S_ISREG(mode):  # a pipe or a device would never end
+            return [Header(path, reason="linked_folder" if stat.S_ISDIR(mode) else "unreadable")]
+        with open(place, "rb") as file, quiet():  # noqa: PTH123
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS, *rules.tags])
+            # A deflated file has been inflated elsewhere: whether pixels come next cannot be seen here.
+            syntax = dataset.file_meta.get("TransferSyntaxUID")
+            has_pixels = syntax == DEFLATED or file.read(4) in PIXEL_TAGS
+            headers = headers_of_dataset(dataset, path, has_pixels, rules)
+            if len(headers) == 1 and syntax in LENGTH_AFTER:
+                headers[0] = headers[0]._replace(offset=_offset(file, headers[0], LENGTH_AFTER[syntax]))
+            return headers
+    except InvalidDicomError:
+        return [Header(path, reason="not_dicom")]
+    except UnicodeEncodeError:
+        return [Header(_printable(path), reason="name_not_utf8")]
+    except (PermissionError, FileNotFoundError):
+        return [Header(path, reason="unreadable")]
+    except MemoryError:
+        raise
+    except Exception as error:  # a broken header makes pydicom raise nearly anything
+        if is_of_the_storage(error):
+            raise nameless(error) from None
+        return [Header(path, reason="unreadable")]
+
+
+def _offset(file: BinaryIO, header: Header, before: int) -> int:
+    """Where one whole image of words of 16 bits begins; 0 if what follows the tag of the pixels is anything else."""
+    start = file.read(before + 4)
+    length = int.from_bytes(start[before:], "little")
+    return file.tell() if header.bits and length == 2 * header.rows * header.columns else 0
+
+
+def _printable(path: str) -> str:
+    """The path itself; if no table could hold it, with escapes, behind slashes that no other path begins with."""
+    escaped = os.fsencode(path).decode(errors="backslashreplace")
+    return path if escaped == path else f"//{escaped}"
+
+
+def is_of_the_storage(error: BaseException) -> TypeGuard[OSError]:
+    """Whether the storage is at fault: pydicom raises OSError too, for broken files, and links may lead in circles."""
+    return isinstance(error, OSError) and error.errno not in {None, errno.ELOOP}
+
+
+def nameless(error: OSError) -> OSError:
+    """The same error without the file's name: folders and files of archives are named after patients."""
+    return OSError(error.errno, f"a file or folder of the delivery: {os.strerror(error.errno or 0)}")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's warnings out of the logs, since they quote header values."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,174 @@
+"""Which images form a volume: a series is divided until every place in a volume is shown once.
+
+Images of another size, orientation or kind never share a volume. Other attributes (acquisition, time, b-value, ...)
+divide a series only where places repeat, since many scanners count acquisitions slice by slice.
+"""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refrad.dicom.geometry import SAME_PLACE, normal_of, places_along
+from refrad.dicom.headers import Header
+
+__all__ = ["Membership", "divide_into_volumes"]
+
+ALWAYS_DIVIDE = ("modality", "rows", "columns", "frame_of_reference", "image_type", "echo_time")
+DIVIDE_REPETITIONS = (
+    "temporal",
+    "acquisition",
+    "b_value",
+    "trigger_time",
+    "inversion_time",
+    "flip_angle",
+    "kilovolts",
+    "kernel",
+)
+SAME_DIRECTION = 0.02  # difference of a direction's components; about 1 degree
+SAME_SPACING = 0.001  # share of the pixel spacing
+
+
+class Membership(NamedTuple):
+    """Of one image: the key of the image, that of its volume, and why it is put aside. All None if unknown."""
+
+    instance: str | None
+    volume: str | None
+    reason: str | None
+
+
+def divide_into_volumes(
+    headers: Sequence[Header],
+    *,
+    split: bool = True,
+    keep_one: bool = True,
+    ambiguous: Container[str] = (),
+) -> list[Membership]:
+    """The volume of each image of a series, or of several; same order as `headers`.
+
+    `headers` must be sorted by path so that the result is stable.
+
+    Args:
+        headers: whole series; the result for one does not depend on the others but for `ambiguous`.
+        split: repetitions of all places are divided by what tells them apart; otherwise they stay together, and the
+            volume will be refused as four-dimensional.
+        keep_one: of several images of one place that nothing tells apart, one is kept if such places are the exception.
+            If they are the rule, or if this is False, all stay, and the volume will be refused.
+        ambiguous: instance keys that stand for different images elsewhere too.
+
+    Keys are unique: where a UID stands for several different images, the path is added.
+    """
+    reasons = [header.reason for header in headers]
+    series: dict[tuple[str, str, str], list[int]] = {}
+    for number, header in enumerate(headers):
+        if header.reason is None:
+            series.setdefault((header.patient_key, header.study_key, header.series_key), []).append(number)
+    by = DIVIDE_REPETITIONS if split else ()
+    groups = [group for members in series.values() for group in _divide(headers, members, reasons, by, keep_one)]
+    keys = _unique_keys(headers, reasons, ambiguous)
+    volumes = {number: f"volume|{min(keys[i] or '' for i in group)}" for group in groups for number in group}
+    return [Membership(key, volumes.get(i), reason) for i, (key, reason) in enumerate(zip(keys, reasons, strict=True))]
+
+
+def _divide(
+    headers: Sequence[Header],
+    members: list[int],
+    reasons: list[str | None],
+    by: Sequence[str],
+    keep_one: bool,
+) -> Iterable[list[int]]:
+    """The groups of one series. Writes "duplicate" into `reasons` of the images that no group gets."""
+    originals = {_identity(headers[number]): number for number in reversed(members)}
+    for number in set(members) - set(originals.values()):
+        reasons[number] = "duplicate"
+    for group in _by_attributes(headers, sorted(originals.values()), ALWAYS_DIVIDE):
+        for aligned in _by_geometry(headers, group):
+            for part in _by_repetition(headers, aligned, by):
+                kept = _without_rare_repetitions(headers, part) if keep_one else part
+                for number in set(part) - set(kept):
+                    reasons[number] = "duplicate"
+                yield kept
+
+
+def _identity(header: Header) -> tuple[object, ...]:
+    """Equal for copies of one image only: broken archives give one UID to different images."""
+    attributes = (*ALWAYS_DIVIDE, *DIVIDE_REPETITIONS, "position", "orientation")
+    return header.instance_key, *(getattr(header, name) for name in attributes)
+
+
+def _by_attributes(headers: Sequence[Header], group: Iterable[int], names: Sequence[str]) -> list[list[int]]:
+    parts: dict[tuple[object, ...], list[int]] = {}
+    for number in group:
+        parts.setdefault(tuple(getattr(headers[number], name) for name in names), []).append(number)
+    return list(parts.values())
+
+
+def _by_geometry(headers: Sequence[Header], group: list[int]) -> Iterable[list[int]]:
+    """Images whose orientation and pixel spacing are those of the first, then the same with the rest, and so on."""
+    directions = np.array([headers[number].orientation for number in group])
+    spacings = np.array([headers[number].spacing for number in group])
+    rest = np.arange(len(group))
+    while len(rest):
+        same = np.all(np.abs(directions[rest] - directions[rest[0]]) <= SAME_DIRECTION, axis=1)
+        same &= np.all(np.abs(spacings[rest] / spacings[rest[0]] - 1) <= SAME_SPACING, axis=1)
+        yield [group[i] for i in rest[same]]
+        rest = rest[~same]
+
+
+def _by_repetition(headers: Sequence[Header], group: list[int], names: Sequence[str]) -> list[list[int]]:
+    """Divide by the attribute that leaves the fewest repeated places, in as few parts as possible, until none helps."""
+    repeated = _repetitions(headers, group)
+    if not repeated:
+        return [group]
+    best: tuple[int, int, str, list[list[int]]] | None = None
+    for name in names:
+        parts = _by_attributes(headers, group, [name])
+        left = sum(_repetitions(headers, part) for part in parts)
+        # Parts of single images (times, say) would tell everything apart, and leave nothing of the volume.
+        if left < repeated and 2 * len(parts) <= len(group) and (best is None or (left, len(parts)) < best[:2]):
+            best = left, len(parts), name, parts
+    if best is None:
+        return [group]
+    others = [name for name in names if name != best[2]]
+    return [finer for part in best[3] for finer in _by_repetition(headers, part, others)]
+
+
+def _repetitions(headers: Sequence[Header], group: Sequence[int]) -> int:
+    """How many images show a place that another image shows already."""
+    return int(np.count_nonzero(np.diff(np.sort(_places(headers, group))) < SAME_PLACE))
+
+
+def _places(headers: Sequence[Header], group: Sequence[int]) -> NDArray[np.float64]:
+    """Mm of each image along the normal of the first."""
+    return places_along([headers[number].position for number in group], normal_of(headers[group[0]].orientation))
+
+
+def _without_rare_repetitions(headers: Sequence[Header], group: list[int]) -> list[int]:
+    """One image a place, that of the lowest instance number, unless half of the places or more are repeated."""
+    repeated = _repetitions(headers, group)
+    if not repeated or 2 * repeated >= len(group) - repeated:
+        return group
+    first = sorted(group, key=lambda number: (headers[number].instance_number or 0, number))
+    places = _places(headers, first)
+    kept: list[int] = []
+    for i in np.lexsort((np.arange(len(first)), np.round(places / SAME_PLACE))):
+        if not kept or places[i] - places[kept[-1]] >= SAME_PLACE:
+            kept.append(int(i))
+    return sorted(first[i] for i in kept)
+
+
+def _unique_keys(
+    headers: Sequence[Header], reasons: Sequence[str | None], ambiguous: Container[str]
+) -> list[str | None]:
+    """The key of each image, with the path where a used image has the UID of another used one."""
+    used = Counter(header.instance_key for header, reason in zip(headers, reasons, strict=True) if reason is None)
+
+    def key(header: Header) -> str | None:
+        if not header.modality:
+            return None
+        unique = used[header.instance_key] < 2 and header.instance_key not in ambiguous
+        return header.instance_key if unique else f"{header.instance_key}|{header.path}"
+
+    return [key(header) for header in headers]

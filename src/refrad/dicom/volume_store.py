@@ -1,0 +1,123 @@
+"""From the images of slices to a volume: its values, and a NIfTI file in a content-addressed store."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+from numpy.typing import NDArray
+
+from refrad.core.files import atomic, digest_bytes
+
+__all__ = ["assemble", "read_volume", "store_volume"]
+
+LOWEST, HIGHEST = -32768, 32767
+LEVEL = 1  # of gzip
+PART = 2**22  # bytes compressed at once
+SHEARED = 1e-3  # cosine between axes of an affine
+
+
+def assemble(
+    images: Iterable[NDArray[Any]], slopes: Sequence[float], intercepts: Sequence[float], modality: str
+) -> NDArray[np.int16]:
+    """A volume int16 [column, row, slice] from stored values [row, column] of its slices, in order, one at a time.
+
+    CT becomes Hounsfield units: slope x value + intercept of each slice, rounded. MR values have no unit and stay as
+    they are stored, unless slices have different slopes or intercepts or the values do not fit: then all are brought
+    onto one scale, from 0 (smallest) to 32767 (largest).
+    """
+    if modality == "CT":
+        scales = zip(images, slopes, intercepts, strict=True)
+        return _stacked((_hounsfield(image, slope, intercept) for image, slope, intercept in scales), len(slopes))
+    if len(set(zip(slopes, intercepts, strict=True))) == 1:
+        volume = _stacked(images, len(slopes))
+        if volume.dtype == np.int16:
+            return volume
+        if volume.min() >= LOWEST and volume.max() <= HIGHEST:
+            return volume.view(np.int16) if volume.dtype == np.uint16 else volume.astype(np.int16, order="F")
+        images = volume.transpose(2, 1, 0)
+    return _on_one_scale(list(images), slopes, intercepts)
+
+
+def _stacked(images: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
+    """Images [row, column] as an array [column, row, slice] of the first one's type, or of one that holds all."""
+    volume: NDArray[Any] | None = None
+    for index, image in enumerate(images):
+        if volume is None:
+            volume = np.empty((*image.shape[::-1], count), image.dtype, order="F")
+        if not np.can_cast(image.dtype, volume.dtype):
+            volume = volume.astype(np.promote_types(image.dtype, volume.dtype), order="F")
+        volume[:, :, index] = image.T
+    assert volume is not None
+    return volume
+
+
+def _hounsfield(image: NDArray[Any], slope: float, intercept: float) -> NDArray[np.int16]:
+    """Slope x value + intercept, rounded and clipped to 16 bits."""
+    if image.dtype.itemsize <= 2 and slope == int(slope) and intercept == int(intercept) and abs(slope) < 2**14:
+        values = np.multiply(image, int(slope), dtype=np.int64 if abs(intercept) > 2**29 else np.int32)
+        values += int(intercept)
+    else:
+        values = np.rint(image * np.float64(slope) + intercept)
+    if values.min() < LOWEST or values.max() > HIGHEST:
+        values = np.clip(values, LOWEST, HIGHEST)
+    return np.asarray(values.astype(np.int16))
+
+
+def _on_one_scale(
+    images: Sequence[NDArray[Any]], slopes: Sequence[float], intercepts: Sequence[float]
+) -> NDArray[np.int16]:
+    """All slices from 0 (the smallest value of all) to 32767 (the largest)."""
+    scales = list(zip(images, slopes, intercepts, strict=True))
+    ends = [(image.min() * slope + intercept, image.max() * slope + intercept) for image, slope, intercept in scales]
+    low, high = np.min(ends), np.max(ends)
+    step = HIGHEST / ((high - low) or 1)
+    scaled = (
+        np.rint((image * slope + (intercept - low)) * step).astype(np.int16) for image, slope, intercept in scales
+    )
+    return _stacked(scaled, len(scales))
+
+
+def store_volume(volume: NDArray[np.int16], affine: NDArray[np.float64], store: Path) -> tuple[str, str]:
+    """Write a volume [column, row, slice] with its RAS+ affine into `store`, unless it is there.
+
+    The affine is the file's sform, and its qform too unless it is sheared, which a qform cannot say: programs that know
+    qforms only shall find none rather than a wrong one.
+
+    Returns:
+        The digest of shape, voxels and affine, and the file's name inside `store`: same content, same name, same bytes.
+    """
+    header: Any = nib.Nifti1Header()  # type: ignore[no-untyped-call]
+    header.set_data_dtype("<i2")
+    header.set_data_shape(volume.shape)
+    header.set_slope_inter(1, 0)
+    header.set_xyzt_units("mm")
+    header["vox_offset"] = 352
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    sheared = np.max(np.abs(directions.T @ directions - np.eye(3))) > SHEARED
+    header.set_qform(affine, code=0 if sheared else 1)
+    header.set_sform(affine, code=1)
+    head = header.binaryblock + bytes(4)
+    array: Any = np.ascontiguousarray(volume.T, "<i2")
+    voxels = memoryview(array).cast("B")  # the first axis is the fastest in a file
+    digest = digest_bytes(head, voxels)
+    name = f"{digest[:2]}/{digest}.nii.gz"
+    if not (store / name).exists():
+        with atomic(store / name) as temporary, temporary.open("wb") as raw, _compressed(raw) as file:
+            file.write(head)
+            for start in range(0, len(voxels), PART):
+                file.write(voxels[start : start + PART])
+    return digest, name
+
+
+def _compressed(raw: Any) -> Any:
+    writer: Any = igzip.IGzipFile  # several times faster than zlib
+    return writer(fileobj=raw, filename="", mode="wb", compresslevel=LEVEL, mtime=0)
+
+
+def read_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Voxels [column, row, slice], in the file's own type, and RAS+ affine [4, 4] of a NIfTI file of a store."""
+    image = nib.Nifti1Image.from_bytes(igzip.decompress(path.read_bytes()))  # type: ignore[no-untyped-call]
+    return np.asanyarray(image.dataobj), np.asarray(image.affine)

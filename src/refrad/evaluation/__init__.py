@@ -1,0 +1,1 @@
+"""Questions to a trained model, its answers, their scores and errors."""

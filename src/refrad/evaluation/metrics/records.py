@@ -1,0 +1,128 @@
+"""Predictions and truth as JSON lines: the format that any model's output can be brought into (docs/evaluation.md)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from refrad.evaluation.metrics.grounding import Region
+
+__all__ = ["Entity", "Prediction", "Truth", "read_records"]
+
+TASKS = ("locate", "detect", "caption", "vqa")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Entity(_Record):
+    """A named region: a box (x_min, y_min, x_max, y_max) or a mask (COCO run lengths: size [height, width] and counts)."""
+
+    text: str = ""
+    class_id: int | None = None
+    box: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
+    mask: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def has_one_region(self) -> "Entity":
+        """A box or a mask, with a name or a class."""
+        if (self.box is None) == (self.mask is None):
+            raise ValueError("an entity has either a box or a mask")
+        if self.mask is not None and not {"size", "counts"} <= set(self.mask):
+            raise ValueError("a mask has size [height, width] and counts")
+        if not self.text and self.class_id is None:
+            raise ValueError("an entity has a text or a class_id")
+        return self
+
+    @property
+    def region(self) -> Region:
+        """What overlaps are computed of."""
+        return self.box if self.box is not None else self.mask  # type: ignore[return-value]
+
+
+class Prediction(_Record):
+    """What a model answered: words, entities or both; null where it gave up."""
+
+    id: str
+    answer: str | None = None
+    entities: tuple[Entity, ...] = ()
+
+
+class Truth(_Record):
+    """What was asked, and what is true.
+
+    `group` is what differs independently, a patient; the id if it is left out. `kind` of a question is open, or closed (yesno
+    and multiple are closed too). `size` is the image's [width, height] in the unit of the boxes; without it boxes up to 1 are
+    taken as shares.
+    """
+
+    id: str
+    task: Literal["locate", "detect", "caption", "vqa"]
+    answer: str | None = None
+    entities: tuple[Entity, ...] = ()
+    kind: Literal["open", "closed", "yesno", "multiple"] | None = None
+    group: str | None = None
+    question: str | None = None
+    language: str | None = None
+    modality: str | None = None
+    topic: str | None = None
+    dataset: str | None = None
+    size: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def holds_what_its_task_needs(self) -> "Truth":
+        """Questions say whether they are open; asked boxes are there."""
+        if self.task == "vqa" and self.kind is None:
+            raise ValueError("a question has a kind: open or closed")
+        if self.task == "locate" and not self.entities:
+            raise ValueError("task locate has the asked entities")
+        if self.task in ("vqa", "caption") and self.answer is None:
+            raise ValueError(f"task {self.task} has the true answer")
+        return self
+
+    @property
+    def closed(self) -> bool:
+        """A question with few possible answers."""
+        return self.kind in ("closed", "yesno", "multiple")
+
+
+R = TypeVar("R", Prediction, Truth)
+
+
+def read_records(path: Path, kind: type[R]) -> dict[str, R]:
+    """The rows of a JSON lines file by their id, in order.
+
+    Raises:
+        ValueError: naming file and line, and what is wrong there (never what it says), or an id that stands twice.
+    """
+    found: dict[str, R] = {}
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = kind.model_validate(_with_text_id(json.loads(line)))
+            except json.JSONDecodeError:
+                raise ValueError(f"{path}, line {number}: not one JSON object") from None
+            except ValidationError as error:
+                raise ValueError(f"{path}, line {number}: {_sentence(error.errors())}") from None
+            if row.id in found:
+                raise ValueError(f"{path}, line {number}: the id of this line stands in the file twice")
+            found[row.id] = row
+    if not found:
+        raise ValueError(f"{path}: no row in it")
+    return found
+
+
+def _with_text_id(row: Any) -> Any:
+    return row | {"id": str(row["id"])} if isinstance(row, dict) and isinstance(row.get("id"), int) else row
+
+
+def _sentence(errors: Sequence[Mapping[str, Any]]) -> str:
+    one = errors[0]
+    where = ".".join(str(part) for part in one["loc"])
+    message = one["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

@@ -1,1 +1,0 @@
-"""From DICOM headers to volumes, slices, windows, label volumes and structures."""

@@ -1,0 +1,1 @@
+"""Asking a trained RadGrounder: images, generation, predictions."""

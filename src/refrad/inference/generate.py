@@ -1,0 +1,141 @@
+"""Asking a trained model: greedy decoding of many prompts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import LongTensor, Tensor
+from transformers import LogitsProcessor, LogitsProcessorList, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
+
+from refrad.model.box_tokens import BINS
+from refrad.model.collate import Sample, collate
+from refrad.model.forward import encode
+from refrad.model.radgrounder import head_of
+
+__all__ = ["WellFormed", "answers", "dice_of", "masks_of"]
+
+BATCH = 64
+CLASSES = 128  # <seg> tokens
+SIDES = 4
+
+
+class WellFormed(LogitsProcessor):
+    """Keeps a tag that was begun well-formed: four places, of which the last two are no less than the first two, then a class."""
+
+    def __init__(self, processor: PaliGemmaProcessor) -> None:
+        words = ["<p bbox=", "<loc0000>", " id=", "<seg000>"]
+        self.tag, self.loc, self.id, self.seg = processor.tokenizer.convert_tokens_to_ids(words)
+        (self.end,) = processor.tokenizer(">", add_special_tokens=False)["input_ids"]  # a byte in a small vocabulary
+
+    def __call__(self, input_ids: LongTensor, scores: Tensor) -> Tensor:
+        """Scores float [batch, words] with all words at -inf that would spoil a tag."""
+        allowed = [self._allowed(row) for row in input_ids[:, -SIDES - 1 :].tolist()]
+        masked = torch.full_like(scores, -torch.inf)
+        for number, span in enumerate(allowed):
+            first, last = span or (0, scores.shape[1])
+            masked[number, first:last] = scores[number, first:last]
+        return masked
+
+    def _allowed(self, row: list[int]) -> tuple[int, int] | None:
+        """First and last (exclusive) word that may follow the last words; None for any."""
+        if row[-1] == self.id:
+            return self.seg, self.seg + CLASSES
+        if row[-2] == self.id:
+            return self.end, self.end + 1
+        if self.tag not in row:
+            return None
+        sides = row[len(row) - row[::-1].index(self.tag) :]
+        if len(sides) == SIDES:
+            return self.id, self.id + 1
+        least = sides[len(sides) - 2] if len(sides) >= 2 else self.loc  # the side that this one lies opposite to
+        return least, self.loc + BINS
+
+
+@torch.no_grad()
+def answers(
+    model: PaliGemmaForConditionalGeneration,
+    processor: PaliGemmaProcessor,
+    images: Sequence[NDArray[np.uint8]],
+    texts: Sequence[str],
+    limit: int,
+    batch: int = BATCH,
+) -> list[str]:
+    """The model's answer to each text (see `prompts.asking`) about its image (uint8 [height, width, 3]), in order.
+
+    An answer ends at eos or after `limit` tokens; tags are kept, and are well-formed. Prompts of like length are decoded together.
+    """
+    model.eval()
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    found = [""] * len(texts)
+    grammar = LogitsProcessorList([WellFormed(processor)])
+    generate: Any = model.generate  # type: ignore[misc]
+    for first in range(0, len(order), batch):
+        chosen = order[first : first + batch]
+        inputs = processor(
+            images=[Image.fromarray(images[i]) for i in chosen],
+            text=[texts[i] for i in chosen],
+            padding="longest",
+            padding_side="left",
+            return_tensors="pt",
+        )
+        inputs.pop("labels", None)
+        made = generate(**inputs.to(model.device), max_new_tokens=limit, do_sample=False, logits_processor=grammar)
+        new = processor.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        for i, text in zip(chosen, new, strict=True):
+            found[i] = text
+    return found
+
+
+@torch.no_grad()
+def masks_of(
+    model: PaliGemmaForConditionalGeneration,
+    processor: PaliGemmaProcessor,
+    images: Sequence[NDArray[np.uint8]],
+    texts: Sequence[str],
+    answers: Sequence[str],
+    batch: int = BATCH,
+) -> list[NDArray[np.bool_]]:
+    """The masks of what a model with a mask head has answered: for each answer bool [closing tags, side, side], in their order.
+
+    Each answer is read once more with its prompt, as a target in training; the hidden state at a `</seg>` asks for its mask.
+
+    Raises:
+        ValueError: if the model has no mask head.
+    """
+    head = head_of(model)
+    if head is None:
+        raise ValueError("the model has no mask head: it answers with boxes")
+    model.eval()
+    found: list[NDArray[np.bool_]] = []
+    for first in range(0, len(texts), batch):
+        chosen = range(first, min(first + batch, len(texts)))
+        tensors = collate(processor, [Sample("", "", images[i], texts[i], answers[i]) for i in chosen])
+        inputs = {name: tensor.to(model.device) for name, tensor in tensors.items()}
+        ends = (inputs.pop("labels") == head.end).nonzero()
+        patches, hidden = encode(model, inputs)
+        drawn = (head(patches, hidden, ends, images[first].shape[0]) > 0).cpu().numpy()
+        found += [drawn[(ends[:, 0] == row).cpu().numpy()] for row in range(len(chosen))]
+    return found
+
+
+def dice_of(
+    model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, samples: Sequence[Sample]
+) -> float | None:
+    """Mean Dice of the masks that a model gives for the phrases of true targets (not of its own words); None without any."""
+    drawn = masks_of(
+        model,
+        processor,
+        [one.image for one in samples],
+        [one.text for one in samples],
+        [one.target for one in samples],
+    )
+    scores = [
+        2 * (given & true).sum() / max(given.sum() + true.sum(), 1)
+        for sample, masks in zip(samples, drawn, strict=True)
+        if sample.masks is not None
+        for given, true in zip(masks, sample.masks, strict=True)
+    ]
+    return float(np.mean(scores)) if scores else None

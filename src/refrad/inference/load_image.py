@@ -1,0 +1,155 @@
+"""One image of whatever file a person has, as the shards would hold it: DICOM, NIfTI, or a picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.orientations import aff2axcodes
+from numpy.typing import NDArray
+from PIL import Image
+
+from refrad.dicom.headers import Rules
+from refrad.dicom.pixels import read_pixels
+from refrad.dicom.reasons import REASONS, TREATABLE, Quarantined
+from refrad.dicom.scan import headers_of_file
+from refrad.dicom.slices import image_at
+from refrad.dicom.windows import scale_mr, window_ct
+
+__all__ = ["SUFFIXES", "Opened", "is_image", "open_image"]
+
+SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".nii", ".nii.gz")
+BY_ITSELF = Rules(accepted=TREATABLE | {"no_geometry"})
+OUTSIDE_BODY = -500.0  # HU; values below it make a NIfTI a CT
+# How an image across each patient axis is shown: where its columns and its rows lead to.
+SHOWN = {"S": ("L", "P"), "P": ("L", "I"), "L": ("P", "I")}
+OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An image in its own resolution, windowed: uint8 [3, height, width]; and how it was understood, for people to check."""
+
+    channels: NDArray[np.uint8]
+    modality: str
+    note: str
+
+
+def open_image(
+    path: Path, windows: Sequence[Sequence[float]], index: int | None = None, modality: str | None = None
+) -> Opened:
+    """Read an image as the shards do: CT through the windows, all else over its range.
+
+    Args:
+        path: a DICOM file (by .dcm, or no suffix), a NIfTI (.nii, .nii.gz) or a picture (.png, .jpg).
+        windows: width and level of the three channels, HU.
+        index: which image of several, from 0: frames of a DICOM file, places along the third array axis of a NIfTI. None: the
+            middle one.
+        modality: of a NIfTI, CT or MR; None: one that holds values below -500 is a CT.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read as an image, or `index` is beyond it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    if modality not in (None, "CT", "MR"):
+        raise ValueError(f"modality is {modality}: it must be CT or MR")
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        return _nifti(path, windows, index, modality)
+    if name.endswith((".png", ".jpg", ".jpeg")):
+        return _picture(path)
+    if name.endswith(".dcm") or _is_dicom(path):
+        return _dicom(path, windows, index)
+    raise ValueError(f"{path.name}: neither DICOM nor {', '.join(SUFFIXES[1:])}")
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is one that `open_image` would read, by its suffix or, without a known one, by its first bytes."""
+    return path.is_file() and (path.name.lower().endswith(SUFFIXES) or _is_dicom(path))
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _windowed(values: NDArray[Any], modality: str, windows: Sequence[Sequence[float]]) -> NDArray[np.uint8]:
+    return window_ct(values, windows) if modality == "CT" else scale_mr(values)
+
+
+def _chosen(index: int | None, count: int, path: Path) -> int:
+    if index is None:
+        return count // 2
+    if not 0 <= index < count:
+        raise ValueError(f"{path.name}: image {index} of {count}: the first one is 0, the last one {count - 1}")
+    return index
+
+
+def _dicom(path: Path, windows: Sequence[Sequence[float]], index: int | None) -> Opened:
+    """By the rules of stages index and volumes, but a lone image needs no place in the patient."""
+    headers = headers_of_file(path.parent, path.name, BY_ITSELF)
+    chosen = _chosen(index, len(headers), path)
+    header = headers[chosen]
+    if header.reason:
+        raise ValueError(f"{path.name}: {REASONS[header.reason]} RadGrounder knows slices of CT and MR.")
+    try:
+        (values,) = read_pixels(path.parent, [header])
+    except Quarantined as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    if header.modality == "CT":
+        values = values * header.slope + header.intercept
+    note = f"{header.modality}, {values.shape[1]} x {values.shape[0]} px"
+    note += f", image {chosen} of {len(headers)}" if len(headers) > 1 else ""
+    return Opened(_windowed(values, header.modality, windows), header.modality, note)
+
+
+def _nifti(path: Path, windows: Sequence[Sequence[float]], index: int | None, modality: str | None) -> Opened:
+    try:
+        image: Any = nib.load(path)  # type: ignore[attr-defined]
+        values = np.asarray(image.dataobj, np.float32)
+    except Exception as error:
+        raise ValueError(f"{path.name}: cannot be read as NIfTI ({type(error).__name__})") from None
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or not np.isfinite(values).all():
+        raise ValueError(f"{path.name}: not one volume of finite values (shape {values.shape})")
+    kind = modality or ("CT" if values.min() < OUTSIDE_BODY else "MR")
+    guessed = "" if modality else " by its values"
+    chosen = _chosen(index, values.shape[2], path)
+    slab, plane = _as_shown(image_at(values, chosen), aff2axcodes(image.affine))
+    note = f"{kind}{guessed}, {plane}, {slab.shape[1]} x {slab.shape[0]} px, slice {chosen} of {values.shape[2]}"
+    return Opened(_windowed(slab, kind, windows), kind, note)
+
+
+def _as_shown(image: NDArray[Any], codes: Sequence[str]) -> tuple[NDArray[Any], str]:
+    """An image [second array axis, first array axis] turned as DICOM shows it: left on the right, front or head up.
+
+    `codes`: where the three array axes lead to in the patient (L or R, P or A, S or I).
+    """
+    across = codes[2] if codes[2] in SHOWN else OPPOSITE[codes[2]]
+    columns, rows = SHOWN[across]
+    first, second = codes[:2]
+    if first in (rows, OPPOSITE[rows]):
+        image, first, second = image.T, second, first
+    image = image[:, ::-1] if first != columns else image
+    image = image[::-1] if second != rows else image
+    return image, {"S": "axial", "P": "coronal", "L": "sagittal"}[across]
+
+
+def _picture(path: Path) -> Opened:
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(
+                image if image.mode in ("L", "RGB") or image.mode.startswith("I") else image.convert("RGB")
+            )
+    except Exception as error:
+        raise ValueError(f"{path.name}: cannot be read as a picture ({type(error).__name__})") from None
+    note = f"a picture of {values.shape[1]} x {values.shape[0]} px"
+    if values.ndim == 3 and (values != values[..., :1]).any():
+        return Opened(np.ascontiguousarray(values.transpose(2, 0, 1)), "", f"{note}, its colours as the three windows")
+    grey = values[..., 0] if values.ndim == 3 else values
+    return Opened(scale_mr(grey), "", f"{note}, over its range")

@@ -1,0 +1,134 @@
+"""What language models do with captions: drop comparisons, translate, and judge a sample of both.
+
+A caption is a row of the captions table as a dictionary.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from refrad.anatomy.lexicon import Lexicon
+from refrad.language.comparison_rules import cut_comparisons
+from refrad.language.faithfulness import problem_of_rewriting, problem_of_translation
+from refrad.llm import Answer, Models, Request, load_task
+from refrad.workflow.tally import Tally
+
+__all__ = ["judge_captions", "rewrite_captions", "translate_captions"]
+
+Caption = dict[str, Any]
+
+OTHER = {"de": "en", "en": "de"}
+BEST = 5  # score without any error
+
+ErrorKind = Literal[
+    "finding_lost",
+    "finding_added",
+    "side_changed",
+    "negation_changed",
+    "number_changed",
+    "comparison_left",
+    "wrong_term",
+    "bad_language",
+]
+
+
+class Sentence(Answer):
+    """The answer of rewrite and translate."""
+
+    sentence: str
+
+
+class Verdict(Answer):
+    """The answer of judge."""
+
+    errors: list[ErrorKind]
+    score: Literal[1, 2, 3, 4, 5]
+
+
+def rewrite_captions(captions: Sequence[Caption], models: Models, lexicon: Lexicon) -> list[Caption]:
+    """The captions with the model's text, in their order, without those of which nothing is left.
+
+    Where the model failed, the rules act as they do without one, and `rewriter` says so.
+    """
+    check = partial(_check_rewriting, lexicon)
+    task = load_task("rewrite", models.prompts, Sentence, role="rewrite", tokens=300, check=check)
+    # The language is in the data for the check; the prompt of that language is the one used.
+    requests = (_request(caption["text"], caption["language"]) for caption in captions)
+    rewritten = []
+    for caption, reply in zip(captions, models.ask(task, requests), strict=True):
+        if reply.answer is None:
+            text, how = cut_comparisons(caption["text"], caption["language"])
+            rewritten.append(caption | {"text": text, "rewriter": f"{how}, after {reply.model} failed"})
+        elif text := " ".join(reply.answer.sentence.split()):
+            how = "unchanged" if text == caption["text"] else "rewritten"
+            rewritten.append(caption | {"text": text, "rewriter": f"{reply.model}: {how}"})
+    return rewritten
+
+
+def translate_captions(captions: Sequence[Caption], models: Models, lexicon: Lexicon) -> list[tuple[Caption, Caption]]:
+    """Captions and their translations into the other language, for each whose translation passed the checks.
+
+    Indication and question are translated as well; where that fails they are null, since a row has one language. The
+    translation still has the id of its caption.
+    """
+    check = partial(_check_translation, lexicon)
+    task = load_task("translate", models.prompts, Sentence, role="translate", tokens=400, check=check)
+
+    def translations(column: str, of: Sequence[Caption]) -> Iterator[str | None]:
+        replies = models.ask(task, (_request(one[column], one["language"]) for one in of if one[column]))
+        for caption in of:
+            answer = next(replies).answer if caption[column] else None
+            yield " ".join(answer.sentence.split()) if answer else None
+
+    found = [one for one in zip(captions, translations("text", captions), strict=True) if one[1]]
+    source = [caption for caption, _ in found]
+    columns = [translations(column, source) for column in ("indication", "question")]
+    return [
+        (
+            caption,
+            caption
+            | {"language": OTHER[caption["language"]], "text": text, "translator": models.name("translate")}
+            | {"indication": indication, "question": question},
+        )
+        for (caption, text), indication, question in zip(found, *columns, strict=True)
+    ]
+
+
+def judge_captions(
+    pairs: Mapping[str, Sequence[tuple[str, str, str]]], models: Models, most: int, tally: Tally
+) -> None:
+    """Have a model score a sample, at most `most` of each kind, and count scores and kinds of errors.
+
+    `pairs` maps "rewrite" and "translate" to (language of the original, original, what was made of it).
+    """
+    task = load_task("judge", models.prompts, Verdict, role="judge", tokens=200, check=_check_verdict)
+    for kind, all_pairs in pairs.items():
+        step = max(1, len(all_pairs) // max(most, 1))
+        sample = all_pairs[::step][:most]
+        requests = [Request(language, {"kind": kind, "before": a, "after": b}) for language, a, b in sample]
+        for reply in models.ask(task, requests):
+            if reply.answer is None:
+                tally.add(f"judged: {kind}", "no verdict")
+                continue
+            tally.add(f"judged: {kind}", f"score {reply.answer.score}")
+            for error in sorted(set(reply.answer.errors)):
+                tally.add(f"errors found: {kind}", error)
+
+
+def _request(text: str, language: str) -> Request:
+    return Request(language, {"sentence": text})
+
+
+def _check_rewriting(lexicon: Lexicon, request: Request, answer: Sentence) -> str | None:
+    return problem_of_rewriting(request.data["sentence"], answer.sentence, request.language, lexicon)
+
+
+def _check_translation(lexicon: Lexicon, request: Request, answer: Sentence) -> str | None:
+    language = request.language
+    return problem_of_translation(request.data["sentence"], answer.sentence, language, OTHER[language], lexicon)
+
+
+def _check_verdict(_request: Request, answer: Verdict) -> str | None:
+    if (answer.score == BEST) == bool(answer.errors):
+        return "A score of 5 has no errors, and each lower score has at least one."
+    return None

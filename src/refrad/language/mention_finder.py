@@ -1,0 +1,138 @@
+"""Anatomical mentions of a sentence, found with the lexicon: verbatim spans, their classes and their assertion."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from refrad.anatomy.lexicon import Lexicon
+from refrad.language.assertions import assert_spans
+from refrad.language.laterality import Anchor, distribute, on_side
+from refrad.language.levels import find_levels, find_ribs
+from refrad.language.lexicon_matcher import Token, tokenize, vocabulary_of
+
+__all__ = ["Mention", "find_mentions"]
+
+KIDNEYS = ("kidney_left", "kidney_right")
+CYSTS = ("kidney_cyst_left", "kidney_cyst_right")
+ALL_RIBS = 24
+
+_CYST = re.compile(r"(?:Rinden|Parenchym|Kortikalis)?(?:zysten?|zystchen)|cysts?", re.IGNORECASE)
+_TO_KIDNEY = re.compile(
+    r"in|im|an|am|der|des|den|beide[nr]?|und|of|the|both|and|at|on|(?:ober|unter)en|upper|lower|mid|pole?|(?:link|recht|left|right)\w*",
+    re.IGNORECASE,
+)
+# What may follow a mention and then belongs to its span: "adrenal glands", "aortic arch".
+_PART = re.compile(
+    r"apex|apices|arch|base|body|bones?|bulbs?|column|condyles?|fossa|glands?|heads?|hilum|isthmus|lobes?|lumen|muscles?|neck"
+    r"|parenchyma|poles?|process|root|sac|segments?|shaft|silhouette|stem|tail|tip|trunk|walls?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A verbatim span `sentence[start:end] == text` (code points), the classes it names and how it is asserted."""
+
+    start: int
+    end: int
+    text: str
+    classes: tuple[str, ...]
+    assertion: str
+
+
+def find_mentions(sentence: str, language: str, lexicon: Lexicon) -> list[Mention]:
+    """All mentions of a sentence ("de" or "en") in their order; spans do not overlap.
+
+    A paired organ without a side gives both. Adjoining side words and the rest of a hyphenated word belong to the span.
+    """
+    tokens = tokenize(sentence)
+    anchors = _anchors(tokens, sentence, language, lexicon)
+    if not anchors:
+        return []
+    words = lexicon.words[language]
+    distribute(tokens, anchors, words.sides, language)
+    for anchor in anchors:
+        if anchor.of and not anchor.sides:
+            anchor.sides = anchor.of.sides
+    _restrict_ribs(anchors)
+    classes = [on_side(anchor.classes, anchor.sides) for anchor in anchors]
+    spans = _spans(tokens, anchors)
+    assertions = assert_spans(sentence, spans, words.assertions)
+    gone = {
+        name for names, assertion in zip(classes, assertions, strict=True) if assertion == "absent" for name in names
+    }
+    return [
+        Mention(start, end, sentence[start:end], names, "absent" if gone.issuperset(names) else assertion)
+        for names, (start, end), assertion in zip(classes, spans, assertions, strict=True)
+    ]
+
+
+def _anchors(tokens: Sequence[Token], sentence: str, language: str, lexicon: Lexicon) -> list[Anchor]:
+    """Numbered ribs and levels, matches of the lexicon beside them, and cysts of the kidneys, in order."""
+    anchors = []
+    for numbered in find_ribs(sentence, language) + find_levels(sentence, language):
+        inside = [
+            place for place, token in enumerate(tokens) if token.end > numbered.start and token.start < numbered.end
+        ]
+        anchors.append(Anchor(inside[0], inside[-1], numbered.classes))
+    used = {place for anchor in anchors for place in range(anchor.first, anchor.last + 1)}
+    for match in vocabulary_of(lexicon, language).matches(tokens, sentence):
+        if used.isdisjoint(range(match.first, match.last + 1)):
+            anchors.append(Anchor(match.first, match.last, match.classes, match.shared))
+    anchors.sort(key=lambda anchor: anchor.first)
+    if any(set(KIDNEYS) & set(anchor.classes) for anchor in anchors):
+        anchors = sorted([*anchors, *_cysts(tokens, anchors)], key=lambda anchor: anchor.first)
+    return anchors
+
+
+def _cysts(tokens: Sequence[Token], anchors: Sequence[Anchor]) -> list[Anchor]:
+    """Cysts whose nearest organ is a kidney: "Zyste der linken Niere", "left kidney with a simple cyst"."""
+    used = {place for anchor in anchors for place in range(anchor.first, anchor.last + 1)}
+    found = []
+    for place, token in enumerate(tokens):
+        if place in used or not _CYST.fullmatch(token.text):
+            continue
+        before = next((anchor for anchor in reversed(anchors) if anchor.last < place), None)
+        behind = next((anchor for anchor in anchors if anchor.first > place), None)
+        leads = behind and all(_TO_KIDNEY.fullmatch(word.text) for word in tokens[place + 1 : behind.first])
+        nearest = behind if leads or not before else before
+        if nearest and set(KIDNEYS) & set(nearest.classes):
+            found.append(Anchor(place, place, KIDNEYS + CYSTS, of=nearest))
+    return found
+
+
+def _restrict_ribs(anchors: Sequence[Anchor]) -> None:
+    """Where numbers are given, ribs without a number mean these: "Rippenserienfraktur links (4.-8. Rippe)"."""
+    ribs = [anchor for anchor in anchors if anchor.classes[0].startswith("rib_")]
+    numbered = [anchor for anchor in ribs if len(anchor.classes) < ALL_RIBS]
+    if not numbered or len(numbered) == len(ribs):
+        return
+    sides = next((rib.sides for rib in ribs if rib.sides), frozenset())
+    names = dict.fromkeys(name for anchor in numbered for name in anchor.classes)
+    for rib in ribs:
+        rib.sides = rib.sides or sides
+        rib.classes = rib.classes if rib in numbered else tuple(names)
+
+
+def _spans(tokens: Sequence[Token], anchors: Sequence[Anchor]) -> list[tuple[int, int]]:
+    """Code-point spans: tokens with adjoining side words and parts, hyphenated words as a whole; no overlap."""
+    spans: list[tuple[int, int]] = []
+    floor = 0
+    for number, anchor in enumerate(anchors):
+        ceiling = anchors[number + 1].first - 1 if number + 1 < len(anchors) else len(tokens) - 1
+        first, last = max(anchor.span[0], floor), min(anchor.span[1], ceiling)
+        while first - 2 >= floor and _is_hyphen(tokens, first - 1) and tokens[first - 2].text[0].isalnum():
+            first -= 2
+        while last + 2 <= ceiling and _is_hyphen(tokens, last + 1) and tokens[last + 2].text[0].isalpha():
+            last += 2
+        if last + 1 <= ceiling and _PART.fullmatch(tokens[last + 1].text):
+            last += 1
+        spans.append((tokens[first].start, tokens[last].end))
+        floor = last + 1
+    return spans
+
+
+def _is_hyphen(tokens: Sequence[Token], place: int) -> bool:
+    """The token is a hyphen inside a word."""
+    before, token, behind = tokens[place - 1 : place + 2]
+    return token.text == "-" and before.end == token.start and token.end == behind.start

@@ -1,0 +1,84 @@
+"""What the tables of a delivery tell about its studies: which study a report belongs to, and which images it has."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from refrad.language.sources import Report
+from refrad.privacy.scrubbing import Identifiers, identifiers_of
+
+__all__ = ["Archive"]
+
+IDENTIFYING = ("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "names", "institution")
+
+
+class Archive:
+    """What the tables of a delivery tell about its studies, seen from one shard."""
+
+    def __init__(self, files: pl.LazyFrame, instances: pl.LazyFrame, shard: int) -> None:
+        """Reads of the whole delivery what tells studies apart; rows of single images only of this shard."""
+        self.shard = shard
+        known = instances.filter(pl.col("study").is_not_null())
+        studies = known.select("study", "shard", "patient").unique().collect()
+        self.shard_of = dict(studies.select("study", "shard").iter_rows())
+        self.patient_of = dict(studies.select("study", "patient").iter_rows())
+        told = files.filter(pl.col("study").is_not_null())
+        self._studies = {
+            name: _sets(told.filter(pl.col(name) != "").select(name, "study").unique().collect().iter_rows())
+            for name in ("study_uid", "accession_number", "patient_id")
+        }
+        folder = pl.col("path").str.replace(r"/?[^/]*$", "")
+        self._places = told.select(folder, "study").unique().collect().rows()
+        own = known.filter(pl.col("shard") == shard).collect()
+        own_files = told.filter(pl.col("shard") == shard).collect()
+        used = own.filter(pl.col("volume").is_not_null())
+        self.with_images = set(used["study"])
+        self.series_of = _sets(used.select("study", "series_number").drop_nulls().unique().iter_rows())
+        uids = own_files.filter(pl.col("instance_uid") != "").select("file", "instance_uid")
+        named = uids.join(own.filter(pl.col("instance").is_not_null()), on="file")
+        self.instances_of = _sets(named.select("instance_uid", "instance").iter_rows())
+        self._headers = own_files.select("patient", *IDENTIFYING).unique().partition_by("patient", as_dict=True)
+        self._identifiers: dict[str, Identifiers] = {}
+        numbers = used.select("study", "series_number", "instance_number", "volume").iter_rows()
+        self._images: dict[str, list[tuple[int | None, int | None, str]]] = defaultdict(list)
+        for name, series_number, instance_number, volume in numbers:
+            self._images[name].append((series_number, instance_number, volume))
+
+    def study_of(self, report: Report) -> str | None:
+        """The study of a report: by study UID, accession number, patient, or folder; None unless it is exactly one."""
+        for name, studies in self._studies.items():
+            found = studies.get(getattr(report, name), set())
+            if len(found) == 1:
+                return str(*found)
+        if not report.dicom:
+            return None
+        folder = report.dicom.strip("/.")
+        found = {study for path, study in self._places if not folder or f"{path}/".startswith(f"{folder}/")}
+        return str(*found) if len(found) == 1 else None
+
+    def identifiers(self, study: str) -> Identifiers:
+        """All that the headers tell about the patient of a study of this shard."""
+        patient = self.patient_of[study]
+        if patient not in self._identifiers:
+            rows = self._headers[(patient,)].select(IDENTIFYING).iter_rows(named=True)
+            self._identifiers[patient] = identifiers_of(rows)
+        return self._identifiers[patient]
+
+    def outcome(self, study: str, series: int | None, first: int | None, last: int | None) -> str:
+        """Whether a reference by numbers leads to one volume of the study: found, ambiguous or not found."""
+        volumes = {
+            volume
+            for series_number, number, volume in self._images.get(study, ())
+            if series in (None, series_number)
+            and (first is None or (number is not None and first <= number <= (last or first)))
+        }
+        return "not found" if not volumes else "found" if len(volumes) == 1 else "ambiguous"
+
+
+def _sets(pairs: Iterable[tuple[Any, ...]]) -> dict[Any, set[Any]]:
+    found: dict[Any, set[Any]] = defaultdict(set)
+    for name, value in pairs:
+        found[name].add(value)
+    return dict(found)

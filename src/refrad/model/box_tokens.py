@@ -1,0 +1,239 @@
+"""Boxes and masks as text, and back: what the model learns to write, and how what it writes is read.
+
+Detection:     `<p bbox=<loc0123><loc0045><loc0200><loc0100> id=<seg005>>liver</p>`, 512 bins, one tag a class;
+               a phrase of several classes nests its tags.
+Segmentation:  `<seg>liver</seg>`, one tag and one mask a phrase: the union of its classes. Masks belong to the tags in the
+               order in which the tags close, which is where a model's mask head reads its prompt.
+
+Boxes are half-open; relative coordinates run from 0 (left, top) to 1 (right, bottom). `order` is "yxyx" (y_min, x_min,
+y_max, x_max, as in the paper) or "xyxy" (as in the released code).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from refrad.core.types import Box
+
+__all__ = [
+    "BINS",
+    "ParsedEntity",
+    "ParsedPhrase",
+    "ParsedPhrases",
+    "ParsedText",
+    "Phrase",
+    "bin_of",
+    "detection_text",
+    "parse_detection",
+    "parse_segmentation",
+    "phrases_of",
+    "segmentation_text",
+    "value_of",
+]
+
+BINS = 512
+ORDERS: Mapping[str, tuple[str, str, str, str]] = {
+    "yxyx": ("y_min", "x_min", "y_max", "x_max"),
+    "xyxy": ("x_min", "y_min", "x_max", "y_max"),
+}
+OPEN = r"<p bbox=\s*((?:<loc\d{4}>\s*){4})id=\s*<seg(?P<class>\d{3})>\s*>"
+DETECTION = re.compile(rf"(?P<open>{OPEN})|(?P<close></p>)|(?P<stray><[^<>]*>?|>)")
+SEGMENTATION = re.compile(r"(?P<open><seg>)|(?P<close></seg>)|(?P<stray><[^<>]*>?|>)")
+LOCATION = re.compile(r"<loc(\d{4})>")
+UNCLOSED = "unclosed phrase"
+# Angle brackets are tags here; those of a report ("< 5 mm") are written as their single-quote look-alikes.
+TO_TEXT = str.maketrans("<>", "‹›")
+FROM_TEXT = str.maketrans("‹›", "<>")
+
+
+@dataclass(frozen=True)
+class ParsedEntity:
+    """A tagged phrase that was read. `box` is x_min, y_min, x_max, y_max, relative."""
+
+    text: str
+    class_id: int
+    box: Box
+    start: int
+
+
+@dataclass(frozen=True)
+class ParsedText:
+    """Model output, read: text without tags, entities in the order of their phrases, and the pieces that made no sense."""
+
+    plain: str
+    entities: tuple[ParsedEntity, ...]
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A span of a caption (code points) and the classes whose union is its mask."""
+
+    start: int
+    end: int
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ParsedPhrase:
+    """A phrase in segmentation tags. `tag` is the number of its closing tag: the mask of that number is its own."""
+
+    text: str
+    start: int
+    tag: int
+
+
+@dataclass(frozen=True)
+class ParsedPhrases:
+    """Model output, read: text without tags, the phrases in the order of their closing tags, and what made no sense."""
+
+    plain: str
+    phrases: tuple[ParsedPhrase, ...]
+    damaged: tuple[str, ...]
+
+
+def bin_of(value: float) -> int:
+    """The bin of a relative coordinate; both edges of the image have a bin of their own, so nothing is cut off."""
+    return round(min(max(value, 0.0), 1.0) * (BINS - 1))
+
+
+def value_of(number: int) -> float:
+    """The relative coordinate of a bin; off by half a bin at most after `bin_of`."""
+    return number / (BINS - 1)
+
+
+def detection_text(text: str, entities: Sequence[Mapping[str, Any]], width: float, height: float, order: str) -> str:
+    """A caption with its boxes.
+
+    Args:
+        text: the caption.
+        entities: with start, end (code points of `text`), class_id, x_min, y_min, x_max, y_max.
+        width: of the image, in the units of the boxes (1 for relative boxes).
+        height: likewise.
+        order: of the coordinates.
+    """
+
+    def opening(entity: Mapping[str, Any]) -> str:
+        size = {"x": width, "y": height}
+        bins = [bin_of(entity[key] / size[key[0]]) for key in ORDERS[order]]
+        return f"<p bbox={''.join(f'<loc{number:04d}>' for number in bins)} id=<seg{entity['class_id']:03d}>>"
+
+    return _tagged(text, entities, opening, "</p>")[0]
+
+
+def phrases_of(entities: Sequence[Mapping[str, Any]]) -> list[Phrase]:
+    """The spans of entities, each once with all of its classes, in the order in which their segmentation tags close.
+
+    The n-th mask of a target is the union of the classes of the n-th phrase: this order is the only one there is.
+    """
+    spans = _spans(entities)
+    _, closing = _tagged("", [{"start": start, "end": end} for start, end in spans], lambda _: "", "")
+    places = list(spans.items())
+    return [Phrase(*places[number][0], tuple(dict.fromkeys(places[number][1]))) for number in closing]
+
+
+def segmentation_text(text: str, entities: Sequence[Mapping[str, Any]]) -> str:
+    """A caption with a tag for each phrase; the masks that belong to the tags are those of `phrases_of`, in its order."""
+    return _tagged(
+        text, [{"start": start, "end": end} for start, end in _spans(entities)], lambda _: "<seg>", "</seg>"
+    )[0]
+
+
+def _spans(entities: Sequence[Mapping[str, Any]]) -> dict[tuple[int, int], list[int]]:
+    spans: dict[tuple[int, int], list[int]] = {}
+    for one in entities:
+        spans.setdefault((one["start"], one["end"]), []).append(one["class_id"])
+    return spans
+
+
+def _tagged(text: str, entities: Sequence[Mapping[str, Any]], opening: Any, closing: str) -> tuple[str, list[int]]:
+    """Put tags around the spans: longer spans outside, equal spans in the order given; a crossing span starts later.
+
+    Also gives the numbers of the entities in the order in which their tags close.
+    """
+    pieces: list[str] = []
+    stack: list[tuple[int, int]] = []  # end and number of the open spans, innermost last
+    closed: list[int] = []
+    at = 0
+
+    def advance(to: int) -> None:
+        nonlocal at
+        while stack and stack[-1][0] <= to:
+            end, number = stack.pop()
+            pieces.append(text[at:end].translate(TO_TEXT) + closing)
+            closed.append(number)
+            at = max(at, end)
+        pieces.append(text[at:to].translate(TO_TEXT))
+        at = max(at, to)
+
+    for number, entity in sorted(enumerate(entities), key=lambda one: (one[1]["start"], -one[1]["end"])):
+        advance(entity["start"])
+        while stack and stack[-1][0] < entity["end"]:  # tags cannot cross, so this one begins where that one ends
+            advance(stack[-1][0])
+        pieces.append(opening(entity))
+        stack.append((entity["end"], number))
+    advance(max([len(text), *(end for end, _ in stack)]))
+    return "".join(pieces), closed
+
+
+def parse_detection(text: str, order: str) -> ParsedText:
+    """Read what a model wrote. Never raises: what cannot be read is listed as damaged."""
+    damaged: list[str] = []
+
+    def box_of(token: re.Match[str]) -> tuple[int, Box] | None:
+        box = _box([int(number) for number in LOCATION.findall(token["open"])], order)
+        if box is None:
+            damaged.append(token["open"])
+            return None
+        return int(token["class"]), box
+
+    plain, found, broken = _read(text, DETECTION, box_of)
+    in_order = sorted(found, key=lambda one: one[0])
+    entities = [ParsedEntity(plain[start:end], told[0], told[1], start) for (start, _), end, told in in_order if told]
+    return ParsedText(plain, tuple(entities), (*damaged, *broken))
+
+
+def parse_segmentation(text: str) -> ParsedPhrases:
+    """Likewise for segmentation. A phrase that is never closed has no mask: it is listed as damaged and not as a phrase."""
+    plain, found, damaged = _read(text, SEGMENTATION, lambda _: True)
+    closed = found[: len(found) - sum(piece == UNCLOSED for piece in damaged)]
+    phrases = [ParsedPhrase(plain[start:end], start, tag) for tag, ((start, _), end, _) in enumerate(closed)]
+    return ParsedPhrases(plain, tuple(phrases), damaged)
+
+
+def _read(text: str, tokens: re.Pattern[str], told_by: Any) -> tuple[str, list[Any], tuple[str, ...]]:
+    """The text without tags; what was tagged, as it closes: (start, depth), end, `told_by` its opening tag; the damage."""
+    plain: list[str] = []
+    length = at = 0
+    opened: list[tuple[int, Any]] = []
+    found: list[tuple[tuple[int, int], int, Any]] = []
+    damaged: list[str] = []
+    for token in tokens.finditer(text):
+        plain.append(text[at : token.start()])
+        length += token.start() - at
+        at = token.end()
+        if token["open"]:
+            opened.append((length, told_by(token)))
+        elif token["close"] and opened:
+            start, told = opened.pop()
+            found.append(((start, len(opened)), length, told))
+        else:
+            damaged.append(token[0])
+    plain.append(text[at:])
+    length += len(text) - at
+    while opened:  # the phrase goes on to the end
+        start, told = opened.pop()
+        found.append(((start, len(opened)), length, told))
+        damaged.append(UNCLOSED)
+    return "".join(plain).translate(FROM_TEXT), found, tuple(damaged)
+
+
+def _box(bins: Sequence[int], order: str) -> Box | None:
+    """x_min, y_min, x_max, y_max from four bins, or None if they make no box."""
+    if max(bins) >= BINS:
+        return None
+    values = dict(zip(ORDERS[order], (value_of(number) for number in bins), strict=True))
+    if values["x_min"] > values["x_max"] or values["y_min"] > values["y_max"]:
+        return None
+    return values["x_min"], values["y_min"], values["x_max"], values["y_max"]

@@ -1,0 +1,112 @@
+"""What the index of a run tells: how far it is, what it came to, what was put aside, and which backends did the work."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from refrad.config import tasks_of
+from refrad.reporting.job_states import Piece, pieces_of
+from refrad.workflow.fingerprint import Fingerprint
+
+__all__ = ["backend_of", "counts_of", "summary_of"]
+
+# The choices of the config that name a backend, for all to see which work was done by a simplification.
+BACKENDS = {
+    "label volumes": ("masks", "segmenter"),
+    "their weights": ("masks", "weights"),
+    "rewriting": ("captions", "rewrite"),
+    "translation": ("captions", "translate"),
+    "mentions": ("mentions", "finder"),
+    "questions and answers": ("vqa", "writer"),
+    "model": ("train", "model"),
+}
+# What a run comes down to: name, stage, and which of its counts.
+NUMBERS = (
+    ("files", "index", "taken"),
+    ("patients", "index", "patients"),
+    ("volumes", "volumes", "used"),
+    ("captions", "captions", "captions"),
+    ("images in the dataset", "shards", "rows"),
+    ("grounded mentions", "shards", "entities"),
+    ("questions", "shards", "questions"),
+)
+# What is left at each step, of images and of sentences: name, stage, and which of its counts.
+FUNNELS = {
+    "Images": (
+        ("files of the deliveries", "index", "taken"),
+        ("CT and MR images", "index", "images"),
+        ("slices of volumes", "volumes", "slices"),
+        ("slices with structures", "structures", "used"),
+        ("images with a grounded caption", "shards", "rows"),
+    ),
+    "Sentences": (
+        ("sentences of the reports", "captions", "taken"),
+        ("captions", "captions", "captions"),
+        ("captions that name anatomy", "mentions", "used"),
+        ("captions with an image", "grounded", "used"),
+        ("pairs of image and caption", "grounded", "triplets"),
+    ),
+}
+
+Shards = Mapping[str, Sequence[tuple[str, dict[str, Any]]]]
+
+
+def summary_of(
+    shards: Shards, merged: Mapping[str, Any], evaluated: bool, jobs: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
+    """The values of the index page, by their names in its template.
+
+    Args:
+        shards: stage to the metrics of its shards, each with its delivery/shard.
+        merged: stage to its metrics over all shards, of those that have run.
+        evaluated: has stage evaluate run?
+        jobs: those that have failed or wait, as `refrad.commands.status` writes them.
+    """
+    fingerprints = {stage: Fingerprint.parse(one["fingerprint"]) for stage, one in merged.items()}
+    return {
+        "failed": [job for job in jobs if job["state"] == "failed"],
+        "done": {stage: len(found) for stage, found in shards.items() if found},
+        "left": Counter(job["stage"] for job in jobs),
+        "states": _states(shards, evaluated, jobs),
+        "longest": {
+            stage: max(one["seconds"]["total"] for _, one in found) for stage, found in shards.items() if found
+        },
+        "aside": [
+            (stage, one["unit"], reason, count)
+            for stage, one in merged.items()
+            for reason, count in sorted(one["flow"]["aside"].items(), key=lambda row: -row[1])
+        ],
+        "funnels": [(title, steps) for title, names in FUNNELS.items() if (steps := counts_of(merged, names))],
+        "deliveries": [name.split("/")[0] for name, _ in shards["index"]],
+        "numbers": counts_of(merged, NUMBERS),
+        "stages": list(merged.items()),
+        "backends": [
+            (what, backend_of(fingerprints[stage], key))
+            for what, (stage, key) in BACKENDS.items()
+            if stage in fingerprints and fingerprints[stage].options.get(key) is not None
+        ],
+    }
+
+
+def counts_of(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) -> list[tuple[str, int]]:
+    """The named counts of the stages that have run."""
+    return [
+        (name, merged[stage]["flow"][key] if key in ("taken", "used") else merged[stage]["made"].get(key, 0))
+        for name, stage, key in names
+        if stage in merged
+    ]
+
+
+def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) -> dict[str, list[Piece]]:
+    """Stage to its jobs that are done, have failed or wait, in the order of the stages."""
+    done = {stage: [name for name, _ in found] for stage, found in shards.items()}
+    done |= {"evaluate": ["evaluate"] if evaluated else []}
+    states = {stage: pieces_of(names, [job for job in jobs if job["stage"] == stage]) for stage, names in done.items()}
+    return {stage: pieces for stage, pieces in states.items() if pieces}
+
+
+def backend_of(fingerprint: Fingerprint, option: str) -> str:
+    """The backend that an option chose, with the language model that it asks."""
+    task = tasks_of(fingerprint.stage, fingerprint.options).get(option, "")
+    model = fingerprint.models.get(task, {}).get("model")
+    return f"{fingerprint.options[option]}: {model}" if model else str(fingerprint.options[option])

@@ -1,0 +1,56 @@
+"""What the pages say of stages and reasons."""
+
+from collections.abc import Mapping
+
+from refrad.dicom.reasons import REASONS as IMAGING_REASONS
+from refrad.grounding.pairing import REASONS as GROUNDING_REASONS
+from refrad.grounding.vqa_checks import REASONS as PAIR_REASONS
+
+__all__ = ["REASONS", "STAGES"]
+
+STAGES: Mapping[str, str] = {
+    "index": "Every file of the delivery: read by its header, grouped into series, or put aside.",
+    "volumes": "One geometry-checked volume for each series, and the SOP instance of each of its slices.",
+    "masks": "An anatomical label for every voxel.",
+    "structures": "The classes in each slice, with area and box.",
+    "captions": "The sentences of the reports: de-identified, without comparisons, tied to the images they name.",
+    "mentions": "Verbatim anatomical spans of the captions, and their classes.",
+    "grounded": "Captions paired with images: kept where a class that the caption mentions is in the slice.",
+    "vqa": "Question-answer pairs of the images.",
+    "shards": "The dataset: one row for each image that has a grounded caption.",
+    "card": "What the dataset says of itself, and whether anything crosses the splits.",
+    "adapt": "A SigLIP that learned which captions belong to which images; its vision tower goes to train.",
+    "train": "RadGrounder, trained on the training patients.",
+    "evaluate": "RadGrounder on the test patients, beside honest comparisons.",
+}
+
+REASONS: Mapping[str, str] = {
+    **IMAGING_REASONS,
+    # of volumes, found by stage masks
+    "no_precomputed_mask": "The site's masks.csv names no mask for the volume.",
+    "mask_elsewhere": "The given mask lies outside of the volume.",
+    "mask_not_labels": "The given mask holds values that are no whole numbers from 0 to 255.",
+    "segmenter_failed": "The segmenter gave up on the volume, twice; the log of the shard says how.",
+    "segmenter_crashed": "The segmenting process died at the volume, twice.",
+    "over_time": "The segmenter took longer for the volume than masks.minutes, twice.",
+    "over_memory": "The segmenter took more memory for the volume than masks.memory_gb, twice.",
+    "rois_not_in_task": "None of the classes in masks.rois exists for the modality of the volume.",
+    # of slices, found by stage structures
+    "no_mask": "The slice belongs to a volume without labels.",
+    "implausible": "The labels of the volume are not plausible, and structures.implausible says to quarantine it.",
+    "no_structure": "No class of the schema is in the slice, or only outliers of one.",
+    # of sentences, found by stage captions
+    "no_study": "The report fits no study of the delivery, or more than one.",
+    "report_without_images": "No series of the report's study became a volume.",
+    "duplicate_report": "The same report stands in the table twice.",
+    "duplicate_sentence": "The report says the same sentence twice.",
+    "empty_after_scrub": "Nothing but identifiers, references or comparisons was in the sentence.",
+    "only_comparison": "Nothing was left of the sentence without its comparison with another examination.",
+    # of captions, found by stages mentions and grounded
+    **GROUNDING_REASONS,
+    **PAIR_REASONS,
+    # of images, found by stages vqa and train
+    "no_question": "No question about the image passed the checks.",
+    "test_patient": "The patient is for testing only.",
+    "also_in_test": "The image, or one nearly the same, is also a test image.",
+}

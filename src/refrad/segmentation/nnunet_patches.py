@@ -1,0 +1,209 @@
+"""TotalSegmentator's Python API with networks that stay loaded, for several volumes at once, and with no way to the network.
+
+The package's own code does what shapes the labels; what is replaced is the loading of the networks, its process pools and
+temporary images, the slow parts of summing tiles and choosing classes (refrad.segmentation.cpu_kernels), and whatever would reach for the
+internet.
+"""
+
+import contextlib
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from refrad.segmentation.cpu_kernels import largest, sum_of_tiles
+
+__all__ = ["load", "make_predictor"]
+
+
+class Turns:
+    """A lock that goes to the oldest of those who wait, so that volumes leave the networks in the order they came."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: list[int] = []
+        self._taken = False
+        self._own = threading.local()
+        self._next = 0
+
+    def queue(self) -> None:
+        """Give the calling thread its place behind all others."""
+        with self._changed:
+            self._own.place, self._next = self._next, self._next + 1
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the turn of the calling thread, and keep it for the block."""
+        place = self._own.place
+        with self._changed:
+            self._waiting.append(place)
+            self._changed.wait_for(lambda: not self._taken and min(self._waiting) == place)
+            self._waiting.remove(place)
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
+
+
+class ImagesInMemory:
+    """Stands in for nibabel inside the package: images for the networks stay in memory, all else goes to files."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Any] = {}
+
+    def save(self, image: Any, path: Any) -> None:
+        """As nibabel.save."""
+        if str(path).endswith("_0000.nii.gz"):
+            self._held[str(path)] = image
+        else:
+            nib.save(image, path)  # type: ignore[no-untyped-call]
+
+    def load(self, path: Any) -> Any:
+        """As nibabel.load."""
+        return self._held.get(str(path)) or nib.load(path)  # type: ignore[no-untyped-call]
+
+    def in_folder(self, folder: Path) -> list[tuple[Path, Any]]:
+        """The held images of a folder, by path."""
+        return sorted((Path(path), image) for path, image in self._held.items() if Path(path).parent == folder)
+
+    def forget(self, folder: Path) -> None:
+        """Let go of the images of a folder."""
+        for path, _ in self.in_folder(folder):
+            del self._held[str(path)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(nib, name)
+
+
+def load(find: Callable[[int], Any]) -> Callable[..., Any]:
+    """TotalSegmentator's `totalsegmentator` function, safe to call from several threads.
+
+    Args:
+        find: called with a network's number before it is loaded; raises if its weights are not there.
+    """
+    import torch
+    from totalsegmentator import nnunet, python_api
+    from totalsegmentator.config import setup_nnunet
+
+    setup_nnunet()  # type: ignore[no-untyped-call]
+    images, turns = ImagesInMemory(), Turns()
+
+    class Folder(tempfile.TemporaryDirectory[str]):
+        """A temporary folder whose images in memory go when it goes."""
+
+        def __exit__(self, *exception: Any) -> None:
+            images.forget(Path(self.name))
+            super().__exit__(*exception)
+
+    nnunet.nib = images
+    nnunet.tempfile = SimpleNamespace(TemporaryDirectory=Folder)
+    nnunet.nostdout = lambda *_: contextlib.nullcontext()  # it would swap sys.stdout under the other threads
+    nnunet.nnUNetv2_predict = _held_predictors(nnunet, images, turns, torch.get_num_threads())
+    python_api.download_pretrained_weights = find
+    python_api.increase_prediction_counter = dict
+    python_api.send_usage_stats = lambda *_: None
+
+    def run(image: Any, **options: Any) -> Any:
+        turns.queue()
+        return python_api.totalsegmentator(image, None, ml=True, quiet=True, **options)
+
+    return run
+
+
+def make_predictor(folder: Path, folds: Any, device: Any, step_size: float, mirrored: bool) -> Any:
+    """An nnUNetPredictor as the package makes one, with what is slow on processors replaced.
+
+    Args:
+        folder: of the trained network, with plans.json and fold_<n>/checkpoint_final.pth; its trainer must be known by name.
+        folds: which of them, or None for all.
+        device: torch.device. On a GPU tiles are summed there, by nnU-Net's own code; on a CPU by `sum_of_tiles`.
+        step_size: between tiles, as a share of a tile.
+        mirrored: average over mirrored images.
+    """
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    with contextlib.redirect_stdout(None):  # it says that a CPU is no GPU
+        made = nnUNetPredictor(
+            tile_step_size=step_size,
+            use_mirroring=mirrored,
+            device=device,
+            perform_everything_on_device=True,
+            allow_tqdm=False,
+        )
+    made.initialize_from_trained_model_folder(str(folder), use_folds=folds, checkpoint_name="checkpoint_final.pth")
+    if device.type == "cpu":
+        made._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_of_tiles(
+            made, image, slicers
+        )
+    if not made.label_manager.has_regions:
+        made.label_manager.convert_logits_to_segmentation = largest
+    return made
+
+
+def _held_predictors(package: Any, images: ImagesInMemory, turns: Turns, threads: int) -> Callable[..., None]:
+    """Stands in for the package's `nnUNetv2_predict`. Only the network itself waits for its turn."""
+    import torch
+    from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+    from nnunetv2.utilities.file_path_utilities import get_output_folder
+
+    held: dict[tuple[Any, ...], Any] = {}
+
+    def predictor_of(
+        task_id: int, model: str, folds: Any, trainer: str, tta: bool, plans: str, device: Any, step_size: float
+    ) -> Any:
+        key = (task_id, model, str(folds), trainer, tta, plans, str(device), step_size)
+        if key not in held:
+            # Known by name, so that nnU-Net does not import every trainer it finds to search for it.
+            package.custom_trainers.setdefault(trainer, type(trainer, (nnUNetTrainer,), {}))
+            folder = get_output_folder(task_id, trainer, plans, model)
+            held[key] = make_predictor(folder, folds, torch.device(device), step_size, tta)
+        return held[key]
+
+    def predict(
+        dir_in: Path,
+        dir_out: Path,
+        task_id: int,
+        model: str = "3d_fullres",
+        folds: Any = None,
+        trainer: str = "nnUNetTrainer",
+        tta: bool = False,
+        _preprocessing: int = 1,
+        _saving: int = 1,
+        plans: str = "nnUNetPlans",
+        device: Any = "cpu",
+        step_size: float = 0.5,
+        **_: Any,
+    ) -> None:
+        with turns.turn():
+            one = predictor_of(task_id, model, folds, trainer, tta, plans, device, step_size)
+        for path, image in images.in_folder(Path(dir_in)):
+            values = np.asanyarray(image.dataobj).transpose(2, 1, 0)[None].astype(np.float32)
+            spacing = [float(mm) for mm in image.header.get_zooms()[:3]][::-1]
+            preprocessor = one.configuration_manager.preprocessor_class(verbose=False)
+            data, _seg, properties = preprocessor.run_case_npy(
+                values, None, {"spacing": spacing}, one.plans_manager, one.configuration_manager, one.dataset_json
+            )
+            with turns.turn():
+                torch.set_num_threads(threads)  # the package would take all cores of the machine
+                logits = one.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
+            labels = convert_predicted_logits_to_segmentation_with_correct_shape(
+                logits,
+                one.plans_manager,
+                one.configuration_manager,
+                one.label_manager,
+                properties,
+                num_threads_torch=threads,
+            )
+            out = nib.Nifti1Image(labels.transpose(2, 1, 0).astype(np.uint8), image.affine)  # type: ignore[no-untyped-call]
+            nib.save(out, Path(dir_out) / path.name.replace("_0000", ""))  # type: ignore[no-untyped-call]
+
+    return predict

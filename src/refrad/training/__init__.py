@@ -1,0 +1,1 @@
+"""Training RadGrounder: samples, batches, losses, optimizer, loop, checkpoints, several GPUs."""

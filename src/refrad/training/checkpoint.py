@@ -1,0 +1,108 @@
+"""The states of a training that is under way: written so that a crash never spoils one, found again, and thinned out."""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from refrad.core.files import atomic
+
+__all__ = ["Checkpoints"]
+
+log = logging.getLogger(__name__)
+
+State = dict[str, Any]
+
+
+class Checkpoints:
+    """A folder with the states of one training, `step-*.pt`, and its best weights so far, `best-*.pt`.
+
+    Args:
+        folder: made if it is missing.
+        identity: what the training is made of. States of another training in the folder are removed.
+        keep: so many of the newest states stay.
+        leads: whether this process is the one that writes; for the others of a team, saving does nothing.
+    """
+
+    def __init__(self, folder: Path, identity: str, keep: int = 2, leads: bool = True) -> None:
+        self.folder, self.keep, self.leads = folder, keep, leads
+        if not leads:
+            return
+        file = folder / "identity"
+        known = file.read_text(encoding="utf-8") if file.exists() else None
+        if known != identity:
+            if known is not None:
+                log.info("the states in the work folder are of another training: starting anew")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            with atomic(file) as temporary:
+                temporary.write_text(identity, encoding="utf-8")
+        for left in folder.glob(".*.pt"):  # of a process that was killed while it wrote
+            left.unlink()
+
+    def save(self, step: int, state: Mapping[str, Any]) -> None:
+        """Write a state; older ones than the newest `keep`, and weights that none of them calls best, go."""
+        if not self.leads:
+            return
+        self._write(self.folder / f"step-{step:09d}.pt", {**state, "step": step})
+        files = self._files("step")
+        for old in files[: -self.keep]:
+            old.unlink()
+        bests = {self._number(file): file for file in self._files("best")}
+        needed = {max((one for one in bests if one <= self._number(file)), default=0) for file in files[-self.keep :]}
+        for number in bests.keys() - needed:
+            bests[number].unlink()
+
+    def load(self, step: int) -> State:
+        """The state of a step."""
+        state: State = torch.load(self.folder / f"step-{step:09d}.pt", map_location="cpu", weights_only=True)
+        return state
+
+    def newest(self) -> State | None:
+        """The newest state that is whole, or None. A damaged file is passed over and removed."""
+        for file in reversed(self._files("step")):
+            try:
+                state = self.load(self._number(file))
+            except Exception as error:  # torch raises what its unpickler, zip reader and the disk raise
+                log.warning("%s is damaged (%s): going back to the state before", file.name, type(error).__name__)
+                file.unlink()
+                continue
+            for best in self._files("best"):  # of steps that will be done again
+                if self._number(best) > state["step"]:
+                    best.unlink()
+            return state
+        return None
+
+    def save_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Write weights that are better than all before. To be followed by `save` of the same step."""
+        if self.leads:
+            self._write(self.folder / f"best-{step:09d}.pt", dict(weights))
+
+    def best(self) -> dict[str, Tensor] | None:
+        """The newest best weights, or None."""
+        files = self._files("best")
+        return torch.load(files[-1], map_location="cpu", weights_only=True) if files else None
+
+    def clear(self) -> None:
+        """Remove the folder: the training has ended, and its result is elsewhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self, kind: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{kind}-*.pt"))
+
+    @staticmethod
+    def _number(file: Path) -> int:
+        return int(file.stem.split("-")[1])
+
+    @staticmethod
+    def _write(path: Path, value: Any) -> None:
+        """Under the final name only when all bytes are on the disk: a machine may fail as well as a process."""
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            torch.save(value, file)
+            file.flush()
+            os.fsync(file.fileno())

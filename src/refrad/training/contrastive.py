@@ -1,0 +1,182 @@
+"""Images and captions that belong together, told from those that do not: batches, the sigmoid loss, and how well they find each other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import PreTrainedTokenizerBase, SiglipModel
+
+from refrad.config import AugmentOptions
+from refrad.dataset.examples import picture_of
+from refrad.model.preprocess import see, whole_view
+from refrad.training.augment import random_view
+from refrad.training.dataloader import Batch, Place
+
+__all__ = ["Pairs", "chance_of", "contrast_loss", "pair_batches", "recall_at", "recalls", "sigmoid_loss"]
+
+KS = (1, 5, 10)
+AT_ONCE = 64  # images or texts encoded at once
+
+Keys = list[tuple[int, int]]
+
+
+class Pairs(Dataset[Batch]):
+    """Each caption of each row with its image: `pairs[place, keys]` is a batch, which depends on nothing but the arguments.
+
+    Args:
+        frame: rows as `read_images` gives them.
+        tokenizer: of the text tower; texts are padded, and cut, to its `model_max_length`.
+        side: of the images, px.
+        seed: of all choices.
+        augment: how views are drawn (training); None for whole images.
+        resize: how an image comes to fill the square, see `whole_view`.
+    """
+
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        tokenizer: PreTrainedTokenizerBase,
+        side: int,
+        seed: int,
+        augment: AugmentOptions | None,
+        resize: Literal["stretch", "pad"] = "stretch",
+    ) -> None:
+        self.tokenizer, self.side, self.seed, self.augment, self.resize = tokenizer, side, seed, augment, resize
+        self.texts = [[one["text"] for one in captions] for captions in frame["captions"]]
+        self.pairs = [(row, number) for row, texts in enumerate(self.texts) for number in range(len(texts))]
+        self._rows = frame.to_arrow()  # unlike the frame's own, its rows can be read in a forked process
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The pairs of an epoch in random order."""
+        return np.random.default_rng((self.seed, epoch, 21)).permutation(len(self))
+
+    def image(self, row: int, key: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
+        """The image of a row as a pair (epoch, index) shows it, uint8 [side, side, 3]."""
+        picture = picture_of(self._rows.slice(row, 1).to_pylist()[0])
+        view = whole_view(picture.size, self.resize)
+        if self.augment:
+            view = random_view(np.random.default_rng((self.seed, *key, 22)), self.augment, view)
+        return see(picture.open(), view, self.side)
+
+    def __getitem__(self, turn: tuple[Place, Keys]) -> Batch:
+        place, keys = turn
+        drawn = [self.pairs[index] for _, index in keys]
+        texts = [self.texts[row][number] for row, number in drawn]
+        tensors = {
+            "pixel_values": pixels([self.image(row, key) for (row, _), key in zip(drawn, keys, strict=True)]),
+            "input_ids": tokens(texts, self.tokenizer),
+            "matches": torch.tensor([[text in self.texts[row] for text in texts] for row, _ in drawn]),
+        }
+        return Batch(tensors, ["pair"] * len(keys), place)
+
+
+def pixels(images: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Images as SigLIP takes them: float32 [batch, 3, side, side], -1..1."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def tokens(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """Texts as SigLIP takes them: int64 [batch, length], all of full length; the last place speaks for the whole."""
+    made = tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
+    ids: Tensor = made["input_ids"]
+    return ids
+
+
+class _Turns(Sampler[tuple[Place, Keys]]):
+    def __init__(self, pairs: Pairs, batch: int, start: Place) -> None:
+        self.pairs, self.batch, self.start = pairs, batch, start
+
+    def __iter__(self) -> Iterator[tuple[Place, Keys]]:
+        batch = min(self.batch, len(self.pairs))
+        epoch, number = self.start
+        while True:
+            order = self.pairs.order(epoch)
+            whole = len(order) // batch  # what fills no batch is left out
+            for turn in range(number, whole):
+                after = Place(epoch, turn + 1) if turn + 1 < whole else Place(epoch + 1, 0)
+                yield after, [(epoch, int(index)) for index in order[turn * batch : (turn + 1) * batch]]
+            epoch, number = epoch + 1, 0
+
+
+def pair_batches(pairs: Pairs, batch: int, start: Place, workers: int) -> Iterator[Batch]:
+    """The batches from `start` on, without end, and the same ones with workers."""
+    loader = DataLoader(
+        pairs,
+        batch_size=None,
+        sampler=_Turns(pairs, batch, start),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # its own: what is drawn for the workers must not move anybody's random numbers
+    )
+    return iter(loader)
+
+
+def sigmoid_loss(logits: Tensor, matches: Tensor) -> Tensor:
+    """SigLIP's loss: each image and text of a batch is a yes or a no of its own; the sum over texts, the mean over images.
+
+    Args:
+        logits: float [images, texts].
+        matches: bool of the same shape, true where the text is one of the image's. A caption that two images share is a match
+            of both.
+    """
+    return -functional.logsigmoid(torch.where(matches, logits, -logits)).sum(1).mean()
+
+
+def contrast_loss(model: SiglipModel, batch: Mapping[str, Tensor], precision: str = "float32") -> Tensor:
+    """Loss of a batch of `Pairs`. With precision "bfloat16" the layers multiply in it; weights and loss stay float32."""
+    inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        seen = model.vision_model(pixel_values=inputs["pixel_values"]).pooler_output
+        read = model.text_model(input_ids=inputs["input_ids"]).pooler_output
+    near = functional.normalize(seen.float()) @ functional.normalize(read.float()).T
+    return sigmoid_loss(near * model.logit_scale.exp() + model.logit_bias, inputs["matches"])
+
+
+def recall_at(scores: Tensor, matches: Tensor, k: int) -> float:
+    """Share of the rows for which one of the `k` columns of highest score is a match; bool `matches` is shaped as `scores`."""
+    best = scores.topk(min(k, scores.shape[1])).indices
+    return matches.gather(1, best).any(1).double().mean().item()
+
+
+def chance_of(matches: Tensor, k: int) -> float:
+    """What `recall_at` is on average when the columns come in random order: 1 - C(n - m, k) / C(n, k) for a row of m matches."""
+    n, found = matches.shape[1], matches.sum(1, dtype=torch.float64)
+    missed = torch.ones_like(found)
+    for drawn in range(min(k, n)):
+        missed *= ((n - found - drawn) / (n - drawn)).clamp(min=0)
+    return (1 - missed).mean().item()
+
+
+@torch.no_grad()
+def recalls(model: SiglipModel, pairs: Pairs, most: int) -> dict[str, Any]:
+    """How well images and captions find each other: recall at 1, 5 and 10 both ways, each with what chance would give.
+
+    Among all images of `pairs`, `most` of them evenly drawn if there are more, and their captions; a text counts once however
+    many images it belongs to, and any of them is right.
+    """
+    rows = list(range(len(pairs.texts)))[:: max(1, -(-len(pairs.texts) // most))]
+    texts = sorted({text for row in rows for text in pairs.texts[row]})
+    matches = torch.tensor([[text in pairs.texts[row] for text in texts] for row in rows])
+    device = model.device
+    seen, read = [], []
+    for first in range(0, len(rows), AT_ONCE):
+        shown = pixels([pairs.image(row) for row in rows[first : first + AT_ONCE]])
+        seen.append(model.vision_model(pixel_values=shown.to(device)).pooler_output.cpu())
+    for first in range(0, len(texts), AT_ONCE):
+        ids = tokens(texts[first : first + AT_ONCE], pairs.tokenizer)
+        read.append(model.text_model(input_ids=ids.to(device)).pooler_output.cpu())
+    scores = functional.normalize(torch.cat(seen)) @ functional.normalize(torch.cat(read)).T
+    found: dict[str, Any] = {"images": len(rows), "captions": len(texts)}
+    for name, one, right in (("image to caption", scores, matches), ("caption to image", scores.T, matches.T)):
+        found[name] = {f"recall@{k}": {"found": recall_at(one, right, k), "chance": chance_of(right, k)} for k in KS}
+    return found

@@ -1,0 +1,28 @@
+"""What tells trainings and weights apart."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from refrad.core.files import digest_bytes, digest_file
+from refrad.workflow.fingerprint import Fingerprint
+
+__all__ = ["identity_of", "weights_digest"]
+
+# Options that change how fast a training is, or what is kept of it, but not what it is.
+INDIFFERENT = {"gpus", "sharding", "workers", "threads", "checkpoints"}
+
+
+def identity_of(fingerprint: Fingerprint, images: Iterable[Path], *more: Any) -> str:
+    """What makes two trainings the same one: options, files that shape it, the bytes of the shards, and what else is given (as
+    JSON).
+    """
+    options = {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT}
+    shards = sorted(digest_file(path) for path in images)
+    return json.dumps([fingerprint.version, options, dict(fingerprint.files), shards, *more], sort_keys=True)
+
+
+def weights_digest(folder: Path) -> str:
+    """What stands for the weights in a folder: the digest of its safetensors files."""
+    return digest_bytes(*(digest_file(path).encode() for path in sorted(folder.glob("*.safetensors"))))

@@ -1,0 +1,267 @@
+"""What RadGrounder learns from: an image, what is asked of it, and the answer. Pure functions of (seed, epoch, index)."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from refrad.anatomy.schema import Schema
+from refrad.config import AugmentOptions
+from refrad.core.types import Box
+from refrad.dataset.examples import Caption, Mention, Picture, picture_of
+from refrad.model.box_tokens import detection_text, phrases_of, segmentation_text
+from refrad.model.collate import Sample
+from refrad.model.preprocess import View, box_in_view, see, whole_view
+from refrad.model.prompts import MAX_NAMES, asking, detect_prompt, locate_prompt, prefix, vqa
+from refrad.training.augment import random_view
+
+__all__ = ["TASKS", "Samples", "Wordings", "detect", "locate", "told_of", "wordings"]
+
+TASKS = ("locate", "detect", "vqa")
+LANGUAGES = ("de", "en")
+
+Wordings = Mapping[tuple[str, int], Sequence[str]]
+
+
+def wordings(pictures: Iterable[Picture], schema: Schema) -> Wordings:
+    """How each class is called in each language: its display name, and the mentions that never meant another class."""
+    meanings: dict[tuple[str, str], set[int]] = {}
+    for picture in pictures:
+        for caption in picture.captions:
+            for mention in caption.mentions:
+                meanings.setdefault((caption.language, mention.text), set()).update(one for one, _ in mention.targets)
+    names: dict[tuple[str, int], list[str]] = {}
+    for one in schema.classes:
+        names["en", one.id], names["de", one.id] = [one.english], [one.german]
+    for (language, text), classes in sorted(meanings.items()):
+        if len(classes) == 1 and text not in (known := names.setdefault((language, min(classes)), [])):
+            known.append(text)
+    return names
+
+
+Placed = tuple[str, str, list[tuple[int, ...]]]
+
+
+def locate(names: Sequence[Mention], language: str, order: str | None) -> Placed:
+    """Text and target of the question where the named structures are. Spans of `names` are of no account here.
+
+    With `order` of coordinates the target has boxes; without, segmentation tags, and the classes of each mask come along.
+    """
+    joined, placed = "", []
+    for name in names:
+        start = len(joined) + (2 if joined else 0)
+        joined = f"{joined}, {name.text}" if joined else name.text
+        placed.append(Mention(start, len(joined), name.text, name.targets))
+    text = asking(locate_prompt([name.text for name in names], language, masks=order is None))
+    return text, *_tagged(joined, placed, order)
+
+
+def detect(caption: Caption, mentions: Sequence[Mention], before: str, order: str | None) -> Placed:
+    """Text and target of the question for a caption with boxes or segmentation tags, likewise."""
+    text = asking(detect_prompt(caption.language, masks=order is None), before)
+    return text, *_tagged(caption.text, mentions, order)
+
+
+def _tagged(text: str, mentions: Sequence[Mention], order: str | None) -> tuple[str, list[tuple[int, ...]]]:
+    entities = [
+        {"start": mention.start, "end": mention.end, "class_id": one}
+        | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
+        for mention in mentions
+        for one, box in mention.targets
+    ]
+    if order is None:
+        return segmentation_text(text, entities), [phrase.classes for phrase in phrases_of(entities)]
+    return detection_text(text, entities, 1, 1, order), []
+
+
+def told_of(frame: pl.DataFrame) -> Counter[int]:
+    """How often the captions of all rows name each class, plus one."""
+    told: Counter[int] = Counter(dict.fromkeys(range(256), 1))
+    for captions in frame["captions"]:
+        told.update(entity["class_id"] for caption in captions for entity in caption["entities"])
+    return told
+
+
+TAG = 30  # characters that a tag takes as much room as
+
+
+def lengths_of(frame: pl.DataFrame) -> Mapping[str, NDArray[np.float64]]:
+    """About how long the texts of each row are in each task, in characters: the mean over its captions or questions."""
+    captions, questions = pl.col("captions").list, pl.col("questions").list
+    caption, question = pl.element().struct.field("text"), pl.element().struct.field("question")
+    tags = pl.element().struct.field("entities").list.len() * TAG
+    known = frame.select(
+        locate=pl.lit(0.0),
+        detect=captions.eval(caption.str.len_chars() + tags).list.mean(),
+        vqa=questions.eval(question.str.len_chars()).list.mean(),
+    ).fill_null(0.0)
+    return {task: np.broadcast_to(known[task].to_numpy(), len(frame)) for task in TASKS}
+
+
+class Samples:
+    """The samples of some rows. `samples[epoch, index]` depends on nothing but the arguments, so any worker may make it.
+
+    Args:
+        frame: rows as `read_images` gives them.
+        names: what structures are called.
+        size: side of the images, px.
+        order: of the coordinates in the text, yxyx or xyxy; None for segmentation.
+        shares: of the tasks. An image that cannot serve a task serves "locate".
+        public_share: of the samples that are questions of benchmarks. Rows without captions and structures are theirs, they
+            serve nothing else, and their task goes by the benchmark's name, which their image ids begin with.
+        seed: of all choices.
+        augment: how views are drawn (training); None for whole images with all that was known (validation).
+        resize: how an image comes to fill the square, see `whole_view`.
+    """
+
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        names: Wordings,
+        size: int,
+        order: str | None,
+        shares: Mapping[str, float],
+        seed: int,
+        augment: AugmentOptions | None,
+        resize: Literal["stretch", "pad"] = "stretch",
+        public_share: float = 0.0,
+    ) -> None:
+        self.frame, self.names, self.size, self.order, self.seed = frame, names, size, order, seed
+        self.augment, self.resize = augment, resize
+        weights = np.array([shares[task] for task in TASKS])
+        self.shares = weights / weights.sum()
+        self.told = told_of(frame)
+        self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_numpy()
+        known = frame["captions"].list.len().fill_null(0) + frame["structures"].list.len().fill_null(0)
+        self.own, self.public = (np.flatnonzero(rows) for rows in (known > 0, known == 0))
+        self.benchmarks = frame["image_id"].str.split(":").list.first().to_numpy()
+        self.drawn_public = round(public_share / (1 - public_share) * len(self.own)) if len(self.public) else 0
+        self._lengths = lengths_of(frame)
+        self._rows = frame.to_arrow()  # unlike the frame's own, its rows can be read in a forked process
+        self._drawn: tuple[int, NDArray[np.str_]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.own) + self.drawn_public
+
+    def _row(self, epoch: int, index: int) -> int:
+        """The row of a sample: each of the site's own once an epoch, then public ones, which take turns over the epochs."""
+        turn = index - len(self.own)
+        return int(self.own[index] if turn < 0 else self.public[(epoch * self.drawn_public + turn) % len(self.public)])
+
+    def _rows_of(self, epoch: int) -> NDArray[np.int64]:
+        turns = (epoch * self.drawn_public + np.arange(self.drawn_public)) % max(len(self.public), 1)
+        return np.concatenate([self.own, self.public[turns]])
+
+    def lengths(self, epoch: int, task: str) -> NDArray[np.float64]:
+        """About how long the text of each sample of an epoch would be in a task, in characters."""
+        return self._lengths[task if task in TASKS else "vqa"][self._rows_of(epoch)]
+
+    def tasks(self, epoch: int) -> NDArray[np.str_]:
+        """The task of each sample of an epoch, known without making any; of public ones the benchmark's name."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            drawn = np.random.default_rng((self.seed, epoch, 0)).random(len(self.own))
+            tasks = np.array(TASKS)[np.searchsorted(self.shares.cumsum()[:-1], drawn, side="right")]
+            own = np.where((tasks == "vqa") & ~self.answerable[self.own], "locate", tasks)
+            public = self.benchmarks[self._rows_of(epoch)[len(own) :]].astype(str)
+            self._drawn = epoch, np.concatenate([own, public])
+        return self._drawn[1]
+
+    def task(self, epoch: int, index: int) -> str:
+        """The task of a sample."""
+        return str(self.tasks(epoch)[index])
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        rng = np.random.default_rng((self.seed, *key, 1))
+        epoch, index = key
+        picture = picture_of(self._rows.slice(self._row(epoch, index), 1).to_pylist()[0])
+        match self.task(epoch, index):
+            case "detect":
+                return self._detect(picture, rng)
+            case "locate":
+                return self._locate(picture, rng)
+            case _:
+                return self._vqa(picture, rng)
+
+    def _locate(self, picture: Picture, rng: np.random.Generator) -> Sample:
+        language = str(rng.choice(LANGUAGES)) if picture.structures else picture.captions[0].language
+        mentions = [mention for one in picture.captions if one.language == language for mention in one.mentions]
+        visible = [
+            Mention(0, 0, self._name(one, language, rng), ((one, box),)) for one, box in picture.structures.items()
+        ]
+        for view in (self._view(picture, rng), self._whole(picture)):  # a view may have lost everything
+            groups = [seen for group in (mentions, visible) if (seen := self._seen(picture, group, view))]
+            if groups:
+                break
+        weights = np.concatenate([self._weights(group) for group in groups]) / len(groups)
+        pool = [mention for group in groups for mention in group]
+        number = min(int(rng.integers(1, MAX_NAMES + 1)), len(pool))
+        chosen = [pool[one] for one in rng.choice(len(pool), number, replace=False, p=weights)]
+        text, target, classes = locate(chosen, language, self.order)
+        masks = self._masks(picture, classes, view)
+        return Sample("locate", language, see(picture.open(), view, self.size), text, target, masks)
+
+    def _detect(self, picture: Picture, rng: np.random.Generator) -> Sample:
+        view = self._view(picture, rng)
+        caption = picture.captions[int(rng.integers(len(picture.captions)))]
+        indication, question = rng.integers(2, size=2) if self.augment else (1, 1)
+        before = prefix(
+            caption.language, caption.indication if indication else None, caption.question if question else None
+        )
+        text, target, classes = detect(caption, self._seen(picture, caption.mentions, view), before, self.order)
+        masks = self._masks(picture, classes, view)
+        return Sample("detect", caption.language, see(picture.open(), view, self.size), text, target, masks)
+
+    def _vqa(self, picture: Picture, rng: np.random.Generator) -> Sample:
+        view = self._view(picture, rng)
+        view = replace(
+            view, window=self._whole(picture).window, turn=0.0
+        )  # what is visible, and where, is what is asked
+        one = picture.questions[int(rng.integers(len(picture.questions)))]
+        text = vqa(one.question, one.choices, one.language)
+        masks = self._masks(picture, [], view)
+        return Sample("vqa", one.language, see(picture.open(), view, self.size), text, one.answer, masks)
+
+    def _masks(self, picture: Picture, phrases: Sequence[Iterable[int]], view: View) -> NDArray[np.bool_] | None:
+        """The union of each phrase's classes as the view shows it."""
+        if self.order is not None:
+            return None
+        masks = np.zeros((len(phrases), self.size, self.size), bool)
+        for mask, classes in zip(masks, phrases, strict=True):
+            whole = Image.fromarray(picture.mask(classes)).convert("RGB")
+            mask[:] = see(whole, view.place, self.size, Image.Resampling.NEAREST)[..., 0] > 127
+        return masks
+
+    def _weights(self, group: Sequence[Mention]) -> NDArray[np.float64]:
+        """What reports often tell of is asked for more often."""
+        weights = np.array([max(self.told[one] for one, _ in mention.targets) for mention in group], np.float64)
+        return np.asarray(weights / weights.sum())
+
+    def _whole(self, picture: Picture) -> View:
+        return whole_view(picture.size, self.resize)
+
+    def _view(self, picture: Picture, rng: np.random.Generator) -> View:
+        whole = self._whole(picture)
+        return random_view(rng, self.augment, whole) if self.augment else whole
+
+    def _seen(self, picture: Picture, mentions: Sequence[Mention], view: View) -> list[Mention]:
+        """The mentions in a view, each with the boxes that are left of it; those without any are dropped."""
+        share = self.augment.kept if self.augment else 0.0
+        kept = []
+        for mention in mentions:
+            boxes = [
+                (one, box_in_view(box, view, share, picture.outline(one) if view.turn else None))
+                for one, box in mention.targets
+            ]
+            targets: tuple[tuple[int, Box], ...] = tuple((one, box) for one, box in boxes if box is not None)
+            if targets:
+                kept.append(Mention(mention.start, mention.end, mention.text, targets))
+        return kept
+
+    def _name(self, class_id: int, language: str, rng: np.random.Generator) -> str:
+        names = self.names[language, class_id]
+        return names[int(rng.integers(len(names)))]

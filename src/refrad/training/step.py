@@ -1,0 +1,86 @@
+"""Training RadGrounder: its loss, and its samples through the loop."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
+
+from refrad.model.box_tokens import BINS
+from refrad.model.collate import collate
+from refrad.model.forward import encode
+from refrad.model.mask_head import mask_loss
+from refrad.model.radgrounder import head_of
+from refrad.training.checkpoint import Checkpoints
+from refrad.training.dataloader import Place, load_batches
+from refrad.training.distributed import ALONE, Team
+from refrad.training.losses import Hills, labelled_loss
+from refrad.training.samples import Samples
+from refrad.training.trainer import Recipe, Trained, run_loop
+
+__all__ = ["VALIDATION_SAMPLES", "batch_loss", "train"]
+
+VALIDATION_SAMPLES = 64
+
+
+def train(
+    model: PaliGemmaForConditionalGeneration,
+    processor: PaliGemmaProcessor,
+    samples: Samples,
+    validation: Samples | None,
+    recipe: Recipe,
+    saved: Checkpoints | None = None,
+    team: Team = ALONE,
+    prepare: Callable[[], list[float]] | None = None,
+) -> Trained:
+    """Train `model` in place on samples; see `run_loop`."""
+
+    def batches_from(place: Place):  # type: ignore[no-untyped-def]
+        own = team.rank, team.size
+        return load_batches(samples, processor, recipe.batch, recipe.seed, place, recipe.workers, *own, recipe.pack)
+
+    loss_of = partial(
+        batch_loss,
+        hills=_hills(processor, recipe.spread),
+        precision=recipe.precision,
+        mask_weight=recipe.mask_weight,
+    )
+    held_out = _held_out(processor, validation, recipe.batch) if validation and len(validation) else []
+    return run_loop(model, loss_of, batches_from, held_out, recipe, saved, team, prepare)
+
+
+def batch_loss(
+    model: PaliGemmaForConditionalGeneration,
+    batch: Mapping[str, Tensor],
+    hills: Hills | None = None,
+    precision: str = "float32",
+    mask_weight: float = 1.0,
+) -> Tensor:
+    """Loss of a batch of `collate`, packed or not: of the text, and if the model has a mask head `mask_weight` times that of the masks.
+
+    With precision "bfloat16" the layers multiply in it; weights and loss stay float32.
+    """
+    inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
+    labels, masks = inputs.pop("labels"), inputs.pop("masks", None)
+    patches, hidden = encode(model, inputs, precision)
+    softcap = model.config.get_text_config().final_logit_softcapping
+    loss = labelled_loss(hidden.float(), model.lm_head.weight, labels, softcap, hills)
+    head = head_of(model)
+    if head is None or masks is None:
+        return loss
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        ends = (labels == head.end).nonzero()
+        images = inputs["sample_ids"][tuple(ends.T)] if "sample_ids" in inputs else ends[:, 0]
+        logits = head(patches, hidden, ends, masks.shape[-1], images)
+    every = sum(one.sum() for one in head.parameters())  # processes must agree on which weights have a gradient
+    return loss + mask_weight * mask_loss(logits, masks) + 0 * every
+
+
+def _hills(processor: PaliGemmaProcessor, spread: float) -> Hills | None:
+    return Hills(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), BINS, spread) if spread else None
+
+
+def _held_out(processor: PaliGemmaProcessor, validation: Samples, batch: int) -> list[dict[str, Tensor]]:
+    keys = [(0, index) for index in range(len(validation))][:: max(1, len(validation) // VALIDATION_SAMPLES)]
+    return [collate(processor, [validation[key] for key in keys[i : i + batch]]) for i in range(0, len(keys), batch)]

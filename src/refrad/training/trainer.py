@@ -1,0 +1,297 @@
+"""The training loop: plain, resumable to the bit, with a schedule over steps or time, whichever ends first."""
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from refrad.model.radgrounder import head_of
+from refrad.training.checkpoint import Checkpoints
+from refrad.training.dataloader import Batch, Place
+from refrad.training.distributed import ALONE, LossModule, Sharding, Team
+from refrad.training.optim import learning_rate_share, make_optimizer
+
+__all__ = ["Point", "Recipe", "Trained", "end_with", "run_loop", "validation_loss"]
+
+log = logging.getLogger(__name__)
+
+LossOf = Callable[[Mapping[str, Tensor]], Tensor]
+
+POINTS = 20  # of the loss curve
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: at most `steps` steps and `seconds` (None: no limit), of `accumulate` batches of `batch` samples.
+
+    A step's gradient is the mean of its batches' gradients, and a batch's loss is the mean over its learned tokens: so tasks
+    weigh as their batches do, not as their words. `accumulate` counts the batches of all processes together.
+
+    spread: standard deviation, in bins, of the hill of <loc> tokens that is learned around the right one; 0 for none.
+    precision: "bfloat16" or "float32", of the multiplications.
+    mask_weight: of the masks' loss beside the text's, in the segmentation variant. mask_rate: of the learning rate, for the mask head.
+    warm_up: share of the training. clip: largest norm of a step's gradient.
+    workers: processes that make batches. save_steps, save_seconds: a state is written after so much (None: never for it).
+    sharding: what several processes hold; see `Team.join`.
+    pack: tokens of a row into which samples of a batch are joined, at most; False: each has its own row. The loss is the same.
+    """
+
+    steps: int
+    seconds: float | None
+    batch: int
+    accumulate: int
+    learning_rate: float
+    seed: int
+    spread: float = 0.0
+    precision: str = "float32"
+    mask_weight: float = 1.0
+    mask_rate: float = 1.0
+    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    weight_decay: float = 0.01
+    warm_up: float = 0.05
+    clip: float = 1.0
+    workers: int = 0
+    save_steps: int | None = None
+    save_seconds: float | None = None
+    sharding: Sharding = "ddp"
+    pack: int | Literal[False] = False
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the loss curve: mean training loss since the point before, and the loss on validation samples (or None)."""
+
+    step: int
+    seconds: float
+    loss: float
+    validation_loss: float | None
+    learning_rate: float
+
+
+@dataclass
+class Trained:
+    """What a training was so far: its curve, how many samples of each task it saw, what it took, and which step did best
+    on the validation samples (None without them). `prepared` is what `prepare` gave.
+    """
+
+    curve: list[Point] = field(default_factory=list)
+    tasks: dict[str, int] = field(default_factory=dict)
+    steps: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    best_step: int | None = None
+    resumed: int = 0
+    prepared: list[float] = field(default_factory=list)
+
+    def best_loss(self) -> float:
+        """The least validation loss of the curve."""
+        return min((one.validation_loss for one in self.curve if one.validation_loss is not None), default=float("inf"))
+
+
+def run_loop(
+    model: nn.Module,
+    loss_of: Callable[[Any, Mapping[str, Tensor]], Tensor],
+    batches_from: Callable[[Place], Iterator[Batch]],
+    held_out: Sequence[Mapping[str, Tensor]],
+    recipe: Recipe,
+    saved: Checkpoints | None = None,
+    team: Team = ALONE,
+    prepare: Callable[[], list[float]] | None = None,
+) -> Trained:
+    """Train `model` in place, from the newest state in `saved` if it holds one, and log a line at each point of the curve.
+
+    Resumed, a training bounded by steps ends with the very weights of one that was never interrupted. One bounded by time
+    goes on with the time it had used up, so it is as long as any, but how many steps fit into that depends on the day.
+
+    Args:
+        model: whose weights learn, those that require a gradient. With sharding "fsdp2" and several processes each is left
+            with parts of them; whole weights are in `saved` alone.
+        loss_of: of the model and a batch's tensors.
+        batches_from: this process's batches from a place on, without end.
+        held_out: batches of validation samples.
+        recipe: the rest.
+        saved: where states are kept.
+        team: the processes.
+        prepare: what comes before the first step (on the processor), if anything; it is not done again after a resume.
+
+    Raises:
+        ValueError: if `accumulate` batches cannot be dealt evenly to the processes.
+    """
+    if recipe.accumulate % team.size:
+        raise ValueError(f"train.accumulate is {recipe.accumulate}: no multiple of the {team.size} processes")
+    state = _newest(saved, team)
+    if state is not None:
+        model.load_state_dict(state["model"])
+    prepared = prepare() if prepare and state is None and team.leads else []
+    model.to(team.device)
+    team.share(model)
+    joined = team.join(LossModule(model, loss_of), recipe.sharding)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    head = head_of(model)
+    shares = dict.fromkeys(head.parameters() if head else (), recipe.mask_rate)
+    optimizer = make_optimizer(parameters, recipe.optimizer, recipe.learning_rate, recipe.weight_decay, shares)
+    highest = [group["lr"] for group in optimizer.param_groups]
+    if state is not None:
+        done, losses, place = _restore(state, optimizer, team)
+    else:
+        done, losses, place = Trained(prepared=prepared), [], Place()
+        if saved and prepare:
+            _save(saved, 0, team, model, optimizer, done, losses, place)
+    batches = batches_from(place)
+    clock = _Clock(done.seconds, done.cpu_seconds)
+    written = clock.seconds
+    model.train()
+    ended = done.steps >= recipe.steps
+    while not ended:
+        progress = _progress(recipe, done.steps, team.agree(clock.seconds))
+        share = learning_rate_share(progress, recipe.warm_up)
+        for group, rate in zip(optimizer.param_groups, highest, strict=True):
+            group["lr"] = rate * share
+        loss, place = _step(joined, batches, recipe.accumulate // team.size, team, done.tasks)
+        losses.append(loss)
+        nn.utils.clip_grad_norm_(parameters, recipe.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        done.steps += 1
+        done.seconds, done.cpu_seconds = team.agree(clock.seconds), clock.cpu_seconds
+        ended = _progress(recipe, done.steps, done.seconds) >= 1
+        if ended or progress * POINTS >= len(done.curve) + 1:
+            unseen, best = validation_loss(joined, held_out, team), done.best_loss()
+            mean = team.mean(sum(losses) / len(losses))
+            done.curve.append(Point(done.steps, done.seconds, mean, unseen, recipe.learning_rate * share))
+            losses.clear()
+            if team.leads:
+                _report(done.curve[-1], progress)
+            if unseen is not None and unseen < best:
+                done.best_step = done.steps
+                if saved:
+                    weights = team.whole(model.state_dict())
+                    saved.save_best(done.steps, weights)
+        due = recipe.save_steps is not None and done.steps % recipe.save_steps == 0
+        due |= recipe.save_seconds is not None and done.seconds - written >= recipe.save_seconds
+        if saved and (due or ended or done.best_step == done.steps):
+            _save(saved, done.steps, team, model, optimizer, done, losses, place)
+            written = done.seconds
+    model.eval()
+    return done
+
+
+def end_with(model: nn.Module, saved: Checkpoints, use: str, trained: Trained) -> str:
+    """Give the model the weights to end with, "best" or "last"; says which these are."""
+    if use == "best" and (best := saved.best()) is not None:
+        model.load_state_dict(best)
+        return f"best: step {trained.best_step}"
+    return "last"
+
+
+class _Clock:
+    """Seconds of a training, with those before it was resumed."""
+
+    def __init__(self, seconds: float, cpu_seconds: float) -> None:
+        self._start, self._cpu_start = time.perf_counter() - seconds, time.process_time() - cpu_seconds
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+    @property
+    def cpu_seconds(self) -> float:
+        return time.process_time() - self._cpu_start
+
+
+def _progress(recipe: Recipe, steps: int, seconds: float) -> float:
+    """0 at the start, 1 or more at the end."""
+    return max(steps / recipe.steps, seconds / recipe.seconds if recipe.seconds else 0.0)
+
+
+def _save(
+    saved: Checkpoints,
+    step: int,
+    team: Team,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    done: Trained,
+    losses: Sequence[float],
+    place: Place,
+) -> None:
+    """Write a state. Each process comes here, as each may hold a part of it."""
+    state = {
+        "model": team.whole(model.state_dict()),
+        "optimizer": team.whole(optimizer.state_dict()),
+        "trained": asdict(done),
+        "losses": list(losses),
+        "place": tuple(place),
+        "random": torch.get_rng_state(),
+    }
+    saved.save(step, state)
+
+
+def _newest(saved: Checkpoints | None, team: Team) -> dict[str, Any] | None:
+    """The newest state, the same in all processes."""
+    if saved is None:
+        return None
+    state = saved.newest() if team.leads else None
+    step = team.agree(-1 if state is None else state["step"])
+    return saved.load(int(step)) if step >= 0 and state is None else state
+
+
+def _restore(
+    state: Mapping[str, Any], optimizer: torch.optim.Optimizer, team: Team
+) -> tuple[Trained, list[float], Place]:
+    """Take up a state where it was left; the model has done so before it was joined."""
+    team.load_optimizer(optimizer, state["optimizer"])
+    torch.set_rng_state(state["random"])
+    told = state["trained"]
+    done = Trained(**(told | {"curve": [Point(**one) for one in told["curve"]], "resumed": told["resumed"] + 1}))
+    log.info("training goes on after step %d, %.0f s", done.steps, done.seconds)
+    return done, state["losses"], Place(*state["place"])
+
+
+@torch.no_grad()
+def validation_loss(loss_of: LossOf, batches: Sequence[Mapping[str, Tensor]], team: Team = ALONE) -> float | None:
+    """Mean loss over batches; None if there are none. The processes of a team share the work.
+
+    Each runs as many as the others, since those with parts of a model can only run together; what is too many is not counted.
+    """
+    if not batches:
+        return None
+    total = 0.0
+    for first in range(0, len(batches), team.size):
+        own = first + team.rank
+        loss = loss_of(batches[min(own, len(batches) - 1)]).item()
+        total += loss if own < len(batches) else 0.0
+    return team.mean(total) * team.size / len(batches)
+
+
+def _step(
+    joined: nn.Module, batches: Iterator[Batch], number: int, team: Team, tasks: dict[str, int]
+) -> tuple[float, Place]:
+    """Gradients of the mean loss of `number` batches; gives that loss, and the place after them."""
+    total = torch.zeros((), device=team.device)
+    place = Place()
+    for count, batch in enumerate(itertools.islice(batches, number), 1):
+        for task in batch.tasks:
+            tasks[task] = tasks.get(task, 0) + 1
+        with team.averaging(joined, count == number):
+            loss = joined(batch.tensors) / number
+            loss.backward()
+        total += loss.detach()
+        place = batch.place
+    return total.item(), place
+
+
+def _report(point: Point, progress: float) -> None:
+    unseen = "" if point.validation_loss is None else f", on validation patients {point.validation_loss:.3f}"
+    log.info(
+        "training: step %d, %.0f s (%.0f %%), loss %.3f%s",
+        point.step,
+        point.seconds,
+        100 * min(progress, 1),
+        point.loss,
+        unseen,
+    )

@@ -1,0 +1,1 @@
+"""The config as the rules see it, fingerprints and tallies."""

@@ -1,0 +1,100 @@
+"""What determines a stage's result, as one readable line.
+
+Snakemake misses edits with an old modification time, edits of library modules and some changes of params. So every rule
+has one string param, the fingerprint: the stage's VERSION, its options from the config, and the digests of the schema and
+prompt files it uses, and the language models it asks. The same line is handed to the stage, which takes its options from it, and is written into every
+table: what triggered a run, what the run used and what the result says cannot differ.
+"""
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from refrad.core.files import digest_bytes
+
+__all__ = ["SHARD_STAGES", "STAGES", "Fingerprint", "compose", "content_digest", "read_fingerprint", "stage_version"]
+
+FINGERPRINT_KEY = b"refrad.fingerprint"  # in the metadata of a Parquet file
+STAGES_FOLDER = Path(__file__).parents[1] / "stages"
+SHARD_STAGES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
+STAGES = ("index", *SHARD_STAGES, "card", "adapt", "train", "evaluate", "report")  # in the order in which they run
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A parsed fingerprint. `options` is the stage's own part of the config, `files` maps role to content digest,
+    `models` maps role to what shapes the answers of a language model.
+    """
+
+    stage: str
+    version: int
+    options: Mapping[str, Any]
+    files: Mapping[str, str]
+    models: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The fingerprint as one line of JSON with sorted keys."""
+        parts = {"stage": self.stage, "version": self.version, "options": self.options, "files": self.files}
+        parts |= {"models": self.models} if self.models else {}
+        return json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> "Fingerprint":
+        """Read the line that `text` gives.
+
+        Raises:
+            ValueError: if the line is not a fingerprint.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"not a fingerprint: {error}") from None
+
+
+def stage_version(stage: str) -> int:
+    """The VERSION constant of a stage module, read without importing it (some stages import torch)."""
+    module = ast.parse((STAGES_FOLDER / f"{stage}.py").read_text(encoding="utf-8"))
+    for node in module.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "VERSION" for t in node.targets):
+            return int(ast.literal_eval(node.value))
+    raise ValueError(f"stage {stage} has no VERSION")
+
+
+def content_digest(path: Path) -> str:
+    """Digest of what a file says: YAML and JSON by their values (comments and layout do not count), others by their bytes."""
+    text = path.read_text(encoding="utf-8")
+    return _digest_of_values(text) if path.suffix in {".yaml", ".yml", ".json"} else _digest(text)
+
+
+@cache
+def _digest_of_values(text: str) -> str:
+    """Kept, since many stages share a file and every job of a cluster composes all fingerprints anew."""
+    values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return _digest(json.dumps(values, sort_keys=True, default=str))
+
+
+def _digest(text: str) -> str:
+    return digest_bytes(text.encode())[:12]
+
+
+def compose(
+    stage: str, options: Mapping[str, Any], files: Mapping[str, str | Path], models: Mapping[str, Any] | None = None
+) -> Fingerprint:
+    """The fingerprint of a stage from its options, the files (role to path) and the models that shape its result."""
+    digests = {role: content_digest(Path(path)) for role, path in sorted(files.items())}
+    return Fingerprint(stage, stage_version(stage), dict(options), digests, models or {})
+
+
+def read_fingerprint(path: Path) -> Fingerprint:
+    """The fingerprint in the metadata of a table that `write_table` wrote."""
+    import pyarrow.parquet as pq  # here, as every rule reads this file and few read tables
+
+    metadata = pq.read_schema(path).metadata or {}
+    return Fingerprint.parse(metadata[FINGERPRINT_KEY].decode())

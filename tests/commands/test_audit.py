@@ -1,0 +1,74 @@
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.cli import main
+from refrad.commands.audit import precision_of, sample_triplets
+from refrad.dataset.shard_io import read_rows, write_images
+from refrad.workflow.fingerprint import Fingerprint
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory, images, root):
+    folder = tmp_path_factory.mktemp("audit")
+    schema = str(root / "workflow" / "anatomy" / "classes.yaml")
+    assert main(["audit", "--images", str(images), "--out", str(folder), "--count", "10", "--schema", schema]) == 0
+    return folder
+
+
+def rows_of(folder):
+    with (folder / "sheet.csv").open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def returned(folder, marks, delimiter=","):
+    lines = [delimiter.join(("number", "image_id", "caption", "right", "comment"))]
+    lines += [delimiter.join((str(n), "i", "c", mark, "")) for n, mark in enumerate(marks, 1)]
+    path = folder / "returned.csv"
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
+    return path
+
+
+def test_page_and_table_have_the_same_triplets_under_the_same_numbers(sheet, images):
+    page = (sheet / "sheet.html").read_text()
+    rows = rows_of(sheet)
+    assert [row["number"] for row in rows] == [str(n) for n in range(1, 11)] and page.count("<article") == 10
+    assert {row["right"] for row in rows} == {""}
+    chosen = sample_triplets([images], 10, 0)
+    assert [(row["image_id"], row["caption"]) for row in rows] == [(r["image_id"], c["caption"]) for r, c in chosen]
+
+
+def test_every_pair_is_as_likely_as_any_other(images, schema, tmp_path):
+    rows = list(read_rows([images]))[:3]
+    rows[0]["captions"] *= 4
+    rows[0]["captions"] = [one | {"caption": f"x{n}"} for n, one in enumerate(rows[0]["captions"])]
+    write_images(tmp_path / "a.parquet", rows, schema, Fingerprint("shards", 2, {}, {}))
+    first = [sample_triplets([tmp_path / "a.parquet"], 1, seed)[0][0]["image_id"] for seed in range(90)]
+    assert 45 <= first.count("i0000") <= 75  # four of six pairs
+    assert len({one["caption"] for _, one in sample_triplets([tmp_path / "a.parquet"], 99, 0)}) == 6
+
+
+def test_the_precision_of_a_returned_sheet_has_its_interval(tmp_path, capsys):
+    path = returned(tmp_path, ["yes"] * 96 + ["no"] * 4 + [""] * 5)
+    assert main(["audit", "--sheet", str(path), "--out", str(tmp_path)]) == 0
+    # Wilson score interval of 96 of 100, as in Newcombe (1998)
+    assert "precision 0.960 (95% interval 0.902 to 0.984, Wilson); 5 not judged" in capsys.readouterr().out
+    assert (tmp_path / "precision.json").exists()
+
+
+@given(st.lists(st.sampled_from(["Ja", "nein ", "YES", "no", "x", ""]), min_size=1), st.sampled_from([",", ";"]))
+def test_marks_are_read_as_people_and_spreadsheets_write_them(tmp_path_factory, marks, delimiter):
+    path = returned(tmp_path_factory.mktemp("sheet"), [*marks, "yes"], delimiter)
+    found = precision_of(path)
+    assert found.right == 1 + sum(mark.strip().lower() in {"ja", "yes", "x"} for mark in marks)
+    assert found.not_judged == marks.count("") and 0 <= found.low <= found.share <= found.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("marks", "words"), [(["yes", "perhaps"], "see number 2"), (["", ""], "is empty"), ([], "no column right")]
+)
+def test_a_sheet_that_cannot_be_read_is_refused_with_the_reason(tmp_path, capsys, marks, words):
+    assert main(["audit", "--sheet", str(returned(tmp_path, marks)), "--out", str(tmp_path)]) == 1
+    assert words in capsys.readouterr().err

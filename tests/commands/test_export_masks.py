@@ -1,0 +1,188 @@
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+import yaml
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from refrad.cli import main
+from refrad.commands.export_masks import dicom_segmentation, nifti_of_classes
+from refrad.dicom.geometry import stack_affine
+from refrad.segmentation.totalsegmentator import onto_grid
+from refrad.stages import index, masks, volumes
+from refrad.workflow.fingerprint import Fingerprint
+
+ORIENTATION = [1, 0, 0, 0, 0.8, -0.6]  # a patient who lies obliquely
+FIRST, STEP = np.array([-20.0, -30.0, 100.0]), np.array([0, 0.6, 0.8]) * 5
+AFFINE = stack_affine(FIRST, STEP, ORIENTATION, [2.0, 1.5])
+
+
+@pytest.fixture
+def classes():
+    """The liver (5), the left kidney (3) and a cut-off piece of the left lung as MR knows it (118), [column, row, slice]."""
+    classes = np.zeros((24, 16, 5), np.uint8)
+    classes[2:14, 3:9, 1:4] = 5
+    classes[16:20, 10:14, 2] = 3
+    classes[:2, :2, 0] = 118
+    return classes
+
+
+@pytest.fixture
+def images():
+    """The five DICOM images that the slices show."""
+    study, series, frame = generate_uid(), generate_uid(), generate_uid()
+    found = []
+    for number in range(5):
+        image = Dataset()
+        image.file_meta = FileMetaDataset()
+        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, generate_uid()
+        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = study, series, frame
+        image.PatientID, image.PatientName, image.PatientBirthDate, image.PatientSex = "P", "A^B", "", ""
+        image.StudyID = image.StudyDate = image.StudyTime = image.AccessionNumber = image.ReferringPhysicianName = ""
+        image.Modality, image.Rows, image.Columns, image.PixelSpacing = "CT", 16, 24, [2.0, 1.5]
+        image.ImageOrientationPatient = ORIENTATION
+        image.ImagePositionPatient = list(FIRST + number * STEP)
+        found.append(image)
+    return found
+
+
+def saved(segmentation, tmp_path):
+    path = tmp_path / "segmentation.dcm"
+    segmentation.save_as(path)
+    return path
+
+
+def dcmqi(segmentation, folder):
+    """Labels and affine of a DICOM segmentation, as DCMTK and ITK read it."""
+    folder.mkdir()
+    reader = Path(sys.executable).with_name("segimage2itkimage")
+    command = [reader, "--inputDICOM", segmentation, "--outputDirectory", folder, "--mergeSegments", "-t", "nifti"]
+    subprocess.run(command, check=True, capture_output=True)
+    image = nib.load(folder / "1.nii.gz")
+    return np.asarray(image.dataobj), image.affine
+
+
+def test_a_segmentation_opens_in_another_reader_with_the_same_labels_at_the_same_places(
+    classes, images, schema, tmp_path
+):
+    path = saved(dicom_segmentation(classes, AFFINE, images, schema, "totalsegmentator fast"), tmp_path)
+    seen, affine = dcmqi(path, tmp_path / "read")
+    assert np.array_equal(onto_grid(seen, affine, AFFINE, classes.shape), classes)
+    plain = pydicom.dcmread(path)
+    assert plain.SegmentationType == "LABELMAP"
+    places = sorted(
+        list(f.PlanePositionSequence[0].ImagePositionPatient) for f in plain.PerFrameFunctionalGroupsSequence
+    )
+    assert np.allclose(places, sorted(list(image.ImagePositionPatient) for image in images), atol=1e-6)
+    assert plain.StudyInstanceUID == images[0].StudyInstanceUID
+
+
+def test_a_segment_has_the_number_name_code_and_side_of_its_class(classes, images, schema, tmp_path):
+    plain = pydicom.dcmread(saved(dicom_segmentation(classes, AFFINE, images, schema, "x"), tmp_path))
+    segments = {one.SegmentNumber: one for one in plain.SegmentSequence if one.SegmentNumber}
+    assert set(segments) == {3, 5, 118}
+    kidney = segments[3].SegmentedPropertyTypeCodeSequence[0]
+    assert (segments[3].SegmentLabel, kidney.CodeValue) == ("left kidney", "64033007")
+    assert kidney.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"
+    assert "SegmentedPropertyTypeModifierCodeSequence" not in segments[5].SegmentedPropertyTypeCodeSequence[0]
+
+
+def test_images_without_identifiers_cannot_be_referred_to(classes, images, schema):
+    del images[2].SOPInstanceUID
+    with pytest.raises(ValueError, match="the images lack SOPInstanceUID"):
+        dicom_segmentation(classes, AFFINE, images, schema, "x")
+
+
+def test_headers_that_are_not_valid_are_refused_without_telling_them(classes, images, schema):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        images[0].PatientSex = "Mustermann^Max"
+    with pytest.raises(ValueError, match="refuses the headers") as refused:
+        dicom_segmentation(classes, AFFINE, images, schema, "x")
+    assert "Mustermann" not in str(refused.value)
+
+
+def test_one_file_a_class_puts_together_to_the_whole(classes, schema):
+    files = dict(nifti_of_classes(classes, AFFINE, schema))
+    assert set(files) == {"liver", "kidney_left", "lung_left"}
+    whole = sum(schema.by_name[name].id * np.asarray(image.dataobj) for name, image in files.items())
+    assert np.array_equal(whole, classes)
+    assert all(np.allclose(image.affine, AFFINE) for image in files.values())
+
+
+def test_the_command_writes_one_file_for_each_class_of_each_volume(study, tmp_path):
+    study.structures()
+    arguments = ["--masks", study.path("masks"), "--mask-store", study.mask_store, "--schema", study.schema]
+    assert main(["export-masks", *map(str, arguments), "--out", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out" / "v").iterdir()) == [
+        *("kidney_left.nii.gz", "kidney_right.nii.gz", "liver.nii.gz")
+    ]
+    liver = np.asarray(nib.load(tmp_path / "out" / "v" / "liver.nii.gz").dataobj)
+    assert np.array_equal(liver, study.labels == 5)
+    assert main(["export-masks", *map(str, arguments), "--out", str(tmp_path), "--volume", "other"]) == 1
+
+
+def test_the_command_writes_segmentations_of_a_real_delivery_that_another_reader_opens(shared, root, tmp_path):
+    """Real CT of a liver and the segmentation that came with it: in through all stages, and out again."""
+    given, schema = tmp_path / "given", root / "workflow" / "anatomy" / "classes.yaml"
+    theirs, affine = dcmqi(shared / "dicom-ct" / "dcmqi_ct_3slice_seg" / "liver.dcm", given)
+    assert (theirs > 0).sum() > 10_000
+    nib.save(nib.Nifti1Image(np.where(theirs > 0, 5, 0).astype(np.uint8), affine), given / "mask.nii.gz")
+    (given / "masks.csv").write_text("dicom,mask\n.,mask.nii.gz\n")
+    dicom, store, mask_store = shared / "dicom-ct" / "dcmqi_ct_3slice", tmp_path / "volumes", tmp_path / "masks"
+    tables = {name: tmp_path / f"{name}.parquet" for name in ("files", "instances", "volumes", "slices", "masks")}
+    options = yaml.safe_load((root / "config.yaml").read_text())
+
+    def fingerprint(stage, **changes):
+        return Fingerprint(stage, 1, options[stage] | changes, {})
+
+    found = {name: tables[name] for name in ("files", "instances")} | {"dicom": dicom}
+    made = {"metrics": tmp_path / "metrics.json"}
+    key = tmp_path / "key"
+    index.run(**found, **made, key=key, reports=tmp_path, shards=1, fingerprint=fingerprint("index"))
+    of_volumes = {name: tables[name] for name in ("volumes", "slices")} | {"store": store, "key": key, "shard": 0}
+    volumes.run(**found, **made, **of_volumes, fingerprint=fingerprint("volumes", minimum_slices=3))
+    masks.run(
+        volumes=tables["volumes"],
+        volume_store=store,
+        store=mask_store,
+        masks=tables["masks"],
+        precomputed=given,
+        instances=tables["instances"],
+        files=tables["files"],
+        fingerprint=fingerprint("masks", segmenter="precomputed"),
+        **made,
+    )
+    command = {"--masks": tables["masks"], "--mask-store": mask_store, "--schema": schema, "--out": tmp_path / "out"}
+    command |= {"--dicom": dicom, "--instances": tables["instances"], "--files": tables["files"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # highdicom's tell the patient's name
+        assert main(["export-masks", *(str(one) for pair in command.items() for one in pair)]) == 0
+    (path,) = (tmp_path / "out").iterdir()
+    ours, its_affine = dcmqi(path, tmp_path / "read")
+    assert np.array_equal(onto_grid(ours, its_affine, affine, theirs.shape), np.where(theirs > 0, 5, 0))
+    plain = pydicom.dcmread(path)
+    source = [pydicom.dcmread(one, stop_before_pixels=True) for one in dicom.iterdir()]
+    assert plain.StudyInstanceUID == source[0].StudyInstanceUID
+    assert plain.FrameOfReferenceUID == source[0].FrameOfReferenceUID
+    referred = plain.ReferencedSeriesSequence[0]
+    assert referred.SeriesInstanceUID == source[0].SeriesInstanceUID
+    assert {one.ReferencedSOPInstanceUID for one in referred.ReferencedInstanceSequence} == {
+        one.SOPInstanceUID for one in source
+    }
+
+
+def test_segmentations_need_the_tables_that_find_their_images(study, tmp_path, capsys):
+    study.structures()
+    arguments = ["--masks", study.path("masks"), "--mask-store", study.mask_store, "--schema", study.schema]
+    arguments += ["--out", tmp_path / "out", "--dicom", tmp_path]
+    assert main(["export-masks", *map(str, arguments)]) == 1
+    assert "--dicom needs --instances and --files" in capsys.readouterr().err

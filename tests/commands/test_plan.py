@@ -1,0 +1,136 @@
+"""What a run will take: counted from headers and reports, priced by rates that say where they come from."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from refrad.commands import plan
+from refrad.commands.budget import mask_budget
+from refrad.config import check_config
+from refrad.workflow.site import Site
+
+
+@pytest.fixture
+def config(root):
+    return yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def rates(root):
+    return yaml.safe_load((root / "workflow" / "rates.yaml").read_text(encoding="utf-8"))
+
+
+COUNTS = {"files": 1000, "slices": 900, "patients": 10, "volumes": 20, "studies": 10, "reports": 10, "sentences": 200}
+COUNTS |= {"CT volumes": 15, "MR volumes": 5}
+
+
+def by_stage(config, rates, **sections):
+    for name, section in sections.items():
+        config[name] = config[name] | section
+    return {one.stage: one for one in plan.estimate(COUNTS, check_config(config), rates)}
+
+
+def test_the_deliveries_are_counted_and_nothing_is_left_behind(root, config, tmp_path, write_delivery, monkeypatch):
+    monkeypatch.chdir(root)
+    dicom, reports = write_delivery(tmp_path / "delivery")
+    one = {"name": "a", "dicom": str(dicom), "reports": str(reports), "references": None, "masks": None, "shards": 1}
+    config |= {"deliveries": [one], "pathvars": {"results": str(tmp_path / "results")}}
+    before = sorted(tmp_path.rglob("*"))
+    counts = plan.count(Site(config))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert {name: counts[name] for name in ("files", "slices", "patients", "volumes", "CT volumes", "MR volumes")} == {
+        **{"files": 7, "slices": 6, "patients": 1, "volumes": 1},
+        **{"CT volumes": 1, "MR volumes": 0},
+    }
+    assert (counts["reports"], counts["sentences"]) == (1, 2)
+
+
+@pytest.fixture
+def write_delivery():
+    from tests.stages.conftest import write
+
+    def make(folder):
+        for number in range(6):
+            pixels = np.zeros((8, 8), np.int16)
+            write(folder / "dicom" / str(number), pixels, ImagePositionPatient=[0, 0, number], InstanceNumber=number)
+        (folder / "dicom" / "notes.txt").write_text("no image")
+        (folder / "reports.csv").write_text(
+            'report_id,study_uid,text\nr,1.2.5,"Findings: Liver normal. Spleen normal."\n'
+        )
+        return folder / "dicom", folder / "reports.csv"
+
+    return make
+
+
+def test_every_stage_before_evaluation_has_an_estimate_that_says_where_it_comes_from(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    found = by_stage(config, rates)
+    assert list(found) == [*plan.STAGES, "train"]
+    assert all(one.basis for one in found.values())
+
+
+def test_a_gpu_is_counted_in_gpu_hours(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    masks = by_stage(config, rates, masks={"device": "gpu", "variant": "total"})["masks"]
+    of_each = [
+        mask_budget(rates["masks"], modality, COUNTS[f"{modality} volumes"], "total") for modality in ("CT", "MR")
+    ]
+    assert masks.gpu and masks.seconds == pytest.approx(3600 * sum(one.gpu_hours for one in of_each))
+    assert masks.size == pytest.approx(1e9 * sum(one.store_gb for one in of_each))
+    assert plan.duration(masks.seconds, masks.gpu) == "0.3 GPU h"
+
+
+def test_masks_of_ones_own_are_the_measure_of_masks_made_in_the_same_way(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    own = {"device": "gpu", "variant": "fast", "seconds": 12.0, "bytes": 1000, "basis": "measured: 9 volumes in x"}
+    rates["masks"]["measured"] = own
+    masks = by_stage(config, rates, masks={"device": "gpu", "variant": "fast"})["masks"]
+    assert (masks.seconds, masks.size, masks.basis) == (20 * 12.0, 20 * 1000, own["basis"])
+    assert "published" in by_stage(config, rates, masks={"device": "gpu", "variant": "total"})["masks"].basis
+
+
+def test_what_is_not_known_is_a_question_mark_and_no_number(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    assert plan.duration(by_stage(config, rates, masks={"variant": "total"})["masks"].seconds, False) == "?"
+
+
+def test_no_tokens_are_planned_where_no_language_model_is_configured(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    assert plan.tokens(COUNTS, 100, check_config(config), rates) == []
+
+
+def test_a_run_of_ones_own_replaces_the_built_in_figures(rates, tmp_path):
+    metrics = {"flow": {"taken": 50}, "made": {}, "seconds": {"total": 100.0}}
+    path = tmp_path / "results" / "mentions" / "a" / "0" / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(metrics))
+    changed = plan.measured_rates(tmp_path / "results", tmp_path / "stores", rates, "cpu", "fast")
+    assert changed["stages"]["mentions"]["seconds"] == 2.0
+    assert "measured: 50 sentences" in changed["stages"]["mentions"]["basis"]
+    assert changed["stages"]["captions"] == rates["stages"]["captions"]
+
+
+def test_a_folder_without_a_run_is_no_measure(rates, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no metrics"):
+        plan.measured_rates(tmp_path, tmp_path, rates, "cpu", "fast")
+
+
+def test_the_dataset_is_expected_by_volumes_and_by_sentences_and_never_larger_than_the_archive(rates):
+    assert sorted(plan.dataset(COUNTS, rates).values()) == [22, 244]
+    assert set(plan.dataset(COUNTS | {"slices": 20}, rates).values()) == {20}
+
+
+def test_the_last_line_adds_up_what_is_known_and_names_what_is_not():
+    one = plan.Estimate("masks", 1, "volumes", 7200.0, True, 3e9, "x")
+    two = plan.Estimate("index", 1, "files", None, False, 1e9, "x")
+    assert (
+        plan.table([one, two], {}).splitlines()[-1].split(None, 1)[1]
+        == "0 s, 2.0 GPU h, 4 GB, without the time of index"
+    )
+
+
+@pytest.mark.parametrize(("size", "text"), [(999, "999 B"), (1500, "2 kB"), (2.5e12, "2.5 TB"), (None, "?")])
+def test_bytes_are_said_in_units_that_people_read(size, text):
+    assert plan.volume(size) == text

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from tests.conftest import image_row
+
+from refrad.commands.public import main as publish
+from refrad.dataset.image_codec import perceptual_hash, stored
+from refrad.dataset.shard_io import write_images
+from refrad.dataset.training_overlap import seen_in_training
+from refrad.workflow.fingerprint import Fingerprint
+
+
+@pytest.fixture
+def write(tmp_path, schema):
+    """The function that writes a file of images, by their numbers, splits and what is special of them."""
+
+    def write(name, *images):
+        rows = []
+        for number, split, special in images:
+            row = image_row(number, split, np.random.default_rng(number)) | {"patient": f"{name} {number}"}
+            row["image_id"] = f"{name}:{row['image_id']}"
+            rows.append(row | special)
+        path = tmp_path / f"{name}.parquet"
+        write_images(path, rows, schema, Fingerprint("public", 1, {}, {}))
+        return path
+
+    return write
+
+
+def test_other_images_of_other_patients_are_not_seen(write):
+    one, other = write("a", (0, "train", {}), (1, "test", {})), write("b", (2, "train", {}), (3, "test", {}))
+    found = seen_in_training([one, other], [one, other], 2)
+    assert not found.training and not found.tested and found.looked == 4
+
+
+def test_the_same_picture_under_another_name_is_seen(write):
+    ours, theirs = write("a", (0, "train", {}), (1, "train", {})), write("b", (0, "test", {}), (2, "test", {}))
+    found = seen_in_training([ours], [theirs], 2)
+    assert found.training == {"a:i0000"} and found.tested == {"b:i0000"} and not found.named
+    assert found.sentence().startswith(
+        "1 test images are also images of the training (0 by name or patient, 1 by picture)"
+    )
+
+
+def test_a_patient_on_both_sides_is_seen_whatever_the_pictures(write):
+    same = {"patient": "p"}
+    ours, theirs = write("a", (0, "train", same), (1, "train", {})), write("b", (2, "test", same))
+    found = seen_in_training([ours], [theirs], 2)
+    assert found.training == {"a:i0000"} and found.tested == found.named == {"b:i0002"}
+
+
+def test_an_image_in_two_splits_of_one_file_is_seen_by_its_name(write):
+    leaking = write("a", (0, "train", {}), (0, "test", {}))
+    found = seen_in_training([leaking], [leaking], 2)
+    assert found.training == found.named == {"a:i0000"}
+
+
+def test_training_images_of_a_file_that_is_only_tested_are_not_looked_at(write):
+    ours, theirs = write("a", (0, "test", {})), write("b", (0, "train", {}), (1, "test", {}))
+    assert not seen_in_training([ours], [theirs], 2).tested
+
+
+def test_hashes_of_the_shards_are_taken_and_missing_ones_are_made(write):
+    row = image_row(0, "train", np.random.default_rng(0))
+    ours = write("a", (0, "train", {"perceptual_hash": perceptual_hash(stored(row))}))
+    assert seen_in_training([ours], [write("b", (0, "test", {}))], 2).tested == {"b:i0000"}
+
+
+def test_pictures_further_apart_than_allowed_are_others(write):
+    ours, theirs = write("a", (0, "train", {})), write("b", (1, "test", {}))
+    assert not seen_in_training([ours], [theirs], 2).tested
+    assert not seen_in_training([], [theirs], 2).tested and seen_in_training([ours], [], 2).looked == 1
+
+
+def test_the_original_split_of_vqa_rad_is_seen_through(shared, tmp_path, root):
+    """The real pictures: with the leaks kept, each shared image is found; with them dropped, none is left."""
+    (tmp_path / "images").symlink_to(shared / "vqa-rad" / "images")
+    for name in ("trainset.json", "testset.json"):
+        (tmp_path / name).symlink_to(shared / "vqa-rad" / "original" / name)
+    found = {}
+    for leaking in ("keep", "drop"):
+        out = tmp_path / f"{leaking}.parquet"
+        publish(
+            folder=tmp_path, out=out, size=64, leaking=leaking, schema=root / "workflow" / "anatomy" / "classes.yaml"
+        )
+        found[leaking] = seen_in_training([out], [out], 2)
+    assert len(found["keep"].named) > 100 and found["keep"].tested == found["keep"].named
+    assert not found["drop"].named

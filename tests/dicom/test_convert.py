@@ -1,0 +1,137 @@
+"""Enhanced files and stacks with gaps, from DICOM to the volume and back, voxel by voxel."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import Dataset
+from tests.stages.conftest import write
+from tests.stages.test_volumes import RAS, instance_of, make, stacks
+
+from refrad.dicom.convert import Gate, Images, convert
+from refrad.dicom.slices import image_at
+from refrad.dicom.volume_store import read_volume
+
+
+def group(**macros):
+    """A functional group: each macro is a sequence of one item with these attributes."""
+    made = Dataset()
+    for name, attributes in macros.items():
+        item = Dataset()
+        for keyword, value in attributes.items():
+            setattr(item, keyword, value)
+        setattr(made, name, [item])
+    return made
+
+
+@settings(max_examples=15, deadline=None)
+@given(stack=stacks())
+def test_every_frame_lies_where_its_functional_groups_say_pixel_by_pixel(stack):
+    """An enhanced file holds the slices in any order, each with its own place and scale."""
+    along_row, along_column, normal = stack.turn
+    count, rows, columns = stack.pixels.shape
+    step = stack.step * (normal + stack.lean * along_column)
+    positions = [np.round(np.array(stack.first) + k * step, 6).tolist() for k in range(count)]
+    scales = [stack.scales[k] if stack.modality == "CT" else (1, 0) for k in range(count)]
+    everywhere = group(
+        PlaneOrientationSequence={"ImageOrientationPatient": np.round([*along_row, *along_column], 9).tolist()},
+        PixelMeasuresSequence={"PixelSpacing": stack.spacing},
+    )
+    frames = [
+        group(
+            PlanePositionSequence={"ImagePositionPatient": positions[k]},
+            PixelValueTransformationSequence={"RescaleSlope": scales[k][0], "RescaleIntercept": scales[k][1]},
+        )
+        for k in stack.order
+    ]
+    top = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
+    with tempfile.TemporaryDirectory() as folder:
+        write(
+            Path(folder, "enhanced"),
+            stack.pixels[list(stack.order)],
+            **dict.fromkeys(top),
+            Modality=stack.modality,
+            SOPInstanceUID="1.2.3",
+            SharedFunctionalGroupsSequence=[everywhere],
+            PerFrameFunctionalGroupsSequence=frames,
+        )
+        frames = [("enhanced", number) for number in range(count)]
+        store = Path(folder, "store")
+        (made,) = convert(Images("v", Path(folder), frames, stack.modality, Gate(3, 0.02, 0.5, True), store))
+        assert (made.reason, made.members) == (None, None)
+        volume, affine = read_volume(store / made.file)
+    assert volume.shape == (columns, rows, count)
+    for index, frame in enumerate(made.stack.order):
+        k = stack.order[frame]
+        slope, intercept = scales[k]
+        np.testing.assert_array_equal(image_at(volume, index), np.rint(stack.pixels[k] * slope + intercept))
+        for r, c in [(0, 0), (rows - 1, columns - 1)]:
+            in_dicom = positions[k] + c * stack.spacing[1] * along_row + r * stack.spacing[0] * along_column
+            np.testing.assert_allclose((affine @ [c, r, index, 1])[:3], RAS @ in_dicom, atol=2e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(stack=stacks(), gap=st.sampled_from([1, 2.5]), others=st.integers(1, 5), after=st.sampled_from([1, 0.5]))
+def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else(stack, gap, others, after):
+    """Slices behind the gap lie at the same distance or at another one, or are too few."""
+    along_row, along_column, normal = stack.turn
+    count, rows, columns = stack.pixels.shape
+    steps = [0] + [1] * (count - 1) + [gap + 1] + [after] * (others - 1)
+    pixels = np.concatenate([stack.pixels, stack.pixels[0] + np.arange(1, others + 1, dtype=np.int16)[:, None, None]])
+    step = stack.step * (normal + stack.lean * along_column)
+    positions = np.round(np.array(stack.first) + np.cumsum(steps)[:, None] * step, 6)
+    order = np.random.default_rng(others).permutation(len(positions))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for k in order:
+            write(
+                folder / f"{k}",
+                pixels[k],
+                ImagePositionPatient=positions[k].tolist(),
+                ImageOrientationPatient=np.round([*along_row, *along_column], 9).tolist(),
+                PixelSpacing=stack.spacing,
+            )
+        frames = [(f"{k}", 0) for k in order]
+        parts = convert(Images("v", folder, frames, "CT", Gate(3, 0.02, 0.5, True), folder / "store", split=True))
+        read = {part.part: read_volume(folder / "store" / part.file) for part in parts if part.file}
+    assert sorted(member for part in parts for member in part.members) == list(range(len(positions)))
+    runs = [set(range(count)), set(range(count, len(positions)))]
+    accepted = [part for part in parts if part.reason is None]
+    assert [{int(order[i]) for i in part.members} for part in accepted] in (runs[: 1 + (others >= 3)], runs[::-1])
+    for part in accepted:
+        volume, affine = read[part.part]
+        assert volume.shape == (columns, rows, len(part.members))  # no voxel was invented
+        assert part.treated[0] in {"slice_missing", "spacing_irregular"}
+        for index, number in enumerate(part.stack.order):
+            k = order[part.members[number]]
+            np.testing.assert_array_equal(image_at(volume, index), pixels[k])
+            for r, c in [(0, 0), (rows - 1, columns - 1)]:
+                in_dicom = positions[k] + c * stack.spacing[1] * along_row + r * stack.spacing[0] * along_column
+                np.testing.assert_allclose((affine @ [c, r, index, 1])[:3], RAS @ in_dicom, atol=2e-3)
+    left_over = [part for part in parts if part.reason]
+    assert [len(part.members) for part in left_over] == ([others] if others < 3 else [])
+    assert {part.reason for part in left_over} <= {"slice_missing", "spacing_irregular"}
+
+
+def test_a_real_series_with_a_gap_is_split_and_its_slices_are_what_simpleitk_reads(shared, tmp_path):
+    folder = shared / "dicom-ct" / "dicom2nifti_sliceincrement_gap"  # 5, 5 and 10 mm
+    made = make(folder, tmp_path, gaps="split")
+    part, rest = made.volumes.sort("slices", descending=True).to_dicts()
+    assert (part["reason"], part["slices"], part["treated"]) == (None, 3, "slice_missing")
+    assert part["spacing_z"] == pytest.approx(5, abs=1e-5)
+    assert (rest["reason"], rest["slices"], rest["file"]) == ("slice_missing", 1, None)
+    assert part["volume"] == f"{rest['volume']}-1"
+    assert made.metrics["flow"] == {"taken": 2, "used": 1, "aside": {"slice_missing": 1}}
+    volume, affine = read_volume(made.store / part["file"])
+    index_of = dict(made.slices.select("instance", "index").iter_rows())
+    images = [(instance_of(made, path), SimpleITK.ReadImage(str(path))) for path in folder.iterdir()]
+    assert sum(instance in index_of for instance, _ in images) == 3
+    for instance, image in images:
+        if instance in index_of:
+            index = index_of[instance]
+            np.testing.assert_array_equal(image_at(volume, index), SimpleITK.GetArrayFromImage(image)[0])
+            np.testing.assert_allclose((affine @ [0, 0, index, 1])[:3], RAS @ image.GetOrigin(), atol=1e-3)

@@ -1,0 +1,45 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.dicom.header_spool import Spill
+from refrad.dicom.headers import Header
+
+
+def header(path, instance="i", frame=0, reason=None):
+    position = (0.0, 0.5, -1.0)
+    return Header(path, frame, reason=reason, modality="CT", instance_uid=instance, position=position, echo_time=None)
+
+
+@pytest.fixture
+def spill(tmp_path):
+    one = Spill(tmp_path / "headers")
+    yield one
+    one.close()
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.text("xyz/ä", min_size=1)), unique=True, max_size=20))
+def test_headers_come_back_whole_series_by_series_in_the_order_of_their_paths(tmp_path_factory, images):
+    spill = Spill(tmp_path_factory.mktemp("spill") / "headers")
+    for series, path in images:
+        spill.add(series, [header(path)])
+    found = [(series, headers) for series, headers in spill.series()]
+    spill.close()
+    assert [series for series, _ in found] == sorted({series for series, _ in images})
+    for series, headers in found:
+        assert {h.path for h in headers} == {path for other, path in images if other == series}
+        assert [h.path.encode() for h in headers] == sorted(h.path.encode() for h in headers)
+        assert headers == [header(h.path) for h in headers]
+
+
+def test_the_frames_of_a_file_keep_their_order(spill):
+    spill.add("s", [header("f", frame=number) for number in (2, 0, 11, 1)])
+    ((_, headers),) = spill.series()
+    assert [h.frame for h in headers] == [0, 1, 2, 11]
+
+
+def test_an_identifier_is_ambiguous_if_usable_images_of_two_series_have_it(spill):
+    spill.add("s", [header("1", "twice"), header("2", "copied"), header("3", "copied"), header("4", "once")])
+    spill.add("t", [header("5", "twice"), header("6", "once", reason="localizer")])
+    ambiguous = spill.ambiguous()
+    assert [key for key in ("twice", "copied", "once", "none") if key in ambiguous] == ["twice"]

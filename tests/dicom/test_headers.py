@@ -1,0 +1,207 @@
+import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, SecondaryCaptureImageStorage
+
+from refrad.dicom.headers import headers_of_dataset
+from refrad.dicom.reasons import REASONS
+
+CT = {
+    "SOPClassUID": CTImageStorage,
+    "SOPInstanceUID": "1.2.3",
+    "SeriesInstanceUID": "1.2.4",
+    "StudyInstanceUID": "1.2.5",
+    "PatientID": "P1",
+    "Modality": "CT",
+    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    "Rows": 4,
+    "Columns": 5,
+    "SamplesPerPixel": 1,
+    "PhotometricInterpretation": "MONOCHROME2",
+    "ImagePositionPatient": [1, 2, 3],
+    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    "PixelSpacing": [0.5, 0.25],
+    "RescaleSlope": 1,
+    "RescaleIntercept": -1024,
+}
+
+
+def dataset(attributes=(), meta_uid="1.2.3", syntax=ExplicitVRLittleEndian, base=CT):
+    made = Dataset()
+    for name, value in (base | dict(attributes)).items():
+        if value is not None:
+            setattr(made, name, value)
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = syntax
+    if meta_uid:
+        made.file_meta.MediaStorageSOPInstanceUID = meta_uid
+    return made
+
+
+def header(attributes=(), path="a/b/c.dcm", has_pixels=True, **more):
+    (only,) = headers_of_dataset(dataset(attributes, **more), path, has_pixels)
+    return only
+
+
+def item(**attributes):
+    return dataset(base=attributes)
+
+
+def test_a_plain_slice_is_usable_and_says_where_it_lies():
+    slice_ = header({"RescaleSlope": 2, "RescaleIntercept": -1024, "EchoTime": "2.5", "InstanceNumber": 7})
+    assert slice_.reason is None
+    assert (slice_.rows, slice_.columns) == (4, 5)
+    assert slice_.position == (1, 2, 3)
+    assert slice_.spacing == (0.5, 0.25)
+    assert (slice_.slope, slice_.intercept, slice_.echo_time, slice_.instance_number) == (2, -1024, 2.5, 7)
+    assert not slice_.compressed
+    assert header(syntax=JPEG2000Lossless).compressed
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"Modality": "SR"}, "not_ct_or_mr"),
+        ({"Modality": None}, "not_ct_or_mr"),
+        ({"Rows": None}, "no_pixels"),
+        ({"SOPClassUID": SecondaryCaptureImageStorage}, "secondary_capture"),
+        ({"SOPClassUID": SecondaryCaptureImageStorage + ".2"}, "secondary_capture"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "secondary_capture"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "colour"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
+        ({"BurnedInAnnotation": "YES"}, "burned_in"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "projection"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "PROJECTION IMAGE", "MIN_IP"]}, "projection"),
+        ({"VolumeBasedCalculationTechnique": "VOLUME_RENDER"}, "projection"),
+        ({"VolumetricProperties": "DISTORTED"}, "projection"),
+        ({"ModalityLUTSequence": [Dataset()]}, "not_hounsfield"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
+        ({"RescaleSlope": [1, 2]}, "multi_valued_rescale"),
+        ({"RescaleType": "MGML"}, "not_hounsfield"),
+        ({"RescaleSlope": None, "RescaleIntercept": None}, "no_rescale"),
+        ({"RescaleSlope": None}, "no_rescale"),
+        ({"RescaleIntercept": None}, "no_rescale"),
+        ({"RescaleSlope": 0}, "no_rescale"),
+        ({"ImagePositionPatient": None}, "no_geometry"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "no_geometry"),
+        ({"PixelSpacing": [0, 1]}, "no_geometry"),
+        ({"PixelSpacing": [1]}, "no_geometry"),
+    ],
+)
+def test_what_is_no_slice_is_put_aside_with_a_documented_reason(attributes, reason):
+    assert header(attributes).reason == reason
+    assert reason in REASONS
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"ImageType": ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]},
+        {"BurnedInAnnotation": "NO"},
+        {"RescaleType": "HU"},
+        {"RescaleType": "US"},
+        {"Modality": "MR", "RescaleType": "normalized"},
+        {"Modality": "MR", "RescaleSlope": None, "RescaleIntercept": None},
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1"},
+    ],
+)
+def test_reformats_and_unusual_but_sound_slices_are_kept(attributes):
+    assert header(attributes).reason is None
+
+
+def test_a_header_without_pixels_is_no_image():
+    assert header(has_pixels=False).reason == "no_pixels"
+
+
+def test_broken_values_count_as_absent():
+    broken = dataset({"EchoTime": None, "InstanceNumber": None})
+    broken.add_new("EchoTime", "LO", "abc")
+    broken.add_new("InstanceNumber", "LO", "99999999999999")
+    (slice_,) = headers_of_dataset(broken, "x", has_pixels=True)
+    assert slice_.reason is None
+    assert slice_.echo_time is None
+    assert slice_.instance_number is None
+
+
+def test_all_persons_named_anywhere_in_the_header_are_known_to_the_scrubber():
+    names = {"PatientName": "Doe^Jane", "OperatorsName": ["Roe^Sam", "Poe^Kim"], "ReferringPhysicianName": "Doe^Jane"}
+    slice_ = header(names)
+    assert slice_.patient_name == "Doe^Jane"
+    assert slice_.names == "Doe^Jane | Poe^Kim | Roe^Sam"
+
+
+def test_uids_and_patient_id_are_the_keys_where_there_are_any():
+    slice_ = header()
+    assert (slice_.patient_key, slice_.study_key) == ("P1", "1.2.5")
+    assert (slice_.series_key, slice_.instance_key) == ("1.2.4", "1.2.3")
+
+
+EMPTY = dict.fromkeys(["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"], "")
+
+
+def test_without_uids_the_file_meta_and_the_folder_stand_in():
+    one, two = header(EMPTY, path="s/1", meta_uid="9.1"), header(EMPTY, path="s/2", meta_uid="9.2")
+    assert (one.instance_key, two.instance_key) == ("9.1", "9.2")
+    assert one.series_key == two.series_key
+    assert one.study_key == two.study_key
+    assert one.patient_key == two.patient_key
+    elsewhere = header(EMPTY, path="t/1", meta_uid="9.3")
+    assert elsewhere.series_key != one.series_key
+    assert elsewhere.patient_key != one.patient_key
+    other_series = header(EMPTY | {"SeriesNumber": 2}, path="s/3")
+    assert other_series.series_key != one.series_key
+    assert other_series.patient_key == one.patient_key
+
+
+def test_without_any_uid_the_path_stands_for_the_instance():
+    assert (
+        header(EMPTY, path="s/1", meta_uid=None).instance_key != header(EMPTY, path="s/2", meta_uid=None).instance_key
+    )
+
+
+def test_without_a_patient_id_name_and_birth_date_stand_in_together_only():
+    nobody = {"PatientID": "", "PatientName": "Doe^Jane"}
+    assert header(nobody).patient_key == header(nobody).study_key
+    born = nobody | {"PatientBirthDate": "19500101"}
+    assert header(born).patient_key == header(born | {"StudyInstanceUID": "1.9"}).patient_key
+
+
+def test_the_frames_of_an_enhanced_image_become_slices_of_their_own():
+    orientation = item(ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+    measures = item(PixelSpacing=[2, 3])
+    shared = item(PlaneOrientationSequence=[orientation], PixelMeasuresSequence=[measures])
+    frames = [
+        item(
+            PlanePositionSequence=[item(ImagePositionPatient=[k, 0, 0])],
+            PixelValueTransformationSequence=[item(RescaleSlope=k + 1, RescaleIntercept=-k)],
+            MREchoSequence=[item(EffectiveEchoTime=10.0 * k)],
+            FrameContentSequence=[item(TemporalPositionIndex=k)],
+            MRImageFrameTypeSequence=[item(FrameType=["ORIGINAL", "PRIMARY", "M"])],
+        )
+        for k in range(3)
+    ]
+    enhanced = dataset(
+        {
+            "Modality": "MR",
+            "InstanceNumber": 1,
+            "ImagePositionPatient": None,
+            "ImageOrientationPatient": None,
+            "PixelSpacing": None,
+            "NumberOfFrames": 2_000_000_000,  # what a broken file may say
+            "SharedFunctionalGroupsSequence": [shared],
+            "PerFrameFunctionalGroupsSequence": frames,
+        }
+    )
+    headers = headers_of_dataset(enhanced, "e.dcm", has_pixels=True)
+    assert [h.reason for h in headers] == [None] * 3
+    assert [h.frame for h in headers] == [0, 1, 2]
+    assert [h.instance_number for h in headers] == [1, 2, 3]
+    assert [h.position for h in headers] == [(k, 0, 0) for k in range(3)]
+    assert {h.orientation for h in headers} == {(0, 1, 0, 0, 0, -1)}
+    assert {h.spacing for h in headers} == {(2, 3)}
+    assert [(h.slope, h.intercept) for h in headers] == [(1, 0), (2, -1), (3, -2)]
+    assert [h.echo_time for h in headers] == [0, 10, 20]
+    assert [h.temporal for h in headers] == [0, 1, 2]
+    assert {h.image_type for h in headers} == {"ORIGINAL\\PRIMARY\\M"}
+    assert len({h.instance_key for h in headers}) == 3
+    assert {h.series_key for h in headers} == {"1.2.4"}

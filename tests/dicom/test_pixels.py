@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from tests.stages.conftest import write
+
+from refrad.core.sandbox import Limits, run_apart
+from refrad.dicom.convert import Gate, Images, convert
+from refrad.dicom.pixels import read_pixels
+from refrad.dicom.reasons import Quarantined
+from refrad.dicom.scan import headers_of_file
+
+SYNTAXES = ["compressed_j2k", "compressed_jpeg", "compressed_jpegls", "compressed_rle", "uncompressed_sagittal"]
+
+
+def headers_in(folder: Path):
+    return [header for path in sorted(folder.iterdir()) for header in headers_of_file(folder, path.name)]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_pixels_are_decoded_from_every_usual_transfer_syntax(syntax, shared):
+    folder = shared / "dicom-mr" / f"dicom2nifti_{syntax}"
+    headers = headers_in(folder)
+    for header, image in zip(headers, read_pixels(folder, headers), strict=True):
+        np.testing.assert_array_equal(image, pydicom.dcmread(folder / header.path).pixel_array)
+
+
+def test_each_frame_of_a_multi_frame_file_is_read(shared):
+    folder = shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1"
+    headers = headers_in(folder)
+    frames = pydicom.dcmread(folder / headers[0].path).pixel_array
+    assert len(headers) == len(frames) == 8
+    np.testing.assert_array_equal(list(read_pixels(folder, headers[::-1])), frames[::-1])
+
+
+def test_truncated_pixels_are_refused(shared):
+    folder = shared / "dicom-mr" / "pydicom_small"
+    with pytest.raises(Quarantined) as refused:
+        list(read_pixels(folder, headers_of_file(folder, "MR_truncated.dcm")))
+    assert refused.value.reason == "unreadable_pixels"
+
+
+def test_an_image_of_another_size_than_its_header_says_is_refused(shared):
+    folder = shared / "dicom-mr" / "pydicom_small"
+    (header,) = headers_of_file(folder, "MR_small.dcm")
+    with pytest.raises(Quarantined):
+        list(read_pixels(folder, [header._replace(rows=32, offset=0)]))
+
+
+def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(shared, tmp_path):
+    good = shared / "dicom-mr" / "dicom2nifti_compressed_j2k" / "IM-0001-0001-0001.dcm"
+    content = bytearray(good.read_bytes())
+    size = content.index(b"\xff\x4f\xff\x51") + 8  # of the image, in the JPEG 2000 codestream
+    content[size : size + 8] = b"\x00\x07\xff\xff" * 2
+    (tmp_path / "bad").write_bytes(content)
+    (tmp_path / "good").write_bytes(good.read_bytes())
+    (tmp_path / "other").write_bytes(good.with_name("IM-0001-0002-0001.dcm").read_bytes())
+    gate = Gate(2, 0.02, 0.5, sheared=False)
+    jobs = [
+        Images(name, tmp_path, ((name, 0), ("other", 0)), "MR", gate, tmp_path / "store") for name in ("bad", "good")
+    ]
+    answers = [answer for _, answer in run_apart(convert, jobs, Limits(2 * 2**30, 60))]
+    assert [answer[0].reason if answer else "beyond_limits" for answer in answers] == ["unreadable_pixels", None]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize(("stored", "high"), [(16, 15), (12, 11), (12, 15)])
+@pytest.mark.parametrize("junk", [False, True])
+def test_pixels_read_in_place_are_those_of_a_parser(signed, implicit, stored, high, junk, tmp_path):
+    """Junk in unused bits, signs that are not extended, unusual high bits: then the parser decides."""
+    r = np.random.default_rng(stored + high)
+    words = r.integers(0, 1 << (stored if junk or not signed else stored - 1), (6, 7)).astype(np.uint16)
+    if junk and stored < 16:
+        words[2, 3] |= 1 << 14
+    name = write(tmp_path / "a", words, PixelRepresentation=int(signed), BitsStored=stored, HighBit=high)
+    if implicit:
+        dataset = pydicom.dcmread(name)
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+        dataset.save_as(name, implicit_vr=True, little_endian=True)
+    headers = headers_of_file(tmp_path, "a")
+    assert (headers[0].offset > 0) == (high == stored - 1)
+    (image,) = read_pixels(tmp_path, headers)
+    np.testing.assert_array_equal(image, pydicom.dcmread(name).pixel_array)
+
+
+def test_pixels_of_another_length_than_the_header_says_are_left_to_the_parser(tmp_path):
+    write(tmp_path / "a", np.zeros((6, 7), np.uint16), PixelData=bytes(2 * 6 * 7 + 8))
+    assert headers_of_file(tmp_path, "a")[0].offset == 0

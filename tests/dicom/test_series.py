@@ -1,0 +1,130 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.dicom.headers import Header
+from refrad.dicom.series import divide_into_volumes
+
+
+def slice_at(z, uid, **more):
+    defaults = {
+        "path": f"{uid:06}",
+        "modality": "CT",
+        "patient_id": "P",
+        "study_uid": "S",
+        "series_uid": "1",
+        "instance_uid": str(uid),
+        "rows": 4,
+        "columns": 4,
+        "position": (0.0, 0.0, float(z)),
+        "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        "spacing": (1.0, 1.0),
+    }
+    return Header(**(defaults | more))
+
+
+def sizes(headers):
+    """Sizes of the volumes, largest first, and how many images are put aside for which reason."""
+    members = divide_into_volumes(sorted(headers, key=lambda header: header.path))
+    volumes = Counter(member.volume for member in members if member.volume)
+    return sorted(volumes.values(), reverse=True), dict(Counter(m.reason for m in members if m.reason))
+
+
+def test_the_slices_of_a_series_are_one_volume():
+    assert sizes([slice_at(z, z) for z in range(5)]) == ([5], {})
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"series_uid": "2"},
+        {"study_uid": "T"},
+        {"patient_id": "Q"},
+        {"rows": 8},
+        {"spacing": (1.0, 1.1)},
+        {"orientation": (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)},
+        {"image_type": "DERIVED\\PRIMARY\\P"},
+        {"echo_time": 40.0},
+        {"frame_of_reference": "other"},
+    ],
+)
+def test_images_of_another_kind_are_another_volume(differs):
+    assert sizes([slice_at(z, z) for z in range(5)] + [slice_at(z + 9, z + 9, **differs) for z in range(4)]) == (
+        [5, 4],
+        {},
+    )
+
+
+def test_scanners_that_count_acquisitions_slice_by_slice_do_not_tear_the_volume_apart():
+    assert sizes([slice_at(z, z, acquisition=z, trigger_time=17.0 * z) for z in range(6)]) == ([6], {})
+
+
+@pytest.mark.parametrize(
+    "attribute", ["temporal", "acquisition", "b_value", "trigger_time", "inversion_time", "flip_angle"]
+)
+def test_phases_at_the_same_places_are_volumes_of_their_own(attribute):
+    phases = [slice_at(z, 100 * phase + z, **{attribute: phase}) for phase in range(3) for z in range(5)]
+    assert sizes(phases) == ([5, 5, 5], {})
+
+
+def test_of_several_attributes_the_one_that_leaves_whole_volumes_divides():
+    """Every image has an acquisition of its own; the temporal position tells the phases apart."""
+    images = [slice_at(z, 100 * t + z, temporal=t, acquisition=100 * t + z) for t in range(2) for z in range(5)]
+    assert sizes(images) == ([5, 5], {})
+
+
+def test_two_attributes_may_be_needed():
+    images = [
+        slice_at(z, 1000 * t + 100 * b + z, temporal=t, b_value=b) for t in range(2) for b in range(2) for z in range(5)
+    ]
+    assert sizes(images) == ([5, 5, 5, 5], {})
+
+
+def test_copies_of_a_file_are_put_aside():
+    series = [slice_at(z, z) for z in range(5)]
+    copies = [header._replace(path=f"zz/{header.path}") for header in series]
+    assert sizes(series + copies) == ([5], {"duplicate": 5})
+    members = divide_into_volumes(series + copies)
+    assert [m.reason for m in members] == [None] * 5 + ["duplicate"] * 5
+    assert [m.instance for m in members[:5]] == [m.instance for m in members[5:]]
+
+
+def test_a_place_that_is_rarely_shown_twice_keeps_its_lowest_instance_number():
+    series = [slice_at(z, z, instance_number=z + 1) for z in range(5)]
+    again = slice_at(2, 99, instance_number=1)
+    members = divide_into_volumes([*series, again])
+    assert [m.reason for m in members] == [None, None, "duplicate", None, None, None]
+
+
+def test_repetitions_that_nothing_tells_apart_stay_together_for_the_gate_to_refuse():
+    assert sizes([slice_at(z, 100 * t + z) for t in range(3) for z in range(5)]) == ([15], {})
+
+
+def test_different_images_with_one_uid_all_stay_with_keys_of_their_own():
+    headers = [slice_at(z, z, instance_uid="same") for z in range(5)]
+    assert sizes(headers) == ([5], {})
+    assert len({member.instance for member in divide_into_volumes(headers)}) == 5
+
+
+def test_images_put_aside_before_are_in_no_volume():
+    headers = [slice_at(z, z) for z in range(5)] + [slice_at(9, 9, reason="localizer"), Header("x", reason="not_dicom")]
+    assert sizes(headers) == ([5], {"localizer": 1, "not_dicom": 1})
+    assert divide_into_volumes(headers)[-1].instance is None
+
+
+@given(noise=st.lists(st.floats(-1e-4, 1e-4), min_size=6, max_size=6), edge=st.sampled_from([0.0005, 0.0015, 0.5]))
+def test_directions_that_differ_by_rounding_are_one_direction(noise, edge):
+    series = [slice_at(z, z, orientation=(1.0, e, 0.0, e, 1.0, 0.0)) for z, e in enumerate(edge + n for n in noise)]
+    assert sizes(series) == ([6], {})
+
+
+@given(st.permutations(range(12)))
+def test_names_of_volumes_do_not_depend_on_the_names_of_files(order):
+    headers = [slice_at(z, 100 * t + z, temporal=t) for t in range(2) for z in range(6)]
+    renamed = sorted(
+        (h._replace(path=f"{number:03}") for h, number in zip(headers, order, strict=True)), key=lambda h: h.path
+    )
+    before = {m.instance: m.volume for m in divide_into_volumes(headers)}
+    assert {m.instance: m.volume for m in divide_into_volumes(renamed)} == before

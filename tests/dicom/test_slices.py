@@ -1,0 +1,40 @@
+import numpy as np
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.core.tables import SliceTable, frame_of
+from refrad.dicom.slices import SliceMap, image_at, name_of_part, slice_rows, stack_of
+
+
+@given(counts=st.lists(st.integers(1, 5), min_size=1, max_size=4))
+def test_every_instance_finds_its_slice_and_every_slice_its_instance(counts):
+    rows = []
+    for volume, count in enumerate(counts):
+        rows += slice_rows(f"v{volume}", [f"v{volume}i{k}" for k in range(count)], [None] * count)
+    there = SliceMap(frame_of(rows, SliceTable))
+    for volume, count in enumerate(counts):
+        for k in range(count):
+            assert there.place(f"v{volume}i{k}") == (f"v{volume}", k)
+            assert there.instance(f"v{volume}", k) == f"v{volume}i{k}"
+        assert there.instance(f"v{volume}", count) is None
+    assert there.place("unknown") is None
+
+
+def test_slice_rows_keep_the_order_of_the_slices_and_the_numbers_of_the_images():
+    frame = frame_of(slice_rows("v", ["b", "a"], [7, None]), SliceTable)
+    assert frame.select("instance", "index", "instance_number").rows() == [("b", 0, 7), ("a", 1, None)]
+    assert frame["axis"].eq(2).all()
+    assert frame.schema["axis"] == pl.Int8
+
+
+def test_an_image_has_the_rows_and_columns_of_the_dicom_file():
+    volume = np.arange(2 * 3 * 4).reshape(2, 3, 4)  # 2 columns, 3 rows, 4 slices
+    image = image_at(volume, 1)
+    assert image.shape == (3, 2)
+    assert image[2, 1] == volume[1, 2, 1]
+    assert image_at(volume, 1, axis=0).tolist() == volume[1].T.tolist()
+
+
+def test_the_name_of_a_part_tells_the_stack():
+    assert stack_of(name_of_part("0123456789abcdef", 12)) == stack_of("0123456789abcdef") == "0123456789abcdef"

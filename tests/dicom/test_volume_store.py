@@ -1,0 +1,96 @@
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from refrad.dicom.volume_store import assemble, read_volume, store_volume
+
+AFFINE = np.array([[-0.7, 0, 0, 10], [0, -0.7, 0, 20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
+
+
+def same_scale(count, slope=1.0, intercept=0.0):
+    return [slope] * count, [intercept] * count
+
+
+def test_ct_values_are_rescaled_slice_by_slice_to_hounsfield_units():
+    images = [np.array([[0, 1000]], np.uint16), np.array([[0, 1000]], np.uint16)]
+    volume = assemble(images, [1, 0.5], [-1024, -1000], "CT")
+    assert volume.dtype == np.int16
+    assert volume[:, 0, :].T.tolist() == [[-1024, -24], [-1000, -500]]
+
+
+def test_ct_values_beyond_sixteen_bits_are_clipped_not_wrapped():
+    volume = assemble([np.array([[0, 65535]], np.uint16)], [1], [-40000], "CT")
+    assert volume[:, 0, 0].tolist() == [-32768, 25535]
+
+
+@given(images=arrays(np.int16, (3, 2, 5)), slope=st.floats(0.001, 10), intercept=st.floats(-500, 500))
+def test_mr_values_of_one_scale_stay_as_they_are_stored(images, slope, intercept):
+    volume = assemble(list(images), *same_scale(3, slope, intercept), "MR")
+    np.testing.assert_array_equal(volume.transpose(2, 1, 0), images)
+
+
+@given(seed=st.integers(0, 1000))
+def test_mr_slices_of_different_scales_are_brought_onto_one(seed):
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, 10_000, (4, 3, 3)).astype(float)
+    slopes, intercepts = random.uniform(0.5, 4, 4), random.uniform(-50, 50, 4)
+    stored = [np.rint((t - i) / s).astype(np.int16) for t, s, i in zip(truth, slopes, intercepts, strict=True)]
+    volume = assemble(stored, list(slopes), list(intercepts), "MR").transpose(2, 1, 0).astype(float)
+    assert (volume.min(), volume.max()) == (0, 32767)
+    assert np.corrcoef(volume.ravel(), truth.ravel())[0, 1] > 0.9999
+
+
+def test_mr_values_that_do_not_fit_keep_their_order():
+    volume = assemble([np.array([[0, 40_000, 65_535]], np.uint16)], [1], [0], "MR")
+    assert volume[:, 0, 0].tolist() == [0, 20_000, 32_767]
+
+
+@given(voxels=arrays(np.int16, (3, 2, 4)))
+def test_a_volume_survives_the_store(voxels, tmp_path_factory):
+    store = tmp_path_factory.mktemp("store")
+    digest, name = store_volume(voxels, AFFINE, store)
+    assert name == f"{digest[:2]}/{digest}.nii.gz"
+    back, affine = read_volume(store / name)
+    np.testing.assert_array_equal(back, voxels)
+    np.testing.assert_allclose(affine, AFFINE, atol=1e-6)
+
+
+def test_the_same_volume_has_the_same_bytes_and_is_written_once(tmp_path):
+    voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    _, name = store_volume(voxels, AFFINE, tmp_path / "a")
+    assert store_volume(np.asfortranarray(voxels), AFFINE, tmp_path / "b")[1] == name
+    first = (tmp_path / "a" / name).read_bytes()
+    assert (tmp_path / "b" / name).read_bytes() == first
+    (tmp_path / "a" / name).write_bytes(b"left alone")
+    store_volume(voxels, AFFINE, tmp_path / "a")
+    assert (tmp_path / "a" / name).read_bytes() == b"left alone"
+    assert first[4:8] == b"\0\0\0\0"  # no time in the gzip header
+
+
+@pytest.mark.parametrize("change", ["voxel", "affine", "shape"])
+def test_another_volume_has_another_digest(change, tmp_path):
+    voxels, affine = np.zeros((2, 3, 4), np.int16), AFFINE.copy()
+    before, _ = store_volume(voxels, affine, tmp_path)
+    if change == "voxel":
+        voxels[0, 0, 0] = 1
+    elif change == "affine":
+        affine[2, 3] += 1
+    else:
+        voxels = voxels.reshape(3, 2, 4)
+    assert store_volume(voxels, affine, tmp_path)[0] != before
+
+
+def test_other_programs_read_the_same_volume(tmp_path):
+    voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    _, name = store_volume(voxels, AFFINE, tmp_path)
+    image = nib.load(tmp_path / name)
+    assert image.get_data_dtype() == np.int16
+    assert (image.header["sform_code"], image.header["qform_code"]) == (1, 1)
+    assert image.header.get_xyzt_units()[0] == "mm"
+    np.testing.assert_allclose(image.get_qform(), AFFINE, atol=1e-5)
+    assert gzip.decompress((tmp_path / name).read_bytes())[344:347] == b"n+1"

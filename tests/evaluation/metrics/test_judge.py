@@ -1,0 +1,100 @@
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from tests.llm.talking import TalkingServer, completion
+
+from refrad.evaluation.metrics.judge import Judged, llm_scores, load_scale, parse_score, score_task
+from refrad.llm import Request, open_models
+
+SCALE = """low: 1
+high: 5
+examples:
+  en:
+    - {question: q, candidate: a, reference: b, score: 2, reason: r}
+"""
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(
+            "4",
+            " 4.",
+            "4.0",
+            "**4**",
+            "4/5",
+            "4 / 5",
+            "4 out of 5",
+            "Score: 4",
+            "score 4",
+            "Score: **4**",
+            "**Score:** 4/5",
+        ),
+        *("The score is 4.", "I would give a score of 4 because it is nearly right.", "Rating: 4", "Bewertung: 4"),
+        *("4 - nearly right", "4: nearly right", "4\nNearly right, 3 cm is missing.", "Score (1-5): 4"),
+        *('{"score": 4, "reason": "ok"}', '{"Score": "4"}', '```json\n{"score": 4}\n```', '{"score": 4.0}'),
+        *('Here it is: {"reason": "2 of 3 found", "score": 4}', "On a scale of 1 to 5, score: 4"),
+        "The candidate names 3 of 5 findings. Score: 4",
+    ],
+)
+def test_a_score_is_read_from_any_sane_form(reply):
+    assert parse_score(reply) == 4
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("", None, "good", "6", "0", "Score: 7", "-4", "3.5", "Score: 3.5", "4/10", "44", "Score: 12"),
+        *('{"score": 9}', '{"score": 4.5}', '{"score": null}', '{"verdict": "good"}', "Score: 4. No, score: 2."),
+        *("5 mm nodule in the left lung", "4 of the 5 findings are missing", "1-5", "The nodule measures 4 cm."),
+    ],
+)
+def test_a_score_that_is_not_certain_is_none(reply):
+    assert parse_score(reply) is None
+
+
+def test_a_scale_of_another_width_is_read_too():
+    assert parse_score("10", 0, 10) == 10 and parse_score("5/10", 0, 10) == 5
+    assert parse_score("4/5", 0, 10) is None
+
+
+def test_the_prompts_of_the_project_hold_scale_and_examples(root):
+    task = score_task(root / "workflow" / "prompts", load_scale(root / "workflow" / "prompts" / "score.yaml"))
+    for language in ("de", "en"):
+        prompt = task.messages(Request(language, {}))[0]["content"]
+        assert '"score": 5' in prompt and "1.2 cm".replace(".", "," if language == "de" else ".") in prompt
+        assert "{{" not in prompt
+
+
+@pytest.mark.parametrize(("old", "new"), [("score: 2", "score: 6"), ("low: 1\n", ""), ("reason: r", "why: r")])
+def test_a_scale_that_is_wrong_is_refused(tmp_path, old, new):
+    (tmp_path / "score.yaml").write_text(SCALE.replace(old, new))
+    with pytest.raises(ValueError, match=r"score\.yaml"):
+        load_scale(tmp_path / "score.yaml")
+
+
+def test_a_judge_that_fails_gives_no_score(root, tmp_path):
+    """A real client and server: verdicts in many forms, one that comes right when asked again, and one that never does."""
+    replies = {"a": ["Score: 5"], "b": ["**3**"], "c": ["good", '{"score": 1}'], "d": ["I cannot say"]}
+    count = Counter()
+
+    def behave(body):
+        candidate = json.loads(body["messages"][1]["content"])["candidate"]
+        count[candidate] += 1
+        return completion(replies[candidate][min(count[candidate], len(replies[candidate])) - 1])
+
+    server = TalkingServer(behave)
+    prompts = root / "workflow" / "prompts"
+    role = {"endpoint": server.endpoint, "model": "test"}
+    given = {"roles": {"score": role}, "store": str(tmp_path), "log": "", "prompts": str(prompts)}
+    asked = [
+        Judged("q", candidate, "r", language)
+        for candidate, language in zip("abcd", ("en", "de", "zh", "en"), strict=True)
+    ]
+    with open_models(json.dumps(given)) as models:
+        scores = llm_scores(asked, models, load_scale(prompts / "score.yaml"))
+    server.stop()
+    assert scores[:3].tolist() == [1, 0.5, 0] and np.isnan(scores[3])
+    assert count["c"] == 2 and server.bodies[0]["temperature"] == 0

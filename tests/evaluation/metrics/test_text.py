@@ -1,0 +1,79 @@
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, measures, normalised, recall
+
+plain = st.text("abc the 12.,- cmx", max_size=30)
+
+
+def test_f1_by_hand():
+    # 3 of 4 predicted words are right (P = 3/4), 3 of 5 true ones found (R = 3/5): 2 PR / (P + R) = 2/3.
+    assert f1("left upper lobe nodule", "nodule in left upper segment") == pytest.approx(2 / 3)
+    assert recall("left upper lobe nodule", "nodule in left upper segment") == pytest.approx(3 / 5)
+
+
+@given(*[st.lists(st.sampled_from(["left", "right", "lung", "node", "cyst", "mass"]), min_size=1, unique=True)] * 2)
+def test_f1_and_recall_of_words_said_once_are_those_of_scikit_learn(predicted, true):
+    vocabulary = sorted({*predicted, *true})
+    truth, guess = ([word in said for word in vocabulary] for said in (true, predicted))
+    assert f1(" ".join(predicted), " ".join(true)) == pytest.approx(sklearn.metrics.f1_score(truth, guess))
+    assert recall(" ".join(predicted), " ".join(true)) == pytest.approx(sklearn.metrics.recall_score(truth, guess))
+
+
+def test_a_word_said_twice_counts_twice():
+    assert f1("cyst cyst", "cyst") == pytest.approx(2 / 3)  # by hand: P = 1/2, R = 1
+
+
+def test_articles_case_and_punctuation_do_not_count():
+    assert normalised("The  Liver, a lobe.") == "liver lobe"
+    assert accuracy("Yes.", "yes") == 1 and accuracy("no", "yes") == 0
+
+
+def test_the_open_f1_cannot_see_decimals_but_the_one_of_measures_can():
+    assert f1("1.2 cm", "12 cm") == 1
+    assert measure_f1("1.2 cm", "12 cm") == 0
+    assert measure_f1("1.2 cm", "12 mm") == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("12,5 mm", "1.25 cm"),
+        ("2 x 3 cm", "20 x 30 mm"),
+        ("3-4 mm", "0.3 to 0.4 cm"),
+        ("-20 HU", "-20 HE"),
+        ("0.5 l", "500 ml"),
+        ("2 cm³", "2 ml"),
+        ("a 5 mm nodule", "5mm nodule"),
+        ("30 Prozent", "30%"),
+    ],
+)
+def test_one_measure_in_two_wordings_is_one(one, other):
+    assert measure_f1(one, other) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("5 mm", "5"), ("5 mm", "5 ml"), ("20 HU", "-20 HU"), ("1.5", "15"), ("3 cm", "3 mm")]
+)
+def test_two_measures_are_two(one, other):
+    assert measure_f1(one, other) == 0
+
+
+def test_numbers_inside_words_are_words():
+    assert measures("T2 hyperintense at L4: 3 lesions") == ["t2", "hyperintense", "at", "l4", "3", "lesions"]
+
+
+@given(plain)
+def test_a_text_equals_itself(text):
+    assert f1(text, text) == recall(text, text) == accuracy(text, text) == measure_f1(text, text) == 1
+
+
+def test_chinese_is_read_by_character():
+    assert f1("左肺", "右肺") == 0.5
+
+
+def test_what_was_not_said_scores_nothing():
+    assert f1("", "liver") == recall("", "liver") == measure_f1("", "liver") == accuracy("", "liver") == 0
+    assert f1("", "") == recall("", "") == 1

@@ -1,0 +1,41 @@
+import pytest
+
+from refrad.language.lexicon_matcher import is_anatomy, tokenize, vocabulary_of
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "language"),
+    [
+        ("Schidldrüse", "de"),  # swapped
+        ("Gallenbase", "de"),  # left out
+        ("Harnblasse", "de"),  # put in
+        ("Pankraes", "de"),
+        ("galbladder", "en"),
+        ("appendicits", "en"),
+    ],
+)
+def test_a_slip_in_a_long_word_is_forgiven(lexicon, mistyped, language):
+    assert vocabulary_of(lexicon, language).knows(mistyped)
+
+
+@pytest.mark.parametrize(
+    ("word", "language"),
+    [
+        ("Hornhaut", "de"),
+        ("Diskette", "de"),
+        ("komischer", "de"),
+        ("Lebet", "de"),
+        ("dissection", "en"),
+        ("ribbon", "en"),
+    ],
+)
+def test_a_word_of_its_own_is_no_slip(lexicon, word, language):
+    assert vocabulary_of(lexicon, language).matches(tokenize(word), word) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "whole"),
+    [("Leber", True), ("Lebern", True), ("Herzog", False), ("Sigmar", False), ("Leberzirrhose", False)],
+)
+def test_a_surname_that_begins_like_an_organ_is_no_organ(lexicon, word, whole):
+    assert is_anatomy(word, lexicon, exactly=True) is whole

@@ -1,0 +1,51 @@
+import yaml
+
+from refrad.anatomy.schema import load_schema
+from refrad.core.tables import CaptionTable, MentionTable
+from refrad.reporting.pages import render
+from refrad.reporting.sentence_index import samples_of
+
+
+def tables(study):
+    captions = [study.caption("c1", "Leber & Milz normal.", language="de"), study.caption("c2", "No fluid.")]
+    mentions = study.mention("c1", "Leber & Milz normal.", "Leber", 5) + study.mention(
+        "c1", "Leber & Milz normal.", "Milz", 1, assertion="absent"
+    )
+    return [study.write(CaptionTable, "captions", captions)], [study.write(MentionTable, "mentions", mentions)]
+
+
+def test_sentences_come_in_all_languages_with_their_mentions_marked(study):
+    samples = samples_of(*tables(study), 10, load_schema(study.schema))
+    assert [one.language for one in samples] == ["de", "en"]
+    first, second = samples
+    assert first.text.count("<mark") == 2 and "&amp;" in first.text
+    assert first.mentions == [("Leber", "liver", "present"), ("Milz", "spleen", "absent")]
+    assert not second.mentions
+
+
+def test_no_text_is_read_unless_it_is_asked_for(study):
+    assert samples_of(*tables(study), 0, load_schema(study.schema)) == []
+
+
+def test_the_page_of_mentions_shows_them_and_the_default_does_not(study, root):
+    config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    assert config["report"]["sentences"] == 0
+    metrics = {
+        "flow": {"taken": 1, "used": 1, "aside": {}},
+        "unit": "captions",
+        "made": {},
+        "tables": {},
+        "seconds": {"total": 1.0},
+    }
+    values = {
+        "title": "mentions",
+        "up": "../",
+        "there": ["mentions"],
+        "metrics": metrics,
+        "shards": [],
+        "made_with": "",
+    }
+    samples = samples_of(*tables(study), 10, load_schema(study.schema))
+    for shown in (samples, []):
+        text = render("stage.html", **values, figures=[], cards=[], curve=None, samples=shown)
+        assert ("normal." in text) is bool(shown)

@@ -1,0 +1,197 @@
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.demo.bodies import make_body, render
+from refrad.segmentation.totalsegmentator import TotalSegmentator, Unsegmentable, onto_grid
+
+AFFINE = np.array([[-2.0, 0, 0, 30], [0, -2.0, 0, 20], [0, 0, 5.0, -10], [0, 0, 0, 1]])
+
+
+@given(st.permutations([0, 1, 2]), st.tuples(*[st.booleans()] * 3), st.integers(0, 9))
+def test_flipped_and_turned_masks_come_back_voxel_by_voxel(order, flips, seed):
+    labels = np.random.default_rng(seed).integers(0, 200, (7, 6, 5)).astype(np.uint8)
+    turned = labels.transpose(order)
+    affine = AFFINE.copy()
+    affine[:3, :3] = AFFINE[:3, list(order)]
+    for axis, flip in enumerate(flips):
+        if flip:
+            affine[:3, 3] += affine[:3, axis] * (turned.shape[axis] - 1)
+            affine[:3, axis] *= -1
+            turned = np.flip(turned, axis)
+    assert np.array_equal(onto_grid(turned, affine, AFFINE, labels.shape), labels)
+
+
+def test_a_mask_of_another_place_is_refused():
+    away = AFFINE.copy()
+    away[0, 3] += 500
+    with pytest.raises(Unsegmentable, match="mask_elsewhere"):
+        onto_grid(np.zeros((7, 6, 5), np.uint8), away, AFFINE, (7, 6, 5))
+
+
+def test_a_missing_network_is_named_with_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"network 298 .* totalseg_download_weights"):
+        TotalSegmentator(tmp_path, "fastest", "cpu").segment(np.zeros((9, 9, 9), np.int16), np.eye(4), "total")
+
+
+def test_a_class_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"masks.rois: lever is no class"):
+        TotalSegmentator(tmp_path, "fastest", "cpu", ["spleen", "lever"])
+
+
+def test_a_task_without_the_wanted_classes_gets_no_labels(root):
+    segmenter = TotalSegmentator(root / "workflow" / "demo_weights", "fastest", "cpu", ["rib_left_1"])
+    with pytest.raises(FileNotFoundError, match="network 852"):  # MR looks for them with the 3 mm network
+        segmenter.weights("total_mr")
+    segmenter._digests["total_mr"] = "there"
+    with pytest.raises(Unsegmentable, match="rois_not_in_task"):
+        segmenter.segment(np.zeros((9, 9, 9), np.int16), np.eye(4), "total_mr")
+
+
+def test_the_corners_of_the_grid_do_not_wrap():
+    labels = np.zeros((4, 4, 4), np.uint8)
+    for corner in itertools.product((0, 3), repeat=3):
+        labels[corner] = 9
+    shifted = AFFINE.copy()
+    shifted[:3, 3] += AFFINE[:3, 0]
+    moved = onto_grid(labels, shifted, AFFINE, (4, 4, 4))
+    assert np.array_equal(moved[1:], labels[:-1]) and not moved[0].any()
+
+
+@pytest.fixture(scope="session")
+def body(tmp_path_factory):
+    """A made-up body that the demo weights never saw, on an oblique-free but flipped grid, once for each modality."""
+    from totalsegmentator.map_to_binary import class_map
+
+    folder = tmp_path_factory.mktemp("body")
+
+    def make(modality, task):
+        path = folder / f"{modality}.nii.gz"
+        affine = np.diag([-4.0, -4.0, 6.0, 1.0])
+        affine[:3, 3] = [190, 190, 170]
+        native = {name: number for number, name in class_map[task].items()}
+        image, truth = render(make_body(77), affine, (96, 96, 40), modality, native, seed=1)
+        if not path.exists():
+            nib.save(nib.Nifti1Image(np.round(image).astype(np.int16), affine), path)
+        return path, truth
+
+    return make
+
+
+# The command. Its search for the trainer class imports every trainer, some of which need torchvision; so it is told the class.
+COMMAND = """
+import sys
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from totalsegmentator import nnunet
+from totalsegmentator.bin.TotalSegmentator import main
+
+for epochs in (2000, 4000):
+    name = f"nnUNetTrainer_{epochs}epochs_NoMirroring"
+    nnunet.custom_trainers[name] = type(name, (nnUNetTrainer,), {})
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+# Segments as the stage does, and fails if anything asks for an internet address on the way.
+OFFLINE = """
+import sys
+from pathlib import Path
+
+def watch(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname") or event == "socket.connect" and isinstance(arguments[1], tuple):
+        print("asked for the network:", event, arguments, file=sys.stderr)
+        sys.stderr.flush()
+        __import__("os")._exit(9)
+
+sys.addaudithook(watch)
+import numpy as np
+from refrad.segmentation.totalsegmentator import TotalSegmentator
+from refrad.dicom.volume_store import read_volume
+
+volume, affine = read_volume(Path(sys.argv[1]))
+segmenter = TotalSegmentator(Path(sys.argv[2]), "fastest", "cpu", sys.argv[5:])
+np.save(sys.argv[3], segmenter.segment(volume, affine, sys.argv[4]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("modality", "task", "rois"),
+    [("MR", "total_mr", []), ("CT", "total", ["liver", "kidney_left"])],
+)
+def test_labels_are_those_of_the_command_voxel_for_voxel_without_a_network(root, tmp_path, body, modality, task, rois):
+    path, truth = body(modality, task)
+    weights = root / "workflow" / "demo_weights"
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "config.json").write_text('{"totalseg_id": "x", "send_usage_stats": false, "prediction_counter": 0}')
+    environment = os.environ | {"TOTALSEG_HOME_DIR": str(home), "TOTALSEG_WEIGHTS_PATH": str(weights)}
+    command = [sys.executable, "-c", COMMAND, "-i", path, "-o", tmp_path / "theirs.nii.gz", "-nr", "1", "-ns", "1"]
+    command += ["--ml", "--fastest", "-d", "cpu", "-q", "-ta", task, *(["-rs", *rois] if rois else [])]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    theirs = np.asarray(nib.load(tmp_path / "theirs.nii.gz").dataobj)
+
+    cut_off = ["unshare", "--map-root-user", "--net"]  # no interface at all, where the system allows it
+    allowed = shutil.which("unshare") and subprocess.run([*cut_off, "true"], capture_output=True).returncode == 0
+    command = [sys.executable, "-c", OFFLINE, path, weights, tmp_path / "ours.npy", task, *rois]
+    environment = os.environ | {"HOME": str(tmp_path / "empty")}
+    subprocess.run([*(cut_off if allowed else []), *command], env=environment, check=True)
+    ours = np.load(tmp_path / "ours.npy")
+    assert ours.dtype == np.uint8 and np.array_equal(ours, theirs)
+    assert not (tmp_path / "empty" / ".totalsegmentator").exists()  # nothing was written to the user's home
+    from totalsegmentator.map_to_binary import class_map
+
+    native = {name: number for number, name in class_map[task].items()}
+    for organ in rois or ("liver", "heart", "kidney_left", "kidney_right"):
+        one, other = ours == native[organ], truth == native[organ]
+        if other.sum() > 500:
+            assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.6, organ
+
+
+# What the GPU would be given, on a machine without one: torch says that there is one, and refuses when it is used.
+ON_GPU = """
+import sys
+from pathlib import Path
+import torch
+from refrad.segmentation import nnunet_patches as networks
+from refrad.segmentation.totalsegmentator import TotalSegmentator
+from refrad.dicom.volume_store import read_volume
+
+volume, affine = read_volume(Path(sys.argv[1]))
+segmenter = TotalSegmentator(Path(sys.argv[2]), "fastest", "gpu")
+try:
+    segmenter.load()
+except RuntimeError as error:
+    assert "masks.device is gpu" in str(error), error
+torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1
+made, make = [], networks.make_predictor
+networks.make_predictor = lambda *arguments: made.append(make(*arguments)) or made[-1]
+try:
+    segmenter.segment(volume, affine, "total")
+except (AssertionError, RuntimeError) as error:
+    assert "CUDA" in str(error), error
+else:
+    raise SystemExit("it was not segmented on a GPU")
+(one,) = made
+assert (one.device, one.perform_everything_on_device) == (torch.device("cuda:0"), True)
+assert (one.tile_step_size, one.use_gaussian, one.use_mirroring) == (0.8, True, False)
+assert "_internal_predict_sliding_window_return_logits" not in vars(one)  # nnU-Net's own sums, on the GPU
+"""
+
+
+@pytest.mark.slow
+def test_a_gpu_is_asked_for_with_the_settings_of_the_package_and_missed_if_there_is_none(root, body):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU, which would be used")
+    path, _ = body("CT", "total")
+    command = [sys.executable, "-c", ON_GPU, path, root / "workflow" / "demo_weights"]
+    subprocess.run(command, check=True)

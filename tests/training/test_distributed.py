@@ -1,0 +1,88 @@
+"""Two processes, as DDP or with FSDP2, train what one does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed
+from torch.distributed.tensor import DTensor
+
+from refrad.anatomy.schema import load_schema
+from refrad.dataset.examples import picture_of, read_images
+from refrad.model.processor import tiny_processor
+from refrad.model.radgrounder import add_head, tiny_model
+from refrad.training.checkpoint import Checkpoints
+from refrad.training.distributed import ALONE, gather_team
+from refrad.training.samples import Samples, wordings
+from refrad.training.step import train
+from refrad.training.trainer import Recipe
+
+WAYS = [("ddp", None), ("fsdp2", None), ("ddp", "masks"), ("fsdp2", "masks")]
+STEPS = 4
+
+
+def trained(images, schema, folder, sharding, masks, steps, team=ALONE):
+    """Some steps of a tiny model, from a state in the folder if there is one; the newest state is there afterwards."""
+    processor = tiny_processor(["Locate: Liver, spleen "] * 4, image_size=64, patch=8, words=320)
+    model = tiny_model(processor, 0)
+    if masks:
+        add_head(model, processor, 0)
+    names = wordings([picture_of(row) for row in read_images([images]).iter_rows(named=True)], load_schema(schema))
+    shares = {"locate": 0.5, "detect": 0.0, "vqa": 0.5}
+    train_samples, unseen = (
+        Samples(read_images([images], {split}), names, 64, None if masks else "yxyx", shares, 0, None)
+        for split in ("train", "validation")
+    )
+    saved = Checkpoints(folder, "one", keep=9, leads=team.leads)
+    recipe = Recipe(steps, None, 2, 4, 1e-3, 0, save_steps=2, sharding=sharding)
+    done = train(model, processor, train_samples, unseen, recipe, saved, team)
+    return done, any(isinstance(one, DTensor) for one in model.parameters())
+
+
+def process(images, schema, folder):
+    torch.set_num_threads(1)
+    team = gather_team(0)
+    for sharding, masks in WAYS:
+        _, parted = trained(images, schema, folder / f"{sharding}-{masks}", sharding, masks, STEPS, team)
+        assert parted == (sharding == "fsdp2")
+        if masks is None:  # the same once more, from the state at half way
+            again = folder / f"again-{sharding}"
+            if team.leads:
+                again.mkdir()
+                for name in ("identity", "step-000000002.pt"):
+                    (again / name).hardlink_to(folder / f"{sharding}-{masks}" / name)
+            distributed.barrier()
+            done, _ = trained(images, schema, again, sharding, masks, STEPS, team)
+            assert done.resumed == 1
+    distributed.destroy_process_group()
+
+
+def weights_of(folder):
+    return torch.load(folder / f"step-{STEPS:09d}.pt", weights_only=True)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_however_they_share_the_model(images, root, tmp_path):
+    schema = root / "workflow" / "anatomy" / "classes.yaml"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    done = subprocess.run([*command, images, schema, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-30000:]
+    for sharding, masks in WAYS:
+        alone = tmp_path / f"alone-{masks}"
+        if not alone.exists():
+            trained(images, schema, alone, "ddp", masks, STEPS)
+        one, other = weights_of(alone), weights_of(tmp_path / f"{sharding}-{masks}")
+        for name, value in one["model"].items():
+            assert torch.allclose(value, other["model"][name], atol=2e-5), (sharding, masks, name)
+        assert other["trained"]["tasks"] == one["trained"]["tasks"]
+        unseen = [each["trained"]["curve"][-1]["validation_loss"] for each in (one, other)]
+        assert unseen[1] == pytest.approx(unseen[0], abs=1e-3)
+        if masks is None:
+            again = weights_of(tmp_path / f"again-{sharding}")
+            assert all(value.equal(again["model"][name]) for name, value in other["model"].items())
+
+
+if __name__ == "__main__":
+    process(*map(Path, sys.argv[1:]))

@@ -1,0 +1,131 @@
+import dataclasses
+import itertools
+
+import pytest
+import torch
+
+from refrad.dataset.examples import picture_of, read_images
+from refrad.model.collate import collate
+from refrad.model.radgrounder import tiny_model
+from refrad.training.dataloader import batch_order, load_batches
+from refrad.training.distributed import Team
+from refrad.training.samples import Samples, wordings
+from refrad.training.step import batch_loss, train
+from refrad.training.trainer import Recipe
+
+SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
+
+
+@pytest.fixture(scope="module")
+def samples(images, schema):
+    frame = read_images([images], {"train"})
+    names = wordings([picture_of(row) for row in frame.iter_rows(named=True)], schema)
+    return Samples(frame, names, 64, "yxyx", SHARES, 0, augment=None)
+
+
+def test_training_lowers_the_loss_and_says_what_it_did(samples, processor):
+    trained = train(tiny_model(processor, 0), processor, samples, samples, Recipe(30, None, 8, 1, 2e-3, 0))
+    assert trained.curve[-1].loss < 0.7 * trained.curve[0].loss
+    assert trained.curve[-1].validation_loss < trained.curve[0].validation_loss
+    assert trained.steps == 30 and trained.tasks == {"locate": 240}
+
+
+def test_time_ends_a_training_as_steps_do(samples, processor):
+    trained = train(tiny_model(processor, 0), processor, samples, None, Recipe(10_000, 2.0, 4, 1, 1e-3, 0))
+    assert trained.steps < 10_000 and trained.seconds < 10
+    assert trained.curve[-1].validation_loss is None
+
+
+def test_accumulated_batches_are_one_step(samples, processor):
+    trained = train(tiny_model(processor, 0), processor, samples, None, Recipe(2, None, 4, 3, 1e-3, 0))
+    assert sum(trained.tasks.values()) == 24
+
+
+def test_workers_make_the_same_batches(samples, processor):
+    firsts = [list(itertools.islice(load_batches(samples, processor, 4, 0, workers=n), 8)) for n in (0, 2)]
+    for one, other in zip(*firsts, strict=True):
+        assert (one.tasks, one.place) == (other.tasks, other.place)
+        assert all(one.tensors[name].equal(other.tensors[name]) for name in one.tensors)
+
+
+def test_the_order_of_batches_can_be_taken_up_anywhere(samples):
+    turns = list(itertools.islice(batch_order(samples, 5, 3), 12))  # over the end of two epochs
+    for number, (place, _) in enumerate(turns[:-1]):
+        assert next(batch_order(samples, 5, 3, place)) == turns[number + 1]
+
+
+def test_two_processes_are_dealt_what_one_would_get(samples, processor):
+    alone = list(itertools.islice(load_batches(samples, processor, 4, 0), 6))
+    dealt = [list(itertools.islice(load_batches(samples, processor, 4, 0, rank=r, size=2), 3)) for r in (0, 1)]
+    together = [one for pair in zip(*dealt, strict=True) for one in pair]
+    for one, other in zip(alone, together, strict=True):
+        assert one.tensors["input_ids"].equal(other.tensors["input_ids"])
+    assert dealt[0][-1].place == dealt[1][-1].place == alone[-1].place
+
+
+def test_batches_that_cannot_be_dealt_evenly_are_refused(samples, processor):
+    with pytest.raises(ValueError, match="accumulate is 1: no multiple of the 2 processes"):
+        train(tiny_model(processor, 0), processor, samples, None, Recipe(1, None, 4, 1, 1e-3, 0), team=PAIR)
+
+
+PAIR = Team(0, 2, torch.device("cpu"))
+
+
+@pytest.fixture
+def batch(samples, processor):
+    return collate(processor, [samples[0, index] for index in range(4)])
+
+
+def test_no_prefix_sees_its_target(batch, processor):
+    model = tiny_model(processor, 0).eval()
+    prefix = (batch["token_type_ids"] == 0) & (batch["attention_mask"] == 1)
+    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+    changed = inputs | {"input_ids": torch.where(batch["token_type_ids"] == 1, 7, batch["input_ids"])}
+    assert not changed["input_ids"].equal(inputs["input_ids"])
+    with torch.no_grad():
+        one, other = (model(**each).logits[prefix] for each in (inputs, changed))
+    assert one.equal(other)
+
+
+def test_a_target_sees_no_later_word_and_the_prefix_sees_itself_whole(batch, processor):
+    model = tiny_model(processor, 0).eval()
+    inputs = {name: tensor[:1] for name, tensor in batch.items() if name != "labels"}
+    last = int(inputs["attention_mask"].sum()) - 1
+    first = int((inputs["token_type_ids"] == 0).sum(1)[0]) - 4  # a word of the prompt
+    for place, sees in ((last, last), (first, 0)):  # every place from `sees` on must feel a change at `place`
+        ids = inputs["input_ids"].clone()
+        ids[0, place] = 9
+        with torch.no_grad():
+            one, other = (model(**(inputs | {"input_ids": each})).logits[0] for each in (inputs["input_ids"], ids))
+        differs = (one - other).abs().amax(1) > 0
+        assert not differs[:sees].any() and differs[sees : last + 1].all()
+
+
+def test_the_loss_is_that_of_the_stock_model(batch, processor):
+    model = tiny_model(processor, 0)
+    with torch.no_grad():
+        stock = model(**batch).loss
+    assert batch_loss(model, batch).item() == pytest.approx(stock.item(), abs=1e-5)
+
+
+def test_a_frozen_tower_leaves_no_graph(batch, processor, monkeypatch):
+    model = tiny_model(processor, 0)
+    tower = model.model.vision_tower.requires_grad_(False)
+    plain, graphs = tower.forward, []
+    monkeypatch.setattr(tower, "forward", lambda **k: graphs.append(torch.is_grad_enabled()) or plain(**k))
+    batch_loss(model, batch).backward()
+    assert graphs == [False]
+    assert model.model.multi_modal_projector.linear.weight.grad is not None
+    tower.requires_grad_(True)
+    batch_loss(model, batch).backward()
+    assert graphs == [False, True] and tower.embeddings.patch_embedding.weight.grad is not None
+
+
+def test_padding_changes_no_loss(samples, processor):
+    model = tiny_model(processor, 0)
+    drawn = [samples[0, index] for index in range(2)]
+    longer = dataclasses.replace(drawn[0], text=drawn[0].text + "and all else that there is ")
+    alone, padded = (collate(processor, [drawn[0], *more]) for more in ((), (longer,)))
+    assert padded["input_ids"].shape[1] > alone["input_ids"].shape[1]
+    padded["labels"][1] = -100
+    assert batch_loss(model, padded).item() == pytest.approx(batch_loss(model, alone).item(), abs=1e-5)
