@@ -38,7 +38,9 @@ onsuccess:
 
 onerror:
     release_servers()
-    from refrad.commands.status import write_pages  # here, as it loads what draws pictures
+    from refrad.commands.status import (
+        write_pages,
+    )  # here, as it loads what draws pictures
 
     print(f"\nwhat is done and what failed: {write_pages(SITE)}", file=sys.stderr)
 

@@ -27,7 +27,6 @@ def release_servers():
     release(Path(SITE.store("llm")) / "servers")
 
 
-
 wildcard_constraints:
     delivery="|".join(SITE.deliveries),
     shard=r"\d+",
