@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from refrad.anatomy.schema import load_schema
-from refrad.core import tables
+from refrad.core import contracts, tables
 from refrad.dataset.image_codec import encode_mask
 from refrad.dataset.shard_io import write_images
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
@@ -62,11 +62,11 @@ class Study:
             store.mkdir()
         nib.save(nib.Nifti1Image(self.values, self.affine), self.volume_store / "v.nii.gz")
         self.save_labels()
-        self.write(tables.VolumeTable, "volumes", [self.volume()])
+        self.write(contracts.VolumeTable, "volumes", [self.volume()])
         slices = [
             {"instance": f"i{k}", "volume": "v", "axis": 2, "index": k, "instance_number": k + 1} for k in range(6)
         ]
-        self.write(tables.SliceTable, "slices", slices)
+        self.write(contracts.SliceTable, "slices", slices)
 
     def save_labels(self) -> None:
         nib.save(nib.Nifti1Image(self.labels, self.affine), self.mask_store / "v.nii.gz")
@@ -126,7 +126,7 @@ class Study:
     def structures(self, task: str = "total") -> dict:
         """The masks table as a segmenter would leave it, and the structures."""
         mask = {"volume": "v", "task": task, "segmenter": "precomputed", "weights": None, "digest": "x"}
-        self.write(tables.MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
+        self.write(contracts.MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
         return self.run("structures", self.structures_options())
 
     @staticmethod
@@ -139,9 +139,9 @@ class Study:
     def grounded(
         self, captions: list[dict], mentions: list[dict], references: list[dict] = (), mode: str = "expand"
     ) -> dict:
-        self.write(tables.CaptionTable, "captions", captions)
-        self.write(tables.MentionTable, "mentions", mentions)
-        self.write(tables.ReferenceTable, "image_references", list(references))
+        self.write(contracts.CaptionTable, "captions", captions)
+        self.write(contracts.MentionTable, "mentions", mentions)
+        self.write(contracts.ReferenceTable, "image_references", list(references))
         return self.run("grounded", {"mode": mode, "images_per_caption": 2})
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from refrad.cli import main
-from refrad.core import tables
+from refrad.core import contracts, tables
 from refrad.dataset.image_codec import decode_mask
 from refrad.dataset.shard_io import read_rows, write_images
 from refrad.workflow.fingerprint import Fingerprint
@@ -40,7 +40,7 @@ def site(tmp_path_factory, images, schema):
     (folder / "shards" / "README.md").write_text("---\npretty_name: Card\nconfigs: []\n---\n\n# Card\n")
     values = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 34)).astype(np.int16)
     nib.save(nib.Nifti1Image(values, np.eye(4)), folder / "v.nii.gz")
-    told = dict.fromkeys(tables.VolumeTable.to_schema().columns)
+    told = dict.fromkeys(contracts.VolumeTable.to_schema().columns)
     told |= {
         "volume": "v",
         "series": "s",
@@ -50,10 +50,10 @@ def site(tmp_path_factory, images, schema):
         "modality": "CT",
         "slices": 34,
     }
-    frame = tables.frame_of([told | {"file": "v.nii.gz"}], tables.VolumeTable)
+    frame = tables.frame_of([told | {"file": "v.nii.gz"}], contracts.VolumeTable)
     (folder / "volumes").mkdir()
     tables.write_table(
-        folder / "volumes" / "volumes.parquet", frame, tables.VolumeTable, Fingerprint("volumes", 1, {}, {})
+        folder / "volumes" / "volumes.parquet", frame, contracts.VolumeTable, Fingerprint("volumes", 1, {}, {})
     )
     return SimpleNamespace(folder=folder, rows={row["image_id"]: row for row in rows}, values=values)
 

@@ -1,8 +1,9 @@
 import polars as pl
 import pytest
 
-from refrad.core import tables
-from refrad.core.tables import MaskTable, StructureTable, TableError, frame_of, read_table, write_table
+from refrad.core import contracts, tables
+from refrad.core.contracts import MaskTable, StructureTable
+from refrad.core.tables import TableError, frame_of, read_table, write_table
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 
 FINGERPRINT = Fingerprint("masks", 1, {"variant": "fastest"}, {})
@@ -31,7 +32,7 @@ STRUCTURE = {
 }
 
 
-@pytest.mark.parametrize("contract", tables.Table.__subclasses__(), ids=lambda contract: contract.__name__)
+@pytest.mark.parametrize("contract", contracts.Table.__subclasses__(), ids=lambda contract: contract.__name__)
 def test_an_empty_table_is_valid_and_keeps_its_types(contract, tmp_path):
     write_table(tmp_path / "t.parquet", frame_of([], contract), contract, FINGERPRINT)
     assert read_table(tmp_path / "t.parquet", contract).schema == frame_of([], contract).schema
@@ -83,9 +84,9 @@ def test_a_table_written_in_parts_is_the_same_table(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROWS_A_GROUP", 3)
     rows = [{"instance": f"i{k}", "volume": "v", "axis": 2, "index": k, "instance_number": None} for k in range(8)]
     fingerprint = Fingerprint("volumes", 1, {}, {})
-    tables.write_parts(tmp_path / "p", [rows[:2], rows[2:7], [], rows[7:]], tables.SliceTable, fingerprint)
-    assert tables.read_table(tmp_path / "p", tables.SliceTable).equals(tables.frame_of(rows, tables.SliceTable))
+    tables.write_parts(tmp_path / "p", [rows[:2], rows[2:7], [], rows[7:]], contracts.SliceTable, fingerprint)
+    assert tables.read_table(tmp_path / "p", contracts.SliceTable).equals(tables.frame_of(rows, contracts.SliceTable))
     assert read_fingerprint(tmp_path / "p") == fingerprint
     with pytest.raises(tables.TableError, match="index"):
-        tables.write_parts(tmp_path / "q", [[rows[0] | {"index": -1}]], tables.SliceTable, fingerprint)
+        tables.write_parts(tmp_path / "q", [[rows[0] | {"index": -1}]], contracts.SliceTable, fingerprint)
     assert not (tmp_path / "q").exists()

@@ -3,7 +3,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.core.tables import SliceTable, frame_of
+from refrad.core.contracts import SliceTable
+from refrad.core.tables import frame_of
 from refrad.dicom.slices import SliceMap, image_at, name_of_part, slice_rows, stack_of
 
 

@@ -8,7 +8,8 @@ import pydicom
 import pytest
 from tests.end_to_end.canaries import ATTRIBUTES, PLANTED, contents
 
-from refrad.core.tables import InstanceTable, SliceTable, read_table
+from refrad.core.contracts import InstanceTable, SliceTable
+from refrad.core.tables import read_table
 from refrad.dicom.headers import headers_of_dataset
 from refrad.privacy.pseudonyms import Pseudonyms, read_or_create_key
 

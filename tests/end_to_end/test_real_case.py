@@ -20,7 +20,8 @@ from pycocotools import mask as coco
 from tests.end_to_end.canaries import contents
 
 from projects import copy_project
-from refrad.core.tables import InstanceTable, SliceTable, VolumeTable, read_table
+from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
+from refrad.core.tables import read_table
 from refrad.demo.scanner import Series, write_series
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,8 @@ from projects import Project
 from refrad.anatomy.schema import load_schema
 from refrad.cli import STAGES
 from refrad.commands.explain import stage_of
-from refrad.core.tables import InstanceTable, read_table
+from refrad.core.contracts import InstanceTable
+from refrad.core.tables import read_table
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from tests.end_to_end.canaries import contents
 
-from refrad.core.tables import CaptionTable, InstanceTable, VolumeTable, read_table
+from refrad.core.contracts import CaptionTable, InstanceTable, VolumeTable
+from refrad.core.tables import read_table
 from refrad.workflow.fingerprint import read_fingerprint
 
 pytestmark = pytest.mark.slow

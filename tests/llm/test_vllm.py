@@ -19,7 +19,8 @@ from tests.stages.test_train import OPTIONS as TRAINING
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.config import ModelOptions
-from refrad.core.tables import CaptionTable, MentionTable, read_table
+from refrad.core.contracts import CaptionTable, MentionTable
+from refrad.core.tables import read_table
 from refrad.language.faithfulness import problem_of_rewriting
 from refrad.llm import Answer, ModelError, Request, Task, open_models
 from refrad.llm.server import Server

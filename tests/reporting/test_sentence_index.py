@@ -1,7 +1,7 @@
 import yaml
 
 from refrad.anatomy.schema import load_schema
-from refrad.core.tables import CaptionTable, MentionTable
+from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.reporting.pages import render
 from refrad.reporting.sentence_index import samples_of
 

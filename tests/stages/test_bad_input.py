@@ -14,7 +14,8 @@ from pydicom import Dataset
 from pydicom.dataelem import DataElement
 from tests.stages.test_volumes import make
 
-from refrad.core.tables import InstanceTable, read_table
+from refrad.core.contracts import InstanceTable
+from refrad.core.tables import read_table
 from refrad.dicom.reasons import REASONS
 
 pytestmark = pytest.mark.slow

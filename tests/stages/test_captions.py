@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from refrad.core.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, read_table, write_table
+from refrad.core.contracts import CaptionTable, InstanceTable, ReferenceTable
+from refrad.core.tables import frame_of, read_table, write_table
 from refrad.privacy.pseudonyms import FileTable
 from refrad.stages import captions
 from refrad.workflow.fingerprint import Fingerprint

@@ -1,6 +1,7 @@
 import pytest
 
-from refrad.core.tables import EntityTable, TripletTable, read_table
+from refrad.core.contracts import EntityTable, TripletTable
+from refrad.core.tables import read_table
 
 
 @pytest.fixture

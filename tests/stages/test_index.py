@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from refrad.core.tables import InstanceTable, read_table
+from refrad.core.contracts import InstanceTable
+from refrad.core.tables import read_table
 from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms, shard_of
 from refrad.stages import index
 from refrad.workflow.fingerprint import Fingerprint

@@ -6,7 +6,8 @@ import pytest
 from tests.llm.talking import TASKS, answering, llm_line
 from tests.stages.test_captions import Delivery, report
 
-from refrad.core.tables import CaptionTable, MentionTable, read_table
+from refrad.core.contracts import CaptionTable, MentionTable
+from refrad.core.tables import read_table
 from refrad.llm import ModelError
 from refrad.reporting.run_summary import backend_of
 from refrad.stages import captions

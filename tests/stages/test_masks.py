@@ -3,7 +3,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from refrad.core.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, write_table
+from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
+from refrad.core.tables import frame_of, read_table, write_table
 from refrad.privacy.pseudonyms import FileTable
 from refrad.segmentation.labels import load_labels
 from refrad.workflow.fingerprint import Fingerprint

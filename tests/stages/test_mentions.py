@@ -1,6 +1,7 @@
 import pytest
 
-from refrad.core.tables import CaptionTable, MentionTable, read_table
+from refrad.core.contracts import CaptionTable, MentionTable
+from refrad.core.tables import read_table
 
 OPTIONS = {"finder": "lexicon", "lexicon": ""}
 

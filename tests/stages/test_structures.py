@@ -1,6 +1,7 @@
 import numpy as np
 
-from refrad.core.tables import FlagTable, MaskTable, StructureTable, read_table
+from refrad.core.contracts import FlagTable, MaskTable, StructureTable
+from refrad.core.tables import read_table
 
 
 def test_every_slice_with_a_structure_is_used_and_the_empty_one_is_aside(study):

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from nibabel.orientations import apply_orientation, io_orientation
 from scipy.spatial.transform import Rotation
 
-from refrad.core.tables import SliceTable, VolumeTable, read_table
+from refrad.core.contracts import SliceTable, VolumeTable
+from refrad.core.tables import read_table
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
 from refrad.privacy.pseudonyms import Pseudonyms

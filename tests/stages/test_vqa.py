@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 from tests.llm.talking import TalkingServer, completion
 
-from refrad.core.tables import QuestionTable, read_table
+from refrad.core.contracts import QuestionTable
+from refrad.core.tables import read_table
 
 TEXT = "Liver and both kidneys are normal."
 

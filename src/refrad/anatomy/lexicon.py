@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
+from refrad.core.types import LANGUAGES
+
 __all__ = [
     "ASSERTION_WORDS",
-    "LANGUAGES",
     "SIDE_WORDS",
     "Entry",
     "Lexicon",
@@ -20,7 +21,6 @@ __all__ = [
     "phrases",
 ]
 
-LANGUAGES = ("de", "en")
 SIDE_WORDS = ("left", "right", "both", "after")
 ASSERTION_WORDS = (
     *(

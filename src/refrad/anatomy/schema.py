@@ -10,9 +10,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from refrad.core.types import TASK_OF
+
 __all__ = ["TASKS", "AnatomyClass", "Schema", "load_schema"]
 
-TASKS = ("total", "total_mr")
+TASKS = tuple(TASK_OF.values())
 KEYS = {"id", "name", "english", "german", "region", "side", "snomed", "native", "parts"}
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from refrad.core.tables import VolumeTable, read_table
+from refrad.core.contracts import VolumeTable
+from refrad.core.tables import read_table
+from refrad.core.types import SPLITS
 from refrad.dataset.exports import authors, coco, hf, llava, webdataset
 from refrad.dataset.leakage import find_leakage
 from refrad.dataset.shard_io import class_names, dataset_files, read_rows
@@ -13,7 +15,6 @@ from refrad.dataset.shard_io import class_names, dataset_files, read_rows
 __all__ = ["FORMATS", "main"]
 
 FORMATS = ("hf", "coco", "llava", "webdataset", "authors")
-SPLITS = ("train", "validation", "test")
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 import pydicom
 
+from refrad.core.contracts import InstanceTable, SliceTable
 from refrad.core.files import atomic
 from refrad.core.sandbox import Limits, run_apart
-from refrad.core.tables import InstanceTable, SliceTable, read_table, scan_table
+from refrad.core.tables import read_table, scan_table
 from refrad.dicom.scan import is_of_the_storage, nameless, quiet
 from refrad.privacy.dicom_profile import deidentify
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key

@@ -18,8 +18,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import refrad
 from refrad.anatomy.schema import AnatomyClass, Schema, load_schema
+from refrad.core.contracts import InstanceTable, MaskTable
 from refrad.core.files import atomic
-from refrad.core.tables import InstanceTable, MaskTable, read_table
+from refrad.core.tables import read_table
 from refrad.dicom.slices import stack_of
 from refrad.dicom.volume_store import read_volume
 

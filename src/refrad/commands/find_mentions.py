@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from refrad.anatomy.lexicon import LANGUAGES, load_lexicon
+from refrad.anatomy.lexicon import load_lexicon
+from refrad.core.types import LANGUAGES
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
 

@@ -12,7 +12,9 @@ import yaml
 
 from refrad.commands.budget import RATES, mask_budget
 from refrad.config import Config, load_config
-from refrad.core.tables import InstanceTable, read_table
+from refrad.core.contracts import InstanceTable
+from refrad.core.tables import read_table
+from refrad.core.types import MODALITIES
 from refrad.language.sections import sections_of
 from refrad.language.sentences import sentences_of
 from refrad.language.sources import read_reports
@@ -64,7 +66,7 @@ def count(site: Site) -> dict[str, int]:
         numbers["studies"] = used["study"].n_unique()
         numbers |= {
             f"{modality} volumes": used.filter(pl.col("modality") == modality)["volume"].n_unique()
-            for modality in ("CT", "MR")
+            for modality in MODALITIES
         }
         numbers |= _texts(Path(delivery.reports))
         for name, number in numbers.items():
@@ -133,7 +135,7 @@ def dataset(counts: Counts, rates: Mapping[str, Any]) -> dict[str, int]:
 
 def _of_masks(counts: Counts, config: Config, rates: Mapping[str, Any]) -> Estimate:
     volumes, options, gpu = counts["volumes"], config.masks, config.masks.device == "gpu"
-    budget = [mask_budget(rates, modality, counts[f"{modality} volumes"], options.variant) for modality in ("CT", "MR")]
+    budget = [mask_budget(rates, modality, counts[f"{modality} volumes"], options.variant) for modality in MODALITIES]
     size = 1e9 * sum(one.store_gb for one in budget)
     if options.segmenter == "precomputed":
         return Estimate("masks", volumes, "volumes", 0.0, False, size, "masks that are there already")

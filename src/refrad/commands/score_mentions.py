@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refrad.anatomy.lexicon import LANGUAGES, load_lexicon
+from refrad.anatomy.lexicon import load_lexicon
 from refrad.core.files import atomic
+from refrad.core.types import LANGUAGES
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from refrad.config.section import Section
+from refrad.core.types import LANGUAGES
 
 __all__ = [
     "ASKS",
@@ -28,7 +29,6 @@ ASKS: Mapping[str, Mapping[str, str]] = {
     "evaluate": {"judge": "score"},
 }
 WITHOUT_MODEL = ("rules", "none", "lexicon", "templates", 0)
-PROMPT_LANGUAGES = ("de", "en")
 
 
 class ServerOptions(Section):
@@ -115,4 +115,4 @@ def tasks_of(stage: str, options: Mapping[str, Any]) -> dict[str, str]:
 
 def prompt_files(folder: Path, task: str) -> dict[str, Path]:
     """Language to the prompt file of a task: `<folder>/<task>.<language>.md`."""
-    return {language: folder / f"{task}.{language}.md" for language in PROMPT_LANGUAGES}
+    return {language: folder / f"{task}.{language}.md" for language in LANGUAGES}

@@ -1,6 +1,27 @@
-"""Types that several packages share."""
+"""Facts and types that several packages share."""
 
-__all__ = ["Box"]
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+__all__ = ["FINGERPRINT_KEY", "LANGUAGES", "MODALITIES", "SPLITS", "TASK_OF", "Box", "Language", "Modality", "Split"]
 
 Box = tuple[float, float, float, float]
 """x_min, y_min, x_max, y_max, half-open; in px or as shares of width and height, as the docstring that uses it says."""
+
+Language = Literal["de", "en"]
+LANGUAGES: tuple[str, ...] = get_args(Language)
+"""Languages of reports, captions, questions and prompts. Seeded draws depend on the order."""
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[str, ...] = get_args(Split)
+"""Parts of the dataset; each patient belongs to one."""
+
+Modality = Literal["CT", "MR"]
+MODALITIES: tuple[str, ...] = get_args(Modality)
+"""Modalities (DICOM tag 0008,0060) that become volumes."""
+
+TASK_OF: Mapping[str, str] = {"CT": "total", "MR": "total_mr"}
+"""The TotalSegmentator task that labels volumes of a modality."""
+
+FINGERPRINT_KEY = "refrad.fingerprint"
+"""Key of a stage's fingerprint in the metadata of the Parquet files that it writes."""

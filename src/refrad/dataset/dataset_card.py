@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from refrad.core.types import SPLITS
 from refrad.dataset.columns import COLUMNS
 from refrad.dataset.leakage import Leakage
 from refrad.dataset.statistics import Summary
@@ -13,7 +14,6 @@ from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["About", "card_text", "columns_table"]
 
-SPLITS = ("train", "validation", "test")
 THINGS = ("patients", "volumes", "images", "captions", "grounded phrases", "boxes", "questions")
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 

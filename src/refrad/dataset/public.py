@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from refrad.core.files import digest_file
+from refrad.core.types import SPLITS
 
 __all__ = ["LEAKING", "PublicQuestion", "PublicSet", "leaks", "missing_images", "read_public", "without_leaks"]
 
-SPLITS = ("train", "validation", "test")
 SLAKE = {"train.json": "train", "validate.json": "validation", "test.json": "test"}
 WU = {f"{split}_fixed_split.json": split for split in SPLITS}
 ORIGINAL = {"trainset.json": "train", "testset.json": "test"}

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from refrad.anatomy.schema import Schema
 from refrad.core.files import atomic, digest_bytes
-from refrad.core.tables import FINGERPRINT_KEY
+from refrad.core.types import FINGERPRINT_KEY
 from refrad.dataset.columns import COLUMNS, arrow_schema, features
 from refrad.workflow.fingerprint import Fingerprint
 

@@ -9,6 +9,7 @@ from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from refrad.core.types import MODALITIES
 from refrad.dicom.elements import (
     Numbers,
     Values,
@@ -272,7 +273,7 @@ def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
     """Why the image might be put aside. The more telling reasons come first."""
     sop_class = text_of(values, "SOPClassUID") or text_of(values, "MediaStorageSOPClassUID")
     image_type = header.image_type.upper().replace("_", " ")
-    if header.modality not in {"CT", "MR"}:
+    if header.modality not in MODALITIES:
         yield "not_ct_or_mr"
     if not (has_pixels and header.rows > 0 and header.columns > 0):
         yield "no_pixels"

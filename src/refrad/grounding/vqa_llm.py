@@ -5,6 +5,7 @@ from functools import partial
 from typing import Literal
 
 from refrad.anatomy.schema import Schema
+from refrad.core.types import LANGUAGES
 from refrad.grounding.vqa_checks import ImageFacts, Question
 from refrad.llm import Answer, Models, Request, load_task
 
@@ -33,7 +34,7 @@ def ask_model(
     images: Iterable[tuple[ImageFacts, str]], models: Models, schema: Schema, count: int
 ) -> Iterator[list[Question] | None]:
     """For each image and language `count` pairs, unchecked but for their number, or None where the model failed."""
-    fill = {language: {"count": str(count)} for language in ("de", "en")}
+    fill = {language: {"count": str(count)} for language in LANGUAGES}
     task = load_task(
         "qa", models.prompts, Pairs, role="qa", tokens=TOKENS * count, check=partial(_check, count), fill=fill
     )

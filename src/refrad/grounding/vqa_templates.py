@@ -11,6 +11,7 @@ import numpy as np
 
 from refrad.anatomy.schema import AnatomyClass, Schema
 from refrad.core.files import digest_bytes
+from refrad.core.types import MODALITIES, TASK_OF
 from refrad.grounding.vqa_checks import NO, YES, ImageFacts, Question
 
 __all__ = ["write_questions"]
@@ -118,7 +119,7 @@ class _Writer:
         twin = self.schema.twin(one.id)
         if twin and twin not in related:
             return [self.schema.by_id[twin]]
-        task = {"CT": "total", "MR": "total_mr"}[self.image.modality]
+        task = TASK_OF[self.image.modality]
         return [c for c in self.schema.classes if c.region == one.region and c.id not in related and c.native.get(task)]
 
     def _yesno(self, topic: str, question: str, yes: bool) -> Question:
@@ -193,7 +194,7 @@ class _Writer:
         return Question(self.language, topic, "open", self.words["modality"], (), self._called(self.image.modality))
 
     def _is_modality(self, topic: str) -> Question:
-        asked = str(self.r.choice(["CT", "MR"]))
+        asked = str(self.r.choice(MODALITIES))
         return self._yesno(
             topic, self.words["is_modality"].format(name=self._called(asked)), asked == self.image.modality
         )

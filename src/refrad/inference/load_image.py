@@ -11,6 +11,7 @@ from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 from PIL import Image
 
+from refrad.core.types import MODALITIES
 from refrad.dicom.headers import Rules
 from refrad.dicom.pixels import read_pixels
 from refrad.dicom.reasons import REASONS, TREATABLE, Quarantined
@@ -55,7 +56,7 @@ def open_image(
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    if modality not in (None, "CT", "MR"):
+    if modality not in (None, *MODALITIES):
         raise ValueError(f"modality is {modality}: it must be CT or MR")
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):

@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from refrad.config import TrainOptions
-from refrad.core.types import Box
+from refrad.core.types import LANGUAGES, Box
 from refrad.inference.generate import answers, masks_of
 from refrad.inference.load_image import Opened, open_image
 from refrad.model.box_tokens import parse_detection, parse_segmentation
@@ -30,7 +30,6 @@ from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["Finding", "Place", "Reader"]
 
-LANGUAGES = ("en", "de")
 LIMIT = 256  # tokens of an answer
 OLDER = "made by another version of stage train; train it again"
 

@@ -5,6 +5,8 @@ The rules cut whole clauses only ("..., größer als in der Voruntersuchung vom 
 
 import re
 
+from refrad.core.types import LANGUAGES
+
 __all__ = ["CUT", "LEFT", "UNCHANGED", "cut_comparisons"]
 
 CUT = "rules: cut"
@@ -70,7 +72,7 @@ _CLAUSES = {
         rf"|\s{_COMPARED[language]}(?=\s?[,.;]?$)",
         re.IGNORECASE,
     )
-    for language in ("de", "en")
+    for language in LANGUAGES
 }
 _LEADING = re.compile(rf"{_COMPARED['en']},\s", re.IGNORECASE)
 # A sentence that leans on the comparison cannot lose it: "ist größer als in ...", "no change since ...".

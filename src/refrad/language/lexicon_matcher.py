@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from refrad.anatomy.lexicon import LANGUAGES, Entry, Lexicon, normalise
+from refrad.anatomy.lexicon import Entry, Lexicon, normalise
+from refrad.core.types import LANGUAGES
 
 __all__ = ["CONJUNCTIONS", "Match", "Token", "Vocabulary", "is_anatomy", "tokenize", "vocabulary_of"]
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandera.polars as pa
 import polars as pl
 
-from refrad.core.tables import Table
+from refrad.core.contracts import Table
 
 __all__ = [
     "DEMO_KEY_PREFIX",

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from refrad.anatomy.schema import Schema
-from refrad.core.tables import FlagTable, MaskTable, VolumeTable, read_table
+from refrad.core.contracts import FlagTable, MaskTable, VolumeTable
+from refrad.core.tables import read_table
 from refrad.dicom.volume_store import read_volume
 from refrad.reporting.drawing import inside_html, three_views
 

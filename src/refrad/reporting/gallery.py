@@ -12,7 +12,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.core.tables import CaptionTable, MentionTable, TripletTable, VolumeTable, read_table
+from refrad.core.contracts import CaptionTable, MentionTable, TripletTable, VolumeTable
+from refrad.core.tables import read_table
 from refrad.dataset.image_codec import decode_mask, picture, stored
 from refrad.reporting.drawing import colour_of, inside_html, mask_outlines
 

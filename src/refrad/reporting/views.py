@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from refrad.anatomy.schema import Schema
-from refrad.core.tables import MaskTable, VolumeTable, read_table
+from refrad.core.contracts import MaskTable, VolumeTable
+from refrad.core.tables import read_table
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
 from refrad.reporting.drawing import contact_sheet, grey, inside_html, three_views

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.core.files import digest_bytes, digest_file
+from refrad.core.types import TASK_OF
 from refrad.segmentation.deshear import is_sheared, upright
 
-__all__ = ["TASK_OF", "TotalSegmentator", "Unsegmentable", "onto_grid"]
+__all__ = ["TotalSegmentator", "Unsegmentable", "onto_grid"]
 
-TASK_OF: Mapping[str, str] = {"CT": "total", "MR": "total_mr"}
 NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("total", "fastest"): (298,),
     ("total", "fast"): (297,),

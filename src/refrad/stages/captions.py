@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from refrad.anatomy.lexicon import LANGUAGES, Lexicon, load_lexicon
+from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.config import CaptionsOptions
+from refrad.core.contracts import CaptionTable, InstanceTable, ReferenceTable
 from refrad.core.files import digest_bytes
-from refrad.core.tables import CaptionTable, InstanceTable, ReferenceTable, frame_of, scan_table, write_table
+from refrad.core.tables import frame_of, scan_table, write_table
+from refrad.core.types import LANGUAGES
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.llm_rewriting import judge_captions, rewrite_captions, translate_captions

@@ -9,8 +9,7 @@ import polars as pl
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import GroundedOptions
-from refrad.core.files import digest_bytes
-from refrad.core.tables import (
+from refrad.core.contracts import (
     CaptionTable,
     EntityTable,
     MentionTable,
@@ -19,10 +18,9 @@ from refrad.core.tables import (
     StructureTable,
     TripletTable,
     VolumeTable,
-    frame_of,
-    read_table,
-    write_table,
 )
+from refrad.core.files import digest_bytes
+from refrad.core.tables import frame_of, read_table, write_table
 from refrad.grounding.pairing import Mention, Slice, StudyImages, Unmet, ground, matcher
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from refrad.config import IndexOptions
+from refrad.core.contracts import InstanceTable
 from refrad.core.sandbox import Limits
-from refrad.core.tables import InstanceTable, write_parts
+from refrad.core.tables import write_parts
 from refrad.dicom.header_spool import Spill
 from refrad.dicom.headers import Header, Rules
 from refrad.dicom.scan import read_headers

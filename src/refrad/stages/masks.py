@@ -13,13 +13,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from refrad.config import MasksOptions
+from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
-from refrad.core.tables import InstanceTable, MaskTable, VolumeTable, frame_of, read_table, scan_table, write_table
+from refrad.core.tables import frame_of, read_table, scan_table, write_table
+from refrad.core.types import TASK_OF
 from refrad.dicom.slices import stack_of
 from refrad.dicom.volume_store import read_volume
 from refrad.segmentation.labels import label_facts, load_labels, save_labels, store_name
 from refrad.segmentation.runner import Limits, Order, Outcome, label_volumes
-from refrad.segmentation.totalsegmentator import TASK_OF, TotalSegmentator, Unsegmentable, onto_grid
+from refrad.segmentation.totalsegmentator import TotalSegmentator, Unsegmentable, onto_grid
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import MentionsOptions
-from refrad.core.tables import CaptionTable, MentionTable, frame_of, read_table, write_table
+from refrad.core.contracts import CaptionTable, MentionTable
+from refrad.core.tables import frame_of, read_table, write_table
 from refrad.language.llm_mentions import compare, find_with_model
 from refrad.language.mention_finder import Mention, find_mentions
 from refrad.llm import open_models

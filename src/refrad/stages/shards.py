@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ShardsOptions
-from refrad.core.tables import (
+from refrad.core.contracts import (
     CaptionTable,
     EntityTable,
     MaskTable,
@@ -21,8 +21,9 @@ from refrad.core.tables import (
     StructureTable,
     TripletTable,
     VolumeTable,
-    read_table,
 )
+from refrad.core.tables import read_table
+from refrad.core.types import TASK_OF
 from refrad.dataset.image_codec import encode_mask, encode_pixels, perceptual_hash, picture, png
 from refrad.dataset.shard_io import digest_of, write_images
 from refrad.dicom.slices import image_at
@@ -107,7 +108,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows, volume by volume, in the order of the slices."""
     by_volume = _grouped(tables.kept.sort("volume", "index", "caption"), "volume")
-    luts = {task: schema.native_lut(task) for task in ("total", "total_mr")}
+    luts = {task: schema.native_lut(task) for task in TASK_OF.values()}
     for volume in about.sort("volume").iter_rows(named=True):
         triplets = by_volume.get(volume["volume"], [])
         if not triplets:

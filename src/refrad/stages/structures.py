@@ -11,16 +11,9 @@ from numpy.typing import NDArray
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import StructuresOptions
-from refrad.core.tables import (
-    FlagTable,
-    MaskTable,
-    SliceTable,
-    StructureTable,
-    VolumeTable,
-    frame_of,
-    read_table,
-    write_table,
-)
+from refrad.core.contracts import FlagTable, MaskTable, SliceTable, StructureTable, VolumeTable
+from refrad.core.tables import frame_of, read_table, write_table
+from refrad.core.types import TASK_OF
 from refrad.dicom.volume_store import read_volume
 from refrad.segmentation.plausibility import flags_of, load_norms
 from refrad.segmentation.structure_finder import OutlierRule, find_structures
@@ -52,7 +45,7 @@ def run(
     options = StructuresOptions.model_validate(fingerprint.options)
     rule = OutlierRule(options.minimum_area_mm2, options.minimum_share)
     anatomy = load_schema(schema)
-    luts = {task: anatomy.native_lut(task) for task in ("total", "total_mr")}
+    luts = {task: anatomy.native_lut(task) for task in TASK_OF.values()}
     tally = Tally("slices")
     labelled = read_table(masks, MaskTable).join(
         read_table(volumes, VolumeTable).drop("digest", "file", "reason"), on="volume"

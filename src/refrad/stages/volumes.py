@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from refrad.config import VolumesOptions
+from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
 from refrad.core.sandbox import Limits, run_apart
-from refrad.core.tables import InstanceTable, SliceTable, VolumeTable, frame_of, scan_table, write_table
+from refrad.core.tables import frame_of, scan_table, write_table
 from refrad.dicom.convert import Converted, Gate, Images, convert
 from refrad.dicom.headers import Header
 from refrad.dicom.slices import name_of_part, slice_rows

@@ -9,17 +9,8 @@ import polars as pl
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import VqaOptions
-from refrad.core.tables import (
-    CaptionTable,
-    EntityTable,
-    QuestionTable,
-    StructureTable,
-    TripletTable,
-    VolumeTable,
-    frame_of,
-    read_table,
-    write_table,
-)
+from refrad.core.contracts import CaptionTable, EntityTable, QuestionTable, StructureTable, TripletTable, VolumeTable
+from refrad.core.tables import frame_of, read_table, write_table
 from refrad.grounding.vqa_checks import Checks, ImageFacts, Question
 from refrad.grounding.vqa_llm import ask_model
 from refrad.grounding.vqa_templates import write_questions

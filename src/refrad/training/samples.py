@@ -12,7 +12,7 @@ from PIL import Image
 
 from refrad.anatomy.schema import Schema
 from refrad.config import AugmentOptions
-from refrad.core.types import Box
+from refrad.core.types import LANGUAGES, Box
 from refrad.dataset.examples import Caption, Mention, Picture, picture_of
 from refrad.model.box_tokens import detection_text, phrases_of, segmentation_text
 from refrad.model.collate import Sample
@@ -23,7 +23,6 @@ from refrad.training.augment import random_view
 __all__ = ["TASKS", "Samples", "Wordings", "detect", "locate", "told_of", "wordings"]
 
 TASKS = ("locate", "detect", "vqa")
-LANGUAGES = ("de", "en")
 
 Wordings = Mapping[tuple[str, int], Sequence[str]]
 

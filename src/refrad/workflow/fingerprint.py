@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from refrad.core.files import digest_bytes
+from refrad.core.types import FINGERPRINT_KEY
 
 __all__ = ["SHARD_STAGES", "STAGES", "Fingerprint", "compose", "content_digest", "read_fingerprint", "stage_version"]
 
-FINGERPRINT_KEY = b"refrad.fingerprint"  # in the metadata of a Parquet file
 STAGES_FOLDER = Path(__file__).parents[1] / "stages"
 SHARD_STAGES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
 STAGES = ("index", *SHARD_STAGES, "card", "adapt", "train", "evaluate", "report")  # in the order in which they run
@@ -97,4 +97,4 @@ def read_fingerprint(path: Path) -> Fingerprint:
     import pyarrow.parquet as pq  # here, as every rule reads this file and few read tables
 
     metadata = pq.read_schema(path).metadata or {}
-    return Fingerprint.parse(metadata[FINGERPRINT_KEY].decode())
+    return Fingerprint.parse(metadata[FINGERPRINT_KEY.encode()].decode())
