@@ -7,7 +7,7 @@ from PIL import Image
 from refrad.cli import main
 from refrad.dataset.examples import picture_of, read_images
 from refrad.dataset.public import leaks, missing_images, read_public, without_leaks
-from refrad.evaluation.questions import ask
+from refrad.evaluation.questions import build_questions
 
 
 def slake_row(image, question, answer="Liver", split_language="en", kind="OPEN"):
@@ -97,7 +97,7 @@ def test_the_command_writes_rows_that_evaluation_reads(slake, tmp_path, root, ca
         **{"slake:xmlab1": "train", "slake:xmlab2": "validation", "slake:xmlab3": "test"}
     }
     pictures = [picture_of(row) for row in frame.iter_rows(named=True)]
-    asked = [one for picture in pictures for one in ask(picture, "slake")]
+    asked = [one for picture in pictures for one in build_questions(picture, "slake")]
     assert [(one.task, one.kind, one.answer) for one in asked] == [
         ("vqa", "open", "Liver"),
         ("vqa", "yesno", "Yes"),

@@ -1,7 +1,7 @@
 import pytest
 
 from refrad.evaluation.error_analysis import confusions, examples, histogram, sides
-from refrad.evaluation.questions import Asked
+from refrad.evaluation.questions import EvalQuestion
 
 LEFT, RIGHT = (0.0, 0.0, 0.4, 1.0), (0.6, 0.0, 1.0, 1.0)
 
@@ -13,7 +13,7 @@ def kidneys(schema):
 
 def question(number, *targets):
     classes = tuple((class_id,) for class_id, _ in targets)
-    return Asked(f"i{number}", f"p{number}", "locate", "en", f"q{number}", targets, classes=classes)
+    return EvalQuestion(f"i{number}", f"p{number}", "locate", "en", f"q{number}", targets, classes=classes)
 
 
 def test_the_other_side_is_told_by_its_name_or_by_its_place(schema, kidneys):

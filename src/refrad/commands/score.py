@@ -8,7 +8,7 @@ from typing import Any
 from refrad.core.files import write_json
 from refrad.evaluation.metrics.intervals import RESAMPLES
 from refrad.evaluation.metrics.judge import llm_scores, load_scale
-from refrad.evaluation.metrics.records import Prediction, Truth, read_records
+from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
 from refrad.llm import open_models
 
@@ -46,13 +46,15 @@ def main(
         from refrad.evaluation.metrics.similarity import Embedder
 
         similarity = Embedder(embedder)
-    asked = read_records(truth, Truth)
+    asked = read_records(truth, TruthRecord)
     with open_models(_judging(judge_endpoint, judge_model, prompts, store)) as models:
         if judge_endpoint:
             judge = partial(llm_scores, models=models, scale=load_scale(prompts / "score.yaml"))
-        items, counts = score_items(asked, read_records(predictions, Prediction), similarity, judge=judge)
+        items, counts = score_items(asked, read_records(predictions, PredictionRecord), similarity, judge=judge)
         others, _ = (
-            score_items(asked, read_records(against, Prediction), similarity, judge=judge) if against else (items, {})
+            score_items(asked, read_records(against, PredictionRecord), similarity, judge=judge)
+            if against
+            else (items, {})
         )
     rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
     result: dict[str, Any] = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}

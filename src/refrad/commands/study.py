@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from refrad.core.files import atomic, write_json
 from refrad.evaluation.metrics.agreement import krippendorff_alpha, pearson_r
-from refrad.evaluation.metrics.records import Prediction, Truth, read_records
+from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 
 __all__ = ["agreement", "export", "read"]
 
@@ -45,10 +45,10 @@ def export(
     """
     if (out / KEY).exists():
         raise ValueError(f"{out}: holds a study already; its key would be lost")
-    given = read_records(predictions, Prediction)
+    given = read_records(predictions, PredictionRecord)
     asked = [
         one
-        for one in read_records(truth, Truth).values()
+        for one in read_records(truth, TruthRecord).values()
         if one.task != "locate" and not one.closed and (one.answer or "").strip() and one.id in given
     ]
     if len(asked) < pairs:

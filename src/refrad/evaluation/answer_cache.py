@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from refrad.core.files import digest_bytes
 from refrad.dataset.image_codec import encode_mask
-from refrad.evaluation.questions import LIMITS, Asked
+from refrad.evaluation.questions import MAX_ANSWER_TOKENS, EvalQuestion
 from refrad.inference.generate import answers, masks_of
 from refrad.model.radgrounder import head_of
 
-__all__ = ["Answer", "Interviewer", "kept_answers"]
+__all__ = ["CachedGenerator", "GeneratedAnswer", "cached_answers"]
 
 DECODING = 1  # raise it when answers to the same question come out otherwise
 ROUNDS = 4  # batches between two writes
@@ -25,15 +25,15 @@ ROUNDS = 4  # batches between two writes
 log = logging.getLogger(__name__)
 
 
-class Answer(NamedTuple):
+class GeneratedAnswer(NamedTuple):
     """What a model wrote; with a mask head also the mask of each closing tag, as run lengths at the side of the model's images."""
 
     text: str
     masks: tuple[str, ...] = ()
 
 
-class Interviewer:
-    """Asks models about the same images, and keeps what each answered.
+class CachedGenerator:
+    """Answers of models to questions about the same images; each answer is generated once and cached.
 
     Args:
         processor: of the models.
@@ -45,35 +45,37 @@ class Interviewer:
     def __init__(self, processor: Any, seen: dict[str, NDArray[np.uint8]], store: Path, batch: int) -> None:
         self.processor, self.seen, self.store, self.batch = processor, seen, store, batch
 
-    def ask(self, model: torch.nn.Module, name: str, asked: Sequence[Asked], blank: bool = False) -> list[Answer]:
+    def generate(
+        self, model: torch.nn.Module, name: str, asked: Sequence[EvalQuestion], blank: bool = False
+    ) -> list[GeneratedAnswer]:
         """The answer to each question, in order. `name` stands for the model's weights; `blank` shows black images."""
 
-        def shown(one: Asked) -> NDArray[np.uint8]:
+        def shown(one: EvalQuestion) -> NDArray[np.uint8]:
             return self.seen[one.image_id] * (not blank)
 
-        def answer(some: Sequence[Asked]) -> list[Answer]:
+        def answer(some: Sequence[EvalQuestion]) -> list[GeneratedAnswer]:
             images, texts = [shown(one) for one in some], [one.text for one in some]
-            written = answers(model, self.processor, images, texts, LIMITS[some[0].task], self.batch)  # type: ignore[arg-type]
+            written = answers(model, self.processor, images, texts, MAX_ANSWER_TOKENS[some[0].task], self.batch)  # type: ignore[arg-type]
             if some[0].task == "vqa" or head_of(model) is None:  # type: ignore[arg-type]
-                return [Answer(text) for text in written]
+                return [GeneratedAnswer(text) for text in written]
             drawn = masks_of(model, self.processor, images, texts, written, self.batch)  # type: ignore[arg-type]
             return [
-                Answer(text, tuple(encode_mask(mask) for mask in masks))
+                GeneratedAnswer(text, tuple(encode_mask(mask) for mask in masks))
                 for text, masks in zip(written, drawn, strict=True)
             ]
 
         keys = [digest_bytes(one.task.encode(), one.text.encode(), shown(one).tobytes()) for one in asked]
         path = self.store / f"{digest_bytes(name.encode(), str(DECODING).encode())}.jsonl"
-        return kept_answers(path, keys, asked, answer, self.batch * ROUNDS)
+        return cached_answers(path, keys, asked, answer, self.batch * ROUNDS)
 
 
-def kept_answers(
+def cached_answers(
     path: Path,
     keys: Sequence[str],
-    asked: Sequence[Asked],
-    answer: Callable[[Sequence[Asked]], list[Answer]],
+    asked: Sequence[EvalQuestion],
+    answer: Callable[[Sequence[EvalQuestion]], list[GeneratedAnswer]],
     batch: int,
-) -> list[Answer]:
+) -> list[GeneratedAnswer]:
     """Answers from `path` where it has them; the others are asked for, `batch` at a time, and added to it at once.
 
     A run that was killed loses the batch it was at: each batch is appended as whole lines and flushed to the disk, and a line
@@ -97,18 +99,18 @@ def kept_answers(
     return [known[key] for key in keys]
 
 
-def _like(item: tuple[str, Asked]) -> tuple[str, int]:
+def _like(item: tuple[str, EvalQuestion]) -> tuple[str, int]:
     """Questions of one task and like length are decoded together, so that little is padded."""
     return item[1].task, len(item[1].text)
 
 
-def _batches(items: Sequence[tuple[str, Asked]], size: int) -> Iterator[Sequence[tuple[str, Asked]]]:
+def _batches(items: Sequence[tuple[str, EvalQuestion]], size: int) -> Iterator[Sequence[tuple[str, EvalQuestion]]]:
     for task in dict.fromkeys(one.task for _, one in items):
         same = [item for item in items if item[1].task == task]
         yield from (same[first : first + size] for first in range(0, len(same), size))
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Answer]]:
+def _lines(path: Path) -> Iterator[tuple[str, GeneratedAnswer]]:
     if not path.exists():
         return
     with path.open(encoding="utf-8") as file:
@@ -117,7 +119,7 @@ def _lines(path: Path) -> Iterator[tuple[str, Answer]]:
                 key, text, *masks = json.loads(line)
             except ValueError:
                 continue  # cut off, or the empty line behind what was
-            yield key, Answer(text, tuple(masks))
+            yield key, GeneratedAnswer(text, tuple(masks))
 
 
 def _is_cut(path: Path) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from refrad.anatomy.schema import Schema
 from refrad.evaluation.metrics.grounding import Region, overlap
 from refrad.evaluation.metrics.intervals import bootstrap
-from refrad.evaluation.questions import Asked, Entities, Key, score
+from refrad.evaluation.questions import Entities, EvalQuestion, Key, score
 
 __all__ = ["confusions", "examples", "histogram", "sides"]
 
@@ -17,7 +17,7 @@ BINS = 10
 NOTHING = "nothing"
 
 
-def confusions(asked: Sequence[Asked], given: Sequence[Entities], schema: Schema) -> list[dict[str, Any]]:
+def confusions(asked: Sequence[EvalQuestion], given: Sequence[Entities], schema: Schema) -> list[dict[str, Any]]:
     """Which class (phrase) came in the place of which: one row a pair (asked, given, count, of), the most frequent first.
 
     `given` is the first class of the answer that was not asked for, or "nothing" where there was none; `of` says how often
@@ -45,7 +45,7 @@ def confusions(asked: Sequence[Asked], given: Sequence[Entities], schema: Schema
 
 
 def sides(
-    asked: Sequence[Asked],
+    asked: Sequence[EvalQuestion],
     given: Sequence[Entities],
     visible: Mapping[str, Mapping[int, Region]],
     schema: Schema,
@@ -98,7 +98,7 @@ def histogram(values: Sequence[float]) -> list[dict[str, Any]]:
     return [{"overlap": name, "count": count} for name, count in rows]
 
 
-def examples(asked: Sequence[Asked], given: Sequence[Entities], count: int) -> dict[str, list[dict[str, Any]]]:
+def examples(asked: Sequence[EvalQuestion], given: Sequence[Entities], count: int) -> dict[str, list[dict[str, Any]]]:
     """The questions answered worst and best by mean IoU, one an image, ties by id.
 
     Each has id, image_id, iou and, as `true`, what was asked for: key, and box or mask as `region`.
@@ -108,7 +108,7 @@ def examples(asked: Sequence[Asked], given: Sequence[Entities], count: int) -> d
         total = score(one, entities)
         scored.append((total.iou / total.asked, one))
 
-    def first(ordered: Sequence[tuple[float, Asked]]) -> list[dict[str, Any]]:
+    def first(ordered: Sequence[tuple[float, EvalQuestion]]) -> list[dict[str, Any]]:
         kept: dict[str, dict[str, Any]] = {}
         for value, one in ordered:
             true = [{"key": key, "region": region} for key, region in one.targets]

@@ -18,12 +18,12 @@ from refrad.model.prompts import MAX_NAMES, asking, detect_prompt, locate_prompt
 
 __all__ = [
     "DEFINITIONS",
-    "LIMITS",
-    "Asked",
+    "MAX_ANSWER_TOKENS",
     "Entities",
+    "EvalQuestion",
     "Key",
     "Score",
-    "ask",
+    "build_questions",
     "mask_region",
     "mean_boxes",
     "score",
@@ -37,7 +37,7 @@ Key = int | str
 Entities = Sequence[tuple[Key, Region]]
 
 # Tokens that an answer may take: a place is 8 tokens and its name, and at most four are asked for at once.
-LIMITS = {"locate": 96, "detect": 160, "vqa": 24}
+MAX_ANSWER_TOKENS = {"locate": 96, "detect": 160, "vqa": 24}
 DEFINITIONS = {
     "mean_iou": "asked for the places of a sentence's mentions by their verbatim names: IoU of the box with the right class (of the"
     " mask with the right phrase, in the segmentation variant), 0 where none was given, mean over all that was asked for",
@@ -59,7 +59,7 @@ DEFINITIONS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvalQuestion:
     """One question put to a model.
 
     `targets` are the key and region of each entity sought, `names` the verbatim mention and `classes` the classes of each;
@@ -105,19 +105,21 @@ class Score:
     by_key: dict[Key, list[float]] = field(default_factory=dict)
 
 
-def ask(
+def build_questions(
     picture: Picture,
     dataset: str = "internal",
     resize: Literal["stretch", "pad"] = "stretch",
     masks: bool = False,
-) -> list[Asked]:
+) -> list[EvalQuestion]:
     """All questions about an image: its mentions by name, one caption in each language, and its question-answer pairs.
 
     `resize` is how the model was trained to see images, see `whole_view`. With `masks` they are those of the segmentation
     variant.
     """
     view = whole_view(picture.size, resize)
-    put = partial(Asked, picture.image_id, picture.patient, modality=picture.modality, dataset=dataset, view=view)
+    put = partial(
+        EvalQuestion, picture.image_id, picture.patient, modality=picture.modality, dataset=dataset, view=view
+    )
     asked = []
     for caption in picture.captions:
         for first in range(0, len(caption.mentions), MAX_NAMES):
@@ -160,7 +162,7 @@ def mask_region(picture: Picture, classes: Iterable[int]) -> Region:
     return {"size": [height, width], "counts": encode_mask(picture.mask(classes))}
 
 
-def score(one: Asked, predicted: Entities) -> Score:
+def score(one: EvalQuestion, predicted: Entities) -> Score:
     """Compare the entities of an answer with those asked for; of several of one key the first counts."""
     given: dict[Key, Region] = {}
     for key, region in predicted:
@@ -182,7 +184,9 @@ def _dice(iou: float) -> float:
     return 2 * iou / (1 + iou)
 
 
-def score_places(asked: Sequence[Asked], predicted: Sequence[Entities], resamples: int = RESAMPLES) -> dict[str, Any]:
+def score_places(
+    asked: Sequence[EvalQuestion], predicted: Sequence[Entities], resamples: int = RESAMPLES
+) -> dict[str, Any]:
     """mean_iou, mean_dice, class_recall and iou50 of many questions (see DEFINITIONS), and the mean IoU of each key.
 
     Raises:
@@ -234,7 +238,7 @@ def mean_boxes(pictures: Iterable[Picture]) -> dict[int, Box]:
 
 
 def summary(
-    asked: Sequence[Asked],
+    asked: Sequence[EvalQuestion],
     answers: Sequence[str],
     found: Sequence[Entities],
     visible: Mapping[str, Mapping[Any, Region]],
@@ -260,7 +264,7 @@ def summary(
 
 
 def _free(
-    described: Sequence[tuple[Asked, Entities]], visible: Mapping[str, Mapping[Any, Region]], resamples: int
+    described: Sequence[tuple[EvalQuestion, Entities]], visible: Mapping[str, Mapping[Any, Region]], resamples: int
 ) -> dict[str, Any]:
     if not described:
         return {}
@@ -287,7 +291,7 @@ def _free(
     }
 
 
-def _vqa(answered: Sequence[tuple[Asked, str]]) -> dict[str, Any]:
+def _vqa(answered: Sequence[tuple[EvalQuestion, str]]) -> dict[str, Any]:
     if not answered:
         return {}
     right: dict[str, list[bool]] = {}

@@ -12,18 +12,18 @@ from refrad.anatomy.schema import Schema
 from refrad.core.types import Box
 from refrad.dataset.examples import Picture
 from refrad.dataset.image_codec import decode_mask, encode_mask
-from refrad.evaluation.answer_cache import Answer
+from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.metrics.grounding import Region
-from refrad.evaluation.questions import Asked, Entities, Key, mask_region, mean_boxes
+from refrad.evaluation.questions import Entities, EvalQuestion, Key, mask_region, mean_boxes
 from refrad.model.box_tokens import parse_detection, parse_segmentation
 from refrad.model.preprocess import WHOLE, View, box_in_image, mask_in_image
 
-__all__ = ["Boxes", "Marks", "Masks", "Read", "mean_masks", "phrases_of_pictures"]
+__all__ = ["BoxCodec", "DecodedAnswer", "MaskCodec", "RegionCodec", "mean_masks", "phrases_of_pictures"]
 
 MEAN_SIDE = 128  # px of mean masks
 
 
-class Read(NamedTuple):
+class DecodedAnswer(NamedTuple):
     """An answer, read: the words without tags, and each place with its phrase, its key, and its box or mask."""
 
     plain: str
@@ -35,14 +35,14 @@ class Read(NamedTuple):
         return [(key, region) for _, key, region in self.places]
 
 
-class Marks(Protocol):
+class RegionCodec(Protocol):
     """What evaluation must know of a variant."""
 
     @property
     def name(self) -> str:
         """What they are: boxes or masks."""
 
-    def read(self, one: Asked, answer: Answer) -> Read:
+    def decode(self, one: EvalQuestion, answer: GeneratedAnswer) -> DecodedAnswer:
         """What an answer says."""
 
     def visible(self, picture: Picture, keys: Iterable[Key]) -> dict[Any, Region]:
@@ -51,41 +51,41 @@ class Marks(Protocol):
     def classes(self, picture: Picture) -> dict[int, Region]:
         """The region of each class in the image."""
 
-    def baselines(self, training: Sequence[Picture], located: Sequence[Asked]) -> dict[str, list[Entities]]:
+    def baselines(self, training: Sequence[Picture], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
         """Answers without a model, from what is known of the training images alone."""
 
 
 @dataclass(frozen=True)
-class Boxes:
+class BoxCodec:
     """The detection variant. `order` is that of the coordinates in the text, yxyx or xyxy."""
 
     order: str
     name: str = "boxes"
 
-    def read(self, one: Asked, answer: Answer) -> Read:
-        """See `Marks`."""
+    def decode(self, one: EvalQuestion, answer: GeneratedAnswer) -> DecodedAnswer:
+        """See `RegionCodec`."""
         if one.task == "vqa":
-            return Read(answer.text, ())
+            return DecodedAnswer(answer.text, ())
         parsed = parse_detection(answer.text, self.order)
         places = ((entity.text, entity.class_id, box_in_image(entity.box, one.view)) for entity in parsed.entities)
-        return Read(parsed.plain, tuple(places))
+        return DecodedAnswer(parsed.plain, tuple(places))
 
     def visible(self, picture: Picture, keys: Iterable[Key]) -> dict[Any, Region]:
-        """See `Marks`."""
+        """See `RegionCodec`."""
         return {key: picture.structures[key] for key in set(keys) & picture.structures.keys()}  # type: ignore[index]
 
     def classes(self, picture: Picture) -> dict[int, Region]:
-        """See `Marks`."""
+        """See `RegionCodec`."""
         return dict(picture.structures)
 
-    def baselines(self, training: Sequence[Picture], located: Sequence[Asked]) -> dict[str, list[Entities]]:
+    def baselines(self, training: Sequence[Picture], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
         """The mean box of each class."""
         means: Mapping[Any, Box] = mean_boxes(training)
         return {"mean_box": [[(key, means[key]) for key, _ in one.targets if key in means] for one in located]}
 
 
 @dataclass(frozen=True)
-class Masks:
+class MaskCodec:
     """The segmentation variant.
 
     side: of the model's masks, px. sizes: width and height of each DICOM image. phrases: the classes that a phrase (in small
@@ -97,10 +97,10 @@ class Masks:
     phrases: Mapping[str, frozenset[int]]
     name: str = "masks"
 
-    def read(self, one: Asked, answer: Answer) -> Read:
-        """See `Marks`. A mask is brought to the size of the DICOM image, to its nearest pixels."""
+    def decode(self, one: EvalQuestion, answer: GeneratedAnswer) -> DecodedAnswer:
+        """See `RegionCodec`. A mask is brought to the size of the DICOM image, to its nearest pixels."""
         if one.task == "vqa":
-            return Read(answer.text, ())
+            return DecodedAnswer(answer.text, ())
         parsed = parse_segmentation(answer.text)
         size = self.sizes[one.image_id]
         places = []
@@ -108,10 +108,10 @@ class Masks:
             if phrase.text.strip() and phrase.tag < len(answer.masks):  # tags around nothing name nothing
                 mask = decode_mask(answer.masks[phrase.tag], self.side, self.side)
                 places.append((phrase.text, phrase.text.casefold(), _region(mask, size, one.view)))
-        return Read(parsed.plain, tuple(places))
+        return DecodedAnswer(parsed.plain, tuple(places))
 
     def visible(self, picture: Picture, keys: Iterable[Key]) -> dict[Any, Region]:
-        """See `Marks`. A phrase that a caption of the image uses means what it means there."""
+        """See `RegionCodec`. A phrase that a caption of the image uses means what it means there."""
         here: dict[Key, list[int]] = {
             mention.text.casefold(): [one for one, _ in mention.targets]
             for caption in picture.captions
@@ -125,10 +125,10 @@ class Masks:
         return found
 
     def classes(self, picture: Picture) -> dict[int, Region]:
-        """See `Marks`."""
+        """See `RegionCodec`."""
         return {one: mask_region(picture, [one]) for one in picture.rles}
 
-    def baselines(self, training: Sequence[Picture], located: Sequence[Asked]) -> dict[str, list[Entities]]:
+    def baselines(self, training: Sequence[Picture], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
         """The mean mask of each class, and its mean box as a mask; several classes together for a phrase of several."""
         boxes = {class_id: _filled(box) for class_id, box in mean_boxes(training).items()}
         known = {"mean_mask": mean_masks(training), "mean_box": boxes}

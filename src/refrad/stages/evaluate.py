@@ -16,16 +16,24 @@ from refrad.config import EvaluateOptions, TrainOptions
 from refrad.core.files import atomic, digest_bytes, write_json
 from refrad.dataset.examples import Picture, picture_of, read_images
 from refrad.dataset.training_overlap import seen_in_training
-from refrad.evaluation.answer_cache import Answer, Interviewer
+from refrad.evaluation.answer_cache import CachedGenerator, GeneratedAnswer
 from refrad.evaluation.error_analysis import confusions, examples, histogram, sides
 from refrad.evaluation.metrics.grounding import Region
 from refrad.evaluation.metrics.judge import llm_scores, load_scale
-from refrad.evaluation.metrics.records import Prediction, Truth, read_records
+from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
 from refrad.evaluation.metrics.similarity import Embedder
 from refrad.evaluation.published_results import published
-from refrad.evaluation.questions import DEFINITIONS, Asked, Entities, ask, score, score_places, summary
-from refrad.evaluation.regions import Boxes, Marks, Masks, Read, phrases_of_pictures
+from refrad.evaluation.questions import (
+    DEFINITIONS,
+    Entities,
+    EvalQuestion,
+    build_questions,
+    score,
+    score_places,
+    summary,
+)
+from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, RegionCodec, phrases_of_pictures
 from refrad.llm import open_models
 from refrad.model.model_card import TRAINING
 from refrad.model.preprocess import see, whole_view
@@ -96,7 +104,7 @@ def run(
         raise ValueError(
             "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
         )
-    put = partial(ask, resize=training.resize, masks=training.variant == "segmentation")
+    put = partial(build_questions, resize=training.resize, masks=training.variant == "segmentation")
     asked = [one for picture in pictures for one in put(picture)]
     others = _benchmarks(public or [], options.samples, leaks.tested)
     processor = load_processor(checkpoint)
@@ -106,19 +114,19 @@ def run(
     side = processor.image_processor.size["height"]
     shown = [*pictures, *(picture for some in others.values() for picture in some)]
     seen = {picture.image_id: see(picture.open(), whole_view(picture.size, training.resize), side) for picture in shown}
-    interviewer = Interviewer(processor, seen, store, options.batch)
+    generator = CachedGenerator(processor, seen, store, options.batch)
     weights = weights_digest(checkpoint)
     known = _sample(
         read_images(images, {"train"}, pixels=False), options.samples if training.variant == "segmentation" else None
     )
-    marks: Marks = Boxes(training.coordinates)
+    marks: RegionCodec = BoxCodec(training.coordinates)
     if training.variant == "segmentation":
         sizes = {one.image_id: one.size for one in shown}
-        marks = Masks(side, sizes, phrases_of_pictures([*known, *pictures], anatomy))
-    given = interviewer.ask(model, weights, asked)
+        marks = MaskCodec(side, sizes, phrases_of_pictures([*known, *pictures], anatomy))
+    given = generator.generate(model, weights, asked)
     abroad = [one for name, some in others.items() for picture in some for one in put(picture, name)]
-    answered = list(zip([*asked, *abroad], [*given, *interviewer.ask(model, weights, abroad)], strict=True))
-    read = [marks.read(one, answer) for one, answer in answered]
+    answered = list(zip([*asked, *abroad], [*given, *generator.generate(model, weights, abroad)], strict=True))
+    read = [marks.decode(one, answer) for one, answer in answered]
     _write_lines(truth, [_truth(one) for one, _ in answered])
     _write_lines(
         predictions, [_prediction(one, answer, said) for (one, answer), said in zip(answered, read, strict=True)]
@@ -126,20 +134,20 @@ def run(
 
     located = [one for one in asked if one.task == "locate"]
 
-    def entities_in(some: Sequence[Asked], answers: Sequence[Answer]) -> list[Entities]:
-        return [marks.read(one, answer).entities for one, answer in zip(some, answers, strict=True)]
+    def entities_in(some: Sequence[EvalQuestion], answers: Sequence[GeneratedAnswer]) -> list[Entities]:
+        return [marks.decode(one, answer).entities for one, answer in zip(some, answers, strict=True)]
 
     def short(entities: Sequence[Entities]) -> dict[str, Any]:
         scored = score_places(located, entities, options.resamples)
         return {key: value for key, value in scored.items() if key.startswith(("mean_", "class_recall", "iou50"))}
 
-    blanked = interviewer.ask(model, weights, located, blank=True)
+    blanked = generator.generate(model, weights, located, blank=True)
     config = (checkpoint / "config.json").read_bytes()
     nobody = digest_bytes(b"untrained", marks.name.encode(), config, str(training.seed).encode())
     fresh = untrained_like(model, processor, training.seed)
     model.cpu()  # type: ignore[call-arg]
     fresh.to(device)  # type: ignore[arg-type]
-    untrained = interviewer.ask(fresh, nobody, located)
+    untrained = generator.generate(fresh, nobody, located)
     entities = [said.entities for said in read[: len(asked)]]
     keys: dict[str, set[Any]] = {picture.image_id: set() for picture in pictures}
     for one, some in zip(asked, entities, strict=True):
@@ -158,7 +166,7 @@ def run(
         judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
         similarity = Embedder(Path(options.embedder)) if options.embedder else None
         items, counts = score_items(
-            read_records(truth, Truth), read_records(predictions, Prediction), similarity, names, judge
+            read_records(truth, TruthRecord), read_records(predictions, PredictionRecord), similarity, names, judge
         )
         result["judge"] = models.name("score") if judge else None
     result |= {"counts": counts} | _scored(items, scores, options, against or [], training.variant)
@@ -227,7 +235,7 @@ def _scored(
 
 
 def _mistakes(
-    located: Sequence[Asked],
+    located: Sequence[EvalQuestion],
     found: Sequence[Entities],
     classes: Mapping[str, Mapping[int, Region]],
     anatomy: Schema,
@@ -248,7 +256,7 @@ def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _truth(one: Asked) -> dict[str, Any]:
+def _truth(one: EvalQuestion) -> dict[str, Any]:
     about: dict[str, Any] = {
         "id": one.id,
         "task": one.task,
@@ -266,7 +274,7 @@ def _truth(one: Asked) -> dict[str, Any]:
     }
 
 
-def _prediction(one: Asked, answer: Answer, said: Read) -> dict[str, Any]:
+def _prediction(one: EvalQuestion, answer: GeneratedAnswer, said: DecodedAnswer) -> dict[str, Any]:
     about: dict[str, Any] = {
         "id": one.id,
         "image_id": one.image_id,

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from tests.llm.talking import TalkingServer, completion
 
-from refrad.evaluation.metrics.judge import Judged, llm_scores, load_scale, parse_score, score_task
+from refrad.core.files import digest_bytes
+from refrad.evaluation.metrics.judge import JudgedAnswer, JudgeVerdict, llm_scores, load_scale, parse_score, score_task
 from refrad.llm import Request, open_models
 
 SCALE = """low: 1
@@ -90,7 +91,7 @@ def test_a_judge_that_fails_gives_no_score(root, tmp_path):
     role = {"endpoint": server.endpoint, "model": "test"}
     given = {"roles": {"score": role}, "store": str(tmp_path), "log": "", "prompts": str(prompts)}
     asked = [
-        Judged("q", candidate, "r", language)
+        JudgedAnswer("q", candidate, "r", language)
         for candidate, language in zip("abcd", ("en", "de", "zh", "en"), strict=True)
     ]
     with open_models(json.dumps(given)) as models:
@@ -98,3 +99,9 @@ def test_a_judge_that_fails_gives_no_score(root, tmp_path):
     server.stop()
     assert scores[:3].tolist() == [1, 0.5, 0] and np.isnan(scores[3])
     assert count["c"] == 2 and server.bodies[0]["temperature"] == 0
+
+
+def test_verdict_schema_keeps_the_keys_of_stored_replies():
+    """The schema is a part of each request, whose digest is the key of its reply."""
+    schema = json.dumps(JudgeVerdict.model_json_schema(), sort_keys=True)
+    assert digest_bytes(schema.encode()) == "0c04eeb5bbe840cb01b0c8ff81a811a0"

@@ -1,18 +1,18 @@
 import polars as pl
 import pytest
 
-from refrad.evaluation.metrics.records import Entity, Prediction, Truth
+from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
 
 LEFT, RIGHT = [0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]
 
 
 def truths(*rows):
-    return {row["id"]: Truth.model_validate(row) for row in rows}
+    return {row["id"]: TruthRecord.model_validate(row) for row in rows}
 
 
 def answers(**texts):
-    return {key: Prediction(id=key, answer=text) for key, text in texts.items()}
+    return {key: PredictionRecord(id=key, answer=text) for key, text in texts.items()}
 
 
 def values(items, metric):
@@ -48,8 +48,8 @@ def test_asked_structures_are_scored_one_by_one():
     asked = truths(
         {"id": "l", "task": "locate", "entities": [{"class_id": 5, "box": LEFT}, {"class_id": 1, "box": RIGHT}]}
     )
-    given = (Entity(class_id=5, box=[0.0, 0.0, 0.5, 0.5]), Entity(class_id=5, box=LEFT))
-    items, _ = score_items(asked, {"l": Prediction(id="l", entities=given)}, names={5: "liver", 1: "spleen"})
+    given = (EntityRecord(class_id=5, box=[0.0, 0.0, 0.5, 0.5]), EntityRecord(class_id=5, box=LEFT))
+    items, _ = score_items(asked, {"l": PredictionRecord(id="l", entities=given)}, names={5: "liver", 1: "spleen"})
     found = items.filter(pl.col("metric") == "iou").select("class", "value", "size").rows()
     assert found == [("liver", 0.5, "20 % and more"), ("spleen", 0.0, "20 % and more")]
     assert items.filter(pl.col("metric") == "iou50")["value"].sum() == 1
@@ -57,7 +57,9 @@ def test_asked_structures_are_scored_one_by_one():
 
 def test_names_are_equal_but_for_case_where_there_is_no_class():
     asked = truths({"id": "l", "task": "locate", "entities": [{"text": "Left kidney", "box": LEFT}]})
-    items, _ = score_items(asked, {"l": Prediction(id="l", entities=(Entity(text="left kidney ", box=LEFT),))})
+    items, _ = score_items(
+        asked, {"l": PredictionRecord(id="l", entities=(EntityRecord(text="left kidney ", box=LEFT),))}
+    )
     assert values(items, "iou") == {"l": 1}
 
 
@@ -66,7 +68,9 @@ def test_captions_without_a_true_entity_have_no_g_iou_and_are_counted():
         {"id": "x", "task": "detect", "answer": "Normal liver.", "entities": [{"text": "liver", "box": LEFT}]},
         {"id": "y", "task": "detect", "answer": "No finding."},
     )
-    items, counts = score_items(asked, {"x": Prediction(id="x", entities=(Entity(text="liver", box=LEFT),))})
+    items, counts = score_items(
+        asked, {"x": PredictionRecord(id="x", entities=(EntityRecord(text="liver", box=LEFT),))}
+    )
     assert values(items, "g_iou") == {"x": 1} and counts["captions without a true entity"] == 1
     assert values(items, "cider_classic") == {"x": 0, "y": 0}
 

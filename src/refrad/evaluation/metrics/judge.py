@@ -10,11 +10,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from refrad.llm import Answer, Models, Request, Task, load_task
 from refrad.llm.tasks import BadAnswer
 
-__all__ = ["Judged", "Scale", "ScoreTask", "Verdict", "llm_scores", "load_scale", "parse_score", "score_task"]
+__all__ = [
+    "JudgeVerdict",
+    "JudgedAnswer",
+    "Scale",
+    "ScoreTask",
+    "llm_scores",
+    "load_scale",
+    "parse_score",
+    "score_task",
+]
 
 ASKED = ("question", "candidate", "reference")
 
@@ -27,7 +37,7 @@ NAMED = re.compile(
 OPENING = re.compile(r"\A\W*" + ALONE + r"\s*(?:$|[.:;,(\-–\n])")
 
 
-class Judged(NamedTuple):
+class JudgedAnswer(NamedTuple):
     """An answer to judge."""
 
     question: str
@@ -36,8 +46,11 @@ class Judged(NamedTuple):
     language: str
 
 
-class Verdict(Answer):
+class JudgeVerdict(Answer):
     """A judge's score on the scale of its prompt."""
+
+    # Title and docstring are part of the request, and so of the key of every stored reply.
+    model_config = ConfigDict(title="Verdict")
 
     score: int
     reason: str = ""
@@ -65,13 +78,13 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class ScoreTask(Task[Verdict]):
+class ScoreTask(Task[JudgeVerdict]):
     """The task of judging, which reads the score from any sane form of reply, not only from JSON."""
 
     low: int = 1
     high: int = 5
 
-    def read(self, text: str | None, request: Request) -> Verdict:  # noqa: ARG002
+    def read(self, text: str | None, request: Request) -> JudgeVerdict:  # noqa: ARG002
         """The verdict in a reply.
 
         Raises:
@@ -80,7 +93,7 @@ class ScoreTask(Task[Verdict]):
         score = parse_score(text, self.low, self.high)
         if score is None:
             raise BadAnswer("no_score", f"Answer with one whole score from {self.low} to {self.high}.")
-        return Verdict(score=score)
+        return JudgeVerdict(score=score)
 
 
 def load_scale(path: Path) -> Scale:
@@ -104,11 +117,11 @@ def load_scale(path: Path) -> Scale:
 def score_task(prompts: Path, scale: Scale) -> ScoreTask:
     """The task with its prompts, `score.de.md` and `score.en.md`, filled with the scale and its examples."""
     fill = {language: scale.fill(language) for language in scale.examples}
-    task = load_task("score", prompts, Verdict, role="score", tokens=200, fill=fill)
-    return ScoreTask(task.name, task.role, task.prompts, Verdict, task.tokens, low=scale.low, high=scale.high)
+    task = load_task("score", prompts, JudgeVerdict, role="score", tokens=200, fill=fill)
+    return ScoreTask(task.name, task.role, task.prompts, JudgeVerdict, task.tokens, low=scale.low, high=scale.high)
 
 
-def llm_scores(asked: Sequence[Judged], models: Models, scale: Scale) -> NDArray[np.float64]:
+def llm_scores(asked: Sequence[JudgedAnswer], models: Models, scale: Scale) -> NDArray[np.float64]:
     """LLMScore of each answer, (score - low) / (high - low), float [answers].
 
     NaN where the judge failed even when asked again: to be counted and left out of means, never a score. Texts in a third

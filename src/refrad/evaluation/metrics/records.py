@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from refrad.evaluation.metrics.grounding import Region
 
-__all__ = ["Entity", "Prediction", "Truth", "read_records"]
+__all__ = ["EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
 
 TASKS = ("locate", "detect", "caption", "vqa")
 
@@ -18,7 +18,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Entity(_Record):
+class EntityRecord(_Record):
     """A named region: a box (x_min, y_min, x_max, y_max) or a mask (COCO run lengths: size [height, width] and counts)."""
 
     text: str = ""
@@ -27,7 +27,7 @@ class Entity(_Record):
     mask: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def has_one_region(self) -> "Entity":
+    def has_one_region(self) -> "EntityRecord":
         """A box or a mask, with a name or a class."""
         if (self.box is None) == (self.mask is None):
             raise ValueError("an entity has either a box or a mask")
@@ -43,15 +43,15 @@ class Entity(_Record):
         return self.box if self.box is not None else self.mask  # type: ignore[return-value]
 
 
-class Prediction(_Record):
+class PredictionRecord(_Record):
     """What a model answered: words, entities or both; null where it gave up."""
 
     id: str
     answer: str | None = None
-    entities: tuple[Entity, ...] = ()
+    entities: tuple[EntityRecord, ...] = ()
 
 
-class Truth(_Record):
+class TruthRecord(_Record):
     """What was asked, and what is true.
 
     `group` is what differs independently, a patient; the id if it is left out. `kind` of a question is open, or closed (yesno
@@ -62,7 +62,7 @@ class Truth(_Record):
     id: str
     task: Literal["locate", "detect", "caption", "vqa"]
     answer: str | None = None
-    entities: tuple[Entity, ...] = ()
+    entities: tuple[EntityRecord, ...] = ()
     kind: Literal["open", "closed", "yesno", "multiple"] | None = None
     group: str | None = None
     question: str | None = None
@@ -73,7 +73,7 @@ class Truth(_Record):
     size: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
 
     @model_validator(mode="after")
-    def holds_what_its_task_needs(self) -> "Truth":
+    def holds_what_its_task_needs(self) -> "TruthRecord":
         """Questions say whether they are open; asked boxes are there."""
         if self.task == "vqa" and self.kind is None:
             raise ValueError("a question has a kind: open or closed")
@@ -89,7 +89,7 @@ class Truth(_Record):
         return self.kind in ("closed", "yesno", "multiple")
 
 
-R = TypeVar("R", Prediction, Truth)
+R = TypeVar("R", PredictionRecord, TruthRecord)
 
 
 def read_records(path: Path, kind: type[R]) -> dict[str, R]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from refrad.evaluation.metrics.cider import NORMALISATIONS, cider
 from refrad.evaluation.metrics.grounding import Similarity, g_ious, overlap
 from refrad.evaluation.metrics.intervals import Method, bootstrap, paired_difference
-from refrad.evaluation.metrics.judge import Judged
-from refrad.evaluation.metrics.records import Entity, Prediction, Truth
+from refrad.evaluation.metrics.judge import JudgedAnswer
+from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall, words
 
 __all__ = ["METRICS", "STRATA", "compare", "score_items", "summarise"]
@@ -42,11 +42,11 @@ COLUMNS = dict.fromkeys(("dataset", "id", "task", "metric", "group", *STRATA), p
 
 
 def score_items(
-    truth: Mapping[str, Truth],
-    predictions: Mapping[str, Prediction],
+    truth: Mapping[str, TruthRecord],
+    predictions: Mapping[str, PredictionRecord],
     similarity: Similarity | None = None,
     names: Mapping[int, str] | None = None,
-    judge: Callable[[Sequence[Judged]], NDArray[np.float64]] | None = None,
+    judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]] | None = None,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The score of each item on each metric of its task, and what could not be scored.
 
@@ -75,7 +75,7 @@ def score_items(
         unanswered=sum(one not in predictions for one in truth),
         unasked=sum(one not in truth for one in predictions),
     )
-    pairs = [(one, predictions.get(one.id, Prediction(id=one.id))) for one in truth.values()]
+    pairs = [(one, predictions.get(one.id, PredictionRecord(id=one.id))) for one in truth.values()]
     rows = [
         *_located([pair for pair in pairs if pair[0].task == "locate"], names or {}),
         *_answered([pair for pair in pairs if pair[0].task == "vqa"], counts),
@@ -85,10 +85,10 @@ def score_items(
     return pl.DataFrame(rows, schema=COLUMNS), dict(counts)
 
 
-Pairs = Sequence[tuple[Truth, Prediction]]
+Pairs = Sequence[tuple[TruthRecord, PredictionRecord]]
 
 
-def _row(one: Truth, metric: str, value: float, **more: str | None) -> dict[str, Any]:
+def _row(one: TruthRecord, metric: str, value: float, **more: str | None) -> dict[str, Any]:
     kept = {name: getattr(one, name) for name in ("id", "task", "language", "modality", "kind", "topic", "dataset")}
     return {**kept, "group": one.group or one.id, "metric": metric, "value": value, "class": None, "size": None} | {
         "length": _length(one.answer),
@@ -114,7 +114,7 @@ def _located(pairs: Pairs, names: Mapping[int, str]) -> Iterator[dict[str, Any]]
             yield _row(one, "iou50", float(value >= 0.5), **more)
 
 
-def _known_by(entity: Entity) -> tuple[int | None, str]:
+def _known_by(entity: EntityRecord) -> tuple[int | None, str]:
     return entity.class_id, entity.text.strip().casefold()
 
 
@@ -127,11 +127,11 @@ def _same(ours: Sequence[tuple[int | None, str]], theirs: Sequence[tuple[int | N
     return np.array([_alike(a, b) for a, b in zip(ours, theirs, strict=True)], np.float64)
 
 
-def _name(entity: Entity, names: Mapping[int, str]) -> str:
+def _name(entity: EntityRecord, names: Mapping[int, str]) -> str:
     return names.get(entity.class_id or 0) or entity.text.strip().casefold() or f"class {entity.class_id}"
 
 
-def _size(entity: Entity, image: Sequence[float] | None) -> str | None:
+def _size(entity: EntityRecord, image: Sequence[float] | None) -> str | None:
     """How much of its image an entity takes, in words; None if the image's size is not known."""
     if entity.box is None:
         size = (entity.mask or {})["size"]
@@ -168,7 +168,7 @@ def _told(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> 
     grounded = [(one, given) for one, given in pairs if one.task == "detect" and one.entities]
     counts["captions without a true entity"] = sum(one.task == "detect" for one, _ in pairs) - len(grounded)
 
-    def keyed(entities: Sequence[Entity]) -> list[tuple[Any, Any]]:
+    def keyed(entities: Sequence[EntityRecord]) -> list[tuple[Any, Any]]:
         return [(entity.text if similarity else _known_by(entity), entity.region) for entity in entities]
 
     scores = g_ious(
@@ -180,12 +180,13 @@ def _told(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> 
         yield _row(one, "g_iou", value)
 
 
-def _judged(pairs: Pairs, judge: Callable[[Sequence[Judged]], NDArray[np.float64]]) -> Iterator[dict[str, Any]]:
+def _judged(pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]) -> Iterator[dict[str, Any]]:
     told = [
         (one, given) for one, given in pairs if one.task != "locate" and not one.closed and (one.answer or "").strip()
     ]
     asked = [
-        Judged(one.question or "", given.answer or "", one.answer or "", one.language or "en") for one, given in told
+        JudgedAnswer(one.question or "", given.answer or "", one.answer or "", one.language or "en")
+        for one, given in told
     ]
     for (one, _), value in zip(told, judge(asked).tolist(), strict=True):
         yield _row(one, "llm_score", value)
