@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from refrad.anatomy.schema import Schema, load_schema
-from refrad.grounding.pairing import Mention, ground, matcher
+from refrad.grounding.pairing import GroundableMention, class_matcher, ground_mentions
 from refrad.model.box_tokens import detection_text
 from refrad.segmentation.structure_finder import OutlierRule, find_structures
 
@@ -36,7 +36,7 @@ def labels_and_spacing() -> tuple[np.ndarray, tuple[float, float]]:
     return values, (3.0, 3.0)
 
 
-def captions(schema: Schema, classes: list[int]) -> list[tuple[str, list[Mention]]]:
+def captions(schema: Schema, classes: list[int]) -> list[tuple[str, list[GroundableMention]]]:
     """Sentences that name one to three of the classes."""
     r = np.random.default_rng(1)
     found = []
@@ -45,7 +45,7 @@ def captions(schema: Schema, classes: list[int]) -> list[tuple[str, list[Mention
         for class_id in r.choice(classes, r.integers(1, 4), replace=False).tolist():
             name = schema.by_id[class_id].english
             text += f" {name},"
-            mentions.append(Mention(len(text) - 1 - len(name), len(text) - 1, name, (class_id,)))
+            mentions.append(GroundableMention(len(text) - 1 - len(name), len(text) - 1, name, (class_id,)))
         found.append((text, mentions))
     return found
 
@@ -60,7 +60,7 @@ def by_tables(labels: np.ndarray, spacing: tuple[float, float], schema: Schema, 
     texts = []
     for visible in boxes.values():
         for text, mentions in told:
-            if found := ground(mentions, visible, match):
+            if found := ground_mentions(mentions, visible, match):
                 entities = [
                     vars(one) | {key: visible[one.class_id][key] for key in ("x_min", "y_min", "x_max", "y_max")}
                     for one in found
@@ -93,7 +93,7 @@ def main() -> None:
     labels, spacing = labels_and_spacing()
     told = captions(schema, [int(c) for c in np.unique(labels) if c])
     start = time.process_time()
-    fast = by_tables(labels, spacing, schema, told, matcher(schema, "strict"))
+    fast = by_tables(labels, spacing, schema, told, class_matcher(schema, "strict"))
     middle = time.process_time()
     slow = by_labels(labels, told)
     end = time.process_time()

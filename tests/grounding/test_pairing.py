@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.anatomy.schema import load_schema
-from refrad.grounding.pairing import Mention, Slice, StudyImages, Unmet, ground, matcher
+from refrad.grounding.pairing import GroundableMention, PairingError, Slice, StudyImages, class_matcher, ground_mentions
 
 
 @pytest.fixture(scope="module")
@@ -17,31 +17,43 @@ def ids(schema, *names):
 
 def test_lungs_on_ct_are_the_lobes_that_are_there(schema):
     left, right, upper, lower = ids(schema, "lung_left", "lung_right", "lung_upper_lobe_left", "lung_lower_lobe_right")
-    found = ground([Mention(4, 9, "lungs", (left, right))], {upper: 1, lower: 1}, matcher(schema, "expand"))
+    found = ground_mentions(
+        [GroundableMention(4, 9, "lungs", (left, right))], {upper: 1, lower: 1}, class_matcher(schema, "expand")
+    )
     assert [(one.class_id, one.via) for one in found] == [(upper, "part"), (lower, "part")]
 
 
 def test_a_single_level_on_mr_is_kept_at_the_coarser_class_and_marked(schema):
     level, vertebrae = ids(schema, "vertebrae_L4", "vertebrae")
-    found = ground([Mention(0, 2, "L4", (level,))], {vertebrae: 1}, matcher(schema, "expand"))
+    found = ground_mentions([GroundableMention(0, 2, "L4", (level,))], {vertebrae: 1}, class_matcher(schema, "expand"))
     assert [(one.class_id, one.via) for one in found] == [(vertebrae, "whole")]
 
 
 def test_a_general_word_beside_a_level_is_about_that_level(schema):
     spine, t11, t12 = ids(schema, "vertebrae", "vertebrae_T11", "vertebrae_T12")
-    mentions = [Mention(0, 8, "Endplate", (spine,)), Mention(23, 26, "T12", (t12,))]
-    assert {one.class_id for one in ground(mentions, {t11: 1, t12: 1}, matcher(schema, "expand"))} == {t12}
+    mentions = [GroundableMention(0, 8, "Endplate", (spine,)), GroundableMention(23, 26, "T12", (t12,))]
+    assert {one.class_id for one in ground_mentions(mentions, {t11: 1, t12: 1}, class_matcher(schema, "expand"))} == {
+        t12
+    }
 
 
 def test_strict_mode_accepts_the_class_itself_alone(schema):
     left, upper = ids(schema, "lung_left", "lung_upper_lobe_left")
-    assert ground([Mention(0, 4, "lung", (left,))], {upper: 1}, matcher(schema, "strict")) == []
-    assert len(ground([Mention(0, 4, "lobe", (upper,))], {upper: 1}, matcher(schema, "strict"))) == 1
+    assert (
+        ground_mentions([GroundableMention(0, 4, "lung", (left,))], {upper: 1}, class_matcher(schema, "strict")) == []
+    )
+    assert (
+        len(ground_mentions([GroundableMention(0, 4, "lobe", (upper,))], {upper: 1}, class_matcher(schema, "strict")))
+        == 1
+    )
 
 
 def test_entities_come_in_the_order_of_their_spans_whatever_the_order_of_mentions(schema):
-    mentions = [Mention(10, 16, "spleen", (1,)), Mention(0, 5, "liver", (5,))]
-    assert [one.text for one in ground(mentions, {1: 1, 5: 1}, matcher(schema, "strict"))] == ["liver", "spleen"]
+    mentions = [GroundableMention(10, 16, "spleen", (1,)), GroundableMention(0, 5, "liver", (5,))]
+    assert [one.text for one in ground_mentions(mentions, {1: 1, 5: 1}, class_matcher(schema, "strict"))] == [
+        "liver",
+        "spleen",
+    ]
 
 
 def picture(name, volume, index, series=1, number=None, **areas):
@@ -50,13 +62,13 @@ def picture(name, volume, index, series=1, number=None, **areas):
 
 def test_different_volumes_come_before_neighbouring_slices(schema):
     images = [picture(f"a{k}", "a", k, c5=100 - k) for k in range(8)] + [picture("b0", "b", 0, series=2, c5=40)]
-    chosen = StudyImages(images).largest([Mention(0, 1, "x", (5,))], matcher(schema, "strict"), 3)
+    chosen = StudyImages(images).largest([GroundableMention(0, 1, "x", (5,))], class_matcher(schema, "strict"), 3)
     assert [one.instance for one in chosen] == ["a0", "b0", "a3"]
 
 
 def test_a_number_that_two_series_share_is_ambiguous():
     study = StudyImages([picture("a", "va", 0, series=2), picture("b", "vb", 0, series=2)])
-    with pytest.raises(Unmet, match="reference_ambiguous"):
+    with pytest.raises(PairingError, match="reference_ambiguous"):
         study.referenced(2, 1, 1)
 
 
@@ -68,12 +80,12 @@ def test_a_range_of_images_meets_all_of_them():
 classes = st.integers(1, 121)
 mentions = st.lists(
     st.tuples(st.integers(0, 20), st.integers(1, 9), st.lists(classes, min_size=1, max_size=4)), max_size=6
-).map(lambda found: [Mention(start, start + length, "x", tuple(ids)) for start, length, ids in found])
+).map(lambda found: [GroundableMention(start, start + length, "x", tuple(ids)) for start, length, ids in found])
 
 
 @given(mentions, st.sets(classes, max_size=30))
 def test_strict_keeps_exactly_the_intersection_of_caption_and_image_once_for_each_place(schema, found, visible):
-    entities = ground(found, dict.fromkeys(visible, 1), matcher(schema, "strict"))
+    entities = ground_mentions(found, dict.fromkeys(visible, 1), class_matcher(schema, "strict"))
     wanted = {(one.start, one.end, c) for one in found for c in one.classes if c in visible}
     assert sorted((one.start, one.end, one.class_id) for one in entities) == sorted(wanted)
     assert bool(entities) == bool({c for one in found for c in one.classes} & visible)
@@ -84,7 +96,7 @@ def test_strict_keeps_exactly_the_intersection_of_caption_and_image_once_for_eac
 @given(mentions, st.sets(classes, max_size=30))
 def test_expand_adds_to_strict_and_never_leaves_the_image_or_the_hierarchy(schema, found, visible):
     areas = dict.fromkeys(visible, 1)
-    strict, expand = (ground(found, areas, matcher(schema, mode)) for mode in ("strict", "expand"))
+    strict, expand = (ground_mentions(found, areas, class_matcher(schema, mode)) for mode in ("strict", "expand"))
     assert set(strict) <= set(expand)
     for one in expand:
         named = {c for m in found if (m.start, m.end) == (one.start, one.end) for c in m.classes}
@@ -97,7 +109,7 @@ def test_the_order_of_mentions_changes_nothing(schema, found, visible, random):
     shuffled = random.sample(found, len(found))
     areas = dict.fromkeys(visible, 1)
     keys = [
-        {(one.start, one.end, one.class_id) for one in ground(some, areas, matcher(schema, "expand"))}
+        {(one.start, one.end, one.class_id) for one in ground_mentions(some, areas, class_matcher(schema, "expand"))}
         for some in (found, shuffled)
     ]
     assert keys[0] == keys[1]

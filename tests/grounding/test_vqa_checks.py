@@ -5,14 +5,14 @@ import pytest
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import load_schema
-from refrad.grounding.vqa_checks import REASONS, Checks, ImageFacts, Question
+from refrad.grounding.vqa_checks import REASONS, ImageFacts, VqaChecks, VqaPair
 from refrad.reporting.wording import REASONS as WORDS
 
 ANATOMY = Path(__file__).resolve().parents[2] / "workflow" / "anatomy"
-CHECKS = Checks(load_schema(ANATOMY / "classes.yaml"), load_lexicon(ANATOMY / "lexicon.yaml"))
+CHECKS = VqaChecks(load_schema(ANATOMY / "classes.yaml"), load_lexicon(ANATOMY / "lexicon.yaml"))
 TEXTS = {"en": ["1.2 cm cyst of the left kidney."], "de": ["1,2 cm große Zyste der linken Niere."]}
 IMAGE = ImageFacts("i", "CT", "axial", None, {3: 500, 5: 900}, {"en": [3], "de": [3]}, {3: 60.0}, TEXTS)
-OPEN = Question(
+OPEN = VqaPair(
     "en", "findings", "open", "What is seen in the left kidney?", (), "a cyst", "model", "cyst of the left kidney"
 )
 SIDES = ("the left one", "the right one", "both", "neither")

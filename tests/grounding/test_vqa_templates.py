@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import load_schema
-from refrad.grounding.vqa_checks import Checks, ImageFacts
+from refrad.grounding.vqa_checks import ImageFacts, VqaChecks
 from refrad.grounding.vqa_templates import write_questions
 
 ANATOMY = __import__("pathlib").Path(__file__).resolve().parents[2] / "workflow" / "anatomy"
 SCHEMA = load_schema(ANATOMY / "classes.yaml")
-CHECKS = Checks(SCHEMA, load_lexicon(ANATOMY / "lexicon.yaml"))
+CHECKS = VqaChecks(SCHEMA, load_lexicon(ANATOMY / "lexicon.yaml"))
 AREAS = {5: 900, 2: 100, 1: 80, 6: 300}
 FACTS = ImageFacts("abc", "CT", "axial", True, AREAS, {"en": [5, 2], "de": [5]}, {5: 200.0, 2: 62.5, 1: 80.0, 6: 90.0})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from refrad.anatomy.lexicon import load_lexicon
-from refrad.commands.score_scrub import Letter, main, measure, read_labelled, read_marked
+from refrad.commands.score_scrub import Letter, count_scrubbed, main, read_labelled, read_marked
 
 DATA = Path(__file__).parent / "data"
 
@@ -20,21 +20,21 @@ def lexicon(root):
 
 @pytest.mark.parametrize("name", ["english.txt", "german.txt"])
 def test_made_up_reports_keep_their_anatomy_and_no_identifier(lexicon, name):
-    outcome = measure([read_marked(DATA / name)], lexicon, headers=False)
+    outcome = count_scrubbed([read_marked(DATA / name)], lexicon, headers=False)
     assert outcome.gone == outcome.labels and outcome.labels.total() > 20
     assert outcome.anatomy_gone == 0 and outcome.words_gone / outcome.words < 0.1
 
 
 def test_the_letters(shared, lexicon):
     letters = list(read_labelled(shared / "reports" / "de_grascco", DATA / "letters.tsv"))
-    outcome = measure(letters, lexicon, headers=True)
+    outcome = count_scrubbed(letters, lexicon, headers=True)
     recall = {kind: outcome.gone[kind] / count for kind, count in outcome.labels.items()}
     assert recall["NAME"] > 0.98 and recall["DATE"] > 0.96 and recall["PLACE"] == recall["PHONE"] == recall["ID"] == 1
     assert outcome.anatomy_gone == 0 and outcome.words_gone / outcome.words < 0.01
 
 
 def test_a_word_that_stays_counts_against_recall(lexicon):
-    outcome = measure([Letter("Leber von Musterfrau normal.", [("NAME", 10, 20)])], lexicon, headers=False)
+    outcome = count_scrubbed([Letter("Leber von Musterfrau normal.", [("NAME", 10, 20)])], lexicon, headers=False)
     assert (outcome.labels["NAME"], outcome.gone["NAME"], outcome.words_gone) == (1, 0, 0)
 
 

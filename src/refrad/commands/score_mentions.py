@@ -13,11 +13,11 @@ from refrad.core.types import LANGUAGES
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
 
-__all__ = ["Score", "main", "score"]
+__all__ = ["MentionCounts", "count_classes", "main"]
 
 
 @dataclass
-class Score:
+class MentionCounts:
     """Counts of classes over sentences."""
 
     right: int = 0
@@ -46,9 +46,9 @@ class Score:
         return 2 * self.right / max(2 * self.right + self.extra + self.missed, 1)
 
 
-def score(gold: Sequence[Mapping[str, Any]], predictions: Sequence[Set[str]]) -> dict[str, Score]:
+def count_classes(gold: Sequence[Mapping[str, Any]], predictions: Sequence[Set[str]]) -> dict[str, MentionCounts]:
     """Micro-averaged counts per language over the sentences that have labels (`entities`); one prediction a sentence."""
-    scores: dict[str, Score] = defaultdict(Score)
+    scores: dict[str, MentionCounts] = defaultdict(MentionCounts)
     for row, found in zip(gold, predictions, strict=True):
         if row.get("entities") is not None:
             required = {name for entity in row["entities"] for name in entity["classes"]}
@@ -72,7 +72,7 @@ def main(*, gold: Path, lexicon: Path = Path("workflow/anatomy/lexicon.yaml"), p
         with atomic(predictions) as temporary, temporary.open("w", encoding="utf-8") as file:
             for row, classes in zip(rows, found, strict=True):
                 file.write(json.dumps({"id": row["id"], "classes": sorted(classes)}, ensure_ascii=False) + "\n")
-    for language, counts in sorted(score(rows, found).items()):
+    for language, counts in sorted(count_classes(rows, found).items()):
         print(
             f"{language}  precision {counts.precision:.3f}  recall {counts.recall:.3f}  F1 {counts.f1:.3f}"
             f"  ({counts.right} right, {counts.extra} extra, {counts.missed} missed)"

@@ -17,7 +17,7 @@ from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, identifiers_of, scrub
 
-__all__ = ["Letter", "Outcome", "main", "measure", "read_labelled", "read_marked"]
+__all__ = ["Letter", "ScrubCounts", "count_scrubbed", "main", "read_labelled", "read_marked"]
 
 _MARK = re.compile(r"\{\{([A-Z]+):(.*?)\}\}")
 _WORD = re.compile(r"\[[A-Z]+\]|[^\W_]+")
@@ -33,7 +33,7 @@ class Letter:
 
 
 @dataclass
-class Outcome:
+class ScrubCounts:
     """Labels by type, those that went as a whole, and words beside the labels: all, gone, and gone ones that are anatomy."""
 
     labels: Counter[str] = field(default_factory=Counter)
@@ -43,10 +43,10 @@ class Outcome:
     anatomy_gone: int = 0
 
 
-def measure(letters: Iterable[Letter], lexicon: Lexicon, *, headers: bool) -> Outcome:
+def count_scrubbed(letters: Iterable[Letter], lexicon: Lexicon, *, headers: bool) -> ScrubCounts:
     """Scrub the letters and compare; with `headers` the patient's names are known, as they are where DICOM has them."""
     anatomy = partial(is_anatomy, lexicon=lexicon)
-    outcome = Outcome()
+    outcome = ScrubCounts()
     for letter in letters:
         known = _known(letter.names) if headers else Identifiers()
         clean, _ = scrub(letter.text, known, anatomy, partial(is_anatomy, lexicon=lexicon, exactly=True))
@@ -102,7 +102,7 @@ def main(*, letters: Path, labels: Path | None = None, lexicon: Path = Path("wor
     else:
         texts = [read_marked(path) for path in (sorted(letters.glob("*.txt")) if letters.is_dir() else [letters])]
     for headers in (False, True) if any(letter.names for letter in texts) else (False,):
-        outcome = measure(texts, words, headers=headers)
+        outcome = count_scrubbed(texts, words, headers=headers)
         print("rules and the patient's names" if headers else "rules alone")
         for kind in PLACEHOLDERS:
             if total := outcome.labels[kind]:

@@ -7,7 +7,16 @@ from typing import Any
 
 from refrad.anatomy.schema import Schema
 
-__all__ = ["REASONS", "Entity", "Mention", "Slice", "StudyImages", "Unmet", "ground", "matcher"]
+__all__ = [
+    "REASONS",
+    "Entity",
+    "GroundableMention",
+    "PairingError",
+    "Slice",
+    "StudyImages",
+    "class_matcher",
+    "ground_mentions",
+]
 
 REASONS: Mapping[str, str] = {
     "no_mention": "The caption names no anatomy of the schema.",
@@ -21,12 +30,12 @@ REASONS: Mapping[str, str] = {
 APART = 3  # slices between two images of one volume for the same caption
 
 
-class Unmet(ValueError):
+class PairingError(ValueError):
     """The caption meets no image; the message is the reason code."""
 
 
 @dataclass(frozen=True)
-class Mention:
+class GroundableMention:
     """A span of a caption and the classes it names."""
 
     start: int
@@ -58,7 +67,7 @@ class Slice:
     areas: Mapping[int, int]
 
 
-def matcher(schema: Schema, mode: str) -> Any:
+def class_matcher(schema: Schema, mode: str) -> Any:
     """A function (named class, visible classes) -> ((class, via), ...).
 
     "strict" accepts the class itself alone. "expand" goes on to its visible parts ("lungs" on CT are their lobes), else
@@ -79,7 +88,7 @@ def matcher(schema: Schema, mode: str) -> Any:
     return match
 
 
-def ground(mentions: Iterable[Mention], visible: Mapping[int, Any], match: Any) -> list[Entity]:
+def ground_mentions(mentions: Iterable[GroundableMention], visible: Mapping[int, Any], match: Any) -> list[Entity]:
     """The entities of a caption in an image, in the order of their spans; empty if caption and image have no class in common.
 
     Every mention keeps all of its classes that are visible, and every occurrence of a repeated word is its own mention.
@@ -120,17 +129,17 @@ class StudyImages:
         """The image with this identity.
 
         Raises:
-            Unmet: if it is not there.
+            PairingError: if it is not there.
         """
         if instance not in self._by_instance:
-            raise Unmet("reference_not_found")
+            raise PairingError("reference_not_found")
         return [self._by_instance[instance]]
 
     def referenced(self, series_number: int | None, first: int | None, last: int | None) -> list[Slice]:
         """The images with these numbers, as a report gives them.
 
         Raises:
-            Unmet: if there are none, or several series have them.
+            PairingError: if there are none, or several series have them.
         """
         found = [
             one
@@ -139,18 +148,18 @@ class StudyImages:
             and (first is None or (one.instance_number is not None and first <= one.instance_number <= (last or first)))
         ]
         if not found:
-            raise Unmet("reference_not_found")
+            raise PairingError("reference_not_found")
         if len({one.volume for one in found}) > 1:
-            raise Unmet("reference_ambiguous")
+            raise PairingError("reference_ambiguous")
         return found
 
-    def largest(self, mentions: Iterable[Mention], match: Any, count: int) -> list[Slice]:
+    def largest(self, mentions: Iterable[GroundableMention], match: Any, count: int) -> list[Slice]:
         """The slices in which the mentioned classes are largest, relative to their largest cross-section in the study.
 
         Different volumes come first, then slices of one volume that lie apart.
 
         Raises:
-            Unmet: if no slice shows any of them.
+            PairingError: if no slice shows any of them.
         """
         classes = {class_id for mention in mentions for class_id in mention.classes}
         scored = []
@@ -160,7 +169,7 @@ class StudyImages:
             if score > 0:
                 scored.append((-score, place))
         if not scored:
-            raise Unmet("no_common_class")
+            raise PairingError("no_common_class")
         ranked = [self.slices[place] for _, place in sorted(scored)]
         chosen: list[Slice] = []
         for distinct in (True, False):

@@ -13,7 +13,7 @@ from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
 from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, scrub
 
-__all__ = ["NO", "REASONS", "YES", "Checks", "ImageFacts", "Question"]
+__all__ = ["NO", "REASONS", "YES", "ImageFacts", "VqaChecks", "VqaPair"]
 
 YES: Mapping[str, str] = {"en": "yes", "de": "ja"}
 NO: Mapping[str, str] = {"en": "no", "de": "nein"}
@@ -59,7 +59,7 @@ class ImageFacts:
 
 
 @dataclass(frozen=True)
-class Question:
+class VqaPair:
     """A question and its answer; `choices` is empty unless `kind` is multiple.
 
     `evidence` holds the words of a caption that answer it, where a model says so; it is checked and not kept.
@@ -75,7 +75,7 @@ class Question:
     evidence: str | None = None
 
 
-class Checks:
+class VqaChecks:
     """The checks of pairs. Texts come again and again, so what was found in one is remembered for a while."""
 
     def __init__(self, schema: Schema, lexicon: Lexicon) -> None:
@@ -84,11 +84,11 @@ class Checks:
         self._identifies = lru_cache(REMEMBERED)(lambda text: bool(scrub(text, Identifiers(), anatomy, exactly)[1]))
         self._mentions = lru_cache(REMEMBERED)(lambda text, language: find_mentions(text, language, lexicon))
 
-    def problem_of(self, one: Question, image: ImageFacts) -> str | None:
+    def problem_of(self, one: VqaPair, image: ImageFacts) -> str | None:
         """Why a pair must be kept out of the dataset, as a reason code of REASONS, or None. In doubt it is kept out."""
         return _form(one) or self._text(one) or self._not_in_row(one, image)
 
-    def _text(self, one: Question) -> str | None:
+    def _text(self, one: VqaPair) -> str | None:
         parts = [one.question, *one.choices, one.answer]
         if any(_PLACEHOLDER.search(part) or self._identifies(part) for part in parts):
             return "identifier"
@@ -99,7 +99,7 @@ class Checks:
         heard = detect_language(f"{said} the" if one.language == "en" else said)
         return "wrong_language" if heard != one.language else None
 
-    def _not_in_row(self, one: Question, image: ImageFacts) -> str | None:
+    def _not_in_row(self, one: VqaPair, image: ImageFacts) -> str | None:
         """Whether evidence, numbers and anatomy are borne out by captions and image."""
         texts = image.texts.get(one.language, ())
         if one.evidence is not None and not any(
@@ -137,7 +137,7 @@ class Checks:
         return [{names[name].id for name in one.classes if name in names} for one in self._mentions(text, language)]
 
 
-def _form(one: Question) -> str | None:
+def _form(one: VqaPair) -> str | None:
     if not one.question.strip() or not one.answer.strip():
         return "empty"
     if max(len(one.question), len(one.answer)) > LONGEST:

@@ -4,14 +4,19 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from refrad.anatomy.schema import Schema
 from refrad.core.types import LANGUAGES
-from refrad.grounding.vqa_checks import ImageFacts, Question
+from refrad.grounding.vqa_checks import ImageFacts, VqaPair
 from refrad.llm import Answer, Models, Request, load_task
 
 __all__ = ["ask_model"]
 
 TOKENS = 150  # for each pair
+
+
+# Names, docstrings and titles of the two answer classes are part of the key of stored replies: they must not change.
 
 
 class Pair(Answer):
@@ -24,19 +29,21 @@ class Pair(Answer):
     evidence: str
 
 
-class Pairs(Answer):
+class GeneratedPairs(Answer):
     """The answer of task qa."""
+
+    model_config = ConfigDict(title="Pairs")
 
     pairs: list[Pair]
 
 
 def ask_model(
     images: Iterable[tuple[ImageFacts, str]], models: Models, schema: Schema, count: int
-) -> Iterator[list[Question] | None]:
+) -> Iterator[list[VqaPair] | None]:
     """For each image and language `count` pairs, unchecked but for their number, or None where the model failed."""
     fill = {language: {"count": str(count)} for language in LANGUAGES}
     task = load_task(
-        "qa", models.prompts, Pairs, role="qa", tokens=TOKENS * count, check=partial(_check, count), fill=fill
+        "qa", models.prompts, GeneratedPairs, role="qa", tokens=TOKENS * count, check=partial(_check, count), fill=fill
     )
     requests = (Request(language, _data(image, language, schema)) for image, language in images)
     for reply in models.ask(task, requests):
@@ -44,7 +51,7 @@ def ask_model(
             yield None
             continue
         yield [
-            Question(
+            VqaPair(
                 reply.request.language,
                 "findings",
                 one.kind,
@@ -65,5 +72,5 @@ def _data(image: ImageFacts, language: str, schema: Schema) -> dict[str, object]
     return {"sentences": list(image.texts[language]), "visible": names, "modality": image.modality}
 
 
-def _check(count: int, _request: Request, answer: Pairs) -> str | None:
+def _check(count: int, _request: Request, answer: GeneratedPairs) -> str | None:
     return None if len(answer.pairs) == count else f"Give exactly {count} pairs."

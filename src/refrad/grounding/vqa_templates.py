@@ -12,7 +12,7 @@ import numpy as np
 from refrad.anatomy.schema import AnatomyClass, Schema
 from refrad.core.files import digest_bytes
 from refrad.core.types import MODALITIES, TASK_OF
-from refrad.grounding.vqa_checks import NO, YES, ImageFacts, Question
+from refrad.grounding.vqa_checks import NO, YES, ImageFacts, VqaPair
 
 __all__ = ["write_questions"]
 
@@ -66,7 +66,7 @@ CLEARLY = 1.5  # times the area of another: a difference that can be seen
 PLANES = ("axial", "coronal", "sagittal")
 
 
-def write_questions(image: ImageFacts, schema: Schema, findings: int, metadata: int) -> list[Question]:
+def write_questions(image: ImageFacts, schema: Schema, findings: int, metadata: int) -> list[VqaPair]:
     """Pairs in each language in which a caption of the image is written: up to `findings` and `metadata` of them.
 
     A pure function of the image: the choice of questions is drawn from its identity.
@@ -92,13 +92,13 @@ class _Writer:
         self.related = {*image.areas, *(one for class_id in image.areas for one in schema.related[class_id])}
         self.named = [schema.by_id[one] for one in dict.fromkeys(image.named[language])]
 
-    def findings(self) -> Sequence[Callable[[str], Question | None]]:
+    def findings(self) -> Sequence[Callable[[str], VqaPair | None]]:
         """Seven kinds, beginning with a different one for each image."""
         makers = [self._there, self._described, self._which, self._absent, self._larger, self._width, self._side]
         start = int(self.r.integers(len(makers)))
         return makers[start:] + makers[:start]
 
-    def metadata(self) -> Sequence[Callable[[str], Question | None]]:
+    def metadata(self) -> Sequence[Callable[[str], VqaPair | None]]:
         """Likewise of the slice."""
         makers = [self._modality, self._plane, self._region, self._is_modality, self._contrast, self._largest]
         start = int(self.r.integers(len(makers)))
@@ -122,27 +122,27 @@ class _Writer:
         task = TASK_OF[self.image.modality]
         return [c for c in self.schema.classes if c.region == one.region and c.id not in related and c.native.get(task)]
 
-    def _yesno(self, topic: str, question: str, yes: bool) -> Question:
-        return Question(self.language, topic, "yesno", question, (), (YES if yes else NO)[self.language])
+    def _yesno(self, topic: str, question: str, yes: bool) -> VqaPair:
+        return VqaPair(self.language, topic, "yesno", question, (), (YES if yes else NO)[self.language])
 
-    def _multiple(self, topic: str, question: str, right: str, wrong: Sequence[str]) -> Question:
+    def _multiple(self, topic: str, question: str, right: str, wrong: Sequence[str]) -> VqaPair:
         choices = [right, *wrong]
         order = self.r.permutation(len(choices))
-        return Question(self.language, topic, "multiple", question, tuple(choices[i] for i in order), right)
+        return VqaPair(self.language, topic, "multiple", question, tuple(choices[i] for i in order), right)
 
-    def _there(self, topic: str) -> Question | None:
+    def _there(self, topic: str) -> VqaPair | None:
         """Only where `_absent` has something to ask as well: else there were more yes than no."""
         one = self._pick(self.named)
         if one is None or not any(self._missing(other) for other in self.named):
             return None
         return self._yesno(topic, self.words["visible"].format(name=self._name(one)), True)
 
-    def _absent(self, topic: str) -> Question | None:
+    def _absent(self, topic: str) -> VqaPair | None:
         one = self._pick([one for one in self.named if self._missing(one)])
         missing = self._pick(self._missing(one)) if one else None
         return self._yesno(topic, self.words["visible"].format(name=self._name(missing)), False) if missing else None
 
-    def _width(self, topic: str) -> Question | None:
+    def _width(self, topic: str) -> VqaPair | None:
         """In cm, among twice and half of it."""
         one = self._pick([one for one in self.named if self.image.widths.get(one.id, 0) >= NARROW])
         if one is None:
@@ -151,11 +151,11 @@ class _Writer:
         told = [f"{size:.1f} cm".replace(".", "," if self.language == "de" else ".") for size in sizes]
         return self._multiple(topic, self.words["width"].format(name=self._name(one)), told[0], told[1:])
 
-    def _described(self, topic: str) -> Question | None:
+    def _described(self, topic: str) -> VqaPair | None:
         names = ", ".join(self._name(one) for one in sorted(self.named, key=lambda one: one.id))
-        return Question(self.language, topic, "open", self.words["described"], (), names) if names else None
+        return VqaPair(self.language, topic, "open", self.words["described"], (), names) if names else None
 
-    def _which(self, topic: str) -> Question | None:
+    def _which(self, topic: str) -> VqaPair | None:
         one = self._pick(self.named)
         missing = self._missing(one) if one else []
         if one is None or not missing:
@@ -163,7 +163,7 @@ class _Writer:
         wrong = [missing[int(i)] for i in self.r.permutation(len(missing))[:3]]
         return self._multiple(topic, self.words["which"], self._name(one), [self._name(w) for w in wrong])
 
-    def _larger(self, topic: str) -> Question | None:
+    def _larger(self, topic: str) -> VqaPair | None:
         one = self._pick(self.named)
         others = [
             self.schema.by_id[c] for c, area in self.image.areas.items() if one and area * 2 < self.image.areas[one.id]
@@ -173,7 +173,7 @@ class _Writer:
             return None
         return self._multiple(topic, self.words["larger"], self._name(one), [self._name(other)])
 
-    def _side(self, topic: str) -> Question | None:
+    def _side(self, topic: str) -> VqaPair | None:
         one = self._pick([c for c in self.named if c.side])
         if one is None or one.side is None:
             return None
@@ -190,22 +190,22 @@ class _Writer:
         first, _, rest = self._name(one).partition(" ")
         return rest if first.lower() in {"left", "right"} or first.startswith(("link", "recht")) else None
 
-    def _modality(self, topic: str) -> Question:
-        return Question(self.language, topic, "open", self.words["modality"], (), self._called(self.image.modality))
+    def _modality(self, topic: str) -> VqaPair:
+        return VqaPair(self.language, topic, "open", self.words["modality"], (), self._called(self.image.modality))
 
-    def _is_modality(self, topic: str) -> Question:
+    def _is_modality(self, topic: str) -> VqaPair:
         asked = str(self.r.choice(MODALITIES))
         return self._yesno(
             topic, self.words["is_modality"].format(name=self._called(asked)), asked == self.image.modality
         )
 
-    def _plane(self, topic: str) -> Question | None:
+    def _plane(self, topic: str) -> VqaPair | None:
         if self.image.plane not in PLANES:
             return None
         wrong = [self._called(plane) for plane in PLANES if plane != self.image.plane]
         return self._multiple(topic, self.words["plane"], self._called(self.image.plane), wrong)
 
-    def _region(self, topic: str) -> Question | None:
+    def _region(self, topic: str) -> VqaPair | None:
         """By the region that covers most of the labelled area, if it clearly does; the spine is everywhere."""
         area: dict[str, int] = {}
         for class_id, px in self.image.areas.items():
@@ -214,18 +214,18 @@ class _Writer:
                 area[region] = area.get(region, 0) + px
         if not area or max(area.values()) < 0.7 * sum(area.values()):
             return None
-        return Question(
+        return VqaPair(
             self.language, topic, "open", self.words["regions"], (), self._called(max(area, key=lambda key: area[key]))
         )
 
-    def _contrast(self, topic: str) -> Question | None:
+    def _contrast(self, topic: str) -> VqaPair | None:
         if self.image.contrast is None:
             return None
         told = [self.words["with"], self.words["without"]]
         right, wrong = told if self.image.contrast else told[::-1]
         return self._multiple(topic, self.words["contrast"], right, [wrong])
 
-    def _largest(self, topic: str) -> Question | None:
+    def _largest(self, topic: str) -> VqaPair | None:
         """Among the three largest, if the first clearly is."""
         first, second, *rest = [*sorted(self.image.areas, key=lambda one: -self.image.areas[one])[:3], 0, 0]
         if not second or self.image.areas[first] < CLEARLY * self.image.areas[second]:

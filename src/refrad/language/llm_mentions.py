@@ -10,7 +10,7 @@ from pydantic import create_model
 from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
 from refrad.language.laterality import side_of
-from refrad.language.mention_finder import Mention, find_mentions
+from refrad.language.mention_finder import TextMention, find_mentions
 from refrad.llm import Answer, Models, Request, Task, load_task
 
 __all__ = ["compare", "find_with_model", "mentions_task"]
@@ -46,7 +46,7 @@ def mentions_task(models: Models, lexicon: Lexicon, schema: Schema) -> Task[Any]
 
 def find_with_model(
     sentences: Iterable[tuple[str, str]], models: Models, lexicon: Lexicon, schema: Schema
-) -> Iterator[list[Mention] | None]:
+) -> Iterator[list[TextMention] | None]:
     """For each (sentence, language) its mentions in their order, or None where the model failed."""
     task = mentions_task(models, lexicon, schema)
     requests = (Request(language, {"sentence": sentence}) for sentence, language in sentences)
@@ -54,7 +54,7 @@ def find_with_model(
         yield None if reply.answer is None else _placed(reply.request.data["sentence"], reply.answer.mentions)
 
 
-def compare(by_model: Sequence[Mention], by_lexicon: Sequence[Mention]) -> dict[str, int]:
+def compare(by_model: Sequence[TextMention], by_lexicon: Sequence[TextMention]) -> dict[str, int]:
     """How often model and lexicon name the same class in one sentence, and how often they assert it in the same way."""
     one, other = ({name: m.assertion for m in found for name in m.classes} for found in (by_model, by_lexicon))
     both = one.keys() & other.keys()
@@ -121,10 +121,10 @@ def _places(sentence: str, mentions: Sequence[Any]) -> list[tuple[int, int] | No
     return places
 
 
-def _placed(sentence: str, mentions: Sequence[Any]) -> list[Mention]:
+def _placed(sentence: str, mentions: Sequence[Any]) -> list[TextMention]:
     """Mentions of an accepted answer, in the order of the sentence."""
     found = [
-        Mention(*place, sentence[slice(*place)], tuple(one.classes), one.assertion)
+        TextMention(*place, sentence[slice(*place)], tuple(one.classes), one.assertion)
         for one, place in zip(mentions, _places(sentence, mentions), strict=True)
         if place is not None
     ]

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from pydantic import ConfigDict
+
 from refrad.anatomy.lexicon import Lexicon
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.faithfulness import problem_of_rewriting, problem_of_translation
@@ -32,14 +34,17 @@ ErrorKind = Literal[
 ]
 
 
+# Names, docstrings and titles of the two answer classes are part of the key of stored replies: they must not change.
 class Sentence(Answer):
     """The answer of rewrite and translate."""
 
     sentence: str
 
 
-class Verdict(Answer):
+class SentenceVerdict(Answer):
     """The answer of judge."""
+
+    model_config = ConfigDict(title="Verdict")  # part of the key of stored replies
 
     errors: list[ErrorKind]
     score: Literal[1, 2, 3, 4, 5]
@@ -101,7 +106,7 @@ def judge_captions(
 
     `pairs` maps "rewrite" and "translate" to (language of the original, original, what was made of it).
     """
-    task = load_task("judge", models.prompts, Verdict, role="judge", tokens=200, check=_check_verdict)
+    task = load_task("judge", models.prompts, SentenceVerdict, role="judge", tokens=200, check=_check_verdict)
     for kind, all_pairs in pairs.items():
         step = max(1, len(all_pairs) // max(most, 1))
         sample = all_pairs[::step][:most]
@@ -128,7 +133,7 @@ def _check_translation(lexicon: Lexicon, request: Request, answer: Sentence) -> 
     return problem_of_translation(request.data["sentence"], answer.sentence, language, OTHER[language], lexicon)
 
 
-def _check_verdict(_request: Request, answer: Verdict) -> str | None:
+def _check_verdict(_request: Request, answer: SentenceVerdict) -> str | None:
     if (answer.score == BEST) == bool(answer.errors):
         return "A score of 5 has no errors, and each lower score has at least one."
     return None

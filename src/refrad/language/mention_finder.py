@@ -10,7 +10,7 @@ from refrad.language.laterality import Anchor, distribute, on_side
 from refrad.language.levels import find_levels, find_ribs
 from refrad.language.lexicon_matcher import Token, tokenize, vocabulary_of
 
-__all__ = ["Mention", "find_mentions"]
+__all__ = ["TextMention", "find_mentions"]
 
 KIDNEYS = ("kidney_left", "kidney_right")
 CYSTS = ("kidney_cyst_left", "kidney_cyst_right")
@@ -30,7 +30,7 @@ _PART = re.compile(
 
 
 @dataclass(frozen=True)
-class Mention:
+class TextMention:
     """A verbatim span `sentence[start:end] == text` (code points), the classes it names and how it is asserted."""
 
     start: int
@@ -40,7 +40,7 @@ class Mention:
     assertion: str
 
 
-def find_mentions(sentence: str, language: str, lexicon: Lexicon) -> list[Mention]:
+def find_mentions(sentence: str, language: str, lexicon: Lexicon) -> list[TextMention]:
     """All mentions of a sentence ("de" or "en") in their order; spans do not overlap.
 
     A paired organ without a side gives both. Adjoining side words and the rest of a hyphenated word belong to the span.
@@ -62,7 +62,7 @@ def find_mentions(sentence: str, language: str, lexicon: Lexicon) -> list[Mentio
         name for names, assertion in zip(classes, assertions, strict=True) if assertion == "absent" for name in names
     }
     return [
-        Mention(start, end, sentence[start:end], names, "absent" if gone.issuperset(names) else assertion)
+        TextMention(start, end, sentence[start:end], names, "absent" if gone.issuperset(names) else assertion)
         for names, (start, end), assertion in zip(classes, spans, assertions, strict=True)
     ]
 

@@ -9,12 +9,12 @@ import polars as pl
 from refrad.language.sources import Report
 from refrad.privacy.scrubbing import Identifiers, identifiers_of
 
-__all__ = ["Archive"]
+__all__ = ["StudyLookup"]
 
 IDENTIFYING = ("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "names", "institution")
 
 
-class Archive:
+class StudyLookup:
     """What the tables of a delivery tell about its studies, seen from one shard."""
 
     def __init__(self, files: pl.LazyFrame, instances: pl.LazyFrame, shard: int) -> None:

@@ -21,7 +21,7 @@ from refrad.language.references import ImageReference, take_references
 from refrad.language.sections import detect_language, sections_of
 from refrad.language.sentences import sentences_of
 from refrad.language.sources import Report, read_reports, read_rows
-from refrad.language.study_lookup import Archive
+from refrad.language.study_lookup import StudyLookup
 from refrad.llm import Models, open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, scrub
@@ -62,12 +62,12 @@ def run(
     """
     options = CaptionsOptions.model_validate(fingerprint.options)
     tally = Tally("sentences")
-    archive = Archive(scan_table(files, FileTable), scan_table(instances, InstanceTable), shard)
-    ties = _read_ties(references, archive) if references else {}
+    studies = StudyLookup(scan_table(files, FileTable), scan_table(instances, InstanceTable), shard)
+    ties = _read_ties(references, studies) if references else {}
     words = load_lexicon(lexicon)
     anatomy = partial(is_anatomy, lexicon=words)
     organ = partial(is_anatomy, lexicon=words, exactly=True)
-    desk = Desk(archive, Pseudonyms(read_or_create_key(key)), ties, (anatomy, organ), tally, options)
+    desk = Desk(studies, Pseudonyms(read_or_create_key(key)), ties, (anatomy, organ), tally, options)
     for report in read_reports(reports):
         desk.take(report)
     with open_models(llm) as models:
@@ -93,14 +93,14 @@ class Desk:
 
     def __init__(
         self,
-        archive: Archive,
+        studies: StudyLookup,
         pseudonyms: Pseudonyms,
         ties: dict[tuple[str, str], set[ImageTie]],
         anatomy: tuple[Callable[[str], bool], Callable[[str], bool]],
         tally: Tally,
         options: CaptionsOptions,
     ) -> None:
-        self.archive, self.pseudonyms, self.ties, self.anatomy, self.tally = archive, pseudonyms, ties, anatomy, tally
+        self.studies, self.pseudonyms, self.ties, self.anatomy, self.tally = studies, pseudonyms, ties, anatomy, tally
         self.options = options
         self.captions: list[dict[str, Any]] = []
         self.references: list[dict[str, Any]] = []
@@ -108,8 +108,8 @@ class Desk:
 
     def take(self, report: Report) -> None:
         """Add the captions of a report, if it belongs to this shard."""
-        study = self.archive.study_of(report)
-        if (self.archive.shard_of[study] if study else WITHOUT_STUDY) != self.archive.shard:
+        study = self.studies.study_of(report)
+        if (self.studies.shard_of[study] if study else WITHOUT_STUDY) != self.studies.shard:
             return
         sections = sections_of(report.text)
         sentences = [
@@ -123,7 +123,7 @@ class Desk:
         self._reports.add((report.report_id, study))
         if study is None:
             self._leave("no_study", sentences)
-        elif study not in self.archive.with_images:
+        elif study not in self.studies.with_images:
             self._leave("report_without_images", sentences)
         elif again:
             self._leave("duplicate_report", sentences)
@@ -139,11 +139,11 @@ class Desk:
     def _write(self, report: Report, study: str, texts: dict[str, str], sentences: list[tuple[str, str]]) -> None:
         language = report.language if report.language in LANGUAGES else detect_language(report.text)
         name = self.pseudonyms.report(f"{study}|{report.report_id}")
-        known = self.archive.identifiers(study)
+        known = self.studies.identifiers(study)
         shared = {
             "report": name,
             "study": study,
-            "patient": self.archive.patient_of[study],
+            "patient": self.studies.patient_of[study],
             "language": language,
             "indication": self._scrub(texts.get("indication", ""), known) or None,
             "question": self._scrub(texts.get("question", ""), known) or None,
@@ -151,7 +151,7 @@ class Desk:
         }
         seen: set[str] = set()
         for position, (section, sentence) in enumerate(sentences):
-            images, text = take_references(sentence, self.archive.series_of.get(study, ()))
+            images, text = take_references(sentence, self.studies.series_of.get(study, ()))
             text, rewriter = cut_comparisons(text, language) if self.options.rewrite == "rules" else (text, "none")
             text = self._scrub(text, known)
             reason = "empty_after_scrub" if not _tells(text) else "duplicate_sentence" if text in seen else None
@@ -210,7 +210,7 @@ class Desk:
         ties = [*sorted(tied, key=str), *(ImageTie(None, *image) for image in images)]
         for one in ties:
             if one.instance is None:
-                self.tally.add("references", self.archive.outcome(caption["study"], *one[1:]))
+                self.tally.add("references", self.studies.outcome(caption["study"], *one[1:]))
         self.references += [{"caption": caption["caption"], **one._asdict()} for one in ties]
 
     def count(self) -> None:
@@ -231,7 +231,7 @@ def dict_of_texts(sections: Iterable[tuple[str, str]]) -> dict[str, str]:
     return texts
 
 
-def _read_ties(path: Path, archive: Archive) -> dict[tuple[str, str], set[ImageTie]]:
+def _read_ties(path: Path, studies: StudyLookup) -> dict[tuple[str, str], set[ImageTie]]:
     """Report and sentence to the images tied to it by hand, by instance or by numbers of series and image.
 
     Instances of no file are left out.
@@ -244,7 +244,7 @@ def _read_ties(path: Path, archive: Archive) -> dict[tuple[str, str], set[ImageT
             raise ValueError(f"{path.name}: has no column {wanted}")
         tied = ties[row["report_id"], _plain(row["sentence"])]
         if uid := row.get("instance_uid"):
-            tied |= {ImageTie(instance) for instance in archive.instances_of.get(uid, set())}
+            tied |= {ImageTie(instance) for instance in studies.instances_of.get(uid, set())}
         elif row.get("series_number") or row.get("image_number"):
             try:
                 image = int(row["image_number"])

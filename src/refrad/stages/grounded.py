@@ -21,7 +21,7 @@ from refrad.core.contracts import (
 )
 from refrad.core.files import digest_bytes
 from refrad.core.tables import frame_of, read_table, write_table
-from refrad.grounding.pairing import Mention, Slice, StudyImages, Unmet, ground, matcher
+from refrad.grounding.pairing import GroundableMention, PairingError, Slice, StudyImages, class_matcher, ground_mentions
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -48,7 +48,7 @@ def run(
 ) -> None:
     """Ground the captions of one shard. A caption with a kept pair is used; each other one is aside with its reason."""
     options = GroundedOptions.model_validate(fingerprint.options)
-    match = matcher(load_schema(schema), options.mode)
+    match = class_matcher(load_schema(schema), options.mode)
     studies, boxes = _studies(
         read_table(slices, SliceTable), read_table(volumes, VolumeTable), read_table(structures, StructureTable)
     )
@@ -66,13 +66,13 @@ def run(
             spans = _mentions(rows, caption["text"])
             study = studies.get(caption["study"])
             images = _images(caption["tie"], ties, spans, study, match, options.images_per_caption, tally)
-        except Unmet as reason:
+        except PairingError as reason:
             tally.put_aside(str(reason))
             continue
         kept = 0
         for image in images:
             triplet = digest_bytes(image.instance.encode(), caption["caption"].encode())[:16]
-            found = ground(spans, image.areas, match)
+            found = ground_mentions(spans, image.areas, match)
             pairs.append(
                 {"triplet": triplet, "instance": image.instance, "volume": image.volume, "index": image.index}
                 | {"caption": caption["caption"], "tie": caption["tie"], "reason": None if found else "no_common_class"}
@@ -139,25 +139,25 @@ def _studies(
     return {study: StudyImages(found) for study, found in images.items()}, boxes
 
 
-def _mentions(rows: Sequence[Mapping[str, Any]], text: str) -> list[Mention]:
+def _mentions(rows: Sequence[Mapping[str, Any]], text: str) -> list[GroundableMention]:
     """Mentions that may ground, a span each; what was removed is not in the image."""
     if not rows:
-        raise Unmet("no_mention")
+        raise PairingError("no_mention")
     spans: dict[tuple[int, int, str], list[int]] = {}
     for row in rows:
         if text[row["start"] : row["end"]] != row["text"]:
-            raise Unmet("mention_not_verbatim")
+            raise PairingError("mention_not_verbatim")
         if row["assertion"] != "absent":
             spans.setdefault((row["start"], row["end"], row["text"]), []).append(row["class_id"])
     if not spans:
-        raise Unmet("only_absent_mentions")
-    return [Mention(*span, tuple(classes)) for span, classes in spans.items()]
+        raise PairingError("only_absent_mentions")
+    return [GroundableMention(*span, tuple(classes)) for span, classes in spans.items()]
 
 
 def _images(
     tie: str,
     ties: Sequence[Mapping[str, Any]],
-    spans: Sequence[Mention],
+    spans: Sequence[GroundableMention],
     study: StudyImages | None,
     match: Any,
     count: int,
@@ -165,11 +165,11 @@ def _images(
 ) -> list[Slice]:
     """The images that a caption meets. Each of its references is counted, found or why not."""
     if study is None or not study.labelled:
-        raise Unmet("no_image_in_study")
+        raise PairingError("no_image_in_study")
     if tie == "structure":
         return study.largest(spans, match, count)
     found: dict[str, Slice] = {}
-    failed = Unmet("reference_not_found")
+    failed = PairingError("reference_not_found")
     for one in ties:
         if (one["instance"] is None) == (tie == "explicit"):
             continue  # a caption that is tied by hand goes by that alone
@@ -180,7 +180,7 @@ def _images(
                 images = study.referenced(one["series_number"], one["image_first"], one["image_last"])
                 if one["image_first"] is None:  # a whole series: its best slices
                     images = StudyImages(images).largest(spans, match, count)
-        except Unmet as reason:
+        except PairingError as reason:
             failed = reason
             tally.add("references", str(reason))
         else:

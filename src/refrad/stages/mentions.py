@@ -10,7 +10,7 @@ from refrad.config import MentionsOptions
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.language.llm_mentions import compare, find_with_model
-from refrad.language.mention_finder import Mention, find_mentions
+from refrad.language.mention_finder import TextMention, find_mentions
 from refrad.llm import open_models
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
@@ -83,7 +83,7 @@ def _find(
     words: Lexicon,
     anatomy: Schema,
     tally: Tally,
-) -> Iterator[tuple[list[Mention] | None, str]]:
+) -> Iterator[tuple[list[TextMention] | None, str]]:
     """For each (caption, language, text) its mentions and who found them; None where the model failed and no other is asked."""
     if options.finder == "lexicon":
         for _, language, text in table:

@@ -11,7 +11,7 @@ from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import VqaOptions
 from refrad.core.contracts import CaptionTable, EntityTable, QuestionTable, StructureTable, TripletTable, VolumeTable
 from refrad.core.tables import frame_of, read_table, write_table
-from refrad.grounding.vqa_checks import Checks, ImageFacts, Question
+from refrad.grounding.vqa_checks import ImageFacts, VqaChecks, VqaPair
 from refrad.grounding.vqa_llm import ask_model
 from refrad.grounding.vqa_templates import write_questions
 from refrad.llm import open_models
@@ -42,7 +42,7 @@ def run(
     """Write the questions of one shard. A pair that fails a check stays in the table with its reason, and goes no further."""
     options = VqaOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
-    checks = Checks(anatomy, load_lexicon(lexicon))
+    checks = VqaChecks(anatomy, load_lexicon(lexicon))
     images = _images(captions, triplets, entities, volumes, structures)
     tally = Tally("images")
     rows = []
@@ -70,7 +70,7 @@ def run(
 
 def _write(
     images: Sequence[ImageFacts], options: VqaOptions, llm: str | None, schema: Schema, tally: Tally
-) -> Iterator[list[Question]]:
+) -> Iterator[list[VqaPair]]:
     """The pairs of each image: all by templates, or those from the findings by the model and those of the slice by templates."""
     if options.writer == "templates":
         for image in images:
@@ -78,7 +78,7 @@ def _write(
         return
     asked = [(image, language) for image in images for language in sorted(image.named)]
     with open_models(llm) as models:
-        written: dict[str, list[Question]] = {}
+        written: dict[str, list[VqaPair]] = {}
         for (image, _), found in zip(asked, ask_model(asked, models, schema, options.findings), strict=True):
             if found is None:
                 tally.add("checks", "model_failed")

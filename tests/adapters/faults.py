@@ -1,0 +1,61 @@
+"""Names of this project for the fault cases of ../shared/cases/faults: functions of its adapter.py under the same names.
+
+adapter.py executes this file in its own namespace after its own functions; `FILES` and `HEADER` are its.
+"""
+
+# ruff: noqa: F821
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+
+@cache
+def text_functions() -> dict[str, Callable[[str], Any]]:
+    """The public functions that read text which people wrote, each as a function of that text alone."""
+    from refrad.anatomy import lexicon as anatomy
+    from refrad.evaluation.metrics import text as measures
+    from refrad.language import (
+        comparison_rules,
+        faithfulness,
+        levels,
+        lexicon_matcher,
+        mention_finder,
+        references,
+        sections,
+        sentences,
+    )
+    from refrad.model import box_tokens
+    from refrad.privacy import scrubbing
+
+    words = anatomy.load_lexicon(FILES["lexicon"])
+    is_anatomy = partial(lexicon_matcher.is_anatomy, lexicon=words)
+    is_organ = partial(lexicon_matcher.is_anatomy, lexicon=words, exactly=True)
+    known, unknown = scrubbing.identifiers_of([HEADER]), scrubbing.Identifiers()
+    return {
+        "scrub, known names": lambda text: scrubbing.scrub(text, known, is_anatomy, is_organ),
+        "scrub": lambda text: scrubbing.scrub(text, unknown, is_anatomy, is_organ),
+        "take_references": lambda text: references.take_references(text),
+        "take_references, series": lambda text: references.take_references(text, {1, 2, 3}),
+        "sections_of": sections.sections_of,
+        "parts_of": sections.parts_of,
+        "detect_language": sections.detect_language,
+        "sentences_of": sentences.sentences_of,
+        "cut_comparisons, de": lambda text: comparison_rules.cut_comparisons(text, "de"),
+        "cut_comparisons, en": lambda text: comparison_rules.cut_comparisons(text, "en"),
+        "find_ribs": lambda text: levels.find_ribs(text, "de"),
+        "find_levels": lambda text: levels.find_levels(text, "de"),
+        "numbers_of": levels.numbers_of,
+        "tokenize": lexicon_matcher.tokenize,
+        "find_mentions, de": lambda text: mention_finder.find_mentions(text, "de", words),
+        "find_mentions, en": lambda text: mention_finder.find_mentions(text, "en", words),
+        "normalise": anatomy.normalise,
+        "problem_of_rewriting": lambda text: faithfulness.problem_of_rewriting(text, text, "de", words),
+        "problem_of_translation": lambda text: faithfulness.problem_of_translation(text, text, "de", "en", words),
+        "names_other_examination": faithfulness.names_other_examination,
+        "parse_detection": lambda text: box_tokens.parse_detection(text, "yxyx"),
+        "parse_segmentation": box_tokens.parse_segmentation,
+        "measures": measures.measures,
+        "words": measures.words,
+        "f1": lambda text: measures.f1(text, text),
+    }
