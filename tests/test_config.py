@@ -1,11 +1,16 @@
 import copy
+import re
 
 import pytest
 import yaml
 from pydicom.datadict import keyword_dict
 
 from refrad.config import ConfigError, check_config
+from refrad.config.reference import nested_section, options_of, reference_page
+from refrad.config.whole import Config
 from refrad.workflow.site import Site
+
+UNDESCRIBED = ("adapt", "train", "evaluate")
 
 
 @pytest.fixture
@@ -18,11 +23,67 @@ def test_the_embedded_default_is_valid(config):
     assert check_config(config).deliveries[0].name == "demo"
 
 
-def test_every_key_of_the_default_config_is_explained(root):
-    for line in (root / "config.yaml").read_text().splitlines():
-        is_leaf = ":" in line and not line.strip().startswith("#") and not line.rstrip().endswith(":")
-        if is_leaf:
-            assert "#" in line, f"no comment: {line}"
+def comments_of(text):
+    """Dotted key -> the comment behind it, else the lines above it, for the keys that have a line of their own."""
+    lines, comments = text.splitlines(), {}
+
+    def visit(node, prefix):
+        for mapping in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            for key, value in mapping.value:
+                name, number = prefix + key.value, key.start_mark.line
+                comments[name] = comment_at(number)
+                anchored_here = value.start_mark.line > number
+                if anchored_here and not isinstance(value, yaml.ScalarNode) and block_of_keys(value):
+                    visit(value, f"{name}.")
+
+    def block_of_keys(node):
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        return all(isinstance(item, yaml.MappingNode) and not item.flow_style for item in items)
+
+    def comment_at(number):
+        if behind := re.search(r"\s#\s(.*)", lines[number]):
+            return behind[1]
+        above = []
+        while lines[number - 1].lstrip().startswith("# "):
+            number -= 1
+            above.insert(0, lines[number].strip()[2:])
+        return " ".join(above)
+
+    visit(yaml.compose(text), "")
+    return comments
+
+
+def descriptions(config):
+    """Dotted key -> the sentence of the schema."""
+    sentences = {name: field.description for name, field in Config.model_fields.items()}
+    for name, field in Config.model_fields.items():
+        if section := nested_section(field.annotation):
+            values = config[name][0] if isinstance(config[name], list) else config[name]
+            sentences |= {f"{name}.{option.key}": option.meaning for option in options_of(section, values)}
+    return sentences
+
+
+def test_config_comments_are_the_descriptions_of_the_schema(root, config):
+    sentences = descriptions(config)
+    for key, comment in comments_of((root / "config.yaml").read_text(encoding="utf-8")).items():
+        if key.split(".")[0] not in UNDESCRIBED:
+            assert comment == sentences[key], key
+        assert comment, key
+
+
+def test_config_descriptions_are_sentences(config):
+    for key, sentence in descriptions(config).items():
+        if key.split(".")[0] not in UNDESCRIBED or key in UNDESCRIBED:
+            assert sentence and sentence[0].isupper() and sentence.endswith("."), key
+
+
+def test_config_has_every_section_of_the_schema(config):
+    assert set(config) == {name for name, field in Config.model_fields.items() if field.is_required()}
+
+
+def test_config_page_is_made_from_the_schema(root, config):
+    page = (root / "docs" / "config.md").read_text(encoding="utf-8")
+    assert page == reference_page(config), "run: python -m refrad.config.reference > docs/config.md"
 
 
 def change(config, path, value):

@@ -1,4 +1,8 @@
-"""Every choice a user makes, checked at once. `config.yaml` holds the defaults and says what each key is for."""
+"""All options of a user, checked before anything runs. `config.yaml` holds the defaults.
+
+config = check_config(load_config([Path("config.yaml"), Path("site.yaml")]))
+config.masks.variant
+"""
 
 from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.imaging import (

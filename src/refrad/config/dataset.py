@@ -1,4 +1,4 @@
-"""Options of the dataset and of the pages."""
+"""Options of the dataset and of the report pages."""
 
 from typing import Annotated, Literal
 
@@ -10,40 +10,62 @@ __all__ = ["CardOptions", "GroundedOptions", "ReportOptions", "ShardsOptions"]
 
 
 class GroundedOptions(Section):
-    """How captions and images meet."""
+    """Options of the pairing of captions and images."""
 
-    mode: Literal["strict", "expand"]
-    images_per_caption: Annotated[int, Field(ge=1)]
+    mode: Literal["strict", "expand"] = Field(
+        description="Match of caption and image classes: strict (equal) or expand (also parts and wholes by the schema's "
+        "hierarchy)."
+    )
+    images_per_caption: int = Field(
+        ge=1,
+        description="Most images, 1 or more, for a caption that names none: slices with the largest cross-sections of its "
+        "classes.",
+    )
 
 
 class ShardsOptions(Section):
     """Images inside the shards."""
 
-    image_size: Annotated[int, Field(ge=16, le=2048)]
-    formats: Annotated[list[Literal["png", "raw", "full"]], Field(min_length=1)]
+    image_size: int = Field(
+        ge=16, le=2048, description="Side of the square image in px, 16 to 2048; 224 for PaliGemma 2."
+    )
+    formats: list[Literal["png", "raw", "full"]] = Field(
+        min_length=1,
+        description="Stored forms of each image: png (for any viewer), raw (the same pixels, much faster to load) or full "
+        "(PNG in full resolution); png or raw is required.",
+    )
     windows: Annotated[
         list[Annotated[list[float], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=3)
-    ]
+    ] = Field(description="CT windows of the three channels as [width, level] in HU; MR is scaled by its range.")
 
     @model_validator(mode="after")
     def a_square_picture_is_there(self) -> "ShardsOptions":
-        """Training reads the square picture."""
+        """Training reads the square image: `png` or `raw`."""
         if not {"png", "raw"} & set(self.formats):
             raise ValueError("formats needs png or raw: training reads one of them")
         return self
 
 
 class CardOptions(Section):
-    """What the dataset says of itself."""
+    """Dataset metadata."""
 
-    title: Annotated[str, Field(min_length=1)]
-    creator: Annotated[str, Field(min_length=1)]
-    terms: Annotated[str, Field(min_length=1)]
-    duplicate_difference: Annotated[float, Field(ge=0, le=255)]
+    title: str = Field(min_length=1, description="Title of the dataset.")
+    creator: str = Field(min_length=1, description="Creator of the dataset.")
+    terms: str = Field(min_length=1, description="License of the images and reports: an SPDX identifier or a sentence.")
+    duplicate_difference: float = Field(
+        ge=0,
+        le=255,
+        description="Largest mean difference in grey levels, 0 to 255, between small copies of two images that count as "
+        "duplicates; a duplicate in another split is a leak.",
+    )
 
 
 class ReportOptions(Section):
-    """The pages."""
+    """Options of the report pages."""
 
-    gallery: Annotated[int, Field(ge=0)]
-    sentences: Annotated[int, Field(ge=0)]
+    gallery: int = Field(ge=0, description="Number of images in the gallery, 0 or more.")
+    sentences: int = Field(
+        ge=0,
+        description="Number of captions with marked mentions on the page of mentions, 0 or more; above 0 the page shows "
+        "de-identified report text.",
+    )

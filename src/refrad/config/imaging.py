@@ -1,4 +1,4 @@
-"""Options of what comes in, and of the stages up to structures."""
+"""Options of deliveries, privacy, demo and the stages from index to structures."""
 
 import importlib.util
 import re
@@ -53,12 +53,23 @@ def _pattern(text: str) -> str:
 class Delivery(Section):
     """One export of the archive."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-    dicom: str
-    reports: str
-    references: str | None = None
-    masks: str | None = None
-    shards: Annotated[int, Field(ge=1, le=1000)]
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description='Name of the delivery and of its folders in results: letters, digits, "-" and "_".',
+    )
+    dicom: str = Field(description="Folder of the DICOM files, at any depth and with any file names.")
+    reports: str = Field(
+        description="Table (CSV, TSV, Parquet or JSON lines) or folder of text files with the reports: docs/own-data.md."
+    )
+    references: str | None = Field(
+        default=None, description="Table of report sentences tied to images by hand, or null."
+    )
+    masks: str | None = Field(
+        default=None, description="Folder of label volumes for masks.segmenter precomputed, or null."
+    )
+    shards: int = Field(
+        ge=1, le=1000, description="Number of shards, 1 to 1000, and so of jobs per stage; about one per 256 patients."
+    )
 
 
 def is_demo(delivery: Delivery) -> bool:
@@ -67,76 +78,166 @@ def is_demo(delivery: Delivery) -> bool:
 
 
 class Privacy(Section):
-    """Where the secrets lie."""
+    """Files that link pseudonyms to the archive."""
 
-    key: str
-    folder: str
+    key: str = Field(
+        description="File of the 32 secret bytes that make the pseudonyms, created at first use; the demo's key is public "
+        "and is refused for any other data, so name another file for your site, such as private/key."
+    )
+    folder: str = Field(
+        description="Folder of the tables that link pseudonyms to paths and identifiers of the archive; never publish it."
+    )
 
 
 class DemoOptions(Section):
-    """The made-up cohort."""
+    """The synthetic cohort."""
 
-    patients: Annotated[int, Field(ge=1)]
-    seed: int
+    patients: int = Field(ge=1, description="Number of synthetic patients, 1 or more, with one to four series each.")
+    seed: int = Field(description="Seed of the synthetic cohort, an integer; the same seed gives the same bytes.")
 
 
 class IndexOptions(Section):
-    """Splits, as shares of the patients; what is put aside; limits of reading a file."""
+    """Splits, as shares of the patients; policies for images that are not plain slices; limits of reading a file."""
 
-    test: Share
-    validation: Share
-    duplicates: Literal["keep_one", "quarantine"]
-    repetitions: Literal["split", "quarantine"]
-    projections: Literal["keep", "quarantine"]
-    burned_in: Literal["keep", "quarantine"]
+    test: Share = Field(description="Share of the patients in the test split, 0 to 1.")
+    validation: Share = Field(
+        description="Share of the patients in the validation split, 0 to 1; training uses the remaining patients."
+    )
+    duplicates: Literal["keep_one", "quarantine"] = Field(
+        description="Policy for different images at one position of a series: keep_one (the lowest instance number) or "
+        "quarantine."
+    )
+    repetitions: Literal["split", "quarantine"] = Field(
+        description="Policy for phases, b-values and acquisitions in one series: split (into volumes) or quarantine."
+    )
+    projections: Literal["keep", "quarantine"] = Field(
+        description="Policy for MIPs, renderings and curved reformats: quarantine or keep."
+    )
+    burned_in: Literal["keep", "quarantine"] = Field(
+        description="Policy for images with text in the pixels: quarantine, or keep (with a flag in the tables)."
+    )
     burned_in_rules: list[
         dict[Annotated[str, AfterValidator(_known_keyword)], Annotated[str, AfterValidator(_pattern)]]
-    ]
-    memory_gb: Annotated[float, Field(ge=1)]
-    seconds: Annotated[float, Field(gt=0)]
+    ] = Field(
+        description="Rules that find text in the pixels in addition to the header's BurnedInAnnotation; each maps DICOM "
+        "keywords to regular expressions, which must all be found."
+    )
+    memory_gb: float = Field(
+        ge=1,
+        description="Memory limit in GiB, 1 or more, for reading one header; a file that needs more is quarantined.",
+    )
+    seconds: float = Field(
+        gt=0,
+        description="Time limit in seconds, above 0, for reading one header; a file that takes longer is quarantined.",
+    )
 
 
 class VolumesOptions(Section):
-    """The geometry gate; limits of making a volume."""
+    """Geometry checks; limits of converting a volume."""
 
-    minimum_slices: Annotated[int, Field(ge=2)]
-    spacing_tolerance: Share
-    angle_tolerance: Annotated[float, Field(ge=0, le=45)]
-    gantry_tilt: Literal["shear", "quarantine"]
-    gaps: Literal["split", "quarantine"]
-    memory_gb: Annotated[float, Field(ge=1)]
-    seconds: Annotated[float, Field(gt=0)]
+    minimum_slices: int = Field(ge=2, description="Least number of slices of a volume, 2 or more.")
+    spacing_tolerance: Share = Field(
+        description="Largest deviation of a slice distance from the median, as a share of the median, 0 to 1; beyond it a "
+        "slice is missing or the spacing is irregular."
+    )
+    angle_tolerance: float = Field(
+        ge=0,
+        le=45,
+        description="Largest angle between slice normal and stacking direction in degrees, 0 to 45; beyond it the gantry was "
+        "tilted.",
+    )
+    gantry_tilt: Literal["shear", "quarantine"] = Field(
+        description="Policy for tilted stacks: shear (unchanged voxels, a sheared affine) or quarantine."
+    )
+    gaps: Literal["split", "quarantine"] = Field(
+        description="Policy for stacks with missing or irregularly spaced slices: quarantine, or split (into the regular "
+        "runs)."
+    )
+    memory_gb: float = Field(
+        ge=1,
+        description="Memory limit in GiB, 1 or more, for converting one volume; a volume that needs more is quarantined.",
+    )
+    seconds: float = Field(
+        gt=0,
+        description="Time limit in seconds, above 0, for converting one volume; a volume that takes longer is quarantined.",
+    )
 
 
 class MasksOptions(Section):
     """The segmenter."""
 
-    segmenter: Literal["totalsegmentator", "precomputed"]
-    variant: Literal["fastest", "fast", "total"]
-    weights: str | None
-    device: Literal["cpu", "gpu"]
-    rois: list[str] | None
-    minutes: Annotated[float, Field(gt=0)]
-    memory_gb: Annotated[float, Field(gt=0)]
-    at_once: Annotated[int, Field(ge=1)]
-    borrow: bool
+    segmenter: Literal["totalsegmentator", "precomputed"] = Field(
+        description="Segmenter: totalsegmentator, or precomputed (label volumes of the delivery)."
+    )
+    variant: Literal["fastest", "fast", "total"] = Field(
+        description="Resolution of the networks: fastest (6 mm), fast (3 mm) or total (1.5 mm)."
+    )
+    weights: str | None = Field(
+        description="Folder of network weights, laid out as $TOTALSEG_WEIGHTS_PATH, or null; the demo's know synthetic "
+        "bodies only."
+    )
+    device: Literal["cpu", "gpu"] = Field(description="Device of the networks: cpu or gpu.")
+    rois: list[str] | None = Field(
+        description="Names of the TotalSegmentator classes to segment, such as [liver, spleen], or null for all."
+    )
+    minutes: float = Field(
+        gt=0,
+        description="Time limit in minutes, above 0, for one volume, which is then tried once more, alone, before it is "
+        "quarantined.",
+    )
+    memory_gb: float = Field(
+        gt=0,
+        description="Memory limit in GiB, above 0, of the segmenting process; a volume beyond it is treated as in "
+        "masks.minutes.",
+    )
+    at_once: int = Field(
+        ge=1,
+        description="Volumes in work at once, 1 or more: the networks process one while others are read, resampled and "
+        "written.",
+    )
+    borrow: bool = Field(
+        description="Whether a volume without labels gets those of another series of its study in the same frame of "
+        "reference."
+    )
 
 
 class Implausible(Section):
-    """What a flag does to its volume."""
+    """Policy for each plausibility flag."""
 
-    empty: Literal["flag", "quarantine"]
-    volume: Literal["flag", "quarantine"]
-    pieces: Literal["flag", "quarantine"]
-    sides: Literal["flag", "quarantine"]
-    elsewhere: Literal["flag", "quarantine"]
+    empty: Literal["flag", "quarantine"] = Field(
+        description="Policy for volumes without any class: flag or quarantine."
+    )
+    volume: Literal["flag", "quarantine"] = Field(
+        description="Policy for volumes with an organ that is too small or too large: flag or quarantine."
+    )
+    pieces: Literal["flag", "quarantine"] = Field(
+        description="Policy for volumes with a connected organ in pieces: flag or quarantine."
+    )
+    sides: Literal["flag", "quarantine"] = Field(
+        description="Policy for volumes with left and right swapped: flag or quarantine."
+    )
+    elsewhere: Literal["flag", "quarantine"] = Field(
+        description="Policy for volumes with an organ outside of its body region: flag or quarantine."
+    )
 
 
 class StructuresOptions(Section):
     """Classes, the plausibility gate and the outlier rule."""
 
-    schema_file: Annotated[str, Field(alias="schema")]
-    norms: str
-    implausible: Implausible
-    minimum_area_mm2: Annotated[float, Field(ge=0)]
-    minimum_share: Share
+    schema_file: str = Field(
+        alias="schema", description="Class schema, a YAML file; edit it to merge or add classes: docs/schema.md."
+    )
+    norms: str = Field(
+        description="Plausibility norms, a YAML file: volumes of organs, their heights, sides and body regions."
+    )
+    implausible: Implausible = Field(
+        description="Policy for volumes with implausible labels: flag (keep and report them) or quarantine (use none of "
+        "their slices)."
+    )
+    minimum_area_mm2: float = Field(
+        ge=0, description="Least area in mm², 0 or more, of a connected piece in a slice; smaller pieces are outliers."
+    )
+    minimum_share: Share = Field(
+        description="Least area of a piece as a share, 0 to 1, of its class's largest piece in the slice; smaller pieces are "
+        "outliers."
+    )

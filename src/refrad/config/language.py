@@ -1,4 +1,4 @@
-"""Options of language models, and of the stages that may ask one."""
+"""Options of language models and of the stages that may use one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ __all__ = [
     "tasks_of",
 ]
 
-# The options of a stage that may ask a language model: option -> task. A task has a prompt and a role of its name.
+# Options of a stage that may use a language model: option -> task. A task has a prompt and a role of its name.
 ASKS: Mapping[str, Mapping[str, str]] = {
     "captions": {"rewrite": "rewrite", "translate": "translate", "judge": "judge"},
     "mentions": {"finder": "mentions"},
@@ -32,39 +32,67 @@ WITHOUT_MODEL = ("rules", "none", "lexicon", "templates", 0)
 
 
 class ServerOptions(Section):
-    """How a managed or shared vLLM is started."""
+    """Start options of a managed or shared vLLM."""
 
-    python: str = "python"
-    gpus: Annotated[int, Field(ge=0)] = 1
-    context: Annotated[int, Field(ge=256)] = 8192
-    arguments: list[str] = Field(default_factory=list)
-    environment: dict[str, str] = Field(default_factory=dict)
-    startup: Annotated[float, Field(gt=0)] = 1800.0
-    idle: Annotated[float, Field(ge=0)] = 300.0
+    python: str = Field(default="python", description="Python interpreter of an environment with vLLM.")
+    gpus: int = Field(default=1, ge=0, description="Number of GPUs for the model, 0 or more; 0 runs it on the CPU.")
+    context: int = Field(default=8192, ge=256, description="Longest request with its answer in tokens, 256 or more.")
+    arguments: list[str] = Field(default_factory=list, description="Further command-line arguments of vLLM.")
+    environment: dict[str, str] = Field(default_factory=dict, description="Further environment variables of vLLM.")
+    startup: float = Field(
+        default=1800.0, gt=0, description="Time limit in seconds, above 0, until the server is ready."
+    )
+    idle: float = Field(
+        default=300.0, ge=0, description="Seconds without a user, 0 or more, after which a shared server ends."
+    )
 
 
 class ModelOptions(Section):
-    """A language model and how it is asked."""
+    """A language model and its request options."""
 
-    endpoint: Annotated[str, Field(pattern=r"^(managed|shared|https?://.+)$")]
-    model: Annotated[str, Field(min_length=1)]
-    key: str | None = None
-    temperature: Annotated[float, Field(ge=0)] = 0.0
-    extra: dict[str, Any] = Field(default_factory=dict)
-    thinking: Annotated[int, Field(ge=0)] = 0
-    concurrency: Annotated[int, Field(ge=1, le=1024)] = 64
-    timeout: Annotated[float, Field(gt=0)] = 300.0
-    patience: Annotated[float, Field(gt=0)] = 600.0
-    price: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    server: ServerOptions = ServerOptions()
+    endpoint: str = Field(
+        pattern=r"^(managed|shared|https?://.+)$",
+        description="Address of an OpenAI-compatible server, up to and without /chat/completions; or managed (a server in "
+        "each job); or shared (one server for all jobs).",
+    )
+    model: str = Field(
+        min_length=1, description="Name of the model on the server; for managed and shared the folder of its weights."
+    )
+    key: str | None = Field(
+        default=None,
+        description="Name of the environment variable that holds the API key, or null; the key itself is never in a file.",
+    )
+    temperature: float = Field(default=0.0, ge=0, description="Sampling temperature, 0 or more.")
+    extra: dict[str, Any] = Field(
+        default_factory=dict, description="Further fields of each request, such as reasoning_effort."
+    )
+    thinking: int = Field(
+        default=0, ge=0, description="Number of tokens, 0 or more, that the model may use before its answer."
+    )
+    concurrency: int = Field(
+        default=64,
+        ge=1,
+        le=1024,
+        description="Largest number of requests at once, 1 to 1024; fewer are sent while the server is busy.",
+    )
+    timeout: float = Field(default=300.0, gt=0, description="Time limit in seconds, above 0, for one request.")
+    patience: float = Field(
+        default=600.0, gt=0, description="Seconds without any answer, above 0, after which the job stops."
+    )
+    price: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+        default=None,
+        description="Price of a million prompt tokens and of a million answer tokens in your currency, for the cost on the "
+        "page; or null.",
+    )
+    server: ServerOptions = Field(default=ServerOptions(), description="Start options of a managed or shared server.")
 
     @property
     def name(self) -> str:
-        """What the server calls the model; one that RefRad starts calls it by the last part of its path."""
+        """The name of the model on the server: for a server that RefRad starts, the last part of its path."""
         return Path(self.model).name if self.endpoint in ("managed", "shared") else self.model
 
     def shaping(self) -> dict[str, Any]:
-        """The part that shapes answers; where and how fast they are made does not."""
+        """The options that change answers, without those of address and speed."""
         return {
             "model": self.name,
             "temperature": self.temperature,
@@ -76,40 +104,66 @@ class ModelOptions(Section):
 class LlmOptions(Section):
     """Language models by role, and the prompts."""
 
-    prompts: str
-    rewrite: ModelOptions | None
-    translate: ModelOptions | None
-    judge: ModelOptions | None
-    mentions: ModelOptions | None
-    qa: ModelOptions | None
-    score: ModelOptions | None = None
+    prompts: str = Field(
+        description="Folder of the prompts, one file per task and language; a change reruns only the stages that use the "
+        "file."
+    )
+    rewrite: ModelOptions | None = Field(description="Model for captions.rewrite, or null.")
+    translate: ModelOptions | None = Field(description="Model for captions.translate, or null.")
+    judge: ModelOptions | None = Field(description="Model for captions.judge, or null.")
+    mentions: ModelOptions | None = Field(description="Model for mentions.finder, or null.")
+    qa: ModelOptions | None = Field(description="Model for vqa.writer, or null.")
+    score: ModelOptions | None = Field(default=None, description="Model for evaluate.judge, or null.")
 
 
 class CaptionsOptions(Section):
     """Backends of rewriting and translation, and the sample that is judged."""
 
-    rewrite: Literal["rules", "llm"]
-    translate: Literal["none", "llm"]
-    judge: Annotated[int, Field(ge=0)] = 0
+    rewrite: Literal["rules", "llm"] = Field(
+        description="Removal of comparisons: rules (pure comparison clauses only) or llm (all comparisons, by the model "
+        "llm.rewrite)."
+    )
+    translate: Literal["none", "llm"] = Field(
+        description="Translation: none (the report's language only) or llm (llm.translate adds the other of German and "
+        "English)."
+    )
+    judge: int = Field(
+        default=0,
+        ge=0,
+        description="Rewritten and translated captions per shard, 0 or more of each, that llm.judge scores for the report "
+        "page.",
+    )
 
 
 class MentionsOptions(Section):
     """The mention finder."""
 
-    finder: Literal["lexicon", "llm", "both"]
-    lexicon: str
+    finder: Literal["lexicon", "llm", "both"] = Field(
+        description="Mention finder: lexicon, llm (the model llm.mentions, checked) or both (llm, and the lexicon where it "
+        "fails)."
+    )
+    lexicon: str = Field(
+        description="Lexicon, a YAML file with German and English terms for each class; edit it to add the terms of your "
+        "site."
+    )
 
 
 class VqaOptions(Section):
     """The question writer."""
 
-    writer: Literal["templates", "llm"]
-    findings: Annotated[int, Field(ge=0)]
-    metadata: Annotated[int, Field(ge=0)]
+    writer: Literal["templates", "llm"] = Field(
+        description="Writer of questions about findings: templates, or llm (the model llm.qa, checked)."
+    )
+    findings: int = Field(
+        ge=0, description="Most question-answer pairs about findings per image and language, 0 or more."
+    )
+    metadata: int = Field(
+        ge=0, description="Most question-answer pairs about metadata of the slice per image and language, 0 or more."
+    )
 
 
 def tasks_of(stage: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """Option to task, for those options of a stage that ask a language model."""
+    """Option to task, for the options of a stage that use a language model."""
     return {option: task for option, task in ASKS.get(stage, {}).items() if options.get(option, 0) not in WITHOUT_MODEL}
 
 

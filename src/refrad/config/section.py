@@ -1,4 +1,4 @@
-"""What all parts of the config are."""
+"""The base class of the sections of the config."""
 
 from typing import Annotated
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -33,26 +33,50 @@ class ConfigError(ValueError):
 class Config(Section):
     """The whole config."""
 
-    deliveries: Annotated[list[Delivery], Field(min_length=1)]
-    stores: str
-    privacy: Privacy
-    demo: DemoOptions
-    llm: LlmOptions
-    index: IndexOptions
-    volumes: VolumesOptions
-    masks: MasksOptions
-    structures: StructuresOptions
-    captions: CaptionsOptions
-    mentions: MentionsOptions
-    grounded: GroundedOptions
-    vqa: VqaOptions
-    shards: ShardsOptions
-    card: CardOptions
-    adapt: AdaptOptions
-    train: TrainOptions
-    evaluate: EvaluateOptions
-    report: ReportOptions
-    pathvars: dict[str, str] = Field(default_factory=dict)
+    deliveries: list[Delivery] = Field(
+        min_length=1, description="Exports of the archive; append new ones and never change old ones."
+    )
+    stores: str = Field(
+        description="Folder of volumes, label volumes and model answers, stored under the digest of their inputs; runs may "
+        "share it."
+    )
+    privacy: Privacy = Field(
+        description="Files that link pseudonyms to the archive, outside of results and readable by their owner only: "
+        "docs/privacy.md."
+    )
+    demo: DemoOptions = Field(
+        description="Synthetic cohort, written to demo/<delivery>; your own deliveries do not use it."
+    )
+    llm: LlmOptions = Field(
+        description="Language model for each role, or null; keys of a model and tested settings: docs/llm.md."
+    )
+    index: IndexOptions = Field(
+        description="Splits, policies for images that are not plain slices, and limits of the header reader: "
+        "docs/volumes.md."
+    )
+    volumes: VolumesOptions = Field(
+        description="Geometry checks and limits of the conversion to volumes: docs/volumes.md."
+    )
+    masks: MasksOptions = Field(description="Segmentation of the volumes: docs/masks.md.")
+    structures: StructuresOptions = Field(
+        description="Classes and boxes in each slice, and plausibility of the labels: docs/masks.md."
+    )
+    captions: CaptionsOptions = Field(description="Report sentences: docs/captions.md.")
+    mentions: MentionsOptions = Field(description="Anatomical mentions in the captions: docs/mentions.md.")
+    grounded: GroundedOptions = Field(description="Pairing of captions and images: docs/grounding.md.")
+    vqa: VqaOptions = Field(description="Question-answer pairs: docs/dataset.md.")
+    shards: ShardsOptions = Field(description="Images in the dataset: docs/dataset.md.")
+    card: CardOptions = Field(description="Dataset metadata, in files next to the shards: docs/dataset.md.")
+    adapt: AdaptOptions = Field(
+        description="Optional contrastive adaptation of the vision tower to the captions, before train: docs/training.md."
+    )
+    train: TrainOptions = Field(description="Training of RadGrounder: docs/training.md.")
+    evaluate: EvaluateOptions = Field(description="Evaluation on the test patients: docs/evaluation.md.")
+    report: ReportOptions = Field(description="Report pages: docs/running.md.")
+    pathvars: dict[str, str] = Field(
+        default_factory=dict,
+        description="Path variables of Snakemake, such as results and logs; only where these folders are renamed.",
+    )
 
     @model_validator(mode="after")
     def names_are_unique(self) -> "Config":
