@@ -96,3 +96,11 @@ def test_the_top_level_holds_what_the_plan_says_and_no_more(root):
     top = {line.split("/")[0] for line in listed.stdout.splitlines()}
     assert top <= TOP_LEVEL, top - TOP_LEVEL
     assert {"Snakefile", "config.yaml", "rules", "workflow", "profiles", "src", "tests", "README.md"} <= top
+
+
+def test_tests_import_from_no_conftest_and_no_other_test(root):
+    for path in (root / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            name = module.split(".")[-1]
+            assert name != "conftest" and not name.startswith("test_"), f"{path.name} imports from {module}"

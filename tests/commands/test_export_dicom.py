@@ -2,8 +2,7 @@ import inspect
 
 import numpy as np
 import SimpleITK
-from tests.stages.conftest import write
-from tests.stages.test_volumes import instance_of, make, only
+from tests.factories import instance_of, make_volumes, only_volume, write_dicom
 
 from refrad.cli import main
 from refrad.commands import export_dicom as dicom
@@ -23,11 +22,11 @@ def export(folder, made_in, *more):
 
 def test_accepted_images_are_exported_and_other_programs_read_them(shared, tmp_path, caplog):
     folder = shared / "dicom-mr" / "vs_seg_001_t1_axial_part"
-    made = make(folder, tmp_path)
+    made = make_volumes(folder, tmp_path)
     with caplog.at_level("INFO"):
         assert export(folder, tmp_path) == 0
     assert "16 files written, 0 left out" in caplog.text
-    row = only(made)
+    row = only_volume(made)
     written = tmp_path / "out" / row["patient"] / row["study"] / row["series"]
     assert {path.stem for path in written.iterdir()} == set(made.slices["instance"])
     for path in folder.iterdir():
@@ -39,8 +38,8 @@ def test_accepted_images_are_exported_and_other_programs_read_them(shared, tmp_p
 def test_images_with_text_in_their_pixels_stay_out(tmp_path, caplog):
     for z in range(5):
         pixels = np.full((4, 5), z, np.int16)
-        write(tmp_path / "d" / str(z), pixels, ImagePositionPatient=[0, 0, z], BurnedInAnnotation="YES")
-    make(tmp_path / "d", tmp_path, index_options={"burned_in": "keep"})
+        write_dicom(tmp_path / "d" / str(z), pixels, ImagePositionPatient=[0, 0, z], BurnedInAnnotation="YES")
+    make_volumes(tmp_path / "d", tmp_path, index_options={"burned_in": "keep"})
     with caplog.at_level("INFO"):
         assert export(tmp_path / "d", tmp_path) == 0
     assert "0 files written, 5 left out" in caplog.text
@@ -49,19 +48,19 @@ def test_images_with_text_in_their_pixels_stay_out(tmp_path, caplog):
 
 def test_images_without_any_uid_are_exported_under_those_of_the_tables(shared, tmp_path, caplog):
     folder = shared / "dicom-ct" / "totalseg_example_ct_dicom"  # all of its UIDs are empty
-    made = make(folder, tmp_path)
+    made = make_volumes(folder, tmp_path)
     with caplog.at_level("INFO"):
         assert export(folder, tmp_path) == 0
     assert "20 files written, 0 left out" in caplog.text
     (series,) = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(next((tmp_path / "out").glob("*/*/*"))))
-    row = only(made)
+    row = only_volume(made)
     assert series.startswith(f"2.25.{int(row['series'], 16)}")
 
 
 def test_a_file_that_is_broken_or_too_large_by_now_is_left_out_and_nobody_named(tmp_path, caplog, capfd):
     for z in range(5):
-        write(tmp_path / "d" / f"secret{z}", np.full((4, 5), z, np.int16), ImagePositionPatient=[0, 0, z])
-    make(tmp_path / "d", tmp_path)
+        write_dicom(tmp_path / "d" / f"secret{z}", np.full((4, 5), z, np.int16), ImagePositionPatient=[0, 0, z])
+    make_volumes(tmp_path / "d", tmp_path)
     (tmp_path / "d" / "secret1").write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff")
     with (tmp_path / "d" / "secret2").open("r+b") as file:  # takes no room on the disk
         file.seek(file.seek(0, 2) - 48)

@@ -49,12 +49,14 @@ def test_the_deliveries_are_counted_and_nothing_is_left_behind(root, config, tmp
 
 @pytest.fixture
 def write_delivery():
-    from tests.stages.conftest import write
+    from tests.factories import write_dicom
 
     def make(folder):
         for number in range(6):
             pixels = np.zeros((8, 8), np.int16)
-            write(folder / "dicom" / str(number), pixels, ImagePositionPatient=[0, 0, number], InstanceNumber=number)
+            write_dicom(
+                folder / "dicom" / str(number), pixels, ImagePositionPatient=[0, 0, number], InstanceNumber=number
+            )
         (folder / "dicom" / "notes.txt").write_text("no image")
         (folder / "reports.csv").write_text(
             'report_id,study_uid,text\nr,1.2.5,"Findings: Liver normal. Spleen normal."\n'

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tests.conftest import image_row
+from tests.factories import image_row
 
 from refrad.commands.public import main as publish
 from refrad.dataset.image_codec import perceptual_hash, stored

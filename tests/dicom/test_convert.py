@@ -9,8 +9,7 @@ import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
-from tests.stages.conftest import write
-from tests.stages.test_volumes import RAS, instance_of, make, stacks
+from tests.factories import RAS, instance_of, make_volumes, stacks, write_dicom
 
 from refrad.dicom.convert import Gate, Images, convert
 from refrad.dicom.slices import image_at
@@ -50,7 +49,7 @@ def test_every_frame_lies_where_its_functional_groups_say_pixel_by_pixel(stack):
     ]
     top = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
     with tempfile.TemporaryDirectory() as folder:
-        write(
+        write_dicom(
             Path(folder, "enhanced"),
             stack.pixels[list(stack.order)],
             **dict.fromkeys(top),
@@ -88,7 +87,7 @@ def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for k in order:
-            write(
+            write_dicom(
                 folder / f"{k}",
                 pixels[k],
                 ImagePositionPatient=positions[k].tolist(),
@@ -119,7 +118,7 @@ def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else
 
 def test_a_real_series_with_a_gap_is_split_and_its_slices_are_what_simpleitk_reads(shared, tmp_path):
     folder = shared / "dicom-ct" / "dicom2nifti_sliceincrement_gap"  # 5, 5 and 10 mm
-    made = make(folder, tmp_path, gaps="split")
+    made = make_volumes(folder, tmp_path, gaps="split")
     part, rest = made.volumes.sort("slices", descending=True).to_dicts()
     assert (part["reason"], part["slices"], part["treated"]) == (None, 3, "slice_missing")
     assert part["spacing_z"] == pytest.approx(5, abs=1e-5)

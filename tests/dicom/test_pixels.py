@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from tests.stages.conftest import write
+from tests.factories import write_dicom
 
 from refrad.core.sandbox import Limits, run_apart
 from refrad.dicom.convert import Gate, Images, convert
@@ -74,7 +74,7 @@ def test_pixels_read_in_place_are_those_of_a_parser(signed, implicit, stored, hi
     words = r.integers(0, 1 << (stored if junk or not signed else stored - 1), (6, 7)).astype(np.uint16)
     if junk and stored < 16:
         words[2, 3] |= 1 << 14
-    name = write(tmp_path / "a", words, PixelRepresentation=int(signed), BitsStored=stored, HighBit=high)
+    name = write_dicom(tmp_path / "a", words, PixelRepresentation=int(signed), BitsStored=stored, HighBit=high)
     if implicit:
         dataset = pydicom.dcmread(name)
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
@@ -86,5 +86,5 @@ def test_pixels_read_in_place_are_those_of_a_parser(signed, implicit, stored, hi
 
 
 def test_pixels_of_another_length_than_the_header_says_are_left_to_the_parser(tmp_path):
-    write(tmp_path / "a", np.zeros((6, 7), np.uint16), PixelData=bytes(2 * 6 * 7 + 8))
+    write_dicom(tmp_path / "a", np.zeros((6, 7), np.uint16), PixelData=bytes(2 * 6 * 7 + 8))
     assert headers_of_file(tmp_path, "a")[0].offset == 0

@@ -44,7 +44,7 @@ def plant(delivery: Path) -> None:
     for path in sorted((delivery / "dicom").rglob("*")):
         if path.is_file() and path.name != "README":
             dataset = pydicom.dcmread(path)
-            _plant(dataset)
+            plant_identifiers(dataset)
             dataset.save_as(path)
             path.rename(path.with_name(f"KANARI_{path.name}"))
     for folder in sorted((delivery / "dicom").iterdir()):
@@ -62,7 +62,8 @@ def plant(delivery: Path) -> None:
     reports.write_text(text, encoding="utf-8")
 
 
-def _plant(dataset: Dataset) -> None:
+def plant_identifiers(dataset: Dataset) -> None:
+    """Set an attribute of each VR, private attributes and one in a sequence."""
     for keyword, value in ATTRIBUTES.items():
         setattr(dataset, keyword, value)
     dataset[0x0009, 0x0010] = DataElement((0x0009, 0x0010), "LO", "KANARI PRIVATE")

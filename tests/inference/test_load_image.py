@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.stages.conftest import write
+from tests.factories import write_dicom
 
 from refrad.dataset.image_codec import picture
 from refrad.dicom.windows import MEDGEMMA_WINDOWS as WINDOWS
@@ -16,20 +16,20 @@ HU = np.linspace(-1000, 1000, 24 * 32).reshape(24, 32).round().astype(np.int16)
 
 
 def test_a_ct_slice_is_windowed_as_in_the_shards(tmp_path):
-    path = write(tmp_path / "a.dcm", (HU + 1024).astype(np.uint16), RescaleSlope=1, RescaleIntercept=-1024)
+    path = write_dicom(tmp_path / "a.dcm", (HU + 1024).astype(np.uint16), RescaleSlope=1, RescaleIntercept=-1024)
     opened = open_image(path, WINDOWS)
     assert np.array_equal(opened.channels, picture(HU, "CT", WINDOWS, None))
     assert opened.modality == "CT" and opened.note == "CT, 32 x 24 px"
 
 
 def test_a_dicom_file_needs_no_suffix(tmp_path):
-    path = write(tmp_path / "IM0001", HU, Modality="MR")
+    path = write_dicom(tmp_path / "IM0001", HU, Modality="MR")
     assert np.array_equal(open_image(path, WINDOWS).channels, picture(HU, "MR", WINDOWS, None))
 
 
 def test_windows_are_computed_as_by_hand(tmp_path):
     values = np.array([[-135, 40, 215, 0]], np.int16)  # the window 350/40 runs from -135 to 215
-    path = write(tmp_path / "a.dcm", values, RescaleIntercept=0, RescaleSlope=1)
+    path = write_dicom(tmp_path / "a.dcm", values, RescaleIntercept=0, RescaleSlope=1)
     assert open_image(path, WINDOWS).channels[1].tolist() == [[0, 128, 255, 98]]
     assert open_image(path, WINDOWS).channels[2].tolist() == [[0, 128, 255, 0]]  # 80/40: 0 to 80
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_read_says_why(tmp_path):
     with pytest.raises(ValueError, match="image 9 of 5: the first one is 0, the last one 4"):
         open_image(save(tmp_path / "v.nii", VOLUME, LPS), WINDOWS, 9)
     with pytest.raises(ValueError, match="DICOM, but no CT or MR image"):
-        open_image(write(tmp_path / "u.dcm", HU, Modality="US"), WINDOWS)
+        open_image(write_dicom(tmp_path / "u.dcm", HU, Modality="US"), WINDOWS)
     with pytest.raises(ValueError, match="it must be CT or MR"):
         open_image(tmp_path / "v.nii", WINDOWS, modality="PET")
 

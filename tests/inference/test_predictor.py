@@ -6,8 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from tests.stages.conftest import write
-from tests.stages.test_train import OPTIONS
+from tests.factories import tiny_training, write_dicom
 
 from refrad.cli import main
 from refrad.commands.predict import draw, told
@@ -30,7 +29,7 @@ def checkpoint(request, images, root, tmp_path_factory):
         checkpoint=folder / "x",
         work=folder / "x.work",
         metrics=folder / "m.json",
-        fingerprint=Fingerprint("train", train.VERSION, OPTIONS | {"variant": request.param}, {}),
+        fingerprint=Fingerprint("train", train.VERSION, tiny_training(variant=request.param), {}),
     )
     return folder / "x"
 
@@ -39,7 +38,7 @@ def checkpoint(request, images, root, tmp_path_factory):
 def image(tmp_path_factory):
     pixels = np.full((48, 80), 1000, np.uint16)
     pixels[10:30, 20:50] = 1100
-    return write(tmp_path_factory.mktemp("image") / "a.dcm", pixels, RescaleSlope=1, RescaleIntercept=-1024)
+    return write_dicom(tmp_path_factory.mktemp("image") / "a.dcm", pixels, RescaleSlope=1, RescaleIntercept=-1024)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +173,7 @@ def test_a_folder_may_mix_dicom_without_suffix_pictures_and_volumes(checkpoint, 
 
 def test_images_asked_together_are_answered_as_one_by_one(reader, image, tmp_path):
     pixels = np.full((60, 40), 1500, np.uint16)
-    other = write(tmp_path / "b.dcm", pixels, RescaleSlope=1, RescaleIntercept=-1024)
+    other = write_dicom(tmp_path / "b.dcm", pixels, RescaleSlope=1, RescaleIntercept=-1024)
     together = reader.ask([reader.open(image), reader.open(other)], reader.prompt(None, "liver"))
     for one, path in zip(together, (image, other), strict=True):
         alone = reader.read(path, locate="liver")

@@ -12,10 +12,9 @@ from typing import Literal
 
 import polars as pl
 import pytest
+from tests.factories import ReportDelivery, fingerprint, report_row, tiny_training
 from tests.llm.talking import TASKS
 from tests.llm.tiny import write_tiny_gemma
-from tests.stages.test_captions import Delivery, report
-from tests.stages.test_train import OPTIONS as TRAINING
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.config import ModelOptions
@@ -24,7 +23,7 @@ from refrad.core.tables import read_table
 from refrad.language.faithfulness import problem_of_rewriting
 from refrad.llm import Answer, ModelError, Request, Task, open_models
 from refrad.llm.server import Server
-from refrad.stages import captions, evaluate, train
+from refrad.stages import evaluate, train
 from refrad.workflow.fingerprint import Fingerprint
 
 PYTHON = os.environ.get("REFRAD_VLLM_PYTHON", "")
@@ -33,7 +32,6 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason="needs an environment with vLLM: make vllm-test"),
 ]
 
-LEAKS = {"found": "drop", "difference": 2}
 SENTENCES = ["Zyste der linken Niere.", "Milz unverändert normal.", "Keine Läsion der Leber.", "Z.n. Cholezystektomie."]
 
 
@@ -116,13 +114,14 @@ def test_stage_mentions_takes_no_nonsense(running, line, study, root):
     assert metrics["tables"]["tokens"]["mentions, prompt"] > 0
 
 
-def test_stage_captions_starts_a_server_of_its_own_and_stops_it(tiny, line, tmp_path, root, monkeypatch):
-    run, options = captions.run, {"rewrite": "llm", "translate": "llm", "judge": 2}
-    given = {"fingerprint": Fingerprint("captions", 1, options, {}), "llm": line(tiny)}
-    monkeypatch.setattr(captions, "run", lambda **arguments: run(**(arguments | given)))
+def test_stage_captions_starts_a_server_of_its_own_and_stops_it(tiny, line, tmp_path, root):
     others = _serving(tiny["model"])
-    delivery = Delivery(tmp_path, root)
-    made = delivery.run([report(text="Befund:\n" + " ".join(SENTENCES))])
+    delivery = ReportDelivery(tmp_path)
+    made = delivery.run(
+        [report_row("Befund:\n" + " ".join(SENTENCES))],
+        fingerprint=fingerprint("captions", rewrite="llm", translate="llm", judge=2),
+        llm=line(tiny),
+    )
     german = made.filter(made["language"] == "de")
     lexicon = load_lexicon(root / "workflow" / "anatomy" / "lexicon.yaml")
     assert len(german) + delivery.metrics["flow"]["aside"].get("only_comparison", 0) == len(SENTENCES)
@@ -139,15 +138,7 @@ def test_a_judge_of_random_weights_scores_or_fails_and_every_answer_is_counted(r
     schema, scale = root / "workflow" / "anatomy" / "classes.yaml", root / "workflow" / "prompts" / "score.yaml"
     shared = {"images": [images], "schema": schema, "checkpoint": tmp_path / "x"}
     made = {"work": tmp_path / "w", "metrics": tmp_path / "train.json"}
-    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, TRAINING, {}))
-    options = {
-        "judge": "llm",
-        "samples": 100,
-        "batch": 64,
-        "resamples": 200,
-        "interval": "percentile",
-        "embedder": None,
-    }
+    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, tiny_training(), {}))
     names = {
         "truth": "truth.jsonl",
         "predictions": "given.jsonl",
@@ -160,9 +151,7 @@ def test_a_judge_of_random_weights_scores_or_fails_and_every_answer_is_counted(r
         store=tmp_path / "answers",
         scale=scale,
         llm=line(running),
-        fingerprint=Fingerprint(
-            "evaluate", evaluate.VERSION, options | {"public": [], "against": [], "leaks": LEAKS}, {}
-        ),
+        fingerprint=fingerprint("evaluate", judge="llm", samples=100, resamples=200),
     )
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     truth = [json.loads(row) for row in (tmp_path / "truth.jsonl").read_text().splitlines()]

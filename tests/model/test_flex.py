@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tests.training.test_step import SHARES
 
 from refrad.dataset.examples import picture_of, read_images
 from refrad.model.collate import collate
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.nn.attention.
 def batch(images, schema, processor):
     frame = read_images([images], {"train"})
     names = wordings([picture_of(row) for row in frame.iter_rows(named=True)], schema)
-    samples = Samples(frame, names, 64, "yxyx", SHARES | {"detect": 1.0}, 0, None)
+    samples = Samples(frame, names, 64, "yxyx", {"locate": 1.0, "detect": 1.0, "vqa": 0.0}, 0, None)
     return collate(processor, [samples[0, index] for index in range(4)])
 
 

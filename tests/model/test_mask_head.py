@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.model.conftest import AUGMENT
+from tests.factories import AUGMENT
 from torch.nn import functional
 
 from refrad.dataset.examples import picture_of, read_images

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.model.conftest import AUGMENT
+from tests.factories import AUGMENT
 
 from refrad.dataset.examples import Picture
 from refrad.dataset.image_codec import encode_mask

@@ -4,7 +4,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
-from tests.end_to_end.canaries import PLANTED, _plant
+from tests.end_to_end.canaries import PLANTED, plant_identifiers
 
 from refrad.privacy import dicom_profile as dicom
 from refrad.privacy.pseudonyms import Pseudonyms
@@ -28,7 +28,7 @@ def image(shared):
     dataset = pydicom.dcmread(shared / "dicom-mr" / "pydicom_small" / "MR_small.dcm")
     dataset.StudyDate, dataset.PatientAge, dataset.PatientSex = "20200115", "095Y", "F"
     dataset.StudyInstanceUID = "1.2.3.4"
-    _plant(dataset)
+    plant_identifiers(dataset)
     return dataset
 
 

@@ -1,41 +1,22 @@
-import io
 import json
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
-from tests.conftest import SIDE, image_row
-from tests.stages.test_train import OPTIONS as TRAIN
+from tests.factories import SIDE, image_row, options, png_bytes, tiny_training
 
 from refrad.dataset.shard_io import write_images
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.stages import adapt, train
 from refrad.workflow.fingerprint import Fingerprint
 
-OPTIONS = {
-    "name": "x",
-    "steps": 6,
-    "model": "tiny",
-    "image_size": 64,
-    "resize": "stretch",
-    "augment": TRAIN["augment"],
-    "leaks": {"found": "drop", "difference": 0.0},
-    "batch": 8,
-    "optimizer": "adamw",
-    "learning_rate": 1e-3,
-    "warm_up": 0.1,
-    "weight_decay": 0.01,
-    "clip": 1.0,
-    "precision": "float32",
-    "recompute": False,
-    "checkpoints": {"steps": 2, "seconds": None, "keep": 2, "use": "last"},
-    "seed": 0,
-    "gpus": 0,
-    "workers": 0,
-    "threads": 1,
-}
+
+def tiny_adaptation(**changes):
+    """Options of the stage for six steps of eight pairs in float32 on one CPU, with changes."""
+    small = {"name": "x", "steps": 6, "leaks": {"difference": 0.0}, "batch": 8, "precision": "float32", "threads": 1}
+    small |= {"checkpoints": {"steps": 2, "seconds": None, "use": "last"}}
+    return options("adapt", **(small | changes))
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +34,18 @@ def telling(tmp_path_factory, schema):
         words = f"Liver {'lower' if place // 2 else 'upper'} {'right' if place % 2 else 'left'}"
         caption = row["captions"][0] | {"entities": row["captions"][0]["entities"][:1]}
         row["captions"] = [caption | {"text": f"{words}."}, caption | {"text": f"{words}, normal."}]
-        rows.append(row | {"patient": f"{split} {number}", "image": {"bytes": png(picture), "path": None}})
+        rows.append(row | {"patient": f"{split} {number}", "image": {"bytes": png_bytes(picture), "path": None}})
     write_images(path, rows, schema, Fingerprint("shards", 1, {"windows": MEDGEMMA_WINDOWS, "image_size": SIDE}, {}))
     return path
 
 
-def png(picture):
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
 def run(telling, tmp_path_factory):
-    def run(folder=None, **options):
+    def run(folder=None, **changes):
         folder = folder or tmp_path_factory.mktemp("adapt")
         paths = {"checkpoint": folder / "x", "work": folder / "x.work", "metrics": folder / "x.metrics.json"}
-        adapt.run(images=[telling], fingerprint=Fingerprint("adapt", adapt.VERSION, OPTIONS | options, {}), **paths)
+        fingerprint = Fingerprint("adapt", adapt.VERSION, tiny_adaptation(**changes), {})
+        adapt.run(images=[telling], fingerprint=fingerprint, **paths)
         return paths["checkpoint"], json.loads(paths["metrics"].read_text())
 
     return run
@@ -121,10 +97,9 @@ def test_a_run_that_broke_off_ends_with_the_same_bits(adapted, run, tmp_path, mo
 
 
 def test_training_begins_with_the_adapted_tower(adapted, telling, root, tmp_path):
-    options = TRAIN | {"steps": 2, "tower_steps": 0, "freeze_tower": True}
     schema = root / "workflow" / "anatomy" / "classes.yaml"
     paths = {"checkpoint": tmp_path / "x", "work": tmp_path / "w", "metrics": tmp_path / "m.json", "schema": schema}
-    fingerprint = Fingerprint("train", train.VERSION, options, {})
+    fingerprint = Fingerprint("train", train.VERSION, tiny_training(steps=2, tower_steps=0, freeze_tower=True), {})
     train.run(images=[telling], tower=adapted[0], fingerprint=fingerprint, **paths)
     tower = load_file(adapted[0] / "model.safetensors")
     trained = load_file(tmp_path / "x" / "model.safetensors")

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
-from tests.stages.test_volumes import make
+from tests.factories import make_volumes
 
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
@@ -169,7 +169,9 @@ def test_two_thousand_broken_files_are_survived_and_accounted_for(shared, tmp_pa
     assert count > 2000
 
     start, memory = time.monotonic(), peak_megabytes()
-    made = make(delivery, tmp_path, index_options={"memory_gb": 1.5, "seconds": 10.0}, memory_gb=2.0, seconds=20.0)
+    made = make_volumes(
+        delivery, tmp_path, index_options={"memory_gb": 1.5, "seconds": 10.0}, memory_gb=2.0, seconds=20.0
+    )
     assert time.monotonic() - start < 300
     assert peak_megabytes() - memory < 300  # of this process; those that read files have their limits from the system
 

@@ -4,8 +4,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 import pytest
-from tests.conftest import image_row
-from tests.stages.test_train import OPTIONS
+from tests.factories import fingerprint, image_row, tiny_training
 
 from refrad.cli import main
 from refrad.dataset.shard_io import read_rows, write_images
@@ -29,21 +28,19 @@ def evaluated(images, public, root, tmp_path_factory):
     """A model that learned two squares for a minute, asked about squares that it never saw."""
     folder = tmp_path_factory.mktemp("evaluate")
     schema = root / "workflow" / "anatomy" / "classes.yaml"
-    options = OPTIONS | {
-        "tower_steps": 150,
-        "steps": 250,
-        "seconds": 60.0,
-        "batch": 8,
-        "learning_rate": 2e-3,
-        "tasks": {"locate": 0.8, "detect": 0.1, "vqa": 0.1},
-    }
+    training = tiny_training(
+        tower_steps=150,
+        steps=250,
+        seconds=60.0,
+        batch=8,
+        learning_rate=2e-3,
+        tasks={"locate": 0.8, "detect": 0.1, "vqa": 0.1},
+    )
     checkpoint, metrics = folder / "x", folder / "metrics.json"
     shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
     scale = root / "workflow" / "prompts" / "score.yaml"
     made = {"metrics": folder / "train.json", "work": folder / "x.work"}
-    train.run(**shared, **made, fingerprint=Fingerprint("train", 1, options, {}))
-    asking = {"samples": 100, "batch": 64, "resamples": 500, "interval": "percentile", "embedder": None}
-    asking |= {"public": [], "against": [], "leaks": {"found": "drop", "difference": 2}}
+    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, training, {}))
     names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
     files = {name: folder / file for name, file in names.items()}
     run = partial(
@@ -52,7 +49,7 @@ def evaluated(images, public, root, tmp_path_factory):
         **files,
         scale=scale,
         metrics=metrics,
-        fingerprint=Fingerprint("evaluate", 2, asking, {}),
+        fingerprint=fingerprint("evaluate", samples=100, resamples=500),
     )
     run()
     first = metrics.read_text()
@@ -158,18 +155,17 @@ def segmented(images, root, tmp_path_factory):
     """A model that learned for some seconds to mark squares by masks, asked about squares that it never saw."""
     folder = tmp_path_factory.mktemp("segmented")
     schema = root / "workflow" / "anatomy" / "classes.yaml"
-    options = OPTIONS | {
-        "variant": "segmentation",
-        "tower_steps": 60,
-        "steps": 120,
-        "batch": 8,
-        "learning_rate": 2e-3,
-        "tasks": {"locate": 0.7, "detect": 0.3, "vqa": 0.0},
-    }
+    training = tiny_training(
+        variant="segmentation",
+        tower_steps=60,
+        steps=120,
+        batch=8,
+        learning_rate=2e-3,
+        tasks={"locate": 0.7, "detect": 0.3, "vqa": 0.0},
+    )
     shared = {"images": [images], "schema": schema, "checkpoint": folder / "x"}
     made = {"metrics": folder / "train.json", "work": folder / "x.work"}
-    train.run(**shared, **made, fingerprint=Fingerprint("train", 1, options, {}))
-    asking = {"samples": 100, "batch": 64, "resamples": 200, "interval": "percentile", "embedder": None}
+    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, training, {}))
     names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
     run = partial(
         evaluate.run,
@@ -177,9 +173,7 @@ def segmented(images, root, tmp_path_factory):
         **{name: folder / file for name, file in names.items()},
         scale=root / "workflow" / "prompts" / "score.yaml",
         metrics=folder / "metrics.json",
-        fingerprint=Fingerprint(
-            "evaluate", 3, asking | {"public": [], "against": [], "leaks": {"found": "drop", "difference": 2}}, {}
-        ),
+        fingerprint=fingerprint("evaluate", samples=100, resamples=200),
     )
     run()
     return folder, json.loads((folder / "metrics.json").read_text()), run

@@ -3,14 +3,13 @@
 import json
 
 import pytest
+from tests.factories import ReportDelivery, fingerprint, report_row
 from tests.llm.talking import TASKS, answering, llm_line
-from tests.stages.test_captions import Delivery, report
 
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import read_table
 from refrad.llm import ModelError
 from refrad.reporting.run_summary import backend_of
-from refrad.stages import captions
 from refrad.workflow.fingerprint import Fingerprint
 
 REPORT = """Befund:
@@ -36,17 +35,15 @@ def answer(data):
 
 
 @pytest.fixture
-def asked(tmp_path, root, monkeypatch):
+def asked(tmp_path, root):
     """The function that runs stage captions on REPORT with models; the server comes back as well."""
-    run = captions.run
 
     def start(**options):
-        fingerprint = Fingerprint("captions", 1, {"rewrite": "rules", "translate": "none"} | options, {})
+        delivery = ReportDelivery(tmp_path)
         with answering(answer) as server:
-            more = {"fingerprint": fingerprint, "llm": llm_line(server, root, tmp_path, TASKS)}
-            monkeypatch.setattr(captions, "run", lambda **given: run(**(given | more)))
-            delivery = Delivery(tmp_path, root)
-            return delivery.run([report(text=REPORT)]), delivery, server
+            line = llm_line(server, root, tmp_path, TASKS)
+            made = delivery.run([report_row(REPORT)], fingerprint=fingerprint("captions", **options), llm=line)
+        return made, delivery, server
 
     return start
 

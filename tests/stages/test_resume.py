@@ -9,13 +9,13 @@ import sys
 import time
 
 import pytest
-from tests.stages.test_train import OPTIONS
+from tests.factories import tiny_training
 
 from refrad.stages import train
 from refrad.workflow.fingerprint import Fingerprint
 
-OFTEN = {"steps": 3, "seconds": None, "keep": 2, "use": "best"}
-FINGERPRINT = Fingerprint("train", train.VERSION, OPTIONS | {"steps": 40, "workers": 2, "checkpoints": OFTEN}, {})
+OPTIONS = tiny_training(steps=40, workers=2, checkpoints={"steps": 3})
+FINGERPRINT = Fingerprint("train", train.VERSION, OPTIONS, {})
 
 
 @pytest.fixture

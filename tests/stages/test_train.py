@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.conftest import image_row
+from tests.factories import image_row, tiny_training
 
 from refrad.dataset.examples import picture_of, read_images
 from refrad.dataset.shard_io import read_rows, write_images
@@ -20,53 +20,6 @@ from refrad.stages import train
 from refrad.training.samples import Samples, wordings
 from refrad.training.step import batch_loss
 from refrad.workflow.fingerprint import Fingerprint
-
-OPTIONS = {
-    "name": "x",
-    "model": "tiny",
-    "variant": "detection",
-    "image_size": 64,
-    "resize": "stretch",
-    "augment": {
-        "scale": [0.9, 1.1],
-        "stretch": 1.06,
-        "rotation": 0.0,
-        "gamma": [0.8, 1.25],
-        "gamma_chance": 1.0,
-        "contrast": [1.0, 1.0],
-        "brightness": 0.05,
-        "brightness_chance": 1.0,
-        "kept": 0.5,
-    },
-    "coordinates": "yxyx",
-    "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2},
-    "public": {"files": [], "share": 0.2},
-    "leaks": {"found": "drop", "difference": 2},
-    "seconds": None,
-    "steps": 3,
-    "batch": 4,
-    "accumulate": 1,
-    "pack": False,
-    "optimizer": "adamw",
-    "learning_rate": 1e-3,
-    "warm_up": 0.05,
-    "weight_decay": 0.01,
-    "clip": 1.0,
-    "spread": 6.0,
-    "mask_weight": 1.0,
-    "mask_rate": 0.3,
-    "precision": "float32",
-    "tower_steps": 2,
-    "freeze_tower": True,
-    "attention": "eager",
-    "compile": False,
-    "checkpoints": {"steps": None, "seconds": None, "keep": 2, "use": "best"},
-    "seed": 0,
-    "gpus": 0,
-    "sharding": "ddp",
-    "workers": 0,
-    "threads": 1,
-}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +33,7 @@ def run(images, root, tmp_path_factory):
             schema=schema,
             public=[Path(path) for path in options.get("public", {}).get("files", ())],
             tested=tested,
-            fingerprint=Fingerprint("train", train.VERSION, OPTIONS | options, {}),
+            fingerprint=Fingerprint("train", train.VERSION, tiny_training(**options), {}),
             **paths,
         )
         return paths["checkpoint"], json.loads(paths["metrics"].read_text())
@@ -148,7 +101,7 @@ def test_without_training_patients_it_stops(images, root, tmp_path):
             checkpoint=tmp_path / "x",
             work=tmp_path / "x.work",
             metrics=tmp_path / "m.json",
-            fingerprint=Fingerprint("train", train.VERSION, OPTIONS, {}),
+            fingerprint=Fingerprint("train", train.VERSION, tiny_training(), {}),
         )
     assert not (tmp_path / "x").exists()
     shutil.rmtree(tmp_path)
@@ -156,7 +109,7 @@ def test_without_training_patients_it_stops(images, root, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(run, images, root, tmp_path):
-    options = OPTIONS | {"accumulate": 2, "tower_steps": 0, "steps": 4, "sharding": "fsdp2"}
+    options = tiny_training(accumulate=2, tower_steps=0, steps=4, sharding="fsdp2")
     alone, told = run(**options)
     text = Fingerprint("train", train.VERSION, options, {}).text
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "refrad"]
@@ -235,12 +188,12 @@ def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, imag
     options = {"learning_rate": 0.05, "steps": 8, "tower_steps": 0, "warm_up": 0.0, "spread": 0.0}
     kept, losses = {}, {}
     for use in ("best", "last"):
-        kept[use], _ = run(**options, checkpoints=OPTIONS["checkpoints"] | {"use": use})
+        kept[use], _ = run(**options, checkpoints={"use": use})
         processor = load_processor(kept[use])
         model = load_model(kept[use], processor).eval()
         rows = {split: read_images([images], {split}) for split in ("train", "validation")}
         names = wordings([picture_of(row) for row in rows["train"].iter_rows(named=True)], schema)
-        held_out = Samples(rows["validation"], names, 64, "yxyx", OPTIONS["tasks"], 0, None)
+        held_out = Samples(rows["validation"], names, 64, "yxyx", tiny_training()["tasks"], 0, None)
         batch = collate(processor, [held_out[0, index] for index in range(len(held_out))])
         with torch.no_grad():
             losses[use] = batch_loss(model, batch).item()
@@ -255,7 +208,7 @@ def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, imag
 
 @pytest.mark.parametrize("variant", ["detection", "segmentation"])
 def test_padded_turned_and_packed_images_train_and_the_checkpoint_tells_it(run, variant):
-    augment = OPTIONS["augment"] | {"rotation": 15.0, "contrast": [0.8, 1.2], "gamma_chance": 0.3}
+    augment = {"rotation": 15.0, "contrast": [0.8, 1.2], "gamma_chance": 0.3}
     checkpoint, metrics = run(variant=variant, resize="pad", augment=augment, pack=600)
     assert metrics["made"]["steps"] == 3
     options = Fingerprint.parse(json.loads((checkpoint / "training.json").read_text())["fingerprint"]).options

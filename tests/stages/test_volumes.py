@@ -1,101 +1,22 @@
+"""Stages index and volumes together: series of DICOM files become volumes, voxel by voxel, or are quarantined."""
+
 import json
 import subprocess
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import dcm2niix
 import nibabel as nib
 import numpy as np
 import polars as pl
-import pydicom
 import pytest
 import SimpleITK
 from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 from nibabel.orientations import apply_orientation, io_orientation
-from scipy.spatial.transform import Rotation
+from tests.factories import RAS, instance_of, make_volumes, only_volume, stacks
 
-from refrad.core.contracts import SliceTable, VolumeTable
-from refrad.core.tables import read_table
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
-from refrad.privacy.pseudonyms import Pseudonyms
-from refrad.stages import index, volumes
-from refrad.workflow.fingerprint import Fingerprint
-
-KEY = bytes(range(32))
-RAS = np.diag([-1, -1, 1])  # from DICOM's patient coordinates to NIfTI's
-INDEX = {
-    **{"test": 0.2, "validation": 0.1, "duplicates": "keep_one", "repetitions": "split", "projections": "quarantine"},
-    **{"burned_in": "quarantine", "burned_in_rules": [], "memory_gb": 4.0, "seconds": 60.0},
-}
-VOLUMES = {
-    **{"minimum_slices": 3, "spacing_tolerance": 0.02, "angle_tolerance": 0.5, "gantry_tilt": "shear"},
-    **{"gaps": "quarantine", "memory_gb": 4.0, "seconds": 60.0},
-}
-
-
-def make(dicom: Path, out: Path, shards=1, shard=0, index_options=(), **options):
-    """Both stages over a delivery; the tables, store and metrics of one shard."""
-    out.mkdir(exist_ok=True)
-    if not (out / "key").exists():
-        (out / "key").write_bytes(KEY)
-        (out / "key").chmod(0o600)
-    common = {
-        "dicom": dicom,
-        "key": out / "key",
-        "instances": out / "instances.parquet",
-        "files": out / "files.parquet",
-    }
-    index.run(
-        **common,
-        reports=out,
-        metrics=out / "index.json",
-        shards=shards,
-        fingerprint=Fingerprint("index", 2, INDEX | dict(index_options), {}),
-    )
-    mine = {"store": out / "store", "volumes": out / "volumes.parquet", "slices": out / "slices.parquet"}
-    fingerprint = Fingerprint("volumes", 2, VOLUMES | options, {})
-    volumes.run(**common, **mine, shard=shard, metrics=out / "volumes.json", fingerprint=fingerprint)
-    return SimpleNamespace(
-        volumes=read_table(mine["volumes"], VolumeTable),
-        slices=read_table(mine["slices"], SliceTable),
-        store=mine["store"],
-        metrics=json.loads((out / "volumes.json").read_text()),
-        index=json.loads((out / "index.json").read_text()),
-        pseudonyms=Pseudonyms(KEY),
-    )
-
-
-@st.composite
-def stacks(draw):
-    """A regular stack with any orientation, spacing and size, its slices in any order under any names."""
-    count = draw(st.integers(3, 7))
-    seed = draw(st.integers(0, 2**32 - 1))
-    turn = Rotation.random(random_state=seed).as_matrix()
-    if draw(st.booleans()):  # one of the 24 ways to turn a cube: feet first, prone, sagittal, ...
-        turn = Rotation.create_group("O").as_matrix()[seed % 24]
-    shape = (count, draw(st.integers(1, 9)), draw(st.integers(1, 9)))
-    return SimpleNamespace(
-        turn=turn,
-        lean=draw(st.sampled_from([0.0, 0.0, 0.2, -0.5])),  # tangent of the gantry's tilt
-        step=draw(st.floats(0.3, 12)),
-        spacing=[round(draw(st.floats(0.1, 8)), 6) for _ in range(2)],
-        first=[draw(st.floats(-900, 900)) for _ in range(3)],
-        pixels=np.random.default_rng(seed).integers(-1024, 3072, shape, dtype=np.int16),
-        order=draw(st.permutations(range(count))),
-        paths=draw(
-            st.lists(
-                st.from_regex(r"([a-z]{1,3}/){0,3}[A-Z0-9 ._äß-]{1,8}[a-z]", fullmatch=True),
-                min_size=count,
-                max_size=count,
-                unique=True,
-            )
-        ),
-        modality=draw(st.sampled_from(["CT", "MR"])),
-        scales=[(draw(st.sampled_from([1, 2, 0.5])), draw(st.sampled_from([0, -1024, 7]))) for _ in range(count)],
-    )
 
 
 def can_be_written(paths):
@@ -126,7 +47,7 @@ def test_every_slice_lies_where_its_dicom_file_says_pixel_by_pixel(stack, write_
                 RescaleIntercept=intercept,
                 InstanceNumber=int(stack.order[k]),
             )
-        made = make(Path(folder, "dicom"), Path(folder))
+        made = make_volumes(Path(folder, "dicom"), Path(folder))
         row = made.volumes.row(0, named=True)
         assert row["reason"] is None
         assert row["treated"] == ("gantry_tilt" if stack.lean else None)
@@ -153,15 +74,10 @@ def stack_of(write_slice, folder, places, **attributes):
         write_slice(folder / f"{number:03}", pixels, **{"ImagePositionPatient": [0, 0, z], **attributes})
 
 
-def only(made):
-    (row,) = made.volumes.to_dicts()
-    return row
-
-
 def test_a_real_series_is_voxel_by_voxel_what_simpleitk_reads(shared, tmp_path):
     folder = shared / "dicom-ct" / "totalseg_example_ct_dicom"
-    made = make(folder, tmp_path)
-    row = only(made)
+    made = make_volumes(folder, tmp_path)
+    row = only_volume(made)
     volume, affine = read_volume(made.store / row["file"])
     oracle = SimpleITK.ImageSeriesReader()
     oracle.SetFileNames(sorted(map(str, folder.iterdir()), reverse=True))  # names count from the head downwards
@@ -178,8 +94,8 @@ def test_a_real_series_is_voxel_by_voxel_what_simpleitk_reads(shared, tmp_path):
 
 def test_a_real_sagittal_mr_series_is_what_simpleitk_reads(shared, tmp_path):
     folder = shared / "dicom-mr" / "dicom2nifti_siemens_sagittal"
-    made = make(folder, tmp_path)
-    row = only(made)
+    made = make_volumes(folder, tmp_path)
+    row = only_volume(made)
     assert row["plane"] == "sagittal"
     volume, affine = read_volume(made.store / row["file"])
     for path in folder.iterdir():
@@ -190,8 +106,8 @@ def test_a_real_sagittal_mr_series_is_what_simpleitk_reads(shared, tmp_path):
 
 
 def test_an_enhanced_multi_frame_file_is_a_volume(shared, tmp_path):
-    made = make(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
-    row = only(made)
+    made = make_volumes(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
+    row = only_volume(made)
     assert (row["reason"], row["slices"], row["plane"]) == (None, 8, "sagittal")
     assert made.slices["index"].to_list() == list(range(8))
 
@@ -208,8 +124,8 @@ def test_an_enhanced_multi_frame_file_is_a_volume(shared, tmp_path):
     ],
 )
 def test_real_series_that_are_no_volume_are_quarantined_with_the_reason(folder, reason, shared, tmp_path):
-    made = make(shared / folder, tmp_path, minimum_slices=4, gantry_tilt="quarantine")
-    row = only(made)
+    made = make_volumes(shared / folder, tmp_path, minimum_slices=4, gantry_tilt="quarantine")
+    row = only_volume(made)
     assert row["reason"] == reason
     assert row["digest"] is None
     assert row["file"] is None
@@ -220,7 +136,7 @@ def test_real_series_that_are_no_volume_are_quarantined_with_the_reason(folder, 
 
 @pytest.mark.parametrize("delivery", ["dicom-ct", "dicom-mr"])
 def test_every_volume_of_the_real_files_is_accepted_or_quarantined(delivery, shared, tmp_path):
-    made = make(shared / delivery, tmp_path)
+    made = make_volumes(shared / delivery, tmp_path)
     flow = made.metrics["flow"]
     accepted = made.volumes.filter(made.volumes["reason"].is_null())
     assert flow["used"] == len(accepted) >= 3
@@ -234,8 +150,8 @@ def test_every_volume_of_the_real_files_is_accepted_or_quarantined(delivery, sha
 def test_a_tilted_series_keeps_its_slices_and_its_true_place(shared, tmp_path):
     """SimpleITK reads each slice with its own place; as a series it would stack them at a right angle."""
     folder = shared / "dicom-ct" / "dcm_qa_ct_philips_tilt_part"
-    made = make(folder, tmp_path)
-    row = only(made)
+    made = make_volumes(folder, tmp_path)
+    row = only_volume(made)
     assert (row["reason"], row["treated"]) == (None, "gantry_tilt")
     assert row["tilt"] == pytest.approx(18.5, abs=0.01)
     assert row["spacing_z"] == pytest.approx(2.5 * np.cos(np.radians(18.5)), abs=0.01)
@@ -249,10 +165,6 @@ def test_a_tilted_series_keeps_its_slices_and_its_true_place(shared, tmp_path):
             np.testing.assert_allclose((affine @ [*corner, index, 1])[:3], theirs, atol=2e-3)
     header = nib.load(made.store / row["file"]).header
     assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 0)  # a qform cannot say it: none is better
-
-
-def instance_of(made, path):
-    return made.pseudonyms.instance(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
 
 
 @pytest.mark.parametrize(
@@ -272,8 +184,8 @@ def test_real_series_are_where_dcm2niix_puts_them(folder, shared, tmp_path):
 
     Left out: enhanced Philips files, which dcm2niix moves by half a pixel, and tilted ones, which it makes upright.
     """
-    made = make(shared / folder, tmp_path)
-    row = only(made)
+    made = make_volumes(shared / folder, tmp_path)
+    row = only_volume(made)
     volume, affine = read_volume(made.store / row["file"])
     (tmp_path / "theirs").mkdir()
     command = [dcm2niix.bin, "-z", "n", "-b", "n", "-o", tmp_path / "theirs", shared / folder]
@@ -310,13 +222,13 @@ def test_repetitions_duplicates_and_burned_in_text_are_treated_as_the_config_say
     series("mip", "1.6", ImageType=["DERIVED", "PRIMARY", "MIP"])
 
     rules = {"burned_in_rules": [{"SeriesDescription": "patient protocol", "Modality": "^CT$"}]}
-    first = make(tmp_path / "d", tmp_path / "first", index_options=rules)
+    first = make_volumes(tmp_path / "d", tmp_path / "first", index_options=rules)
     assert first.metrics["flow"] == {"taken": 4, "used": 4, "aside": {}}
     assert first.volumes["burned_in"].to_list().count(False) == 1
     assert first.index["flow"]["aside"] == {"duplicate": 1, "burned_in": 10, "projection": 5}
 
     other = {"duplicates": "quarantine", "repetitions": "quarantine", "projections": "keep", "burned_in": "keep"}
-    second = make(tmp_path / "d", tmp_path / "second", index_options=rules | other)
+    second = make_volumes(tmp_path / "d", tmp_path / "second", index_options=rules | other)
     assert second.index["flow"]["aside"] == {}
     assert second.metrics["flow"] == {"taken": 6, "used": 4, "aside": {"four_dimensional": 2}}
     assert sorted(map(str, second.volumes["burned_in"])) == ["False", "None", "None", "None", "True", "True"]
@@ -324,7 +236,7 @@ def test_repetitions_duplicates_and_burned_in_text_are_treated_as_the_config_say
 
 def test_a_missing_slice_is_quarantined(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d", [0, 2, 4, 8, 10])
-    assert only(make(tmp_path / "d", tmp_path))["reason"] == "slice_missing"
+    assert only_volume(make_volumes(tmp_path / "d", tmp_path))["reason"] == "slice_missing"
 
 
 def test_a_slice_that_cannot_be_decoded_quarantines_its_volume_only(write_slice, tmp_path):
@@ -337,7 +249,7 @@ def test_a_slice_that_cannot_be_decoded_quarantines_its_volume_only(write_slice,
         ImagePositionPatient=[0, 0, 2],
         PixelData=b"\0" * 10,
     )
-    made = make(tmp_path / "d", tmp_path)
+    made = make_volumes(tmp_path / "d", tmp_path)
     assert made.metrics["flow"] == {"taken": 2, "used": 1, "aside": {"unreadable_pixels": 1}}
 
 
@@ -355,8 +267,8 @@ def test_only_what_is_on_the_list_leaves_the_header(write_slice, tmp_path):
         SeriesDescription="Secret",
         SeriesNumber=4,
     )
-    made = make(tmp_path / "d", tmp_path)
-    row = only(made)
+    made = make_volumes(tmp_path / "d", tmp_path)
+    row = only_volume(made)
     assert (row["age"], row["sex"], row["body_part"], row["contrast"]) == (90, "F", None, True)
     assert row["series_number"] == 4
     shift = made.pseudonyms.date_shift(row["patient"])
@@ -370,7 +282,7 @@ def test_every_shard_takes_its_own_patients(write_slice, tmp_path):
     for patient in range(8):
         uid = {"SeriesInstanceUID": f"1.{patient}", "StudyInstanceUID": f"2.{patient}", "PatientID": f"P{patient}"}
         stack_of(write_slice, tmp_path / "d" / str(patient), range(3), **uid)
-    halves = [make(tmp_path / "d", tmp_path / str(shard), shards=2, shard=shard) for shard in range(2)]
+    halves = [make_volumes(tmp_path / "d", tmp_path / str(shard), shards=2, shard=shard) for shard in range(2)]
     patients = [set(half.volumes["patient"]) for half in halves]
     assert len(patients[0] | patients[1]) == 8
     assert not patients[0] & patients[1]
@@ -379,16 +291,16 @@ def test_every_shard_takes_its_own_patients(write_slice, tmp_path):
 
 def test_an_empty_shard_has_empty_tables(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d", range(3))
-    empty = [make(tmp_path / "d", tmp_path / str(shard), shards=2, shard=shard) for shard in range(2)]
+    empty = [make_volumes(tmp_path / "d", tmp_path / str(shard), shards=2, shard=shard) for shard in range(2)]
     assert sorted(len(half.volumes) for half in empty) == [0, 1]
 
 
 def test_a_second_run_gives_the_same_and_writes_no_volume_again(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d", range(5))
-    first = make(tmp_path / "d", tmp_path)
-    file = first.store / only(first)["file"]
+    first = make_volumes(tmp_path / "d", tmp_path)
+    file = first.store / only_volume(first)["file"]
     before = file.stat().st_mtime_ns
-    second = make(tmp_path / "d", tmp_path)
+    second = make_volumes(tmp_path / "d", tmp_path)
     assert second.volumes.equals(first.volumes)
     assert second.slices.equals(first.slices)
     assert file.stat().st_mtime_ns == before

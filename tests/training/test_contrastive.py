@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.model.conftest import AUGMENT
+from tests.factories import AUGMENT
 
 from refrad.dataset.examples import read_images
 from refrad.model.processor import tiny_processor

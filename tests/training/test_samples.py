@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from tests.model.conftest import AUGMENT
+from tests.factories import AUGMENT
 
 from refrad.dataset.examples import picture_of, read_images
 from refrad.model.box_tokens import parse_detection

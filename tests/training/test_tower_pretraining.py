@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.model.conftest import AUGMENT
+from tests.factories import AUGMENT
 
 from refrad.dataset.examples import read_images
 from refrad.dataset.image_codec import encode_mask

@@ -1,0 +1,36 @@
+"""Made-up data for the tests, as plain functions: options, DICOM files, reports, a study with its tables, images.
+
+    from tests.factories import ROOT, image_row, options
+
+    shorter = options("train", steps=3, checkpoints={"keep": 1})  # config.yaml's section with two changes
+    row = image_row(0, "train", np.random.default_rng(0))
+
+No test imports from a conftest module or from another test: what two tests need is here.
+"""
+
+from tests.factories.dicom import RAS, instance_of, make_volumes, only_volume, stacks, write_dicom
+from tests.factories.images import SIDE, image_row, png_bytes
+from tests.factories.options import AUGMENT, ROOT, SCHEMA, fingerprint, options, tiny_training
+from tests.factories.reports import ReportDelivery, report_row
+from tests.factories.study import Study
+
+__all__ = [
+    "AUGMENT",
+    "RAS",
+    "ROOT",
+    "SCHEMA",
+    "SIDE",
+    "ReportDelivery",
+    "Study",
+    "fingerprint",
+    "image_row",
+    "instance_of",
+    "make_volumes",
+    "only_volume",
+    "options",
+    "png_bytes",
+    "report_row",
+    "stacks",
+    "tiny_training",
+    "write_dicom",
+]
