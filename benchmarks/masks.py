@@ -23,7 +23,7 @@ import numpy as np
 from refrad.core.files import write_json
 from refrad.dicom.volume_store import read_volume, store_volume
 from refrad.segmentation.labels import load_labels
-from refrad.segmentation.runner import Limits, Order, label_volumes
+from refrad.segmentation.runner import SegmentationJob, SegmenterLimits, label_volumes
 from refrad.segmentation.totalsegmentator import TotalSegmentator
 
 ROOT = Path(__file__).parents[1]
@@ -128,8 +128,10 @@ def commands(volumes: Sequence[Path], weights: Path, out: Path, variant: str) ->
 
 def stream(volumes: Sequence[Path], weights: Path, out: Path, variant: str) -> None:
     """All volumes through one process."""
-    orders = [Order(str(n), volume, out / f"{n}.nii.gz", "total") for n, volume in enumerate(volumes)]
-    for outcome in label_volumes(TotalSegmentator(weights, variant, "cpu"), orders, Limits(30, 20, 3), out / "scratch"):
+    orders = [SegmentationJob(str(n), volume, out / f"{n}.nii.gz", "total") for n, volume in enumerate(volumes)]
+    for outcome in label_volumes(
+        TotalSegmentator(weights, variant, "cpu"), orders, SegmenterLimits(30, 20, 3), out / "scratch"
+    ):
         if outcome.reason:
             raise SystemExit(f"a volume failed: {outcome.reason}")
 

@@ -122,11 +122,13 @@ def scan_simpleitk(folder: Path) -> None:
 
 def convert_ours(folder: Path) -> None:
     """What stage volumes does with one volume."""
-    from refrad.dicom.convert import Gate, Images, convert
+    from refrad.dicom.convert import ConversionJob, GeometryCriteria, convert
 
     frames = tuple((path.name, 0) for path in sorted(folder.iterdir()))
     with tempfile.TemporaryDirectory() as store:
-        (done,) = convert(Images("v", folder, frames, "CT", Gate(5, 0.02, 0.5, sheared=True), Path(store)))
+        (done,) = convert(
+            ConversionJob("v", folder, frames, "CT", GeometryCriteria(5, 0.02, 0.5, sheared=True), Path(store))
+        )
         assert done.reason is None
 
 

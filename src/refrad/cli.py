@@ -44,7 +44,7 @@ COMMANDS = {
         "write the accepted images as de-identified DICOM (PS3.15 basic profile)",
     ),
     "budget": ("refrad.commands.budget", "GPU hours and disk that masks take, before any run"),
-    "check-masks": ("refrad.segmentation.plausibility", "say which label volumes do not look like a human being"),
+    "check-masks": ("refrad.commands.check_masks", "say which label volumes do not look like a human being"),
     "export-masks": ("refrad.commands.export_masks", "masks as DICOM segmentations, or as one NIfTI file a class"),
     "study export": ("refrad.commands.study:export", "pairs for human raters, blinded, to validate LLMScore"),
     "study read": ("refrad.commands.study:read", "their ratings: agreement, and correlation with LLMScore"),

@@ -15,7 +15,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from refrad.cli import main
 from refrad.commands.export_masks import dicom_segmentation, nifti_of_classes
 from refrad.dicom.geometry import stack_affine
-from refrad.segmentation.totalsegmentator import onto_grid
+from refrad.segmentation.totalsegmentator import resample_labels
 from refrad.stages import index, masks, volumes
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -75,7 +75,7 @@ def test_a_segmentation_opens_in_another_reader_with_the_same_labels_at_the_same
 ):
     path = saved(dicom_segmentation(classes, AFFINE, images, schema, "totalsegmentator fast"), tmp_path)
     seen, affine = dcmqi(path, tmp_path / "read")
-    assert np.array_equal(onto_grid(seen, affine, AFFINE, classes.shape), classes)
+    assert np.array_equal(resample_labels(seen, affine, AFFINE, classes.shape), classes)
     plain = pydicom.dcmread(path)
     assert plain.SegmentationType == "LABELMAP"
     places = sorted(
@@ -168,7 +168,7 @@ def test_the_command_writes_segmentations_of_a_real_delivery_that_another_reader
         assert main(["export-masks", *(str(one) for pair in command.items() for one in pair)]) == 0
     (path,) = (tmp_path / "out").iterdir()
     ours, its_affine = dcmqi(path, tmp_path / "read")
-    assert np.array_equal(onto_grid(ours, its_affine, affine, theirs.shape), np.where(theirs > 0, 5, 0))
+    assert np.array_equal(resample_labels(ours, its_affine, affine, theirs.shape), np.where(theirs > 0, 5, 0))
     plain = pydicom.dcmread(path)
     source = [pydicom.dcmread(one, stop_before_pixels=True) for one in dicom.iterdir()]
     assert plain.StudyInstanceUID == source[0].StudyInstanceUID

@@ -4,19 +4,19 @@ import time
 
 import pytest
 
-from refrad.core.sandbox import Limits, run_apart
+from refrad.core.sandbox import Limits, run_sandboxed
 
 ROOMY = Limits(memory=4 * 2**30, seconds=20)
 
 
 def test_each_item_is_answered_once_whatever_the_number_of_workers():
     for workers in (1, 3):
-        assert sorted(run_apart(abs, range(-200, 0), ROOMY, workers)) == [(n, -n) for n in range(-200, 0)]
+        assert sorted(run_sandboxed(abs, range(-200, 0), ROOMY, workers)) == [(n, -n) for n in range(-200, 0)]
 
 
 def test_items_are_taken_only_as_they_are_needed():
     endless = iter(range(10**12))
-    answers = run_apart(abs, endless, ROOMY)
+    answers = run_sandboxed(abs, endless, ROOMY)
     assert next(answers) == (0, 0)
     answers.close()
     assert next(endless) < 1000
@@ -24,28 +24,28 @@ def test_items_are_taken_only_as_they_are_needed():
 
 def test_an_item_that_hangs_is_given_up_and_the_others_are_not():
     start = time.monotonic()
-    answers = dict(run_apart(time.sleep, [0, 600, 0.001], Limits(4 * 2**30, seconds=1)))
+    answers = dict(run_sandboxed(time.sleep, [0, 600, 0.001], Limits(4 * 2**30, seconds=1)))
     assert time.monotonic() - start < 20
     assert set(answers) == {0, 600, 0.001}
 
 
 def test_an_item_that_ends_the_process_takes_nothing_else_along():
-    answers = run_apart(os._exit, [3, 0], ROOMY)
+    answers = run_sandboxed(os._exit, [3, 0], ROOMY)
     assert sorted(answers) == [(0, None), (3, None)]
 
 
 def test_an_item_that_asks_for_too_much_memory_gets_none():
-    answers = dict(run_apart(bytes, [10, 10**11, 20], ROOMY))
+    answers = dict(run_sandboxed(bytes, [10, 10**11, 20], ROOMY))
     assert answers == {10: bytes(10), 10**11: None, 20: bytes(20)}
 
 
 def test_an_error_of_the_function_ends_the_run():
     with pytest.raises(ValueError, match="invalid literal"):
-        list(run_apart(int, ["1", "x"], ROOMY))
+        list(run_sandboxed(int, ["1", "x"], ROOMY))
 
 
 def test_workers_end_with_the_run():
-    answers = run_apart(operator.call, [os.getpid, os.getpid], ROOMY)
+    answers = run_sandboxed(operator.call, [os.getpid, os.getpid], ROOMY)
     pid = next(answers)[1]
     answers.close()
     with pytest.raises(ProcessLookupError):
@@ -64,4 +64,4 @@ class Deadly:
 
 def test_a_worker_that_cannot_even_start_is_no_fault_of_the_items():
     with pytest.raises(RuntimeError, match="cannot start"):
-        list(run_apart(Deadly(), [1], ROOMY))
+        list(run_sandboxed(Deadly(), [1], ROOMY))

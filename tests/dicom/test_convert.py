@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from tests.factories import RAS, instance_of, make_volumes, stacks, write_dicom
 
-from refrad.dicom.convert import Gate, Images, convert
+from refrad.dicom.convert import ConversionJob, GeometryCriteria, convert
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
 
@@ -60,7 +60,9 @@ def test_every_frame_lies_where_its_functional_groups_say_pixel_by_pixel(stack):
         )
         frames = [("enhanced", number) for number in range(count)]
         store = Path(folder, "store")
-        (made,) = convert(Images("v", Path(folder), frames, stack.modality, Gate(3, 0.02, 0.5, True), store))
+        (made,) = convert(
+            ConversionJob("v", Path(folder), frames, stack.modality, GeometryCriteria(3, 0.02, 0.5, True), store)
+        )
         assert (made.reason, made.members) == (None, None)
         volume, affine = read_volume(store / made.file)
     assert volume.shape == (columns, rows, count)
@@ -95,7 +97,9 @@ def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else
                 PixelSpacing=stack.spacing,
             )
         frames = [(f"{k}", 0) for k in order]
-        parts = convert(Images("v", folder, frames, "CT", Gate(3, 0.02, 0.5, True), folder / "store", split=True))
+        parts = convert(
+            ConversionJob("v", folder, frames, "CT", GeometryCriteria(3, 0.02, 0.5, True), folder / "store", split=True)
+        )
         read = {part.part: read_volume(folder / "store" / part.file) for part in parts if part.file}
     assert sorted(member for part in parts for member in part.members) == list(range(len(positions)))
     runs = [set(range(count)), set(range(count, len(positions)))]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from refrad.dicom.geometry import angle_between, check_stack, is_plausible, plane_of, regular_runs, stack_affine
-from refrad.dicom.reasons import Quarantined
+from refrad.dicom.reasons import QuarantineError
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 LIMITS = {"minimum_slices": 3, "spacing_tolerance": 0.02, "angle_tolerance": 0.5}
@@ -22,7 +22,7 @@ def column(places, x=0.0):
 
 
 def refusal(positions, **more):
-    with pytest.raises(Quarantined) as refused:
+    with pytest.raises(QuarantineError) as refused:
         check(positions, **more)
     return refused.value.reason
 
@@ -91,7 +91,7 @@ def test_a_slanted_stack_is_a_tilted_gantry():
 def test_slices_that_are_not_parallel_are_refused():
     turned = Rotation.from_euler("z", 0.6, degrees=True).as_matrix()
     orientations = [AXIAL, AXIAL, AXIAL, [*turned[0], *turned[1]]]
-    with pytest.raises(Quarantined) as refused:
+    with pytest.raises(QuarantineError) as refused:
         check_stack(column([0, 1, 2, 3]), orientations, (1, 1), **LIMITS)
     assert refused.value.reason == "orientation_inconsistent"
 

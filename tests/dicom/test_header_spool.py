@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.dicom.header_spool import Spill
+from refrad.dicom.header_spool import HeaderSpool
 from refrad.dicom.headers import Header
 
 
@@ -13,14 +13,14 @@ def header(path, instance="i", frame=0, reason=None):
 
 @pytest.fixture
 def spill(tmp_path):
-    one = Spill(tmp_path / "headers")
+    one = HeaderSpool(tmp_path / "headers")
     yield one
     one.close()
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.text("xyz/ä", min_size=1)), unique=True, max_size=20))
 def test_headers_come_back_whole_series_by_series_in_the_order_of_their_paths(tmp_path_factory, images):
-    spill = Spill(tmp_path_factory.mktemp("spill") / "headers")
+    spill = HeaderSpool(tmp_path_factory.mktemp("spill") / "headers")
     for series, path in images:
         spill.add(series, [header(path)])
     found = [(series, headers) for series, headers in spill.series()]

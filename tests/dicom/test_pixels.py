@@ -5,10 +5,10 @@ import pydicom
 import pytest
 from tests.factories import write_dicom
 
-from refrad.core.sandbox import Limits, run_apart
-from refrad.dicom.convert import Gate, Images, convert
+from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.dicom.convert import ConversionJob, GeometryCriteria, convert
 from refrad.dicom.pixels import read_pixels
-from refrad.dicom.reasons import Quarantined
+from refrad.dicom.reasons import QuarantineError
 from refrad.dicom.scan import headers_of_file
 
 SYNTAXES = ["compressed_j2k", "compressed_jpeg", "compressed_jpegls", "compressed_rle", "uncompressed_sagittal"]
@@ -36,7 +36,7 @@ def test_each_frame_of_a_multi_frame_file_is_read(shared):
 
 def test_truncated_pixels_are_refused(shared):
     folder = shared / "dicom-mr" / "pydicom_small"
-    with pytest.raises(Quarantined) as refused:
+    with pytest.raises(QuarantineError) as refused:
         list(read_pixels(folder, headers_of_file(folder, "MR_truncated.dcm")))
     assert refused.value.reason == "unreadable_pixels"
 
@@ -44,7 +44,7 @@ def test_truncated_pixels_are_refused(shared):
 def test_an_image_of_another_size_than_its_header_says_is_refused(shared):
     folder = shared / "dicom-mr" / "pydicom_small"
     (header,) = headers_of_file(folder, "MR_small.dcm")
-    with pytest.raises(Quarantined):
+    with pytest.raises(QuarantineError):
         list(read_pixels(folder, [header._replace(rows=32, offset=0)]))
 
 
@@ -56,11 +56,12 @@ def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(sha
     (tmp_path / "bad").write_bytes(content)
     (tmp_path / "good").write_bytes(good.read_bytes())
     (tmp_path / "other").write_bytes(good.with_name("IM-0001-0002-0001.dcm").read_bytes())
-    gate = Gate(2, 0.02, 0.5, sheared=False)
+    gate = GeometryCriteria(2, 0.02, 0.5, sheared=False)
     jobs = [
-        Images(name, tmp_path, ((name, 0), ("other", 0)), "MR", gate, tmp_path / "store") for name in ("bad", "good")
+        ConversionJob(name, tmp_path, ((name, 0), ("other", 0)), "MR", gate, tmp_path / "store")
+        for name in ("bad", "good")
     ]
-    answers = [answer for _, answer in run_apart(convert, jobs, Limits(2 * 2**30, 60))]
+    answers = [answer for _, answer in run_sandboxed(convert, jobs, Limits(2 * 2**30, 60))]
     assert [answer[0].reason if answer else "beyond_limits" for answer in answers] == ["unreadable_pixels", None]
 
 

@@ -5,14 +5,14 @@ import pytest
 
 from refrad.core.sandbox import Limits
 from refrad.dicom import scan as delivery
-from refrad.dicom.headers import Rules
+from refrad.dicom.headers import ImageRules
 from refrad.dicom.scan import find_files, headers_of_file
 
 LIMITS = Limits(memory=4 * 2**30, seconds=60)
 
 
 def read_headers(folder, workers=1):
-    found = delivery.read_headers(folder, Rules(), LIMITS, workers)
+    found = delivery.read_headers(folder, ImageRules(), LIMITS, workers)
     return sorted((header for headers in found for header in headers), key=lambda header: header.path)
 
 
@@ -59,7 +59,7 @@ def test_a_header_that_asks_for_too_much_memory_is_put_aside(tmp_path):
     with (tmp_path / "greedy").open("wb") as file:
         file.write(bytes(128) + b"DICM" + patient_name)
         file.truncate(2**31 + 200)  # takes no room on the disk
-    ((header,),) = delivery.read_headers(tmp_path, Rules(), Limits(2**30, 60), workers=1)
+    ((header,),) = delivery.read_headers(tmp_path, ImageRules(), Limits(2**30, 60), workers=1)
     assert (header.path, header.reason) == ("greedy", "beyond_limits")
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from refrad.core.contracts import SliceTable
 from refrad.core.tables import frame_of
-from refrad.dicom.slices import SliceMap, image_at, name_of_part, slice_rows, stack_of
+from refrad.dicom.slices import SliceMap, image_at, part_name, slice_rows, stack_name
 
 
 @given(counts=st.lists(st.integers(1, 5), min_size=1, max_size=4))
@@ -38,4 +38,4 @@ def test_an_image_has_the_rows_and_columns_of_the_dicom_file():
 
 
 def test_the_name_of_a_part_tells_the_stack():
-    assert stack_of(name_of_part("0123456789abcdef", 12)) == stack_of("0123456789abcdef") == "0123456789abcdef"
+    assert stack_name(part_name("0123456789abcdef", 12)) == stack_name("0123456789abcdef") == "0123456789abcdef"

@@ -23,14 +23,14 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, float("inf"), float("-inf"), float("nan"), 6550
     )
 )
 def test_the_largest_is_the_first_of_equal_ones_as_numpy_says(values):
-    found = ours.largest(values)
+    found = ours.argmax_classes(values)
     assert found.dtype == np.uint8 and np.array_equal(found, values.argmax(0))
 
 
 def test_large_volumes_are_looked_at_in_blocks_and_many_classes_are_counted():
     random = np.random.default_rng(0)
     values = random.normal(size=(300, 3, 90, 260)).astype(np.float16)
-    found = ours.largest(values)
+    found = ours.argmax_classes(values)
     assert found.dtype == np.uint16 and np.array_equal(found, values.argmax(0))
 
 
@@ -64,7 +64,7 @@ def test_sums_of_tiles_are_those_of_nnunet_bit_for_bit(classes, tile, more, seed
     image = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32))
     slicers = made._internal_get_sliding_window_slicers(image.shape[1:])
     theirs = made._internal_predict_sliding_window_return_logits(image, slicers, False)
-    found = ours.sum_of_tiles(made, image, slicers)
+    found = ours.sum_tiles(made, image, slicers)
     assert found.dtype == theirs.dtype == torch.half
     assert torch.equal(found.view(torch.int16), theirs.view(torch.int16))
 
@@ -76,4 +76,4 @@ def test_infinite_sums_are_an_error_as_they_are_for_nnunet():
     with pytest.raises(RuntimeError, match="inf"):
         made._internal_predict_sliding_window_return_logits(image, slicers, False)
     with pytest.raises(RuntimeError, match="infinite"):
-        ours.sum_of_tiles(made, image, slicers)
+        ours.sum_tiles(made, image, slicers)

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from refrad.segmentation.deshear import is_sheared, upright
-from refrad.segmentation.totalsegmentator import TotalSegmentator, onto_grid
+from refrad.segmentation.deshear import deshear, is_sheared
+from refrad.segmentation.totalsegmentator import TotalSegmentator, resample_labels
 
 
 def tilted(degrees, azimuth, turn, shape=(40, 36, 12), spacing=(2.0, 2.5, 4.0)):
@@ -37,7 +37,7 @@ def test_an_upright_volume_shows_the_same_body_at_the_same_place(degrees, azimut
     shape = (40, 36, 12)
     affine = tilted(degrees, azimuth, Rotation.random(random_state=seed).as_matrix())
     values = np.rint(body(places(affine, shape))).astype(np.int16)
-    straight, its_affine = upright(values, affine)
+    straight, its_affine = deshear(values, affine)
     assert is_sheared(affine)
     assert not is_sheared(its_affine)
     seen = straight > values.min()
@@ -52,8 +52,8 @@ def test_labels_of_the_upright_volume_fit_the_tilted_slices(degrees, azimuth, se
     shape = (40, 36, 12)
     affine = tilted(degrees, azimuth, Rotation.random(random_state=seed).as_matrix())
     ball = lambda points: (np.linalg.norm(points, axis=-1) < 17).astype(np.uint8)  # noqa: E731
-    straight, its_affine = upright(np.zeros(shape, np.int16), affine)
-    labels = onto_grid(ball(places(its_affine, straight.shape)), its_affine, affine, shape)
+    straight, its_affine = deshear(np.zeros(shape, np.int16), affine)
+    labels = resample_labels(ball(places(its_affine, straight.shape)), its_affine, affine, shape)
     truth = ball(places(affine, shape))
     overlap = 2 * (labels & truth).sum() / (labels.sum() + truth.sum())
     assert overlap > 0.93  # voxels of 2 to 4 mm at the edge of a ball of 34 mm

@@ -1,6 +1,7 @@
 import numpy as np
 
-from refrad.segmentation.labels import load_labels, save_labels, store_name
+from refrad.dicom.volume_store import store_name
+from refrad.segmentation.labels import load_labels, save_labels
 
 
 def test_labels_come_back_as_they_were(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from refrad.cli import main
 from refrad.demo.bodies import make_body, render
-from refrad.segmentation.plausibility import flags_of, load_norms
+from refrad.segmentation.plausibility import find_flags, load_norms
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 AFFINE[:3, 3] = [-190, -190, 40]
@@ -40,7 +40,7 @@ def ball(classes, class_id, centre, ml):
 
 
 def test_a_body_as_it_should_be_has_few_flags(body, schema, norms):
-    assert not {flag for flag, _ in kinds(flags_of(body, AFFINE, schema, norms))} & {
+    assert not {flag for flag, _ in kinds(find_flags(body, AFFINE, schema, norms))} & {
         "empty",
         "sides",
         "elsewhere",
@@ -56,55 +56,55 @@ def test_the_orientation_of_the_grid_changes_no_flag(body, schema, norms, axis, 
             affine[:3, 3] += affine[:3, number] * (turned.shape[number] - 1)
             affine[:3, number] *= -1
             turned = np.flip(turned, number)
-    assert kinds(flags_of(turned, affine, schema, norms)) == kinds(flags_of(body, AFFINE, schema, norms))
+    assert kinds(find_flags(turned, affine, schema, norms)) == kinds(find_flags(body, AFFINE, schema, norms))
 
 
 def test_an_image_whose_affine_mirrors_the_patient_has_swapped_sides(body, schema, norms):
     mirrored = AFFINE.copy()
     mirrored[0] *= -1
-    (flag,) = [one for one in flags_of(body, mirrored, schema, norms) if one.flag == "sides"]
+    (flag,) = [one for one in find_flags(body, mirrored, schema, norms) if one.flag == "sides"]
     assert flag.value > 0.9
 
 
 def test_a_bladder_in_the_chest_is_elsewhere(body, schema, norms):
     bladder = schema.by_name["urinary_bladder"].id
     moved = ball(np.where(body == bladder, 0, body).astype(np.uint8), bladder, (48, 48, 112), 100)
-    assert ("elsewhere", bladder) in kinds(flags_of(moved, AFFINE, schema, norms))
+    assert ("elsewhere", bladder) in kinds(find_flags(moved, AFFINE, schema, norms))
 
 
 def test_an_organ_of_another_size_is_flagged_unless_the_image_cuts_it(schema, norms):
     spleen = schema.by_name["spleen"].id
     empty = np.zeros((60, 60, 60), np.uint8)
-    assert not flags_of(ball(empty, spleen, (30, 30, 30), 150), AFFINE, schema, norms)
-    assert kinds(flags_of(ball(empty, spleen, (30, 30, 30), 10), AFFINE, schema, norms)) == {("volume", spleen)}
-    assert kinds(flags_of(ball(empty, spleen, (30, 30, 30), 700), AFFINE, schema, norms)) == {("volume", spleen)}
-    assert not flags_of(ball(empty, spleen, (0, 30, 30), 10), AFFINE, schema, norms)
+    assert not find_flags(ball(empty, spleen, (30, 30, 30), 150), AFFINE, schema, norms)
+    assert kinds(find_flags(ball(empty, spleen, (30, 30, 30), 10), AFFINE, schema, norms)) == {("volume", spleen)}
+    assert kinds(find_flags(ball(empty, spleen, (30, 30, 30), 700), AFFINE, schema, norms)) == {("volume", spleen)}
+    assert not find_flags(ball(empty, spleen, (0, 30, 30), 10), AFFINE, schema, norms)
 
 
 def test_children_are_not_measured_as_adults(schema, norms):
     small = ball(np.zeros((60, 60, 60), np.uint8), schema.by_name["spleen"].id, (30, 30, 30), 10)
-    assert flags_of(small, AFFINE, schema, norms, age=40)
-    assert not flags_of(small, AFFINE, schema, norms, age=4)
+    assert find_flags(small, AFFINE, schema, norms, age=40)
+    assert not find_flags(small, AFFINE, schema, norms, age=4)
 
 
 def test_a_liver_in_two_halves_is_in_pieces(schema, norms):
     liver = schema.by_name["liver"].id
     half = ball(np.zeros((90, 90, 60), np.uint8), liver, (22, 45, 30), 700)
-    assert ("pieces", liver) in kinds(flags_of(ball(half, liver, (66, 45, 30), 700), AFFINE, schema, norms))
+    assert ("pieces", liver) in kinds(find_flags(ball(half, liver, (66, 45, 30), 700), AFFINE, schema, norms))
 
 
 def test_lungs_are_put_together_from_their_lobes(schema, norms):
     upper, lower = (schema.by_name[f"lung_{part}_lobe_left"].id for part in ("upper", "lower"))
     lobes = ball(ball(np.zeros((60, 60, 60), np.uint8), upper, (30, 30, 25), 100), lower, (30, 30, 38), 100)
-    assert kinds(flags_of(lobes, AFFINE, schema, norms)) == {("volume", schema.by_name["lung_left"].id)}
+    assert kinds(find_flags(lobes, AFFINE, schema, norms)) == {("volume", schema.by_name["lung_left"].id)}
 
 
 def test_a_brain_in_an_image_of_the_knee_is_elsewhere_and_nothing_at_all_is_empty(schema, norms):
     brain = schema.by_name["brain"].id
     image = ball(np.zeros((90, 90, 90), np.uint8), brain, (45, 45, 45), 1300)
-    assert kinds(flags_of(image, AFFINE, schema, norms, body_part="KNEE")) == {("elsewhere", brain)}
-    assert not flags_of(image, AFFINE, schema, norms, body_part="HEAD")
-    assert kinds(flags_of(np.zeros_like(image), AFFINE, schema, norms)) == {("empty", None)}
+    assert kinds(find_flags(image, AFFINE, schema, norms, body_part="KNEE")) == {("elsewhere", brain)}
+    assert not find_flags(image, AFFINE, schema, norms, body_part="HEAD")
+    assert kinds(find_flags(np.zeros_like(image), AFFINE, schema, norms)) == {("empty", None)}
 
 
 def test_every_name_in_the_norms_is_a_class(schema, norms):
@@ -141,7 +141,7 @@ def test_real_masks_have_no_flags_but_the_small_pancreas_of_one_patient(shared, 
     for name, task in given.items():
         image = nib.load(shared / name)
         classes = schema.native_lut(task)[np.asarray(image.dataobj).astype(np.uint8)]
-        found.append(kinds(flags_of(classes, image.affine, schema, norms)))
+        found.append(kinds(find_flags(classes, image.affine, schema, norms)))
     pancreas = {("volume", schema.by_name["pancreas"].id)}
     assert found == [pancreas, pancreas, set(), set()]
 

@@ -9,15 +9,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from refrad.segmentation.labels import load_labels, store_name
-from refrad.segmentation.runner import Limits, Order, label_volumes
+from refrad.dicom.volume_store import store_name
+from refrad.segmentation.labels import load_labels
+from refrad.segmentation.runner import SegmentationJob, SegmenterLimits, label_volumes
 
 # What goes wrong is told by the first voxel of a volume. The module is a file, so that the segmenting process finds it.
 MISBEHAVING = """
 import os, signal, tempfile, time
 from pathlib import Path
 import numpy as np
-from refrad.segmentation.totalsegmentator import Unsegmentable
+from refrad.segmentation.totalsegmentator import UnsegmentableError
 
 class Misbehaving:
     def __init__(self, folder, seconds=0.0):
@@ -42,12 +43,12 @@ class Misbehaving:
         if what == 104 or (what == 105 and len(list(self.folder.glob("tries-*-105"))) == 1):
             raise RuntimeError("a name of a patient")
         if what == 106:
-            raise Unsegmentable("rois_not_in_task")
+            raise UnsegmentableError("rois_not_in_task")
         if what == 107:
             raise ImportError("no such library")
         return (volume > 0).astype(np.uint8)
 """
-GENEROUS = Limits(minutes=5, memory_gb=20, at_once=3)
+GENEROUS = SegmenterLimits(minutes=5, memory_gb=20, at_once=3)
 
 
 @pytest.fixture
@@ -58,12 +59,12 @@ def site(tmp_path, monkeypatch):
     class Site:
         folder = tmp_path
 
-        def order(self, what: int) -> Order:
+        def order(self, what: int) -> SegmentationJob:
             path = tmp_path / f"volume-{what}.nii.gz"
             nib.save(nib.Nifti1Image(np.full((4, 5, 6), what, np.int16), np.eye(4)), path)
-            return Order(f"{what:032d}", path, tmp_path / "store" / store_name(f"{what:032d}"), "total")
+            return SegmentationJob(f"{what:032d}", path, tmp_path / "store" / store_name(f"{what:032d}"), "total")
 
-        def label(self, *what: int, limits: Limits = GENEROUS) -> dict:
+        def label(self, *what: int, limits: SegmenterLimits = GENEROUS) -> dict:
             from misbehaving import Misbehaving
 
             orders = [self.order(one) for one in what]
@@ -98,7 +99,7 @@ def test_a_second_try_may_succeed_and_what_the_first_one_says_is_not_told(site, 
 
 @pytest.mark.slow
 def test_a_volume_that_takes_too_long_or_too_much_memory_is_tried_twice_and_put_aside(site):
-    outcomes = site.label(1, 102, 103, 2, limits=Limits(minutes=0.25, memory_gb=1.5, at_once=2))
+    outcomes = site.label(1, 102, 103, 2, limits=SegmenterLimits(minutes=0.25, memory_gb=1.5, at_once=2))
     assert {what: one.reason for what, one in outcomes.items()} == {
         1: None,
         2: None,
@@ -118,18 +119,18 @@ def test_a_kill_at_any_moment_loses_what_was_in_work_and_leaves_no_half_file(sit
         import sys
         from pathlib import Path
         from misbehaving import Misbehaving
-        from refrad.segmentation.labels import store_name
-        from refrad.segmentation.runner import Limits, Order, label_volumes
+        from refrad.dicom.volume_store import store_name
+        from refrad.segmentation.runner import SegmenterLimits, SegmentationJob, label_volumes
 
         folder = Path({str(site.folder)!r})
         keys = [f"{{what:032d}}" for what in range(1, 31)]
         orders = [
-            Order(key, folder / f"volume-{{int(key)}}.nii.gz", folder / "store" / store_name(key), "total")
+            SegmentationJob(key, folder / f"volume-{{int(key)}}.nii.gz", folder / "store" / store_name(key), "total")
             for key in keys if not (folder / "store" / store_name(key)).exists()
         ]
         if __name__ == "__main__":
             print(len(orders), flush=True)
-            for outcome in label_volumes(Misbehaving(folder, 0.1), orders, Limits(5, 20, 3), folder / "scratch"):
+            for outcome in label_volumes(Misbehaving(folder, 0.1), orders, SegmenterLimits(5, 20, 3), folder / "scratch"):
                 assert outcome.reason is None
         """)
     (site.folder / "run.py").write_text(script)

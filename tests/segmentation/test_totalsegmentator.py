@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.demo.bodies import make_body, render
-from refrad.segmentation.totalsegmentator import TotalSegmentator, Unsegmentable, onto_grid
+from refrad.segmentation.totalsegmentator import TotalSegmentator, UnsegmentableError, resample_labels
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, -2.0, 0, 20], [0, 0, 5.0, -10], [0, 0, 0, 1]])
 
@@ -27,14 +27,14 @@ def test_flipped_and_turned_masks_come_back_voxel_by_voxel(order, flips, seed):
             affine[:3, 3] += affine[:3, axis] * (turned.shape[axis] - 1)
             affine[:3, axis] *= -1
             turned = np.flip(turned, axis)
-    assert np.array_equal(onto_grid(turned, affine, AFFINE, labels.shape), labels)
+    assert np.array_equal(resample_labels(turned, affine, AFFINE, labels.shape), labels)
 
 
 def test_a_mask_of_another_place_is_refused():
     away = AFFINE.copy()
     away[0, 3] += 500
-    with pytest.raises(Unsegmentable, match="mask_elsewhere"):
-        onto_grid(np.zeros((7, 6, 5), np.uint8), away, AFFINE, (7, 6, 5))
+    with pytest.raises(UnsegmentableError, match="mask_elsewhere"):
+        resample_labels(np.zeros((7, 6, 5), np.uint8), away, AFFINE, (7, 6, 5))
 
 
 def test_a_missing_network_is_named_with_what_to_do(tmp_path):
@@ -52,7 +52,7 @@ def test_a_task_without_the_wanted_classes_gets_no_labels(root):
     with pytest.raises(FileNotFoundError, match="network 852"):  # MR looks for them with the 3 mm network
         segmenter.weights("total_mr")
     segmenter._digests["total_mr"] = "there"
-    with pytest.raises(Unsegmentable, match="rois_not_in_task"):
+    with pytest.raises(UnsegmentableError, match="rois_not_in_task"):
         segmenter.segment(np.zeros((9, 9, 9), np.int16), np.eye(4), "total_mr")
 
 
@@ -62,7 +62,7 @@ def test_the_corners_of_the_grid_do_not_wrap():
         labels[corner] = 9
     shifted = AFFINE.copy()
     shifted[:3, 3] += AFFINE[:3, 0]
-    moved = onto_grid(labels, shifted, AFFINE, (4, 4, 4))
+    moved = resample_labels(labels, shifted, AFFINE, (4, 4, 4))
     assert np.array_equal(moved[1:], labels[:-1]) and not moved[0].any()
 
 

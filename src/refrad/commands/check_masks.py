@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 
 from refrad.anatomy.schema import load_schema
-from refrad.segmentation.plausibility import flags_of, load_norms
+from refrad.segmentation.plausibility import find_flags, load_norms
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def main(*, masks: list[Path], task: str, schema: Path, norms: Path) -> None:
     for path in masks:
         image: Any = nib.load(path)  # type: ignore[attr-defined]
         classes = anatomy.native_lut(task)[np.asarray(image.dataobj).astype(np.uint8)]
-        flags = flags_of(classes, image.affine, anatomy, bounds)
+        flags = find_flags(classes, image.affine, anatomy, bounds)
         organs += len(np.unique(classes)) - 1
         flagged, told = flagged + bool(flags), told + len(flags)
         for one in flags:

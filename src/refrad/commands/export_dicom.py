@@ -11,9 +11,9 @@ import pydicom
 
 from refrad.core.contracts import InstanceTable, SliceTable
 from refrad.core.files import atomic
-from refrad.core.sandbox import Limits, run_apart
+from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.tables import read_table, scan_table
-from refrad.dicom.scan import is_of_the_storage, nameless, quiet
+from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
 from refrad.privacy.dicom_profile import deidentify
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 
@@ -65,7 +65,7 @@ def main(
     clean = images.filter(~pl.col("burned_in").fill_null(value=False))
     write = functools.partial(_write, dicom, out, pseudonyms)
     limits = Limits(int(memory_gb * 2**30), seconds)
-    answers = run_apart(write, clean.iter_rows(named=True), limits, len(os.sched_getaffinity(0)))
+    answers = run_sandboxed(write, clean.iter_rows(named=True), limits, len(os.sched_getaffinity(0)))
     counts = {True: 0, False: 0, None: 0}
     for _, answer in answers:
         counts[answer] += 1
@@ -84,14 +84,14 @@ def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: dict[str, Any]
     """
     owners = {name: image[name] for name in ("patient", "study", "series", "instance")}
     try:
-        with quiet():
+        with quiet_pydicom():
             dataset = deidentify(pydicom.dcmread(dicom / image["path"]), pseudonyms, **owners)
             with atomic(out.joinpath(*owners.values()).with_suffix(".dcm")) as temporary:
                 dataset.save_as(temporary, enforce_file_format=True)
     except MemoryError:
         raise
     except Exception as error:  # its message may quote the header
-        if is_of_the_storage(error):
-            raise nameless(error) from None
+        if is_storage_error(error):
+            raise without_path(error) from None
         return False
     return True

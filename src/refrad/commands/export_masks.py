@@ -21,7 +21,7 @@ from refrad.anatomy.schema import AnatomyClass, Schema, load_schema
 from refrad.core.contracts import InstanceTable, MaskTable
 from refrad.core.files import atomic
 from refrad.core.tables import read_table
-from refrad.dicom.slices import stack_of
+from refrad.dicom.slices import stack_name
 from refrad.dicom.volume_store import read_volume
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def main(
 
 def _images(volume: str, instances: Path, files: Path, dicom: Path) -> list[Dataset]:
     """The DICOM files of a volume, without their pixels; if it is a part of a stack, those of the stack."""
-    own = read_table(instances, InstanceTable).filter(pl.col("volume") == stack_of(volume))
+    own = read_table(instances, InstanceTable).filter(pl.col("volume") == stack_name(volume))
     paths = own.join(pl.read_parquet(files, columns=["file", "path"]), on="file")["path"].unique().sort()
     return [pydicom.dcmread(dicom / path, stop_before_pixels=True, force=True) for path in paths]
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, NamedTuple, TypeVar
 
-__all__ = ["Limits", "run_apart"]
+__all__ = ["Limits", "run_sandboxed"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
     seconds: float
 
 
-def run_apart(
+def run_sandboxed(
     function: Callable[[Item], Result], items: Iterable[Item], limits: Limits, workers: int = 1
 ) -> Iterator[tuple[Item, Result | None]]:
     """Call `function` on each item in `workers` processes; yield each item once with its result, as they come.

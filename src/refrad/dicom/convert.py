@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refrad.dicom.geometry import Stack, check_stack, regular_runs
-from refrad.dicom.headers import Header, Rules
+from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.pixels import read_pixels
-from refrad.dicom.reasons import TREATABLE, Quarantined
+from refrad.dicom.reasons import TREATABLE, QuarantineError
 from refrad.dicom.scan import headers_of_file
 from refrad.dicom.volume_store import assemble, store_volume
 
-__all__ = ["Converted", "Gate", "Images", "convert"]
+__all__ = ["ConversionJob", "Converted", "GeometryCriteria", "convert"]
 
 GAPS = ("slice_missing", "spacing_irregular")
 # The index has decided what to do about these, and only images that it uses come here.
-AS_INDEXED = Rules(accepted=TREATABLE)
+AS_INDEXED = ImageRules(accepted=TREATABLE)
 
 
-class Gate(NamedTuple):
+class GeometryCriteria(NamedTuple):
     """When a stack of slices is a volume; see `refrad.dicom.geometry.check_stack`."""
 
     minimum_slices: int
@@ -30,7 +30,7 @@ class Gate(NamedTuple):
     sheared: bool
 
 
-class Images(NamedTuple):
+class ConversionJob(NamedTuple):
     """The images of one stack: paths below `folder` and frames, and what to make of them.
 
     `split`: a stack with gaps or changing distances becomes several volumes, one for each of its regular runs.
@@ -40,7 +40,7 @@ class Images(NamedTuple):
     folder: Path
     frames: Sequence[tuple[str, int]]
     modality: str
-    gate: Gate
+    gate: GeometryCriteria
     store: Path
     split: bool = False
 
@@ -63,7 +63,7 @@ class Converted(NamedTuple):
     file: str | None = None
 
 
-def convert(images: Images) -> list[Converted]:
+def convert(images: ConversionJob) -> list[Converted]:
     """Check the geometry of the images, and if it holds, write their volume into the store.
 
     Returns:
@@ -75,7 +75,7 @@ def convert(images: Images) -> list[Converted]:
     """
     try:
         headers = _headers(images)
-    except Quarantined as quarantined:
+    except QuarantineError as quarantined:
         return [Converted(quarantined.reason)]
     whole = _converted(images, headers)
     reason = whole.reason
@@ -97,7 +97,7 @@ def convert(images: Images) -> list[Converted]:
     return [*parts, *([Converted(reason, headers[rest[0]], rest)] if rest else [])]
 
 
-def _converted(images: Images, headers: Sequence[Header]) -> Converted:
+def _converted(images: ConversionJob, headers: Sequence[Header]) -> Converted:
     """The volume of all of these headers, or the reason why there is none."""
     try:
         stack = check_stack(
@@ -113,7 +113,7 @@ def _converted(images: Images, headers: Sequence[Header]) -> Converted:
             [header.intercept for header in ordered],
             images.modality,
         )
-    except Quarantined as quarantined:
+    except QuarantineError as quarantined:
         return Converted(quarantined.reason, headers[0])
     digest, file = store_volume(voxels, stack.affine, images.store)
     treated = ["gantry_tilt"] if stack.tilt > images.gate.angle_tolerance else []
@@ -121,19 +121,19 @@ def _converted(images: Images, headers: Sequence[Header]) -> Converted:
     return Converted(None, headers[0], None, None, stack, numbers, treated, digest, file)
 
 
-def _headers(images: Images) -> list[Header]:
+def _headers(images: ConversionJob) -> list[Header]:
     """The headers of the images, read again: positions are in no table.
 
     Raises:
-        Quarantined: if a file is no longer what the index saw.
+        QuarantineError: if a file is no longer what the index saw.
     """
     of_file = {
         path: headers_of_file(images.folder, path, AS_INDEXED) for path in dict.fromkeys(p for p, _ in images.frames)
     }
     headers = [of_file[path][frame] for path, frame in images.frames if frame < len(of_file[path])]
     if len(headers) < len(images.frames):
-        raise Quarantined("unreadable")
+        raise QuarantineError("unreadable")
     for header in headers:
         if header.reason:
-            raise Quarantined(header.reason)
+            raise QuarantineError(header.reason)
     return headers

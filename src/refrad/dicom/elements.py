@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-__all__ = ["Numbers", "Values", "clean", "macros_of", "number_of", "numbers_of", "text_of", "values_of", "whole_of"]
+__all__ = ["Numbers", "Values", "clean", "integer_of", "macros_of", "number_of", "numbers_of", "text_of", "values_of"]
 
 DICTIONARY = {tag: (entry[0], entry[4]) for tag, entry in DicomDictionary.items()}  # tag -> VR, keyword
 PLAIN = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
@@ -106,7 +106,7 @@ def number_of(values: Values, keyword: str) -> float | None:
     return numbers[0] if numbers else None
 
 
-def whole_of(values: Values, keyword: str) -> int | None:
+def integer_of(values: Values, keyword: str) -> int | None:
     """A whole number that fits into 32 bits, or None."""
     number = number_of(values, keyword)
     return int(number) if number is not None and number.is_integer() else None

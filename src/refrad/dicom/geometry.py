@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from refrad.dicom.reasons import Quarantined
+from refrad.dicom.reasons import QuarantineError
 
 __all__ = [
     "Stack",
@@ -19,15 +19,15 @@ __all__ = [
     "check_stack",
     "is_plausible",
     "normal_of",
-    "places_along",
     "plane_of",
+    "positions_along",
     "regular_runs",
     "stack_affine",
 ]
 
 Array = NDArray[np.float64]
 
-SAME_PLACE = 0.01  # mm; closer slices show the same place
+SAME_POSITION = 0.01  # mm; closer slices show the same place
 STEEPEST = 45  # degrees; no gantry tilts that far (30 is usual), so such positions are wrong
 OBLIQUE = 30  # degrees from the nearest axis of the body
 
@@ -66,7 +66,7 @@ def normal_of(orientation: ArrayLike) -> Array:
     return np.asarray(normal / np.linalg.norm(normal, axis=-1, keepdims=True))
 
 
-def places_along(positions: ArrayLike, normal: ArrayLike) -> Array:
+def positions_along(positions: ArrayLike, normal: ArrayLike) -> Array:
     """Mm along `normal` of each position. [n, 3], [3] -> [n]."""
     return np.asarray(np.asarray(positions, dtype=float) @ np.asarray(normal, dtype=float))
 
@@ -127,29 +127,29 @@ def check_stack(
         sheared: take stacks of any direction: the affine of a slanted one is sheared, and exact.
 
     Raises:
-        Quarantined: with the reason why they are not.
+        QuarantineError: with the reason why they are not.
     """
     positions, orientations = np.asarray(positions, dtype=float), np.asarray(orientations, dtype=float)
     if len(positions) < 2:
-        raise Quarantined("too_few_slices")
+        raise QuarantineError("too_few_slices")
     for directions in (orientations[:, :3], orientations[:, 3:]):
         if np.max(angle_between(directions, directions[0])) > angle_tolerance:
-            raise Quarantined("orientation_inconsistent")
+            raise QuarantineError("orientation_inconsistent")
     normal = normal_of(orientations[0])
-    places = places_along(positions, normal)
+    places = positions_along(positions, normal)
     order = np.argsort(places, kind="stable")
     positions, distances = positions[order], np.diff(places[order])
-    if np.min(distances) < SAME_PLACE:
-        raise Quarantined("four_dimensional")
+    if np.min(distances) < SAME_POSITION:
+        raise QuarantineError("four_dimensional")
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     tilt = float(angle_between(normal, step))
     if tilt > STEEPEST or (tilt > angle_tolerance and not sheared):
-        raise Quarantined("gantry_tilt")
+        raise QuarantineError("gantry_tilt")
     axes = np.stack([orientations[0, :3], orientations[0, 3:], normal])
     if reason := _irregularity(positions @ axes.T, spacing, spacing_tolerance):
-        raise Quarantined(reason)
+        raise QuarantineError(reason)
     if len(positions) < minimum_slices:
-        raise Quarantined("too_few_slices")
+        raise QuarantineError("too_few_slices")
     affine = stack_affine(positions[0], step, orientations[0], spacing)
     return Stack(order, affine, plane_of(orientations[0]), tilt)
 

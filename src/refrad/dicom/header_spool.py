@@ -8,12 +8,12 @@ from pathlib import Path
 
 from refrad.dicom.headers import Header
 
-__all__ = ["Spill"]
+__all__ = ["HeaderSpool"]
 
 CACHE = 4096  # KiB of pages; as much again to sort
 
 
-class Spill:
+class HeaderSpool:
     """A file of headers. It holds what identifies patients, so `path` must be private, and is for the caller to remove."""
 
     def __init__(self, path: Path) -> None:

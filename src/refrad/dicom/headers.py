@@ -14,16 +14,16 @@ from refrad.dicom.elements import (
     Numbers,
     Values,
     clean,
+    integer_of,
     macros_of,
     number_of,
     numbers_of,
     text_of,
     values_of,
-    whole_of,
 )
 from refrad.dicom.geometry import is_plausible
 
-__all__ = ["NO_RULES", "TAGS", "Header", "Rules", "headers_of_dataset"]
+__all__ = ["NO_IMAGE_RULES", "TAGS", "Header", "ImageRules", "headers_of_dataset"]
 
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -63,7 +63,7 @@ KEYWORDS = re.findall(
 TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS]
 
 
-class Rules(NamedTuple):
+class ImageRules(NamedTuple):
     """What the site decides about images: reasons that put no image aside, and rules that tell burned-in text.
 
     A rule is one or more pairs of DICOM keyword and regular expression, which must all be found (ignoring case).
@@ -78,7 +78,7 @@ class Rules(NamedTuple):
         return [Tag(keyword) for rule in self.burned_in for keyword, _ in rule]
 
 
-NO_RULES = Rules()
+NO_IMAGE_RULES = ImageRules()
 
 
 class Header(NamedTuple):
@@ -172,7 +172,9 @@ class Header(NamedTuple):
         return key if self.frames == 1 else f"{key}|{self.frame}"
 
 
-def headers_of_dataset(dataset: Dataset, path: str, has_pixels: bool, rules: Rules = NO_RULES) -> list[Header]:
+def headers_of_dataset(
+    dataset: Dataset, path: str, has_pixels: bool, rules: ImageRules = NO_IMAGE_RULES
+) -> list[Header]:
     """The header of a plain image, or those of all frames of an enhanced multi-frame image.
 
     `dataset` needs only `TAGS`, those of the rules, and its file meta information; `has_pixels` says whether pixels
@@ -216,8 +218,8 @@ def _common(values: Values, path: str) -> Header:
         institution=text_of(values, "InstitutionName"),
         manufacturer=text_of(values, "Manufacturer"),
         series_hint="|".join(text_of(values, keyword) for keyword in hints),
-        series_number=whole_of(values, "SeriesNumber"),
-        instance_number=whole_of(values, "InstanceNumber"),
+        series_number=integer_of(values, "SeriesNumber"),
+        instance_number=integer_of(values, "InstanceNumber"),
         study_date=text_of(values, "StudyDate"),
         sex=text_of(values, "PatientSex"),
         age=text_of(values, "PatientAge"),
@@ -226,11 +228,11 @@ def _common(values: Values, path: str) -> Header:
     )
 
 
-def _of_image(values: Values, common: Header, has_pixels: bool, rules: Rules) -> Header:
+def _of_image(values: Values, common: Header, has_pixels: bool, rules: ImageRules) -> Header:
     """`common` with geometry, attributes and reason of one image."""
     header = common._replace(
-        columns=whole_of(values, "Columns") or 0,
-        rows=whole_of(values, "Rows") or 0,
+        columns=integer_of(values, "Columns") or 0,
+        rows=integer_of(values, "Rows") or 0,
         position=numbers_of(values, "ImagePositionPatient", 3),
         orientation=numbers_of(values, "ImageOrientationPatient", 6),
         spacing=numbers_of(values, "PixelSpacing", 2),
@@ -249,19 +251,21 @@ def _of_image(values: Values, common: Header, has_pixels: bool, rules: Rules) ->
         intercept=number_of(values, "RescaleIntercept") or 0.0,
         burned_in=_burned_in(values, rules),
         bits=_bits_of_word(values),
-        signed=whole_of(values, "PixelRepresentation") == 1,
+        signed=integer_of(values, "PixelRepresentation") == 1,
     )
     reasons = (reason for reason in _reasons(values, header, has_pixels) if reason not in rules.accepted)
     return header._replace(reason=next(reasons, None))
 
 
 def _bits_of_word(values: Values) -> int:
-    stored = whole_of(values, "BitsStored") or 0
-    plain = whole_of(values, "BitsAllocated") == 16 and whole_of(values, "HighBit") == stored - 1 and 0 < stored <= 16
+    stored = integer_of(values, "BitsStored") or 0
+    plain = (
+        integer_of(values, "BitsAllocated") == 16 and integer_of(values, "HighBit") == stored - 1 and 0 < stored <= 16
+    )
     return stored if plain else 0
 
 
-def _burned_in(values: Values, rules: Rules) -> bool | None:
+def _burned_in(values: Values, rules: ImageRules) -> bool | None:
     """What the header says of burned-in text, or True if a rule finds it."""
     for rule in rules.burned_in:
         if rule and all(re.search(pattern, text_of(values, keyword), re.IGNORECASE) for keyword, pattern in rule):
@@ -280,7 +284,7 @@ def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
     if f"{sop_class}.".startswith(f"{SECONDARY_CAPTURE}.") or any(word in image_type for word in CAPTURE_WORDS):
         yield "secondary_capture"
     monochrome = text_of(values, "PhotometricInterpretation") in {"MONOCHROME1", "MONOCHROME2"}
-    if not monochrome or (whole_of(values, "SamplesPerPixel") or 1) != 1:
+    if not monochrome or (integer_of(values, "SamplesPerPixel") or 1) != 1:
         yield "colour"
     if header.burned_in:
         yield "burned_in"

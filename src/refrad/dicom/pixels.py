@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydicom.pixels.utils import iter_pixels
 
 from refrad.dicom.headers import Header
-from refrad.dicom.reasons import Quarantined
-from refrad.dicom.scan import is_of_the_storage, nameless, quiet
+from refrad.dicom.reasons import QuarantineError
+from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
 
 __all__ = ["read_pixels"]
 
@@ -22,7 +22,7 @@ def read_pixels(folder: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any
     A broken file can crash a decoder or make it ask for all the memory there is: call this in a process with limits.
 
     Raises:
-        Quarantined: "unreadable_pixels", if an image cannot be decoded, or not to the size that its header says.
+        QuarantineError: "unreadable_pixels", if an image cannot be decoded, or not to the size that its header says.
         MemoryError: if the memory does not suffice.
         OSError: if the storage fails.
     """
@@ -36,7 +36,7 @@ def read_pixels(folder: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any
         )
         for header, pixels in zip(ours, decoded, strict=False):
             if pixels is None or pixels.shape != (header.rows, header.columns):
-                raise Quarantined("unreadable_pixels")
+                raise QuarantineError("unreadable_pixels")
             yield pixels
 
 
@@ -58,13 +58,13 @@ def _plain(path: Path, header: Header) -> NDArray[Any] | None:
 def _decoded(path: Path, frames: list[int] | None) -> Iterator[NDArray[Any] | None]:
     """The images of a file; None in place of one that cannot be decoded, and then no more."""
     try:
-        with quiet():
+        with quiet_pydicom():
             # One set of decoders, whatever else is installed: the same pixels everywhere.
             for image in iter_pixels(path, indices=frames, decoding_plugin="pylibjpeg"):
                 yield np.asarray(image)
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:  # decoders raise anything, panics of Rust among it
-        if is_of_the_storage(error):
-            raise nameless(error) from None
+        if is_storage_error(error):
+            raise without_path(error) from None
     yield None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["REASONS", "TREATABLE", "Quarantined"]
+__all__ = ["REASONS", "TREATABLE", "QuarantineError"]
 
 REASONS: Mapping[str, str] = {
     # of files and images, found by stage index
@@ -38,7 +38,7 @@ REASONS: Mapping[str, str] = {
 TREATABLE = frozenset({"projection", "burned_in"})
 
 
-class Quarantined(ValueError):
+class QuarantineError(ValueError):
     """A volume cannot be used, for `reason`, one of `REASONS`."""
 
     def __init__(self, reason: str) -> None:

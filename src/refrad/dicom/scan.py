@@ -16,10 +16,10 @@ import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.errors import InvalidDicomError
 
-from refrad.core.sandbox import Limits, run_apart
-from refrad.dicom.headers import NO_RULES, TAGS, Header, Rules, headers_of_dataset
+from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.dicom.headers import NO_IMAGE_RULES, TAGS, Header, ImageRules, headers_of_dataset
 
-__all__ = ["find_files", "headers_of_file", "is_of_the_storage", "nameless", "quiet", "read_headers"]
+__all__ = ["find_files", "headers_of_file", "is_storage_error", "quiet_pydicom", "read_headers", "without_path"]
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +54,12 @@ def find_files(folder: Path) -> Iterator[str]:
         except FileNotFoundError:
             continue  # gone by now
         except OSError as error:
-            raise nameless(error) from None
+            raise without_path(error) from None
     if not found:
         raise FileNotFoundError(f"no files in {folder}: check deliveries.dicom in the config")
 
 
-def read_headers(folder: Path, rules: Rules, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:
+def read_headers(folder: Path, rules: ImageRules, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:
     """Headers of each file below `folder`, in any order; a multi-frame file has one a frame.
 
     A file that crashes its reader or passes the limits has one header, with the reason "beyond_limits".
@@ -71,14 +71,14 @@ def read_headers(folder: Path, rules: Rules, limits: Limits, workers: int | None
     read = functools.partial(headers_of_file, folder, rules=rules)
     workers = workers or min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS)
     last = time.monotonic()
-    for number, (path, headers) in enumerate(run_apart(read, find_files(folder), limits, workers), 1):
+    for number, (path, headers) in enumerate(run_sandboxed(read, find_files(folder), limits, workers), 1):
         yield headers or [Header(_printable(path), reason="beyond_limits")]
         if time.monotonic() - last > 10:
             last = time.monotonic()
             log.info("headers: %d files", number)
 
 
-def headers_of_file(folder: Path, path: str, rules: Rules = NO_RULES) -> list[Header]:
+def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES) -> list[Header]:
     """Headers of the file `path` (relative to `folder`): one, or one a frame. A bad file gives one with a reason.
 
     Raises:
@@ -91,7 +91,7 @@ def headers_of_file(folder: Path, path: str, rules: Rules = NO_RULES) -> list[He
         mode = os.stat(place).st_mode  # noqa: PTH116 - this is what the time of an index goes into
         if not stat.S_ISREG(mode):  # a pipe or a device would never end
             return [Header(path, reason="linked_folder" if stat.S_ISDIR(mode) else "unreadable")]
-        with open(place, "rb") as file, quiet():  # noqa: PTH123
+        with open(place, "rb") as file, quiet_pydicom():  # noqa: PTH123
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS, *rules.tags])
             # A deflated file has been inflated elsewhere: whether pixels come next cannot be seen here.
             syntax = dataset.file_meta.get("TransferSyntaxUID")
@@ -109,8 +109,8 @@ def headers_of_file(folder: Path, path: str, rules: Rules = NO_RULES) -> list[He
     except MemoryError:
         raise
     except Exception as error:  # a broken header makes pydicom raise nearly anything
-        if is_of_the_storage(error):
-            raise nameless(error) from None
+        if is_storage_error(error):
+            raise without_path(error) from None
         return [Header(path, reason="unreadable")]
 
 
@@ -127,18 +127,18 @@ def _printable(path: str) -> str:
     return path if escaped == path else f"//{escaped}"
 
 
-def is_of_the_storage(error: BaseException) -> TypeGuard[OSError]:
+def is_storage_error(error: BaseException) -> TypeGuard[OSError]:
     """Whether the storage is at fault: pydicom raises OSError too, for broken files, and links may lead in circles."""
     return isinstance(error, OSError) and error.errno not in {None, errno.ELOOP}
 
 
-def nameless(error: OSError) -> OSError:
+def without_path(error: OSError) -> OSError:
     """The same error without the file's name: folders and files of archives are named after patients."""
     return OSError(error.errno, f"a file or folder of the delivery: {os.strerror(error.errno or 0)}")
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_pydicom() -> Iterator[None]:
     """Keep pydicom's warnings out of the logs, since they quote header values."""
     logger = logging.getLogger("pydicom")
     level = logger.level

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from refrad.dicom.geometry import SAME_PLACE, normal_of, places_along
+from refrad.dicom.geometry import SAME_POSITION, normal_of, positions_along
 from refrad.dicom.headers import Header
 
 __all__ = ["Membership", "divide_into_volumes"]
@@ -137,12 +137,12 @@ def _by_repetition(headers: Sequence[Header], group: list[int], names: Sequence[
 
 def _repetitions(headers: Sequence[Header], group: Sequence[int]) -> int:
     """How many images show a place that another image shows already."""
-    return int(np.count_nonzero(np.diff(np.sort(_places(headers, group))) < SAME_PLACE))
+    return int(np.count_nonzero(np.diff(np.sort(_places(headers, group))) < SAME_POSITION))
 
 
 def _places(headers: Sequence[Header], group: Sequence[int]) -> NDArray[np.float64]:
     """Mm of each image along the normal of the first."""
-    return places_along([headers[number].position for number in group], normal_of(headers[group[0]].orientation))
+    return positions_along([headers[number].position for number in group], normal_of(headers[group[0]].orientation))
 
 
 def _without_rare_repetitions(headers: Sequence[Header], group: list[int]) -> list[int]:
@@ -153,8 +153,8 @@ def _without_rare_repetitions(headers: Sequence[Header], group: list[int]) -> li
     first = sorted(group, key=lambda number: (headers[number].instance_number or 0, number))
     places = _places(headers, first)
     kept: list[int] = []
-    for i in np.lexsort((np.arange(len(first)), np.round(places / SAME_PLACE))):
-        if not kept or places[i] - places[kept[-1]] >= SAME_PLACE:
+    for i in np.lexsort((np.arange(len(first)), np.round(places / SAME_POSITION))):
+        if not kept or places[i] - places[kept[-1]] >= SAME_POSITION:
             kept.append(int(i))
     return sorted(first[i] for i in kept)
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["SliceMap", "image_at", "name_of_part", "slice_rows", "stack_of"]
+__all__ = ["SliceMap", "image_at", "part_name", "slice_rows", "stack_name"]
 
 ACROSS = 2  # array axis across the stack
 
@@ -29,12 +29,12 @@ def slice_rows(volume: str, instances: Sequence[str], numbers: Sequence[int | No
     ]
 
 
-def name_of_part(stack: str, number: int) -> str:
+def part_name(stack: str, number: int) -> str:
     """The name of a volume that is one of several parts of a stack of the index; they count from 1."""
     return f"{stack}-{number}"
 
 
-def stack_of(volume: str) -> str:
+def stack_name(volume: str) -> str:
     """The stack of the index that a volume was made from: it has the same name, unless the volume is a part of it."""
     return volume.split("-")[0]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from refrad.core.files import atomic, digest_bytes
 
-__all__ = ["assemble", "read_volume", "store_volume"]
+__all__ = ["assemble", "read_volume", "store_name", "store_volume"]
 
 LOWEST, HIGHEST = -32768, 32767
 LEVEL = 1  # of gzip
@@ -80,6 +80,11 @@ def _on_one_scale(
     return _stacked(scaled, len(scales))
 
 
+def store_name(key: str) -> str:
+    """Path of the NIfTI file of an entry, relative to its content-addressed store."""
+    return f"{key[:2]}/{key}.nii.gz"
+
+
 def store_volume(volume: NDArray[np.int16], affine: NDArray[np.float64], store: Path) -> tuple[str, str]:
     """Write a volume [column, row, slice] with its RAS+ affine into `store`, unless it is there.
 
@@ -103,7 +108,7 @@ def store_volume(volume: NDArray[np.int16], affine: NDArray[np.float64], store: 
     array: Any = np.ascontiguousarray(volume.T, "<i2")
     voxels = memoryview(array).cast("B")  # the first axis is the fastest in a file
     digest = digest_bytes(head, voxels)
-    name = f"{digest[:2]}/{digest}.nii.gz"
+    name = store_name(digest)
     if not (store / name).exists():
         with atomic(store / name) as temporary, temporary.open("wb") as raw, _compressed(raw) as file:
             file.write(head)

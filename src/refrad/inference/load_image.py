@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.core.types import MODALITIES
-from refrad.dicom.headers import Rules
+from refrad.dicom.headers import ImageRules
 from refrad.dicom.pixels import read_pixels
-from refrad.dicom.reasons import REASONS, TREATABLE, Quarantined
+from refrad.dicom.reasons import REASONS, TREATABLE, QuarantineError
 from refrad.dicom.scan import headers_of_file
 from refrad.dicom.slices import image_at
 from refrad.dicom.windows import scale_mr, window_ct
@@ -22,7 +22,7 @@ from refrad.dicom.windows import scale_mr, window_ct
 __all__ = ["SUFFIXES", "Opened", "is_image", "open_image"]
 
 SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".nii", ".nii.gz")
-BY_ITSELF = Rules(accepted=TREATABLE | {"no_geometry"})
+BY_ITSELF = ImageRules(accepted=TREATABLE | {"no_geometry"})
 OUTSIDE_BODY = -500.0  # HU; values below it make a NIfTI a CT
 # How an image across each patient axis is shown: where its columns and its rows lead to.
 SHOWN = {"S": ("L", "P"), "P": ("L", "I"), "L": ("P", "I")}
@@ -99,7 +99,7 @@ def _dicom(path: Path, windows: Sequence[Sequence[float]], index: int | None) ->
         raise ValueError(f"{path.name}: {REASONS[header.reason]} RadGrounder knows slices of CT and MR.")
     try:
         (values,) = read_pixels(path.parent, [header])
-    except Quarantined as error:
+    except QuarantineError as error:
         raise ValueError(f"{path.name}: {error}") from None
     if header.modality == "CT":
         values = values * header.slope + header.intercept

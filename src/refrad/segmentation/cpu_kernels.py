@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["largest", "sum_of_tiles"]
+__all__ = ["argmax_classes", "sum_tiles"]
 
 BLOCK = 2**16  # voxels looked at together, so that they stay in the processor's cache
 
 
-def largest(logits: NDArray[np.floating[Any]]) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def argmax_classes(logits: NDArray[np.floating[Any]]) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """The class with the largest logit at each voxel, the first of equal ones, as numpy.argmax(logits, 0).
 
     Args:
@@ -40,7 +40,7 @@ def largest(logits: NDArray[np.floating[Any]]) -> NDArray[np.uint8] | NDArray[np
     return labels.reshape(shape)
 
 
-def sum_of_tiles(predictor: Any, image: Any, slicers: Any) -> Any:
+def sum_tiles(predictor: Any, image: Any, slicers: Any) -> Any:
     """Stands in for nnUNetPredictor._internal_predict_sliding_window_return_logits on a processor.
 
     Args:

@@ -10,18 +10,18 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-__all__ = ["is_sheared", "upright"]
+__all__ = ["deshear", "is_sheared"]
 
-LARGEST_COSINE = 0.01  # between axes; about half a degree
+MAX_COSINE = 0.01  # between axes; about half a degree
 
 
 def is_sheared(affine: NDArray[np.float64]) -> bool:
     """Whether the slices of a volume are stacked at a slant."""
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    return bool(np.max(np.abs(directions[:, :2].T @ directions[:, 2])) > LARGEST_COSINE)
+    return bool(np.max(np.abs(directions[:, :2].T @ directions[:, 2])) > MAX_COSINE)
 
 
-def upright(volume: NDArray[np.int16], affine: NDArray[np.float64]) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+def deshear(volume: NDArray[np.int16], affine: NDArray[np.float64]) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     """The same body on a grid whose slices are stacked along their normal.
 
     Each slice is moved in its plane (linear interpolation), none is mixed with another. The grid grows by as much as

@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 
 from refrad.core.files import atomic, digest_bytes
 
-__all__ = ["label_facts", "load_labels", "save_labels", "store_name"]
-
-
-def store_name(key: str) -> str:
-    """Where an entry lies inside its store."""
-    return f"{key[:2]}/{key}.nii.gz"
+__all__ = ["load_labels", "save_labels", "summarize_labels"]
 
 
 def save_labels(path: Path, labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> None:
@@ -32,6 +27,6 @@ def load_labels(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image.dataobj, np.uint8)
 
 
-def label_facts(labels: NDArray[np.uint8]) -> tuple[str, int]:
+def summarize_labels(labels: NDArray[np.uint8]) -> tuple[str, int]:
     """The digest of the voxels, and how many labels beside the background are among them."""
     return digest_bytes(labels.tobytes()), int(np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:]))

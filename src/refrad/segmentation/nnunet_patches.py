@@ -16,12 +16,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from refrad.segmentation.cpu_kernels import largest, sum_of_tiles
+from refrad.segmentation.cpu_kernels import argmax_classes, sum_tiles
 
 __all__ = ["load", "make_predictor"]
 
 
-class Turns:
+class FairLock:
     """A lock that goes to the oldest of those who wait, so that volumes leave the networks in the order they came."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ def load(find: Callable[[int], Any]) -> Callable[..., Any]:
     from totalsegmentator.config import setup_nnunet
 
     setup_nnunet()  # type: ignore[no-untyped-call]
-    images, turns = ImagesInMemory(), Turns()
+    images, turns = ImagesInMemory(), FairLock()
 
     class Folder(tempfile.TemporaryDirectory[str]):
         """A temporary folder whose images in memory go when it goes."""
@@ -124,7 +124,7 @@ def make_predictor(folder: Path, folds: Any, device: Any, step_size: float, mirr
     Args:
         folder: of the trained network, with plans.json and fold_<n>/checkpoint_final.pth; its trainer must be known by name.
         folds: which of them, or None for all.
-        device: torch.device. On a GPU tiles are summed there, by nnU-Net's own code; on a CPU by `sum_of_tiles`.
+        device: torch.device. On a GPU tiles are summed there, by nnU-Net's own code; on a CPU by `sum_tiles`.
         step_size: between tiles, as a share of a tile.
         mirrored: average over mirrored images.
     """
@@ -140,15 +140,13 @@ def make_predictor(folder: Path, folds: Any, device: Any, step_size: float, mirr
         )
     made.initialize_from_trained_model_folder(str(folder), use_folds=folds, checkpoint_name="checkpoint_final.pth")
     if device.type == "cpu":
-        made._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_of_tiles(
-            made, image, slicers
-        )
+        made._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_tiles(made, image, slicers)
     if not made.label_manager.has_regions:
-        made.label_manager.convert_logits_to_segmentation = largest
+        made.label_manager.convert_logits_to_segmentation = argmax_classes
     return made
 
 
-def _held_predictors(package: Any, images: ImagesInMemory, turns: Turns, threads: int) -> Callable[..., None]:
+def _held_predictors(package: Any, images: ImagesInMemory, turns: FairLock, threads: int) -> Callable[..., None]:
     """Stands in for the package's `nnUNetv2_predict`. Only the network itself waits for its turn."""
     import torch
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from refrad.anatomy.schema import Schema
 
-__all__ = ["FLAGS", "Flag", "Norms", "flags_of", "load_norms"]
+__all__ = ["FLAGS", "Flag", "Norms", "find_flags", "load_norms"]
 
 FLAGS: Mapping[str, str] = {
     "empty": "No class at all was found.",
@@ -89,7 +89,7 @@ def load_norms(path: Path) -> Norms:
         raise ValueError(f"{path}: {type(error).__name__}: {str(error).splitlines()[0]}") from None
 
 
-def flags_of(
+def find_flags(
     classes: NDArray[np.uint8],
     affine: NDArray[np.float64],
     schema: Schema,

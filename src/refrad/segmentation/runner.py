@@ -29,10 +29,10 @@ import psutil
 from numpy.typing import NDArray
 
 from refrad.dicom.volume_store import read_volume
-from refrad.segmentation.labels import label_facts, save_labels
-from refrad.segmentation.totalsegmentator import Unsegmentable
+from refrad.segmentation.labels import save_labels, summarize_labels
+from refrad.segmentation.totalsegmentator import UnsegmentableError
 
-__all__ = ["Limits", "Order", "Outcome", "label_volumes"]
+__all__ = ["SegmentationJob", "SegmentationResult", "SegmenterLimits", "label_volumes"]
 
 TRIES = 2
 WATCH = 0.5  # s between looks at the process
@@ -54,7 +54,7 @@ class Segmenter(Protocol):
 
 
 @dataclass(frozen=True)
-class Limits:
+class SegmenterLimits:
     """Of the process: minutes without a finished volume, GiB of memory, and volumes in work at once."""
 
     minutes: float
@@ -63,7 +63,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Order:
+class SegmentationJob:
     """Label this volume, and write the labels there. `key` names it in the outcome."""
 
     key: str
@@ -73,7 +73,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SegmentationResult:
     """What became of an order: labels written (digest and number of labels), or the reason why there are none."""
 
     key: str
@@ -83,7 +83,9 @@ class Outcome:
     reason: str | None = None
 
 
-def label_volumes(segmenter: Segmenter, orders: Iterable[Order], limits: Limits, scratch: Path) -> Iterator[Outcome]:
+def label_volumes(
+    segmenter: Segmenter, orders: Iterable[SegmentationJob], limits: SegmenterLimits, scratch: Path
+) -> Iterator[SegmentationResult]:
     """Label volumes; outcomes come as they are ready, exactly one for each order.
 
     Args:
@@ -95,7 +97,7 @@ def label_volumes(segmenter: Segmenter, orders: Iterable[Order], limits: Limits,
     Raises:
         RuntimeError: if the segmenter cannot run at all, which no second try would mend.
     """
-    waiting, again = deque(orders), deque[Order]()
+    waiting, again = deque(orders), deque[SegmentationJob]()
     worker: _Worker | None = None
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     try:
@@ -130,7 +132,7 @@ TRIED_AGAIN = ("segmenter_failed", "segmenter_crashed", "over_time", "over_memor
 class _Worker:
     """The process, as the one who gives it orders sees it."""
 
-    def __init__(self, segmenter: Segmenter, limits: Limits, scratch: Path) -> None:
+    def __init__(self, segmenter: Segmenter, limits: SegmenterLimits, scratch: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self._limits = limits
         scratch.mkdir(parents=True, exist_ok=True)
@@ -142,10 +144,10 @@ class _Worker:
         there.close()
         self._watched = psutil.Process(self._process.pid)
         self._progress = time.monotonic()
-        self.in_work: dict[str, tuple[Order, float]] = {}
+        self.in_work: dict[str, tuple[SegmentationJob, float]] = {}
         self.ended = False
 
-    def give(self, order: Order) -> None:
+    def give(self, order: SegmentationJob) -> None:
         """Send an order."""
         if not self.in_work:
             self._progress = time.monotonic()
@@ -155,7 +157,7 @@ class _Worker:
         except OSError:  # it has just died; `outcomes` will see it
             logger.debug("the process is gone")
 
-    def outcomes(self) -> list[tuple[Order, Outcome]]:
+    def outcomes(self) -> list[tuple[SegmentationJob, SegmentationResult]]:
         """Outcomes that are ready, after a short wait; those of all orders in work if the process had to be ended."""
         wait([self._here, self._process.sentinel], WATCH)
         found = []
@@ -172,10 +174,13 @@ class _Worker:
             self.end()
             logger.warning("%s: the segmenting process starts anew, %d volumes were in work", reason, len(self.in_work))
             now = time.monotonic()
-            found += [(order, Outcome(key, now - start, reason=reason)) for key, (order, start) in self.in_work.items()]
+            found += [
+                (order, SegmentationResult(key, now - start, reason=reason))
+                for key, (order, start) in self.in_work.items()
+            ]
         return found
 
-    def _outcome(self, answer: Any) -> tuple[Order, Outcome]:
+    def _outcome(self, answer: Any) -> tuple[SegmentationJob, SegmentationResult]:
         if isinstance(answer, str):
             raise RuntimeError(f"the segmenter cannot run: {answer}")
         order, _ = self.in_work.pop(answer.key)
@@ -212,7 +217,7 @@ def _work(segmenter: Segmenter, connection: Connection, at_once: int, scratch: P
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     sending = threading.Lock()
 
-    def label(order: Order) -> None:
+    def label(order: SegmentationJob) -> None:
         answer = _answer(segmenter, order)
         with sending:
             connection.send(answer)
@@ -234,24 +239,24 @@ def _work(segmenter: Segmenter, connection: Connection, at_once: int, scratch: P
             pool.submit(label, order)
 
 
-def _answer(segmenter: Segmenter, order: Order) -> Outcome | str:
+def _answer(segmenter: Segmenter, order: SegmentationJob) -> SegmentationResult | str:
     """The outcome of an order, or what is wrong with the installation."""
     start = time.monotonic()
     try:
         volume, affine = read_volume(order.volume)
         labels = segmenter.segment(np.asarray(volume, np.int16), affine, order.task)
         save_labels(order.labels, labels, affine)
-        digest, count = label_facts(labels)
-        return Outcome(order.key, time.monotonic() - start, digest, count)
-    except Unsegmentable as reason:
-        return Outcome(order.key, time.monotonic() - start, reason=str(reason))
+        digest, count = summarize_labels(labels)
+        return SegmentationResult(order.key, time.monotonic() - start, digest, count)
+    except UnsegmentableError as reason:
+        return SegmentationResult(order.key, time.monotonic() - start, reason=str(reason))
     except FAULTS_OF_A_VOLUME as error:
         place = traceback.extract_tb(error.__traceback__)[-1]  # never the message, which may tell what the volume holds
         logger.warning(
             "segmentation failed: %s in %s:%d", type(error).__name__, Path(place.filename).name, place.lineno
         )
         _free_the_gpu()
-        return Outcome(order.key, time.monotonic() - start, reason="segmenter_failed")
+        return SegmentationResult(order.key, time.monotonic() - start, reason="segmenter_failed")
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
 

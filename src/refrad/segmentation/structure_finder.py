@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["OutlierRule", "class_mask", "find_structures", "kept_pieces"]
+__all__ = ["OutlierRule", "class_mask", "find_structures", "keep_components"]
 
 Ints = NDArray[np.int64]
 COLUMNS = ("index", "class_id", "x_min", "y_min", "x_max", "y_max", "area", "components")
@@ -30,7 +30,7 @@ class OutlierRule:
     minimum_share: float
 
 
-def kept_pieces(
+def keep_components(
     labels: NDArray[np.uint8], pixel_mm2: float, rule: OutlierRule
 ) -> tuple[NDArray[np.int32], list[tuple[int, int, tuple[slice, slice], int]]]:
     """Connected pieces of equal label in a slice, outliers removed.
@@ -186,5 +186,7 @@ def class_mask(
         rule: the outlier rule.
     """
     classes = lut[labels]
-    pieces, _ = kept_pieces(np.where(classes == class_id, classes, 0).astype(np.uint8), spacing[0] * spacing[1], rule)
+    pieces, _ = keep_components(
+        np.where(classes == class_id, classes, 0).astype(np.uint8), spacing[0] * spacing[1], rule
+    )
     return (pieces > 0).T

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from refrad.core.files import digest_bytes, digest_file
 from refrad.core.types import TASK_OF
-from refrad.segmentation.deshear import is_sheared, upright
+from refrad.segmentation.deshear import deshear, is_sheared
 
-__all__ = ["TotalSegmentator", "Unsegmentable", "onto_grid"]
+__all__ = ["TotalSegmentator", "UnsegmentableError", "resample_labels"]
 
 NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("total", "fastest"): (298,),
@@ -30,7 +30,7 @@ NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
 ROUGH: Mapping[str, int] = {"total": 298, "total_mr": 852}
 
 
-class Unsegmentable(ValueError):
+class UnsegmentableError(ValueError):
     """This volume gets no labels; the message is the reason code."""
 
 
@@ -96,19 +96,19 @@ class TotalSegmentator:
 
         Raises:
             FileNotFoundError: if weights are missing; the package itself would go and download them.
-            Unsegmentable: "rois_not_in_task" if the task knows none of the wanted classes.
+            UnsegmentableError: "rois_not_in_task" if the task knows none of the wanted classes.
             Exception: whatever the package raises for a volume that it cannot label.
         """
         if is_sheared(affine):
-            straight, its_affine = upright(volume, affine)
-            return onto_grid(self.segment(straight, its_affine, task), its_affine, affine, volume.shape)
+            straight, its_affine = deshear(volume, affine)
+            return resample_labels(self.segment(straight, its_affine, task), its_affine, affine, volume.shape)
         self.weights(task)  # never let the package find out that something is missing
         options: dict[str, Any] = {} if self.variant == "total" else {self.variant: True}
         if self.rois:
             known = set(_classes(task))
             options["roi_subset"] = [name for name in self.rois if name in known]
             if not options["roi_subset"]:
-                raise Unsegmentable("rois_not_in_task")
+                raise UnsegmentableError("rois_not_in_task")
         if self._run is None:
             self.load()
         assert self._run is not None
@@ -147,7 +147,7 @@ def _classes(task: str) -> list[str]:
     return list(class_map[task].values())
 
 
-def onto_grid(
+def resample_labels(
     labels: NDArray[np.integer[Any]],
     labels_affine: NDArray[np.float64],
     affine: NDArray[np.float64],
@@ -165,7 +165,7 @@ def onto_grid(
         uint8 [shape]; 0 outside of the labels' field of view.
 
     Raises:
-        Unsegmentable: "mask_elsewhere" if less than half of the wanted grid lies inside the labels' field of view.
+        UnsegmentableError: "mask_elsewhere" if less than half of the wanted grid lies inside the labels' field of view.
     """
     from scipy import ndimage
 
@@ -175,7 +175,7 @@ def onto_grid(
     seen = to_labels[:3, :3] @ np.column_stack([corners * 0.5 + centre[:, None] * 0.5, centre]) + to_labels[:3, 3:]
     inside = ((seen > -1) & (seen < np.array(labels.shape)[:, None])).all(0)
     if inside.mean() < 0.5:
-        raise Unsegmentable("mask_elsewhere")
+        raise UnsegmentableError("mask_elsewhere")
     matrix, offset = to_labels[:3, :3], to_labels[:3, 3]
     rounded = np.round(matrix)
     if np.abs(matrix - rounded).max() < 1e-4:  # flips and permutations: no drift over many voxels

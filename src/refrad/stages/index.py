@@ -11,8 +11,8 @@ from refrad.config import IndexOptions
 from refrad.core.contracts import InstanceTable
 from refrad.core.sandbox import Limits
 from refrad.core.tables import write_parts
-from refrad.dicom.header_spool import Spill
-from refrad.dicom.headers import Header, Rules
+from refrad.dicom.header_spool import HeaderSpool
+from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.scan import read_headers
 from refrad.dicom.series import Membership, divide_into_volumes
 from refrad.privacy.header_fields import modality_of
@@ -62,7 +62,7 @@ def run(
     with only_for_the_owner():
         files.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:
-        spill = Spill(Path(private, "headers"))
+        spill = HeaderSpool(Path(private, "headers"))
         with tally.timed("headers"):
             for headers in chain([first], found):
                 _refuse_demo_key(pseudonyms, headers)
@@ -77,9 +77,9 @@ def run(
     tally.write(metrics, fingerprint)
 
 
-def _rules(options: IndexOptions) -> Rules:
+def _rules(options: IndexOptions) -> ImageRules:
     kept = {"projection": options.projections, "burned_in": options.burned_in}
-    return Rules(
+    return ImageRules(
         frozenset(reason for reason, what in kept.items() if what == "keep"),
         tuple(tuple(rule.items()) for rule in options.burned_in_rules),
     )
@@ -106,7 +106,7 @@ def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
 
 
 def _instance_rows(
-    spill: Spill, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally
+    spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally
 ) -> Iterator[list[dict[str, Any]]]:
     """Rows of the instance table, series by series; and their counts."""
     ambiguous = spill.ambiguous()
@@ -157,7 +157,7 @@ def _instance_row(
     }
 
 
-def _file_rows(spill: Spill, pseudonyms: Pseudonyms, shards: int) -> Iterator[list[dict[str, Any]]]:
+def _file_rows(spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int) -> Iterator[list[dict[str, Any]]]:
     """Rows of the private file table: the header strings of the same names, and the pseudonyms."""
     as_in_header = FileTable.to_schema().columns.keys() & set(Header._fields)
 

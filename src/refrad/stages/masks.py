@@ -17,11 +17,11 @@ from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
 from refrad.core.tables import frame_of, read_table, scan_table, write_table
 from refrad.core.types import TASK_OF
-from refrad.dicom.slices import stack_of
-from refrad.dicom.volume_store import read_volume
-from refrad.segmentation.labels import label_facts, load_labels, save_labels, store_name
-from refrad.segmentation.runner import Limits, Order, Outcome, label_volumes
-from refrad.segmentation.totalsegmentator import TotalSegmentator, Unsegmentable, onto_grid
+from refrad.dicom.slices import stack_name
+from refrad.dicom.volume_store import read_volume, store_name
+from refrad.segmentation.labels import load_labels, save_labels, summarize_labels
+from refrad.segmentation.runner import SegmentationJob, SegmentationResult, SegmenterLimits, label_volumes
+from refrad.segmentation.totalsegmentator import TotalSegmentator, UnsegmentableError, resample_labels
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -63,12 +63,12 @@ def run(
         outcomes = {key: found for key in keys.values() if key and (found := _stored(key, store))}
     tally.make("labels from the store", len(outcomes))
     orders = {  # two volumes of the same voxels are one order
-        key: Order(key, volume_store / one["file"], store / store_name(key), TASK_OF[one["modality"]])
+        key: SegmentationJob(key, volume_store / one["file"], store / store_name(key), TASK_OF[one["modality"]])
         for one in accepted
         if (key := keys[one["volume"]]) and key not in outcomes
     }
     with tally.timed("labels"):
-        limits = Limits(options.minutes, options.memory_gb, options.at_once)
+        limits = SegmenterLimits(options.minutes, options.memory_gb, options.at_once)
         scratch = masks.parent / ".scratch"
         made = (
             label_volumes(segmenter, orders.values(), limits, scratch) if segmenter else _brought(orders, keys, given)
@@ -77,7 +77,10 @@ def run(
             outcomes[outcome.key] = outcome
             tally.make("labels made", int(outcome.reason is None))
             tally.add("seconds per volume", _duration(outcome.seconds))
-    own = {name: outcomes[key] if key else Outcome("", 0, reason="no_precomputed_mask") for name, key in keys.items()}
+    own = {
+        name: outcomes[key] if key else SegmentationResult("", 0, reason="no_precomputed_mask")
+        for name, key in keys.items()
+    }
     with tally.timed("borrowing"):
         borrowed = _borrowed(accepted, own, volume_store, store) if options.borrow else {}
     tally.make("labels borrowed", len(borrowed))
@@ -121,21 +124,21 @@ def _key(
     return digest_bytes(*(part.encode() for part in parts))
 
 
-def _stored(key: str, store: Path) -> Outcome | None:
+def _stored(key: str, store: Path) -> SegmentationResult | None:
     """The outcome that the store holds; None if it holds none, or a file that cannot be read and is made again."""
     path = store / store_name(key)
     if not path.exists():
         return None
     try:
-        return Outcome(key, 0.0, *label_facts(load_labels(path)))
+        return SegmentationResult(key, 0.0, *summarize_labels(load_labels(path)))
     except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError):
         logger.warning("an entry of the store cannot be read and is made again")
         return None
 
 
 def _borrowed(
-    accepted: Sequence[dict[str, Any]], own: Mapping[str, Outcome], volume_store: Path, store: Path
-) -> dict[str, Outcome]:
+    accepted: Sequence[dict[str, Any]], own: Mapping[str, SegmentationResult], volume_store: Path, store: Path
+) -> dict[str, SegmentationResult]:
     """Labels for volumes without, from the finest series of the same study, modality and frame of reference that covers them."""
     found = {}
     for one in accepted:
@@ -154,17 +157,17 @@ def _borrowed(
                 image: Any = nib.load(volume_store / one["file"])  # type: ignore[attr-defined]
                 labels, affine = read_volume(store / store_name(own[donor["volume"]].key))
                 try:
-                    moved = onto_grid(labels, affine, image.affine, image.shape)
-                except Unsegmentable:  # it lies elsewhere
+                    moved = resample_labels(labels, affine, image.affine, image.shape)
+                except UnsegmentableError:  # it lies elsewhere
                     continue
                 save_labels(store / store_name(key), moved, image.affine)
-                outcome = Outcome(key, 0.0, *label_facts(moved))
+                outcome = SegmentationResult(key, 0.0, *summarize_labels(moved))
             found[one["volume"]] = outcome
             break
     return found
 
 
-def _told(outcomes: Iterator[Outcome], count: int) -> Iterator[Outcome]:
+def _told(outcomes: Iterator[SegmentationResult], count: int) -> Iterator[SegmentationResult]:
     """The outcomes, with a line in the log now and then."""
     start = told = time.monotonic()
     for number, outcome in enumerate(outcomes, 1):
@@ -182,8 +185,8 @@ def _duration(seconds: float) -> str:
 
 
 def _brought(
-    orders: Mapping[str, Order], keys: Mapping[str, str | None], given: Mapping[str, Path]
-) -> Iterator[Outcome]:
+    orders: Mapping[str, SegmentationJob], keys: Mapping[str, str | None], given: Mapping[str, Path]
+) -> Iterator[SegmentationResult]:
     """The site's own masks, brought onto the grids of the volumes."""
     masks = {key: given[volume] for volume, key in keys.items() if key}
     for key, order in orders.items():
@@ -191,23 +194,23 @@ def _brought(
         try:
             image: Any = nib.load(order.volume)  # type: ignore[attr-defined]
             mask: Any = nib.load(masks[key])  # type: ignore[attr-defined]
-            labels = onto_grid(_whole_numbers(mask), mask.affine, image.affine, image.shape)
+            labels = resample_labels(_whole_numbers(mask), mask.affine, image.affine, image.shape)
             save_labels(order.labels, labels, image.affine)
-            yield Outcome(key, time.monotonic() - start, *label_facts(labels))
-        except Unsegmentable as reason:
-            yield Outcome(key, time.monotonic() - start, reason=str(reason))
+            yield SegmentationResult(key, time.monotonic() - start, *summarize_labels(labels))
+        except UnsegmentableError as reason:
+            yield SegmentationResult(key, time.monotonic() - start, reason=str(reason))
 
 
 def _whole_numbers(mask: Any) -> NDArray[np.uint8]:
     values = np.asarray(mask.dataobj)
     if values.min() < 0 or values.max() > 255 or (values != np.round(values)).any():
-        raise Unsegmentable("mask_not_labels")
+        raise UnsegmentableError("mask_not_labels")
     return values.astype(np.uint8)
 
 
 def _paths(volumes: list[str], instances: Path, files: Path) -> pl.DataFrame:
     """The paths inside the delivery of the files of each volume."""
-    stacks = {"made": volumes, "volume": [stack_of(volume) for volume in volumes]}
+    stacks = {"made": volumes, "volume": [stack_name(volume) for volume in volumes]}
     made_of = pl.LazyFrame(stacks, schema={"made": pl.String, "volume": pl.String})
     of_volumes = scan_table(instances, InstanceTable).join(made_of, on="volume").select("file", volume="made")
     return of_volumes.join(pl.scan_parquet(files).select("file", "path"), on="file").collect()

@@ -28,7 +28,7 @@ from refrad.dataset.image_codec import encode_mask, encode_pixels, perceptual_ha
 from refrad.dataset.shard_io import digest_of, write_images
 from refrad.dicom.slices import image_at
 from refrad.segmentation.labels import load_labels
-from refrad.segmentation.structure_finder import OutlierRule, kept_pieces
+from refrad.segmentation.structure_finder import OutlierRule, keep_components
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -165,7 +165,7 @@ def _kept_classes(
     labels: NDArray[np.uint8], lut: NDArray[np.uint8], spacing: tuple[float, float], rule: OutlierRule
 ) -> NDArray[np.uint8]:
     """The classes of a slice uint8 [row, column], as the DICOM image lies, without outliers: one look for all classes."""
-    pieces, kept = kept_pieces(lut[labels], spacing[0] * spacing[1], rule)
+    pieces, kept = keep_components(lut[labels], spacing[0] * spacing[1], rule)
     owner = np.zeros(max((number for number, *_ in kept), default=0) + 1, np.uint8)
     for number, class_id, *_ in kept:
         owner[number] = class_id

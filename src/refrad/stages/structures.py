@@ -15,7 +15,7 @@ from refrad.core.contracts import FlagTable, MaskTable, SliceTable, StructureTab
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.core.types import TASK_OF
 from refrad.dicom.volume_store import read_volume
-from refrad.segmentation.plausibility import flags_of, load_norms
+from refrad.segmentation.plausibility import find_flags, load_norms
 from refrad.segmentation.structure_finder import OutlierRule, find_structures
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
@@ -67,7 +67,7 @@ def run(
             labels, affine = read_volume(mask_store / volume["file"])
             labels = labels.astype(np.uint8, copy=False)
         with tally.timed("plausibility"):
-            seen = flags_of(lut[labels], affine, anatomy, bounds, volume["age"], volume["body_part"])
+            seen = find_flags(lut[labels], affine, anatomy, bounds, volume["age"], volume["body_part"])
         actions = {one.flag: getattr(options.implausible, one.flag) for one in seen}
         flagged += [vars(one) | {"volume": volume["volume"], "action": actions[one.flag]} for one in seen]
         for flag in actions or ["none"]:

@@ -10,11 +10,11 @@ import polars as pl
 
 from refrad.config import VolumesOptions
 from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
-from refrad.core.sandbox import Limits, run_apart
+from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.tables import frame_of, scan_table, write_table
-from refrad.dicom.convert import Converted, Gate, Images, convert
+from refrad.dicom.convert import ConversionJob, Converted, GeometryCriteria, convert
 from refrad.dicom.headers import Header
-from refrad.dicom.slices import name_of_part, slice_rows
+from refrad.dicom.slices import part_name, slice_rows
 from refrad.privacy.header_fields import age_of, body_part_of, contrast_of, date_of, sex_of
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.workflow.fingerprint import Fingerprint
@@ -52,7 +52,7 @@ def run(
         OSError: if the storage fails.
     """
     options = VolumesOptions.model_validate(fingerprint.options)
-    gate = Gate(
+    gate = GeometryCriteria(
         options.minimum_slices, options.spacing_tolerance, options.angle_tolerance, options.gantry_tilt == "shear"
     )
     limits = Limits(int(options.memory_gb * 2**30), options.seconds)
@@ -73,7 +73,7 @@ def run(
     slice_table: list[Row] = []
     spoken = time.monotonic()
     with tally.timed("volumes"):
-        for images, converted in run_apart(convert, jobs, limits):
+        for images, converted in run_sandboxed(convert, jobs, limits):
             done += 1
             for part in converted or [Converted("beyond_limits")]:
                 row, its_slices = _row(groups[images.volume], part, pseudonyms)
@@ -89,9 +89,11 @@ def run(
     tally.write(metrics, fingerprint)
 
 
-def _images(volume: str, dicom: Path, rows: pl.DataFrame, gate: Gate, store: Path, split: bool) -> Images:
+def _images(
+    volume: str, dicom: Path, rows: pl.DataFrame, gate: GeometryCriteria, store: Path, split: bool
+) -> ConversionJob:
     frames = tuple(rows.select("path", "frame").iter_rows())
-    return Images(volume, dicom, frames, rows["modality"][0], gate, store, split)
+    return ConversionJob(volume, dicom, frames, rows["modality"][0], gate, store, split)
 
 
 def _row(images: pl.DataFrame, converted: Converted, pseudonyms: Pseudonyms) -> tuple[Row, list[Row]]:
@@ -101,7 +103,7 @@ def _row(images: pl.DataFrame, converted: Converted, pseudonyms: Pseudonyms) -> 
     names = ("volume", "series", "study", "patient", "split", "modality", "series_number")
     row = images.select(names).row(0, named=True)
     if converted.part:
-        row["volume"] = name_of_part(row["volume"], converted.part)
+        row["volume"] = part_name(row["volume"], converted.part)
     row |= {"slices": len(images), "reason": converted.reason, "burned_in": _any(images["burned_in"])}
     if converted.header:
         row |= _about(converted.header, row["patient"], pseudonyms)
