@@ -92,7 +92,7 @@ def measure(folder: Path | None, batch: int, steps: int, peak: float) -> None:
             if gpu:
                 for layer in model.model.language_model.layers:
                     layer.compile()
-            loss_of = partial(batch_loss, model, precision="bfloat16")
+            loss_of = partial(batch_loss, model, compute_dtype="bfloat16")
             flops = flops_per_sample(on_meta(model.config), shape_of(model))["total"]
         learned = [one for one in model.parameters() if one.requires_grad]
         optimizer = make_optimizer(learned, "adafactor", 5e-5, 0.01)

@@ -10,7 +10,7 @@ rule evaluate:
         trained=SITE.config.train.public.files,
         against=[
             f"<results>/evaluate/{name}/scores.parquet"
-            for name in SITE.config.evaluate.against
+            for name in SITE.config.evaluate.compare_with
         ],
     output:
         truth=f"<results>/evaluate/{NAME}/truth.jsonl",
@@ -34,7 +34,7 @@ rule evaluate:
         scale=SITE.scale,
         public="--public" if SITE.config.evaluate.public else "",
         trained="--trained" if SITE.config.train.public.files else "",
-        against="--against" if SITE.config.evaluate.against else "",
+        against="--against" if SITE.config.evaluate.compare_with else "",
     message:
         f"evaluation of {NAME}"
     shell:

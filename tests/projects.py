@@ -52,7 +52,7 @@ def copy_project(target: Path) -> Project:
 SMALL_DEMO = {
     "demo": {"patients": 10},
     "index": {"test": 0.3, "validation": 0.2},  # of ten patients, some for each split
-    "train": {"seconds": 15.0, "threads": 1, "steps": 60, "tower_steps": 20},
+    "train": {"max_seconds": 15.0, "threads": 1, "steps": 60, "tower_pretraining_steps": 20},
     "evaluate": {"samples": 8},
     "report": {"gallery": 8},
 }

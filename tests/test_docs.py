@@ -105,7 +105,7 @@ def test_the_real_model_of_the_training_page_is_a_valid_config(root, monkeypatch
     (tower,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("adapt:")]
     config["adapt"] |= tower["adapt"]
     options = check_config(config).train
-    assert options.accumulate * options.batch == 288 and options.accumulate % options.gpus == 0
+    assert options.grad_accumulation * options.batch == 288 and options.grad_accumulation % options.gpus == 0
 
 
 def test_the_questions_of_the_training_page_can_be_parsed(root):

@@ -52,7 +52,7 @@ class Workplace:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         own = SMALL_DEMO | {"demo": {"patients": 6}, "deliveries": DELIVERIES}
         # Trained for so many steps, not seconds, by one thread: the same weights on every machine.
-        own |= {"train": SMALL_DEMO["train"] | {"seconds": None}}
+        own |= {"train": SMALL_DEMO["train"] | {"max_seconds": None}}
         for key, value in own.items():
             config[key] = config[key] | value if isinstance(value, dict) else value
         (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")

@@ -17,7 +17,7 @@ def test_train_takes_the_tower_that_adapt_made_and_the_pages_show_both(finished,
         SMALL_DEMO
         | {
             "adapt": {"steps": 3, "batch": 4, "threads": 1},
-            "train": {"steps": 3, "tower_steps": 0, "threads": 1},
+            "train": {"steps": 3, "tower_pretraining_steps": 0, "threads": 1},
             "evaluate": {"samples": 2, "resamples": 100},
         }
     )

@@ -125,7 +125,7 @@ def site(shared, tmp_path_factory):
             "privacy": {"key": "private/key"},
             "index": {"test": 0.4, "validation": 0.0},
             "masks": {"segmenter": "precomputed"},
-            "train": {"name": "real", "steps": 20, "seconds": 40.0, "threads": 1, "tower_steps": 10},
+            "train": {"name": "real", "steps": 20, "max_seconds": 40.0, "threads": 1, "tower_pretraining_steps": 10},
             "evaluate": {"samples": 6},
             "report": {"gallery": 12},
         }

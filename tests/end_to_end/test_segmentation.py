@@ -18,7 +18,7 @@ def masks(finished, tmp_path_factory):
     project = Project(folder)
     tasks = {"locate": 0.8, "detect": 0.2, "vqa": 0.0}
     short = SMALL_DEMO["train"] | {"name": "masks", "variant": "segmentation", "tasks": tasks}
-    project.configure(SMALL_DEMO | {"train": short, "evaluate": {"samples": 4, "against": ["demo"]}})
+    project.configure(SMALL_DEMO | {"train": short, "evaluate": {"samples": 4, "compare_with": ["demo"]}})
     assert project.planned("all") == {"train", "evaluate", "report"}
     project.snakemake("all")
     return project

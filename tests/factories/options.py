@@ -47,12 +47,12 @@ def tiny_training(**changes: Any) -> dict[str, Any]:
     small = {
         "name": "x",
         "tasks": {"locate": 0.6, "detect": 0.2, "vqa": 0.2},
-        "seconds": None,
+        "max_seconds": None,
         "steps": 3,
         "batch": 4,
         "learning_rate": 1e-3,
-        "precision": "float32",
-        "tower_steps": 2,
+        "compute_dtype": "float32",
+        "tower_pretraining_steps": 2,
         "checkpoints": {"seconds": None},
         "threads": 1,
     }

@@ -10,6 +10,7 @@ from tests.factories import tiny_training, write_dicom
 
 from refrad.cli import main
 from refrad.commands.predict import draw, told
+from refrad.config import TrainOptions
 from refrad.dataset.examples import picture_of, read_images
 from refrad.inference.load_image import Opened
 from refrad.inference.predictor import Finding, Place, Reader
@@ -190,3 +191,15 @@ def test_a_checkpoint_of_other_options_says_so(checkpoint, tmp_path):
     (tmp_path / "old" / "training.json").write_text(json.dumps(account))
     with pytest.raises(ValueError, match="made by another version of stage train; train it again"):
         Reader(tmp_path / "old", "cpu")
+
+
+def test_predictor_opens_checkpoint_with_old_option_names(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "old")
+    account = json.loads((checkpoint / "training.json").read_text())
+    stored = Fingerprint.parse(account["fingerprint"])
+    old = {new: old for old, new in TrainOptions.RENAMED.items()}
+    options = {old.get(key, key): value for key, value in stored.options.items()}
+    assert "clip" in options and "tower_steps" in options
+    account["fingerprint"] = Fingerprint(stored.stage, stored.version, options, dict(stored.files)).text
+    (tmp_path / "old" / "training.json").write_text(json.dumps(account))
+    assert Reader(tmp_path / "old", "cpu").options == Reader(checkpoint, "cpu").options

@@ -108,9 +108,11 @@ def test_the_head_comes_back_and_the_folder_stays_a_stock_model(model, processor
 def test_it_learns_masks(make, names, images, processor, model):
     """Dice of generated phrases on squares that it never saw; a mask drawn anywhere would reach about 0.2."""
     torch.manual_seed(0)
-    teach_to_see(model, processor, read_images([images], {"train"}), names, 150, 8, 2.5e-3, 0, AUGMENT, mask_rate=0.3)
+    teach_to_see(
+        model, processor, read_images([images], {"train"}), names, 150, 8, 2.5e-3, 0, AUGMENT, mask_lr_scale=0.3
+    )
     locating = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
-    train(model, processor, make("train", AUGMENT, locating), None, Recipe(220, None, 8, 1, 2e-3, 0, mask_rate=0.3))
+    train(model, processor, make("train", AUGMENT, locating), None, Recipe(220, None, 8, 1, 2e-3, 0, mask_lr_scale=0.3))
     scores = []
     for row in read_images([images], {"test"}).iter_rows(named=True):
         picture = picture_of(row)

@@ -141,7 +141,7 @@ def test_a_packed_training_takes_the_steps_of_a_plain_one(make, processor):
     curves = []
     for limit in (False, 600):
         model = tiny_model(processor, 0)
-        recipe = Recipe(4, None, 6, 1, 1e-4, 0, pack=limit)
+        recipe = Recipe(4, None, 6, 1, 1e-4, 0, pack_tokens=limit)
         curves.append(train(model, processor, make(), None, recipe).curve)
     for one, other in zip(*curves, strict=True):
         assert one.loss == pytest.approx(other.loss, abs=1e-4)

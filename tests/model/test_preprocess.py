@@ -163,7 +163,7 @@ def test_views_stay_in_the_ranges_of_the_options_and_are_never_mirrored(seed, si
 
 
 def test_intensities_change_in_the_share_of_views_that_the_options_name():
-    options = AUGMENT.model_copy(update={"gamma_chance": 0.3, "brightness_chance": 0.5})
+    options = AUGMENT.model_copy(update={"gamma_probability": 0.3, "brightness_probability": 0.5})
     rng = np.random.default_rng(0)
     views = [random_view(rng, options) for _ in range(2000)]
     assert np.mean([view.gamma != 1 for view in views]) == pytest.approx(0.3, abs=0.04)

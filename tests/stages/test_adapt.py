@@ -14,8 +14,15 @@ from refrad.workflow.fingerprint import Fingerprint
 
 def tiny_adaptation(**changes):
     """Options of the stage for six steps of eight pairs in float32 on one CPU, with changes."""
-    small = {"name": "x", "steps": 6, "leaks": {"difference": 0.0}, "batch": 8, "precision": "float32", "threads": 1}
-    small |= {"checkpoints": {"steps": 2, "seconds": None, "use": "last"}}
+    small = {
+        "name": "x",
+        "steps": 6,
+        "leaks": {"difference": 0.0},
+        "batch": 8,
+        "compute_dtype": "float32",
+        "threads": 1,
+    }
+    small |= {"checkpoints": {"steps": 2, "seconds": None, "weights": "last"}}
     return options("adapt", **(small | changes))
 
 
@@ -99,7 +106,9 @@ def test_a_run_that_broke_off_ends_with_the_same_bits(adapted, run, tmp_path, mo
 def test_training_begins_with_the_adapted_tower(adapted, telling, root, tmp_path):
     schema = root / "workflow" / "anatomy" / "classes.yaml"
     paths = {"checkpoint": tmp_path / "x", "work": tmp_path / "w", "metrics": tmp_path / "m.json", "schema": schema}
-    fingerprint = Fingerprint("train", train.VERSION, tiny_training(steps=2, tower_steps=0, freeze_tower=True), {})
+    fingerprint = Fingerprint(
+        "train", train.VERSION, tiny_training(steps=2, tower_pretraining_steps=0, freeze_tower=True), {}
+    )
     train.run(images=[telling], tower=adapted[0], fingerprint=fingerprint, **paths)
     tower = load_file(adapted[0] / "model.safetensors")
     trained = load_file(tmp_path / "x" / "model.safetensors")
@@ -112,10 +121,10 @@ def test_training_begins_with_the_adapted_tower(adapted, telling, root, tmp_path
 
 
 def test_training_images_that_are_test_images_as_well_are_left_out_or_stop(run):
-    _, metrics = run(steps=1, leaks={"found": "drop", "difference": 255.0})
+    _, metrics = run(steps=1, leaks={"action": "drop", "difference": 255.0})
     assert metrics["flow"]["aside"]["also_in_test"] > 0
-    with pytest.raises(ValueError, match=r"set adapt\.leaks\.found to drop"):
-        run(leaks={"found": "stop", "difference": 255.0})
+    with pytest.raises(ValueError, match=r"set adapt\.leaks\.action to drop"):
+        run(leaks={"action": "stop", "difference": 255.0})
 
 
 def test_no_steps_are_no_adaptation(run):

@@ -29,9 +29,9 @@ def evaluated(images, public, root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluate")
     schema = root / "workflow" / "anatomy" / "classes.yaml"
     training = tiny_training(
-        tower_steps=150,
+        tower_pretraining_steps=150,
         steps=250,
-        seconds=60.0,
+        max_seconds=60.0,
         batch=8,
         learning_rate=2e-3,
         tasks={"locate": 0.8, "detect": 0.1, "vqa": 0.1},
@@ -157,7 +157,7 @@ def segmented(images, root, tmp_path_factory):
     schema = root / "workflow" / "anatomy" / "classes.yaml"
     training = tiny_training(
         variant="segmentation",
-        tower_steps=60,
+        tower_pretraining_steps=60,
         steps=120,
         batch=8,
         learning_rate=2e-3,

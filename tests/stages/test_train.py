@@ -109,7 +109,7 @@ def test_without_training_patients_it_stops(images, root, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(run, images, root, tmp_path):
-    options = tiny_training(accumulate=2, tower_steps=0, steps=4, sharding="fsdp2")
+    options = tiny_training(grad_accumulation=2, tower_pretraining_steps=0, steps=4, sharding="fsdp2")
     alone, told = run(**options)
     text = Fingerprint("train", train.VERSION, options, {}).text
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "refrad"]
@@ -126,7 +126,7 @@ def test_two_processes_train_as_one(run, images, root, tmp_path):
 
 
 def test_the_segmentation_variant_says_how_good_its_masks_are(run):
-    checkpoint, _ = run(variant="segmentation", steps=2, tower_steps=0)
+    checkpoint, _ = run(variant="segmentation", steps=2, tower_pretraining_steps=0)
     account = json.loads((checkpoint / "training.json").read_text())
     assert 0 <= account["validation_dice"] <= 1
     assert (checkpoint / "mask_head.safetensors").is_file()
@@ -150,7 +150,7 @@ def slake(tmp_path_factory, schema):
 
 
 def test_training_questions_of_a_benchmark_join_by_their_share(run, slake):
-    checkpoint, metrics = run(public={"files": [str(slake)], "share": 0.5}, steps=30, tower_steps=0)
+    checkpoint, metrics = run(public={"files": [str(slake)], "share": 0.5}, steps=30, tower_pretraining_steps=0)
     account = json.loads((checkpoint / "training.json").read_text())
     assert account["public"] == {"slake": 3}  # of five: two are for testing
     tasks = metrics["tables"]["task"]
@@ -159,21 +159,21 @@ def test_training_questions_of_a_benchmark_join_by_their_share(run, slake):
 
 
 def test_what_the_benchmark_tests_is_left_out_of_the_training(run, slake):
-    checkpoint, metrics = run(public={"files": [str(slake)], "share": 0.5}, steps=1, tower_steps=0)
+    checkpoint, metrics = run(public={"files": [str(slake)], "share": 0.5}, steps=1, tower_pretraining_steps=0)
     assert metrics["flow"] == {"taken": 34, "used": 27, "aside": {"also_in_test": 1, "test_patient": 6}}
     assert json.loads((checkpoint / "training.json").read_text())["leaks"]["found"] == 1
 
 
 def test_what_evaluation_will_test_is_left_out_as_well(run, slake):
-    _, metrics = run(tested=[slake], steps=1, tower_steps=0)
+    _, metrics = run(tested=[slake], steps=1, tower_pretraining_steps=0)
     assert metrics["flow"]["aside"]["also_in_test"] == 1 and "slake" not in metrics["tables"]["task"]
 
 
 def test_a_leak_can_end_the_run_with_one_message(run, slake):
     with pytest.raises(
-        ValueError, match=r"1 test images are also images of the training .* set train.leaks.found to drop"
+        ValueError, match=r"1 test images are also images of the training .* set train.leaks.action to drop"
     ):
-        run(tested=[slake], leaks={"found": "stop", "difference": 2})
+        run(tested=[slake], leaks={"action": "stop", "difference": 2})
 
 
 def test_a_benchmark_without_training_questions_is_said(run, slake, tmp_path, schema):
@@ -185,10 +185,16 @@ def test_a_benchmark_without_training_questions_is_said(run, slake, tmp_path, sc
 
 def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, images, schema):
     """A learning rate far too high spoils the weights after the first steps; the last ones are worse."""
-    options = {"learning_rate": 0.05, "steps": 8, "tower_steps": 0, "warm_up": 0.0, "spread": 0.0}
+    options = {
+        "learning_rate": 0.05,
+        "steps": 8,
+        "tower_pretraining_steps": 0,
+        "warmup_ratio": 0.0,
+        "soft_label_sigma": 0.0,
+    }
     kept, losses = {}, {}
     for use in ("best", "last"):
-        kept[use], _ = run(**options, checkpoints={"use": use})
+        kept[use], _ = run(**options, checkpoints={"weights": use})
         processor = load_processor(kept[use])
         model = load_model(kept[use], processor).eval()
         rows = {split: read_images([images], {split}) for split in ("train", "validation")}
@@ -208,9 +214,9 @@ def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, imag
 
 @pytest.mark.parametrize("variant", ["detection", "segmentation"])
 def test_padded_turned_and_packed_images_train_and_the_checkpoint_tells_it(run, variant):
-    augment = {"rotation": 15.0, "contrast": [0.8, 1.2], "gamma_chance": 0.3}
-    checkpoint, metrics = run(variant=variant, resize="pad", augment=augment, pack=600)
+    augment = {"rotation": 15.0, "contrast": [0.8, 1.2], "gamma_probability": 0.3}
+    checkpoint, metrics = run(variant=variant, resize="pad", augment=augment, pack_tokens=600)
     assert metrics["made"]["steps"] == 3
     options = Fingerprint.parse(json.loads((checkpoint / "training.json").read_text())["fingerprint"]).options
-    assert (options["resize"], options["pack"], options["augment"]["rotation"]) == ("pad", 600, 15.0)
+    assert (options["resize"], options["pack_tokens"], options["augment"]["rotation"]) == ("pad", 600, 15.0)
     assert "64 x 64 px (proportions kept, padded with black)" in (checkpoint / "README.md").read_text()

@@ -72,7 +72,7 @@ def test_a_mask_head_learns_along(images, processor):
     head = head_of(model)
     before = [parameter.clone() for parameter in head.parameters()]
     frame = read_images([images], {"train"})
-    losses = teach_to_see(model, processor, frame, NAMES, 30, 8, 3e-3, 0, AUGMENT, mask_rate=0.3)
+    losses = teach_to_see(model, processor, frame, NAMES, 30, 8, 3e-3, 0, AUGMENT, mask_lr_scale=0.3)
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     learned = [not one.equal(other) for one, other in zip(before, head.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)

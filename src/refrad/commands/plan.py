@@ -118,8 +118,8 @@ def estimate(counts: Counts, config: Config, rates: Mapping[str, Any]) -> list[E
         found.append(Estimate(stage, amount, rate["unit"], seconds, False, size, rate["basis"]))
     images = round(amounts["images"] * (1 - config.index.test - config.index.validation))
     if config.train.model == "tiny":
-        own = config.train.seconds
-        found.append(Estimate("train", images, "images", own, False, None, "train.seconds of the config"))
+        own = config.train.max_seconds
+        found.append(Estimate("train", images, "images", own, False, None, "train.max_seconds of the config"))
     else:
         train = rates["train"]
         seconds = images * train["epochs"] * train["seconds_a_sample"]

@@ -1,10 +1,11 @@
-"""The base class of the sections of the config."""
+"""Base class of all config sections."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Section", "Share"]
+__all__ = ["Section", "Share", "current_key"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -13,3 +14,45 @@ class Section(BaseModel):
     """A part of the config: no unknown keys, no silent conversions, no change after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions, and their present names
+
+    @classmethod
+    def from_stored(cls, options: Mapping[str, Any]) -> Self:
+        """Options as a result holds them, such as a checkpoint, also under the key names of an earlier version.
+
+        Raises:
+            ValidationError: if they do not fit under the present names either.
+        """
+        return cls.model_validate(_with_current_keys(cls, options))
+
+
+def current_key(section: type[Section], path: Sequence[str | int]) -> str | None:
+    """The present name of the key at `path` in a config section, if the key has an earlier version's name; else None."""
+    *parents, key = path
+    for parent in parents:
+        inner = _section_of(section, str(parent))
+        if inner is None:
+            return None
+        section = inner
+    return section.RENAMED.get(str(key))
+
+
+def _with_current_keys(section: type[Section], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options under the present names of their keys."""
+    current: dict[str, Any] = {}
+    for old, value in values.items():
+        key = section.RENAMED.get(old, old)
+        inner = _section_of(section, key)
+        current[key] = _with_current_keys(inner, value) if inner and isinstance(value, Mapping) else value
+    return current
+
+
+def _section_of(section: type[Section], key: str) -> type[Section] | None:
+    """The section that a key holds, also if it may be null."""
+    if key not in section.model_fields:
+        return None
+    annotation = section.model_fields[key].annotation
+    sections = [
+        kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Section)
+    ]
+    return sections[0] if sections else None

@@ -1,6 +1,6 @@
 """Options of adapt, train and evaluate."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -17,22 +17,32 @@ __all__ = [
     "TrainOptions",
 ]
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
 
 class Tasks(Section):
     """Share of each task in the training batches."""
 
-    locate: Share
-    detect: Share
-    vqa: Share
+    locate: Share = Field(description="Share, 0 to 1, of batches that ask for the box or mask of a named structure.")
+    detect: Share = Field(description="Share, 0 to 1, of batches that ask for a caption with boxes or masks.")
+    vqa: Share = Field(description="Share, 0 to 1, of batches that ask a question.")
 
 
 class CheckpointOptions(Section):
-    """States of a training under way, and which weights it ends with."""
+    """States of a running training, and the weights of its result."""
 
-    steps: Annotated[int, Field(ge=1)] | None
-    seconds: Annotated[float, Field(gt=0)] | None
-    keep: Annotated[int, Field(ge=1)]
-    use: Literal["best", "last"]
+    RENAMED: ClassVar[dict[str, str]] = {"use": "weights"}
+
+    steps: Count | None = Field(description="Steps, 1 or more, between two saved states, or null for none by steps.")
+    seconds: Positive | None = Field(
+        description="Seconds, above 0, between two saved states, or null for none by time."
+    )
+    keep: Count = Field(description="Number of newest states, 1 or more, that are kept.")
+    weights: Literal["best", "last"] = Field(
+        description="Weights of the result: best (lowest loss on validation patients) or last."
+    )
 
 
 def _rising(pair: list[float]) -> list[float]:
@@ -41,104 +51,202 @@ def _rising(pair: list[float]) -> list[float]:
     return pair
 
 
-Range = Annotated[
-    list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2), AfterValidator(_rising)
-]  # least and most
+Range = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_rising)]  # lowest and highest
 
 
 class AugmentOptions(Section):
-    """How views of the training images are drawn."""
+    """Augmentation of training images."""
 
-    scale: Range
-    stretch: Annotated[float, Field(ge=1)]
-    rotation: Annotated[float, Field(ge=0, le=45)]
-    gamma: Range
-    gamma_chance: Share
-    contrast: Range
-    brightness: Share
-    brightness_chance: Share
-    kept: Share
+    RENAMED: ClassVar[dict[str, str]] = {
+        "gamma_chance": "gamma_probability",
+        "brightness_chance": "brightness_probability",
+        "kept": "min_box_share",
+    }
+
+    scale: Range = Field(
+        description="Lowest and highest side of a view as a share of the image's; above 1 adds a black border."
+    )
+    stretch: Annotated[float, Field(ge=1)] = Field(
+        description="Largest factor, 1 or more, between width and height of a view."
+    )
+    rotation: Annotated[float, Field(ge=0, le=45)] = Field(
+        description="Largest rotation in degrees, 0 to 45, in both directions."
+    )
+    gamma: Range = Field(description="Lowest and highest exponent of the intensities (0 to 1).")
+    gamma_probability: Share = Field(description="Share of views, 0 to 1, with a changed gamma.")
+    contrast: Range = Field(description="Lowest and highest factor of the intensities about the middle of their range.")
+    brightness: Share = Field(
+        description="Largest amount added to or subtracted from the intensities, as a share, 0 to 1, of their range."
+    )
+    brightness_probability: Share = Field(description="Share of views, 0 to 1, with a changed brightness.")
+    min_box_share: Share = Field(
+        description="Lowest share, 0 to 1, of a box's area inside the view; boxes with less of it are dropped."
+    )
 
 
 class LeakOptions(Section):
-    """What to do about training images that are also test images."""
+    """Images of the training that are also test images."""
 
-    found: Literal["drop", "stop"]
-    difference: Annotated[float, Field(ge=0, le=255)]
+    RENAMED: ClassVar[dict[str, str]] = {"found": "action"}
+
+    action: Literal["drop", "stop"] = Field(description="Action on a leak: drop (leave out and count) or stop the run.")
+    difference: Annotated[float, Field(ge=0, le=255)] = Field(
+        description="Largest mean difference of two thumbnails of the same image, in grey levels, 0 to 255."
+    )
 
 
 class AdaptOptions(Section):
-    """The adaptation of the vision tower."""
+    """Contrastive adaptation of the vision tower to the archive, before train."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-    steps: Annotated[int, Field(ge=0)]
-    model: str
-    image_size: Annotated[int, Field(ge=16)]
-    resize: Literal["stretch", "pad"]
-    augment: AugmentOptions
-    leaks: LeakOptions
-    batch: Annotated[int, Field(ge=2)]
-    optimizer: Literal["adamw", "adafactor"]
-    learning_rate: Annotated[float, Field(gt=0)]
-    warm_up: Share
-    weight_decay: Annotated[float, Field(ge=0)]
-    clip: Annotated[float, Field(gt=0)]
-    precision: Literal["float32", "bfloat16"]
-    recompute: bool
-    checkpoints: CheckpointOptions
-    seed: int
-    gpus: Annotated[int, Field(ge=0, le=1)]
-    workers: Annotated[int, Field(ge=0)]
-    threads: Annotated[int, Field(ge=1)]
+    RENAMED: ClassVar[dict[str, str]] = {
+        "warm_up": "warmup_ratio",
+        "clip": "max_grad_norm",
+        "precision": "compute_dtype",
+        "recompute": "gradient_checkpointing",
+    }
+
+    name: Name = Field(description="Name of the run; its files are in results/adapt/<name>.")
+    steps: Annotated[int, Field(ge=0)] = Field(
+        description="Number of optimizer steps, 0 or more; with 0 there is no adaptation."
+    )
+    model: str = Field(
+        description="Initial model: tiny (a SigLIP from scratch) or the folder of a SigLIP with the vision tower of train.model."
+    )
+    image_size: Annotated[int, Field(ge=16)] = Field(
+        description="Side of the square image in px, 16 or more, equal to train.image_size."
+    )
+    resize: Literal["stretch", "pad"] = Field(description="Resizing to the square: stretch or pad, as in train.")
+    augment: AugmentOptions = Field(description="Augmentation, as in train.")
+    leaks: LeakOptions = Field(description="Training images that are also test images, as in train.")
+    batch: Annotated[int, Field(ge=2)] = Field(
+        description="Image-caption pairs per step, 2 or more; each is contrasted with all others, so larger is better."
+    )
+    optimizer: Literal["adamw", "adafactor"] = Field(description="Optimizer: adamw or adafactor.")
+    learning_rate: Positive = Field(description="Peak learning rate, above 0.")
+    warmup_ratio: Share = Field(description="Share of the steps, 0 to 1, with linear warm-up; cosine decay follows.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(description="Weight decay of matrices, 0 or more.")
+    max_grad_norm: Positive = Field(description="Gradient clipping: largest norm, above 0, of a step's gradient.")
+    compute_dtype: Literal["float32", "bfloat16"] = Field(
+        description="Data type of matrix products: float32 or bfloat16; weights and loss are float32."
+    )
+    gradient_checkpointing: bool = Field(
+        description="Whether activations are recomputed in the backward pass: less memory, a third more time."
+    )
+    checkpoints: CheckpointOptions = Field(description="States of a running adaptation, as in train.")
+    seed: int = Field(description="Seed of weights, augmentation and order, an integer.")
+    gpus: Annotated[int, Field(ge=0, le=1)] = Field(description="Number of GPUs: 0 (CPU) or 1.")
+    workers: Annotated[int, Field(ge=0)] = Field(
+        description="Processes, 0 or more, that prepare batches ahead of time."
+    )
+    threads: Count = Field(description="CPU threads, 1 or more, and the CPUs that the job requests.")
 
 
 class PublicOptions(Section):
-    """Questions of benchmarks in the training, beside the site's own data."""
+    """Questions of public benchmarks, in addition to the site's own data."""
 
-    files: list[str]
-    share: Annotated[float, Field(ge=0, lt=1)]
+    files: list[str] = Field(description="Parquet files that refrad public writes; their training split is read.")
+    share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="Share of the samples, 0 to below 1, that come from these files."
+    )
 
 
 class TrainOptions(Section):
-    """The training run."""
+    """Training of RadGrounder."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-    model: str
-    variant: Literal["detection", "segmentation"]
-    image_size: Annotated[int, Field(ge=16)]
-    resize: Literal["stretch", "pad"]
-    augment: AugmentOptions
-    coordinates: Literal["yxyx", "xyxy"]
-    tasks: Tasks
-    public: PublicOptions
-    leaks: LeakOptions
-    seconds: Annotated[float, Field(gt=0)] | None
-    steps: Annotated[int, Field(ge=1)]
-    batch: Annotated[int, Field(ge=1)]
-    accumulate: Annotated[int, Field(ge=1)]
-    pack: Annotated[int, Field(ge=64)] | Literal[False]
-    optimizer: Literal["adamw", "adafactor"]
-    learning_rate: Annotated[float, Field(gt=0)]
-    warm_up: Share
-    weight_decay: Annotated[float, Field(ge=0)]
-    clip: Annotated[float, Field(gt=0)]
-    spread: Annotated[float, Field(ge=0)]
-    mask_weight: Annotated[float, Field(ge=0)]
-    mask_rate: Annotated[float, Field(gt=0)]
-    precision: Literal["float32", "bfloat16"]
-    tower_steps: Annotated[int, Field(ge=0)]
-    freeze_tower: bool
-    attention: Literal["eager", "flex_attention"]
-    compile: bool
-    checkpoints: CheckpointOptions
-    seed: int
-    gpus: Annotated[int, Field(ge=0)]
-    sharding: Literal["ddp", "fsdp2"]
-    workers: Annotated[int, Field(ge=0)]
-    threads: Annotated[int, Field(ge=1)]
+    RENAMED: ClassVar[dict[str, str]] = {
+        "seconds": "max_seconds",
+        "accumulate": "grad_accumulation",
+        "pack": "pack_tokens",
+        "warm_up": "warmup_ratio",
+        "clip": "max_grad_norm",
+        "spread": "soft_label_sigma",
+        "mask_rate": "mask_lr_scale",
+        "precision": "compute_dtype",
+        "tower_steps": "tower_pretraining_steps",
+    }
+
+    name: Name = Field(description="Name of the run; its files are in results/train/<name>.")
+    model: str = Field(
+        description="Initial model: tiny (a PaliGemma 2 from scratch) or the folder of google/paligemma2-3b-pt-224."
+    )
+    variant: Literal["detection", "segmentation"] = Field(
+        description="Variant: detection (boxes as tokens) or segmentation (a mask head prompted at </seg>)."
+    )
+    image_size: Annotated[int, Field(ge=16)] = Field(description="Side of the square image in px, 16 or more.")
+    resize: Literal["stretch", "pad"] = Field(
+        description="Resizing to the square: stretch, as in the released code, or pad (black borders, same proportions)."
+    )
+    augment: AugmentOptions = Field(
+        description="Augmentation of training images; boxes and masks follow, and no image is mirrored."
+    )
+    coordinates: Literal["yxyx", "xyxy"] = Field(
+        description="Order of box coordinates: yxyx, as in the paper, or xyxy, as in the released code."
+    )
+    tasks: Tasks = Field(description="Share of each task in the batches.")
+    public: PublicOptions = Field(
+        description="Questions of SLAKE and VQA-RAD in addition to the site's data: docs/training.md."
+    )
+    leaks: LeakOptions = Field(
+        description="Training images that are also test images, of the site, of public or of evaluate.public."
+    )
+    max_seconds: Positive | None = Field(
+        description="Time limit in seconds, above 0, for tower pretraining and training together, or null for none."
+    )
+    steps: Count = Field(
+        description="Number of optimizer steps, 1 or more; with max_seconds null they give the same weights every time."
+    )
+    batch: Count = Field(description="Samples per batch, 1 or more.")
+    grad_accumulation: Count = Field(description="Batches per optimizer step, 1 or more, over all GPUs together.")
+    pack_tokens: Annotated[int, Field(ge=64)] | Literal[False] = Field(
+        description="Tokens per row, 64 or more, when samples of a batch share rows (as 2048), or false for padded rows of one "
+        "sample."
+    )
+    optimizer: Literal["adamw", "adafactor"] = Field(
+        description="Optimizer: adamw, or adafactor, which keeps one number less per weight."
+    )
+    learning_rate: Positive = Field(description="Peak learning rate, above 0.")
+    warmup_ratio: Share = Field(description="Share of the training, 0 to 1, with linear warm-up; cosine decay follows.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        description="Weight decay of matrices, 0 or more; biases and norms have none."
+    )
+    max_grad_norm: Positive = Field(description="Gradient clipping: largest norm, above 0, of a step's gradient.")
+    soft_label_sigma: Annotated[float, Field(ge=0)] = Field(
+        description="Standard deviation of the Gaussian soft labels of <loc> tokens in bins; 0 is plain cross-entropy."
+    )
+    mask_weight: Annotated[float, Field(ge=0)] = Field(
+        description="Weight, 0 or more, of the mask loss (focal + dice) relative to the text loss; segmentation only."
+    )
+    mask_lr_scale: Positive = Field(
+        description="Learning rate of the mask head as a multiple, above 0, of learning_rate; segmentation only."
+    )
+    compute_dtype: Literal["float32", "bfloat16"] = Field(
+        description="Data type of matrix products: float32 or bfloat16; weights and loss are float32."
+    )
+    tower_pretraining_steps: Annotated[int, Field(ge=0)] = Field(
+        description="Steps, 0 or more, in which the tiny model's vision tower is pretrained on masks."
+    )
+    freeze_tower: bool = Field(description="Whether the vision tower is frozen during training.")
+    attention: Literal["eager", "flex_attention"] = Field(
+        description="Attention of the language model: eager, or flex_attention for GPUs; other kinds ignore the prefix mask or the soft-cap."
+    )
+    compile: bool = Field(description="Whether the layers of the language model are compiled; for GPUs.")
+    checkpoints: CheckpointOptions = Field(
+        description="States of a running training in results/train/<name>.work, from which a killed job resumes."
+    )
+    seed: int = Field(description="Seed of weights, augmentation and order, an integer.")
+    gpus: Annotated[int, Field(ge=0)] = Field(
+        description="Number of GPUs, 0 or more, with one process each; 0 is the CPU."
+    )
+    sharding: Literal["ddp", "fsdp2"] = Field(
+        description="Sharding over several GPUs: ddp (each holds all weights) or fsdp2 (each holds a share of them)."
+    )
+    workers: Annotated[int, Field(ge=0)] = Field(
+        description="Processes per GPU, 0 or more, that prepare batches ahead of time; 4 to 8 with GPUs."
+    )
+    threads: Count = Field(description="CPU threads, 1 or more, and the CPUs that the job requests.")
 
     @model_validator(mode="after")
-    def adafactor_sees_whole_matrices(self) -> "TrainOptions":
+    def adafactor_needs_whole_matrices(self) -> "TrainOptions":
         """Its second moments are means over rows and columns, of which each process would hold a part."""
         if self.sharding == "fsdp2" and self.optimizer == "adafactor":
             raise ValueError("sharding fsdp2 needs optimizer adamw: adafactor works on whole matrices")
@@ -146,14 +254,31 @@ class TrainOptions(Section):
 
 
 class EvaluateOptions(Section):
-    """The evaluation."""
+    """Evaluation on test patients."""
 
-    samples: Annotated[int, Field(ge=1)] = 2000
-    batch: Annotated[int, Field(ge=1)]
-    resamples: Annotated[int, Field(ge=100)]
-    interval: Literal["percentile", "bca"]
-    embedder: str | None
-    judge: Literal["none", "llm"] = "none"
-    public: list[str]
-    leaks: LeakOptions
-    against: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]]
+    RENAMED: ClassVar[dict[str, str]] = {"against": "compare_with"}
+
+    samples: Count = Field(
+        default=2000, description="Largest number of test images, 1 or more; 2000, as in the paper, if left out."
+    )
+    batch: Count = Field(description="Questions, 1 or more, answered in one batch.")
+    resamples: Annotated[int, Field(ge=100)] = Field(
+        description="Bootstrap resamples, 100 or more, of whole patients for the 95 % intervals."
+    )
+    interval: Literal["percentile", "bca"] = Field(
+        description="Bootstrap interval: percentile or bca (bias-corrected and accelerated)."
+    )
+    embedder: str | None = Field(
+        description="Folder of a sentence-transformers model for G-IoU, or null: classes are equal or different."
+    )
+    judge: Literal["none", "llm"] = Field(
+        default="none",
+        description="Judge: none, or llm (the model llm.score gives captions and open answers an LLMScore).",
+    )
+    public: list[str] = Field(
+        description="Benchmarks to evaluate as well, files that refrad public writes: docs/evaluation.md."
+    )
+    leaks: LeakOptions = Field(description="Test images that were also training images.")
+    compare_with: list[Name] = Field(
+        description="Earlier runs (train.name) in results/evaluate to compare with item by item."
+    )

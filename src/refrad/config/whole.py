@@ -20,7 +20,7 @@ from refrad.config.imaging import (
     is_demo,
 )
 from refrad.config.language import ASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
-from refrad.config.section import Section
+from refrad.config.section import Section, current_key
 from refrad.config.training import AdaptOptions, EvaluateOptions, TrainOptions
 
 __all__ = ["Config", "ConfigError", "check_config", "load_config"]
@@ -133,19 +133,25 @@ def check_config(config: Mapping[str, Any]) -> Config:
     try:
         checked = Config.model_validate(dict(config))
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentence(finding) for finding in error.errors())) from None
+        lines = (_sentence(finding) for finding in error.errors())
+        raise ConfigError("\n".join(line for line in lines if line)) from None
     problems = [*_missing_paths(checked), *_missing_models(checked)]
     if problems:
         raise ConfigError("\n".join(problems))
     return checked
 
 
-def _sentence(finding: Mapping[str, Any]) -> str:
-    """One line for one finding of pydantic: where, what, and what was given."""
-    where = ".".join(str(part) for part in finding["loc"]) or "top level"
+def _sentence(finding: Mapping[str, Any]) -> str | None:
+    """One line for one finding of pydantic: where, what, and what was given. None for a key that has its old name."""
+    path = finding["loc"]
+    where = ".".join(str(part) for part in path) or "top level"
     match finding["type"]:
+        case "extra_forbidden" if (key := current_key(Config, path)) is not None:
+            return f"config: {where}: is now called {'.'.join(str(part) for part in (*path[:-1], key))}"
         case "extra_forbidden":
             return f"config: {where}: unknown key"
+        case "missing" if any(current_key(Config, (*path[:-1], key)) == path[-1] for key in finding["input"]):
+            return None
         case "missing":
             return f"config: {where}: missing"
         case _:

@@ -71,7 +71,7 @@ class Reader:
     def __init__(self, checkpoint: Path, device: str = "auto") -> None:
         account = _account(checkpoint)
         try:
-            self.options = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
+            self.options = TrainOptions.from_stored(Fingerprint.parse(account["fingerprint"]).options)
         except ValidationError:
             raise ValueError(f"{checkpoint}: {OLDER}") from None
         shards = Fingerprint.parse(account["shards"]).options

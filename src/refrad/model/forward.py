@@ -13,7 +13,7 @@ __all__ = ["encode"]
 
 
 def encode(
-    model: PaliGemmaForConditionalGeneration, inputs: Mapping[str, Tensor], precision: str = "float32"
+    model: PaliGemmaForConditionalGeneration, inputs: Mapping[str, Tensor], compute_dtype: str = "float32"
 ) -> tuple[Tensor, Tensor]:
     """What the tower says of each patch [images, patches, width], and the language model's last hidden state.
 
@@ -21,7 +21,7 @@ def encode(
     """
     tower = model.model.vision_tower
     learns = torch.is_grad_enabled() and any(one.requires_grad for one in tower.parameters())
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
         with torch.set_grad_enabled(learns):
             seen = tower(pixel_values=inputs["pixel_values"])
         seen.pooler_output = model.model.multi_modal_projector(seen.last_hidden_state)

@@ -33,8 +33,8 @@ archive stays.
 | tokens | PaliGemma's own `<locNNNN>` and `<segNNN>`; added: {added}; they begin as the mean of the tokens of their text |
 | samples of each task | {tasks} |
 | loss | {loss:.3f}; on {validation:,} images of validation patients {unseen} |
-| optimizer | {optimizer}, learning rate {rate:g} at its highest, {warm_up:.0%} warm-up, then half a cosine |
-| weights | {parameters:,}, float32; multiplied in {precision} |
+| optimizer | {optimizer}, learning rate {rate:g} at its highest, {warmup:.0%} warm-up, then half a cosine |
+| weights | {parameters:,}, float32; multiplied in {compute_dtype} |
 
     from transformers import AutoProcessor, PaliGemmaForConditionalGeneration
     model = PaliGemmaForConditionalGeneration.from_pretrained(folder)
@@ -58,7 +58,7 @@ def model_card(account: Mapping[str, Any], options: TrainOptions) -> str:
         train=account["images"]["train"],
         validation=account["images"]["validation"],
         steps=account["steps"],
-        samples=options.batch * options.accumulate,
+        samples=options.batch * options.grad_accumulation,
         weights="the last step" if account["weights"] == "last" else f"the {account['weights']}",
         side=options.image_size,
         resize="squashed" if options.resize == "stretch" else "proportions kept, padded with black",
@@ -69,7 +69,7 @@ def model_card(account: Mapping[str, Any], options: TrainOptions) -> str:
         unseen="unknown" if unseen is None else f"{unseen:.3f}",
         optimizer=options.optimizer,
         rate=options.learning_rate,
-        warm_up=options.warm_up,
+        warmup=options.warmup_ratio,
         parameters=account["parameters"],
-        precision=options.precision,
+        compute_dtype=options.compute_dtype,
     )

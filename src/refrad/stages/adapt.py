@@ -53,11 +53,11 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     tally = Tally("images")
     frame = read_images(images)
     seen = seen_in_training(images, images, options.leaks.difference)
-    if seen.training and options.leaks.found == "stop":
-        raise ValueError(f"adapt: {seen.sentence()}; set adapt.leaks.found to drop to leave them out")
+    if seen.training and options.leaks.action == "stop":
+        raise ValueError(f"adapt: {seen.sentence()}; set adapt.leaks.action to drop to leave them out")
     parts = parts_to_learn(frame, seen)
     tokenizer, model = _start(options, parts["train"])
-    if options.recompute:
+    if options.gradient_checkpointing:
         model.activation_checkpointing_enable()
     pairs, unseen = (
         Pairs(
@@ -74,14 +74,14 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     before = recalls(model.eval(), unseen, RETRIEVED) if len(unseen) else None
     trained = run_loop(
         model,
-        partial(contrast_loss, precision=options.precision),
+        partial(contrast_loss, compute_dtype=options.compute_dtype),
         lambda place: pair_batches(pairs, options.batch, place, options.workers),
         _held_out(unseen, options.batch),
         _recipe(options),
         saved,
         team,
     )
-    used = end_with(model, saved, options.checkpoints.use, trained)
+    used = end_with(model, saved, options.checkpoints.weights, trained)
     after = recalls(model, unseen, RETRIEVED) if len(unseen) else None
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
@@ -148,15 +148,15 @@ def _held_out(pairs: Pairs, batch: int) -> list[dict[str, Any]]:
 def _recipe(options: AdaptOptions) -> Recipe:
     return Recipe(
         steps=options.steps,
-        seconds=None,
+        max_seconds=None,
         batch=options.batch,
-        accumulate=1,  # a batch is what each pair is told apart from: batches do not add up to a larger one
+        grad_accumulation=1,  # a batch is what each pair is told apart from: batches do not add up to a larger one
         learning_rate=options.learning_rate,
         seed=options.seed,
         optimizer=options.optimizer,
         weight_decay=options.weight_decay,
-        warm_up=options.warm_up,
-        clip=options.clip,
+        warmup_ratio=options.warmup_ratio,
+        max_grad_norm=options.max_grad_norm,
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
     )

@@ -93,11 +93,13 @@ def run(
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
     account = json.loads((checkpoint / TRAINING).read_text(encoding="utf-8"))
-    training = TrainOptions.model_validate(Fingerprint.parse(account["fingerprint"]).options)
+    training = TrainOptions.from_stored(Fingerprint.parse(account["fingerprint"]).options)
     torch.set_num_threads(training.threads)
     leaks = seen_in_training([*images, *(trained or [])], [*images, *(public or [])], options.leaks.difference)
-    if leaks.tested and options.leaks.found == "stop":
-        raise ValueError(f"evaluate: {leaks.sentence()}; set evaluate.leaks.found to drop to leave their questions out")
+    if leaks.tested and options.leaks.action == "stop":
+        raise ValueError(
+            f"evaluate: {leaks.sentence()}; set evaluate.leaks.action to drop to leave their questions out"
+        )
     log.info("leaks: of %d images looked at, %s", leaks.looked, leaks.sentence())
     pictures = _test_pictures(images, options.samples, leaks.tested)
     if not pictures:

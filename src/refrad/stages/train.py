@@ -75,8 +75,8 @@ def run(
     frame = read_images(images)
     leaks, benchmarks = options.leaks, public or []
     seen = seen_in_training([*images, *benchmarks], [*images, *benchmarks, *(tested or [])], leaks.difference)
-    if seen.training and leaks.found == "stop":
-        raise ValueError(f"train: {seen.sentence()}; set train.leaks.found to drop to leave them out of the training")
+    if seen.training and leaks.action == "stop":
+        raise ValueError(f"train: {seen.sentence()}; set train.leaks.action to drop to leave them out of the training")
     log.info("leaks: of %d images looked at, %s", seen.looked, seen.sentence())
     parts = parts_to_learn(frame, seen)
     joined = _with_public(parts["train"], benchmarks, seen.training)
@@ -114,16 +114,16 @@ def run(
         processor,
         parts["train"],
         names,
-        options.tower_steps,
+        options.tower_pretraining_steps,
         TOWER_BATCH,
         TOWER_RATE,
         options.seed,
         options.augment,
         options.resize,
-        options.precision,
-        options.mask_rate,
+        options.compute_dtype,
+        options.mask_lr_scale,
     )
-    prepare = see if options.model == "tiny" and options.tower_steps else None
+    prepare = see if options.model == "tiny" and options.tower_pretraining_steps else None
     if options.compile:
         for layer in model.model.language_model.layers:
             layer.compile()
@@ -138,7 +138,7 @@ def run(
     if options.sharding == "fsdp2" and team.size > 1:  # what was trained lies in parts with all processes
         _, model = _start(options, pictures, anatomy)
         model.load_state_dict(saved.load(trained.steps)["model"])
-    used = end_with(model, saved, options.checkpoints.use, trained)
+    used = end_with(model, saved, options.checkpoints.weights, trained)
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
         "shards": read_fingerprint(images[0]).text,
@@ -173,21 +173,21 @@ def run(
 def _recipe(options: TrainOptions) -> Recipe:
     return Recipe(
         steps=options.steps,
-        seconds=options.seconds,
+        max_seconds=options.max_seconds,
         batch=options.batch,
-        accumulate=options.accumulate,
+        grad_accumulation=options.grad_accumulation,
         learning_rate=options.learning_rate,
         seed=options.seed,
-        spread=options.spread,
-        precision=options.precision,
+        soft_label_sigma=options.soft_label_sigma,
+        compute_dtype=options.compute_dtype,
         mask_weight=options.mask_weight,
-        mask_rate=options.mask_rate,
+        mask_lr_scale=options.mask_lr_scale,
         optimizer=options.optimizer,
         weight_decay=options.weight_decay,
-        warm_up=options.warm_up,
-        clip=options.clip,
+        warmup_ratio=options.warmup_ratio,
+        max_grad_norm=options.max_grad_norm,
         workers=options.workers,
-        pack=options.pack,
+        pack_tokens=options.pack_tokens,
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
         sharding=options.sharding,

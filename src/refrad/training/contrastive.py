@@ -132,10 +132,10 @@ def sigmoid_loss(logits: Tensor, matches: Tensor) -> Tensor:
     return -functional.logsigmoid(torch.where(matches, logits, -logits)).sum(1).mean()
 
 
-def contrast_loss(model: SiglipModel, batch: Mapping[str, Tensor], precision: str = "float32") -> Tensor:
-    """Loss of a batch of `Pairs`. With precision "bfloat16" the layers multiply in it; weights and loss stay float32."""
+def contrast_loss(model: SiglipModel, batch: Mapping[str, Tensor], compute_dtype: str = "float32") -> Tensor:
+    """Loss of a batch of `Pairs`. With compute_dtype "bfloat16" the layers multiply in it; weights and loss stay float32."""
     inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
         seen = model.vision_model(pixel_values=inputs["pixel_values"]).pooler_output
         read = model.text_model(input_ids=inputs["input_ids"]).pooler_output
     near = functional.normalize(seen.float()) @ functional.normalize(read.float()).T

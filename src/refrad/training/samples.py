@@ -249,7 +249,7 @@ class Samples:
 
     def _seen(self, picture: Picture, mentions: Sequence[Mention], view: View) -> list[Mention]:
         """The mentions in a view, each with the boxes that are left of it; those without any are dropped."""
-        share = self.augment.kept if self.augment else 0.0
+        share = self.augment.min_box_share if self.augment else 0.0
         kept = []
         for mention in mentions:
             boxes = [

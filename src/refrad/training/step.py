@@ -38,12 +38,14 @@ def train(
 
     def batches_from(place: Place):  # type: ignore[no-untyped-def]
         own = team.rank, team.size
-        return load_batches(samples, processor, recipe.batch, recipe.seed, place, recipe.workers, *own, recipe.pack)
+        return load_batches(
+            samples, processor, recipe.batch, recipe.seed, place, recipe.workers, *own, recipe.pack_tokens
+        )
 
     loss_of = partial(
         batch_loss,
-        hills=_hills(processor, recipe.spread),
-        precision=recipe.precision,
+        hills=_hills(processor, recipe.soft_label_sigma),
+        compute_dtype=recipe.compute_dtype,
         mask_weight=recipe.mask_weight,
     )
     held_out = _held_out(processor, validation, recipe.batch) if validation and len(validation) else []
@@ -54,22 +56,22 @@ def batch_loss(
     model: PaliGemmaForConditionalGeneration,
     batch: Mapping[str, Tensor],
     hills: Hills | None = None,
-    precision: str = "float32",
+    compute_dtype: str = "float32",
     mask_weight: float = 1.0,
 ) -> Tensor:
     """Loss of a batch of `collate`, packed or not: of the text, and if the model has a mask head `mask_weight` times that of the masks.
 
-    With precision "bfloat16" the layers multiply in it; weights and loss stay float32.
+    With compute_dtype "bfloat16" the layers multiply in it; weights and loss stay float32.
     """
     inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
     labels, masks = inputs.pop("labels"), inputs.pop("masks", None)
-    patches, hidden = encode(model, inputs, precision)
+    patches, hidden = encode(model, inputs, compute_dtype)
     softcap = model.config.get_text_config().final_logit_softcapping
     loss = labelled_loss(hidden.float(), model.lm_head.weight, labels, softcap, hills)
     head = head_of(model)
     if head is None or masks is None:
         return loss
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
         ends = (labels == head.end).nonzero()
         images = inputs["sample_ids"][tuple(ends.T)] if "sample_ids" in inputs else ends[:, 0]
         logits = head(patches, hidden, ends, masks.shape[-1], images)

@@ -122,11 +122,11 @@ def teach_to_see(
     seed: int,
     augment: AugmentOptions,
     resize: Literal["stretch", "pad"] = "stretch",
-    precision: str = "float32",
-    mask_rate: float = 1.0,
+    compute_dtype: str = "float32",
+    mask_lr_scale: float = 1.0,
 ) -> list[float]:
     """Train vision tower and projector of `model`, and its mask head if it has one, in place on views of the rows of `frame`; the
-    losses of all steps come back. The head's rate is `mask_rate` times `rate`.
+    losses of all steps come back. The head's rate is `mask_lr_scale` times `rate`.
 
     The embeddings of the words in `names` come to lie near those of the <segNNN> tokens of the classes they mean.
     """
@@ -149,7 +149,7 @@ def teach_to_see(
     optimizer = torch.optim.AdamW(parameters, rate, (0.9, 0.98), weight_decay=0.01)
     optimizer.add_param_group({"params": [table], "weight_decay": 0.0})
     if head:
-        optimizer.add_param_group({"params": of_head, "lr": rate * mask_rate})
+        optimizer.add_param_group({"params": of_head, "lr": rate * mask_lr_scale})
     highest = [group["lr"] for group in optimizer.param_groups]
     vocabulary = _tokens_of(names, processor)
     drawer = np.random.default_rng((seed, 12))
@@ -162,14 +162,14 @@ def teach_to_see(
         drawn = [next(lessons) for _ in range(batch)]
         lesson = {name: torch.from_numpy(np.stack([vars(one)[name] for one in drawn])) for name in vars(drawn[0])}
         pixels = lesson["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
             seen = tower(pixel_values=pixels).last_hidden_state
             features = projector(seen)
         spoken = [vocabulary[index] for index in drawer.integers(len(vocabulary), size=NAMES_A_STEP)]
         words = torch.stack([table[tokens].mean(0) for tokens, _ in spoken])
         loss = reader(features.float(), lesson) + reader.names(words, torch.tensor([one for _, one in spoken]))
         if head:
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
                 loss = loss + reader.masks(head, seen, lesson)
         loss.backward()
         losses.append(loss.item())
@@ -218,7 +218,7 @@ def _lessons(
             place = see(maps[index], view.place, size, Image.Resampling.NEAREST)[..., 0]
             shares = patch_shares(place, patch)
             asked = _draw(shares * often, rng)
-            bins = _bins(asked, picture, view, augment.kept)
+            bins = _bins(asked, picture, view, augment.min_box_share)
             named = _choose(place, often, masks, rng)
             yield Lesson(see(opened[index], view, size), shares, asked, bins, named, place == named[:, None, None])
 

@@ -27,39 +27,41 @@ POINTS = 20  # of the loss curve
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: at most `steps` steps and `seconds` (None: no limit), of `accumulate` batches of `batch` samples.
+    """How to train.
 
-    A step's gradient is the mean of its batches' gradients, and a batch's loss is the mean over its learned tokens: so tasks
-    weigh as their batches do, not as their words. `accumulate` counts the batches of all processes together.
+    A step's gradient is the mean of its batches' gradients, and a batch's loss is the mean over its target tokens: tasks count by
+    their share of the batches, not by the length of their answers.
 
-    spread: standard deviation, in bins, of the hill of <loc> tokens that is learned around the right one; 0 for none.
-    precision: "bfloat16" or "float32", of the multiplications.
-    mask_weight: of the masks' loss beside the text's, in the segmentation variant. mask_rate: of the learning rate, for the mask head.
-    warm_up: share of the training. clip: largest norm of a step's gradient.
-    workers: processes that make batches. save_steps, save_seconds: a state is written after so much (None: never for it).
-    sharding: what several processes hold; see `Team.join`.
-    pack: tokens of a row into which samples of a batch are joined, at most; False: each has its own row. The loss is the same.
+    steps: optimizer steps, at most. max_seconds: seconds, at most; None: no limit.
+    batch: samples per batch. grad_accumulation: batches per step, over all processes together.
+    soft_label_sigma: standard deviation in bins of the soft labels of <loc> tokens; 0: plain cross-entropy.
+    compute_dtype: "bfloat16" or "float32", of matrix products.
+    mask_weight: of the mask loss relative to the text loss. mask_lr_scale: learning rate of the mask head over learning_rate.
+    warmup_ratio: share of the training. max_grad_norm: largest norm of a step's gradient.
+    workers: processes that prepare batches. save_steps, save_seconds: between two saved states; None: never for this reason.
+    sharding: of several processes, see `Team.join`.
+    pack_tokens: tokens per row of packed samples; False: one sample per row. The loss is the same.
     """
 
     steps: int
-    seconds: float | None
+    max_seconds: float | None
     batch: int
-    accumulate: int
+    grad_accumulation: int
     learning_rate: float
     seed: int
-    spread: float = 0.0
-    precision: str = "float32"
+    soft_label_sigma: float = 0.0
+    compute_dtype: str = "float32"
     mask_weight: float = 1.0
-    mask_rate: float = 1.0
+    mask_lr_scale: float = 1.0
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     weight_decay: float = 0.01
-    warm_up: float = 0.05
-    clip: float = 1.0
+    warmup_ratio: float = 0.05
+    max_grad_norm: float = 1.0
     workers: int = 0
     save_steps: int | None = None
     save_seconds: float | None = None
     sharding: Sharding = "ddp"
-    pack: int | Literal[False] = False
+    pack_tokens: int | Literal[False] = False
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,10 @@ def run_loop(
     Raises:
         ValueError: if `accumulate` batches cannot be dealt evenly to the processes.
     """
-    if recipe.accumulate % team.size:
-        raise ValueError(f"train.accumulate is {recipe.accumulate}: no multiple of the {team.size} processes")
+    if recipe.grad_accumulation % team.size:
+        raise ValueError(
+            f"train.grad_accumulation is {recipe.grad_accumulation}: no multiple of the {team.size} processes"
+        )
     state = _newest(saved, team)
     if state is not None:
         model.load_state_dict(state["model"])
@@ -133,7 +137,7 @@ def run_loop(
     joined = team.join(LossModule(model, loss_of), recipe.sharding)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     head = head_of(model)
-    shares = dict.fromkeys(head.parameters() if head else (), recipe.mask_rate)
+    shares = dict.fromkeys(head.parameters() if head else (), recipe.mask_lr_scale)
     optimizer = make_optimizer(parameters, recipe.optimizer, recipe.learning_rate, recipe.weight_decay, shares)
     highest = [group["lr"] for group in optimizer.param_groups]
     if state is not None:
@@ -149,12 +153,12 @@ def run_loop(
     ended = done.steps >= recipe.steps
     while not ended:
         progress = _progress(recipe, done.steps, team.agree(clock.seconds))
-        share = learning_rate_share(progress, recipe.warm_up)
+        share = learning_rate_share(progress, recipe.warmup_ratio)
         for group, rate in zip(optimizer.param_groups, highest, strict=True):
             group["lr"] = rate * share
-        loss, place = _step(joined, batches, recipe.accumulate // team.size, team, done.tasks)
+        loss, place = _step(joined, batches, recipe.grad_accumulation // team.size, team, done.tasks)
         losses.append(loss)
-        nn.utils.clip_grad_norm_(parameters, recipe.clip)
+        nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
         done.steps += 1
@@ -206,7 +210,7 @@ class _Clock:
 
 def _progress(recipe: Recipe, steps: int, seconds: float) -> float:
     """0 at the start, 1 or more at the end."""
-    return max(steps / recipe.steps, seconds / recipe.seconds if recipe.seconds else 0.0)
+    return max(steps / recipe.steps, seconds / recipe.max_seconds if recipe.max_seconds else 0.0)
 
 
 def _save(
