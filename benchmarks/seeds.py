@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from refrad.config import load_config
-from refrad.dataset.examples import read_images
+from refrad.dataset.examples import read_image_table
 from refrad.workflow.site import Site
 
 
@@ -80,7 +80,7 @@ def make(site: Site, folder: Path, images: Sequence[Path]) -> None:
 def most_frequent(images: Iterable[Path]) -> dict[tuple[str, ...], str]:
     """The most frequent answer among training images: to a question word for word, and to all of a language and kind."""
     counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-    frame = read_images(list(images), {"train"}, pixels=False)
+    frame = read_image_table(list(images), {"train"}, pixels=False)
     for one in frame.explode("questions")["questions"].drop_nulls():
         for key in ((one["question"],), (one["language"], one["kind"])):
             counts[key][one["answer"]] += 1

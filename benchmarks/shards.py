@@ -18,8 +18,8 @@ from PIL import Image
 
 from refrad.anatomy.schema import load_schema
 from refrad.dataset.exports.authors import dicom_of
-from refrad.dataset.image_codec import decode_pixels, encode_pixels, picture
-from refrad.dataset.shard_io import read_rows, write_images
+from refrad.dataset.image_codec import decode_pixels, encode_pixels, window_image
+from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.workflow.fingerprint import Fingerprint
 
 WINDOWS = ((2250, -100), (350, 40), (80, 40))
@@ -63,7 +63,7 @@ def row(number: int, image: np.ndarray | None) -> dict:
         "modality": "CT",
     }
     told |= {"plane": "axial", "index": number, "width": 512, "height": 512, "spacing_x": 0.8, "spacing_y": 0.8}
-    return told if image is None else told | {"pixels": encode_pixels(picture(image, "CT", WINDOWS, SIDE))}
+    return told if image is None else told | {"pixels": encode_pixels(window_image(image, "CT", WINDOWS, SIDE))}
 
 
 def from_shards(path: Path) -> Iterator[np.ndarray]:
@@ -96,7 +96,7 @@ def loading(folder: Path) -> None:
         (files / f"{number:08x}.dcm.zst").write_bytes(zstandard.compress(data))
     shard = folder / "images.parquet"
     rows = (row(number, images[number % len(images)]) for number in range(IMAGES))
-    write_images(shard, rows, SCHEMA, Fingerprint("shards", 1, {}, {}), formats=["raw"])
+    write_shard(shard, rows, SCHEMA, Fingerprint("shards", 1, {}, {}), formats=["raw"])
     seconds = []
     for side in (from_shards(shard), from_files(files)):
         start = time.process_time()
@@ -148,7 +148,7 @@ def writing(folder: Path, limit: float) -> None:
                     return
             yield row(number, None) | {"pixels": pixels, "captions": [caption]}
 
-    count = write_images(folder / "many.parquet", rows(), SCHEMA, Fingerprint("shards", 1, {}, {}), formats=["raw"])
+    count = write_shard(folder / "many.parquet", rows(), SCHEMA, Fingerprint("shards", 1, {}, {}), formats=["raw"])
     seconds = time.perf_counter() - start
     later = np.array(seen[len(seen) // 4 :])  # after the buffers have found their size
     slope = np.polyfit(later[:, 0], later[:, 1], 1)[0]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from tests.factories import ROOT, SIDE, Study, image_row
 
 from refrad.anatomy.schema import load_schema
-from refrad.dataset.shard_io import write_images
+from refrad.dataset.shard_io import write_shard
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -49,7 +49,7 @@ def images(tmp_path_factory, schema):
     path = tmp_path_factory.mktemp("images") / "images.parquet"
     rng = np.random.default_rng(0)
     splits = ["train"] * 24 + ["validation"] * 4 + ["test"] * 6
-    write_images(
+    write_shard(
         path,
         [image_row(number, split, rng) for number, split in enumerate(splits)],
         schema,

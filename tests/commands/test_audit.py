@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from refrad.cli import main
 from refrad.commands.audit import precision_of, sample_triplets
-from refrad.dataset.shard_io import read_rows, write_images
+from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.workflow.fingerprint import Fingerprint
 
 
@@ -44,7 +44,7 @@ def test_every_pair_is_as_likely_as_any_other(images, schema, tmp_path):
     rows = list(read_rows([images]))[:3]
     rows[0]["captions"] *= 4
     rows[0]["captions"] = [one | {"caption": f"x{n}"} for n, one in enumerate(rows[0]["captions"])]
-    write_images(tmp_path / "a.parquet", rows, schema, Fingerprint("shards", 2, {}, {}))
+    write_shard(tmp_path / "a.parquet", rows, schema, Fingerprint("shards", 2, {}, {}))
     first = [sample_triplets([tmp_path / "a.parquet"], 1, seed)[0][0]["image_id"] for seed in range(90)]
     assert 45 <= first.count("i0000") <= 75  # four of six pairs
     assert len({one["caption"] for _, one in sample_triplets([tmp_path / "a.parquet"], 99, 0)}) == 6

@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from refrad.cli import main
 from refrad.core import contracts, tables
 from refrad.dataset.image_codec import decode_mask
-from refrad.dataset.shard_io import read_rows, write_images
+from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.workflow.fingerprint import Fingerprint
 
 GERMAN = {"caption": "d", "language": "de", "text": "Leber und Milz o.B.", "tie": "structure"}
@@ -36,7 +36,7 @@ def site(tmp_path_factory, images, schema):
         first | {"caption": "x", "sentence": "second", "text": "Liver and more.", "entities": first["entities"][:1]},
     ]
     path = folder / "shards" / "a" / "0" / "images.parquet"
-    write_images(path, rows, schema, Fingerprint("shards", 2, {}, {}))
+    write_shard(path, rows, schema, Fingerprint("shards", 2, {}, {}))
     (folder / "shards" / "README.md").write_text("---\npretty_name: Card\nconfigs: []\n---\n\n# Card\n")
     values = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 34)).astype(np.int16)
     nib.save(nib.Nifti1Image(values, np.eye(4)), folder / "v.nii.gz")

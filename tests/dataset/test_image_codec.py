@@ -7,7 +7,15 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from refrad.dataset.image_codec import decode_pixels, encode_mask, encode_pixels, perceptual_hash, picture, png, stored
+from refrad.dataset.image_codec import (
+    decode_image,
+    decode_pixels,
+    encode_mask,
+    encode_pixels,
+    encode_png,
+    perceptual_hash,
+    window_image,
+)
 from refrad.dicom.windows import window_ct
 
 WINDOWS = [[2250, -100], [350, 40], [80, 40]]
@@ -22,14 +30,14 @@ def test_masks_come_back_pixel_by_pixel(seed, height, width):
 
 def test_a_picture_has_a_window_in_each_channel():
     hu = np.full((10, 12), 40, np.int16)
-    seen = picture(hu, "CT", WINDOWS, 32)
+    seen = window_image(hu, "CT", WINDOWS, 32)
     assert seen.shape == (3, 32, 32)
     assert seen[:, 0, 0].tolist() == [143, 128, 128]
 
 
 def test_mr_is_scaled_by_its_own_range():
     values = np.arange(100, dtype=np.int16).reshape(10, 10)
-    seen = picture(values, "MR", WINDOWS, 10)
+    seen = window_image(values, "MR", WINDOWS, 10)
     assert (seen.min(), seen.max()) == (0, 255)
 
 
@@ -38,9 +46,9 @@ pictures = st.integers(1, 24).flatmap(lambda side: arrays(np.uint8, (3, side, si
 
 @given(pictures)
 def test_a_picture_comes_back_from_either_format(channels):
-    raw, image = encode_pixels(channels), {"bytes": png(channels), "path": None}
+    raw, image = encode_pixels(channels), {"bytes": encode_png(channels), "path": None}
     for row in ({"pixels": raw}, {"image": image}, {"pixels": raw, "image": image}, {"pixels": None, "image": image}):
-        assert np.array_equal(stored(row), channels)
+        assert np.array_equal(decode_image(row), channels)
 
 
 def test_bytes_that_are_no_square_picture_are_refused():
@@ -50,7 +58,7 @@ def test_bytes_that_are_no_square_picture_are_refused():
 
 def test_a_picture_in_full_resolution_is_not_resampled():
     hu = np.random.default_rng(0).integers(-1000, 1000, (20, 30)).astype(np.int16)
-    assert np.array_equal(picture(hu, "CT", WINDOWS, None), window_ct(hu, WINDOWS))
+    assert np.array_equal(window_image(hu, "CT", WINDOWS, None), window_ct(hu, WINDOWS))
 
 
 def body(seed, noise=0.0):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.dataset.image_codec import encode_pixels, perceptual_hash
-from refrad.dataset.leakage import DISTANCE, find_leakage, near_pairs
-from refrad.dataset.shard_io import write_images
+from refrad.dataset.leakage import DISTANCE, find_leakage, find_near_pairs
+from refrad.dataset.shard_io import write_shard
 from refrad.workflow.fingerprint import Fingerprint
 
 R = np.random.default_rng(3)
@@ -29,7 +29,7 @@ def row(number, split, patient=None, study=None, body=None, noise=0):
 @pytest.fixture
 def look(tmp_path, schema):
     def find(*rows):
-        write_images(tmp_path / "a.parquet", rows, schema, Fingerprint("shards", 1, {}, {}), formats=["raw"])
+        write_shard(tmp_path / "a.parquet", rows, schema, Fingerprint("shards", 1, {}, {}), formats=["raw"])
         return find_leakage([tmp_path / "a.parquet"], 2.0)
 
     return find
@@ -80,4 +80,4 @@ def test_all_pairs_within_the_distance_are_found_and_no_others(told):
         for b in range(a + 1, len(rows))
         if rows[a][1] != rows[b][1] and (rows[a][0] ^ rows[b][0]).bit_count() <= DISTANCE
     }
-    assert set(near_pairs(frame)) == wanted
+    assert set(find_near_pairs(frame)) == wanted

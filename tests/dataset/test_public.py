@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from refrad.cli import main
-from refrad.dataset.examples import picture_of, read_images
+from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.public import leaks, missing_images, read_public, without_leaks
 from refrad.evaluation.questions import build_questions
 
@@ -92,18 +92,18 @@ def test_the_command_writes_rows_that_evaluation_reads(slake, tmp_path, root, ca
     told = capsys.readouterr().out
     assert "3 images" in told and "1 blank answer" in told and "1 language zh" in told
     assert "2 images in more than one split, drop" in told and "LEAK" in caplog.text
-    frame = read_images([out])
+    frame = read_image_table([out])
     assert dict(frame.select("image_id", "split").iter_rows()) == {
         **{"slake:xmlab1": "train", "slake:xmlab2": "validation", "slake:xmlab3": "test"}
     }
-    pictures = [picture_of(row) for row in frame.iter_rows(named=True)]
+    pictures = [example_of_row(row) for row in frame.iter_rows(named=True)]
     asked = [one for picture in pictures for one in build_questions(picture, "slake")]
     assert [(one.task, one.kind, one.answer) for one in asked] == [
         ("vqa", "open", "Liver"),
         ("vqa", "yesno", "Yes"),
         ("vqa", "open", "2"),
     ]
-    shown = np.asarray(pictures[0].open())
+    shown = np.asarray(pictures[0].load_image())
     assert shown.shape == (32, 32, 3) and (shown.min(), shown.max()) == (0, 255)
 
 

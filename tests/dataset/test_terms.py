@@ -1,12 +1,12 @@
 from collections import Counter
 
 from refrad.dataset.columns import COLUMNS
-from refrad.dataset.statistics import Summary
+from refrad.dataset.statistics import DatasetSummary
 from refrad.dataset.terms import terms_of_columns
 
 
 def terms(**backends):
-    summary = Summary(backends={key: Counter([value]) for key, value in backends.items()})
+    summary = DatasetSummary(backends={key: Counter([value]) for key, value in backends.items()})
     return terms_of_columns(summary, "ask the hospital")
 
 

@@ -3,9 +3,9 @@ import pytest
 from tests.factories import image_row
 
 from refrad.commands.public import main as publish
-from refrad.dataset.image_codec import perceptual_hash, stored
-from refrad.dataset.shard_io import write_images
-from refrad.dataset.training_overlap import seen_in_training
+from refrad.dataset.image_codec import decode_image, perceptual_hash
+from refrad.dataset.shard_io import write_shard
+from refrad.dataset.training_overlap import find_training_overlap
 from refrad.workflow.fingerprint import Fingerprint
 
 
@@ -20,7 +20,7 @@ def write(tmp_path, schema):
             row["image_id"] = f"{name}:{row['image_id']}"
             rows.append(row | special)
         path = tmp_path / f"{name}.parquet"
-        write_images(path, rows, schema, Fingerprint("public", 1, {}, {}))
+        write_shard(path, rows, schema, Fingerprint("public", 1, {}, {}))
         return path
 
     return write
@@ -28,14 +28,14 @@ def write(tmp_path, schema):
 
 def test_other_images_of_other_patients_are_not_seen(write):
     one, other = write("a", (0, "train", {}), (1, "test", {})), write("b", (2, "train", {}), (3, "test", {}))
-    found = seen_in_training([one, other], [one, other], 2)
-    assert not found.training and not found.tested and found.looked == 4
+    found = find_training_overlap([one, other], [one, other], 2)
+    assert not found.training_ids and not found.test_ids and found.compared == 4
 
 
 def test_the_same_picture_under_another_name_is_seen(write):
     ours, theirs = write("a", (0, "train", {}), (1, "train", {})), write("b", (0, "test", {}), (2, "test", {}))
-    found = seen_in_training([ours], [theirs], 2)
-    assert found.training == {"a:i0000"} and found.tested == {"b:i0000"} and not found.named
+    found = find_training_overlap([ours], [theirs], 2)
+    assert found.training_ids == {"a:i0000"} and found.test_ids == {"b:i0000"} and not found.matched_by_name
     assert found.sentence().startswith(
         "1 test images are also images of the training (0 by name or patient, 1 by picture)"
     )
@@ -44,31 +44,31 @@ def test_the_same_picture_under_another_name_is_seen(write):
 def test_a_patient_on_both_sides_is_seen_whatever_the_pictures(write):
     same = {"patient": "p"}
     ours, theirs = write("a", (0, "train", same), (1, "train", {})), write("b", (2, "test", same))
-    found = seen_in_training([ours], [theirs], 2)
-    assert found.training == {"a:i0000"} and found.tested == found.named == {"b:i0002"}
+    found = find_training_overlap([ours], [theirs], 2)
+    assert found.training_ids == {"a:i0000"} and found.test_ids == found.matched_by_name == {"b:i0002"}
 
 
 def test_an_image_in_two_splits_of_one_file_is_seen_by_its_name(write):
     leaking = write("a", (0, "train", {}), (0, "test", {}))
-    found = seen_in_training([leaking], [leaking], 2)
-    assert found.training == found.named == {"a:i0000"}
+    found = find_training_overlap([leaking], [leaking], 2)
+    assert found.training_ids == found.matched_by_name == {"a:i0000"}
 
 
 def test_training_images_of_a_file_that_is_only_tested_are_not_looked_at(write):
     ours, theirs = write("a", (0, "test", {})), write("b", (0, "train", {}), (1, "test", {}))
-    assert not seen_in_training([ours], [theirs], 2).tested
+    assert not find_training_overlap([ours], [theirs], 2).test_ids
 
 
 def test_hashes_of_the_shards_are_taken_and_missing_ones_are_made(write):
     row = image_row(0, "train", np.random.default_rng(0))
-    ours = write("a", (0, "train", {"perceptual_hash": perceptual_hash(stored(row))}))
-    assert seen_in_training([ours], [write("b", (0, "test", {}))], 2).tested == {"b:i0000"}
+    ours = write("a", (0, "train", {"perceptual_hash": perceptual_hash(decode_image(row))}))
+    assert find_training_overlap([ours], [write("b", (0, "test", {}))], 2).test_ids == {"b:i0000"}
 
 
 def test_pictures_further_apart_than_allowed_are_others(write):
     ours, theirs = write("a", (0, "train", {})), write("b", (1, "test", {}))
-    assert not seen_in_training([ours], [theirs], 2).tested
-    assert not seen_in_training([], [theirs], 2).tested and seen_in_training([ours], [], 2).looked == 1
+    assert not find_training_overlap([ours], [theirs], 2).test_ids
+    assert not find_training_overlap([], [theirs], 2).test_ids and find_training_overlap([ours], [], 2).compared == 1
 
 
 def test_the_original_split_of_vqa_rad_is_seen_through(shared, tmp_path, root):
@@ -82,6 +82,6 @@ def test_the_original_split_of_vqa_rad_is_seen_through(shared, tmp_path, root):
         publish(
             folder=tmp_path, out=out, size=64, leaking=leaking, schema=root / "workflow" / "anatomy" / "classes.yaml"
         )
-        found[leaking] = seen_in_training([out], [out], 2)
-    assert len(found["keep"].named) > 100 and found["keep"].tested == found["keep"].named
-    assert not found["drop"].named
+        found[leaking] = find_training_overlap([out], [out], 2)
+    assert len(found["keep"].matched_by_name) > 100 and found["keep"].test_ids == found["keep"].matched_by_name
+    assert not found["drop"].matched_by_name

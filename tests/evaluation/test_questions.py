@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from refrad.dataset.examples import Mention, picture_of, read_images
+from refrad.dataset.examples import ExampleMention, example_of_row, read_image_table
 from refrad.dataset.image_codec import decode_mask, encode_mask
 from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.questions import EvalQuestion, build_questions, mean_boxes, score_places, summary
@@ -17,7 +17,7 @@ LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 
 @pytest.fixture(scope="module")
 def pictures(images):
-    return [picture_of(row) for row in read_images([images], {"test"}).iter_rows(named=True)]
+    return [example_of_row(row) for row in read_image_table([images], {"test"}).iter_rows(named=True)]
 
 
 def boxes_of(one):
@@ -76,7 +76,7 @@ def test_silence_scores_zero_and_is_not_left_out(pictures, variant):
 
 def test_a_phrase_that_names_nothing_in_the_image_has_no_place(pictures, schema):
     marks = MaskCodec(64, {one.image_id: one.size for one in pictures}, phrases_of_pictures(pictures, schema))
-    everything = pictures[0].mask(pictures[0].rles)
+    everything = pictures[0].mask(pictures[0].mask_rles)
     result = summed_up(pictures, marks, lambda _: GeneratedAnswer("<seg>heart</seg>", (encode_mask(everything),)))
     assert result["free"]["places"] == len(pictures) and result["free"]["dice"] == result["free"]["visible"] == 0
 
@@ -102,7 +102,7 @@ def test_tags_around_nothing_name_no_mask():
 
 
 def test_a_phrase_of_several_classes_asks_for_all_of_them_at_once(pictures):
-    mention = Mention(0, 5, "Both", tuple(pictures[0].structures.items()))
+    mention = ExampleMention(0, 5, "Both", tuple(pictures[0].boxes.items()))
     both = replace(pictures[0], captions=(replace(pictures[0].captions[0], mentions=(mention,)),))
     locate = next(one for one in build_questions(both, masks=True) if one.task == "locate")
     ((key, region),) = locate.targets
@@ -141,7 +141,7 @@ def test_nothing_asked_has_no_score():
 
 
 def test_the_mean_box_is_the_mean_of_each_side(pictures):
-    boxes = [picture.structures[5] for picture in pictures]
+    boxes = [picture.boxes[5] for picture in pictures]
     expected = [sum(values) / len(values) for values in zip(*boxes, strict=True)]
     assert mean_boxes(pictures)[5] == pytest.approx(expected)
 
@@ -149,7 +149,7 @@ def test_the_mean_box_is_the_mean_of_each_side(pictures):
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
 def test_what_training_writes_is_read_back_as_boxes_of_the_image(images, schema, resize):
     """A model that has learned its targets by heart gives the true boxes, whatever the shape of the image."""
-    rows = read_images([images], {"test"}).to_dicts()
+    rows = read_image_table([images], {"test"}).to_dicts()
     for number, row in enumerate(rows):  # wide and high images
         side, axis = ("width", "x") if number % 2 else ("height", "y")
         row[side] *= 3
@@ -157,11 +157,13 @@ def test_what_training_writes_is_read_back_as_boxes_of_the_image(images, schema,
             one[f"{axis}_min"] *= 3
             one[f"{axis}_max"] *= 3
     frame = pl.DataFrame(rows)
-    names = wordings([picture_of(row) for row in rows], schema)
+    names = wordings([example_of_row(row) for row in rows], schema)
     samples = Samples(frame, names, 64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None, resize)
     for index, row in enumerate(rows):
         sample = samples[0, index]
-        (one,) = (question for question in build_questions(picture_of(row), resize=resize) if question.task == "detect")
+        (one,) = (
+            question for question in build_questions(example_of_row(row), resize=resize) if question.task == "detect"
+        )
         found = dict(BoxCodec("yxyx").decode(one, GeneratedAnswer(sample.target)).entities)
         for class_id, box in one.targets:
             assert found[class_id] == pytest.approx(box, abs=(3 if resize == "pad" else 1) / BINS)

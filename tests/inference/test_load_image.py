@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.factories import write_dicom
 
-from refrad.dataset.image_codec import picture
+from refrad.dataset.image_codec import window_image
 from refrad.dicom.windows import MEDGEMMA_WINDOWS as WINDOWS
 from refrad.inference.load_image import open_image
 
@@ -18,13 +18,13 @@ HU = np.linspace(-1000, 1000, 24 * 32).reshape(24, 32).round().astype(np.int16)
 def test_a_ct_slice_is_windowed_as_in_the_shards(tmp_path):
     path = write_dicom(tmp_path / "a.dcm", (HU + 1024).astype(np.uint16), RescaleSlope=1, RescaleIntercept=-1024)
     opened = open_image(path, WINDOWS)
-    assert np.array_equal(opened.channels, picture(HU, "CT", WINDOWS, None))
+    assert np.array_equal(opened.channels, window_image(HU, "CT", WINDOWS, None))
     assert opened.modality == "CT" and opened.note == "CT, 32 x 24 px"
 
 
 def test_a_dicom_file_needs_no_suffix(tmp_path):
     path = write_dicom(tmp_path / "IM0001", HU, Modality="MR")
-    assert np.array_equal(open_image(path, WINDOWS).channels, picture(HU, "MR", WINDOWS, None))
+    assert np.array_equal(open_image(path, WINDOWS).channels, window_image(HU, "MR", WINDOWS, None))
 
 
 def test_windows_are_computed_as_by_hand(tmp_path):
@@ -54,14 +54,14 @@ def test_however_a_nifti_is_stored_the_slice_looks_the_same(tmp_path_factory, fl
     if swap:
         values, affine = values.swapaxes(0, 1), affine[:, [1, 0, 2, 3]]
     path = save(tmp_path_factory.mktemp("n") / "v.nii.gz", values, affine)
-    assert np.array_equal(open_image(path, WINDOWS, 3).channels, picture(VOLUME[:, :, 3].T, "CT", WINDOWS, None))
+    assert np.array_equal(open_image(path, WINDOWS, 3).channels, window_image(VOLUME[:, :, 3].T, "CT", WINDOWS, None))
 
 
 def test_a_coronal_volume_stands_on_its_feet(tmp_path):
     affine = np.array([[-1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])  # axes to L, S, P
     opened = open_image(save(tmp_path / "c.nii", VOLUME, affine), WINDOWS, 2)
     assert "coronal" in opened.note
-    assert np.array_equal(opened.channels, picture(VOLUME[:, ::-1, 2].T, "CT", WINDOWS, None))
+    assert np.array_equal(opened.channels, window_image(VOLUME[:, ::-1, 2].T, "CT", WINDOWS, None))
 
 
 def test_the_modality_of_a_nifti_is_guessed_aloud_or_told(tmp_path):

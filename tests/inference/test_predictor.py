@@ -11,7 +11,7 @@ from tests.factories import tiny_training, write_dicom
 from refrad.cli import main
 from refrad.commands.predict import draw, told
 from refrad.config import TrainOptions
-from refrad.dataset.examples import picture_of, read_images
+from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.inference.load_image import Opened
 from refrad.inference.predictor import Finding, Place, Reader
 from refrad.model.box_tokens import parse_detection
@@ -48,12 +48,12 @@ def reader(checkpoint):
 
 
 def test_it_sees_what_training_saw(reader, images, tmp_path):
-    row = next(read_images([images], {"test"}).iter_rows(named=True))
-    picture = picture_of(row)
+    row = next(read_image_table([images], {"test"}).iter_rows(named=True))
+    picture = example_of_row(row)
     (tmp_path / "p.png").write_bytes(row["image"]["bytes"])
     whole = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
     opened = Opened(whole.transpose(2, 0, 1), "CT", "")
-    assert np.array_equal(reader._seen(opened), see(picture.open(), WHOLE, reader.side))
+    assert np.array_equal(reader._seen(opened), see(picture.load_image(), WHOLE, reader.side))
 
 
 def test_a_padded_square_is_left_again_in_pixels_of_the_image(reader, image, monkeypatch):

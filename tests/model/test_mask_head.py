@@ -4,7 +4,7 @@ import torch
 from tests.factories import AUGMENT
 from torch.nn import functional
 
-from refrad.dataset.examples import picture_of, read_images
+from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.inference.generate import answers, masks_of
 from refrad.model.box_tokens import parse_segmentation
 from refrad.model.collate import collate
@@ -23,13 +23,15 @@ SHARES = {"locate": 0.7, "detect": 0.3, "vqa": 0.0}
 
 @pytest.fixture(scope="module")
 def names(images, schema):
-    return wordings([picture_of(row) for row in read_images([images], {"train"}).iter_rows(named=True)], schema)
+    return wordings(
+        [example_of_row(row) for row in read_image_table([images], {"train"}).iter_rows(named=True)], schema
+    )
 
 
 @pytest.fixture(scope="module")
 def make(images, names):
     def make(split, augment=None, shares=SHARES):
-        return Samples(read_images([images], {split}), names, 64, None, shares, 0, augment)
+        return Samples(read_image_table([images], {split}), names, 64, None, shares, 0, augment)
 
     return make
 
@@ -109,16 +111,16 @@ def test_it_learns_masks(make, names, images, processor, model):
     """Dice of generated phrases on squares that it never saw; a mask drawn anywhere would reach about 0.2."""
     torch.manual_seed(0)
     teach_to_see(
-        model, processor, read_images([images], {"train"}), names, 150, 8, 2.5e-3, 0, AUGMENT, mask_lr_scale=0.3
+        model, processor, read_image_table([images], {"train"}), names, 150, 8, 2.5e-3, 0, AUGMENT, mask_lr_scale=0.3
     )
     locating = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
     train(model, processor, make("train", AUGMENT, locating), None, Recipe(220, None, 8, 1, 2e-3, 0, mask_lr_scale=0.3))
     scores = []
-    for row in read_images([images], {"test"}).iter_rows(named=True):
-        picture = picture_of(row)
+    for row in read_image_table([images], {"test"}).iter_rows(named=True):
+        picture = example_of_row(row)
         for mention in picture.captions[0].mentions:
             text = locate([mention], "en", None)[0]
-            image = see(picture.open(), WHOLE, 64)
+            image = see(picture.load_image(), WHOLE, 64)
             (answer,) = answers(model, processor, [image], [text], 24)
             (masks,) = masks_of(model, processor, [image], [text], [answer])
             assert len(masks) == len(parse_segmentation(answer).phrases)

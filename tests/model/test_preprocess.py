@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.factories import AUGMENT
 
-from refrad.dataset.examples import Picture
+from refrad.dataset.examples import ImageExample
 from refrad.dataset.image_codec import encode_mask
 from refrad.model.preprocess import WHOLE, View, box_in_image, box_in_view, mask_in_image, see, whole_view
 from refrad.training.augment import random_view
@@ -55,7 +55,7 @@ def test_the_box_follows_what_it_surrounds(picture, seed):
 )
 def test_the_box_of_a_turned_mask_is_the_box_turned(seed, size, resize):
     mask, image = shape(size, BOX)
-    outlined = Picture("", "", "", {}, {}, (), (), {1: encode_mask(mask)}, size)
+    outlined = ImageExample("", "", "", {}, {}, (), (), {1: encode_mask(mask)}, size)
     view = random_view(np.random.default_rng(seed), TURNED, whole_view(size, resize)).place
     box = box_in_view(BOX, view, 0.5, outlined.outline(1))
     for resample in (Image.Resampling.NEAREST, Image.Resampling.BILINEAR):
@@ -77,7 +77,7 @@ def test_a_turn_of_the_window_is_a_turn_in_pixels():
 
 def test_the_outline_of_a_class_reaches_its_box():
     mask, _ = shape((50, 40), (0.2, 0.25, 0.6, 0.75))
-    picture = Picture("", "", "", {}, {}, (), (), {3: encode_mask(mask)}, (50, 40))
+    picture = ImageExample("", "", "", {}, {}, (), (), {3: encode_mask(mask)}, (50, 40))
     ys, xs = np.nonzero(mask)
     outline = picture.outline(3)
     assert outline.min(0) == pytest.approx((xs.min() / 50, ys.min() / 40))

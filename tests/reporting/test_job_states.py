@@ -1,28 +1,28 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.reporting.job_states import Piece, pieces_of
+from refrad.reporting.job_states import JobSegment, job_segments
 
 STATES = ("done", "failed", "waiting")
 
 
 def test_neighbours_of_one_state_are_one_piece():
     left = [{"name": "a/10", "state": "failed"}, {"name": "b/0", "state": "waiting"}]
-    assert pieces_of(["a/9", "a/8"], left) == [
-        Piece("done", 2, "a/8 to 9: done"),
-        Piece("failed", 1, "a/10: failed"),
-        Piece("waiting", 1, "b/0: waiting"),
+    assert job_segments(["a/9", "a/8"], left) == [
+        JobSegment("done", 2, "a/8 to 9: done"),
+        JobSegment("failed", 1, "a/10: failed"),
+        JobSegment("waiting", 1, "b/0: waiting"),
     ]
 
 
 def test_the_one_job_of_a_stage_needs_no_name():
-    assert pieces_of([""], []) == [Piece("done", 1, "done")]
+    assert job_segments([""], []) == [JobSegment("done", 1, "done")]
 
 
 @given(st.dictionaries(st.tuples(st.sampled_from("ab"), st.integers(0, 40)), st.sampled_from(STATES)))
 def test_every_job_is_in_one_piece_of_its_state(jobs):
     names = {f"{delivery}/{shard}": state for (delivery, shard), state in jobs.items()}
     done = [name for name, state in names.items() if state == "done"]
-    pieces = pieces_of(done, [{"name": n, "state": s} for n, s in names.items() if s != "done"])
+    pieces = job_segments(done, [{"name": n, "state": s} for n, s in names.items() if s != "done"])
     for state in STATES:
         assert sum(one.jobs for one in pieces if one.state == state) == list(names.values()).count(state)

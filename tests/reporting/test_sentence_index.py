@@ -3,7 +3,7 @@ import yaml
 from refrad.anatomy.schema import load_schema
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.reporting.pages import render
-from refrad.reporting.sentence_index import samples_of
+from refrad.reporting.sentence_index import sample_sentences
 
 
 def tables(study):
@@ -15,7 +15,7 @@ def tables(study):
 
 
 def test_sentences_come_in_all_languages_with_their_mentions_marked(study):
-    samples = samples_of(*tables(study), 10, load_schema(study.schema))
+    samples = sample_sentences(*tables(study), 10, load_schema(study.schema))
     assert [one.language for one in samples] == ["de", "en"]
     first, second = samples
     assert first.text.count("<mark") == 2 and "&amp;" in first.text
@@ -24,7 +24,7 @@ def test_sentences_come_in_all_languages_with_their_mentions_marked(study):
 
 
 def test_no_text_is_read_unless_it_is_asked_for(study):
-    assert samples_of(*tables(study), 0, load_schema(study.schema)) == []
+    assert sample_sentences(*tables(study), 0, load_schema(study.schema)) == []
 
 
 def test_the_page_of_mentions_shows_them_and_the_default_does_not(study, root):
@@ -45,7 +45,7 @@ def test_the_page_of_mentions_shows_them_and_the_default_does_not(study, root):
         "shards": [],
         "made_with": "",
     }
-    samples = samples_of(*tables(study), 10, load_schema(study.schema))
+    samples = sample_sentences(*tables(study), 10, load_schema(study.schema))
     for shown in (samples, []):
         text = render("stage.html", **values, figures=[], cards=[], curve=None, samples=shown)
         assert ("normal." in text) is bool(shown)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from tests.factories import SIDE, image_row, options, png_bytes, tiny_training
 
-from refrad.dataset.shard_io import write_images
+from refrad.dataset.shard_io import write_shard
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.stages import adapt, train
 from refrad.workflow.fingerprint import Fingerprint
@@ -42,7 +42,7 @@ def telling(tmp_path_factory, schema):
         caption = row["captions"][0] | {"entities": row["captions"][0]["entities"][:1]}
         row["captions"] = [caption | {"text": f"{words}."}, caption | {"text": f"{words}, normal."}]
         rows.append(row | {"patient": f"{split} {number}", "image": {"bytes": png_bytes(picture), "path": None}})
-    write_images(path, rows, schema, Fingerprint("shards", 1, {"windows": MEDGEMMA_WINDOWS, "image_size": SIDE}, {}))
+    write_shard(path, rows, schema, Fingerprint("shards", 1, {"windows": MEDGEMMA_WINDOWS, "image_size": SIDE}, {}))
     return path
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from refrad.dataset.shard_io import read_rows, write_images
+from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.stages import card
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -18,7 +18,7 @@ def describe(folder, rows, schema):
     half = len(rows) // 2
     paths = [folder / "a" / str(n) / "images.parquet" for n in (0, 1)]
     for path, part in zip(paths, (rows[:half], rows[half:]), strict=True):
-        write_images(path, part, schema, Fingerprint("shards", 2, {"image_size": 64}, {}), SOURCES)
+        write_shard(path, part, schema, Fingerprint("shards", 2, {"image_size": 64}, {}), SOURCES)
     card.run(
         images=paths,
         card=folder / "README.md",

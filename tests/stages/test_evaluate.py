@@ -7,7 +7,7 @@ import pytest
 from tests.factories import fingerprint, image_row, tiny_training
 
 from refrad.cli import main
-from refrad.dataset.shard_io import read_rows, write_images
+from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.stages import evaluate, train
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -19,7 +19,7 @@ def public(tmp_path_factory, schema):
     rng = np.random.default_rng(1)
     rows = [image_row(number, "test", rng) | {"captions": [], "structures": []} for number in range(2)]
     rows = [row | {"image_id": f"slake:{row['image_id']}"} for row in rows]
-    write_images(path, rows, schema, Fingerprint("public", 1, {}, {}))
+    write_shard(path, rows, schema, Fingerprint("public", 1, {}, {}))
     return path
 
 
@@ -120,7 +120,7 @@ def test_test_images_that_were_trained_on_are_not_asked_about(evaluated, images,
     *_, run = evaluated
     stolen = [row | {"image_id": "slake:x", "split": "test", "patient": "x"} for row in read_rows([images])][:1]
     rows = [*read_rows([public]), *(row | {"captions": [], "structures": []} for row in stolen)]
-    write_images(tmp_path / "slake.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
+    write_shard(tmp_path / "slake.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
     kept = {name: tmp_path / name for name in ("truth", "predictions", "scores", "metrics")}
     run(public=[tmp_path / "slake.parquet"], **kept)
     metrics = json.loads((tmp_path / "metrics").read_text())

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from refrad.reporting.gallery import marked
+from refrad.reporting.gallery import mark_spans
 from refrad.reporting.wording import STAGES as WORDS
 from refrad.stages import report
 from refrad.workflow.fingerprint import Fingerprint
@@ -159,7 +159,7 @@ def test_each_filter_of_the_gallery_hides_exactly_the_cards_of_other_values(page
 
 
 def test_a_phrase_of_two_classes_has_both_colours():
-    made = marked("Both kidneys", [{"start": 5, "end": 12, "class_id": 2}, {"start": 5, "end": 12, "class_id": 3}])
+    made = mark_spans("Both kidneys", [{"start": 5, "end": 12, "class_id": 2}, {"start": 5, "end": 12, "class_id": 3}])
     assert made.count("<mark") == 1 and 'class="c2 c3"' in made and made.count("rgb(") == 4
 
 
@@ -177,7 +177,7 @@ def test_scores_stand_with_their_intervals_and_in_tables_of_their_own(pages):
 
 def test_report_text_cannot_become_html():
     text = "a <b>liver</b> & more"
-    made = marked(text, [{"start": 5, "end": 10, "class_id": 5}])
+    made = mark_spans(text, [{"start": 5, "end": 10, "class_id": 5}])
     assert "<b>" not in made and "&lt;b&gt;" in made and "&amp;" in made
 
 

@@ -8,9 +8,16 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from refrad.dataset import shard_io as shards
-from refrad.dataset.examples import picture_of, read_images
-from refrad.dataset.image_codec import decode_pixels, stored
-from refrad.dataset.shard_io import class_names, dataset_files, digest_of, read_rows, source_fingerprints, write_images
+from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.image_codec import decode_image, decode_pixels
+from refrad.dataset.shard_io import (
+    fingerprint_digest,
+    list_shards,
+    read_class_names,
+    read_rows,
+    read_source_fingerprints,
+    write_shard,
+)
 from refrad.workflow.fingerprint import Fingerprint
 
 TEXT = "Liver and both kidneys are normal."
@@ -81,21 +88,21 @@ def test_it_opens_in_datasets_polars_and_pyarrow(shard, tmp_path):
 
 def test_pictures_are_stored_as_the_config_asks(shard):
     row = pl.read_parquet(shard.path("images")).row(0, named=True)
-    assert np.array_equal(decode_pixels(row["pixels"]), stored({"image": row["image"]}))
+    assert np.array_equal(decode_pixels(row["pixels"]), decode_image({"image": row["image"]}))
     assert Image.open(io.BytesIO(row["image_full"]["bytes"])).size == (row["width"], row["height"])
     shard.run("shards", OPTIONS | {"formats": ["raw"]})
     columns = pq.read_schema(shard.path("images")).names
     assert "pixels" in columns and not {"image", "image_full"} & set(columns)
-    (picture, *_) = [picture_of(row) for row in read_images([shard.path("images")]).iter_rows(named=True)]
-    assert picture.open().size == (64, 64)  # training reads either
+    (picture, *_) = [example_of_row(row) for row in read_image_table([shard.path("images")]).iter_rows(named=True)]
+    assert picture.load_image().size == (64, 64)  # training reads either
 
 
 def test_every_row_says_what_made_it_and_the_file_says_all_of_it(shard):
-    told = source_fingerprints(shard.path("images"))
+    told = read_source_fingerprints(shard.path("images"))
     assert set(told) == {"volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards"}
     assert told["grounded"].options == {"mode": "expand", "images_per_caption": 2}
     for row in pl.read_parquet(shard.path("images")).iter_rows(named=True):
-        assert row["provenance"]["fingerprints"] == {stage: digest_of(one) for stage, one in told.items()}
+        assert row["provenance"]["fingerprints"] == {stage: fingerprint_digest(one) for stage, one in told.items()}
         assert row["provenance"]["mentions"] == "lexicon" and row["provenance"]["vqa"] == "templates"
 
 
@@ -103,7 +110,7 @@ def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path, monkeypa
     row_bytes = len(next(read_rows([images]))["image"]["bytes"])
     monkeypatch.setattr(shards, "GROUP_BYTES", 99.5 * row_bytes)
     many = [row | {"image_id": f"{n}-{row['image_id']}"} for n in range(9) for row in read_rows([images])]
-    write_images(tmp_path / "many.parquet", many, schema, Fingerprint("shards", 1, {}, {}))
+    write_shard(tmp_path / "many.parquet", many, schema, Fingerprint("shards", 1, {}, {}))
     file = pq.ParquetFile(tmp_path / "many.parquet")
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [100, 100, 100, 6]
     assert list(read_rows([tmp_path / "many.parquet"])) == list(
@@ -113,9 +120,9 @@ def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path, monkeypa
 
 
 def test_class_names_come_from_the_file_itself(shard):
-    assert class_names(shard.path("images"))[5] == "liver" and len(class_names(shard.path("images"))) == 121
+    assert read_class_names(shard.path("images"))[5] == "liver" and len(read_class_names(shard.path("images"))) == 121
 
 
 def test_a_folder_without_shards_is_said_to_be_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="snakemake shards"):
-        dataset_files(tmp_path)
+        list_shards(tmp_path)

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from tests.factories import image_row, tiny_training
 
-from refrad.dataset.examples import picture_of, read_images
-from refrad.dataset.shard_io import read_rows, write_images
+from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.model.collate import collate
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model
@@ -145,7 +145,7 @@ def slake(tmp_path_factory, schema):
         | {"patient": row["image_id"], "questions": [row["questions"][0] | {"question": f"What is {number}?"}]}
         for number, row in enumerate(rows)
     ]
-    write_images(path, rows, schema, Fingerprint("public", 1, {}, {}))
+    write_shard(path, rows, schema, Fingerprint("public", 1, {}, {}))
     return path
 
 
@@ -178,7 +178,7 @@ def test_a_leak_can_end_the_run_with_one_message(run, slake):
 
 def test_a_benchmark_without_training_questions_is_said(run, slake, tmp_path, schema):
     rows = [row for row in read_rows([slake]) if row["split"] == "test"]
-    write_images(tmp_path / "test.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
+    write_shard(tmp_path / "test.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
     with pytest.raises(ValueError, match=r"train.public: no training question"):
         run(public={"files": [str(tmp_path / "test.parquet")], "share": 0.5})
 
@@ -197,8 +197,8 @@ def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, imag
         kept[use], _ = run(**options, checkpoints={"weights": use})
         processor = load_processor(kept[use])
         model = load_model(kept[use], processor).eval()
-        rows = {split: read_images([images], {split}) for split in ("train", "validation")}
-        names = wordings([picture_of(row) for row in rows["train"].iter_rows(named=True)], schema)
+        rows = {split: read_image_table([images], {split}) for split in ("train", "validation")}
+        names = wordings([example_of_row(row) for row in rows["train"].iter_rows(named=True)], schema)
         held_out = Samples(rows["validation"], names, 64, "yxyx", tiny_training()["tasks"], 0, None)
         batch = collate(processor, [held_out[0, index] for index in range(len(held_out))])
         with torch.no_grad():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import AUGMENT
 
-from refrad.dataset.examples import read_images
+from refrad.dataset.examples import read_image_table
 from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import tiny_model
 from refrad.model.siglip import give_tower, load_siglip, save_siglip, tiny_siglip
@@ -24,7 +24,7 @@ def siglip():
 
 @pytest.fixture(scope="module")
 def pairs(images, siglip):
-    return Pairs(read_images([images], {"train"}), siglip[0], 64, 0, AUGMENT)
+    return Pairs(read_image_table([images], {"train"}), siglip[0], 64, 0, AUGMENT)
 
 
 def test_the_loss_is_a_yes_or_no_for_each_pair():
@@ -76,7 +76,7 @@ def test_random_scores_find_as_much_as_chance():
 
 def test_retrieval_tells_texts_apart_once(images, siglip):
     tokenizer, model = siglip
-    found = recalls(model.eval(), Pairs(read_images([images], {"validation"}), tokenizer, 64, 0, None), 100)
+    found = recalls(model.eval(), Pairs(read_image_table([images], {"validation"}), tokenizer, 64, 0, None), 100)
     assert (found["images"], found["captions"]) == (4, 1)  # one text, of all images: it cannot be missed
     assert found["image to caption"]["recall@1"] == {"found": 1.0, "chance": 1.0}
 

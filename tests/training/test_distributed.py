@@ -10,7 +10,7 @@ from torch import distributed
 from torch.distributed.tensor import DTensor
 
 from refrad.anatomy.schema import load_schema
-from refrad.dataset.examples import picture_of, read_images
+from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import add_head, tiny_model
 from refrad.training.checkpoint import Checkpoints
@@ -29,10 +29,12 @@ def trained(images, schema, folder, sharding, masks, steps, team=ALONE):
     model = tiny_model(processor, 0)
     if masks:
         add_head(model, processor, 0)
-    names = wordings([picture_of(row) for row in read_images([images]).iter_rows(named=True)], load_schema(schema))
+    names = wordings(
+        [example_of_row(row) for row in read_image_table([images]).iter_rows(named=True)], load_schema(schema)
+    )
     shares = {"locate": 0.5, "detect": 0.0, "vqa": 0.5}
     train_samples, unseen = (
-        Samples(read_images([images], {split}), names, 64, None if masks else "yxyx", shares, 0, None)
+        Samples(read_image_table([images], {split}), names, 64, None if masks else "yxyx", shares, 0, None)
         for split in ("train", "validation")
     )
     saved = Checkpoints(folder, "one", keep=9, leads=team.leads)

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from tests.factories import AUGMENT
 
-from refrad.dataset.examples import picture_of, read_images
+from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.box_tokens import parse_detection
 from refrad.model.collate import collate
 from refrad.training.dataloader import batch_order
@@ -15,12 +15,12 @@ SHARES = {"locate": 0.6, "detect": 0.2, "vqa": 0.2}
 
 @pytest.fixture(scope="module")
 def frame(images):
-    return read_images([images], {"train"})
+    return read_image_table([images], {"train"})
 
 
 @pytest.fixture(scope="module")
 def make(frame, schema):
-    names = wordings([picture_of(row) for row in frame.iter_rows(named=True)], schema)
+    names = wordings([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
     return lambda augment, order="yxyx", shares=SHARES: Samples(frame, names, 64, order, shares, 0, augment)
 
 
@@ -90,7 +90,7 @@ def mixed(frame, schema):
         captions=pl.col("captions").list.head(0),
         structures=pl.col("structures").list.head(0),
     )
-    names = wordings([picture_of(row) for row in frame.iter_rows(named=True)], schema)
+    names = wordings([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
     return Samples(pl.concat([frame, rows]), names, 64, "yxyx", SHARES, 0, AUGMENT, public_share=0.25)
 
 

@@ -4,7 +4,7 @@ import itertools
 import pytest
 import torch
 
-from refrad.dataset.examples import picture_of, read_images
+from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.radgrounder import tiny_model
 from refrad.training.dataloader import batch_order, load_batches
@@ -18,8 +18,8 @@ SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 
 @pytest.fixture(scope="module")
 def samples(images, schema):
-    frame = read_images([images], {"train"})
-    names = wordings([picture_of(row) for row in frame.iter_rows(named=True)], schema)
+    frame = read_image_table([images], {"train"})
+    names = wordings([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
     return Samples(frame, names, 64, "yxyx", SHARES, 0, augment=None)
 
 

@@ -12,8 +12,8 @@ from scipy.stats import binomtest
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.core.files import atomic, write_json
-from refrad.dataset.shard_io import dataset_files, read_rows
-from refrad.reporting.gallery import Card, card
+from refrad.dataset.shard_io import list_shards, read_rows
+from refrad.reporting.gallery import ImageCard, build_card
 from refrad.reporting.pages import render
 
 __all__ = ["Precision", "main", "precision_of", "sample_triplets"]
@@ -67,7 +67,7 @@ def main(
             f" ({LEVEL:.0%} interval {found.low:.3f} to {found.high:.3f}, Wilson); {found.not_judged} not judged"
         )
         return
-    chosen = sample_triplets(dataset_files(images), count, seed)
+    chosen = sample_triplets(list_shards(images), count, seed)
     with atomic(out / "sheet.csv") as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -121,5 +121,5 @@ def precision_of(sheet: Path) -> Precision:
     )
 
 
-def _cards(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], schema: Schema) -> list[Card]:
-    return [card(row, schema, caption=caption) for row, caption in chosen]
+def _cards(chosen: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], schema: Schema) -> list[ImageCard]:
+    return [build_card(row, schema, caption=caption) for row, caption in chosen]

@@ -10,7 +10,7 @@ from refrad.core.tables import read_table
 from refrad.core.types import SPLITS
 from refrad.dataset.exports import authors, coco, hf, llava, webdataset
 from refrad.dataset.leakage import find_leakage
-from refrad.dataset.shard_io import class_names, dataset_files, read_rows
+from refrad.dataset.shard_io import list_shards, read_class_names, read_rows
 
 __all__ = ["FORMATS", "main"]
 
@@ -46,7 +46,7 @@ def main(
         raise ValueError(
             f"no format {format}: there are {', '.join(FORMATS)}; DICOM SEG is made by refrad export-masks"
         )
-    files = dataset_files(images)
+    files = list_shards(images)
     leaks = find_leakage(files, difference)
     if leaks.total:
         raise ValueError(
@@ -54,13 +54,13 @@ def main(
             " nearly the same picture are in more than one split; leakage.json beside the shards names them"
         )
     target = out or Path("results/export") / format
-    names = class_names(files[0])
+    names = read_class_names(files[0])
     there = {row["split"] for row in read_rows(files, ["split"])}
     splits = [split for split in SPLITS if split in there]
     if format == "hf":
         hf.export(files, splits, target)
     elif format == "authors":
-        tables = [read_table(path, VolumeTable) for path in dataset_files(volumes) if path.name == "volumes.parquet"]
+        tables = [read_table(path, VolumeTable) for path in list_shards(volumes) if path.name == "volumes.parquet"]
         places = {
             name: volume_store / file
             for table in tables

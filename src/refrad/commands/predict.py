@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from refrad.core.files import atomic
 from refrad.inference.load_image import SUFFIXES, Opened, is_image
 from refrad.inference.predictor import Finding, Reader
-from refrad.reporting.drawing import colour_of
+from refrad.reporting.drawing import class_colour
 
 __all__ = ["draw", "main"]
 
@@ -126,11 +126,11 @@ def draw(finding: Finding) -> Image.Image:
     coloured = np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
     for number, place in enumerate(finding.places, 1):
         if place.mask is not None:
-            coloured[place.mask] = 0.5 * coloured[place.mask] + 0.5 * np.array(colour_of(number))
+            coloured[place.mask] = 0.5 * coloured[place.mask] + 0.5 * np.array(class_colour(number))
     shown = Image.fromarray(coloured.astype(np.uint8)).resize((width * scale, height * scale), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(shown)
     for number, place in enumerate(finding.places, 1):
-        colour, corner = colour_of(number), (4.0, 4.0 + 14 * number)
+        colour, corner = class_colour(number), (4.0, 4.0 + 14 * number)
         if place.box is not None:
             box = [value * scale for value in place.box]
             pen.rectangle(box, outline=colour, width=2)

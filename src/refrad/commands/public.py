@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from refrad.anatomy.schema import load_schema
-from refrad.dataset.image_codec import png
+from refrad.dataset.image_codec import encode_png
 from refrad.dataset.public import PublicQuestion, PublicSet, leaks, missing_images, read_public, without_leaks
-from refrad.dataset.shard_io import write_images
+from refrad.dataset.shard_io import write_shard
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["main", "rows_of"]
@@ -53,7 +53,7 @@ def main(
         log.warning("LEAK: %d images stand in more than one split (%s)", len(shared), leaking)
         public = without_leaks(public) if leaking == "drop" else public
     options = {"set": public.name, "languages": languages or ["en"], "size": size, "leaking": leaking}
-    count = write_images(out, rows_of(public, size), load_schema(schema), Fingerprint("public", 1, options, {}))
+    count = write_shard(out, rows_of(public, size), load_schema(schema), Fingerprint("public", 1, options, {}))
     splits = Counter(one.split for one in public.questions)
     print(f"{public.name}: {count} images, questions: " + ", ".join(f"{splits[split]} {split}" for split in splits))
     print("put aside: " + (", ".join(f"{many} {why}" for why, many in public.aside.items()) or "nothing"))
@@ -76,7 +76,11 @@ def rows_of(public: PublicSet, size: int) -> Iterator[dict[str, Any]]:
         yield {
             **{"image_id": identity, "volume": identity, "study": identity, "patient": identity, "split": split},
             **{"modality": questions[0].modality or None, "index": 0, "width": image.width, "height": image.height},
-            **{"spacing_x": 1.0, "spacing_y": 1.0, "image": {"bytes": png(_stretched(image, size)), "path": None}},
+            **{
+                "spacing_x": 1.0,
+                "spacing_y": 1.0,
+                "image": {"bytes": encode_png(_stretched(image, size)), "path": None},
+            },
             **{"structures": [], "captions": [], "questions": [_row(one) for one in questions]},
         }
 

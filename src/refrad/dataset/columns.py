@@ -20,15 +20,15 @@ ENTITY = pa.struct(
     [(name, pa.int32()) for name in ("start", "end")]
     + [("text", pa.string()), ("class_id", pa.int64()), ("via", pa.string()), *BOX]
 )
-CAPTION = pa.struct(
+CAPTION_STRUCT = pa.struct(
     [(name, pa.string()) for name in ("caption", "sentence", "language", "text", "indication", "question", "tie")]
     + [("entities", pa.list_(ENTITY))]
 )
-QUESTION = pa.struct(
+QUESTION_STRUCT = pa.struct(
     [(name, pa.string()) for name in ("language", "topic", "kind", "question")]
     + [("choices", pa.list_(pa.string())), ("answer", pa.string()), ("backend", pa.string())]
 )
-PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 BACKENDS = ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")
 SOURCES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
 PROVENANCE = pa.struct(
@@ -63,7 +63,7 @@ COLUMNS: Sequence[Column] = (
     Column("height", pa.int32(), "header", "rows of the DICOM image, px"),
     Column("spacing_x", pa.float64(), "header", "mm between columns"),
     Column("spacing_y", pa.float64(), "header", "mm between rows"),
-    Column("image", PICTURE, "image", "PNG of the windowed image, squashed to a square; three channels", "png"),
+    Column("image", IMAGE, "image", "PNG of the windowed image, squashed to a square; three channels", "png"),
     Column(
         "pixels",
         pa.binary(),
@@ -71,7 +71,7 @@ COLUMNS: Sequence[Column] = (
         "the same picture as uint8 [channel, row, column] in one zstd frame: the fastest to load",
         "raw",
     ),
-    Column("image_full", PICTURE, "image", "PNG of the windowed image in its own resolution", "full"),
+    Column("image_full", IMAGE, "image", "PNG of the windowed image in its own resolution", "full"),
     Column(
         "perceptual_hash", pa.string(), "image", "64 bits, hexadecimal: nearly the same for nearly the same picture"
     ),
@@ -84,7 +84,7 @@ COLUMNS: Sequence[Column] = (
     ),
     Column(
         "captions",
-        pa.list_(CAPTION),
+        pa.list_(CAPTION_STRUCT),
         "report",
         "report sentences of the image in every language there is, with indication and clinical question of their report,"
         " how they were tied to the image, and their grounded phrases: span (code points), class, box, and via"
@@ -92,7 +92,7 @@ COLUMNS: Sequence[Column] = (
     ),
     Column(
         "questions",
-        pa.list_(QUESTION),
+        pa.list_(QUESTION_STRUCT),
         "questions",
         "question-answer pairs of the image; choices only if kind is multiple",
     ),
@@ -123,7 +123,7 @@ def features(arrow: pa.Schema, schema: Schema) -> dict[str, Any]:
     def describe(kind: pa.DataType, name: str) -> Any:
         if name == "class_id":
             return label
-        if kind == PICTURE:
+        if kind == IMAGE:
             return {"_type": "Image"}
         if pa.types.is_list(kind):
             return {"feature": describe(kind.value_type, ""), "_type": "List"}

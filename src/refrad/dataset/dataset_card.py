@@ -9,17 +9,17 @@ import yaml
 from refrad.core.types import SPLITS
 from refrad.dataset.columns import COLUMNS
 from refrad.dataset.leakage import Leakage
-from refrad.dataset.statistics import Summary
+from refrad.dataset.statistics import DatasetSummary
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["About", "card_text", "columns_table"]
+__all__ = ["DatasetInfo", "columns_table", "render_card"]
 
 THINGS = ("patients", "volumes", "images", "captions", "grounded phrases", "boxes", "questions")
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
 @dataclass(frozen=True)
-class About:
+class DatasetInfo:
     """What only the site can say: title, who gives the data, and under which terms (SPDX name or sentence)."""
 
     title: str
@@ -27,9 +27,9 @@ class About:
     terms: str
 
 
-def card_text(
-    about: About,
-    summary: Summary,
+def render_card(
+    about: DatasetInfo,
+    summary: DatasetSummary,
     leakage: Leakage,
     terms: Mapping[str, str],
     made: Mapping[str, Fingerprint],
@@ -110,7 +110,7 @@ def columns_table(rows: Mapping[str, str], heads: Sequence[str] = ("column", "me
     return "\n".join(lines + [f"| `{name}` | {text} |" for name, text in rows.items()]) + "\n"
 
 
-def _row(summary: Summary, what: str) -> tuple[str, ...]:
+def _row(summary: DatasetSummary, what: str) -> tuple[str, ...]:
     numbers = [summary.splits.get(split, Counter())[what] for split in SPLITS]
     return (what, *(f"{n:,}" for n in numbers), f"{sum(numbers):,}")
 
@@ -120,7 +120,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _backends(summary: Summary) -> Iterable[tuple[str, str, str]]:
+def _backends(summary: DatasetSummary) -> Iterable[tuple[str, str, str]]:
     for what, names in summary.backends.items():
         for name, n in sorted(names.items()):
             yield what, name, f"{n:,}"

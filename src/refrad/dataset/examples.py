@@ -1,4 +1,4 @@
-"""The rows of the shards, as training and evaluation see them: boxes as shares of width and height."""
+"""Rows of the shards as typed examples for training and evaluation; boxes are shares of width and height."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.core.types import Box
-from refrad.dataset.image_codec import decode_mask, stored
+from refrad.dataset.image_codec import decode_image, decode_mask
 
-__all__ = ["Caption", "Mention", "Picture", "Question", "picture_of", "read_images"]
+__all__ = ["ExampleCaption", "ExampleMention", "ExampleQuestion", "ImageExample", "example_of_row", "read_image_table"]
 
 COLUMNS = (
     "image_id",
@@ -26,12 +26,12 @@ COLUMNS = (
     "captions",
     "questions",
 )
-PICTURES = ("pixels", "image")  # the first that a file has is read
+IMAGE_COLUMNS = ("pixels", "image")  # the first column that a file has is read
 
 
 @dataclass(frozen=True)
-class Mention:
-    """A verbatim span of a caption and the classes it names, each with its box in the image."""
+class ExampleMention:
+    """A verbatim span of a caption (code points, half-open) and the classes that it names, each with its box."""
 
     start: int
     end: int
@@ -40,19 +40,19 @@ class Mention:
 
 
 @dataclass(frozen=True)
-class Caption:
+class ExampleCaption:
     """A report sentence of an image, with its grounded mentions in the order of their spans."""
 
     language: str
     text: str
     indication: str | None
     question: str | None
-    mentions: tuple[Mention, ...]
+    mentions: tuple[ExampleMention, ...]
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question of an image; `kind` is open, yesno or multiple."""
+class ExampleQuestion:
+    """A question about an image; `kind` is open, yesno or multiple."""
 
     language: str
     topic: str
@@ -63,37 +63,40 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image with all that is known of it.
+class ImageExample:
+    """An image with its structures, captions and questions.
 
-    `kept` is the picture as the row holds it, compressed; `structures` maps each visible class to its box, and `rles` to its
-    run-length mask; `size` is width and height of the DICOM image, px.
+    Attributes:
+        encoded: the image columns of the row, compressed.
+        boxes: visible class to its box, shares of width and height.
+        mask_rles: visible class to the run-length code of its mask.
+        size: width and height of the DICOM image, px.
     """
 
     image_id: str
     patient: str
     modality: str
-    kept: Mapping[str, Any]
-    structures: Mapping[int, Box]
-    captions: tuple[Caption, ...]
-    questions: tuple[Question, ...]
-    rles: Mapping[int, str] = field(default_factory=dict)
+    encoded: Mapping[str, Any]
+    boxes: Mapping[int, Box]
+    captions: tuple[ExampleCaption, ...]
+    questions: tuple[ExampleQuestion, ...]
+    mask_rles: Mapping[int, str] = field(default_factory=dict)
     size: tuple[int, int] = (0, 0)
 
-    def mask(self, classes: Iterable[int]) -> NDArray[np.bool_]:
-        """Where any of some visible classes is, bool [height, width] in px of the DICOM image."""
+    def mask(self, class_ids: Iterable[int]) -> NDArray[np.bool_]:
+        """Union of the masks of some visible classes, bool [height, width] in px of the DICOM image."""
         width, height = self.size
-        joined: NDArray[np.bool_] = np.zeros((height, width), bool)
-        for one in classes:
-            joined |= decode_mask(self.rles[one], height, width)
-        return joined
+        union: NDArray[np.bool_] = np.zeros((height, width), bool)
+        for class_id in class_ids:
+            union |= decode_mask(self.mask_rles[class_id], height, width)
+        return union
 
     def outline(self, class_id: int) -> NDArray[np.float64] | None:
-        """The corners of the ends of each row of a class, float64 [points, 2]: x and y as shares of width and height.
+        """Corners of the first and last pixel of each mask row, float64 [points, 2]: x and y as shares of width and height.
 
-        Whatever way the image is turned, its box is the box of these. None for a class without a mask.
+        After any rotation of the image, the bounding box of these points is the box of the class. None without a mask.
         """
-        if class_id not in self.rles:
+        if class_id not in self.mask_rles:
             return None
         mask = self.mask([class_id])
         ys = np.flatnonzero(mask.any(1))
@@ -101,53 +104,60 @@ class Picture:
         xs = np.concatenate([first, last, first, last])
         return np.stack([xs, np.concatenate([ys, ys, ys + 1, ys + 1])], axis=1) / self.size
 
-    def open(self) -> Image.Image:
-        """The stored picture, RGB."""
-        return Image.fromarray(np.ascontiguousarray(stored(self.kept).transpose(1, 2, 0)))
+    def load_image(self) -> Image.Image:
+        """The square image of the row, RGB."""
+        return Image.fromarray(np.ascontiguousarray(decode_image(self.encoded).transpose(1, 2, 0)))
 
 
-def read_images(paths: Sequence[Path], splits: Collection[str] | None = None, pixels: bool = True) -> pl.DataFrame:
-    """The rows of all shards whose split is among `splits`, ordered by image whatever the order of the paths.
+def read_image_table(paths: Sequence[Path], splits: Collection[str] | None = None, pixels: bool = True) -> pl.DataFrame:
+    """The rows of all shards whose split is among `splits`, sorted by image_id, whatever the order of the paths.
 
-    Pictures stay compressed, or are left out without `pixels`; each row becomes a Picture only when it is used.
+    Images stay compressed, or are left out if not `pixels`; a row becomes an ImageExample only when it is used.
     """
     frames = []
     for path in paths:
-        kept = [next(name for name in PICTURES if name in pl.read_parquet_schema(path))] if pixels else []
-        frames.append(pl.read_parquet(path, columns=[*COLUMNS, *kept]))
+        image_column = [next(name for name in IMAGE_COLUMNS if name in pl.read_parquet_schema(path))] if pixels else []
+        frames.append(pl.read_parquet(path, columns=[*COLUMNS, *image_column]))
     frame = pl.concat(frames, how="diagonal_relaxed")
     return (frame if splits is None else frame.filter(pl.col("split").is_in(list(splits)))).sort("image_id")
 
 
-def picture_of(row: Mapping[str, Any]) -> Picture:
-    """A row of `read_images` (as `frame.row(index, named=True)` gives it) as a Picture."""
+def example_of_row(row: Mapping[str, Any]) -> ImageExample:
+    """A row of `read_image_table` (a dictionary, as `frame.row(index, named=True)` returns it) as an ImageExample."""
     size = row["width"], row["height"]
-    return Picture(
-        row["image_id"],
-        row["patient"],
-        row["modality"],
-        {name: row.get(name) for name in PICTURES},
-        {one["class_id"]: _relative(one, *size) for one in row["structures"] or ()},
-        tuple(_caption(one, *size) for one in row["captions"] or ()),
-        tuple(_question(one) for one in row["questions"] or ()),
-        {one["class_id"]: one["rle"] for one in row["structures"] or ()},
-        size,
+    structures = row["structures"] or ()
+    return ImageExample(
+        image_id=row["image_id"],
+        patient=row["patient"],
+        modality=row["modality"],
+        encoded={name: row.get(name) for name in IMAGE_COLUMNS},
+        boxes={structure["class_id"]: _relative_box(structure, *size) for structure in structures},
+        captions=tuple(_caption(caption, *size) for caption in row["captions"] or ()),
+        questions=tuple(_question(question) for question in row["questions"] or ()),
+        mask_rles={structure["class_id"]: structure["rle"] for structure in structures},
+        size=size,
     )
 
 
-def _relative(box: Mapping[str, Any], width: int, height: int) -> Box:
+def _relative_box(box: Mapping[str, Any], width: int, height: int) -> Box:
     return box["x_min"] / width, box["y_min"] / height, box["x_max"] / width, box["y_max"] / height
 
 
-def _caption(row: Mapping[str, Any], width: int, height: int) -> Caption:
+def _caption(caption: Mapping[str, Any], width: int, height: int) -> ExampleCaption:
     spans: dict[tuple[int, int, str], list[tuple[int, Box]]] = {}
-    for one in row["entities"]:
-        key = one["start"], one["end"], one["text"]
-        spans.setdefault(key, []).append((one["class_id"], _relative(one, width, height)))
-    mentions = tuple(Mention(*span, tuple(targets)) for span, targets in sorted(spans.items()))
-    return Caption(row["language"], row["text"], row["indication"], row["question"], mentions)
+    for entity in caption["entities"]:
+        span = entity["start"], entity["end"], entity["text"]
+        spans.setdefault(span, []).append((entity["class_id"], _relative_box(entity, width, height)))
+    mentions = tuple(ExampleMention(*span, tuple(targets)) for span, targets in sorted(spans.items()))
+    return ExampleCaption(caption["language"], caption["text"], caption["indication"], caption["question"], mentions)
 
 
-def _question(row: Mapping[str, Any]) -> Question:
-    choices = tuple(row["choices"] or ())
-    return Question(row["language"], row["topic"], row["kind"], row["question"], choices, row["answer"])
+def _question(question: Mapping[str, Any]) -> ExampleQuestion:
+    return ExampleQuestion(
+        language=question["language"],
+        topic=question["topic"],
+        kind=question["kind"],
+        question=question["question"],
+        choices=tuple(question["choices"] or ()),
+        answer=question["answer"],
+    )

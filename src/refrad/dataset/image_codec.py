@@ -15,23 +15,23 @@ from scipy.fft import dctn
 from refrad.dicom.windows import scale_mr, window_ct
 
 __all__ = [
+    "decode_image",
     "decode_mask",
     "decode_pixels",
     "encode_mask",
     "encode_pixels",
-    "grey_levels_apart",
+    "encode_png",
+    "mean_grey_difference",
     "perceptual_hash",
-    "picture",
-    "png",
-    "stored",
     "thumbnail",
+    "window_image",
 ]
 
 THUMBNAIL = 32  # px
 LOW = 8  # frequencies of each direction that the hash looks at
 
 
-def picture(
+def window_image(
     image: NDArray[np.int16], modality: str, windows: Sequence[Sequence[float]], size: int | None
 ) -> NDArray[np.uint8]:
     """An image [row, column] (HU for CT) in three windows, uint8 [channel, row, column].
@@ -48,7 +48,7 @@ def picture(
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
-def png(channels: NDArray[np.uint8]) -> bytes:
+def encode_png(channels: NDArray[np.uint8]) -> bytes:
     """PNG bytes of uint8 [channel, row, column]."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(channels.transpose(1, 2, 0))).save(buffer, format="PNG", compress_level=6)
@@ -73,7 +73,7 @@ def decode_pixels(data: bytes) -> NDArray[np.uint8]:
     return values.reshape(3, side, side)
 
 
-def stored(row: Mapping[str, Any]) -> NDArray[np.uint8]:
+def decode_image(row: Mapping[str, Any]) -> NDArray[np.uint8]:
     """The square picture of a row, uint8 [channel, row, column], from whichever column holds it."""
     if row.get("pixels") is not None:
         return decode_pixels(row["pixels"])
@@ -98,7 +98,7 @@ def thumbnail(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(channels[1]).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 
 
-def grey_levels_apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+def mean_grey_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """Mean absolute difference of two thumbnails, 0 to 255."""
     return float(np.abs(one.astype(np.int16) - other).mean())
 

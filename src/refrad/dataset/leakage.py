@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from refrad.dataset.image_codec import grey_levels_apart, stored, thumbnail
+from refrad.dataset.image_codec import decode_image, mean_grey_difference, thumbnail
 from refrad.dataset.shard_io import read_rows
 
-__all__ = ["DISTANCE", "Leakage", "find_leakage", "near_pairs"]
+__all__ = ["DISTANCE", "Leakage", "find_leakage", "find_near_pairs"]
 
 BANDS = 4  # of 16 bits: two hashes that differ in at most three bits agree in one band at least
 DISTANCE = BANDS - 1
@@ -52,13 +52,13 @@ def find_leakage(files: Sequence[Path], difference: float) -> Leakage:
     """
     told = ["image_id", "patient", "study", "split", "perceptual_hash"]
     frame = pl.concat([pl.read_parquet(path, columns=told) for path in files]).sort("image_id")
-    near = list(near_pairs(frame))
+    near = list(find_near_pairs(frame))
     wanted = {place for pair in near for place in pair}
     ids = frame["image_id"].to_list()
     small = _thumbnails(files, {ids[place] for place in wanted})
     pictures = []
     for one, other in near:
-        gap = grey_levels_apart(small[ids[one]], small[ids[other]])
+        gap = mean_grey_difference(small[ids[one]], small[ids[other]])
         if gap <= difference:
             pictures.append((ids[one], ids[other], round(gap, 3)))
     return Leakage(
@@ -75,7 +75,7 @@ def _in_many_splits(frame: pl.DataFrame, column: str) -> tuple[str, ...]:
     return tuple(sorted(splits.filter(pl.col("split") > 1)[column].to_list()))
 
 
-def near_pairs(frame: pl.DataFrame) -> Iterator[tuple[int, int]]:
+def find_near_pairs(frame: pl.DataFrame) -> Iterator[tuple[int, int]]:
     """Rows (split, perceptual_hash) of different splits whose hashes differ in at most `DISTANCE` bits, each pair once."""
     known = frame.with_row_index("row").drop_nulls("perceptual_hash")
     rows = known["row"].to_numpy().astype(np.int64)
@@ -110,4 +110,4 @@ def _thumbnails(files: Iterable[Path], wanted: set[str]) -> dict[str, NDArray[np
     if not wanted:
         return {}
     rows: Iterator[Mapping[str, Any]] = read_rows(files, ["image_id", "image", "pixels"])
-    return {row["image_id"]: thumbnail(stored(row)) for row in rows if row["image_id"] in wanted}
+    return {row["image_id"]: thumbnail(decode_image(row)) for row in rows if row["image_id"] in wanted}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from refrad.dataset.columns import COLUMNS, PICTURE
-from refrad.dataset.dataset_card import About
+from refrad.dataset.columns import COLUMNS, IMAGE
+from refrad.dataset.dataset_card import DatasetInfo
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["DataFile", "croissant", "ro_crate"]
+__all__ = ["DataFile", "build_croissant", "build_ro_crate"]
 
 CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -72,8 +72,8 @@ class DataFile:
     size: int
 
 
-def croissant(
-    about: About, files: Sequence[DataFile], columns: Sequence[str], terms: Mapping[str, str], today: date
+def build_croissant(
+    about: DatasetInfo, files: Sequence[DataFile], columns: Sequence[str], terms: Mapping[str, str], today: date
 ) -> dict[str, Any]:
     """The dataset as Croissant: files with digests, and each column with its meaning and terms.
 
@@ -135,7 +135,7 @@ def _field(identity: str, column: str, kind: pa.DataType) -> dict[str, Any]:
     """A column as a field; of a picture, its bytes; of structs, a sub-field for each simple member."""
     source: dict[str, Any] = {"fileSet": {"@id": "parquet"}, "extract": {"column": column}}
     field: dict[str, Any] = {"@type": "cr:Field", "@id": identity, "name": column}
-    if kind == PICTURE:
+    if kind == IMAGE:
         return field | {"dataType": "sc:ImageObject", "source": source | {"transform": {"jsonPath": "bytes"}}}
     repeated = pa.types.is_list(kind)
     inner = kind.value_type if repeated else kind
@@ -155,7 +155,9 @@ def _field(identity: str, column: str, kind: pa.DataType) -> dict[str, Any]:
     return field | ({"repeated": True} if repeated else {}) | {"subField": members}
 
 
-def ro_crate(about: About, files: Sequence[DataFile], made: Mapping[str, Fingerprint], today: date) -> dict[str, Any]:
+def build_ro_crate(
+    about: DatasetInfo, files: Sequence[DataFile], made: Mapping[str, Fingerprint], today: date
+) -> dict[str, Any]:
     """The run as RO-Crate: the files, and one action a stage with its version, its options and digests of what it read."""
     refrad = {"@id": "#refrad", "@type": "SoftwareApplication", "name": "RefRad", "softwareVersion": version("refrad")}
     actions = [

@@ -19,13 +19,13 @@ from refrad.dataset.columns import COLUMNS, arrow_schema, features
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = [
-    "class_names",
-    "dataset_files",
-    "digest_of",
+    "fingerprint_digest",
+    "list_shards",
+    "read_class_names",
     "read_rows",
-    "source_fingerprints",
-    "write_images",
+    "read_source_fingerprints",
     "write_rows",
+    "write_shard",
 ]
 
 # A row group ends with the first of these: random access reads little, writing holds little, and the footer stays small.
@@ -44,12 +44,12 @@ FILTERED = (
 SOURCES_KEY = "refrad.fingerprints"
 
 
-def digest_of(fingerprint: Fingerprint) -> str:
+def fingerprint_digest(fingerprint: Fingerprint) -> str:
     """12 hexadecimal digits that stand for a fingerprint in the rows."""
     return digest_bytes(fingerprint.text.encode())[:12]
 
 
-def write_images(
+def write_shard(
     path: Path,
     rows: Iterable[Mapping[str, Any]],
     schema: Schema,
@@ -123,7 +123,7 @@ def _leaves(kind: pa.DataType, path: str) -> list[str]:
     return [path]
 
 
-def dataset_files(images: Path) -> list[Path]:
+def list_shards(images: Path) -> list[Path]:
     """The Parquet files of a dataset: one file, or all of a folder at any depth, in the order of their names.
 
     Raises:
@@ -146,14 +146,14 @@ def read_rows(files: Iterable[Path], columns: Sequence[str] | None = None) -> It
                 yield from batch.to_pylist()
 
 
-def class_names(path: Path) -> dict[int, str]:
+def read_class_names(path: Path) -> dict[int, str]:
     """Class id to name, from the file's own description of its class labels."""
     told = json.loads(pq.read_schema(path).metadata[b"huggingface"])["info"]["features"]
     names = told["structures"]["feature"]["class_id"]["names"]
     return {number: name for number, name in enumerate(names) if number and not name.startswith("unused_")}
 
 
-def source_fingerprints(path: Path) -> dict[str, Fingerprint]:
+def read_source_fingerprints(path: Path) -> dict[str, Fingerprint]:
     """The fingerprints of the stages that a file comes from, by stage, its own included."""
     metadata = pq.read_schema(path).metadata
     own = Fingerprint.parse(metadata[FINGERPRINT_KEY.encode()].decode())

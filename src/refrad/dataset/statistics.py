@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from refrad.dataset.columns import COLUMNS
-from refrad.dataset.shard_io import class_names, read_rows
+from refrad.dataset.shard_io import read_class_names, read_rows
 
-__all__ = ["Summary", "summarize"]
+__all__ = ["DatasetSummary", "summarize"]
 
 MADE_BY = ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")
 
 
 @dataclass
-class Summary:
+class DatasetSummary:
     """What a dataset holds. `splits` counts kinds of things by split, `tables` values of a kind, `backends` rows."""
 
     splits: dict[str, Counter[str]] = field(default_factory=dict)
@@ -35,10 +35,10 @@ class Summary:
         self.tables.setdefault(table, Counter())[str(key)] += n
 
 
-def summarize(files: Sequence[Path]) -> Summary:
+def summarize(files: Sequence[Path]) -> DatasetSummary:
     """Count the rows of all files. Pictures are not read."""
-    summary = Summary()
-    names = class_names(files[0])
+    summary = DatasetSummary()
+    names = read_class_names(files[0])
     patients: dict[str, set[str]] = {}
     volumes: dict[str, set[str]] = {}
     columns = [one.name for one in COLUMNS if one.format is None]
@@ -62,7 +62,7 @@ def summarize(files: Sequence[Path]) -> Summary:
 
 
 def _count_texts(
-    summary: Summary,
+    summary: DatasetSummary,
     split: str,
     captions: Iterable[Mapping[str, Any]],
     questions: Iterable[Mapping[str, Any]],

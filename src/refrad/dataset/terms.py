@@ -6,7 +6,7 @@ No advice of a lawyer: what the makers of the models publish, to be checked by w
 from collections.abc import Mapping
 
 from refrad.dataset.columns import COLUMNS
-from refrad.dataset.statistics import Summary
+from refrad.dataset.statistics import DatasetSummary
 
 __all__ = ["terms_of_columns"]
 
@@ -36,7 +36,7 @@ WRITERS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def terms_of_columns(summary: Summary, site: str) -> dict[str, str]:
+def terms_of_columns(summary: DatasetSummary, site: str) -> dict[str, str]:
     """Column name to its terms, from the backends that the rows name.
 
     Args:

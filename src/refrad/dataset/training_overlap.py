@@ -1,4 +1,4 @@
-"""Test images that a training has seen: the same image or patient by name, or nearly the same picture."""
+"""Overlap of training and test images: the same image or patient by name, or nearly the same picture."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,83 +7,93 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from refrad.dataset.image_codec import grey_levels_apart, perceptual_hash, stored, thumbnail
-from refrad.dataset.leakage import near_pairs
+from refrad.dataset.image_codec import decode_image, mean_grey_difference, perceptual_hash, thumbnail
+from refrad.dataset.leakage import find_near_pairs
 from refrad.dataset.shard_io import read_rows
 from refrad.workflow.tally import Tally
 
-__all__ = ["Seen", "count_parts", "parts_to_learn", "seen_in_training"]
+__all__ = ["TrainingOverlap", "count_training_parts", "find_training_overlap", "split_for_training"]
 
-TOLD = ("image_id", "patient", "split")
+IDENTITY = ("image_id", "patient", "split")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Images on both sides, by id: `training` are those that a training should leave out, `tested` those that say nothing any
-    more if it does not. `named` are the tested ones that were found by name, `looked` how many images were compared.
+class TrainingOverlap:
+    """Images that are on both sides, by image_id.
+
+    Attributes:
+        training_ids: training images to leave out of the training.
+        test_ids: test images whose scores mean nothing if the training images are not left out.
+        matched_by_name: the test images that were matched by image or patient name.
+        compared: number of images compared.
     """
 
-    training: frozenset[str] = frozenset()
-    tested: frozenset[str] = frozenset()
-    named: frozenset[str] = frozenset()
-    looked: int = 0
+    training_ids: frozenset[str] = frozenset()
+    test_ids: frozenset[str] = frozenset()
+    matched_by_name: frozenset[str] = frozenset()
+    compared: int = 0
 
     def sentence(self) -> str:
-        """What was found, without a name."""
-        alike = len(self.tested - self.named)
+        """The numbers as a sentence without identifiers."""
+        alike = len(self.test_ids - self.matched_by_name)
         return (
-            f"{len(self.tested)} test images are also images of the training ({len(self.named)} by name or patient, {alike}"
-            f" by picture), {len(self.training)} there"
+            f"{len(self.test_ids)} test images are also images of the training ({len(self.matched_by_name)} by name or"
+            f" patient, {alike} by picture), {len(self.training_ids)} there"
         )
 
 
-def seen_in_training(training: Sequence[Path], tested: Sequence[Path], difference: float) -> Seen:
-    """Compare the training images of some files with the test images of others; both are shards, or made by `refrad public`.
+def find_training_overlap(training: Sequence[Path], tested: Sequence[Path], difference: float) -> TrainingOverlap:
+    """Compare the training images of some files with the test images of others; the files are shards, or files of `refrad public`.
 
-    Pictures are nearly the same as in `find_leakage`: alike in the hash, and by at most `difference` grey levels of 255 apart.
-    A file may be among both: its own splits are compared then.
+    Two pictures are nearly the same under the rule of `find_leakage`: close perceptual hashes, and at most `difference` grey
+    levels of 255 apart. A file may be on both sides: its own splits are compared then.
     """
     sides = [
-        _told(path, split).with_columns(side=pl.lit(split))
+        _hashed_images(path, split).with_columns(side=pl.lit(split))
         for paths, split in ((training, "train"), (tested, "test"))
         for path in dict.fromkeys(paths)
     ]
     frame = pl.concat(sides) if sides else pl.DataFrame()
     if frame.is_empty():
-        return Seen()
+        return TrainingOverlap()
     by_side = {split: frame.filter(pl.col("side") == split) for split in ("train", "test")}
-    names = set[str]()
+    # By name
+    same_name = set[str]()
     for column in ("image_id", "patient"):
-        both = set(by_side["train"][column]) & set(by_side["test"][column])
-        names |= set(frame.filter(pl.col(column).is_in(both))["image_id"])
+        shared = set(by_side["train"][column]) & set(by_side["test"][column])
+        same_name |= set(frame.filter(pl.col(column).is_in(shared))["image_id"])
+    # By picture: hashes propose pairs, thumbnails decide
     pairs = [
-        sorted((frame.row(one, named=True), frame.row(other, named=True)), key=lambda row: row["side"], reverse=True)
-        for one, other in near_pairs(frame.drop("split").rename({"side": "split"}))
+        sorted((frame.row(a, named=True), frame.row(b, named=True)), key=lambda row: row["side"], reverse=True)
+        for a, b in find_near_pairs(frame.drop("split").rename({"side": "split"}))
     ]
-    wanted = {row["image_id"] for pair in pairs for row in pair}
-    rows = read_rows(dict.fromkeys([*training, *tested]), [*TOLD, "image", "pixels"]) if wanted else ()
-    small = {(r["image_id"], r["split"]): thumbnail(stored(r)) for r in rows if r["image_id"] in wanted}
-    near = [
-        (one["image_id"], other["image_id"])
-        for one, other in pairs
-        if grey_levels_apart(small[one["image_id"], "train"], small[other["image_id"], "test"]) <= difference
+    candidates = {row["image_id"] for pair in pairs for row in pair}
+    rows = read_rows(dict.fromkeys([*training, *tested]), [*IDENTITY, "image", "pixels"]) if candidates else ()
+    thumbnails = {
+        (row["image_id"], row["split"]): thumbnail(decode_image(row)) for row in rows if row["image_id"] in candidates
+    }
+    same_picture = [
+        (train["image_id"], test["image_id"])
+        for train, test in pairs
+        if mean_grey_difference(thumbnails[train["image_id"], "train"], thumbnails[test["image_id"], "test"])
+        <= difference
     ]
-    named = frozenset(names & set(by_side["test"]["image_id"]))
-    return Seen(
-        frozenset(names & set(by_side["train"]["image_id"])) | {one for one, _ in near},
-        named | {other for _, other in near},
-        named,
-        len(frame),
+    matched_by_name = frozenset(same_name & set(by_side["test"]["image_id"]))
+    return TrainingOverlap(
+        training_ids=frozenset(same_name & set(by_side["train"]["image_id"])) | {train for train, _ in same_picture},
+        test_ids=matched_by_name | {test for _, test in same_picture},
+        matched_by_name=matched_by_name,
+        compared=len(frame),
     )
 
 
-def parts_to_learn(frame: pl.DataFrame, seen: Seen) -> dict[str, pl.DataFrame]:
-    """The images of `train` that are no test images as well, and those of `validation`.
+def split_for_training(frame: pl.DataFrame, overlap: TrainingOverlap) -> dict[str, pl.DataFrame]:
+    """The images of split train that are no test images as well, and those of split validation.
 
     Raises:
-        ValueError: if there is nothing to learn from.
+        ValueError: if no training image is left.
     """
-    leaking = (frame["split"] == "train") & frame["image_id"].is_in(seen.training)
+    leaking = (frame["split"] == "train") & frame["image_id"].is_in(overlap.training_ids)
     parts = {split: frame.filter((frame["split"] == split) & ~leaking) for split in ("train", "validation")}
     if parts["train"].is_empty():
         raise ValueError(
@@ -92,8 +102,8 @@ def parts_to_learn(frame: pl.DataFrame, seen: Seen) -> dict[str, pl.DataFrame]:
     return parts
 
 
-def count_parts(tally: Tally, frame: pl.DataFrame, parts: Mapping[str, pl.DataFrame]) -> None:
-    """What of a dataset is used as those parts, and why not the rest."""
+def count_training_parts(tally: Tally, frame: pl.DataFrame, parts: Mapping[str, pl.DataFrame]) -> None:
+    """Count the images of a dataset that are used as those parts, and the reasons of the others."""
     used = sum(len(part) for part in parts.values())
     leaking = int((frame["split"] == "train").sum()) - len(parts["train"])
     tally.take(len(frame))
@@ -104,20 +114,21 @@ def count_parts(tally: Tally, frame: pl.DataFrame, parts: Mapping[str, pl.DataFr
         tally.add("split", split, len(part))
 
 
-def _told(path: Path, split: str) -> pl.DataFrame:
-    """image_id, patient, split and perceptual_hash of the images of one split; hashes that the file lacks are made."""
-    there = "perceptual_hash" in pq.read_schema(path).names
-    frame = pl.read_parquet(path, columns=[*TOLD, *(["perceptual_hash"] if there else [])])
+def _hashed_images(path: Path, split: str) -> pl.DataFrame:
+    """image_id, patient, split and perceptual_hash of the images of one split; hashes that the file lacks are computed."""
+    has_hashes = "perceptual_hash" in pq.read_schema(path).names
+    frame = pl.read_parquet(path, columns=[*IDENTITY, *(["perceptual_hash"] if has_hashes else [])])
     frame = frame.filter(pl.col("split") == split)
-    known = dict(frame.select("image_id", "perceptual_hash").drop_nulls().iter_rows()) if there else {}
-    if len(known) < len(frame):
-        wanted = set(frame["image_id"]) - known.keys()
-        known |= {
-            row["image_id"]: perceptual_hash(stored(row))
-            for row in read_rows([path], [*TOLD, "image", "pixels"])
-            if row["split"] == split and row["image_id"] in wanted
+    hashes: dict[str, str] = (
+        dict(frame.select("image_id", "perceptual_hash").drop_nulls().iter_rows()) if has_hashes else {}
+    )
+    if len(hashes) < len(frame):
+        unhashed = set(frame["image_id"]) - hashes.keys()
+        hashes |= {
+            row["image_id"]: perceptual_hash(decode_image(row))
+            for row in read_rows([path], [*IDENTITY, "image", "pixels"])
+            if row["split"] == split and row["image_id"] in unhashed
         }
-    hashes: Mapping[str, str] = known
-    return frame.select(TOLD).with_columns(
-        perceptual_hash=pl.Series([hashes[one] for one in frame["image_id"]], dtype=pl.String)
+    return frame.select(IDENTITY).with_columns(
+        perceptual_hash=pl.Series([hashes[image_id] for image_id in frame["image_id"]], dtype=pl.String)
     )

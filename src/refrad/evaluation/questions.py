@@ -9,7 +9,7 @@ import numpy as np
 
 from refrad.core.files import digest_bytes
 from refrad.core.types import Box
-from refrad.dataset.examples import Mention, Picture
+from refrad.dataset.examples import ExampleMention, ImageExample
 from refrad.dataset.image_codec import encode_mask
 from refrad.evaluation.metrics.grounding import Region, g_iou, overlap
 from refrad.evaluation.metrics.intervals import RESAMPLES, bootstrap_interval
@@ -106,7 +106,7 @@ class Score:
 
 
 def build_questions(
-    picture: Picture,
+    picture: ImageExample,
     dataset: str = "internal",
     resize: Literal["stretch", "pad"] = "stretch",
     masks: bool = False,
@@ -137,7 +137,7 @@ def build_questions(
     return list({one.id: one for one in asked}.values())
 
 
-def _targets(mentions: Iterable[Mention], picture: Picture, masks: bool) -> dict[str, Any]:
+def _targets(mentions: Iterable[ExampleMention], picture: ImageExample, masks: bool) -> dict[str, Any]:
     """Targets, names and classes: a box for each class of each mention, or a mask for each mention, of all of its classes."""
     found: dict[Any, tuple[Key, Region, str, tuple[int, ...]]] = {}
     for mention in mentions:
@@ -156,7 +156,7 @@ def _targets(mentions: Iterable[Mention], picture: Picture, masks: bool) -> dict
     }
 
 
-def mask_region(picture: Picture, classes: Iterable[int]) -> Region:
+def mask_region(picture: ImageExample, classes: Iterable[int]) -> Region:
     """The union of the masks of classes in an image, as COCO run lengths in px of the DICOM image."""
     width, height = picture.size
     return {"size": [height, width], "counts": encode_mask(picture.mask(classes))}
@@ -228,11 +228,11 @@ def _interval(groups: Sequence[str], sums: Sequence[float], counts: Sequence[int
     return list(bootstrap_interval(left, right, resamples))
 
 
-def mean_boxes(pictures: Iterable[Picture]) -> dict[int, Box]:
+def mean_boxes(pictures: Iterable[ImageExample]) -> dict[int, Box]:
     """The mean box of each class over training images, as shares of width and height."""
     boxes: dict[int, list[Box]] = {}
     for picture in pictures:
-        for class_id, box in picture.structures.items():
+        for class_id, box in picture.boxes.items():
             boxes.setdefault(class_id, []).append(box)
     return {class_id: tuple(np.mean(values, axis=0).tolist()) for class_id, values in boxes.items()}  # type: ignore[misc]
 

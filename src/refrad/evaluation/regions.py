@@ -10,7 +10,7 @@ from PIL import Image
 
 from refrad.anatomy.schema import Schema
 from refrad.core.types import Box
-from refrad.dataset.examples import Picture
+from refrad.dataset.examples import ImageExample
 from refrad.dataset.image_codec import decode_mask, encode_mask
 from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.metrics.grounding import Region
@@ -45,13 +45,13 @@ class RegionCodec(Protocol):
     def decode(self, one: EvalQuestion, answer: GeneratedAnswer) -> DecodedAnswer:
         """What an answer says."""
 
-    def visible(self, picture: Picture, keys: Iterable[Key]) -> dict[Any, Region]:
+    def visible(self, picture: ImageExample, keys: Iterable[Key]) -> dict[Any, Region]:
         """Those of some keys that name something in the image, with its region."""
 
-    def classes(self, picture: Picture) -> dict[int, Region]:
+    def classes(self, picture: ImageExample) -> dict[int, Region]:
         """The region of each class in the image."""
 
-    def baselines(self, training: Sequence[Picture], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
+    def baselines(self, training: Sequence[ImageExample], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
         """Answers without a model, from what is known of the training images alone."""
 
 
@@ -70,15 +70,15 @@ class BoxCodec:
         places = ((entity.text, entity.class_id, box_in_image(entity.box, one.view)) for entity in parsed.entities)
         return DecodedAnswer(parsed.plain, tuple(places))
 
-    def visible(self, picture: Picture, keys: Iterable[Key]) -> dict[Any, Region]:
+    def visible(self, picture: ImageExample, keys: Iterable[Key]) -> dict[Any, Region]:
         """See `RegionCodec`."""
-        return {key: picture.structures[key] for key in set(keys) & picture.structures.keys()}  # type: ignore[index]
+        return {key: picture.boxes[key] for key in set(keys) & picture.boxes.keys()}  # type: ignore[index]
 
-    def classes(self, picture: Picture) -> dict[int, Region]:
+    def classes(self, picture: ImageExample) -> dict[int, Region]:
         """See `RegionCodec`."""
-        return dict(picture.structures)
+        return dict(picture.boxes)
 
-    def baselines(self, training: Sequence[Picture], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
+    def baselines(self, training: Sequence[ImageExample], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
         """The mean box of each class."""
         means: Mapping[Any, Box] = mean_boxes(training)
         return {"mean_box": [[(key, means[key]) for key, _ in one.targets if key in means] for one in located]}
@@ -110,7 +110,7 @@ class MaskCodec:
                 places.append((phrase.text, phrase.text.casefold(), _region(mask, size, one.view)))
         return DecodedAnswer(parsed.plain, tuple(places))
 
-    def visible(self, picture: Picture, keys: Iterable[Key]) -> dict[Any, Region]:
+    def visible(self, picture: ImageExample, keys: Iterable[Key]) -> dict[Any, Region]:
         """See `RegionCodec`. A phrase that a caption of the image uses means what it means there."""
         here: dict[Key, list[int]] = {
             mention.text.casefold(): [one for one, _ in mention.targets]
@@ -119,16 +119,16 @@ class MaskCodec:
         }
         found: dict[Any, Region] = {}
         for key in set(keys):
-            classes = here.get(key) or self.phrases.get(str(key), frozenset()) & picture.rles.keys()
+            classes = here.get(key) or self.phrases.get(str(key), frozenset()) & picture.mask_rles.keys()
             if classes:
                 found[key] = mask_region(picture, classes)
         return found
 
-    def classes(self, picture: Picture) -> dict[int, Region]:
+    def classes(self, picture: ImageExample) -> dict[int, Region]:
         """See `RegionCodec`."""
-        return {one: mask_region(picture, [one]) for one in picture.rles}
+        return {one: mask_region(picture, [one]) for one in picture.mask_rles}
 
-    def baselines(self, training: Sequence[Picture], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
+    def baselines(self, training: Sequence[ImageExample], located: Sequence[EvalQuestion]) -> dict[str, list[Entities]]:
         """The mean mask of each class, and its mean box as a mask; several classes together for a phrase of several."""
         boxes = {class_id: _filled(box) for class_id, box in mean_boxes(training).items()}
         known = {"mean_mask": mean_masks(training), "mean_box": boxes}
@@ -145,7 +145,7 @@ class MaskCodec:
         }
 
 
-def mean_masks(pictures: Iterable[Picture]) -> dict[int, NDArray[np.bool_]]:
+def mean_masks(pictures: Iterable[ImageExample]) -> dict[int, NDArray[np.bool_]]:
     """For each class the places that it covers most often, as many as it covers on average, bool [MEAN_SIDE, MEAN_SIDE].
 
     Images are squashed to the same square.
@@ -153,7 +153,7 @@ def mean_masks(pictures: Iterable[Picture]) -> dict[int, NDArray[np.bool_]]:
     sums: dict[int, NDArray[np.float64]] = {}
     counts: dict[int, int] = {}
     for picture in pictures:
-        for one in picture.rles:
+        for one in picture.mask_rles:
             whole = Image.fromarray(picture.mask([one])).convert("L")
             small = whole.resize((MEAN_SIDE, MEAN_SIDE), Image.Resampling.BOX)
             sums[one] = sums.get(one, 0) + np.asarray(small, np.float64) / 255
@@ -167,7 +167,7 @@ def mean_masks(pictures: Iterable[Picture]) -> dict[int, NDArray[np.bool_]]:
     return found
 
 
-def phrases_of_pictures(pictures: Iterable[Picture], schema: Schema) -> dict[str, frozenset[int]]:
+def phrases_of_pictures(pictures: Iterable[ImageExample], schema: Schema) -> dict[str, frozenset[int]]:
     """The classes that each phrase (in small letters) names: those of the schema's own names, and of all mentions."""
     found: dict[str, set[int]] = {}
     for one in schema.classes:

@@ -11,18 +11,26 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-__all__ = ["colour_of", "contact_sheet", "grey", "inside_html", "labels_over", "mask_outlines", "three_views"]
+__all__ = [
+    "class_colour",
+    "data_uri",
+    "draw_contact_sheet",
+    "draw_outlines",
+    "draw_three_views",
+    "overlay_labels",
+    "window_grey",
+]
 
 GOLDEN = 0.61803398875  # turns of the colour circle between neighbouring ids, so that neighbours differ most
 
 
-def colour_of(class_id: int) -> tuple[int, int, int]:
+def class_colour(class_id: int) -> tuple[int, int, int]:
     """The colour of a class, RGB 0..255: the same in all pictures and pages."""
     red, green, blue = colorsys.hls_to_rgb(class_id * GOLDEN % 1, 0.6, 0.85)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def inside_html(picture: bytes | Image.Image) -> str:
+def data_uri(picture: bytes | Image.Image) -> str:
     """A picture, or the bytes of a PNG, as a data URI."""
     if isinstance(picture, Image.Image):
         buffer = io.BytesIO()
@@ -31,13 +39,13 @@ def inside_html(picture: bytes | Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
 
 
-def grey(values: NDArray[Any], modality: str) -> NDArray[np.uint8]:
+def window_grey(values: NDArray[Any], modality: str) -> NDArray[np.uint8]:
     """A slice as uint8: CT in a soft-tissue window (width 400, level 40 HU), MR between its 1st and 99th percentile."""
     low, high = (-160.0, 240.0) if modality == "CT" else np.percentile(values, [1, 99])
     return np.asarray(np.clip((values - low) / max(high - low, 1), 0, 1) * 255, np.uint8)
 
 
-def mask_outlines(
+def draw_outlines(
     masks: Sequence[tuple[int, NDArray[np.bool_]]],
     shape: tuple[int, int],
     dashed: Sequence[tuple[int, NDArray[np.bool_]]] = (),
@@ -48,19 +56,21 @@ def mask_outlines(
     gaps = np.indices(shape).sum(0) // (4 * thick) % 2 == 1
     for number, (class_id, mask) in enumerate([*masks, *dashed]):
         edge = mask & ~ndimage.binary_erosion(mask, iterations=thick)
-        picture[edge & ~gaps if number >= len(masks) else edge] = (*colour_of(class_id), 255)
+        picture[edge & ~gaps if number >= len(masks) else edge] = (*class_colour(class_id), 255)
     return Image.fromarray(picture)
 
 
-def labels_over(values: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def overlay_labels(values: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A grey slice with the class ids of the same shape laid over it in colour: uint8 [row, column, 3]."""
-    palette = np.array([(0, 0, 0), *(colour_of(class_id) for class_id in range(1, 256))], np.float32)
+    palette = np.array([(0, 0, 0), *(class_colour(class_id) for class_id in range(1, 256))], np.float32)
     under = np.repeat(values[..., None], 3, axis=2).astype(np.float32)
     mixed = np.where(classes[..., None] > 0, 0.5 * under + 0.5 * palette[classes], under)
     return np.asarray(mixed, np.uint8)
 
 
-def contact_sheet(slices: Sequence[tuple[NDArray[np.uint8], float]], columns: int = 8, side: int = 112) -> Image.Image:
+def draw_contact_sheet(
+    slices: Sequence[tuple[NDArray[np.uint8], float]], columns: int = 8, side: int = 112
+) -> Image.Image:
     """Grey slices [row, column], each with its width by height in mm, in a grid of squares of `side` pixels."""
     lines = -(-len(slices) // columns)
     sheet = Image.new("L", (min(columns, len(slices)) * side, lines * side))
@@ -72,7 +82,7 @@ def contact_sheet(slices: Sequence[tuple[NDArray[np.uint8], float]], columns: in
     return sheet
 
 
-def three_views(
+def draw_three_views(
     volume: NDArray[Any],
     spacing: tuple[float, float, float],
     modality: str,
@@ -88,11 +98,11 @@ def three_views(
     views = []
     for axis in (2, 1, 0):
         middle = at[axis] if at else volume.shape[axis] // 2
-        slab = grey(np.take(volume, middle, axis).T, modality)
+        slab = window_grey(np.take(volume, middle, axis).T, modality)
         seen = (
             np.repeat(slab[..., None], 3, axis=2)
             if classes is None
-            else labels_over(slab, np.take(classes, middle, axis).T)
+            else overlay_labels(slab, np.take(classes, middle, axis).T)
         )
         across, down = (spacing[other] * volume.shape[other] for other in range(3) if other != axis)
         view = Image.fromarray(seen).resize((max(1, round(height * across / down)), height), Image.Resampling.BILINEAR)

@@ -10,9 +10,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.dataset.image_codec import decode_mask, stored
-from refrad.reporting.drawing import inside_html, mask_outlines
-from refrad.reporting.gallery import Card, drawn, rows_of
+from refrad.dataset.image_codec import decode_image, decode_mask
+from refrad.reporting.drawing import data_uri, draw_outlines
+from refrad.reporting.gallery import ImageCard, card_box, choose_rows
 
 __all__ = ["beside", "example_cards", "tables"]
 
@@ -25,7 +25,7 @@ BASELINES = {
 
 def example_cards(
     shards: Sequence[Path], examples: Mapping[str, Sequence[Mapping[str, Any]]], predictions: Path, schema: Schema
-) -> dict[str, list[Card]]:
+) -> dict[str, list[ImageCard]]:
     """Cards of the worst and the best answers: the asked places full, those of the model dashed.
 
     Args:
@@ -42,7 +42,7 @@ def example_cards(
             if row["id"] in wanted:
                 given[row["id"]] = row["entities"]
     images = {one["image_id"] for some in examples.values() for one in some}
-    rows = {row["image_id"]: row for row in rows_of(shards, len(images), sorted(images))}
+    rows = {row["image_id"]: row for row in choose_rows(shards, len(images), sorted(images))}
     return {
         kind: [
             _card(one, rows[one["image_id"]], given.get(one["id"], []), schema)
@@ -53,20 +53,22 @@ def example_cards(
     }
 
 
-def _card(one: Mapping[str, Any], row: Mapping[str, Any], given: Sequence[Mapping[str, Any]], schema: Schema) -> Card:
+def _card(
+    one: Mapping[str, Any], row: Mapping[str, Any], given: Sequence[Mapping[str, Any]], schema: Schema
+) -> ImageCard:
     if any("mask" in entity for entity in given) or isinstance(one["true"][0]["region"], Mapping):
         boxes, outlines = [], _outlines(one["true"], given)
         asked, said = ([entity[name] for entity in some] for some, name in ((one["true"], "key"), (given, "text")))
     else:
-        true = [drawn(entity["key"], entity["region"], schema) for entity in one["true"]]
+        true = [card_box(entity["key"], entity["region"], schema) for entity in one["true"]]
         known = [entity for entity in given if entity["class_id"] in schema.by_id]
-        answered = [drawn(entity["class_id"], entity["box"], schema, given=True) for entity in known]
+        answered = [card_box(entity["class_id"], entity["box"], schema, given=True) for entity in known]
         boxes, outlines = [*true, *answered], ""
         asked, said = ([box.name for box in some] for some in (true, answered))
     words = [", ".join(dict.fromkeys(some)) or "nothing" for some in (asked, said)]
     text = Markup("Asked for {}, answered with {}: IoU {:.2f}").format(*words, one["iou"])
-    return Card(
-        picture=inside_html(Image.fromarray(np.ascontiguousarray(stored(row).transpose(1, 2, 0)))),
+    return ImageCard(
+        picture=data_uri(Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))),
         outlines=outlines,
         aspect=row["width"] * row["spacing_x"] / (row["height"] * row["spacing_y"]),
         text=text,
@@ -81,7 +83,7 @@ def _outlines(true: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, An
     colours = {phrase: number for number, phrase in enumerate(dict.fromkeys(p for some in named for p, _ in some), 1)}
     masks = [[(colours[phrase], decode_mask(mask["counts"], *mask["size"])) for phrase, mask in some] for some in named]
     size = next(tuple(mask["size"]) for some in named for _, mask in some)
-    return inside_html(mask_outlines(masks[0], size, masks[1]))
+    return data_uri(draw_outlines(masks[0], size, masks[1]))
 
 
 def beside(result: Mapping[str, Any], metric: str) -> list[tuple[str, float]]:

@@ -11,7 +11,7 @@ from refrad.anatomy.schema import Schema
 from refrad.core.contracts import FlagTable, MaskTable, VolumeTable
 from refrad.core.tables import read_table
 from refrad.dicom.volume_store import read_volume
-from refrad.reporting.drawing import inside_html, three_views
+from refrad.reporting.drawing import data_uri, draw_three_views
 
 __all__ = ["flagged_figures"]
 
@@ -56,8 +56,8 @@ def _figure(one: Mapping[str, Any], volume_store: Path, mask_store: Path, schema
         ids = [one["class_id"], *schema.parts(one["class_id"])]
         at = [int(np.median(place)) for place in np.nonzero(np.isin(classes, ids))]
     spacing = one["spacing_x"], one["spacing_y"], one["spacing_z"]
-    views = three_views(values, spacing, one["modality"], classes, at=at)
-    return {"picture": inside_html(views), "caption": f"{one['modality']}, {one['plane']}: {_sentence(one, schema)}"}
+    views = draw_three_views(values, spacing, one["modality"], classes, at=at)
+    return {"picture": data_uri(views), "caption": f"{one['modality']}, {one['plane']}: {_sentence(one, schema)}"}
 
 
 def _sentence(one: Mapping[str, Any], schema: Schema) -> str:

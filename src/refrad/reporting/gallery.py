@@ -14,10 +14,19 @@ from PIL import Image
 from refrad.anatomy.schema import Schema
 from refrad.core.contracts import CaptionTable, MentionTable, TripletTable, VolumeTable
 from refrad.core.tables import read_table
-from refrad.dataset.image_codec import decode_mask, picture, stored
-from refrad.reporting.drawing import colour_of, inside_html, mask_outlines
+from refrad.dataset.image_codec import decode_image, decode_mask, window_image
+from refrad.reporting.drawing import class_colour, data_uri, draw_outlines
 
-__all__ = ["Card", "Drawn", "card", "cards_of", "choose", "dropped_cards", "filters_of", "rows_of"]
+__all__ = [
+    "CardBox",
+    "ImageCard",
+    "build_card",
+    "build_cards",
+    "build_dropped_cards",
+    "choose_in_turn",
+    "choose_rows",
+    "filters_of_cards",
+]
 
 LANGUAGES = {"de": "German", "en": "English"}
 VIA = {"exact": "", "part": "part", "whole": "coarser"}
@@ -25,7 +34,7 @@ FILTERS = ("class", "modality", "plane", "language", "split", "tie", "verdict")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class CardBox:
     """A box on a card: place and size as shares of width and height (x right, y down)."""
 
     class_id: int
@@ -39,7 +48,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Chip:
+class ClassChip:
     """A class that the caption names, in its colour, and what to know about it."""
 
     class_id: int
@@ -49,7 +58,7 @@ class Chip:
 
 
 @dataclass(frozen=True)
-class Card:
+class ImageCard:
     """One image with one caption. `aspect` is width by height in mm; `text` is HTML with the spans marked.
 
     `picture` has the three windows as its channels. `values` says what the card is, for the filters: filter to values.
@@ -59,13 +68,13 @@ class Card:
     outlines: str
     aspect: float
     text: Markup
-    boxes: Sequence[Drawn]
+    boxes: Sequence[CardBox]
     facts: Sequence[str]
-    chips: Sequence[Chip] = ()
+    chips: Sequence[ClassChip] = ()
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def choose(frame: pl.DataFrame, count: int) -> pl.DataFrame:
+def choose_in_turn(frame: pl.DataFrame, count: int) -> pl.DataFrame:
     """Rows for the gallery: modalities, planes, ties and languages in turn, so that rare ones are seen; the same every time."""
     first = pl.col("captions").list.first().struct
     kinds = [pl.col("modality"), pl.col("plane"), first.field("tie"), first.field("language").alias("language")]
@@ -78,26 +87,26 @@ def choose(frame: pl.DataFrame, count: int) -> pl.DataFrame:
     )
 
 
-def rows_of(paths: Sequence[Path], count: int, among: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def choose_rows(paths: Sequence[Path], count: int, among: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Chosen rows of the shards, those `among` some images if given; only the chosen ones are read with their pictures."""
     light = ["image_id", "modality", "plane", "captions"]
     frames = [pl.read_parquet(path, columns=light) for path in paths]
     if not frames:
         return []
     frame = pl.concat(frames)
-    chosen = choose(frame if among is None else frame.filter(pl.col("image_id").is_in(list(among))), count)
+    chosen = choose_in_turn(frame if among is None else frame.filter(pl.col("image_id").is_in(list(among))), count)
     order = {name: place for place, name in enumerate(chosen["image_id"])}
     wanted = pl.col("image_id").is_in(list(order))
     rows = [row for path in paths for row in pl.scan_parquet(path).filter(wanted).collect().to_dicts()]
     return sorted(rows, key=lambda row: order[row["image_id"]])
 
 
-def card(
+def build_card(
     row: Mapping[str, Any],
     schema: Schema,
     given: Sequence[tuple[int, Sequence[float]]] = (),
     caption: Mapping[str, Any] | None = None,
-) -> Card:
+) -> ImageCard:
     """A card of a row with one of its captions, the first if none is named.
 
     given: class and box (shares) of a model's answer, drawn beside the true ones.
@@ -109,13 +118,13 @@ def card(
     masks = [
         (one["class_id"], decode_mask(one["rle"], *size)) for one in row["structures"] if one["class_id"] in classes
     ]
-    boxes = [drawn(one["class_id"], _shares(one, row), schema) for one in entities]
-    boxes += [drawn(class_id, box, schema, given=True) for class_id, box in given if class_id in schema.by_id]
-    return Card(
-        picture=inside_html(Image.fromarray(np.ascontiguousarray(stored(row).transpose(1, 2, 0)))),
-        outlines=inside_html(mask_outlines(masks, size)),
+    boxes = [card_box(one["class_id"], _shares(one, row), schema) for one in entities]
+    boxes += [card_box(class_id, box, schema, given=True) for class_id, box in given if class_id in schema.by_id]
+    return ImageCard(
+        picture=data_uri(Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))),
+        outlines=data_uri(draw_outlines(masks, size)),
         aspect=row["width"] * row["spacing_x"] / (row["height"] * row["spacing_y"]),
-        text=marked(caption["text"], entities),
+        text=mark_spans(caption["text"], entities),
         boxes=list(dict.fromkeys(boxes)),
         facts=_facts(row, caption),
         chips=list(dict.fromkeys(_chip(one["class_id"], schema, VIA[one["via"]]) for one in entities)),
@@ -123,18 +132,18 @@ def card(
     )
 
 
-def cards_of(rows: Iterable[Mapping[str, Any]], schema: Schema) -> list[Card]:
+def build_cards(rows: Iterable[Mapping[str, Any]], schema: Schema) -> list[ImageCard]:
     """A card for the first caption of each language of each row."""
     found = []
     for row in rows:
         first: dict[str, Mapping[str, Any]] = {}
         for caption in row["captions"]:
             first.setdefault(caption["language"], caption)
-        found += [card(row, schema, caption=caption) for caption in first.values()]
+        found += [build_card(row, schema, caption=caption) for caption in first.values()]
     return found
 
 
-def dropped_cards(
+def build_dropped_cards(
     count: int,
     triplets: Sequence[Path],
     captions: Sequence[Path],
@@ -144,7 +153,7 @@ def dropped_cards(
     schema: Schema,
     windows: Sequence[Sequence[float]],
     size: int,
-) -> list[Card]:
+) -> list[ImageCard]:
     """Cards of pairs of image and caption that were dropped: the picture, what the caption names, and the reason.
 
     Args:
@@ -177,15 +186,15 @@ def dropped_cards(
         entities = named.filter((pl.col("caption") == pair["caption"]) & (pl.col("assertion") != "absent")).to_dicts()
         image: Any = nib.load(store / volume["file"])  # type: ignore[attr-defined]
         values = np.asarray(image.dataobj[:, :, pair["index"]], np.int16).T
-        channels = picture(values, volume["modality"], windows, size).transpose(1, 2, 0)
+        channels = window_image(values, volume["modality"], windows, size).transpose(1, 2, 0)
         classes = {one["class_id"] for one in entities}
         verdict = f"dropped: {pair['reason'].replace('_', ' ')}"
         cards.append(
-            Card(
-                picture=inside_html(Image.fromarray(np.ascontiguousarray(channels))),
+            ImageCard(
+                picture=data_uri(Image.fromarray(np.ascontiguousarray(channels))),
                 outlines="",
                 aspect=volume["columns"] * volume["spacing_x"] / (volume["rows"] * volume["spacing_y"]),
-                text=marked(caption["text"], entities),
+                text=mark_spans(caption["text"], entities),
                 boxes=(),
                 facts=[verdict, *_facts(volume, caption)],
                 chips=[_chip(class_id, schema, "not in the image") for class_id in sorted(classes)],
@@ -195,7 +204,7 @@ def dropped_cards(
     return cards
 
 
-def filters_of(cards: Iterable[Card]) -> dict[str, list[str]]:
+def filters_of_cards(cards: Iterable[ImageCard]) -> dict[str, list[str]]:
     """The values of each filter that some card has, sorted; only filters that have a choice."""
     found: dict[str, set[str]] = {name: set() for name in FILTERS}
     for one in cards:
@@ -204,18 +213,18 @@ def filters_of(cards: Iterable[Card]) -> dict[str, list[str]]:
     return {name: sorted(values) for name, values in found.items() if len(values) > 1}
 
 
-def soft_tissue(row: Mapping[str, Any]) -> Image.Image:
+def soft_tissue_image(row: Mapping[str, Any]) -> Image.Image:
     """The stored picture in grey: its second channel, the soft-tissue window of CT."""
-    return Image.fromarray(stored(row)[1])
+    return Image.fromarray(decode_image(row)[1])
 
 
-def drawn(class_id: int, box: Sequence[float], schema: Schema, given: bool = False) -> Drawn:
+def card_box(class_id: int, box: Sequence[float], schema: Schema, given: bool = False) -> CardBox:
     """A box (x_min, y_min, x_max, y_max as shares) with its class's name and colour."""
     place = box[0], box[1], box[2] - box[0], box[3] - box[1]
-    return Drawn(class_id, schema.by_id[class_id].english, _colour(class_id), *place, given)
+    return CardBox(class_id, schema.by_id[class_id].english, _colour(class_id), *place, given)
 
 
-def marked(text: str, entities: Sequence[Mapping[str, Any]]) -> Markup:
+def mark_spans(text: str, entities: Sequence[Mapping[str, Any]]) -> Markup:
     """The text as HTML with each span underlined in the colours of all its classes."""
     spans: dict[tuple[int, int], list[int]] = {}
     for one in entities:
@@ -235,11 +244,11 @@ def marked(text: str, entities: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def _colour(class_id: int) -> str:
-    return "rgb({},{},{})".format(*colour_of(class_id))
+    return "rgb({},{},{})".format(*class_colour(class_id))
 
 
-def _chip(class_id: int, schema: Schema, note: str) -> Chip:
-    return Chip(class_id, schema.by_id[class_id].english, _colour(class_id), note)
+def _chip(class_id: int, schema: Schema, note: str) -> ClassChip:
+    return ClassChip(class_id, schema.by_id[class_id].english, _colour(class_id), note)
 
 
 def _shares(box: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float, float, float]:

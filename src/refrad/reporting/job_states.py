@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-__all__ = ["Piece", "pieces_of"]
+__all__ = ["JobSegment", "job_segments"]
 
 
-class Piece(NamedTuple):
+class JobSegment(NamedTuple):
     """Jobs beside each other in one state ("done", "failed" or "waiting"): how many, and which of the whole, in words."""
 
     state: str
@@ -15,7 +15,7 @@ class Piece(NamedTuple):
     words: str
 
 
-def pieces_of(done: Iterable[str], left: Iterable[Mapping[str, str]]) -> list[Piece]:
+def job_segments(done: Iterable[str], left: Iterable[Mapping[str, str]]) -> list[JobSegment]:
     """The jobs of one stage in their order.
 
     Args:
@@ -27,7 +27,7 @@ def pieces_of(done: Iterable[str], left: Iterable[Mapping[str, str]]) -> list[Pi
     for (_, state), names in groupby(sorted(states, key=_place), key=lambda name: (_place(name)[0], states[name])):
         its = list(names)
         between = its[0] if len(its) == 1 else f"{its[0]} to {its[-1].rpartition('/')[2]}"
-        found.append(Piece(state, len(its), f"{between}: {state}".removeprefix(": ")))
+        found.append(JobSegment(state, len(its), f"{between}: {state}".removeprefix(": ")))
     return found
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from refrad.anatomy.schema import Schema
 from refrad.core.files import atomic
-from refrad.reporting.drawing import colour_of
-from refrad.reporting.gallery import soft_tissue
+from refrad.reporting.drawing import class_colour
+from refrad.reporting.gallery import soft_tissue_image
 
 __all__ = ["save_overlay"]
 
@@ -28,9 +28,9 @@ def save_overlay(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema, 
         caption = row["captions"][0]
         axes = figure.add_subplot(lines, columns, number)
         width, height = row["width"] * row["spacing_x"], row["height"] * row["spacing_y"]
-        axes.imshow(np.asarray(soft_tissue(row)), cmap="gray", extent=(0, width, height, 0))
+        axes.imshow(np.asarray(soft_tissue_image(row)), cmap="gray", extent=(0, width, height, 0))
         for entity in caption["entities"]:
-            colour = np.array(colour_of(entity["class_id"])) / 255
+            colour = np.array(class_colour(entity["class_id"])) / 255
             x_min, x_max = (entity[key] * row["spacing_x"] for key in ("x_min", "x_max"))
             y_min, y_max = (entity[key] * row["spacing_y"] for key in ("y_min", "y_max"))
             axes.add_patch(

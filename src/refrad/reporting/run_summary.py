@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from refrad.config import tasks_of
-from refrad.reporting.job_states import Piece, pieces_of
+from refrad.reporting.job_states import JobSegment, job_segments
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["backend_of", "counts_of", "summary_of"]
@@ -97,11 +97,13 @@ def counts_of(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) 
     ]
 
 
-def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) -> dict[str, list[Piece]]:
+def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) -> dict[str, list[JobSegment]]:
     """Stage to its jobs that are done, have failed or wait, in the order of the stages."""
     done = {stage: [name for name, _ in found] for stage, found in shards.items()}
     done |= {"evaluate": ["evaluate"] if evaluated else []}
-    states = {stage: pieces_of(names, [job for job in jobs if job["stage"] == stage]) for stage, names in done.items()}
+    states = {
+        stage: job_segments(names, [job for job in jobs if job["stage"] == stage]) for stage, names in done.items()
+    }
     return {stage: pieces for stage, pieces in states.items() if pieces}
 
 

@@ -9,13 +9,13 @@ import polars as pl
 from markupsafe import Markup
 
 from refrad.anatomy.schema import Schema
-from refrad.reporting.gallery import marked
+from refrad.reporting.gallery import mark_spans
 
-__all__ = ["Sample", "samples_of"]
+__all__ = ["SentenceSample", "sample_sentences"]
 
 
 @dataclass(frozen=True)
-class Sample:
+class SentenceSample:
     """A sentence as HTML, and of each span its words, classes and assertion."""
 
     language: str
@@ -23,7 +23,9 @@ class Sample:
     mentions: Sequence[tuple[str, str, str]]
 
 
-def samples_of(captions: Sequence[Path], mentions: Sequence[Path], count: int, schema: Schema) -> list[Sample]:
+def sample_sentences(
+    captions: Sequence[Path], mentions: Sequence[Path], count: int, schema: Schema
+) -> list[SentenceSample]:
     """`count` captions at most, languages in turn, always the same ones, with what stage mentions found in them."""
     if not count or not captions:
         return []
@@ -42,7 +44,7 @@ def samples_of(captions: Sequence[Path], mentions: Sequence[Path], count: int, s
     for row in rows.sort("caption", "start", "class_id").iter_rows(named=True):
         found[row["caption"]].append(row)
     return [
-        Sample(language, marked(text, found[name]), _spans(found[name], schema))
+        SentenceSample(language, mark_spans(text, found[name]), _spans(found[name], schema))
         for name, language, text in chosen.select(columns).iter_rows()
     ]
 

@@ -10,16 +10,16 @@ from refrad.core.contracts import MaskTable, VolumeTable
 from refrad.core.tables import read_table
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
-from refrad.reporting.drawing import contact_sheet, grey, inside_html, three_views
+from refrad.reporting.drawing import data_uri, draw_contact_sheet, draw_three_views, window_grey
 from refrad.segmentation.labels import load_labels
 
-__all__ = ["figures_of", "sheet_of"]
+__all__ = ["volume_figures", "volume_sheet"]
 
 VIEWED = 4  # volumes on a stage page
 SHEET = 24  # volumes on the contact sheet
 
 
-def figures_of(
+def volume_figures(
     volumes: Sequence[Path], masks: Sequence[Path], volume_store: Path, mask_store: Path, schema: Schema
 ) -> dict[str, list[dict[str, str]]]:
     """Middle slices of one volume of each modality and plane, without and with their classes."""
@@ -42,15 +42,15 @@ def figures_of(
         spacing = one["spacing_x"], one["spacing_y"], one["spacing_z"]
         caption = f"{one['modality']}, {one['plane']}, {one['columns']} x {one['rows']} x {one['slices']}, {spacing[2]:.1f} mm between slices"
         found["volumes"].append(
-            {"picture": inside_html(three_views(values, spacing, one["modality"])), "caption": caption}
+            {"picture": data_uri(draw_three_views(values, spacing, one["modality"])), "caption": caption}
         )
         found["masks"].append(
-            {"picture": inside_html(three_views(values, spacing, one["modality"], classes)), "caption": caption}
+            {"picture": data_uri(draw_three_views(values, spacing, one["modality"], classes)), "caption": caption}
         )
     return found
 
 
-def sheet_of(volumes: Sequence[Path], store: Path) -> dict[str, str] | None:
+def volume_sheet(volumes: Sequence[Path], store: Path) -> dict[str, str] | None:
     """Middle slices of some volumes: modalities, planes and body parts in turn, so that rare ones are seen."""
     kinds = ["modality", "plane", "body_part"]
     tables = [read_table(path, VolumeTable).filter(pl.col("file").is_not_null()) for path in volumes]
@@ -61,7 +61,7 @@ def sheet_of(volumes: Sequence[Path], store: Path) -> dict[str, str] | None:
     slices = []
     for one in shown.iter_rows(named=True):
         values, _ = read_volume(store / one["file"])
-        middle = grey(image_at(values, values.shape[2] // 2), one["modality"])
+        middle = window_grey(image_at(values, values.shape[2] // 2), one["modality"])
         slices.append((middle, one["columns"] * one["spacing_x"] / (one["rows"] * one["spacing_y"])))
     caption = f"{len(shown)} of {len(accepted)} volumes, as the scanner stored them: rows down, columns to the right."
-    return {"picture": inside_html(contact_sheet(slices)), "caption": caption}
+    return {"picture": data_uri(draw_contact_sheet(slices)), "caption": caption}

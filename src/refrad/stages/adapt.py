@@ -14,8 +14,8 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from refrad.config import AdaptOptions
 from refrad.core.files import atomic_folder, write_json
-from refrad.dataset.examples import read_images
-from refrad.dataset.training_overlap import count_parts, parts_to_learn, seen_in_training
+from refrad.dataset.examples import read_image_table
+from refrad.dataset.training_overlap import count_training_parts, find_training_overlap, split_for_training
 from refrad.model.model_card import TRAINING
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
 from refrad.training.checkpoint import Checkpoints
@@ -51,11 +51,11 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     torch.set_num_threads(options.threads)
     team = gather_team(options.gpus)
     tally = Tally("images")
-    frame = read_images(images)
-    seen = seen_in_training(images, images, options.leaks.difference)
+    frame = read_image_table(images)
+    seen = find_training_overlap(images, images, options.leaks.difference)
     if seen.training and options.leaks.action == "stop":
         raise ValueError(f"adapt: {seen.sentence()}; set adapt.leaks.action to drop to leave them out")
-    parts = parts_to_learn(frame, seen)
+    parts = split_for_training(frame, seen)
     tokenizer, model = _start(options, parts["train"])
     if options.gradient_checkpointing:
         model.activation_checkpointing_enable()
@@ -96,7 +96,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         save_siglip(tokenizer, model, folder)
         _pictures(options.image_size).save_pretrained(folder)
         write_json(folder / TRAINING, account | {"digest": weights_digest(folder)} | dataclasses.asdict(trained))
-    count_parts(tally, frame, parts)
+    count_training_parts(tally, frame, parts)
     tally.make("steps", trained.steps)
     tally.make("pairs seen", trained.tasks["pair"])
     if before and after:

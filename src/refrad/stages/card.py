@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 
 from refrad.config import CardOptions
 from refrad.core.files import atomic, write_json
-from refrad.dataset.dataset_card import About, card_text
+from refrad.dataset.dataset_card import DatasetInfo, render_card
 from refrad.dataset.leakage import find_leakage
-from refrad.dataset.metadata import DataFile, croissant, ro_crate
-from refrad.dataset.shard_io import source_fingerprints
+from refrad.dataset.metadata import DataFile, build_croissant, build_ro_crate
+from refrad.dataset.shard_io import read_source_fingerprints
 from refrad.dataset.statistics import summarize
 from refrad.dataset.terms import terms_of_columns
 from refrad.workflow.fingerprint import Fingerprint
@@ -39,7 +39,7 @@ def run(
 ) -> None:
     """Describe the shards together, in files beside them. Leaks do not stop the run: they are told, and exports refuse."""
     options = CardOptions.model_validate(fingerprint.options)
-    about = About(options.title, options.creator, options.terms)
+    about = DatasetInfo(options.title, options.creator, options.terms)
     tally = Tally("images")
     with tally.timed("counting"):
         summary = summarize(images)
@@ -49,13 +49,13 @@ def run(
         files = [_data_file(path, card.parent) for path in images]
     columns = pq.read_schema(images[0]).names
     terms = {name: text for name, text in terms_of_columns(summary, options.terms).items() if name in columns}
-    made = source_fingerprints(images[0])
+    made = read_source_fingerprints(images[0])
     today = date.today()
-    text = card_text(about, summary, leaks, terms, made, {"train": "**/*.parquet"})
+    text = render_card(about, summary, leaks, terms, made, {"train": "**/*.parquet"})
     with atomic(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    write_json(croissant_file, croissant(about, files, columns, terms, today))
-    write_json(crate, ro_crate(about, files, made, today))
+    write_json(croissant_file, build_croissant(about, files, columns, terms, today))
+    write_json(crate, build_ro_crate(about, files, made, today))
     write_json(leakage, leaks.as_dict())
     tally.take(leaks.images)
     tally.use(leaks.images)

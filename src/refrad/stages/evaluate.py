@@ -14,8 +14,8 @@ import torch
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import EvaluateOptions, TrainOptions
 from refrad.core.files import atomic, digest_bytes, write_json
-from refrad.dataset.examples import Picture, picture_of, read_images
-from refrad.dataset.training_overlap import seen_in_training
+from refrad.dataset.examples import ImageExample, example_of_row, read_image_table
+from refrad.dataset.training_overlap import find_training_overlap
 from refrad.evaluation.answer_cache import CachedGenerator, GeneratedAnswer
 from refrad.evaluation.error_analysis import confusions, examples, histogram, sides
 from refrad.evaluation.metrics.grounding import Region
@@ -95,31 +95,35 @@ def run(
     account = json.loads((checkpoint / TRAINING).read_text(encoding="utf-8"))
     training = TrainOptions.from_stored(Fingerprint.parse(account["fingerprint"]).options)
     torch.set_num_threads(training.threads)
-    leaks = seen_in_training([*images, *(trained or [])], [*images, *(public or [])], options.leaks.difference)
-    if leaks.tested and options.leaks.action == "stop":
+    leaks = find_training_overlap([*images, *(trained or [])], [*images, *(public or [])], options.leaks.difference)
+    if leaks.test_ids and options.leaks.action == "stop":
         raise ValueError(
             f"evaluate: {leaks.sentence()}; set evaluate.leaks.action to drop to leave their questions out"
         )
     log.info("leaks: of %d images looked at, %s", leaks.looked, leaks.sentence())
-    pictures = _test_pictures(images, options.samples, leaks.tested)
+    pictures = _test_pictures(images, options.samples, leaks.test_ids)
     if not pictures:
         raise ValueError(
             "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
         )
     put = partial(build_questions, resize=training.resize, masks=training.variant == "segmentation")
     asked = [one for picture in pictures for one in put(picture)]
-    others = _benchmarks(public or [], options.samples, leaks.tested)
+    others = _benchmarks(public or [], options.samples, leaks.test_ids)
     processor = load_processor(checkpoint)
     device = torch.device("cuda" if training.gpus and torch.cuda.is_available() else "cpu")
     model = load_model(checkpoint, processor)
     model.to(device)  # type: ignore[arg-type]
     side = processor.image_processor.size["height"]
     shown = [*pictures, *(picture for some in others.values() for picture in some)]
-    seen = {picture.image_id: see(picture.open(), whole_view(picture.size, training.resize), side) for picture in shown}
+    seen = {
+        picture.image_id: see(picture.load_image(), whole_view(picture.size, training.resize), side)
+        for picture in shown
+    }
     generator = CachedGenerator(processor, seen, store, options.batch)
     weights = weights_digest(checkpoint)
     known = _sample(
-        read_images(images, {"train"}, pixels=False), options.samples if training.variant == "segmentation" else None
+        read_image_table(images, {"train"}, pixels=False),
+        options.samples if training.variant == "segmentation" else None,
     )
     marks: RegionCodec = BoxCodec(training.coordinates)
     if training.variant == "segmentation":
@@ -178,7 +182,7 @@ def run(
     result |= {
         "images": len(pictures),
         "steps": account["steps"],
-        "leaks": {"looked": leaks.looked, "found": len(leaks.tested)},
+        "leaks": {"looked": leaks.looked, "found": len(leaks.test_ids)},
         "definitions": DEFINITIONS,
         "weights": weights,
     }
@@ -186,19 +190,19 @@ def run(
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
 
 
-def _test_pictures(images: Sequence[Path], samples: int, leaking: Collection[str]) -> list[Picture]:
-    frame = read_images(images, {"test"})
+def _test_pictures(images: Sequence[Path], samples: int, leaking: Collection[str]) -> list[ImageExample]:
+    frame = read_image_table(images, {"test"})
     return _sample(frame.filter(~frame["image_id"].is_in(leaking)), samples)
 
 
-def _sample(frame: pl.DataFrame, samples: int | None) -> list[Picture]:
+def _sample(frame: pl.DataFrame, samples: int | None) -> list[ImageExample]:
     """So many of the images, or all; image ids are pseudonyms, so every n-th in their order is a fair draw over patients."""
     number = len(frame) if samples is None else min(samples, len(frame))
     chosen = np.unique(np.linspace(0, len(frame) - 1, number).round().astype(int))
-    return [picture_of(frame.row(int(index), named=True)) for index in chosen]
+    return [example_of_row(frame.row(int(index), named=True)) for index in chosen]
 
 
-def _benchmarks(public: Sequence[Path], samples: int, leaking: Collection[str]) -> dict[str, list[Picture]]:
+def _benchmarks(public: Sequence[Path], samples: int, leaking: Collection[str]) -> dict[str, list[ImageExample]]:
     """Name of each benchmark, which its image ids begin with, to its test images."""
     found = {}
     for path in public:

@@ -10,16 +10,16 @@ from typing import Any
 from refrad.anatomy.schema import load_schema
 from refrad.config import ReportOptions
 from refrad.core.files import atomic
-from refrad.dataset.shard_io import source_fingerprints
+from refrad.dataset.shard_io import read_source_fingerprints
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.reporting.evaluation_page import example_cards, tables
 from refrad.reporting.flags import flagged_figures
-from refrad.reporting.gallery import Card, cards_of, dropped_cards, filters_of, rows_of
+from refrad.reporting.gallery import ImageCard, build_cards, build_dropped_cards, choose_rows, filters_of_cards
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import curve, render
 from refrad.reporting.run_summary import counts_of, summary_of
-from refrad.reporting.sentence_index import samples_of
-from refrad.reporting.views import figures_of, sheet_of
+from refrad.reporting.sentence_index import sample_sentences
+from refrad.reporting.views import volume_figures, volume_sheet
 from refrad.workflow.fingerprint import STAGES, Fingerprint
 from refrad.workflow.tally import merge
 
@@ -93,28 +93,28 @@ def run(
     anatomy = load_schema(schema)
     shards = _shards(metrics)
     merged = {stage: merge(one for _, one in shards[stage]) for stage in COUNTED if shards[stage]}
-    rows = rows_of(images, options.gallery)
-    cards = cards_of(rows, anatomy)
-    pictured = source_fingerprints(images[0])["shards"].options if images else {}
+    rows = choose_rows(images, options.gallery)
+    cards = build_cards(rows, anatomy)
+    pictured = read_source_fingerprints(images[0])["shards"].options if images else {}
     windows, size = pictured.get("windows", WINDOWS), pictured.get("image_size", 128)
-    dropped = dropped_cards(
+    dropped = build_dropped_cards(
         options.gallery // DROPPED, triplets, captions, mentions, volumes, volume_store, anatomy, windows, size
     )
     result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
-    figures = figures_of(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
+    figures = volume_figures(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
     flagged = flagged_figures(flags, volumes, masks, volume_store, mask_store, anatomy, FLAGGED)
     extras: dict[str, dict[str, Any]] = {
         "index": {"steps": counts_of(merged, VOLUME_STEPS)},
         "volumes": {
             "figures": figures.get("volumes", []),
             "steps": counts_of(merged, VOLUME_STEPS),
-            "sheet": sheet_of(volumes, volume_store),
+            "sheet": volume_sheet(volumes, volume_store),
         },
         "masks": {"figures": figures.get("masks", [])},
         "structures": {"figures": flagged},
         "grounded": {"cards": cards[:SHOWN]},
         "shards": {"cards": cards[:SHOWN]},
-        "mentions": {"samples": samples_of(captions, mentions, options.sentences, anatomy)},
+        "mentions": {"samples": sample_sentences(captions, mentions, options.sentences, anatomy)},
         "adapt": {"curve": _loss(adaptation / "training.json") if adaptation else None},
         "train": {"curve": _loss(training) if training else None},
     }
@@ -163,14 +163,14 @@ def run(
     log.info("%d pages", len(there) + 2)
 
 
-def _gallery(cards: Sequence[Card], windows: Sequence[Sequence[float]], there: Sequence[str]) -> str:
+def _gallery(cards: Sequence[ImageCard], windows: Sequence[Sequence[float]], there: Sequence[str]) -> str:
     return render(
         "gallery.html",
         title="Gallery",
         up="",
         there=there,
         cards=cards,
-        filters=filters_of(cards),
+        filters=filters_of_cards(cards),
         windows=windows,
         classes=sorted({chip.class_id for one in cards for chip in one.chips}),
     )

@@ -24,8 +24,8 @@ from refrad.core.contracts import (
 )
 from refrad.core.tables import read_table
 from refrad.core.types import TASK_OF
-from refrad.dataset.image_codec import encode_mask, encode_pixels, perceptual_hash, picture, png
-from refrad.dataset.shard_io import digest_of, write_images
+from refrad.dataset.image_codec import encode_mask, encode_pixels, encode_png, perceptual_hash, window_image
+from refrad.dataset.shard_io import fingerprint_digest, write_shard
 from refrad.dicom.slices import image_at
 from refrad.segmentation.labels import load_labels
 from refrad.segmentation.structure_finder import OutlierRule, keep_components
@@ -66,9 +66,11 @@ def run(
     origins = {"volumes": volumes, "masks": masks, "structures": structures, "captions": captions}
     origins |= {"mentions": mentions, "grounded": triplets, "vqa": questions}
     sources = {stage: read_fingerprint(path) for stage, path in origins.items()}
-    digests = {stage: digest_of(one) for stage, one in sources.items()} | {"shards": digest_of(fingerprint)}
+    digests = {stage: fingerprint_digest(one) for stage, one in sources.items()} | {
+        "shards": fingerprint_digest(fingerprint)
+    }
     rows = _rows(tables, about, digests, volume_store, mask_store, anatomy, options, tally)
-    tally.make("rows", write_images(images, rows, anatomy, fingerprint, sources, options.formats))
+    tally.make("rows", write_shard(images, rows, anatomy, fingerprint, sources, options.formats))
     tally.write(metrics, fingerprint)
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
 
@@ -174,14 +176,14 @@ def _kept_classes(
 
 def _pictures(image: NDArray[np.int16], modality: str, options: ShardsOptions) -> dict[str, Any]:
     """The columns that hold an image [row, column], and its perceptual hash."""
-    square = picture(image, modality, options.windows, options.image_size)
+    square = window_image(image, modality, options.windows, options.image_size)
     row: dict[str, Any] = {"perceptual_hash": perceptual_hash(square)}
     if "png" in options.formats:
-        row["image"] = {"bytes": png(square), "path": None}
+        row["image"] = {"bytes": encode_png(square), "path": None}
     if "raw" in options.formats:
         row["pixels"] = encode_pixels(square)
     if "full" in options.formats:
-        row["image_full"] = {"bytes": png(picture(image, modality, options.windows, None)), "path": None}
+        row["image_full"] = {"bytes": encode_png(window_image(image, modality, options.windows, None)), "path": None}
     return row
 
 

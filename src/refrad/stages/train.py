@@ -16,8 +16,8 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import TrainOptions
 from refrad.core.files import atomic_folder, write_json
-from refrad.dataset.examples import Picture, picture_of, read_images
-from refrad.dataset.training_overlap import count_parts, parts_to_learn, seen_in_training
+from refrad.dataset.examples import ImageExample, example_of_row, read_image_table
+from refrad.dataset.training_overlap import count_training_parts, find_training_overlap, split_for_training
 from refrad.inference.generate import dice_of
 from refrad.model.model_card import TRAINING, model_card
 from refrad.model.processor import load_processor, tiny_processor
@@ -72,16 +72,16 @@ def run(
     team = gather_team(options.gpus)
     logging.getLogger().setLevel(logging.INFO if team.leads else logging.WARNING)
     tally = Tally("images")
-    frame = read_images(images)
+    frame = read_image_table(images)
     leaks, benchmarks = options.leaks, public or []
-    seen = seen_in_training([*images, *benchmarks], [*images, *benchmarks, *(tested or [])], leaks.difference)
+    seen = find_training_overlap([*images, *benchmarks], [*images, *benchmarks, *(tested or [])], leaks.difference)
     if seen.training and leaks.action == "stop":
         raise ValueError(f"train: {seen.sentence()}; set train.leaks.action to drop to leave them out of the training")
     log.info("leaks: of %d images looked at, %s", seen.looked, seen.sentence())
-    parts = parts_to_learn(frame, seen)
+    parts = split_for_training(frame, seen)
     joined = _with_public(parts["train"], benchmarks, seen.training)
     anatomy = load_schema(schema)
-    pictures = [picture_of(row) for row in joined.iter_rows(named=True)]
+    pictures = [example_of_row(row) for row in joined.iter_rows(named=True)]
     names = wordings(pictures, anatomy)
     processor, model = _start(options, pictures, anatomy)
     if tower:
@@ -158,7 +158,7 @@ def run(
         save_model(model, processor, folder)
         write_json(folder / TRAINING, account)
         (folder / "README.md").write_text(model_card(account, options), encoding="utf-8")
-    count_parts(tally, frame, parts)
+    count_training_parts(tally, frame, parts)
     for name, number in sorted(account["public"].items()):
         tally.add("public images", name, number)
     tally.make("steps", trained.steps)
@@ -202,7 +202,7 @@ def _with_public(frame: pl.DataFrame, benchmarks: Sequence[Path], leaking: Colle
     """
     found = [frame]
     for path in benchmarks:
-        rows = read_images([path], {"train"})
+        rows = read_image_table([path], {"train"})
         rows = rows.filter(~rows["image_id"].is_in(leaking) & rows["questions"].list.len().gt(0))
         if rows.is_empty():
             raise ValueError(f"{path}: train.public: no training question in it that is not one of a test image")
@@ -211,7 +211,7 @@ def _with_public(frame: pl.DataFrame, benchmarks: Sequence[Path], leaking: Colle
 
 
 def _start(
-    options: TrainOptions, pictures: Iterable[Picture], anatomy: Schema
+    options: TrainOptions, pictures: Iterable[ImageExample], anatomy: Schema
 ) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]:
     """Processor and model before training, with a head if masks are to be learned."""
     processor, model = _without_head(options, pictures, anatomy)
@@ -221,7 +221,7 @@ def _start(
 
 
 def _without_head(
-    options: TrainOptions, pictures: Iterable[Picture], anatomy: Schema
+    options: TrainOptions, pictures: Iterable[ImageExample], anatomy: Schema
 ) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]:
     """From scratch for "tiny", else from the folder."""
     if options.model == "tiny":
@@ -238,7 +238,7 @@ def _without_head(
     return processor, load_model(folder, processor, options.attention)
 
 
-def _texts(pictures: Iterable[Picture], anatomy: Schema) -> Iterable[str]:
+def _texts(pictures: Iterable[ImageExample], anatomy: Schema) -> Iterable[str]:
     """All that a model from scratch may have to read or write."""
     yield from every_prompt()
     for one in anatomy.classes:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedTokenizerBase, SiglipModel
 
 from refrad.config import AugmentOptions
-from refrad.dataset.examples import picture_of
+from refrad.dataset.examples import example_of_row
 from refrad.model.preprocess import see, whole_view
 from refrad.training.augment import random_view
 from refrad.training.dataloader import Batch, Place
@@ -61,11 +61,11 @@ class Pairs(Dataset[Batch]):
 
     def image(self, row: int, key: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
         """The image of a row as a pair (epoch, index) shows it, uint8 [side, side, 3]."""
-        picture = picture_of(self._rows.slice(row, 1).to_pylist()[0])
+        picture = example_of_row(self._rows.slice(row, 1).to_pylist()[0])
         view = whole_view(picture.size, self.resize)
         if self.augment:
             view = random_view(np.random.default_rng((self.seed, *key, 22)), self.augment, view)
-        return see(picture.open(), view, self.side)
+        return see(picture.load_image(), view, self.side)
 
     def __getitem__(self, turn: tuple[Place, Keys]) -> Batch:
         place, keys = turn

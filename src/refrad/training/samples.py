@@ -13,7 +13,7 @@ from PIL import Image
 from refrad.anatomy.schema import Schema
 from refrad.config import AugmentOptions
 from refrad.core.types import LANGUAGES, Box
-from refrad.dataset.examples import Caption, Mention, Picture, picture_of
+from refrad.dataset.examples import ExampleCaption, ExampleMention, ImageExample, example_of_row
 from refrad.model.box_tokens import detection_text, phrases_of, segmentation_text
 from refrad.model.collate import Sample
 from refrad.model.preprocess import View, box_in_view, see, whole_view
@@ -27,7 +27,7 @@ TASKS = ("locate", "detect", "vqa")
 Wordings = Mapping[tuple[str, int], Sequence[str]]
 
 
-def wordings(pictures: Iterable[Picture], schema: Schema) -> Wordings:
+def wordings(pictures: Iterable[ImageExample], schema: Schema) -> Wordings:
     """How each class is called in each language: its display name, and the mentions that never meant another class."""
     meanings: dict[tuple[str, str], set[int]] = {}
     for picture in pictures:
@@ -46,7 +46,7 @@ def wordings(pictures: Iterable[Picture], schema: Schema) -> Wordings:
 Placed = tuple[str, str, list[tuple[int, ...]]]
 
 
-def locate(names: Sequence[Mention], language: str, order: str | None) -> Placed:
+def locate(names: Sequence[ExampleMention], language: str, order: str | None) -> Placed:
     """Text and target of the question where the named structures are. Spans of `names` are of no account here.
 
     With `order` of coordinates the target has boxes; without, segmentation tags, and the classes of each mask come along.
@@ -55,18 +55,18 @@ def locate(names: Sequence[Mention], language: str, order: str | None) -> Placed
     for name in names:
         start = len(joined) + (2 if joined else 0)
         joined = f"{joined}, {name.text}" if joined else name.text
-        placed.append(Mention(start, len(joined), name.text, name.targets))
+        placed.append(ExampleMention(start, len(joined), name.text, name.targets))
     text = asking(locate_prompt([name.text for name in names], language, masks=order is None))
     return text, *_tagged(joined, placed, order)
 
 
-def detect(caption: Caption, mentions: Sequence[Mention], before: str, order: str | None) -> Placed:
+def detect(caption: ExampleCaption, mentions: Sequence[ExampleMention], before: str, order: str | None) -> Placed:
     """Text and target of the question for a caption with boxes or segmentation tags, likewise."""
     text = asking(detect_prompt(caption.language, masks=order is None), before)
     return text, *_tagged(caption.text, mentions, order)
 
 
-def _tagged(text: str, mentions: Sequence[Mention], order: str | None) -> tuple[str, list[tuple[int, ...]]]:
+def _tagged(text: str, mentions: Sequence[ExampleMention], order: str | None) -> tuple[str, list[tuple[int, ...]]]:
     entities = [
         {"start": mention.start, "end": mention.end, "class_id": one}
         | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
@@ -177,7 +177,7 @@ class Samples:
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         rng = np.random.default_rng((self.seed, *key, 1))
         epoch, index = key
-        picture = picture_of(self._rows.slice(self._row(epoch, index), 1).to_pylist()[0])
+        picture = example_of_row(self._rows.slice(self._row(epoch, index), 1).to_pylist()[0])
         match self.task(epoch, index):
             case "detect":
                 return self._detect(picture, rng)
@@ -186,11 +186,11 @@ class Samples:
             case _:
                 return self._vqa(picture, rng)
 
-    def _locate(self, picture: Picture, rng: np.random.Generator) -> Sample:
-        language = str(rng.choice(LANGUAGES)) if picture.structures else picture.captions[0].language
+    def _locate(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
+        language = str(rng.choice(LANGUAGES)) if picture.boxes else picture.captions[0].language
         mentions = [mention for one in picture.captions if one.language == language for mention in one.mentions]
         visible = [
-            Mention(0, 0, self._name(one, language, rng), ((one, box),)) for one, box in picture.structures.items()
+            ExampleMention(0, 0, self._name(one, language, rng), ((one, box),)) for one, box in picture.boxes.items()
         ]
         for view in (self._view(picture, rng), self._whole(picture)):  # a view may have lost everything
             groups = [seen for group in (mentions, visible) if (seen := self._seen(picture, group, view))]
@@ -202,9 +202,9 @@ class Samples:
         chosen = [pool[one] for one in rng.choice(len(pool), number, replace=False, p=weights)]
         text, target, classes = locate(chosen, language, self.order)
         masks = self._masks(picture, classes, view)
-        return Sample("locate", language, see(picture.open(), view, self.size), text, target, masks)
+        return Sample("locate", language, see(picture.load_image(), view, self.size), text, target, masks)
 
-    def _detect(self, picture: Picture, rng: np.random.Generator) -> Sample:
+    def _detect(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         view = self._view(picture, rng)
         caption = picture.captions[int(rng.integers(len(picture.captions)))]
         indication, question = rng.integers(2, size=2) if self.augment else (1, 1)
@@ -213,9 +213,9 @@ class Samples:
         )
         text, target, classes = detect(caption, self._seen(picture, caption.mentions, view), before, self.order)
         masks = self._masks(picture, classes, view)
-        return Sample("detect", caption.language, see(picture.open(), view, self.size), text, target, masks)
+        return Sample("detect", caption.language, see(picture.load_image(), view, self.size), text, target, masks)
 
-    def _vqa(self, picture: Picture, rng: np.random.Generator) -> Sample:
+    def _vqa(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         view = self._view(picture, rng)
         view = replace(
             view, window=self._whole(picture).window, turn=0.0
@@ -223,9 +223,9 @@ class Samples:
         one = picture.questions[int(rng.integers(len(picture.questions)))]
         text = vqa(one.question, one.choices, one.language)
         masks = self._masks(picture, [], view)
-        return Sample("vqa", one.language, see(picture.open(), view, self.size), text, one.answer, masks)
+        return Sample("vqa", one.language, see(picture.load_image(), view, self.size), text, one.answer, masks)
 
-    def _masks(self, picture: Picture, phrases: Sequence[Iterable[int]], view: View) -> NDArray[np.bool_] | None:
+    def _masks(self, picture: ImageExample, phrases: Sequence[Iterable[int]], view: View) -> NDArray[np.bool_] | None:
         """The union of each phrase's classes as the view shows it."""
         if self.order is not None:
             return None
@@ -235,19 +235,19 @@ class Samples:
             mask[:] = see(whole, view.place, self.size, Image.Resampling.NEAREST)[..., 0] > 127
         return masks
 
-    def _weights(self, group: Sequence[Mention]) -> NDArray[np.float64]:
+    def _weights(self, group: Sequence[ExampleMention]) -> NDArray[np.float64]:
         """What reports often tell of is asked for more often."""
         weights = np.array([max(self.told[one] for one, _ in mention.targets) for mention in group], np.float64)
         return np.asarray(weights / weights.sum())
 
-    def _whole(self, picture: Picture) -> View:
+    def _whole(self, picture: ImageExample) -> View:
         return whole_view(picture.size, self.resize)
 
-    def _view(self, picture: Picture, rng: np.random.Generator) -> View:
+    def _view(self, picture: ImageExample, rng: np.random.Generator) -> View:
         whole = self._whole(picture)
         return random_view(rng, self.augment, whole) if self.augment else whole
 
-    def _seen(self, picture: Picture, mentions: Sequence[Mention], view: View) -> list[Mention]:
+    def _seen(self, picture: ImageExample, mentions: Sequence[ExampleMention], view: View) -> list[ExampleMention]:
         """The mentions in a view, each with the boxes that are left of it; those without any are dropped."""
         share = self.augment.min_box_share if self.augment else 0.0
         kept = []
@@ -258,7 +258,7 @@ class Samples:
             ]
             targets: tuple[tuple[int, Box], ...] = tuple((one, box) for one, box in boxes if box is not None)
             if targets:
-                kept.append(Mention(mention.start, mention.end, mention.text, targets))
+                kept.append(ExampleMention(mention.start, mention.end, mention.text, targets))
         return kept
 
     def _name(self, class_id: int, language: str, rng: np.random.Generator) -> str:

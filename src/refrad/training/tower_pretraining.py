@@ -22,7 +22,7 @@ from torch.nn import functional
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.config import AugmentOptions
-from refrad.dataset.examples import Picture, picture_of
+from refrad.dataset.examples import ImageExample, example_of_row
 from refrad.model.box_tokens import BINS, bin_of
 from refrad.model.mask_head import MaskHead, mask_loss
 from refrad.model.preprocess import View, box_in_view, see, whole_view
@@ -202,8 +202,8 @@ def _lessons(
 ) -> Iterator[Lesson]:
     """Random views of random images, without end, each with so many masks."""
     rows = frame.to_dicts()
-    pictures = [picture_of(row) for row in rows]
-    opened = [picture.open() for picture in pictures]
+    pictures = [example_of_row(row) for row in rows]
+    opened = [picture.load_image() for picture in pictures]
     maps = [
         Image.fromarray(class_map(row["structures"], row["width"], row["height"], image.width)).convert("RGB")
         for row, image in zip(rows, opened, strict=True)
@@ -243,12 +243,12 @@ def _choose(
     return chosen
 
 
-def _bins(asked: NDArray[np.int64], picture: Picture, view: View, kept: float) -> NDArray[np.int64]:
+def _bins(asked: NDArray[np.int64], picture: ImageExample, view: View, kept: float) -> NDArray[np.int64]:
     """The sides of the box of each patch's class in the view, as bins."""
     table = np.full((CLASSES, 4), NOWHERE, np.int64)
-    for class_id in set(asked.tolist()) & picture.structures.keys():
+    for class_id in set(asked.tolist()) & picture.boxes.keys():
         outline = picture.outline(class_id) if view.turn else None
-        box = box_in_view(picture.structures[class_id], view, kept, outline)
+        box = box_in_view(picture.boxes[class_id], view, kept, outline)
         if box is not None:
             table[class_id] = [bin_of(value) for value in box]
     return table[asked]

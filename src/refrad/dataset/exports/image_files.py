@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from refrad.core.files import atomic
-from refrad.dataset.image_codec import png, stored
+from refrad.dataset.image_codec import decode_image, encode_png
 
 __all__ = ["on_grid", "square_png", "write_bytes", "write_json_list"]
 
@@ -22,13 +22,13 @@ def on_grid(row: Mapping[str, Any]) -> Image.Image:
     """
     if row.get("image_full") is not None:
         return Image.open(io.BytesIO(row["image_full"]["bytes"])).convert("RGB")
-    square = Image.fromarray(np.ascontiguousarray(stored(row).transpose(1, 2, 0)))
+    square = Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))
     return square.resize((row["width"], row["height"]), Image.Resampling.BILINEAR)
 
 
 def square_png(row: Mapping[str, Any]) -> bytes:
     """PNG bytes of the square picture."""
-    kept: bytes = row["image"]["bytes"] if row.get("image") is not None else png(stored(row))
+    kept: bytes = row["image"]["bytes"] if row.get("image") is not None else encode_png(decode_image(row))
     return kept
 
 
