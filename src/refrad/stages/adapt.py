@@ -53,7 +53,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     tally = Tally("images")
     frame = read_image_table(images)
     seen = find_training_overlap(images, images, options.leaks.difference)
-    if seen.training and options.leaks.action == "stop":
+    if seen.training_ids and options.leaks.action == "stop":
         raise ValueError(f"adapt: {seen.sentence()}; set adapt.leaks.action to drop to leave them out")
     parts = split_for_training(frame, seen)
     tokenizer, model = _start(options, parts["train"])

@@ -100,7 +100,7 @@ def run(
         raise ValueError(
             f"evaluate: {leaks.sentence()}; set evaluate.leaks.action to drop to leave their questions out"
         )
-    log.info("leaks: of %d images looked at, %s", leaks.looked, leaks.sentence())
+    log.info("leaks: of %d images looked at, %s", leaks.compared, leaks.sentence())
     pictures = _test_pictures(images, options.samples, leaks.test_ids)
     if not pictures:
         raise ValueError(
@@ -182,7 +182,7 @@ def run(
     result |= {
         "images": len(pictures),
         "steps": account["steps"],
-        "leaks": {"looked": leaks.looked, "found": len(leaks.test_ids)},
+        "leaks": {"looked": leaks.compared, "found": len(leaks.test_ids)},
         "definitions": DEFINITIONS,
         "weights": weights,
     }

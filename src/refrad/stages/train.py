@@ -75,11 +75,11 @@ def run(
     frame = read_image_table(images)
     leaks, benchmarks = options.leaks, public or []
     seen = find_training_overlap([*images, *benchmarks], [*images, *benchmarks, *(tested or [])], leaks.difference)
-    if seen.training and leaks.action == "stop":
+    if seen.training_ids and leaks.action == "stop":
         raise ValueError(f"train: {seen.sentence()}; set train.leaks.action to drop to leave them out of the training")
-    log.info("leaks: of %d images looked at, %s", seen.looked, seen.sentence())
+    log.info("leaks: of %d images looked at, %s", seen.compared, seen.sentence())
     parts = split_for_training(frame, seen)
-    joined = _with_public(parts["train"], benchmarks, seen.training)
+    joined = _with_public(parts["train"], benchmarks, seen.training_ids)
     anatomy = load_schema(schema)
     pictures = [example_of_row(row) for row in joined.iter_rows(named=True)]
     names = wordings(pictures, anatomy)
@@ -105,7 +105,7 @@ def run(
     )
     identity = ""
     if team.leads:
-        more = weights_digest(tower) if tower else None, sorted(seen.training)
+        more = weights_digest(tower) if tower else None, sorted(seen.training_ids)
         identity = identity_of(fingerprint, [*images, *benchmarks], *more)
     saved = Checkpoints(work, identity, options.checkpoints.keep, team.leads)
     see = partial(
@@ -147,7 +147,11 @@ def run(
         "weights": used,
         "tower": json.loads((tower / TRAINING).read_text(encoding="utf-8"))["fingerprint"] if tower else None,
         "public": dict(Counter(joined["image_id"].str.split(":").list.first().gather(samples.public))),
-        "leaks": {"looked": seen.looked, "found": len(seen.training), "tested": [path.name for path in tested or []]},
+        "leaks": {
+            "looked": seen.compared,
+            "found": len(seen.training_ids),
+            "tested": [path.name for path in tested or []],
+        },
     }
     if masks:
         unseen = [held_out[0, index] for index in range(min(len(held_out), VALIDATION_SAMPLES))]

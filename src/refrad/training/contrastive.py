@@ -30,7 +30,7 @@ class Pairs(Dataset[Batch]):
     """Each caption of each row with its image: `pairs[place, keys]` is a batch, which depends on nothing but the arguments.
 
     Args:
-        frame: rows as `read_images` gives them.
+        frame: rows as `read_image_table` gives them.
         tokenizer: of the text tower; texts are padded, and cut, to its `model_max_length`.
         side: of the images, px.
         seed: of all choices.

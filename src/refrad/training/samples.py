@@ -106,7 +106,7 @@ class Samples:
     """The samples of some rows. `samples[epoch, index]` depends on nothing but the arguments, so any worker may make it.
 
     Args:
-        frame: rows as `read_images` gives them.
+        frame: rows as `read_image_table` gives them.
         names: what structures are called.
         size: side of the images, px.
         order: of the coordinates in the text, yxyx or xyxy; None for segmentation.
