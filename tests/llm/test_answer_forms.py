@@ -8,7 +8,7 @@ import pytest
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import load_schema
 from refrad.core.files import digest_bytes
-from refrad.evaluation.metrics.judge import Verdict
+from refrad.evaluation.metrics.judge import JudgeVerdict
 from refrad.grounding.vqa_llm import GeneratedPairs
 from refrad.language.llm_mentions import mentions_task
 from refrad.language.llm_rewriting import Sentence, SentenceVerdict
@@ -24,7 +24,7 @@ def digest(answer):
         (Sentence, "8cc0d1949eb78cb91f1babf080b37a54"),
         (SentenceVerdict, "44db71a1b012de68e105b7d7931f2605"),
         (GeneratedPairs, "ac33eee4792e8530c2f196b47a482b4b"),
-        (Verdict, "0c04eeb5bbe840cb01b0c8ff81a811a0"),
+        (JudgeVerdict, "0c04eeb5bbe840cb01b0c8ff81a811a0"),
     ],
 )
 def test_answer_form_is_that_of_stored_replies(answer, expected):

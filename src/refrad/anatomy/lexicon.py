@@ -1,4 +1,4 @@
-"""The words of the anatomical classes: reading lexicon.yaml. What its patterns mean stands at its head."""
+"""The words of the anatomical classes, read from lexicon.yaml, whose head explains its patterns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from refrad.anatomy.schema import OTHER_SIDE, Schema
 from refrad.core.types import LANGUAGES
 
 __all__ = [
@@ -49,7 +50,7 @@ def normalise(text: str) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the lexicon: classes, and what must (`near`) or must not (`unless`) stand in the sentence."""
+    """One entry of the lexicon: classes, and words that the sentence must (`near`) or must not (`unless`) have."""
 
     classes: tuple[str, ...]
     near: re.Pattern[str] | None
@@ -62,7 +63,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Words:
-    """What the lexicon says for one language: patterns with their entries, endings, side words, assertion words."""
+    """The lexicon of one language: patterns with their entries, endings, side words, assertion words."""
 
     patterns: Sequence[tuple[str, Entry]]
     endings: Sequence[str]
@@ -72,12 +73,23 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class Lexicon:
-    """The words of both languages, the spellings of short forms, titles of persons, and all classes named."""
+    """The words of all languages, the spellings of short forms, titles of persons, and the classes that entries name.
+
+    `sides` maps class names to "left" or "right", `twins` to the class of the other side. `schema_classes` are all classes
+    of the schema, or None where the lexicon was read without one.
+    """
 
     words: Mapping[str, Words]
     short: Mapping[str, Sequence[str]]
     titles: frozenset[str]
     classes: frozenset[str]
+    sides: Mapping[str, str]
+    twins: Mapping[str, str]
+    schema_classes: frozenset[str] | None = None
+
+    def defines(self, name: str) -> bool:
+        """Whether a class may be mentioned: the schema has it, or no schema is given."""
+        return self.schema_classes is None or name in self.schema_classes
 
 
 def phrases(words: Iterable[str]) -> re.Pattern[str]:
@@ -89,11 +101,15 @@ def phrases(words: Iterable[str]) -> re.Pattern[str]:
     return re.compile(r"(?<![\w-])(?:" + "|".join(parts) + r")(?![\w-])", re.IGNORECASE)
 
 
-def load_lexicon(path: Path) -> Lexicon:
-    """Read lexicon.yaml.
+def load_lexicon(path: Path, schema: Schema | None = None) -> Lexicon:
+    """Read lexicon.yaml, and check its classes against the schema.
+
+    Sides and twins are those of the schema. Without a schema (where words are looked up or compared, and no class is
+    written) they are those that the {side} of the entries declares.
 
     Raises:
-        ValueError: in one line, naming the place, if the file is not as its head says.
+        ValueError: in one line, naming file and entry, if the file is not as its head says or an entry names a class that
+            the schema lacks.
     """
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -116,7 +132,15 @@ def load_lexicon(path: Path) -> Lexicon:
             _named(data["assertions"][language], ASSERTION_WORDS, f"{path}: assertions: {language}"),
         )
     classes = frozenset(name for entry in entries for name in entry.classes)
-    return Lexicon(words, data["short"], frozenset(data["titles"]), classes)
+    short, titles = data["short"], frozenset(data["titles"])
+    if schema is None:
+        patterns_of_classes = [str(pattern) for row in data["entries"] for pattern in row["classes"]]
+        return Lexicon(words, short, titles, classes, *_declared_sides(patterns_of_classes))
+    for number, entry in enumerate(entries, start=1):
+        for name in entry.classes:
+            if name not in schema.by_name:
+                raise ValueError(f"{path}: entry {number}: class {name} is not in the schema: correct it there or here")
+    return Lexicon(words, short, titles, classes, schema.sides, schema.twins, frozenset(schema.by_name))
 
 
 def _named(rows: Mapping[str, Sequence[str]], names: Sequence[str], where: str) -> dict[str, re.Pattern[str]]:
@@ -142,6 +166,19 @@ def _expand(pattern: str) -> list[str]:
     sides = ["left", "right"] if "{side}" in pattern else [""]
     ribs = range(1, 13) if "{rib}" in pattern else [0]
     return [pattern.replace("{side}", side).replace("{rib}", str(rib)) for side in sides for rib in ribs]
+
+
+def _declared_sides(patterns: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Class name to side, and class name to its twin, of all patterns with {side}."""
+    sides: dict[str, str] = {}
+    twins: dict[str, str] = {}
+    for pattern in patterns:
+        if "{side}" in pattern:
+            for side, other in OTHER_SIDE.items():
+                names = _expand(pattern.replace("{side}", side))
+                sides.update(dict.fromkeys(names, side))
+                twins.update(zip(names, _expand(pattern.replace("{side}", other)), strict=True))
+    return sides, twins
 
 
 def _beginnings(words: Sequence[str] | None) -> re.Pattern[str] | None:

@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-__all__ = ["FINGERPRINT_KEY", "LANGUAGES", "MODALITIES", "SPLITS", "TASK_OF", "Box", "Language", "Modality", "Split"]
+__all__ = [
+    "FINGERPRINT_KEY",
+    "LANGUAGES",
+    "MODALITIES",
+    "SEG_TOKENS",
+    "SPLITS",
+    "TASK_OF",
+    "Box",
+    "Language",
+    "Modality",
+    "Split",
+]
 
 Box = tuple[float, float, float, float]
 """x_min, y_min, x_max, y_max, half-open; in px or as shares of width and height, as the docstring that uses it says."""
@@ -22,6 +33,9 @@ MODALITIES: tuple[str, ...] = get_args(Modality)
 
 TASK_OF: Mapping[str, str] = {"CT": "total", "MR": "total_mr"}
 """The TotalSegmentator task that labels volumes of a modality."""
+
+SEG_TOKENS = 128
+"""Class tokens of PaliGemma, `<seg000>` to `<seg127>`. 0 is the background, so the ids of classes are 1 to 127."""
 
 FINGERPRINT_KEY = "refrad.fingerprint"
 """Key of a stage's fingerprint in the metadata of the Parquet files that it writes."""

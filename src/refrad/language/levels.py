@@ -3,10 +3,14 @@
 import re
 from typing import NamedTuple
 
-__all__ = ["Numbered", "find_levels", "find_ribs", "numbers_of"]
+__all__ = ["DISCS", "RIBS", "SACRUM", "VERTEBRAE", "Numbered", "find_levels", "find_ribs", "numbers_of"]
 
 LAST = {"C": 7, "T": 12, "L": 5, "S": 1}
 LEVELS = [(region, number) for region, last in LAST.items() for number in range(1, last + 1)]
+RIBS = tuple(f"rib_{side}_{number}" for number in range(1, 13) for side in ("left", "right"))
+VERTEBRAE = tuple(f"vertebrae_{region}{number}" for region, number in LEVELS)
+SACRUM = "sacrum"
+DISCS = "intervertebral_discs"
 REGION = {
     **{"hwk": "C", "hw": "C", "c": "C", "halswirbel": "C", "cervical": "C"},
     **{"bwk": "T", "bw": "T", "th": "T", "t": "T", "brustwirbel": "T", "thoracic": "T", "dorsal": "T"},
@@ -147,7 +151,7 @@ def find_levels(sentence: str, language: str) -> list[Numbered]:
             continue
         levels, is_gap = _read(match.group())
         if _is_spinal(match.group(), levels, before, after):
-            found.append(Numbered(match.start(), match.end(), _names(levels) + ("intervertebral_discs",) * is_gap))
+            found.append(Numbered(match.start(), match.end(), _names(levels) + (DISCS,) * is_gap))
     return [one for one in found if one.classes]
 
 
@@ -191,4 +195,4 @@ def _is_spinal(text: str, levels: list[tuple[str, int]], before: str, after: str
 def _names(levels: list[tuple[str, int]]) -> tuple[str, ...]:
     """Class names of the levels; the sacrum below S1; levels that do not exist give none."""
     real = [level for level in levels if level in LEVELS or level[0] == "S"]
-    return tuple(dict.fromkeys(f"vertebrae_{r}{n}" if (r, n) in LEVELS else "sacrum" for r, n in real))
+    return tuple(dict.fromkeys(f"vertebrae_{r}{n}" if (r, n) in LEVELS else SACRUM for r, n in real))

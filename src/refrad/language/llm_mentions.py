@@ -9,7 +9,6 @@ from pydantic import create_model
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
-from refrad.language.laterality import side_of
 from refrad.language.mention_finder import TextMention, find_mentions
 from refrad.llm import Answer, Models, Request, Task, load_task
 
@@ -39,7 +38,7 @@ def mentions_task(models: Models, lexicon: Lexicon, schema: Schema) -> Task[Any]
         form,
         role="mentions",
         tokens=1000,
-        check=partial(_problem, lexicon),
+        check=partial(_problem, lexicon, schema),
         fill={language: {"classes": text} for language, text in lists.items()},
     )
 
@@ -67,7 +66,7 @@ def compare(by_model: Sequence[TextMention], by_lexicon: Sequence[TextMention]) 
     }
 
 
-def _problem(lexicon: Lexicon, request: Request, answer: Any) -> str | None:
+def _problem(lexicon: Lexicon, schema: Schema, request: Request, answer: Any) -> str | None:
     """What is wrong with an answer: a span that is not verbatim, spans that overlap, a side that the words contradict."""
     sentence = request.data["sentence"]
     sides = lexicon.words[request.language].sides
@@ -85,14 +84,16 @@ def _problem(lexicon: Lexicon, request: Request, answer: Any) -> str | None:
             return f"The span {one.span!r} overlaps another."
     everywhere = _sides_in(sentence, sides)
     for (start, end), one in placed:
-        claimed = {side for name in one.classes if (side := side_of(name))}
+        claimed = {side for name in one.classes if (side := schema.sides.get(name))}
         inside = _sides_in(sentence[start:end], sides)
         beside = {
             side
             for mention in known
-            if mention.start < end and mention.end > start and _organs(mention.classes) & _organs(one.classes)
+            if mention.start < end
+            and mention.end > start
+            and _organs(mention.classes, schema) & _organs(one.classes, schema)
             for name in mention.classes
-            if (side := side_of(name))
+            if (side := schema.sides.get(name))
         }
         if not claimed:
             continue
@@ -137,6 +138,6 @@ def _sides_in(text: str, words: Any) -> set[str]:
     return {"left", "right"} if "both" in named else named
 
 
-def _organs(classes: Iterable[str]) -> set[str]:
-    """Classes without their side."""
-    return {name.replace("_left", "").replace("_right", "") for name in classes}
+def _organs(classes: Iterable[str], schema: Schema) -> set[frozenset[str]]:
+    """Classes regardless of their side."""
+    return {schema.organ(name) for name in classes}

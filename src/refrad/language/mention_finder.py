@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.language.assertions import assert_spans
-from refrad.language.laterality import Anchor, distribute, on_side
-from refrad.language.levels import find_levels, find_ribs
+from refrad.language.laterality import Anchor, assign_sides, keep_sides
+from refrad.language.levels import RIBS, find_levels, find_ribs
 from refrad.language.lexicon_matcher import Token, tokenize, vocabulary_of
+from refrad.language.rule_classes import CYSTS, KIDNEYS
 
 __all__ = ["TextMention", "find_mentions"]
-
-KIDNEYS = ("kidney_left", "kidney_right")
-CYSTS = ("kidney_cyst_left", "kidney_cyst_right")
-ALL_RIBS = 24
 
 _CYST = re.compile(r"(?:Rinden|Parenchym|Kortikalis)?(?:zysten?|zystchen)|cysts?", re.IGNORECASE)
 _TO_KIDNEY = re.compile(
@@ -43,68 +40,82 @@ class TextMention:
 def find_mentions(sentence: str, language: str, lexicon: Lexicon) -> list[TextMention]:
     """All mentions of a sentence ("de" or "en") in their order; spans do not overlap.
 
-    A paired organ without a side gives both. Adjoining side words and the rest of a hyphenated word belong to the span.
+    A paired organ without a side gives both sides. Adjoining side words and all of a hyphenated word belong to the span.
     """
     tokens = tokenize(sentence)
     anchors = _anchors(tokens, sentence, language, lexicon)
     if not anchors:
         return []
-    words = lexicon.words[language]
-    distribute(tokens, anchors, words.sides, language)
+    assign_sides(tokens, anchors, lexicon, language)
     for anchor in anchors:
         if anchor.of and not anchor.sides:
             anchor.sides = anchor.of.sides
-    _restrict_ribs(anchors)
-    classes = [on_side(anchor.classes, anchor.sides) for anchor in anchors]
+    _restrict_ribs(anchors, lexicon)
+    classes = [keep_sides(anchor.classes, anchor.sides, lexicon) for anchor in anchors]
     spans = _spans(tokens, anchors)
-    assertions = assert_spans(sentence, spans, words.assertions)
-    gone = {
+    assertions = assert_spans(sentence, spans, lexicon.words[language].assertions)
+    absent = {
         name for names, assertion in zip(classes, assertions, strict=True) if assertion == "absent" for name in names
     }
     return [
-        TextMention(start, end, sentence[start:end], names, "absent" if gone.issuperset(names) else assertion)
+        TextMention(start, end, sentence[start:end], names, "absent" if absent.issuperset(names) else assertion)
         for names, (start, end), assertion in zip(classes, spans, assertions, strict=True)
     ]
 
 
 def _anchors(tokens: Sequence[Token], sentence: str, language: str, lexicon: Lexicon) -> list[Anchor]:
-    """Numbered ribs and levels, matches of the lexicon beside them, and cysts of the kidneys, in order."""
+    """Numbered ribs and levels, matches of the lexicon between them, and cysts of the kidneys, in order."""
     anchors = []
     for numbered in find_ribs(sentence, language) + find_levels(sentence, language):
-        inside = [
-            place for place, token in enumerate(tokens) if token.end > numbered.start and token.start < numbered.end
+        positions = [
+            position
+            for position, token in enumerate(tokens)
+            if token.end > numbered.start and token.start < numbered.end
         ]
-        anchors.append(Anchor(inside[0], inside[-1], numbered.classes))
-    used = {place for anchor in anchors for place in range(anchor.first, anchor.last + 1)}
+        # Classes that the schema lacks give no anchor, so that the lexicon may match the words instead.
+        if classes := _defined(numbered.classes, lexicon):
+            anchors.append(Anchor(positions[0], positions[-1], classes))
+    used = _positions_of(anchors)
     for match in vocabulary_of(lexicon, language).matches(tokens, sentence):
         if used.isdisjoint(range(match.first, match.last + 1)):
             anchors.append(Anchor(match.first, match.last, match.classes, match.shared))
     anchors.sort(key=lambda anchor: anchor.first)
     if any(set(KIDNEYS) & set(anchor.classes) for anchor in anchors):
-        anchors = sorted([*anchors, *_cysts(tokens, anchors)], key=lambda anchor: anchor.first)
+        cyst_classes = _defined(KIDNEYS + CYSTS, lexicon)
+        anchors = sorted([*anchors, *_cysts(tokens, anchors, cyst_classes)], key=lambda anchor: anchor.first)
     return anchors
 
 
-def _cysts(tokens: Sequence[Token], anchors: Sequence[Anchor]) -> list[Anchor]:
+def _defined(names: Sequence[str], lexicon: Lexicon) -> tuple[str, ...]:
+    return tuple(name for name in names if lexicon.defines(name))
+
+
+def _positions_of(anchors: Sequence[Anchor]) -> set[int]:
+    return {position for anchor in anchors for position in range(anchor.first, anchor.last + 1)}
+
+
+def _cysts(tokens: Sequence[Token], anchors: Sequence[Anchor], classes: tuple[str, ...]) -> list[Anchor]:
     """Cysts whose nearest organ is a kidney: "Zyste der linken Niere", "left kidney with a simple cyst"."""
-    used = {place for anchor in anchors for place in range(anchor.first, anchor.last + 1)}
-    found = []
-    for place, token in enumerate(tokens):
-        if place in used or not _CYST.fullmatch(token.text):
+    used = _positions_of(anchors)
+    cysts = []
+    for position, token in enumerate(tokens):
+        if position in used or not _CYST.fullmatch(token.text):
             continue
-        before = next((anchor for anchor in reversed(anchors) if anchor.last < place), None)
-        behind = next((anchor for anchor in anchors if anchor.first > place), None)
-        leads = behind and all(_TO_KIDNEY.fullmatch(word.text) for word in tokens[place + 1 : behind.first])
-        nearest = behind if leads or not before else before
+        previous = next((anchor for anchor in reversed(anchors) if anchor.last < position), None)
+        following = next((anchor for anchor in anchors if anchor.first > position), None)
+        leads = following and all(_TO_KIDNEY.fullmatch(word.text) for word in tokens[position + 1 : following.first])
+        nearest = following if leads or not previous else previous
         if nearest and set(KIDNEYS) & set(nearest.classes):
-            found.append(Anchor(place, place, KIDNEYS + CYSTS, of=nearest))
-    return found
+            cysts.append(Anchor(position, position, classes, of=nearest))
+    return cysts
 
 
-def _restrict_ribs(anchors: Sequence[Anchor]) -> None:
+def _restrict_ribs(anchors: Sequence[Anchor], lexicon: Lexicon) -> None:
     """Where numbers are given, ribs without a number mean these: "Rippenserienfraktur links (4.-8. Rippe)"."""
-    ribs = [anchor for anchor in anchors if anchor.classes[0].startswith("rib_")]
-    numbered = [anchor for anchor in ribs if len(anchor.classes) < ALL_RIBS]
+    ribs = [anchor for anchor in anchors if anchor.classes[0] in RIBS]
+    if not ribs:
+        return
+    numbered = [anchor for anchor in ribs if len(anchor.classes) < len(_defined(RIBS, lexicon))]
     if not numbered or len(numbered) == len(ribs):
         return
     sides = next((rib.sides for rib in ribs if rib.sides), frozenset())
@@ -132,7 +143,7 @@ def _spans(tokens: Sequence[Token], anchors: Sequence[Anchor]) -> list[tuple[int
     return spans
 
 
-def _is_hyphen(tokens: Sequence[Token], place: int) -> bool:
+def _is_hyphen(tokens: Sequence[Token], position: int) -> bool:
     """The token is a hyphen inside a word."""
-    before, token, behind = tokens[place - 1 : place + 2]
-    return token.text == "-" and before.end == token.start and token.end == behind.start
+    previous, token, following = tokens[position - 1 : position + 2]
+    return token.text == "-" and previous.end == token.start and token.end == following.start

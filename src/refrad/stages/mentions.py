@@ -11,6 +11,7 @@ from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.language.llm_mentions import compare, find_with_model
 from refrad.language.mention_finder import TextMention, find_mentions
+from refrad.language.rule_classes import schema_warnings
 from refrad.llm import open_models
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
@@ -39,11 +40,11 @@ def run(
     """
     options = MentionsOptions.model_validate(fingerprint.options)
     tally = Tally("captions")
-    words = load_lexicon(lexicon)
     anatomy = load_schema(schema)
+    words = load_lexicon(lexicon, anatomy)
+    for warning in schema_warnings(words, anatomy):
+        log.warning("mentions: %s", warning)
     classes = anatomy.by_name
-    if unknown := words.classes - set(classes):
-        raise ValueError(f"{lexicon}: class {min(unknown)} is not in {schema.name}: correct it there or here")
     rows = []
     table = read_table(captions, CaptionTable).select("caption", "language", "text").rows()
     for (caption, language, _), (found, backend) in zip(

@@ -14,6 +14,7 @@ from refrad.core.tables import frame_of, read_table, write_table
 from refrad.grounding.vqa_checks import ImageFacts, VqaChecks, VqaPair
 from refrad.grounding.vqa_llm import ask_model
 from refrad.grounding.vqa_templates import write_questions
+from refrad.language.rule_classes import schema_warnings
 from refrad.llm import open_models
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
@@ -42,7 +43,10 @@ def run(
     """Write the questions of one shard. A pair that fails a check stays in the table with its reason, and goes no further."""
     options = VqaOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
-    checks = VqaChecks(anatomy, load_lexicon(lexicon))
+    words = load_lexicon(lexicon, anatomy)
+    for warning in schema_warnings(words, anatomy):
+        logger.warning("vqa: %s", warning)
+    checks = VqaChecks(anatomy, words)
     images = _images(captions, triplets, entities, volumes, structures)
     tally = Tally("images")
     rows = []
