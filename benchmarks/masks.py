@@ -22,8 +22,9 @@ import numpy as np
 
 from refrad.core.files import write_json
 from refrad.dicom.volume_store import read_volume, store_volume
+from refrad.segmentation.base import SegmentationJob, SegmenterLimits
 from refrad.segmentation.labels import load_labels
-from refrad.segmentation.runner import SegmentationJob, SegmenterLimits, label_volumes
+from refrad.segmentation.runner import label_volumes
 from refrad.segmentation.totalsegmentator import TotalSegmentator
 
 ROOT = Path(__file__).parents[1]

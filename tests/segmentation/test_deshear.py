@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from refrad.segmentation.deshear import deshear, is_sheared
-from refrad.segmentation.totalsegmentator import TotalSegmentator, resample_labels
+from refrad.segmentation.labels import resample_labels
+from refrad.segmentation.totalsegmentator import TotalSegmentator
 
 
 def tilted(degrees, azimuth, turn, shape=(40, 36, 12), spacing=(2.0, 2.5, 4.0)):

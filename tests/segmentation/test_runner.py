@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from refrad.dicom.volume_store import store_name
+from refrad.segmentation.base import SegmentationJob, SegmenterLimits
 from refrad.segmentation.labels import load_labels
-from refrad.segmentation.runner import SegmentationJob, SegmenterLimits, label_volumes
+from refrad.segmentation.runner import label_volumes
 
 # What goes wrong is told by the first voxel of a volume. The module is a file, so that the segmenting process finds it.
 MISBEHAVING = """
 import os, signal, tempfile, time
 from pathlib import Path
 import numpy as np
-from refrad.segmentation.totalsegmentator import UnsegmentableError
+from refrad.segmentation.base import UnsegmentableError
 
 class Misbehaving:
     def __init__(self, folder, seconds=0.0):
@@ -120,7 +121,8 @@ def test_a_kill_at_any_moment_loses_what_was_in_work_and_leaves_no_half_file(sit
         from pathlib import Path
         from misbehaving import Misbehaving
         from refrad.dicom.volume_store import store_name
-        from refrad.segmentation.runner import SegmenterLimits, SegmentationJob, label_volumes
+        from refrad.segmentation.base import SegmentationJob, SegmenterLimits
+        from refrad.segmentation.runner import label_volumes
 
         folder = Path({str(site.folder)!r})
         keys = [f"{{what:032d}}" for what in range(1, 31)]

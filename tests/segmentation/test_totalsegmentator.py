@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.demo.bodies import make_body, render
-from refrad.segmentation.totalsegmentator import TotalSegmentator, UnsegmentableError, resample_labels
+from refrad.segmentation.base import UnsegmentableError
+from refrad.segmentation.labels import resample_labels
+from refrad.segmentation.totalsegmentator import TotalSegmentator
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, -2.0, 0, 20], [0, 0, 5.0, -10], [0, 0, 0, 1]])
 

@@ -3,7 +3,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from refrad.config.imaging import SEGMENTERS
 from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
+from refrad.core.files import digest_bytes
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.privacy.pseudonyms import FileTable
 from refrad.segmentation.labels import load_labels
@@ -59,6 +61,55 @@ def test_given_masks_are_brought_onto_the_grid_of_the_volume(site):
     assert metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}
     assert np.array_equal(load_labels(site.mask_store / row["file"]), site.labels)
     assert (row["segmenter"], row["labels"]) == ("precomputed", 3)
+
+
+DUMMY = """
+from refrad.segmentation.base import SegmentationResult
+from refrad.segmentation.labels import save_labels, summarize_labels
+from refrad.dicom.volume_store import read_volume
+
+class Dummy:
+    name = "dummy 1"
+
+    def source(self, volume, task):
+        return "dummy"
+
+    def weights(self, task):
+        return None
+
+    def label(self, jobs, limits, scratch):
+        for job in jobs:
+            volume, affine = read_volume(job.volume)
+            labels = (volume > -500).astype("uint8")
+            save_labels(job.labels, labels, affine)
+            yield SegmentationResult(job.key, 0.5, *summarize_labels(labels))
+
+def create(options, delivered):
+    return Dummy()
+"""
+
+
+def test_segmenter_of_a_registry_line_labels_the_volumes(site, tmp_path, monkeypatch):
+    (tmp_path / "dummy_segmenter.py").write_text(DUMMY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(SEGMENTERS, "dummy", "dummy_segmenter:create")
+    metrics = run(site, PRECOMPUTED | {"segmenter": "dummy"}, precomputed=None)
+    (row,) = read_table(site.path("masks"), MaskTable).to_dicts()
+    assert metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}
+    assert (row["segmenter"], row["weights"], row["reason"]) == ("dummy 1", None, None)
+    assert load_labels(site.mask_store / row["file"]).any()
+
+
+def test_segmenter_without_a_registry_line_is_refused_with_the_names_there_are(site):
+    with pytest.raises(ValueError, match=r"no segmenter \(there are totalsegmentator, precomputed"):
+        run(site, PRECOMPUTED | {"segmenter": "dummy"})
+
+
+def test_mask_store_keys_are_those_of_earlier_versions(site):
+    run(site)
+    mask = digest_bytes((site.given / "mask.nii.gz").read_bytes())
+    key = digest_bytes(*(part.encode() for part in (site.volume()["digest"], "total", mask, "precomputed", "fastest")))
+    assert read_table(site.path("masks"), MaskTable)["file"].item() == f"{key[:2]}/{key}.nii.gz"
 
 
 def test_what_the_store_holds_is_not_made_again(site):

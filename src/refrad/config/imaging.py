@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from collections.abc import MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field
 from refrad.config.section import Section, Share
 
 __all__ = [
+    "SEGMENTERS",
     "Delivery",
     "DemoOptions",
     "Implausible",
@@ -21,6 +23,13 @@ __all__ = [
     "VolumesOptions",
     "is_demo",
 ]
+
+SEGMENTERS: MutableMapping[str, str] = {
+    "totalsegmentator": "refrad.segmentation.totalsegmentator:create",
+    "precomputed": "refrad.segmentation.precomputed:create",
+}
+"""Value of masks.segmenter to module and function that make it; the interface is in refrad/segmentation/base.py. It is here, and
+holds names only, so that a plan can refuse a config without importing a segmenter."""
 
 
 @cache
@@ -40,6 +49,12 @@ def _known_keyword(keyword: str) -> str:
     if keyword not in _keywords():
         raise ValueError("no DICOM keyword")
     return keyword
+
+
+def _registered(segmenter: str) -> str:
+    if segmenter not in SEGMENTERS:
+        raise ValueError(f"no segmenter (there are {', '.join(SEGMENTERS)})")
+    return segmenter
 
 
 def _pattern(text: str) -> str:
@@ -166,7 +181,7 @@ class VolumesOptions(Section):
 class MasksOptions(Section):
     """The segmenter."""
 
-    segmenter: Literal["totalsegmentator", "precomputed"] = Field(
+    segmenter: Annotated[str, AfterValidator(_registered)] = Field(
         description="Segmenter: totalsegmentator, or precomputed (label volumes of the delivery)."
     )
     variant: Literal["fastest", "fast", "total"] = Field(

@@ -167,7 +167,7 @@ def _missing_paths(config: Config) -> list[str]:
         "structures.norms": config.structures.norms,
         "mentions.lexicon": config.mentions.lexicon,
     }
-    if config.masks.segmenter == "totalsegmentator" and config.masks.weights:
+    if config.masks.segmenter != "precomputed" and config.masks.weights:
         wanted["masks.weights"] = config.masks.weights
     wanted |= {f"evaluate.public.{number}": path for number, path in enumerate(config.evaluate.public)}
     if config.evaluate.embedder is not None:

@@ -5,7 +5,6 @@ import functools
 import logging
 import os
 import stat
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.errors import InvalidDicomError
 
+from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.dicom.headers import NO_IMAGE_RULES, TAGS, Header, ImageRules, headers_of_dataset
 
@@ -70,12 +70,9 @@ def read_headers(folder: Path, rules: ImageRules, limits: Limits, workers: int |
     """
     read = functools.partial(headers_of_file, folder, rules=rules)
     workers = workers or min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS)
-    last = time.monotonic()
-    for number, (path, headers) in enumerate(run_sandboxed(read, find_files(folder), limits, workers), 1):
+    answers = run_sandboxed(read, find_files(folder), limits, workers)
+    for path, headers in log_progress(answers, log, "files read"):
         yield headers or [Header(_printable(path), reason="beyond_limits")]
-        if time.monotonic() - last > 10:
-            last = time.monotonic()
-            log.info("headers: %d files", number)
 
 
 def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES) -> list[Header]:

@@ -1,6 +1,8 @@
-"""Label volumes on disk: uint8 NIfTI in a content-addressed store, the same bytes for the same labels."""
+"""Label volumes: uint8 NIfTI files in a content-addressed store, and their resampling to other grids."""
 
 import gzip
+import logging
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +11,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.core.files import atomic, digest_bytes
+from refrad.dicom.volume_store import store_name
+from refrad.segmentation.base import SegmentationResult, UnsegmentableError
 
-__all__ = ["load_labels", "save_labels", "summarize_labels"]
+__all__ = ["load_labels", "resample_labels", "save_labels", "stored_result", "summarize_labels"]
+
+log = logging.getLogger(__name__)
 
 
 def save_labels(path: Path, labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> None:
-    """Write labels [column, row, slice] atomically. Level 6 of gzip makes a third of level 1 for labels, at little cost."""
+    """Write a label volume atomically; equal labels give equal bytes.
+
+    Args:
+        path: NIfTI file (.nii.gz).
+        labels: native ids uint8 [column, row, slice].
+        affine: RAS+ mm, [4, 4].
+    """
     image: Any = nib.Nifti1Image(labels, affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")
+    # Level 6 of gzip writes a third of the bytes of level 1 for labels, at little cost.
     with atomic(path) as temporary:
         temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
 
 
 def load_labels(path: Path) -> NDArray[np.uint8]:
-    """Labels uint8 [column, row, slice]."""
+    """Labels uint8 [column, row, slice] of a NIfTI file."""
     image: Any = nib.load(path)  # type: ignore[attr-defined]
     return np.asarray(image.dataobj, np.uint8)
 
 
 def summarize_labels(labels: NDArray[np.uint8]) -> tuple[str, int]:
-    """The digest of the voxels, and how many labels beside the background are among them."""
+    """Digest of the voxels, and number of different labels among them besides the background (0)."""
     return digest_bytes(labels.tobytes()), int(np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:]))
+
+
+def stored_result(key: str, store: Path) -> SegmentationResult | None:
+    """The result for an entry of the mask store; None if it is missing or cannot be read."""
+    path = store / store_name(key)
+    if not path.exists():
+        return None
+    try:
+        return SegmentationResult(key, 0.0, *summarize_labels(load_labels(path)))
+    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError):
+        log.warning("an entry of the store cannot be read and is made again")
+        return None
+
+
+def resample_labels(
+    labels: NDArray[np.integer[Any]],
+    labels_affine: NDArray[np.float64],
+    affine: NDArray[np.float64],
+    shape: tuple[int, ...],
+) -> NDArray[np.uint8]:
+    """Labels on another grid, by nearest neighbour through the affines; exact where the voxels coincide.
+
+    Args:
+        labels: native ids, on any grid.
+        labels_affine: RAS+ mm, [4, 4], of `labels`.
+        affine: RAS+ mm, [4, 4], of the target grid.
+        shape: of the target grid.
+
+    Returns:
+        uint8 [shape]; 0 outside of the labels' field of view.
+
+    Raises:
+        UnsegmentableError: "mask_elsewhere" if less than half of the target grid lies inside the labels' field of view.
+    """
+    from scipy import ndimage
+
+    to_labels = np.linalg.inv(labels_affine) @ affine
+    # The field of view is tested at the centre and half way to each corner.
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1)
+    centre = (np.array(shape) - 1) / 2
+    points = to_labels[:3, :3] @ np.column_stack([corners * 0.5 + centre[:, None] * 0.5, centre]) + to_labels[:3, 3:]
+    inside = ((points > -1) & (points < np.array(labels.shape)[:, None])).all(0)
+    if inside.mean() < 0.5:
+        raise UnsegmentableError("mask_elsewhere")
+    matrix, offset = to_labels[:3, :3], to_labels[:3, 3]
+    rounded = np.round(matrix)
+    if np.abs(matrix - rounded).max() < 1e-4:  # flips and permutations: no drift over many voxels
+        matrix = rounded
+    if np.abs(offset - np.round(offset)).max() < 1e-2:
+        offset = np.round(offset)
+    resampled = ndimage.affine_transform(
+        labels.astype(np.uint8), matrix, offset, output_shape=shape, order=0, mode="constant"
+    )
+    return np.asarray(resampled, np.uint8)

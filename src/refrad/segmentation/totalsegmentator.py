@@ -1,9 +1,9 @@
-"""Who labels the voxels: TotalSegmentator, held in one process, or label volumes that a site already has."""
+"""TotalSegmentator as a segmenter: its networks loaded once, in a separate process."""
 
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,21 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from refrad.config.imaging import MasksOptions
 from refrad.core.files import digest_bytes, digest_file
 from refrad.core.types import TASK_OF
+from refrad.segmentation.base import (
+    DeliveredMasks,
+    SegmentationJob,
+    SegmentationResult,
+    SegmenterLimits,
+    UnsegmentableError,
+)
 from refrad.segmentation.deshear import deshear, is_sheared
+from refrad.segmentation.labels import resample_labels
+from refrad.segmentation.runner import label_volumes
 
-__all__ = ["TotalSegmentator", "UnsegmentableError", "resample_labels"]
+__all__ = ["TotalSegmentator", "create"]
 
 NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("total", "fastest"): (298,),
@@ -26,25 +36,22 @@ NETWORKS: Mapping[tuple[str, str], tuple[int, ...]] = {
     ("total_mr", "total"): (850, 851),
 }
 
-# The network that finds where the wanted classes are, before the others look at that part only.
+# The network that finds the bounding box of the requested classes, before the others segment that part only
 ROUGH: Mapping[str, int] = {"total": 298, "total_mr": 852}
-
-
-class UnsegmentableError(ValueError):
-    """This volume gets no labels; the message is the reason code."""
 
 
 class TotalSegmentator:
     """The `totalsegmentator` package, with its networks loaded once and nothing sent anywhere.
 
-    Its networks are loaded at the first volume. After `load`, several threads may segment at once. A process can hold the networks of one
-    weights folder only, as nnU-Net keeps the folder for good.
+    It is a `refrad.segmentation.base.Segmenter` and a `refrad.segmentation.runner.Network`. The networks are loaded at the first
+    volume. After `load`, several threads may segment at once. A process can hold the networks of one weights folder only, as
+    nnU-Net never changes the folder again.
 
     Args:
         weights: folder laid out as $TOTALSEG_WEIGHTS_PATH.
         variant: "fastest" (6 mm), "fast" (3 mm) or "total" (1.5 mm).
         device: "cpu" or "gpu".
-        rois: names of TotalSegmentator classes to look for, or None for all.
+        rois: names of the TotalSegmentator classes to segment, or None for all.
 
     Raises:
         ValueError: if a name of `rois` is no class of any task.
@@ -60,8 +67,8 @@ class TotalSegmentator:
         self._home: Any = None
         self._run: Callable[..., Any] | None = None
         if self.rois:
-            known = {name for task in TASK_OF.values() for name in _classes(task)}
-            if unknown := set(self.rois) - known:
+            classes = {name for task in TASK_OF.values() for name in _classes(task)}
+            if unknown := set(self.rois) - classes:
                 raise ValueError(
                     f"masks.rois: {sorted(unknown)[0]} is no class of TotalSegmentator's total or total_mr"
                 )
@@ -70,7 +77,7 @@ class TotalSegmentator:
         """Digest over the checkpoints and plans of the task's networks.
 
         Raises:
-            FileNotFoundError: if one is not there.
+            FileNotFoundError: if one is missing.
         """
         if task not in self._digests:
             numbers = NETWORKS[task, self.variant] + ((ROUGH[task],) if self.rois else ())
@@ -78,35 +85,46 @@ class TotalSegmentator:
             self._digests[task] = digest_bytes(*(digest_file(path).encode() for path in files))
         return self._digests[task]
 
+    def source(self, volume: str, task: str) -> str:  # noqa: ARG002
+        """The digest of the weights: they determine the labels of every volume."""
+        return self.weights(task)
+
+    def label(
+        self, jobs: Collection[SegmentationJob], limits: SegmenterLimits, scratch: Path
+    ) -> Iterator[SegmentationResult]:
+        """Write the labels, in a separate process; see `refrad.segmentation.runner.label_volumes`."""
+        return label_volumes(self, jobs, limits, scratch)
+
     def _files(self, number: int) -> list[Path]:
-        found = sorted(self.folder.glob(f"Dataset{number:03d}_*/*/fold_0/checkpoint_final.pth"))
-        if not found:
+        """Checkpoint and plans of a network."""
+        checkpoints = sorted(self.folder.glob(f"Dataset{number:03d}_*/*/fold_0/checkpoint_final.pth"))
+        if not checkpoints:
             raise FileNotFoundError(
                 f"weights of TotalSegmentator network {number} are not in {self.folder} (wanted: Dataset{number:03d}_*/"
                 f"<trainer>__nnUNetPlans__3d_fullres/fold_0/checkpoint_final.pth). On a machine with internet run"
                 " totalseg_download_weights, copy its nnunet/results folder here, and name it as masks.weights in the config"
             )
-        return [found[0], found[0].parents[1] / "plans.json"]
+        return [checkpoints[0], checkpoints[0].parents[1] / "plans.json"]
 
     def segment(self, volume: NDArray[np.int16], affine: NDArray[np.float64], task: str) -> NDArray[np.uint8]:
         """Labels uint8 in the native ids of `task`, on the grid of `volume` [column, row, slice] with its RAS+ `affine`.
 
-        The labels are those of the `TotalSegmentator` command on the same volume and weights; those of a tilted stack
-        are found on an upright grid, since the package takes all slices for stacked along their normal.
+        The labels are those of the `TotalSegmentator` command on the same volume and weights. A tilted stack is segmented on an
+        upright grid, since the package assumes that slices are stacked along their normal.
 
         Raises:
-            FileNotFoundError: if weights are missing; the package itself would go and download them.
-            UnsegmentableError: "rois_not_in_task" if the task knows none of the wanted classes.
-            Exception: whatever the package raises for a volume that it cannot label.
+            FileNotFoundError: if weights are missing; the package itself would download them.
+            UnsegmentableError: "rois_not_in_task" if the task has none of the requested classes.
+            Exception: any that the package raises for a volume that it cannot label.
         """
         if is_sheared(affine):
-            straight, its_affine = deshear(volume, affine)
-            return resample_labels(self.segment(straight, its_affine, task), its_affine, affine, volume.shape)
-        self.weights(task)  # never let the package find out that something is missing
+            upright, upright_affine = deshear(volume, affine)
+            return resample_labels(self.segment(upright, upright_affine, task), upright_affine, affine, volume.shape)
+        self.weights(task)  # raises here, before the package would download what is missing
         options: dict[str, Any] = {} if self.variant == "total" else {self.variant: True}
         if self.rois:
-            known = set(_classes(task))
-            options["roi_subset"] = [name for name in self.rois if name in known]
+            classes = set(_classes(task))
+            options["roi_subset"] = [name for name in self.rois if name in classes]
             if not options["roi_subset"]:
                 raise UnsegmentableError("rois_not_in_task")
         if self._run is None:
@@ -119,7 +137,7 @@ class TotalSegmentator:
         """Import and prepare the package, once, before any thread works: imports in several threads trip over each other.
 
         Raises:
-            RuntimeError: if a GPU is wanted and there is none; the package itself would go on without.
+            RuntimeError: if `device` is "gpu" and there is none; the package itself would use the CPU.
         """
         # Logits take tens of MB and more, and filling them page by page took a sixth of the time; read when torch is imported.
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -131,7 +149,7 @@ class TotalSegmentator:
             raise RuntimeError(
                 "masks.device is gpu, but torch finds none: say cpu, or see to the driver, or to torch's build"
             )
-        # A home of its own for each process, since the package reads and rewrites files there in every run.
+        # Each process has its own home folder, since the package reads and rewrites files there in every run.
         self._home = tempfile.TemporaryDirectory(prefix="totalsegmentator-")
         config = {"totalseg_id": "totalseg_offline", "send_usage_stats": False, "prediction_counter": 0}
         config["statistics_disclaimer_shown"] = True
@@ -141,48 +159,18 @@ class TotalSegmentator:
         self._run = load(self._files)
 
 
+def create(options: MasksOptions, delivered: DeliveredMasks | None) -> TotalSegmentator:  # noqa: ARG001
+    """The segmenter with the networks that `options` name.
+
+    Raises:
+        ValueError: if they name no weights, or a class that does not exist.
+    """
+    if options.weights is None:
+        raise ValueError("masks.weights names no folder of TotalSegmentator weights")
+    return TotalSegmentator(Path(options.weights), options.variant, options.device, options.rois)
+
+
 def _classes(task: str) -> list[str]:
     from totalsegmentator.map_to_binary import class_map
 
     return list(class_map[task].values())
-
-
-def resample_labels(
-    labels: NDArray[np.integer[Any]],
-    labels_affine: NDArray[np.float64],
-    affine: NDArray[np.float64],
-    shape: tuple[int, ...],
-) -> NDArray[np.uint8]:
-    """Bring labels onto another grid through the affines, by nearest neighbour; exact where the voxels coincide.
-
-    Args:
-        labels: native ids, on any grid.
-        labels_affine: RAS mm, 4 x 4, of `labels`.
-        affine: RAS mm, 4 x 4, of the wanted grid.
-        shape: of the wanted grid.
-
-    Returns:
-        uint8 [shape]; 0 outside of the labels' field of view.
-
-    Raises:
-        UnsegmentableError: "mask_elsewhere" if less than half of the wanted grid lies inside the labels' field of view.
-    """
-    from scipy import ndimage
-
-    to_labels = np.linalg.inv(labels_affine) @ affine
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1)
-    centre = (np.array(shape) - 1) / 2
-    seen = to_labels[:3, :3] @ np.column_stack([corners * 0.5 + centre[:, None] * 0.5, centre]) + to_labels[:3, 3:]
-    inside = ((seen > -1) & (seen < np.array(labels.shape)[:, None])).all(0)
-    if inside.mean() < 0.5:
-        raise UnsegmentableError("mask_elsewhere")
-    matrix, offset = to_labels[:3, :3], to_labels[:3, 3]
-    rounded = np.round(matrix)
-    if np.abs(matrix - rounded).max() < 1e-4:  # flips and permutations: no drift over many voxels
-        matrix = rounded
-    if np.abs(offset - np.round(offset)).max() < 1e-2:
-        offset = np.round(offset)
-    moved = ndimage.affine_transform(
-        labels.astype(np.uint8), matrix, offset, output_shape=shape, order=0, mode="constant"
-    )
-    return np.asarray(moved, np.uint8)

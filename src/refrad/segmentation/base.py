@@ -1,0 +1,110 @@
+"""The interface of segmenters, and the records that they take and return.
+
+A segmenter is a class with the attributes of `Segmenter` and a function `create(options, delivered)` that makes one. Its line in
+`refrad.config.imaging.SEGMENTERS` makes it a value of `masks.segmenter`; stage masks needs nothing else.
+"""
+
+import importlib
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from refrad.config.imaging import SEGMENTERS, MasksOptions
+
+__all__ = [
+    "DeliveredMasks",
+    "SegmentationJob",
+    "SegmentationResult",
+    "Segmenter",
+    "SegmenterLimits",
+    "UnsegmentableError",
+    "create_segmenter",
+]
+
+
+class UnsegmentableError(ValueError):
+    """This volume gets no labels; the message is the reason code."""
+
+
+@dataclass(frozen=True)
+class SegmenterLimits:
+    """Limits of a segmenting process: minutes without a finished volume, GiB of memory, volumes in work at once."""
+
+    minutes: float
+    memory_gb: float
+    at_once: int
+
+
+@dataclass(frozen=True)
+class SegmentationJob:
+    """One volume to label.
+
+    `key` names the labels in the mask store, `volume` and `labels` are the NIfTI files to read and to write, `task` is one of
+    `refrad.core.types.TASK_OF`, and `name` is the volume's name in the tables.
+    """
+
+    key: str
+    volume: Path
+    labels: Path
+    task: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """The result of a job: digest and number of the labels written, or the reason code why there are none."""
+
+    key: str
+    seconds: float
+    digest: str | None = None
+    labels: int | None = None
+    reason: str | None = None
+
+
+class DeliveredMasks(NamedTuple):
+    """The label volumes of a delivery, for segmenters that use them.
+
+    `folder` holds masks.csv. `file_paths` returns the columns volume and path (inside the delivery) of all files of the volumes.
+    """
+
+    folder: Path
+    file_paths: Callable[[], pl.DataFrame]
+
+
+class Segmenter(Protocol):
+    """A source of label volumes. `name` is its name and variant, as the mask table holds it."""
+
+    name: str
+
+    def source(self, volume: str, task: str) -> str | None:
+        """Digest of all that determines the labels of a volume besides its voxels and the options; None: it gets no labels."""
+
+    def weights(self, task: str) -> str | None:
+        """Digest of the network weights of a task; None if there are none."""
+
+    def label(
+        self, jobs: Collection[SegmentationJob], limits: SegmenterLimits, scratch: Path
+    ) -> Iterator[SegmentationResult]:
+        """Write the labels of each job; yield exactly one result a job, in any order.
+
+        Args:
+            jobs: the volumes, of different keys.
+            limits: of the process that labels them, if there is one.
+            scratch: folder for temporary files.
+        """
+
+
+def create_segmenter(options: MasksOptions, delivered: DeliveredMasks | None) -> Segmenter:
+    """The segmenter that `options` name.
+
+    Raises:
+        ValueError: if an option or a delivered mask that it needs is missing.
+    """
+    module, _, function = SEGMENTERS[options.segmenter].partition(":")
+    create: Callable[[MasksOptions, DeliveredMasks | None], Segmenter] = getattr(
+        importlib.import_module(module), function
+    )
+    return create(options, delivered)
