@@ -105,6 +105,8 @@ def test_a_user_may_merge_two_classes_and_add_one(path, tmp_path):
         (lambda c: c[1].pop("german"), "class entry 2: german is missing"),
         (lambda c: c[1].update(parts=["kidny"]), "part kidny is no class"),
         (lambda c: c[1].update(side="up"), "side is up, not left or right"),
+        (lambda c: c[1].update(id=0), "id 0 is not between 1 and 127"),
+        (lambda c: c[1].update(id=128), "id 128 is not between 1 and 127: the model has 128 class tokens"),
     ],
 )
 def test_a_mistake_in_the_schema_is_named(path, tmp_path, edit, message):

@@ -157,8 +157,9 @@ def _entry(row: Any, where: str) -> Entry:
     for key in set(row) - {"classes"}:
         if not isinstance(row[key], list) or not all(str(word).strip("* ") for word in row[key]):
             raise ValueError(f"{where}: {key} must be a list of words")
-    classes = tuple(name for pattern in row["classes"] for name in _expand(str(pattern)))
-    return Entry(classes, _beginnings(row.get("near")), _beginnings(row.get("unless")))
+    # Merged classes may stand twice in an entry.
+    classes = dict.fromkeys(name for pattern in row["classes"] for name in _expand(str(pattern)))
+    return Entry(tuple(classes), _beginnings(row.get("near")), _beginnings(row.get("unless")))
 
 
 def _expand(pattern: str) -> list[str]:
