@@ -7,8 +7,8 @@ import yaml
 from pydicom.datadict import keyword_dict
 
 from refrad.config import AdaptOptions, Config, ConfigError, EvaluateOptions, TrainOptions, check_config
-from refrad.config.reference import nested_section, options_of, reference_page
-from refrad.config.section import Section
+from refrad.config.reference import options_of, reference_page
+from refrad.config.section import Section, nested_section
 from refrad.workflow.site import Site
 
 

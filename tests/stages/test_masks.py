@@ -11,7 +11,7 @@ from refrad.privacy.pseudonyms import FileTable
 from refrad.segmentation.labels import load_labels
 from refrad.workflow.fingerprint import Fingerprint
 
-LIMITS = {"minutes": 5.0, "memory_gb": 20.0, "at_once": 2, "borrow": False}
+LIMITS = {"minutes": 5.0, "memory_gb": 20.0, "concurrent_volumes": 2, "borrow": False}
 PRECOMPUTED = {
     "segmenter": "precomputed",
     "variant": "fastest",

@@ -5,7 +5,7 @@ import re
 from collections.abc import MutableMapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -179,7 +179,9 @@ class VolumesOptions(Section):
 
 
 class MasksOptions(Section):
-    """The segmenter."""
+    """The segmenter and its limits."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"at_once": "concurrent_volumes"}
 
     segmenter: Annotated[str, AfterValidator(_registered)] = Field(
         description="Segmenter: totalsegmentator, or precomputed (label volumes of the delivery)."
@@ -205,7 +207,7 @@ class MasksOptions(Section):
         description="Memory limit in GiB, above 0, of the segmenting process; a volume beyond it is treated as in "
         "masks.minutes.",
     )
-    at_once: int = Field(
+    concurrent_volumes: int = Field(
         ge=1,
         description="Volumes in work at once, 1 or more: the networks process one while others are read, resampled and "
         "written.",

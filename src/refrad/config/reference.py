@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
-from refrad.config.section import Section
+from refrad.config.section import Section, nested_section
 from refrad.config.whole import Config, load_config
 
-__all__ = ["Option", "nested_section", "options_of", "reference_page"]
+__all__ = ["Option", "options_of", "reference_page"]
 
 LONGEST_DEFAULT = 60  # characters; longer values are left to config.yaml
 
@@ -88,13 +88,6 @@ def _section(title: str, sentence: str, options: list[Option]) -> str:
             "",
         ]
     )
-
-
-def nested_section(annotation: Any) -> type[Section] | None:
-    """The section in a type such as `list[Delivery]` or `ModelOptions | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    return next(filter(None, map(nested_section, get_args(annotation))), None)
 
 
 def _as_yaml(value: Any) -> str:

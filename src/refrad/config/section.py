@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Section", "Share", "current_key"]
+__all__ = ["Section", "Share", "current_key", "nested_section"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -37,6 +37,13 @@ def current_key(section: type[Section], path: Sequence[str | int]) -> str | None
     return section.RENAMED.get(str(key))
 
 
+def nested_section(annotation: Any) -> type[Section] | None:
+    """The section in a type such as `list[Delivery]` or `ModelOptions | None`, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next(filter(None, map(nested_section, get_args(annotation))), None)
+
+
 def _with_current_keys(section: type[Section], values: Mapping[str, Any]) -> dict[str, Any]:
     """Options under the present names of their keys."""
     current: dict[str, Any] = {}
@@ -51,8 +58,4 @@ def _section_of(section: type[Section], key: str) -> type[Section] | None:
     """The section that a key holds, also if it may be null."""
     if key not in section.model_fields:
         return None
-    annotation = section.model_fields[key].annotation
-    sections = [
-        kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Section)
-    ]
-    return sections[0] if sections else None
+    return nested_section(section.model_fields[key].annotation)

@@ -71,7 +71,7 @@ def run(
         for volume in accepted
         if (key := keys[volume["volume"]]) and key not in results
     }
-    limits = SegmenterLimits(options.minutes, options.memory_gb, options.at_once)
+    limits = SegmenterLimits(options.minutes, options.memory_gb, options.concurrent_volumes)
     with tally.timed("labels"):
         labelled = segmenter.label(jobs.values(), limits, masks.parent / ".scratch")
         for result in log_progress(labelled, logger, "volumes", len(jobs)):
