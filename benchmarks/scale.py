@@ -29,7 +29,7 @@ import yaml
 from pydicom.uid import generate_uid
 
 from refrad.demo.scanner import Series, write_series
-from refrad.workflow.site import SHARD_STAGES
+from refrad.workflow.stages import SHARD_STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHIVE = 217_388  # volumes, as published

@@ -3,7 +3,7 @@
 
 rule report:
     input:
-        metrics=SITE.every_metrics() + [f"<results>/train/{NAME}.metrics.json"],
+        metrics=SITE.every_metrics(),
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
         volumes=SITE.every_shard("<results>/volumes/{delivery}/{shard}/volumes.parquet"),
         masks=SITE.every_shard("<results>/masks/{delivery}/{shard}/masks.parquet"),

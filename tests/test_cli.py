@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
-from refrad.cli import COMMANDS, STAGES, main
+from refrad.cli import COMMANDS, main
 from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.stages import STAGES
 
 
 def test_help_names_every_stage_and_command(capsys):

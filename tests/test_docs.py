@@ -79,7 +79,7 @@ def test_the_example_sentence_can_be_tried(root, capsys, monkeypatch):
 
 
 def test_every_stage_is_on_the_stages_page(root):
-    from refrad.cli import STAGES
+    from refrad.workflow.stages import STAGES
 
     text = (root / "docs" / "stages.md").read_text(encoding="utf-8")
     assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from refrad.cli import STAGES
+from refrad.workflow.stages import STAGES
 
 FLOORS = [
     {"cli"},

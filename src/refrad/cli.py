@@ -17,9 +17,10 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from refrad.workflow.fingerprint import STAGES, STAGES_FOLDER, Fingerprint, stage_version
+from refrad.workflow.fingerprint import STAGES_FOLDER, Fingerprint, stage_version
+from refrad.workflow.stages import STAGES
 
-__all__ = ["COMMANDS", "STAGES", "function_of", "main", "split_command"]
+__all__ = ["COMMANDS", "function_of", "main", "split_command"]
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.cli import main
-from refrad.commands.budget import RATES, mask_budget
+from refrad.workflow.mask_budget import RATES, mask_budget
 
 MASKS = yaml.safe_load(RATES.read_text(encoding="utf-8"))["masks"]
 LITRES = MASKS["volumes"]["CT"]["litres"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from refrad.commands.explain import changes, explain
+from refrad.commands.explain import changes, explain, format_lines
 from refrad.config import load_config
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.site import Site
@@ -32,20 +32,20 @@ def before():
     [
         ({"version": 2}, "the meaning of its output changed (VERSION 1 -> 2)"),
         ({"options": {"mode": "strict", "images_per_caption": 4}}, "grounded.mode: expand -> strict"),
-        ({"options": {"mode": "expand"}}, "grounded.images_per_caption: 4 -> not there"),
-        ({"files": {"schema": "bb"}}, "the schema (workflow/anatomy/classes.yaml) says something else (aa -> bb)"),
+        ({"options": {"mode": "expand"}}, "grounded.images_per_caption: 4 -> missing"),
+        ({"files": {"schema": "bb"}}, "the schema (workflow/anatomy/classes.yaml) has another content (aa -> bb)"),
         (
             {"files": {"schema": "aa", "prompt rewrite.de": "cc"}},
-            "the prompt rewrite.de says something else (not there -> cc)",
+            "the prompt rewrite.de has another content (missing -> cc)",
         ),
         ({"models": {"rewrite": MODEL | {"model": "gemma-3"}}}, "llm.rewrite.model: gpt-oss-120b -> gemma-3"),
     ],
 )
-def test_each_change_is_said_from_what_to_what(site, before, now, words):
+def test_changes_name_old_and_new_values(site, before, now, words):
     assert list(changes(before, replace(before, **now), site)) == [words]
 
 
-def test_what_did_not_change_is_not_said(site, before):
+def test_changes_are_empty_without_a_difference(site, before):
     assert list(changes(before, before, site)) == []
     assert list(changes(None, before, site)) == []
 
@@ -55,12 +55,12 @@ def job(rule, reason, **wildcards):
 
 
 def result(site, stage, fingerprint, shard="0"):
-    path = Path(site.place("results")) / stage / "demo" / shard
+    path = Path(site.folder("results")) / stage / "demo" / shard
     path.mkdir(parents=True)
     (path / "metrics.json").write_text(json.dumps({"fingerprint": fingerprint.text}))
 
 
-def test_a_stage_says_its_own_change_and_the_next_ones_whom_they_follow(site):
+def test_explain_names_own_changes_and_earlier_stages(site):
     now = Fingerprint.parse(site.fingerprint("structures"))
     result(site, "structures", replace(now, options={**now.options, "minimum_share": 0.5}))
     jobs = [
@@ -69,7 +69,7 @@ def test_a_stage_says_its_own_change_and_the_next_ones_whom_they_follow(site):
         ),
         job("grounded_shard", "Input files updated by another job: results/structures/demo/0/structures.parquet"),
     ]
-    lines = list(explain(jobs, site))
+    lines = list(format_lines(explain(jobs, site)))
     assert lines[:2] == [
         "structures  runs (1 of 2): structures.minimum_share: 0.5 -> 0.2",
         "grounded    runs (1 of 2): follows from structures",
@@ -77,15 +77,16 @@ def test_a_stage_says_its_own_change_and_the_next_ones_whom_they_follow(site):
     assert lines[2].startswith("stay        index, volumes, masks, captions")
 
 
-def test_a_file_of_the_archive_is_named_by_what_it_is(site):
+def test_explain_names_archive_files_by_role(site):
     reason = f"Updated input files: {site.deliveries['demo'].reports}"
-    (line, _) = explain([job("captions_shard", reason, delivery="demo", shard="1")], site)
+    verdicts = explain([job("captions_shard", reason, delivery="demo", shard="1")], site)
+    (line, _) = format_lines(verdicts)
     assert line == "captions    runs (1 of 2): the reports of demo changed"
 
 
-def test_what_snakemake_does_not_notice_is_told(site):
+def test_explain_warns_of_changes_that_snakemake_overlooks(site):
     now = Fingerprint.parse(site.fingerprint("masks"))
     result(site, "masks", replace(now, version=now.version - 1))
-    first, second = explain([], site)
+    first, second = format_lines(explain([], site))
     assert first.startswith("nothing would run")
     assert "VERSION" in second and second.endswith("--forcerun masks_shard")

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from refrad.commands import plan
-from refrad.commands.budget import mask_budget
 from refrad.config import check_config
+from refrad.workflow import estimates
+from refrad.workflow.mask_budget import mask_budget
 from refrad.workflow.site import Site
 
 
@@ -29,7 +30,7 @@ COUNTS |= {"CT volumes": 15, "MR volumes": 5}
 def by_stage(config, rates, **sections):
     for name, section in sections.items():
         config[name] = config[name] | section
-    return {one.stage: one for one in plan.estimate(COUNTS, check_config(config), rates)}
+    return {one.stage: one for one in estimates.estimate_stages(COUNTS, check_config(config), rates)}
 
 
 def test_the_deliveries_are_counted_and_nothing_is_left_behind(root, config, tmp_path, write_delivery, monkeypatch):
@@ -69,7 +70,7 @@ def write_delivery():
 def test_every_stage_before_evaluation_has_an_estimate_that_says_where_it_comes_from(config, rates, monkeypatch, root):
     monkeypatch.chdir(root)
     found = by_stage(config, rates)
-    assert list(found) == [*plan.STAGES, "train"]
+    assert list(found) == [*estimates.ESTIMATED, "train"]
     assert all(one.basis for one in found.values())
 
 
@@ -81,7 +82,7 @@ def test_a_gpu_is_counted_in_gpu_hours(config, rates, monkeypatch, root):
     ]
     assert masks.gpu and masks.seconds == pytest.approx(3600 * sum(one.gpu_hours for one in of_each))
     assert masks.size == pytest.approx(1e9 * sum(one.store_gb for one in of_each))
-    assert plan.duration(masks.seconds, masks.gpu) == "0.3 GPU h"
+    assert plan.format_duration(masks.seconds, masks.gpu) == "0.3 GPU h"
 
 
 def test_masks_of_ones_own_are_the_measure_of_masks_made_in_the_same_way(config, rates, monkeypatch, root):
@@ -95,12 +96,12 @@ def test_masks_of_ones_own_are_the_measure_of_masks_made_in_the_same_way(config,
 
 def test_what_is_not_known_is_a_question_mark_and_no_number(config, rates, monkeypatch, root):
     monkeypatch.chdir(root)
-    assert plan.duration(by_stage(config, rates, masks={"variant": "total"})["masks"].seconds, False) == "?"
+    assert plan.format_duration(by_stage(config, rates, masks={"variant": "total"})["masks"].seconds, False) == "?"
 
 
 def test_no_tokens_are_planned_where_no_language_model_is_configured(config, rates, monkeypatch, root):
     monkeypatch.chdir(root)
-    assert plan.tokens(COUNTS, 100, check_config(config), rates) == []
+    assert estimates.estimate_tokens(COUNTS, 100, check_config(config), rates) == []
 
 
 def test_a_run_of_ones_own_replaces_the_built_in_figures(rates, tmp_path):
@@ -108,7 +109,7 @@ def test_a_run_of_ones_own_replaces_the_built_in_figures(rates, tmp_path):
     path = tmp_path / "results" / "mentions" / "a" / "0" / "metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(metrics))
-    changed = plan.measured_rates(tmp_path / "results", tmp_path / "stores", rates, "cpu", "fast")
+    changed = estimates.measured_rates(tmp_path / "results", tmp_path / "stores", rates, "cpu", "fast")
     assert changed["stages"]["mentions"]["seconds"] == 2.0
     assert "measured: 50 sentences" in changed["stages"]["mentions"]["basis"]
     assert changed["stages"]["captions"] == rates["stages"]["captions"]
@@ -116,23 +117,23 @@ def test_a_run_of_ones_own_replaces_the_built_in_figures(rates, tmp_path):
 
 def test_a_folder_without_a_run_is_no_measure(rates, tmp_path):
     with pytest.raises(FileNotFoundError, match="no metrics"):
-        plan.measured_rates(tmp_path, tmp_path, rates, "cpu", "fast")
+        estimates.measured_rates(tmp_path, tmp_path, rates, "cpu", "fast")
 
 
 def test_the_dataset_is_expected_by_volumes_and_by_sentences_and_never_larger_than_the_archive(rates):
-    assert sorted(plan.dataset(COUNTS, rates).values()) == [22, 244]
-    assert set(plan.dataset(COUNTS | {"slices": 20}, rates).values()) == {20}
+    assert sorted(estimates.expected_images(COUNTS, rates).values()) == [22, 244]
+    assert set(estimates.expected_images(COUNTS | {"slices": 20}, rates).values()) == {20}
 
 
 def test_the_last_line_adds_up_what_is_known_and_names_what_is_not():
-    one = plan.Estimate("masks", 1, "volumes", 7200.0, True, 3e9, "x")
-    two = plan.Estimate("index", 1, "files", None, False, 1e9, "x")
+    one = estimates.Estimate("masks", 1, "volumes", 7200.0, True, 3e9, "x")
+    two = estimates.Estimate("index", 1, "files", None, False, 1e9, "x")
     assert (
-        plan.table([one, two], {}).splitlines()[-1].split(None, 1)[1]
+        plan.format_table([one, two], {}).splitlines()[-1].split(None, 1)[1]
         == "0 s, 2.0 GPU h, 4 GB, without the time of index"
     )
 
 
 @pytest.mark.parametrize(("size", "text"), [(999, "999 B"), (1500, "2 kB"), (2.5e12, "2.5 TB"), (None, "?")])
 def test_bytes_are_said_in_units_that_people_read(size, text):
-    assert plan.volume(size) == text
+    assert plan.format_bytes(size) == text

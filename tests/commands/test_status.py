@@ -5,6 +5,7 @@ import yaml
 
 from refrad.commands import status
 from refrad.config import ConfigError, load_config
+from refrad.workflow.jobs import jobs_of
 from refrad.workflow.site import Site
 
 
@@ -32,32 +33,32 @@ def site(root, tmp_path, monkeypatch):
     return Site(config)
 
 
-def test_a_job_is_done_failed_or_waiting_by_what_it_left(site):
-    states = {(job.stage, job.name): job.state for job in status.jobs_of(site)}
+def test_job_states_follow_from_its_files(site):
+    states = {(job.stage, job.name): job.state for job in jobs_of(site)}
     assert states["index", "demo"] == "done"
     assert states["volumes", "demo 1"] == "failed"
     assert states["volumes", "demo 0"] == states["evaluate", "demo"] == "waiting"
 
 
-def test_the_summary_ends_with_the_last_words_of_what_failed(site):
-    text = status.summary(status.jobs_of(site))
+def test_summary_ends_with_the_last_log_lines_of_failed_jobs(site):
+    text = status.summary(jobs_of(site))
     assert text.splitlines()[-2] == "volumes demo 1: refrad volumes: the disk is full"
 
 
-def test_the_pages_of_a_stopped_run_never_take_the_place_of_the_report(site, tmp_path):
+def test_status_pages_never_replace_the_report(site, tmp_path):
     page = status.write_pages(site)
     assert page == tmp_path / "results" / "status" / "index.html"
     assert "the disk is full" in page.read_text(encoding="utf-8")
     assert not (tmp_path / "results" / "report").exists()
 
 
-def test_later_config_files_go_over_earlier_ones_key_by_key(tmp_path):
+def test_config_files_are_merged_key_by_key(tmp_path):
     (tmp_path / "a.yaml").write_text("demo: {patients: 96, seed: 0}\nstores: a\n")
     (tmp_path / "b.yaml").write_text("demo: {patients: 3}\n")
     merged = load_config([tmp_path / "a.yaml", tmp_path / "b.yaml"])
     assert merged == {"demo": {"patients": 3, "seed": 0}, "stores": "a"}
 
 
-def test_a_config_file_that_is_not_there_is_named(tmp_path):
+def test_missing_config_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"no\.yaml"):
         load_config([tmp_path / "no.yaml"])

@@ -13,10 +13,10 @@ import yaml
 
 from projects import Project
 from refrad.anatomy.schema import load_schema
-from refrad.cli import STAGES
 from refrad.commands.explain import stage_of
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
+from refrad.workflow.stages import STAGES
 
 pytestmark = pytest.mark.slow
 

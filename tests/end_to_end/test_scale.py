@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from refrad.workflow.site import SHARD_STAGES
+from refrad.workflow.stages import SHARD_STAGES
 
 pytestmark = pytest.mark.slow
 SHARDS = 430

@@ -1,7 +1,7 @@
 import re
 
-from refrad.cli import STAGES as COMMANDS
 from refrad.reporting.wording import REASONS, STAGES
+from refrad.workflow.stages import STAGES as COMMANDS
 
 
 def test_every_stage_with_a_page_is_described():

@@ -28,6 +28,6 @@ def test_options_in_another_order_are_the_same_options(tmp_path):
 
 
 def test_every_stage_has_a_version():
-    from refrad.cli import STAGES
+    from refrad.workflow.stages import STAGES
 
     assert all(stage_version(stage) >= 1 for stage in STAGES)

@@ -93,7 +93,7 @@ def _cancel(folder: Path) -> int:
 
 def _sweep(folder: Path, site: Site) -> int:
     """Remove the leftovers; in the stores only old ones, since another run may be writing there."""
-    own = [folder / name for name in (site.place("results"), site.config.privacy.folder, "demo")]
+    own = [folder / name for name in (site.folder("results"), site.config.privacy.folder, "demo")]
     found = leftovers(own) + leftovers([folder / site.config.stores], OLD)
     for path in found:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

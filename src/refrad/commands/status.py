@@ -1,92 +1,53 @@
-"""What of a run is done, what failed and what waits, from the files that the jobs leave behind."""
+"""The command `refrad status`: which jobs of a run are done, failed or waiting, from the files that they leave."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 
 from refrad.config import load_config
 from refrad.core.files import write_json
 from refrad.stages import report
-from refrad.workflow.fingerprint import SHARD_STAGES, Fingerprint
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.jobs import Job, jobs_of
 from refrad.workflow.site import Site
 
-__all__ = ["Job", "jobs_of", "main", "write_pages"]
-
-LAST_WORDS = 500  # characters of a log's last line, at most
-Found = tuple[str, Path]
+__all__ = ["main", "summary", "write_pages"]
 
 
-@dataclass(frozen=True)
-class Job:
-    """One job of the run. `metrics` is written last, so where it stands the job is done."""
+def main(config: list[Path], *, json: bool = False) -> None:
+    """List which jobs of a run are done, failed or waiting, and write the pages of its results so far to results/status.
 
-    stage: str
-    name: str
-    metrics: Path
-    log: Path
+    Args:
+        config: config files, later ones over earlier ones.
+        json: print one JSON object instead of lines.
 
-    @property
-    def state(self) -> str:
-        """One of "done", "failed" (or stopped, or still running: there is a log but no result) or "waiting"."""
-        return "done" if self.metrics.exists() else "failed" if self.log.exists() else "waiting"
-
-    @property
-    def last_words(self) -> str:
-        """The last line of the log. Stages put no report text, names or paths of the archive there."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if self.log.exists() else []
-        return lines[-1][:LAST_WORDS] if lines else ""
-
-
-def jobs_of(site: Site) -> list[Job]:
-    """All jobs of a run, in the order of the stages."""
-    results, logs, name = Path(site.place("results")), Path(site.place("logs")), site.config.train.name
-    shards = [(one.name, str(shard)) for one in site.config.deliveries for shard in range(one.shards)]
-    jobs = [
-        Job("index", one, results / "index" / one / "metrics.json", logs / "index" / f"{one}.log")
-        for one in site.deliveries
-    ]
-    jobs += [
-        Job(
-            stage, f"{one} {shard}", results / stage / one / shard / "metrics.json", logs / stage / one / f"{shard}.log"
-        )
-        for stage in SHARD_STAGES
-        for one, shard in shards
-    ]
-    jobs.append(Job("card", "dataset", results / "card" / "metrics.json", logs / "card.log"))
-    if site.config.adapt.steps:
-        tower = site.config.adapt.name
-        jobs.append(Job("adapt", tower, results / "adapt" / f"{tower}.metrics.json", logs / "adapt" / f"{tower}.log"))
-    jobs.append(Job("train", name, results / "train" / f"{name}.metrics.json", logs / "train" / f"{name}.log"))
-    jobs.append(Job("evaluate", name, results / "evaluate" / name / "metrics.json", logs / "evaluate" / f"{name}.log"))
-    return jobs
+    Raises:
+        ValueError: if the config is wrong.
+    """
+    site = Site(load_config(config))
+    jobs = jobs_of(site)
+    page = write_pages(site)
+    if json:
+        state = {"stages": _counts(jobs), "failed": [_row(job) for job in jobs if job.state == "failed"]}
+        print(dumps(state | {"page": str(page)}, ensure_ascii=False, indent=2))
+        return
+    print(summary(jobs))
+    print(f"\nworth opening: {page}")
 
 
 def write_pages(site: Site) -> Path:
-    """Write the pages of what there is, beside the report of a complete run and never in its place.
+    """Write the pages of the results so far, in a folder apart from the report of a complete run.
 
     Returns:
         The page to open.
     """
     jobs = jobs_of(site)
-    results, name = Path(site.place("results")), site.config.train.name
+    results, name = Path(site.folder("results")), site.config.train.name
     folder = results / "status"
-    state = [
-        {
-            "job": f"{job.stage} {job.name}",
-            "stage": job.stage,
-            "name": job.name.replace(" ", "/"),
-            "state": job.state,
-            "words": job.last_words,
-            "log": str(job.log),
-            "result": str(job.metrics),
-        }
-        for job in jobs
-        if job.state != "done"
-    ]
-    write_json(folder / "state.json", state)
+    write_json(folder / "state.json", [_row(job) for job in jobs if job.state != "done"])
     done = [job for job in jobs if job.state == "done"]
-    evaluated = any(job.stage == "evaluate" for job in done)
+    stages = {job.stage for job in done}
     report.run(
         metrics=[job.metrics for job in done if job.stage != "evaluate"],
         images=_tables(done, "shards", "images"),
@@ -97,9 +58,9 @@ def write_pages(site: Site) -> Path:
         mentions=_tables(done, "mentions", "mentions"),
         flags=_tables(done, "structures", "flags"),
         adaptation=next((job.metrics.parent / job.name for job in done if job.stage == "adapt"), None),
-        training=results / "train" / name / "training.json" if any(job.stage == "train" for job in done) else None,
-        evaluation=results / "evaluate" / name / "metrics.json" if evaluated else None,
-        predictions=results / "evaluate" / name / "predictions.jsonl" if evaluated else None,
+        training=results / "train" / name / "training.json" if "train" in stages else None,
+        evaluation=results / "evaluate" / name / "metrics.json" if "evaluate" in stages else None,
+        predictions=results / "evaluate" / name / "predictions.jsonl" if "evaluate" in stages else None,
         schema=Path(site.schema),
         volume_store=Path(site.store("volumes")),
         mask_store=Path(site.store("masks")),
@@ -110,28 +71,35 @@ def write_pages(site: Site) -> Path:
     return folder / "index.html"
 
 
+def _row(job: Job) -> dict[str, str]:
+    """A job as the pages read it."""
+    return {
+        "job": f"{job.stage} {job.name}",
+        "stage": job.stage,
+        "name": job.name.replace(" ", "/"),
+        "state": job.state,
+        "words": job.last_line,
+        "log": str(job.log),
+        "result": str(job.metrics),
+    }
+
+
 def _tables(done: Sequence[Job], stage: str, table: str) -> list[Path]:
     return [job.metrics.with_name(f"{table}.parquet") for job in done if job.stage == stage]
 
 
 def summary(jobs: Sequence[Job]) -> str:
-    """A line a stage, then the last words of each job that failed."""
-    counts: dict[str, Counter[str]] = {}
-    for job in jobs:
-        counts.setdefault(job.stage, Counter())[job.state] += 1
+    """A line a stage, then the last line of the log of each failed job."""
     lines = [f"{'stage':<12}{'done':>8}{'failed':>8}{'waiting':>9}"]
-    lines += [f"{stage:<12}{n['done']:>8}{n['failed']:>8}{n['waiting']:>9}" for stage, n in counts.items()]
+    lines += [f"{stage:<12}{n['done']:>8}{n['failed']:>8}{n['waiting']:>9}" for stage, n in _counts(jobs).items()]
     failed = [job for job in jobs if job.state == "failed"]
-    lines += [f"\n{job.stage} {job.name}: {job.last_words}\n  {job.log}" for job in failed]
+    lines += [f"\n{job.stage} {job.name}: {job.last_line}\n  {job.log}" for job in failed]
     return "\n".join(lines)
 
 
-def main(*, config: list[Path]) -> None:
-    """Say which jobs of a run are done, failed or waiting, and write the pages of what there is to results/status.
-
-    Raises:
-        ValueError: if the config is wrong.
-    """
-    site = Site(load_config(config))
-    print(summary(jobs_of(site)))
-    print(f"\nworth opening: {write_pages(site)}")
+def _counts(jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
+    """Number of jobs in each state, by stage."""
+    states: dict[str, Counter[str]] = {}
+    for job in jobs:
+        states.setdefault(job.stage, Counter())[job.state] += 1
+    return {stage: {state: n[state] for state in ("done", "failed", "waiting")} for stage, n in states.items()}

@@ -4,6 +4,7 @@ config = check_config(load_config([Path("config.yaml"), Path("site.yaml")]))
 config.masks.variant
 """
 
+from refrad.config.config import Config, ConfigError, check_config, load_config
 from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.imaging import (
     Delivery,
@@ -14,8 +15,10 @@ from refrad.config.imaging import (
     is_demo,
 )
 from refrad.config.language import (
+    LLM_TASKS,
     CaptionsOptions,
     LlmOptions,
+    LlmTask,
     MentionsOptions,
     ModelOptions,
     VqaOptions,
@@ -23,9 +26,9 @@ from refrad.config.language import (
     tasks_of,
 )
 from refrad.config.training import AdaptOptions, AugmentOptions, EvaluateOptions, TrainOptions
-from refrad.config.whole import Config, ConfigError, check_config, load_config
 
 __all__ = [
+    "LLM_TASKS",
     "AdaptOptions",
     "AugmentOptions",
     "CaptionsOptions",
@@ -37,6 +40,7 @@ __all__ = [
     "GroundedOptions",
     "IndexOptions",
     "LlmOptions",
+    "LlmTask",
     "MasksOptions",
     "MentionsOptions",
     "ModelOptions",

@@ -1,6 +1,7 @@
 """Options of language models and of the stages that may use one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,9 +11,10 @@ from refrad.config.section import Section
 from refrad.core.types import LANGUAGES
 
 __all__ = [
-    "ASKS",
+    "LLM_TASKS",
     "CaptionsOptions",
     "LlmOptions",
+    "LlmTask",
     "MentionsOptions",
     "ModelOptions",
     "ServerOptions",
@@ -21,13 +23,33 @@ __all__ = [
     "tasks_of",
 ]
 
-# Options of a stage that may use a language model: option -> task. A task has a prompt and a role of its name.
-ASKS: Mapping[str, Mapping[str, str]] = {
-    "captions": {"rewrite": "rewrite", "translate": "translate", "judge": "judge"},
-    "mentions": {"finder": "mentions"},
-    "vqa": {"writer": "qa"},
-    "evaluate": {"judge": "score"},
-}
+
+@dataclass(frozen=True)
+class LlmTask:
+    """A task that a language model can do for a stage.
+
+    Attributes:
+        name: of the task, of its model in section `llm`, of its prompts (`<name>.<language>.md`) and of its rate in
+            workflow/rates.yaml.
+        stage: that gives the task to a model.
+        option: of the stage, which chooses between a model and another backend.
+        module: with its answer model and its checks.
+    """
+
+    name: str
+    stage: str
+    option: str
+    module: str
+
+
+LLM_TASKS: Sequence[LlmTask] = (
+    LlmTask("rewrite", "captions", "rewrite", "refrad.language.llm_rewriting"),
+    LlmTask("translate", "captions", "translate", "refrad.language.llm_rewriting"),
+    LlmTask("judge", "captions", "judge", "refrad.language.llm_rewriting"),
+    LlmTask("mentions", "mentions", "finder", "refrad.language.llm_mentions"),
+    LlmTask("qa", "vqa", "writer", "refrad.grounding.vqa_llm"),
+    LlmTask("score", "evaluate", "judge", "refrad.evaluation.metrics.judge"),
+)
 WITHOUT_MODEL = ("rules", "none", "lexicon", "templates", 0)
 
 
@@ -163,8 +185,12 @@ class VqaOptions(Section):
 
 
 def tasks_of(stage: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """Option to task, for the options of a stage that use a language model."""
-    return {option: task for option, task in ASKS.get(stage, {}).items() if options.get(option, 0) not in WITHOUT_MODEL}
+    """Option to task, for those options of a stage that choose a language model."""
+    return {
+        task.option: task.name
+        for task in LLM_TASKS
+        if task.stage == stage and options.get(task.option, 0) not in WITHOUT_MODEL
+    }
 
 
 def prompt_files(folder: Path, task: str) -> dict[str, Path]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from refrad.config.config import Config, load_config
 from refrad.config.section import Section, nested_section
-from refrad.config.whole import Config, load_config
 
 __all__ = ["Option", "options_of", "reference_page"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from refrad.anatomy.schema import Schema
+from refrad.workflow.stages import DATASET_SOURCES
 
 __all__ = ["COLUMNS", "FORMATS", "Column", "arrow_schema", "features"]
 
@@ -30,10 +31,9 @@ QUESTION_STRUCT = pa.struct(
 )
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 BACKENDS = ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")
-SOURCES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
 PROVENANCE = pa.struct(
     [(name, pa.string()) for name in BACKENDS]
-    + [("fingerprints", pa.struct([(name, pa.string()) for name in SOURCES]))]
+    + [("fingerprints", pa.struct([(name, pa.string()) for name in DATASET_SOURCES]))]
 )
 
 

@@ -5,24 +5,11 @@ from collections.abc import Mapping
 from refrad.dicom.reasons import REASONS as IMAGING_REASONS
 from refrad.grounding.pairing import REASONS as GROUNDING_REASONS
 from refrad.grounding.vqa_checks import REASONS as PAIR_REASONS
+from refrad.workflow.stages import STAGES as RECORDS
 
 __all__ = ["REASONS", "STAGES"]
 
-STAGES: Mapping[str, str] = {
-    "index": "Every file of the delivery: read by its header, grouped into series, or put aside.",
-    "volumes": "One geometry-checked volume for each series, and the SOP instance of each of its slices.",
-    "masks": "An anatomical label for every voxel.",
-    "structures": "The classes in each slice, with area and box.",
-    "captions": "The sentences of the reports: de-identified, without comparisons, tied to the images they name.",
-    "mentions": "Verbatim anatomical spans of the captions, and their classes.",
-    "grounded": "Captions paired with images: kept where a class that the caption mentions is in the slice.",
-    "vqa": "Question-answer pairs of the images.",
-    "shards": "The dataset: one row for each image that has a grounded caption.",
-    "card": "What the dataset says of itself, and whether anything crosses the splits.",
-    "adapt": "A SigLIP that learned which captions belong to which images; its vision tower goes to train.",
-    "train": "RadGrounder, trained on the training patients.",
-    "evaluate": "RadGrounder on the test patients, beside honest comparisons.",
-}
+STAGES: Mapping[str, str] = {stage.name: stage.sentence for stage in RECORDS.values() if stage.name != "report"}
 
 REASONS: Mapping[str, str] = {
     **IMAGING_REASONS,

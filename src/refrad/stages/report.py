@@ -20,7 +20,8 @@ from refrad.reporting.pages import curve, render
 from refrad.reporting.run_summary import counts_of, summary_of
 from refrad.reporting.sentence_index import sample_sentences
 from refrad.reporting.views import volume_figures, volume_sheet
-from refrad.workflow.fingerprint import STAGES, Fingerprint
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.stages import STAGES
 from refrad.workflow.tally import merge
 
 __all__ = ["run"]
@@ -31,7 +32,7 @@ DROPPED = 4  # images of the gallery for each dropped pair in it
 WINDOWS = MEDGEMMA_WINDOWS  # where no shard says
 SHOWN = 12  # examples on a stage page
 FLAGGED = 8  # volumes whose labels are not plausible, on the page of structures
-COUNTED = STAGES[: STAGES.index("evaluate")]  # stages with counts of what they take
+COUNTED = tuple(STAGES)[: list(STAGES).index("evaluate")]  # stages with counts of what they take
 # On the pages of index and volumes
 VOLUME_STEPS = (
     ("files of the deliveries", "index", "taken"),

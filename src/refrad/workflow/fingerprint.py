@@ -1,9 +1,9 @@
-"""What determines a stage's result, as one readable line.
+"""Fingerprints: all that determines a stage's result, as one line of JSON.
 
 Snakemake misses edits with an old modification time, edits of library modules and some changes of params. So every rule
-has one string param, the fingerprint: the stage's VERSION, its options from the config, and the digests of the schema and
-prompt files it uses, and the language models it asks. The same line is handed to the stage, which takes its options from it, and is written into every
-table: what triggered a run, what the run used and what the result says cannot differ.
+has one string param, the fingerprint: the stage's VERSION, its options from the config, the digests of the schema and
+prompt files that it uses, and the options of its language models. The stage reads its options from the same line and writes
+the line into every table: the trigger of a run, the options used and the provenance of the result cannot differ.
 """
 
 import ast
@@ -19,17 +19,21 @@ import yaml
 from refrad.core.files import digest_bytes
 from refrad.core.types import FINGERPRINT_KEY
 
-__all__ = ["SHARD_STAGES", "STAGES", "Fingerprint", "compose", "content_digest", "read_fingerprint", "stage_version"]
+__all__ = ["Fingerprint", "compose", "content_digest", "read_fingerprint", "stage_version"]
 
 STAGES_FOLDER = Path(__file__).parents[1] / "stages"
-SHARD_STAGES = ("volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards")
-STAGES = ("index", *SHARD_STAGES, "card", "adapt", "train", "evaluate", "report")  # in the order in which they run
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A parsed fingerprint. `options` is the stage's own part of the config, `files` maps role to content digest,
-    `models` maps role to what shapes the answers of a language model.
+    """A parsed fingerprint.
+
+    Attributes:
+        stage: its name.
+        version: its VERSION.
+        options: its section of the config.
+        files: role to content digest of the files that shape its result.
+        models: role of a language model to the options that shape its answers.
     """
 
     stage: str
@@ -68,14 +72,14 @@ def stage_version(stage: str) -> int:
 
 
 def content_digest(path: Path) -> str:
-    """Digest of what a file says: YAML and JSON by their values (comments and layout do not count), others by their bytes."""
+    """Digest of a file's content: YAML and JSON by their values (comments and layout do not count), others by their text."""
     text = path.read_text(encoding="utf-8")
     return _digest_of_values(text) if path.suffix in {".yaml", ".yml", ".json"} else _digest(text)
 
 
 @cache
 def _digest_of_values(text: str) -> str:
-    """Kept, since many stages share a file and every job of a cluster composes all fingerprints anew."""
+    """Cached, since many stages share a file and every job of a cluster composes all fingerprints anew."""
     values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return _digest(json.dumps(values, sort_keys=True, default=str))
 

@@ -1,4 +1,4 @@
-"""What the rules ask of the config: deliveries, shards, paths and fingerprints. No rule computes any of these itself."""
+"""The config as the rules use it: deliveries, shards, paths and fingerprints. No rule computes any of these itself."""
 
 import json
 import re
@@ -9,26 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from refrad.config import Config, Delivery, check_config, is_demo, prompt_files, tasks_of
-from refrad.workflow.fingerprint import SHARD_STAGES, STAGES, compose
+from refrad.workflow.fingerprint import compose
+from refrad.workflow.stages import STAGES
 
 __all__ = ["Site", "in_braces"]
 
-# The files, beside its options, that shape what a stage writes: role -> place in the config.
-SHAPED_BY: Mapping[str, tuple[str, ...]] = {
-    "structures": ("schema", "norms"),
-    "mentions": ("schema", "lexicon"),
-    "captions": ("lexicon",),
-    "grounded": ("schema",),
-    "vqa": ("schema", "lexicon"),
-    "shards": ("schema",),
-    "train": ("schema",),
-    "evaluate": ("schema", "scale"),
-    "report": ("schema",),
+# Files that `worth_opening` names, where they exist; {name} is the name of the model.
+RESULTS = {
+    "results/report/index.html": "the run on one page, with a page for each stage",
+    "results/report/gallery.html": "slices with boxes and their sentences",
+    "results/shards/README.md": "the card of the dataset; the Parquet files lie below",
+    "results/train/{name}": "the checkpoint, loads with from_pretrained",
+    "results/evaluate/{name}/metrics.json": "its evaluation on the test patients",
 }
 
 
 class Site:
-    """The checked config as the rules see it.
+    """The checked config as the rules use it.
+
+    Attributes:
+        config: the checked config.
+        deliveries: name to delivery.
+        schema, norms, lexicon, scale: paths of files that shape results (`Stage.files`).
+        key: path of the secret key.
+        python: the interpreter that runs the stages.
+        towers: the folder of the adapted vision tower, or nothing where none is trained.
+        pages: names of the stages that run before the report, in order.
 
     Raises:
         ConfigError: if the config is wrong; the message has one line a finding.
@@ -46,13 +52,15 @@ class Site:
         adapt = self.config.adapt
         self.towers: list[str] = [f"<results>/adapt/{adapt.name}"] if adapt.steps else []
         self.pages: tuple[str, ...] = tuple(
-            stage for stage in STAGES[: STAGES.index("report")] if stage != "adapt" or adapt.steps
+            name
+            for name, stage in STAGES.items()
+            if name != "report" and not (stage.optional and getattr(self.config, name).steps == 0)
         )
 
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.workflow.fingerprint`."""
         options = getattr(self.config, stage).model_dump(mode="json", by_alias=True)
-        files: dict[str, str | Path] = {role: getattr(self, role) for role in SHAPED_BY.get(stage, ())}
+        files: dict[str, str | Path] = {role: getattr(self, role) for role in STAGES[stage].files}
         tasks = tasks_of(stage, options).values()
         for task in tasks:
             for language, path in prompt_files(Path(self.config.llm.prompts), task).items():
@@ -62,56 +70,61 @@ class Site:
 
     @property
     def tested(self) -> Any:
-        """A Snakemake params function: ` --tested ...`, the benchmarks to evaluate on that are there, for training's look at leaks.
+        """A Snakemake params function: ` --tested ...`, the benchmarks that exist, for the leakage check of training.
 
-        It takes `resources`, as that of `llm`: a benchmark that comes later must not train a model anew. Evaluation looks again.
+        It takes `resources`, as that of `llm`: a benchmark that is added later must not train a model anew. Evaluation
+        checks again.
         """
 
         def text(wildcards: Any, resources: Any) -> str:  # noqa: ARG001
-            there = [shlex.quote(path) for path in self.config.evaluate.public if Path(path).exists()]
-            return f" --tested {' '.join(there)}" if there else ""
+            paths = [shlex.quote(path) for path in self.config.evaluate.public if Path(path).exists()]
+            return f" --tested {' '.join(paths)}" if paths else ""
 
         return text
 
     def llm(self, stage: str) -> Any:
-        """A Snakemake params function: ` --llm ...` for a stage that asks language models, else nothing.
+        """A Snakemake params function: ` --llm ...` for a stage that uses language models, else nothing.
 
-        It takes `resources`, so Snakemake leaves it out of what triggers a rerun: where and how fast a model answers may
-        change at any time; what shapes its answers stands in the fingerprint. The resource `llm_server`, of the profile, is
-        how Slurm is asked for a shared server.
+        It takes `resources`, so Snakemake leaves it out of the triggers of a rerun: endpoint and speed of a model may
+        change at any time; the options that shape its answers are in the fingerprint. The resource `llm_server` of the
+        profile holds the options of sbatch for a shared server.
         """
         options = getattr(self.config, stage).model_dump(mode="json")
         roles = {
             task: getattr(self.config.llm, task).model_dump(mode="json") for task in tasks_of(stage, options).values()
         }
-        places = {"prompts": self.config.llm.prompts, "store": self.store("llm"), "servers": self.server_logs}
+        folders = {"prompts": self.config.llm.prompts, "store": self.store("llm"), "servers": self.server_logs}
 
         def text(wildcards: Any, resources: Any) -> str:
-            log = f"{'/'.join([self.place('logs'), stage, *map(str, wildcards)])}"
+            log = f"{'/'.join([self.folder('logs'), stage, *map(str, wildcards)])}"
             submit = resources.get("llm_server", "")
-            given = {**places, "log": log, "submit": submit, "roles": roles}
-            return f" --llm {shlex.quote(json.dumps(given))}" if roles else ""
+            settings = {**folders, "log": log, "submit": submit, "roles": roles}
+            return f" --llm {shlex.quote(json.dumps(settings))}" if roles else ""
 
         return text
 
-    def place(self, name: str) -> str:
-        """The folder that a path variable of the rules stands for, such as "results" or "logs"."""
+    def folder(self, name: str) -> str:
+        """The folder of a path variable of the rules, such as "results" or "logs"."""
         return self.config.pathvars.get(name, name)
 
     @property
     def server_logs(self) -> str:
-        """Folder of what shared servers of language models say."""
-        return f"{self.place('logs')}/servers"
+        """Folder of the logs of shared language model servers."""
+        return f"{self.folder('logs')}/servers"
 
     @property
     def launcher(self) -> str:
-        """How Python starts the training: one process, or one for each GPU."""
+        """The options of Python that start the training: one process, or one for each GPU."""
         gpus = self.config.train.gpus
         return "-m" if gpus < 2 else f"-m torch.distributed.run --standalone --nproc-per-node {gpus} -m"
 
     def store(self, stage: str) -> str:
         """Folder of a stage's content-addressed store."""
         return f"{self.config.stores}/{stage}"
+
+    def every_delivery(self, pattern: str) -> list[str]:
+        """`pattern` with {delivery} filled in, once for each delivery."""
+        return [pattern.replace("{delivery}", name) for name in self.deliveries]
 
     def every_shard(self, pattern: str) -> list[str]:
         """`pattern` with {delivery} and {shard} filled in, once for each shard of each delivery."""
@@ -122,42 +135,42 @@ class Site:
         ]
 
     def every_metrics(self) -> list[str]:
-        """The metrics files of all stages before training."""
-        return [
-            *self.every_delivery("<results>/index/{delivery}/metrics.json"),
-            *(
-                path
-                for stage in SHARD_STAGES
-                for path in self.every_shard(f"<results>/{stage}/{{delivery}}/{{shard}}/metrics.json")
-            ),
-            "<results>/card/metrics.json",
-            *(f"{tower}.metrics.json" for tower in self.towers),
-        ]
+        """The metrics files of all stages up to training."""
+        paths = []
+        for name in self.pages[: self.pages.index("evaluate")]:
+            stage = STAGES[name]
+            pattern = f"<results>/{stage.metrics_pattern}"
+            if stage.named:
+                pattern = pattern.replace("{name}", getattr(self.config, stage.named).name)
+            match stage.per:
+                case "delivery":
+                    paths += self.every_delivery(pattern)
+                case "shard":
+                    paths += self.every_shard(pattern)
+                case "run":
+                    paths.append(pattern)
+        return paths
 
     def brief(self, name: str) -> Any:
-        """A Snakemake params function: the paths of the input `name` as the shell writes them, short for any number of shards."""
+        """A Snakemake params function: the paths of the input `name` for the shell, short for any number of shards."""
 
         def words(wildcards: Any, input: Any) -> str:  # noqa: ARG001 - names that Snakemake looks for
-            found = getattr(input, name)
-            return in_braces([found] if isinstance(found, str) else found)
+            paths = getattr(input, name)
+            return in_braces([paths] if isinstance(paths, str) else paths)
 
         return words
-
-    def every_delivery(self, pattern: str) -> list[str]:
-        """`pattern` with {delivery} filled in, once for each delivery."""
-        return [pattern.replace("{delivery}", name) for name in self.deliveries]
 
     def of(self, key: str) -> Any:
         """A Snakemake input or params function that gives one value of the delivery, or nothing where it is null."""
 
         def value(wildcards: Any) -> Any:
-            found = getattr(self.deliveries[wildcards.delivery], key)
-            return [] if found is None else found
+            setting = getattr(self.deliveries[wildcards.delivery], key)
+            return [] if setting is None else setting
 
         return value
 
     def cohort(self, wildcards: Any) -> list[str]:
-        """A Snakemake input function: what says how the demo's delivery was made, for the others nothing."""
+        """A Snakemake input function: the cohort file of the demo's delivery, for the others nothing."""
         delivery = self.deliveries[wildcards.delivery]
         return [f"demo/{delivery.name}/cohort.json"] if is_demo(delivery) else []
 
@@ -165,23 +178,16 @@ class Site:
         """A Snakemake params function: ` --flag value` of the delivery, or nothing where the value is null."""
 
         def text(wildcards: Any) -> str:
-            found = getattr(self.deliveries[wildcards.delivery], key)
-            return "" if found is None else f" {flag} {shlex.quote(found)}"
+            value = getattr(self.deliveries[wildcards.delivery], key)
+            return "" if value is None else f" {flag} {shlex.quote(value)}"
 
         return text
 
     def worth_opening(self) -> str:
-        """The files that a user wants to see after a run, those that exist."""
-        name = self.config.train.name
-        files = {
-            "results/report/index.html": "the run on one page, with a page for each stage",
-            "results/report/gallery.html": "slices with boxes and their sentences",
-            "results/shards/README.md": "the card of the dataset; the Parquet files lie below",
-            f"results/train/{name}": "the checkpoint, loads with from_pretrained",
-            f"results/evaluate/{name}/metrics.json": "its evaluation on the test patients",
-        }
-        found = [f"  {path:<40} {what}" for path, what in files.items() if Path(path).exists()]
-        return "\n".join(["", "worth opening:", *found]) if found else ""
+        """Lines that name the files to open after a run, those that exist."""
+        files = {path.format(name=self.config.train.name): meaning for path, meaning in RESULTS.items()}
+        lines = [f"  {path:<40} {meaning}" for path, meaning in files.items() if Path(path).exists()]
+        return "\n".join(["", "worth opening:", *lines]) if lines else ""
 
 
 def in_braces(paths: Sequence[str]) -> str:
@@ -199,11 +205,11 @@ def in_braces(paths: Sequence[str]) -> str:
 
 
 def _runs(paths: Sequence[str]) -> Iterator[tuple[tuple[str, str], list[int]]]:
-    """What stands before and after the number of a shard, and the numbers that follow each other; no number: none."""
+    """The text before and after the number of a shard, and the consecutive numbers; a path without a number: none."""
     last: tuple[tuple[str, str], list[int]] | None = None
     for path in paths:
-        found = re.fullmatch(r"(.*/)(\d+)(/[^/]+)", path)
-        around, number = ((found[1], found[3]), int(found[2])) if found else ((path, ""), None)
+        match = re.fullmatch(r"(.*/)(\d+)(/[^/]+)", path)
+        around, number = ((match[1], match[3]), int(match[2])) if match else ((path, ""), None)
         if last and number is not None and last[0] == around and last[1] and last[1][-1] == number - 1:
             last[1].append(number)
             continue

@@ -1,4 +1,4 @@
-"""The config as a whole: read, put together, checked."""
+"""The whole config: reading, merging and checking its files."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from refrad.config.imaging import (
     VolumesOptions,
     is_demo,
 )
-from refrad.config.language import ASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
+from refrad.config.language import LLM_TASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
 from refrad.config.section import Section, current_key
 from refrad.config.training import AdaptOptions, EvaluateOptions, TrainOptions
 
@@ -27,7 +27,7 @@ __all__ = ["Config", "ConfigError", "check_config", "load_config"]
 
 
 class ConfigError(ValueError):
-    """What is wrong with the config, in one line a finding."""
+    """The config is wrong; the message has one line a finding."""
 
 
 class Config(Section):
@@ -87,12 +87,12 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def towers_see_alike(self) -> "Config":
-        """What adapt teaches is the tower that train takes."""
+    def tower_sizes_agree(self) -> "Config":
+        """Train takes the vision tower that adapt makes, so their images have one size."""
         if self.adapt.steps and self.adapt.image_size != self.train.image_size:
             raise ValueError(
                 f"adapt.image_size is {self.adapt.image_size}, and train.image_size {self.train.image_size}: the same tower"
-                " cannot see both"
+                " cannot take both"
             )
         return self
 
@@ -106,18 +106,19 @@ def load_config(paths: Sequence[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError):
             raise ConfigError(f"config: {path}: cannot be read as YAML") from None
-        if not isinstance(found, dict):
+        if not isinstance(values, dict):
             raise ConfigError(f"config: {path}: holds no keys")
-        merged = _over(merged, found)
+        merged = _overlay(merged, values)
     return merged
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `above`, and those of `below` under keys that `above` lacks, section by section."""
     return {
-        key: _over(below[key], above[key])
+        key: _overlay(below[key], above[key])
         if isinstance(below.get(key), dict) and isinstance(above.get(key), dict)
         else above.get(key, below.get(key))
         for key in {**below, **above}
@@ -142,54 +143,54 @@ def check_config(config: Mapping[str, Any]) -> Config:
 
 
 def _sentence(finding: Mapping[str, Any]) -> str | None:
-    """One line for one finding of pydantic: where, what, and what was given. None for a key that has its old name."""
+    """One line for a finding of pydantic: key, finding, and the value in the config. None for a key that has its old name."""
     path = finding["loc"]
-    where = ".".join(str(part) for part in path) or "top level"
+    key = ".".join(str(part) for part in path) or "top level"
     match finding["type"]:
-        case "extra_forbidden" if (key := current_key(Config, path)) is not None:
-            return f"config: {where}: is now called {'.'.join(str(part) for part in (*path[:-1], key))}"
+        case "extra_forbidden" if (name := current_key(Config, path)) is not None:
+            return f"config: {key}: is now called {'.'.join(str(part) for part in (*path[:-1], name))}"
         case "extra_forbidden":
-            return f"config: {where}: unknown key"
-        case "missing" if any(current_key(Config, (*path[:-1], key)) == path[-1] for key in finding["input"]):
+            return f"config: {key}: unknown key"
+        case "missing" if any(current_key(Config, (*path[:-1], name)) == path[-1] for name in finding["input"]):
             return None
         case "missing":
-            return f"config: {where}: missing"
+            return f"config: {key}: missing"
         case _:
             message = re.sub(r"^Value error, ", "", finding["msg"])
-            given = f" (given: {finding['input']!r})" if not isinstance(finding["input"], dict | list) else ""
-            return f"config: {where}: {message[0].lower()}{message[1:]}{given}"
+            value = f" (given: {finding['input']!r})" if not isinstance(finding["input"], dict | list) else ""
+            return f"config: {key}: {message[0].lower()}{message[1:]}{value}"
 
 
 def _missing_paths(config: Config) -> list[str]:
-    """Paths that must exist before anything runs. The demo's own files are made by the workflow."""
-    wanted = {
+    """Findings about paths that must exist before a run. The workflow itself makes the files of the demo."""
+    paths = {
         "structures.schema": config.structures.schema_file,
         "structures.norms": config.structures.norms,
         "mentions.lexicon": config.mentions.lexicon,
     }
     if config.masks.segmenter != "precomputed" and config.masks.weights:
-        wanted["masks.weights"] = config.masks.weights
-    wanted |= {f"evaluate.public.{number}": path for number, path in enumerate(config.evaluate.public)}
+        paths["masks.weights"] = config.masks.weights
+    paths |= {f"evaluate.public.{number}": path for number, path in enumerate(config.evaluate.public)}
     if config.evaluate.embedder is not None:
-        wanted["evaluate.embedder"] = config.evaluate.embedder
+        paths["evaluate.embedder"] = config.evaluate.embedder
     for number, delivery in enumerate(config.deliveries):
         if is_demo(delivery):
             continue
-        wanted[f"deliveries.{number}.dicom"] = delivery.dicom
-        wanted[f"deliveries.{number}.reports"] = delivery.reports
+        paths[f"deliveries.{number}.dicom"] = delivery.dicom
+        paths[f"deliveries.{number}.reports"] = delivery.reports
         for key in ("references", "masks"):
             if (value := getattr(delivery, key)) is not None:
-                wanted[f"deliveries.{number}.{key}"] = value
-    return [f"config: {key}: no such file or folder: {path}" for key, path in wanted.items() if not Path(path).exists()]
+                paths[f"deliveries.{number}.{key}"] = value
+    return [f"config: {key}: no such file or folder: {path}" for key, path in paths.items() if not Path(path).exists()]
 
 
 def _missing_models(config: Config) -> list[str]:
-    """Each backend that asks a language model needs one, and a judge something to judge."""
-    asked = tasks_of("captions", config.captions.model_dump())
-    idle = "judge" in asked and not {"rewrite", "translate"} & asked.keys()
+    """Findings about language models: a chosen backend without a model, a judge without sentences to judge."""
+    tasks = tasks_of("captions", config.captions.model_dump())
+    idle = "judge" in tasks and not {"rewrite", "translate"} & tasks.keys()
     return ["config: captions.judge: judges what models rewrite or translate, and none does"] * idle + [
-        f"config: {stage}.{option}: needs a model in llm.{task}: docs/llm.md"
-        for stage in ASKS
-        for option, task in tasks_of(stage, getattr(config, stage).model_dump()).items()
-        if getattr(config.llm, task) is None
+        f"config: {task.stage}.{task.option}: needs a model in llm.{task.name}: docs/llm.md"
+        for task in LLM_TASKS
+        if task.option in tasks_of(task.stage, getattr(config, task.stage).model_dump())
+        and getattr(config.llm, task.name) is None
     ]

@@ -1,0 +1,182 @@
+"""Estimated cost of a run, from the counts of its deliveries and the rates of workflow/rates.yaml."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from refrad.config import LLM_TASKS, Config, tasks_of
+from refrad.core.types import MODALITIES
+from refrad.workflow.mask_budget import mask_budget
+from refrad.workflow.stages import STAGES
+from refrad.workflow.tally import merge
+
+__all__ = [
+    "ESTIMATED",
+    "Counts",
+    "Estimate",
+    "TokenEstimate",
+    "estimate_stages",
+    "estimate_tokens",
+    "expected_images",
+    "measured_metrics",
+    "measured_rates",
+]
+
+ESTIMATED = tuple(name for name, stage in STAGES.items() if stage.per != "run")  # in addition to train
+NO_RATE = {"unit": "files", "seconds": None, "bytes": None, "basis": "unknown: workflow/rates.yaml has no rate"}
+
+Counts = Mapping[str, int]
+"""Number of files, patients, studies, volumes, "CT volumes", "MR volumes", slices, reports and sentences."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimated cost of a stage.
+
+    Attributes:
+        stage: its name.
+        amount: of its input.
+        unit: of the amount.
+        seconds: on one core, or on one GPU; None: unknown.
+        gpu: whether the seconds are those of a GPU.
+        size: bytes that it writes; None: unknown.
+        basis: source of the rate.
+    """
+
+    stage: str
+    amount: int
+    unit: str
+    seconds: float | None
+    gpu: bool
+    size: float | None
+    basis: str
+
+
+class TokenEstimate(NamedTuple):
+    """Tokens that a task of a language model reads and writes."""
+
+    task: str
+    read: int
+    written: int
+    basis: str
+
+
+def estimate_stages(counts: Counts, config: Config, rates: Mapping[str, Any]) -> list[Estimate]:
+    """One estimate a stage, in the order of the stages; `rates` as in workflow/rates.yaml."""
+    amounts = dict(counts)
+    amounts["images"] = max(expected_images(counts, rates).values())  # rather too much time and disk than too little
+    estimates = []
+    for stage in ESTIMATED:
+        if stage == "masks":
+            estimates.append(_estimate_masks(counts, config, rates["masks"]))
+            continue
+        rate = rates["stages"].get(stage, NO_RATE)
+        amount = amounts[rate["unit"]]
+        seconds, size = (None if rate[key] is None else amount * rate[key] for key in ("seconds", "bytes"))
+        estimates.append(Estimate(stage, amount, rate["unit"], seconds, False, size, rate["basis"]))
+    return [*estimates, _estimate_training(amounts["images"], config, rates["train"])]
+
+
+def expected_images(counts: Counts, rates: Mapping[str, Any]) -> dict[str, int]:
+    """Expected images of the dataset, by the basis of each figure: one from the volumes, one from the sentences."""
+    return {
+        share["basis"]: min(round(counts[share["unit"]] * share["images"]), counts["slices"])
+        for share in rates["dataset"]
+    }
+
+
+def _estimate_masks(counts: Counts, config: Config, rates: Mapping[str, Any]) -> Estimate:
+    volumes, options, gpu = counts["volumes"], config.masks, config.masks.device == "gpu"
+    budgets = [mask_budget(rates, modality, counts[f"{modality} volumes"], options.variant) for modality in MODALITIES]
+    size = 1e9 * sum(budget.store_gb for budget in budgets)
+    if options.segmenter == "precomputed":
+        return Estimate("masks", volumes, "volumes", 0.0, False, size, "precomputed masks")
+    if (own := rates.get("measured")) and (own["device"], own["variant"]) == (options.device, options.variant):
+        seconds, size = volumes * own["seconds"], volumes * own["bytes"]
+        return Estimate("masks", volumes, "volumes", seconds, gpu, size, own["basis"])
+    rate = rates[options.device][options.variant]
+    if gpu:
+        hours = sum(budget.gpu_hours for budget in budgets)
+        return Estimate("masks", volumes, "volumes", 3600 * hours, gpu, size, rate["basis"])
+    seconds = None if rate["seconds"] is None else volumes * rate["seconds"]
+    return Estimate("masks", volumes, "volumes", seconds, gpu, size, rate["basis"])
+
+
+def _estimate_training(images: int, config: Config, rate: Mapping[str, Any]) -> Estimate:
+    trained = round(images * (1 - config.index.test - config.index.validation))
+    if config.train.model == "tiny":
+        return Estimate(
+            "train", trained, "images", config.train.max_seconds, False, None, "train.max_seconds of the config"
+        )
+    seconds = trained * rate["epochs"] * rate["seconds_a_sample"]
+    return Estimate("train", trained, "images", seconds, True, None, rate["basis"])
+
+
+def estimate_tokens(counts: Counts, images: int, config: Config, rates: Mapping[str, Any]) -> list[TokenEstimate]:
+    """The tokens of each task that the config gives to a language model, for a dataset of so many `images`.
+
+    Raises:
+        ValueError: if workflow/rates.yaml lacks a task.
+    """
+    shards = sum(delivery.shards for delivery in config.deliveries)
+    amounts = {
+        "sentences": counts["sentences"],
+        "images": images,
+        "judged sentences": min(config.captions.judge * shards, counts["sentences"]),
+        "test images": min(config.evaluate.samples, round(images * config.index.test)),
+    }
+    estimates = []
+    for task in LLM_TASKS:
+        if task.option in tasks_of(task.stage, getattr(config, task.stage).model_dump()):
+            if (rate := rates["tokens"].get(task.name)) is None:
+                raise ValueError(f"workflow/rates.yaml: tokens.{task.name} is missing")
+            amount = amounts[rate["unit"]]
+            estimates.append(TokenEstimate(task.name, amount * rate["read"], amount * rate["written"], rate["basis"]))
+    return estimates
+
+
+def measured_rates(results: Path, stores: Path, rates: Mapping[str, Any], device: str, variant: str) -> dict[str, Any]:
+    """`rates` with the figures of a run in `results` instead of the built-in ones, for each stage that has run.
+
+    Raises:
+        FileNotFoundError: if no stage has run there.
+    """
+    metrics = {stage: measured_metrics(results, stores, stage) for stage in ESTIMATED}
+    if not any(metrics.values()):
+        raise FileNotFoundError(f"{results}: holds no metrics of a run to measure by")
+    changed: dict[str, Any] = json.loads(json.dumps(rates))
+    slices = metrics["volumes"]["made"].get("slices", 0) if metrics["volumes"] else 0
+    for stage, rate in changed["stages"].items():
+        measured = metrics[stage]
+        number = slices if stage == "volumes" else measured["flow"]["taken"] if measured else 0
+        if measured and number:
+            rate |= {"seconds": measured["seconds"]["total"] / number, "bytes": measured["size"] / number}
+            rate["basis"] = f"measured: {number:,} {rate['unit']} in {results}"
+    if (masks := metrics["masks"]) and masks["made"].get("labels made"):
+        number = masks["made"]["labels made"]
+        changed["masks"]["measured"] = {
+            "device": device,
+            "variant": variant,
+            "seconds": masks["seconds"]["total"] / number,
+            "bytes": masks["size"] / masks["flow"]["taken"],
+            "basis": f"measured: {number:,} volumes in {results}",
+        }
+    if metrics["shards"] and metrics["masks"] and metrics["masks"]["flow"]["taken"]:
+        share = metrics["shards"]["made"].get("rows", 0) / metrics["masks"]["flow"]["taken"]
+        changed["dataset"] = [{"unit": "volumes", "images": share, "basis": f"measured in {results}"}]
+    return changed
+
+
+def measured_metrics(results: Path, stores: Path, stage: str) -> dict[str, Any]:
+    """The merged metrics of a stage that has run, with the bytes it wrote as "size"; empty if it has not."""
+    files = sorted((results / stage).rglob("*metrics.json"))  # train/<name>.metrics.json is next to its checkpoint
+    if not files:
+        return {}
+    size = sum(path.stat().st_size for folder in (results, stores) for path in _files(folder / stage))
+    return merge(json.loads(path.read_text(encoding="utf-8")) for path in files) | {"size": size}
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
