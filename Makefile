@@ -1,10 +1,10 @@
-# make demo    sets up .venv, runs the whole workflow on a made-up cohort, names the files worth opening
-# make test    sets up .venv, runs all tests
-# make slurm-test    as root: a Slurm of three nodes on this machine, the whole workflow through it with all that can go wrong
-# make lint    ruff, snakefmt, snakemake --lint, mypy
-# make venvs-test  sets up an environment for each stack, runs the whole workflow on a small demo through them
-# make vllm-test  sets up .venv-vllm, runs the client and two stages against a real vLLM on the processor; as root also on a Slurm
-# make lock    renews requirements.lock from pyproject.toml
+# make demo        set up .venv, run the whole workflow on a synthetic cohort, list the files worth opening
+# make test        set up .venv, run all tests
+# make slurm-test  as root: run the workflow on a Slurm of three nodes on this machine, with failures of jobs, nodes and disk
+# make lint        ruff, snakefmt, snakemake --lint, mypy
+# make venvs-test  set up one environment per stack, run the whole workflow on a small demo through them
+# make vllm-test   set up .venv-vllm, run the client and two stages against a real vLLM on the CPU; as root also on a Slurm
+# make lock        renew requirements.lock from pyproject.toml
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -34,7 +34,7 @@ venvs-test: .venv/ready .venv-curate/ready .venv-segment/ready .venv-train/ready
 vllm-test: .venv/ready .venv-vllm/ready
 	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python REFRAD_SLURM=1 $(BIN)/pytest tests/llm/test_vllm.py tests/cluster/test_vllm.py
 
-# torch goes first and with its own needs, since these differ between CPU and GPU builds; all else is exactly the lock.
+# torch is installed first, with its dependencies, since these differ between CPU and GPU builds; the rest is exactly the lock.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock torch==2.13.0
@@ -42,20 +42,20 @@ vllm-test: .venv/ready .venv-vllm/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-# Environments of one stack each, from the same pins: make .venv-segment/ready
+# One environment per stack, from the same pins: make .venv-segment/ready
 .venv-%/ready: envs/%.txt envs/install.sh
 	$(PYTHON) -m venv .venv-$*
 	envs/install.sh $* .venv-$*/bin/python
 	touch $@
 
-# An environment of its own, since vLLM pins its own torch and transformers.
+# A separate environment, since vLLM pins its own torch and transformers.
 .venv-vllm/ready: envs/vllm.lock
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-compile --constraint envs/vllm.lock torch==2.13.0
 	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement envs/vllm.lock
 	touch $@
 
-# torchvision stays out: its builds exist for one torch build each, and a wrong one breaks transformers. Nothing here needs it.
+# torchvision is excluded: each of its builds fits one torch build, and a wrong one breaks transformers. The project does not need it.
 lock:
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock

@@ -4,7 +4,7 @@
 set -euo pipefail
 pins=envs/$1.txt
 install="${2:-python} -m pip install --quiet --disable-pip-version-check"
-# torch goes first and with its own needs, since these differ between CPU and GPU builds; all else is exactly the pins.
+# torch is installed first, with its dependencies, since these differ between CPU and GPU builds; the rest is exactly the pins.
 { grep '^torch==' "$pins" || true; } | xargs --no-run-if-empty $install --constraint requirements.lock
 $install --no-deps --requirement "$pins"
 $install --no-deps --editable .

@@ -1,4 +1,4 @@
-"""Write envs/<stack>.txt: of the lock, what one stack of the project needs. Run by `make lock`, in the environment of the lock."""
+"""Write envs/<stack>.txt: the lines of the lock that a stack needs. Run by `make lock`, in the environment of the lock."""
 
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 STACKS = {"curate": [], "segment": ["segment"], "train": ["train"]}
-LEFT_OUT = "torchvision"  # see docs/developing.md
-HEAD = "# What the stack {stack} needs, from requirements.lock; written by `make lock`.\n"
+EXCLUDED = "torchvision"  # see docs/developing.md
+HEAD = "# Requirements of the stack {stack}, from requirements.lock; written by `make lock`.\n"
 
 
 def locked() -> dict[str, str]:
@@ -22,35 +22,38 @@ def locked() -> dict[str, str]:
 
 def needed(declared: Iterable[str]) -> set[str]:
     """Canonical names of the requirements and of all that these require, as installed here."""
-    found: set[tuple[str, str]] = set()
-    waiting = [
-        (canonicalize_name(one.name), extra) for one in map(Requirement, declared) for extra in ("", *one.extras)
+    visited: set[tuple[str, str]] = set()
+    queue = [
+        (canonicalize_name(requirement.name), extra)
+        for requirement in map(Requirement, declared)
+        for extra in ("", *requirement.extras)
     ]
-    while waiting:
-        if (one := waiting.pop()) not in found:
-            found.add(one)
-            waiting += _requirements(*one)
-    return {name for name, _ in found}
+    while queue:
+        if (package := queue.pop()) not in visited:
+            visited.add(package)
+            queue += _requirements(*package)
+    return {name for name, _ in visited}
 
 
 def stack(extras: Iterable[str]) -> list[str]:
     """The lines of the lock for the project with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    optional = project["optional-dependencies"]
+    declared = [*project["dependencies"], *(requirement for extra in extras for requirement in optional[extra])]
     names = needed(declared)
     return sorted((line for name, line in locked().items() if name in names), key=str.lower)
 
 
 def _requirements(name: str, extra: str) -> Iterator[tuple[str, str]]:
-    if name == LEFT_OUT:
+    if name == EXCLUDED:
         return
     try:
         declared = requires(name) or []
     except PackageNotFoundError:  # of another platform
         return
-    for one in map(Requirement, declared):
-        if one.marker is None or one.marker.evaluate({"extra": extra}):
-            yield from ((canonicalize_name(one.name), inner) for inner in ("", *one.extras))
+    for requirement in map(Requirement, declared):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            yield from ((canonicalize_name(requirement.name), inner) for inner in ("", *requirement.extras))
 
 
 if __name__ == "__main__":
