@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from tests.factories import RAS, instance_of, make_volumes, stacks, write_dicom
 
-from refrad.dicom.convert import ConversionJob, GeometryCriteria, convert
+from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
 
@@ -63,7 +63,7 @@ def test_every_frame_lies_where_its_functional_groups_say_pixel_by_pixel(stack):
         (made,) = convert(
             ConversionJob("v", Path(folder), frames, stack.modality, GeometryCriteria(3, 0.02, 0.5, True), store)
         )
-        assert (made.reason, made.members) == (None, None)
+        assert isinstance(made, AcceptedVolume) and made.members is None
         volume, affine = read_volume(store / made.file)
     assert volume.shape == (columns, rows, count)
     for index, frame in enumerate(made.stack.order):
@@ -100,10 +100,12 @@ def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else
         parts = convert(
             ConversionJob("v", folder, frames, "CT", GeometryCriteria(3, 0.02, 0.5, True), folder / "store", split=True)
         )
-        read = {part.part: read_volume(folder / "store" / part.file) for part in parts if part.file}
+        read = {
+            part.part: read_volume(folder / "store" / part.file) for part in parts if isinstance(part, AcceptedVolume)
+        }
     assert sorted(member for part in parts for member in part.members) == list(range(len(positions)))
     runs = [set(range(count)), set(range(count, len(positions)))]
-    accepted = [part for part in parts if part.reason is None]
+    accepted = [part for part in parts if isinstance(part, AcceptedVolume)]
     assert [{int(order[i]) for i in part.members} for part in accepted] in (runs[: 1 + (others >= 3)], runs[::-1])
     for part in accepted:
         volume, affine = read[part.part]
@@ -115,7 +117,7 @@ def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else
             for r, c in [(0, 0), (rows - 1, columns - 1)]:
                 in_dicom = positions[k] + c * stack.spacing[1] * along_row + r * stack.spacing[0] * along_column
                 np.testing.assert_allclose((affine @ [c, r, index, 1])[:3], RAS @ in_dicom, atol=2e-3)
-    left_over = [part for part in parts if part.reason]
+    left_over = [part for part in parts if isinstance(part, QuarantinedVolume)]
     assert [len(part.members) for part in left_over] == ([others] if others < 3 else [])
     assert {part.reason for part in left_over} <= {"slice_missing", "spacing_irregular"}
 

@@ -6,7 +6,7 @@ import pytest
 from tests.factories import write_dicom
 
 from refrad.core.sandbox import Limits, run_sandboxed
-from refrad.dicom.convert import ConversionJob, GeometryCriteria, convert
+from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
 from refrad.dicom.pixels import read_pixels
 from refrad.dicom.reasons import QuarantineError
 from refrad.dicom.scan import headers_of_file
@@ -62,7 +62,9 @@ def test_a_file_that_asks_for_all_memory_is_refused_and_the_next_one_is_read(sha
         for name in ("bad", "good")
     ]
     answers = [answer for _, answer in run_sandboxed(convert, jobs, Limits(2 * 2**30, 60))]
-    assert [answer[0].reason if answer else "beyond_limits" for answer in answers] == ["unreadable_pixels", None]
+    (bad,), (good,) = (answer or [QuarantinedVolume("beyond_limits")] for answer in answers)
+    assert bad.reason == "unreadable_pixels"
+    assert isinstance(good, AcceptedVolume)
 
 
 @pytest.mark.parametrize("signed", [False, True])

@@ -1,6 +1,6 @@
-"""From the files of one volume to its place in the store: all that touches headers and pixels, in one call.
+"""From the files of one stack of slices to volumes in the store: all that reads headers and pixels, in one call.
 
-It is made to be called in a process with limits (`refrad.core.sandbox`), once for each volume.
+Call it in a process with limits (`refrad.core.sandbox`), once for each stack.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from refrad.dicom.reasons import TREATABLE, QuarantineError
 from refrad.dicom.scan import headers_of_file
 from refrad.dicom.volume_store import assemble, store_volume
 
-__all__ = ["ConversionJob", "Converted", "GeometryCriteria", "convert"]
+__all__ = ["AcceptedVolume", "ConversionJob", "GeometryCriteria", "QuarantinedVolume", "convert"]
 
 GAPS = ("slice_missing", "spacing_irregular")
-# The index has decided what to do about these, and only images that it uses come here.
+# The index has applied the rules of the site, and only images that it uses come here.
 AS_INDEXED = ImageRules(accepted=TREATABLE)
 
 
 class GeometryCriteria(NamedTuple):
-    """When a stack of slices is a volume; see `refrad.dicom.geometry.check_stack`."""
+    """The criteria for a stack of slices to be a volume; see `refrad.dicom.geometry.check_stack`."""
 
     minimum_slices: int
     spacing_tolerance: float
@@ -31,7 +31,7 @@ class GeometryCriteria(NamedTuple):
 
 
 class ConversionJob(NamedTuple):
-    """The images of one stack: paths below `folder` and frames, and what to make of them.
+    """The images of one stack, as paths below `folder` and frame numbers, and how they are converted.
 
     `split`: a stack with gaps or changing distances becomes several volumes, one for each of its regular runs.
     """
@@ -40,98 +40,115 @@ class ConversionJob(NamedTuple):
     folder: Path
     frames: Sequence[tuple[str, int]]
     modality: str
-    gate: GeometryCriteria
+    criteria: GeometryCriteria
     store: Path
     split: bool = False
 
 
-class Converted(NamedTuple):
-    """What became of a stack or a part of it: `reason` why it is quarantined, or the rest. `header` is that of its first image.
+class AcceptedVolume(NamedTuple):
+    """A volume in the store, made from a stack or a part of it.
 
-    `members`: which of the images it is made of; None: all. `order` of `stack` counts these. `part`: of a split stack, from 1.
-    `numbers`: instance number of each slice, in the order of `stack`.
+    `header` is that of the first image, as the job lists them. `stack.order` and `instance_numbers` are in slice order.
+    `members`: the images used, as indices into the job's frames; None: all. `part`: number among the parts of a split stack,
+    from 1.
     """
 
-    reason: str | None = None
+    header: Header
+    stack: Stack
+    instance_numbers: Sequence[int | None]
+    treated: Sequence[str]
+    digest: str
+    file: str
+    members: Sequence[int] | None = None
+    part: int | None = None
+
+
+class QuarantinedVolume(NamedTuple):
+    """A stack, or a part of it, that became no volume, with the reason code. The other fields are as in `AcceptedVolume`."""
+
+    reason: str
     header: Header | None = None
     members: Sequence[int] | None = None
     part: int | None = None
-    stack: Stack | None = None
-    numbers: Sequence[int | None] = ()
-    treated: Sequence[str] = ()
-    digest: str | None = None
-    file: str | None = None
 
 
-def convert(images: ConversionJob) -> list[Converted]:
-    """Check the geometry of the images, and if it holds, write their volume into the store.
+def convert(job: ConversionJob) -> list[AcceptedVolume | QuarantinedVolume]:
+    """Check the geometry of the images, and write those that form a volume into the store.
 
     Returns:
-        One, unless the stack is split: then one for each run, and last the images that no run has, with the reason to split.
+        One result; if the stack is split, one for each run, and last the images of no run, with the reason for the split.
 
     Raises:
         MemoryError: if the memory does not suffice.
         OSError: if the storage fails.
     """
     try:
-        headers = _headers(images)
-    except QuarantineError as quarantined:
-        return [Converted(quarantined.reason)]
-    whole = _converted(images, headers)
-    reason = whole.reason
-    if reason is None or reason not in GAPS or not images.split:
+        headers = _headers(job)
+    except QuarantineError as error:
+        return [QuarantinedVolume(error.reason)]
+    whole = _convert(job, headers)
+    if isinstance(whole, AcceptedVolume) or whole.reason not in GAPS or not job.split:
         return [whole]
+    return _convert_runs(job, headers, whole.reason)
+
+
+def _convert_runs(
+    job: ConversionJob, headers: Sequence[Header], reason: str
+) -> list[AcceptedVolume | QuarantinedVolume]:
+    """The results for the regular runs of a stack that is split for `reason`, and for the images of no run."""
     runs = regular_runs(
         [header.position for header in headers],
         headers[0].orientation,
         headers[0].spacing,
-        minimum_slices=images.gate.minimum_slices,
-        spacing_tolerance=images.gate.spacing_tolerance,
+        minimum_slices=job.criteria.minimum_slices,
+        spacing_tolerance=job.criteria.spacing_tolerance,
     )
-    parts = []
+    results: list[AcceptedVolume | QuarantinedVolume] = []
     for number, run in enumerate(runs, 1):
-        part = _converted(images, [headers[member] for member in run])
-        treated = () if part.reason else (reason, *part.treated)
-        parts.append(part._replace(members=run.tolist(), part=number, treated=treated))
-    rest = sorted(set(range(len(headers))).difference(*(run.tolist() for run in runs)))
-    return [*parts, *([Converted(reason, headers[rest[0]], rest)] if rest else [])]
+        result = _convert(job, [headers[member] for member in run])
+        if isinstance(result, AcceptedVolume):
+            result = result._replace(treated=(reason, *result.treated))
+        results.append(result._replace(members=run.tolist(), part=number))
+    left_over = sorted(set(range(len(headers))).difference(*(run.tolist() for run in runs)))
+    if left_over:
+        results.append(QuarantinedVolume(reason, headers[left_over[0]], left_over))
+    return results
 
 
-def _converted(images: ConversionJob, headers: Sequence[Header]) -> Converted:
-    """The volume of all of these headers, or the reason why there is none."""
+def _convert(job: ConversionJob, headers: Sequence[Header]) -> AcceptedVolume | QuarantinedVolume:
+    """The volume of all images of these headers, or the reason why there is none."""
     try:
         stack = check_stack(
             [header.position for header in headers],
             [header.orientation for header in headers],
             headers[0].spacing,
-            **images.gate._asdict(),
+            **job.criteria._asdict(),
         )
         ordered = [headers[number] for number in stack.order]
         voxels = assemble(
-            read_pixels(images.folder, ordered),
+            read_pixels(job.folder, ordered),
             [header.slope for header in ordered],
             [header.intercept for header in ordered],
-            images.modality,
+            job.modality,
         )
-    except QuarantineError as quarantined:
-        return Converted(quarantined.reason, headers[0])
-    digest, file = store_volume(voxels, stack.affine, images.store)
-    treated = ["gantry_tilt"] if stack.tilt > images.gate.angle_tolerance else []
-    numbers = [header.instance_number for header in ordered]
-    return Converted(None, headers[0], None, None, stack, numbers, treated, digest, file)
+    except QuarantineError as error:
+        return QuarantinedVolume(error.reason, headers[0])
+    digest, file = store_volume(voxels, stack.affine, job.store)
+    treated = ["gantry_tilt"] if stack.tilt > job.criteria.angle_tolerance else []
+    instance_numbers = [header.instance_number for header in ordered]
+    return AcceptedVolume(headers[0], stack, instance_numbers, treated, digest, file)
 
 
-def _headers(images: ConversionJob) -> list[Header]:
-    """The headers of the images, read again: positions are in no table.
+def _headers(job: ConversionJob) -> list[Header]:
+    """The headers of the images, read again, since no table holds positions.
 
     Raises:
-        QuarantineError: if a file is no longer what the index saw.
+        QuarantineError: if a file has changed since it was indexed.
     """
-    of_file = {
-        path: headers_of_file(images.folder, path, AS_INDEXED) for path in dict.fromkeys(p for p, _ in images.frames)
-    }
-    headers = [of_file[path][frame] for path, frame in images.frames if frame < len(of_file[path])]
-    if len(headers) < len(images.frames):
+    paths = dict.fromkeys(path for path, _ in job.frames)
+    of_file = {path: headers_of_file(job.folder, path, AS_INDEXED) for path in paths}
+    headers = [of_file[path][frame] for path, frame in job.frames if frame < len(of_file[path])]
+    if len(headers) < len(job.frames):
         raise QuarantineError("unreadable")
     for header in headers:
         if header.reason:

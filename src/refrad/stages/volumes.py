@@ -1,7 +1,6 @@
-"""Make geometry-checked volumes and say where each SOP instance lies in them; quarantine the rest with a reason."""
+"""Make geometry-checked volumes and the table of their slices; quarantine all other stacks with a reason."""
 
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ import polars as pl
 
 from refrad.config import VolumesOptions
 from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
+from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.tables import frame_of, scan_table, write_table
-from refrad.dicom.convert import ConversionJob, Converted, GeometryCriteria, convert
+from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
 from refrad.dicom.headers import Header
 from refrad.dicom.slices import part_name, slice_rows
 from refrad.privacy.header_fields import age_of, body_part_of, contrast_of, date_of, sex_of
@@ -52,78 +52,89 @@ def run(
         OSError: if the storage fails.
     """
     options = VolumesOptions.model_validate(fingerprint.options)
-    gate = GeometryCriteria(
+    criteria = GeometryCriteria(
         options.minimum_slices, options.spacing_tolerance, options.angle_tolerance, options.gantry_tilt == "shear"
     )
     limits = Limits(int(options.memory_gb * 2**30), options.seconds)
     tally = Tally("volumes")
     pseudonyms = Pseudonyms(read_or_create_key(key))
-    paths = scan_table(files, FileTable).filter(pl.col("shard") == shard).select("file", "path")
-    members = (
-        scan_table(instances, InstanceTable)
-        .filter(pl.col("shard") == shard, pl.col("volume").is_not_null())
-        .join(paths, on="file")
-        .sort("volume", "path", "frame")
-        .collect()
+    stacks = _read_stacks(instances, files, shard)
+    jobs = (
+        ConversionJob(
+            name,
+            dicom,
+            tuple(images.select("path", "frame").iter_rows()),
+            images["modality"][0],
+            criteria,
+            store,
+            options.gaps == "split",
+        )
+        for name, images in stacks.items()
     )
-    groups = {str(rows["volume"][0]): rows for rows in members.partition_by("volume", maintain_order=True)}
-    jobs = (_images(name, dicom, rows, gate, store, options.gaps == "split") for name, rows in groups.items())
-    done = 0
     volume_rows: list[Row] = []
     slice_table: list[Row] = []
-    spoken = time.monotonic()
     with tally.timed("volumes"):
-        for images, converted in run_sandboxed(convert, jobs, limits):
-            done += 1
-            for part in converted or [Converted("beyond_limits")]:
-                row, its_slices = _row(groups[images.volume], part, pseudonyms)
+        for job, results in log_progress(run_sandboxed(convert, jobs, limits), log, "stacks", len(stacks)):
+            for result in results or [QuarantinedVolume("beyond_limits")]:
+                row = _row(stacks[job.volume], result, pseudonyms)
                 volume_rows.append(row)
-                slice_table += its_slices
+                slice_table += _slice_rows(row["volume"], stacks[job.volume], result)
                 _count(tally, row)
-            if time.monotonic() - spoken > 10:
-                spoken = time.monotonic()
-                log.info("volumes: %d of %d", done, len(groups))
     log.info("volumes: %d taken, %d used", tally.taken, tally.used)
     write_table(volumes, frame_of(volume_rows, VolumeTable), VolumeTable, fingerprint)
     write_table(slices, frame_of(slice_table, SliceTable), SliceTable, fingerprint)
     tally.write(metrics, fingerprint)
 
 
-def _images(
-    volume: str, dicom: Path, rows: pl.DataFrame, gate: GeometryCriteria, store: Path, split: bool
-) -> ConversionJob:
-    frames = tuple(rows.select("path", "frame").iter_rows())
-    return ConversionJob(volume, dicom, frames, rows["modality"][0], gate, store, split)
+def _read_stacks(instances: Path, files: Path, shard: int) -> dict[str, pl.DataFrame]:
+    """Name of each stack of the index in a shard to the rows of its images, with their paths in the delivery."""
+    paths = scan_table(files, FileTable).filter(pl.col("shard") == shard).select("file", "path")
+    images = (
+        scan_table(instances, InstanceTable)
+        .filter(pl.col("shard") == shard, pl.col("volume").is_not_null())
+        .join(paths, on="file")
+        .sort("volume", "path", "frame")
+        .collect()
+    )
+    return {str(stack["volume"][0]): stack for stack in images.partition_by("volume", maintain_order=True)}
 
 
-def _row(images: pl.DataFrame, converted: Converted, pseudonyms: Pseudonyms) -> tuple[Row, list[Row]]:
-    """The row of one volume, or of what is left over of a split stack; and the rows of its slices if it is accepted."""
-    if converted.members is not None:
-        images = images[list(converted.members)]
-    names = ("volume", "series", "study", "patient", "split", "modality", "series_number")
-    row = images.select(names).row(0, named=True)
-    if converted.part:
-        row["volume"] = part_name(row["volume"], converted.part)
-    row |= {"slices": len(images), "reason": converted.reason, "burned_in": _any(images["burned_in"])}
-    if converted.header:
-        row |= _about(converted.header, row["patient"], pseudonyms)
-    stack = converted.stack
-    if stack is None:
-        return row, []
-    row |= dict(zip(("spacing_x", "spacing_y", "spacing_z"), stack.spacing, strict=True))
-    row |= {"plane": stack.plane, "tilt": stack.tilt, "treated": ", ".join(converted.treated) or None}
-    row |= {"digest": converted.digest, "file": converted.file}
-    instances = [images["instance"][int(number)] for number in stack.order]
-    return row, slice_rows(row["volume"], instances, converted.numbers)
+def _row(images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume, pseudonyms: Pseudonyms) -> Row:
+    """The row of one volume, or of the images of a split stack that are in no volume."""
+    images = _members(images, result)
+    columns = ("volume", "series", "study", "patient", "split", "modality", "series_number")
+    row = images.select(columns).row(0, named=True)
+    if result.part:
+        row["volume"] = part_name(row["volume"], result.part)
+    row |= {"slices": len(images), "reason": None, "burned_in": _any(images["burned_in"])}
+    if result.header:
+        row |= _about(result.header, row["patient"], pseudonyms)
+    if isinstance(result, QuarantinedVolume):
+        return row | {"reason": result.reason}
+    row |= dict(zip(("spacing_x", "spacing_y", "spacing_z"), result.stack.spacing, strict=True))
+    row |= {"plane": result.stack.plane, "tilt": result.stack.tilt, "treated": ", ".join(result.treated) or None}
+    return row | {"digest": result.digest, "file": result.file}
+
+
+def _slice_rows(volume: str, images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume) -> list[Row]:
+    """The rows of the slices of an accepted volume."""
+    if isinstance(result, QuarantinedVolume):
+        return []
+    instances = _members(images, result)["instance"]
+    return slice_rows(volume, [instances[int(number)] for number in result.stack.order], result.instance_numbers)
+
+
+def _members(images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume) -> pl.DataFrame:
+    return images if result.members is None else images[list(result.members)]
 
 
 def _any(flags: pl.Series) -> bool | None:
-    """True if one is, False if all are, None if nobody knows."""
+    """True if any flag is, False if all are False, None otherwise."""
     return True if flags.any() else False if flags.not_().all(ignore_nulls=False) else None
 
 
 def _about(header: Header, patient: str, pseudonyms: Pseudonyms) -> Row:
-    """What may be known of the volume, from one of its headers."""
+    """The columns of the volume table that come from a header, de-identified."""
     date = date_of(header.study_date)
     return {
         "frame": pseudonyms.frame(header.frame_of_reference) if header.frame_of_reference else None,
