@@ -1,7 +1,12 @@
 """Names of the scoring command for the cases of scores, whose runner replaces its functions of the same name by these."""
 
+import sys
 from pathlib import Path
-from typing import Any
+
+from refrad.commands import score
+
+# The runner imports the command under its former name, so that the time of the import is not that of the first case.
+sys.modules["refrad.metrics.command"] = score
 
 
 def evaluate(predictions: Path, truth: Path, out: Path, more: list[str]) -> int:
@@ -17,13 +22,3 @@ def score_of(reply: str | None) -> int | None:
     from refrad.evaluation.metrics.judge import parse_score
 
     return parse_score(reply)
-
-
-def work(cases: Any, results: Any) -> None:
-    """Run cases as they come, in another process; the imports count before the first case."""
-    import refrad.cli
-    import refrad.commands.score  # noqa: F401
-
-    results.put({})
-    while (case := cases.get()) is not None:
-        results.put(run(case))  # type: ignore[name-defined]  # noqa: F821  # a function of the runner
