@@ -8,7 +8,7 @@ score.py executes this file in its own namespace after its own functions; `lexic
 import json
 import tempfile
 from collections import defaultdict
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,10 +35,9 @@ def mentions(sentence, language):
 def captions(text, series, known):
     """Captions of a report, by rules alone: (section, text, language, references); and texts of indication and question."""
     from refrad.config import CaptionsOptions
-    from refrad.language.lexicon_matcher import is_anatomy
+    from refrad.language.captions import CaptionBuilder
     from refrad.language.sources import read_reports
     from refrad.privacy.scrubbing import identifiers_of
-    from refrad.stages.captions import Desk
     from refrad.workflow.tally import Tally
 
     studies = SimpleNamespace(
@@ -52,15 +51,15 @@ def captions(text, series, known):
         identifiers=lambda _: identifiers_of([{name: known.get(name, "") for name in HEADER}]),
         outcome=lambda *_: "found",
     )
-    anatomy = (partial(is_anatomy, lexicon=lexicon()), partial(is_anatomy, lexicon=lexicon(), exactly=True))
     options = CaptionsOptions.model_validate({"rewrite": "rules", "translate": "none"})
-    builder = Desk(studies, SimpleNamespace(report=lambda _: "report"), {}, anatomy, Tally("sentences"), options)
+    pseudonyms = SimpleNamespace(report=lambda _: "report")
+    builder = CaptionBuilder(studies, pseudonyms, {}, lexicon(), options, Tally("sentences"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reports.jsonl"
         row = {"report_id": "r", "accession_number": "a", "text": text}
         path.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
         for report in read_reports(path):
-            builder.take(report)
+            builder.add_report(report)
     images = defaultdict(list)
     for reference in builder.references:
         numbers = (reference["series_number"], reference["image_first"], reference["image_last"])

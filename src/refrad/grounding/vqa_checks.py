@@ -11,7 +11,7 @@ from refrad.language.faithfulness import names_other_examination
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
-from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, scrub
+from refrad.privacy.scrubbing import PLACEHOLDER, Identifiers, scrub
 
 __all__ = ["NO", "REASONS", "YES", "ImageFacts", "VqaChecks", "VqaPair"]
 
@@ -36,7 +36,6 @@ REASONS: Mapping[str, str] = {
     "model_failed": "The language model gave no acceptable answer, twice; the next run of the stage asks again.",
 }
 
-_PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -90,7 +89,7 @@ class VqaChecks:
 
     def _text(self, one: VqaPair) -> str | None:
         parts = [one.question, *one.choices, one.answer]
-        if any(_PLACEHOLDER.search(part) or self._identifies(part) for part in parts):
+        if any(PLACEHOLDER.search(part) or self._identifies(part) for part in parts):
             return "identifier"
         said = "\n".join(parts)
         if names_other_examination(said):

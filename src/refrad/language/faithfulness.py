@@ -10,7 +10,7 @@ from collections import Counter
 from refrad.anatomy.lexicon import Lexicon
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
-from refrad.privacy.scrubbing import PLACEHOLDERS
+from refrad.privacy.scrubbing import PLACEHOLDER
 
 __all__ = ["names_other_examination", "problem_of_rewriting", "problem_of_translation"]
 
@@ -19,7 +19,6 @@ AND = 20  # ... and these
 STEM = 4  # letters that make two words the same
 TELLING = 6  # words from which a language can be told
 
-_PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -154,9 +153,9 @@ def _numbers(text: str) -> Counter[str]:
 
 
 def _placeholders(text: str) -> Counter[str]:
-    return Counter(_PLACEHOLDER.findall(text))
+    return Counter(PLACEHOLDER.findall(text))
 
 
 def _words(text: str) -> list[str]:
-    words = _WORD.findall(_PLACEHOLDER.sub(" ", text))
+    words = _WORD.findall(PLACEHOLDER.sub(" ", text))
     return [word.lower() for word in words if not _NEGATION.fullmatch(word)]

@@ -1,11 +1,8 @@
-"""What language models do with captions: drop comparisons, translate, and judge a sample of both.
-
-A caption is a row of the captions table as a dictionary.
-"""
+"""Captions changed by language models: comparisons dropped, translations added, and a sample of both judged."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from pydantic import ConfigDict
 
@@ -15,9 +12,7 @@ from refrad.language.faithfulness import problem_of_rewriting, problem_of_transl
 from refrad.llm import Answer, Models, Request, load_task
 from refrad.workflow.tally import Tally
 
-__all__ = ["judge_captions", "rewrite_captions", "translate_captions"]
-
-Caption = dict[str, Any]
+__all__ = ["Caption", "judge_captions", "rewrite_captions", "translate_captions"]
 
 OTHER = {"de": "en", "en": "de"}
 BEST = 5  # score without any error
@@ -32,6 +27,25 @@ ErrorKind = Literal[
     "wrong_term",
     "bad_language",
 ]
+
+
+class Caption(TypedDict):
+    """A row of the captions table; see `CaptionTable`."""
+
+    report: str
+    study: str
+    patient: str
+    language: str
+    indication: str | None
+    question: str | None
+    translator: str
+    caption: str
+    sentence: str
+    section: str
+    position: int
+    text: str
+    tie: str
+    rewriter: str
 
 
 # Names, docstrings and titles of the two answer classes are part of the key of stored replies: they must not change.
@@ -73,29 +87,34 @@ def rewrite_captions(captions: Sequence[Caption], models: Models, lexicon: Lexic
 def translate_captions(captions: Sequence[Caption], models: Models, lexicon: Lexicon) -> list[tuple[Caption, Caption]]:
     """Captions and their translations into the other language, for each whose translation passed the checks.
 
-    Indication and question are translated as well; where that fails they are null, since a row has one language. The
+    Indication and question are translated as well; where that fails they are null, since a row has one language. A
     translation still has the id of its caption.
     """
     check = partial(_check_translation, lexicon)
     task = load_task("translate", models.prompts, Sentence, role="translate", tokens=400, check=check)
 
-    def translations(column: str, of: Sequence[Caption]) -> Iterator[str | None]:
-        replies = models.ask(task, (_request(one[column], one["language"]) for one in of if one[column]))
-        for caption in of:
-            answer = next(replies).answer if caption[column] else None
+    def translate(column: Literal["text", "indication", "question"], rows: Sequence[Caption]) -> Iterator[str | None]:
+        replies = models.ask(task, (_request(row[column] or "", row["language"]) for row in rows if row[column]))
+        for row in rows:
+            answer = next(replies).answer if row[column] else None
             yield " ".join(answer.sentence.split()) if answer else None
 
-    found = [one for one in zip(captions, translations("text", captions), strict=True) if one[1]]
-    source = [caption for caption, _ in found]
-    columns = [translations(column, source) for column in ("indication", "question")]
+    translated = [(caption, text) for caption, text in zip(captions, translate("text", captions), strict=True) if text]
+    sources = [caption for caption, _ in translated]
+    indications, questions = translate("indication", sources), translate("question", sources)
     return [
         (
             caption,
             caption
-            | {"language": OTHER[caption["language"]], "text": text, "translator": models.name("translate")}
-            | {"indication": indication, "question": question},
+            | {
+                "language": OTHER[caption["language"]],
+                "text": text,
+                "translator": models.name("translate"),
+                "indication": indication,
+                "question": question,
+            },
         )
-        for (caption, text), indication, question in zip(found, *columns, strict=True)
+        for (caption, text), indication, question in zip(translated, indications, questions, strict=True)
     ]
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-__all__ = ["PLACEHOLDERS", "Identifiers", "identifiers_of", "scrub"]
+__all__ = ["PLACEHOLDER", "PLACEHOLDERS", "Identifiers", "identifiers_of", "scrub"]
 
 PLACEHOLDERS = ("NAME", "DATE", "ID", "PLACE", "PHONE")
+PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
 
 SHORTEST = {"NAME": 3, "ID": 4, "PLACE": 4}  # letters; shorter ones are too common to be scrubbed wherever they stand
 PARTICLES = {"von", "van", "der", "den", "del", "und", "prof", "med", "dipl", "mrs", "herr", "frau"}

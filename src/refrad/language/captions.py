@@ -1,0 +1,260 @@
+"""Captions from reports: sentences, de-identified, without comparisons, tied to the images that they name."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import NamedTuple, TypedDict
+
+from refrad.anatomy.lexicon import Lexicon
+from refrad.config import CaptionsOptions
+from refrad.core.files import digest_bytes
+from refrad.core.types import LANGUAGES
+from refrad.language.comparison_rules import cut_comparisons
+from refrad.language.lexicon_matcher import is_anatomy
+from refrad.language.llm_rewriting import Caption, judge_captions, rewrite_captions, translate_captions
+from refrad.language.references import ImageReference, take_references
+from refrad.language.sections import detect_language, sections_of
+from refrad.language.sentences import sentences_of
+from refrad.language.sources import Report
+from refrad.language.study_lookup import StudyLookup
+from refrad.llm import Models
+from refrad.privacy.pseudonyms import Pseudonyms
+from refrad.privacy.scrubbing import PLACEHOLDER, Identifiers, scrub
+from refrad.workflow.tally import Tally
+
+__all__ = ["CaptionBuilder", "ImageTie", "ManualTies", "ReferenceRow", "collect_ties"]
+
+WITHOUT_STUDY = 0  # the shard that counts the reports whose study is not in the delivery
+DIGITS = 16  # of the ids of captions and sentences
+CAPTIONED = ("findings", "impression")  # sections whose sentences become captions
+
+
+class ImageTie(NamedTuple):
+    """An image of a caption: its pseudonym where it was tied by hand, or its numbers."""
+
+    instance: str | None
+    series_number: int | None = None
+    image_first: int | None = None
+    image_last: int | None = None
+
+
+class ReferenceRow(TypedDict):
+    """A row of the table of references: an image that a caption names; a missing part is None."""
+
+    caption: str
+    instance: str | None
+    series_number: int | None
+    image_first: int | None
+    image_last: int | None
+
+
+ManualTies = Mapping[tuple[str, str], set[ImageTie]]
+"""(report id, sentence without white space and mark at its end) to the images tied to it by hand."""
+
+
+class CaptionBuilder:
+    """Turns reports into rows of captions and references: add reports, apply the models, then count."""
+
+    def __init__(
+        self,
+        studies: StudyLookup,
+        pseudonyms: Pseudonyms,
+        ties: ManualTies,
+        lexicon: Lexicon,
+        options: CaptionsOptions,
+        tally: Tally,
+    ) -> None:
+        self.captions: list[Caption] = []
+        self.references: list[ReferenceRow] = []
+        self._studies, self._pseudonyms, self._ties, self._lexicon = studies, pseudonyms, ties, lexicon
+        self._options, self._tally = options, tally
+        self._is_anatomy = partial(is_anatomy, lexicon=lexicon)
+        self._is_organ = partial(is_anatomy, lexicon=lexicon, exactly=True)
+        self._reports: set[tuple[str, str | None]] = set()
+
+    def add_report(self, report: Report) -> None:
+        """Add the captions of a report, if it belongs to this shard."""
+        study = self._studies.study_of(report)
+        if (self._studies.shard_of[study] if study else WITHOUT_STUDY) != self._studies.shard:
+            return
+        sections = sections_of(report.text)
+        sentences = [
+            (section, sentence) for section, text in sections if section in CAPTIONED for sentence in sentences_of(text)
+        ]
+        self._tally.take(len(sentences))
+        is_duplicate = (report.report_id, study) in self._reports
+        self._reports.add((report.report_id, study))
+        if study is None:
+            self._leave_out("no_study", sentences)
+        elif study not in self._studies.with_images:
+            self._leave_out("report_without_images", sentences)
+        elif is_duplicate:
+            self._leave_out("duplicate_report", sentences)
+        else:
+            for section, _ in sections:
+                self._tally.add("sections", section)
+            self._add_sentences(report, study, join_sections(sections), sentences)
+
+    def apply_models(self, models: Models) -> None:
+        """Rewrite and translate the captions by language models, as the options say. Models get scrubbed text only."""
+        rewritten, translated = [], []
+        if self._options.rewrite == "llm":
+            originals = {caption["caption"]: caption["text"] for caption in self.captions}
+            self.captions = rewrite_captions(self.captions, models, self._lexicon)
+            self._tally.put_aside("only_comparison", len(originals) - len(self.captions))
+            rewritten = [
+                (caption["language"], originals[caption["caption"]], caption["text"]) for caption in self.captions
+            ]
+        if self._options.translate == "llm":
+            translated = self._add_translations(models)
+        ids = {caption["caption"] for caption in self.captions}
+        self.references = [reference for reference in self.references if reference["caption"] in ids]
+        if self._options.judge:
+            judge_captions({"rewrite": rewritten, "translate": translated}, models, self._options.judge, self._tally)
+        models.account(self._tally)
+
+    def count(self) -> None:
+        """Count captions and references; a sentence in two languages is used once."""
+        self._tally.use(sum(caption["translator"] == "source" for caption in self.captions))
+        self._tally.make("captions", len(self.captions))
+        self._tally.make("references", len(self.references))
+        for caption in self.captions:
+            self._tally.add("language", caption["language"])
+            self._tally.add("section", caption["section"])
+            self._tally.add("tie", caption["tie"])
+            self._tally.add("rewriter", caption["rewriter"])
+            self._tally.add("translator", caption["translator"])
+
+    def _leave_out(self, reason: str, sentences: list[tuple[str, str]]) -> None:
+        self._tally.put_aside(reason, len(sentences))
+        self._tally.add("reports", reason)
+
+    def _add_sentences(
+        self, report: Report, study: str, texts: Mapping[str, str], sentences: list[tuple[str, str]]
+    ) -> None:
+        language = report.language if report.language in LANGUAGES else detect_language(report.text)
+        name = self._pseudonyms.report(f"{study}|{report.report_id}")
+        identifiers = self._studies.identifiers(study)
+        indication = self._scrub(texts.get("indication", ""), identifiers) or None
+        question = self._scrub(texts.get("question", ""), identifiers) or None
+        earlier: set[str] = set()
+        for position, (section, sentence) in enumerate(sentences):
+            images, text = take_references(sentence, self._studies.series_of.get(study, ()))
+            text, rewriter = cut_comparisons(text, language) if self._options.rewrite == "rules" else (text, "none")
+            text = self._scrub(text, identifiers)
+            if not has_words(text) or text in earlier:
+                self._tally.put_aside("duplicate_sentence" if has_words(text) else "empty_after_scrub")
+                continue
+            earlier.add(text)
+            ties = self._ties.get((report.report_id, plain_sentence(sentence)), set())
+            caption = Caption(
+                report=name,
+                study=study,
+                patient=self._studies.patient_of[study],
+                language=language,
+                indication=indication,
+                question=question,
+                translator="source",
+                caption=caption_id(name, position, language),
+                sentence=caption_id(name, position, ""),
+                section=section,
+                position=position,
+                text=text,
+                tie="explicit" if ties else "reference" if images else "structure",
+                rewriter=rewriter,
+            )
+            self.captions.append(caption)
+            self._add_references(caption, ties, images)
+        self._tally.add("reports", "used")
+
+    def _add_references(self, caption: Caption, ties: Iterable[ImageTie], images: Iterable[ImageReference]) -> None:
+        for tie in [*sorted(ties, key=str), *(ImageTie(None, *image) for image in images)]:
+            if tie.instance is None:
+                self._tally.add("references", self._studies.outcome(caption["study"], *tie[1:]))
+            row = ReferenceRow(
+                caption=caption["caption"],
+                instance=tie.instance,
+                series_number=tie.series_number,
+                image_first=tie.image_first,
+                image_last=tie.image_last,
+            )
+            self.references.append(row)
+
+    def _add_translations(self, models: Models) -> list[tuple[str, str, str]]:
+        """Add a translation of each caption, with its references; returns (language, original, translation)."""
+        pairs = [
+            (
+                caption,
+                translation
+                | {"caption": caption_id(translation["report"], translation["position"], translation["language"])},
+            )
+            for caption, translation in translate_captions(self.captions, models, self._lexicon)
+        ]
+        twins = {caption["caption"]: translation["caption"] for caption, translation in pairs}
+        self.captions += [translation for _, translation in pairs]
+        self.references += [
+            reference | {"caption": twins[reference["caption"]]}
+            for reference in self.references
+            if reference["caption"] in twins
+        ]
+        self._tally.add("translation", "translated", len(pairs))
+        self._tally.add("translation", "failed", len(self.captions) - 2 * len(pairs))
+        return [(caption["language"], caption["text"], translation["text"]) for caption, translation in pairs]
+
+    def _scrub(self, text: str, identifiers: Identifiers) -> str:
+        clean, counts = scrub(" ".join(text.split()), identifiers, self._is_anatomy, self._is_organ)
+        for kind, number in counts.items():
+            self._tally.add("scrubbed", kind, number)
+        return clean
+
+
+def collect_ties(rows: Iterable[Mapping[str, str]], studies: StudyLookup, source: str) -> ManualTies:
+    """The images tied to sentences by hand, by instance or by numbers of series and image; instances of no file are left out.
+
+    Args:
+        rows: of the file of references; columns report_id, sentence, and instance_uid or series_number and image_number.
+        studies: the studies of the shard.
+        source: name of the file, for messages.
+
+    Raises:
+        ValueError: if a column is missing or a number is none.
+    """
+    ties: dict[tuple[str, str], set[ImageTie]] = {}
+    for line, row in enumerate(rows, start=2):
+        missing = {"report_id", "sentence"} - set(row)
+        if missing or not ("instance_uid" in row or {"series_number", "image_number"} <= set(row)):
+            columns = " and ".join(sorted(missing)) or "instance_uid, or series_number and image_number"
+            raise ValueError(f"{source}: has no column {columns}")
+        images = ties.setdefault((row["report_id"], plain_sentence(row["sentence"])), set())
+        if uid := row.get("instance_uid"):
+            images |= {ImageTie(instance) for instance in studies.instances_of.get(uid, set())}
+        elif row.get("series_number") or row.get("image_number"):
+            try:
+                number = int(row["image_number"])
+                images.add(ImageTie(None, int(row["series_number"]), number, number))
+            except ValueError:
+                raise ValueError(f"{source}: line {line}: series_number and image_number must be numbers") from None
+    return ties
+
+
+def join_sections(sections: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Section to text, joined where a section comes twice."""
+    texts: dict[str, str] = {}
+    for section, text in sections:
+        texts[section] = f"{texts[section]} {text}" if section in texts else text
+    return texts
+
+
+def plain_sentence(sentence: str) -> str:
+    """A sentence without white space and marks at its end, which change when it is copied."""
+    return " ".join(sentence.split()).rstrip(" .;")
+
+
+def has_words(text: str) -> bool:
+    """Whether a word of two letters is left outside the placeholders."""
+    return re.search(r"[^\W\d_]{2,}", PLACEHOLDER.sub("", text)) is not None
+
+
+def caption_id(report: str, position: int, language: str) -> str:
+    """The id of a sentence of a report, by its position; without a language the same for all languages."""
+    return digest_bytes(report.encode(), str(position).encode(), language.encode())[:DIGITS]
