@@ -1,4 +1,4 @@
-"""The Parquet contracts: one class a table, checked whenever a stage writes one.
+"""The Parquet contracts: one class per table, checked when a stage writes it.
 
 Identifiers (patient, study, series, volume, instance, caption) are keyed pseudonyms. Boxes are half-open, in pixels of
 the DICOM image: x counts columns and y rows, `x_min <= x < x_max`.
@@ -33,7 +33,7 @@ ASSERTIONS = ["present", "negated", "absent", "uncertain"]
 
 
 class Table(pa.DataFrameModel):
-    """What all contracts share: exactly these columns, in this order, none missing."""
+    """Base of all contracts: exactly these columns, in this order."""
 
     class Config:
         strict = True
@@ -42,106 +42,108 @@ class Table(pa.DataFrameModel):
 
 
 class InstanceTable(Table):
-    """Stage index: one row for every file or frame found, used or put aside."""
+    """Stage index: one row for every file or frame in the delivery, used or quarantined."""
 
     file: str = pa.Field(description="keyed digest of the path inside the delivery")
     frame: pl.Int32 = pa.Field(ge=0, description="frame in a multi-frame file, else 0")
     instance: str = pa.Field(nullable=True, description="pseudonym of the SOP instance (and frame); null if unreadable")
-    series: str = pa.Field(nullable=True)
-    study: str = pa.Field(nullable=True)
-    patient: str = pa.Field(nullable=True)
-    volume: str = pa.Field(nullable=True, description="geometrically consistent part of a series; null if put aside")
-    modality: str = pa.Field(nullable=True)
-    series_number: pl.Int32 = pa.Field(nullable=True)
-    instance_number: pl.Int32 = pa.Field(nullable=True)
-    shard: pl.Int32 = pa.Field(nullable=True, ge=0)
-    split: str = pa.Field(nullable=True, isin=SPLITS)
-    burned_in: bool = pa.Field(
-        nullable=True, description="text in the pixels, by header or rule; null if neither tells"
+    series: str = pa.Field(nullable=True, description="pseudonym of the series; null if unreadable")
+    study: str = pa.Field(nullable=True, description="pseudonym of the study; null if unreadable")
+    patient: str = pa.Field(nullable=True, description="pseudonym of the patient; null if unreadable")
+    volume: str = pa.Field(
+        nullable=True, description="pseudonym of the stack, the part of a series with one geometry; null if quarantined"
     )
-    reason: str = pa.Field(nullable=True, description="null if used, else why it was put aside")
+    modality: str = pa.Field(nullable=True, description="DICOM Modality; null if unreadable")
+    series_number: pl.Int32 = pa.Field(nullable=True, description="DICOM SeriesNumber")
+    instance_number: pl.Int32 = pa.Field(nullable=True, description="DICOM InstanceNumber")
+    shard: pl.Int32 = pa.Field(nullable=True, ge=0, description="shard of the patient; null if unreadable")
+    split: str = pa.Field(nullable=True, isin=SPLITS, description="split of the patient; null if unreadable")
+    burned_in: bool = pa.Field(nullable=True, description="text in the pixels, by header or rule; null if unknown")
+    reason: str = pa.Field(nullable=True, description="null if used, else the reason of the quarantine")
 
 
 class VolumeTable(Table):
-    """Stage volumes: one row a volume, accepted (`reason` null, `digest` set) or quarantined.
+    """Stage volumes: one row per volume, accepted (`reason` null, `digest` set) or quarantined.
 
-    What is left over of a stack that was split is quarantined under the name of the stack.
+    The remaining slices of a split stack are quarantined under the name of the stack.
     """
 
     volume: str = pa.Field(
-        unique=True, description="as in the index, with -1, -2, ... behind it for the parts of a split stack"
+        unique=True, description="pseudonym as in the index, with the suffix -1, -2, ... for the parts of a split stack"
     )
-    series: str
-    study: str
-    patient: str
-    split: str = pa.Field(isin=SPLITS)
-    modality: str = pa.Field(isin=MODALITIES)
-    plane: str = pa.Field(nullable=True, isin=PLANES)
-    series_number: pl.Int32 = pa.Field(nullable=True)
+    series: str = pa.Field(description="pseudonym of the series")
+    study: str = pa.Field(description="pseudonym of the study")
+    patient: str = pa.Field(description="pseudonym of the patient")
+    split: str = pa.Field(isin=SPLITS, description="split of the patient")
+    modality: str = pa.Field(isin=MODALITIES, description="DICOM Modality")
+    plane: str = pa.Field(nullable=True, isin=PLANES, description="plane of the slices, from the geometry")
+    series_number: pl.Int32 = pa.Field(nullable=True, description="DICOM SeriesNumber")
     body_part: str = pa.Field(
         nullable=True, description="DICOM BodyPartExamined if it is one of the defined terms, else null"
     )
-    contrast: bool = pa.Field(nullable=True, description="a contrast agent was given")
-    sex: str = pa.Field(nullable=True, isin=["F", "M", "O"])
+    contrast: bool = pa.Field(nullable=True, description="whether a contrast agent was given")
+    sex: str = pa.Field(nullable=True, isin=["F", "M", "O"], description="DICOM PatientSex")
     age: pl.Int32 = pa.Field(nullable=True, ge=0, le=90, description="years; 90 and above are 90")
     date: pl.Date = pa.Field(nullable=True, description="study date, shifted by a constant of the patient")
-    columns: pl.Int32 = pa.Field(nullable=True, ge=1)
-    rows: pl.Int32 = pa.Field(nullable=True, ge=1)
-    slices: pl.Int32 = pa.Field(ge=1)
+    columns: pl.Int32 = pa.Field(nullable=True, ge=1, description="columns of a slice, px")
+    rows: pl.Int32 = pa.Field(nullable=True, ge=1, description="rows of a slice, px")
+    slices: pl.Int32 = pa.Field(ge=1, description="number of slices")
     spacing_x: pl.Float64 = pa.Field(nullable=True, gt=0, description="mm between columns")
     spacing_y: pl.Float64 = pa.Field(nullable=True, gt=0, description="mm between rows")
     spacing_z: pl.Float64 = pa.Field(nullable=True, gt=0, description="mm between slices")
-    tilt: pl.Float64 = pa.Field(nullable=True, ge=0, description="degrees between the slices' normal and their stack")
+    tilt: pl.Float64 = pa.Field(
+        nullable=True, ge=0, description="degrees between the normal of the slices and the stacking direction"
+    )
     treated: str = pa.Field(
         nullable=True,
-        description="reasons that correct treatments have met: gantry_tilt, slice_missing, spacing_irregular",
+        description="treatments that were applied, as reasons: gantry_tilt, slice_missing, spacing_irregular",
     )
-    burned_in: bool = pa.Field(nullable=True, description="of any slice; null if neither header nor rules tell")
+    burned_in: bool = pa.Field(nullable=True, description="text in the pixels of any slice; null if unknown")
     frame: str = pa.Field(
         nullable=True, description="pseudonym of the frame of reference: volumes that share it share their coordinates"
     )
-    digest: str = pa.Field(nullable=True, description="of voxels and affine")
+    digest: str = pa.Field(nullable=True, description="digest of voxels and affine")
     file: str = pa.Field(nullable=True, description="NIfTI inside the volume store")
-    reason: str = pa.Field(nullable=True, description="null if accepted, else why it was quarantined")
+    reason: str = pa.Field(nullable=True, description="null if accepted, else the reason of the quarantine")
 
 
 class SliceTable(Table):
-    """Stage volumes: where each SOP instance (frame) lies in its volume. `volume[:, :, index].T` is the DICOM image."""
+    """Stage volumes: the position of each SOP instance (frame) in its volume. `volume[:, :, index].T` is the DICOM image."""
 
-    instance: str = pa.Field(unique=True)
-    volume: str
+    instance: str = pa.Field(unique=True, description="pseudonym of the SOP instance (and frame)")
+    volume: str = pa.Field(description="pseudonym of the volume")
     axis: pl.Int8 = pa.Field(ge=0, le=2, description="array axis across the stack; 2 for volumes of this workflow")
-    index: pl.Int32 = pa.Field(ge=0)
-    instance_number: pl.Int32 = pa.Field(nullable=True)
+    index: pl.Int32 = pa.Field(ge=0, description="position of the slice along the axis")
+    instance_number: pl.Int32 = pa.Field(nullable=True, description="DICOM InstanceNumber")
 
 
 class MaskTable(Table):
-    """Stage masks: one row an accepted volume, with its label volume in the mask store or the reason there is none."""
+    """Stage masks: one row per accepted volume, with its label volume in the mask store or the reason why there is none."""
 
-    volume: str = pa.Field(unique=True)
-    task: str = pa.Field(isin=TASKS)
-    segmenter: str = pa.Field(description="which backend made it, with its variant")
+    volume: str = pa.Field(unique=True, description="pseudonym of the volume")
+    task: str = pa.Field(isin=TASKS, description="TotalSegmentator task whose ids the labels have")
+    segmenter: str = pa.Field(description="backend, with its variant")
     weights: str = pa.Field(nullable=True, description="digest of the weights folders used; null for precomputed masks")
-    digest: str = pa.Field(nullable=True, description="of the label voxels")
+    digest: str = pa.Field(nullable=True, description="digest of the label voxels")
     file: str = pa.Field(nullable=True, description="NIfTI with native class ids, uint8, inside the mask store")
-    labels: pl.Int32 = pa.Field(nullable=True, ge=0, description="classes present")
-    reason: str = pa.Field(nullable=True)
+    labels: pl.Int32 = pa.Field(nullable=True, ge=0, description="number of classes present")
+    reason: str = pa.Field(nullable=True, description="null if there are labels, else the reason why not")
 
 
 class StructureTable(Table):
-    """Stage structures: one row a class present in a slice."""
+    """Stage structures: one row per class and slice."""
 
-    instance: str
-    volume: str
-    index: pl.Int32 = pa.Field(ge=0)
-    class_id: pl.Int16 = pa.Field(ge=1)
-    x_min: pl.Int32 = pa.Field(ge=0)
-    y_min: pl.Int32 = pa.Field(ge=0)
-    x_max: pl.Int32 = pa.Field(ge=1)
-    y_max: pl.Int32 = pa.Field(ge=1)
-    area: pl.Int32 = pa.Field(ge=1, description="px inside the kept components")
-    area_mm2: pl.Float64 = pa.Field(gt=0)
-    components: pl.Int16 = pa.Field(ge=1, description="components kept by the outlier rule")
+    instance: str = pa.Field(description="pseudonym of the SOP instance (and frame)")
+    volume: str = pa.Field(description="pseudonym of the volume")
+    index: pl.Int32 = pa.Field(ge=0, description="position of the slice along the axis")
+    class_id: pl.Int16 = pa.Field(ge=1, description="id in the class schema")
+    x_min: pl.Int32 = pa.Field(ge=0, description="first column of the box, px")
+    y_min: pl.Int32 = pa.Field(ge=0, description="first row of the box, px")
+    x_max: pl.Int32 = pa.Field(ge=1, description="column after the box, px")
+    y_max: pl.Int32 = pa.Field(ge=1, description="row after the box, px")
+    area: pl.Int32 = pa.Field(ge=1, description="area of the kept components, px")
+    area_mm2: pl.Float64 = pa.Field(gt=0, description="area of the kept components, mm²")
+    components: pl.Int16 = pa.Field(ge=1, description="number of components kept by the outlier rule")
 
     @pa.dataframe_check
     def boxes_are_not_empty(cls, data: pa.PolarsData) -> pl.LazyFrame:  # type: ignore[misc]  # noqa: N805
@@ -151,97 +153,97 @@ class StructureTable(Table):
 
 
 class FlagTable(Table):
-    """Stage structures: one row for each thing about the labels of a volume that is not plausible."""
+    """Stage structures: one row per implausible finding in the labels of a volume."""
 
-    volume: str
-    flag: str = pa.Field(isin=FLAGS)
-    class_id: pl.Int16 = pa.Field(nullable=True, ge=1, description="the organ; null if the flag is about the volume")
+    volume: str = pa.Field(description="pseudonym of the volume")
+    flag: str = pa.Field(isin=FLAGS, description="kind of implausible labels")
+    class_id: pl.Int16 = pa.Field(nullable=True, ge=1, description="the organ; null if the flag concerns the volume")
     value: pl.Float64 = pa.Field(
         nullable=True,
-        description="ml, share in the largest piece, share of swapped pairs, or mm from where it should be",
+        description="ml, share in the largest piece, share of swapped pairs, or mm from the expected position",
     )
     low: pl.Float64 = pa.Field(nullable=True, description="lowest plausible value")
     high: pl.Float64 = pa.Field(nullable=True, description="highest plausible value")
-    action: str = pa.Field(isin=["flag", "quarantine"], description="what the config says of the flag")
+    action: str = pa.Field(isin=["flag", "quarantine"], description="policy of the config for the flag")
 
 
 class CaptionTable(Table):
-    """Stage captions: one row a report sentence in one language, de-identified."""
+    """Stage captions: one row per report sentence and language, de-identified."""
 
-    caption: str = pa.Field(unique=True, description="sentence and language")
-    sentence: str = pa.Field(description="the same for all languages of one sentence")
-    report: str
-    study: str
-    patient: str
-    section: str = pa.Field(isin=["findings", "impression"])
-    position: pl.Int32 = pa.Field(ge=0, description="of the sentence in its report")
-    language: str = pa.Field(isin=LANGUAGES)
-    text: str = pa.Field(str_length={"min_value": 1}, description="de-identified and rewritten")
+    caption: str = pa.Field(unique=True, description="id of sentence and language")
+    sentence: str = pa.Field(description="id of the sentence, the same in all languages")
+    report: str = pa.Field(description="pseudonym of the report")
+    study: str = pa.Field(description="pseudonym of the study")
+    patient: str = pa.Field(description="pseudonym of the patient")
+    section: str = pa.Field(isin=["findings", "impression"], description="section of the report")
+    position: pl.Int32 = pa.Field(ge=0, description="index of the sentence in its report")
+    language: str = pa.Field(isin=LANGUAGES, description="language of the text")
+    text: str = pa.Field(str_length={"min_value": 1}, description="the sentence, de-identified and rewritten")
     indication: str = pa.Field(nullable=True, description="clinical information of the report, de-identified")
     question: str = pa.Field(nullable=True, description="clinical question of the report, de-identified")
     tie: str = pa.Field(isin=TIES, description="how the caption finds its images")
-    rewriter: str = pa.Field(description="backend of the rewriting, and whether it acted")
+    rewriter: str = pa.Field(description="backend of the rewriting, and its effect")
     translator: str = pa.Field(description="'source' if the text is in the report's own language, else the backend")
 
 
 class ReferenceTable(Table):
     """Stage captions: the images that a caption names, as written; a missing part is null."""
 
-    caption: str
-    instance: str = pa.Field(nullable=True, description="pseudonym, from the side table")
-    series_number: pl.Int32 = pa.Field(nullable=True)
-    image_first: pl.Int32 = pa.Field(nullable=True)
-    image_last: pl.Int32 = pa.Field(nullable=True)
+    caption: str = pa.Field(description="id of the caption")
+    instance: str = pa.Field(nullable=True, description="pseudonym of the SOP instance, from the references table")
+    series_number: pl.Int32 = pa.Field(nullable=True, description="DICOM SeriesNumber of the reference")
+    image_first: pl.Int32 = pa.Field(nullable=True, description="first image number of the reference")
+    image_last: pl.Int32 = pa.Field(nullable=True, description="last image number of the reference")
 
 
 class MentionTable(Table):
-    """Stage mentions: one row a verbatim anatomical span and class of a caption (a span of two classes has two rows)."""
+    """Stage mentions: one row per verbatim anatomical span and class of a caption (a span of two classes has two rows)."""
 
-    caption: str
+    caption: str = pa.Field(description="id of the caption")
     start: pl.Int32 = pa.Field(ge=0, description="offset in Unicode code points")
     end: pl.Int32 = pa.Field(ge=1, description="offset after the last code point")
-    text: str = pa.Field(str_length={"min_value": 1})
-    class_id: pl.Int16 = pa.Field(ge=1)
-    assertion: str = pa.Field(isin=ASSERTIONS)
-    backend: str
+    text: str = pa.Field(str_length={"min_value": 1}, description="the span, verbatim")
+    class_id: pl.Int16 = pa.Field(ge=1, description="id in the class schema")
+    assertion: str = pa.Field(isin=ASSERTIONS, description="status of the structure in the sentence")
+    backend: str = pa.Field(description="backend that found the mention")
 
 
 class TripletTable(Table):
-    """Stage grounded: one row a caption-image pair that was considered, kept or dropped with a reason."""
+    """Stage grounded: one row per considered pair of caption and image, kept or dropped with a reason."""
 
-    triplet: str = pa.Field(unique=True)
-    instance: str
-    volume: str
-    index: pl.Int32 = pa.Field(ge=0)
-    caption: str
-    tie: str = pa.Field(isin=TIES)
-    reason: str = pa.Field(nullable=True, description="null if kept, else why the pair was dropped")
+    triplet: str = pa.Field(unique=True, description="id of the pair")
+    instance: str = pa.Field(description="pseudonym of the SOP instance (and frame)")
+    volume: str = pa.Field(description="pseudonym of the volume")
+    index: pl.Int32 = pa.Field(ge=0, description="position of the slice along the axis")
+    caption: str = pa.Field(description="id of the caption")
+    tie: str = pa.Field(isin=TIES, description="how the caption finds its images")
+    reason: str = pa.Field(nullable=True, description="null if kept, else the reason why the pair was dropped")
 
 
 class EntityTable(Table):
     """Stage grounded: the grounded mentions of the kept triplets, in the order of their spans."""
 
-    triplet: str
-    start: pl.Int32 = pa.Field(ge=0)
-    end: pl.Int32 = pa.Field(ge=1)
-    text: str = pa.Field(str_length={"min_value": 1})
-    class_id: pl.Int16 = pa.Field(ge=1)
-    via: str = pa.Field(description="'exact', or the rule of the hierarchy that led from the mention to this class")
-    x_min: pl.Int32 = pa.Field(ge=0)
-    y_min: pl.Int32 = pa.Field(ge=0)
-    x_max: pl.Int32 = pa.Field(ge=1)
-    y_max: pl.Int32 = pa.Field(ge=1)
+    triplet: str = pa.Field(description="id of the triplet")
+    start: pl.Int32 = pa.Field(ge=0, description="offset in Unicode code points")
+    end: pl.Int32 = pa.Field(ge=1, description="offset after the last code point")
+    text: str = pa.Field(str_length={"min_value": 1}, description="the span, verbatim")
+    class_id: pl.Int16 = pa.Field(ge=1, description="id of the class with the box")
+    via: str = pa.Field(description="relation of mention and class: exact, part or whole")
+    x_min: pl.Int32 = pa.Field(ge=0, description="first column of the box, px")
+    y_min: pl.Int32 = pa.Field(ge=0, description="first row of the box, px")
+    x_max: pl.Int32 = pa.Field(ge=1, description="column after the box, px")
+    y_max: pl.Int32 = pa.Field(ge=1, description="row after the box, px")
 
 
 class QuestionTable(Table):
-    """Stage vqa: one row a question-answer pair of an image."""
+    """Stage vqa: one row per question-answer pair of an image."""
 
-    instance: str
-    language: str = pa.Field(isin=LANGUAGES)
-    topic: str = pa.Field(isin=["findings", "metadata"])
-    kind: str = pa.Field(isin=["open", "yesno", "multiple"])
-    question: str
-    choices: pl.List(pl.String) = pa.Field(description="empty unless kind is multiple")  # type: ignore[valid-type]
-    answer: str
-    backend: str
-    reason: str = pa.Field(nullable=True, description="null if it belongs to the dataset, else why it is kept out")
+    instance: str = pa.Field(description="pseudonym of the SOP instance (and frame)")
+    language: str = pa.Field(isin=LANGUAGES, description="language of question and answer")
+    topic: str = pa.Field(isin=["findings", "metadata"], description="source of the question")
+    kind: str = pa.Field(isin=["open", "yesno", "multiple"], description="form of the question")
+    question: str = pa.Field(description="text of the question")
+    choices: pl.List(pl.String) = pa.Field(description="choices; empty unless kind is multiple")  # type: ignore[valid-type]
+    answer: str = pa.Field(description="text of the answer")
+    backend: str = pa.Field(description="backend that wrote the pair")
+    reason: str = pa.Field(nullable=True, description="null if in the dataset, else the reason of the quarantine")
