@@ -1,3 +1,5 @@
+"""The command line: help, unknown commands, versions, and light imports."""
+
 import subprocess
 import sys
 
@@ -17,12 +19,12 @@ def test_help_names_every_stage_and_command(capsys):
     assert all(command in text for command in COMMANDS)
 
 
-def test_an_unknown_command_is_no_success(capsys):
+def test_unknown_command_fails(capsys):
     assert main(["no-such-thing"]) == 2
     assert "usage: refrad" in capsys.readouterr().out
 
 
-def test_a_workflow_of_another_version_is_refused(tmp_path, capsys):
+def test_workflow_of_another_version_is_refused(tmp_path, capsys):
     foreign = Fingerprint("structures", 999, {}, {}).text
     paths = ["slices", "volumes", "masks", "mask-store", "schema", "norms", "structures", "flags", "metrics"]
     arguments = [part for name in paths for part in (f"--{name}", str(tmp_path / name))]

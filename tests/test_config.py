@@ -1,3 +1,5 @@
+"""The config: config.yaml is valid and documented, and wrong values are one line each."""
+
 import copy
 import json
 import re
@@ -18,7 +20,7 @@ def config(root, monkeypatch):
     return yaml.safe_load((root / "config.yaml").read_text())
 
 
-def test_the_embedded_default_is_valid(config):
+def test_default_config_is_valid(config):
     assert check_config(config).deliveries[0].name == "demo"
 
 
@@ -114,7 +116,7 @@ def change(config, path, value):
         (["masks", "weights"], "/no/such/folder", "config: masks.weights: no such file or folder: /no/such/folder"),
     ],
 )
-def test_a_wrong_key_type_or_path_is_said_in_one_line(config, path, value, message):
+def test_wrong_key_type_or_path_is_one_line(config, path, value, message):
     with pytest.raises(ConfigError) as caught:
         check_config(change(config, path, value))
     lines = [line for line in str(caught.value).splitlines() if line.startswith(message)]
@@ -168,25 +170,25 @@ def test_adafactor_is_not_sharded(config):
         check_config(config | {"train": options})
 
 
-def test_two_deliveries_of_one_name_are_refused(config):
+def test_deliveries_of_the_same_name_are_refused(config):
     with pytest.raises(ConfigError, match="two deliveries have the same name"):
         check_config(config | {"deliveries": config["deliveries"] * 2})
 
 
-def test_every_shard_of_every_delivery_is_listed(config):
+def test_shards_of_all_deliveries_are_listed(config):
     second = config["deliveries"][0] | {"name": "second", "shards": 1}
     site = Site(config | {"deliveries": [*config["deliveries"], second]})
     assert site.every_shard("{delivery}/{shard}") == ["demo/0", "demo/1", "second/0"]
     assert site.every_delivery("{delivery}") == ["demo", "second"]
 
 
-def test_a_training_on_several_gpus_is_started_once_for_each(config):
+def test_training_starts_one_process_for_each_gpu(config):
     assert Site(config).launcher == "-m"
     assert Site(change(config, ["train", "gpus"], 1)).launcher == "-m"
     assert "--nproc-per-node 4 -m" in Site(change(config, ["train", "gpus"], 4)).launcher
 
 
-def test_every_dicom_keyword_may_stand_in_a_rule(config):
+def test_burned_in_rules_take_any_dicom_keyword(config):
     keywords = [keyword for keyword in keyword_dict if keyword]
     config["index"]["burned_in_rules"] = [{keyword: "x"} for keyword in keywords]
     assert len(check_config(config).index.burned_in_rules) == len(keywords) > 5000

@@ -23,13 +23,13 @@ def pages(root):
     return [root / "README.md", *sorted((root / "docs").glob("*.md")), root / "workflow" / "demo_weights" / "README.md"]
 
 
-def test_links_lead_somewhere(root):
+def test_links_have_a_target(root):
     for page in pages(root):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_config_of_the_own_data_page_lacks_nothing_but_the_data(root):
+def test_own_data_config_lacks_the_data_only(root):
     (own,) = [
         yaml.safe_load(block) for block in blocks(root / "docs" / "own-data.md") if block.startswith("deliveries")
     ]
@@ -42,13 +42,13 @@ def test_the_config_of_the_own_data_page_lacks_nothing_but_the_data(root):
     assert all("no such file or folder: /data/" in line for line in lines if "workflow/" not in line)
 
 
-def test_every_make_target_that_is_named_exists(root):
+def test_make_targets_exist(root):
     targets = set(re.findall(r"^([\w-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for page in pages(root):
         assert set(re.findall(r"`?make ([\w-]+)`?$", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
 
 
-def test_every_command_that_is_named_exists_with_its_flags(root):
+def test_commands_exist_with_their_flags(root):
     """Pages are read by people who type what they see: `refrad <command> --flag`, in code blocks."""
     seen = 0
     for page in pages(root):
@@ -63,13 +63,13 @@ def test_every_command_that_is_named_exists_with_its_flags(root):
     assert seen > 5
 
 
-def test_every_script_that_is_named_exists(root):
+def test_scripts_exist(root):
     for page in pages(root):
         for path in re.findall(r"\b(?:benchmarks|tests)/[\w/]+\.(?:py|sh)\b", page.read_text(encoding="utf-8")):
             assert (root / path).is_file(), f"{page.name}: {path}"
 
 
-def test_the_example_sentence_can_be_tried(root, capsys, monkeypatch):
+def test_example_sentence_runs(root, capsys, monkeypatch):
     monkeypatch.chdir(root)
     (command,) = re.findall(
         r'refrad mentions --text "([^"]+)"', (root / "docs" / "stages.md").read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def test_the_example_sentence_can_be_tried(root, capsys, monkeypatch):
     assert '"kidney_left"' in capsys.readouterr().out
 
 
-def test_every_stage_is_on_the_stages_page(root):
+def test_stages_page_has_each_stage(root):
     from refrad.workflow.stages import STAGES
 
     text = (root / "docs" / "stages.md").read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ def test_every_stage_is_on_the_stages_page(root):
     ] == list(STAGES)
 
 
-def test_the_columns_of_the_dataset_page_are_those_of_the_files(root):
+def test_dataset_page_has_the_columns_of_the_files(root):
     from refrad.dataset.columns import COLUMNS
 
     text = (root / "docs" / "dataset.md").read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def test_the_columns_of_the_dataset_page_are_those_of_the_files(root):
     assert table == [f"| `{one.name}` | {one.meaning} |" for one in COLUMNS]
 
 
-def test_the_real_model_of_the_training_page_is_a_valid_config(root, monkeypatch):
+def test_training_page_configs_are_valid(root, monkeypatch):
     monkeypatch.chdir(root)
     public, real, several = (
         yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("train:")
@@ -108,7 +108,7 @@ def test_the_real_model_of_the_training_page_is_a_valid_config(root, monkeypatch
     assert options.grad_accumulation * options.batch == 288 and options.grad_accumulation % options.gpus == 0
 
 
-def test_the_questions_of_the_training_page_can_be_parsed(root):
+def test_training_page_commands_can_be_parsed(root):
     from refrad.cli import _parser, _with_flag
     from refrad.commands.predict import main as predict
 
@@ -124,7 +124,7 @@ def test_the_questions_of_the_training_page_can_be_parsed(root):
         assert str(parsed.checkpoint) == "results/train/demo" and parsed.image.name
 
 
-def test_the_models_of_the_language_model_page_are_valid(root, monkeypatch):
+def test_language_model_page_configs_are_valid(root, monkeypatch):
     monkeypatch.chdir(root)
     found = [yaml.safe_load(block) for block in blocks(root / "docs" / "llm.md") if block.startswith("llm:")]
     for own in found:
@@ -133,7 +133,7 @@ def test_the_models_of_the_language_model_page_are_valid(root, monkeypatch):
     assert len(found) == 3
 
 
-def test_the_code_of_the_language_model_page_runs(root, tmp_path):
+def test_language_model_page_code_runs(root, tmp_path):
     (code,) = [block for block in blocks(root / "docs" / "llm.md") if block.startswith("from refrad.llm")]
     for language in ("de", "en"):
         (tmp_path / f"verdict.{language}.md").write_text("Score the sentence.", encoding="utf-8")
@@ -143,7 +143,7 @@ def test_the_code_of_the_language_model_page_runs(root, tmp_path):
     assert [reply.answer.score for reply in given["replies"]] == [3, 3]
 
 
-def test_every_column_of_every_table_stands_on_the_page_of_files(root):
+def test_files_page_has_each_column_of_each_table(root):
     page = (root / "docs" / "files.md").read_text(encoding="utf-8")
     for name in contracts.__all__:
         if name == "Table":

@@ -73,7 +73,7 @@ def test_imports_point_downward_only(root):
             assert same_room or floor_of(imported) >= floor_of(module), f"{module} imports {imported}"
 
 
-def test_no_stage_knows_the_demo_and_the_anatomy_knows_nobody(root):
+def test_demo_is_imported_by_no_stage_and_anatomy_imports_none(root):
     package = root / "src" / "refrad"
     for path in package.rglob("*.py"):
         if "demo" not in path.parts:
@@ -83,13 +83,13 @@ def test_no_stage_knows_the_demo_and_the_anatomy_knows_nobody(root):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_is_a_rule_a_module_and_a_test(root, stage):
+def test_stage_is_a_rule_a_module_and_a_test(root, stage):
     assert (root / "rules" / f"{stage}.smk").is_file()
     assert (root / "src" / "refrad" / "stages" / f"{stage}.py").is_file()
     assert (root / "tests" / "stages" / f"test_{stage}.py").is_file()
 
 
-def test_the_top_level_holds_what_the_plan_says_and_no_more(root):
+def test_top_level_is_as_planned(root):
     listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
     if listed.returncode != 0:
         pytest.skip("needs a git checkout")
@@ -98,7 +98,7 @@ def test_the_top_level_holds_what_the_plan_says_and_no_more(root):
     assert {"Snakefile", "config.yaml", "rules", "workflow", "profiles", "src", "tests", "README.md"} <= top
 
 
-def test_tests_import_from_no_conftest_and_no_other_test(root):
+def test_tests_import_no_conftest_and_no_other_test(root):
     for path in (root / "tests").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""

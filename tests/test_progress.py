@@ -29,28 +29,28 @@ def send(handler, event, **values):
     return handler.console.file.getvalue()
 
 
-def test_a_job_that_ends_is_one_line_with_its_time(handler):
+def test_finished_job_is_one_line_with_its_time(handler):
     assert send(handler, LogEvent.JOB_INFO, jobid=1, rule_msg="volumes of demo, shard 0", log=[]) == ""
     assert send(handler, LogEvent.JOB_FINISHED, job_id=1) == "  0:00  volumes of demo, shard 0\n"
 
 
-def test_roll_ups_are_not_told(handler):
+def test_roll_ups_are_not_logged(handler):
     send(handler, LogEvent.JOB_INFO, jobid=1, rule_msg=None, log=[])
     assert send(handler, LogEvent.JOB_FINISHED, job_id=1) == ""
 
 
-def test_an_error_is_told_in_full(handler):
+def test_error_is_logged_in_full(handler):
     assert "it went wrong" in send(handler, LogEvent.ERROR, level=logging.ERROR, text="it went wrong")
 
 
-def test_the_last_line_of_a_log_stands_without_its_clock(tmp_path):
+def test_last_log_line_is_without_its_time(tmp_path):
     log = tmp_path / "job.log"
     log.write_text("10:11:12 first\n10:11:13 3 of 9 volumes\n")
     assert Job("masks", log, time.monotonic(), 0).last_line() == "3 of 9 volumes"
     assert Job("masks", tmp_path / "none.log", 0, 0).last_line() == ""
 
 
-def test_a_dry_run_says_which_rule_would_do_what_and_why(capsys):
+def test_dry_run_has_each_rule_and_its_reason(capsys):
     handler = LogHandler(SimpleNamespace(dryrun=True), None)
     record = logging.LogRecord("snakemake", logging.INFO, "", 0, "", None, None)
     reason = "Missing output files: results/a, results/b; Code has changed since last execution"

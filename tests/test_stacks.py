@@ -35,7 +35,7 @@ def snakemake(project, *arguments):
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_an_environment_has_all_that_its_packages_ask_for(stack):
+def test_environment_has_all_requirements_of_its_packages(stack):
     check = [PROJECT / f".venv-{stack}" / "bin" / "python", "-m", "pip", "check"]
     run = subprocess.run(check, capture_output=True, text=True)
     asked = {line.split(" requires ")[1].split(",")[0] for line in run.stdout.splitlines() if " requires " in line}
@@ -43,7 +43,7 @@ def test_an_environment_has_all_that_its_packages_ask_for(stack):
     assert asked <= {"torchvision", "argparse"}
 
 
-def test_the_whole_workflow_runs_and_curation_has_no_torch(apart):
+def test_workflow_runs_and_curation_has_no_torch(apart):
     snakemake(apart)
     assert (apart.folder / "results" / "report" / "index.html").exists()
     torch = subprocess.run([apart.folder / ".venv-curate/bin/python", "-c", "import torch"], capture_output=True)

@@ -21,7 +21,7 @@ def same(one: Workplace, other: Workplace, folders: tuple[str, ...]) -> bool:
     return all(differing(one.folder / folder, other.folder / folder) == [] for folder in folders)
 
 
-def test_a_node_that_dies(disturbed, alone, tmp_path):
+def test_dead_node_does_not_end_the_run(disturbed, alone, tmp_path):
     site = disturbed.workplace.without("shards", at=tmp_path / "refrad")
     head = site.start("snakemake", "--profile", "slurm", "shards")
     until(lambda: list((site.folder / "logs/shards").rglob("*.log")))
@@ -37,7 +37,7 @@ def test_a_node_that_dies(disturbed, alone, tmp_path):
     assert same(site, alone, SHARDS)
 
 
-def test_a_full_disk(disturbed, alone, tmp_path):
+def test_full_disk_stops_with_a_message_and_the_run_resumes(disturbed, alone, tmp_path):
     site = disturbed.workplace.without("shards", at=tmp_path / "refrad")
     results, kept = site.folder / "results", site.folder / "kept"
     results.rename(kept)
@@ -54,7 +54,7 @@ def test_a_full_disk(disturbed, alone, tmp_path):
         assert same(site, alone, SHARDS)
 
 
-def test_a_server_of_a_language_model_that_is_lost_mid_shard_with_a_small_one_in_place_of_vllm(disturbed, tmp_path):
+def test_lost_model_server_is_replaced_mid_shard(disturbed, tmp_path):
     quiet, site = (disturbed.workplace.without("captions", at=tmp_path / name) for name in ("quiet", "refrad"))
     for place, seconds in ((quiet, 0.0), (site, 0.2)):
         place.configure(captions={"rewrite": "llm"}, llm={"rewrite": standin(place, seconds)})

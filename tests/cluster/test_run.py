@@ -19,14 +19,14 @@ def jobs(workplace):
     return workplace.jobs()
 
 
-def test_every_job_ran_through_slurm(jobs, workplace):
+def test_jobs_ran_through_slurm(jobs, workplace):
     done = {job["Rule"] for job in jobs if job["JobState"] == "COMPLETED"}
     assert done == set(workplace.planned)
     assert all(len(workplace.jobs(rule, "COMPLETED")) >= number for rule, number in workplace.planned.items())
     assert workplace.planned["grounded_shard"] == 2
 
 
-def test_gpu_stages_and_only_they_get_a_gpu_and_see_it(workplace):
+def test_gpu_stages_only_have_a_gpu(workplace):
     for job in workplace.jobs(state="COMPLETED"):
         if job["Rule"] in GPU_STAGES:
             assert job["Partition"] == "gpu" and job["NodeList"] in slurm.GPU_NODES
@@ -45,26 +45,26 @@ def test_gpu_stages_and_only_they_get_a_gpu_and_see_it(workplace):
             assert first.endswith(", no GPU")
 
 
-def test_a_job_that_takes_too_much_memory_is_tried_again_with_more(jobs):
+def test_job_out_of_memory_is_retried_with_more(jobs):
     first, *_, last = sorted((job for job in jobs if job["Rule"] == "train"), key=lambda job: int(job["JobId"]))
     assert first["JobState"] in {"FAILED", "OUT_OF_MEMORY", "CANCELLED"}
     assert (first["MinMemoryNode"], last["MinMemoryNode"]) == ("300M", "62.50G")
     assert last["JobState"] == "COMPLETED"
 
 
-def test_a_cancelled_job_is_tried_again(disturbed, jobs):
+def test_cancelled_job_is_retried(disturbed, jobs):
     (cancelled,) = [job for job in jobs if job["JobId"] == disturbed.cancelled]
     assert cancelled["JobState"] == "CANCELLED"
     assert disturbed.workplace.jobs("captions_shard", "COMPLETED")
 
 
-def test_orphans_of_a_killed_head_are_cancelled_before_it_starts_again(disturbed, jobs):
+def test_orphans_of_a_killed_head_are_cancelled_before_restart(disturbed, jobs):
     assert disturbed.orphans
     assert f"{len(disturbed.orphans)} orphaned jobs cancelled" in disturbed.recovered
     assert {job["JobState"] for job in jobs if job["JobId"] in disturbed.orphans} == {"CANCELLED"}
 
 
-def test_nothing_is_computed_twice_that_the_store_held(disturbed):
+def test_stored_masks_are_not_computed_again(disturbed):
     assert disturbed.kept
     now = disturbed.workplace.labels()
     assert {path: now[path] for path in disturbed.kept} == disturbed.kept
@@ -73,13 +73,13 @@ def test_nothing_is_computed_twice_that_the_store_held(disturbed):
     assert taken >= len(disturbed.kept)
 
 
-def test_the_account_is_the_configured_one_and_rules_keep_their_threads(jobs):
+def test_jobs_have_the_configured_account_and_threads(jobs):
     assert {job["Account"] for job in jobs} == {"default"}
     threads = {job["Rule"]: job["CPUs/Task"] for job in jobs}
     assert (threads["index_delivery"], threads["structures_shard"]) == ("2", "1")
 
 
-def test_logs_and_pages_are_where_the_docs_say(workplace):
+def test_logs_and_pages_are_at_documented_paths(workplace):
     for name in ("demo/first.log", "masks/first/0.log", "grounded/second/0.log", "train/demo.log", "report.log"):
         assert (workplace.folder / "logs" / name).is_file()
     assert list((workplace.folder / ".snakemake/slurm_logs/rule_train").rglob("*.log")), (
@@ -89,5 +89,5 @@ def test_logs_and_pages_are_where_the_docs_say(workplace):
 
 
 @pytest.mark.parametrize("folder", ["results", "stores", "private"])
-def test_it_comes_to_the_bytes_of_an_undisturbed_run_on_one_machine(workplace, alone, folder):
+def test_results_equal_those_of_one_undisturbed_machine(workplace, alone, folder):
     assert differing(workplace.folder / folder, alone.folder / folder) == []

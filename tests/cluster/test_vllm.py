@@ -88,7 +88,7 @@ def key_of(site: Workplace) -> str:
     return ""
 
 
-def test_one_server_for_the_jobs_of_both_stages_and_another_where_the_first_was_lost(site):
+def test_stages_share_one_server_and_a_lost_one_is_replaced(site):
     lost, served = sorted(site.jobs("serve"), key=lambda job: int(job["JobId"]))
     assert lost["JobState"] != "COMPLETED" and served["JobState"] == "COMPLETED", (
         "one was cancelled, one ended with the run"
@@ -107,7 +107,7 @@ def test_one_server_for_the_jobs_of_both_stages_and_another_where_the_first_was_
         assert {job["JOB_GRES"] for job in jobs} == {"(null)"}, "the server has the GPU, the jobs need none"
 
 
-def test_the_model_was_asked_for_all_and_no_nonsense_got_through(site):
+def test_model_answers_are_complete_and_checked(site):
     for stage, task in zip(STAGES, ("rewrite", "mentions"), strict=True):
         for path in (site.folder / "results" / stage).rglob("metrics.json"):
             tables = json.loads(path.read_text())["tables"]
@@ -115,7 +115,7 @@ def test_the_model_was_asked_for_all_and_no_nonsense_got_through(site):
             assert not {"failed: no_json", "failed: wrong_form", "failed: unreachable"} & set(tables[f"asked: {task}"])
 
 
-def test_nothing_is_left_running_and_the_keys_stand_nowhere(served):
+def test_servers_end_and_leave_no_key(served):
     site, keys = served
     servers = site.folder / "stores/llm/servers"
     assert not list(servers.rglob("endpoint.json")) and not list(servers.rglob("starting.json"))

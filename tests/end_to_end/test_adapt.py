@@ -10,7 +10,7 @@ from projects import SMALL_DEMO, Project
 pytestmark = pytest.mark.slow
 
 
-def test_train_takes_the_tower_that_adapt_made_and_the_pages_show_both(finished, tmp_path):
+def test_adapted_tower_is_trained_and_on_the_pages(finished, tmp_path):
     project = Project(tmp_path / "copy")
     shutil.copytree(finished.folder, project.folder, symlinks=True)
     project.configure(

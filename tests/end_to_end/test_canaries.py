@@ -21,7 +21,7 @@ def caught(text: str | bytes) -> list[str]:
     return [planted for planted in PLANTED if planted.lower().encode() in content.lower()]
 
 
-def test_the_archive_holds_what_was_planted(finished):
+def test_planted_identifiers_are_in_the_archive(finished):
     """Else the test below would prove nothing."""
     files = [path for path in (finished.folder / "demo/demo/dicom").rglob("KANARI_*") if path.is_file()]
     assert len(files) > 300
@@ -47,7 +47,7 @@ def test_the_archive_holds_what_was_planted(finished):
 
 
 @pytest.mark.parametrize("folder", ["results", "logs", "stores", ".snakemake/log"])
-def test_nothing_planted_is_found_after_a_run(folder, finished):
+def test_planted_identifiers_are_in_no_result(folder, finished):
     looked = 0
     for name, content in contents(finished.folder / folder):
         looked += 1
@@ -56,7 +56,7 @@ def test_nothing_planted_is_found_after_a_run(folder, finished):
     assert looked
 
 
-def test_images_with_text_in_their_pixels_went_nowhere(finished):
+def test_images_with_burned_in_text_are_in_no_result(finished):
     instances = read_table(finished.folder / "results/index/demo/instances.parquet", InstanceTable)
     pseudonyms = Pseudonyms(read_or_create_key(finished.folder / "demo" / "key"))
     for number, reason in enumerate(["burned_in"] * 5 + ["secondary_capture"]):
@@ -67,7 +67,7 @@ def test_images_with_text_in_their_pixels_went_nowhere(finished):
             assert name not in slices["instance"]
 
 
-def test_no_error_names_anything_planted(finished, tmp_path):
+def test_errors_hold_no_planted_identifier(finished, tmp_path):
     """A delivery that cannot be indexed: what is said quotes no file and no header."""
     delivery = finished.folder / "demo/demo"
     options = json.loads((finished.folder / "results/index/demo/metrics.json").read_text())["fingerprint"]

@@ -31,11 +31,11 @@ def apart(finished, tmp_path_factory):
     return project
 
 
-def test_another_python_runs_no_stage_again(apart):
+def test_other_python_reruns_no_stage(apart):
     assert apart.planned("all", profile="profiles/venvs") == set()
 
 
-def test_a_stage_runs_in_its_own(apart):
+def test_stage_runs_in_its_environment(apart):
     target = "results/masks/demo/0/metrics.json"
     apart.snakemake(target, "--forcerun", "masks_shard", profile="profiles/venvs")
     assert {path.parent.name for path in apart.folder.glob(".venv-*/used")} == {".venv-segment"}

@@ -38,7 +38,7 @@ def server(root):
     one.stop()
 
 
-def test_models_write_rows_and_only_what_shapes_their_answers_reruns_their_stage(project, server):
+def test_models_rerun_a_stage_if_their_answers_may_change(project, server):
     model = {"endpoint": server.endpoint, "model": "wise-1b"}
     config = {
         "demo": {"patients": 3},

@@ -6,25 +6,25 @@ import sys
 STAGES = ["index", "volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards", "train"]
 
 
-def test_a_dry_run_reads_like_the_list_of_stages(project):
+def test_dry_run_lists_the_stages(project):
     plan = project.planned("all")
     assert plan == {"demo", "index_delivery", "card", "train", "evaluate", "report"} | {
         f"{stage}_shard" for stage in STAGES[1:-1]
     }
 
 
-def test_the_vision_tower_is_adapted_where_the_config_says_so(project):
+def test_vision_tower_is_adapted_if_configured(project):
     project.configure({"adapt": {"steps": 3}})
     assert "adapt" in project.planned("all")
 
 
-def test_the_cluster_profile_resolves_from_the_root(project):
+def test_cluster_profile_resolves_from_the_root(project):
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--dry-run", "--quiet", "all", "all"]
     run = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
 
 
-def test_a_wrong_config_is_said_in_one_line_and_not_a_dump(project):
+def test_wrong_config_is_one_line_without_a_traceback(project):
     project.configure({"masks": {"varaint": "fast"}})
     run = project.snakemake("all", "--dry-run", check=False)
     assert run.returncode != 0
@@ -33,7 +33,7 @@ def test_a_wrong_config_is_said_in_one_line_and_not_a_dump(project):
     assert said == ["config: masks.varaint: unknown key"]
 
 
-def test_the_rules_are_clean(root):
+def test_rules_pass_the_linters(root):
     for command in (["snakemake", "--lint"], ["snakefmt", "--check", "Snakefile", "rules"]):
         run = subprocess.run([sys.executable, "-m", *command], cwd=root, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout + run.stderr

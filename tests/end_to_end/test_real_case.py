@@ -171,7 +171,7 @@ def mask_of(row, class_id):
     return None
 
 
-def test_every_volume_is_used_and_every_slice_has_its_instance(site):
+def test_volumes_are_used_and_slices_have_their_instance(site):
     for name, slices in (("ct", [20]), ("nifti", [20, 30])):
         folder = site.folder / f"results/volumes/{name}/0"
         volumes = read_table(folder / "volumes.parquet", VolumeTable)
@@ -179,7 +179,7 @@ def test_every_volume_is_used_and_every_slice_has_its_instance(site):
         assert len(read_table(folder / "slices.parquet", SliceTable)) == sum(slices)
 
 
-def test_the_liver_mask_lies_on_liver_in_the_scanners_own_pixels(rows):
+def test_liver_mask_covers_liver_in_the_dicom_pixels(rows):
     checked = 0
     for row in rows:
         mask = mask_of(row, LIVER)
@@ -193,7 +193,7 @@ def test_the_liver_mask_lies_on_liver_in_the_scanners_own_pixels(rows):
     assert checked >= 5
 
 
-def test_left_is_left(rows):
+def test_left_is_on_the_left_side(rows):
     """In axial slices of a patient on the back, the patient's left is at the right of the picture."""
     for right, left in ((LIVER, SPLEEN), (KIDNEY_RIGHT, KIDNEY_LEFT)):
         places = [
@@ -218,7 +218,7 @@ def test_boxes_of_the_sentences_are_those_of_their_masks(rows):
                 assert caption["text"][entity["start"] : entity["end"]] == entity["text"]
 
 
-def test_a_numbered_image_is_the_image_with_that_number(site, rows):
+def test_numbered_image_has_that_instance_number(site, rows):
     """(IMA 276) of the CT slices that are numbered 267 to 286, and whose SOP instance UIDs are all empty."""
     (row,) = [
         one
@@ -235,7 +235,7 @@ def test_both_languages_and_both_modalities_reach_the_dataset(rows):
     assert {caption["language"] for row in rows for caption in row["captions"]} == {"de", "en"}
 
 
-def test_the_overlay_and_the_checkpoint_are_there(site):
+def test_overlay_and_checkpoint_exist(site):
     picture = np.asarray(
         Image.open(io.BytesIO((site.folder / "results/report/overlay.png").read_bytes())).convert("RGB")
     )
@@ -244,7 +244,7 @@ def test_the_overlay_and_the_checkpoint_are_there(site):
     assert (site.folder / "results/train/real/model.safetensors").is_file()
 
 
-def test_nothing_of_the_headers_is_in_the_results(site):
+def test_header_values_are_in_no_result(site):
     for name, content in contents(site.folder / "results"):
         for secret in (b"PAT-CT", b"PAT-MR", b"Real^", b"XPAT", b"20200101", b"2022120808", b"2.25.10"):
             assert secret not in content, (name, secret)

@@ -189,19 +189,19 @@ def edits(project):
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_the_table_knows_these_changes_and_no_others():
+def test_table_of_changes_is_complete():
     assert list(in_table()) == [*CHANGES, *MODELS_CHANGES]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_runs_the_stages_of_its_row(finished, edit, change):
+def test_change_reruns_the_stages_of_its_row(finished, edit, change):
     CHANGES[change](edit)
     row = as_row(planned_of_demo(finished))
     assert row == in_table().get(change), f"docs/reruns.md should say:\n| {change} | {row} |"
 
 
 @pytest.mark.parametrize("change", MODELS_CHANGES)
-def test_a_change_of_language_models_runs_the_stages_of_its_row(with_models, change):
+def test_language_model_change_reruns_the_stages_of_its_row(with_models, change):
     put_back = edits(with_models)
     MODELS_CHANGES[change](next(put_back))
     row = as_row(planned_of_demo(with_models))
@@ -209,13 +209,13 @@ def test_a_change_of_language_models_runs_the_stages_of_its_row(with_models, cha
     assert row == in_table().get(change), f"docs/reruns.md should say:\n| {change} | {row} |"
 
 
-def test_an_old_modification_time_hides_no_edit(finished, edit):
+def test_edit_with_an_old_modification_time_reruns(finished, edit):
     path = edit("workflow/anatomy/classes.yaml", lambda text: text.replace("english: spleen", "english: lien", 1))
     os.utime(path, (1_000_000_000, 1_000_000_000))
     assert "structures_shard" in finished.planned("all")
 
 
-def test_refrad_explain_says_it_in_words(finished, edit):
+def test_explain_has_the_reason_in_words(finished, edit):
     edit("own.yaml", lambda text: text + "grounded: {images_per_caption: 3}\n")
     command = [sys.executable, "-m", "refrad", "explain", "--config", "config.yaml", "own.yaml"]
     environment = os.environ | {"PYTHONPATH": str(finished.folder / "src")}
@@ -228,7 +228,7 @@ def test_refrad_explain_says_it_in_words(finished, edit):
     assert lines[-1].startswith("stay        index, volumes, masks, structures, captions, mentions")
 
 
-def test_a_new_delivery_keeps_the_splits_of_known_patients_and_every_byte_of_old_shards(finished, tmp_path):
+def test_new_delivery_leaves_splits_and_old_shards_unchanged(finished, tmp_path):
     shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     project = Project(tmp_path / "copy")
     delivered(lambda name, text: (project.folder / name).write_text(text((project.folder / name).read_text())))

@@ -20,7 +20,7 @@ def scale(root):
     return module
 
 
-def test_the_plan_of_the_archive_is_complete_and_small(scale, tmp_path):
+def test_archive_plan_is_complete_and_small(scale, tmp_path):
     project = scale.copy(tmp_path)
     plan = scale.plan(project, scale.archive(project))
     jobs = Counter(line.split()[0] for line in plan.said.splitlines())
@@ -29,7 +29,7 @@ def test_the_plan_of_the_archive_is_complete_and_small(scale, tmp_path):
     assert plan.peak < 300
 
 
-def test_more_shards_make_more_of_the_same_and_the_head_does_not_grow(scale):
+def test_plan_grows_with_shards_and_its_memory_does_not(scale):
     one, two = scale.real(1, 2), scale.real(2, 2)
     done = [
         Counter(stage for stage in ("structures of", "captions of") for line in run.said.splitlines() if stage in line)

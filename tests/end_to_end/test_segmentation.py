@@ -24,7 +24,7 @@ def masks(finished, tmp_path_factory):
     return project
 
 
-def test_it_ends_with_scores_of_masks(masks):
+def test_segmentation_run_ends_with_mask_scores(masks):
     metrics = json.loads((masks.folder / "results" / "evaluate" / "masks" / "metrics.json").read_text())
     assert metrics["marks"] == "masks" and metrics["asked"] > 0
     assert {"untrained", "mean_mask", "mean_box"} == set(metrics["baselines"])
@@ -32,7 +32,7 @@ def test_it_ends_with_scores_of_masks(masks):
     assert {row["run"] for row in metrics["compared"]} == {"demo"}  # questions alone: masks and boxes are other items
 
 
-def test_its_page_shows_masks(masks):
+def test_segmentation_page_has_masks(masks):
     page = (masks.folder / "results" / "report" / "stages" / "evaluate.html").read_text()
     assert "mean training mask of the class" in page and "Mean Dice" in page
     assert page.count('class="outlines"') >= 2

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 STAGES = ["index", "volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards"]
 
 
-def test_every_stage_leaves_its_folder_with_counts_that_add_up(finished):
+def test_stages_have_a_folder_and_counts_that_add_up(finished):
     for stage in STAGES:
         files = sorted((finished.folder / "results" / stage).rglob("metrics.json"))
         assert len(files) == (1 if stage == "index" else 2), stage
@@ -28,7 +28,7 @@ def test_every_stage_leaves_its_folder_with_counts_that_add_up(finished):
             assert flow["taken"] == flow["used"] + sum(flow["aside"].values())
 
 
-def test_every_table_says_what_made_it(finished):
+def test_tables_have_their_fingerprint(finished):
     tables = [path for stage in STAGES for path in (finished.folder / "results" / stage).rglob("*.parquet")]
     assert len(tables) > 2 * len(STAGES)
     for path in tables:
@@ -36,14 +36,14 @@ def test_every_table_says_what_made_it(finished):
         assert read_fingerprint(path).stage == stage
 
 
-def test_every_file_of_the_delivery_is_used_or_put_aside_with_a_reason(finished):
+def test_delivered_files_are_used_or_have_a_reason(finished):
     instances = read_table(finished.folder / "results/index/demo/instances.parquet", InstanceTable)
     files = [path for path in (finished.folder / "demo/demo/dicom").rglob("*") if path.is_file()]
     assert instances["file"].n_unique() == len(files)
     assert instances.filter(pl.col("volume").is_null() == pl.col("reason").is_null()).is_empty()
 
 
-def test_a_patient_is_in_one_split_and_one_shard_only(finished):
+def test_patient_is_in_one_split_and_one_shard(finished):
     results = finished.folder / "results"
     volumes = pl.concat([read_table(results / f"volumes/demo/{s}/volumes.parquet", VolumeTable) for s in (0, 1)])
     assert volumes.group_by("patient").agg(pl.col("split").n_unique())["split"].max() == 1
@@ -51,7 +51,7 @@ def test_a_patient_is_in_one_split_and_one_shard_only(finished):
     assert not patients[0] & patients[1]
 
 
-def test_names_dates_and_identifiers_of_the_archive_do_not_survive(finished):
+def test_identifiers_of_the_archive_are_in_no_result(finished):
     private = pl.read_parquet(finished.folder / "private/demo/files.parquet")
     columns = ["patient_id", "accession_number", "study_uid", "instance_uid", "institution"]
     secrets = {value for column in columns for value in private[column].unique() if len(value) > 4}
@@ -63,14 +63,14 @@ def test_names_dates_and_identifiers_of_the_archive_do_not_survive(finished):
             assert not found, f"{len(found)} identifiers of the archive in {folder}/{name}"
 
 
-def test_captions_come_in_both_languages(finished):
+def test_captions_are_in_both_languages(finished):
     results = finished.folder / "results"
     captions = pl.concat([read_table(results / f"captions/demo/{s}/captions.parquet", CaptionTable) for s in (0, 1)])
     assert set(captions["language"]) == {"de", "en"}
     assert set(captions["tie"]) == {"explicit", "reference", "structure"}
 
 
-def test_the_checkpoint_loads_with_from_pretrained(finished):
+def test_checkpoint_loads_with_from_pretrained(finished):
     code = (
         "from transformers import AutoProcessor, PaliGemmaForConditionalGeneration as P\n"
         "model = P.from_pretrained('results/train/demo'); processor = AutoProcessor.from_pretrained('results/train/demo')\n"
@@ -79,13 +79,13 @@ def test_the_checkpoint_loads_with_from_pretrained(finished):
     subprocess.run([sys.executable, "-c", code], cwd=finished.folder, check=True)
 
 
-def test_the_evaluation_stands_beside_its_baselines(finished):
+def test_evaluation_has_its_baselines(finished):
     metrics = json.loads((finished.folder / "results/evaluate/demo/metrics.json").read_text())
     assert 0 <= metrics["mean_iou"] <= 1
     assert {"untrained", "mean_box"} <= set(metrics["baselines"])
 
 
-def test_the_pages_are_there(finished):
+def test_pages_exist(finished):
     report = finished.folder / "results/report"
     for stage in [*STAGES, "train", "evaluate"]:
         assert (report / "stages" / f"{stage}.html").stat().st_size > 1000
@@ -93,11 +93,11 @@ def test_the_pages_are_there(finished):
     assert (report / "gallery.html").is_file()
 
 
-def test_a_stage_name_is_a_target(finished):
+def test_stage_name_is_a_target(finished):
     assert finished.planned("grounded", "--forcerun", "grounded_shard") == {"grounded_shard"}
 
 
-def test_the_dataset_describes_itself_and_nothing_crosses_its_splits(finished):
+def test_dataset_has_a_card_and_no_leak_between_splits(finished):
     folder = finished.folder / "results/shards"
     assert json.loads((folder / "leakage.json").read_text())["total"] == 0
     rows = sum(len(pl.read_parquet(path, columns=["image_id"])) for path in folder.rglob("images.parquet"))
@@ -107,7 +107,7 @@ def test_the_dataset_describes_itself_and_nothing_crosses_its_splits(finished):
     assert {one["contentUrl"] for one in told if "sha256" in one} == {"demo/0/images.parquet", "demo/1/images.parquet"}
 
 
-def test_images_captions_and_questions_of_the_shards_are_those_that_were_kept(finished):
+def test_shards_have_the_rows_of_the_earlier_tables(finished):
     results = finished.folder / "results"
     for shard in (0, 1):
         grounded, vqa, shards = (

@@ -1,3 +1,5 @@
+"""The client of a language model: order, repair, retries and limits over a real connection."""
+
 import itertools
 import json
 import random
@@ -26,14 +28,14 @@ def about(count, start=0):
     return [Request("de", {"sentence": f"Läsion Nr. {number} in der Leber."}) for number in range(start, start + count)]
 
 
-def test_replies_come_in_the_order_of_the_requests(serve, client, echo):
+def test_replies_are_in_the_order_of_the_requests(serve, client, echo):
     requests = about(300)
     replies = list(client(serve(honest).endpoint).ask(echo, iter(requests)))
     assert [reply.request for reply in replies] == requests
     assert all(reply.answer.said == reply.request.data["sentence"] for reply in replies)
 
 
-def test_the_static_prompt_comes_first_and_the_form_is_asked_for(serve, client, echo):
+def test_request_has_the_static_prompt_first_and_the_form(serve, client, echo):
     server = serve(honest)
     list(client(server.endpoint, extra={"reasoning_effort": "low"}, thinking=1000).ask(echo, about(1)))
     (body,) = server.bodies
@@ -42,7 +44,7 @@ def test_the_static_prompt_comes_first_and_the_form_is_asked_for(serve, client, 
     assert body["max_tokens"] == 1050 and body["reasoning_effort"] == "low"
 
 
-def test_a_request_is_sent_once_however_often_it_is_asked(serve, client, echo):
+def test_repeated_request_is_sent_once(serve, client, echo):
     server = serve(honest, latency=0.02)
     asking = client(server.endpoint)
     replies = list(asking.ask(echo, about(20) * 10))
@@ -52,7 +54,7 @@ def test_a_request_is_sent_once_however_often_it_is_asked(serve, client, echo):
     assert asking.accounts["echo"].requests == {"answered": 20, "same as another": 180}
 
 
-def test_a_bad_answer_is_repaired_with_what_was_wrong(serve, client, echo):
+def test_bad_answer_is_repaired_with_its_error(serve, client, echo):
     server = serve(lambda body: says("?") if len(body["messages"]) == 2 else honest(body))
     asking = client(server.endpoint)
     (reply,) = asking.ask(echo, about(1))
@@ -61,7 +63,7 @@ def test_a_bad_answer_is_repaired_with_what_was_wrong(serve, client, echo):
     assert asking.accounts["echo"].requests == {"repaired": 1}
 
 
-def test_a_failure_is_never_an_answer_and_is_asked_again_the_next_time(serve, client, echo):
+def test_failure_is_no_answer_and_is_requested_again(serve, client, echo):
     mood = {"bad": True}
     server = serve(lambda body: says("?") if mood["bad"] else honest(body))
     (reply,) = client(server.endpoint).ask(echo, about(1))
@@ -71,14 +73,14 @@ def test_a_failure_is_never_an_answer_and_is_asked_again_the_next_time(serve, cl
     assert reply.failure is None and reply.answer is not None
 
 
-def test_an_answer_that_was_cut_off_gets_more_room(serve, client, echo):
+def test_truncated_answer_gets_more_tokens(serve, client, echo):
     server = serve(lambda body: completion(None, "length") if body["max_tokens"] < 60 else honest(body))
     (reply,) = client(server.endpoint).ask(echo, about(1))
     assert reply.answer is not None
     assert [body["max_tokens"] for body in server.bodies] == [50, 100]
 
 
-def test_an_answer_that_a_stopping_server_broke_off_is_asked_for_again_as_it_was(serve, client, echo):
+def test_answer_aborted_by_the_server_is_requested_again(serve, client, echo):
     """A vLLM aborts what is under way with status 200 and half an answer."""
     server = serve(lambda body: completion('{"sa', "abort") if len(server.bodies) < 3 else honest(body))
     asking = client(server.endpoint)
@@ -90,12 +92,12 @@ def test_an_answer_that_a_stopping_server_broke_off_is_asked_for_again_as_it_was
 @pytest.mark.parametrize(
     "text", ['```json\n{"said": "Läsion Nr. 0 in der Leber."}\n```', '{"said":\n "Läsion Nr. 0 in der Leber."}']
 )
-def test_a_fence_around_an_answer_does_no_harm(serve, client, echo, text):
+def test_fenced_answer_is_read(serve, client, echo, text):
     (reply,) = client(serve(lambda _: completion(text)).endpoint).ask(echo, about(1))
     assert reply.answer is not None
 
 
-def test_a_busy_server_gets_fewer_requests_at_once_and_all_are_answered(serve, client, echo):
+def test_busy_server_gets_fewer_requests_at_once(serve, client, echo):
     server = serve(lambda body: (429, {"Retry-After": "0"}, b"") if server.under_way > 8 else honest(body), 0.01)
     asking = client(server.endpoint, concurrency=64)
     assert all(reply.answer for reply in asking.ask(echo, about(400)))
@@ -104,24 +106,24 @@ def test_a_busy_server_gets_fewer_requests_at_once_and_all_are_answered(serve, c
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "refuses the key"), (404, "endpoint must be"), (307, "endpoint")])
-def test_an_endpoint_that_refuses_everything_is_said_at_once(serve, client, echo, status, words):
+def test_refusing_endpoint_stops_at_once(serve, client, echo, status, words):
     server = serve(lambda _: (status, {"Location": "http://elsewhere.invalid/"}, b"{}"))
     with pytest.raises(ModelError, match=words):
         list(client(server.endpoint).ask(echo, about(50)))
 
 
-def test_an_endpoint_where_nobody_is_stops_the_stage_and_names_it(client, echo):
+def test_unreachable_endpoint_stops_with_its_name(client, echo):
     with pytest.raises(ModelError, match=r"no answer from http://127\.0\.0\.1:9/v1"):
         list(client("http://127.0.0.1:9/v1", patience=0.5).ask(echo, about(3)))
 
 
-def test_a_request_that_the_server_cannot_take_fails_alone(serve, client, echo):
+def test_rejected_request_fails_alone(serve, client, echo):
     server = serve(lambda body: (400, {}, b"too long") if "Nr. 1 " in sentence_of(body) else honest(body))
     failures = [reply.failure for reply in client(server.endpoint).ask(echo, about(3))]
     assert failures == [None, "refused", None]
 
 
-def test_no_text_of_a_report_is_logged(serve, client, echo, caplog, capfd):
+def test_log_has_no_report_text(serve, client, echo, caplog, capfd):
     caplog.set_level("DEBUG", logger="refrad")
     list(client(serve(lambda _: says("anderes")).endpoint).ask(echo, about(2)))
     out = capfd.readouterr()
@@ -173,7 +175,7 @@ class Hostile:
 
 
 @pytest.mark.slow
-def test_of_5000_sentences_none_is_lost_and_no_lie_is_taken_from_a_hostile_server(serve, client, echo, monkeypatch):
+def test_hostile_server_loses_no_sentence_and_no_check(serve, client, echo, monkeypatch):
     monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.01)
     requests = [
         Request("de", {"sentence": f"Läsion Nr. {number}. {INJECTED if number % 7 == 0 else ''}"})
@@ -197,7 +199,7 @@ def test_of_5000_sentences_none_is_lost_and_no_lie_is_taken_from_a_hostile_serve
     assert len(server.bodies) - before == len(failed)
 
 
-def test_requests_are_read_as_they_are_needed_so_memory_stays_flat(serve, client, echo):
+def test_requests_are_read_lazily_in_constant_memory(serve, client, echo):
     read = itertools.count()
     endless = (Request("de", {"sentence": f"Satz {next(read)}"}) for _ in itertools.count())
     replies = client(serve(honest).endpoint, concurrency=4).ask(echo, endless)
@@ -206,7 +208,7 @@ def test_requests_are_read_as_they_are_needed_so_memory_stays_flat(serve, client
     assert next(read) <= 20 + 8 * 4
 
 
-def test_a_long_task_says_how_it_goes_in_numbers_alone(serve, client, echo, caplog, monkeypatch):
+def test_long_task_logs_its_progress_in_numbers(serve, client, echo, caplog, monkeypatch):
     monkeypatch.setattr("refrad.llm.client.TELL", 0.0)
     caplog.set_level("INFO", logger="refrad")
     list(client(serve(honest).endpoint).ask(echo, about(3)))

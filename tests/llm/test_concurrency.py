@@ -1,3 +1,5 @@
+"""The limit of concurrent requests: halved by a busy server, recovered round by round."""
+
 import asyncio
 
 from refrad.llm.concurrency import Gate
@@ -9,13 +11,13 @@ async def passing(gate, count, *, busy):
         gate.leave(one, busy=busy)
 
 
-def test_of_one_busy_round_only_the_first_counts():
+def test_busy_round_halves_the_limit_once():
     gate = Gate(64)
     asyncio.run(passing(gate, 64, busy=True))
     assert gate.limit == 32
 
 
-def test_the_limit_comes_back_one_a_round_and_stays_below_the_most():
+def test_limit_recovers_by_one_a_round_up_to_the_maximum():
     gate = Gate(8)
     asyncio.run(passing(gate, 8, busy=True))
     for _ in range(3):
@@ -26,14 +28,14 @@ def test_the_limit_comes_back_one_a_round_and_stays_below_the_most():
     assert gate.limit == 8
 
 
-def test_one_may_always_pass():
+def test_limit_is_at_least_one():
     gate = Gate(2)
     for _ in range(5):
         asyncio.run(passing(gate, 1, busy=True))
     assert gate.limit == 1
 
 
-def test_those_who_wait_pass_in_their_order():
+def test_waiting_requests_pass_in_their_order():
     async def scene():
         gate, order = Gate(1), []
         first = await gate.enter()

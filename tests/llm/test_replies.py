@@ -1,10 +1,12 @@
+"""Metrics of the replies of a language model."""
+
 from collections import Counter
 
 from refrad.llm.replies import Account
 from refrad.workflow.tally import Tally
 
 
-def test_requests_tokens_time_and_cost_of_a_task_go_into_the_metrics():
+def test_metrics_have_requests_tokens_time_and_cost():
     tally = Tally("captions")
     account = Account(Counter({"answered": 3}), Counter({"busy": 1}), 4, 2_000_000, 500_000, 12.5)
     account.write("rewrite", (0.5, 2.0), tally)

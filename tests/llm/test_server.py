@@ -19,14 +19,14 @@ def options(python, **server):
     )
 
 
-def test_a_server_that_stops_at_once_says_why_and_names_its_log(tmp_path):
+def test_server_that_stops_has_a_reason_and_a_log(tmp_path):
     log = tmp_path / "captions" / "0.rewrite.vllm.log"
     with pytest.raises(ModelError, match=r"wise-1b: the server stopped \(exit status 1\).*vllm.*0\.rewrite\.vllm\.log"):
         Server(options(sys.executable), log).start()
     assert "vllm" in log.read_text()
 
 
-def test_what_a_log_only_warns_of_is_not_why_a_server_stopped(tmp_path):
+def test_log_warnings_are_no_reason_of_a_stop(tmp_path):
     server = Server(options(sys.executable), tmp_path / "log")
     warning = (
         "WARNING 11-25 [utils.py:255] too few files can cause errors like `OSError: [Errno 24] Too many open files`"
@@ -35,12 +35,12 @@ def test_what_a_log_only_warns_of_is_not_why_a_server_stopped(tmp_path):
     assert server._why().startswith("ValueError: no room for the cache; ")
 
 
-def test_a_python_that_is_not_there_is_named(tmp_path):
+def test_missing_python_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"No such file or directory: /no/python"):
         Server(options("/no/python"), tmp_path / "log").start()
 
 
-def test_the_command_says_gpus_context_and_that_one_file_serves(tmp_path):
+def test_command_has_gpus_context_and_arguments(tmp_path):
     command = Server(options("python", gpus=2, context=4096, arguments=["--async-scheduling"]), tmp_path).command(8123)
     for flag, value in {
         "--tensor-parallel-size": "2",
@@ -53,7 +53,7 @@ def test_the_command_says_gpus_context_and_that_one_file_serves(tmp_path):
     assert command[-1] == "--async-scheduling" and "--enable-log-requests" not in command
 
 
-def test_no_server_starts_while_all_answers_are_in_the_store(serve, client, tmp_path, echo):
+def test_server_does_not_start_if_the_store_has_all_answers(serve, client, tmp_path, echo):
     """Another run on the same store: the python of the server does not even exist."""
     from tests.llm.talking import completion
 
@@ -80,7 +80,7 @@ Server(ModelOptions.model_validate(model), Path(sys.argv[2])).start()
 """
 
 
-def test_no_server_outlives_a_killed_job(tmp_path):
+def test_server_ends_with_a_killed_job(tmp_path):
     python, place = tmp_path / "python", tmp_path / "pid"
     python.write_text(f"#!/bin/sh\necho $$ > {place}\nexec sleep 60\n")
     python.chmod(0o700)

@@ -8,7 +8,7 @@ from refrad.llm import server_leases as leases
 from refrad.llm.server_leases import LEASE, Lease
 
 
-def test_of_many_that_take_a_lease_at_once_one_gets_it_and_only_the_owner_can_read_it(tmp_path):
+def test_lease_has_one_holder_and_private_permissions(tmp_path):
     lease = Lease(tmp_path / "one.json")
     with ThreadPoolExecutor(1) as pool:
         taken = list(pool.map(lambda number: lease.take({"number": number}), range(20)))
@@ -18,7 +18,7 @@ def test_of_many_that_take_a_lease_at_once_one_gets_it_and_only_the_owner_can_re
     assert list(tmp_path.iterdir()) == [lease.path]
 
 
-def test_it_holds_while_it_is_renewed_and_ends_by_itself(tmp_path, monkeypatch):
+def test_lease_holds_while_renewed_and_expires(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT", 0.02)
     lease = Lease(tmp_path / "one.json")
     assert not lease.holds() and lease.read() is None
@@ -35,7 +35,7 @@ def test_it_holds_while_it_is_renewed_and_ends_by_itself(tmp_path, monkeypatch):
     assert not lease.holds(), "nobody renews it any more"
 
 
-def test_a_dropped_lease_is_not_brought_back_by_renewing(tmp_path):
+def test_dropped_lease_is_not_restored_by_renewing(tmp_path):
     lease = Lease(tmp_path / "one.json")
     lease.write({})
     lease.drop()

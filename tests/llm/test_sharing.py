@@ -68,7 +68,7 @@ def ask(models, echo, *sentences):
     return [reply.answer.said for reply in models.ask(echo, [Request("de", {"sentence": one}) for one in sentences])]
 
 
-def test_two_jobs_use_one_server_that_ends_after_the_last_and_leaves_no_key(line, place, echo, tmp_path):
+def test_server_of_two_jobs_ends_with_the_last_without_a_key(line, place, echo, tmp_path):
     with open_models(line()) as first, open_models(line(temperature=0.5)) as second:
         assert ask(first, echo, "Niere.", "Milz.") == ["Niere.", "Milz."]
         key = place.endpoint.read()["key"]
@@ -83,7 +83,7 @@ def test_two_jobs_use_one_server_that_ends_after_the_last_and_leaves_no_key(line
     assert not any(key in log.read_text() or "Niere" in log.read_text() for log in logs)
 
 
-def test_a_server_is_released_when_a_run_is_over_unless_somebody_uses_it(line, options, echo, tmp_path):
+def test_server_ends_after_a_run_unless_in_use(line, options, echo, tmp_path):
     patient = options["server"] | {"idle": 3600.0}
     place = Place.of(ModelOptions.model_validate(options | {"server": patient}), tmp_path / "llm" / "servers")
     with open_models(line(server=patient)) as models:
@@ -96,7 +96,7 @@ def test_a_server_is_released_when_a_run_is_over_unless_somebody_uses_it(line, o
     assert place.endpoint.read() is None
 
 
-def test_a_person_may_start_the_server_of_a_role(options, root, tmp_path):
+def test_server_of_a_role_can_be_started_by_command(options, root, tmp_path):
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     config |= {"stores": str(tmp_path), "llm": config["llm"] | {"rewrite": options}}
     config["captions"]["rewrite"] = "llm"
@@ -111,7 +111,7 @@ def test_a_person_may_start_the_server_of_a_role(options, root, tmp_path):
     assert serving.wait(timeout=60) == 0 and shared.place.endpoint.read() is None
 
 
-def test_a_killed_server_is_noticed_and_another_goes_on(line, place, echo, tmp_path, monkeypatch):
+def test_killed_server_is_replaced(line, place, echo, tmp_path, monkeypatch):
     monkeypatch.setattr("refrad.llm.server_leases.LEASE", 7.0)
     with open_models(line()) as models:
         assert ask(models, echo, "Niere.") == ["Niere."]
@@ -126,7 +126,7 @@ def test_a_killed_server_is_noticed_and_another_goes_on(line, place, echo, tmp_p
     assert len(asked) == len(set(asked)) == 2, "what was answered is not asked again"
 
 
-def test_a_server_that_does_not_come_up_says_why_to_the_job_that_waits(line, options, tmp_path, echo):
+def test_failed_server_gives_the_waiting_job_its_reason(line, options, tmp_path, echo):
     broken = options["server"] | {"environment": {}}
     with (
         open_models(line(server=broken)) as models,
@@ -137,7 +137,7 @@ def test_a_server_that_does_not_come_up_says_why_to_the_job_that_waits(line, opt
     assert place.starting.read() is None and not place.used()
 
 
-def test_a_server_that_has_just_become_ready_or_is_on_its_way_is_not_started_again(options, tmp_path, monkeypatch):
+def test_ready_or_starting_server_is_not_started_again(options, tmp_path, monkeypatch):
     shared = SharedServer(ModelOptions.model_validate(options), tmp_path, tmp_path, "")
     monkeypatch.setattr(shared, "_hand_over", lambda: pytest.fail("started again"))
     place = shared.place
@@ -148,15 +148,13 @@ def test_a_server_that_has_just_become_ready_or_is_on_its_way_is_not_started_aga
     assert not shared._start() and place.starting.holds()
 
 
-def test_on_a_cluster_the_profile_must_say_how(options, tmp_path, monkeypatch):
+def test_cluster_profile_must_have_the_server_resources(options, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     with pytest.raises(ModelError, match="llm_server in the profile"):
         SharedServer(ModelOptions.model_validate(options), tmp_path, tmp_path, "").connect()
 
 
-def test_the_sites_words_reach_sbatch_with_as_many_gpus_as_the_model_takes_and_nothing_of_this_job(
-    options, tmp_path, monkeypatch
-):
+def test_sbatch_gets_site_options_gpus_and_nothing_of_the_job(options, tmp_path, monkeypatch):
     sbatch, said = tmp_path / "sbatch", tmp_path / "said"
     sbatch.write_text(f'#!/bin/sh\nenv > {said}; printf "%s\\n" "$@" >> {said}; echo "Invalid account" >&2; exit 1\n')
     sbatch.chmod(0o700)

@@ -50,7 +50,7 @@ def job(tmp_path):
     return start
 
 
-def test_a_killed_job_loses_what_was_under_way_and_repeats_nothing_else(serve, job, tmp_path):
+def test_killed_job_repeats_only_unfinished_requests(serve, job, tmp_path):
     server = serve(echo, latency=0.05)
     first = job(server, 400)
     while len(server.bodies) < 120:
@@ -66,14 +66,14 @@ def test_a_killed_job_loses_what_was_under_way_and_repeats_nothing_else(serve, j
     assert sum(count > 1 for count in server.asked.values()) == asked_before - kept
 
 
-def test_jobs_at_once_send_each_request_once(serve, job):
+def test_concurrent_jobs_send_each_request_once(serve, job):
     server = serve(echo, latency=0.02)
     jobs = [job(server, 150) for _ in range(3)]
     assert [one.communicate()[0] for one in jobs] == ["150\n"] * 3
     assert set(server.asked.values()) == {1} and len(server.asked) == 150
 
 
-def test_a_failure_is_kept_but_is_no_answer_and_never_replaces_one(tmp_path):
+def test_failure_is_stored_and_replaces_no_answer(tmp_path):
     store = Store(tmp_path)
     store.put("a1", "echo", "test", None, "wrong_form", (1, 1, 0.1))
     assert store.answer("a1") is None
@@ -83,7 +83,7 @@ def test_a_failure_is_kept_but_is_no_answer_and_never_replaces_one(tmp_path):
     store.close()
 
 
-def test_only_the_owner_can_read_the_replies(tmp_path):
+def test_replies_are_readable_by_the_owner_only(tmp_path):
     store = Store(tmp_path)
     store.put("a1", "echo", "test", "{}", None, (1, 1, 0.1))
     store.close()
@@ -102,7 +102,7 @@ def at(tmp_path, monkeypatch):
     return open_at
 
 
-def test_what_one_machine_has_answered_another_need_not_ask(at):
+def test_answers_are_shared_between_machines(at):
     first = at("n1")
     first.put("a1", "echo", "test", '{"said": "Zyste"}', None, (1, 1, 0.1))
     first.put("a2", "echo", "test", None, "no_json", (1, 1, 0.1))
@@ -114,7 +114,7 @@ def test_what_one_machine_has_answered_another_need_not_ask(at):
     assert at("n1").answer("a2") == "{}", "an answer takes the place of a failure"
 
 
-def test_a_killed_job_hands_out_its_answers_when_its_machine_next_works(at, tmp_path):
+def test_answers_of_a_killed_job_are_shared_by_the_next_one(at, tmp_path):
     killed = at("n1")
     killed.put("a1", "echo", "test", "{}", None, (1, 1, 0.1))
     other = at("n2")
@@ -124,7 +124,7 @@ def test_a_killed_job_hands_out_its_answers_when_its_machine_next_works(at, tmp_
     assert len(list((tmp_path / "answers").iterdir())) == 1, "what came from others is not handed out again"
 
 
-def test_a_long_job_hands_out_while_it_works(at, monkeypatch):
+def test_long_job_shares_answers_while_it_works(at, monkeypatch):
     monkeypatch.setattr("refrad.llm.store.HAND_OUT", 0.0)
     working = at("n1")
     working.put("a1", "echo", "test", "{}", None, (1, 1, 0.1))

@@ -84,7 +84,7 @@ def line(root, tmp_path):
     return make
 
 
-def test_constrained_answers_have_their_form_and_the_same_is_asked_once(running, line):
+def test_constrained_answers_have_their_form(running, line):
     requests = [Request("de", {"sentence": f"Niere {number} links."}) for number in range(64)] * 2
     with open_models(line(running)) as models:
         replies = list(models.ask(VERDICT, requests))
@@ -93,7 +93,7 @@ def test_constrained_answers_have_their_form_and_the_same_is_asked_once(running,
     assert account.calls == 64 and account.prompt_tokens > 64 * 10 and account.answer_tokens > 64
 
 
-def test_a_model_that_the_server_does_not_have_is_said(running, line):
+def test_unknown_model_is_an_error(running, line):
     with (
         open_models(line(running | {"model": "another"})) as models,
         pytest.raises(ModelError, match="model of this name"),
@@ -101,7 +101,7 @@ def test_a_model_that_the_server_does_not_have_is_said(running, line):
         list(models.ask(VERDICT, [Request("de", {"sentence": "Niere."})]))
 
 
-def test_stage_mentions_takes_no_nonsense(running, line, study, root):
+def test_stage_mentions_takes_checked_answers_only(running, line, study, root):
     lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
     study.write(CaptionTable, "captions", [study.caption(text, text, language="de") for text in SENTENCES])
     metrics = study.run("mentions", {"finder": "both", "lexicon": ""}, lexicon=lexicon, llm=line(running))
@@ -114,7 +114,7 @@ def test_stage_mentions_takes_no_nonsense(running, line, study, root):
     assert metrics["tables"]["tokens"]["mentions, prompt"] > 0
 
 
-def test_stage_captions_starts_a_server_of_its_own_and_stops_it(tiny, line, tmp_path, root):
+def test_stage_captions_starts_and_stops_its_server(tiny, line, tmp_path, root):
     others = _serving(tiny["model"])
     delivery = ReportDelivery(tmp_path)
     made = delivery.run(
@@ -134,7 +134,7 @@ def test_stage_captions_starts_a_server_of_its_own_and_stops_it(tiny, line, tmp_
     assert _serving(tiny["model"]) <= others
 
 
-def test_a_judge_of_random_weights_scores_or_fails_and_every_answer_is_counted(running, line, images, tmp_path, root):
+def test_judge_of_random_weights_has_each_answer_counted(running, line, images, tmp_path, root):
     schema, scale = root / "workflow" / "anatomy" / "classes.yaml", root / "workflow" / "prompts" / "score.yaml"
     shared = {"images": [images], "schema": schema, "checkpoint": tmp_path / "x"}
     made = {"work": tmp_path / "w", "metrics": tmp_path / "train.json"}

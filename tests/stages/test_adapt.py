@@ -1,3 +1,5 @@
+"""Stage adapt: contrastive adaptation of the vision tower, its account, resumption, and its use by stage train."""
+
 import json
 
 import numpy as np
@@ -63,7 +65,7 @@ def adapted(run):
     return run()
 
 
-def test_the_checkpoint_is_a_siglip_with_its_tokenizer(adapted):
+def test_checkpoint_is_a_siglip_with_its_tokenizer(adapted):
     from transformers import AutoTokenizer, SiglipModel
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
@@ -72,7 +74,7 @@ def test_the_checkpoint_is_a_siglip_with_its_tokenizer(adapted):
     assert SiglipImageProcessorPil.from_pretrained(adapted[0]).size["height"] == 64
 
 
-def test_it_tells_what_it_learned_from_and_leaves_test_patients_alone(adapted):
+def test_account_has_the_pairs_and_no_test_patient(adapted):
     account = json.loads((adapted[0] / "training.json").read_text())
     assert account["pairs"] == {"train": 96, "validation": 32}
     after = account["validation_retrieval"]["after"]
@@ -83,7 +85,7 @@ def test_it_tells_what_it_learned_from_and_leaves_test_patients_alone(adapted):
     assert adapted[1]["made"] == {"steps": 6, "pairs seen": 48}
 
 
-def test_a_run_that_broke_off_ends_with_the_same_bits(adapted, run, tmp_path, monkeypatch):
+def test_interrupted_run_resumes_with_the_same_weights(adapted, run, tmp_path, monkeypatch):
     plain, calls = adapt.contrast_loss, []
 
     def breaking(model, batch, precision):
@@ -103,7 +105,7 @@ def test_a_run_that_broke_off_ends_with_the_same_bits(adapted, run, tmp_path, mo
     assert not (tmp_path / "x.work").exists()
 
 
-def test_training_begins_with_the_adapted_tower(adapted, telling, root, tmp_path):
+def test_training_starts_from_the_adapted_tower(adapted, telling, root, tmp_path):
     schema = root / "workflow" / "anatomy" / "classes.yaml"
     paths = {"checkpoint": tmp_path / "x", "work": tmp_path / "w", "metrics": tmp_path / "m.json", "schema": schema}
     fingerprint = Fingerprint(
@@ -120,30 +122,30 @@ def test_training_begins_with_the_adapted_tower(adapted, telling, root, tmp_path
     assert json.loads(account["tower"])["options"]["learning_rate"] == 1e-3
 
 
-def test_training_images_that_are_test_images_as_well_are_left_out_or_stop(run):
+def test_images_also_in_test_are_dropped_or_stop_the_run(run):
     _, metrics = run(steps=1, leaks={"action": "drop", "difference": 255.0})
     assert metrics["flow"]["aside"]["also_in_test"] > 0
     with pytest.raises(ValueError, match=r"set adapt\.leaks\.action to drop"):
         run(leaks={"action": "stop", "difference": 255.0})
 
 
-def test_no_steps_are_no_adaptation(run):
+def test_zero_steps_are_refused(run):
     with pytest.raises(ValueError, match=r"adapt\.steps is 0, which means no adaptation"):
         run(steps=0)
 
 
-def test_an_image_size_that_the_model_does_not_see_stops(adapted, run):
+def test_image_size_must_be_that_of_the_model(adapted, run):
     with pytest.raises(ValueError, match="sees images of 64 px"):
         run(model=str(adapted[0]), image_size=224)
 
 
-def test_adaptation_goes_on_from_a_folder_and_may_recompute(adapted, run):
+def test_adaptation_continues_from_a_folder_with_recomputation(adapted, run):
     again, _ = run(model=str(adapted[0]), recompute=True, steps=1)
     assert (again / "model.safetensors").exists()
 
 
 @pytest.mark.slow
-def test_images_and_captions_come_to_find_each_other(run):
+def test_retrieval_improves_by_adaptation(run):
     checkpoint, _ = run(steps=150, batch=16)
     after = json.loads((checkpoint / "training.json").read_text())["validation_retrieval"]["after"]
     for way in ("image to caption", "caption to image"):

@@ -143,7 +143,7 @@ MUTATIONS = [
 ]
 
 
-def test_two_thousand_broken_files_are_survived_and_accounted_for(shared, tmp_path):
+def test_broken_files_are_all_counted_without_a_crash(shared, tmp_path):
     sources = [
         shared / "dicom-mr" / "pydicom_small" / "MR_small.dcm",
         shared / "dicom-mr" / "pydicom_small" / "MR_small_implicit.dcm",

@@ -18,14 +18,14 @@ def test_sentences_of_findings_and_impression_become_captions(delivery):
     assert delivery.metrics["flow"]["aside"]["duplicate_sentence"] == 1
 
 
-def test_nothing_that_identifies_is_left_in_any_column(delivery):
+def test_identifiers_are_in_no_column(delivery):
     made = delivery.run([report_row()])
     everything = made.write_json() + delivery.named.write_json() + json.dumps(delivery.metrics)
     for secret in ("Erika", "Beispielfrau", "ID4711", "2021", "Habermann", "1.2.5", "R1"):
         assert secret not in everything, secret
 
 
-def test_a_reference_is_read_and_leaves_the_text(delivery):
+def test_image_reference_is_read_and_leaves_the_text(delivery):
     made = delivery.run([report_row()])
     (caption,) = made.filter(made["tie"] == "reference").to_dicts()
     (named,) = delivery.named.to_dicts()
@@ -38,7 +38,7 @@ def test_a_reference_is_read_and_leaves_the_text(delivery):
     }
 
 
-def test_a_sentence_tied_by_hand_names_its_instance(delivery):
+def test_sentence_tied_by_hand_names_its_instance(delivery):
     made = delivery.run([report_row()], references=[["R1", "Milz normal", "1.2.3.1"]])
     (caption,) = made.filter(made["tie"] == "explicit").to_dicts()
     assert caption["text"] == "Milz normal." and delivery.named.filter(delivery.named["caption"] == caption["caption"])[
@@ -46,14 +46,14 @@ def test_a_sentence_tied_by_hand_names_its_instance(delivery):
     ].to_list() == ["i"]
 
 
-def test_a_sentence_tied_by_numbers_names_series_and_image(delivery):
+def test_sentence_tied_by_numbers_names_series_and_image(delivery):
     made = delivery.run([report_row()], references=[["R1", "Milz normal", "", 3, 5]])
     (caption,) = made.filter(made["tie"] == "explicit").to_dicts()
     (named,) = delivery.named.filter(delivery.named["caption"] == caption["caption"]).to_dicts()
     assert (named["instance"], named["series_number"], named["image_first"]) == (None, 3, 5)
 
 
-def test_references_are_counted_by_what_they_lead_to(delivery):
+def test_references_are_counted_as_found_or_not_found(delivery):
     delivery.run([report_row("Befund:\nLeber (Se 3, IMA 5). Milz (Se 3, IMA 99). Niere (Se 9, IMA 5).")])
     assert delivery.metrics["tables"]["references"] == {"found": 1, "not found": 2}
 
@@ -61,23 +61,23 @@ def test_references_are_counted_by_what_they_lead_to(delivery):
 @pytest.mark.parametrize(
     "identity", [{"accession_number": "ACC99"}, {"patient_id": "ID4711"}, {"dicom": "a"}, {"dicom": "/a/"}]
 )
-def test_a_report_without_study_uid_is_found_by_what_it_has(delivery, identity):
+def test_report_without_study_uid_is_found_by_other_keys(delivery, identity):
     assert len(delivery.run([report_row(**({"study_uid": ""} | identity))])) > 0
 
 
-def test_a_report_of_no_study_is_counted_once_over_all_shards(delivery):
+def test_report_of_no_study_is_counted_in_one_shard_only(delivery):
     stray = report_row(study_uid="9.9.9")
     assert delivery.run([stray], shard=1).is_empty() and delivery.metrics["flow"]["taken"] == 0
     delivery.run([stray], shard=0)
     assert delivery.metrics["flow"]["aside"] == {"no_study": delivery.metrics["flow"]["taken"]}
 
 
-def test_the_same_report_twice_is_used_once(delivery):
+def test_duplicate_report_is_used_once(delivery):
     once = len(delivery.run([report_row()]))
     assert len(delivery.run([report_row(), report_row()])) == once
     assert delivery.metrics["tables"]["reports"] == {"used": 1, "duplicate_report": 1}
 
 
-def test_a_missing_column_stops_with_its_name(delivery):
+def test_missing_column_stops_with_its_name(delivery):
     with pytest.raises(ValueError, match="instance_uid"):
         delivery.run([report_row()], references=[["R1", "Milz"]])

@@ -1,3 +1,5 @@
+"""Stage card: the dataset card, Croissant and RO-Crate metadata, and leaks between the splits."""
+
 import json
 
 import pytest
@@ -44,7 +46,7 @@ def described(tmp_path_factory, rows, schema):
     return folder
 
 
-def test_the_numbers_of_the_card_are_those_of_the_data(described, rows):
+def test_card_numbers_are_those_of_the_data(described, rows):
     text = (described / "README.md").read_text()
     counts = [sum(row["split"] == split for row in rows) for split in ("train", "validation", "test")]
     assert "| images | " + " | ".join(map(str, [*counts, len(rows)])) + " |" in text
@@ -52,11 +54,11 @@ def test_the_numbers_of_the_card_are_those_of_the_data(described, rows):
     assert "Nothing crosses." in text
 
 
-def test_the_card_says_that_demo_weights_are_of_no_use(described):
+def test_card_warns_of_demo_weights(described):
     assert "of no use for real patients" in (described / "README.md").read_text()
 
 
-def test_a_leak_is_told_on_the_card_and_counted(tmp_path, images, schema):
+def test_leak_is_on_the_card_and_counted(tmp_path, images, schema):
     leaky = [row | {"patient": "p", "study": "s"} for row in read_rows([images])]
     metrics = describe(tmp_path, leaky, schema)
     assert metrics["tables"]["in more than one split"] == {"patients": 1, "studies": 1, "pictures": 0}
@@ -64,7 +66,7 @@ def test_a_leak_is_told_on_the_card_and_counted(tmp_path, images, schema):
     assert json.loads((tmp_path / "leakage.json").read_text())["total"] == 2
 
 
-def test_the_folder_loads_as_a_dataset_with_the_card_beside_it(described, rows, tmp_path):
+def test_folder_with_the_card_loads_as_a_dataset(described, rows, tmp_path):
     datasets = pytest.importorskip("datasets")
     loaded = datasets.load_dataset(str(described), cache_dir=str(tmp_path))["train"]
     assert len(loaded) == len(rows) and loaded[0]["image"].size == (64, 64)
@@ -94,7 +96,7 @@ def test_croissant_and_crate_hold_the_digest_of_each_file(described):
     assert {one["@id"]: one["sha256"] for one in graph if "sha256" in one} == digests
 
 
-def test_the_crate_opens_and_tells_how_each_stage_was_run(described):
+def test_crate_opens_and_has_each_stage_run(described):
     rocrate = pytest.importorskip("rocrate.rocrate")
     crate = rocrate.ROCrate(str(described))
     assert crate.name == "A small set" and {one.id for one in crate.data_entities} >= {"a/0/images.parquet"}
@@ -102,6 +104,6 @@ def test_the_crate_opens_and_tells_how_each_stage_was_run(described):
     assert Fingerprint.parse(fingerprint) == SOURCES["grounded"]
 
 
-def test_a_dataset_without_any_image_has_a_card_as_well(tmp_path, schema):
+def test_dataset_without_images_has_a_card(tmp_path, schema):
     metrics = describe(tmp_path, [], schema)
     assert metrics["flow"]["taken"] == 0 and "| images | 0 | 0 | 0 | 0 |" in (tmp_path / "README.md").read_text()

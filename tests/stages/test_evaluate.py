@@ -1,3 +1,5 @@
+"""Stage evaluate: answers, scores with baselines, and error analysis of a small trained model."""
+
 import json
 from functools import partial
 
@@ -63,7 +65,7 @@ def evaluated(images, public, root, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_what_was_learned_beats_what_was_not(evaluated):
+def test_trained_model_beats_the_untrained_one(evaluated):
     _, metrics, *_ = evaluated
     assert metrics["mean_iou"] > metrics["baselines"]["untrained"]["mean_iou"] + 0.1
     assert metrics["baselines"]["untrained"]["mean_iou"] < 0.05
@@ -71,14 +73,14 @@ def test_what_was_learned_beats_what_was_not(evaluated):
 
 
 @pytest.mark.slow
-def test_the_mean_box_stands_beside_it(evaluated):
+def test_mean_box_is_a_baseline(evaluated):
     _, metrics, *_ = evaluated
     assert 0.2 < metrics["baselines"]["mean_box"]["mean_iou"] < 0.9
     assert metrics["baselines"]["mean_box"]["class_recall"] == 1
 
 
 @pytest.mark.slow
-def test_every_question_of_every_test_image_is_answered_and_kept(evaluated):
+def test_each_question_of_each_test_image_is_answered(evaluated):
     folder, metrics, *_ = evaluated
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert metrics["images"] == 6 and metrics["asked"] == 12
@@ -88,7 +90,7 @@ def test_every_question_of_every_test_image_is_answered_and_kept(evaluated):
 
 
 @pytest.mark.slow
-def test_every_number_is_explained(evaluated):
+def test_each_number_has_a_definition(evaluated):
     _, metrics, *_ = evaluated
     assert {row["metric"] for row in metrics["scores"]} == set(metrics["metrics"])
     explained = {name.split(".")[0] for name in metrics["definitions"]}
@@ -97,14 +99,14 @@ def test_every_number_is_explained(evaluated):
 
 
 @pytest.mark.slow
-def test_answers_are_kept_so_that_new_metrics_need_no_model(evaluated):
+def test_stored_answers_are_scored_without_the_model(evaluated):
     _, first, again, *_ = evaluated
     assert first | {"compared": []} == again | {"compared": []}
     assert len(again["compared"]) > 5 and {row["difference"] for row in again["compared"]} == {0}
 
 
 @pytest.mark.slow
-def test_benchmarks_stand_beside_and_change_nothing(evaluated):
+def test_benchmarks_do_not_change_the_other_scores(evaluated):
     _, first, _, with_public, _ = evaluated
     assert {row["dataset"] for row in first["scores"]} == {"internal"}
     ours = [row for row in with_public["scores"] if row["dataset"] == "internal" and row["by"] is None]
@@ -116,7 +118,7 @@ def test_benchmarks_stand_beside_and_change_nothing(evaluated):
 
 
 @pytest.mark.slow
-def test_test_images_that_were_trained_on_are_not_asked_about(evaluated, images, public, tmp_path, schema):
+def test_leaked_test_images_are_not_evaluated(evaluated, images, public, tmp_path, schema):
     *_, run = evaluated
     stolen = [row | {"image_id": "slake:x", "split": "test", "patient": "x"} for row in read_rows([images])][:1]
     rows = [*read_rows([public]), *(row | {"captions": [], "structures": []} for row in stolen)]
@@ -130,7 +132,7 @@ def test_test_images_that_were_trained_on_are_not_asked_about(evaluated, images,
 
 
 @pytest.mark.slow
-def test_anybody_can_score_the_files_again(evaluated, capsys):
+def test_command_gives_the_same_scores_from_the_files(evaluated, capsys):
     folder, _, _, metrics, _ = evaluated
     out = folder / "again.json"
     files = [str(folder / "predictions.jsonl"), "--truth", str(folder / "truth.jsonl"), "--out", str(out)]
@@ -142,7 +144,7 @@ def test_anybody_can_score_the_files_again(evaluated, capsys):
 
 
 @pytest.mark.slow
-def test_what_went_wrong_adds_up(evaluated):
+def test_error_analysis_adds_up(evaluated):
     folder, metrics, *_ = evaluated
     assert sum(row["count"] for row in metrics["histogram"]) == metrics["asked"]
     assert metrics["sides"] == {"asked": 0}  # a liver and a spleen have no twin
@@ -180,7 +182,7 @@ def segmented(images, root, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_masks_are_scored_by_what_was_written_of_them(segmented, capsys):
+def test_masks_are_scored_as_written(segmented, capsys):
     folder, metrics, _ = segmented
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     masks = [entity["mask"] for row in rows for entity in row.get("entities", ())]
@@ -197,7 +199,7 @@ def test_masks_are_scored_by_what_was_written_of_them(segmented, capsys):
 
 
 @pytest.mark.slow
-def test_masks_stand_beside_what_needs_no_model(segmented):
+def test_masks_are_compared_with_baselines_without_a_model(segmented):
     _, metrics, _ = segmented
     assert metrics["marks"] == "masks" and metrics["asked"] == 12 and metrics["similarity"] == "equal phrases"
     paper = {(row["task"], row["metric"]): row["mean"] for row in metrics["paper"]}
@@ -209,7 +211,7 @@ def test_masks_stand_beside_what_needs_no_model(segmented):
 
 
 @pytest.mark.slow
-def test_masks_are_drawn_once_and_kept(segmented, monkeypatch):
+def test_masks_are_predicted_once(segmented, monkeypatch):
     folder, metrics, run = segmented
     for name in ("answers", "masks_of"):
         monkeypatch.setattr(f"refrad.evaluation.answer_cache.{name}", None)  # a model that cannot be asked again

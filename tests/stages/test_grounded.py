@@ -1,3 +1,5 @@
+"""Stage grounded: captions are paired with images, and mentions with boxes."""
+
 import pytest
 
 from refrad.core.contracts import EntityTable, TripletTable
@@ -20,7 +22,7 @@ def entities(study):
     return read_table(study.path("entities"), EntityTable).rows(named=True)
 
 
-def test_both_kidneys_get_a_box_each(ready):
+def test_both_kidneys_have_a_box_each(ready):
     text = "Both kidneys are normal."
     ready.grounded([ready.caption("c", text)], ready.mention("c", text, "kidneys", 2, 3))
     found = [
@@ -31,7 +33,7 @@ def test_both_kidneys_get_a_box_each(ready):
     assert found == [("kidneys", 2, 3), ("kidneys", 3, 24)]
 
 
-def test_a_caption_without_reference_meets_the_slices_where_its_organs_are_large(ready):
+def test_caption_without_reference_gets_slices_of_large_organs(ready):
     text = "Kidneys and liver."
     ready.grounded(
         [ready.caption("c", text)], ready.mention("c", text, "Kidneys", 2, 3) + ready.mention("c", text, "liver", 5)
@@ -41,7 +43,7 @@ def test_a_caption_without_reference_meets_the_slices_where_its_organs_are_large
     assert {one["class_id"] for one in entities(ready) if one["triplet"] == best["triplet"]} == {2, 3, 5}
 
 
-def test_a_reference_meets_the_image_that_it_names(ready):
+def test_reference_is_paired_with_the_image_it_names(ready):
     text = "Liver cyst"
     reference = {"caption": "c", "instance": None, "series_number": 3, "image_first": 5, "image_last": 5}
     ready.grounded([ready.caption("c", text, tie="reference")], ready.mention("c", text, "Liver", 5), [reference])
@@ -70,7 +72,7 @@ def test_a_reference_meets_the_image_that_it_names(ready):
         ),
     ],
 )
-def test_a_caption_that_meets_no_image_is_aside_with_its_reason(ready, tie, reference, classes, assertion, reason):
+def test_caption_without_an_image_has_a_reason(ready, tie, reference, classes, assertion, reason):
     text = "The organ."
     references = [reference | {"caption": "c"}] if reference else []
     mentions = ready.mention("c", text, "organ", *classes, assertion=assertion)
@@ -79,13 +81,13 @@ def test_a_caption_that_meets_no_image_is_aside_with_its_reason(ready, tie, refe
     assert kept(ready) == []
 
 
-def test_a_negated_finding_still_shows_its_organ(ready):
+def test_negated_finding_still_shows_its_organ(ready):
     text = "No lesion of the liver."
     ready.grounded([ready.caption("c", text)], ready.mention("c", text, "liver", 5, assertion="negated"))
     assert kept(ready)
 
 
-def test_a_word_that_comes_twice_keeps_both_places(ready):
+def test_repeated_word_has_both_spans(ready):
     text = "Liver large, liver smooth."
     second = {
         "caption": "c",
@@ -101,7 +103,7 @@ def test_a_word_that_comes_twice_keeps_both_places(ready):
     assert [(one["start"], one["end"]) for one in entities(ready) if one["triplet"] == first] == [(0, 5), (13, 18)]
 
 
-def test_a_stray_voxel_does_not_stretch_the_box(ready):
+def test_stray_voxel_does_not_stretch_the_box(ready):
     reference = {"caption": "c", "instance": "i2", "series_number": None, "image_first": None, "image_last": None}
     ready.grounded([ready.caption("c", "Liver", tie="explicit")], ready.mention("c", "Liver", "Liver", 5), [reference])
     (box,) = entities(ready)
@@ -109,7 +111,7 @@ def test_a_stray_voxel_does_not_stretch_the_box(ready):
 
 
 @pytest.mark.parametrize(("mode", "met"), [("strict", False), ("expand", True)])
-def test_a_general_word_meets_the_finer_class_only_where_the_hierarchy_is_used(ready, mode, met):
+def test_general_word_meets_finer_classes_by_hierarchy_only(ready, mode, met):
     ready.labels[ready.labels == 5] = 10  # as if the liver were an upper lobe
     ready.save_labels()
     ready.structures()
@@ -119,7 +121,7 @@ def test_a_general_word_meets_the_finer_class_only_where_the_hierarchy_is_used(r
     assert {(one["class_id"], one["via"]) for one in entities(ready)} == ({(10, "part")} if met else set())
 
 
-def test_a_coarser_match_is_marked(ready):
+def test_coarser_match_is_marked(ready):
     ready.labels[ready.labels == 5] = 19  # native label of total_mr: all vertebrae
     ready.save_labels()
     ready.structures(task="total_mr")
@@ -128,7 +130,7 @@ def test_a_coarser_match_is_marked(ready):
     assert {(one["class_id"], one["via"]) for one in entities(ready)} == {(121, "whole")}
 
 
-def test_a_mention_that_does_not_stand_in_its_caption_grounds_nothing(ready):
+def test_mention_outside_its_caption_grounds_nothing(ready):
     mentions = [
         one | {"start": one["start"] + 1, "end": one["end"] + 1} for one in ready.mention("c", "Liver x", "Liver", 5)
     ]
@@ -136,7 +138,7 @@ def test_a_mention_that_does_not_stand_in_its_caption_grounds_nothing(ready):
     assert metrics["flow"]["aside"] == {"mention_not_verbatim": 1}
 
 
-def test_the_yield_adds_up_and_ends_with_the_captions_in_use(ready):
+def test_yield_adds_up_to_the_captions_in_use(ready):
     texts = ["Liver", "No anatomy", "Spleen is gone", "Liver, image 5", "Liver, image 99", "Liver, image 6", "Stomach"]
     captions = [
         ready.caption(f"c{n}", text, tie="reference" if "image" in text else "structure")
@@ -161,7 +163,7 @@ def test_the_yield_adds_up_and_ends_with_the_captions_in_use(ready):
     assert pairs["reason"].drop_nulls().to_list() == ["no_common_class"]
 
 
-def test_a_sentence_in_two_languages_meets_the_same_images_with_spans_of_its_own(ready):
+def test_translation_has_the_same_images_and_its_own_spans(ready):
     german, english = "Leberzyste", "Cyst of the liver"
     captions = [ready.caption("a", german, language="de"), ready.caption("b", english)]
     ready.grounded(captions, ready.mention("a", german, "Leber", 5) + ready.mention("b", english, "liver", 5))

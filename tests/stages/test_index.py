@@ -1,3 +1,5 @@
+"""Stage index: files of a delivery get pseudonyms, splits and shards, or a reason of quarantine."""
+
 import json
 import stat
 from types import SimpleNamespace
@@ -59,7 +61,7 @@ def reasons_by_group(made):
     return groups
 
 
-def test_every_file_is_counted_used_or_aside(write_slice, tmp_path):
+def test_files_are_used_or_quarantined(write_slice, tmp_path):
     write_stack(write_slice, tmp_path / "d" / "s")
     write_slice(tmp_path / "d" / "scout", PIXELS, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     write_slice(tmp_path / "d" / "report", PIXELS, Modality="SR")
@@ -100,7 +102,7 @@ def test_split_and_shard_belong_to_the_patient(write_slice, tmp_path):
     assert len(instances.select("patient", "split", "shard").unique()) == 6
 
 
-def test_nothing_of_the_header_leaves_the_private_table(write_slice, tmp_path, caplog, capfd):
+def test_header_values_stay_in_the_private_table(write_slice, tmp_path, caplog, capfd):
     write_stack(write_slice, tmp_path / "d" / "secret folder", SeriesInstanceUID="1.2.777", **SECRETS)
     write_slice(tmp_path / "d" / "odd", PIXELS, **SECRETS | {"Modality": "SECRET"})
     with caplog.at_level("DEBUG"):
@@ -116,7 +118,7 @@ def test_nothing_of_the_header_leaves_the_private_table(write_slice, tmp_path, c
     assert stat.S_IMODE(made.paths["files"].stat().st_mode) == 0o600
 
 
-def test_the_key_of_the_demo_is_refused_for_other_data(write_slice, tmp_path):
+def test_demo_key_is_refused_for_other_data(write_slice, tmp_path):
     write_slice(tmp_path / "d" / "a", PIXELS, Manufacturer=DEMO_MANUFACTURER)
     demo_key = DEMO_KEY_PREFIX + b"0" * 16
     assert run(tmp_path / "d", tmp_path / "out", key=demo_key).metrics["flow"]["used"] == 1
@@ -127,7 +129,7 @@ def test_the_key_of_the_demo_is_refused_for_other_data(write_slice, tmp_path):
     assert not list((tmp_path / "other" / "private").iterdir())
 
 
-def test_a_missing_delivery_makes_no_key(tmp_path):
+def test_missing_delivery_makes_no_key(tmp_path):
     with pytest.raises(FileNotFoundError):
         index.run(
             dicom=tmp_path / "none",
@@ -142,7 +144,7 @@ def test_a_missing_delivery_makes_no_key(tmp_path):
     assert not (tmp_path / "key").exists()
 
 
-def test_the_frames_of_one_file_are_one_file_and_several_images(shared, tmp_path):
+def test_frames_of_one_file_are_several_images(shared, tmp_path):
     made = run(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
     assert made.metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}
     assert made.metrics["made"]["images"] == 8
@@ -151,14 +153,14 @@ def test_the_frames_of_one_file_are_one_file_and_several_images(shared, tmp_path
     assert len(made.files) == 1
 
 
-def test_a_series_without_any_uid_is_one_series(shared, tmp_path):
+def test_series_without_uids_is_one_series(shared, tmp_path):
     made = run(shared / "dicom-ct" / "totalseg_example_ct_dicom", tmp_path)
     assert made.metrics["flow"] == {"taken": 20, "used": 20, "aside": {}}
     assert made.metrics["made"] == {"images": 20, "patients": 1, "series": 1, "studies": 1, "volumes": 1}
     assert made.instances["instance"].n_unique() == 20
 
 
-def test_all_real_ct_files_are_indexed_and_what_is_no_slice_is_put_aside(shared, tmp_path):
+def test_real_ct_files_are_indexed_and_others_quarantined(shared, tmp_path):
     made = run(shared / "dicom-ct", tmp_path)
     groups = reasons_by_group(made)
     assert made.metrics["flow"]["taken"] == len([p for p in (shared / "dicom-ct").rglob("*") if p.is_file()])
@@ -170,7 +172,7 @@ def test_all_real_ct_files_are_indexed_and_what_is_no_slice_is_put_aside(shared,
     assert groups["totalseg_example_ct_dicom"] == [None] * 20
 
 
-def test_all_real_mr_files_are_indexed_and_echoes_and_phases_are_volumes_of_their_own(shared, tmp_path):
+def test_real_mr_echoes_and_phases_are_separate_volumes(shared, tmp_path):
     made = run(shared / "dicom-mr", tmp_path)
     groups = reasons_by_group(made)
     assert made.metrics["flow"]["taken"] == len([p for p in (shared / "dicom-mr").rglob("*") if p.is_file()])

@@ -48,14 +48,14 @@ def asked(tmp_path, root):
     return start
 
 
-def test_comparisons_go_and_a_sentence_of_nothing_else_is_put_aside(asked):
+def test_comparisons_are_removed_and_empty_sentences_dropped(asked):
     made, delivery, _ = asked(rewrite="llm")
     assert made["text"].to_list()[:2] == ["Zyste der linken Niere, 15 mm.", "Milz normal."]
     assert set(made["rewriter"][:2]) == {"wise-1b: rewritten"}
     assert delivery.metrics["flow"]["aside"] == {"only_comparison": 1}
 
 
-def test_where_the_model_fails_the_rules_act_and_the_row_says_so(asked):
+def test_rules_replace_a_failed_rewrite_and_the_row_has_it(asked):
     made, delivery, _ = asked(rewrite="llm")
     (liver,) = made.filter(made["text"].str.contains("Leber")).to_dicts()
     assert liver["rewriter"] == "rules: unchanged, after wise-1b failed"
@@ -63,7 +63,7 @@ def test_where_the_model_fails_the_rules_act_and_the_row_says_so(asked):
     assert delivery.metrics["tables"]["tokens"] == {"rewrite, prompt": 50, "rewrite, answer": 25}
 
 
-def test_a_translation_is_a_row_of_its_own_with_the_same_images(asked):
+def test_translation_is_a_separate_row_with_the_same_images(asked):
     made, delivery, _ = asked(rewrite="llm", translate="llm")
     english = made.filter(made["language"] == "en")
     assert english["text"].to_list() == list(ENGLISH.values())
@@ -76,13 +76,13 @@ def test_a_translation_is_a_row_of_its_own_with_the_same_images(asked):
     assert delivery.metrics["tables"]["translation"] == {"translated": 2, "failed": 1}
 
 
-def test_a_sample_is_judged_and_the_scores_are_counted(asked):
+def test_judge_scores_a_sample_and_scores_are_counted(asked):
     _, delivery, _ = asked(rewrite="llm", translate="llm", judge=2)
     assert delivery.metrics["tables"]["judged: rewrite"] == {"score 5": 2}
     assert delivery.metrics["tables"]["judged: translate"] == {"score 5": 2}
 
 
-def test_a_model_never_sees_what_was_scrubbed(asked):
+def test_model_requests_hold_no_scrubbed_name(asked):
     _, _, server = asked(rewrite="llm", translate="llm", judge=9)
     seen = json.dumps(server.bodies, ensure_ascii=False)
     assert "[NAME]" in seen and "Erika" not in seen and "Beispielfrau" not in seen
@@ -113,7 +113,7 @@ def found(study, root, tmp_path):
     return run
 
 
-def test_the_mentions_of_a_model_say_who_found_them_and_a_lie_is_put_aside(found):
+def test_model_mentions_have_a_backend_and_wrong_ones_are_out(found):
     rows, metrics = found("llm")
     assert [(row["text"], row["class_id"], row["backend"]) for row in rows] == [
         ("linken Niere", 3, "wise-1b"),
@@ -122,7 +122,7 @@ def test_the_mentions_of_a_model_say_who_found_them_and_a_lie_is_put_aside(found
     assert metrics["flow"] == {"taken": 3, "used": 2, "aside": {"model_failed": 1}}
 
 
-def test_with_both_the_lexicon_stands_in_and_disagreements_are_counted(found):
+def test_lexicon_replaces_failures_and_disagreement_is_counted(found):
     rows, metrics = found("both")
     assert [row["backend"] for row in rows] == ["wise-1b", "wise-1b", "lexicon"]
     assert metrics["tables"]["found by"] == {"wise-1b": 2, "lexicon, after wise-1b failed": 1}
@@ -130,14 +130,14 @@ def test_with_both_the_lexicon_stands_in_and_disagreements_are_counted(found):
     assert compared["both, asserted differently"] == 1 and compared["both, asserted alike"] == 1
 
 
-def test_a_stage_without_its_model_stops_and_names_the_key(study, root):
+def test_stage_without_its_model_stops_with_the_key(study, root):
     study.write(CaptionTable, "captions", [study.caption("c", "Liver.")])
     lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
     with pytest.raises(ModelError, match=r"llm\.mentions"):
         study.run("mentions", {"finder": "llm", "lexicon": ""}, lexicon=lexicon, llm=None)
 
 
-def test_the_pages_name_the_model_behind_a_backend():
+def test_pages_name_the_model_of_a_backend():
     options = {"rewrite": "llm", "translate": "none", "judge": 0}
     asked = Fingerprint("captions", 1, options, {}, {"rewrite": {"model": "wise-1b"}})
     assert (backend_of(asked, "rewrite"), backend_of(asked, "translate")) == ("llm: wise-1b", "none")

@@ -1,3 +1,5 @@
+"""Stage masks: label volumes on the grid of each volume, from a store, a site or another series."""
+
 import nibabel as nib
 import numpy as np
 import polars as pl
@@ -55,7 +57,7 @@ def run(site, options=PRECOMPUTED, **paths):
     return site.run("masks", options, **(given | paths))
 
 
-def test_given_masks_are_brought_onto_the_grid_of_the_volume(site):
+def test_precomputed_masks_are_resampled_to_the_volume(site):
     metrics = run(site)
     (row,) = read_table(site.path("masks"), MaskTable).to_dicts()
     assert metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}
@@ -100,7 +102,7 @@ def test_segmenter_of_a_registry_line_labels_the_volumes(site, tmp_path, monkeyp
     assert load_labels(site.mask_store / row["file"]).any()
 
 
-def test_segmenter_without_a_registry_line_is_refused_with_the_names_there_are(site):
+def test_unregistered_segmenter_is_refused_with_the_known_names(site):
     with pytest.raises(ValueError, match=r"no segmenter \(there are totalsegmentator, precomputed"):
         run(site, PRECOMPUTED | {"segmenter": "dummy"})
 
@@ -112,14 +114,14 @@ def test_mask_store_keys_are_those_of_earlier_versions(site):
     assert read_table(site.path("masks"), MaskTable)["file"].item() == f"{key[:2]}/{key}.nii.gz"
 
 
-def test_what_the_store_holds_is_not_made_again(site):
+def test_stored_masks_are_not_made_again(site):
     run(site)
     before = read_table(site.path("masks"), MaskTable)
     assert run(site)["made"]["labels from the store"] == 1
     assert read_table(site.path("masks"), MaskTable).equals(before)
 
 
-def test_another_mask_is_another_entry_of_the_store(site):
+def test_changed_mask_is_another_store_entry(site):
     run(site)
     first = read_table(site.path("masks"), MaskTable)["file"].item()
     nib.save(nib.Nifti1Image(np.zeros_like(site.labels), site.affine), site.given / "mask.nii.gz")
@@ -137,37 +139,37 @@ def test_another_mask_is_another_entry_of_the_store(site):
         (lambda site: nib.Nifti1Image(site.labels + 0.5, site.affine), "mask_not_labels"),
     ],
 )
-def test_a_mask_that_cannot_be_right_is_put_aside_and_the_run_goes_on(site, mask, reason):
+def test_wrong_mask_is_quarantined_and_the_run_continues(site, mask, reason):
     nib.save(mask(site), site.given / "mask.nii.gz")
     assert run(site)["flow"]["aside"] == {reason: 1}
     row = read_table(site.path("masks"), MaskTable).row(0, named=True)
     assert row["reason"] == reason and row["file"] is None
 
 
-def test_a_volume_that_the_table_does_not_name_is_put_aside(site):
+def test_volume_without_a_mask_row_is_quarantined(site):
     (site.given / "masks.csv").write_text("dicom,mask\nmr,mask.nii.gz\n")
     assert run(site)["flow"]["aside"] == {"no_precomputed_mask": 1}
 
 
-def test_the_parts_of_a_split_stack_take_the_mask_of_its_files(site):
+def test_split_stack_parts_share_the_mask_of_their_files(site):
     volumes = read_table(site.path("volumes"), VolumeTable).with_columns(volume=pl.lit("v-1"))
     write_table(site.path("volumes"), volumes, VolumeTable, Fingerprint("volumes", 1, {}, {}))
     assert run(site)["flow"] == {"taken": 1, "used": 1, "aside": {}}
 
 
-def test_a_table_that_names_a_missing_mask_stops_with_its_line(site):
+def test_missing_mask_file_stops_with_its_line(site):
     (site.given / "masks.csv").write_text("dicom,mask\nct,other.nii.gz\n")
     with pytest.raises(ValueError, match="line 2"):
         run(site)
 
 
-def test_missing_weights_are_said_before_anything_is_asked_of_the_network(site, tmp_path):
+def test_missing_weights_stop_before_any_download(site, tmp_path):
     options = PRECOMPUTED | {"segmenter": "totalsegmentator", "weights": str(tmp_path)}
     with pytest.raises(FileNotFoundError, match="totalseg_download_weights"):
         run(site, options)
 
 
-def test_the_shard_has_one_row_for_each_accepted_volume(site):
+def test_masks_table_has_a_row_for_each_accepted_volume(site):
     run(site)
     masks, volumes = read_table(site.path("masks"), MaskTable), pl.read_parquet(site.path("volumes"))
     assert masks["volume"].to_list() == volumes.filter(pl.col("reason").is_null())["volume"].to_list()
@@ -183,7 +185,7 @@ def coronal(site, frame: str | None) -> dict:
     )
 
 
-def test_a_series_without_masks_borrows_those_of_another_plane_through_the_affines(site):
+def test_series_without_masks_borrows_from_another_plane(site):
     site.write(VolumeTable, "volumes", [site.volume() | {"frame": "f"}, coronal(site, "f")])
     metrics = run(site, PRECOMPUTED | {"borrow": True})
     assert metrics["flow"] == {"taken": 2, "used": 2, "aside": {}}
@@ -196,6 +198,6 @@ def test_a_series_without_masks_borrows_those_of_another_plane_through_the_affin
 
 
 @pytest.mark.parametrize(("frame", "borrow"), [("another", True), (None, True), ("f", False)])
-def test_nothing_is_borrowed_from_another_frame_of_reference_or_against_the_config(site, frame, borrow):
+def test_masks_are_borrowed_within_a_frame_and_if_configured(site, frame, borrow):
     site.write(VolumeTable, "volumes", [site.volume() | {"frame": "f"}, coronal(site, frame)])
     assert run(site, PRECOMPUTED | {"borrow": borrow})["flow"]["aside"] == {"no_precomputed_mask": 1}

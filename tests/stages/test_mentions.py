@@ -1,3 +1,5 @@
+"""Stage mentions: anatomical mentions of captions by the lexicon."""
+
 import pytest
 
 from refrad.core.contracts import CaptionTable, MentionTable
@@ -22,7 +24,7 @@ def find(study, root):
     return run
 
 
-def test_a_paired_organ_gives_a_row_for_each_side(find):
+def test_paired_organ_gives_a_row_for_each_side(find):
     rows, metrics = find(("Beide Nieren regelrecht.", "de"))
     assert {row["class_id"] for row in rows} == {2, 3} and len({(row["start"], row["end"]) for row in rows}) == 1
     assert metrics["made"]["mentions"] == 1
@@ -34,18 +36,18 @@ def test_spans_are_verbatim_in_the_caption(find):
     assert [text[row["start"] : row["end"]] for row in rows] == [row["text"] for row in rows] != []
 
 
-def test_captions_without_anatomy_are_aside_and_counted(find):
+def test_captions_without_anatomy_are_counted(find):
     rows, metrics = find(("Keine freie Flüssigkeit.", "de"), ("The liver is normal.", "en"))
     assert {row["caption"] for row in rows} == {"c1"}
     assert metrics["flow"] == {"taken": 2, "used": 1, "aside": {"no_mention": 1}}
 
 
-def test_every_row_says_who_found_it(find):
+def test_rows_have_their_backend(find):
     rows, _ = find(("The liver is normal.", "en"))
     assert {row["backend"] for row in rows} == {"lexicon"}
 
 
-def test_a_lexicon_with_a_class_that_the_schema_lacks_stops_with_its_name(study, root, tmp_path):
+def test_lexicon_class_missing_from_the_schema_is_named(study, root, tmp_path):
     lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
     broken = tmp_path / "lexicon.yaml"
     broken.write_text(

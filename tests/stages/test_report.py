@@ -1,3 +1,5 @@
+"""Stage report: pages of counts, galleries and scores that need no network."""
+
 import json
 import re
 from itertools import pairwise
@@ -106,7 +108,7 @@ def pages(study, images, root, tmp_path):
     return tmp_path / "report"
 
 
-def test_there_is_a_page_for_each_stage_and_links_that_lead_there(pages):
+def test_stages_have_a_page_each_and_working_links(pages):
     for stage in WORDS:
         text = (pages / "stages" / f"{stage}.html").read_text()
         assert WORDS[stage].split(":")[0] in text
@@ -115,7 +117,7 @@ def test_there_is_a_page_for_each_stage_and_links_that_lead_there(pages):
             assert (page.parent / link).exists(), (page.name, link)
 
 
-def test_pages_stand_alone(pages):
+def test_pages_need_no_other_file(pages):
     for page in pages.rglob("*.html"):
         sources = re.findall(r'(?:src|href)="([^"]+)"', page.read_text())
         assert not [
@@ -124,23 +126,23 @@ def test_pages_stand_alone(pages):
         assert "<script" not in page.read_text()
 
 
-def test_counts_of_shards_are_added_and_reasons_explained(pages):
+def test_shard_counts_are_added_and_reasons_explained(pages):
     text = (pages / "stages" / "mentions.html").read_text()
     assert "<b>20</b>" in text and "The caption names no anatomy of the schema." in text
 
 
-def test_the_gallery_draws_each_mention_with_its_box(pages):
+def test_gallery_draws_each_mention_with_its_box(pages):
     text = (pages / "gallery.html").read_text()
     kept = text.split("<article")[1:9]
     assert all(one.count('<rect class="box ') == 2 and one.count("<mark") == 2 for one in kept)
 
 
-def test_the_gallery_shows_dropped_pairs_with_their_reason_and_without_box(pages):
+def test_gallery_has_dropped_pairs_with_reason_without_box(pages):
     (*_, last) = (pages / "gallery.html").read_text().split("<article")
     assert "dropped: no common class" in last and "<rect" not in last and "not in the image" in last
 
 
-def test_each_filter_of_the_gallery_hides_exactly_the_cards_of_other_values(pages):
+def test_gallery_filters_hide_cards_of_other_values_only(pages):
     text = (pages / "gallery.html").read_text()
     rules = re.findall(r"#f-(\w+) option:nth-child\((\d+)\):checked\) \.card:not\(\.([\w-]+)\)", text)
     choices = {
@@ -158,18 +160,18 @@ def test_each_filter_of_the_gallery_hides_exactly_the_cards_of_other_values(page
     assert sum(shown[f"tie-{k + 1}"] for k in range(len(choices["tie"]))) == len(cards)
 
 
-def test_a_phrase_of_two_classes_has_both_colours():
+def test_phrase_of_two_classes_has_both_colours():
     made = mark_spans("Both kidneys", [{"start": 5, "end": 12, "class_id": 2}, {"start": 5, "end": 12, "class_id": 3}])
     assert made.count("<mark") == 1 and 'class="c2 c3"' in made and made.count("rgb(") == 4
 
 
-def test_answers_of_the_model_are_dashed_beside_the_truth(pages):
+def test_model_answers_are_dashed_next_to_the_truth(pages):
     text = (pages / "stages" / "evaluate.html").read_text()
     assert text.count(' given" stroke') == 1 and text.count('<rect class="box') == 2
     assert "0.610" in text and "IoU 0.50" in text
 
 
-def test_scores_stand_with_their_intervals_and_in_tables_of_their_own(pages):
+def test_scores_have_intervals_and_separate_tables(pages):
     text = (pages / "stages" / "evaluate.html").read_text()
     assert "(0.500 to 0.700)" in text and "(0.400 to 0.800)" in text
     assert "Reliability by class" in text and "By size of the structure" in text and "By language" not in text
@@ -181,7 +183,7 @@ def test_report_text_cannot_become_html():
     assert "<b>" not in made and "&lt;b&gt;" in made and "&amp;" in made
 
 
-def test_the_overlay_is_a_picture(pages):
+def test_overlay_is_a_picture(pages):
     from PIL import Image
 
     picture = np.asarray(Image.open(pages / "overlay.png").convert("RGB"))
@@ -194,7 +196,7 @@ def test_volumes_are_shown_with_and_without_their_classes(pages, study):
         assert (pages / "stages" / f"{stage}.html").read_text().count("<img") == pictures
 
 
-def test_a_run_that_stopped_gets_the_pages_of_what_there_is(root, tmp_path):
+def test_unfinished_run_has_pages_of_its_finished_stages(root, tmp_path):
     path = tmp_path / "results" / "index" / "a" / "metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(metrics_of("index", 10)))
@@ -222,19 +224,19 @@ def test_a_run_that_stopped_gets_the_pages_of_what_there_is(root, tmp_path):
     assert "results/volumes/a/0/metrics.json" in text and 'title="a/1 to 2: waiting"' in text
 
 
-def test_the_index_shows_what_is_left_at_each_step(pages):
+def test_index_page_has_the_yield_of_each_step(pages):
     text = (pages / "index.html").read_text()
     assert text.index("files of the deliveries") < text.index("slices of volumes") < text.index("grounded caption")
     assert "captions that name anatomy" in text
 
 
-def test_the_page_of_volumes_has_a_contact_sheet(pages):
+def test_volumes_page_has_a_contact_sheet(pages):
     text = (pages / "stages" / "volumes.html").read_text()
     assert "Middle slices" in text and "1 of 1 volumes" in text
     assert "From files to volumes" in text
 
 
-def test_every_page_can_be_read_without_seeing_it_and_without_a_network(pages):
+def test_pages_are_accessible_and_need_no_network(pages):
     for page in pages.rglob("*.html"):
         text = page.read_text()
         assert '<html lang="en">' in text and "<main>" in text, page.name

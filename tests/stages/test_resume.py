@@ -43,7 +43,7 @@ def run_until_killed(arguments, step):
 
 
 @pytest.mark.slow
-def test_killed_twice_it_ends_with_the_same_bits(arguments, tmp_path):
+def test_training_killed_twice_ends_with_the_same_weights(arguments, tmp_path):
     first = run_until_killed(arguments("killed"), 3)
     assert run_until_killed(arguments("killed"), first + 6) < 40
     for name in ("killed", "whole"):

@@ -1,3 +1,5 @@
+"""Stage shards: rows of images.parquet with pictures, masks, boxes and provenance."""
+
 import io
 
 import numpy as np
@@ -35,7 +37,7 @@ def shard(study):
     return study
 
 
-def test_one_row_for_each_image_with_a_kept_triplet(shard):
+def test_images_with_a_triplet_have_one_row_each(shard):
     rows = pl.read_parquet(shard.path("images"))
     assert len(rows) == shard.metrics["made"]["rows"] == rows["image_id"].n_unique() > 0
     entities = rows["captions"].to_list()[0][0]["entities"]
@@ -56,7 +58,7 @@ def test_masks_and_boxes_of_a_row_agree(shard):
             assert mask.sum() == one["area"]
 
 
-def test_the_picture_shows_the_organ_inside_its_box(shard):
+def test_picture_has_the_organ_inside_its_box(shard):
     row = pl.read_parquet(shard.path("images")).row(0, named=True)
     picture = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
     assert picture.shape == (64, 64, 3)
@@ -70,13 +72,13 @@ def test_the_picture_shows_the_organ_inside_its_box(shard):
     assert inside.min() > picture[:3, :, 1].max()
 
 
-def test_the_same_input_gives_the_same_bytes(shard):
+def test_shard_bytes_depend_on_the_input_only(shard):
     before = shard.path("images").read_bytes()
     shard.run("shards", OPTIONS)
     assert shard.path("images").read_bytes() == before
 
 
-def test_it_opens_in_datasets_polars_and_pyarrow(shard, tmp_path):
+def test_shard_opens_in_datasets_polars_and_pyarrow(shard, tmp_path):
     datasets = pytest.importorskip("datasets")
     loaded = datasets.load_dataset("parquet", data_files=str(shard.path("images")), cache_dir=str(tmp_path / "cache"))[
         "train"
@@ -86,7 +88,7 @@ def test_it_opens_in_datasets_polars_and_pyarrow(shard, tmp_path):
     assert len(loaded) == pq.read_metadata(shard.path("images")).num_rows == len(pl.read_parquet(shard.path("images")))
 
 
-def test_pictures_are_stored_as_the_config_asks(shard):
+def test_pictures_are_stored_in_the_configured_formats(shard):
     row = pl.read_parquet(shard.path("images")).row(0, named=True)
     assert np.array_equal(decode_pixels(row["pixels"]), decode_image({"image": row["image"]}))
     assert Image.open(io.BytesIO(row["image_full"]["bytes"])).size == (row["width"], row["height"])
@@ -97,7 +99,7 @@ def test_pictures_are_stored_as_the_config_asks(shard):
     assert picture.load_image().size == (64, 64)  # training reads either
 
 
-def test_every_row_says_what_made_it_and_the_file_says_all_of_it(shard):
+def test_rows_and_file_metadata_have_their_provenance(shard):
     told = read_source_fingerprints(shard.path("images"))
     assert set(told) == {"volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards"}
     assert told["grounded"].options == {"mode": "expand", "images_per_caption": 2}
@@ -123,6 +125,6 @@ def test_class_names_come_from_the_file_itself(shard):
     assert read_class_names(shard.path("images"))[5] == "liver" and len(read_class_names(shard.path("images"))) == 121
 
 
-def test_a_folder_without_shards_is_said_to_be_so(tmp_path):
+def test_folder_without_shards_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="snakemake shards"):
         list_shards(tmp_path)

@@ -1,15 +1,17 @@
+"""Stage structures: boxes and areas of each slice, and flags of implausible masks."""
+
 import numpy as np
 
 from refrad.core.contracts import FlagTable, MaskTable, StructureTable
 from refrad.core.tables import read_table
 
 
-def test_every_slice_with_a_structure_is_used_and_the_empty_one_is_aside(study):
+def test_slices_with_a_structure_are_used_and_empty_ones_not(study):
     metrics = study.structures()
     assert metrics["flow"] == {"taken": 6, "used": 5, "aside": {"no_structure": 1}}
 
 
-def test_a_structure_carries_its_box_in_dicom_pixels_and_its_area_in_mm2(study):
+def test_structure_has_a_box_in_pixels_and_an_area_in_mm2(study):
     study.structures()
     table = read_table(study.path("structures"), StructureTable)
     liver = next(row for row in table.iter_rows(named=True) if row["instance"] == "i0" and row["class_id"] == 5)
@@ -18,13 +20,13 @@ def test_a_structure_carries_its_box_in_dicom_pixels_and_its_area_in_mm2(study):
     assert np.isclose(liver["area_mm2"], 800)
 
 
-def test_a_stray_voxel_does_not_stretch_the_box(study):
+def test_stray_voxel_does_not_stretch_the_box(study):
     study.structures()
     rows = read_table(study.path("structures"), StructureTable).iter_rows(named=True)
     assert all(row["x_max"] <= 22 for row in rows if row["class_id"] == 5)
 
 
-def test_a_volume_without_mask_puts_its_slices_aside(study):
+def test_slices_of_a_volume_without_mask_are_counted(study):
     mask = {
         "volume": "v",
         "task": "total",
@@ -39,7 +41,7 @@ def test_a_volume_without_mask_puts_its_slices_aside(study):
     assert metrics["flow"] == {"taken": 6, "used": 0, "aside": {"no_mask": 6}}
 
 
-def test_what_is_not_plausible_is_flagged_and_the_volume_is_used(study):
+def test_implausible_structure_is_flagged_and_its_volume_used(study):
     metrics = study.structures()
     flags = read_table(study.path("flags"), FlagTable)
     assert flags.select("flag", "class_id", "action").rows() == [
@@ -51,7 +53,7 @@ def test_what_is_not_plausible_is_flagged_and_the_volume_is_used(study):
     assert metrics["flow"]["used"] == 5
 
 
-def test_a_flag_may_quarantine_its_volume(study):
+def test_flag_can_quarantine_its_volume(study):
     study.structures()
     metrics = study.run("structures", study.structures_options(volume="quarantine"))
     assert metrics["flow"] == {"taken": 6, "used": 0, "aside": {"implausible": 6}}
@@ -59,7 +61,7 @@ def test_a_flag_may_quarantine_its_volume(study):
     assert set(read_table(study.path("flags"), FlagTable)["action"]) == {"quarantine"}
 
 
-def test_slices_with_a_class_and_with_two_classes_together_are_counted(study):
+def test_slices_are_counted_by_class_and_pair_of_classes(study):
     tables = study.structures()["tables"]
     assert tables["slices with a class, CT"] == {"liver": 5, "kidney_right": 3, "kidney_left": 3}
     (together,) = [table for name, table in tables.items() if name.startswith("classes together")]

@@ -1,3 +1,5 @@
+"""Stage train: checkpoints, seeds, frozen parts, public benchmarks and leaks."""
+
 import json
 import shutil
 import subprocess
@@ -46,7 +48,7 @@ def trained(run):
     return run()
 
 
-def test_the_checkpoint_is_a_paligemma_with_its_processor(trained):
+def test_checkpoint_is_a_paligemma_with_its_processor(trained):
     from transformers import AutoConfig, AutoTokenizer
 
     checkpoint, _ = trained
@@ -54,7 +56,7 @@ def test_the_checkpoint_is_a_paligemma_with_its_processor(trained):
     assert "</p>" in AutoTokenizer.from_pretrained(checkpoint).get_vocab()
 
 
-def test_it_tells_how_it_came_about(trained):
+def test_account_has_steps_options_and_counts(trained):
     checkpoint, metrics = trained
     account = json.loads((checkpoint / "training.json").read_text())
     assert account["steps"] == 3 and account["curve"][-1]["step"] == 3
@@ -62,13 +64,13 @@ def test_it_tells_how_it_came_about(trained):
     assert metrics["flow"] == {"taken": 34, "used": 28, "aside": {"test_patient": 6}}
 
 
-def test_training_goes_on_from_a_checkpoint(trained, run):
+def test_training_continues_from_a_checkpoint(trained, run):
     again, _ = run(model=str(trained[0]))
     assert (again / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize("freeze", [True, False])
-def test_a_frozen_tower_stays_as_it_was(trained, run, freeze):
+def test_frozen_tower_is_unchanged(trained, run, freeze):
     again, _ = run(model=str(trained[0]), freeze_tower=freeze)
     before, after = (load_file(folder / "model.safetensors") for folder in (trained[0], again))
     same = {name: torch.equal(before[name], after[name]) for name in before}
@@ -76,22 +78,22 @@ def test_a_frozen_tower_stays_as_it_was(trained, run, freeze):
     assert not any(value for name, value in same.items() if "q_proj" in name and "language_model" in name)
 
 
-def test_the_same_seed_gives_the_same_weights(trained, run):
+def test_weights_are_determined_by_the_seed(trained, run):
     again, _ = run()
     assert (again / "model.safetensors").read_bytes() == (trained[0] / "model.safetensors").read_bytes()
 
 
-def test_a_folder_without_a_model_stops_with_what_to_do(run, tmp_path):
+def test_folder_without_a_model_stops_with_the_remedy(run, tmp_path):
     with pytest.raises(ValueError, match="name a folder with a PaliGemma 2, or tiny"):
         run(model=str(tmp_path))
 
 
-def test_an_image_size_that_the_model_does_not_see_stops(trained, run):
+def test_image_size_must_be_that_of_the_model(trained, run):
     with pytest.raises(ValueError, match="sees images of 64 px"):
         run(model=str(trained[0]), image_size=224)
 
 
-def test_without_training_patients_it_stops(images, root, tmp_path):
+def test_training_without_training_patients_stops(images, root, tmp_path):
     frame = pl.read_parquet(images)
     frame.filter(pl.col("split") != "train").write_parquet(tmp_path / "images.parquet")
     with pytest.raises(ValueError, match="no image of a training patient"):
@@ -125,7 +127,7 @@ def test_two_processes_train_as_one(run, images, root, tmp_path):
     assert second["validation_loss"] == pytest.approx(first["validation_loss"], abs=1e-3)
 
 
-def test_the_segmentation_variant_says_how_good_its_masks_are(run):
+def test_segmentation_variant_has_a_validation_dice(run):
     checkpoint, _ = run(variant="segmentation", steps=2, tower_pretraining_steps=0)
     account = json.loads((checkpoint / "training.json").read_text())
     assert 0 <= account["validation_dice"] <= 1
@@ -149,7 +151,7 @@ def slake(tmp_path_factory, schema):
     return path
 
 
-def test_training_questions_of_a_benchmark_join_by_their_share(run, slake):
+def test_benchmark_questions_are_drawn_by_their_share(run, slake):
     checkpoint, metrics = run(public={"files": [str(slake)], "share": 0.5}, steps=30, tower_pretraining_steps=0)
     account = json.loads((checkpoint / "training.json").read_text())
     assert account["public"] == {"slake": 3}  # of five: two are for testing
@@ -158,32 +160,32 @@ def test_training_questions_of_a_benchmark_join_by_their_share(run, slake):
     assert "slake" in (checkpoint / "README.md").read_text()
 
 
-def test_what_the_benchmark_tests_is_left_out_of_the_training(run, slake):
+def test_test_images_of_a_benchmark_are_not_trained_on(run, slake):
     checkpoint, metrics = run(public={"files": [str(slake)], "share": 0.5}, steps=1, tower_pretraining_steps=0)
     assert metrics["flow"] == {"taken": 34, "used": 27, "aside": {"also_in_test": 1, "test_patient": 6}}
     assert json.loads((checkpoint / "training.json").read_text())["leaks"]["found"] == 1
 
 
-def test_what_evaluation_will_test_is_left_out_as_well(run, slake):
+def test_images_of_the_evaluation_are_not_trained_on(run, slake):
     _, metrics = run(tested=[slake], steps=1, tower_pretraining_steps=0)
     assert metrics["flow"]["aside"]["also_in_test"] == 1 and "slake" not in metrics["tables"]["task"]
 
 
-def test_a_leak_can_end_the_run_with_one_message(run, slake):
+def test_leak_can_stop_the_run(run, slake):
     with pytest.raises(
         ValueError, match=r"1 test images are also images of the training .* set train.leaks.action to drop"
     ):
         run(tested=[slake], leaks={"action": "stop", "difference": 2})
 
 
-def test_a_benchmark_without_training_questions_is_said(run, slake, tmp_path, schema):
+def test_benchmark_without_training_questions_is_refused(run, slake, tmp_path, schema):
     rows = [row for row in read_rows([slake]) if row["split"] == "test"]
     write_shard(tmp_path / "test.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
     with pytest.raises(ValueError, match=r"train.public: no training question"):
         run(public={"files": [str(tmp_path / "test.parquet")], "share": 0.5})
 
 
-def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, images, schema):
+def test_best_weights_on_validation_patients_are_saved(run, images, schema):
     """A learning rate far too high spoils the weights after the first steps; the last ones are worse."""
     options = {
         "learning_rate": 0.05,
@@ -213,7 +215,7 @@ def test_it_ends_with_the_weights_that_did_best_on_validation_patients(run, imag
 
 
 @pytest.mark.parametrize("variant", ["detection", "segmentation"])
-def test_padded_turned_and_packed_images_train_and_the_checkpoint_tells_it(run, variant):
+def test_padded_rotated_and_packed_training_is_documented(run, variant):
     augment = {"rotation": 15.0, "contrast": [0.8, 1.2], "gamma_probability": 0.3}
     checkpoint, metrics = run(variant=variant, resize="pad", augment=augment, pack_tokens=600)
     assert metrics["made"]["steps"] == 3

@@ -26,7 +26,7 @@ def can_be_written(paths):
 
 @settings(max_examples=20, deadline=None)
 @given(stack=stacks())
-def test_every_slice_lies_where_its_dicom_file_says_pixel_by_pixel(stack, write_slice):
+def test_slices_are_at_their_dicom_position(stack, write_slice):
     assume(can_be_written(stack.paths))
     along_row, along_column, normal = stack.turn
     count, rows, columns = stack.pixels.shape
@@ -74,7 +74,7 @@ def stack_of(write_slice, folder, places, **attributes):
         write_slice(folder / f"{number:03}", pixels, **{"ImagePositionPatient": [0, 0, z], **attributes})
 
 
-def test_a_real_series_is_voxel_by_voxel_what_simpleitk_reads(shared, tmp_path):
+def test_real_ct_series_equals_simpleitk(shared, tmp_path):
     folder = shared / "dicom-ct" / "totalseg_example_ct_dicom"
     made = make_volumes(folder, tmp_path)
     row = only_volume(made)
@@ -92,7 +92,7 @@ def test_a_real_series_is_voxel_by_voxel_what_simpleitk_reads(shared, tmp_path):
     assert len(made.slices) == 20
 
 
-def test_a_real_sagittal_mr_series_is_what_simpleitk_reads(shared, tmp_path):
+def test_real_sagittal_mr_series_equals_simpleitk(shared, tmp_path):
     folder = shared / "dicom-mr" / "dicom2nifti_siemens_sagittal"
     made = make_volumes(folder, tmp_path)
     row = only_volume(made)
@@ -105,7 +105,7 @@ def test_a_real_sagittal_mr_series_is_what_simpleitk_reads(shared, tmp_path):
         np.testing.assert_array_equal(image_at(volume, index), SimpleITK.GetArrayFromImage(image)[0])
 
 
-def test_an_enhanced_multi_frame_file_is_a_volume(shared, tmp_path):
+def test_enhanced_multi_frame_file_is_a_volume(shared, tmp_path):
     made = make_volumes(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
     row = only_volume(made)
     assert (row["reason"], row["slices"], row["plane"]) == (None, 8, "sagittal")
@@ -123,7 +123,7 @@ def test_an_enhanced_multi_frame_file_is_a_volume(shared, tmp_path):
         ("dicom-mr/pydicom_small", "too_few_slices"),
     ],
 )
-def test_real_series_that_are_no_volume_are_quarantined_with_the_reason(folder, reason, shared, tmp_path):
+def test_real_series_that_are_no_volume_have_a_reason(folder, reason, shared, tmp_path):
     made = make_volumes(shared / folder, tmp_path, minimum_slices=4, gantry_tilt="quarantine")
     row = only_volume(made)
     assert row["reason"] == reason
@@ -135,7 +135,7 @@ def test_real_series_that_are_no_volume_are_quarantined_with_the_reason(folder, 
 
 
 @pytest.mark.parametrize("delivery", ["dicom-ct", "dicom-mr"])
-def test_every_volume_of_the_real_files_is_accepted_or_quarantined(delivery, shared, tmp_path):
+def test_real_volumes_are_accepted_or_quarantined(delivery, shared, tmp_path):
     made = make_volumes(shared / delivery, tmp_path)
     flow = made.metrics["flow"]
     accepted = made.volumes.filter(made.volumes["reason"].is_null())
@@ -147,7 +147,7 @@ def test_every_volume_of_the_real_files_is_accepted_or_quarantined(delivery, sha
         assert volume.shape == (row["columns"], row["rows"], row["slices"])
 
 
-def test_a_tilted_series_keeps_its_slices_and_its_true_place(shared, tmp_path):
+def test_tilted_series_has_its_slices_at_their_position(shared, tmp_path):
     """SimpleITK reads each slice with its own place; as a series it would stack them at a right angle."""
     folder = shared / "dicom-ct" / "dcm_qa_ct_philips_tilt_part"
     made = make_volumes(folder, tmp_path)
@@ -179,7 +179,7 @@ def test_a_tilted_series_keeps_its_slices_and_its_true_place(shared, tmp_path):
         "dicom-mr/dicom2nifti_compressed_rle",
     ],
 )
-def test_real_series_are_where_dcm2niix_puts_them(folder, shared, tmp_path):
+def test_real_series_equal_dcm2niix(folder, shared, tmp_path):
     """Voxel by voxel at the same place of the patient; dcm2niix flips rows, so places are compared, not indices.
 
     Left out: enhanced Philips files, which dcm2niix moves by half a pixel, and tilted ones, which it makes upright.
@@ -208,7 +208,7 @@ def test_real_series_are_where_dcm2niix_puts_them(folder, shared, tmp_path):
         np.testing.assert_array_equal(volume, stored)
 
 
-def test_repetitions_duplicates_and_burned_in_text_are_treated_as_the_config_says(write_slice, tmp_path):
+def test_index_options_decide_on_repetitions_and_duplicates(write_slice, tmp_path):
     def series(name, uid, **attributes):
         stack_of(write_slice, tmp_path / "d" / name, range(5), SeriesInstanceUID=uid, **attributes)
 
@@ -234,12 +234,12 @@ def test_repetitions_duplicates_and_burned_in_text_are_treated_as_the_config_say
     assert sorted(map(str, second.volumes["burned_in"])) == ["False", "None", "None", "None", "True", "True"]
 
 
-def test_a_missing_slice_is_quarantined(write_slice, tmp_path):
+def test_missing_slice_is_quarantined(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d", [0, 2, 4, 8, 10])
     assert only_volume(make_volumes(tmp_path / "d", tmp_path))["reason"] == "slice_missing"
 
 
-def test_a_slice_that_cannot_be_decoded_quarantines_its_volume_only(write_slice, tmp_path):
+def test_undecodable_slice_quarantines_its_volume_only(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d" / "good", range(5), SeriesInstanceUID="1.1")
     stack_of(write_slice, tmp_path / "d" / "bad", range(5), SeriesInstanceUID="1.2")
     write_slice(
@@ -253,7 +253,7 @@ def test_a_slice_that_cannot_be_decoded_quarantines_its_volume_only(write_slice,
     assert made.metrics["flow"] == {"taken": 2, "used": 1, "aside": {"unreadable_pixels": 1}}
 
 
-def test_only_what_is_on_the_list_leaves_the_header(write_slice, tmp_path):
+def test_tables_have_allowed_header_fields_only(write_slice, tmp_path):
     stack_of(
         write_slice,
         tmp_path / "d",
@@ -278,7 +278,7 @@ def test_only_what_is_on_the_list_leaves_the_header(write_slice, tmp_path):
         assert secret not in everything
 
 
-def test_every_shard_takes_its_own_patients(write_slice, tmp_path):
+def test_shards_have_separate_patients(write_slice, tmp_path):
     for patient in range(8):
         uid = {"SeriesInstanceUID": f"1.{patient}", "StudyInstanceUID": f"2.{patient}", "PatientID": f"P{patient}"}
         stack_of(write_slice, tmp_path / "d" / str(patient), range(3), **uid)
@@ -289,13 +289,13 @@ def test_every_shard_takes_its_own_patients(write_slice, tmp_path):
     assert all(patients)
 
 
-def test_an_empty_shard_has_empty_tables(write_slice, tmp_path):
+def test_empty_shard_has_empty_tables(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d", range(3))
     empty = [make_volumes(tmp_path / "d", tmp_path / str(shard), shards=2, shard=shard) for shard in range(2)]
     assert sorted(len(half.volumes) for half in empty) == [0, 1]
 
 
-def test_a_second_run_gives_the_same_and_writes_no_volume_again(write_slice, tmp_path):
+def test_second_run_is_equal_and_writes_no_volume(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d", range(5))
     first = make_volumes(tmp_path / "d", tmp_path)
     file = first.store / only_volume(first)["file"]

@@ -1,3 +1,5 @@
+"""Stage vqa: question-answer pairs by templates or a model, and their checks."""
+
 import json
 
 import polars as pl
@@ -24,21 +26,21 @@ def ask(study, findings=5, metadata=3, **given):
     return metrics, read_table(study.path("questions"), QuestionTable)
 
 
-def test_every_grounded_image_is_asked_about_in_the_language_of_its_caption(study):
+def test_grounded_images_have_questions_in_caption_language(study):
     metrics, questions = ask(study)
     assert metrics["flow"]["taken"] == metrics["flow"]["used"] == questions["instance"].n_unique()
     assert set(questions["language"]) == {"en"}
     assert set(questions["backend"]) == {"templates"}
 
 
-def test_the_number_of_questions_is_a_limit(study):
+def test_number_of_questions_is_limited(study):
     _, questions = ask(study, findings=2, metadata=1)
     counts = questions.group_by("instance", "topic").len()
     assert counts.filter(pl.col("topic") == "findings")["len"].max() <= 2
     assert counts.filter(pl.col("topic") == "metadata")["len"].max() <= 1
 
 
-def test_no_pair_of_the_templates_fails_its_checks(study):
+def test_template_pairs_pass_their_checks(study):
     metrics, questions = ask(study)
     assert set(metrics["tables"]["checks"]) == {"passed"}
     assert questions["reason"].null_count() == len(questions) == metrics["made"]["questions"]
@@ -68,7 +70,7 @@ def model(study, root, tmp_path):
         server.stop()
 
 
-def test_a_models_pairs_are_checked_one_by_one_and_bad_ones_stay_with_their_reason(model):
+def test_model_pairs_are_checked_and_bad_ones_have_a_reason(model):
     metrics, questions, server = model([GOOD, BAD])
     images = metrics["flow"]["used"]
     findings = questions.filter(pl.col("topic") == "findings")
@@ -80,13 +82,13 @@ def test_a_models_pairs_are_checked_one_by_one_and_bad_ones_stay_with_their_reas
     assert data["sentences"] == [TEXT] and set(data["visible"]) == {"liver", "right kidney", "left kidney"}
 
 
-def test_pairs_that_were_kept_out_do_not_reach_the_shards(study, model):
+def test_rejected_pairs_do_not_reach_the_shards(study, model):
     model([GOOD, BAD])
     study.run("shards", {"image_size": 32, "formats": ["raw"], "windows": [[2250, -100], [350, 40], [80, 40]]})
     asked = [q["question"] for row in pl.read_parquet(study.path("images"))["questions"] for q in row]
     assert GOOD["question"] in asked and BAD["question"] not in asked
 
 
-def test_where_the_model_fails_nothing_stands_in_for_its_answers(model):
+def test_failed_model_answers_are_not_replaced(model):
     metrics, questions, _ = model([GOOD])  # two were asked for
     assert set(questions["topic"]) == {"metadata"} and metrics["tables"]["checks"]["model_failed"] > 0
