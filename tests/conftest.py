@@ -56,3 +56,13 @@ def images(tmp_path_factory, schema):
         Fingerprint("shards", 1, {"windows": MEDGEMMA_WINDOWS, "image_size": SIDE}, {}),
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def processor():
+    """A PaliGemma processor for images of 64 px with a vocabulary of a few words."""
+    from refrad.model.processor import tiny_processor
+
+    return tiny_processor(
+        ["Locate: Liver, spleen ", "Lokalisiere: Leber, Milz "] * 4, image_size=64, patch=8, words=320
+    )

@@ -10,7 +10,7 @@ from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.questions import EvalQuestion, build_questions, mean_boxes, score_places, summary
 from refrad.evaluation.regions import BoxCodec, MaskCodec, mean_masks, phrases_of_pictures
 from refrad.model.box_tokens import BINS, detection_text, parse_detection
-from refrad.training.samples import Samples, wordings
+from refrad.training.samples import Samples, surface_forms
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 
@@ -31,7 +31,7 @@ def boxes_of(one):
     return GeneratedAnswer(detection_text("x", entities, 1, 1, "yxyx"))
 
 
-def masks_of(one):
+def generate_masks(one):
     """The phrases asked for in tags, and their masks; images are as large as the model's."""
     if one.task == "vqa":
         return GeneratedAnswer(one.answer)
@@ -45,7 +45,7 @@ def variant(request, pictures, schema):
     if request.param == "boxes":
         return BoxCodec("yxyx"), boxes_of
     sizes = {one.image_id: one.size for one in pictures}
-    return MaskCodec(64, sizes, phrases_of_pictures(pictures, schema)), masks_of
+    return MaskCodec(64, sizes, phrases_of_pictures(pictures, schema)), generate_masks
 
 
 def asked(*targets):
@@ -157,7 +157,7 @@ def test_what_training_writes_is_read_back_as_boxes_of_the_image(images, schema,
             one[f"{axis}_min"] *= 3
             one[f"{axis}_max"] *= 3
     frame = pl.DataFrame(rows)
-    names = wordings([example_of_row(row) for row in rows], schema)
+    names = surface_forms([example_of_row(row) for row in rows], schema)
     samples = Samples(frame, names, 64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None, resize)
     for index, row in enumerate(rows):
         sample = samples[0, index]

@@ -5,17 +5,17 @@ from tests.factories import AUGMENT
 from torch.nn import functional
 
 from refrad.dataset.examples import example_of_row, read_image_table
-from refrad.inference.generate import answers, masks_of
+from refrad.inference.generate import generate, generate_masks
 from refrad.model.box_tokens import parse_segmentation
 from refrad.model.collate import collate
 from refrad.model.mask_head import HEAD_FILE, mask_loss
-from refrad.model.preprocess import WHOLE, see
+from refrad.model.preprocess import WHOLE, render_view
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import add_head, head_of, load_model, save_model, tiny_model
-from refrad.training.samples import Samples, locate, wordings
+from refrad.training.samples import Samples, locate, surface_forms
 from refrad.training.step import batch_loss, train
-from refrad.training.tower_pretraining import teach_to_see
-from refrad.training.trainer import Recipe
+from refrad.training.tower_pretraining import pretrain_vision_tower
+from refrad.training.trainer import TrainConfig
 
 TURNED = AUGMENT.model_copy(update={"rotation": 20.0})
 SHARES = {"locate": 0.7, "detect": 0.3, "vqa": 0.0}
@@ -23,7 +23,7 @@ SHARES = {"locate": 0.7, "detect": 0.3, "vqa": 0.0}
 
 @pytest.fixture(scope="module")
 def names(images, schema):
-    return wordings(
+    return surface_forms(
         [example_of_row(row) for row in read_image_table([images], {"train"}).iter_rows(named=True)], schema
     )
 
@@ -110,19 +110,25 @@ def test_the_head_comes_back_and_the_folder_stays_a_stock_model(model, processor
 def test_it_learns_masks(make, names, images, processor, model):
     """Dice of generated phrases on squares that it never saw; a mask drawn anywhere would reach about 0.2."""
     torch.manual_seed(0)
-    teach_to_see(
+    pretrain_vision_tower(
         model, processor, read_image_table([images], {"train"}), names, 150, 8, 2.5e-3, 0, AUGMENT, mask_lr_scale=0.3
     )
     locating = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
-    train(model, processor, make("train", AUGMENT, locating), None, Recipe(220, None, 8, 1, 2e-3, 0, mask_lr_scale=0.3))
+    train(
+        model,
+        processor,
+        make("train", AUGMENT, locating),
+        None,
+        TrainConfig(220, None, 8, 1, 2e-3, 0, mask_lr_scale=0.3),
+    )
     scores = []
     for row in read_image_table([images], {"test"}).iter_rows(named=True):
         picture = example_of_row(row)
         for mention in picture.captions[0].mentions:
             text = locate([mention], "en", None)[0]
-            image = see(picture.load_image(), WHOLE, 64)
-            (answer,) = answers(model, processor, [image], [text], 24)
-            (masks,) = masks_of(model, processor, [image], [text], [answer])
+            image = render_view(picture.load_image(), WHOLE, 64)
+            (answer,) = generate(model, processor, [image], [text], 24)
+            (masks,) = generate_masks(model, processor, [image], [text], [answer])
             assert len(masks) == len(parse_segmentation(answer).phrases)
             true = picture.mask(one for one, _ in mention.targets)
             given = masks[0] if len(masks) else np.zeros_like(true)

@@ -11,12 +11,12 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.forward import encode
 from refrad.model.mask_head import mask_loss
-from refrad.model.packing import dense_mask, pack, packed_mask, rows_of, sees
+from refrad.model.packing import dense_mask, pack, packed_mask, packed_mask_mod, rows_of
 from refrad.model.radgrounder import add_head, head_of, tiny_model
 from refrad.training.dataloader import load_batches
-from refrad.training.samples import Samples, wordings
+from refrad.training.samples import Samples, surface_forms
 from refrad.training.step import batch_loss, train
-from refrad.training.trainer import Recipe
+from refrad.training.trainer import TrainConfig
 
 SHARES = {"locate": 0.5, "detect": 0.5, "vqa": 0.0}
 
@@ -24,7 +24,7 @@ SHARES = {"locate": 0.5, "detect": 0.5, "vqa": 0.0}
 @pytest.fixture(scope="module")
 def make(images, schema):
     frame = read_image_table([images], {"train"})
-    names = wordings([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
+    names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
     return lambda order="yxyx": Samples(frame, names, 64, order, SHARES, 0, None)
 
 
@@ -67,7 +67,7 @@ def test_a_place_sees_the_prefix_of_its_own_sample_and_what_was_said_before():
 def test_flex_attention_is_told_the_same(batch):
     packed = pack(batch, 500)
     ids, types = packed["sample_ids"], packed["token_type_ids"]
-    told = create_mask(sees(ids, types), len(ids), None, ids.shape[1], ids.shape[1], "cpu")
+    told = create_mask(packed_mask_mod(ids, types), len(ids), None, ids.shape[1], ids.shape[1], "cpu")
     assert told.equal(dense_mask(ids, types) == 0)
     blocks = packed_mask(ids, types, "flex_attention")
     assert blocks.shape == (len(ids), 1, ids.shape[1], ids.shape[1])
@@ -141,7 +141,7 @@ def test_a_packed_training_takes_the_steps_of_a_plain_one(make, processor):
     curves = []
     for limit in (False, 600):
         model = tiny_model(processor, 0)
-        recipe = Recipe(4, None, 6, 1, 1e-4, 0, pack_tokens=limit)
+        recipe = TrainConfig(4, None, 6, 1, 1e-4, 0, pack_tokens=limit)
         curves.append(train(model, processor, make(), None, recipe).curve)
     for one, other in zip(*curves, strict=True):
         assert one.loss == pytest.approx(other.loss, abs=1e-4)

@@ -7,7 +7,7 @@ from tests.factories import AUGMENT
 
 from refrad.dataset.examples import ImageExample
 from refrad.dataset.image_codec import encode_mask
-from refrad.model.preprocess import WHOLE, View, box_in_image, box_in_view, mask_in_image, see, whole_view
+from refrad.model.preprocess import WHOLE, View, box_in_image, box_in_view, mask_in_image, render_view, whole_view
 from refrad.training.augment import random_view
 
 BOX = (0.4, 0.2, 0.6, 0.5)
@@ -41,10 +41,10 @@ def found(seen):
 
 @given(seed=st.integers(0, 10_000))
 def test_the_box_follows_what_it_surrounds(picture, seed):
-    view = random_view(np.random.default_rng(seed), AUGMENT).place
+    view = random_view(np.random.default_rng(seed), AUGMENT).geometry
     box = box_in_view(BOX, view, 0.5)
     if box is not None:
-        assert np.abs(found(see(picture, view, 200)[..., 0] > 127) - box).max() < 0.02
+        assert np.abs(found(render_view(picture, view, 200)[..., 0] > 127) - box).max() < 0.02
 
 
 @settings(max_examples=50)
@@ -56,10 +56,10 @@ def test_the_box_follows_what_it_surrounds(picture, seed):
 def test_the_box_of_a_turned_mask_is_the_box_turned(seed, size, resize):
     mask, image = shape(size, BOX)
     outlined = ImageExample("", "", "", {}, {}, (), (), {1: encode_mask(mask)}, size)
-    view = random_view(np.random.default_rng(seed), TURNED, whole_view(size, resize)).place
+    view = random_view(np.random.default_rng(seed), TURNED, whole_view(size, resize)).geometry
     box = box_in_view(BOX, view, 0.5, outlined.outline(1))
     for resample in (Image.Resampling.NEAREST, Image.Resampling.BILINEAR):
-        seen = see(image, view, 200, resample)[..., 0] > 127
+        seen = render_view(image, view, 200, resample)[..., 0] > 127
         assert box is not None and np.abs(found(seen) - box).max() < 0.015
     if view.turn:
         loose = np.array(box_in_view(BOX, view))
@@ -86,7 +86,7 @@ def test_the_outline_of_a_class_reaches_its_box():
 
 
 def test_the_whole_view_changes_nothing(picture):
-    assert np.array_equal(see(picture, WHOLE, 100), np.asarray(picture))
+    assert np.array_equal(render_view(picture, WHOLE, 100), np.asarray(picture))
     assert box_in_view((0.1, 0.2, 0.3, 0.4), WHOLE) == pytest.approx((0.1, 0.2, 0.3, 0.4))
     assert whole_view((512, 384), "stretch").window == WHOLE.window == whole_view((7, 7), "pad").window
 
@@ -98,9 +98,9 @@ def test_padding_by_hand():
     assert (x_min, y_min, x_max, y_max) == pytest.approx((56, 28, 112, 196))
     white = Image.fromarray(np.full((384, 512, 3), 255, np.uint8))
     for squashed in (white, white.resize((128, 128))):  # as the shards hold it: shares stay shares
-        seen = see(squashed, view, 224)
+        seen = render_view(squashed, view, 224)
         assert (seen[:27] == 0).all() and (seen[197:] == 0).all() and (seen[29:195] == 255).all()
-    tall = see(Image.fromarray(np.full((384, 96, 3), 255, np.uint8)), whole_view((96, 384), "pad"), 64)
+    tall = render_view(Image.fromarray(np.full((384, 96, 3), 255, np.uint8)), whole_view((96, 384), "pad"), 64)
     assert (tall[:, 25:39] == 255).all() and (tall[:, :23] == 0).all() and (tall[:, 41:] == 0).all()
 
 
@@ -119,7 +119,7 @@ def test_a_box_survives_the_way_into_the_square_and_back(size, corners, resize):
 def test_a_mask_survives_the_way_into_the_padded_square_and_back(size):
     mask, image = shape(size, (0.2, 0.1, 0.8, 0.7))
     view = whole_view(size, "pad")
-    seen = see(image, view, 2 * max(size), Image.Resampling.NEAREST)[..., 0] > 127
+    seen = render_view(image, view, 2 * max(size), Image.Resampling.NEAREST)[..., 0] > 127
     back = mask_in_image(seen, view, size)
     assert back.shape == mask.shape and (back != mask).mean() < 0.02
 
@@ -139,7 +139,7 @@ def test_intensities_by_hand():
         (View(WHOLE.window, gamma=2.0, contrast=0.5, brightness=0.25), 0.58),
         (View(WHOLE.window, contrast=9.0), 0.0),
     ]:
-        assert see(grey, view, 4)[0, 0, 0] == pytest.approx(level * 255, abs=0.6)
+        assert render_view(grey, view, 4)[0, 0, 0] == pytest.approx(level * 255, abs=0.6)
 
 
 def test_a_box_that_is_mostly_outside_is_gone():

@@ -1,7 +1,7 @@
 import torch
 from PIL import Image
 
-from refrad.inference.generate import answers
+from refrad.inference.generate import generate
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model, tiny_model, untrained_like
 
@@ -33,6 +33,6 @@ def test_the_order_of_prompts_does_not_matter(processor):
     model = tiny_model(processor, seed=1)
     images = [torch.full((64, 64, 3), level, dtype=torch.uint8).numpy() for level in (0, 90, 250)]
     texts = ["<image>\n\nLocate: Liver ", "<image>\n\nLocate: Liver, spleen ", "<image>\n\nLocate: spleen "]
-    together = answers(model, processor, images, texts, limit=5)
-    assert together == answers(model, processor, images[::-1], texts[::-1], limit=5)[::-1]
-    assert together == [answers(model, processor, [i], [t], limit=5)[0] for i, t in zip(images, texts, strict=True)]
+    together = generate(model, processor, images, texts, limit=5)
+    assert together == generate(model, processor, images[::-1], texts[::-1], limit=5)[::-1]
+    assert together == [generate(model, processor, [i], [t], limit=5)[0] for i, t in zip(images, texts, strict=True)]

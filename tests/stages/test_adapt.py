@@ -88,11 +88,11 @@ def test_account_has_the_pairs_and_no_test_patient(adapted):
 def test_interrupted_run_resumes_with_the_same_weights(adapted, run, tmp_path, monkeypatch):
     plain, calls = adapt.contrast_loss, []
 
-    def breaking(model, batch, precision):
+    def breaking(model, batch, compute_dtype):
         calls.extend([None] * torch.is_grad_enabled())  # of the steps, not of the validation between them
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return plain(model, batch, precision)
+        return plain(model, batch, compute_dtype)
 
     with monkeypatch.context() as patch:
         patch.setattr(adapt, "contrast_loss", breaking)

@@ -56,7 +56,7 @@ def evaluated(images, public, root, tmp_path_factory):
     run()
     first = metrics.read_text()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refrad.evaluation.answer_cache.answers", None)  # a model that cannot be asked again
+        patch.setattr("refrad.evaluation.answer_cache.generate", None)  # a model that cannot be asked again
         run(against=[files["scores"]])
         again = json.loads(metrics.read_text())
     run(public=[public])

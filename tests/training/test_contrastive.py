@@ -10,9 +10,9 @@ from tests.factories import AUGMENT
 from refrad.dataset.examples import read_image_table
 from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import tiny_model
-from refrad.model.siglip import give_tower, load_siglip, save_siglip, tiny_siglip
+from refrad.model.siglip import load_siglip, replace_vision_tower, save_siglip, tiny_siglip
 from refrad.training.contrastive import Pairs, chance_of, contrast_loss, pair_batches, recall_at, recalls, sigmoid_loss
-from refrad.training.dataloader import Place
+from refrad.training.dataloader import DataPosition
 
 TEXTS = ["Liver and spleen are normal.", "Cyst of the liver."]
 
@@ -35,22 +35,24 @@ def test_the_loss_is_a_yes_or_no_for_each_pair():
 
 def test_it_is_the_loss_of_transformers_where_no_caption_is_shared(siglip, pairs):
     _, model = siglip
-    batch = pairs[Place(), [(0, index) for index in range(3)]].tensors | {"matches": torch.eye(3, dtype=torch.bool)}
+    batch = pairs[DataPosition(), [(0, index) for index in range(3)]].tensors | {
+        "matches": torch.eye(3, dtype=torch.bool)
+    }
     stock = model(input_ids=batch["input_ids"], pixel_values=batch["pixel_values"], return_loss=True).loss
     assert contrast_loss(model, batch).item() == pytest.approx(stock.item(), rel=1e-5)
 
 
 def test_a_caption_that_images_share_is_a_match_of_each(pairs):
-    batch = pairs[Place(), [(0, index) for index in range(4)]].tensors
+    batch = pairs[DataPosition(), [(0, index) for index in range(4)]].tensors
     assert batch["matches"].all()  # all made-up images have one and the same caption
 
 
 def test_the_batches_can_be_taken_up_anywhere_and_are_the_same_with_workers(pairs):
-    alone, helped = (list(itertools.islice(pair_batches(pairs, 7, Place(), n), 5)) for n in (0, 2))
+    alone, helped = (list(itertools.islice(pair_batches(pairs, 7, DataPosition(), n), 5)) for n in (0, 2))
     for one, other in zip(alone, helped, strict=True):
-        assert one.place == other.place and one.tensors["pixel_values"].equal(other.tensors["pixel_values"])
-    again = next(pair_batches(pairs, 7, alone[2].place, 0))  # over the end of an epoch
-    assert again.place == alone[3].place and again.tensors["pixel_values"].equal(alone[3].tensors["pixel_values"])
+        assert one.position == other.position and one.tensors["pixel_values"].equal(other.tensors["pixel_values"])
+    again = next(pair_batches(pairs, 7, alone[2].position, 0))  # over the end of an epoch
+    assert again.position == alone[3].position and again.tensors["pixel_values"].equal(alone[3].tensors["pixel_values"])
 
 
 def test_recall_counts_any_of_the_matches():
@@ -85,11 +87,11 @@ def test_the_tower_goes_into_a_paligemma_and_no_other_shape_does(siglip, tmp_pat
     tokenizer, model = siglip
     save_siglip(tokenizer, model, tmp_path)
     paligemma = tiny_model(tiny_processor(TEXTS * 4, 64, 8, 320), 3)
-    give_tower(paligemma, tmp_path)
+    replace_vision_tower(paligemma, tmp_path)
     for name, value in paligemma.model.vision_tower.state_dict().items():
         assert value.equal(model.vision_model.state_dict()[name]), name
     with pytest.raises(ValueError, match="not shaped as the model's"):
-        give_tower(tiny_model(tiny_processor(TEXTS * 4, 32, 8, 320), 3), tmp_path)
+        replace_vision_tower(tiny_model(tiny_processor(TEXTS * 4, 32, 8, 320), 3), tmp_path)
     again = load_siglip(tmp_path)
     ids = [one[0](TEXTS[1], padding="max_length")["input_ids"] for one in (siglip, again)]
     assert ids[0] == ids[1] and len(ids[0]) == 64

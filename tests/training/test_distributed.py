@@ -14,22 +14,22 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import add_head, tiny_model
 from refrad.training.checkpoint import Checkpoints
-from refrad.training.distributed import ALONE, gather_team
-from refrad.training.samples import Samples, wordings
+from refrad.training.distributed import SINGLE_PROCESS, join_processes
+from refrad.training.samples import Samples, surface_forms
 from refrad.training.step import train
-from refrad.training.trainer import Recipe
+from refrad.training.trainer import TrainConfig
 
 WAYS = [("ddp", None), ("fsdp2", None), ("ddp", "masks"), ("fsdp2", "masks")]
 STEPS = 4
 
 
-def trained(images, schema, folder, sharding, masks, steps, team=ALONE):
+def trained(images, schema, folder, sharding, masks, steps, context=SINGLE_PROCESS):
     """Some steps of a tiny model, from a state in the folder if there is one; the newest state is there afterwards."""
     processor = tiny_processor(["Locate: Liver, spleen "] * 4, image_size=64, patch=8, words=320)
     model = tiny_model(processor, 0)
     if masks:
         add_head(model, processor, 0)
-    names = wordings(
+    names = surface_forms(
         [example_of_row(row) for row in read_image_table([images]).iter_rows(named=True)], load_schema(schema)
     )
     shares = {"locate": 0.5, "detect": 0.0, "vqa": 0.5}
@@ -37,26 +37,26 @@ def trained(images, schema, folder, sharding, masks, steps, team=ALONE):
         Samples(read_image_table([images], {split}), names, 64, None if masks else "yxyx", shares, 0, None)
         for split in ("train", "validation")
     )
-    saved = Checkpoints(folder, "one", keep=9, leads=team.leads)
-    recipe = Recipe(steps, None, 2, 4, 1e-3, 0, save_steps=2, sharding=sharding)
-    done = train(model, processor, train_samples, unseen, recipe, saved, team)
+    saved = Checkpoints(folder, "one", keep=9, is_main=context.is_main)
+    recipe = TrainConfig(steps, None, 2, 4, 1e-3, 0, save_steps=2, sharding=sharding)
+    done = train(model, processor, train_samples, unseen, recipe, saved, context)
     return done, any(isinstance(one, DTensor) for one in model.parameters())
 
 
 def process(images, schema, folder):
     torch.set_num_threads(1)
-    team = gather_team(0)
+    context = join_processes(0)
     for sharding, masks in WAYS:
-        _, parted = trained(images, schema, folder / f"{sharding}-{masks}", sharding, masks, STEPS, team)
+        _, parted = trained(images, schema, folder / f"{sharding}-{masks}", sharding, masks, STEPS, context)
         assert parted == (sharding == "fsdp2")
         if masks is None:  # the same once more, from the state at half way
             again = folder / f"again-{sharding}"
-            if team.leads:
+            if context.is_main:
                 again.mkdir()
                 for name in ("identity", "step-000000002.pt"):
                     (again / name).hardlink_to(folder / f"{sharding}-{masks}" / name)
             distributed.barrier()
-            done, _ = trained(images, schema, again, sharding, masks, STEPS, team)
+            done, _ = trained(images, schema, again, sharding, masks, STEPS, context)
             assert done.resumed == 1
     distributed.destroy_process_group()
 

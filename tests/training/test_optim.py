@@ -2,17 +2,17 @@ import pytest
 import torch
 from torch import nn
 
-from refrad.training.optim import learning_rate_share, make_optimizer
+from refrad.training.optim import lr_factor, make_optimizer
 
 
 def test_the_learning_rate_rises_and_then_falls_to_nothing():
-    shares = [learning_rate_share(step / 1000, 0.05) for step in range(1001)]
+    shares = [lr_factor(step / 1000, 0.05) for step in range(1001)]
     peak = shares.index(max(shares))
     assert 0 < shares[0] < 0.1 and 40 <= peak <= 60 and shares[-1] == pytest.approx(0, abs=1e-9)
 
 
 def test_without_warm_up_it_starts_at_its_highest():
-    assert learning_rate_share(0, 0) == 1
+    assert lr_factor(0, 0) == 1
 
 
 @pytest.mark.parametrize("name", ["adamw", "adafactor"])

@@ -8,10 +8,10 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.radgrounder import tiny_model
 from refrad.training.dataloader import batch_order, load_batches
-from refrad.training.distributed import Team
-from refrad.training.samples import Samples, wordings
+from refrad.training.distributed import DistributedContext
+from refrad.training.samples import Samples, surface_forms
 from refrad.training.step import batch_loss, train
-from refrad.training.trainer import Recipe
+from refrad.training.trainer import TrainConfig
 
 SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 
@@ -19,25 +19,25 @@ SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 @pytest.fixture(scope="module")
 def samples(images, schema):
     frame = read_image_table([images], {"train"})
-    names = wordings([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
+    names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
     return Samples(frame, names, 64, "yxyx", SHARES, 0, augment=None)
 
 
 def test_training_lowers_the_loss_and_says_what_it_did(samples, processor):
-    trained = train(tiny_model(processor, 0), processor, samples, samples, Recipe(30, None, 8, 1, 2e-3, 0))
+    trained = train(tiny_model(processor, 0), processor, samples, samples, TrainConfig(30, None, 8, 1, 2e-3, 0))
     assert trained.curve[-1].loss < 0.7 * trained.curve[0].loss
     assert trained.curve[-1].validation_loss < trained.curve[0].validation_loss
     assert trained.steps == 30 and trained.tasks == {"locate": 240}
 
 
 def test_time_ends_a_training_as_steps_do(samples, processor):
-    trained = train(tiny_model(processor, 0), processor, samples, None, Recipe(10_000, 2.0, 4, 1, 1e-3, 0))
+    trained = train(tiny_model(processor, 0), processor, samples, None, TrainConfig(10_000, 2.0, 4, 1, 1e-3, 0))
     assert trained.steps < 10_000 and trained.seconds < 10
     assert trained.curve[-1].validation_loss is None
 
 
 def test_accumulated_batches_are_one_step(samples, processor):
-    trained = train(tiny_model(processor, 0), processor, samples, None, Recipe(2, None, 4, 3, 1e-3, 0))
+    trained = train(tiny_model(processor, 0), processor, samples, None, TrainConfig(2, None, 4, 3, 1e-3, 0))
     assert sum(trained.tasks.values()) == 24
 
 
@@ -65,10 +65,10 @@ def test_two_processes_are_dealt_what_one_would_get(samples, processor):
 
 def test_batches_that_cannot_be_dealt_evenly_are_refused(samples, processor):
     with pytest.raises(ValueError, match="accumulate is 1: no multiple of the 2 processes"):
-        train(tiny_model(processor, 0), processor, samples, None, Recipe(1, None, 4, 1, 1e-3, 0), team=PAIR)
+        train(tiny_model(processor, 0), processor, samples, None, TrainConfig(1, None, 4, 1, 1e-3, 0), context=PAIR)
 
 
-PAIR = Team(0, 2, torch.device("cpu"))
+PAIR = DistributedContext(0, 2, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -92,13 +92,16 @@ def test_a_target_sees_no_later_word_and_the_prefix_sees_itself_whole(batch, pro
     inputs = {name: tensor[:1] for name, tensor in batch.items() if name != "labels"}
     last = int(inputs["attention_mask"].sum()) - 1
     first = int((inputs["token_type_ids"] == 0).sum(1)[0]) - 4  # a word of the prompt
-    for place, sees in ((last, last), (first, 0)):  # every place from `sees` on must feel a change at `place`
+    for place, packed_mask_mod in (
+        (last, last),
+        (first, 0),
+    ):  # every place from `sees` on must feel a change at `place`
         ids = inputs["input_ids"].clone()
         ids[0, place] = 9
         with torch.no_grad():
             one, other = (model(**(inputs | {"input_ids": each})).logits[0] for each in (inputs["input_ids"], ids))
         differs = (one - other).abs().amax(1) > 0
-        assert not differs[:sees].any() and differs[sees : last + 1].all()
+        assert not differs[:packed_mask_mod].any() and differs[packed_mask_mod : last + 1].all()
 
 
 def test_the_loss_is_that_of_the_stock_model(batch, processor):

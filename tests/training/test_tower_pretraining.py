@@ -7,7 +7,7 @@ from tests.factories import AUGMENT
 from refrad.dataset.examples import read_image_table
 from refrad.dataset.image_codec import encode_mask
 from refrad.model.radgrounder import add_head, head_of, tiny_model
-from refrad.training.tower_pretraining import CLASSES, _choose, class_map, patch_shares, teach_to_see
+from refrad.training.tower_pretraining import CLASSES, _choose, class_map, patch_shares, pretrain_vision_tower
 
 
 @given(st.integers(0, 1000))
@@ -34,7 +34,9 @@ NAMES = {("en", 5): ["Liver"], ("en", 1): ["spleen"]}
 def test_the_tower_learns_and_the_words_of_places_stay_as_they_are(images, processor):
     model = tiny_model(processor, 0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    losses = teach_to_see(model, processor, read_image_table([images], {"train"}), NAMES, 30, 8, 3e-3, 0, AUGMENT)
+    losses = pretrain_vision_tower(
+        model, processor, read_image_table([images], {"train"}), NAMES, 30, 8, 3e-3, 0, AUGMENT
+    )
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     after = model.state_dict()
     changed = {name for name in after if not after[name].equal(before[name])}
@@ -50,7 +52,8 @@ def test_the_tower_learns_and_the_words_of_places_stay_as_they_are(images, proce
 def test_the_same_seed_teaches_the_same(images, processor):
     frame = read_image_table([images], {"train"})
     one, other = (
-        teach_to_see(tiny_model(processor, 0), processor, frame, NAMES, 3, 4, 1e-3, 7, AUGMENT) for _ in range(2)
+        pretrain_vision_tower(tiny_model(processor, 0), processor, frame, NAMES, 3, 4, 1e-3, 7, AUGMENT)
+        for _ in range(2)
     )
     assert one == other
 
@@ -60,7 +63,7 @@ def test_a_tower_that_will_be_frozen_learns_to_see_all_the_same(images, processo
     tower = model.model.vision_tower
     tower.requires_grad_(False)
     before = [parameter.clone() for parameter in tower.parameters()]
-    teach_to_see(model, processor, read_image_table([images], {"train"}), NAMES, 3, 4, 1e-2, 0, AUGMENT)
+    pretrain_vision_tower(model, processor, read_image_table([images], {"train"}), NAMES, 3, 4, 1e-2, 0, AUGMENT)
     learned = [not one.equal(other) for one, other in zip(before, tower.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)
     assert not any(parameter.requires_grad for parameter in tower.parameters())
@@ -72,7 +75,7 @@ def test_a_mask_head_learns_along(images, processor):
     head = head_of(model)
     before = [parameter.clone() for parameter in head.parameters()]
     frame = read_image_table([images], {"train"})
-    losses = teach_to_see(model, processor, frame, NAMES, 30, 8, 3e-3, 0, AUGMENT, mask_lr_scale=0.3)
+    losses = pretrain_vision_tower(model, processor, frame, NAMES, 30, 8, 3e-3, 0, AUGMENT, mask_lr_scale=0.3)
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     learned = [not one.equal(other) for one, other in zip(before, head.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)

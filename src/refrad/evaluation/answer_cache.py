@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from refrad.core.files import digest_bytes
 from refrad.dataset.image_codec import encode_mask
 from refrad.evaluation.questions import MAX_ANSWER_TOKENS, EvalQuestion
-from refrad.inference.generate import answers, masks_of
+from refrad.inference.generate import generate, generate_masks
 from refrad.model.radgrounder import head_of
 
 __all__ = ["CachedGenerator", "GeneratedAnswer", "cached_answers"]
@@ -55,10 +55,10 @@ class CachedGenerator:
 
         def answer(some: Sequence[EvalQuestion]) -> list[GeneratedAnswer]:
             images, texts = [shown(one) for one in some], [one.text for one in some]
-            written = answers(model, self.processor, images, texts, MAX_ANSWER_TOKENS[some[0].task], self.batch)  # type: ignore[arg-type]
+            written = generate(model, self.processor, images, texts, MAX_ANSWER_TOKENS[some[0].task], self.batch)  # type: ignore[arg-type]
             if some[0].task == "vqa" or head_of(model) is None:  # type: ignore[arg-type]
                 return [GeneratedAnswer(text) for text in written]
-            drawn = masks_of(model, self.processor, images, texts, written, self.batch)  # type: ignore[arg-type]
+            drawn = generate_masks(model, self.processor, images, texts, written, self.batch)  # type: ignore[arg-type]
             return [
                 GeneratedAnswer(text, tuple(encode_mask(mask) for mask in masks))
                 for text, masks in zip(written, drawn, strict=True)

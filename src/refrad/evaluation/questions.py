@@ -14,7 +14,7 @@ from refrad.dataset.image_codec import encode_mask
 from refrad.evaluation.metrics.grounding import Region, g_iou, overlap
 from refrad.evaluation.metrics.intervals import RESAMPLES, bootstrap_interval
 from refrad.model.preprocess import WHOLE, View, whole_view
-from refrad.model.prompts import MAX_NAMES, asking, detect_prompt, locate_prompt, prefix, vqa
+from refrad.model.prompts import MAX_NAMES, detect_prompt, locate_prompt, prefix, prompt_text, vqa_text
 
 __all__ = [
     "DEFINITIONS",
@@ -124,15 +124,15 @@ def build_questions(
     for caption in picture.captions:
         for first in range(0, len(caption.mentions), MAX_NAMES):
             mentions = caption.mentions[first : first + MAX_NAMES]
-            text = asking(locate_prompt([one.text for one in mentions], caption.language, masks))
+            text = prompt_text(locate_prompt([one.text for one in mentions], caption.language, masks))
             asked.append(put("locate", caption.language, text, **_targets(mentions, picture, masks)))
     for language in sorted({caption.language for caption in picture.captions}):
         caption = next(one for one in picture.captions if one.language == language)
-        text = asking(detect_prompt(language, masks), prefix(language, caption.indication, caption.question))
+        text = prompt_text(detect_prompt(language, masks), prefix(language, caption.indication, caption.question))
         targets = _targets(caption.mentions, picture, masks)
         asked.append(put("detect", language, text, answer=caption.text, **targets))
     for one in picture.questions:
-        text = vqa(one.question, one.choices, one.language)
+        text = vqa_text(one.question, one.choices, one.language)
         asked.append(put("vqa", one.language, text, answer=one.answer, kind=one.kind, topic=one.topic))
     return list({one.id: one for one in asked}.values())
 

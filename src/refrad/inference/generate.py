@@ -15,7 +15,7 @@ from refrad.model.collate import Sample, collate
 from refrad.model.forward import encode
 from refrad.model.radgrounder import head_of
 
-__all__ = ["WellFormed", "answers", "dice_of", "masks_of"]
+__all__ = ["WellFormed", "generate", "generate_masks", "mask_dice"]
 
 BATCH = 64
 CLASSES = 128  # <seg> tokens
@@ -55,7 +55,7 @@ class WellFormed(LogitsProcessor):
 
 
 @torch.no_grad()
-def answers(
+def generate(
     model: PaliGemmaForConditionalGeneration,
     processor: PaliGemmaProcessor,
     images: Sequence[NDArray[np.uint8]],
@@ -90,12 +90,12 @@ def answers(
 
 
 @torch.no_grad()
-def masks_of(
+def generate_masks(
     model: PaliGemmaForConditionalGeneration,
     processor: PaliGemmaProcessor,
     images: Sequence[NDArray[np.uint8]],
     texts: Sequence[str],
-    answers: Sequence[str],
+    generate: Sequence[str],
     batch: int = BATCH,
 ) -> list[NDArray[np.bool_]]:
     """The masks of what a model with a mask head has answered: for each answer bool [closing tags, side, side], in their order.
@@ -112,7 +112,7 @@ def masks_of(
     found: list[NDArray[np.bool_]] = []
     for first in range(0, len(texts), batch):
         chosen = range(first, min(first + batch, len(texts)))
-        tensors = collate(processor, [Sample("", "", images[i], texts[i], answers[i]) for i in chosen])
+        tensors = collate(processor, [Sample("", "", images[i], texts[i], generate[i]) for i in chosen])
         inputs = {name: tensor.to(model.device) for name, tensor in tensors.items()}
         ends = (inputs.pop("labels") == head.end).nonzero()
         patches, hidden = encode(model, inputs)
@@ -121,11 +121,11 @@ def masks_of(
     return found
 
 
-def dice_of(
+def mask_dice(
     model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, samples: Sequence[Sample]
 ) -> float | None:
     """Mean Dice of the masks that a model gives for the phrases of true targets (not of its own words); None without any."""
-    drawn = masks_of(
+    drawn = generate_masks(
         model,
         processor,
         [one.image for one in samples],

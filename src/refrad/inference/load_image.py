@@ -19,7 +19,7 @@ from refrad.dicom.scan import headers_of_file
 from refrad.dicom.slices import image_at
 from refrad.dicom.windows import scale_mr, window_ct
 
-__all__ = ["SUFFIXES", "Opened", "is_image", "open_image"]
+__all__ = ["SUFFIXES", "LoadedImage", "is_image", "load_image"]
 
 SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".nii", ".nii.gz")
 BY_ITSELF = ImageRules(accepted=TREATABLE | {"no_geometry"})
@@ -30,7 +30,7 @@ OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
 
 
 @dataclass(frozen=True)
-class Opened:
+class LoadedImage:
     """An image in its own resolution, windowed: uint8 [3, height, width]; and how it was understood, for people to check."""
 
     channels: NDArray[np.uint8]
@@ -38,9 +38,9 @@ class Opened:
     note: str
 
 
-def open_image(
+def load_image(
     path: Path, windows: Sequence[Sequence[float]], index: int | None = None, modality: str | None = None
-) -> Opened:
+) -> LoadedImage:
     """Read an image as the shards do: CT through the windows, all else over its range.
 
     Args:
@@ -69,7 +69,7 @@ def open_image(
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is one that `open_image` would read, by its suffix or, without a known one, by its first bytes."""
+    """Whether a file is one that `load_image` would read, by its suffix or, without a known one, by its first bytes."""
     return path.is_file() and (path.name.lower().endswith(SUFFIXES) or _is_dicom(path))
 
 
@@ -90,7 +90,7 @@ def _chosen(index: int | None, count: int, path: Path) -> int:
     return index
 
 
-def _dicom(path: Path, windows: Sequence[Sequence[float]], index: int | None) -> Opened:
+def _dicom(path: Path, windows: Sequence[Sequence[float]], index: int | None) -> LoadedImage:
     """By the rules of stages index and volumes, but a lone image needs no place in the patient."""
     headers = headers_of_file(path.parent, path.name, BY_ITSELF)
     chosen = _chosen(index, len(headers), path)
@@ -105,10 +105,10 @@ def _dicom(path: Path, windows: Sequence[Sequence[float]], index: int | None) ->
         values = values * header.slope + header.intercept
     note = f"{header.modality}, {values.shape[1]} x {values.shape[0]} px"
     note += f", image {chosen} of {len(headers)}" if len(headers) > 1 else ""
-    return Opened(_windowed(values, header.modality, windows), header.modality, note)
+    return LoadedImage(_windowed(values, header.modality, windows), header.modality, note)
 
 
-def _nifti(path: Path, windows: Sequence[Sequence[float]], index: int | None, modality: str | None) -> Opened:
+def _nifti(path: Path, windows: Sequence[Sequence[float]], index: int | None, modality: str | None) -> LoadedImage:
     try:
         image: Any = nib.load(path)  # type: ignore[attr-defined]
         values = np.asarray(image.dataobj, np.float32)
@@ -123,7 +123,7 @@ def _nifti(path: Path, windows: Sequence[Sequence[float]], index: int | None, mo
     chosen = _chosen(index, values.shape[2], path)
     slab, plane = _as_shown(image_at(values, chosen), aff2axcodes(image.affine))
     note = f"{kind}{guessed}, {plane}, {slab.shape[1]} x {slab.shape[0]} px, slice {chosen} of {values.shape[2]}"
-    return Opened(_windowed(slab, kind, windows), kind, note)
+    return LoadedImage(_windowed(slab, kind, windows), kind, note)
 
 
 def _as_shown(image: NDArray[Any], codes: Sequence[str]) -> tuple[NDArray[Any], str]:
@@ -141,7 +141,7 @@ def _as_shown(image: NDArray[Any], codes: Sequence[str]) -> tuple[NDArray[Any], 
     return image, {"S": "axial", "P": "coronal", "L": "sagittal"}[across]
 
 
-def _picture(path: Path) -> Opened:
+def _picture(path: Path) -> LoadedImage:
     try:
         with Image.open(path) as image:
             values = np.asarray(
@@ -151,6 +151,8 @@ def _picture(path: Path) -> Opened:
         raise ValueError(f"{path.name}: cannot be read as a picture ({type(error).__name__})") from None
     note = f"a picture of {values.shape[1]} x {values.shape[0]} px"
     if values.ndim == 3 and (values != values[..., :1]).any():
-        return Opened(np.ascontiguousarray(values.transpose(2, 0, 1)), "", f"{note}, its colours as the three windows")
+        return LoadedImage(
+            np.ascontiguousarray(values.transpose(2, 0, 1)), "", f"{note}, its colours as the three windows"
+        )
     grey = values[..., 0] if values.ndim == 3 else values
-    return Opened(scale_mr(grey), "", f"{note}, over its range")
+    return LoadedImage(scale_mr(grey), "", f"{note}, over its range")

@@ -18,26 +18,28 @@ from pydantic import ValidationError
 
 from refrad.config import TrainOptions
 from refrad.core.types import LANGUAGES, Box
-from refrad.inference.generate import answers, masks_of
-from refrad.inference.load_image import Opened, open_image
+from refrad.inference.generate import generate, generate_masks
+from refrad.inference.load_image import LoadedImage, load_image
 from refrad.model.box_tokens import parse_detection, parse_segmentation
 from refrad.model.model_card import TRAINING
-from refrad.model.preprocess import View, box_in_image, mask_in_image, see, whole_view
+from refrad.model.preprocess import View, box_in_image, mask_in_image, render_view, whole_view
 from refrad.model.processor import load_processor
-from refrad.model.prompts import asking, detect_prompt, locate_prompt, prefix, vqa_prompt
+from refrad.model.prompts import detect_prompt, locate_prompt, prefix, prompt_text, vqa_prompt
 from refrad.model.radgrounder import head_of, load_model
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["Finding", "Place", "Reader"]
+__all__ = ["Prediction", "Predictor", "Region"]
 
-LIMIT = 256  # tokens of an answer
+MAX_TOKENS = 256  # of an answer
 OLDER = "made by another version of stage train; train it again"
 
 
 @dataclass(frozen=True)
-class Place:
-    """A phrase of an answer and where it is: a half-open box in px of the image, or a mask bool [height, width]; the class is
-    what the model said it is, which a segmentation model does not say.
+class Region:
+    """A phrase of an answer and where it is.
+
+    phrase: as in the answer. class_name: the class that the model named; None in the segmentation variant, which names none.
+    box: x_min, y_min, x_max, y_max in px of the image, half-open; None with a mask. mask: bool [height, width], or None.
     """
 
     phrase: str
@@ -47,17 +49,20 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a model says of an image. `answer` is what it wrote, tags and all; `damaged` are tags that made no sense."""
+class Prediction:
+    """A model's answer for one image.
+
+    text: without tags. regions: of its phrases. damaged: tags that could not be read. answer: as generated, with tags.
+    """
 
     text: str
-    places: tuple[Place, ...]
+    regions: tuple[Region, ...]
     damaged: tuple[str, ...]
     answer: str
-    image: Opened
+    image: LoadedImage
 
 
-class Reader:
+class Predictor:
     """A checkpoint, loaded once.
 
     Args:
@@ -75,14 +80,14 @@ class Reader:
         except ValidationError:
             raise ValueError(f"{checkpoint}: {OLDER}") from None
         shards = Fingerprint.parse(account["shards"]).options
-        self.windows, self.square = shards["windows"], int(shards["image_size"])
-        self.classes: Mapping[int, str] = {int(number): name for number, name in account["classes"].items()}
+        self.windows, self.shard_side = shards["windows"], int(shards["image_size"])
+        self.classes: Mapping[int, str] = {int(class_id): name for class_id, name in account["classes"].items()}
         self.processor = load_processor(checkpoint)
         self.model = load_model(checkpoint, self.processor)
         self.model.to("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))  # type: ignore[arg-type]
         self.side = int(self.processor.image_processor.size["height"])
 
-    def read(
+    def predict(
         self,
         image: Path,
         *,
@@ -92,92 +97,95 @@ class Reader:
         locate: str | None = None,
         indication: str | None = None,
         language: str = "en",
-    ) -> Finding:
-        """Ask about an image: a `question`; or where `locate` is ("liver"); or, with neither, for a caption with its places.
+    ) -> Prediction:
+        """The answer to a `question`, the regions of the structure `locate`, or, with neither, a caption with its regions.
 
         Args:
-            image: a file that `open_image` reads.
-            index: which image of several, likewise.
-            modality: where the file does not say, likewise.
-            question: answered in words.
-            locate: a structure, by name.
+            image: a file that `load_image` reads.
+            index: of the image in a file with several, see `load_image`.
+            modality: CT or MR for files that do not state it, see `load_image`.
+            question: answered in text.
+            locate: name of a structure.
             indication: clinical information, for a caption.
-            language: of all of these, en or de.
+            language: of question, structure and caption: en or de.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no image, or what is asked makes no sense.
+            ValueError: if the file is no image, or the arguments do not fit together.
         """
-        text = self.prompt(question, locate, indication, language)
-        return self.ask([self.open(image, index, modality)], text)[0]
+        prompt = self.prompt(question, locate, indication, language)
+        return self.predict_batch([self.load(image, index, modality)], prompt)[0]
 
-    def open(self, image: Path, index: int | None = None, modality: str | None = None) -> Opened:
-        """An image as `open_image` reads it, through the windows of the checkpoint."""
-        return open_image(image, self.windows, index, modality)
+    def load(self, image: Path, index: int | None = None, modality: str | None = None) -> LoadedImage:
+        """An image as `load_image` reads it, with the windows of the checkpoint."""
+        return load_image(image, self.windows, index, modality)
 
     def prompt(
         self, question: str | None, locate: str | None, indication: str | None = None, language: str = "en"
     ) -> str:
-        """What `read` is asked, as the model is.
+        """The text for the processor that the arguments of `predict` make.
 
         Raises:
-            ValueError: if it makes no sense.
+            ValueError: if they do not fit together.
         """
         if language not in LANGUAGES:
             raise ValueError(f"language is {language}: it must be en or de")
         if question and locate:
             raise ValueError("ask either a question or where something is")
         if question:
-            return asking(vqa_prompt(question, (), language))
+            return prompt_text(vqa_prompt(question, (), language))
         if locate:
-            return asking(locate_prompt([locate], language, self.masks))
-        return asking(detect_prompt(language, self.masks), prefix(language, indication, None))
+            return prompt_text(locate_prompt([locate], language, self.masks))
+        return prompt_text(detect_prompt(language, self.masks), prefix(language, indication, None))
 
     @property
     def masks(self) -> bool:
-        """Whether the model answers with masks, not with boxes."""
+        """Whether the model answers with masks instead of boxes."""
         return head_of(self.model) is not None
 
-    def ask(self, images: Sequence[Opened], text: str) -> list[Finding]:
-        """The same prompt to several images at once."""
+    def predict_batch(self, images: Sequence[LoadedImage], prompt: str) -> list[Prediction]:
+        """The predictions for several images and one prompt."""
         if not images:
             return []
-        seen, texts = [self._seen(one) for one in images], [text] * len(images)
-        given = answers(self.model, self.processor, seen, texts, LIMIT)
+        pixels, prompts = [self.model_input(image) for image in images], [prompt] * len(images)
+        answers = generate(self.model, self.processor, pixels, prompts, MAX_TOKENS)
         if not self.masks:
-            return [self._with_boxes(*pair) for pair in zip(images, given, strict=True)]
-        drawn = masks_of(self.model, self.processor, seen, texts, given)
-        return [self._with_masks(*three) for three in zip(images, given, drawn, strict=True)]
+            return [self._with_boxes(image, answer) for image, answer in zip(images, answers, strict=True)]
+        masks = generate_masks(self.model, self.processor, pixels, prompts, answers)
+        return [self._with_masks(*result) for result in zip(images, answers, masks, strict=True)]
 
-    def _seen(self, opened: Opened) -> NDArray[np.uint8]:
-        """The image as it would have come through the shards: squashed to their square, then as training saw it."""
-        channels = opened.channels.transpose(1, 2, 0)
-        square = Image.fromarray(np.ascontiguousarray(channels)).resize((self.square,) * 2, Image.Resampling.BILINEAR)
-        return see(square, self._view(opened), self.side)
+    def model_input(self, image: LoadedImage) -> NDArray[np.uint8]:
+        """The image as training would have had it, uint8 [side, side, 3]: resized to the shards' square, then rendered for the model."""
+        channels = image.channels.transpose(1, 2, 0)
+        square = Image.fromarray(np.ascontiguousarray(channels)).resize(
+            (self.shard_side,) * 2, Image.Resampling.BILINEAR
+        )
+        return render_view(square, self._view(image), self.side)
 
-    def _view(self, opened: Opened) -> View:
-        height, width = opened.channels.shape[1:]
+    def _view(self, image: LoadedImage) -> View:
+        height, width = image.channels.shape[1:]
         return whole_view((width, height), self.options.resize)
 
-    def _with_boxes(self, opened: Opened, answer: str) -> Finding:
+    def _with_boxes(self, image: LoadedImage, answer: str) -> Prediction:
         parsed = parse_detection(answer, self.options.coordinates)
-        height, width = opened.channels.shape[1:]
-        view = self._view(opened)
-        places = []
-        for one in parsed.entities:
-            x_min, y_min, x_max, y_max = box_in_image(one.box, view)
+        height, width = image.channels.shape[1:]
+        view = self._view(image)
+        regions = []
+        for entity in parsed.entities:
+            x_min, y_min, x_max, y_max = box_in_image(entity.box, view)
             box = x_min * width, y_min * height, x_max * width, y_max * height
-            places.append(Place(one.text, self.classes.get(one.class_id), box))
-        return Finding(parsed.plain, tuple(places), parsed.damaged, answer, opened)
+            regions.append(Region(entity.text, self.classes.get(entity.class_id), box))
+        return Prediction(parsed.plain, tuple(regions), parsed.damaged, answer, image)
 
-    def _with_masks(self, opened: Opened, answer: str, masks: NDArray[np.bool_]) -> Finding:
+    def _with_masks(self, image: LoadedImage, answer: str, masks: NDArray[np.bool_]) -> Prediction:
         parsed = parse_segmentation(answer)
-        height, width = opened.channels.shape[1:]
-        view = self._view(opened)
-        places = tuple(
-            Place(one.text, None, None, mask_in_image(masks[one.tag], view, (width, height))) for one in parsed.phrases
+        height, width = image.channels.shape[1:]
+        view = self._view(image)
+        regions = tuple(
+            Region(phrase.text, None, None, mask_in_image(masks[phrase.tag], view, (width, height)))
+            for phrase in parsed.phrases
         )
-        return Finding(parsed.plain, places, parsed.damaged, answer, opened)
+        return Prediction(parsed.plain, regions, parsed.damaged, answer, image)
 
 
 def _account(checkpoint: Path) -> Any:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-__all__ = ["dense_mask", "pack", "packed_mask", "rows_of", "sees"]
+__all__ = ["dense_mask", "pack", "packed_mask", "packed_mask_mod", "rows_of"]
 
 NOBODY = -1  # the sample that padding belongs to
 
@@ -66,10 +66,10 @@ def pack(tensors: Mapping[str, Tensor], limit: int) -> dict[str, Tensor]:
     return made | {name: one for name, one in tensors.items() if name not in (*made, "attention_mask")}
 
 
-Sees = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def sees(sample_ids: Tensor, token_type_ids: Tensor) -> Sees:
+def packed_mask_mod(sample_ids: Tensor, token_type_ids: Tensor) -> MaskMod:
     """Whether a place sees another, as flex attention asks it (row, head, place, other place): the own sample's image and
     prompt, and what was said before.
     """
@@ -86,7 +86,7 @@ def dense_mask(sample_ids: Tensor, token_type_ids: Tensor) -> Tensor:
     rows, length = sample_ids.shape
     places = torch.arange(length, device=sample_ids.device)
     row = torch.arange(rows, device=sample_ids.device)[:, None, None, None]
-    seen = sees(sample_ids, token_type_ids)(row, row, places[:, None], places)
+    seen = packed_mask_mod(sample_ids, token_type_ids)(row, row, places[:, None], places)
     return torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, torch.finfo(torch.float32).min)
 
 
@@ -95,5 +95,5 @@ def packed_mask(sample_ids: Tensor, token_type_ids: Tensor, attention: str) -> T
     if attention != "flex_attention":
         return dense_mask(sample_ids, token_type_ids)
     rows, length = sample_ids.shape
-    rule = sees(sample_ids, token_type_ids)
+    rule = packed_mask_mod(sample_ids, token_type_ids)
     return create_block_mask(rule, rows, None, length, length, sample_ids.device, _compile=sample_ids.is_cuda)

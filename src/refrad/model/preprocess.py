@@ -13,7 +13,7 @@ from PIL import Image
 
 from refrad.core.types import Box
 
-__all__ = ["WHOLE", "View", "box_in_image", "box_in_view", "mask_in_image", "see", "whole_view"]
+__all__ = ["WHOLE", "View", "box_in_image", "box_in_view", "mask_in_image", "render_view", "whole_view"]
 
 BORDER = 0.25  # most of the image's side by which it is widened beyond what a view shows
 
@@ -35,7 +35,7 @@ class View:
     aspect: float = 1.0
 
     @property
-    def place(self) -> "View":
+    def geometry(self) -> "View":
         """The same view of intensities as they are."""
         return replace(self, gamma=1.0, brightness=0.0, contrast=1.0)
 
@@ -115,7 +115,7 @@ def mask_in_image(mask: NDArray[np.bool_], view: View, size: tuple[int, int]) ->
     return np.asarray(drawn, bool)
 
 
-def see(
+def render_view(
     image: Image.Image, view: View, size: int, resample: Image.Resampling = Image.Resampling.BILINEAR
 ) -> NDArray[np.uint8]:
     """The view of an RGB image as uint8 [size, size, 3]; bilinear comes with antialiasing.
@@ -123,7 +123,7 @@ def see(
     The image may have been squashed: shares stay shares.
     """
     seen = _turned(image, view, size, resample) if view.turn else _straight(image, view, size, resample)
-    if view == view.place:
+    if view == view.geometry:
         return seen
     levels = (np.arange(256) / 255) ** view.gamma
     if view.contrast != 1:

@@ -1,12 +1,21 @@
 """What RadGrounder is asked, in the two languages.
 
-A sequence is: image tokens, bos, newline, prefix, newline, prompt, space, newline, target, eos. `asking` makes the part
+A sequence is: image tokens, bos, newline, prefix, newline, prompt, space, newline, target, eos. `prompt_text` makes the part
 between bos and the last newline; PaliGemma's processor adds the rest.
 """
 
 from collections.abc import Sequence
 
-__all__ = ["MAX_NAMES", "asking", "detect_prompt", "every_prompt", "locate_prompt", "prefix", "vqa", "vqa_prompt"]
+__all__ = [
+    "MAX_NAMES",
+    "detect_prompt",
+    "every_prompt",
+    "locate_prompt",
+    "prefix",
+    "prompt_text",
+    "vqa_prompt",
+    "vqa_text",
+]
 
 MAX_NAMES = 1  # structures that one prompt asks for, at most
 
@@ -40,9 +49,9 @@ def vqa_prompt(question: str, choices: Sequence[str], language: str) -> str:
     return "\n".join([question, *choices, ANSWER.get(language, ANSWER["en"])])
 
 
-def vqa(question: str, choices: Sequence[str], language: str) -> str:
+def vqa_text(question: str, choices: Sequence[str], language: str) -> str:
     """Text of a question; its target is the answer."""
-    return asking(vqa_prompt(question, choices, language))
+    return prompt_text(vqa_prompt(question, choices, language))
 
 
 def prefix(language: str, indication: str | None, question: str | None) -> str:
@@ -51,7 +60,7 @@ def prefix(language: str, indication: str | None, question: str | None) -> str:
     return "\n".join(label[language].format(text) for label, text in parts if text)
 
 
-def asking(prompt: str, before: str = "") -> str:
+def prompt_text(prompt: str, before: str = "") -> str:
     """The text given to the processor together with an image, from a prompt and a prefix."""
     return f"<image>\n{before}\n{prompt} "
 

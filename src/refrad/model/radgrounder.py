@@ -23,7 +23,7 @@ __all__ = [
     "add_head",
     "head_of",
     "load_model",
-    "order_places",
+    "order_positions",
     "save_model",
     "tiny_model",
     "tiny_vision",
@@ -163,11 +163,11 @@ def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) ->
         words: Any = model.get_input_embeddings().weight
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
         words[first : first + BINS] = _waves(BINS, words.shape[1], 8) * words.std()
-        order_places(model.model.vision_tower)
+        order_positions(model.model.vision_tower)
     return _finish(model, processor)
 
 
-def order_places(tower: Any) -> None:
+def order_positions(tower: Any) -> None:
     """Let the embeddings of a vision tower's patches begin in order, from torch's random numbers."""
     patches = tower.embeddings.position_embedding.weight
     side = math.isqrt(len(patches))

@@ -16,9 +16,9 @@ from transformers import (
 )
 
 from refrad.model.processor import plain_processor
-from refrad.model.radgrounder import EXPANSION, HEADS, PATCH, VOCABULARY_MULTIPLE, WIDTH, order_places, tiny_vision
+from refrad.model.radgrounder import EXPANSION, HEADS, PATCH, VOCABULARY_MULTIPLE, WIDTH, order_positions, tiny_vision
 
-__all__ = ["give_tower", "load_siglip", "save_siglip", "tiny_siglip"]
+__all__ = ["load_siglip", "replace_vision_tower", "save_siglip", "tiny_siglip"]
 
 TEXT_LAYERS = 2
 TOKENS = 64  # of a text, as in the published models
@@ -46,7 +46,7 @@ def tiny_siglip(texts: Iterable[str], side: int, seed: int) -> tuple[PreTrainedT
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = SiglipModel(config)
-        order_places(model.vision_model)
+        order_positions(model.vision_model)
         model.logit_scale.fill_(SCALE)
         model.logit_bias.fill_(BIAS)
     return tokenizer, model
@@ -73,7 +73,7 @@ def save_siglip(tokenizer: PreTrainedTokenizerBase, model: SiglipModel, folder: 
     tokenizer.save_pretrained(folder)
 
 
-def give_tower(model: PaliGemmaForConditionalGeneration, folder: Path) -> None:
+def replace_vision_tower(model: PaliGemmaForConditionalGeneration, folder: Path) -> None:
     """Put the vision tower of the SigLIP in a folder in place of the model's.
 
     Raises:

@@ -20,10 +20,10 @@ from refrad.model.model_card import TRAINING
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.contrastive import Pairs, contrast_loss, pair_batches, recalls
-from refrad.training.dataloader import Place
-from refrad.training.distributed import gather_team
+from refrad.training.dataloader import DataPosition
+from refrad.training.distributed import join_processes
 from refrad.training.provenance import identity_of, weights_digest
-from refrad.training.trainer import Recipe, end_with, run_loop
+from refrad.training.trainer import TrainConfig, load_final_weights, train_loop
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -49,7 +49,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     if not options.steps:
         raise ValueError("adapt.steps is 0, which means no adaptation; set it to more")
     torch.set_num_threads(options.threads)
-    team = gather_team(options.gpus)
+    context = join_processes(options.gpus)
     tally = Tally("images")
     frame = read_image_table(images)
     seen = find_training_overlap(images, images, options.leaks.difference)
@@ -72,16 +72,16 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     )
     saved = Checkpoints(work, identity_of(fingerprint, images), options.checkpoints.keep)
     before = recalls(model.eval(), unseen, RETRIEVED) if len(unseen) else None
-    trained = run_loop(
+    trained = train_loop(
         model,
         partial(contrast_loss, compute_dtype=options.compute_dtype),
-        lambda place: pair_batches(pairs, options.batch, place, options.workers),
-        _held_out(unseen, options.batch),
+        lambda position: pair_batches(pairs, options.batch, position, options.workers),
+        _val_batches(unseen, options.batch),
         _recipe(options),
         saved,
-        team,
+        context,
     )
-    used = end_with(model, saved, options.checkpoints.weights, trained)
+    used = load_final_weights(model, saved, options.checkpoints.weights, trained)
     after = recalls(model, unseen, RETRIEVED) if len(unseen) else None
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
@@ -137,16 +137,16 @@ def _pictures(side: int) -> SiglipImageProcessorPil:
     return SiglipImageProcessorPil(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
 
 
-def _held_out(pairs: Pairs, batch: int) -> list[dict[str, Any]]:
+def _val_batches(pairs: Pairs, batch: int) -> list[dict[str, Any]]:
     """Whole batches of pairs, as a loss over few others is easy; one smaller batch if there are not so many."""
     order = pairs.order(0)[:VALIDATION_PAIRS].tolist()
     size = min(batch, len(order))
     firsts = range(0, len(order) - size + 1, size) if size else ()
-    return [pairs[Place(), [(0, index) for index in order[first : first + size]]].tensors for first in firsts]
+    return [pairs[DataPosition(), [(0, index) for index in order[first : first + size]]].tensors for first in firsts]
 
 
-def _recipe(options: AdaptOptions) -> Recipe:
-    return Recipe(
+def _recipe(options: AdaptOptions) -> TrainConfig:
+    return TrainConfig(
         steps=options.steps,
         max_seconds=None,
         batch=options.batch,

@@ -36,7 +36,7 @@ from refrad.evaluation.questions import (
 from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, RegionCodec, phrases_of_pictures
 from refrad.llm import open_models
 from refrad.model.model_card import TRAINING
-from refrad.model.preprocess import see, whole_view
+from refrad.model.preprocess import render_view, whole_view
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model, untrained_like
 from refrad.training.provenance import weights_digest
@@ -116,7 +116,7 @@ def run(
     side = processor.image_processor.size["height"]
     shown = [*pictures, *(picture for some in others.values() for picture in some)]
     seen = {
-        picture.image_id: see(picture.load_image(), whole_view(picture.size, training.resize), side)
+        picture.image_id: render_view(picture.load_image(), whole_view(picture.size, training.resize), side)
         for picture in shown
     }
     generator = CachedGenerator(processor, seen, store, options.batch)

@@ -18,19 +18,19 @@ from refrad.config import TrainOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.dataset.examples import ImageExample, example_of_row, read_image_table
 from refrad.dataset.training_overlap import count_training_parts, find_training_overlap, split_for_training
-from refrad.inference.generate import dice_of
+from refrad.inference.generate import mask_dice
 from refrad.model.model_card import TRAINING, model_card
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.prompts import every_prompt
 from refrad.model.radgrounder import PATCH, add_head, load_model, save_model, tiny_model
-from refrad.model.siglip import give_tower
+from refrad.model.siglip import replace_vision_tower
 from refrad.training.checkpoint import Checkpoints
-from refrad.training.distributed import gather_team
+from refrad.training.distributed import join_processes
 from refrad.training.provenance import identity_of, weights_digest
-from refrad.training.samples import Samples, wordings
+from refrad.training.samples import Samples, surface_forms
 from refrad.training.step import VALIDATION_SAMPLES, train
-from refrad.training.tower_pretraining import teach_to_see
-from refrad.training.trainer import Recipe, end_with
+from refrad.training.tower_pretraining import pretrain_vision_tower
+from refrad.training.trainer import TrainConfig, load_final_weights
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -69,8 +69,8 @@ def run(
     """
     options = TrainOptions.model_validate(fingerprint.options)
     torch.set_num_threads(options.threads)
-    team = gather_team(options.gpus)
-    logging.getLogger().setLevel(logging.INFO if team.leads else logging.WARNING)
+    context = join_processes(options.gpus)
+    logging.getLogger().setLevel(logging.INFO if context.is_main else logging.WARNING)
     tally = Tally("images")
     frame = read_image_table(images)
     leaks, benchmarks = options.leaks, public or []
@@ -82,14 +82,14 @@ def run(
     joined = _with_public(parts["train"], benchmarks, seen.training_ids)
     anatomy = load_schema(schema)
     pictures = [example_of_row(row) for row in joined.iter_rows(named=True)]
-    names = wordings(pictures, anatomy)
+    names = surface_forms(pictures, anatomy)
     processor, model = _start(options, pictures, anatomy)
     if tower:
-        give_tower(model, tower)
+        replace_vision_tower(model, tower)
     side = processor.image_processor.size["height"]
     shares = options.tasks.model_dump()
     masks = options.variant == "segmentation"
-    samples, held_out = (
+    samples, val_batches = (
         Samples(
             part,
             names,
@@ -104,12 +104,12 @@ def run(
         for split, part in (parts | {"train": joined}).items()
     )
     identity = ""
-    if team.leads:
+    if context.is_main:
         more = weights_digest(tower) if tower else None, sorted(seen.training_ids)
         identity = identity_of(fingerprint, [*images, *benchmarks], *more)
-    saved = Checkpoints(work, identity, options.checkpoints.keep, team.leads)
+    saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main)
     see = partial(
-        teach_to_see,
+        pretrain_vision_tower,
         model,
         processor,
         parts["train"],
@@ -123,22 +123,22 @@ def run(
         options.compute_dtype,
         options.mask_lr_scale,
     )
-    prepare = see if options.model == "tiny" and options.tower_pretraining_steps else None
+    pretrain = see if options.model == "tiny" and options.tower_pretraining_steps else None
     if options.compile:
         for layer in model.model.language_model.layers:
             layer.compile()
     if options.freeze_tower:
         model.model.vision_tower.requires_grad_(False)
-    trained = train(model, processor, samples, held_out, _recipe(options), saved, team, prepare)
-    if not team.leads:
+    trained = train(model, processor, samples, val_batches, _recipe(options), saved, context, pretrain)
+    if not context.is_main:
         return
     drawn = sum(trained.tasks.values())
     mixture = ", ".join(f"{task} {number:,} ({number / drawn:.0%})" for task, number in sorted(trained.tasks.items()))
     log.info("samples of each task: %s", mixture)
-    if options.sharding == "fsdp2" and team.size > 1:  # what was trained lies in parts with all processes
+    if options.sharding == "fsdp2" and context.size > 1:  # what was trained lies in parts with all processes
         _, model = _start(options, pictures, anatomy)
         model.load_state_dict(saved.load(trained.steps)["model"])
-    used = end_with(model, saved, options.checkpoints.weights, trained)
+    used = load_final_weights(model, saved, options.checkpoints.weights, trained)
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
         "shards": read_fingerprint(images[0]).text,
@@ -154,8 +154,8 @@ def run(
         },
     }
     if masks:
-        unseen = [held_out[0, index] for index in range(min(len(held_out), VALIDATION_SAMPLES))]
-        account["validation_dice"] = dice_of(model, processor, unseen) if unseen else None
+        unseen = [val_batches[0, index] for index in range(min(len(val_batches), VALIDATION_SAMPLES))]
+        account["validation_dice"] = mask_dice(model, processor, unseen) if unseen else None
         log.info("Dice of the masks of true phrases, on validation patients: %s", account["validation_dice"])
     account |= {"parameters": model.num_parameters(), **dataclasses.asdict(trained)}
     with atomic_folder(checkpoint) as folder:
@@ -174,8 +174,8 @@ def run(
     saved.clear()
 
 
-def _recipe(options: TrainOptions) -> Recipe:
-    return Recipe(
+def _recipe(options: TrainOptions) -> TrainConfig:
+    return TrainConfig(
         steps=options.steps,
         max_seconds=options.max_seconds,
         batch=options.batch,

@@ -29,9 +29,9 @@ class Checkpoints:
         leads: whether this process is the one that writes; for the others of a team, saving does nothing.
     """
 
-    def __init__(self, folder: Path, identity: str, keep: int = 2, leads: bool = True) -> None:
-        self.folder, self.keep, self.leads = folder, keep, leads
-        if not leads:
+    def __init__(self, folder: Path, identity: str, keep: int = 2, is_main: bool = True) -> None:
+        self.folder, self.keep, self.is_main = folder, keep, is_main
+        if not is_main:
             return
         file = folder / "identity"
         known = file.read_text(encoding="utf-8") if file.exists() else None
@@ -47,7 +47,7 @@ class Checkpoints:
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write a state; older ones than the newest `keep`, and weights that none of them calls best, go."""
-        if not self.leads:
+        if not self.is_main:
             return
         self._write(self.folder / f"step-{step:09d}.pt", {**state, "step": step})
         files = self._files("step")
@@ -80,7 +80,7 @@ class Checkpoints:
 
     def save_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Write weights that are better than all before. To be followed by `save` of the same step."""
-        if self.leads:
+        if self.is_main:
             self._write(self.folder / f"best-{step:09d}.pt", dict(weights))
 
     def best(self) -> dict[str, Tensor] | None:

@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerBase, SiglipModel
 
 from refrad.config import AugmentOptions
 from refrad.dataset.examples import example_of_row
-from refrad.model.preprocess import see, whole_view
+from refrad.model.preprocess import render_view, whole_view
 from refrad.training.augment import random_view
-from refrad.training.dataloader import Batch, Place
+from refrad.training.dataloader import Batch, DataPosition
 
 __all__ = ["Pairs", "chance_of", "contrast_loss", "pair_batches", "recall_at", "recalls", "sigmoid_loss"]
 
@@ -65,10 +65,10 @@ class Pairs(Dataset[Batch]):
         view = whole_view(picture.size, self.resize)
         if self.augment:
             view = random_view(np.random.default_rng((self.seed, *key, 22)), self.augment, view)
-        return see(picture.load_image(), view, self.side)
+        return render_view(picture.load_image(), view, self.side)
 
-    def __getitem__(self, turn: tuple[Place, Keys]) -> Batch:
-        place, keys = turn
+    def __getitem__(self, turn: tuple[DataPosition, Keys]) -> Batch:
+        position, keys = turn
         drawn = [self.pairs[index] for _, index in keys]
         texts = [self.texts[row][number] for row, number in drawn]
         tensors = {
@@ -76,7 +76,7 @@ class Pairs(Dataset[Batch]):
             "input_ids": tokens(texts, self.tokenizer),
             "matches": torch.tensor([[text in self.texts[row] for text in texts] for row, _ in drawn]),
         }
-        return Batch(tensors, ["pair"] * len(keys), place)
+        return Batch(tensors, ["pair"] * len(keys), position)
 
 
 def pixels(images: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -91,23 +91,23 @@ def tokens(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
     return ids
 
 
-class _Turns(Sampler[tuple[Place, Keys]]):
-    def __init__(self, pairs: Pairs, batch: int, start: Place) -> None:
+class _Turns(Sampler[tuple[DataPosition, Keys]]):
+    def __init__(self, pairs: Pairs, batch: int, start: DataPosition) -> None:
         self.pairs, self.batch, self.start = pairs, batch, start
 
-    def __iter__(self) -> Iterator[tuple[Place, Keys]]:
+    def __iter__(self) -> Iterator[tuple[DataPosition, Keys]]:
         batch = min(self.batch, len(self.pairs))
         epoch, number = self.start
         while True:
             order = self.pairs.order(epoch)
             whole = len(order) // batch  # what fills no batch is left out
             for turn in range(number, whole):
-                after = Place(epoch, turn + 1) if turn + 1 < whole else Place(epoch + 1, 0)
+                after = DataPosition(epoch, turn + 1) if turn + 1 < whole else DataPosition(epoch + 1, 0)
                 yield after, [(epoch, int(index)) for index in order[turn * batch : (turn + 1) * batch]]
             epoch, number = epoch + 1, 0
 
 
-def pair_batches(pairs: Pairs, batch: int, start: Place, workers: int) -> Iterator[Batch]:
+def pair_batches(pairs: Pairs, batch: int, start: DataPosition, workers: int) -> Iterator[Batch]:
     """The batches from `start` on, without end, and the same ones with workers."""
     loader = DataLoader(
         pairs,

@@ -14,19 +14,19 @@ from refrad.model.collate import collate
 from refrad.model.packing import pack
 from refrad.training.samples import Samples
 
-__all__ = ["Batch", "Place", "batch_order", "epoch_batches", "load_batches"]
+__all__ = ["Batch", "DataPosition", "batch_order", "epoch_batches", "load_batches"]
 
 WINDOW = 16  # batches among which samples are sorted by length
 
 
-class Place(NamedTuple):
+class DataPosition(NamedTuple):
     """Where in the endless order of batches a training is: the next batch of an epoch."""
 
     epoch: int = 0
     batch: int = 0
 
 
-START = Place()
+START = DataPosition()
 
 
 class Batch(NamedTuple):
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
     tensors: dict[str, Tensor]
     tasks: list[str]
-    place: Place
+    position: DataPosition
 
 
 def epoch_batches(samples: Samples, batch: int, seed: int, epoch: int) -> list[list[int]]:
@@ -62,8 +62,8 @@ def epoch_batches(samples: Samples, batch: int, seed: int, epoch: int) -> list[l
 
 
 def batch_order(
-    samples: Samples, batch: int, seed: int, start: Place = START
-) -> Iterator[tuple[Place, list[tuple[int, int]]]]:
+    samples: Samples, batch: int, seed: int, start: DataPosition = START
+) -> Iterator[tuple[DataPosition, list[tuple[int, int]]]]:
     """The batches from `start` on, without end: the place after each, and the keys (epoch, index) of its samples.
 
     Raises:
@@ -75,7 +75,7 @@ def batch_order(
     for epoch in itertools.count(start.epoch):
         batches = epoch_batches(samples, batch, seed, epoch)
         for number in range(first, len(batches)):
-            after = Place(epoch, number + 1) if number + 1 < len(batches) else Place(epoch + 1, 0)
+            after = DataPosition(epoch, number + 1) if number + 1 < len(batches) else DataPosition(epoch + 1, 0)
             yield after, [(epoch, index) for index in batches[number]]
         first = 0
 
@@ -85,7 +85,7 @@ def load_batches(
     processor: PaliGemmaProcessor,
     batch: int,
     seed: int,
-    start: Place = START,
+    start: DataPosition = START,
     workers: int = 0,
     rank: int = 0,
     size: int = 1,
@@ -114,19 +114,19 @@ class _Collated(Dataset[Batch]):
     def __init__(self, samples: Samples, processor: PaliGemmaProcessor, limit: int | Literal[False]) -> None:
         self.samples, self.processor, self.limit = samples, processor, limit
 
-    def __getitem__(self, turn: tuple[list[tuple[int, int]], list[str], Place]) -> Batch:
-        keys, tasks, place = turn
+    def __getitem__(self, turn: tuple[list[tuple[int, int]], list[str], DataPosition]) -> Batch:
+        keys, tasks, position = turn
         tensors = collate(self.processor, [self.samples[key] for key in keys])
-        return Batch(pack(tensors, self.limit) if self.limit else tensors, tasks, place)
+        return Batch(pack(tensors, self.limit) if self.limit else tensors, tasks, position)
 
 
 class _Turns(Sampler[Any]):
     """The turns of one process: the keys of its own samples, the tasks of all processes' samples, and the place after them."""
 
-    def __init__(self, samples: Samples, batch: int, seed: int, start: Place, rank: int, size: int) -> None:
+    def __init__(self, samples: Samples, batch: int, seed: int, start: DataPosition, rank: int, size: int) -> None:
         self.order, self.rank, self.size = (samples, batch, seed, start), rank, size
 
-    def __iter__(self) -> Iterator[tuple[list[tuple[int, int]], list[str], Place]]:
+    def __iter__(self) -> Iterator[tuple[list[tuple[int, int]], list[str], DataPosition]]:
         order, samples = batch_order(*self.order), self.order[0]
         while True:
             turns = list(itertools.islice(order, self.size))

@@ -1,4 +1,4 @@
-"""The processes of one training, a GPU each, as torchrun starts them; or one process alone."""
+"""Several processes of one training, a GPU each, as torchrun starts them; or a single process."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
-__all__ = ["ALONE", "LossModule", "Sharding", "Team", "gather_team"]
+__all__ = ["SINGLE_PROCESS", "DistributedContext", "LossModule", "Sharding", "join_processes"]
 
 Sharding = Literal["ddp", "fsdp2"]
 
 
 class LossModule(nn.Module):
-    """The loss of a model as a module: what torch's wrappers for several processes want to be called through."""
+    """The loss of a model as a module, since torch's wrappers for several processes must be called through one."""
 
     def __init__(self, model: nn.Module, loss_of: Callable[[Any, Mapping[str, Tensor]], Tensor]) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class LossModule(nn.Module):
 
 
 @dataclass(frozen=True)
-class Team:
+class DistributedContext:
     """The `rank`-th of `size` processes, and its device."""
 
     rank: int
@@ -40,44 +40,46 @@ class Team:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes files and speaks."""
+    def is_main(self) -> bool:
+        """Whether this is the process that logs and writes files."""
         return self.rank == 0
 
-    def agree(self, value: float) -> float:
-        """The first process's value, in all."""
+    def broadcast(self, value: float) -> float:
+        """The main process's value, in all processes."""
         if self.size == 1:
             return value
-        told = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.broadcast(told, 0)
-        return told.item()
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(tensor, 0)
+        return tensor.item()
 
     def mean(self, value: float) -> float:
-        """The mean over the processes."""
+        """The mean of the processes' values, in all processes."""
         if self.size == 1:
             return value
-        told = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(told)
-        return told.item() / self.size
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(tensor)
+        return tensor.item() / self.size
 
-    def share(self, model: nn.Module) -> None:
-        """Give all processes the first one's weights."""
+    def broadcast_weights(self, model: nn.Module) -> None:
+        """Give all processes the weights of the main process."""
         if self.size > 1:
             for tensor in (*model.parameters(), *model.buffers()):
                 distributed.broadcast(tensor.detach(), 0)
 
-    def join(self, loss: LossModule, sharding: Sharding) -> nn.Module:
+    def wrap(self, loss: LossModule, sharding: Sharding) -> nn.Module:
         """The loss as the processes compute it together; gradients are the mean over them.
 
-        "ddp": each process holds the whole model (DistributedDataParallel). "fsdp2": each holds its share of weights,
-        gradients and optimizer, and layers are put together while they run (fully_shard); the model is changed in place.
+        Args:
+            loss: with the model, which "fsdp2" changes in place.
+            sharding: "ddp": each process holds the whole model (DistributedDataParallel). "fsdp2": each holds a share of
+                weights, gradients and optimizer state, and gathers each layer while it runs (fully_shard).
         """
         if self.size == 1:
             return loss
         if sharding == "fsdp2":
             mesh = init_device_mesh(self.device.type, (self.size,))
             for name, layers in loss.named_modules():
-                # A mask head runs only where its own process has masks, and putting together takes all: the root does it.
+                # A mask head runs only in processes whose batch has masks, but gathering needs all processes: the root gathers it.
                 if isinstance(layers, nn.ModuleList) and name.endswith(".layers") and "mask_head" not in name:
                     for layer in layers:
                         fully_shard(layer, mesh=mesh)
@@ -91,33 +93,33 @@ class Team:
         )
 
     @staticmethod
-    def averaging(joined: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
-        """Around the passes of a batch: gradients are sent only after the `last` one of a step."""
-        if isinstance(joined, FSDPModule):
-            joined.set_requires_gradient_sync(last)
-        elif isinstance(joined, DistributedDataParallel) and not last:
-            return joined.no_sync()  # type: ignore[no-any-return]
+    def grad_sync(loss: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Context for the passes of one batch: gradients are averaged over the processes only after the `last` batch of a step."""
+        if isinstance(loss, FSDPModule):
+            loss.set_requires_gradient_sync(last)
+        elif isinstance(loss, DistributedDataParallel) and not last:
+            return loss.no_sync()  # type: ignore[no-any-return]
         return contextlib.nullcontext()
 
-    def whole(self, values: Any) -> Any:
-        """Nested values with whole tensors, on the processor, in place of tensors of which each process holds a part.
+    def gather_full(self, values: Any) -> Any:
+        """Nested values with full tensors on the CPU instead of sharded ones.
 
-        Each process must ask; what they get is for the first one to write, the others get None for these.
+        All processes must call it. The main process gets the full tensors, the others get None instead.
         """
 
         def gather(value: Any) -> Any:
             if not isinstance(value, DTensor):
                 return value
             full = value.full_tensor()
-            return full.cpu() if self.leads else None
+            return full.cpu() if self.is_main else None
 
         return tree_map(gather, values)
 
     @staticmethod
     def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-        """Take up the state of an optimizer, whole as `whole` gives it, for weights that may be held in parts."""
-        parameters = [one for group in optimizer.param_groups for one in group["params"]]
-        parts = {
+        """Load an optimizer's state, full as `gather_full` returns it, also for sharded weights."""
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        shards = {
             number: {
                 name: distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
                 if isinstance(parameter, DTensor) and isinstance(value, Tensor) and value.shape == parameter.shape
@@ -127,20 +129,20 @@ class Team:
             for number, parameter in enumerate(parameters)
             if number in state["state"]
         }
-        optimizer.load_state_dict({**state, "state": parts})
+        optimizer.load_state_dict({**state, "state": shards})
 
 
-ALONE = Team(0, 1, torch.device("cpu"))
+SINGLE_PROCESS = DistributedContext(0, 1, torch.device("cpu"))
 
 
-def gather_team(gpus: int) -> Team:
-    """Join the other processes that torchrun started, if any.
+def join_processes(gpus: int) -> DistributedContext:
+    """The context of this process, after it has joined those that torchrun started with it, if any.
 
     Args:
-        gpus: of the training; 0 trains on the processor.
+        gpus: of the training; 0 trains on the CPU.
 
     Raises:
-        ValueError: if there are fewer GPUs than asked for.
+        ValueError: if there are fewer GPUs than `gpus`.
     """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     if gpus and torch.cuda.device_count() < min(gpus, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))):
@@ -152,4 +154,4 @@ def gather_team(gpus: int) -> Team:
         if gpus:
             torch.cuda.set_device(device)
         distributed.init_process_group("nccl" if gpus else "gloo")
-    return Team(int(os.environ.get("RANK", "0")), size, device)
+    return DistributedContext(int(os.environ.get("RANK", "0")), size, device)

@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["IGNORED", "Hills", "labelled_loss"]
+__all__ = ["IGNORED", "SoftLabels", "labelled_loss"]
 
 IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Hills:
+class SoftLabels:
     """Ordered words (<loc> tokens) that are learned as hills: some of the probability belongs to the neighbours.
 
     first: id of the first word of the order. count: how many. spread: standard deviation of the hill, in words.
@@ -30,7 +30,7 @@ def labelled_loss(
     vocabulary: Tensor,
     labels: Tensor,
     softcap: float | None = None,
-    hills: Hills | None = None,
+    hills: SoftLabels | None = None,
     chunk: int = 1024,
 ) -> Tensor:
     """Mean cross-entropy over the labelled tokens, in float32.
@@ -68,7 +68,7 @@ def labelled_loss(
     return torch.stack(sums).sum() / len(words)
 
 
-def _under_hills(chances: Tensor, words: Tensor, hills: Hills) -> Tensor:
+def _under_hills(chances: Tensor, words: Tensor, hills: SoftLabels) -> Tensor:
     """Sum over tokens of the log probabilities weighted by the hill around the right word; hills are cut at 3 spreads."""
     reach = math.ceil(3 * hills.spread)
     offsets = torch.arange(-reach, reach + 1, device=words.device)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import Adafactor
 
-__all__ = ["learning_rate_share", "make_optimizer"]
+__all__ = ["lr_factor", "make_optimizer"]
 
 BETAS = (0.9, 0.98)
 
@@ -41,7 +41,7 @@ def make_optimizer(
     return torch.optim.AdamW(groups, rate, BETAS, fused=True)
 
 
-def learning_rate_share(progress: float, warmup_ratio: float) -> float:
+def lr_factor(progress: float, warmup_ratio: float) -> float:
     """Share of the full learning rate at a progress in 0..1: a linear warm-up (over the share `warmup_ratio`) times a half cosine."""
     rising = min(1.0, (progress + 1e-3) / warmup_ratio) if warmup_ratio else 1.0
     return rising * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

@@ -16,18 +16,18 @@ from refrad.core.types import LANGUAGES, Box
 from refrad.dataset.examples import ExampleCaption, ExampleMention, ImageExample, example_of_row
 from refrad.model.box_tokens import detection_text, phrases_of, segmentation_text
 from refrad.model.collate import Sample
-from refrad.model.preprocess import View, box_in_view, see, whole_view
-from refrad.model.prompts import MAX_NAMES, asking, detect_prompt, locate_prompt, prefix, vqa
+from refrad.model.preprocess import View, box_in_view, render_view, whole_view
+from refrad.model.prompts import MAX_NAMES, detect_prompt, locate_prompt, prefix, prompt_text, vqa_text
 from refrad.training.augment import random_view
 
-__all__ = ["TASKS", "Samples", "Wordings", "detect", "locate", "told_of", "wordings"]
+__all__ = ["TASKS", "Samples", "SurfaceForms", "class_frequencies", "detect", "locate", "surface_forms"]
 
 TASKS = ("locate", "detect", "vqa")
 
-Wordings = Mapping[tuple[str, int], Sequence[str]]
+SurfaceForms = Mapping[tuple[str, int], Sequence[str]]
 
 
-def wordings(pictures: Iterable[ImageExample], schema: Schema) -> Wordings:
+def surface_forms(pictures: Iterable[ImageExample], schema: Schema) -> SurfaceForms:
     """How each class is called in each language: its display name, and the mentions that never meant another class."""
     meanings: dict[tuple[str, str], set[int]] = {}
     for picture in pictures:
@@ -56,13 +56,13 @@ def locate(names: Sequence[ExampleMention], language: str, order: str | None) ->
         start = len(joined) + (2 if joined else 0)
         joined = f"{joined}, {name.text}" if joined else name.text
         placed.append(ExampleMention(start, len(joined), name.text, name.targets))
-    text = asking(locate_prompt([name.text for name in names], language, masks=order is None))
+    text = prompt_text(locate_prompt([name.text for name in names], language, masks=order is None))
     return text, *_tagged(joined, placed, order)
 
 
 def detect(caption: ExampleCaption, mentions: Sequence[ExampleMention], before: str, order: str | None) -> Placed:
     """Text and target of the question for a caption with boxes or segmentation tags, likewise."""
-    text = asking(detect_prompt(caption.language, masks=order is None), before)
+    text = prompt_text(detect_prompt(caption.language, masks=order is None), before)
     return text, *_tagged(caption.text, mentions, order)
 
 
@@ -78,7 +78,7 @@ def _tagged(text: str, mentions: Sequence[ExampleMention], order: str | None) ->
     return detection_text(text, entities, 1, 1, order), []
 
 
-def told_of(frame: pl.DataFrame) -> Counter[int]:
+def class_frequencies(frame: pl.DataFrame) -> Counter[int]:
     """How often the captions of all rows name each class, plus one."""
     told: Counter[int] = Counter(dict.fromkeys(range(256), 1))
     for captions in frame["captions"]:
@@ -121,7 +121,7 @@ class Samples:
     def __init__(
         self,
         frame: pl.DataFrame,
-        names: Wordings,
+        names: SurfaceForms,
         size: int,
         order: str | None,
         shares: Mapping[str, float],
@@ -134,7 +134,7 @@ class Samples:
         self.augment, self.resize = augment, resize
         weights = np.array([shares[task] for task in TASKS])
         self.shares = weights / weights.sum()
-        self.told = told_of(frame)
+        self.told = class_frequencies(frame)
         self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_numpy()
         known = frame["captions"].list.len().fill_null(0) + frame["structures"].list.len().fill_null(0)
         self.own, self.public = (np.flatnonzero(rows) for rows in (known > 0, known == 0))
@@ -202,7 +202,7 @@ class Samples:
         chosen = [pool[one] for one in rng.choice(len(pool), number, replace=False, p=weights)]
         text, target, classes = locate(chosen, language, self.order)
         masks = self._masks(picture, classes, view)
-        return Sample("locate", language, see(picture.load_image(), view, self.size), text, target, masks)
+        return Sample("locate", language, render_view(picture.load_image(), view, self.size), text, target, masks)
 
     def _detect(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         view = self._view(picture, rng)
@@ -213,7 +213,9 @@ class Samples:
         )
         text, target, classes = detect(caption, self._seen(picture, caption.mentions, view), before, self.order)
         masks = self._masks(picture, classes, view)
-        return Sample("detect", caption.language, see(picture.load_image(), view, self.size), text, target, masks)
+        return Sample(
+            "detect", caption.language, render_view(picture.load_image(), view, self.size), text, target, masks
+        )
 
     def _vqa(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         view = self._view(picture, rng)
@@ -221,9 +223,9 @@ class Samples:
             view, window=self._whole(picture).window, turn=0.0
         )  # what is visible, and where, is what is asked
         one = picture.questions[int(rng.integers(len(picture.questions)))]
-        text = vqa(one.question, one.choices, one.language)
+        text = vqa_text(one.question, one.choices, one.language)
         masks = self._masks(picture, [], view)
-        return Sample("vqa", one.language, see(picture.load_image(), view, self.size), text, one.answer, masks)
+        return Sample("vqa", one.language, render_view(picture.load_image(), view, self.size), text, one.answer, masks)
 
     def _masks(self, picture: ImageExample, phrases: Sequence[Iterable[int]], view: View) -> NDArray[np.bool_] | None:
         """The union of each phrase's classes as the view shows it."""
@@ -232,7 +234,7 @@ class Samples:
         masks = np.zeros((len(phrases), self.size, self.size), bool)
         for mask, classes in zip(masks, phrases, strict=True):
             whole = Image.fromarray(picture.mask(classes)).convert("RGB")
-            mask[:] = see(whole, view.place, self.size, Image.Resampling.NEAREST)[..., 0] > 127
+            mask[:] = render_view(whole, view.geometry, self.size, Image.Resampling.NEAREST)[..., 0] > 127
         return masks
 
     def _weights(self, group: Sequence[ExampleMention]) -> NDArray[np.float64]:

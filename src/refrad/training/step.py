@@ -13,11 +13,11 @@ from refrad.model.forward import encode
 from refrad.model.mask_head import mask_loss
 from refrad.model.radgrounder import head_of
 from refrad.training.checkpoint import Checkpoints
-from refrad.training.dataloader import Place, load_batches
-from refrad.training.distributed import ALONE, Team
-from refrad.training.losses import Hills, labelled_loss
+from refrad.training.dataloader import DataPosition, load_batches
+from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
+from refrad.training.losses import SoftLabels, labelled_loss
 from refrad.training.samples import Samples
-from refrad.training.trainer import Recipe, Trained, run_loop
+from refrad.training.trainer import TrainConfig, TrainState, train_loop
 
 __all__ = ["VALIDATION_SAMPLES", "batch_loss", "train"]
 
@@ -29,17 +29,17 @@ def train(
     processor: PaliGemmaProcessor,
     samples: Samples,
     validation: Samples | None,
-    recipe: Recipe,
+    recipe: TrainConfig,
     saved: Checkpoints | None = None,
-    team: Team = ALONE,
-    prepare: Callable[[], list[float]] | None = None,
-) -> Trained:
+    context: DistributedContext = SINGLE_PROCESS,
+    pretrain: Callable[[], list[float]] | None = None,
+) -> TrainState:
     """Train `model` in place on samples; see `run_loop`."""
 
-    def batches_from(place: Place):  # type: ignore[no-untyped-def]
-        own = team.rank, team.size
+    def batches_from(position: DataPosition):  # type: ignore[no-untyped-def]
+        own = context.rank, context.size
         return load_batches(
-            samples, processor, recipe.batch, recipe.seed, place, recipe.workers, *own, recipe.pack_tokens
+            samples, processor, recipe.batch, recipe.seed, position, recipe.workers, *own, recipe.pack_tokens
         )
 
     loss_of = partial(
@@ -48,14 +48,14 @@ def train(
         compute_dtype=recipe.compute_dtype,
         mask_weight=recipe.mask_weight,
     )
-    held_out = _held_out(processor, validation, recipe.batch) if validation and len(validation) else []
-    return run_loop(model, loss_of, batches_from, held_out, recipe, saved, team, prepare)
+    val_batches = _val_batches(processor, validation, recipe.batch) if validation and len(validation) else []
+    return train_loop(model, loss_of, batches_from, val_batches, recipe, saved, context, pretrain)
 
 
 def batch_loss(
     model: PaliGemmaForConditionalGeneration,
     batch: Mapping[str, Tensor],
-    hills: Hills | None = None,
+    hills: SoftLabels | None = None,
     compute_dtype: str = "float32",
     mask_weight: float = 1.0,
 ) -> Tensor:
@@ -79,10 +79,10 @@ def batch_loss(
     return loss + mask_weight * mask_loss(logits, masks) + 0 * every
 
 
-def _hills(processor: PaliGemmaProcessor, spread: float) -> Hills | None:
-    return Hills(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), BINS, spread) if spread else None
+def _hills(processor: PaliGemmaProcessor, spread: float) -> SoftLabels | None:
+    return SoftLabels(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), BINS, spread) if spread else None
 
 
-def _held_out(processor: PaliGemmaProcessor, validation: Samples, batch: int) -> list[dict[str, Tensor]]:
+def _val_batches(processor: PaliGemmaProcessor, validation: Samples, batch: int) -> list[dict[str, Tensor]]:
     keys = [(0, index) for index in range(len(validation))][:: max(1, len(validation) // VALIDATION_SAMPLES)]
     return [collate(processor, [validation[key] for key in keys[i : i + batch]]) for i in range(0, len(keys), batch)]

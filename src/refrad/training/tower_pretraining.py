@@ -25,12 +25,12 @@ from refrad.config import AugmentOptions
 from refrad.dataset.examples import ImageExample, example_of_row
 from refrad.model.box_tokens import BINS, bin_of
 from refrad.model.mask_head import MaskHead, mask_loss
-from refrad.model.preprocess import View, box_in_view, see, whole_view
+from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.model.radgrounder import head_of
 from refrad.training.augment import random_view
-from refrad.training.samples import Wordings, told_of
+from refrad.training.samples import SurfaceForms, class_frequencies
 
-__all__ = ["class_map", "patch_shares", "teach_to_see"]
+__all__ = ["class_map", "patch_shares", "pretrain_vision_tower"]
 
 CLASSES = 128  # <seg> tokens; 0 is background
 SPREAD = 6.0  # standard deviation of the hill around the right bin, in bins
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Lesson:
+class PatchTargets:
     """One view of an image. pixels: uint8 [side, side, 3]. shares: float32 [patches, CLASSES]. asked: int64 [patches], the
     class whose box is asked of the patch. bins: int64 [patches, 4], x_min, y_min, x_max, y_max; NOWHERE if none is asked.
     named: int64 [n], the classes whose masks are asked, 0 if the view has fewer. masks: bool [n, side, side].
@@ -111,11 +111,11 @@ class _Reader(nn.Module):
         return mask_loss(head(patches, hidden, asked, masks.shape[-1]), masks)
 
 
-def teach_to_see(
+def pretrain_vision_tower(
     model: PaliGemmaForConditionalGeneration,
     processor: PaliGemmaProcessor,
     frame: pl.DataFrame,
-    names: Wordings,
+    names: SurfaceForms,
     steps: int,
     batch: int,
     rate: float,
@@ -183,11 +183,13 @@ def teach_to_see(
     return losses
 
 
-def _tokens_of(names: Wordings, processor: PaliGemmaProcessor) -> list[tuple[list[int], int]]:
+def _tokens_of(names: SurfaceForms, processor: PaliGemmaProcessor) -> list[tuple[list[int], int]]:
     """The tokens of each name as it stands in a prompt, behind a space, and the class it means."""
     found = []
-    for (_, class_id), wordings in sorted(names.items()):
-        found += [(processor.tokenizer(f" {one}", add_special_tokens=False)["input_ids"], class_id) for one in wordings]
+    for (_, class_id), surface_forms in sorted(names.items()):
+        found += [
+            (processor.tokenizer(f" {one}", add_special_tokens=False)["input_ids"], class_id) for one in surface_forms
+        ]
     return [(tokens, class_id) for tokens, class_id in found if tokens and class_id < CLASSES]
 
 
@@ -199,7 +201,7 @@ def _lessons(
     augment: AugmentOptions,
     resize: Literal["stretch", "pad"],
     masks: int,
-) -> Iterator[Lesson]:
+) -> Iterator[PatchTargets]:
     """Random views of random images, without end, each with so many masks."""
     rows = frame.to_dicts()
     pictures = [example_of_row(row) for row in rows]
@@ -208,19 +210,21 @@ def _lessons(
         Image.fromarray(class_map(row["structures"], row["width"], row["height"], image.width)).convert("RGB")
         for row, image in zip(rows, opened, strict=True)
     ]
-    told = told_of(frame)
+    told = class_frequencies(frame)
     often = np.array([told[class_id] for class_id in range(CLASSES)], np.float32)
     rng = np.random.default_rng((seed, 11))
     while True:
         for index in rng.permutation(len(rows)).tolist():
             picture = pictures[index]
             view = random_view(rng, augment, whole_view(picture.size, resize))
-            place = see(maps[index], view.place, size, Image.Resampling.NEAREST)[..., 0]
+            place = render_view(maps[index], view.geometry, size, Image.Resampling.NEAREST)[..., 0]
             shares = patch_shares(place, patch)
             asked = _draw(shares * often, rng)
             bins = _bins(asked, picture, view, augment.min_box_share)
             named = _choose(place, often, masks, rng)
-            yield Lesson(see(opened[index], view, size), shares, asked, bins, named, place == named[:, None, None])
+            yield PatchTargets(
+                render_view(opened[index], view, size), shares, asked, bins, named, place == named[:, None, None]
+            )
 
 
 def _draw(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
