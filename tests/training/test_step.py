@@ -44,14 +44,14 @@ def test_accumulated_batches_are_one_step(samples, processor):
 def test_workers_make_the_same_batches(samples, processor):
     firsts = [list(itertools.islice(load_batches(samples, processor, 4, 0, workers=n), 8)) for n in (0, 2)]
     for one, other in zip(*firsts, strict=True):
-        assert (one.tasks, one.place) == (other.tasks, other.place)
+        assert (one.tasks, one.position) == (other.tasks, other.position)
         assert all(one.tensors[name].equal(other.tensors[name]) for name in one.tensors)
 
 
 def test_the_order_of_batches_can_be_taken_up_anywhere(samples):
     turns = list(itertools.islice(batch_order(samples, 5, 3), 12))  # over the end of two epochs
-    for number, (place, _) in enumerate(turns[:-1]):
-        assert next(batch_order(samples, 5, 3, place)) == turns[number + 1]
+    for number, (position, _) in enumerate(turns[:-1]):
+        assert next(batch_order(samples, 5, 3, position)) == turns[number + 1]
 
 
 def test_two_processes_are_dealt_what_one_would_get(samples, processor):
@@ -60,7 +60,7 @@ def test_two_processes_are_dealt_what_one_would_get(samples, processor):
     together = [one for pair in zip(*dealt, strict=True) for one in pair]
     for one, other in zip(alone, together, strict=True):
         assert one.tensors["input_ids"].equal(other.tensors["input_ids"])
-    assert dealt[0][-1].place == dealt[1][-1].place == alone[-1].place
+    assert dealt[0][-1].position == dealt[1][-1].position == alone[-1].position
 
 
 def test_batches_that_cannot_be_dealt_evenly_are_refused(samples, processor):
@@ -92,12 +92,12 @@ def test_a_target_sees_no_later_word_and_the_prefix_sees_itself_whole(batch, pro
     inputs = {name: tensor[:1] for name, tensor in batch.items() if name != "labels"}
     last = int(inputs["attention_mask"].sum()) - 1
     first = int((inputs["token_type_ids"] == 0).sum(1)[0]) - 4  # a word of the prompt
-    for place, packed_mask_mod in (
+    for position, packed_mask_mod in (
         (last, last),
         (first, 0),
-    ):  # every place from `sees` on must feel a change at `place`
+    ):  # every position from `sees` on must feel a change at `position`
         ids = inputs["input_ids"].clone()
-        ids[0, place] = 9
+        ids[0, position] = 9
         with torch.no_grad():
             one, other = (model(**(inputs | {"input_ids": each})).logits[0] for each in (inputs["input_ids"], ids))
         differs = (one - other).abs().amax(1) > 0
