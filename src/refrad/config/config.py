@@ -48,7 +48,7 @@ class Config(Section):
         description="Synthetic cohort, written to demo/<delivery>; your own deliveries do not use it."
     )
     llm: LlmOptions = Field(
-        description="Language model for each role, or null; keys of a model and tested settings: docs/llm.md."
+        description="Language model for each role, or null; keys of a model and example settings: docs/llm.md."
     )
     index: IndexOptions = Field(
         description="Splits, policies for images that are not plain slices, and limits of the header reader: "
