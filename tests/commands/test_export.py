@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 
 from refrad.cli import main
 from refrad.core import contracts, tables
+from refrad.dataset.exports import EXPORTERS
 from refrad.dataset.image_codec import decode_mask
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.workflow.fingerprint import Fingerprint
@@ -64,7 +65,7 @@ def export(site, form, out):
     return out
 
 
-def test_hf_loads_with_a_split_each_and_the_card(site, tmp_path):
+def test_hf_loads_in_datasets_with_its_splits_and_card(site, tmp_path):
     datasets = pytest.importorskip("datasets")
     out = export(site, "hf", tmp_path / "hf")
     loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
@@ -74,7 +75,7 @@ def test_hf_loads_with_a_split_each_and_the_card(site, tmp_path):
     assert loaded["train"][0]["image"].size == (64, 64) and "# Card" in (out / "README.md").read_text()
 
 
-def test_coco_gives_back_every_mask_and_every_caption(site, tmp_path):
+def test_coco_returns_every_mask_and_every_caption(site, tmp_path):
     out = export(site, "coco", tmp_path / "coco")
     seen = 0
     for split in ("train", "validation", "test"):
@@ -95,7 +96,7 @@ def test_coco_gives_back_every_mask_and_every_caption(site, tmp_path):
     assert seen == 34 and "Leber und Milz o.B." in {one["caption"] for one in captions.anns.values()}
 
 
-def test_llava_conversations_alternate_and_show_the_image_once(site, tmp_path):
+def test_llava_turns_alternate_and_show_the_image_once(site, tmp_path):
     out = export(site, "llava", tmp_path / "llava")
     told = json.loads((out / "train.json").read_text())
     assert [one["id"] for one in told][:3] == ["i0000-de", "i0000-en", "i0001-en"]
@@ -121,7 +122,7 @@ def test_webdataset_reads_pictures_and_rows(site, tmp_path):
     assert (again / "test-000000.tar").read_bytes() == (out / "test-000000.tar").read_bytes()
 
 
-def test_the_authors_layout_joins_by_its_ids_and_holds_hounsfield_units(site, tmp_path):
+def test_authors_layout_joins_by_id_and_holds_hounsfield_units(site, tmp_path):
     out = export(site, "authors", tmp_path / "authors")
     frame = pl.read_parquet(out / "dataset.parquet")
     segments = json.loads((out / "rsopid_2_segment_v3_ct.json").read_text())
@@ -144,7 +145,7 @@ def test_the_authors_layout_joins_by_its_ids_and_holds_hounsfield_units(site, tm
     assert snippets["second"] == ["i0000-1"] and sum(map(len, snippets.values())) == 25
 
 
-def test_nothing_is_exported_while_a_patient_is_in_two_splits(images, tmp_path, capsys):
+def test_export_refuses_a_patient_in_two_splits(images, tmp_path, capsys):
     table = pq.read_table(images)
     same = pa.array(["p"] * len(table), table.schema.field("patient").type)
     pq.write_table(
@@ -155,6 +156,18 @@ def test_nothing_is_exported_while_a_patient_is_in_two_splits(images, tmp_path, 
     assert "1 patients" in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
-def test_an_unknown_format_is_said_with_those_there_are(tmp_path, capsys):
+def test_unknown_format_is_refused_with_the_known_ones(tmp_path, capsys):
     assert main(["export", "nifti", "--images", str(tmp_path)]) == 1
     assert "hf, coco, llava, webdataset, authors" in capsys.readouterr().err
+
+
+def test_new_format_is_one_line_of_the_registry(site, tmp_path, monkeypatch):
+    def export_ids(source, out):
+        out.mkdir()
+        for split in source.splits:
+            (out / f"{split}.txt").write_text("\n".join(row["image_id"] for row in source.rows(split)))
+
+    monkeypatch.setitem(EXPORTERS, "ids", export_ids)
+    out = export(site, "ids", tmp_path / "ids")
+    ids = [line for split in ("train", "validation", "test") for line in (out / f"{split}.txt").read_text().split()]
+    assert sorted(ids) == sorted(site.rows)

@@ -1,20 +1,17 @@
-"""The command `refrad export`: the dataset in a format of others."""
+"""The command `refrad export`: the dataset in the format of another tool."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from refrad.core.contracts import VolumeTable
 from refrad.core.tables import read_table
 from refrad.core.types import SPLITS
-from refrad.dataset.exports import authors, coco, hf, llava, webdataset
+from refrad.dataset.exports import EXPORTERS, ExportSource
 from refrad.dataset.leakage import find_leakage
 from refrad.dataset.shard_io import list_shards, read_class_names, read_rows
 
-__all__ = ["FORMATS", "main"]
-
-FORMATS = ("hf", "coco", "llava", "webdataset", "authors")
+__all__ = ["main"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,57 +25,46 @@ def main(
     volume_store: Path = Path("stores/volumes"),
     difference: float = 2.0,
 ) -> None:
-    """Write the dataset as hf, coco, llava, webdataset or authors; refuses if anything crosses the splits.
+    """Write the dataset as hf, coco, llava, webdataset or authors; refuse if anything crosses the splits.
 
     Args:
         format: which one.
         images: a Parquet file of the dataset, or a folder of them.
         out: a folder; results/export/<format> if not given.
         volumes: only for authors: the tables of stage volumes.
-        volume_store: only for authors: where the volumes are.
+        volume_store: only for authors: folder of the volumes.
         difference: as `card.duplicate_difference` of the config.
 
     Raises:
         ValueError: for an unknown format, or if patients, studies or pictures are in more than one split.
         FileNotFoundError: if there is no dataset.
     """
-    if format not in FORMATS:
+    if format not in EXPORTERS:
         raise ValueError(
-            f"no format {format}: there are {', '.join(FORMATS)}; DICOM SEG is made by refrad export-masks"
+            f"no format {format}: there are {', '.join(EXPORTERS)}; DICOM SEG is made by refrad export-masks"
         )
     files = list_shards(images)
-    leaks = find_leakage(files, difference)
-    if leaks.total:
+    leakage = find_leakage(files, difference)
+    if leakage.total:
         raise ValueError(
-            f"not exported: {len(leaks.patients)} patients, {len(leaks.studies)} studies and {len(leaks.pictures)} pairs of"
-            " nearly the same picture are in more than one split; leakage.json beside the shards names them"
+            f"not exported: {len(leakage.patients)} patients, {len(leakage.studies)} studies and"
+            f" {len(leakage.pictures)} pairs of nearly the same picture are in more than one split; leakage.json next to"
+            " the shards names them"
         )
-    target = out or Path("results/export") / format
-    names = read_class_names(files[0])
-    there = {row["split"] for row in read_rows(files, ["split"])}
-    splits = [split for split in SPLITS if split in there]
-    if format == "hf":
-        hf.export(files, splits, target)
-    elif format == "authors":
-        tables = [read_table(path, VolumeTable) for path in list_shards(volumes) if path.name == "volumes.parquet"]
-        places = {
-            name: volume_store / file
-            for table in tables
-            for name, file in table.select("volume", "file").rows()
-            if file
-        }
-        authors.export(read_rows(files), names, places, target)
-    else:
-        for split in splits:
-            rows = _of_split(files, split)
-            if format == "coco":
-                coco.export(rows, names, split, target)
-            elif format == "llava":
-                llava.export(rows, split, target)
-            else:
-                webdataset.export(rows, split, target)
-    logger.info("%s: %d images, splits %s", target, leaks.images, ", ".join(splits))
+    present = {row["split"] for row in read_rows(files, ["split"])}
+    splits = [split for split in SPLITS if split in present]
+    folder = out or Path("results/export") / format
+    source = ExportSource(files, splits, read_class_names(files[0]), _volume_files(volumes, volume_store))
+    EXPORTERS[format](source, folder)
+    logger.info("%s: %d images, splits %s", folder, leakage.images, ", ".join(splits))
 
 
-def _of_split(files: list[Path], split: str) -> Iterator[dict[str, Any]]:
-    return (row for row in read_rows(files) if row["split"] == split)
+def _volume_files(volumes: Path, volume_store: Path) -> Mapping[str, Path]:
+    """Volume to its NIfTI file, of the tables of stage volumes that exist."""
+    tables = [volumes] if volumes.is_file() else sorted(volumes.rglob("volumes.parquet"))
+    return {
+        volume: volume_store / file
+        for path in tables
+        for volume, file in read_table(path, VolumeTable).select("volume", "file").rows()
+        if file
+    }

@@ -1,4 +1,4 @@
-"""The layout that the loaders of the paper's released code read.
+"""The layout that the loaders of the paper's released code expect.
 
     images/{id[:2]}/{id}.dcm.zst      a DICOM image (HU for CT), zstd
     segments/{id[:2]}/{id}.npy        uint8 [row, column], class ids
@@ -6,8 +6,8 @@
     rsopid_2_segment_v3_{ct,mr}.json  boxes [x1, y1, x2, y2, class] (exclusive px), keywords [text, class name, class]
     filtered_{ct,mr}_splits/snippet2rsopids_{split}_{ct,mr}_only.json
 
-An id of theirs is an image with one sentence, so an image of several sentences has several ids and one DICOM file of several
-names. Their file names one class per keyword twice if a phrase has two classes: nothing is lost, the order is that of spans.
+An rsopid is an image with one sentence, so an image with several sentences has several ids, and one DICOM file with several
+names (hard links). A phrase with two classes appears twice among the keywords, in the order of the spans.
 """
 
 import os
@@ -27,6 +27,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from refrad.core.files import atomic, write_json
+from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import write_bytes
 from refrad.dataset.image_codec import decode_mask
 from refrad.dicom.slices import image_at
@@ -47,41 +48,40 @@ ROW = pa.schema(
     + [("english", TEXTS), ("german", TEXTS)]
 )
 ROWS_PER_GROUP = 1000
-LANGUAGES = {"en": "english", "de": "german"}
-KEYWORDS = {"en": "keywords_eng", "de": "keywords_de"}
+LANGUAGE_COLUMNS = {"en": "english", "de": "german"}
+KEYWORD_KEYS = {"en": "keywords_eng", "de": "keywords_de"}
 
 
-def export(rows: Iterable[Mapping[str, Any]], names: Mapping[int, str], files: Mapping[str, Path], out: Path) -> None:
-    """Write the layout. `files`: volume to its NIfTI. The JSON files are held in memory, as their format demands."""
+def export(source: ExportSource, out: Path) -> None:
+    """Write the layout. The JSON files are held in memory, since their format is one object each.
+
+    Raises:
+        ValueError: if the NIfTI file of a volume is not among `source.volume_files`.
+    """
     segments: dict[str, dict[str, Any]] = {"ct": {}, "mr": {}}
     snippets: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     with atomic(out / "dataset.parquet") as temporary, pq.ParquetWriter(temporary, ROW, compression="zstd") as writer:
         group: list[dict[str, Any]] = []
-        for row, image in _with_images(rows, files):
-            kind = row["modality"].lower()
-            for rsopid, sentence, captions in _pairs(row):
+        for row, image in _with_images(source.rows(), source.volume_files):
+            modality = row["modality"].lower()
+            for rsopid, sentence, captions in _sentences(row):
                 _write_image(out, rsopid, row, image)
-                group.append(
-                    {
-                        "rsopid": rsopid,
-                        **{key: row[key] for key in ("modality", "body_part", "split")},
-                        **_texts(row, captions),
-                    }
-                )
-                segments[kind][rsopid] = _segments(rsopid, row, captions, names)
-                snippets[row["split"], kind][sentence].append(rsopid)
+                columns = {name: row[name] for name in ("modality", "body_part", "split")}
+                group.append({"rsopid": rsopid, **columns, **_texts(row, captions)})
+                segments[modality][rsopid] = _segments(rsopid, row, captions, source.class_names)
+                snippets[row["split"], modality][sentence].append(rsopid)
             if len(group) >= ROWS_PER_GROUP:
                 writer.write_table(pa.Table.from_pylist(group, ROW))
                 group = []
         writer.write_table(pa.Table.from_pylist(group, ROW))
-    for kind, found in segments.items():
-        write_json(out / f"rsopid_2_segment_v3_{kind}.json", found)
-    for (split, kind), told in snippets.items():
-        write_json(out / f"filtered_{kind}_splits" / f"snippet2rsopids_{split}_{kind}_only.json", told)
+    for modality, by_id in segments.items():
+        write_json(out / f"rsopid_2_segment_v3_{modality}.json", by_id)
+    for (split, modality), ids in snippets.items():
+        write_json(out / f"filtered_{modality}_splits" / f"snippet2rsopids_{split}_{modality}_only.json", ids)
 
 
 def dicom_of(row: Mapping[str, Any], image: NDArray[np.int16]) -> bytes:
-    """A minimal DICOM file of an image [row, column], without anything about the patient but pseudonyms."""
+    """A minimal DICOM file of an image [row, column], HU for CT; the patient appears as pseudonyms only."""
     dataset = pydicom.Dataset()
     dataset.SOPClassUID = CTImageStorage if row["modality"] == "CT" else MRImageStorage
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[row["image_id"]])
@@ -110,23 +110,25 @@ def dicom_of(row: Mapping[str, Any], image: NDArray[np.int16]) -> bytes:
 def _with_images(
     rows: Iterable[Mapping[str, Any]], files: Mapping[str, Path]
 ) -> Iterator[tuple[Mapping[str, Any], NDArray[np.int16]]]:
-    """Each row with its image [row, column]; rows come volume by volume, so that one is in memory at a time."""
-    name, values = None, np.zeros((0, 0, 0), np.int16)
+    """Each row with its image [row, column]; rows are sorted by volume, so one volume is in memory at a time."""
+    volume, values = None, np.zeros((0, 0, 0), np.int16)
     for row in rows:
-        if row["volume"] != name:
-            name = row["volume"]
-            if name not in files:
-                raise ValueError(f"volume {name} of the dataset is not in the tables of stage volumes: give --volumes")
-            image: Any = nib.load(files[name])  # type: ignore[attr-defined]
-            values = np.asarray(image.dataobj, np.int16)
+        if row["volume"] != volume:
+            volume = row["volume"]
+            if volume not in files:
+                raise ValueError(
+                    f"volume {volume} of the dataset is not in the tables of stage volumes: give --volumes"
+                )
+            nifti: Any = nib.load(files[volume])  # type: ignore[attr-defined]
+            values = np.asarray(nifti.dataobj, np.int16)
         yield row, image_at(values, row["index"])
 
 
-def _pairs(row: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Mapping[str, Any]]]]:
-    """An id, a sentence, and its captions in the languages there are."""
+def _sentences(row: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Mapping[str, Any]]]]:
+    """Id, sentence, and the captions of the sentence, one per language."""
     sentences: dict[str, list[Mapping[str, Any]]] = {}
-    for one in row["captions"]:
-        sentences.setdefault(one["sentence"], []).append(one)
+    for caption in row["captions"]:
+        sentences.setdefault(caption["sentence"], []).append(caption)
     for number, (sentence, captions) in enumerate(sentences.items()):
         yield row["image_id"] + (f"-{number}" if number else ""), sentence, captions
 
@@ -148,41 +150,44 @@ def _write_image(out: Path, rsopid: str, row: Mapping[str, Any], image: NDArray[
 
 def _labels(row: Mapping[str, Any]) -> NDArray[np.uint8]:
     labels = np.zeros((row["height"], row["width"]), np.uint8)
-    for one in row["structures"]:
-        labels[decode_mask(one["rle"], row["height"], row["width"])] = one["class_id"]
+    for structure in row["structures"]:
+        labels[decode_mask(structure["rle"], row["height"], row["width"])] = structure["class_id"]
     return labels
 
 
 def _texts(row: Mapping[str, Any], captions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Their structs of both languages; null where a language is not there."""
-    found: dict[str, Any] = {}
-    for one in captions:
-        asked = [q for q in row["questions"] if q["language"] == one["language"]]
-        found[LANGUAGES[one["language"]]] = {
-            "CleanedSentence": one["text"],
-            "ReportFragestellungCleaned": one["question"],
-            "ReportKlinischeAngabenCleaned": one["indication"],
-            "dicom_vqa": [_asked(q) for q in asked if q["topic"] == "metadata"],
-            "snippet_vqa": [_asked(q) for q in asked if q["topic"] == "findings"],
+    """The structs english and german of a row; null for a language without a caption."""
+    texts: dict[str, Any] = {}
+    for caption in captions:
+        questions = [question for question in row["questions"] if question["language"] == caption["language"]]
+        texts[LANGUAGE_COLUMNS[caption["language"]]] = {
+            "CleanedSentence": caption["text"],
+            "ReportFragestellungCleaned": caption["question"],
+            "ReportKlinischeAngabenCleaned": caption["indication"],
+            "dicom_vqa": [_question(question) for question in questions if question["topic"] == "metadata"],
+            "snippet_vqa": [_question(question) for question in questions if question["topic"] == "findings"],
         }
-    return found
+    return texts
 
 
-def _asked(question: Mapping[str, Any]) -> dict[str, Any]:
-    told = {key: question[key] for key in ("question", "answer", "choices")}
-    return told | {"question_type": question["kind"]}
+def _question(question: Mapping[str, Any]) -> dict[str, Any]:
+    columns = {name: question[name] for name in ("question", "answer", "choices")}
+    return columns | {"question_type": question["kind"]}
 
 
 def _segments(
     rsopid: str, row: Mapping[str, Any], captions: Sequence[Mapping[str, Any]], names: Mapping[int, str]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "bboxes": [[s["x_min"], s["y_min"], s["x_max"], s["y_max"], s["class_id"]] for s in row["structures"]],
+    segments: dict[str, Any] = {
+        "bboxes": [
+            [structure[name] for name in ("x_min", "y_min", "x_max", "y_max", "class_id")]
+            for structure in row["structures"]
+        ],
         "segment_slice_path": f"segments/{rsopid[:2]}/{rsopid}.npy",
-        **{key: [] for key in KEYWORDS.values()},
+        **{key: [] for key in KEYWORD_KEYS.values()},
     }
     for caption in captions:
-        found[KEYWORDS[caption["language"]]] = [
-            [one["text"], names[one["class_id"]], one["class_id"]] for one in caption["entities"]
+        segments[KEYWORD_KEYS[caption["language"]]] = [
+            [entity["text"], names[entity["class_id"]], entity["class_id"]] for entity in caption["entities"]
         ]
-    return found
+    return segments

@@ -1,6 +1,6 @@
-"""Hugging Face datasets: the same columns, but a set of files for each split, and the card with them."""
+"""Hugging Face datasets: the columns of the shards, one set of files per split, and the dataset card."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -9,44 +9,45 @@ import pyarrow.parquet as pq
 import yaml
 
 from refrad.core.files import atomic
-from refrad.dataset.shard_io import read_rows, write_rows
+from refrad.dataset.exports import ExportSource
+from refrad.dataset.shard_io import write_rows
 
 __all__ = ["export"]
 
 ROWS_PER_FILE = 10_000
 
 
-def export(files: Sequence[Path], splits: Sequence[str], out: Path) -> None:
+def export(source: ExportSource, out: Path) -> None:
     """Write `data/<split>-00000.parquet` and so on, with the features of the shards, and README.md.
 
     Raises:
         ValueError: if the shards do not have the same columns, as after a change of `shards.formats`.
     """
+    files = source.files
     arrow = pq.read_schema(files[0])
     if any(pq.read_schema(path).names != arrow.names for path in files):
         raise ValueError("the shards have different columns: run `snakemake shards` with one setting of shards.formats")
-    for split in splits:
-        rows = (row for row in read_rows(files) if row["split"] == split)
-        for number, part in enumerate(_parts(rows)):
+    for split in source.splits:
+        for number, part in enumerate(_parts(source.rows(split))):
             write_rows(out / "data" / f"{split}-{number:05d}.parquet", part, arrow)
-    patterns = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
+    patterns = [{"split": split, "path": f"data/{split}-*.parquet"} for split in source.splits]
     card = next((path for path in (files[0].parents[k] / "README.md" for k in range(3)) if path.exists()), None)
     with atomic(out / "README.md") as temporary:
         temporary.write_text(_card(card.read_text(encoding="utf-8") if card else "", patterns), encoding="utf-8")
 
 
 def _parts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Iterable[Mapping[str, Any]]]:
-    """The rows of one file after the other."""
+    """The rows of each file in turn."""
     rows = iter(rows)
     for first in rows:
         part = chain([first], islice(rows, ROWS_PER_FILE - 1))
         yield part
-        for _ in part:  # what the writer left
+        for _ in part:  # rows that the writer has not read
             pass
 
 
 def _card(card: str, patterns: list[dict[str, str]]) -> str:
-    """The card of the dataset with the files of this layout in its front matter."""
+    """The dataset card with the files of this layout in its front matter."""
     _, front, text = card.split("---\n", 2) if card.startswith("---\n") else ("", "", card)
     matter = (yaml.safe_load(front) or {}) | {"configs": [{"config_name": "default", "data_files": patterns}]}
     return f"---\n{yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)}---\n{text}"

@@ -1,4 +1,4 @@
-"""What several exports need: the picture of a row in the grid of its DICOM image, and lists of JSON as they come."""
+"""Images and JSON lists for several exports."""
 
 import io
 import json
@@ -12,13 +12,13 @@ from PIL import Image
 from refrad.core.files import atomic
 from refrad.dataset.image_codec import decode_image, encode_png
 
-__all__ = ["on_grid", "square_png", "write_bytes", "write_json_list"]
+__all__ = ["image_on_grid", "square_png", "write_bytes", "write_json_list"]
 
 
-def on_grid(row: Mapping[str, Any]) -> Image.Image:
-    """The picture with the width and height of the DICOM image, so that boxes and masks fit.
+def image_on_grid(row: Mapping[str, Any]) -> Image.Image:
+    """The image of a row with the width and height of the DICOM image, so that boxes and masks fit.
 
-    In full resolution if the row has it, else the square picture stretched: right in place, coarser in detail.
+    It is the column image_full if the row has it, else the square image resized: same positions, less detail.
     """
     if row.get("image_full") is not None:
         return Image.open(io.BytesIO(row["image_full"]["bytes"])).convert("RGB")
@@ -27,9 +27,9 @@ def on_grid(row: Mapping[str, Any]) -> Image.Image:
 
 
 def square_png(row: Mapping[str, Any]) -> bytes:
-    """PNG bytes of the square picture."""
-    kept: bytes = row["image"]["bytes"] if row.get("image") is not None else encode_png(decode_image(row))
-    return kept
+    """PNG bytes of the square image of a row."""
+    data: bytes = row["image"]["bytes"] if row.get("image") is not None else encode_png(decode_image(row))
+    return data
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -39,7 +39,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json_list(path: Path, items: Iterable[Any]) -> int:
-    """Write a JSON list item by item, atomically, and return how many there were."""
+    """Write a JSON list item by item, atomically, and return the number of items."""
     count = 0
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for item in items:

@@ -1,54 +1,60 @@
-"""Conversations in the style of LLaVA: one an image and language, with boxes as [x1, y1, x2, y2], shares of the image."""
+"""Conversations in the format of LLaVA: one per image and language, boxes as [x1, y1, x2, y2], shares of the image."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import square_png, write_bytes, write_json_list
 from refrad.model.prompts import detect_prompt, vqa_prompt
 
-__all__ = ["conversation", "export"]
+__all__ = ["conversation_of", "export"]
 
 
-def export(rows: Iterable[Mapping[str, Any]], split: str, out: Path) -> None:
+def export(source: ExportSource, out: Path) -> None:
     """Write `<split>.json` and `images/<split>/*.png`."""
-
-    def conversations() -> Iterator[dict[str, Any]]:
-        for row in rows:
-            name = f"images/{split}/{row['image_id']}.png"
-            write_bytes(out / name, square_png(row))
-            for language in sorted({one["language"] for one in row["captions"]}):
-                turns = conversation(row, language)
-                yield {"id": f"{row['image_id']}-{language}", "image": name, "conversations": turns}
-
-    write_json_list(out / f"{split}.json", conversations())
+    for split in source.splits:
+        write_json_list(out / f"{split}.json", _conversations(source, split, out))
 
 
-def conversation(row: Mapping[str, Any], language: str) -> list[dict[str, str]]:
-    """Human and model in turn: first the captions with their boxes, then the questions. `<image>` stands in the first turn."""
+def _conversations(source: ExportSource, split: str, out: Path) -> Iterator[dict[str, Any]]:
+    """The conversations of a split; the image of a row is written before its conversations."""
+    for row in source.rows(split):
+        name = f"images/{split}/{row['image_id']}.png"
+        write_bytes(out / name, square_png(row))
+        for language in sorted({caption["language"] for caption in row["captions"]}):
+            turns = conversation_of(row, language)
+            yield {"id": f"{row['image_id']}-{language}", "image": name, "conversations": turns}
+
+
+def conversation_of(row: Mapping[str, Any], language: str) -> list[dict[str, str]]:
+    """Turns of human and model: first the captions with their boxes, then the questions. `<image>` starts the first turn."""
     size = row["width"], row["height"]
-    captions = [one for one in row["captions"] if one["language"] == language]
+    captions = [caption for caption in row["captions"] if caption["language"] == language]
+    grounded = " ".join(_text_with_boxes(caption["text"], caption["entities"], *size) for caption in captions)
+    exchanges = [(detect_prompt(language).rstrip(":"), grounded)]
+    exchanges += [
+        (vqa_prompt(question["question"], question["choices"] or (), language), question["answer"])
+        for question in row["questions"]
+        if question["language"] == language
+    ]
     turns = [
-        (detect_prompt(language).rstrip(":"), " ".join(_boxed(one["text"], one["entities"], *size) for one in captions))
+        {"from": speaker, "value": text}
+        for exchange in exchanges
+        for speaker, text in zip(("human", "gpt"), exchange, strict=True)
     ]
-    turns += [
-        (vqa_prompt(one["question"], one["choices"] or (), language), one["answer"])
-        for one in row["questions"]
-        if one["language"] == language
-    ]
-    said = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn, strict=True)]
-    said[0]["value"] = f"<image>\n{said[0]['value']}"
-    return said
+    turns[0]["value"] = f"<image>\n{turns[0]['value']}"
+    return turns
 
 
-def _boxed(text: str, entities: Sequence[Mapping[str, Any]], width: int, height: int) -> str:
-    """The text with the boxes of each phrase behind it."""
+def _text_with_boxes(text: str, entities: Sequence[Mapping[str, Any]], width: int, height: int) -> str:
+    """The text with the boxes of each phrase after it."""
     boxes: dict[int, list[str]] = {}
-    for one in entities:
-        shares = (one["x_min"] / width, one["y_min"] / height, one["x_max"] / width, one["y_max"] / height)
-        boxes.setdefault(one["end"], []).append("[" + ", ".join(f"{share:.3f}" for share in shares) + "]")
-    pieces, at = [], 0
+    for entity in entities:
+        box = (entity["x_min"] / width, entity["y_min"] / height, entity["x_max"] / width, entity["y_max"] / height)
+        boxes.setdefault(entity["end"], []).append("[" + ", ".join(f"{share:.3f}" for share in box) + "]")
+    pieces, start = [], 0
     for end in sorted(boxes):
-        pieces.append(f"{text[at:end]} {' '.join(dict.fromkeys(boxes[end]))}")
-        at = end
-    return "".join([*pieces, text[at:]])
+        pieces.append(f"{text[start:end]} {' '.join(dict.fromkeys(boxes[end]))}")
+        start = end
+    return "".join([*pieces, text[start:]])

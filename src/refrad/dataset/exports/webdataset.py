@@ -9,27 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from refrad.core.files import atomic
+from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import square_png
 
 __all__ = ["export"]
 
 SAMPLES_PER_TAR = 1000
-PICTURES = ("image", "pixels", "image_full")
+IMAGE_COLUMNS = ("image", "pixels", "image_full")
 
 
-def export(rows: Iterable[Mapping[str, Any]], split: str, out: Path) -> None:
+def export(source: ExportSource, out: Path) -> None:
     """Write `<split>-000000.tar` and so on."""
-    rows = iter(rows)
-    for number, part in enumerate(iter(lambda: list(islice(rows, SAMPLES_PER_TAR)), [])):
-        with atomic(out / f"{split}-{number:06d}.tar") as temporary, tarfile.open(temporary, "w") as tar:
-            for name, data in _members(part):
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
+    for split in source.splits:
+        rows, number = source.rows(split), 0
+        while samples := list(islice(rows, SAMPLES_PER_TAR)):
+            _write_tar(out / f"{split}-{number:06d}.tar", samples)
+            number += 1
+
+
+def _write_tar(path: Path, samples: Iterable[Mapping[str, Any]]) -> None:
+    with atomic(path) as temporary, tarfile.open(temporary, "w") as tar:
+        for name, data in _members(samples):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
 
 
 def _members(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the two files of each row."""
     for row in rows:
         yield f"{row['image_id']}.png", square_png(row)
-        told = {key: value for key, value in row.items() if key not in PICTURES}
-        yield f"{row['image_id']}.json", json.dumps(told, ensure_ascii=False, sort_keys=True).encode("utf-8")
+        columns = {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
+        yield f"{row['image_id']}.json", json.dumps(columns, ensure_ascii=False, sort_keys=True).encode("utf-8")
