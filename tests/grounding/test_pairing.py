@@ -62,19 +62,19 @@ def picture(name, volume, index, series=1, number=None, **areas):
 
 def test_different_volumes_come_before_neighbouring_slices(schema):
     images = [picture(f"a{k}", "a", k, c5=100 - k) for k in range(8)] + [picture("b0", "b", 0, series=2, c5=40)]
-    chosen = StudyImages(images).largest([GroundableMention(0, 1, "x", (5,))], class_matcher(schema, "strict"), 3)
+    chosen = StudyImages(images).with_largest([GroundableMention(0, 1, "x", (5,))], class_matcher(schema, "strict"), 3)
     assert [one.instance for one in chosen] == ["a0", "b0", "a3"]
 
 
 def test_a_number_that_two_series_share_is_ambiguous():
     study = StudyImages([picture("a", "va", 0, series=2), picture("b", "vb", 0, series=2)])
     with pytest.raises(PairingError, match="reference_ambiguous"):
-        study.referenced(2, 1, 1)
+        study.with_numbers(2, 1, 1)
 
 
 def test_a_range_of_images_meets_all_of_them():
     study = StudyImages([picture(f"a{k}", "a", k) for k in range(5)])
-    assert [one.instance for one in study.referenced(1, 2, 4)] == ["a1", "a2", "a3"]
+    assert [one.instance for one in study.with_numbers(1, 2, 4)] == ["a1", "a2", "a3"]
 
 
 classes = st.integers(1, 121)

@@ -1,9 +1,8 @@
-"""Where caption and image agree: which images a caption meets, and which of its mentions are in them."""
+"""Pairs of caption and image: the images of a caption, and those of its mentions that an image shows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from refrad.anatomy.schema import Schema
 
@@ -11,6 +10,7 @@ __all__ = [
     "REASONS",
     "Entity",
     "GroundableMention",
+    "Matcher",
     "PairingError",
     "Slice",
     "StudyImages",
@@ -27,16 +27,21 @@ REASONS: Mapping[str, str] = {
     "no_common_class": "No class that the caption mentions is in the images it may belong to.",
     "mention_not_verbatim": "A mention does not stand in the caption where its table says: mentions and captions do not belong together.",
 }
-APART = 3  # slices between two images of one volume for the same caption
+MIN_GAP = 3  # slices between two images of one volume for the same caption
+
+Areas = Mapping[int, int]
+"""Class to its area in px in one image; the classes are those that are visible."""
+Matcher = Callable[[int, Areas], tuple[tuple[int, str], ...]]
+"""(named class, visible classes) -> ((visible class, via), ...)."""
 
 
 class PairingError(ValueError):
-    """The caption meets no image; the message is the reason code."""
+    """The caption has no image; the message is the reason code."""
 
 
 @dataclass(frozen=True)
 class GroundableMention:
-    """A span of a caption and the classes it names."""
+    """A span of a caption (code points, half-open) and the ids of the classes it names."""
 
     start: int
     end: int
@@ -46,7 +51,7 @@ class GroundableMention:
 
 @dataclass(frozen=True)
 class Entity:
-    """A mention in an image: the class whose box it gets, and how it got there ("exact", "part" or "whole")."""
+    """A mention in an image: the visible class whose box it gets, and how it was matched ("exact", "part" or "whole")."""
 
     start: int
     end: int
@@ -57,67 +62,67 @@ class Entity:
 
 @dataclass(frozen=True)
 class Slice:
-    """One image of a study and the areas in px of the classes in it."""
+    """One image of a study, and the areas in px of the classes in it."""
 
     instance: str
     volume: str
     index: int
     series_number: int | None
     instance_number: int | None
-    areas: Mapping[int, int]
+    areas: Areas
 
 
-def class_matcher(schema: Schema, mode: str) -> Any:
-    """A function (named class, visible classes) -> ((class, via), ...).
+def class_matcher(schema: Schema, mode: str) -> Matcher:
+    """A function (named class, visible classes) -> ((visible class, via), ...).
 
-    "strict" accepts the class itself alone. "expand" goes on to its visible parts ("lungs" on CT are their lobes), else
-    to a visible whole ("L4" on an MR where all vertebrae are one class): coarser, and marked so.
+    "strict" accepts the class itself only. "expand" also accepts its visible parts ("lungs" on CT are their lobes), or
+    else a visible whole ("L4" on an MR where all vertebrae are one class), which is coarser and marked by `via`.
     """
     parts = cache(schema.parts)
     wholes = cache(schema.wholes)
 
-    def match(class_id: int, visible: Mapping[int, Any]) -> tuple[tuple[int, str], ...]:
+    def match(class_id: int, visible: Areas) -> tuple[tuple[int, str], ...]:
         if class_id in visible:
             return ((class_id, "exact"),)
         if mode == "strict":
             return ()
-        if found := sorted(parts(class_id) & visible.keys()):
-            return tuple((part, "part") for part in found)
+        if visible_parts := sorted(parts(class_id) & visible.keys()):
+            return tuple((part, "part") for part in visible_parts)
         return tuple((whole, "whole") for whole in sorted(wholes(class_id) & visible.keys()))
 
     return match
 
 
-def ground_mentions(mentions: Iterable[GroundableMention], visible: Mapping[int, Any], match: Any) -> list[Entity]:
-    """The entities of a caption in an image, in the order of their spans; empty if caption and image have no class in common.
+def ground_mentions(mentions: Iterable[GroundableMention], visible: Areas, match: Matcher) -> list[Entity]:
+    """The entities of a caption in an image, in the order of their spans; empty if they have no class in common.
 
-    Every mention keeps all of its classes that are visible, and every occurrence of a repeated word is its own mention.
+    Every mention keeps all of its classes that are visible, and each occurrence of a repeated word is a separate mention.
     """
-    mentions = sorted(mentions, key=lambda one: (one.start, -one.end))
+    mentions = sorted(mentions, key=lambda mention: (mention.start, -mention.end))
     named = {class_id for mention in mentions for class_id in mention.classes}
-    found: dict[tuple[int, int, int], Entity] = {}
+    entities: dict[tuple[int, int, int], Entity] = {}
     for mention in mentions:
         for class_id in mention.classes:
-            for target, via in _narrowed(match(class_id, visible), named):
+            for target, via in _narrow(match(class_id, visible), named):
                 key = (mention.start, mention.end, target)
-                found.setdefault(key, Entity(mention.start, mention.end, mention.text, target, via))
-    return list(found.values())
+                entities.setdefault(key, Entity(mention.start, mention.end, mention.text, target, via))
+    return list(entities.values())
 
 
-def _narrowed(targets: tuple[tuple[int, str], ...], named: set[int]) -> tuple[tuple[int, str], ...]:
-    """Parts that the caption names itself stand for all parts: "endplate impression of T12" is about T12 alone."""
-    return tuple(one for one in targets if one[1] != "part" or one[0] in named) or targets
+def _narrow(targets: tuple[tuple[int, str], ...], named: set[int]) -> tuple[tuple[int, str], ...]:
+    """Only those parts that the caption names itself, if any: "endplate impression of T12" is about T12 alone."""
+    return tuple((target, via) for target, via in targets if via != "part" or target in named) or targets
 
 
 class StudyImages:
-    """The images of one study, to be met by its captions."""
+    """The images of one study, from which those of a caption are chosen."""
 
     def __init__(self, slices: Sequence[Slice]) -> None:
         self.slices = slices
-        self._by_instance = {one.instance: one for one in slices}
+        self._by_instance = {image.instance: image for image in slices}
         self._largest: dict[int, int] = {}
-        for one in slices:
-            for class_id, area in one.areas.items():
+        for image in slices:
+            for class_id, area in image.areas.items():
                 self._largest[class_id] = max(area, self._largest.get(class_id, 0))
 
     @property
@@ -125,56 +130,62 @@ class StudyImages:
         """Whether any class is in any of the images."""
         return bool(self._largest)
 
-    def explicit(self, instance: str) -> list[Slice]:
-        """The image with this identity.
+    def with_instance(self, instance: str) -> list[Slice]:
+        """The image of this pseudonym.
 
         Raises:
-            PairingError: if it is not there.
+            PairingError: if the study does not have it.
         """
         if instance not in self._by_instance:
             raise PairingError("reference_not_found")
         return [self._by_instance[instance]]
 
-    def referenced(self, series_number: int | None, first: int | None, last: int | None) -> list[Slice]:
-        """The images with these numbers, as a report gives them.
+    def with_numbers(self, series_number: int | None, first: int | None, last: int | None) -> list[Slice]:
+        """The images with these numbers, as a report gives them; None is any number.
 
         Raises:
             PairingError: if there are none, or several series have them.
         """
-        found = [
-            one
-            for one in self.slices
-            if (series_number is None or one.series_number == series_number)
-            and (first is None or (one.instance_number is not None and first <= one.instance_number <= (last or first)))
+        images = [
+            image
+            for image in self.slices
+            if (series_number is None or image.series_number == series_number)
+            and (
+                first is None
+                or (image.instance_number is not None and first <= image.instance_number <= (last or first))
+            )
         ]
-        if not found:
+        if not images:
             raise PairingError("reference_not_found")
-        if len({one.volume for one in found}) > 1:
+        if len({image.volume for image in images}) > 1:
             raise PairingError("reference_ambiguous")
-        return found
+        return images
 
-    def largest(self, mentions: Iterable[GroundableMention], match: Any, count: int) -> list[Slice]:
-        """The slices in which the mentioned classes are largest, relative to their largest cross-section in the study.
+    def with_largest(self, mentions: Iterable[GroundableMention], match: Matcher, count: int) -> list[Slice]:
+        """Up to `count` slices in which the mentioned classes are largest, relative to their largest area in the study.
 
-        Different volumes come first, then slices of one volume that lie apart.
+        Different volumes come first, then slices of one volume that are at least MIN_GAP apart.
 
         Raises:
             PairingError: if no slice shows any of them.
         """
         classes = {class_id for mention in mentions for class_id in mention.classes}
-        scored = []
-        for place, one in enumerate(self.slices):
-            targets = {target for class_id in classes for target, _ in _narrowed(match(class_id, one.areas), classes)}
-            score = sum(one.areas[target] / self._largest[target] for target in targets)
+        scores = []
+        for position, image in enumerate(self.slices):
+            targets = {target for class_id in classes for target, _ in _narrow(match(class_id, image.areas), classes)}
+            score = sum(image.areas[target] / self._largest[target] for target in targets)
             if score > 0:
-                scored.append((-score, place))
-        if not scored:
+                scores.append((-score, position))
+        if not scores:
             raise PairingError("no_common_class")
-        ranked = [self.slices[place] for _, place in sorted(scored)]
+        ranked = [self.slices[position] for _, position in sorted(scores)]
         chosen: list[Slice] = []
         for distinct in (True, False):
-            for one in ranked:
-                near = [c for c in chosen if c.volume == one.volume and (distinct or abs(c.index - one.index) < APART)]
-                if len(chosen) < count and not near and one not in chosen:
-                    chosen.append(one)
+            for image in ranked:
+                is_near = any(
+                    earlier.volume == image.volume and (distinct or abs(earlier.index - image.index) < MIN_GAP)
+                    for earlier in chosen
+                )
+                if len(chosen) < count and not is_near and image not in chosen:
+                    chosen.append(image)
         return chosen

@@ -21,7 +21,15 @@ from refrad.core.contracts import (
 )
 from refrad.core.files import digest_bytes
 from refrad.core.tables import frame_of, read_table, write_table
-from refrad.grounding.pairing import GroundableMention, PairingError, Slice, StudyImages, class_matcher, ground_mentions
+from refrad.grounding.pairing import (
+    GroundableMention,
+    Matcher,
+    PairingError,
+    Slice,
+    StudyImages,
+    class_matcher,
+    ground_mentions,
+)
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -46,44 +54,44 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
 ) -> None:
-    """Ground the captions of one shard. A caption with a kept pair is used; each other one is aside with its reason."""
+    """Ground the captions of one shard. A caption with a kept pair is used; every other caption is put aside with a reason."""
     options = GroundedOptions.model_validate(fingerprint.options)
     match = class_matcher(load_schema(schema), options.mode)
     studies, boxes = _studies(
         read_table(slices, SliceTable), read_table(volumes, VolumeTable), read_table(structures, StructureTable)
     )
-    named = read_table(mentions, MentionTable).partition_by("caption", as_dict=True)
-    references = read_table(image_references, ReferenceTable).partition_by("caption", as_dict=True)
+    mentions_of = read_table(mentions, MentionTable).partition_by("caption", as_dict=True)
+    references_of = read_table(image_references, ReferenceTable).partition_by("caption", as_dict=True)
     tally = Tally("captions")
     pairs: list[dict[str, Any]] = []
     grounded: list[dict[str, Any]] = []
     for caption in read_table(captions, CaptionTable).iter_rows(named=True):
         tally.take()
         key = (caption["caption"],)
-        rows = named[key].rows(named=True) if key in named else []
-        ties = references[key].rows(named=True) if key in references else []
+        rows = mentions_of[key].rows(named=True) if key in mentions_of else []
+        references = references_of[key].rows(named=True) if key in references_of else []
         try:
-            spans = _mentions(rows, caption["text"])
+            groundable = _groundable_mentions(rows, caption["text"])
             study = studies.get(caption["study"])
-            images = _images(caption["tie"], ties, spans, study, match, options.images_per_caption, tally)
+            images = _images(caption["tie"], references, groundable, study, match, options.images_per_caption, tally)
         except PairingError as reason:
             tally.put_aside(str(reason))
             continue
-        kept = 0
+        triplet_count = 0
         for image in images:
-            triplet = digest_bytes(image.instance.encode(), caption["caption"].encode())[:16]
-            found = ground_mentions(spans, image.areas, match)
-            pairs.append(
-                {"triplet": triplet, "instance": image.instance, "volume": image.volume, "index": image.index}
-                | {"caption": caption["caption"], "tie": caption["tie"], "reason": None if found else "no_common_class"}
-            )
-            grounded += [vars(one) | {"triplet": triplet} | boxes[image.instance, one.class_id] for one in found]
-            kept += bool(found)
-            tally.add("pairs", "kept" if found else "no_common_class")
-            tally.add("tie of kept pairs", caption["tie"], int(bool(found)))
-            for one in found:
-                tally.add("via", one.via)
-        tally.use(1) if kept else tally.put_aside("no_common_class")
+            in_image = ground_mentions(groundable, image.areas, match)
+            pair = _pair_row(caption, image, None if in_image else "no_common_class")
+            pairs.append(pair)
+            grounded += [
+                vars(entity) | {"triplet": pair["triplet"]} | boxes[image.instance, entity.class_id]
+                for entity in in_image
+            ]
+            triplet_count += bool(in_image)
+            tally.add("pairs", "kept" if in_image else "no_common_class")
+            tally.add("tie of kept pairs", caption["tie"], int(bool(in_image)))
+            for entity in in_image:
+                tally.add("via", entity.via)
+        tally.use(1) if triplet_count else tally.put_aside("no_common_class")
     tally.make("pairs", len(pairs))
     tally.make("triplets", sum(pair["reason"] is None for pair in pairs))
     tally.make("entities", len(grounded))
@@ -94,7 +102,7 @@ def run(
     logger.info("%d captions, %d of them grounded in %d triplets", tally.taken, tally.used, tally.made["triplets"])
 
 
-# What is left of the captions after each step, and the reasons for which the others stop there.
+# Steps of the yield: captions that pass each, and the reasons for which the others stop there.
 YIELD = (
     ("captions", ()),
     ("with a mention", ("no_mention", "mention_not_verbatim")),
@@ -106,7 +114,7 @@ YIELD = (
 
 
 def _count_yield(tally: Tally) -> None:
-    """The yield funnel, from the reasons themselves, so that it adds up; its last row are the captions that are used."""
+    """Count the captions left after each step, from the reasons, so that the last row is the captions that are used."""
     left = tally.taken
     for step, reasons in YIELD:
         left -= sum(tally.aside.get(reason, 0) for reason in reasons)
@@ -121,26 +129,39 @@ def _studies(
     """The images of each study, and the box of each class in each image."""
     areas: dict[str, dict[int, int]] = {}
     boxes: dict[tuple[str, int], dict[str, int]] = {}
-    for one in structures.iter_rows(named=True):
-        areas.setdefault(one["instance"], {})[one["class_id"]] = one["area"]
-        boxes[one["instance"], one["class_id"]] = {key: one[key] for key in ("x_min", "y_min", "x_max", "y_max")}
+    for row in structures.iter_rows(named=True):
+        areas.setdefault(row["instance"], {})[row["class_id"]] = row["area"]
+        boxes[row["instance"], row["class_id"]] = {key: row[key] for key in ("x_min", "y_min", "x_max", "y_max")}
     images: dict[str, list[Slice]] = {}
-    placed = slices.join(volumes.select("volume", "study", "series_number"), on="volume").sort("volume", "index")
-    for one in placed.iter_rows(named=True):
-        found = Slice(
-            one["instance"],
-            one["volume"],
-            one["index"],
-            one["series_number"],
-            one["instance_number"],
-            areas.get(one["instance"], {}),
+    joined = slices.join(volumes.select("volume", "study", "series_number"), on="volume").sort("volume", "index")
+    for row in joined.iter_rows(named=True):
+        image = Slice(
+            row["instance"],
+            row["volume"],
+            row["index"],
+            row["series_number"],
+            row["instance_number"],
+            areas.get(row["instance"], {}),
         )
-        images.setdefault(one["study"], []).append(found)
-    return {study: StudyImages(found) for study, found in images.items()}, boxes
+        images.setdefault(row["study"], []).append(image)
+    return {study: StudyImages(group) for study, group in images.items()}, boxes
 
 
-def _mentions(rows: Sequence[Mapping[str, Any]], text: str) -> list[GroundableMention]:
-    """Mentions that may ground, a span each; what was removed is not in the image."""
+def _pair_row(caption: Mapping[str, Any], image: Slice, reason: str | None) -> dict[str, Any]:
+    """A row of the table of triplets; a pair with a reason is no triplet."""
+    return {
+        "triplet": digest_bytes(image.instance.encode(), caption["caption"].encode())[:16],
+        "instance": image.instance,
+        "volume": image.volume,
+        "index": image.index,
+        "caption": caption["caption"],
+        "tie": caption["tie"],
+        "reason": reason,
+    }
+
+
+def _groundable_mentions(rows: Sequence[Mapping[str, Any]], text: str) -> list[GroundableMention]:
+    """One mention for each span; an absent organ is not in the image."""
     if not rows:
         raise PairingError("no_mention")
     spans: dict[tuple[int, int, str], list[int]] = {}
@@ -156,36 +177,37 @@ def _mentions(rows: Sequence[Mapping[str, Any]], text: str) -> list[GroundableMe
 
 def _images(
     tie: str,
-    ties: Sequence[Mapping[str, Any]],
-    spans: Sequence[GroundableMention],
+    references: Sequence[Mapping[str, Any]],
+    mentions: Sequence[GroundableMention],
     study: StudyImages | None,
-    match: Any,
+    match: Matcher,
     count: int,
     tally: Tally,
 ) -> list[Slice]:
-    """The images that a caption meets. Each of its references is counted, found or why not."""
+    """The images of a caption. Each of its references is counted, as found or by the reason why not."""
     if study is None or not study.labelled:
         raise PairingError("no_image_in_study")
     if tie == "structure":
-        return study.largest(spans, match, count)
-    found: dict[str, Slice] = {}
-    failed = PairingError("reference_not_found")
-    for one in ties:
-        if (one["instance"] is None) == (tie == "explicit"):
-            continue  # a caption that is tied by hand goes by that alone
+        return study.with_largest(mentions, match, count)
+    images: dict[str, Slice] = {}
+    failure = PairingError("reference_not_found")
+    for reference in references:
+        if (reference["instance"] is None) == (tie == "explicit"):
+            continue  # a caption that is tied by hand has no other images
         try:
             if tie == "explicit":
-                images = study.explicit(one["instance"])
+                named = study.with_instance(reference["instance"])
             else:
-                images = study.referenced(one["series_number"], one["image_first"], one["image_last"])
-                if one["image_first"] is None:  # a whole series: its best slices
-                    images = StudyImages(images).largest(spans, match, count)
+                first, last = reference["image_first"], reference["image_last"]
+                named = study.with_numbers(reference["series_number"], first, last)
+                if first is None:  # a whole series: its best slices
+                    named = StudyImages(named).with_largest(mentions, match, count)
         except PairingError as reason:
-            failed = reason
+            failure = reason
             tally.add("references", str(reason))
         else:
-            found |= {image.instance: image for image in images}
+            images |= {image.instance: image for image in named}
             tally.add("references", "found")
-    if not found:
-        raise failed
-    return list(found.values())
+    if not images:
+        raise failure
+    return list(images.values())
