@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from refrad.language.llm_mentions import compare, find_with_model, mentions_task
+from refrad.language.llm_mentions import compare_finders, find_with_model, mentions_task
 from refrad.language.mention_finder import find_mentions
 from refrad.llm import Models, Request
 from refrad.llm.tasks import BadAnswer
@@ -76,7 +76,7 @@ def test_a_span_inside_a_word_is_widened_to_the_word(lexicon, schema, serve_answ
 def test_model_and_lexicon_are_compared_class_by_class(lexicon):
     by_lexicon = find_mentions("Keine Läsion der Leber, Milz normal.", "de", lexicon)
     by_model = find_mentions("Läsion der Leber, Pankreas normal.", "de", lexicon)
-    assert compare(by_model, by_lexicon) == {
+    assert compare_finders(by_model, by_lexicon) == {
         "both, asserted alike": 0,
         "both, asserted differently": 1,
         "model only": 1,

@@ -1,4 +1,4 @@
-"""Question-answer pairs, what is known of the image they are about, and what keeps a pair out of the dataset."""
+"""Question-answer pairs, the facts of their image, and the checks that quarantine a pair."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ __all__ = ["NO", "REASONS", "YES", "ImageFacts", "VqaChecks", "VqaPair"]
 
 YES: Mapping[str, str] = {"en": "yes", "de": "ja"}
 NO: Mapping[str, str] = {"en": "no", "de": "nein"}
-REMEMBERED = 2**15  # texts
-LONGEST = 400  # letters of a question or an answer
+CACHED_TEXTS = 2**15
+MAX_LENGTH = 400  # letters of a question or an answer
 REASONS: Mapping[str, str] = {
     "empty": "Question or answer is empty.",
     "too_long": "Question or answer is longer than a question about one image needs.",
@@ -41,10 +41,10 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of an image.
+    """Facts about an image, for questions and their checks.
 
-    `areas`: class to area in px; `widths`: class to the width of its box in mm; by language, `named`: the classes that its
-    captions name, and `texts`: the captions.
+    `areas`: visible class to area in px. `named`: language to the classes that the captions name. `widths`: class to the
+    width of its box in mm. `texts`: language to the captions.
     """
 
     instance: str
@@ -61,7 +61,7 @@ class ImageFacts:
 class VqaPair:
     """A question and its answer; `choices` is empty unless `kind` is multiple.
 
-    `evidence` holds the words of a caption that answer it, where a model says so; it is checked and not kept.
+    `evidence`: the words of a caption that answer the question, if a model gave them; checked, and in no table.
     """
 
     language: str
@@ -75,82 +75,86 @@ class VqaPair:
 
 
 class VqaChecks:
-    """The checks of pairs. Texts come again and again, so what was found in one is remembered for a while."""
+    """The checks of pairs, with a cache of texts, since questions and answers repeat."""
 
     def __init__(self, schema: Schema, lexicon: Lexicon) -> None:
         self.schema = schema
         anatomy, exactly = (partial(is_anatomy, lexicon=lexicon, exactly=exactly) for exactly in (False, True))
-        self._identifies = lru_cache(REMEMBERED)(lambda text: bool(scrub(text, Identifiers(), anatomy, exactly)[1]))
-        self._mentions = lru_cache(REMEMBERED)(lambda text, language: find_mentions(text, language, lexicon))
+        self._identifies = lru_cache(CACHED_TEXTS)(lambda text: bool(scrub(text, Identifiers(), anatomy, exactly)[1]))
+        self._mentions = lru_cache(CACHED_TEXTS)(lambda text, language: find_mentions(text, language, lexicon))
 
-    def problem_of(self, one: VqaPair, image: ImageFacts) -> str | None:
-        """Why a pair must be kept out of the dataset, as a reason code of REASONS, or None. In doubt it is kept out."""
-        return _form(one) or self._text(one) or self._not_in_row(one, image)
+    def problem_of(self, pair: VqaPair, image: ImageFacts) -> str | None:
+        """The reason code (see REASONS) for which a pair is quarantined, or None. In doubt it is quarantined."""
+        return _problem_of_form(pair) or self._problem_of_text(pair) or self._problem_of_facts(pair, image)
 
-    def _text(self, one: VqaPair) -> str | None:
-        parts = [one.question, *one.choices, one.answer]
+    def _problem_of_text(self, pair: VqaPair) -> str | None:
+        parts = [pair.question, *pair.choices, pair.answer]
         if any(PLACEHOLDER.search(part) or self._identifies(part) for part in parts):
             return "identifier"
-        said = "\n".join(parts)
-        if names_other_examination(said):
+        text = "\n".join(parts)
+        if names_other_examination(text):
             return "other_examination"
-        # An English small word more, since a text without any small word counts as German.
-        heard = detect_language(f"{said} the" if one.language == "en" else said)
-        return "wrong_language" if heard != one.language else None
+        # An additional English small word, since a text without any small word counts as German.
+        language = detect_language(f"{text} the" if pair.language == "en" else text)
+        return "wrong_language" if language != pair.language else None
 
-    def _not_in_row(self, one: VqaPair, image: ImageFacts) -> str | None:
-        """Whether evidence, numbers and anatomy are borne out by captions and image."""
-        texts = image.texts.get(one.language, ())
-        if one.evidence is not None and not any(
-            one.evidence.strip() and one.evidence.strip() in text for text in texts
-        ):
-            return "no_evidence"
-        if one.topic == "metadata":
+    def _problem_of_facts(self, pair: VqaPair, image: ImageFacts) -> str | None:
+        """Whether captions and image support evidence, numbers and anatomy of the pair."""
+        captions = image.texts.get(pair.language, ())
+        if pair.evidence is not None:
+            evidence = pair.evidence.strip()
+            if not evidence or not any(evidence in caption for caption in captions):
+                return "no_evidence"
+        if pair.topic == "metadata":
             return None
-        numbers = {number.replace(",", ".") for text in texts for number in _NUMBER.findall(text)}
-        numbers |= {f"{width / 10:.1f}" for width in image.widths.values()}
-        spoken = [one.question] if one.kind == "yesno" else [one.question, one.answer]
-        asked = {number.replace(",", ".") for text in spoken for number in self._numbers(text, one.language)}
-        if asked - numbers:
+        # Choices may be wrong, so that question and answer count; the answer of a yes-no question has no content.
+        texts = [pair.question] if pair.kind == "yesno" else [pair.question, pair.answer]
+        supported = {number.replace(",", ".") for caption in captions for number in _NUMBER.findall(caption)}
+        supported |= {f"{width / 10:.1f}" for width in image.widths.values()}
+        numbers = {number.replace(",", ".") for text in texts for number in self._numbers(text, pair.language)}
+        if numbers - supported:
             return "number_not_in_row"
-        if one.kind == "yesno" and one.answer == NO[one.language]:
-            return None  # it may ask for anything
-        there = set(image.areas) | {class_id for named in image.named.values() for class_id in named}
-        for text in texts:
-            there.update(*self._classes(text, one.language))
-        there |= {other for class_id in there for other in self.schema.related[class_id]}
+        if pair.kind == "yesno" and pair.answer == NO[pair.language]:
+            return None  # it may name any anatomy
+        classes = set(image.areas) | {class_id for named in image.named.values() for class_id in named}
+        for caption in captions:
+            classes.update(*self._classes(caption, pair.language))
+        classes |= {related for class_id in classes for related in self.schema.related[class_id]}
         # A phrase may mean several classes ("which kidney"): one of them is enough.
-        if any(not classes & there for text in spoken for classes in self._classes(text, one.language)):
+        if any(not named & classes for text in texts for named in self._classes(text, pair.language)):
             return "anatomy_not_in_row"
         return None
 
     def _numbers(self, text: str, language: str) -> list[str]:
-        """The numbers outside of mentions: those of ribs and vertebrae are no measurements."""
+        """The numbers outside mentions: those of ribs and vertebrae are no measurements."""
         for mention in reversed(self._mentions(text, language)):
             text = text[: mention.start] + text[mention.end :]
         return _NUMBER.findall(text)
 
     def _classes(self, text: str, language: str) -> list[set[int]]:
-        """The classes of each mention."""
-        names = self.schema.by_name
-        return [{names[name].id for name in one.classes if name in names} for one in self._mentions(text, language)]
+        """The class ids of each mention."""
+        classes = self.schema.by_name
+        return [
+            {classes[name].id for name in mention.classes if name in classes}
+            for mention in self._mentions(text, language)
+        ]
 
 
-def _form(one: VqaPair) -> str | None:
-    if not one.question.strip() or not one.answer.strip():
+def _problem_of_form(pair: VqaPair) -> str | None:
+    if not pair.question.strip() or not pair.answer.strip():
         return "empty"
-    if max(len(one.question), len(one.answer)) > LONGEST:
+    if max(len(pair.question), len(pair.answer)) > MAX_LENGTH:
         return "too_long"
-    if one.kind == "yesno" and one.answer not in (YES[one.language], NO[one.language]):
+    if pair.kind == "yesno" and pair.answer not in (YES[pair.language], NO[pair.language]):
         return "answer_not_yes_or_no"
-    if one.kind == "multiple":
-        told = {choice.strip().casefold() for choice in one.choices}
-        if len(told) < len(one.choices) or len(one.choices) < 2 or "" in told:
+    if pair.kind == "multiple":
+        distinct = {choice.strip().casefold() for choice in pair.choices}
+        if len(distinct) < len(pair.choices) or len(pair.choices) < 2 or "" in distinct:
             return "choices_not_distinct"
-        if one.choices.count(one.answer) != 1:
+        if pair.choices.count(pair.answer) != 1:
             return "not_one_right_choice"
-    elif one.choices:
+    elif pair.choices:
         return "choices_without_need"
-    if one.kind == "open" and one.answer.casefold() in one.question.casefold():
+    if pair.kind == "open" and pair.answer.casefold() in pair.question.casefold():
         return "given_away"
     return None

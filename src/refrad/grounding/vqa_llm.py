@@ -11,9 +11,9 @@ from refrad.core.types import LANGUAGES
 from refrad.grounding.vqa_checks import ImageFacts, VqaPair
 from refrad.llm import Answer, Models, Request, load_task
 
-__all__ = ["ask_model"]
+__all__ = ["generate_pairs"]
 
-TOKENS = 150  # for each pair
+TOKENS = 150  # of an answer, for each pair
 
 
 # Names, docstrings and titles of the two answer classes are part of the key of stored replies: they must not change.
@@ -37,15 +37,15 @@ class GeneratedPairs(Answer):
     pairs: list[Pair]
 
 
-def ask_model(
+def generate_pairs(
     images: Iterable[tuple[ImageFacts, str]], models: Models, schema: Schema, count: int
 ) -> Iterator[list[VqaPair] | None]:
-    """For each image and language `count` pairs, unchecked but for their number, or None where the model failed."""
+    """For each image and language `count` pairs, with only their number checked, or None where the model failed."""
     fill = {language: {"count": str(count)} for language in LANGUAGES}
     task = load_task(
         "qa", models.prompts, GeneratedPairs, role="qa", tokens=TOKENS * count, check=partial(_check, count), fill=fill
     )
-    requests = (Request(language, _data(image, language, schema)) for image, language in images)
+    requests = (Request(language, _request_data(image, language, schema)) for image, language in images)
     for reply in models.ask(task, requests):
         if reply.answer is None:
             yield None
@@ -54,21 +54,22 @@ def ask_model(
             VqaPair(
                 reply.request.language,
                 "findings",
-                one.kind,
-                one.question.strip(),
-                tuple(choice.strip() for choice in one.choices),
-                one.answer.strip(),
+                pair.kind,
+                pair.question.strip(),
+                tuple(choice.strip() for choice in pair.choices),
+                pair.answer.strip(),
                 reply.model,
-                one.evidence,
+                pair.evidence,
             )
-            for one in reply.answer.pairs
+            for pair in reply.answer.pairs
         ]
 
 
-def _data(image: ImageFacts, language: str, schema: Schema) -> dict[str, object]:
-    """What the model gets to know: the captions, and the names of what is visible, largest first."""
+def _request_data(image: ImageFacts, language: str, schema: Schema) -> dict[str, object]:
+    """The captions, the modality, and the names of the visible structures, largest first."""
     visible = sorted(image.areas, key=lambda class_id: -image.areas[class_id])
-    names = [schema.by_id[one].english if language == "en" else schema.by_id[one].german for one in visible]
+    structures = [schema.by_id[class_id] for class_id in visible]
+    names = [structure.english if language == "en" else structure.german for structure in structures]
     return {"sentences": list(image.texts[language]), "visible": names, "modality": image.modality}
 
 

@@ -9,7 +9,7 @@ from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import MentionsOptions
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import frame_of, read_table, write_table
-from refrad.language.llm_mentions import compare, find_with_model
+from refrad.language.llm_mentions import compare_finders, find_with_model
 from refrad.language.mention_finder import TextMention, find_mentions
 from refrad.language.rule_classes import schema_warnings
 from refrad.llm import open_models
@@ -36,7 +36,7 @@ def run(
     """Write the mentions of one shard: a row for every span and class.
 
     Raises:
-        ValueError: if the lexicon names a class that the schema does not have, or a model cannot be asked.
+        ValueError: if the lexicon names a class that the schema does not have, or a model cannot be reached.
     """
     options = MentionsOptions.model_validate(fingerprint.options)
     tally = Tally("captions")
@@ -44,40 +44,36 @@ def run(
     words = load_lexicon(lexicon, anatomy)
     for warning in schema_warnings(words, anatomy):
         log.warning("mentions: %s", warning)
-    classes = anatomy.by_name
     rows = []
     table = read_table(captions, CaptionTable).select("caption", "language", "text").rows()
-    for (caption, language, _), (found, backend) in zip(
-        table, _find(table, options, llm, words, anatomy, tally), strict=True
-    ):
+    results = _find_mentions(table, options, llm, words, anatomy, tally)
+    for (caption, language, _), (found, backend) in zip(table, results, strict=True):
         tally.take()
         if found is None:
             tally.put_aside("model_failed")
             continue
-        # A level or rib of the rules need not be in an edited schema.
-        spans = [(one, sorted({classes[name].id for name in one.classes if name in classes})) for one in found]
-        for one, ids in spans:
+        mention_count = 0
+        for mention in found:
+            ids = sorted({anatomy.by_name[name].id for name in mention.classes})
             for class_id in ids:
                 tally.add(f"class in {language}", anatomy.by_id[class_id].name)
                 rows.append(
                     {
-                        **{"caption": caption, "start": one.start, "end": one.end, "text": one.text},
-                        **{"class_id": class_id, "assertion": one.assertion, "backend": backend},
+                        **{"caption": caption, "start": mention.start, "end": mention.end, "text": mention.text},
+                        **{"class_id": class_id, "assertion": mention.assertion, "backend": backend},
                     }
                 )
             if ids:
-                tally.add("assertion", one.assertion)
+                tally.add("assertion", mention.assertion)
                 tally.make("mentions")
-        if any(ids for _, ids in spans):
-            tally.use()
-        else:
-            tally.put_aside("no_mention")
+                mention_count += 1
+        tally.use() if mention_count else tally.put_aside("no_mention")
     log.info("mentions: %d captions, %d with a mention", tally.taken, tally.used)
     write_table(mentions, frame_of(rows, MentionTable), MentionTable, fingerprint)
     tally.write(metrics, fingerprint)
 
 
-def _find(
+def _find_mentions(
     table: Sequence[tuple[str, str, str]],
     options: MentionsOptions,
     llm: str | None,
@@ -85,12 +81,12 @@ def _find(
     anatomy: Schema,
     tally: Tally,
 ) -> Iterator[tuple[list[TextMention] | None, str]]:
-    """For each (caption, language, text) its mentions and who found them; None where the model failed and no other is asked."""
+    """For each (caption, language, text) its mentions and the name of the finder; None where the model failed without a fallback."""
     if options.finder == "lexicon":
         for _, language, text in table:
             with tally.timed("finding"):
-                found = find_mentions(text, language, words)
-            yield found, "lexicon"
+                by_lexicon = find_mentions(text, language, words)
+            yield by_lexicon, "lexicon"
         return
     with open_models(llm) as models:
         name = models.name("mentions")
@@ -99,8 +95,8 @@ def _find(
             by_lexicon = find_mentions(text, language, words)
             if by_model is not None:
                 tally.add("found by", name)
-                for how, number in compare(by_model, by_lexicon).items():
-                    tally.add("classes in a caption, model and lexicon", how, number)
+                for outcome, number in compare_finders(by_model, by_lexicon).items():
+                    tally.add("classes in a caption, model and lexicon", outcome, number)
                 yield by_model, name
             elif options.finder == "both":
                 tally.add("found by", f"lexicon, after {name} failed")
