@@ -13,8 +13,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from refrad.cli import main
-from refrad.commands.export_masks import dicom_segmentation, nifti_of_classes
 from refrad.dicom.geometry import stack_affine
+from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
 from refrad.segmentation.labels import resample_labels
 from refrad.stages import index, masks, volumes
 from refrad.workflow.fingerprint import Fingerprint

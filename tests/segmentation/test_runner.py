@@ -49,7 +49,7 @@ class Misbehaving:
             raise ImportError("no such library")
         return (volume > 0).astype(np.uint8)
 """
-GENEROUS = SegmenterLimits(minutes=5, memory_gb=20, at_once=3)
+GENEROUS = SegmenterLimits(minutes=5, memory_gb=20, concurrent_volumes=3)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_second_try_may_succeed_and_what_the_first_one_says_is_not_told(site, 
 
 @pytest.mark.slow
 def test_a_volume_that_takes_too_long_or_too_much_memory_is_tried_twice_and_put_aside(site):
-    outcomes = site.label(1, 102, 103, 2, limits=SegmenterLimits(minutes=0.25, memory_gb=1.5, at_once=2))
+    outcomes = site.label(1, 102, 103, 2, limits=SegmenterLimits(minutes=0.25, memory_gb=1.5, concurrent_volumes=2))
     assert {what: one.reason for what, one in outcomes.items()} == {
         1: None,
         2: None,

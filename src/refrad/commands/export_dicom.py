@@ -11,6 +11,7 @@ import pydicom
 
 from refrad.core.contracts import InstanceTable, SliceTable
 from refrad.core.files import atomic
+from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.tables import read_table, scan_table
 from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
@@ -33,10 +34,10 @@ def main(
     memory_gb: float = 2.0,
     seconds: float = 60.0,
 ) -> None:
-    """Write each image that lies in an accepted volume to OUT/patient/study/series/instance.dcm, all pseudonyms.
+    """Write each image of an accepted volume to OUT/patient/study/series/instance.dcm, all names pseudonyms.
 
-    Images that are flagged for burned-in text stay out. Pixels are copied as they are. Files are read in processes of their
-    own, as by the index: one that crashes its reader or passes a limit is counted, and takes nothing else along.
+    Images flagged for burned-in text are excluded. Pixels are copied unchanged. Files are read in separate processes, as by the
+    index: a file that crashes its reader or exceeds a limit is counted, and affects no other.
 
     Args:
         dicom: the delivery.
@@ -44,9 +45,9 @@ def main(
         files: files.parquet of stage index, in the private folder.
         slices: slices.parquet of stage volumes, of all shards.
         key: the secret key.
-        out: where to.
-        memory_gb: a file that needs more is left out.
-        seconds: and so is one that takes longer.
+        out: folder to write.
+        memory_gb: limit in GiB for a file; one that needs more is left out.
+        seconds: limit for a file; one that takes longer is left out.
 
     Raises:
         FileNotFoundError: if an input is missing.
@@ -65,10 +66,10 @@ def main(
     clean = images.filter(~pl.col("burned_in").fill_null(value=False))
     write = functools.partial(_write, dicom, out, pseudonyms)
     limits = Limits(int(memory_gb * 2**30), seconds)
-    answers = run_sandboxed(write, clean.iter_rows(named=True), limits, len(os.sched_getaffinity(0)))
+    outcomes = run_sandboxed(write, clean.iter_rows(named=True), limits, len(os.sched_getaffinity(0)))
     counts = {True: 0, False: 0, None: 0}
-    for _, answer in answers:
-        counts[answer] += 1
+    for _, written in log_progress(outcomes, log, "files", len(clean)):
+        counts[written] += 1
     log.info(
         "export-dicom: %d files written, %d left out for burned-in text, %d could not be written, %d went beyond limits",
         *(counts[True], len(images) - len(clean), counts[False], counts[None]),
@@ -76,7 +77,7 @@ def main(
 
 
 def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: dict[str, Any]) -> bool:
-    """Write one image; False if its file is too broken for that.
+    """Write one image; return False if its file is too broken.
 
     Raises:
         MemoryError: if the memory does not suffice.

@@ -1,7 +1,7 @@
-"""Reading files that nobody can vouch for: in processes of their own, with limited memory and time.
+"""Untrusted files are read in separate processes with limited memory and time.
 
-A broken file can crash a decoder, ask for all the memory there is, or never end. Here it takes only its worker with it:
-the item counts as failed, and a fresh worker goes on with the next one.
+A broken file can crash a decoder, request all memory, or hang. In a sandbox it ends only its worker: the item counts as failed,
+and a new worker continues with the next one.
 """
 
 import itertools
@@ -26,7 +26,7 @@ LOADED_FIRST = ["refrad.dicom.convert"]  # so that a new worker costs millisecon
 
 
 class Limits(NamedTuple):
-    """Of one worker: bytes of memory (address space), and seconds for one item."""
+    """Limits of one worker: bytes of memory (address space), and seconds for one item."""
 
     memory: int
     seconds: float
@@ -35,23 +35,28 @@ class Limits(NamedTuple):
 def run_sandboxed(
     function: Callable[[Item], Result], items: Iterable[Item], limits: Limits, workers: int = 1
 ) -> Iterator[tuple[Item, Result | None]]:
-    """Call `function` on each item in `workers` processes; yield each item once with its result, as they come.
+    """Call `function` on each item in `workers` processes; yield each item once with its result, as results arrive.
 
-    The result is None if the worker crashed or passed a limit. Function, items and results must be picklable. Items are
-    taken as they are needed, so that there may be any number of them. What workers print is thrown away, since it may
-    quote the files.
+    The result is None if the worker crashed or exceeded a limit. Items are taken as they are needed, so that there may be any
+    number of them. Output of the workers is discarded, since it may quote the files.
+
+    Args:
+        function: picklable, as are its results.
+        items: picklable.
+        limits: of each worker.
+        workers: number of processes.
 
     Raises:
-        Exception: whatever `function` raises, but MemoryError; it ends the run.
-        RuntimeError: if no worker can start, for want of memory or for a broken installation.
+        Exception: any exception of `function` but MemoryError; it ends the run.
+        RuntimeError: if no worker can start, because memory is short or the installation is broken.
     """
     source = iter(items)
     batches = iter(lambda: list(itertools.islice(source, ITEMS_A_MESSAGE)), [])
-    staff = [_Worker(function, limits, batch) for batch in itertools.islice(batches, workers)]
+    pool = [_Worker(function, limits, batch) for batch in itertools.islice(batches, workers)]
     try:
-        while busy := [worker for worker in staff if worker.waiting]:
-            patience = min(worker.deadline for worker in busy) - time.monotonic()
-            wait([worker.connection for worker in busy], max(0.0, patience))
+        while busy := [worker for worker in pool if worker.waiting]:
+            timeout = min(worker.deadline for worker in busy) - time.monotonic()
+            wait([worker.connection for worker in busy], max(0.0, timeout))
             for worker in busy:
                 if (answer := worker.answer()) is None:
                     continue
@@ -63,15 +68,15 @@ def run_sandboxed(
                     raise value
                 yield item, value
     finally:
-        for worker in staff:
+        for worker in pool:
             worker.end()
 
 
 class _Worker(Generic[Item]):
-    """One process, and what it has been given and not answered yet: first the item that it is at."""
+    """One process, and the items that it has been given and not answered; it works on the first of them."""
 
     def __init__(self, function: Callable[[Item], Any], limits: Limits, batch: list[Item]) -> None:
-        # Not forked from here: this process may hold threads, and a fork copies their locks as they are.
+        # Not forked from this process: it may hold threads, and a fork copies their locks as they are.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(LOADED_FIRST)
         self._function, self._limits = function, limits
@@ -80,7 +85,7 @@ class _Worker(Generic[Item]):
         self.give(batch)
 
     def give(self, batch: list[Item]) -> None:
-        """Hand over more items; only to a worker that waits for nothing."""
+        """Send items to a worker that has answered all earlier ones."""
         self.waiting.extend(batch)
         try:
             self.connection.send(batch)
@@ -90,27 +95,27 @@ class _Worker(Generic[Item]):
         self._set_deadline()
 
     def answer(self) -> tuple[bool, Any] | None:
-        """Whether the first waiting item went well, and its result or error; None if it is not done yet.
+        """Whether the first waiting item succeeded, and its result or error; None if it is not done yet.
 
         Raises:
-            RuntimeError: if the process ended before it did anything: then no item is to blame.
+            RuntimeError: if the process ended before it started on an item: then no item is at fault.
         """
         try:
             if self.connection.poll():
-                found: tuple[bool, Any] | None = self.connection.recv()
+                answer: tuple[bool, Any] | None = self.connection.recv()
                 self._ready = True
                 self._set_deadline()
-                return found
+                return answer
         except (EOFError, OSError):
             if not self._ready:
                 raise RuntimeError("a process that reads files cannot start: is memory_gb too small?") from None
             self.deadline = 0.0
         if time.monotonic() <= self.deadline:
             return None
-        rest = list(self.waiting)[1:]
+        unanswered = list(self.waiting)[1:]
         self.end()
         self._start()
-        self.connection.send(rest)
+        self.connection.send(unanswered)
         return True, None
 
     def end(self) -> None:
@@ -120,10 +125,10 @@ class _Worker(Generic[Item]):
         self._process.join()
 
     def _start(self) -> None:
-        self.connection, theirs = self._context.Pipe()
-        self._process = self._context.Process(target=_serve, args=(theirs, self._function, self._limits), daemon=True)
+        self.connection, remote = self._context.Pipe()
+        self._process = self._context.Process(target=_serve, args=(remote, self._function, self._limits), daemon=True)
         self._process.start()
-        theirs.close()
+        remote.close()
         self._ready = False
         self._set_deadline()
 
@@ -132,10 +137,10 @@ class _Worker(Generic[Item]):
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that is interrupted ends its workers
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory if hard < 0 else min(limits.memory, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the files
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold data of the files
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     connection.send(None)
@@ -150,6 +155,6 @@ def _serve(connection: Connection, function: Callable[[Any], Any], limits: Limit
                 answer = True, function(item)
             except MemoryError:
                 answer = True, None
-            except BaseException as error:  # decoders raise anything, panics of Rust among it
+            except BaseException as error:  # decoders raise anything, including panics of Rust
                 answer = False, error
             connection.send(answer)

@@ -16,7 +16,9 @@ __all__ = ["assemble", "read_volume", "store_name", "store_volume"]
 LOWEST, HIGHEST = -32768, 32767
 LEVEL = 1  # of gzip
 PART = 2**22  # bytes compressed at once
-SHEARED = 1e-3  # cosine between axes of an affine
+SHEARED = (
+    1e-3  # cosine between axes of an affine; above it a qform would be wrong. Part of the stored bytes: never change it
+)
 
 
 def assemble(

@@ -35,7 +35,7 @@ class SegmenterLimits:
 
     minutes: float
     memory_gb: float
-    at_once: int
+    concurrent_volumes: int
 
 
 @dataclass(frozen=True)

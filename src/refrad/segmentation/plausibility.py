@@ -1,4 +1,4 @@
-"""Do the labels of a volume look like those of a human being? Flags, never corrections."""
+"""Flags for label volumes that are anatomically implausible. Nothing is corrected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ FLAGS: Mapping[str, str] = {
     "elsewhere": "An organ lies where no such organ is, by the other organs of the image or by its body part.",
 }
 
-AROUND = np.ones((3, 3, 3), bool)
+NEIGHBOURS = np.ones((3, 3, 3), bool)  # voxels that touch at a corner are connected
 
 
 @dataclass(frozen=True)
 class Flag:
-    """Something that is not plausible: which flag, of which class (None: of the volume), the value and its bounds."""
+    """An implausible value: name of the flag (a key of `FLAGS`), class (None: the volume), value, and its bounds."""
 
     flag: str
     class_id: int | None = None
@@ -37,7 +37,12 @@ class Flag:
 
 @dataclass(frozen=True)
 class Norms:
-    """What workflow/anatomy/plausibility.yaml says."""
+    """Plausible ranges, as in workflow/anatomy/plausibility.yaml.
+
+    Volumes in ml; heights in mm along the body axis; `one_piece`: classes of one connected component, of which the largest must
+    hold the share `piece`; `right_of`: pairs of classes, the first to the right of the second; `body_parts`: BodyPartExamined to
+    regions; `adult`: years.
+    """
 
     volumes_ml: Mapping[str, tuple[float, float]]
     heights_mm: Mapping[str, float]
@@ -52,7 +57,7 @@ class Norms:
 
 @dataclass(frozen=True)
 class Organ:
-    """A class in a volume: how much there is, its centre (RAS+, mm), whether the image cuts it, and its largest piece."""
+    """A class in a volume: ml, centre (RAS+, mm), whether the image cuts it, and the share of its largest component."""
 
     ml: float
     centre: NDArray[np.float64]
@@ -61,29 +66,29 @@ class Organ:
 
 
 def load_norms(path: Path) -> Norms:
-    """Read the norms.
+    """The norms of a YAML file.
 
     Raises:
-        ValueError: naming the file and what is wrong in it.
+        ValueError: naming the file and the error in it.
     """
     try:
-        file = yaml.safe_load(path.read_text(encoding="utf-8"))
-        organs = file["organs"]
-        below, above = file["volume"]["below"], file["volume"]["above"]
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        organs = values["organs"]
+        below, above = values["volume"]["below"], values["volume"]["above"]
         return Norms(
             volumes_ml={
-                name: (one["volume_ml"][0] / below, one["volume_ml"][1] * above)
-                for name, one in organs.items()
-                if "volume_ml" in one
+                name: (organ["volume_ml"][0] / below, organ["volume_ml"][1] * above)
+                for name, organ in organs.items()
+                if "volume_ml" in organ
             },
-            heights_mm={name: file["heights"][one["level"]] for name, one in organs.items() if "level" in one},
-            one_piece=frozenset(name for name, one in organs.items() if one.get("one_piece")),
-            right_of=[(right, left) for right, left in file["right_of"]],
-            body_parts={part: frozenset(regions) for part, regions in file["body_parts"].items()},
-            tolerance_mm=file["height_mm"],
-            piece=file["piece"],
-            least_ml=file["least_ml"],
-            adult=file["adult"],
+            heights_mm={name: values["heights"][organ["level"]] for name, organ in organs.items() if "level" in organ},
+            one_piece=frozenset(name for name, organ in organs.items() if organ.get("one_piece")),
+            right_of=[(right, left) for right, left in values["right_of"]],
+            body_parts={part: frozenset(regions) for part, regions in values["body_parts"].items()},
+            tolerance_mm=values["height_mm"],
+            piece=values["piece"],
+            least_ml=values["least_ml"],
+            adult=values["adult"],
         )
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {type(error).__name__}: {str(error).splitlines()[0]}") from None
@@ -101,48 +106,52 @@ def find_flags(
 
     Args:
         classes: class ids uint8 [column, row, slice].
-        affine: RAS+ mm, 4 x 4.
-        schema: the classes; wholes are put together from their parts.
-        norms: what is plausible.
-        age: years, if known; of adults and of unknown age also volumes and heights are judged.
+        affine: RAS+ mm, [4, 4].
+        schema: the classes; wholes are joined from their parts.
+        norms: plausible ranges.
+        age: years, if known; volumes and heights are checked for adults and for unknown ages.
         body_part: DICOM BodyPartExamined, if known.
     """
     organs = _organs(classes, affine, schema, norms)
     if not organs:
         return [Flag("empty")]
-    found = (
+    flags = (
         _pieces(organs, schema, norms) + _sides(organs, schema, norms) + _other_part(organs, schema, norms, body_part)
     )
     if age is None or age >= norms.adult:
-        found += _volumes(organs, schema, norms) + _heights(organs, schema, norms)
-    unique = {(one.flag, one.class_id): one for one in found}
+        flags += _volumes(organs, schema, norms) + _heights(organs, schema, norms)
+    unique = {(flag.flag, flag.class_id): flag for flag in flags}
     return list(unique.values())
 
 
 def _organs(classes: NDArray[np.uint8], affine: NDArray[np.float64], schema: Schema, norms: Norms) -> dict[str, Organ]:
-    """The classes that are there, and the wholes whose parts are there, by name."""
+    """The classes that are present, and the wholes whose parts are present, by name."""
     ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     boxes = dict(enumerate(ndimage.find_objects(classes), 1))
-    found = {}
-    for one in schema.classes:
-        ids = [number for number in (one.id, *sorted(schema.parts(one.id))) if boxes.get(number) is not None]
-        if not ids or (one.id not in ids and one.name not in norms.volumes_ml):
+    organs = {}
+    for anatomy_class in schema.classes:
+        ids = [
+            number
+            for number in (anatomy_class.id, *sorted(schema.parts(anatomy_class.id)))
+            if boxes.get(number) is not None
+        ]
+        if not ids or (anatomy_class.id not in ids and anatomy_class.name not in norms.volumes_ml):
             continue
         box = tuple(slice(min(boxes[n][a].start for n in ids), max(boxes[n][a].stop for n in ids)) for a in range(3))
         mask = np.isin(classes[box], ids) if len(ids) > 1 else classes[box] == ids[0]
         voxels = int(np.count_nonzero(mask))
-        middle = [
+        centre = [
             (mask.sum(axis=tuple(a for a in range(3) if a != axis)) @ np.arange(mask.shape[axis])) / voxels
             + box[axis].start
             for axis in range(3)
         ]
         cut = any(side.start == 0 or side.stop == size for side, size in zip(box, classes.shape, strict=True))
         largest = 1.0
-        if one.name in norms.one_piece and not cut:
-            pieces, _ = ndimage.label(mask, AROUND)
-            largest = float(np.bincount(pieces.ravel())[1:].max() / voxels)
-        found[one.name] = Organ(voxels * ml, affine[:3, :3] @ middle + affine[:3, 3], cut, largest)
-    return found
+        if anatomy_class.name in norms.one_piece and not cut:
+            components, _ = ndimage.label(mask, NEIGHBOURS)
+            largest = float(np.bincount(components.ravel())[1:].max() / voxels)
+        organs[anatomy_class.name] = Organ(voxels * ml, affine[:3, :3] @ centre + affine[:3, 3], cut, largest)
+    return organs
 
 
 def _volumes(organs: Mapping[str, Organ], schema: Schema, norms: Norms) -> list[Flag]:
@@ -155,41 +164,41 @@ def _volumes(organs: Mapping[str, Organ], schema: Schema, norms: Norms) -> list[
 
 def _pieces(organs: Mapping[str, Organ], schema: Schema, norms: Norms) -> list[Flag]:
     return [
-        Flag("pieces", schema.by_name[name].id, one.largest, norms.piece, 1.0)
-        for name, one in organs.items()
-        if one.largest < norms.piece
+        Flag("pieces", schema.by_name[name].id, organ.largest, norms.piece, 1.0)
+        for name, organ in organs.items()
+        if organ.largest < norms.piece
     ]
 
 
 def _sides(organs: Mapping[str, Organ], schema: Schema, norms: Norms) -> list[Flag]:
-    """One flag for the volume if most pairs are swapped. A single swapped pair is a slip of the segmenter, most are a mirror."""
+    """One flag for the volume if most pairs are swapped: a single swapped pair is an error of the segmenter, most are a mirrored volume."""
     pairs = list(norms.right_of)
-    for one in schema.classes:
-        twin = schema.twin(one.id)
-        if one.side == "right" and twin:
-            pairs.append((one.name, schema.by_id[twin].name))
-    asked: list[bool] = []
+    for anatomy_class in schema.classes:
+        twin = schema.twin(anatomy_class.id)
+        if anatomy_class.side == "right" and twin:
+            pairs.append((anatomy_class.name, schema.by_id[twin].name))
+    swapped: list[bool] = []
     for right, left in pairs:
         if right in organs and left in organs and min(organs[right].ml, organs[left].ml) >= norms.least_ml:
-            asked.append(bool(organs[right].centre[0] < organs[left].centre[0]))  # RAS+: x grows to the right
-    share = float(np.mean(asked)) if asked else 0.0
+            swapped.append(bool(organs[right].centre[0] < organs[left].centre[0]))  # RAS+: x grows to the right
+    share = float(np.mean(swapped)) if swapped else 0.0
     return [Flag("sides", None, share, 0.0, 0.5)] if share > 0.5 else []
 
 
 def _heights(organs: Mapping[str, Organ], schema: Schema, norms: Norms) -> list[Flag]:
-    """Organs that lie far from where the median of the others puts them. Two organs cannot say which of them is wrong."""
-    off = {
+    """Organs far from their height relative to the median of all. With two organs it is undecidable which is wrong."""
+    offsets = {
         name: float(organs[name].centre[2]) - height
         for name, height in norms.heights_mm.items()
         if name in organs and organs[name].ml >= norms.least_ml
     }
-    if len(off) < 3:
+    if len(offsets) < 3:
         return []
-    middle = float(np.median(list(off.values())))
+    median = float(np.median(list(offsets.values())))
     return [
-        Flag("elsewhere", schema.by_name[name].id, value - middle, -norms.tolerance_mm, norms.tolerance_mm)
-        for name, value in off.items()
-        if abs(value - middle) > norms.tolerance_mm
+        Flag("elsewhere", schema.by_name[name].id, value - median, -norms.tolerance_mm, norms.tolerance_mm)
+        for name, value in offsets.items()
+        if abs(value - median) > norms.tolerance_mm
     ]
 
 
@@ -198,6 +207,6 @@ def _other_part(organs: Mapping[str, Organ], schema: Schema, norms: Norms, body_
         return []
     return [
         Flag("elsewhere", schema.by_name[name].id)
-        for name, one in organs.items()
-        if one.ml >= norms.least_ml and schema.by_name[name].region not in norms.body_parts[body_part]
+        for name, organ in organs.items()
+        if organ.ml >= norms.least_ml and schema.by_name[name].region not in norms.body_parts[body_part]
     ]

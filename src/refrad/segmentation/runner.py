@@ -36,7 +36,7 @@ from refrad.segmentation.labels import save_labels, summarize_labels
 
 __all__ = ["Network", "label_volumes"]
 
-POLL = 0.5  # s between checks of the process
+POLL = 0.5  # s, longest wait for results between checks of the process
 READY = None  # message of the process once its networks can be used
 # Errors that a single volume may cause. All others are faults of the installation, and stop the run.
 FAULTS_OF_A_VOLUME = (RuntimeError, ValueError, LookupError, ArithmeticError, AssertionError, MemoryError)
@@ -76,10 +76,10 @@ def label_volumes(
         while first_tries or second_tries:
             # First tries share the process; a second one has it alone.
             is_second = not first_tries
-            queue, at_once = (second_tries, 1) if is_second else (first_tries, limits.at_once)
+            queue, concurrent_volumes = (second_tries, 1) if is_second else (first_tries, limits.concurrent_volumes)
             process = process or _SegmentingProcess(network, limits, scratch)
             while queue or process.in_work:
-                while queue and len(process.in_work) < at_once:
+                while queue and len(process.in_work) < concurrent_volumes:
                     process.give(queue.popleft())
                 results = process.results()
                 if process.ended:
@@ -108,7 +108,7 @@ class _SegmentingProcess:
         scratch.mkdir(parents=True, exist_ok=True)
         self._scratch = Path(tempfile.mkdtemp(dir=scratch)).resolve()
         self._connection, remote = context.Pipe()
-        arguments = (network, remote, limits.at_once, self._scratch)
+        arguments = (network, remote, limits.concurrent_volumes, self._scratch)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         remote.close()
@@ -181,7 +181,7 @@ class _SegmentingProcess:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _serve(network: Network, connection: Connection, at_once: int, scratch: Path) -> None:
+def _serve(network: Network, connection: Connection, concurrent_volumes: int, scratch: Path) -> None:
     """The process: one thread for each volume in work, until it is dismissed or its supervisor is gone."""
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     sending = threading.Lock()
@@ -197,7 +197,7 @@ def _serve(network: Network, connection: Connection, at_once: int, scratch: Path
         connection.send(f"{type(error).__name__}: {error}")
         return
     connection.send(READY)
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(concurrent_volumes) as pool:
         while True:
             try:
                 job = connection.recv()

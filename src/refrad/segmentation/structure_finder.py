@@ -1,4 +1,4 @@
-"""What is in every slice: classes with area and box, without the stray voxels that stretch boxes.
+"""Classes of every slice, with area and box, without the stray voxels that would enlarge boxes.
 
 Masks and boxes of a slice come from the same rule, so they always agree.
 """
@@ -16,14 +16,14 @@ __all__ = ["OutlierRule", "class_mask", "find_structures", "keep_components"]
 Ints = NDArray[np.int64]
 COLUMNS = ("index", "class_id", "x_min", "y_min", "x_max", "y_max", "area", "components")
 
-CONNECTED = np.ones((3, 3), bool)  # pixels that touch at a corner belong together
+CONNECTED = np.ones((3, 3), bool)  # pixels that touch at a corner are connected
 
 
 @dataclass(frozen=True)
 class OutlierRule:
-    """Which connected pieces of a class in a slice count.
+    """Which connected components of a class in a slice are kept.
 
-    A piece is kept if it has at least `minimum_area_mm2` and at least `minimum_share` of the largest piece's area.
+    A component is kept if it has at least `minimum_area_mm2` and at least `minimum_share` of the largest component's area.
     """
 
     minimum_area_mm2: float
@@ -33,37 +33,37 @@ class OutlierRule:
 def keep_components(
     labels: NDArray[np.uint8], pixel_mm2: float, rule: OutlierRule
 ) -> tuple[NDArray[np.int32], list[tuple[int, int, tuple[slice, slice], int]]]:
-    """Connected pieces of equal label in a slice, outliers removed.
+    """Connected components of equal label in a slice, without outliers.
 
     Args:
         labels: class ids uint8 [column, row]; 0 is background.
         pixel_mm2: area of a pixel.
-        rule: what to keep.
+        rule: which components to keep.
 
     Returns:
-        An image int32 [column, row] of piece numbers (0 elsewhere and for outliers), and for each kept piece: its number,
+        An image int32 [column, row] of component numbers (0 elsewhere and for outliers), and for each kept component its number,
         class id, bounding slices and area in px.
     """
-    pieces = np.zeros(labels.shape, np.int32)
+    components = np.zeros(labels.shape, np.int32)
     count = 0
     # Each class is labelled inside its own bounding box only: most classes cover a small part of the slice.
     for class_id, box in enumerate(ndimage.find_objects(labels), 1):
         if box is not None:
-            here, n = ndimage.label(labels[box] == class_id, CONNECTED)
-            pieces[box] += np.where(here > 0, here + count, 0)
+            numbers, n = ndimage.label(labels[box] == class_id, CONNECTED)
+            components[box] += np.where(numbers > 0, numbers + count, 0)
             count += n
     if not count:
-        return pieces, []
-    areas = np.bincount(pieces.ravel(), minlength=count + 1)
-    boxes = ndimage.find_objects(pieces)
+        return components, []
+    areas = np.bincount(components.ravel(), minlength=count + 1)
+    boxes = ndimage.find_objects(components)
     owner = np.zeros(count + 1, np.int64)
-    owner[pieces] = labels
+    owner[components] = labels
     largest = np.zeros(256, np.int64)
     np.maximum.at(largest, owner[1:], areas[1:])
     keep = (areas * pixel_mm2 >= rule.minimum_area_mm2) & (areas >= rule.minimum_share * largest[owner])
     keep[0] = False
-    pieces[~keep[pieces]] = 0
-    return pieces, [(n, int(owner[n]), boxes[n - 1], int(areas[n])) for n in range(1, count + 1) if keep[n]]
+    components[~keep[components]] = 0
+    return components, [(n, int(owner[n]), boxes[n - 1], int(areas[n])) for n in range(1, count + 1) if keep[n]]
 
 
 def find_structures(
@@ -75,20 +75,20 @@ def find_structures(
 ) -> dict[str, NDArray[np.int32]]:
     """All classes of all slices of a label volume.
 
-    The volume is looked at once, a slab of slices at a time, as runs: stretches of one class along a line of pixels. Runs that
-    touch in neighbouring lines are connected; all that is asked for follows from the runs.
+    The volume is read once, a slab of slices at a time, as runs: stretches of one class along a line of pixels. Runs that
+    touch in neighbouring lines are connected; boxes, areas and components follow from the runs.
 
     Args:
         labels: native ids uint8 [column, row, slice].
         lut: uint8 [256], native id to class id.
         spacing: mm between columns and between rows.
         rule: the outlier rule.
-        slab: slices looked at in one go; no result depends on it.
+        slab: slices processed at once; no result depends on it.
 
     Returns:
         A row for each class in a slice, ordered by slice and class, as columns int32: index (of the slice), class_id, x_min,
         y_min, x_max, y_max (half-open box in px; x along the first array axis, DICOM columns, y along the second, rows), area
-        (px) and components (kept connected pieces).
+        (px) and components (number of kept connected components).
     """
     parts = []
     for first in range(0, labels.shape[2], slab):
@@ -120,8 +120,8 @@ def _runs(labels: NDArray[np.uint8], lut: NDArray[np.uint8]) -> Runs:
     classes = lut[flat[bounds[:-1]]]
     # Neighbours that the look-up table made equal are one run.
     same = (classes[1:] == classes[:-1]) & (bounds[1:-1] % columns != 0)
-    kept = np.flatnonzero(np.concatenate([[True], ~same]))
-    starts, classes = bounds[:-1][kept], classes[kept]
+    first = np.flatnonzero(np.concatenate([[True], ~same]))
+    starts, classes = bounds[:-1][first], classes[first]
     stops = np.append(starts[1:], flat.size)
     filled = np.flatnonzero(classes)
     starts, stops = starts[filled], stops[filled]
@@ -129,8 +129,8 @@ def _runs(labels: NDArray[np.uint8], lut: NDArray[np.uint8]) -> Runs:
     return Runs(classes[filled].astype(np.int64), line // rows, line % rows, starts % columns, stops - line * columns)
 
 
-def _pieces(runs: Runs) -> Ints:
-    """The number of the connected piece of each run; pixels that touch at a corner belong together."""
+def _components(runs: Runs) -> Ints:
+    """Number of the connected component of each run; pixels that touch at a corner are connected."""
     # One axis for all lines, with a gap between them and between slices, so that no run touches one of another line.
     width = int(runs.stop.max(initial=0)) + 2
     height = int(runs.line.max(initial=0)) + 2
@@ -147,46 +147,46 @@ def _pieces(runs: Runs) -> Ints:
 
 
 def _structures_of_runs(runs: Runs, pixel_mm2: float, rule: OutlierRule) -> dict[str, Ints]:
-    """One row for each slice and class that keeps a piece."""
-    piece = _pieces(runs)
-    count = int(piece.max(initial=-1)) + 1
-    area = np.bincount(piece, runs.stop - runs.start, minlength=count)
-    where = np.zeros(count, np.int64)  # slice and class of a piece
-    where[piece] = runs.index * 256 + runs.class_id
-    places, group = np.unique(where, return_inverse=True)
-    largest = np.zeros(len(places))
+    """One row for each slice and class that keeps a component."""
+    component = _components(runs)
+    count = int(component.max(initial=-1)) + 1
+    area = np.bincount(component, runs.stop - runs.start, minlength=count)
+    slice_and_class = np.zeros(count, np.int64)  # of a component
+    slice_and_class[component] = runs.index * 256 + runs.class_id
+    keys, group = np.unique(slice_and_class, return_inverse=True)
+    largest = np.zeros(len(keys))
     np.maximum.at(largest, group, area)
     keep = (area * pixel_mm2 >= rule.minimum_area_mm2) & (area >= rule.minimum_share * largest[group])
-    found = {"index": places // 256, "class_id": places % 256}
-    own = group[piece][kept := keep[piece]]  # the row of each kept run
+    columns = {"index": keys // 256, "class_id": keys % 256}
+    row = group[component][kept := keep[component]]  # of each kept run
     for name, values, low in (
         ("x_min", runs.start, True),
         ("y_min", runs.line, True),
         ("x_max", runs.stop, False),
         ("y_max", runs.line + 1, False),
     ):
-        found[name] = np.full(len(places), np.iinfo(np.int32).max if low else 0)
-        (np.minimum if low else np.maximum).at(found[name], own, values[kept])
-    found["area"] = np.bincount(group[keep], area[keep], minlength=len(places)).astype(np.int64)
-    found["components"] = np.bincount(group[keep], minlength=len(places))
-    some = found["components"] > 0
-    return {name: values[some] for name, values in found.items()}
+        columns[name] = np.full(len(keys), np.iinfo(np.int32).max if low else 0)
+        (np.minimum if low else np.maximum).at(columns[name], row, values[kept])
+    columns["area"] = np.bincount(group[keep], area[keep], minlength=len(keys)).astype(np.int64)
+    columns["components"] = np.bincount(group[keep], minlength=len(keys))
+    is_kept = columns["components"] > 0
+    return {name: values[is_kept] for name, values in columns.items()}
 
 
 def class_mask(
     labels: NDArray[np.uint8], lut: NDArray[np.uint8], class_id: int, spacing: tuple[float, float], rule: OutlierRule
 ) -> NDArray[np.bool_]:
-    """The mask bool [row, column] of a class in one slice, as the DICOM image lies, after the outlier rule.
+    """Mask bool [row, column] of a class in one slice, oriented as the DICOM image, after the outlier rule.
 
     Args:
         labels: native ids uint8 [column, row] of the slice.
         lut: uint8 [256], native id to class id.
-        class_id: whose mask.
+        class_id: of the mask.
         spacing: mm between columns and between rows.
         rule: the outlier rule.
     """
     classes = lut[labels]
-    pieces, _ = keep_components(
+    components, _ = keep_components(
         np.where(classes == class_id, classes, 0).astype(np.uint8), spacing[0] * spacing[1], rule
     )
-    return (pieces > 0).T
+    return (components > 0).T
