@@ -1,4 +1,4 @@
-"""The elements of a DICOM data set as plain values, whatever state the file is in: broken ones count as absent."""
+"""The elements of a DICOM data set as plain values; broken elements count as absent."""
 
 from collections.abc import Container, Iterable
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["Numbers", "Values", "clean", "integer_of", "macros_of", "number_of",
 
 DICTIONARY = {tag: (entry[0], entry[4]) for tag, entry in DicomDictionary.items()}  # tag -> VR, keyword
 PLAIN = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
-# Enhanced images call some attributes of a frame by other names than plain images.
+# Keywords of a frame of an enhanced image that differ from those of plain images
 PLAIN_NAMES = {
     "FrameType": "ImageType",
     "EffectiveEchoTime": "EchoTime",
@@ -27,15 +27,15 @@ Values = dict[str, list[Any]]
 
 
 def values_of(dataset: Dataset) -> Values:
-    """Keyword -> values of all elements that have any; "names" holds those of all person names.
+    """Keyword to the values of each element that has any; "names" holds those of all person names.
 
-    An element that is not what its type says counts as absent.
+    An element that does not conform to its value representation counts as absent.
     """
     values: Values = {"names": []}
     for tag in dataset.keys():  # noqa: SIM118 - iterating over the data set itself would stop at a broken element
         raw = dataset.get_item(tag)
         if isinstance(raw, RawDataElement) and (plain := _plain(raw)) is not None:
-            keyword, representation, found = plain
+            keyword, representation, element_values = plain
         else:
             try:
                 element = dataset[tag]
@@ -43,56 +43,56 @@ def values_of(dataset: Dataset) -> Values:
                 continue
             if element.is_empty:
                 continue
-            several = isinstance(element.value, MultiValue | Sequence)
+            is_multiple = isinstance(element.value, MultiValue | Sequence)
             keyword, representation = element.keyword, element.VR
-            found = list(element.value) if several else [element.value]
-        if found:
-            values[keyword] = found
+            element_values = list(element.value) if is_multiple else [element.value]
+        if element_values:
+            values[keyword] = element_values
             if representation == "PN":
-                values["names"] += found
+                values["names"] += element_values
     return values
 
 
 def _plain(raw: RawDataElement) -> tuple[str, str, list[Any]] | None:
-    """Keyword, VR and values of an element that is plain ASCII or a short number; None for pydicom to convert the others.
+    """Keyword, VR and values of an element that is plain ASCII or a short number; None if pydicom must convert it.
 
-    Most of a header is so plain, and this is many times faster.
+    Most elements of a header are plain, and this is many times faster than pydicom.
     """
-    known = DICTIONARY.get(int(raw.tag))
-    if known is None or raw.value is None:
+    entry = DICTIONARY.get(int(raw.tag))
+    if entry is None or raw.value is None:
         return None
-    representation = raw.VR or known[0]
+    representation = raw.VR or entry[0]
     if representation in PLAIN and raw.value.isascii() and b"\x1b" not in raw.value:
         text = raw.value.decode("ascii").strip(" \0")
-        return known[1], representation, text.split("\\") if text else []
+        return entry[1], representation, text.split("\\") if text else []
     if representation == "US" and len(raw.value) == 2:
-        return known[1], representation, [int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")]
+        return entry[1], representation, [int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")]
     return None
 
 
 def macros_of(groups: Iterable[Dataset], keywords: Container[str]) -> Values:
-    """The values inside the macros of functional groups, under the names that plain images have for them; those of `keywords` only."""
-    found: Values = {}
+    """The values of `keywords` inside the macros of functional groups, under the keywords of plain images."""
+    values: Values = {}
     for group in groups:
         for macro in group:
             for item in list(macro.value)[:1] if macro.VR == "SQ" else []:
-                found |= values_of(item)
-    renamed = {PLAIN_NAMES.get(keyword, keyword): value for keyword, value in found.items() if keyword != "names"}
+                values |= values_of(item)
+    renamed = {PLAIN_NAMES.get(keyword, keyword): value for keyword, value in values.items() if keyword != "names"}
     return {keyword: value for keyword, value in renamed.items() if keyword in keywords}
 
 
 def clean(value: object) -> str:
-    """Text that any file can hold."""
+    """The value as valid UTF-8, without padding."""
     return str(value).encode(errors="replace").decode().strip(" \0")
 
 
 def text_of(values: Values, keyword: str) -> str:
-    """All values as one text, "" if there is none."""
+    """All values as one text, joined by backslashes; "" if there is none."""
     return "\\".join(clean(value) for value in values.get(keyword, []))
 
 
 def numbers_of(values: Values, keyword: str, count: int) -> Numbers:
-    """Exactly `count` numbers that are finite and below a thousand million, or none."""
+    """The values as `count` numbers; () unless there are exactly as many, all finite and below 10^9."""
     try:
         numbers = tuple(float(str(value)) for value in values.get(keyword, []))
     except ValueError:
@@ -101,12 +101,12 @@ def numbers_of(values: Values, keyword: str, count: int) -> Numbers:
 
 
 def number_of(values: Values, keyword: str) -> float | None:
-    """A single number, or None."""
+    """The value as a number; None unless there is exactly one."""
     numbers = numbers_of(values, keyword, 1)
     return numbers[0] if numbers else None
 
 
 def integer_of(values: Values, keyword: str) -> int | None:
-    """A whole number that fits into 32 bits, or None."""
+    """The value as an integer below 10^9; None unless there is exactly one."""
     number = number_of(values, keyword)
     return int(number) if number is not None and number.is_integer() else None

@@ -1,7 +1,7 @@
-"""Where slices lie in the patient, and whether they form a volume.
+"""Positions of slices in the patient, and whether they form a volume.
 
 Positions, orientations and pixel spacings are as in DICOM (PS3.3 C.7.6.2.1.1): mm; x to the patient's left, y to the
-back, z to the head; orientation = direction of a row (along which columns count), then of a column; spacing = between
+back, z to the head (LPS+); orientation = direction of a row (along which columns count), then of a column; spacing = between
 rows, then between columns. Affines are as in NIfTI: x to the right, y to the front, z to the head (RAS+).
 """
 
@@ -27,14 +27,14 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-SAME_POSITION = 0.01  # mm; closer slices show the same place
-STEEPEST = 45  # degrees; no gantry tilts that far (30 is usual), so such positions are wrong
+SAME_POSITION = 0.01  # mm; closer slices have the same position
+STEEPEST = 45  # degrees; no gantry tilts that far (30 is usual), so the positions are wrong
 OBLIQUE = 30  # degrees from the nearest axis of the body
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices in the order of a volume: the given number of each slice, and the affine of array [column, row, slice].
+    """Slices in the order of a volume: index of each slice in the input, and RAS+ affine [4, 4] of array [column, row, slice].
 
     `tilt`: degrees between the slices' normal and the direction in which they are stacked.
     """
@@ -46,13 +46,13 @@ class Stack:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Mm between columns, rows and slices; between slices, along their normal."""
+        """Distance in mm between columns, rows and slices; between slices, along their normal."""
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(x), float(y), float(z * np.cos(np.radians(self.tilt)))
 
 
 def is_plausible(position: Sequence[float], orientation: Sequence[float], spacing: Sequence[float]) -> bool:
-    """All are there, the spacings are positive, and the directions are unit vectors at a right angle (within 1 %)."""
+    """Whether all are present, the spacings are positive, and the directions are unit vectors at a right angle (within 1 %)."""
     if not (position and orientation and spacing):
         return False
     directions = np.reshape(orientation, (2, 3))
@@ -67,14 +67,14 @@ def normal_of(orientation: ArrayLike) -> Array:
 
 
 def positions_along(positions: ArrayLike, normal: ArrayLike) -> Array:
-    """Mm along `normal` of each position. [n, 3], [3] -> [n]."""
+    """Position in mm along `normal` of each point. [n, 3], [3] -> [n]."""
     return np.asarray(np.asarray(positions, dtype=float) @ np.asarray(normal, dtype=float))
 
 
-def angle_between(one: ArrayLike, other: ArrayLike) -> Array:
-    """Degrees between vectors. [..., 3], [..., 3] -> [...]. Exact for small angles too, where arccos is not."""
-    one, other = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
-    across, along = np.linalg.norm(np.cross(one, other), axis=-1), np.sum(one * other, axis=-1)
+def angle_between(first: ArrayLike, second: ArrayLike) -> Array:
+    """Angle in degrees between vectors. [..., 3], [..., 3] -> [...]. Accurate for small angles too, unlike arccos."""
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    across, along = np.linalg.norm(np.cross(first, second), axis=-1), np.sum(first * second, axis=-1)
     return np.asarray(np.degrees(np.arctan2(across, along)))
 
 
@@ -115,19 +115,19 @@ def check_stack(
     angle_tolerance: float,
     sheared: bool = False,
 ) -> Stack:
-    """Order slices along their normal and make sure that they are the regular grid that an affine says they are.
+    """The slices in the order of their normal, checked to be a regular grid.
 
     Args:
-        positions: [n, 3], of the slices in any order.
+        positions: [n, 3], mm, of the slices in any order.
         orientations: [n, 6].
-        spacing: between rows, between columns; the same for all slices.
-        minimum_slices: fewer make no volume.
-        spacing_tolerance: how much a distance between neighbours may differ from the median, as a share of it.
+        spacing: mm between rows, between columns; the same for all slices.
+        minimum_slices: fewer slices are no volume.
+        spacing_tolerance: largest deviation of a distance between neighbours from the median, as a share of the median.
         angle_tolerance: degrees between slices, and between their normal and the direction of stacking.
-        sheared: take stacks of any direction: the affine of a slanted one is sheared, and exact.
+        sheared: accept stacks of any direction: the affine of a slanted one is sheared, and exact.
 
     Raises:
-        QuarantineError: with the reason why they are not.
+        QuarantineError: with the reason why they are no regular grid.
     """
     positions, orientations = np.asarray(positions, dtype=float), np.asarray(orientations, dtype=float)
     if len(positions) < 2:
@@ -136,9 +136,9 @@ def check_stack(
         if np.max(angle_between(directions, directions[0])) > angle_tolerance:
             raise QuarantineError("orientation_inconsistent")
     normal = normal_of(orientations[0])
-    places = positions_along(positions, normal)
-    order = np.argsort(places, kind="stable")
-    positions, distances = positions[order], np.diff(places[order])
+    heights = positions_along(positions, normal)
+    order = np.argsort(heights, kind="stable")
+    positions, distances = positions[order], np.diff(heights[order])
     if np.min(distances) < SAME_POSITION:
         raise QuarantineError("four_dimensional")
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
@@ -157,42 +157,48 @@ def check_stack(
 def regular_runs(
     positions: ArrayLike, orientation: ArrayLike, spacing: ArrayLike, *, minimum_slices: int, spacing_tolerance: float
 ) -> list[NDArray[np.int64]]:
-    """The runs of neighbouring slices that are regular each by itself, of a stack with gaps or changing distances.
+    """The regular runs of neighbouring slices in a stack with gaps or changing distances.
 
-    Arguments as of `check_stack`, for slices that are parallel and all at different places. A slice between two runs belongs to
-    the longer one.
+    A slice between two runs belongs to the longer one.
+
+    Args:
+        positions: [n, 3], mm, all different, of parallel slices in any order.
+        orientation: [6], of all slices.
+        spacing: mm between rows, between columns.
+        minimum_slices: shorter runs are left out.
+        spacing_tolerance: as for `check_stack`.
 
     Returns:
-        Of each run with enough slices their numbers, along the normal; the runs are in this order too.
+        The indices of the slices of each run, in the order of the normal, as are the runs.
     """
     positions, directions = np.asarray(positions, dtype=float), np.reshape(np.asarray(orientation, dtype=float), (2, 3))
     axes = np.stack([*directions, normal_of(orientation)])
     order = np.argsort(positions @ axes[2], kind="stable")
-    places = positions[order] @ axes.T
+    coordinates = positions[order] @ axes.T
     runs, start = [], 0
-    for end in range(2, len(places) + 1):
-        if end == len(places) or _irregularity(places[start : end + 1], spacing, spacing_tolerance):
+    for end in range(2, len(coordinates) + 1):
+        if end == len(coordinates) or _irregularity(coordinates[start : end + 1], spacing, spacing_tolerance):
             runs.append((start, end))
             start = end - 1  # the slice at the border may start the next run
-    free = np.ones(len(places), bool)
-    kept = []
+    free = np.ones(len(coordinates), bool)
+    long_runs = []
     for start, end in sorted(runs, key=lambda run: run[0] - run[1]):
         run = np.flatnonzero(free[start:end]) + start
         free[start:end] = False
         if len(run) >= minimum_slices:
-            kept.append(run)
-    return [order[run] for run in sorted(kept, key=lambda run: int(run[0]))]
+            long_runs.append(run)
+    return [order[run] for run in sorted(long_runs, key=lambda run: int(run[0]))]
 
 
-def _irregularity(places: Array, spacing: ArrayLike, tolerance: float) -> str | None:
-    """Why slices are no grid: "slice_missing", "spacing_irregular", or None if they are one.
+def _irregularity(coordinates: Array, spacing: ArrayLike, tolerance: float) -> str | None:
+    """Why slices are no regular grid: "slice_missing" or "spacing_irregular"; None if they are one.
 
     Args:
-        places: [n, 3], mm along row, column and normal, in the order of the normal.
+        coordinates: [n, 3], mm along row, column and normal, in the order of the normal.
         spacing: between rows, between columns.
         tolerance: see `check_stack`.
     """
-    distances = np.diff(places[:, 2])
+    distances = np.diff(coordinates[:, 2])
     ratios = distances / np.median(distances)
     wrong = ratios[np.abs(ratios - 1) > tolerance]
     if len(wrong):  # a gap that is a whole multiple (2, 3, ...) of the median is a missing slice
@@ -200,8 +206,8 @@ def _irregularity(places: Array, spacing: ArrayLike, tolerance: float) -> str | 
         missing = np.all((multiples >= 2) & (np.abs(wrong - multiples) <= tolerance * multiples))
         return "slice_missing" if missing else "spacing_irregular"
     # Small differences may add up, and slices may shift in their plane: all must lie within half a voxel of the grid.
-    step = (places[-1] - places[0]) / (len(places) - 1)
-    off = places - (places[0] + np.arange(len(places))[:, None] * step)
+    step = (coordinates[-1] - coordinates[0]) / (len(coordinates) - 1)
+    offsets = coordinates - (coordinates[0] + np.arange(len(coordinates))[:, None] * step)
     between_rows, between_columns = np.asarray(spacing, dtype=float)
-    inside = np.all(np.abs(off) <= np.array([between_columns, between_rows, step[2]]) / 2)
+    inside = np.all(np.abs(offsets) <= np.array([between_columns, between_rows, step[2]]) / 2)
     return None if inside else "spacing_irregular"

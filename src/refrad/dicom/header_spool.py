@@ -1,4 +1,4 @@
-"""Headers of any number of images on disk, to have them again series by series: memory does not grow with the archive."""
+"""Headers of any number of images, spooled to disk and read back series by series: memory does not grow with the archive."""
 
 import marshal
 import sqlite3
@@ -14,7 +14,7 @@ CACHE = 4096  # KiB of pages; as much again to sort
 
 
 class HeaderSpool:
-    """A file of headers. It holds what identifies patients, so `path` must be private, and is for the caller to remove."""
+    """A file of headers. It identifies patients, so `path` must be private; the caller removes it."""
 
     def __init__(self, path: Path) -> None:
         self._base = sqlite3.connect(path, isolation_level=None)
@@ -41,7 +41,7 @@ class HeaderSpool:
         self._base.executemany("insert into image values (?, ?, ?, ?, ?, ?)", rows)
 
     def ambiguous(self) -> Container[str]:
-        """Instance keys that usable images of more than one series have, of those that are here by now. They stay on disk."""
+        """Instance keys that usable images of more than one series share, of the headers added so far. They stay on disk."""
         self._base.execute("create table shared (instance text primary key) without rowid")
         self._base.execute(
             "insert into shared"
@@ -61,7 +61,7 @@ class HeaderSpool:
 
 
 class _Shared(Container[str]):
-    """The keys of the table of that name."""
+    """The keys of the table `shared`."""
 
     def __init__(self, base: sqlite3.Connection) -> None:
         self._base = base

@@ -1,4 +1,4 @@
-"""What the workflow takes from a DICOM header: who and what, where in space, or why an image is put aside."""
+"""The values that the workflow reads from a DICOM header, and the reason why an image is quarantined."""
 
 import re
 from collections.abc import Iterator
@@ -64,9 +64,9 @@ TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS]
 
 
 class ImageRules(NamedTuple):
-    """What the site decides about images: reasons that put no image aside, and rules that tell burned-in text.
+    """Rules of the site for images: reasons that quarantine no image, and rules that detect burned-in text.
 
-    A rule is one or more pairs of DICOM keyword and regular expression, which must all be found (ignoring case).
+    A rule is one or more pairs of DICOM keyword and regular expression, which must all match (ignoring case).
     """
 
     accepted: frozenset[str] = frozenset()
@@ -74,7 +74,7 @@ class ImageRules(NamedTuple):
 
     @property
     def tags(self) -> list[int]:
-        """The attributes that the rules look at."""
+        """Tags of the attributes that the rules read."""
         return [Tag(keyword) for rule in self.burned_in for keyword, _ in rule]
 
 
@@ -82,12 +82,12 @@ NO_IMAGE_RULES = ImageRules()
 
 
 class Header(NamedTuple):
-    """What the workflow knows of one image (a file, or a frame of a multi-frame file).
+    """The header of one image (a file, or a frame of a multi-frame file).
 
-    What is absent or unreadable is "", () or None. Strings are as in the file and private. `position` (mm) and
+    Absent and unreadable values are "", () or None. Strings are as in the file and private. `position` (mm) and
     `orientation` (unit vectors) are in the patient coordinates of DICOM (x to the left, y to the back, z to the head).
     `spacing` is PixelSpacing in DICOM's order: mm between rows, then mm between columns. `reason` is None for a usable
-    image. `burned_in`: whether text is burned in; None if neither header nor rules tell.
+    image. `burned_in`: whether text is burned in; None if neither header nor rules decide.
     `bits` are stored in words of 16, from the lowest on; 0 for all other kinds of pixels. `offset`: of such pixels in their
     file, if they can be read from there as they are; else 0.
     """
@@ -98,7 +98,7 @@ class Header(NamedTuple):
     reason: str | None = None
     burned_in: bool | None = None
     modality: str = ""
-    # who, which
+    # identity
     patient_id: str = ""
     patient_name: str = ""
     birth_date: str = ""
@@ -112,20 +112,20 @@ class Header(NamedTuple):
     series_hint: str = ""
     series_number: int | None = None
     instance_number: int | None = None
-    # about
+    # metadata
     study_date: str = ""
     sex: str = ""
     age: str = ""
     body_part: str = ""
     contrast: str = ""
-    # where
+    # geometry
     columns: int = 0
     rows: int = 0
     position: Numbers = ()
     orientation: Numbers = ()
     spacing: Numbers = ()
     frame_of_reference: str = ""
-    # what may tell apart several images of one place
+    # attributes that distinguish images of the same position
     image_type: str = ""
     echo_time: float | None = None
     temporal: float | None = None
@@ -151,7 +151,7 @@ class Header(NamedTuple):
 
     @property
     def patient_key(self) -> str:
-        """What stands for the patient: PatientID; else name and birth date; else the study."""
+        """Key of the patient: PatientID; else name and birth date; else the study."""
         person = f"{self.patient_name}|{self.birth_date}" if self.patient_name and self.birth_date else ""
         return self.patient_id or person or self.study_key
 
@@ -177,8 +177,11 @@ def headers_of_dataset(
 ) -> list[Header]:
     """The header of a plain image, or those of all frames of an enhanced multi-frame image.
 
-    `dataset` needs only `TAGS`, those of the rules, and its file meta information; `has_pixels` says whether pixels
-    follow in the file.
+    Args:
+        dataset: with its file meta information, and at least `TAGS` and those of the rules.
+        path: of the file, inside the delivery.
+        has_pixels: whether pixels follow in the file.
+        rules: of the site.
     """
     values = values_of(dataset.file_meta) | values_of(dataset)
     compressed = text_of(values, "TransferSyntaxUID") not in NATIVE
@@ -186,7 +189,7 @@ def headers_of_dataset(
     frames = values.get("PerFrameFunctionalGroupsSequence", [])
     if not frames:
         return [_of_image(values, common, has_pixels, rules)]
-    # The number is counted from the frames that are described: NumberOfFrames of a broken file may be anything.
+    # Frames are counted by their descriptions: NumberOfFrames of a broken file may be anything.
     values |= macros_of(values.get("SharedFunctionalGroupsSequence", [])[:1], KEYWORDS)
     common = common._replace(frames=len(frames))
     return [
@@ -201,7 +204,7 @@ def headers_of_dataset(
 
 
 def _common(values: Values, path: str) -> Header:
-    """What all frames of a file share."""
+    """The header values that all frames of a file share."""
     hints = ("SeriesNumber", "SeriesDescription", "StudyDate", "StudyTime", "SeriesDate", "SeriesTime")
     agent = "agent" if "ContrastBolusAgentSequence" in values else ""
     return Header(
@@ -266,7 +269,7 @@ def _bits_of_word(values: Values) -> int:
 
 
 def _burned_in(values: Values, rules: ImageRules) -> bool | None:
-    """What the header says of burned-in text, or True if a rule finds it."""
+    """Whether text is burned in: True if a rule matches, else the value of the header, if any."""
     for rule in rules.burned_in:
         if rule and all(re.search(pattern, text_of(values, keyword), re.IGNORECASE) for keyword, pattern in rule):
             return True
@@ -274,7 +277,7 @@ def _burned_in(values: Values, rules: ImageRules) -> bool | None:
 
 
 def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
-    """Why the image might be put aside. The more telling reasons come first."""
+    """Yield the reasons to quarantine the image, the most specific first."""
     sop_class = text_of(values, "SOPClassUID") or text_of(values, "MediaStorageSOPClassUID")
     image_type = header.image_type.upper().replace("_", " ")
     if header.modality not in MODALITIES:

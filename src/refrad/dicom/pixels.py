@@ -17,38 +17,38 @@ __all__ = ["read_pixels"]
 
 
 def read_pixels(folder: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any]]:
-    """Stored values [row, column] of each image, before any rescaling, one after the other.
+    """Yield the stored values [row, column] of each image, before any rescaling.
 
-    A broken file can crash a decoder or make it ask for all the memory there is: call this in a process with limits.
+    A broken file can crash a decoder or make it request all memory: call this in a process with limits.
 
     Raises:
-        QuarantineError: "unreadable_pixels", if an image cannot be decoded, or not to the size that its header says.
+        QuarantineError: "unreadable_pixels", if an image cannot be decoded, or has another size than its header states.
         MemoryError: if the memory does not suffice.
         OSError: if the storage fails.
     """
     for path, images in groupby(headers, lambda header: header.path):
-        ours = list(images)
-        plain = _plain(folder / path, ours[0]) if len(ours) == 1 else None
+        of_file = list(images)
+        plain = _plain(folder / path, of_file[0]) if len(of_file) == 1 else None
         decoded = (
             iter([plain])
             if plain is not None
-            else _decoded(folder / path, [h.frame for h in ours] if ours[0].frames > 1 else None)
+            else _decoded(folder / path, [header.frame for header in of_file] if of_file[0].frames > 1 else None)
         )
-        for header, pixels in zip(ours, decoded, strict=False):
+        for header, pixels in zip(of_file, decoded, strict=False):
             if pixels is None or pixels.shape != (header.rows, header.columns):
                 raise QuarantineError("unreadable_pixels")
             yield pixels
 
 
 def _plain(path: Path, header: Header) -> NDArray[Any] | None:
-    """An image that lies in its file as it is, which saves the time of a parser; None if there is any doubt."""
+    """The image, read directly if it is stored uncompressed, which is faster than a parser; None if in doubt."""
     if not header.offset:
         return None
     count = header.rows * header.columns
     values = np.fromfile(path, "<i2" if header.signed else "<u2", count, offset=header.offset)
     if len(values) < count:
         return None
-    if header.bits < 16:  # higher bits may hold other things, and negative numbers may lack their sign there
+    if header.bits < 16:  # higher bits may hold other data, and may lack the sign of negative numbers
         highest = 1 << (header.bits - header.signed)
         if values.max() >= highest or values.min() < (-highest if header.signed else 0):
             return None
@@ -56,15 +56,15 @@ def _plain(path: Path, header: Header) -> NDArray[Any] | None:
 
 
 def _decoded(path: Path, frames: list[int] | None) -> Iterator[NDArray[Any] | None]:
-    """The images of a file; None in place of one that cannot be decoded, and then no more."""
+    """Yield the images of a file, and None at the first that cannot be decoded."""
     try:
         with quiet_pydicom():
-            # One set of decoders, whatever else is installed: the same pixels everywhere.
+            # One set of decoders, independent of other installed ones, so that pixels are the same everywhere
             for image in iter_pixels(path, indices=frames, decoding_plugin="pylibjpeg"):
                 yield np.asarray(image)
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
-    except BaseException as error:  # decoders raise anything, panics of Rust among it
+    except BaseException as error:  # decoders raise anything, including panics of Rust
         if is_storage_error(error):
             raise without_path(error) from None
     yield None

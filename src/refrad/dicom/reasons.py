@@ -1,4 +1,4 @@
-"""Why a file, an image or a volume is put aside: the one list of reason codes, with a sentence for people."""
+"""Reason codes of quarantined files, images and volumes, each with a sentence for the pages."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ REASONS: Mapping[str, str] = {
 }
 
 
-# Of images: the site may choose to keep them.
+# Reasons of images that the site may choose to keep
 TREATABLE = frozenset({"projection", "burned_in"})
 
 

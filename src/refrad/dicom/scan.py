@@ -1,4 +1,4 @@
-"""The headers of a whole delivery: any depth, any names, any files among the images; read by several processes."""
+"""Headers of all files of a delivery, read by several processes. Folders may be nested, and other files may be among the images."""
 
 import errno
 import functools
@@ -39,30 +39,30 @@ def find_files(folder: Path) -> Iterator[str]:
         FileNotFoundError: if there is no such folder, or no file in it.
         OSError: if a folder cannot be read.
     """
-    found, waiting = False, [""]
-    while waiting:
-        inside = waiting.pop()
+    is_empty, folders = True, [""]
+    while folders:
+        subfolder = folders.pop()
         try:
-            with os.scandir(f"{folder}/{inside}") as entries:
+            with os.scandir(f"{folder}/{subfolder}") as entries:
                 for entry in entries:
-                    path = inside + entry.name
+                    path = subfolder + entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(f"{path}/")
+                        folders.append(f"{path}/")
                     else:
-                        found = True
+                        is_empty = False
                         yield path
         except FileNotFoundError:
-            continue  # gone by now
+            continue  # removed since it was listed
         except OSError as error:
             raise without_path(error) from None
-    if not found:
+    if is_empty:
         raise FileNotFoundError(f"no files in {folder}: check deliveries.dicom in the config")
 
 
 def read_headers(folder: Path, rules: ImageRules, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:
-    """Headers of each file below `folder`, in any order; a multi-frame file has one a frame.
+    """Yield the headers of each file below `folder`, in any order; a multi-frame file has one for each frame.
 
-    A file that crashes its reader or passes the limits has one header, with the reason "beyond_limits".
+    A file that crashes its reader or exceeds the limits has one header, with the reason "beyond_limits".
 
     Raises:
         FileNotFoundError: if there is no such folder, or no file in it.
@@ -76,21 +76,21 @@ def read_headers(folder: Path, rules: ImageRules, limits: Limits, workers: int |
 
 
 def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES) -> list[Header]:
-    """Headers of the file `path` (relative to `folder`): one, or one a frame. A bad file gives one with a reason.
+    """Headers of the file `path` (relative to `folder`): one, or one for each frame. A bad file has one with a reason.
 
     Raises:
         MemoryError: if the memory does not suffice.
-        OSError: if the storage fails; a file that may not be read, or a link that leads nowhere, is only put aside.
+        OSError: if the storage fails; a file without read permission or a broken link has a header with a reason instead.
     """
     try:
         path.encode()
-        place = f"{folder}/{path}"
-        mode = os.stat(place).st_mode  # noqa: PTH116 - this is what the time of an index goes into
+        full_path = f"{folder}/{path}"
+        mode = os.stat(full_path).st_mode  # noqa: PTH116 - pathlib is slow, and this runs for each file
         if not stat.S_ISREG(mode):  # a pipe or a device would never end
             return [Header(path, reason="linked_folder" if stat.S_ISDIR(mode) else "unreadable")]
-        with open(place, "rb") as file, quiet_pydicom():  # noqa: PTH123
+        with open(full_path, "rb") as file, quiet_pydicom():  # noqa: PTH123
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS, *rules.tags])
-            # A deflated file has been inflated elsewhere: whether pixels come next cannot be seen here.
+            # pydicom inflates a deflated file in memory: `file` does not show whether pixels follow.
             syntax = dataset.file_meta.get("TransferSyntaxUID")
             has_pixels = syntax == DEFLATED or file.read(4) in PIXEL_TAGS
             headers = headers_of_dataset(dataset, path, has_pixels, rules)
@@ -112,31 +112,31 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
 
 
 def _offset(file: BinaryIO, header: Header, before: int) -> int:
-    """Where one whole image of words of 16 bits begins; 0 if what follows the tag of the pixels is anything else."""
+    """Offset of the pixels in the file if they are one whole image of 16-bit words; else 0."""
     start = file.read(before + 4)
     length = int.from_bytes(start[before:], "little")
     return file.tell() if header.bits and length == 2 * header.rows * header.columns else 0
 
 
 def _printable(path: str) -> str:
-    """The path itself; if no table could hold it, with escapes, behind slashes that no other path begins with."""
+    """The path; if it is not valid UTF-8, with escapes, after two slashes, which no other path begins with."""
     escaped = os.fsencode(path).decode(errors="backslashreplace")
     return path if escaped == path else f"//{escaped}"
 
 
 def is_storage_error(error: BaseException) -> TypeGuard[OSError]:
-    """Whether the storage is at fault: pydicom raises OSError too, for broken files, and links may lead in circles."""
+    """Whether the storage is at fault: pydicom raises OSError for broken files too, and links may be circular."""
     return isinstance(error, OSError) and error.errno not in {None, errno.ELOOP}
 
 
 def without_path(error: OSError) -> OSError:
-    """The same error without the file's name: folders and files of archives are named after patients."""
+    """The error without the file's name, since folders and files of archives are named after patients."""
     return OSError(error.errno, f"a file or folder of the delivery: {os.strerror(error.errno or 0)}")
 
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom's warnings out of the logs, since they quote header values."""
+    """Suppress pydicom's warnings, since they quote header values."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

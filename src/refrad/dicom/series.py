@@ -1,7 +1,7 @@
-"""Which images form a volume: a series is divided until every place in a volume is shown once.
+"""Division of series into volumes, so that every position in a volume is shown once.
 
 Images of another size, orientation or kind never share a volume. Other attributes (acquisition, time, b-value, ...)
-divide a series only where places repeat, since many scanners count acquisitions slice by slice.
+divide a series only where positions repeat, since many scanners count acquisitions slice by slice.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ SAME_SPACING = 0.001  # share of the pixel spacing
 
 
 class Membership(NamedTuple):
-    """Of one image: the key of the image, that of its volume, and why it is put aside. All None if unknown."""
+    """Key of an image, key of its volume, and the reason why it is quarantined. All None if unknown."""
 
     instance: str | None
     volume: str | None
@@ -51,14 +51,14 @@ def divide_into_volumes(
     `headers` must be sorted by path so that the result is stable.
 
     Args:
-        headers: whole series; the result for one does not depend on the others but for `ambiguous`.
-        split: repetitions of all places are divided by what tells them apart; otherwise they stay together, and the
-            volume will be refused as four-dimensional.
-        keep_one: of several images of one place that nothing tells apart, one is kept if such places are the exception.
-            If they are the rule, or if this is False, all stay, and the volume will be refused.
-        ambiguous: instance keys that stand for different images elsewhere too.
+        headers: whole series; the result for one series does not depend on the others, except by `ambiguous`.
+        split: divide repetitions of all positions by the attribute that distinguishes them; otherwise they stay together, and
+            the volume will be quarantined as four-dimensional.
+        keep_one: keep one of several indistinguishable images of a position, if such positions are the exception. If they are
+            the rule, or if this is False, all stay, and the volume will be quarantined.
+        ambiguous: instance keys that other series have too.
 
-    Keys are unique: where a UID stands for several different images, the path is added.
+    Keys are unique: where several images have the same UID, the path is added.
     """
     reasons = [header.reason for header in headers]
     series: dict[tuple[str, str, str], list[int]] = {}
@@ -79,21 +79,21 @@ def _divide(
     by: Sequence[str],
     keep_one: bool,
 ) -> Iterable[list[int]]:
-    """The groups of one series. Writes "duplicate" into `reasons` of the images that no group gets."""
+    """Yield the groups of one series; set the reason "duplicate" for the images that are in no group."""
     originals = {_identity(headers[number]): number for number in reversed(members)}
     for number in set(members) - set(originals.values()):
         reasons[number] = "duplicate"
     for group in _by_attributes(headers, sorted(originals.values()), ALWAYS_DIVIDE):
         for aligned in _by_geometry(headers, group):
             for part in _by_repetition(headers, aligned, by):
-                kept = _without_rare_repetitions(headers, part) if keep_one else part
-                for number in set(part) - set(kept):
+                unique = _without_rare_repetitions(headers, part) if keep_one else part
+                for number in set(part) - set(unique):
                     reasons[number] = "duplicate"
-                yield kept
+                yield unique
 
 
 def _identity(header: Header) -> tuple[object, ...]:
-    """Equal for copies of one image only: broken archives give one UID to different images."""
+    """A value that only copies of an image share: broken archives give the same UID to different images."""
     attributes = (*ALWAYS_DIVIDE, *DIVIDE_REPETITIONS, "position", "orientation")
     return header.instance_key, *(getattr(header, name) for name in attributes)
 
@@ -106,19 +106,19 @@ def _by_attributes(headers: Sequence[Header], group: Iterable[int], names: Seque
 
 
 def _by_geometry(headers: Sequence[Header], group: list[int]) -> Iterable[list[int]]:
-    """Images whose orientation and pixel spacing are those of the first, then the same with the rest, and so on."""
+    """Yield the images whose orientation and pixel spacing are those of the first, then repeat with the remaining ones."""
     directions = np.array([headers[number].orientation for number in group])
     spacings = np.array([headers[number].spacing for number in group])
-    rest = np.arange(len(group))
-    while len(rest):
-        same = np.all(np.abs(directions[rest] - directions[rest[0]]) <= SAME_DIRECTION, axis=1)
-        same &= np.all(np.abs(spacings[rest] / spacings[rest[0]] - 1) <= SAME_SPACING, axis=1)
-        yield [group[i] for i in rest[same]]
-        rest = rest[~same]
+    left = np.arange(len(group))
+    while len(left):
+        same = np.all(np.abs(directions[left] - directions[left[0]]) <= SAME_DIRECTION, axis=1)
+        same &= np.all(np.abs(spacings[left] / spacings[left[0]] - 1) <= SAME_SPACING, axis=1)
+        yield [group[i] for i in left[same]]
+        left = left[~same]
 
 
 def _by_repetition(headers: Sequence[Header], group: list[int], names: Sequence[str]) -> list[list[int]]:
-    """Divide by the attribute that leaves the fewest repeated places, in as few parts as possible, until none helps."""
+    """Divide by the attribute that leaves the fewest repeated positions, in as few parts as possible, until none helps."""
     repeated = _repetitions(headers, group)
     if not repeated:
         return [group]
@@ -126,37 +126,37 @@ def _by_repetition(headers: Sequence[Header], group: list[int], names: Sequence[
     for name in names:
         parts = _by_attributes(headers, group, [name])
         left = sum(_repetitions(headers, part) for part in parts)
-        # Parts of single images (times, say) would tell everything apart, and leave nothing of the volume.
+        # Parts of single images (by times, for example) would leave nothing of the volume.
         if left < repeated and 2 * len(parts) <= len(group) and (best is None or (left, len(parts)) < best[:2]):
             best = left, len(parts), name, parts
     if best is None:
         return [group]
-    others = [name for name in names if name != best[2]]
-    return [finer for part in best[3] for finer in _by_repetition(headers, part, others)]
+    remaining_names = [name for name in names if name != best[2]]
+    return [finer for part in best[3] for finer in _by_repetition(headers, part, remaining_names)]
 
 
 def _repetitions(headers: Sequence[Header], group: Sequence[int]) -> int:
-    """How many images show a place that another image shows already."""
-    return int(np.count_nonzero(np.diff(np.sort(_places(headers, group))) < SAME_POSITION))
+    """Number of images whose position another image of the group has already."""
+    return int(np.count_nonzero(np.diff(np.sort(_heights(headers, group))) < SAME_POSITION))
 
 
-def _places(headers: Sequence[Header], group: Sequence[int]) -> NDArray[np.float64]:
-    """Mm of each image along the normal of the first."""
+def _heights(headers: Sequence[Header], group: Sequence[int]) -> NDArray[np.float64]:
+    """Position of each image along the normal of the first, mm."""
     return positions_along([headers[number].position for number in group], normal_of(headers[group[0]].orientation))
 
 
 def _without_rare_repetitions(headers: Sequence[Header], group: list[int]) -> list[int]:
-    """One image a place, that of the lowest instance number, unless half of the places or more are repeated."""
+    """One image for each position, that of the lowest instance number, unless half of the positions or more are repeated."""
     repeated = _repetitions(headers, group)
     if not repeated or 2 * repeated >= len(group) - repeated:
         return group
-    first = sorted(group, key=lambda number: (headers[number].instance_number or 0, number))
-    places = _places(headers, first)
-    kept: list[int] = []
-    for i in np.lexsort((np.arange(len(first)), np.round(places / SAME_POSITION))):
-        if not kept or places[i] - places[kept[-1]] >= SAME_POSITION:
-            kept.append(int(i))
-    return sorted(first[i] for i in kept)
+    candidates = sorted(group, key=lambda number: (headers[number].instance_number or 0, number))
+    heights = _heights(headers, candidates)
+    chosen: list[int] = []
+    for i in np.lexsort((np.arange(len(candidates)), np.round(heights / SAME_POSITION))):
+        if not chosen or heights[i] - heights[chosen[-1]] >= SAME_POSITION:
+            chosen.append(int(i))
+    return sorted(candidates[i] for i in chosen)
 
 
 def _unique_keys(

@@ -1,4 +1,4 @@
-"""Which SOP instance lies where in a volume, and which slice shows which instance.
+"""Positions of SOP instances in volumes.
 
 Arrays of volumes are [column, row, slice]; the slice of an instance, transposed, is the DICOM image, pixel by pixel.
 """
@@ -30,17 +30,17 @@ def slice_rows(volume: str, instances: Sequence[str], numbers: Sequence[int | No
 
 
 def part_name(stack: str, number: int) -> str:
-    """The name of a volume that is one of several parts of a stack of the index; they count from 1."""
+    """The name of a volume that is a part of a split stack of the index; parts count from 1."""
     return f"{stack}-{number}"
 
 
 def stack_name(volume: str) -> str:
-    """The stack of the index that a volume was made from: it has the same name, unless the volume is a part of it."""
+    """The name of the stack of the index that a volume was made from: that of the volume, without the number of a part."""
     return volume.split("-")[0]
 
 
 class SliceMap:
-    """A slice table to look things up in, both ways."""
+    """A slice table as a map between instances and slices, in both directions."""
 
     def __init__(self, slices: pl.DataFrame) -> None:
         rows = slices.select("instance", "volume", "index").rows()

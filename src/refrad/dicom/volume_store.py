@@ -1,4 +1,4 @@
-"""From the images of slices to a volume: its values, and a NIfTI file in a content-addressed store."""
+"""Volumes: their values from the images of slices, and their NIfTI files in a content-addressed store."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,11 +24,17 @@ SHEARED = (
 def assemble(
     images: Iterable[NDArray[Any]], slopes: Sequence[float], intercepts: Sequence[float], modality: str
 ) -> NDArray[np.int16]:
-    """A volume int16 [column, row, slice] from stored values [row, column] of its slices, in order, one at a time.
+    """A volume int16 [column, row, slice].
 
     CT becomes Hounsfield units: slope x value + intercept of each slice, rounded. MR values have no unit and stay as
-    they are stored, unless slices have different slopes or intercepts or the values do not fit: then all are brought
-    onto one scale, from 0 (smallest) to 32767 (largest).
+    they are stored, unless slices have different slopes or intercepts or the values do not fit into int16: then all are
+    mapped to one scale, from 0 (smallest) to 32767 (largest).
+
+    Args:
+        images: stored values [row, column] of the slices, in order, read one at a time.
+        slopes: rescale slope of each slice.
+        intercepts: rescale intercept of each slice.
+        modality: "CT" or "MR".
     """
     if modality == "CT":
         scales = zip(images, slopes, intercepts, strict=True)
@@ -90,8 +96,8 @@ def store_name(key: str) -> str:
 def store_volume(volume: NDArray[np.int16], affine: NDArray[np.float64], store: Path) -> tuple[str, str]:
     """Write a volume [column, row, slice] with its RAS+ affine into `store`, unless it is there.
 
-    The affine is the file's sform, and its qform too unless it is sheared, which a qform cannot say: programs that know
-    qforms only shall find none rather than a wrong one.
+    The affine is the file's sform, and also its qform unless it is sheared, which a qform cannot represent: programs that read
+    qforms only find none instead of a wrong one.
 
     Returns:
         The digest of shape, voxels and affine, and the file's name inside `store`: same content, same name, same bytes.

@@ -1,4 +1,4 @@
-"""From stored values to the three channels of a picture."""
+"""Windows: values of a slice to the three channels of an image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ MEDGEMMA_WINDOWS = ((2250.0, -100.0), (350.0, 40.0), (80.0, 40.0))  # wide, soft
 
 
 def window_ct(hu: NDArray[Any], windows: Sequence[Sequence[float]] = MEDGEMMA_WINDOWS) -> NDArray[np.uint8]:
-    """CT values seen through windows.
+    """CT values through windows, uint8 [channels, height, width].
 
     Args:
         hu: Hounsfield units, [height, width].

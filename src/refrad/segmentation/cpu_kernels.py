@@ -1,7 +1,7 @@
-"""From tiles to labels on a processor: nnU-Net's sums and its choice of the largest, bit for bit, without what makes them slow.
+"""nnU-Net's sum of tiles and its argmax over classes, bit for bit the same but faster on a CPU.
 
-nnU-Net keeps logits in half precision, which processors compare and search slowly: of a small network's volume more than
-half the time went there.
+nnU-Net keeps logits in half precision, which CPUs compare and search slowly: a small network spent more than half of the time of a
+volume on that.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["argmax_classes", "sum_tiles"]
 
-BLOCK = 2**16  # voxels looked at together, so that they stay in the processor's cache
+BLOCK = 2**16  # voxels processed together, so that they stay in the cache of the CPU
 
 
 def argmax_classes(logits: NDArray[np.floating[Any]]) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -29,30 +29,30 @@ def argmax_classes(logits: NDArray[np.floating[Any]]) -> NDArray[np.uint8] | NDA
     flat = torch.from_numpy(np.ascontiguousarray(logits).reshape(classes, -1))
     labels: NDArray[Any] = np.zeros(flat.shape[1], np.uint8 if classes <= 256 else np.uint16)
     for start in range(0, len(labels), BLOCK):
-        block, here = flat[:, start : start + BLOCK], labels[start : start + BLOCK]
+        block, block_labels = flat[:, start : start + BLOCK], labels[start : start + BLOCK]
         best = block[0].float().numpy().copy()
         for number in range(1, classes):
             values = block[number].float().numpy()
-            np.copyto(here, number, where=values > best)
-            np.maximum(best, values, out=best)  # which keeps what is no number
+            np.copyto(block_labels, number, where=values > best)
+            np.maximum(best, values, out=best)  # which keeps NaN
         if np.isnan(best).any():
-            here[:] = block.numpy().argmax(0)
+            block_labels[:] = block.numpy().argmax(0)
     return labels.reshape(shape)
 
 
 def sum_tiles(predictor: Any, image: Any, slicers: Any) -> Any:
-    """Stands in for nnUNetPredictor._internal_predict_sliding_window_return_logits on a processor.
+    """Logits of a volume from its tiles: replaces nnUNetPredictor._internal_predict_sliding_window_return_logits on a CPU.
 
     Args:
         predictor: the nnUNetPredictor, on the CPU.
         image: tensor [channel, z, y, x], no smaller than a tile.
-        slicers: where the tiles are, each a slice of all channels and three of space.
+        slicers: positions of the tiles, each a slice of all channels and three of space.
 
     Returns:
         tensor float16 [class, z, y, x]: the mean over the tiles at each voxel, weighted by nnU-Net's Gaussian.
 
     Raises:
-        RuntimeError: if a sum is infinite, as nnU-Net does.
+        RuntimeError: if a sum is infinite, as in nnU-Net.
     """
     import torch
     from nnunetv2.inference.sliding_window_prediction import compute_gaussian
@@ -63,13 +63,13 @@ def sum_tiles(predictor: Any, image: Any, slicers: Any) -> Any:
     with torch.inference_mode():
         sums = torch.zeros((predictor.label_manager.num_segmentation_heads, *image.shape[1:]), dtype=torch.half)
         total = torch.zeros(image.shape[1:], dtype=torch.half)
-        for where in slicers:
-            prediction = predictor._internal_maybe_mirror_and_predict(image[where][None].contiguous())[0]
-            sums[where].add_(prediction.mul_(weights_32))
-            total[where[1:]].add_(weights)
+        for slicer in slicers:
+            prediction = predictor._internal_maybe_mirror_and_predict(image[slicer][None].contiguous())[0]
+            sums[slicer].add_(prediction.mul_(weights_32))
+            total[slicer[1:]].add_(weights)
         sums.div_(total)
         lowest, highest = (float(value) for value in torch.aminmax(sums))
-        # Where there is something that is no number, it hides the infinite.
+        # NaN hides infinity in a minimum and maximum.
         if np.isinf([lowest, highest]).any() or (np.isnan(lowest) and torch.isinf(sums).any()):
             raise RuntimeError("the network's sums are infinite")
     return sums

@@ -1,8 +1,7 @@
-"""TotalSegmentator's Python API with networks that stay loaded, for several volumes at once, and with no way to the network.
+"""TotalSegmentator's Python API with networks that stay loaded, for several volumes at once, and without internet access.
 
-The package's own code does what shapes the labels; what is replaced is the loading of the networks, its process pools and
-temporary images, the slow parts of summing tiles and choosing classes (refrad.segmentation.cpu_kernels), and whatever would reach for the
-internet.
+The package's own code determines the labels. Replaced are the loading of the networks, the package's process pools and temporary
+images, the slow parts of summing tiles and choosing classes (refrad.segmentation.cpu_kernels), and all access to the internet.
 """
 
 import contextlib
@@ -18,32 +17,32 @@ import numpy as np
 
 from refrad.segmentation.cpu_kernels import argmax_classes, sum_tiles
 
-__all__ = ["load", "make_predictor"]
+__all__ = ["load_totalsegmentator", "make_predictor"]
 
 
 class FairLock:
-    """A lock that goes to the oldest of those who wait, so that volumes leave the networks in the order they came."""
+    """A lock that threads acquire in the order of `queue`, so that volumes leave the networks in the order in which they came."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: list[int] = []
         self._taken = False
-        self._own = threading.local()
+        self._of_thread = threading.local()
         self._next = 0
 
     def queue(self) -> None:
-        """Give the calling thread its place behind all others."""
+        """Put the calling thread at the end of the queue."""
         with self._changed:
-            self._own.place, self._next = self._next, self._next + 1
+            self._of_thread.ticket, self._next = self._next, self._next + 1
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for the turn of the calling thread, and keep it for the block."""
-        place = self._own.place
+    def held(self) -> Iterator[None]:
+        """Hold the lock for the block, after waiting for the turn of the calling thread."""
+        ticket = self._of_thread.ticket
         with self._changed:
-            self._waiting.append(place)
-            self._changed.wait_for(lambda: not self._taken and min(self._waiting) == place)
-            self._waiting.remove(place)
+            self._waiting.append(ticket)
+            self._changed.wait_for(lambda: not self._taken and min(self._waiting) == ticket)
+            self._waiting.remove(ticket)
             self._taken = True
         try:
             yield
@@ -54,7 +53,7 @@ class FairLock:
 
 
 class ImagesInMemory:
-    """Stands in for nibabel inside the package: images for the networks stay in memory, all else goes to files."""
+    """Replaces nibabel inside the package: images for the networks stay in memory, all others are written to files."""
 
     def __init__(self) -> None:
         self._held: dict[str, Any] = {}
@@ -75,7 +74,7 @@ class ImagesInMemory:
         return sorted((Path(path), image) for path, image in self._held.items() if Path(path).parent == folder)
 
     def forget(self, folder: Path) -> None:
-        """Let go of the images of a folder."""
+        """Drop the images of a folder."""
         for path, _ in self.in_folder(folder):
             del self._held[str(path)]
 
@@ -83,18 +82,18 @@ class ImagesInMemory:
         return getattr(nib, name)
 
 
-def load(find: Callable[[int], Any]) -> Callable[..., Any]:
+def load_totalsegmentator(find_weights: Callable[[int], Any]) -> Callable[..., Any]:
     """TotalSegmentator's `totalsegmentator` function, safe to call from several threads.
 
     Args:
-        find: called with a network's number before it is loaded; raises if its weights are not there.
+        find_weights: called with a network's number before it is loaded; raises if its weights are missing.
     """
     import torch
     from totalsegmentator import nnunet, python_api
     from totalsegmentator.config import setup_nnunet
 
     setup_nnunet()  # type: ignore[no-untyped-call]
-    images, turns = ImagesInMemory(), FairLock()
+    images, lock = ImagesInMemory(), FairLock()
 
     class Folder(tempfile.TemporaryDirectory[str]):
         """A temporary folder whose images in memory go when it goes."""
@@ -106,65 +105,67 @@ def load(find: Callable[[int], Any]) -> Callable[..., Any]:
     nnunet.nib = images
     nnunet.tempfile = SimpleNamespace(TemporaryDirectory=Folder)
     nnunet.nostdout = lambda *_: contextlib.nullcontext()  # it would swap sys.stdout under the other threads
-    nnunet.nnUNetv2_predict = _held_predictors(nnunet, images, turns, torch.get_num_threads())
-    python_api.download_pretrained_weights = find
+    nnunet.nnUNetv2_predict = _held_predictors(nnunet, images, lock, torch.get_num_threads())
+    python_api.download_pretrained_weights = find_weights
     python_api.increase_prediction_counter = dict
     python_api.send_usage_stats = lambda *_: None
 
     def run(image: Any, **options: Any) -> Any:
-        turns.queue()
+        lock.queue()
         return python_api.totalsegmentator(image, None, ml=True, quiet=True, **options)
 
     return run
 
 
 def make_predictor(folder: Path, folds: Any, device: Any, step_size: float, mirrored: bool) -> Any:
-    """An nnUNetPredictor as the package makes one, with what is slow on processors replaced.
+    """An nnUNetPredictor with the package's settings, and faster code for a CPU.
 
     Args:
         folder: of the trained network, with plans.json and fold_<n>/checkpoint_final.pth; its trainer must be known by name.
-        folds: which of them, or None for all.
+        folds: numbers of the folds, or None for all.
         device: torch.device. On a GPU tiles are summed there, by nnU-Net's own code; on a CPU by `sum_tiles`.
         step_size: between tiles, as a share of a tile.
         mirrored: average over mirrored images.
     """
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    with contextlib.redirect_stdout(None):  # it says that a CPU is no GPU
-        made = nnUNetPredictor(
+    with contextlib.redirect_stdout(None):  # it prints that a CPU is no GPU
+        predictor = nnUNetPredictor(
             tile_step_size=step_size,
             use_mirroring=mirrored,
             device=device,
             perform_everything_on_device=True,
             allow_tqdm=False,
         )
-    made.initialize_from_trained_model_folder(str(folder), use_folds=folds, checkpoint_name="checkpoint_final.pth")
+    predictor.initialize_from_trained_model_folder(str(folder), use_folds=folds, checkpoint_name="checkpoint_final.pth")
     if device.type == "cpu":
-        made._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_tiles(made, image, slicers)
-    if not made.label_manager.has_regions:
-        made.label_manager.convert_logits_to_segmentation = argmax_classes
-    return made
+        predictor._internal_predict_sliding_window_return_logits = lambda image, slicers, _: sum_tiles(
+            predictor, image, slicers
+        )
+    if not predictor.label_manager.has_regions:
+        predictor.label_manager.convert_logits_to_segmentation = argmax_classes
+    return predictor
 
 
-def _held_predictors(package: Any, images: ImagesInMemory, turns: FairLock, threads: int) -> Callable[..., None]:
-    """Stands in for the package's `nnUNetv2_predict`. Only the network itself waits for its turn."""
+def _held_predictors(package: Any, images: ImagesInMemory, lock: FairLock, threads: int) -> Callable[..., None]:
+    """Replaces the package's `nnUNetv2_predict`. Only the network itself waits for its turn."""
     import torch
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.file_path_utilities import get_output_folder
 
-    held: dict[tuple[Any, ...], Any] = {}
+    predictors: dict[tuple[Any, ...], Any] = {}
 
     def predictor_of(
         task_id: int, model: str, folds: Any, trainer: str, tta: bool, plans: str, device: Any, step_size: float
     ) -> Any:
         key = (task_id, model, str(folds), trainer, tta, plans, str(device), step_size)
-        if key not in held:
-            # Known by name, so that nnU-Net does not import every trainer it finds to search for it.
+        if key not in predictors:
+            # Registered by name, so that nnU-Net does not import every trainer to search for it.
             package.custom_trainers.setdefault(trainer, type(trainer, (nnUNetTrainer,), {}))
             folder = get_output_folder(task_id, trainer, plans, model)
-            held[key] = make_predictor(folder, folds, torch.device(device), step_size, tta)
-        return held[key]
+            predictors[key] = make_predictor(folder, folds, torch.device(device), step_size, tta)
+        return predictors[key]
 
     def predict(
         dir_in: Path,
@@ -181,23 +182,28 @@ def _held_predictors(package: Any, images: ImagesInMemory, turns: FairLock, thre
         step_size: float = 0.5,
         **_: Any,
     ) -> None:
-        with turns.turn():
-            one = predictor_of(task_id, model, folds, trainer, tta, plans, device, step_size)
+        with lock.held():
+            predictor = predictor_of(task_id, model, folds, trainer, tta, plans, device, step_size)
         for path, image in images.in_folder(Path(dir_in)):
             values = np.asanyarray(image.dataobj).transpose(2, 1, 0)[None].astype(np.float32)
             spacing = [float(mm) for mm in image.header.get_zooms()[:3]][::-1]
-            preprocessor = one.configuration_manager.preprocessor_class(verbose=False)
+            preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
             data, _seg, properties = preprocessor.run_case_npy(
-                values, None, {"spacing": spacing}, one.plans_manager, one.configuration_manager, one.dataset_json
+                values,
+                None,
+                {"spacing": spacing},
+                predictor.plans_manager,
+                predictor.configuration_manager,
+                predictor.dataset_json,
             )
-            with turns.turn():
-                torch.set_num_threads(threads)  # the package would take all cores of the machine
-                logits = one.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
+            with lock.held():
+                torch.set_num_threads(threads)  # the package would use all cores of the machine
+                logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
             labels = convert_predicted_logits_to_segmentation_with_correct_shape(
                 logits,
-                one.plans_manager,
-                one.configuration_manager,
-                one.label_manager,
+                predictor.plans_manager,
+                predictor.configuration_manager,
+                predictor.label_manager,
                 properties,
                 num_threads_torch=threads,
             )

@@ -143,7 +143,7 @@ class TotalSegmentator:
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
         import torch
 
-        from refrad.segmentation.nnunet_patches import load
+        from refrad.segmentation.nnunet_patches import load_totalsegmentator
 
         if self.device == "gpu" and not torch.cuda.is_available():
             raise RuntimeError(
@@ -156,7 +156,7 @@ class TotalSegmentator:
         (Path(self._home.name) / "config.json").write_text(json.dumps(config), encoding="utf-8")
         os.environ["TOTALSEG_HOME_DIR"] = self._home.name
         os.environ["TOTALSEG_WEIGHTS_PATH"] = str(self.folder)
-        self._run = load(self._files)
+        self._run = load_totalsegmentator(self._files)
 
 
 def create(options: MasksOptions, delivered: DeliveredMasks | None) -> TotalSegmentator:  # noqa: ARG001

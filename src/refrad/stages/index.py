@@ -34,7 +34,7 @@ __all__ = ["VERSION", "run"]
 log = logging.getLogger(__name__)
 
 VERSION = 3
-OWNERS = {"patient": "patients", "study": "studies", "series": "series"}  # of an image
+OWNERS = {"patient": "patients", "study": "studies", "series": "series"}  # column of an image to its plural
 
 
 def run(
@@ -56,15 +56,15 @@ def run(
     """
     options = IndexOptions.model_validate(fingerprint.options)
     tally = Tally("files")
-    found = read_headers(dicom, _rules(options), Limits(int(options.memory_gb * 2**30), options.seconds))
-    first = next(found)  # no key is made for a delivery that is not there
+    headers_of_files = read_headers(dicom, _rules(options), Limits(int(options.memory_gb * 2**30), options.seconds))
+    first = next(headers_of_files)  # raises for a missing delivery, before a key is made
     pseudonyms = Pseudonyms(read_or_create_key(key))
     with only_for_the_owner():
         files.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:
         spill = HeaderSpool(Path(private, "headers"))
         with tally.timed("headers"):
-            for headers in chain([first], found):
+            for headers in chain([first], headers_of_files):
                 _refuse_demo_key(pseudonyms, headers)
                 spill.add(_sort_key(headers[0], pseudonyms, shards), headers)
         with tally.timed("tables"):
@@ -78,15 +78,15 @@ def run(
 
 
 def _rules(options: IndexOptions) -> ImageRules:
-    kept = {"projection": options.projections, "burned_in": options.burned_in}
+    actions = {"projection": options.projections, "burned_in": options.burned_in}
     return ImageRules(
-        frozenset(reason for reason, what in kept.items() if what == "keep"),
+        frozenset(reason for reason, action in actions.items() if action == "keep"),
         tuple(tuple(rule.items()) for rule in options.burned_in_rules),
     )
 
 
 def _sort_key(header: Header, pseudonyms: Pseudonyms, shards: int) -> str:
-    """What brings the images of a shard, patient, study and series together; a file that tells no modality stands alone.
+    """Key that sorts the images by shard, patient, study and series; files without a modality come last.
 
     Jobs read the tables of the index by shard, and skip the row groups of others.
     """
@@ -97,7 +97,7 @@ def _sort_key(header: Header, pseudonyms: Pseudonyms, shards: int) -> str:
 
 
 def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
-    """Everybody knows the demo's key, so it protects nobody."""
+    """Raise ValueError for data other than the demo's under the demo's key, which is public and protects no patient."""
     if pseudonyms.of_the_demo and any(h.modality and h.manufacturer != DEMO_MANUFACTURER for h in headers):
         raise ValueError(
             "privacy.key is the demo's, which is public, but this delivery is not the demo:"
@@ -108,11 +108,11 @@ def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
 def _instance_rows(
     spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally
 ) -> Iterator[list[dict[str, Any]]]:
-    """Rows of the instance table, series by series; and their counts."""
+    """Yield the rows of the instance table, series by series, and count them."""
     ambiguous = spill.ambiguous()
-    seen = {what: Distinct() for what in OWNERS}
-    for what in ("images", "volumes"):
-        tally.make(what, 0)
+    counted = {column: Distinct() for column in OWNERS}
+    for output in ("images", "volumes"):
+        tally.make(output, 0)
     for _, headers in spill.series():
         members = divide_into_volumes(
             headers,
@@ -124,16 +124,16 @@ def _instance_rows(
             _instance_row(header, member, pseudonyms, shards, options)
             for header, member in zip(headers, members, strict=True)
         ]
-        _count(tally, rows, seen)
+        _count(tally, rows, counted)
         yield rows
-    for what, plural in OWNERS.items():
-        tally.make(plural, len(seen[what]))
+    for column, plural in OWNERS.items():
+        tally.make(plural, len(counted[column]))
 
 
 def _instance_row(
     header: Header, member: Membership, pseudonyms: Pseudonyms, shards: int, options: IndexOptions
 ) -> dict[str, Any]:
-    """A row of the instance table. A file that tells no modality tells no patient either."""
+    """A row of the instance table. A file without a modality has no patient."""
     row: dict[str, Any] = {
         "file": pseudonyms.file(header.path),
         "frame": header.frame,
@@ -158,10 +158,10 @@ def _instance_row(
 
 
 def _file_rows(spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int) -> Iterator[list[dict[str, Any]]]:
-    """Rows of the private file table: the header strings of the same names, and the pseudonyms."""
+    """Yield the rows of the private file table: header strings under their field names, and pseudonyms."""
     as_in_header = FileTable.to_schema().columns.keys() & set(Header._fields)
 
-    def of_whom(header: Header) -> dict[str, Any]:
+    def owners(header: Header) -> dict[str, Any]:
         if not header.modality:
             return {"patient": None, "study": None, "shard": None}
         patient = pseudonyms.patient(header.patient_key)
@@ -171,16 +171,16 @@ def _file_rows(spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int) -> Itera
         yield [
             {name: getattr(header, name) for name in as_in_header}
             | {"file": pseudonyms.file(header.path)}
-            | of_whom(header)
+            | owners(header)
             for header in headers
             if header.frame == 0
         ]
 
 
-def _count(tally: Tally, rows: Sequence[dict[str, Any]], seen: Mapping[str, Distinct]) -> None:
-    """Count the files of one series: one is used if one of its frames is. The tables count images, the made used ones.
+def _count(tally: Tally, rows: Sequence[dict[str, Any]], counted: Mapping[str, Distinct]) -> None:
+    """Count the files of one series: a file is used if one of its frames is. The tables count all images.
 
-    `seen`: the patients, studies and series with used images so far; to be added to. Series come patient by patient.
+    `counted` holds the patients, studies and series with used images so far, and is updated. Series come patient by patient.
     """
     used = [row for row in rows if row["reason"] is None]
     files_used = {row["file"] for row in used}
@@ -196,8 +196,8 @@ def _count(tally: Tally, rows: Sequence[dict[str, Any]], seen: Mapping[str, Dist
     tally.make("images", len(used))
     tally.make("volumes", len({row["volume"] for row in used}))
     for row in used[:1]:  # all rows of a series have the same owners
-        for what in ("study", "series"):
-            seen[what].add(row[what])
-        if seen["patient"].add(row["patient"]):
+        for column in ("study", "series"):
+            counted[column].add(row[column])
+        if counted["patient"].add(row["patient"]):
             tally.add("split", row["split"])
             tally.add("shard", str(row["shard"]))
