@@ -1,4 +1,4 @@
-"""`refrad public FOLDER --out FILE`: SLAKE or VQA-RAD in the format of the shards, to evaluate on."""
+"""`refrad public FOLDER --out FILE`: a public VQA benchmark in the format of the shards, to train or evaluate on."""
 
 import logging
 from collections import Counter
@@ -7,15 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.anatomy.schema import load_schema
+from refrad.dataset.benchmarks import (
+    Benchmark,
+    BenchmarkQuestion,
+    drop_leaks,
+    find_split_leaks,
+    missing_images,
+    read_benchmark,
+)
 from refrad.dataset.image_codec import encode_png
-from refrad.dataset.public import PublicQuestion, PublicSet, leaks, missing_images, read_public, without_leaks
 from refrad.dataset.shard_io import write_shard
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["main", "rows_of"]
+__all__ = ["benchmark_rows", "main"]
 
 log = logging.getLogger(__name__)
 
@@ -29,69 +37,83 @@ def main(
     leaking: str = "drop",
     schema: Path = Path("workflow/anatomy/classes.yaml"),
 ) -> None:
-    """Write the benchmark in FOLDER as a Parquet file like those of the shards, one row an image.
+    """Write the benchmark in FOLDER as a Parquet file like the shards, one row per image and split.
 
-    FOLDER is SLAKE or VQA-RAD as downloaded: questions and images. LANGUAGES are en (default) and zh. SIZE is the side of the
-    squashed pictures, px. LEAKING images, which stand in more than one split, are by default left in the last of train,
-    validation, test only; "keep" leaves them everywhere, to reproduce numbers that were made so.
+    Args:
+        folder: SLAKE or VQA-RAD as downloaded: questions and images.
+        out: the Parquet file.
+        languages: en (default) and zh.
+        size: side of the square images, px.
+        leaking: images in more than one split are by default left in the last of train, validation, test only; "keep" leaves
+            them everywhere, to reproduce published numbers.
+        schema: the class schema.
 
     Raises:
-        ValueError: if the folder is neither, or images are missing.
+        ValueError: if the folder holds no known benchmark, or images are missing.
     """
     if leaking not in ("drop", "keep"):
         raise ValueError("--leaking must be drop or keep")
-    public = read_public(folder, languages or ["en"])
-    if missing := missing_images(public):
+    benchmark = read_benchmark(folder, languages or ["en"])
+    if missing := missing_images(benchmark):
         raise ValueError(
-            f"{folder}: {len(missing)} of {len(public.files)} images are not there, for example {public.files[missing[0]]}:"
-            " put the images where the download has them"
+            f"{folder}: {len(missing)} of {len(benchmark.files)} images are not there, for example"
+            f" {benchmark.files[missing[0]]}: put the images where the download has them"
         )
-    shared = leaks(public)
-    for warning in public.warnings:
+    leaks = find_split_leaks(benchmark)
+    for warning in benchmark.warnings:
         log.warning("LEAK: %s", warning)
-    if shared:
-        log.warning("LEAK: %d images stand in more than one split (%s)", len(shared), leaking)
-        public = without_leaks(public) if leaking == "drop" else public
-    options = {"set": public.name, "languages": languages or ["en"], "size": size, "leaking": leaking}
-    count = write_shard(out, rows_of(public, size), load_schema(schema), Fingerprint("public", 1, options, {}))
-    splits = Counter(one.split for one in public.questions)
-    print(f"{public.name}: {count} images, questions: " + ", ".join(f"{splits[split]} {split}" for split in splits))
-    print("put aside: " + (", ".join(f"{many} {why}" for why, many in public.aside.items()) or "nothing"))
-    print(f"leakage check: {len(shared)} images in more than one split" + (f", {leaking}" if shared else ""))
+    if leaks:
+        log.warning("LEAK: %d images stand in more than one split (%s)", len(leaks), leaking)
+        benchmark = drop_leaks(benchmark) if leaking == "drop" else benchmark
+    options = {"set": benchmark.name, "languages": languages or ["en"], "size": size, "leaking": leaking}
+    fingerprint = Fingerprint("public", 1, options, {})
+    count = write_shard(out, benchmark_rows(benchmark, size), load_schema(schema), fingerprint)
+    splits = Counter(question.split for question in benchmark.questions)
+    print(f"{benchmark.name}: {count} images, questions: " + ", ".join(f"{n} {split}" for split, n in splits.items()))
+    print("excluded: " + (", ".join(f"{n} {reason}" for reason, n in benchmark.excluded.items()) or "nothing"))
+    print(f"leakage check: {len(leaks)} images in more than one split" + (f", {leaking}" if leaks else ""))
 
 
-def rows_of(public: PublicSet, size: int) -> Iterator[dict[str, Any]]:
-    """Rows of the shards' format, one an image and split, without structures and captions.
+def benchmark_rows(benchmark: Benchmark, size: int) -> Iterator[dict[str, Any]]:
+    """Rows in the format of the shards, one per image and split, without structures and captions.
 
-    The picture is scaled from its least to its largest value and squashed to `size` px. The image stands for its patient, who
-    is not known.
+    The image is resized to `size` x `size` px and its values are scaled to 0..255. Patients are unknown, so the image is its own
+    patient.
     """
-    asked: dict[tuple[str, str], list[PublicQuestion]] = {}
-    for one in public.questions:
-        asked.setdefault((one.split, one.image), []).append(one)
-    for (split, name), questions in sorted(asked.items()):
-        with Image.open(public.files[name]) as file:
+    by_image: dict[tuple[str, str], list[BenchmarkQuestion]] = {}
+    for question in benchmark.questions:
+        by_image.setdefault((question.split, question.image), []).append(question)
+    for (split, name), questions in sorted(by_image.items()):
+        with Image.open(benchmark.files[name]) as file:
             image = file.convert("RGB")
-        identity = f"{public.name}:{name.removesuffix('/source.jpg')}"
+        identity = f"{benchmark.name}:{questions[0].image_id}"
         yield {
-            **{"image_id": identity, "volume": identity, "study": identity, "patient": identity, "split": split},
-            **{"modality": questions[0].modality or None, "index": 0, "width": image.width, "height": image.height},
-            **{
-                "spacing_x": 1.0,
-                "spacing_y": 1.0,
-                "image": {"bytes": encode_png(_stretched(image, size)), "path": None},
-            },
-            **{"structures": [], "captions": [], "questions": [_row(one) for one in questions]},
+            "image_id": identity,
+            "volume": identity,
+            "study": identity,
+            "patient": identity,
+            "split": split,
+            "modality": questions[0].modality or None,
+            "index": 0,
+            "width": image.width,
+            "height": image.height,
+            "spacing_x": 1.0,
+            "spacing_y": 1.0,
+            "image": {"bytes": encode_png(_full_range(image, size)), "path": None},
+            "structures": [],
+            "captions": [],
+            "questions": [_question_row(question) for question in questions],
         }
 
 
-def _stretched(image: Image.Image, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _full_range(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """The resized image, uint8 [channel, row, column], scaled so that its values reach from 0 to 255."""
     square = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), np.float32)
     low, high = float(square.min()), float(square.max())
     scaled = (square - low) * (255 / (high - low) if high > low else 0)
     return np.ascontiguousarray(scaled.round().astype(np.uint8).transpose(2, 0, 1))
 
 
-def _row(one: PublicQuestion) -> dict[str, Any]:
-    kept = {name: getattr(one, name) for name in ("language", "topic", "kind", "question", "answer")}
-    return kept | {"choices": [], "backend": "public"}
+def _question_row(question: BenchmarkQuestion) -> dict[str, Any]:
+    columns = {name: getattr(question, name) for name in ("language", "topic", "kind", "question", "answer")}
+    return columns | {"choices": [], "backend": "public"}
