@@ -1,6 +1,6 @@
 import pytest
 
-from refrad.language.lexicon_matcher import is_anatomy, tokenize, vocabulary_of
+from refrad.language.lexicon_matcher import find_matches, is_anatomy, pattern_tree, tokenize
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from refrad.language.lexicon_matcher import is_anatomy, tokenize, vocabulary_of
     ],
 )
 def test_a_slip_in_a_long_word_is_forgiven(lexicon, mistyped, language):
-    assert vocabulary_of(lexicon, language).knows(mistyped)
+    assert pattern_tree(lexicon, language).knows(mistyped)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_slip_in_a_long_word_is_forgiven(lexicon, mistyped, language):
     ],
 )
 def test_a_word_of_its_own_is_no_slip(lexicon, word, language):
-    assert vocabulary_of(lexicon, language).matches(tokenize(word), word) == []
+    assert find_matches(tokenize(word), word, lexicon, language) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from refrad.anatomy.lexicon import Lexicon
 from refrad.language.assertions import assert_spans
 from refrad.language.laterality import Anchor, assign_sides, keep_sides
 from refrad.language.levels import RIBS, find_levels, find_ribs
-from refrad.language.lexicon_matcher import Token, tokenize, vocabulary_of
+from refrad.language.lexicon_matcher import Token, find_matches, tokenize
 from refrad.language.rule_classes import CYSTS, KIDNEYS
 
 __all__ = ["TextMention", "find_mentions"]
@@ -76,7 +76,7 @@ def _anchors(tokens: Sequence[Token], sentence: str, language: str, lexicon: Lex
         if classes := _defined(numbered.classes, lexicon):
             anchors.append(Anchor(positions[0], positions[-1], classes))
     used = _positions_of(anchors)
-    for match in vocabulary_of(lexicon, language).matches(tokens, sentence):
+    for match in find_matches(tokens, sentence, lexicon, language):
         if used.isdisjoint(range(match.first, match.last + 1)):
             anchors.append(Anchor(match.first, match.last, match.classes, match.shared))
     anchors.sort(key=lambda anchor: anchor.first)

@@ -16,7 +16,7 @@ _COUNT = (
 )
 _IMAGE = _WORD + _COUNT
 _FORMS = (
-    # Beside a series, "Im 87" is an image; alone it is German for "in the 87th".
+    # Next to a series, "Im 87" is an image; alone it is German for "in the 87th".
     _SERIES.format(n=1) + r"\s?[,;/:]?\s?" + _IMAGE.replace("IMG|", "IMG|Im|").format(n=1),
     _IMAGE.format(n=2) + r"\s?(?:,|/|in|of|der|aus|from)?\s?(?:the\s)?" + _SERIES.format(n=2),
     r"(?:Ser?/Im|Serie/Bild|S/I)\s?(?P<series3>\d{1,5})\s?/\s?" + _COUNT.format(n=3),
@@ -29,11 +29,11 @@ _SERIES_ALONE = rf"(?<![A-Za-z\d]){_SERIES.format(n='')}"
 _NUMBERS = re.compile(r"\s?(?P<series>\d{1,4})\s?/\s?" + _COUNT.format(n="") + r"\s?")
 _BETWEEN_PAIRS = re.compile(r"\s?(?:,|;|\bund\b|\band\b|&)\s?(?=\d{1,4}\s?/\s?\d)")
 _BRACKETS = re.compile(r"\s?[(\[]([^()\[\]]*)[)\]]")
-# May stand beside references in brackets without being worth keeping.
+# Words next to references in brackets that go with them.
 _FILLER = re.compile(
     r"[\s,;:/.]|\b(?:siehe|s|vgl|see|cf|und|and|axial|[ck]oronal|koronar|sagittal|z\.?\s?B|e\.?g)\b", re.IGNORECASE
 )
-# A reference behind these is a remark and can go; "Bild 12 zeigt ..." is part of the sentence.
+# A reference after these is a remark and can go; "Bild 12 zeigt ..." is part of the sentence.
 _LEAD = r"\s?(?:[,–-]\s)?(?:(?:siehe|vgl\.|s\.|see|seen|markiert|dargestellt)\s)?(?:(?:auf|im|in|am|on|at|bei|beim)\s)?(?:the\s)?"
 _CLOSE = r"(?=\s?(?:[,;.)]|$))"
 # "LWK (4/5)" and "Kraftgrad (4/5)" are no images.
@@ -43,7 +43,7 @@ _NOT_IMAGES = re.compile(
 
 
 class ImageReference(NamedTuple):
-    """Series and images, as numbers; what is not said is None."""
+    """Numbers of a series and of its images, first to last; None where the text gives none."""
 
     series_number: int | None
     image_first: int | None
@@ -53,39 +53,39 @@ class ImageReference(NamedTuple):
 def take_references(sentence: str, series: Container[int] = ()) -> tuple[list[ImageReference], str]:
     """The image references of a sentence, and the sentence without them.
 
-    References in brackets, behind "siehe" or "on", and at the end of a clause are cut; one that the sentence needs
+    References in brackets, after "siehe" or "on", and at the end of a clause are cut; one that the sentence needs
     ("Bild 12 zeigt ...") stays. `series` holds the series numbers of the study: with them "(4/5)" is an image as well,
     without them only pairs that can hardly be anything else.
     """
-    found: list[ImageReference] = []
+    references: list[ImageReference] = []
 
-    def without_brackets(match: re.Match[str]) -> str:
+    def cut_brackets(match: re.Match[str]) -> str:
         pairs = [_NUMBERS.fullmatch(pair) for pair in _BETWEEN_PAIRS.split(match[1])]
         if not _NOT_IMAGES.search(sentence[: match.start()]) and all(
             pair and _plausible(pair, series) for pair in pairs
         ):
-            found.extend(one for pair in pairs if pair for one in _references(pair))
+            references.extend(reference for pair in pairs if pair for reference in _references(pair))
             return ""
-        rest = match[1]
+        text = match[1]
         for pattern in (_SHORT, _PAIR, _ALONE, _SERIES_ALONE):
-            found.extend(one for other in _finditer(pattern, rest) for one in _references(other))
-            rest = re.sub(pattern, "", rest, flags=re.IGNORECASE)
-        if rest == match[1]:
+            references.extend(_find_all(pattern, text))
+            text = re.sub(pattern, "", text, flags=re.IGNORECASE)
+        if text == match[1]:
             return match[0]
-        return match[0].replace(match[1], rest.strip(" ,;")) if _FILLER.sub("", rest) else ""
+        return match[0].replace(match[1], text.strip(" ,;")) if _FILLER.sub("", text) else ""
 
-    text = _BRACKETS.sub(without_brackets, sentence)
+    text = _BRACKETS.sub(cut_brackets, sentence)
     for pattern in (_PAIR, _ALONE):
-        here = [one for match in _finditer(pattern, text) for one in _references(match)]
-        if here:
-            found.extend(here)
+        if outside := _find_all(pattern, text):
+            references.extend(outside)
             text = re.sub(_LEAD + pattern + _CLOSE, "", text, flags=re.IGNORECASE)
             break
-    return list(dict.fromkeys(found)), re.sub(r"\s+([,.;:!?]|$)", r"\1", " ".join(text.split()))
+    return list(dict.fromkeys(references)), re.sub(r"\s+([,.;:!?]|$)", r"\1", " ".join(text.split()))
 
 
-def _finditer(pattern: str, text: str) -> list[re.Match[str]]:
-    return list(re.finditer(pattern, text, re.IGNORECASE))
+def _find_all(pattern: str, text: str) -> list[ImageReference]:
+    matches = list(re.finditer(pattern, text, re.IGNORECASE))
+    return [reference for match in matches for reference in _references(match)]
 
 
 def _references(match: re.Match[str]) -> list[ImageReference]:
@@ -95,9 +95,9 @@ def _references(match: re.Match[str]) -> list[ImageReference]:
     if "first" not in parts:
         return [ImageReference(series, None, None)]
     first = int(parts["first"])
-    others = [int(number) for number in re.findall(r"\d+", parts.get("more", ""))]
+    numbers = [int(number) for number in re.findall(r"\d+", parts.get("more", ""))]
     last = max(first, int(parts.get("last", first)))
-    return [ImageReference(series, first, last), *(ImageReference(series, other, other) for other in others)]
+    return [ImageReference(series, first, last), *(ImageReference(series, number, number) for number in numbers)]
 
 
 def _plausible(numbers: re.Match[str], series: Container[int]) -> bool:
