@@ -3,67 +3,79 @@ import pytest
 from refrad.evaluation.answer_cache import GeneratedAnswer, cached_answers
 from refrad.evaluation.questions import EvalQuestion
 
-ASKED = [EvalQuestion(f"i{n}", "p", task, "en", f"question {n}") for n in range(5) for task in ("vqa", "locate")]
-KEYS = [f"{one.task} {one.text}" for one in ASKED]
+QUESTIONS = [EvalQuestion(f"i{n}", "p", task, "en", f"question {n}") for n in range(5) for task in ("vqa", "locate")]
+KEYS = [f"{question.task} {question.text}" for question in QUESTIONS]
 
 
-def echo(some):
+def echo(questions):
     masks = {"locate": ("a mask", "another")}
-    return [GeneratedAnswer(f"answer to {one.task} {one.text}", masks.get(one.task, ())) for one in some]
+    return [
+        GeneratedAnswer(f"answer to {question.task} {question.text}", masks.get(question.task, ()))
+        for question in questions
+    ]
 
 
-def nobody(_):
-    raise AssertionError("asked again")
+def refuse(_):
+    raise AssertionError("generated again")
 
 
-def test_answers_come_in_the_order_of_the_questions(tmp_path):
-    assert cached_answers(tmp_path / "a.jsonl", KEYS, ASKED, echo, 2) == echo(ASKED)
+def test_answers_are_in_the_order_of_the_questions(tmp_path):
+    assert cached_answers(tmp_path / "a.jsonl", KEYS, QUESTIONS, echo, 2) == echo(QUESTIONS)
 
 
-def test_nothing_is_asked_twice(tmp_path):
-    first = cached_answers(tmp_path / "a.jsonl", KEYS, ASKED, echo, 3)
-    assert cached_answers(tmp_path / "a.jsonl", KEYS, ASKED, nobody, 3) == first
+def test_answers_are_generated_once(tmp_path):
+    first = cached_answers(tmp_path / "a.jsonl", KEYS, QUESTIONS, echo, 3)
+    assert cached_answers(tmp_path / "a.jsonl", KEYS, QUESTIONS, refuse, 3) == first
 
 
-def test_a_batch_holds_questions_of_one_task(tmp_path):
-    def strict(some):
-        assert len({one.task for one in some}) == 1 and len(some) <= 2
-        return echo(some)
+def test_cache_of_an_earlier_version_is_read(tmp_path):
+    lines = ['["vqa question 0", "yes"]', '["locate question 0", "<seg>liver</seg>", "04"]']
+    (tmp_path / "a.jsonl").write_text("".join(line + "\n" for line in lines))
+    answers = cached_answers(tmp_path / "a.jsonl", KEYS[:2], QUESTIONS[:2], refuse, 3)
+    assert answers == [GeneratedAnswer("yes"), GeneratedAnswer("<seg>liver</seg>", ("04",))]
 
-    cached_answers(tmp_path / "a.jsonl", KEYS, ASKED, strict, 2)
+
+def test_batches_hold_questions_of_one_task(tmp_path):
+    def strict(questions):
+        assert len({question.task for question in questions}) == 1 and len(questions) <= 2
+        return echo(questions)
+
+    cached_answers(tmp_path / "a.jsonl", KEYS, QUESTIONS, strict, 2)
 
 
-def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path):
-    asked = []
+def test_killed_run_resumes(tmp_path):
+    generated = []
 
-    def dies(some):
-        if asked:
+    def dies(questions):
+        if generated:
             raise KeyboardInterrupt
-        asked.extend(some)
-        return echo(some)
+        generated.extend(questions)
+        return echo(questions)
 
     with pytest.raises(KeyboardInterrupt):
-        cached_answers(tmp_path / "a.jsonl", KEYS, ASKED, dies, 3)
+        cached_answers(tmp_path / "a.jsonl", KEYS, QUESTIONS, dies, 3)
 
-    def goes_on(some):
-        asked.extend(some)
-        return echo(some)
+    def resumes(questions):
+        generated.extend(questions)
+        return echo(questions)
 
-    assert cached_answers(tmp_path / "a.jsonl", KEYS, ASKED, goes_on, 3) == echo(ASKED)
-    assert sorted(one.id for one in asked) == sorted(one.id for one in ASKED)
+    assert cached_answers(tmp_path / "a.jsonl", KEYS, QUESTIONS, resumes, 3) == echo(QUESTIONS)
+    assert sorted(question.id for question in generated) == sorted(question.id for question in QUESTIONS)
 
 
-def test_a_line_that_was_cut_off_is_asked_for_again(tmp_path):
+def test_truncated_line_is_generated_again(tmp_path):
     path = tmp_path / "a.jsonl"
-    cached_answers(path, KEYS, ASKED, echo, 4)
+    cached_answers(path, KEYS, QUESTIONS, echo, 4)
     path.write_bytes(path.read_bytes()[:-9])
-    again = []
+    generated = []
     for _ in range(2):
-        answered = cached_answers(path, KEYS, ASKED, lambda some: again.extend(some) or echo(some), 4)
-        assert answered == echo(ASKED)
-    assert len(again) == 1
+        answers = cached_answers(
+            path, KEYS, QUESTIONS, lambda questions: generated.extend(questions) or echo(questions), 4
+        )
+        assert answers == echo(QUESTIONS)
+    assert len(generated) == 1
 
 
-def test_answers_belong_to_their_owner_alone(tmp_path):
-    cached_answers(tmp_path / "a.jsonl", KEYS, ASKED, echo, 4)
+def test_cache_is_readable_by_its_owner_alone(tmp_path):
+    cached_answers(tmp_path / "a.jsonl", KEYS, QUESTIONS, echo, 4)
     assert (tmp_path / "a.jsonl").stat().st_mode & 0o077 == 0

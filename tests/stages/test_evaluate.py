@@ -213,7 +213,7 @@ def test_masks_are_compared_with_baselines_without_a_model(segmented):
 @pytest.mark.slow
 def test_masks_are_predicted_once(segmented, monkeypatch):
     folder, metrics, run = segmented
-    for name in ("answers", "masks_of"):
+    for name in ("generate", "generate_masks"):
         monkeypatch.setattr(f"refrad.evaluation.answer_cache.{name}", None)  # a model that cannot be asked again
     run()
     assert json.loads((folder / "metrics.json").read_text()) == metrics

@@ -9,7 +9,8 @@ from refrad.core.files import write_json
 from refrad.evaluation.metrics.intervals import RESAMPLES
 from refrad.evaluation.metrics.judge import llm_scores, load_scale
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
-from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
+from refrad.evaluation.metrics.scoring import METRICS, score_items
+from refrad.evaluation.metrics.summary import SummaryRow, compare, summarise
 from refrad.llm import open_models
 
 __all__ = ["main"]
@@ -86,7 +87,7 @@ def _judging(endpoint: str | None, model: str, prompts: Path, store: Path) -> st
     return json.dumps({"roles": {"score": role}, "store": str(store), "log": "judge", "prompts": str(prompts)})
 
 
-def _interval(row: dict[str, Any]) -> str:
+def _interval(row: SummaryRow) -> str:
     if row["mean"] is None:
         return "nothing to score"
     if row["low"] is None:

@@ -1,9 +1,9 @@
-"""Putting questions to a model once: answers are kept as they come, so that nothing is ever asked twice."""
+"""Answers of models to questions, each generated once and cached as it comes."""
 
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +19,14 @@ from refrad.model.radgrounder import head_of
 
 __all__ = ["CachedGenerator", "GeneratedAnswer", "cached_answers"]
 
-DECODING = 1  # raise it when answers to the same question come out otherwise
-ROUNDS = 4  # batches between two writes
+DECODING = 1  # raise it when answers to the same question change
+BATCHES_PER_WRITE = 4
 
 log = logging.getLogger(__name__)
 
 
 class GeneratedAnswer(NamedTuple):
-    """What a model wrote; with a mask head also the mask of each closing tag, as run lengths at the side of the model's images."""
+    """The text of an answer and, with a mask head, the mask of each closing tag as run lengths at the side of the model's images."""
 
     text: str
     masks: tuple[str, ...] = ()
@@ -37,80 +37,104 @@ class CachedGenerator:
 
     Args:
         processor: of the models.
-        seen: image to what the models see of it, uint8 [side, side, 3].
-        store: folder of the answers.
-        batch: questions decoded at once.
+        images: image id to the model's input, uint8 [side, side, 3].
+        store: folder of the cache, with one file for each model.
+        batch: questions answered in one batch.
     """
 
-    def __init__(self, processor: Any, seen: dict[str, NDArray[np.uint8]], store: Path, batch: int) -> None:
-        self.processor, self.seen, self.store, self.batch = processor, seen, store, batch
+    def __init__(self, processor: Any, images: Mapping[str, NDArray[np.uint8]], store: Path, batch: int) -> None:
+        self.processor, self.images, self.store, self.batch = processor, images, store, batch
 
     def generate(
-        self, model: torch.nn.Module, name: str, asked: Sequence[EvalQuestion], blank: bool = False
+        self, model: torch.nn.Module, name: str, questions: Sequence[EvalQuestion], blank: bool = False
     ) -> list[GeneratedAnswer]:
-        """The answer to each question, in order. `name` stands for the model's weights; `blank` shows black images."""
+        """The answer to each question, in order.
 
-        def shown(one: EvalQuestion) -> NDArray[np.uint8]:
-            return self.seen[one.image_id] * (not blank)
+        Args:
+            model: the model.
+            name: identifies the model's weights in the cache.
+            questions: about the generator's images.
+            blank: replace the images by black ones.
+        """
 
-        def answer(some: Sequence[EvalQuestion]) -> list[GeneratedAnswer]:
-            images, texts = [shown(one) for one in some], [one.text for one in some]
-            written = generate(model, self.processor, images, texts, MAX_ANSWER_TOKENS[some[0].task], self.batch)  # type: ignore[arg-type]
-            if some[0].task == "vqa" or head_of(model) is None:  # type: ignore[arg-type]
-                return [GeneratedAnswer(text) for text in written]
-            drawn = generate_masks(model, self.processor, images, texts, written, self.batch)  # type: ignore[arg-type]
+        def model_input(question: EvalQuestion) -> NDArray[np.uint8]:
+            return self.images[question.image_id] * (not blank)
+
+        def answer(batch: Sequence[EvalQuestion]) -> list[GeneratedAnswer]:
+            task = batch[0].task
+            inputs, prompts = [model_input(question) for question in batch], [question.text for question in batch]
+            texts = generate(model, self.processor, inputs, prompts, MAX_ANSWER_TOKENS[task], self.batch)  # type: ignore[arg-type]
+            if task == "vqa" or head_of(model) is None:  # type: ignore[arg-type]
+                return [GeneratedAnswer(text) for text in texts]
+            masks = generate_masks(model, self.processor, inputs, prompts, texts, self.batch)  # type: ignore[arg-type]
             return [
-                GeneratedAnswer(text, tuple(encode_mask(mask) for mask in masks))
-                for text, masks in zip(written, drawn, strict=True)
+                GeneratedAnswer(text, tuple(encode_mask(mask) for mask in answer_masks))
+                for text, answer_masks in zip(texts, masks, strict=True)
             ]
 
-        keys = [digest_bytes(one.task.encode(), one.text.encode(), shown(one).tobytes()) for one in asked]
+        keys = [
+            digest_bytes(question.task.encode(), question.text.encode(), model_input(question).tobytes())
+            for question in questions
+        ]
         path = self.store / f"{digest_bytes(name.encode(), str(DECODING).encode())}.jsonl"
-        return cached_answers(path, keys, asked, answer, self.batch * ROUNDS)
+        return cached_answers(path, keys, questions, answer, self.batch * BATCHES_PER_WRITE)
 
 
 def cached_answers(
     path: Path,
     keys: Sequence[str],
-    asked: Sequence[EvalQuestion],
+    questions: Sequence[EvalQuestion],
     answer: Callable[[Sequence[EvalQuestion]], list[GeneratedAnswer]],
     batch: int,
 ) -> list[GeneratedAnswer]:
-    """Answers from `path` where it has them; the others are asked for, `batch` at a time, and added to it at once.
+    """Answers to questions, in order: from the file `path` where it has them; the others are generated and appended to it.
 
-    A run that was killed loses the batch it was at: each batch is appended as whole lines and flushed to the disk, and a line
-    that was cut off is asked for again.
+    Each batch is appended as whole lines and flushed to the disk, so a killed run loses one batch at most; the answer of a
+    truncated line is generated again.
+
+    Args:
+        path: JSON lines of [key, text, mask, ...].
+        keys: the key of each question.
+        questions: the questions.
+        answer: generates the answers to questions of one task.
+        batch: questions handed to `answer` at once.
     """
-    known = dict(_lines(path))
-    found = sum(key in known for key in keys)
-    left = sorted({key: one for key, one in zip(keys, asked, strict=True) if key not in known}.items(), key=_like)
-    log.info("%d questions: %d answers kept, %d to ask", len(keys), found, len(left))
+    cached = dict(_read_lines(path))
+    hits = sum(key in cached for key in keys)
+    missing = sorted(
+        {key: question for key, question in zip(keys, questions, strict=True) if key not in cached}.items(),
+        key=_task_and_length,
+    )
+    log.info("%d questions: %d answers cached, %d to generate", len(keys), hits, len(missing))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)  # answers read like reports: for their owner alone
-    for some in _batches(left, batch):
-        new = dict(zip((key for key, _ in some), answer([one for _, one in some]), strict=True))
-        lines = "".join(json.dumps([key, one.text, *one.masks], ensure_ascii=False) + "\n" for key, one in new.items())
+    for items in _batches(missing, batch):
+        new = dict(zip((key for key, _ in items), answer([question for _, question in items]), strict=True))
+        lines = "".join(
+            json.dumps([key, generated.text, *generated.masks], ensure_ascii=False) + "\n"
+            for key, generated in new.items()
+        )
         with path.open("a", encoding="utf-8") as file:
-            file.write("\n" + lines if _is_cut(path) else lines)
+            file.write("\n" + lines if _is_truncated(path) else lines)
             file.flush()
             os.fsync(file.fileno())
-        known |= new
-        log.info("%d answers of task %s", len(new), some[0][1].task)
-    return [known[key] for key in keys]
+        cached |= new
+        log.info("%d answers of task %s", len(new), items[0][1].task)
+    return [cached[key] for key in keys]
 
 
-def _like(item: tuple[str, EvalQuestion]) -> tuple[str, int]:
-    """Questions of one task and like length are decoded together, so that little is padded."""
+def _task_and_length(item: tuple[str, EvalQuestion]) -> tuple[str, int]:
+    """Sort key: questions of one task and of similar length share a batch, so that padding is short."""
     return item[1].task, len(item[1].text)
 
 
 def _batches(items: Sequence[tuple[str, EvalQuestion]], size: int) -> Iterator[Sequence[tuple[str, EvalQuestion]]]:
-    for task in dict.fromkeys(one.task for _, one in items):
-        same = [item for item in items if item[1].task == task]
-        yield from (same[first : first + size] for first in range(0, len(same), size))
+    for task in dict.fromkeys(question.task for _, question in items):
+        of_task = [item for item in items if item[1].task == task]
+        yield from (of_task[first : first + size] for first in range(0, len(of_task), size))
 
 
-def _lines(path: Path) -> Iterator[tuple[str, GeneratedAnswer]]:
+def _read_lines(path: Path) -> Iterator[tuple[str, GeneratedAnswer]]:
     if not path.exists():
         return
     with path.open(encoding="utf-8") as file:
@@ -118,11 +142,12 @@ def _lines(path: Path) -> Iterator[tuple[str, GeneratedAnswer]]:
             try:
                 key, text, *masks = json.loads(line)
             except ValueError:
-                continue  # cut off, or the empty line behind what was
+                continue  # a truncated line, or the empty line after it
             yield key, GeneratedAnswer(text, tuple(masks))
 
 
-def _is_cut(path: Path) -> bool:
+def _is_truncated(path: Path) -> bool:
+    """True if the last line of a file has no line end."""
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return False

@@ -1,121 +1,178 @@
-"""How a model goes wrong where it was asked for places: other classes, the other side, how far off, best and worst."""
+"""Error analysis of located regions: confused classes, confused sides, overlaps, worst and best answers."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from refrad.anatomy.schema import Schema
-from refrad.evaluation.metrics.grounding import Region, overlap
+from refrad.evaluation.metrics.grounding import NamedRegion, Region, overlap
 from refrad.evaluation.metrics.intervals import bootstrap
-from refrad.evaluation.questions import Entities, EvalQuestion, Key, score
+from refrad.evaluation.metrics.localization import LocationScore
+from refrad.evaluation.questions import EvalQuestion
 
-__all__ = ["confusions", "examples", "histogram", "sides"]
+__all__ = [
+    "ClassConfusion",
+    "ExampleAnswer",
+    "HistogramBin",
+    "SideConfusion",
+    "confused_classes",
+    "confused_sides",
+    "example_answers",
+    "overlap_histogram",
+]
 
 BINS = 10
 NOTHING = "nothing"
 
 
-def confusions(asked: Sequence[EvalQuestion], given: Sequence[Entities], schema: Schema) -> list[dict[str, Any]]:
-    """Which class (phrase) came in the place of which: one row a pair (asked, given, count, of), the most frequent first.
+class ClassConfusion(TypedDict):
+    """`count` of the `of` times that class (phrase) `asked` was asked for, `given` was given instead."""
 
-    `given` is the first class of the answer that was not asked for, or "nothing" where there was none; `of` says how often
-    the class was asked for.
+    asked: str
+    given: str
+    count: int
+    of: int
+
+
+class SideConfusion(TypedDict):
+    """Confusions of left and right among `asked` regions; without any such region there is nothing else."""
+
+    asked: int
+    named: NotRequired[int]
+    placed: NotRequired[int]
+    rate: NotRequired[float]
+    interval: NotRequired[list[float] | None]
+
+
+class HistogramBin(TypedDict):
+    """A range of IoU and the number of regions in it."""
+
+    overlap: str
+    count: int
+
+
+class ExampleAnswer(TypedDict):
+    """A question with its mean IoU; `true` are key and region of each target."""
+
+    id: str
+    image_id: str
+    iou: float
+    true: list[dict[str, Any]]
+
+
+def confused_classes(
+    questions: Sequence[EvalQuestion], answers: Sequence[Sequence[NamedRegion]], schema: Schema
+) -> list[ClassConfusion]:
+    """The pairs of a missed class (phrase) and the class that was given instead, the most frequent pair first.
+
+    `given` is the first class of the answer that was not asked for, or "nothing" if there is none.
     """
-    pairs: Counter[tuple[Key, Key]] = Counter()
-    total: Counter[Key] = Counter()
-    for one, entities in zip(asked, given, strict=True):
-        wanted = [key for key, _ in one.targets]
-        total.update(wanted)
-        said = [key for key, _ in entities]
-        others = [key for key in said if key not in wanted]
-        for key in wanted:
-            if key not in said:
-                pairs[key, others[0] if others else 0] += 1
+    pairs: Counter[tuple[int | str, int | str]] = Counter()
+    total: Counter[int | str] = Counter()
+    for question, regions in zip(questions, answers, strict=True):
+        asked_keys = [target.key for target in question.targets]
+        given_keys = [region.key for region in regions]
+        unasked_keys = [key for key in given_keys if key not in asked_keys]
+        total.update(asked_keys)
+        for key in asked_keys:
+            if key not in given_keys:
+                pairs[key, unasked_keys[0] if unasked_keys else 0] += 1
 
-    def name(class_id: Key) -> str:
-        if isinstance(class_id, str):
-            return class_id
-        return schema.by_id[class_id].name if class_id in schema.by_id else NOTHING if class_id == 0 else "no class"
+    def name(key: int | str) -> str:
+        if isinstance(key, str):
+            return key
+        return schema.by_id[key].name if key in schema.by_id else NOTHING if key == 0 else "no class"
 
     return [
-        {"asked": name(a), "given": name(b), "count": count, "of": total[a]} for (a, b), count in pairs.most_common()
+        {"asked": name(asked), "given": name(given), "count": count, "of": total[asked]}
+        for (asked, given), count in pairs.most_common()
     ]
 
 
-def sides(
-    asked: Sequence[EvalQuestion],
-    given: Sequence[Entities],
-    visible: Mapping[str, Mapping[int, Region]],
+def confused_sides(
+    questions: Sequence[EvalQuestion],
+    answers: Sequence[Sequence[NamedRegion]],
+    class_regions: Mapping[str, Mapping[int, Region]],
     schema: Schema,
     resamples: int,
-) -> dict[str, Any]:
-    """How often left and right are confused, of the asked places whose one class has a twin on the other side.
+) -> SideConfusion:
+    """How often left and right are confused, among the targets whose single class has a twin on the other side.
 
-    `named`: the twin's class was given and the asked class was not (phrases have no twins). `placed`: the region of the right
-    class overlaps that of the twin in the image (by class, `visible`) more than its own. `rate` is both together, with its
-    interval over patients.
+    `named`: the class of the other side was given, and the target's class was not (phrases have no twins). `placed`: the region
+    given for the target overlaps the twin's true region more than the target's. `rate` is the share of targets with either, with
+    its 95 % interval over patients (None for a single patient).
+
+    Args:
+        questions: of task locate.
+        answers: the regions given to each question.
+        class_regions: image id to the true region of each class in the image.
+        schema: the class schema.
+        resamples: bootstrap resamples.
     """
-    groups: dict[str, list[float]] = {}
+    sums_of_patients: dict[str, list[float]] = {}
     named = placed = total = 0
-    for one, entities in zip(asked, given, strict=True):
-        first: dict[Key, Region] = {}
-        for key, region in entities:
-            first.setdefault(key, region)
-        for (key, true), classes in zip(one.targets, one.classes, strict=True):
-            twin = schema.twin(classes[0]) if len(classes) == 1 and classes[0] in schema.by_id else None
+    for question, regions in zip(questions, answers, strict=True):
+        given: dict[int | str, Region] = {}
+        for region in regions:
+            given.setdefault(region.key, region.region)
+        asked_keys = {target.key for target in question.targets}
+        for target in question.targets:
+            class_ids = target.classes
+            twin = schema.twin(class_ids[0]) if len(class_ids) == 1 and class_ids[0] in schema.by_id else None
             if twin is None:
                 continue
-            wanted = {wanted for wanted, _ in one.targets}
-            wrong_name = key not in first and twin in first and twin not in wanted
-            other = visible.get(one.image_id, {}).get(twin)
-            wrong_place = key in first and other is not None and overlap(first[key], other) > overlap(first[key], true)
+            wrong_name = target.key not in given and twin in given and twin not in asked_keys
+            twin_region = class_regions.get(question.image_id, {}).get(twin)
+            wrong_place = (
+                target.key in given
+                and twin_region is not None
+                and overlap(given[target.key], twin_region) > overlap(given[target.key], target.region)
+            )
             total += 1
             named += wrong_name
             placed += wrong_place
-            sums = groups.setdefault(one.patient, [0.0, 0.0])
+            sums = sums_of_patients.setdefault(question.patient, [0.0, 0.0])
             sums[0] += wrong_name or wrong_place
             sums[1] += 1
     if not total:
         return {"asked": 0}
-    totals, counts = zip(*groups.values(), strict=True)
-    found = bootstrap(totals, counts, resamples)
-    interval = [float(found.low[0]), float(found.high[0])] if len(groups) > 1 else None
-    return {
-        **{"asked": total, "named": named, "placed": placed, "rate": (named + placed) / total},
-        "interval": interval,
-    }
+    totals, counts = zip(*sums_of_patients.values(), strict=True)
+    bounds = bootstrap(totals, counts, resamples)
+    interval = [float(bounds.low[0]), float(bounds.high[0])] if len(sums_of_patients) > 1 else None
+    return {"asked": total, "named": named, "placed": placed, "rate": (named + placed) / total, "interval": interval}
 
 
-def histogram(values: Sequence[float]) -> list[dict[str, Any]]:
-    """How many overlaps lie in each tenth; those of exactly 0 are counted apart, first."""
-    found = np.asarray(values, np.float64)
-    places = np.minimum((found[found > 0] * BINS + 1e-9).astype(int), BINS - 1)
-    counts = np.bincount(places, minlength=BINS)
+def overlap_histogram(overlaps: Sequence[float]) -> list[HistogramBin]:
+    """The number of overlaps in each tenth; overlaps of exactly 0 are counted separately, first."""
+    values = np.asarray(overlaps, np.float64)
+    bins = np.minimum((values[values > 0] * BINS + 1e-9).astype(int), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
     tenths = [f"{i / BINS:.1f} to {(i + 1) / BINS:.1f}" for i in range(BINS)]
-    rows = [("none", int((found == 0).sum())), *zip(tenths, counts.tolist(), strict=True)]
+    rows = [("none", int((values == 0).sum())), *zip(tenths, counts.tolist(), strict=True)]
     return [{"overlap": name, "count": count} for name, count in rows]
 
 
-def examples(asked: Sequence[EvalQuestion], given: Sequence[Entities], count: int) -> dict[str, list[dict[str, Any]]]:
-    """The questions answered worst and best by mean IoU, one an image, ties by id.
+def example_answers(
+    questions: Sequence[EvalQuestion], scores: Sequence[Sequence[LocationScore]], count: int
+) -> dict[str, list[ExampleAnswer]]:
+    """The `count` questions with the worst and with the best mean IoU, one an image; ties are in the order of their ids."""
+    rated = [
+        (sum(score.iou for score in question_scores) / len(question_scores), question)
+        for question, question_scores in zip(questions, scores, strict=True)
+    ]
 
-    Each has id, image_id, iou and, as `true`, what was asked for: key, and box or mask as `region`.
-    """
-    scored = []
-    for one, entities in zip(asked, given, strict=True):
-        total = score(one, entities)
-        scored.append((total.iou / total.asked, one))
+    def first_of_each_image(ordered: Sequence[tuple[float, EvalQuestion]]) -> list[ExampleAnswer]:
+        examples: dict[str, ExampleAnswer] = {}
+        for iou, question in ordered:
+            true = [{"key": target.key, "region": target.region} for target in question.targets]
+            examples.setdefault(
+                question.image_id, {"id": question.id, "image_id": question.image_id, "iou": iou, "true": true}
+            )
+        return list(examples.values())[:count]
 
-    def first(ordered: Sequence[tuple[float, EvalQuestion]]) -> list[dict[str, Any]]:
-        kept: dict[str, dict[str, Any]] = {}
-        for value, one in ordered:
-            true = [{"key": key, "region": region} for key, region in one.targets]
-            kept.setdefault(one.image_id, {"id": one.id, "image_id": one.image_id, "iou": value, "true": true})
-        return list(kept.values())[:count]
-
-    best = first(sorted(scored, key=lambda pair: (-pair[0], pair[1].id)))
-    shown = {one["id"] for one in best}
-    worst = sorted(scored, key=lambda pair: (pair[0], pair[1].id))
-    return {"worst": first([pair for pair in worst if pair[1].id not in shown]), "best": best}
+    best = first_of_each_image(sorted(rated, key=lambda pair: (-pair[0], pair[1].id)))
+    best_ids = {example["id"] for example in best}
+    ascending = sorted(rated, key=lambda pair: (pair[0], pair[1].id))
+    return {"worst": first_of_each_image([pair for pair in ascending if pair[1].id not in best_ids]), "best": best}

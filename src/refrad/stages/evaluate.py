@@ -1,8 +1,8 @@
-"""Ask RadGrounder about the test patients' images, beside untrained weights, mean boxes and blank images."""
+"""Evaluate RadGrounder on the test patients, next to untrained weights, mean boxes and the blank-image ablation."""
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,38 +13,37 @@ import torch
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import EvaluateOptions, TrainOptions
-from refrad.core.files import atomic, digest_bytes, write_json
+from refrad.core.files import atomic, write_json
 from refrad.dataset.examples import ImageExample, example_of_row, read_image_table
-from refrad.dataset.training_overlap import find_training_overlap
-from refrad.evaluation.answer_cache import CachedGenerator, GeneratedAnswer
-from refrad.evaluation.error_analysis import confusions, examples, histogram, sides
-from refrad.evaluation.metrics.grounding import Region
-from refrad.evaluation.metrics.judge import llm_scores, load_scale
-from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
-from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
-from refrad.evaluation.metrics.similarity import Embedder
-from refrad.evaluation.published_results import published
-from refrad.evaluation.questions import (
-    DEFINITIONS,
-    Entities,
-    EvalQuestion,
-    build_questions,
-    score,
-    score_places,
-    summary,
+from refrad.dataset.training_overlap import TrainingOverlap, find_training_overlap
+from refrad.evaluation.answered_questions import (
+    AnsweredQuestions,
+    EvaluationImages,
+    TrainedModel,
+    answer_questions,
+    build_codec,
 )
-from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, RegionCodec, phrases_of_pictures
+from refrad.evaluation.error_analysis import confused_classes, confused_sides, example_answers, overlap_histogram
+from refrad.evaluation.headline import DEFINITIONS, headline, location_scores
+from refrad.evaluation.metrics.judge import llm_scores, load_scale
+from refrad.evaluation.metrics.localization import summarise_locations
+from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
+from refrad.evaluation.metrics.scoring import METRICS, score_items
+from refrad.evaluation.metrics.similarity import Embedder
+from refrad.evaluation.metrics.summary import compare, summarise
+from refrad.evaluation.published_results import published
+from refrad.evaluation.record_rows import prediction_row, truth_row
+from refrad.evaluation.regions import RegionCodec
 from refrad.llm import open_models
 from refrad.model.model_card import TRAINING
-from refrad.model.preprocess import render_view, whole_view
 from refrad.model.processor import load_processor
-from refrad.model.radgrounder import load_model, untrained_like
+from refrad.model.radgrounder import load_model
 from refrad.training.provenance import weights_digest
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["run"]
 
-VERSION = 3
+VERSION = 4
 EXAMPLES = 6  # worst, and as many best
 CONFUSIONS = 20
 
@@ -68,165 +67,167 @@ def run(
     against: list[Path] | None = None,
     llm: str | None = None,
 ) -> None:
-    """Write what the model was asked, what it answered, and how right it was.
+    """Write the questions, the answers of the model and their scores.
 
     Args:
         checkpoint: folder of the model, with training.json.
         images: the shards.
         schema: the class schema.
-        store: folder where answers are kept as they come: a killed job goes on, and new metrics need no new answers.
+        store: folder of the answer cache: a killed job resumes, and new metrics need no new answers.
         scale: of LLMScore, with its worked examples.
-        truth: the questions and what is true, as docs/evaluation.md describes it.
-        predictions: the answers, likewise.
-        scores: the score of each item, Parquet.
-        metrics: the results.
+        truth: output, the questions and the true answers, in the format of docs/evaluation.md.
+        predictions: output, the answers, in the same format.
+        scores: output, the score of each item, Parquet.
+        metrics: output, the results.
         fingerprint: of stage evaluate.
-        public: benchmarks as `refrad public` writes them; their test questions are asked as well.
-        trained: benchmarks that the model was trained on, likewise.
-        against: scores of earlier runs, to compare with item by item.
-        llm: the judge, as the rule hands it over; None: no LLMScore.
+        public: benchmarks, files of `refrad public`; their test questions are included.
+        trained: benchmarks that the model was trained on, files of `refrad public`.
+        against: scores of earlier runs, compared item by item.
+        llm: the judge, as the rule passes it; None: no LLMScore.
 
     Raises:
-        ValueError: if no test patient has an image with a grounded caption, or a benchmark has no test question; if a test image
-            was trained on and the options say to stop.
+        ValueError: if no test patient has an image with a grounded caption, or a benchmark has no test question; if the model was
+            trained on a test image and evaluate.leaks.action is stop.
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
     account = json.loads((checkpoint / TRAINING).read_text(encoding="utf-8"))
     training = TrainOptions.from_stored(Fingerprint.parse(account["fingerprint"]).options)
     torch.set_num_threads(training.threads)
-    leaks = find_training_overlap([*images, *(trained or [])], [*images, *(public or [])], options.leaks.difference)
-    if leaks.test_ids and options.leaks.action == "stop":
-        raise ValueError(
-            f"evaluate: {leaks.sentence()}; set evaluate.leaks.action to drop to leave their questions out"
-        )
-    log.info("leaks: of %d images looked at, %s", leaks.compared, leaks.sentence())
-    pictures = _test_pictures(images, options.samples, leaks.test_ids)
-    if not pictures:
-        raise ValueError(
-            "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
-        )
-    put = partial(build_questions, resize=training.resize, masks=training.variant == "segmentation")
-    asked = [one for picture in pictures for one in put(picture)]
-    others = _benchmarks(public or [], options.samples, leaks.test_ids)
-    processor = load_processor(checkpoint)
-    device = torch.device("cuda" if training.gpus and torch.cuda.is_available() else "cpu")
-    model = load_model(checkpoint, processor)
-    model.to(device)  # type: ignore[arg-type]
-    side = processor.image_processor.size["height"]
-    shown = [*pictures, *(picture for some in others.values() for picture in some)]
-    seen = {
-        picture.image_id: render_view(picture.load_image(), whole_view(picture.size, training.resize), side)
-        for picture in shown
-    }
-    generator = CachedGenerator(processor, seen, store, options.batch)
-    weights = weights_digest(checkpoint)
-    known = _sample(
-        read_image_table(images, {"train"}, pixels=False),
-        options.samples if training.variant == "segmentation" else None,
-    )
-    marks: RegionCodec = BoxCodec(training.coordinates)
-    if training.variant == "segmentation":
-        sizes = {one.image_id: one.size for one in shown}
-        marks = MaskCodec(side, sizes, phrases_of_pictures([*known, *pictures], anatomy))
-    given = generator.generate(model, weights, asked)
-    abroad = [one for name, some in others.items() for picture in some for one in put(picture, name)]
-    answered = list(zip([*asked, *abroad], [*given, *generator.generate(model, weights, abroad)], strict=True))
-    read = [marks.decode(one, answer) for one, answer in answered]
-    _write_lines(truth, [_truth(one) for one, _ in answered])
-    _write_lines(
-        predictions, [_prediction(one, answer, said) for (one, answer), said in zip(answered, read, strict=True)]
-    )
+    overlap = _check_overlap([*images, *(trained or [])], [*images, *(public or [])], options)
+    examples = _read_images(images, public or [], options.samples, overlap.test_ids, training.variant)
 
-    located = [one for one in asked if one.task == "locate"]
+    # Answers
+    model = _load_model(checkpoint, training)
+    codec = build_codec(model, examples, anatomy)
+    answered = answer_questions(model, examples, codec, store, options.batch)
+    _write_lines(truth, map(truth_row, answered.questions))
+    _write_lines(predictions, map(prediction_row, answered.questions, answered.answers, answered.decoded))
 
-    def entities_in(some: Sequence[EvalQuestion], answers: Sequence[GeneratedAnswer]) -> list[Entities]:
-        return [marks.decode(one, answer).entities for one, answer in zip(some, answers, strict=True)]
-
-    def short(entities: Sequence[Entities]) -> dict[str, Any]:
-        scored = score_places(located, entities, options.resamples)
-        return {key: value for key, value in scored.items() if key.startswith(("mean_", "class_recall", "iou50"))}
-
-    blanked = generator.generate(model, weights, located, blank=True)
-    config = (checkpoint / "config.json").read_bytes()
-    nobody = digest_bytes(b"untrained", marks.name.encode(), config, str(training.seed).encode())
-    fresh = untrained_like(model, processor, training.seed)
-    model.cpu()  # type: ignore[call-arg]
-    fresh.to(device)  # type: ignore[arg-type]
-    untrained = generator.generate(fresh, nobody, located)
-    entities = [said.entities for said in read[: len(asked)]]
-    keys: dict[str, set[Any]] = {picture.image_id: set() for picture in pictures}
-    for one, some in zip(asked, entities, strict=True):
-        keys[one.image_id].update(key for key, _ in some)
-    visible = {picture.image_id: marks.visible(picture, keys[picture.image_id]) for picture in pictures}
-    result = summary(asked, [answer.text for answer in given], entities, visible, options.resamples)
-    result |= {"variant": training.variant, "marks": marks.name}
-    result["blanked"] = short(entities_in(located, blanked))
-    result["baselines"] = {
-        "untrained": short(entities_in(located, untrained)),
-        **{name: short(some) for name, some in marks.baselines(known, located).items()},
-    }
-    names = {one.id: one.name for one in anatomy.classes}
-    result["by_class"] = {names.get(key, key): value for key, value in result["by_class"].items()}
+    # Scores
+    names = {structure.id: structure.name for structure in anatomy.classes}
     with open_models(llm) as models:
         judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
         similarity = Embedder(Path(options.embedder)) if options.embedder else None
-        items, counts = score_items(
-            read_records(truth, TruthRecord), read_records(predictions, PredictionRecord), similarity, names, judge
-        )
-        result["judge"] = models.name("score") if judge else None
-    result |= {"counts": counts} | _scored(items, scores, options, against or [], training.variant)
-    found = [some for one, some in zip(asked, entities, strict=True) if one.task == "locate"]
-    classes = {picture.image_id: marks.classes(picture) for picture in pictures}
-    result |= _mistakes(located, found, classes, anatomy, options.resamples)
-    result |= {
-        "images": len(pictures),
+        records = read_records(truth, TruthRecord), read_records(predictions, PredictionRecord)
+        items, counts = score_items(*records, similarity, names, judge)
+        judge_name = models.name("score") if judge else None
+    with atomic(scores) as temporary:
+        items.write_parquet(temporary)
+
+    # Results
+    result = {
+        **_headline(answered, examples, codec, items, names, options.resamples),
+        **_score_tables(items, options, against or [], training.variant),
+        **_errors(answered, examples, codec, anatomy, options.resamples),
+        "counts": counts,
+        "judge": judge_name,
+        "variant": training.variant,
+        "marks": codec.name,
+        "images": len(examples.test),
         "steps": account["steps"],
-        "leaks": {"looked": leaks.compared, "found": len(leaks.test_ids)},
+        "leaks": {"looked": overlap.compared, "found": len(overlap.test_ids)},
         "definitions": DEFINITIONS,
-        "weights": weights,
+        "weights": model.weights,
     }
     write_json(metrics, {"stage": "evaluate", "fingerprint": fingerprint.text, **result})
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
 
 
-def _test_pictures(images: Sequence[Path], samples: int, leaking: Collection[str]) -> list[ImageExample]:
-    frame = read_image_table(images, {"test"})
+def _check_overlap(training: Sequence[Path], tested: Sequence[Path], options: EvaluateOptions) -> TrainingOverlap:
+    overlap = find_training_overlap(training, tested, options.leaks.difference)
+    if overlap.test_ids and options.leaks.action == "stop":
+        raise ValueError(
+            f"evaluate: {overlap.sentence()}; set evaluate.leaks.action to drop to leave their questions out"
+        )
+    log.info("leaks: of %d images compared, %s", overlap.compared, overlap.sentence())
+    return overlap
+
+
+def _read_images(
+    shards: Sequence[Path], public: Sequence[Path], samples: int, leaking: Collection[str], variant: str
+) -> EvaluationImages:
+    """At most `samples` test images of the shards and of each benchmark, without the leaking ones, and the training images.
+
+    Mean masks are computed from at most `samples` training images, since they are slower to decode than boxes.
+    """
+    test = _test_images(shards, samples, leaking)
+    if not test:
+        raise ValueError(
+            "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
+        )
+    benchmarks = {}
+    for path in public:
+        if not (images := _test_images([path], samples, leaking)):
+            raise ValueError(
+                f"{path}: no test question in it that was not trained on; does the folder it was made from have the test split?"
+            )
+        benchmarks[images[0].image_id.split(":")[0]] = images  # image ids begin with the name of the benchmark
+    training = read_image_table(shards, {"train"}, pixels=False)
+    return EvaluationImages(test, benchmarks, _sample(training, samples if variant == "segmentation" else None))
+
+
+def _test_images(paths: Sequence[Path], samples: int, leaking: Collection[str]) -> list[ImageExample]:
+    frame = read_image_table(paths, {"test"})
     return _sample(frame.filter(~frame["image_id"].is_in(leaking)), samples)
 
 
 def _sample(frame: pl.DataFrame, samples: int | None) -> list[ImageExample]:
-    """So many of the images, or all; image ids are pseudonyms, so every n-th in their order is a fair draw over patients."""
-    number = len(frame) if samples is None else min(samples, len(frame))
-    chosen = np.unique(np.linspace(0, len(frame) - 1, number).round().astype(int))
-    return [example_of_row(frame.row(int(index), named=True)) for index in chosen]
+    """At most `samples` images, or all; image ids are pseudonyms, so every n-th image is a fair draw over patients."""
+    count = len(frame) if samples is None else min(samples, len(frame))
+    indices = np.unique(np.linspace(0, len(frame) - 1, count).round().astype(int))
+    return [example_of_row(frame.row(int(index), named=True)) for index in indices]
 
 
-def _benchmarks(public: Sequence[Path], samples: int, leaking: Collection[str]) -> dict[str, list[ImageExample]]:
-    """Name of each benchmark, which its image ids begin with, to its test images."""
-    found = {}
-    for path in public:
-        if not (pictures := _test_pictures([path], samples, leaking)):
-            raise ValueError(
-                f"{path}: no test question in it that was not trained on; does the folder it was made from have the test split?"
-            )
-        found[pictures[0].image_id.split(":")[0]] = pictures
-    return found
+def _load_model(checkpoint: Path, training: TrainOptions) -> TrainedModel:
+    processor = load_processor(checkpoint)
+    device = torch.device("cuda" if training.gpus and torch.cuda.is_available() else "cpu")
+    model = load_model(checkpoint, processor)
+    model.to(device)  # type: ignore[arg-type]
+    config = (checkpoint / "config.json").read_bytes()
+    return TrainedModel(model, processor, training, weights_digest(checkpoint), config, device)
 
 
-def _scored(
-    items: pl.DataFrame, scores: Path, options: EvaluateOptions, against: Sequence[Path], variant: str
+def _headline(
+    answered: AnsweredQuestions,
+    examples: EvaluationImages,
+    codec: RegionCodec,
+    items: pl.DataFrame,
+    names: Mapping[Any, str],
+    resamples: int,
 ) -> dict[str, Any]:
-    """Means, intervals and comparisons of scored items, which are kept."""
-    with atomic(scores) as temporary:
-        items.write_parquet(temporary)
+    """The headline numbers, and those of task locate for the blank-image ablation and the baselines."""
+    visible = answered.visible(examples, codec)
+    internal = items.filter(dataset="internal")
+    result = headline(answered.test_questions, answered.test_regions, internal, visible, resamples)
+    located = answered.located
+    patients = [question.patient for question in located]
+
+    def summary(regions: Sequence[Any]) -> dict[str, Any]:
+        return dict(summarise_locations(patients, location_scores(located, regions), resamples))
+
+    baselines: dict[str, Sequence[Any]] = {
+        "untrained": answered.untrained,
+        **codec.baselines(examples.training, located),
+    }
+    return {
+        **result,
+        "by_class": {names.get(key, key): value for key, value in result["by_class"].items()},
+        "blanked": summary(answered.blanked),
+        "baselines": {name: summary(regions) for name, regions in baselines.items()},
+    }
+
+
+def _score_tables(
+    items: pl.DataFrame, options: EvaluateOptions, against: Sequence[Path], variant: str
+) -> dict[str, Any]:
+    """Means and intervals of scored items, and comparisons with earlier runs and the paper."""
     rows = summarise(items, options.resamples, options.interval)
     used = {row["metric"] for row in rows}
+    names = "classes" if variant == "detection" else "phrases"
     return {
         "scores": rows,
-        "similarity": Path(options.embedder).name
-        if options.embedder
-        else f"equal {'classes' if variant == 'detection' else 'phrases'}",
+        "similarity": Path(options.embedder).name if options.embedder else f"equal {names}",
         "compared": [
             {"run": path.parent.name, **row}
             for path in against
@@ -240,63 +241,21 @@ def _scored(
     }
 
 
-def _mistakes(
-    located: Sequence[EvalQuestion],
-    found: Sequence[Entities],
-    classes: Mapping[str, Mapping[int, Region]],
-    anatomy: Schema,
-    resamples: int,
+def _errors(
+    answered: AnsweredQuestions, examples: EvaluationImages, codec: RegionCodec, schema: Schema, resamples: int
 ) -> dict[str, Any]:
-    scored = [score(one, entities) for one, entities in zip(located, found, strict=True)]
-    overlaps = [value for one in scored for values in one.by_key.values() for value in values]
+    """Error analysis of task locate."""
+    located, regions = answered.located, answered.located_regions
+    scores = location_scores(located, regions)
+    class_regions = {image.image_id: codec.classes(image) for image in examples.test}
     return {
-        "confusions": confusions(located, found, anatomy)[:CONFUSIONS],
-        "sides": sides(located, found, classes, anatomy, resamples),
-        "histogram": histogram(overlaps),
-        "examples": examples(located, found, EXAMPLES),
+        "confusions": confused_classes(located, regions, schema)[:CONFUSIONS],
+        "sides": confused_sides(located, regions, class_regions, schema, resamples),
+        "histogram": overlap_histogram([score.iou for question_scores in scores for score in question_scores]),
+        "examples": example_answers(located, scores, EXAMPLES),
     }
 
 
-def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def _truth(one: EvalQuestion) -> dict[str, Any]:
-    about: dict[str, Any] = {
-        "id": one.id,
-        "task": one.task,
-        "group": one.patient,
-        "image_id": one.image_id,
-        "question": one.text,
-    }
-    about |= {"language": one.language, "modality": one.modality, "dataset": one.dataset}
-    about |= {"kind": one.kind or None, "topic": one.topic or None, "answer": one.answer or None}
-    targets = zip(one.names, one.classes, one.targets, strict=True)
-    return about | {
-        "entities": [
-            _entity(name, classes[0] if len(classes) == 1 else None, region) for name, classes, (_, region) in targets
-        ]
-    }
-
-
-def _prediction(one: EvalQuestion, answer: GeneratedAnswer, said: DecodedAnswer) -> dict[str, Any]:
-    about: dict[str, Any] = {
-        "id": one.id,
-        "image_id": one.image_id,
-        "task": one.task,
-        "language": one.language,
-        "raw": answer.text,
-        "answer": said.plain,
-    }
-    if one.task == "vqa":
-        return about
-    places = ((phrase, key if isinstance(key, int) else None, region) for phrase, key, region in said.places)
-    return about | {"entities": [_entity(*place) for place in places]}
-
-
-def _entity(text: str, class_id: int | None, region: Region) -> dict[str, Any]:
-    about = {"text": text} if class_id is None else {"class_id": class_id, "text": text}
-    if isinstance(region, Mapping):
-        return about | {"mask": region}
-    return about | {"box": [float(value) for value in region]}

@@ -2,7 +2,8 @@ import polars as pl
 import pytest
 
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
-from refrad.evaluation.metrics.scoring import METRICS, compare, score_items, summarise
+from refrad.evaluation.metrics.scoring import METRICS, score_items
+from refrad.evaluation.metrics.summary import compare, summarise
 
 LEFT, RIGHT = [0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]
 

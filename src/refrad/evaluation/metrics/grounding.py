@@ -1,7 +1,8 @@
-"""How well regions and names fit: IoU of boxes and masks, and G-IoU."""
+"""Overlap of regions and names: IoU and Dice of boxes and masks, and G-IoU."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,22 @@ from pycocotools import mask as coco
 
 from refrad.core.types import Box
 
-__all__ = ["Box", "Region", "Similarity", "g_iou", "g_ious", "iou", "overlap", "same"]
+__all__ = [
+    "Box",
+    "EntityName",
+    "Named",
+    "NamedRegion",
+    "Region",
+    "Similarity",
+    "dice_of_iou",
+    "g_iou",
+    "g_ious",
+    "iou",
+    "name_of",
+    "overlap",
+    "same",
+    "same_name",
+]
 
 # A box (x_min, y_min, x_max, y_max), a bool mask [height, width], or a mask as COCO run lengths ({"size", "counts"}).
 Region: TypeAlias = Sequence[float] | NDArray[Any] | Mapping[str, Any]
@@ -17,6 +33,55 @@ Key = TypeVar("Key")
 Entities = Sequence[tuple[Key, Region]]
 # Similarity of n pairs of keys, float [n]: at most 1, and 1 for equal keys.
 Similarity = Callable[[Sequence[Any], Sequence[Any]], NDArray[np.float64]]
+
+# The name of an entity: its class, None if it has none, and its text in small letters without surrounding white space.
+EntityName = tuple[int | None, str]
+
+
+class Named(Protocol):
+    """A region with a name: a text, a class or both."""
+
+    @property
+    def text(self) -> str:
+        """The words that name the region; "" if it is named by its class alone."""
+
+    @property
+    def class_id(self) -> int | None:
+        """The class of the schema; None if the region is named by its text alone."""
+
+    @property
+    def region(self) -> Region:
+        """The box or the mask."""
+
+
+@dataclass(frozen=True)
+class NamedRegion:
+    """A region with its name, as `Named` describes it."""
+
+    region: Region
+    text: str = ""
+    class_id: int | None = None
+
+    @property
+    def key(self) -> int | str:
+        """The class, or the text in small letters if there is no class."""
+        class_id, text = name_of(self)
+        return text if class_id is None else class_id
+
+
+def name_of(entity: Named) -> EntityName:
+    """The name by which entities are compared."""
+    return entity.class_id, entity.text.strip().casefold()
+
+
+def same_name(a: EntityName, b: EntityName) -> bool:
+    """True if two names have the same class or, where one of them has no class, the same text. Empty texts are never the same."""
+    return a[0] == b[0] if None not in (a[0], b[0]) else a[1] == b[1] != ""
+
+
+def dice_of_iou(iou: float) -> float:
+    """Dice = 2 IoU / (1 + IoU)."""
+    return 2 * iou / (1 + iou)
 
 
 def iou(a: Box, b: Box) -> float:
@@ -36,7 +101,7 @@ def overlap(a: Region, b: Region) -> float:
     """IoU of two regions of one kind: two boxes, or two masks of one size; 0 where both are empty.
 
     Raises:
-        ValueError: if a box meets a mask, or the masks differ in size.
+        ValueError: if one region is a box and the other a mask, or the masks differ in size.
     """
     if _is_mask(a) != _is_mask(b):
         raise ValueError("a box cannot be compared with a mask: give both sides as boxes or both as masks")
@@ -62,25 +127,24 @@ def _run_lengths(region: Any) -> Any:
 
 
 def same(a: Sequence[Any], b: Sequence[Any]) -> NDArray[np.float64]:
-    """The similarity that knows only equal (1) and different (0)."""
-    return np.fromiter((one == other for one, other in zip(a, b, strict=True)), np.float64, len(a))
+    """Similarity 1 of equal keys, 0 of different keys."""
+    return np.fromiter((left == right for left, right in zip(a, b, strict=True)), np.float64, len(a))
 
 
 def g_iou(predicted: Entities[Key], true: Entities[Key], similarity: Similarity = same) -> float:
     """G-IoU of one sample: sum over matched pairs of IoU x similarity, divided by max(number predicted, number true).
 
-    Entities are matched one to one, greedily by similarity: the most similar pair of all is taken first, and both its
-    members are out for all later pairs. Equal similarities are taken in the order of `predicted`, then of `true`. The
-    measure is that of the paper on spatially grounded radiology models (MICCAI 2026), where the similarity is the cosine of
-    text embeddings; a sample without any prediction scores 0.
+    Entities are matched one to one, greedily by similarity: the most similar pair is matched first, and its members are not
+    used again. Equal similarities are taken in the order of `predicted`, then of `true`. A sample without predictions scores 0.
+    Source: the paper on spatially grounded radiology models (MICCAI 2026), where the similarity is the cosine of text embeddings.
 
     Args:
-        predicted: (key, region) of each predicted entity; the key is what `similarity` compares (class or text).
+        predicted: (key, region) of each predicted entity; `similarity` compares the keys (class or text).
         true: the same of each true entity.
         similarity: of keys.
 
     Raises:
-        ValueError: if there is no true entity, for which the measure is not defined.
+        ValueError: if there is no true entity: the measure is not defined then.
     """
     return float(g_ious([predicted], [true], similarity)[0])
 
@@ -101,11 +165,11 @@ def g_ious(
     for number, (ours, theirs) in enumerate(zip(predicted, true, strict=True)):
         shapes.setdefault((len(ours), len(theirs)), []).append(number)
     scores = np.zeros(len(true))
-    for (many, few), numbers in shapes.items():
-        if many:
+    for (predicted_count, true_count), numbers in shapes.items():
+        if predicted_count:
             left: list[Entities[Key]] = [predicted[n] for n in numbers]
             right: list[Entities[Key]] = [true[n] for n in numbers]
-            scores[numbers] = _matched(left, right, similarity) / max(many, few)
+            scores[numbers] = _matched(left, right, similarity) / max(predicted_count, true_count)
     return scores
 
 
@@ -114,12 +178,12 @@ def _matched(
 ) -> NDArray[np.float64]:
     """Sum of IoU x similarity over the matched pairs of each sample; all samples have P predicted and T true entities."""
     likeness = _likeness(predicted, true, similarity)
-    samples, _, few = likeness.shape
+    samples, _, true_count = likeness.shape
     regions = _stacked(predicted), _stacked(true)
     rows = np.arange(samples)
     total = np.zeros(samples)
     for _ in range(min(likeness.shape[1:])):
-        i, j = np.divmod(likeness.reshape(samples, -1).argmax(axis=1), few)
+        i, j = np.divmod(likeness.reshape(samples, -1).argmax(axis=1), true_count)
         total += likeness[rows, i, j] * _ious(regions[0][rows, i], regions[1][rows, j])
         likeness[rows, i, :] = -np.inf
         likeness[rows, :, j] = -np.inf
@@ -129,30 +193,30 @@ def _matched(
 def _likeness(
     predicted: Sequence[Entities[Key]], true: Sequence[Entities[Key]], similarity: Similarity
 ) -> NDArray[np.float64]:
-    """Similarity of each predicted with each true entity, float [samples, P, T]; each distinct pair of keys is asked for once."""
+    """Similarity of each predicted with each true entity, float [samples, P, T]; computed once for each distinct pair of keys."""
     numbers: dict[Any, int] = {}
     ours, theirs = (
         np.array([[numbers.setdefault(key, len(numbers)) for key, _ in entities] for entities in side])
         for side in (predicted, true)
     )
     keys = list(numbers)
-    pairs, places = np.unique(ours[:, :, None] * len(keys) + theirs[:, None, :], return_inverse=True)
+    pairs, positions = np.unique(ours[:, :, None] * len(keys) + theirs[:, None, :], return_inverse=True)
     left, right = ([keys[n] for n in side.tolist()] for side in np.divmod(pairs, len(keys)))
-    return np.asarray(similarity(left, right), np.float64)[places].reshape(*ours.shape, theirs.shape[1])
+    return np.asarray(similarity(left, right), np.float64)[positions].reshape(*ours.shape, theirs.shape[1])
 
 
 def _stacked(samples: Sequence[Entities[Key]]) -> NDArray[Any]:
     """The regions: boxes as float [samples, entities, 4], others as they are in an object array [samples, entities]."""
     if any(_is_mask(region) for entities in samples for _, region in entities):
-        found = np.empty((len(samples), len(samples[0])), object)
-        for place in np.ndindex(found.shape):
-            found[place] = samples[place[0]][place[1]][1]
-        return found
+        regions = np.empty((len(samples), len(samples[0])), object)
+        for sample, entity in np.ndindex(regions.shape):
+            regions[sample, entity] = samples[sample][entity][1]
+        return regions
     return np.array([[region for _, region in entities] for entities in samples], np.float64)
 
 
 def _ious(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
-    """IoU of each of our regions with the one of theirs at its place, float [n]."""
+    """IoU of each of our regions with their region at the same index, float [n]."""
     if ours.dtype == object or theirs.dtype == object:
         return np.array([overlap(a, b) for a, b in zip(ours, theirs, strict=True)])
     sides = np.minimum(ours[:, 2:], theirs[:, 2:]) - np.maximum(ours[:, :2], theirs[:, :2])

@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-__all__ = ["RESAMPLES", "Difference", "Intervals", "bootstrap", "bootstrap_interval", "paired_difference"]
+__all__ = [
+    "RESAMPLES",
+    "Difference",
+    "Intervals",
+    "bootstrap",
+    "bootstrap_interval",
+    "group_interval",
+    "paired_difference",
+]
 
 RESAMPLES = 10_000
 CHUNK = 4_000_000  # draws held at once
@@ -129,6 +137,29 @@ def bootstrap_interval(
     kept = sizes > 0
     found = bootstrap(values[kept], sizes[kept], resamples, level, seed=seed)
     return float(found.low[0]), float(found.high[0])
+
+
+def group_interval(
+    groups: Sequence[str], sums: Sequence[float], counts: Sequence[int], resamples: int = RESAMPLES
+) -> list[float]:
+    """95 % percentile interval [low, high] of sum(sums) / sum(counts) of rows, drawing groups.
+
+    Args:
+        groups: the group (patient) of each row.
+        sums: the sum of the items' values in each row.
+        counts: the number of items in each row.
+        resamples: B.
+
+    Raises:
+        ValueError: if there is no item.
+    """
+    totals: dict[str, list[float]] = {}
+    for group, value, count in zip(groups, sums, counts, strict=True):
+        total = totals.setdefault(group, [0.0, 0.0])
+        total[0] += value
+        total[1] += count
+    values, sizes = zip(*totals.values(), strict=True) if totals else ((), ())
+    return list(bootstrap_interval(values, sizes, resamples))
 
 
 def paired_difference(

@@ -1,0 +1,158 @@
+"""Answers of a trained model, of the blank-image ablation and of untrained weights to all questions of an evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from refrad.anatomy.schema import Schema
+from refrad.config import TrainOptions
+from refrad.core.files import digest_bytes
+from refrad.dataset.examples import ImageExample
+from refrad.evaluation.answer_cache import CachedGenerator, GeneratedAnswer
+from refrad.evaluation.metrics.grounding import NamedRegion, Region
+from refrad.evaluation.questions import EvalQuestion, build_questions
+from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, RegionCodec, phrase_classes
+from refrad.model.preprocess import render_view, whole_view
+from refrad.model.radgrounder import untrained_like
+
+__all__ = ["AnsweredQuestions", "EvaluationImages", "TrainedModel", "answer_questions", "build_codec"]
+
+
+@dataclass(frozen=True)
+class EvaluationImages:
+    """Test images, test images of each benchmark by its name, and training images for the baselines."""
+
+    test: list[ImageExample]
+    benchmarks: dict[str, list[ImageExample]]
+    training: list[ImageExample]
+
+    @property
+    def shown(self) -> list[ImageExample]:
+        """All images that questions are about."""
+        return [*self.test, *(image for images in self.benchmarks.values() for image in images)]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with its processor, its training options, the digest of its weights and the content of its config.json."""
+
+    model: Any
+    processor: Any
+    training: TrainOptions
+    weights: str
+    config: bytes
+    device: torch.device
+
+    @property
+    def side(self) -> int:
+        """Width and height of the model's images, px."""
+        return int(self.processor.image_processor.size["height"])
+
+
+@dataclass(frozen=True)
+class AnsweredQuestions:
+    """Questions with their answers, those about the test images first.
+
+    Attributes:
+        questions: about the test images and the benchmarks.
+        answers: of the trained model.
+        decoded: the same answers, decoded.
+        internal: number of questions about the test images.
+        blanked: regions of the trained model for `located` about black images.
+        untrained: regions of untrained weights for `located`.
+    """
+
+    questions: list[EvalQuestion]
+    answers: list[GeneratedAnswer]
+    decoded: list[DecodedAnswer]
+    internal: int
+    blanked: list[tuple[NamedRegion, ...]]
+    untrained: list[tuple[NamedRegion, ...]]
+
+    @property
+    def test_questions(self) -> list[EvalQuestion]:
+        """The questions about the test images."""
+        return self.questions[: self.internal]
+
+    @property
+    def test_regions(self) -> list[tuple[NamedRegion, ...]]:
+        """The regions in the answers to `test_questions`."""
+        return [decoded.regions for decoded in self.decoded[: self.internal]]
+
+    @property
+    def located(self) -> list[EvalQuestion]:
+        """The questions of task locate about the test images."""
+        return [question for question in self.test_questions if question.task == "locate"]
+
+    @property
+    def located_regions(self) -> list[tuple[NamedRegion, ...]]:
+        """The regions in the answers to `located`."""
+        pairs = zip(self.test_questions, self.test_regions, strict=True)
+        return [regions for question, regions in pairs if question.task == "locate"]
+
+    def visible(self, images: EvaluationImages, codec: RegionCodec) -> dict[str, dict[int | str, Region]]:
+        """Test image id to the true region of each key that an answer gives and that is in the image."""
+        keys: dict[str, set[int | str]] = {image.image_id: set() for image in images.test}
+        for question, regions in zip(self.test_questions, self.test_regions, strict=True):
+            keys[question.image_id].update(region.key for region in regions)
+        return {image.image_id: codec.visible(image, keys[image.image_id]) for image in images.test}
+
+
+def build_codec(trained: TrainedModel, images: EvaluationImages, schema: Schema) -> RegionCodec:
+    """The codec of the model's variant."""
+    if trained.training.variant != "segmentation":
+        return BoxCodec(trained.training.coordinates)
+    sizes = {image.image_id: image.size for image in images.shown}
+    return MaskCodec(trained.side, sizes, phrase_classes([*images.training, *images.test], schema))
+
+
+def answer_questions(
+    trained: TrainedModel, images: EvaluationImages, codec: RegionCodec, store: Path, batch: int
+) -> AnsweredQuestions:
+    """Answers to all questions about the images; the model is moved to the CPU before untrained weights answer.
+
+    Args:
+        trained: the model.
+        images: test images and benchmarks.
+        codec: of the model's variant.
+        store: folder of the answer cache.
+        batch: questions answered in one batch.
+    """
+    resize, masks = trained.training.resize, trained.training.variant == "segmentation"
+    questions = [question for image in images.test for question in build_questions(image, "internal", resize, masks)]
+    public = [
+        question
+        for name, benchmark in images.benchmarks.items()
+        for image in benchmark
+        for question in build_questions(image, name, resize, masks)
+    ]
+    located = [question for question in questions if question.task == "locate"]
+    inputs = {
+        image.image_id: render_view(image.load_image(), whole_view(image.size, resize), trained.side)
+        for image in images.shown
+    }
+    generator = CachedGenerator(trained.processor, inputs, store, batch)
+
+    # The trained model, then the same model with black images
+    answers = generator.generate(trained.model, trained.weights, questions)
+    answers += generator.generate(trained.model, trained.weights, public)
+    blanked = generator.generate(trained.model, trained.weights, located, blank=True)
+
+    # Untrained weights, which the cache identifies by what determines them
+    seed = trained.training.seed
+    name = digest_bytes(b"untrained", codec.name.encode(), trained.config, str(seed).encode())
+    untrained_model = untrained_like(trained.model, trained.processor, seed)
+    trained.model.cpu()
+    untrained_model.to(trained.device)  # type: ignore[arg-type]
+    untrained = generator.generate(untrained_model, name, located)
+
+    def regions(located_answers: list[GeneratedAnswer]) -> list[tuple[NamedRegion, ...]]:
+        pairs = zip(located, located_answers, strict=True)
+        return [codec.decode(question, answer).regions for question, answer in pairs]
+
+    decoded = [codec.decode(*pair) for pair in zip([*questions, *public], answers, strict=True)]
+    return AnsweredQuestions(
+        [*questions, *public], answers, decoded, len(questions), regions(blanked), regions(untrained)
+    )
