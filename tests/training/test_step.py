@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import time
 
 import pytest
 import torch
@@ -36,6 +37,17 @@ def test_time_ends_a_training_as_steps_do(samples, processor):
     assert trained.curve[-1].validation_loss is None
 
 
+def test_time_limit_is_shared_with_the_pretraining(samples, processor):
+    limits = []
+    config = TrainConfig(10_000, 2.0, 4, 1, 1e-3, 0)
+    trained = train(
+        *(tiny_model(processor, 0), processor, samples, None, config),
+        pretrain=lambda seconds: limits.append(seconds) or time.sleep(0.6) or [1.0],
+    )
+    assert limits == [1.0] and trained.prepared == [1.0] and 0.6 <= trained.pretraining_seconds < 1
+    assert trained.steps < 10_000 and trained.curve[-1].seconds >= 2 - trained.pretraining_seconds
+
+
 def test_accumulated_batches_are_one_step(samples, processor):
     trained = train(tiny_model(processor, 0), processor, samples, None, TrainConfig(2, None, 4, 3, 1e-3, 0))
     assert sum(trained.tasks.values()) == 24
@@ -64,7 +76,7 @@ def test_two_processes_are_dealt_what_one_would_get(samples, processor):
 
 
 def test_batches_that_cannot_be_dealt_evenly_are_refused(samples, processor):
-    with pytest.raises(ValueError, match="accumulate is 1: no multiple of the 2 processes"):
+    with pytest.raises(ValueError, match="grad_accumulation is 1: no multiple of the 2 processes"):
         train(tiny_model(processor, 0), processor, samples, None, TrainConfig(1, None, 4, 1, 1e-3, 0), context=PAIR)
 
 
@@ -92,16 +104,13 @@ def test_a_target_sees_no_later_word_and_the_prefix_sees_itself_whole(batch, pro
     inputs = {name: tensor[:1] for name, tensor in batch.items() if name != "labels"}
     last = int(inputs["attention_mask"].sum()) - 1
     first = int((inputs["token_type_ids"] == 0).sum(1)[0]) - 4  # a word of the prompt
-    for position, packed_mask_mod in (
-        (last, last),
-        (first, 0),
-    ):  # every position from `sees` on must feel a change at `position`
+    for position, affected in ((last, last), (first, 0)):  # a change at `position` changes `affected` and later ones
         ids = inputs["input_ids"].clone()
         ids[0, position] = 9
         with torch.no_grad():
             one, other = (model(**(inputs | {"input_ids": each})).logits[0] for each in (inputs["input_ids"], ids))
         differs = (one - other).abs().amax(1) > 0
-        assert not differs[:packed_mask_mod].any() and differs[packed_mask_mod : last + 1].all()
+        assert not differs[:affected].any() and differs[affected : last + 1].all()
 
 
 def test_the_loss_is_that_of_the_stock_model(batch, processor):

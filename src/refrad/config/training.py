@@ -190,7 +190,8 @@ class TrainOptions(Section):
         description="Training images that are also test images, of the site, of public or of evaluate.public."
     )
     max_seconds: Positive | None = Field(
-        description="Time limit in seconds, above 0, for tower pretraining and training together, or null for none."
+        description="Time limit in seconds, above 0, for tower pretraining (at most half of it) and training together, or null for "
+        "none."
     )
     steps: Count = Field(
         description="Number of optimizer steps, 1 or more; with max_seconds null they give the same weights every time."

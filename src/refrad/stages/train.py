@@ -123,7 +123,9 @@ def run(
         options.compute_dtype,
         options.mask_lr_scale,
     )
-    pretrain = see if options.model == "tiny" and options.tower_pretraining_steps else None
+    pretrain = (
+        (lambda limit: see(max_seconds=limit)) if options.model == "tiny" and options.tower_pretraining_steps else None
+    )
     if options.compile:
         for layer in model.model.language_model.layers:
             layer.compile()

@@ -1,6 +1,6 @@
 """Training RadGrounder: its loss, and its samples through the loop."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -17,7 +17,7 @@ from refrad.training.dataloader import DataPosition, load_batches
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
 from refrad.training.losses import SoftLabels, labelled_loss
 from refrad.training.samples import Samples
-from refrad.training.trainer import TrainConfig, TrainState, train_loop
+from refrad.training.trainer import Pretraining, TrainConfig, TrainState, train_loop
 
 __all__ = ["VALIDATION_SAMPLES", "batch_loss", "train"]
 
@@ -32,7 +32,7 @@ def train(
     recipe: TrainConfig,
     saved: Checkpoints | None = None,
     context: DistributedContext = SINGLE_PROCESS,
-    pretrain: Callable[[], list[float]] | None = None,
+    pretrain: Pretraining | None = None,
 ) -> TrainState:
     """Train `model` in place on samples; see `run_loop`."""
 

@@ -7,6 +7,7 @@ for the hidden state that will ask it.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.model.radgrounder import head_of
 from refrad.training.augment import random_view
 from refrad.training.samples import SurfaceForms, class_frequencies
+from refrad.training.step_log import StepLog
 
 __all__ = ["class_map", "patch_shares", "pretrain_vision_tower"]
 
@@ -124,6 +126,7 @@ def pretrain_vision_tower(
     resize: Literal["stretch", "pad"] = "stretch",
     compute_dtype: str = "float32",
     mask_lr_scale: float = 1.0,
+    max_seconds: float | None = None,
 ) -> list[float]:
     """Train vision tower and projector of `model`, and its mask head if it has one, in place on views of the rows of `frame`; the
     losses of all steps come back. The head's rate is `mask_lr_scale` times `rate`.
@@ -155,10 +158,16 @@ def pretrain_vision_tower(
     drawer = np.random.default_rng((seed, 12))
     losses: list[float] = []
     model.train()
+    start = time.perf_counter()
+    step_log = StepLog(log, "tower pretraining", steps)
     for step in range(steps):
-        share = step / steps
-        for group, top in zip(optimizer.param_groups, highest, strict=True):
-            group["lr"] = top * min(1.0, (share + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * share))
+        progress = step / steps
+        if max_seconds is not None:
+            progress = max(progress, (time.perf_counter() - start) / max_seconds)
+            if progress >= 1:
+                break
+        for group, peak in zip(optimizer.param_groups, highest, strict=True):
+            group["lr"] = peak * min(1.0, (progress + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * progress))
         drawn = [next(lessons) for _ in range(batch)]
         lesson = {name: torch.from_numpy(np.stack([vars(one)[name] for one in drawn])) for name in vars(drawn[0])}
         pixels = lesson["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -173,11 +182,10 @@ def pretrain_vision_tower(
                 loss = loss + reader.masks(head, seen, lesson)
         loss.backward()
         losses.append(loss.item())
-        torch.nn.utils.clip_grad_norm_([*parameters, *of_head], 1.0)
+        grad_norm = torch.nn.utils.clip_grad_norm_([*parameters, *of_head], 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if (step + 1) % max(1, steps // 5) == 0:
-            log.info("learning to see: step %d of %d, loss %.3f", step + 1, steps, np.mean(losses[-20:]))
+        step_log.add(losses[-1], optimizer.param_groups[0]["lr"], grad_norm.item(), batch, progress)
     for parameter in frozen:
         parameter.requires_grad_(False)
     return losses

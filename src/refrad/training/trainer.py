@@ -1,26 +1,30 @@
-"""The training loop: plain, resumable to the bit, with a schedule over steps or time, whichever ends first."""
+"""The training loop: resumable to the bit, with a schedule over steps or time, whichever ends first."""
 
 import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from refrad.model.radgrounder import head_of
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.dataloader import Batch, DataPosition
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule, Sharding
 from refrad.training.optim import lr_factor, make_optimizer
+from refrad.training.step_log import StepLog
 
-__all__ = ["Point", "TrainConfig", "TrainState", "load_final_weights", "train_loop", "validation_loss"]
+__all__ = ["Point", "Pretraining", "TrainConfig", "TrainState", "load_final_weights", "train_loop", "validation_loss"]
 
 log = logging.getLogger(__name__)
 
 LossOf = Callable[[Mapping[str, Tensor]], Tensor]
+Pretraining = Callable[[float | None], list[float]]
 
 POINTS = 20  # of the loss curve
 
@@ -32,7 +36,7 @@ class TrainConfig:
     A step's gradient is the mean of its batches' gradients, and a batch's loss is the mean over its target tokens: tasks count by
     their share of the batches, not by the length of their answers.
 
-    steps: optimizer steps, at most. max_seconds: seconds, at most; None: no limit.
+    steps: optimizer steps, at most. max_seconds: limit for pretraining and training together; None: no limit.
     batch: samples per batch. grad_accumulation: batches per step, over all processes together.
     soft_label_sigma: standard deviation in bins of the soft labels of <loc> tokens; 0: plain cross-entropy.
     compute_dtype: "bfloat16" or "float32", of matrix products.
@@ -77,8 +81,10 @@ class Point:
 
 @dataclass
 class TrainState:
-    """What a training was so far: its curve, how many samples of each task it saw, what it took, and which step did best
-    on the validation samples (None without them). `prepared` is what `prepare` gave.
+    """Results of a training so far.
+
+    curve: loss at POINTS points. tasks: samples of each task. best_step: the step with the lowest validation loss, or None.
+    resumed: number of resumes. prepared: losses of the pretraining, which took `pretraining_seconds`.
     """
 
     curve: list[Point] = field(default_factory=list)
@@ -89,10 +95,11 @@ class TrainState:
     best_step: int | None = None
     resumed: int = 0
     prepared: list[float] = field(default_factory=list)
+    pretraining_seconds: float = 0.0
 
     def best_loss(self) -> float:
-        """The least validation loss of the curve."""
-        return min((one.validation_loss for one in self.curve if one.validation_loss is not None), default=float("inf"))
+        """The lowest validation loss of the curve."""
+        return min((point.validation_loss for point in self.curve if point.validation_loss is not None), default=inf)
 
 
 def train_loop(
@@ -100,96 +107,177 @@ def train_loop(
     loss_of: Callable[[Any, Mapping[str, Tensor]], Tensor],
     batches_from: Callable[[DataPosition], Iterator[Batch]],
     val_batches: Sequence[Mapping[str, Tensor]],
-    recipe: TrainConfig,
+    config: TrainConfig,
     saved: Checkpoints | None = None,
     context: DistributedContext = SINGLE_PROCESS,
-    pretrain: Callable[[], list[float]] | None = None,
+    pretrain: Pretraining | None = None,
 ) -> TrainState:
-    """Train `model` in place, from the newest state in `saved` if it holds one, and log a line at each point of the curve.
+    """Train `model` in place, from the newest state in `saved` if there is one; returns the final state.
 
-    Resumed, a training bounded by steps ends with the very weights of one that was never interrupted. One bounded by time
-    goes on with the time it had used up, so it is as long as any, but how many steps fit into that depends on the day.
+    A resumed training that is bounded by steps ends with the same bits as an uninterrupted one. One that is bounded by time
+    resumes with the time it had used, and the number of steps depends on the machine.
 
     Args:
-        model: whose weights learn, those that require a gradient. With sharding "fsdp2" and several processes each is left
-            with parts of them; whole weights are in `saved` alone.
-        loss_of: of the model and a batch's tensors.
-        batches_from: this process's batches from a place on, without end.
+        model: its parameters with requires_grad are trained. With sharding "fsdp2" and several processes each process is left
+            with its shards; full weights are in `saved` only.
+        loss_of: loss of the model for the tensors of a batch.
+        batches_from: this process's batches from a position on, without end.
         val_batches: batches of validation samples.
-        recipe: the rest.
-        saved: where states are kept.
+        config: hyper-parameters.
+        saved: folder of the saved states.
         context: the processes.
-        pretrain: what comes before the first step (on the processor), if anything; it is not done again after a resume.
+        pretrain: runs on the CPU before the first step, within a number of seconds or None for no limit, and returns its
+            losses; it is not repeated after a resume. At most half of `config.max_seconds` is left to it.
 
     Raises:
-        ValueError: if `accumulate` batches cannot be dealt evenly to the processes.
+        ValueError: if the batches of a step cannot be divided evenly among the processes.
     """
-    if recipe.grad_accumulation % context.size:
+    if config.grad_accumulation % context.size:
         raise ValueError(
-            f"train.grad_accumulation is {recipe.grad_accumulation}: no multiple of the {context.size} processes"
+            f"train.grad_accumulation is {config.grad_accumulation}: no multiple of the {context.size} processes"
         )
-    state = _newest(saved, context)
-    if state is not None:
-        model.load_state_dict(state["model"])
-    prepared = pretrain() if pretrain and state is None and context.is_main else []
-    model.to(context.device)
-    context.broadcast_weights(model)
-    joined = context.wrap(LossModule(model, loss_of), recipe.sharding)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    head = head_of(model)
-    shares = dict.fromkeys(head.parameters() if head else (), recipe.mask_lr_scale)
-    optimizer = make_optimizer(parameters, recipe.optimizer, recipe.learning_rate, recipe.weight_decay, shares)
-    highest = [group["lr"] for group in optimizer.param_groups]
-    if state is not None:
-        done, losses, position = _restore(state, optimizer, context)
-    else:
-        done, losses, position = TrainState(prepared=prepared), [], DataPosition()
-        if saved and pretrain:
-            _save(saved, 0, context, model, optimizer, done, losses, position)
-    batches = batches_from(position)
-    clock = _Clock(done.seconds, done.cpu_seconds)
-    written = clock.seconds
-    model.train()
-    ended = done.steps >= recipe.steps
-    while not ended:
-        progress = _progress(recipe, done.steps, context.broadcast(clock.seconds))
-        share = lr_factor(progress, recipe.warmup_ratio)
-        for group, rate in zip(optimizer.param_groups, highest, strict=True):
-            group["lr"] = rate * share
-        loss, position = _step(joined, batches, recipe.grad_accumulation // context.size, context, done.tasks)
-        losses.append(loss)
-        nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        done.steps += 1
-        done.seconds, done.cpu_seconds = context.broadcast(clock.seconds), clock.cpu_seconds
-        ended = _progress(recipe, done.steps, done.seconds) >= 1
-        if ended or progress * POINTS >= len(done.curve) + 1:
-            unseen, best = validation_loss(joined, val_batches, context), done.best_loss()
-            mean = context.mean(sum(losses) / len(losses))
-            done.curve.append(Point(done.steps, done.seconds, mean, unseen, recipe.learning_rate * share))
-            losses.clear()
-            if context.is_main:
-                _report(done.curve[-1], progress)
-            if unseen is not None and unseen < best:
-                done.best_step = done.steps
-                if saved:
-                    weights = context.gather_full(model.state_dict())
-                    saved.save_best(done.steps, weights)
-        due = recipe.save_steps is not None and done.steps % recipe.save_steps == 0
-        due |= recipe.save_seconds is not None and done.seconds - written >= recipe.save_seconds
-        if saved and (due or ended or done.best_step == done.steps):
-            _save(saved, done.steps, context, model, optimizer, done, losses, position)
-            written = done.seconds
-    model.eval()
-    return done
+    newest = _newest(saved, context)
+    if newest is not None:
+        model.load_state_dict(newest["model"])
+    state = TrainState()
+    if pretrain and newest is None:
+        state = _pretrained(pretrain, config, context)
+    run = _Run(model, loss_of, config, saved, context, state)
+    if newest is not None:
+        run.restore(newest)
+    elif saved and pretrain:
+        run.save()  # so that the pretraining is not repeated
+    run.train(batches_from(run.position), val_batches)
+    return run.state
 
 
-def load_final_weights(model: nn.Module, saved: Checkpoints, use: str, trained: TrainState) -> str:
-    """Give the model the weights to end with, "best" or "last"; says which these are."""
-    if use == "best" and (best := saved.best()) is not None:
+class _Run:
+    """A training under way: model, optimizer, state and position in the data."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_of: Callable[[Any, Mapping[str, Tensor]], Tensor],
+        config: TrainConfig,
+        saved: Checkpoints | None,
+        context: DistributedContext,
+        state: TrainState,
+    ) -> None:
+        self.model, self.config, self.saved, self.context, self.state = model, config, saved, context, state
+        model.to(context.device)
+        context.broadcast_weights(model)
+        self.loss = context.wrap(LossModule(model, loss_of), config.sharding)
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        head = head_of(model)
+        lr_scales = dict.fromkeys(head.parameters() if head else (), config.mask_lr_scale)
+        self.optimizer = make_optimizer(
+            self.parameters, config.optimizer, config.learning_rate, config.weight_decay, lr_scales
+        )
+        self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.losses: list[float] = []  # since the last point of the curve
+        self.position = DataPosition()
+
+    def train(self, batches: Iterator[Batch], val_batches: Sequence[Mapping[str, Tensor]]) -> None:
+        """All steps that are left, with validation and saved states in between."""
+        config, state = self.config, self.state
+        clock = _Clock(state.seconds, state.cpu_seconds)
+        saved_at = clock.seconds
+        step_log = StepLog(log, "training", config.steps, state.steps)
+        self.model.train()
+        ended = state.steps >= config.steps
+        while not ended:
+            progress = self.progress(self.context.broadcast(clock.seconds))
+            factor = lr_factor(progress, config.warmup_ratio)
+            loss, grad_norm = self.step(batches, factor)
+            state.seconds, state.cpu_seconds = self.context.broadcast(clock.seconds), clock.cpu_seconds
+            step_log.add(
+                loss, config.learning_rate * factor, grad_norm, config.batch * config.grad_accumulation, progress
+            )
+            ended = self.progress(state.seconds) >= 1
+            if ended or progress * POINTS >= len(state.curve) + 1:
+                self.validate(val_batches, config.learning_rate * factor, progress)
+            due = config.save_steps is not None and state.steps % config.save_steps == 0
+            due |= config.save_seconds is not None and state.seconds - saved_at >= config.save_seconds
+            if due or ended or state.best_step == state.steps:
+                self.save()
+                saved_at = state.seconds
+        self.model.eval()
+
+    def progress(self, seconds: float) -> float:
+        """0 at the start, 1 or more at the end: the larger of the shares of steps and of time."""
+        by_steps = self.state.steps / self.config.steps
+        if not self.config.max_seconds:
+            return by_steps
+        return max(by_steps, seconds / (self.config.max_seconds - self.state.pretraining_seconds))
+
+    def step(self, batches: Iterator[Batch], factor: float) -> tuple[float, float]:
+        """One optimizer step at `factor` of the peak learning rates; its loss and the norm of its gradient."""
+        for group, rate in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
+            group["lr"] = rate * factor
+        number = self.config.grad_accumulation // self.context.size
+        total = torch.zeros((), device=self.context.device)
+        for count, batch in enumerate(itertools.islice(batches, number), 1):
+            for task in batch.tasks:
+                self.state.tasks[task] = self.state.tasks.get(task, 0) + 1
+            with self.context.grad_sync(self.loss, count == number):
+                loss = self.loss(batch.tensors) / number
+                loss.backward()
+            total += loss.detach()
+            self.position = batch.position
+        self.losses.append(total.item())
+        grad_norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.state.steps += 1
+        if isinstance(grad_norm, DTensor):
+            grad_norm = grad_norm.full_tensor()
+        return self.losses[-1], grad_norm.item()
+
+    def validate(self, val_batches: Sequence[Mapping[str, Tensor]], learning_rate: float, progress: float) -> None:
+        """Add a point to the curve, log it, and keep the weights if they are the best so far."""
+        state = self.state
+        val_loss, best = validation_loss(self.loss, val_batches, self.context), state.best_loss()
+        mean = self.context.mean(sum(self.losses) / len(self.losses))
+        point = Point(state.steps, state.seconds, mean, val_loss, learning_rate)
+        state.curve.append(point)
+        self.losses.clear()
+        if self.context.is_main:
+            _log_point(point, self.config.steps, progress)
+        if val_loss is not None and val_loss < best:
+            state.best_step = state.steps
+            if self.saved:
+                self.saved.save_best(state.steps, self.context.gather_full(self.model.state_dict()))
+
+    def save(self) -> None:
+        """Write a state. All processes must call it, as each may hold a share of it."""
+        if not self.saved:
+            return
+        state = {
+            "model": self.context.gather_full(self.model.state_dict()),
+            "optimizer": self.context.gather_full(self.optimizer.state_dict()),
+            "trained": asdict(self.state),
+            "losses": list(self.losses),
+            "place": tuple(self.position),
+            "random": torch.get_rng_state(),
+        }
+        self.saved.save(self.state.steps, state)
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Load a state; its weights are already in the model."""
+        self.context.load_optimizer(self.optimizer, saved["optimizer"])
+        torch.set_rng_state(saved["random"])
+        values = saved["trained"]
+        curve = [Point(**point) for point in values["curve"]]
+        self.state = TrainState(**(values | {"curve": curve, "resumed": values["resumed"] + 1}))
+        self.losses, self.position = saved["losses"], DataPosition(*saved["place"])
+        log.info("training resumes after step %d, %.0f s", self.state.steps, self.state.seconds)
+
+
+def load_final_weights(model: nn.Module, saved: Checkpoints, weights: str, state: TrainState) -> str:
+    """Load the weights of the result, "best" or "last", into the model; returns their description for the account."""
+    if weights == "best" and (best := saved.best()) is not None:
         model.load_state_dict(best)
-        return f"best: step {trained.best_step}"
+        return f"best: step {state.best_step}"
     return "last"
 
 
@@ -208,35 +296,19 @@ class _Clock:
         return time.process_time() - self._cpu_start
 
 
-def _progress(recipe: TrainConfig, steps: int, seconds: float) -> float:
-    """0 at the start, 1 or more at the end."""
-    return max(steps / recipe.steps, seconds / recipe.max_seconds if recipe.max_seconds else 0.0)
-
-
-def _save(
-    saved: Checkpoints,
-    step: int,
-    context: DistributedContext,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    done: TrainState,
-    losses: Sequence[float],
-    position: DataPosition,
-) -> None:
-    """Write a state. Each process comes here, as each may hold a part of it."""
-    state = {
-        "model": context.gather_full(model.state_dict()),
-        "optimizer": context.gather_full(optimizer.state_dict()),
-        "trained": asdict(done),
-        "losses": list(losses),
-        "place": tuple(position),
-        "random": torch.get_rng_state(),
-    }
-    saved.save(step, state)
+def _pretrained(pretrain: Pretraining, config: TrainConfig, context: DistributedContext) -> TrainState:
+    """The state after the pretraining, which the main process runs for at most half of the time limit."""
+    clock = _Clock(0.0, 0.0)
+    limit = config.max_seconds / 2 if config.max_seconds else None
+    losses = pretrain(limit) if context.is_main else []
+    seconds = context.broadcast(clock.seconds)
+    if limit is not None:
+        seconds = min(seconds, limit)  # its last step may end later
+    return TrainState(prepared=losses, pretraining_seconds=seconds)
 
 
 def _newest(saved: Checkpoints | None, context: DistributedContext) -> dict[str, Any] | None:
-    """The newest state, the same in all processes."""
+    """The newest saved state, the same in all processes, or None."""
     if saved is None:
         return None
     state = saved.newest() if context.is_main else None
@@ -244,25 +316,13 @@ def _newest(saved: Checkpoints | None, context: DistributedContext) -> dict[str,
     return saved.load(int(step)) if step >= 0 and state is None else state
 
 
-def _restore(
-    state: Mapping[str, Any], optimizer: torch.optim.Optimizer, context: DistributedContext
-) -> tuple[TrainState, list[float], DataPosition]:
-    """Take up a state where it was left; the model has done so before it was joined."""
-    context.load_optimizer(optimizer, state["optimizer"])
-    torch.set_rng_state(state["random"])
-    told = state["trained"]
-    done = TrainState(**(told | {"curve": [Point(**one) for one in told["curve"]], "resumed": told["resumed"] + 1}))
-    log.info("training goes on after step %d, %.0f s", done.steps, done.seconds)
-    return done, state["losses"], DataPosition(*state["place"])
-
-
 @torch.no_grad()
 def validation_loss(
     loss_of: LossOf, batches: Sequence[Mapping[str, Tensor]], context: DistributedContext = SINGLE_PROCESS
 ) -> float | None:
-    """Mean loss over batches; None if there are none. The processes of a team share the work.
+    """Mean loss over batches, which the processes divide among them; None without batches.
 
-    Each runs as many as the others, since those with parts of a model can only run together; what is too many is not counted.
+    All processes run equally many batches, since sharded models run in all processes at once; surplus batches are not counted.
     """
     if not batches:
         return None
@@ -274,30 +334,14 @@ def validation_loss(
     return context.mean(total) * context.size / len(batches)
 
 
-def _step(
-    joined: nn.Module, batches: Iterator[Batch], number: int, context: DistributedContext, tasks: dict[str, int]
-) -> tuple[float, DataPosition]:
-    """Gradients of the mean loss of `number` batches; gives that loss, and the place after them."""
-    total = torch.zeros((), device=context.device)
-    position = DataPosition()
-    for count, batch in enumerate(itertools.islice(batches, number), 1):
-        for task in batch.tasks:
-            tasks[task] = tasks.get(task, 0) + 1
-        with context.grad_sync(joined, count == number):
-            loss = joined(batch.tensors) / number
-            loss.backward()
-        total += loss.detach()
-        position = batch.position
-    return total.item(), position
-
-
-def _report(point: Point, progress: float) -> None:
-    unseen = "" if point.validation_loss is None else f", on validation patients {point.validation_loss:.3f}"
+def _log_point(point: Point, steps: int, progress: float) -> None:
+    validation = "" if point.validation_loss is None else f", on validation patients {point.validation_loss:.3f}"
     log.info(
-        "training: step %d, %.0f s (%.0f %%), loss %.3f%s",
+        "training: step %d of %d, %.0f s (%.0f %%), mean loss %.3f%s",
         point.step,
+        steps,
         point.seconds,
         100 * min(progress, 1),
         point.loss,
-        unseen,
+        validation,
     )
