@@ -104,3 +104,15 @@ def test_tests_import_no_conftest_and_no_other_test(root):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
             name = module.split(".")[-1]
             assert name != "conftest" and not name.startswith("test_"), f"{path.name} imports from {module}"
+
+
+def test_tests_use_no_private_function(root):
+    for path in [*(root / "tests").rglob("*.py"), *(root / "benchmarks").glob("*.py")]:
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("refrad"):
+                names |= {alias.asname or alias.name for alias in node.names}
+                assert not [alias.name for alias in node.names if alias.name.startswith("_")], path.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
+                assert not node.attr.startswith("_") or node.attr.startswith("__"), f"{path.name}: {node.attr}"

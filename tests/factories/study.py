@@ -3,11 +3,13 @@
 import importlib
 import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
-from tests.factories.options import SCHEMA
+from tests.factories.options import SCHEMA, options
 
 from refrad.core import contracts, tables
 from refrad.workflow.fingerprint import Fingerprint
@@ -78,8 +80,8 @@ class Study:
         tables.write_table(self.path(name), tables.frame_of(rows, contract), contract, fingerprint)
         return self.path(name)
 
-    def run(self, stage: str, options: dict, **paths: Path) -> dict:
-        """Run a stage on the tables by their names; the metrics come back."""
+    def run(self, stage: str, changes: Mapping[str, Any] | None = None, **paths: Path) -> dict:
+        """Run a stage on the tables by their names, with the options of config.yaml and changes; the metrics come back."""
         function = importlib.import_module(f"refrad.stages.{stage}").run
         special = {
             "schema": self.schema,
@@ -90,7 +92,7 @@ class Study:
         }
         arguments = {name: special.get(name, self.path(name)) for name in inspect.signature(function).parameters}
         arguments["metrics"] = self.folder / f"{stage}.json"
-        arguments["fingerprint"] = Fingerprint(stage, 1, options, {})
+        arguments["fingerprint"] = Fingerprint(stage, 1, options(stage, **(changes or {})), {})
         defaults = {name: None for name in ("precomputed", "instances", "files", "llm") if name in arguments}
         function(**(arguments | defaults | paths))
         return json.loads((self.folder / f"{stage}.json").read_text())
@@ -105,8 +107,7 @@ class Study:
     def structures_options(**quarantine: str) -> dict:
         """Options of the stage structures; a flag is a flag unless it is named."""
         actions = dict.fromkeys(("empty", "volume", "pieces", "sides", "elsewhere"), "flag") | quarantine
-        rule = {"minimum_area_mm2": 10.0, "minimum_share": 0.1}
-        return {"schema": "", "norms": "", "implausible": actions} | rule
+        return options("structures", implausible=actions, minimum_area_mm2=10.0, minimum_share=0.1)
 
     def grounded(
         self, captions: list[dict], mentions: list[dict], references: list[dict] = (), mode: str = "expand"

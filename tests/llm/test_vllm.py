@@ -104,7 +104,7 @@ def test_unknown_model_is_an_error(running, line):
 def test_stage_mentions_takes_checked_answers_only(running, line, study, root):
     lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
     study.write(CaptionTable, "captions", [study.caption(text, text, language="de") for text in SENTENCES])
-    metrics = study.run("mentions", {"finder": "both", "lexicon": ""}, lexicon=lexicon, llm=line(running))
+    metrics = study.run("mentions", {"finder": "both"}, lexicon=lexicon, llm=line(running))
     rows = read_table(study.path("mentions"), MentionTable).to_dicts()
     assert all(row["caption"][row["start"] : row["end"]] == row["text"] for row in rows)
     ends = metrics["tables"]["asked: mentions"]

@@ -1,7 +1,7 @@
 import pytest
 from jinja2 import UndefinedError
 
-from refrad.reporting.pages import _in_order, curve, render
+from refrad.reporting.pages import curve, in_order, render
 
 
 def test_a_value_that_is_missing_is_an_error_and_no_gap():
@@ -16,6 +16,6 @@ def test_a_curve_names_its_lines_and_its_axis():
 
 def test_bins_stand_in_the_order_of_their_edges_and_other_rows_by_number():
     bins = {"from 10": 9, "8 to 10": 1, "0 to 0.5": 2, "0.5 to 1": 5}
-    assert [name for name, _ in _in_order(bins)] == ["0 to 0.5", "0.5 to 1", "8 to 10", "from 10"]
-    assert [name for name, _ in _in_order({"CT": 1, "MR": 3})] == ["MR", "CT"]
-    assert [name for name, _ in _in_order({"3": 1, "12": 3})] == ["12", "3"]
+    assert [name for name, _ in in_order(bins)] == ["0 to 0.5", "0.5 to 1", "8 to 10", "from 10"]
+    assert [name for name, _ in in_order({"CT": 1, "MR": 3})] == ["MR", "CT"]
+    assert [name for name, _ in in_order({"3": 1, "12": 3})] == ["12", "3"]

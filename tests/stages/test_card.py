@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from tests.factories import fingerprint
 
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.stages import card
 from refrad.workflow.fingerprint import Fingerprint
 
-OPTIONS = {"title": "A small set", "creator": "Some site", "terms": "CC0-1.0", "duplicate_difference": 2.0}
+DESCRIPTION = {"title": "A small set", "creator": "Some site"}
 SOURCES = {
     "masks": Fingerprint("masks", 1, {"segmenter": "totalsegmentator", "weights": "a/demo_weights"}, {}),
     "grounded": Fingerprint("grounded", 1, {"mode": "expand"}, {}),
@@ -28,7 +29,7 @@ def describe(folder, rows, schema):
         crate=folder / "ro-crate-metadata.json",
         leakage=folder / "leakage.json",
         metrics=folder / "metrics.json",
-        fingerprint=Fingerprint("card", 1, OPTIONS, {}),
+        fingerprint=fingerprint("card", **DESCRIPTION),
     )
     return json.loads((folder / "metrics.json").read_text())
 

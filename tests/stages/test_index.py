@@ -6,19 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.factories import fingerprint
 
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
 from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms, shard_of
 from refrad.stages import index
-from refrad.workflow.fingerprint import Fingerprint
 
 KEY = bytes(range(32))
-OPTIONS = {
-    **{"test": 0.2, "validation": 0.1, "duplicates": "keep_one", "repetitions": "split", "projections": "quarantine"},
-    **{"burned_in": "quarantine", "burned_in_rules": [], "memory_gb": 4.0, "seconds": 60.0},
-}
-FINGERPRINT = Fingerprint("index", 2, OPTIONS, {})
+FINGERPRINT = fingerprint("index", burned_in_rules=[], memory_gb=4.0)
 PIXELS = np.zeros((4, 5), np.int16)
 SECRETS = {
     "PatientID": "SECRET-ID",

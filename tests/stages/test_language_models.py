@@ -104,7 +104,7 @@ def found(study, root, tmp_path):
         with answering(lambda data: {"mentions": MENTIONED[data["sentence"]]}) as server:
             metrics = study.run(
                 "mentions",
-                {"finder": finder, "lexicon": ""},
+                {"finder": finder},
                 lexicon=root / "workflow" / "anatomy" / "lexicon.yaml",
                 llm=llm_line(server, root, tmp_path, TASKS),
             )
@@ -134,7 +134,7 @@ def test_stage_without_its_model_stops_with_the_key(study, root):
     study.write(CaptionTable, "captions", [study.caption("c", "Liver.")])
     lexicon = root / "workflow" / "anatomy" / "lexicon.yaml"
     with pytest.raises(ModelError, match=r"llm\.mentions"):
-        study.run("mentions", {"finder": "llm", "lexicon": ""}, lexicon=lexicon, llm=None)
+        study.run("mentions", {"finder": "llm"}, lexicon=lexicon, llm=None)
 
 
 def test_pages_name_the_model_of_a_backend():

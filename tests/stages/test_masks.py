@@ -13,14 +13,7 @@ from refrad.privacy.pseudonyms import FileTable
 from refrad.segmentation.labels import load_labels
 from refrad.workflow.fingerprint import Fingerprint
 
-LIMITS = {"minutes": 5.0, "memory_gb": 20.0, "concurrent_volumes": 2, "borrow": False}
-PRECOMPUTED = {
-    "segmenter": "precomputed",
-    "variant": "fastest",
-    "weights": None,
-    "device": "cpu",
-    "rois": None,
-} | LIMITS
+PRECOMPUTED = {"segmenter": "precomputed", "weights": None, "minutes": 5.0, "memory_gb": 20.0, "concurrent_volumes": 2}
 
 
 @pytest.fixture

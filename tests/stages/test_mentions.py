@@ -5,8 +5,6 @@ import pytest
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import read_table
 
-OPTIONS = {"finder": "lexicon", "lexicon": ""}
-
 
 @pytest.fixture
 def find(study, root):
@@ -18,7 +16,7 @@ def find(study, root):
             "captions",
             [study.caption(f"c{n}", text, language=language) for n, (text, language) in enumerate(captions)],
         )
-        metrics = study.run("mentions", OPTIONS, lexicon=lexicon)
+        metrics = study.run("mentions", lexicon=lexicon)
         return read_table(study.path("mentions"), MentionTable).to_dicts(), metrics
 
     return run
@@ -55,4 +53,4 @@ def test_lexicon_class_missing_from_the_schema_is_named(study, root, tmp_path):
     )
     study.write(CaptionTable, "captions", [study.caption("c", "The liver is normal.")])
     with pytest.raises(ValueError, match="livre"):
-        study.run("mentions", OPTIONS, lexicon=broken)
+        study.run("mentions", lexicon=broken)

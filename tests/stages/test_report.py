@@ -7,6 +7,7 @@ from itertools import pairwise
 import nibabel as nib
 import numpy as np
 import pytest
+from tests.factories import fingerprint
 
 from refrad.reporting.gallery import mark_spans
 from refrad.reporting.wording import STAGES as WORDS
@@ -48,19 +49,14 @@ RESULT = {
     },
     **{"definitions": {"mean_iou": "what it means"}, "fingerprint": Fingerprint("evaluate", 1, {}, {}).text},
 }
-OPTIONS = {
-    "masks": {"segmenter": "precomputed", "weights": None},
-    "captions": {"rewrite": "rules", "translate": "none"},
-}
-OPTIONS |= {"mentions": {"finder": "lexicon"}, "vqa": {"writer": "templates"}, "train": {"model": "tiny"}}
+PRECOMPUTED = {"segmenter": "precomputed", "weights": None}
 
 
 def metrics_of(stage, taken):
     flow = {"taken": taken, "used": taken - 1, "aside": {"no_mention": 1}}
-    fingerprint = Fingerprint(stage, 1, OPTIONS.get(stage, {}), {}).text
     return {
         "stage": stage,
-        "fingerprint": fingerprint,
+        "fingerprint": fingerprint(stage, **(PRECOMPUTED if stage == "masks" else {})).text,
         "unit": "things",
         "flow": flow,
         "made": {"rows": 3},
@@ -103,7 +99,7 @@ def pages(study, images, root, tmp_path):
         volume_store=study.volume_store,
         mask_store=study.mask_store,
         pages=tmp_path / "report",
-        fingerprint=Fingerprint("report", 1, {"gallery": 8, "sentences": 0}, {}),
+        fingerprint=fingerprint("report", gallery=8),
     )
     return tmp_path / "report"
 
@@ -216,7 +212,7 @@ def test_unfinished_run_has_pages_of_its_finished_stages(root, tmp_path):
         mask_store=tmp_path,
         pages=tmp_path / "status",
         state=tmp_path / "state.json",
-        fingerprint=Fingerprint("report", 1, {"gallery": 8, "sentences": 0}, {}),
+        fingerprint=fingerprint("report", gallery=8),
     )
     assert [page.stem for page in (tmp_path / "status" / "stages").iterdir()] == ["index"]
     text = (tmp_path / "status" / "index.html").read_text()

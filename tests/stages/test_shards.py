@@ -23,7 +23,7 @@ from refrad.dataset.shard_io import (
 from refrad.workflow.fingerprint import Fingerprint
 
 TEXT = "Liver and both kidneys are normal."
-OPTIONS = {"image_size": 64, "formats": ["png", "raw", "full"], "windows": [[2250, -100], [350, 40], [80, 40]]}
+OPTIONS = {"image_size": 64, "formats": ["png", "raw", "full"]}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def shard(study):
     study.grounded(
         [study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5) + study.mention("c", TEXT, "kidneys", 2, 3)
     )
-    study.run("vqa", {"writer": "templates", "findings": 5, "metadata": 3})
+    study.run("vqa")
     study.metrics = study.run("shards", OPTIONS)
     return study
 

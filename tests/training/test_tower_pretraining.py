@@ -7,7 +7,7 @@ from tests.factories import AUGMENT
 from refrad.dataset.examples import read_image_table
 from refrad.dataset.image_codec import encode_mask
 from refrad.model.radgrounder import add_head, head_of, tiny_model
-from refrad.training.tower_pretraining import CLASSES, _choose, class_map, patch_shares, pretrain_vision_tower
+from refrad.training.tower_pretraining import CLASSES, choose_classes, class_map, patch_shares, pretrain_vision_tower
 
 
 @given(st.integers(0, 1000))
@@ -84,7 +84,7 @@ def test_a_mask_head_learns_along(images, processor):
 def test_masks_are_asked_of_classes_that_a_view_shows_and_of_none_where_it_shows_none():
     rng, often = np.random.default_rng(0), np.ones(CLASSES, np.float32)
     place = np.zeros((8, 8), np.uint8)
-    assert _choose(place, often, 3, rng).tolist() == [0, 0, 0]
+    assert choose_classes(place, often, 3, rng).tolist() == [0, 0, 0]
     place[:2], place[4:] = 5, 7
-    assert sorted(_choose(place, often, 3, rng).tolist()) == [0, 5, 7]
-    assert _choose(place, often, 0, rng).tolist() == []
+    assert sorted(choose_classes(place, often, 3, rng).tolist()) == [0, 5, 7]
+    assert choose_classes(place, often, 0, rng).tolist() == []

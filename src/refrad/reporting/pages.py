@@ -26,7 +26,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "beside": beside}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
-    environment.filters |= {"in_order": _in_order, "in_words": lambda rows: [(k.replace("_", " "), v) for k, v in rows]}
+    environment.filters |= {"in_order": in_order, "in_words": lambda rows: [(k.replace("_", " "), v) for k, v in rows]}
     return environment
 
 
@@ -42,7 +42,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value and float(value).is_integer() else f"{value:,.3f}"
 
 
-def _in_order(rows: Mapping[str, float]) -> list[tuple[str, float]]:
+def in_order(rows: Mapping[str, float]) -> list[tuple[str, float]]:
     """Bins of a histogram ("0.5 to 1", "from 10") by their edges, other rows by their numbers, the largest first."""
     edges = {name: re.match(r"(?:from )?([\d.]+)(?: to |$)", name) for name in rows}
     if all(edges.values()) and any(" to " in name for name in rows):

@@ -229,7 +229,7 @@ def _lessons(
             shares = patch_shares(place, patch)
             asked = _draw(shares * often, rng)
             bins = _bins(asked, picture, view, augment.min_box_share)
-            named = _choose(place, often, masks, rng)
+            named = choose_classes(place, often, masks, rng)
             yield PatchTargets(
                 render_view(opened[index], view, size), shares, asked, bins, named, place == named[:, None, None]
             )
@@ -243,7 +243,7 @@ def _draw(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
     return np.where(edges[:, -1] > 0, drawn, 0)
 
 
-def _choose(
+def choose_classes(
     place: NDArray[np.uint8], often: NDArray[np.float32], number: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """So many of the classes in a view, those of larger weight more often; 0 for what it has not."""
