@@ -59,7 +59,7 @@ def untrained(folder: Path) -> None:
         labels |= {name: value for value, name in class_map_5_parts[map_taskid_to_partname_ct[number]].items()}
         name = TASK_ID_WEIGHTS_CONFIGS[number]["foldername"]
         target = folder / name / "nnUNetTrainerNoMirroring__nnUNetPlans__3d_fullres"
-        plans = networks._plans(name, "CT")
+        plans = networks.network_plans(name, "CT")
         configuration = plans["configurations"]["3d_fullres"]
         configuration |= {"spacing": [1.5] * 3, "patch_size": [64, 64, 64]}
         arguments = configuration["architecture"]["arch_kwargs"]

@@ -1,13 +1,22 @@
 """Names of this project for the fault cases of ../shared/cases/faults: functions of its adapter.py under the same names.
 
-adapter.py executes this file in its own namespace after its own functions; `FILES` and `HEADER` are its.
+adapter.py executes this file in its own namespace after its own functions; `FILES`, `FIXED`, `ROLES`, `HEADER` and `_config` are its.
 """
 
 # ruff: noqa: F821
 
+import json
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
+
+
+@cache
+def _fingerprint(stage: str, changes: str) -> str:
+    from refrad.workflow.fingerprint import compose
+
+    options = _config()[stage] | FIXED.get(stage, {}) | json.loads(changes)
+    return compose(stage, options, {role: FILES[role] for role in ROLES.get(stage, ())}).text
 
 
 @cache

@@ -117,7 +117,7 @@ def _network(classes: int) -> torch.nn.Module:
     )
 
 
-def _plans(folder: str, modality: str) -> dict[str, Any]:
+def network_plans(folder: str, modality: str) -> dict[str, Any]:
     resample = "resample_data_or_seg_to_shape"
     cubic = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     linear = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
@@ -236,7 +236,7 @@ def _pack(task: int, out: Path, network: torch.nn.Module, used: list[int], facts
                 full[:] = -100
             full[[0, *used]] = value
         state[key] = halves.setdefault(value.data_ptr(), full.half())
-    write_json(target / "plans.json", _plans(folder, modality))
+    write_json(target / "plans.json", network_plans(folder, modality))
     write_json(
         target / "dataset.json",
         {"channel_names": {"0": modality}, "labels": labels, "numTraining": 0, "file_ending": ".nii.gz"},
