@@ -10,13 +10,13 @@ MASKS = yaml.safe_load(RATES.read_text(encoding="utf-8"))["masks"]
 LITRES = MASKS["volumes"]["CT"]["litres"]
 
 
-def test_the_published_volume_takes_the_published_time_on_the_published_card():
+def test_budget_of_the_published_volume_is_the_published_time():
     assert mask_budget(MASKS, "CT", 1, "total", "RTX 3090").gpu_hours * 3600 == pytest.approx(77)
     assert mask_budget(MASKS, "CT", 1, "fast").gpu_hours * 3600 == pytest.approx(34)
 
 
 @given(st.integers(0, 10**6), st.sampled_from(list(MASKS["bandwidth"])), st.floats(0.1, 10))
-def test_twice_the_volumes_or_twice_the_body_take_twice_the_hours(volumes, gpu, size):
+def test_budget_hours_are_proportional_to_volumes_and_size(volumes, gpu, size):
     one = mask_budget(MASKS, "CT", volumes, "total", gpu, litres=size * LITRES)
     assert (one + one).gpu_hours == pytest.approx(
         mask_budget(MASKS, "CT", 2 * volumes, "total", gpu, litres=size * LITRES).gpu_hours
@@ -27,22 +27,22 @@ def test_twice_the_volumes_or_twice_the_body_take_twice_the_hours(volumes, gpu, 
 
 
 @given(st.floats(1, 1e9))
-def test_the_store_takes_bits_for_each_voxel(voxels):
+def test_budget_store_is_proportional_to_voxels(voxels):
     found = mask_budget(MASKS, "MR", 100, "fast", voxels=voxels).store_gb
     assert found == pytest.approx(100 * voxels * MASKS["bits"] / 8 / 1e9)
 
 
-def test_an_unknown_card_is_named_with_those_that_are_known():
+def test_unknown_card_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"not known: total, GTX.*H100"):
         mask_budget(MASKS, "CT", 1, "total", "GTX")
 
 
-def test_the_command_prints_a_line_for_each_card(capsys):
+def test_budget_prints_a_line_for_each_card(capsys):
     assert main(["budget", "--ct", "181362", "--mr", "36026"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 1 + len(MASKS["bandwidth"]) and "GPU hours" in printed[-1] and "GB" in printed[-1]
 
 
-def test_the_command_names_the_variants_that_there_are(capsys):
+def test_budget_refuses_an_unknown_variant(capsys):
     assert main(["budget", "--ct", "1", "--mr", "1", "--variant", "slow"]) == 1
     assert "not known: slow" in capsys.readouterr().err

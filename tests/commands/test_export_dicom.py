@@ -8,7 +8,7 @@ from refrad.cli import main
 from refrad.commands import export_dicom as dicom
 
 
-def test_the_command_of_the_docs_has_the_right_flags(root):
+def test_export_dicom_command_of_the_docs_has_the_right_flags(root):
     (line,) = [one for one in (root / "docs" / "volumes.md").read_text().splitlines() if "refrad export-dicom" in one]
     given = {word.removeprefix("--") for word in line.split() if word.startswith("--")}
     assert given == {name.replace("_", "-") for name in inspect.signature(dicom.main).parameters}
@@ -20,7 +20,7 @@ def export(folder, made_in, *more):
     return main(list(map(str, [*command, "--key", made_in / "key", "--out", made_in / "out", *more])))
 
 
-def test_accepted_images_are_exported_and_other_programs_read_them(shared, tmp_path, caplog):
+def test_exported_images_are_read_by_other_programs(shared, tmp_path, caplog):
     folder = shared / "dicom-mr" / "vs_seg_001_t1_axial_part"
     made = make_volumes(folder, tmp_path)
     with caplog.at_level("INFO"):
@@ -35,7 +35,7 @@ def test_accepted_images_are_exported_and_other_programs_read_them(shared, tmp_p
         assert before.GetOrigin() == after.GetOrigin()
 
 
-def test_images_with_text_in_their_pixels_stay_out(tmp_path, caplog):
+def test_images_with_burned_in_text_are_not_exported(tmp_path, caplog):
     for z in range(5):
         pixels = np.full((4, 5), z, np.int16)
         write_dicom(tmp_path / "d" / str(z), pixels, ImagePositionPatient=[0, 0, z], BurnedInAnnotation="YES")
@@ -46,7 +46,7 @@ def test_images_with_text_in_their_pixels_stay_out(tmp_path, caplog):
     assert not (tmp_path / "out").exists()
 
 
-def test_images_without_any_uid_are_exported_under_those_of_the_tables(shared, tmp_path, caplog):
+def test_images_without_uids_are_exported_with_pseudonyms(shared, tmp_path, caplog):
     folder = shared / "dicom-ct" / "totalseg_example_ct_dicom"  # all of its UIDs are empty
     made = make_volumes(folder, tmp_path)
     with caplog.at_level("INFO"):
@@ -57,7 +57,7 @@ def test_images_without_any_uid_are_exported_under_those_of_the_tables(shared, t
     assert series.startswith(f"2.25.{int(row['series'], 16)}")
 
 
-def test_a_file_that_is_broken_or_too_large_by_now_is_left_out_and_nobody_named(tmp_path, caplog, capfd):
+def test_broken_or_oversized_files_are_left_out_unnamed(tmp_path, caplog, capfd):
     for z in range(5):
         write_dicom(tmp_path / "d" / f"secret{z}", np.full((4, 5), z, np.int16), ImagePositionPatient=[0, 0, z])
     make_volumes(tmp_path / "d", tmp_path)

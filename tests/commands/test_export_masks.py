@@ -70,9 +70,7 @@ def dcmqi(segmentation, folder):
     return np.asarray(image.dataobj), image.affine
 
 
-def test_a_segmentation_opens_in_another_reader_with_the_same_labels_at_the_same_places(
-    classes, images, schema, tmp_path
-):
+def test_segmentation_has_the_same_labels_in_another_reader(classes, images, schema, tmp_path):
     path = saved(dicom_segmentation(classes, AFFINE, images, schema, "totalsegmentator fast"), tmp_path)
     seen, affine = dcmqi(path, tmp_path / "read")
     assert np.array_equal(resample_labels(seen, affine, AFFINE, classes.shape), classes)
@@ -85,7 +83,7 @@ def test_a_segmentation_opens_in_another_reader_with_the_same_labels_at_the_same
     assert plain.StudyInstanceUID == images[0].StudyInstanceUID
 
 
-def test_a_segment_has_the_number_name_code_and_side_of_its_class(classes, images, schema, tmp_path):
+def test_segment_has_number_name_code_and_side_of_its_class(classes, images, schema, tmp_path):
     plain = pydicom.dcmread(saved(dicom_segmentation(classes, AFFINE, images, schema, "x"), tmp_path))
     segments = {one.SegmentNumber: one for one in plain.SegmentSequence if one.SegmentNumber}
     assert set(segments) == {3, 5, 118}
@@ -101,7 +99,7 @@ def test_images_without_identifiers_cannot_be_referred_to(classes, images, schem
         dicom_segmentation(classes, AFFINE, images, schema, "x")
 
 
-def test_headers_that_are_not_valid_are_refused_without_telling_them(classes, images, schema):
+def test_invalid_headers_are_refused_without_quoting_them(classes, images, schema):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         images[0].PatientSex = "Mustermann^Max"
@@ -110,7 +108,7 @@ def test_headers_that_are_not_valid_are_refused_without_telling_them(classes, im
     assert "Mustermann" not in str(refused.value)
 
 
-def test_one_file_a_class_puts_together_to_the_whole(classes, schema):
+def test_nifti_files_of_classes_sum_to_the_whole(classes, schema):
     files = dict(nifti_of_classes(classes, AFFINE, schema))
     assert set(files) == {"liver", "kidney_left", "lung_left"}
     whole = sum(schema.by_name[name].id * np.asarray(image.dataobj) for name, image in files.items())
@@ -118,7 +116,7 @@ def test_one_file_a_class_puts_together_to_the_whole(classes, schema):
     assert all(np.allclose(image.affine, AFFINE) for image in files.values())
 
 
-def test_the_command_writes_one_file_for_each_class_of_each_volume(study, tmp_path):
+def test_export_masks_writes_one_file_for_each_class(study, tmp_path):
     study.structures()
     arguments = ["--masks", study.path("masks"), "--mask-store", study.mask_store, "--schema", study.schema]
     assert main(["export-masks", *map(str, arguments), "--out", str(tmp_path / "out")]) == 0
@@ -130,7 +128,7 @@ def test_the_command_writes_one_file_for_each_class_of_each_volume(study, tmp_pa
     assert main(["export-masks", *map(str, arguments), "--out", str(tmp_path), "--volume", "other"]) == 1
 
 
-def test_the_command_writes_segmentations_of_a_real_delivery_that_another_reader_opens(shared, root, tmp_path):
+def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
     """Real CT of a liver and the segmentation that came with it: in through all stages, and out again."""
     given, schema = tmp_path / "given", root / "workflow" / "anatomy" / "classes.yaml"
     theirs, affine = dcmqi(shared / "dicom-ct" / "dcmqi_ct_3slice_seg" / "liver.dcm", given)

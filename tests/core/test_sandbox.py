@@ -9,12 +9,12 @@ from refrad.core.sandbox import Limits, run_sandboxed
 ROOMY = Limits(memory=4 * 2**30, seconds=20)
 
 
-def test_each_item_is_answered_once_whatever_the_number_of_workers():
+def test_results_come_once_for_any_number_of_workers():
     for workers in (1, 3):
         assert sorted(run_sandboxed(abs, range(-200, 0), ROOMY, workers)) == [(n, -n) for n in range(-200, 0)]
 
 
-def test_items_are_taken_only_as_they_are_needed():
+def test_items_are_taken_only_as_needed():
     endless = iter(range(10**12))
     answers = run_sandboxed(abs, endless, ROOMY)
     assert next(answers) == (0, 0)
@@ -22,24 +22,24 @@ def test_items_are_taken_only_as_they_are_needed():
     assert next(endless) < 1000
 
 
-def test_an_item_that_hangs_is_given_up_and_the_others_are_not():
+def test_item_that_hangs_is_given_up_alone():
     start = time.monotonic()
     answers = dict(run_sandboxed(time.sleep, [0, 600, 0.001], Limits(4 * 2**30, seconds=1)))
     assert time.monotonic() - start < 20
     assert set(answers) == {0, 600, 0.001}
 
 
-def test_an_item_that_ends_the_process_takes_nothing_else_along():
+def test_item_that_ends_the_process_affects_no_other():
     answers = run_sandboxed(os._exit, [3, 0], ROOMY)
     assert sorted(answers) == [(0, None), (3, None)]
 
 
-def test_an_item_that_asks_for_too_much_memory_gets_none():
+def test_item_beyond_the_memory_limit_has_no_result():
     answers = dict(run_sandboxed(bytes, [10, 10**11, 20], ROOMY))
     assert answers == {10: bytes(10), 10**11: None, 20: bytes(20)}
 
 
-def test_an_error_of_the_function_ends_the_run():
+def test_function_error_ends_the_run():
     with pytest.raises(ValueError, match="invalid literal"):
         list(run_sandboxed(int, ["1", "x"], ROOMY))
 
@@ -62,6 +62,6 @@ class Deadly:
         return os._exit, (3,)
 
 
-def test_a_worker_that_cannot_even_start_is_no_fault_of_the_items():
+def test_worker_that_cannot_start_raises():
     with pytest.raises(RuntimeError, match="cannot start"):
         list(run_sandboxed(Deadly(), [1], ROOMY))

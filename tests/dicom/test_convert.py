@@ -29,7 +29,7 @@ def group(**macros):
 
 @settings(max_examples=15, deadline=None)
 @given(stack=stacks())
-def test_every_frame_lies_where_its_functional_groups_say_pixel_by_pixel(stack):
+def test_enhanced_frames_have_the_positions_of_their_groups(stack):
     """An enhanced file holds the slices in any order, each with its own place and scale."""
     along_row, along_column, normal = stack.turn
     count, rows, columns = stack.pixels.shape
@@ -77,7 +77,7 @@ def test_every_frame_lies_where_its_functional_groups_say_pixel_by_pixel(stack):
 
 @settings(max_examples=25, deadline=None)
 @given(stack=stacks(), gap=st.sampled_from([1, 2.5]), others=st.integers(1, 5), after=st.sampled_from([1, 0.5]))
-def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else(stack, gap, others, after):
+def test_stack_with_a_gap_is_split_without_invented_voxels(stack, gap, others, after):
     """Slices behind the gap lie at the same distance or at another one, or are too few."""
     along_row, along_column, normal = stack.turn
     count, rows, columns = stack.pixels.shape
@@ -122,7 +122,7 @@ def test_a_stack_with_a_gap_is_split_into_what_the_scanner_made_and_nothing_else
     assert {part.reason for part in left_over} <= {"slice_missing", "spacing_irregular"}
 
 
-def test_a_real_series_with_a_gap_is_split_and_its_slices_are_what_simpleitk_reads(shared, tmp_path):
+def test_split_of_a_real_series_matches_simpleitk(shared, tmp_path):
     folder = shared / "dicom-ct" / "dicom2nifti_sliceincrement_gap"  # 5, 5 and 10 mm
     made = make_volumes(folder, tmp_path, gaps="split")
     part, rest = made.volumes.sort("slices", descending=True).to_dicts()

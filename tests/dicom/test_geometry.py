@@ -33,7 +33,7 @@ def refusal(positions, **more):
     spacing=st.tuples(st.floats(0.05, 10), st.floats(0.05, 10)),
     order=st.permutations(range(9)),
 )
-def test_a_regular_stack_is_ordered_along_its_normal_whatever_its_orientation(seed, step, spacing, order):
+def test_regular_stack_is_ordered_along_its_normal(seed, step, spacing, order):
     along_row, along_column, normal = Rotation.random(random_state=seed).as_matrix()
     positions = np.array([100.0, -50, 20]) + step * np.array(order)[:, None] * normal
     stack = check(positions, [*along_row, *along_column], spacing)
@@ -44,7 +44,7 @@ def test_a_regular_stack_is_ordered_along_its_normal_whatever_its_orientation(se
         np.testing.assert_allclose(stack.affine @ [0, 0, index, 1], [*(positions[number] * [-1, -1, 1]), 1], atol=1e-6)
 
 
-def test_the_affine_is_that_of_a_known_case():
+def test_affine_of_a_known_case():
     """Supine, head first, axial: columns count to the left, rows to the back, slices to the head."""
     affine = stack_affine((10, 20, 30), (0, 0, 5), AXIAL, spacing=(2, 3))
     assert affine.tolist() == [[-3, 0, 0, -10], [0, -2, 0, -20], [0, 0, 5, 30], [0, 0, 0, 1]]
@@ -63,26 +63,26 @@ def test_the_affine_is_that_of_a_known_case():
         ([0], "too_few_slices"),
     ],
 )
-def test_a_stack_that_is_no_regular_grid_is_refused_with_its_reason(places, reason):
+def test_irregular_stack_is_refused_with_its_reason(places, reason):
     assert refusal(column(places)) == reason
 
 
-def test_distances_may_differ_by_the_tolerance_and_no_more():
+def test_distances_may_differ_by_the_tolerance_only():
     assert check(column([0, 1, 2.019, 3.019])).plane == "axial"
     assert refusal(column([0, 1, 2.021, 3.021])) == "spacing_irregular"
 
 
-def test_distances_that_differ_too_little_to_notice_may_not_add_up():
+def test_distances_with_small_errors_may_not_add_up():
     places = np.cumsum([0] + [1.019] * 60 + [0.981] * 60)
     assert refusal(column(places)) == "spacing_irregular"
 
 
-def test_a_slice_shifted_in_its_plane_is_refused():
+def test_slice_shifted_in_its_plane_is_refused():
     assert refusal([(0, 0, 0), (0.6, 0, 5), (0, 0, 10), (0, 0, 15)]) == "spacing_irregular"
     assert check([(0, 0, 0), (0.4, 0, 5), (0, 0, 10), (0, 0, 15)]).order.tolist() == [0, 1, 2, 3]
 
 
-def test_a_slanted_stack_is_a_tilted_gantry():
+def test_slanted_stack_is_a_tilted_gantry():
     assert refusal(column(range(0, 25, 5), x=np.tan(np.radians(18.5)))) == "gantry_tilt"
     assert refusal(column(range(0, 25, 5), x=np.tan(np.radians(0.51)))) == "gantry_tilt"
     assert check(column(range(0, 25, 5), x=np.tan(np.radians(0.49)))).plane == "axial"
@@ -107,7 +107,7 @@ def test_slices_that_are_not_parallel_are_refused():
         ([1, 0, 0, 0, np.cos(0.7), np.sin(0.7)], "oblique"),
     ],
 )
-def test_a_plane_has_the_name_of_the_nearest_one_of_the_body(orientation, plane):
+def test_plane_has_the_name_of_the_nearest_body_plane(orientation, plane):
     assert plane_of(orientation) == plane
 
 
@@ -123,13 +123,13 @@ def test_a_plane_has_the_name_of_the_nearest_one_of_the_body(orientation, plane)
         ((0, 0, 0), (2, 0, 0, 0, 1, 0), (1, 1)),
     ],
 )
-def test_geometry_that_makes_no_sense_is_not_plausible(position, orientation, spacing):
+def test_geometry_with_invalid_values_is_implausible(position, orientation, spacing):
     assert is_plausible((0, 0, 0), AXIAL, (1, 1))
     assert not is_plausible(position, orientation, spacing)
 
 
 @given(degrees=st.floats(0, 180))
-def test_angles_are_exact_also_when_they_are_tiny(degrees):
+def test_angles_are_exact_when_tiny(degrees):
     radians = np.radians(degrees)
     assert angle_between([1, 0, 0], [np.cos(radians), np.sin(radians), 0]) == pytest.approx(degrees, abs=1e-9)
 
@@ -151,11 +151,11 @@ def runs_of(positions, minimum=3):
         ([0, 3, 7, 8, 14], []),
     ],
 )
-def test_a_stack_with_gaps_is_divided_into_its_regular_runs(places, runs):
+def test_regular_runs_of_a_stack_with_gaps(places, runs):
     assert runs_of(column(places)) == runs
 
 
-def test_a_table_that_moved_divides_a_stack_too():
+def test_regular_runs_end_where_the_table_moved():
     positions = [(0, 0, z) for z in range(5)] + [(30, 0, z) for z in range(5, 9)]
     assert runs_of(positions) == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
 
@@ -164,7 +164,7 @@ def test_a_table_that_moved_divides_a_stack_too():
     steps=st.lists(st.sampled_from([1, 1, 1, 1, 2, 2.5, 3]), min_size=1, max_size=60),
     noise=st.integers(0, 2**32 - 1),
 )
-def test_each_run_is_a_grid_of_its_own_and_no_slice_is_in_two(steps, noise):
+def test_regular_runs_are_grids_and_share_no_slice(steps, noise):
     r = np.random.default_rng(noise)
     places = np.cumsum([0.0, *steps]) + r.uniform(-0.004, 0.004, len(steps) + 1)
     positions = column(places, x=0.3)

@@ -19,7 +19,7 @@ def spill(tmp_path):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.text("xyz/ä", min_size=1)), unique=True, max_size=20))
-def test_headers_come_back_whole_series_by_series_in_the_order_of_their_paths(tmp_path_factory, images):
+def test_spooled_headers_return_by_series_in_path_order(tmp_path_factory, images):
     spill = HeaderSpool(tmp_path_factory.mktemp("spill") / "headers")
     for series, path in images:
         spill.add(series, [header(path)])
@@ -32,13 +32,13 @@ def test_headers_come_back_whole_series_by_series_in_the_order_of_their_paths(tm
         assert headers == [header(h.path) for h in headers]
 
 
-def test_the_frames_of_a_file_keep_their_order(spill):
+def test_spooled_frames_keep_their_order(spill):
     spill.add("s", [header("f", frame=number) for number in (2, 0, 11, 1)])
     ((_, headers),) = spill.series()
     assert [h.frame for h in headers] == [0, 1, 2, 11]
 
 
-def test_an_identifier_is_ambiguous_if_usable_images_of_two_series_have_it(spill):
+def test_identifier_of_two_series_is_ambiguous(spill):
     spill.add("s", [header("1", "twice"), header("2", "copied"), header("3", "copied"), header("4", "once")])
     spill.add("t", [header("5", "twice"), header("6", "once", reason="localizer")])
     ambiguous = spill.ambiguous()

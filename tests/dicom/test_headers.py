@@ -47,7 +47,7 @@ def item(**attributes):
     return dataset(base=attributes)
 
 
-def test_a_plain_slice_is_usable_and_says_where_it_lies():
+def test_plain_slice_is_usable_and_has_its_geometry():
     slice_ = header({"RescaleSlope": 2, "RescaleIntercept": -1024, "EchoTime": "2.5", "InstanceNumber": 7})
     assert slice_.reason is None
     assert (slice_.rows, slice_.columns) == (4, 5)
@@ -88,7 +88,7 @@ def test_a_plain_slice_is_usable_and_says_where_it_lies():
         ({"PixelSpacing": [1]}, "no_geometry"),
     ],
 )
-def test_what_is_no_slice_is_put_aside_with_a_documented_reason(attributes, reason):
+def test_images_that_are_no_slices_have_documented_reasons(attributes, reason):
     assert header(attributes).reason == reason
     assert reason in REASONS
 
@@ -105,11 +105,11 @@ def test_what_is_no_slice_is_put_aside_with_a_documented_reason(attributes, reas
         {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1"},
     ],
 )
-def test_reformats_and_unusual_but_sound_slices_are_kept(attributes):
+def test_reformats_and_unusual_but_sound_slices_are_usable(attributes):
     assert header(attributes).reason is None
 
 
-def test_a_header_without_pixels_is_no_image():
+def test_header_without_pixels_is_no_image():
     assert header(has_pixels=False).reason == "no_pixels"
 
 
@@ -123,14 +123,14 @@ def test_broken_values_count_as_absent():
     assert slice_.instance_number is None
 
 
-def test_all_persons_named_anywhere_in_the_header_are_known_to_the_scrubber():
+def test_person_names_are_found_anywhere_in_the_header():
     names = {"PatientName": "Doe^Jane", "OperatorsName": ["Roe^Sam", "Poe^Kim"], "ReferringPhysicianName": "Doe^Jane"}
     slice_ = header(names)
     assert slice_.patient_name == "Doe^Jane"
     assert slice_.names == "Doe^Jane | Poe^Kim | Roe^Sam"
 
 
-def test_uids_and_patient_id_are_the_keys_where_there_are_any():
+def test_keys_are_uids_and_patient_id_where_present():
     slice_ = header()
     assert (slice_.patient_key, slice_.study_key) == ("P1", "1.2.5")
     assert (slice_.series_key, slice_.instance_key) == ("1.2.4", "1.2.3")
@@ -139,7 +139,7 @@ def test_uids_and_patient_id_are_the_keys_where_there_are_any():
 EMPTY = dict.fromkeys(["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"], "")
 
 
-def test_without_uids_the_file_meta_and_the_folder_stand_in():
+def test_keys_without_uids_use_file_meta_and_folder():
     one, two = header(EMPTY, path="s/1", meta_uid="9.1"), header(EMPTY, path="s/2", meta_uid="9.2")
     assert (one.instance_key, two.instance_key) == ("9.1", "9.2")
     assert one.series_key == two.series_key
@@ -153,20 +153,20 @@ def test_without_uids_the_file_meta_and_the_folder_stand_in():
     assert other_series.patient_key == one.patient_key
 
 
-def test_without_any_uid_the_path_stands_for_the_instance():
+def test_keys_without_any_uid_use_the_path():
     assert (
         header(EMPTY, path="s/1", meta_uid=None).instance_key != header(EMPTY, path="s/2", meta_uid=None).instance_key
     )
 
 
-def test_without_a_patient_id_name_and_birth_date_stand_in_together_only():
+def test_keys_without_patient_id_need_name_and_birth_date():
     nobody = {"PatientID": "", "PatientName": "Doe^Jane"}
     assert header(nobody).patient_key == header(nobody).study_key
     born = nobody | {"PatientBirthDate": "19500101"}
     assert header(born).patient_key == header(born | {"StudyInstanceUID": "1.9"}).patient_key
 
 
-def test_the_frames_of_an_enhanced_image_become_slices_of_their_own():
+def test_enhanced_frames_become_separate_slices():
     orientation = item(ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
     measures = item(PixelSpacing=[2, 3])
     shared = item(PlaneOrientationSequence=[orientation], PixelMeasuresSequence=[measures])

@@ -24,14 +24,14 @@ def test_files_are_found_at_any_depth(tmp_path):
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_an_empty_or_missing_folder_is_an_error_that_names_the_key(made, tmp_path):
+def test_empty_or_missing_folder_is_an_error_naming_the_key(made, tmp_path):
     if made:
         (tmp_path / "d").mkdir()
     with pytest.raises(FileNotFoundError, match=r"deliveries\.dicom"):
         read_headers(tmp_path / "d")
 
 
-def test_files_that_are_no_dicom_are_told_from_broken_ones(tmp_path):
+def test_files_that_are_no_dicom_differ_from_broken_ones(tmp_path):
     (tmp_path / "text").write_text("hello")
     (tmp_path / "empty").touch()
     sequence_without_end = b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff"
@@ -41,7 +41,7 @@ def test_files_that_are_no_dicom_are_told_from_broken_ones(tmp_path):
     assert reasons == {"text": "not_dicom", "empty": "not_dicom", "broken": "unreadable", "nowhere": "unreadable"}
 
 
-def test_what_never_ends_or_leads_in_circles_is_put_aside(tmp_path):
+def test_pipes_and_circular_links_have_reasons(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zeros").symlink_to("/dev/zero")
     (tmp_path / "itself").symlink_to("itself")
@@ -54,7 +54,7 @@ def test_what_never_ends_or_leads_in_circles_is_put_aside(tmp_path):
     }
 
 
-def test_a_header_that_asks_for_too_much_memory_is_put_aside(tmp_path):
+def test_header_beyond_the_memory_limit_has_a_reason(tmp_path):
     patient_name = b"\x10\x00\x10\x00" + (2**31).to_bytes(4, "little")
     with (tmp_path / "greedy").open("wb") as file:
         file.write(bytes(128) + b"DICM" + patient_name)
@@ -63,14 +63,14 @@ def test_a_header_that_asks_for_too_much_memory_is_put_aside(tmp_path):
     assert (header.path, header.reason) == ("greedy", "beyond_limits")
 
 
-def test_a_name_that_no_table_can_hold_is_put_aside(tmp_path):
+def test_name_that_is_not_utf8_has_a_reason(tmp_path):
     for name in (os.fsdecode(b"SCH\xc4DEL"), r"SCH\xc4DEL"):
         (tmp_path / name).touch()
     found = [(header.path, header.reason) for header in read_headers(tmp_path)]
     assert found == [(r"//SCH\xc4DEL", "name_not_utf8"), (r"SCH\xc4DEL", "not_dicom")]
 
 
-def test_failing_storage_ends_the_run_instead_of_losing_files(tmp_path, monkeypatch):
+def test_storage_failure_ends_the_run(tmp_path, monkeypatch):
     (tmp_path / "a").touch()
 
     def fail(*_args, **_more):
@@ -81,12 +81,12 @@ def test_failing_storage_ends_the_run_instead_of_losing_files(tmp_path, monkeypa
         headers_of_file(tmp_path, "a")
 
 
-def test_the_result_does_not_depend_on_the_number_of_processes(shared):
+def test_headers_do_not_depend_on_the_number_of_processes(shared):
     folder = shared / "dicom-mr" / "pydicom_small"
     assert read_headers(folder, workers=1) == read_headers(folder, workers=3)
 
 
-def test_nothing_of_a_header_reaches_the_logs(shared, caplog, recwarn):
+def test_logs_quote_no_header(shared, caplog, recwarn):
     with caplog.at_level(logging.DEBUG):
         for folder in ("dicom-ct", "dicom-mr"):
             read_headers(shared / folder)

@@ -32,7 +32,7 @@ def sizes(headers):
     return sorted(volumes.values(), reverse=True), dict(Counter(m.reason for m in members if m.reason))
 
 
-def test_the_slices_of_a_series_are_one_volume():
+def test_slices_of_a_series_are_one_volume():
     assert sizes([slice_at(z, z) for z in range(5)]) == ([5], {})
 
 
@@ -57,32 +57,32 @@ def test_images_of_another_kind_are_another_volume(differs):
     )
 
 
-def test_scanners_that_count_acquisitions_slice_by_slice_do_not_tear_the_volume_apart():
+def test_acquisition_numbers_of_slices_do_not_divide_a_volume():
     assert sizes([slice_at(z, z, acquisition=z, trigger_time=17.0 * z) for z in range(6)]) == ([6], {})
 
 
 @pytest.mark.parametrize(
     "attribute", ["temporal", "acquisition", "b_value", "trigger_time", "inversion_time", "flip_angle"]
 )
-def test_phases_at_the_same_places_are_volumes_of_their_own(attribute):
+def test_phases_at_the_same_positions_are_separate_volumes(attribute):
     phases = [slice_at(z, 100 * phase + z, **{attribute: phase}) for phase in range(3) for z in range(5)]
     assert sizes(phases) == ([5, 5, 5], {})
 
 
-def test_of_several_attributes_the_one_that_leaves_whole_volumes_divides():
+def test_division_prefers_the_attribute_that_leaves_volumes():
     """Every image has an acquisition of its own; the temporal position tells the phases apart."""
     images = [slice_at(z, 100 * t + z, temporal=t, acquisition=100 * t + z) for t in range(2) for z in range(5)]
     assert sizes(images) == ([5, 5], {})
 
 
-def test_two_attributes_may_be_needed():
+def test_division_may_need_two_attributes():
     images = [
         slice_at(z, 1000 * t + 100 * b + z, temporal=t, b_value=b) for t in range(2) for b in range(2) for z in range(5)
     ]
     assert sizes(images) == ([5, 5, 5, 5], {})
 
 
-def test_copies_of_a_file_are_put_aside():
+def test_copies_of_a_file_are_duplicates():
     series = [slice_at(z, z) for z in range(5)]
     copies = [header._replace(path=f"zz/{header.path}") for header in series]
     assert sizes(series + copies) == ([5], {"duplicate": 5})
@@ -91,24 +91,24 @@ def test_copies_of_a_file_are_put_aside():
     assert [m.instance for m in members[:5]] == [m.instance for m in members[5:]]
 
 
-def test_a_place_that_is_rarely_shown_twice_keeps_its_lowest_instance_number():
+def test_rare_repetitions_keep_the_lowest_instance_number():
     series = [slice_at(z, z, instance_number=z + 1) for z in range(5)]
     again = slice_at(2, 99, instance_number=1)
     members = divide_into_volumes([*series, again])
     assert [m.reason for m in members] == [None, None, "duplicate", None, None, None]
 
 
-def test_repetitions_that_nothing_tells_apart_stay_together_for_the_gate_to_refuse():
+def test_indistinguishable_repetitions_stay_together():
     assert sizes([slice_at(z, 100 * t + z) for t in range(3) for z in range(5)]) == ([15], {})
 
 
-def test_different_images_with_one_uid_all_stay_with_keys_of_their_own():
+def test_different_images_with_one_uid_have_separate_keys():
     headers = [slice_at(z, z, instance_uid="same") for z in range(5)]
     assert sizes(headers) == ([5], {})
     assert len({member.instance for member in divide_into_volumes(headers)}) == 5
 
 
-def test_images_put_aside_before_are_in_no_volume():
+def test_images_with_a_reason_are_in_no_volume():
     headers = [slice_at(z, z) for z in range(5)] + [slice_at(9, 9, reason="localizer"), Header("x", reason="not_dicom")]
     assert sizes(headers) == ([5], {"localizer": 1, "not_dicom": 1})
     assert divide_into_volumes(headers)[-1].instance is None
@@ -121,7 +121,7 @@ def test_directions_that_differ_by_rounding_are_one_direction(noise, edge):
 
 
 @given(st.permutations(range(12)))
-def test_names_of_volumes_do_not_depend_on_the_names_of_files(order):
+def test_volume_names_do_not_depend_on_file_names(order):
     headers = [slice_at(z, 100 * t + z, temporal=t) for t in range(2) for z in range(6)]
     renamed = sorted(
         (h._replace(path=f"{number:03}") for h, number in zip(headers, order, strict=True)), key=lambda h: h.path

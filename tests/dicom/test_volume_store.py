@@ -35,7 +35,7 @@ def test_mr_values_of_one_scale_stay_as_they_are_stored(images, slope, intercept
 
 
 @given(seed=st.integers(0, 1000))
-def test_mr_slices_of_different_scales_are_brought_onto_one(seed):
+def test_mr_slices_of_different_scales_get_one_scale(seed):
     random = np.random.default_rng(seed)
     truth = random.integers(0, 10_000, (4, 3, 3)).astype(float)
     slopes, intercepts = random.uniform(0.5, 4, 4), random.uniform(-50, 50, 4)
@@ -51,7 +51,7 @@ def test_mr_values_that_do_not_fit_keep_their_order():
 
 
 @given(voxels=arrays(np.int16, (3, 2, 4)))
-def test_a_volume_survives_the_store(voxels, tmp_path_factory):
+def test_volume_round_trips_through_the_store(voxels, tmp_path_factory):
     store = tmp_path_factory.mktemp("store")
     digest, name = store_volume(voxels, AFFINE, store)
     assert name == f"{digest[:2]}/{digest}.nii.gz"
@@ -60,7 +60,7 @@ def test_a_volume_survives_the_store(voxels, tmp_path_factory):
     np.testing.assert_allclose(affine, AFFINE, atol=1e-6)
 
 
-def test_the_same_volume_has_the_same_bytes_and_is_written_once(tmp_path):
+def test_equal_volumes_have_equal_bytes_and_one_file(tmp_path):
     voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     _, name = store_volume(voxels, AFFINE, tmp_path / "a")
     assert store_volume(np.asfortranarray(voxels), AFFINE, tmp_path / "b")[1] == name
@@ -73,7 +73,7 @@ def test_the_same_volume_has_the_same_bytes_and_is_written_once(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["voxel", "affine", "shape"])
-def test_another_volume_has_another_digest(change, tmp_path):
+def test_digest_differs_between_volumes(change, tmp_path):
     voxels, affine = np.zeros((2, 3, 4), np.int16), AFFINE.copy()
     before, _ = store_volume(voxels, affine, tmp_path)
     if change == "voxel":
@@ -85,7 +85,7 @@ def test_another_volume_has_another_digest(change, tmp_path):
     assert store_volume(voxels, affine, tmp_path)[0] != before
 
 
-def test_other_programs_read_the_same_volume(tmp_path):
+def test_stored_volume_is_read_by_other_programs(tmp_path):
     voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     _, name = store_volume(voxels, AFFINE, tmp_path)
     image = nib.load(tmp_path / name)

@@ -9,26 +9,26 @@ from refrad.dicom.windows import scale_mr, window_ct
 HU = arrays(np.int16, (3, 4), elements=st.integers(-1500, 3500))
 
 
-def test_a_window_spreads_its_width_around_its_level():
+def test_window_spreads_its_width_around_its_level():
     hu = np.array([[-136, -135, 40, 215, 216]])
     assert window_ct(hu, [(350, 40)]).tolist() == [[[0, 0, 128, 255, 255]]]
 
 
-def test_the_three_channels_are_the_three_windows():
+def test_channels_are_the_three_windows():
     seen = window_ct(np.array([[40]]), [(2250, -100), (350, 40), (80, 40)])
     assert seen.dtype == np.uint8
     assert seen[:, 0, 0].tolist() == [round(255 * (40 + 1225) / 2250), 128, 128]
 
 
 @given(hu=HU)
-def test_denser_is_never_darker(hu):
+def test_window_is_monotonic(hu):
     order = np.argsort(hu, axis=None)
     for channel in window_ct(hu):
         assert np.all(np.diff(channel.ravel()[order].astype(int)) >= 0)
 
 
 @given(values=arrays(np.int16, (3, 4)), factor=st.integers(1, 5), offset=st.integers(-100, 100))
-def test_an_mr_image_fills_the_range_whatever_its_scale(values, factor, offset):
+def test_mr_image_fills_the_range_at_any_scale(values, factor, offset):
     seen = scale_mr(values)
     assert seen.shape == (3, 3, 4)
     assert seen.dtype == np.uint8
@@ -39,5 +39,5 @@ def test_an_mr_image_fills_the_range_whatever_its_scale(values, factor, offset):
 
 
 @pytest.mark.parametrize("value", [0, 7, -3])
-def test_a_constant_mr_image_is_black_and_no_division_by_zero(value):
+def test_constant_mr_image_is_black(value):
     assert scale_mr(np.full((2, 2), value)).max() == 0

@@ -22,12 +22,12 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, float("inf"), float("-inf"), float("nan"), 6550
         elements=st.one_of(st.sampled_from(SPECIAL), st.floats(-2, 2, width=16)),
     )
 )
-def test_the_largest_is_the_first_of_equal_ones_as_numpy_says(values):
+def test_argmax_classes_takes_the_first_of_equal_ones(values):
     found = ours.argmax_classes(values)
     assert found.dtype == np.uint8 and np.array_equal(found, values.argmax(0))
 
 
-def test_large_volumes_are_looked_at_in_blocks_and_many_classes_are_counted():
+def test_argmax_classes_of_large_volumes_and_many_classes():
     random = np.random.default_rng(0)
     values = random.normal(size=(300, 3, 90, 260)).astype(np.float16)
     found = ours.argmax_classes(values)
@@ -58,7 +58,7 @@ def predictor(classes, tile, scale=1.0):
     st.tuples(*[st.integers(0, 9)] * 3),
     st.integers(0, 99),
 )
-def test_sums_of_tiles_are_those_of_nnunet_bit_for_bit(classes, tile, more, seed):
+def test_sum_tiles_equals_nnunet_bit_for_bit(classes, tile, more, seed):
     made = predictor(classes, tile)
     shape = [side + extra for side, extra in zip(tile, more, strict=True)]
     image = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32))
@@ -69,7 +69,7 @@ def test_sums_of_tiles_are_those_of_nnunet_bit_for_bit(classes, tile, more, seed
     assert torch.equal(found.view(torch.int16), theirs.view(torch.int16))
 
 
-def test_infinite_sums_are_an_error_as_they_are_for_nnunet():
+def test_sum_tiles_refuses_infinite_sums_as_nnunet():
     made = predictor(3, (4, 4, 4), scale=1e7)
     image = torch.ones(1, 4, 4, 4)
     slicers = made._internal_get_sliding_window_slicers(image.shape[1:])

@@ -34,7 +34,7 @@ CASES = {"degrees": st.floats(1, 30), "azimuth": st.floats(0, 2 * np.pi), "seed"
 
 @settings(max_examples=25, deadline=None)
 @given(**CASES)
-def test_an_upright_volume_shows_the_same_body_at_the_same_place(degrees, azimuth, seed):
+def test_deshear_keeps_the_body_in_place(degrees, azimuth, seed):
     shape = (40, 36, 12)
     affine = tilted(degrees, azimuth, Rotation.random(random_state=seed).as_matrix())
     values = np.rint(body(places(affine, shape))).astype(np.int16)
@@ -61,7 +61,7 @@ def test_labels_of_the_upright_volume_fit_the_tilted_slices(degrees, azimuth, se
 
 
 @pytest.mark.parametrize("degrees", [0, 0.4])
-def test_a_stack_that_hardly_leans_is_upright(degrees):
+def test_stack_with_a_tiny_tilt_is_not_sheared(degrees):
     assert not is_sheared(tilted(degrees, 0.3, np.eye(3)))
 
 
@@ -76,7 +76,7 @@ class Recorder(TotalSegmentator):
         self._run = run
 
 
-def test_a_segmenter_is_shown_an_upright_body_and_its_labels_come_back_to_the_slices(root):
+def test_segmenter_gets_an_upright_volume_for_a_tilted_one(root):
     affine = tilted(20, 0.7, np.eye(3))
     truth = np.linalg.norm(places(affine, (40, 36, 12)), axis=-1) < 17
     segmenter = Recorder(root / "workflow" / "demo_weights", "fastest", "cpu")

@@ -39,7 +39,7 @@ def ball(classes, class_id, centre, ml):
     return np.where(inside, np.uint8(class_id), classes)
 
 
-def test_a_body_as_it_should_be_has_few_flags(body, schema, norms):
+def test_plausible_body_has_few_flags(body, schema, norms):
     assert not {flag for flag, _ in kinds(find_flags(body, AFFINE, schema, norms))} & {
         "empty",
         "sides",
@@ -49,7 +49,7 @@ def test_a_body_as_it_should_be_has_few_flags(body, schema, norms):
 
 
 @given(axis=st.permutations([0, 1, 2]), flips=st.tuples(st.booleans(), st.booleans(), st.booleans()))
-def test_the_orientation_of_the_grid_changes_no_flag(body, schema, norms, axis, flips):
+def test_flags_do_not_depend_on_the_grid_orientation(body, schema, norms, axis, flips):
     turned, affine = body.transpose(axis), AFFINE[:, [*axis, 3]].copy()
     for number, flip in enumerate(flips):
         if flip:
@@ -59,20 +59,20 @@ def test_the_orientation_of_the_grid_changes_no_flag(body, schema, norms, axis, 
     assert kinds(find_flags(turned, affine, schema, norms)) == kinds(find_flags(body, AFFINE, schema, norms))
 
 
-def test_an_image_whose_affine_mirrors_the_patient_has_swapped_sides(body, schema, norms):
+def test_mirrored_affine_has_swapped_sides(body, schema, norms):
     mirrored = AFFINE.copy()
     mirrored[0] *= -1
     (flag,) = [one for one in find_flags(body, mirrored, schema, norms) if one.flag == "sides"]
     assert flag.value > 0.9
 
 
-def test_a_bladder_in_the_chest_is_elsewhere(body, schema, norms):
+def test_bladder_in_the_chest_is_elsewhere(body, schema, norms):
     bladder = schema.by_name["urinary_bladder"].id
     moved = ball(np.where(body == bladder, 0, body).astype(np.uint8), bladder, (48, 48, 112), 100)
     assert ("elsewhere", bladder) in kinds(find_flags(moved, AFFINE, schema, norms))
 
 
-def test_an_organ_of_another_size_is_flagged_unless_the_image_cuts_it(schema, norms):
+def test_organ_of_another_size_is_flagged_unless_cut(schema, norms):
     spleen = schema.by_name["spleen"].id
     empty = np.zeros((60, 60, 60), np.uint8)
     assert not find_flags(ball(empty, spleen, (30, 30, 30), 150), AFFINE, schema, norms)
@@ -87,19 +87,19 @@ def test_children_are_not_measured_as_adults(schema, norms):
     assert not find_flags(small, AFFINE, schema, norms, age=4)
 
 
-def test_a_liver_in_two_halves_is_in_pieces(schema, norms):
+def test_liver_in_two_halves_is_in_pieces(schema, norms):
     liver = schema.by_name["liver"].id
     half = ball(np.zeros((90, 90, 60), np.uint8), liver, (22, 45, 30), 700)
     assert ("pieces", liver) in kinds(find_flags(ball(half, liver, (66, 45, 30), 700), AFFINE, schema, norms))
 
 
-def test_lungs_are_put_together_from_their_lobes(schema, norms):
+def test_lungs_are_joined_from_their_lobes(schema, norms):
     upper, lower = (schema.by_name[f"lung_{part}_lobe_left"].id for part in ("upper", "lower"))
     lobes = ball(ball(np.zeros((60, 60, 60), np.uint8), upper, (30, 30, 25), 100), lower, (30, 30, 38), 100)
     assert kinds(find_flags(lobes, AFFINE, schema, norms)) == {("volume", schema.by_name["lung_left"].id)}
 
 
-def test_a_brain_in_an_image_of_the_knee_is_elsewhere_and_nothing_at_all_is_empty(schema, norms):
+def test_brain_in_a_knee_is_elsewhere_and_no_class_is_empty(schema, norms):
     brain = schema.by_name["brain"].id
     image = ball(np.zeros((90, 90, 90), np.uint8), brain, (45, 45, 45), 1300)
     assert kinds(find_flags(image, AFFINE, schema, norms, body_part="KNEE")) == {("elsewhere", brain)}
@@ -107,7 +107,7 @@ def test_a_brain_in_an_image_of_the_knee_is_elsewhere_and_nothing_at_all_is_empt
     assert kinds(find_flags(np.zeros_like(image), AFFINE, schema, norms)) == {("empty", None)}
 
 
-def test_every_name_in_the_norms_is_a_class(schema, norms):
+def test_norms_name_only_classes(schema, norms):
     names = {
         *norms.volumes_ml,
         *norms.heights_mm,
@@ -120,7 +120,7 @@ def test_every_name_in_the_norms_is_a_class(schema, norms):
     }
 
 
-def test_a_mistake_in_the_norms_is_named(tmp_path, root):
+def test_norms_with_a_mistake_are_refused_naming_it(tmp_path, root):
     path = tmp_path / "plausibility.yaml"
     path.write_text(
         (root / "workflow" / "anatomy" / "plausibility.yaml").read_text().replace("level: T8", "level: T88")
@@ -129,7 +129,7 @@ def test_a_mistake_in_the_norms_is_named(tmp_path, root):
         load_norms(path)
 
 
-def test_real_masks_have_no_flags_but_the_small_pancreas_of_one_patient(shared, schema, norms):
+def test_real_masks_have_no_flag_but_a_small_pancreas(shared, schema, norms):
     """False positives: two of four masks, both of the same patient."""
     given = {
         "nifti-seg/totalseg/example_seg.nii.gz": "total",
@@ -146,7 +146,7 @@ def test_real_masks_have_no_flags_but_the_small_pancreas_of_one_patient(shared, 
     assert found == [pancreas, pancreas, set(), set()]
 
 
-def test_the_command_tells_each_flag_and_counts_them(root, tmp_path, capsys, schema):
+def test_check_masks_prints_each_flag_and_the_counts(root, tmp_path, capsys, schema):
     spleen = ball(np.zeros((60, 60, 60), np.uint8), schema.by_name["spleen"].id, (30, 30, 30), 10)
     nib.save(nib.Nifti1Image(spleen, AFFINE), tmp_path / "one.nii.gz")
     anatomy = root / "workflow" / "anatomy"

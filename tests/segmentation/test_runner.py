@@ -80,7 +80,7 @@ def site(tmp_path, monkeypatch):
     return Site()
 
 
-def test_a_volume_that_fails_or_kills_the_process_is_tried_twice_and_the_others_are_labelled(site):
+def test_failing_volumes_are_tried_twice_and_affect_no_other(site):
     outcomes = site.label(1, 104, 2, 101, 3, 106, 4)
     assert {what: one.reason for what, one in outcomes.items() if one.reason} == {
         104: "segmenter_failed",
@@ -92,14 +92,14 @@ def test_a_volume_that_fails_or_kills_the_process_is_tried_twice_and_the_others_
     assert outcomes[1].labels == 1 and outcomes[1].digest
 
 
-def test_a_second_try_may_succeed_and_what_the_first_one_says_is_not_told(site, capfd):
+def test_second_try_may_succeed_and_no_message_is_quoted(site, capfd):
     assert site.label(105)[105].reason is None
     told = capfd.readouterr().err
     assert "RuntimeError in misbehaving.py" in told and "a name of a patient" not in told
 
 
 @pytest.mark.slow
-def test_a_volume_that_takes_too_long_or_too_much_memory_is_tried_twice_and_put_aside(site):
+def test_volumes_beyond_a_limit_are_tried_twice(site):
     outcomes = site.label(1, 102, 103, 2, limits=SegmenterLimits(minutes=0.25, memory_gb=1.5, concurrent_volumes=2))
     assert {what: one.reason for what, one in outcomes.items()} == {
         1: None,
@@ -109,12 +109,12 @@ def test_a_volume_that_takes_too_long_or_too_much_memory_is_tried_twice_and_put_
     }
 
 
-def test_an_installation_that_cannot_work_stops_the_run(site):
+def test_installation_that_cannot_work_stops_the_run(site):
     with pytest.raises(RuntimeError, match="cannot run: ImportError: no such library"):
         site.label(1, 107)
 
 
-def test_a_kill_at_any_moment_loses_what_was_in_work_and_leaves_no_half_file(site):
+def test_kill_loses_only_volumes_in_work_and_leaves_no_half_file(site):
     orders = [site.order(what) for what in range(1, 31)]
     script = textwrap.dedent(f"""
         import sys

@@ -47,7 +47,7 @@ def label_volumes(draw):
 
 
 @given(label_volumes(), st.sampled_from([0.0, 0.2, 0.6]), st.sampled_from([0.0, 6.0]), st.integers(1, 3), st.booleans())
-def test_boxes_areas_and_components_are_those_of_the_masks(labels, share, area, slab, merged):
+def test_structures_agree_with_the_masks(labels, share, area, slab, merged):
     rule = OutlierRule(area, share)
     lut = np.minimum(LUT, 2) if merged else LUT
     found = find_structures(labels, lut, (1.0, 1.0), rule, slab=slab)
@@ -60,7 +60,7 @@ def test_boxes_areas_and_components_are_those_of_the_masks(labels, share, area, 
 
 
 @given(label_volumes(), st.sampled_from(["C", "F"]))
-def test_no_order_in_memory_changes_what_is_found(labels, order):
+def test_structures_do_not_depend_on_memory_order(labels, order):
     rule = OutlierRule(2.0, 0.2)
     assert find_structures(np.asarray(labels, order=order), LUT, (1.0, 1.0), rule) == find_structures(
         labels, LUT, (1.0, 1.0), rule
@@ -68,7 +68,7 @@ def test_no_order_in_memory_changes_what_is_found(labels, order):
 
 
 @given(label_volumes())
-def test_a_flipped_volume_has_flipped_boxes(labels):
+def test_flipped_volume_has_flipped_boxes(labels):
     rule = OutlierRule(2.0, 0.2)
     width = labels.shape[0]
     there = find_structures(labels, LUT, (1.0, 1.0), rule)
@@ -78,7 +78,7 @@ def test_a_flipped_volume_has_flipped_boxes(labels):
     ]
 
 
-def test_a_stray_voxel_does_not_stretch_the_box():
+def test_stray_voxel_does_not_enlarge_the_box():
     labels = np.zeros((30, 20, 1), np.uint8)
     labels[2:12, 3:9, 0] = 5
     labels[28, 18, 0] = 5
@@ -86,7 +86,7 @@ def test_a_stray_voxel_does_not_stretch_the_box():
     assert (one.x_min, one.y_min, one.x_max, one.y_max, one.area) == (2, 3, 12, 9, 60)
 
 
-def test_two_native_labels_of_one_class_are_one_structure():
+def test_native_labels_of_one_class_are_one_structure():
     labels = np.zeros((10, 10, 1), np.uint8)
     labels[1:4, 1:4, 0], labels[4:7, 1:4, 0] = 7, 8
     lut = np.zeros(256, np.uint8)
@@ -96,7 +96,7 @@ def test_two_native_labels_of_one_class_are_one_structure():
 
 
 @pytest.mark.parametrize(("spacing", "kept"), [((1.0, 1.0), 0), ((3.0, 3.0), 1)])
-def test_the_least_area_is_in_mm2(spacing, kept):
+def test_minimum_area_is_in_mm2(spacing, kept):
     labels = np.zeros((10, 10, 1), np.uint8)
     labels[:2, :2, 0] = 1
     assert len(find_structures(labels, LUT, spacing, OutlierRule(30.0, 0.0))) == kept

@@ -19,7 +19,7 @@ AFFINE = np.array([[-2.0, 0, 0, 30], [0, -2.0, 0, 20], [0, 0, 5.0, -10], [0, 0, 
 
 
 @given(st.permutations([0, 1, 2]), st.tuples(*[st.booleans()] * 3), st.integers(0, 9))
-def test_flipped_and_turned_masks_come_back_voxel_by_voxel(order, flips, seed):
+def test_resampling_undoes_flips_and_permutations(order, flips, seed):
     labels = np.random.default_rng(seed).integers(0, 200, (7, 6, 5)).astype(np.uint8)
     turned = labels.transpose(order)
     affine = AFFINE.copy()
@@ -32,24 +32,24 @@ def test_flipped_and_turned_masks_come_back_voxel_by_voxel(order, flips, seed):
     assert np.array_equal(resample_labels(turned, affine, AFFINE, labels.shape), labels)
 
 
-def test_a_mask_of_another_place_is_refused():
+def test_resampling_refuses_a_mask_elsewhere():
     away = AFFINE.copy()
     away[0, 3] += 500
     with pytest.raises(UnsegmentableError, match="mask_elsewhere"):
         resample_labels(np.zeros((7, 6, 5), np.uint8), away, AFFINE, (7, 6, 5))
 
 
-def test_a_missing_network_is_named_with_what_to_do(tmp_path):
+def test_missing_network_is_named_with_the_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"network 298 .* totalseg_download_weights"):
         TotalSegmentator(tmp_path, "fastest", "cpu").segment(np.zeros((9, 9, 9), np.int16), np.eye(4), "total")
 
 
-def test_a_class_that_does_not_exist_is_named(tmp_path):
+def test_rois_that_do_not_exist_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"masks.rois: lever is no class"):
         TotalSegmentator(tmp_path, "fastest", "cpu", ["spleen", "lever"])
 
 
-def test_a_task_without_the_wanted_classes_gets_no_labels(root):
+def test_task_without_the_rois_gets_no_labels(root):
     segmenter = TotalSegmentator(root / "workflow" / "demo_weights", "fastest", "cpu", ["rib_left_1"])
     with pytest.raises(FileNotFoundError, match="network 852"):  # MR looks for them with the 3 mm network
         segmenter.weights("total_mr")
@@ -58,7 +58,7 @@ def test_a_task_without_the_wanted_classes_gets_no_labels(root):
         segmenter.segment(np.zeros((9, 9, 9), np.int16), np.eye(4), "total_mr")
 
 
-def test_the_corners_of_the_grid_do_not_wrap():
+def test_resampling_does_not_wrap_at_the_corners():
     labels = np.zeros((4, 4, 4), np.uint8)
     for corner in itertools.product((0, 3), repeat=3):
         labels[corner] = 9
@@ -129,7 +129,7 @@ np.save(sys.argv[3], segmenter.segment(volume, affine, sys.argv[4]))
     ("modality", "task", "rois"),
     [("MR", "total_mr", []), ("CT", "total", ["liver", "kidney_left"])],
 )
-def test_labels_are_those_of_the_command_voxel_for_voxel_without_a_network(root, tmp_path, body, modality, task, rois):
+def test_labels_equal_the_command_without_internet(root, tmp_path, body, modality, task, rois):
     path, truth = body(modality, task)
     weights = root / "workflow" / "demo_weights"
     home = tmp_path / "home"
@@ -190,7 +190,7 @@ assert "_internal_predict_sliding_window_return_logits" not in vars(one)  # nnU-
 
 
 @pytest.mark.slow
-def test_a_gpu_is_asked_for_with_the_settings_of_the_package_and_missed_if_there_is_none(root, body):
+def test_gpu_gets_the_settings_of_the_package_or_an_error(root, body):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU, which would be used")

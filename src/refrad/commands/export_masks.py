@@ -67,7 +67,7 @@ def main(
         written += 1
     logger.info("%d of %d volumes written", written, len(rows))
     if not written:
-        raise ValueError("no volume could be written; the lines above say why")
+        raise ValueError("no volume could be written; the lines above give the reasons")
 
 
 def _images(volume: str, instances: Path, files: Path, dicom: Path) -> list[Dataset]:

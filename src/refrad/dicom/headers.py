@@ -28,22 +28,8 @@ __all__ = ["NO_IMAGE_RULES", "TAGS", "Header", "ImageRules", "headers_of_dataset
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 CAPTURE_WORDS = ("SCREEN SAVE", "SCREENSAVE", "SCREEN CAPTURE", "SCREENSHOT")
-PROJECTION_WORDS = {
-    "MIP",
-    "MAXIP",
-    "MAX IP",
-    "MINIP",
-    "MIN IP",
-    "PROJECTION IMAGE",
-    "RAYSUM",
-    "VRT",
-    "VOLUME RENDER",
-    "SURFACE RENDER",
-}
-PROJECTION_WORDS |= {
-    "CURVED MPR",
-    "DISTORTED",
-}  # of VolumeBasedCalculationTechnique and VolumetricProperties (PS3.3 C.8.16.2.1)
+PROJECTION_WORDS = {"MIP", "MAXIP", "MAX IP", "MINIP", "MIN IP", "PROJECTION IMAGE", "RAYSUM", "VRT"}
+PROJECTION_WORDS |= {"VOLUME RENDER", "SURFACE RENDER", "CURVED MPR", "DISTORTED"}  # the last two: PS3.3 C.8.16.2.1
 LOCALIZER_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
 NOT_HOUNSFIELD = {"OD", "MGML", "Z_EFF", "ED", "EDW", "PCT"}  # of RescaleType: PS3.3 C.11.1.1.2
 NAME_TAGS: list[int] = [tag for tag, entry in DicomDictionary.items() if entry[0] == "PN"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 __all__ = ["REASONS", "TREATABLE", "QuarantineError"]
 
 REASONS: Mapping[str, str] = {
-    # of files and images, found by stage index
+    # files and images, by stage index
     "not_dicom": "The file is not DICOM.",
     "unreadable": "The file or its DICOM header cannot be read.",
     "name_not_utf8": "The name of the file or of its folder is not UTF-8.",
@@ -15,21 +15,21 @@ REASONS: Mapping[str, str] = {
     "beyond_limits": "Reading it crashed a worker, or took more memory or time than the config allows.",
     "secondary_capture": "A screen capture or another secondary capture.",
     "colour": "A colour image.",
-    "burned_in": "Text is burned into the image, as its header or a rule of the config says.",
+    "burned_in": "Text is burned into the image, according to its header or a rule of the config.",
     "localizer": "A localizer, not a slice of a volume.",
     "projection": "A projection, a rendering or a curved reformat (such as a MIP), not a slice.",
     "multi_valued_rescale": "The header gives several rescale slopes or intercepts for one image.",
-    "no_rescale": "A CT image that does not say how its values become Hounsfield units: no rescale slope or no intercept.",
+    "no_rescale": "A CT image without rescale slope or intercept: its values cannot be converted to Hounsfield units.",
     "not_hounsfield": "A CT image whose values are no Hounsfield units, such as an iodine map, or are given by a lookup table.",
-    "no_geometry": "Position, orientation or pixel spacing is missing or makes no sense.",
-    "duplicate": "Another file or frame of the same volume shows the same place; one is kept.",
-    # of volumes, found by stage volumes
+    "no_geometry": "Position, orientation or pixel spacing is missing or invalid.",
+    "duplicate": "Another file or frame of the same volume shows the same position; one is kept.",
+    # volumes, by stage volumes
     "orientation_inconsistent": "The slices of the volume are not parallel.",
-    "four_dimensional": "Most places are shown more than once, and no known attribute tells the repetitions apart.",
+    "four_dimensional": "Most positions are shown more than once, and no known attribute distinguishes the repetitions.",
     "gantry_tilt": "The slices are stacked at a slant, as with a tilted gantry.",
     "slice_missing": "A gap as wide as several slices: at least one slice is missing.",
     "spacing_irregular": "The distances between the slices differ.",
-    "too_few_slices": "The volume has fewer slices than asked for.",
+    "too_few_slices": "The volume has fewer slices than volumes.minimum_slices.",
     "unreadable_pixels": "The pixels of a slice cannot be decoded.",
 }
 

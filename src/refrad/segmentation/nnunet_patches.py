@@ -185,17 +185,7 @@ def _held_predictors(package: Any, images: ImagesInMemory, lock: FairLock, threa
         with lock.held():
             predictor = predictor_of(task_id, model, folds, trainer, tta, plans, device, step_size)
         for path, image in images.in_folder(Path(dir_in)):
-            values = np.asanyarray(image.dataobj).transpose(2, 1, 0)[None].astype(np.float32)
-            spacing = [float(mm) for mm in image.header.get_zooms()[:3]][::-1]
-            preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
-            data, _seg, properties = preprocessor.run_case_npy(
-                values,
-                None,
-                {"spacing": spacing},
-                predictor.plans_manager,
-                predictor.configuration_manager,
-                predictor.dataset_json,
-            )
+            data, properties = _preprocess(predictor, image)
             with lock.held():
                 torch.set_num_threads(threads)  # the package would use all cores of the machine
                 logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)).cpu()
@@ -211,3 +201,14 @@ def _held_predictors(package: Any, images: ImagesInMemory, lock: FairLock, threa
             nib.save(out, Path(dir_out) / path.name.replace("_0000", ""))  # type: ignore[no-untyped-call]
 
     return predict
+
+
+def _preprocess(predictor: Any, image: Any) -> tuple[Any, Any]:
+    """The image [channel, z, y, x] as nnU-Net's preprocessor returns it, and the properties that undo its resampling."""
+    values = np.asanyarray(image.dataobj).transpose(2, 1, 0)[None].astype(np.float32)
+    spacing = [float(mm) for mm in image.header.get_zooms()[:3]][::-1]
+    manager = predictor.configuration_manager
+    data, _, properties = manager.preprocessor_class(verbose=False).run_case_npy(
+        values, None, {"spacing": spacing}, predictor.plans_manager, manager, predictor.dataset_json
+    )
+    return data, properties

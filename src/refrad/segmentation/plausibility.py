@@ -14,11 +14,11 @@ from refrad.anatomy.schema import Schema
 __all__ = ["FLAGS", "Flag", "Norms", "find_flags", "load_norms"]
 
 FLAGS: Mapping[str, str] = {
-    "empty": "No class at all was found.",
-    "volume": "An organ that the image does not cut is smaller or larger than organs are.",
-    "pieces": "An organ that the image does not cut lies in several pieces.",
-    "sides": "Most organs of the left lie to the right of their twins.",
-    "elsewhere": "An organ lies where no such organ is, by the other organs of the image or by its body part.",
+    "empty": "The volume has no class.",
+    "volume": "An organ that the image does not cut is implausibly small or large.",
+    "pieces": "An organ that the image does not cut has several components.",
+    "sides": "Most left organs are to the right of their right counterparts.",
+    "elsewhere": "An organ is at an impossible position, given the other organs of the image or its body part.",
 }
 
 NEIGHBOURS = np.ones((3, 3, 3), bool)  # voxels that touch at a corner are connected

@@ -158,7 +158,8 @@ def _structures_of_runs(runs: Runs, pixel_mm2: float, rule: OutlierRule) -> dict
     np.maximum.at(largest, group, area)
     keep = (area * pixel_mm2 >= rule.minimum_area_mm2) & (area >= rule.minimum_share * largest[group])
     columns = {"index": keys // 256, "class_id": keys % 256}
-    row = group[component][kept := keep[component]]  # of each kept run
+    is_kept_run = keep[component]
+    row = group[component][is_kept_run]
     for name, values, low in (
         ("x_min", runs.start, True),
         ("y_min", runs.line, True),
@@ -166,7 +167,7 @@ def _structures_of_runs(runs: Runs, pixel_mm2: float, rule: OutlierRule) -> dict
         ("y_max", runs.line + 1, False),
     ):
         columns[name] = np.full(len(keys), np.iinfo(np.int32).max if low else 0)
-        (np.minimum if low else np.maximum).at(columns[name], row, values[kept])
+        (np.minimum if low else np.maximum).at(columns[name], row, values[is_kept_run])
     columns["area"] = np.bincount(group[keep], area[keep], minlength=len(keys)).astype(np.int64)
     columns["components"] = np.bincount(group[keep], minlength=len(keys))
     is_kept = columns["components"] > 0

@@ -147,7 +147,7 @@ class TotalSegmentator:
 
         if self.device == "gpu" and not torch.cuda.is_available():
             raise RuntimeError(
-                "masks.device is gpu, but torch finds none: say cpu, or see to the driver, or to torch's build"
+                "masks.device is gpu, but torch finds none: set it to cpu, or check the driver and the build of torch"
             )
         # Each process has its own home folder, since the package reads and rewrites files there in every run.
         self._home = tempfile.TemporaryDirectory(prefix="totalsegmentator-")

@@ -90,7 +90,7 @@ def run(
     write_table(masks, frame_of(rows, MaskTable), MaskTable, fingerprint)
     _count(rows, tally)
     tally.write(metrics, fingerprint)
-    logger.info("%d volumes labelled, %d put aside", tally.used, sum(tally.aside.values()))
+    logger.info("%d volumes labelled, %d quarantined", tally.used, sum(tally.aside.values()))
 
 
 def _key(volume: Mapping[str, Any], segmenter: Segmenter, options: MasksOptions) -> str | None:
