@@ -1,10 +1,13 @@
+from refrad.core.contracts import FlagTable, MaskTable, VolumeTable
+from refrad.core.tables import frame_of, read_table
 from refrad.reporting.flags import flagged_figures
 
 
 def figures(study, schema):
     study.structures()
-    paths = ([study.path(name)] for name in ("flags", "volumes", "masks"))
-    return flagged_figures(*paths, study.volume_store, study.mask_store, schema, 4)
+    contracts = {"flags": FlagTable, "volumes": VolumeTable, "masks": MaskTable}
+    tables = [read_table(study.path(name), contract) for name, contract in contracts.items()]
+    return flagged_figures(*tables, study.volume_store, study.mask_store, schema, 4)
 
 
 def test_a_flagged_volume_is_shown_once_with_what_is_wrong(study, schema):
@@ -14,4 +17,5 @@ def test_a_flagged_volume_is_shown_once_with_what_is_wrong(study, schema):
 
 
 def test_no_flags_no_pictures(study, schema):
-    assert flagged_figures([], [], [], study.volume_store, study.mask_store, schema, 4) == []
+    tables = [frame_of([], contract) for contract in (FlagTable, VolumeTable, MaskTable)]
+    assert flagged_figures(*tables, study.volume_store, study.mask_store, schema, 4) == []

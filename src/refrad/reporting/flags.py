@@ -1,6 +1,6 @@
-"""Pictures of volumes whose labels are not plausible, cut through the organ that a flag is about."""
+"""Pictures of volumes with implausible labels, cut through the flagged organ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,6 @@ import numpy as np
 import polars as pl
 
 from refrad.anatomy.schema import Schema
-from refrad.core.contracts import FlagTable, MaskTable, VolumeTable
-from refrad.core.tables import read_table
 from refrad.dicom.volume_store import read_volume
 from refrad.reporting.drawing import data_uri, draw_three_views
 
@@ -19,24 +17,29 @@ UNITS = {"volume": "ml", "pieces": "of it in its largest piece", "sides": "of th
 
 
 def flagged_figures(
-    flags: Sequence[Path],
-    volumes: Sequence[Path],
-    masks: Sequence[Path],
+    flags: pl.DataFrame,
+    volumes: pl.DataFrame,
+    masks: pl.DataFrame,
     volume_store: Path,
     mask_store: Path,
     schema: Schema,
     count: int,
 ) -> list[dict[str, str]]:
-    """Three views of at most `count` flagged volumes with a sentence each; kinds of flags in turn, so that rare ones are seen."""
-    if not (flags and volumes and masks):
-        return []
-    about = pl.concat([read_table(path, VolumeTable) for path in volumes]).select(
-        "volume", "modality", "plane", "spacing_x", "spacing_y", "spacing_z", "file"
-    )
-    labelled = pl.concat([read_table(path, MaskTable) for path in masks]).select("volume", "task", mask="file")
+    """Three views and a sentence for each of at most `count` flagged volumes; kinds of flags in turn, so that rare ones appear.
+
+    Args:
+        flags: FlagTable rows.
+        volumes: VolumeTable rows.
+        masks: MaskTable rows.
+        volume_store: folder of the volumes.
+        mask_store: folder of the label volumes.
+        schema: the class schema.
+        count: figures at most.
+    """
+    about = volumes.select("volume", "modality", "plane", "spacing_x", "spacing_y", "spacing_z", "file")
+    labelled = masks.select("volume", "task", mask="file")
     chosen = (
-        pl.concat([read_table(path, FlagTable) for path in flags])
-        .sort("volume", "flag", "class_id")
+        flags.sort("volume", "flag", "class_id")
         .unique("volume", keep="first", maintain_order=True)
         .with_columns(turn=pl.int_range(pl.len()).over("flag"))
         .sort("turn", "flag")
@@ -44,25 +47,30 @@ def flagged_figures(
         .join(about, on="volume", maintain_order="left")
         .join(labelled, on="volume", maintain_order="left")
     )
-    return [_figure(one, volume_store, mask_store, schema) for one in chosen.iter_rows(named=True)]
+    return [_figure(volume, volume_store, mask_store, schema) for volume in chosen.iter_rows(named=True)]
 
 
-def _figure(one: Mapping[str, Any], volume_store: Path, mask_store: Path, schema: Schema) -> dict[str, str]:
-    values, _ = read_volume(volume_store / one["file"])
-    labels, _ = read_volume(mask_store / one["mask"])
-    classes = schema.native_lut(one["task"])[labels.astype(np.uint8, copy=False)]
+def _figure(volume: Mapping[str, Any], volume_store: Path, mask_store: Path, schema: Schema) -> dict[str, str]:
+    values, _ = read_volume(volume_store / volume["file"])
+    labels, _ = read_volume(mask_store / volume["mask"])
+    classes = schema.native_lut(volume["task"])[labels.astype(np.uint8, copy=False)]
     at = None
-    if one["class_id"]:
-        ids = [one["class_id"], *schema.parts(one["class_id"])]
-        at = [int(np.median(place)) for place in np.nonzero(np.isin(classes, ids))]
-    spacing = one["spacing_x"], one["spacing_y"], one["spacing_z"]
-    views = draw_three_views(values, spacing, one["modality"], classes, at=at)
-    return {"picture": data_uri(views), "caption": f"{one['modality']}, {one['plane']}: {_sentence(one, schema)}"}
+    if volume["class_id"]:
+        ids = [volume["class_id"], *schema.parts(volume["class_id"])]
+        at = [int(np.median(indices)) for indices in np.nonzero(np.isin(classes, ids))]
+    spacing = volume["spacing_x"], volume["spacing_y"], volume["spacing_z"]
+    views = draw_three_views(values, spacing, volume["modality"], classes, at=at)
+    return {
+        "picture": data_uri(views),
+        "caption": f"{volume['modality']}, {volume['plane']}: {_sentence(volume, schema)}",
+    }
 
 
-def _sentence(one: Mapping[str, Any], schema: Schema) -> str:
-    name = schema.by_id[one["class_id"]].english if one["class_id"] else "the whole volume"
+def _sentence(volume: Mapping[str, Any], schema: Schema) -> str:
+    name = schema.by_id[volume["class_id"]].english if volume["class_id"] else "the whole volume"
     value = ""
-    if one["value"] is not None:
-        value = f", {one['value']:.4g} {UNITS[one['flag']]} (plausible: {one['low']:.4g} to {one['high']:.4g})"
-    return f"{name}, flag {one['flag']}{value}" + ("; quarantined" if one["action"] == "quarantine" else "")
+    if volume["value"] is not None:
+        value = (
+            f", {volume['value']:.4g} {UNITS[volume['flag']]} (plausible: {volume['low']:.4g} to {volume['high']:.4g})"
+        )
+    return f"{name}, flag {volume['flag']}{value}" + ("; quarantined" if volume["action"] == "quarantine" else "")

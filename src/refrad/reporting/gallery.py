@@ -5,20 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import polars as pl
 from markupsafe import Markup
+from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.core.contracts import CaptionTable, MentionTable, TripletTable, VolumeTable
-from refrad.core.tables import read_table
 from refrad.dataset.image_codec import decode_image, decode_mask, window_image
 from refrad.reporting.drawing import class_colour, data_uri, draw_outlines
 
 __all__ = [
     "CardBox",
+    "DroppedPair",
     "ImageCard",
     "build_card",
     "build_cards",
@@ -72,6 +71,25 @@ class ImageCard:
     facts: Sequence[str]
     chips: Sequence[ClassChip] = ()
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DroppedPair:
+    """A pair of image and caption that stage grounded dropped.
+
+    Attributes:
+        reason: the code of the reason.
+        caption: CaptionTable row.
+        mentions: MentionTable rows of the caption.
+        volume: VolumeTable row.
+        image: the slice int16 [row, column], HU for CT.
+    """
+
+    reason: str
+    caption: Mapping[str, Any]
+    mentions: Sequence[Mapping[str, Any]]
+    volume: Mapping[str, Any]
+    image: NDArray[np.int16]
 
 
 def choose_in_turn(frame: pl.DataFrame, count: int) -> pl.DataFrame:
@@ -144,61 +162,32 @@ def build_cards(rows: Iterable[Mapping[str, Any]], schema: Schema) -> list[Image
 
 
 def build_dropped_cards(
-    count: int,
-    triplets: Sequence[Path],
-    captions: Sequence[Path],
-    mentions: Sequence[Path],
-    volumes: Sequence[Path],
-    store: Path,
-    schema: Schema,
-    windows: Sequence[Sequence[float]],
-    size: int,
+    pairs: Iterable[DroppedPair], schema: Schema, windows: Sequence[Sequence[float]], size: int
 ) -> list[ImageCard]:
-    """Cards of pairs of image and caption that were dropped: the picture, what the caption names, and the reason.
+    """Cards of dropped pairs: the image, the classes that the caption names, and the reason.
 
     Args:
-        count: cards at most; the same ones every time.
-        triplets: tables of stage grounded.
-        captions: tables of stage captions.
-        mentions: tables of stage mentions.
-        volumes: tables of stage volumes.
-        store: folder of the volumes.
+        pairs: of image and caption.
         schema: the class schema.
         windows: width and level of the three channels, HU.
-        size: of the pictures, px.
+        size: side of the images, px.
     """
-    reasons = [read_table(path, TripletTable).filter(pl.col("reason").is_not_null()) for path in triplets]
-    if not reasons:
-        return []
-    pairs = pl.concat(reasons).sort("triplet").head(count)
-    of_caption = pl.col("caption").is_in(pairs["caption"].to_list())
-    told = {
-        row["caption"]: row for path in captions for row in read_table(path, CaptionTable).filter(of_caption).to_dicts()
-    }
-    named = pl.concat([read_table(path, MentionTable).filter(of_caption) for path in mentions])
-    of_volume = pl.col("volume").is_in(pairs["volume"].to_list())
-    about = {
-        row["volume"]: row for path in volumes for row in read_table(path, VolumeTable).filter(of_volume).to_dicts()
-    }
     cards = []
-    for pair in pairs.to_dicts():
-        volume, caption = about[pair["volume"]], told[pair["caption"]]
-        entities = named.filter((pl.col("caption") == pair["caption"]) & (pl.col("assertion") != "absent")).to_dicts()
-        image: Any = nib.load(store / volume["file"])  # type: ignore[attr-defined]
-        values = np.asarray(image.dataobj[:, :, pair["index"]], np.int16).T
-        channels = window_image(values, volume["modality"], windows, size).transpose(1, 2, 0)
-        classes = {one["class_id"] for one in entities}
-        verdict = f"dropped: {pair['reason'].replace('_', ' ')}"
+    for pair in pairs:
+        volume = pair.volume
+        channels = window_image(pair.image, volume["modality"], windows, size).transpose(1, 2, 0)
+        classes = {mention["class_id"] for mention in pair.mentions}
+        verdict = f"dropped: {pair.reason.replace('_', ' ')}"
         cards.append(
             ImageCard(
                 picture=data_uri(Image.fromarray(np.ascontiguousarray(channels))),
                 outlines="",
                 aspect=volume["columns"] * volume["spacing_x"] / (volume["rows"] * volume["spacing_y"]),
-                text=mark_spans(caption["text"], entities),
+                text=mark_spans(pair.caption["text"], pair.mentions),
                 boxes=(),
-                facts=[verdict, *_facts(volume, caption)],
+                facts=[verdict, *_facts(volume, pair.caption)],
                 chips=[_chip(class_id, schema, "not in the image") for class_id in sorted(classes)],
-                values=_values(volume, caption, classes, schema, verdict),
+                values=_values(volume, pair.caption, classes, schema, verdict),
             )
         )
     return cards

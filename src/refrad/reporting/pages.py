@@ -1,7 +1,9 @@
 """Pages of HTML that stand alone: no script, no font, no picture from elsewhere."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -9,9 +11,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from refrad.reporting.evaluation_page import beside
+from refrad.reporting.gallery import ImageCard, filters_of_cards
+from refrad.reporting.sentence_index import SentenceSample
 from refrad.reporting.wording import REASONS, STAGES
 
-__all__ = ["curve", "render"]
+__all__ = ["StageExtras", "curve", "loss_curve", "pretty_fingerprint", "render", "render_gallery", "render_stage"]
+
+
+@dataclass(frozen=True)
+class StageExtras:
+    """Content of a stage page in addition to its counts: pictures, tables and curves; what is empty has no section."""
+
+    figures: Sequence[Mapping[str, str]] = ()
+    sheet: Mapping[str, str] | None = None
+    cards: Sequence[ImageCard] = ()
+    curve: Markup | None = None
+    samples: Sequence[SentenceSample] = ()
+    steps: Sequence[tuple[str, int]] = ()
 
 
 @cache
@@ -33,6 +49,62 @@ def _environment() -> Environment:
 def render(template: str, **values: Any) -> str:
     """A page from a template of this package; a value that the template misses raises."""
     return _environment().get_template(template).render(**values)
+
+
+def render_stage(
+    stage: str,
+    metrics: Mapping[str, Any],
+    jobs: Sequence[tuple[str, Mapping[str, Any]]],
+    extras: StageExtras,
+    stages: Sequence[str],
+) -> str:
+    """The page of a stage.
+
+    Args:
+        stage: its name.
+        metrics: its counts over all jobs.
+        jobs: delivery/shard and the metrics of each job.
+        extras: pictures and tables of this stage.
+        stages: the stages that have a page, for the links.
+    """
+    return render(
+        "stage.html",
+        title=stage,
+        up="../",
+        there=stages,
+        metrics=metrics,
+        shards=jobs,
+        made_with=pretty_fingerprint(metrics),
+        **vars(extras),
+    )
+
+
+def render_gallery(cards: Sequence[ImageCard], windows: Sequence[Sequence[float]], stages: Sequence[str]) -> str:
+    """The gallery with its filters; `windows` are width and level of the three channels, HU."""
+    return render(
+        "gallery.html",
+        title="Gallery",
+        up="",
+        there=stages,
+        cards=cards,
+        filters=filters_of_cards(cards),
+        windows=windows,
+        classes=sorted({chip.class_id for card in cards for chip in card.chips}),
+    )
+
+
+def pretty_fingerprint(metrics: Mapping[str, Any]) -> str:
+    """The fingerprint of a metrics file as indented JSON."""
+    return json.dumps(json.loads(metrics["fingerprint"]), indent=2, ensure_ascii=False)
+
+
+def loss_curve(points: Sequence[Mapping[str, Any]]) -> Markup:
+    """The training loss, and the validation loss where it was measured, over the seconds of training."""
+    lines = [("training", [(point["seconds"], point["loss"]) for point in points])]
+    validation = [
+        (point["seconds"], point["validation_loss"]) for point in points if point["validation_loss"] is not None
+    ]
+    return curve([*lines, ("validation patients", validation)] if validation else lines, "seconds")
 
 
 def _number(value: float) -> str:

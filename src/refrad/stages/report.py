@@ -1,22 +1,36 @@
 """Write the pages: one for each stage, the gallery, and the index of the run."""
 
-import base64
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refrad.anatomy.schema import load_schema
+import nibabel as nib
+import numpy as np
+import polars as pl
+
+from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ReportOptions
+from refrad.core.contracts import CaptionTable, FlagTable, MaskTable, MentionTable, Table, TripletTable, VolumeTable
 from refrad.core.files import atomic
+from refrad.core.tables import read_table
 from refrad.dataset.shard_io import read_source_fingerprints
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
+from refrad.reporting.drawing import data_uri
 from refrad.reporting.evaluation_page import example_cards, tables
 from refrad.reporting.flags import flagged_figures
-from refrad.reporting.gallery import ImageCard, build_cards, build_dropped_cards, choose_rows, filters_of_cards
+from refrad.reporting.gallery import DroppedPair, ImageCard, build_cards, build_dropped_cards, choose_rows
 from refrad.reporting.overlay import save_overlay
-from refrad.reporting.pages import curve, render
+from refrad.reporting.pages import (
+    StageExtras,
+    loss_curve,
+    pretty_fingerprint,
+    render,
+    render_gallery,
+    render_stage,
+)
 from refrad.reporting.run_summary import counts_of, summary_of
 from refrad.reporting.sentence_index import sample_sentences
 from refrad.reporting.views import volume_figures, volume_sheet
@@ -29,9 +43,9 @@ __all__ = ["run"]
 VERSION = 3
 OVERLAY = 6  # images in overlay.png
 DROPPED = 4  # images of the gallery for each dropped pair in it
-WINDOWS = MEDGEMMA_WINDOWS  # where no shard says
+WINDOWS = MEDGEMMA_WINDOWS  # without shards
 SHOWN = 12  # examples on a stage page
-FLAGGED = 8  # volumes whose labels are not plausible, on the page of structures
+FLAGGED = 8  # volumes with implausible labels on the page of structures
 COUNTED = tuple(STAGES)[: list(STAGES).index("evaluate")]  # stages with counts of what they take
 # On the pages of index and volumes
 VOLUME_STEPS = (
@@ -45,6 +59,23 @@ VOLUME_STEPS = (
 )
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Files of the run that the pages show; the names are the flags of the command."""
+
+    images: Sequence[Path]
+    volumes: Sequence[Path]
+    masks: Sequence[Path]
+    triplets: Sequence[Path]
+    captions: Sequence[Path]
+    mentions: Sequence[Path]
+    flags: Sequence[Path]
+    adaptation: Path | None
+    training: Path | None
+    volume_store: Path
+    mask_store: Path
 
 
 def run(
@@ -68,7 +99,7 @@ def run(
     predictions: Path | None = None,
     state: Path | None = None,
 ) -> None:
-    """Write all pages under `pages`, index.html last. Of a run that is not complete: the pages of what there is.
+    """Write all pages under `pages`, index.html last. An unfinished run has the pages of its finished stages.
 
     Args:
         metrics: of the shards of all stages that have run.
@@ -78,136 +109,148 @@ def run(
         schema: the class schema.
         volume_store: folder of the volumes.
         mask_store: folder of the label volumes.
-        pages: where the pages go.
+        pages: folder of the pages.
         fingerprint: of stage report.
         triplets: tables of stage grounded, for the dropped pairs; with captions and mentions.
         captions: tables of stage captions.
         mentions: tables of stage mentions.
-        flags: tables of stage structures, of what is not plausible.
+        flags: tables of stage structures with implausible labels.
         adaptation: the folder of the adapted vision tower.
         training: training.json of the checkpoint.
         evaluation: metrics.json of stage evaluate.
-        predictions: what stage evaluate asked and was answered.
+        predictions: questions and answers of stage evaluate.
         state: jobs that have failed or wait, as `refrad.commands.status` writes them.
     """
     options = ReportOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
+    inputs = _Inputs(
+        images, volumes, masks, triplets, captions, mentions, flags, adaptation, training, volume_store, mask_store
+    )
     shards = _shards(metrics)
-    merged = {stage: merge(one for _, one in shards[stage]) for stage in COUNTED if shards[stage]}
+    merged = {stage: merge(metrics for _, metrics in jobs) for stage, jobs in shards.items() if jobs}
+    result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
+    jobs = json.loads(state.read_text(encoding="utf-8")) if state else []
+    stages = [*merged, *(["evaluate"] if result else [])]
     rows = choose_rows(images, options.gallery)
     cards = build_cards(rows, anatomy)
-    pictured = read_source_fingerprints(images[0])["shards"].options if images else {}
-    windows, size = pictured.get("windows", WINDOWS), pictured.get("image_size", 128)
-    dropped = build_dropped_cards(
-        options.gallery // DROPPED, triplets, captions, mentions, volumes, volume_store, anatomy, windows, size
-    )
-    result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
-    figures = volume_figures(volumes, masks, volume_store, mask_store, anatomy) if volumes and masks else {}
-    flagged = flagged_figures(flags, volumes, masks, volume_store, mask_store, anatomy, FLAGGED)
-    extras: dict[str, dict[str, Any]] = {
-        "index": {"steps": counts_of(merged, VOLUME_STEPS)},
-        "volumes": {
-            "figures": figures.get("volumes", []),
-            "steps": counts_of(merged, VOLUME_STEPS),
-            "sheet": volume_sheet(volumes, volume_store),
-        },
-        "masks": {"figures": figures.get("masks", [])},
-        "structures": {"figures": flagged},
-        "grounded": {"cards": cards[:SHOWN]},
-        "shards": {"cards": cards[:SHOWN]},
-        "mentions": {"samples": sample_sentences(captions, mentions, options.sentences, anatomy)},
-        "adapt": {"curve": _loss(adaptation / "training.json") if adaptation else None},
-        "train": {"curve": _loss(training) if training else None},
-    }
-    nothing: dict[str, Any] = {"figures": [], "cards": [], "curve": None, "samples": []} | {"steps": [], "sheet": None}
-    there = [*merged, *(["evaluate"] if result else [])]
-    for stage in merged:
-        values = nothing | extras.get(stage, {})
-        text = render(
-            "stage.html",
-            title=stage,
-            up="../",
-            there=there,
-            metrics=merged[stage],
-            shards=shards[stage],
-            made_with=_made_with(merged[stage]),
-            **values,
-        )
+    extras = _extras(inputs, merged, cards, options, anatomy)
+    for stage, total in merged.items():
+        text = render_stage(stage, total, shards[stage], extras.get(stage, StageExtras()), stages)
         _write(pages / "stages" / f"{stage}.html", text)
     if result:
         examples = example_cards(images, result["examples"], predictions, anatomy) if predictions else {}
-        text = render(
-            "evaluate.html",
-            title="evaluate",
-            up="../",
-            there=there,
-            result=result,
-            tables=tables(result),
-            cards={"worst": [], "best": []} | examples,
-            made_with=_made_with(result),
-        )
-        _write(pages / "stages" / "evaluate.html", text)
-    _write(pages / "gallery.html", _gallery(cards + dropped, windows, there))
+        _write(pages / "stages" / "evaluate.html", _evaluation_page(result, examples, stages))
+    shard_options = read_source_fingerprints(images[0])["shards"].options if images else {}
+    windows, size = shard_options.get("windows", WINDOWS), shard_options.get("image_size", 128)
+    dropped = build_dropped_cards(_dropped_pairs(inputs, options.gallery // DROPPED), anatomy, windows, size)
+    _write(pages / "gallery.html", render_gallery(cards + dropped, windows, stages))
+    overlay = pages / "overlay.png"
     if rows:
-        save_overlay(pages / "overlay.png", sorted(rows, key=_telling, reverse=True)[:OVERLAY], anatomy)
-    jobs = json.loads(state.read_text(encoding="utf-8")) if state else []
+        save_overlay(overlay, sorted(rows, key=_legibility, reverse=True)[:OVERLAY], anatomy)
     text = render(
         "index.html",
         title="Run",
         up="",
-        there=there,
+        there=stages,
         result=result,
-        overlay=_inlined(pages / "overlay.png") if rows else None,
+        overlay=data_uri(overlay.read_bytes()) if rows else None,
         **summary_of(shards, merged, bool(result), jobs),
     )
     _write(pages / "index.html", text)
-    log.info("%d pages", len(there) + 2)
+    log.info("%d pages", len(stages) + 2)
 
 
-def _gallery(cards: Sequence[ImageCard], windows: Sequence[Sequence[float]], there: Sequence[str]) -> str:
+def _extras(
+    inputs: _Inputs, merged: Mapping[str, Any], cards: Sequence[ImageCard], options: ReportOptions, schema: Schema
+) -> dict[str, StageExtras]:
+    """Stage to the pictures, tables and curves of its page."""
+    stores = inputs.volume_store, inputs.mask_store
+    figures: dict[str, list[dict[str, str]]] = {"volumes": [], "masks": [], "structures": []}
+    volumes = _concat(inputs.volumes, VolumeTable) if inputs.volumes else None
+    if volumes is not None and inputs.masks:
+        masks = _concat(inputs.masks, MaskTable)
+        figures |= volume_figures(volumes, masks, *stores, schema)
+        if inputs.flags:
+            flags = _concat(inputs.flags, FlagTable)
+            figures["structures"] = flagged_figures(flags, volumes, masks, *stores, schema, FLAGGED)
+    sheet = volume_sheet(volumes, inputs.volume_store) if volumes is not None else None
+    steps = counts_of(merged, VOLUME_STEPS)
+    return {
+        "index": StageExtras(steps=steps),
+        "volumes": StageExtras(figures=figures["volumes"], steps=steps, sheet=sheet),
+        "masks": StageExtras(figures=figures["masks"]),
+        "structures": StageExtras(figures=figures["structures"]),
+        "grounded": StageExtras(cards=cards[:SHOWN]),
+        "shards": StageExtras(cards=cards[:SHOWN]),
+        "mentions": StageExtras(samples=sample_sentences(inputs.captions, inputs.mentions, options.sentences, schema)),
+        "adapt": StageExtras(curve=_loss(inputs.adaptation / "training.json") if inputs.adaptation else None),
+        "train": StageExtras(curve=_loss(inputs.training) if inputs.training else None),
+    }
+
+
+def _dropped_pairs(inputs: _Inputs, count: int) -> Iterator[DroppedPair]:
+    """At most `count` pairs that stage grounded dropped, with their slices; the same ones every time."""
+    if not inputs.triplets:
+        return
+    reasons = [read_table(path, TripletTable).filter(pl.col("reason").is_not_null()) for path in inputs.triplets]
+    pairs = pl.concat(reasons).sort("triplet").head(count)
+    of_pairs = {name: pl.col(name).is_in(pairs[name].to_list()) for name in ("caption", "volume")}
+    captions = {row["caption"]: row for row in _rows(inputs.captions, CaptionTable, of_pairs["caption"])}
+    volumes = {row["volume"]: row for row in _rows(inputs.volumes, VolumeTable, of_pairs["volume"])}
+    mentions: dict[str, list[dict[str, Any]]] = {name: [] for name in captions}
+    for row in _rows(inputs.mentions, MentionTable, of_pairs["caption"] & (pl.col("assertion") != "absent")):
+        mentions[row["caption"]].append(row)
+    for pair in pairs.iter_rows(named=True):
+        volume, caption = volumes[pair["volume"]], captions[pair["caption"]]
+        nifti: Any = nib.load(inputs.volume_store / volume["file"])  # type: ignore[attr-defined]
+        image = np.asarray(nifti.dataobj[:, :, pair["index"]], np.int16).T
+        yield DroppedPair(pair["reason"], caption, mentions[pair["caption"]], volume, image)
+
+
+def _concat(paths: Iterable[Path], contract: type[Table]) -> pl.DataFrame:
+    return pl.concat([read_table(path, contract) for path in paths])
+
+
+def _rows(paths: Iterable[Path], contract: type[Table], among: pl.Expr) -> Iterator[dict[str, Any]]:
+    """The rows of some tables for which `among` holds; one table in memory at a time."""
+    return (row for path in paths for row in read_table(path, contract).filter(among).iter_rows(named=True))
+
+
+def _evaluation_page(
+    result: Mapping[str, Any], examples: Mapping[str, Sequence[ImageCard]], stages: Sequence[str]
+) -> str:
     return render(
-        "gallery.html",
-        title="Gallery",
-        up="",
-        there=there,
-        cards=cards,
-        filters=filters_of_cards(cards),
-        windows=windows,
-        classes=sorted({chip.class_id for one in cards for chip in one.chips}),
+        "evaluate.html",
+        title="evaluate",
+        up="../",
+        there=stages,
+        result=result,
+        tables=tables(result),
+        cards={"worst": [], "best": []} | dict(examples),
+        made_with=pretty_fingerprint(result),
     )
 
 
 def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """Stage to the metrics of its shards, each with its delivery/shard."""
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = {stage: [] for stage in COUNTED}
+    """Stage to the metrics of its jobs, each with its delivery/shard."""
+    shards: dict[str, list[tuple[str, dict[str, Any]]]] = {stage: [] for stage in COUNTED}
     for path in metrics:
-        one = json.loads(path.read_text(encoding="utf-8"))
-        parents = path.parent.parts
+        counts = json.loads(path.read_text(encoding="utf-8"))
+        parents, stage = path.parent.parts, counts["stage"]
         # results/<stage>/<delivery>/<shard>/metrics.json, results/train/<name>.metrics.json
-        name = "/".join(parents[len(parents) - 1 - parents[::-1].index(one["stage"]) + 1 :]) or path.name.split(".")[0]
-        found[one["stage"]].append((name, one))
-    return found
-
-
-def _made_with(metrics: Mapping[str, Any]) -> str:
-    return json.dumps(json.loads(metrics["fingerprint"]), indent=2, ensure_ascii=False)
+        name = "/".join(parents[len(parents) - 1 - parents[::-1].index(stage) + 1 :]) or path.name.split(".")[0]
+        shards[stage].append((name, counts))
+    return shards
 
 
 def _loss(training: Path) -> Any:
-    points = json.loads(training.read_text(encoding="utf-8"))["curve"]
-    lines = [("training", [(one["seconds"], one["loss"]) for one in points])]
-    unseen = [(one["seconds"], one["validation_loss"]) for one in points if one["validation_loss"] is not None]
-    return curve([*lines, ("validation patients", unseen)] if unseen else lines, "seconds")
+    return loss_curve(json.loads(training.read_text(encoding="utf-8"))["curve"])
 
 
-def _telling(row: Mapping[str, Any]) -> tuple[int, int]:
-    """Images with two or three named structures first, then with the longer sentence: labels of many would hide each other."""
+def _legibility(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Sort key: images with two or three named structures first, whose labels do not overlap, then longer sentences."""
     caption = row["captions"][0]
-    return -abs(len({one["class_id"] for one in caption["entities"]}) - 2), len(caption["text"])
-
-
-def _inlined(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+    return -abs(len({entity["class_id"] for entity in caption["entities"]}) - 2), len(caption["text"])
 
 
 def _write(path: Path, text: str) -> None:
