@@ -93,7 +93,7 @@ class Lexicon:
 
 
 def phrases(words: Iterable[str]) -> re.Pattern[str]:
-    """Any of the phrases as whole words, without regard to case; "*" stands for letters, dots may be left out."""
+    """Any of the phrases as whole words, without regard to case; "*" is any letters, dots may be left out."""
     parts = [
         re.escape(str(word)).replace(r"\*", r"\w*").replace(r"\.", r"\.?\s?").replace(r"\ ", r"\s+")
         for word in sorted(words, key=lambda word: -len(str(word)))
@@ -175,10 +175,10 @@ def _declared_sides(patterns: Iterable[str]) -> tuple[dict[str, str], dict[str, 
     twins: dict[str, str] = {}
     for pattern in patterns:
         if "{side}" in pattern:
-            for side, other in OTHER_SIDE.items():
+            for side, opposite in OTHER_SIDE.items():
                 names = _expand(pattern.replace("{side}", side))
                 sides.update(dict.fromkeys(names, side))
-                twins.update(zip(names, _expand(pattern.replace("{side}", other)), strict=True))
+                twins.update(zip(names, _expand(pattern.replace("{side}", opposite)), strict=True))
     return sides, twins
 
 

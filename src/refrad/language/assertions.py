@@ -1,6 +1,6 @@
-"""Whether a mention is present, negated, absent (removed) or uncertain: trigger words and their reach, after ConText.
+"""Whether a mention is present, negated, absent (removed) or uncertain: trigger words and their scope, after ConText.
 
-The trigger words stand in lexicon.yaml.
+The trigger words are in lexicon.yaml.
 """
 
 import re
@@ -24,8 +24,8 @@ def assert_spans(sentence: str, spans: Sequence[tuple[int, int]], triggers: Trig
     removed or never was there; a partial resection does not count.
     """
     # Same length, so that offsets hold.
-    masked = triggers["no_negation"].sub(lambda found: "\0" * len(found.group()), sentence)
-    borders = [found.span() for border in (_BREAK, triggers["but"]) for found in border.finditer(sentence)]
+    masked = triggers["no_negation"].sub(lambda match: "\0" * len(match.group()), sentence)
+    borders = [match.span() for border in (_BREAK, triggers["but"]) for match in border.finditer(sentence)]
     return [_assertion(sentence, masked, start, end, borders, triggers) for start, end in spans]
 
 
@@ -49,13 +49,13 @@ def _assertion(
 
 
 def _denied(mention: str, after: str, triggers: Triggers) -> bool:
-    """Something about the mention is denied behind it: "Leber ohne Läsion", but not "Gastritis ohne Ulkus"."""
+    """Something about the mention is denied after it: "Leber ohne Läsion", but not "Gastritis ohne Ulkus"."""
     if triggers["negated_after"].search(after):
         return True
-    beside = triggers["negated_beside"].search(after)
-    if beside is None or triggers["disease"].search(mention):
+    adjoining = triggers["negated_beside"].search(after)
+    if adjoining is None or triggers["disease"].search(mention):
         return False
-    return len(after[: beside.start()].split()) <= 1
+    return len(after[: adjoining.start()].split()) <= 1
 
 
 def _clause(sentence: str, start: int, end: int, borders: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -66,9 +66,9 @@ def _clause(sentence: str, start: int, end: int, borders: Sequence[tuple[int, in
 
 
 def _reaches(trigger: re.Pattern[str], before: str, after: str, triggers: Triggers) -> bool:
-    """The last trigger before the mention is in force: no comma behind it ended the list that it stands for.
+    """The last trigger before the mention is in force: no comma after it ended the list that it governs.
 
-    A list ends where something new is said: "Keine Stauung, Leber vergrößert".
+    A list ends where a new statement begins: "Keine Stauung, Leber vergrößert".
     """
     last = _last(trigger, before)
     if last is None:
@@ -90,10 +90,10 @@ def _is_removed(before: str, mention: str, after: str, triggers: Triggers) -> bo
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = None
-    for one in pattern.finditer(text):
-        found = one
-    return found
+    last = None
+    for match in pattern.finditer(text):
+        last = match
+    return last
 
 
 def _to_comma(text: str) -> str:

@@ -56,7 +56,7 @@ _COMPARED = {
 }
 # Words that mean a comparison even where nothing is named to compare with; "stabil" may be a fracture.
 _ALONE = r"(?:unverändert|idem|größenkonstant|vorbekannt|vorbestehend|unchanged|as before|as previously (?:seen|noted|described))"
-# A measure of another day beside that of today: "(vormals 6 mm)", ", previously 6 mm".
+# A measure of another day next to that of today: "(vormals 6 mm)", ", previously 6 mm".
 _MEASURE = r"\d+(?:[.,]\d+)?(?:\s?[x×]\s?\d+(?:[.,]\d+)?){0,2}\s?(?:mm|cm)"
 _FORMERLY = {
     "de": rf"(?:zuvor|vormals|vorher|früher|damals|(?:in\s(?:der|den)\s)?{_PRIOR['de']})\s?:?\s?(?:ca\.\s)?{_MEASURE}",
@@ -75,8 +75,8 @@ _CLAUSES = {
     for language in LANGUAGES
 }
 _LEADING = re.compile(rf"{_COMPARED['en']},\s", re.IGNORECASE)
-# A sentence that leans on the comparison cannot lose it: "ist größer als in ...", "no change since ...".
-_LEANS = {
+# A sentence that depends on the comparison cannot lose it: "ist größer als in ...", "no change since ...".
+_DEPENDS = {
     "de": re.compile(
         rf"\b(?:{_TREND['de']}|verändert|\w*(?:wandel|änderung|konstanz)|Zunahme|Abnahme|Progress|Progredienz|Regress"
         r"|Regredienz|Größe\w*|Dynamik|Vergleich|aufgetreten\w*)\s?$",
@@ -91,7 +91,7 @@ _LEANS = {
 _CHANGE = re.compile(
     rf"\b(?:{_TREND['en']}|changed?|growth|grown|increase|decrease|interval|resol\w+|progress\w+)\b", re.IGNORECASE
 )
-# Any hint of another examination; a sentence that keeps one says so in its column `rewriter`.
+# Any hint of another examination; the column `rewriter` marks a sentence that keeps one.
 _HINT = {
     "de": re.compile(
         rf"\b(?:{_PRIOR['de']}|VU|unverändert\w*|idem|\w*(?:progredien|regredien)\w+|zunehmend\w*|abnehmend\w*|rückläufig\w*"
@@ -106,21 +106,21 @@ _HINT = {
     ),
 }
 _FEWEST_WORDS = 2
-_LONG_WORD = 8  # letters; such a German word is a sentence of its own
+_LONG_WORD = 8  # letters; such a German word can be a whole sentence
 
 
 def cut_comparisons(sentence: str, language: str) -> tuple[str, str]:
     """The sentence without pure comparison clauses, and the word for the column `rewriter`: CUT, UNCHANGED or LEFT.
 
-    A clause is cut only where the rest stands on its own: it keeps two words, or one long noun, and does not end in a word
-    of change. LEFT says that some hint of another examination is still there.
+    A clause is cut only where the remaining text is complete: it has two words, or one long noun, and does not end in a word
+    of change. LEFT means that a hint of another examination remains.
     """
     text = sentence
-    while (found := _CLAUSES[language].search(text)) is not None:
-        head, tail = text[: found.start()].rstrip(), text[found.end() :]
-        attached = not found.group().lstrip().startswith((",", "(", "["))
-        stands = len(head.split()) >= _FEWEST_WORDS or (head[:1].isupper() and len(head) >= _LONG_WORD)
-        if not stands or (attached and _LEANS[language].search(head)):
+    while (clause := _CLAUSES[language].search(text)) is not None:
+        head, tail = text[: clause.start()].rstrip(), text[clause.end() :]
+        attached = not clause.group().lstrip().startswith((",", "(", "["))
+        complete = len(head.split()) >= _FEWEST_WORDS or (head[:1].isupper() and len(head) >= _LONG_WORD)
+        if not complete or (attached and _DEPENDS[language].search(head)):
             break
         text = head + tail
     leading = _LEADING.match(text) if language == "en" else None

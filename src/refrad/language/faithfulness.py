@@ -1,11 +1,12 @@
-"""Whether one sentence says what another says, as far as words, numbers and the lexicon can tell.
+"""Whether two sentences have the same content, as far as words, numbers and the lexicon can decide.
 
-A language model may drop a finding, turn a side or deny what was there, in the best of forms. These checks are strict on
-purpose: a good sentence that is refused costs a row, a wrong one that is taken puts a false label beside an image.
+A language model may drop a finding, change a side or deny a finding in a well-formed sentence. These checks are strict on
+purpose: refusing a good sentence costs a row, accepting a wrong one puts a false label on an image.
 """
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.language.mention_finder import find_mentions
@@ -17,7 +18,7 @@ __all__ = ["names_other_examination", "problem_of_rewriting", "problem_of_transl
 LONGER = 1.15  # a rewritten sentence has at most so much more letters ...
 AND = 20  # ... and these
 STEM = 4  # letters that make two words the same
-TELLING = 6  # words from which a language can be told
+MIN_WORDS = 6  # for detecting the language
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -41,7 +42,7 @@ _MAY_GO = re.compile(
     r"|were|are|been|than|from|with|for|this|that|when|there|seen|noted|measur\w+",
     re.IGNORECASE,
 )
-# A denial that may go with the change it denies: "keine Größenzunahme". That of something new must stay.
+# A denial that may go with the change it denies: "keine Größenzunahme". A denial of something new must stay.
 _NO_CHANGE = re.compile(
     rf"{_NEGATION.pattern}(?:\s\w+){{0,2}}\s(?:\w*(?:änder|zunahme|abnahme|progredien|regredien|progress|regress|wachs|konstan)\w*"
     r"|größer|kleiner|chang\w+|grow\w+|increas\w+|decreas\w+|larger|smaller|enlarg\w+|longer|mehr)\b",
@@ -64,7 +65,7 @@ _COMPARISON = re.compile(
 
 
 def problem_of_rewriting(before: str, after: str, language: str, lexicon: Lexicon) -> str | None:
-    """What is wrong with a sentence from which comparisons were to be dropped, for the model to read; or None.
+    """The problem of a sentence from which comparisons were to be dropped, as a message to the model, or None.
 
     It may be empty only where the original names no anatomy.
     """
@@ -80,28 +81,28 @@ def problem_of_rewriting(before: str, after: str, language: str, lexicon: Lexico
         return f"The placeholder {min(added)} does not stand in the original."
     if (wrong := _changed_words(before, after)) is not None:
         return wrong
-    if (found := _COMPARISON.search(after)) is not None:
-        return f"A comparison is left: {found.group()}."
-    said, says = (_claims(text, language, lexicon) for text in (before, after))
-    return _difference(said, says)
+    if (comparison := _COMPARISON.search(after)) is not None:
+        return f"A comparison is left: {comparison.group()}."
+    return _difference(_claims(before, language, lexicon), _claims(after, language, lexicon))
 
 
 def problem_of_translation(before: str, after: str, language: str, target: str, lexicon: Lexicon) -> str | None:
-    """What is wrong with a translation from `language` to `target`, for the model to read; or None."""
+    """The problem of a translation from `language` to `target`, as a message to the model, or None."""
     if not after.strip() or _CONTROL.search(after):
         return "sentence must be one line of plain text and not empty."
-    if len(after.split()) >= TELLING and detect_language(after) != target:
+    if len(after.split()) >= MIN_WORDS and detect_language(after) != target:
         return f"sentence must be in the language {target}."
-    said_numbers, says_numbers = (
-        Counter(one.replace(",", ".") for one in _NUMBER.findall(text)) for text in (before, after)
+    numbers_before, numbers_after = (
+        Counter(number.replace(",", ".") for number in _NUMBER.findall(text)) for text in (before, after)
     )
-    if said_numbers != says_numbers:
-        wrong = min((said_numbers - says_numbers) or (says_numbers - said_numbers))
+    if numbers_before != numbers_after:
+        wrong = min((numbers_before - numbers_after) or (numbers_after - numbers_before))
         return f"All numbers must be the same, each as often as in the original: see {wrong}."
     if _placeholders(before) != _placeholders(after):
         return "All placeholders in brackets must stay, and no others come."
-    said, says = _denials(_claims(before, language, lexicon)), _denials(_claims(after, target, lexicon))
-    return _difference(said, says)
+    claims_before = _denials(_claims(before, language, lexicon))
+    claims_after = _denials(_claims(after, target, lexicon))
+    return _difference(claims_before, claims_after)
 
 
 def names_other_examination(text: str) -> bool:
@@ -110,22 +111,22 @@ def names_other_examination(text: str) -> bool:
 
 
 def _changed_words(before: str, after: str) -> str | None:
-    """Words that went without being of comparison or time, words that came, and denials that went or came."""
-    had, has = _words(before), _words(after)
-    for word in had:
-        if word[:STEM] not in {one[:STEM] for one in has} and not _MAY_GO.fullmatch(word):
+    """A removed word that is not of comparison or time, an added word, or an added or removed denial."""
+    words_before, words_after = _words(before), _words(after)
+    for word in words_before:
+        if word[:STEM] not in _stems(words_after) and not _MAY_GO.fullmatch(word):
             return f"The word {word} must stay."
-    for word in has:
-        if word[:STEM] not in {one[:STEM] for one in had} and not _MAY_COME.fullmatch(word):
+    for word in words_after:
+        if word[:STEM] not in _stems(words_before) and not _MAY_COME.fullmatch(word):
             return f"The word {word} does not stand in the original."
-    denied, denies = len(_NEGATION.findall(before)), len(_NEGATION.findall(after))
-    if not denied - len(_NO_CHANGE.findall(before)) <= denies <= denied:
+    denials_before, denials_after = len(_NEGATION.findall(before)), len(_NEGATION.findall(after))
+    if not denials_before - len(_NO_CHANGE.findall(before)) <= denials_after <= denials_before:
         return "What is denied must stay denied, and nothing else."
     return None
 
 
 def _claims(text: str, language: str, lexicon: Lexicon) -> dict[str, set[str]]:
-    """Class to how it is asserted."""
+    """Class to its assertions."""
     claims: dict[str, set[str]] = {}
     for mention in find_mentions(text, language, lexicon):
         for name in mention.classes:
@@ -134,18 +135,24 @@ def _claims(text: str, language: str, lexicon: Lexicon) -> dict[str, set[str]]:
 
 
 def _denials(claims: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Only whether something is denied: how certain it is sounds different in each language."""
-    denied = ("negated", "absent")
-    return {name: {"denied" if one in denied else "said" for one in how} for name, how in claims.items()}
+    """Claims reduced to whether the class is denied, since certainty is worded differently in each language."""
+    return {
+        name: {"denied" if assertion in ("negated", "absent") else "affirmed" for assertion in assertions}
+        for name, assertions in claims.items()
+    }
 
 
-def _difference(said: dict[str, set[str]], says: dict[str, set[str]]) -> str | None:
-    if lost := said.keys() - says.keys():
+def _difference(before: dict[str, set[str]], after: dict[str, set[str]]) -> str | None:
+    if lost := before.keys() - after.keys():
         return f"The anatomy or side of the original must stay: {min(lost)} is missing."
-    if added := says.keys() - said.keys():
+    if added := after.keys() - before.keys():
         return f"Anatomy or a side was added: {min(added)}."
-    changed = [name for name in said if said[name] != says[name]]
+    changed = [name for name in before if before[name] != after[name]]
     return f"What is denied, certain or uncertain must stay so: see {min(changed)}." if changed else None
+
+
+def _stems(words: Iterable[str]) -> set[str]:
+    return {word[:STEM] for word in words}
 
 
 def _numbers(text: str) -> Counter[str]:

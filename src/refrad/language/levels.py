@@ -22,7 +22,7 @@ ENGLISH = r"first second third fourth fifth sixth seventh eighth ninth tenth ele
 ROMAN = r"i ii iii iv v vi vii viii ix x xi xii"
 VALUE = {word: value for words in (GERMAN, ENGLISH, ROMAN) for value, word in enumerate(words.split(" "), start=1)}
 
-# Behind a number, these make it a size, a time or a count.
+# After a number, these make it a size, a time or a count.
 _NO_UNIT = r"(?!\d|[.,]\d|\s?(?:mm|cm|ml|cc|mg|kg|%|°|HE\b|HU\b|x\s?\d|×|Jahr|Tag|Woche|Monat|Uhr|year|day|week|month))"
 _RANGE = r"(?:\s?[-–]\s?|\s(?:bis(?:\szu[mr]?)?|to|through|thru)\s)"
 _JOIN = rf"(?:{_RANGE}|\s?[/,&+]\s?|,?\s(?:und|and|sowie|or|oder)\s)"
@@ -89,7 +89,7 @@ _SPINE_AFTER = re.compile(
     r"|lamina|nerve root|Wirbel|Wurzel)",
     re.IGNORECASE,
 )
-_S1_BESIDE = re.compile(
+_S1_CONTEXT = re.compile(
     r"vertebra|wirbel|wurzel|nerve root|sakr|sacr|spin|\b[LS][-\s]?5\b|bandscheib|\bdis[ck]\b", re.IGNORECASE
 )
 
@@ -106,57 +106,57 @@ def numbers_of(text: str) -> list[int]:
     """The numbers of a list in words, digits or Roman digits, ranges filled in: "3., 5.-7." gives 3, 5, 6, 7."""
     numbers: list[int] = []
     end = 0
-    for found in re.finditer(r"\d+|[a-zäöü]+", text, re.IGNORECASE):
-        word = found.group().lower()
+    for match in re.finditer(r"\d+|[a-zäöü]+", text, re.IGNORECASE):
+        word = match.group().lower()
         value = int(word) if word.isdigit() else VALUE.get(word) or VALUE.get(word.rstrip("rnms"))
         if not value:
             continue
-        if numbers and re.search(rf"{_RANGE}$", text[end : found.start()]):
+        if numbers and re.search(rf"{_RANGE}$", text[end : match.start()]):
             numbers += range(numbers[-1] + 1, value)
         numbers.append(value)
-        end = found.end()
+        end = match.end()
     return numbers
 
 
 def find_ribs(sentence: str, language: str) -> list[Numbered]:
-    """Numbered ribs; both sides of each, since the side stands elsewhere."""
+    """Numbered ribs, of both sides, since the side is in other words."""
     lower = sentence.lower()
     if "ripp" not in lower and "rib" not in lower and "cost" not in lower:
         return []
-    found: list[Numbered] = []
+    numbered: list[Numbered] = []
     for pattern in _RIBS[language]:
         for match in pattern.finditer(sentence):
             numbers = [number for number in dict.fromkeys(numbers_of(match["n"])) if 1 <= number <= 12]
-            if numbers and not _overlaps(match, found):
+            if numbers and not _overlaps(match, numbered):
                 classes = tuple(f"rib_{side}_{number}" for number in numbers for side in ("left", "right"))
-                found.append(Numbered(match.start(), match.start() + len(match.group().rstrip(".")), classes))
-    return found
+                numbered.append(Numbered(match.start(), match.start() + len(match.group().rstrip(".")), classes))
+    return numbered
 
 
 def find_levels(sentence: str, language: str) -> list[Numbered]:
     """Vertebral levels. "L4/5" is the disc between the two, and the two; "LWK 4/5" are the two vertebrae.
 
-    T1 to T4 are levels only where words of the spine stand beside them, since they are MR weightings, tumour stages and
+    T1 to T4 are levels only next to words of the spine, since they are MR weightings, tumour stages and
     hormones as well; S1 is a level only near the spine, since it is a segment of lung and liver.
     """
     if not _WORTH_READING.search(sentence):
         return []
-    found: list[Numbered] = []
+    numbered: list[Numbered] = []
     for match in _ORDERED_LEVEL[language].finditer(sentence):
         region = REGION[match["region"].lower()]
-        found.append(Numbered(match.start(), match.end(), _names([(region, n) for n in numbers_of(match["n"])])))
+        numbered.append(Numbered(match.start(), match.end(), _names([(region, n) for n in numbers_of(match["n"])])))
     for match in _LEVEL.finditer(sentence):
         before, after = sentence[: match.start()], sentence[match.end() :]
-        if _overlaps(match, found) or _OTHER_WORD.match(after):
+        if _overlaps(match, numbered) or _OTHER_WORD.match(after):
             continue
         levels, is_gap = _read(match.group())
         if _is_spinal(match.group(), levels, before, after):
-            found.append(Numbered(match.start(), match.end(), _names(levels) + (DISCS,) * is_gap))
-    return [one for one in found if one.classes]
+            numbered.append(Numbered(match.start(), match.end(), _names(levels) + (DISCS,) * is_gap))
+    return [expression for expression in numbered if expression.classes]
 
 
-def _overlaps(match: re.Match[str], found: list[Numbered]) -> bool:
-    return any(match.start() < other.end and other.start < match.end() for other in found)
+def _overlaps(match: re.Match[str], numbered: list[Numbered]) -> bool:
+    return any(match.start() < expression.end and expression.start < match.end() for expression in numbered)
 
 
 def _read(text: str) -> tuple[list[tuple[str, int]], bool]:
@@ -188,7 +188,7 @@ def _is_spinal(text: str, levels: list[tuple[str, int]], before: str, after: str
             return False
         return len(levels) > 1 or bool(_SPINE_BEFORE.search(before) or _SPINE_AFTER.match(after))
     if text[0] == "S" and "W" not in text and all(region == "S" for region, _ in levels):
-        return bool(_S1_BESIDE.search(before + " " + after))
+        return bool(_S1_CONTEXT.search(before + " " + after))
     return True
 
 

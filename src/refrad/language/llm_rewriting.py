@@ -67,7 +67,7 @@ class SentenceVerdict(Answer):
 def rewrite_captions(captions: Sequence[Caption], models: Models, lexicon: Lexicon) -> list[Caption]:
     """The captions with the model's text, in their order, without those of which nothing is left.
 
-    Where the model failed, the rules act as they do without one, and `rewriter` says so.
+    Where the model failed, the rules act as they do without one, which `rewriter` records.
     """
     check = partial(_check_rewriting, lexicon)
     task = load_task("rewrite", models.prompts, Sentence, role="rewrite", tokens=300, check=check)
@@ -123,7 +123,7 @@ def judge_captions(
 ) -> None:
     """Have a model score a sample, at most `most` of each kind, and count scores and kinds of errors.
 
-    `pairs` maps "rewrite" and "translate" to (language of the original, original, what was made of it).
+    `pairs` maps "rewrite" and "translate" to (language of the original, original, result).
     """
     task = load_task("judge", models.prompts, SentenceVerdict, role="judge", tokens=200, check=_check_verdict)
     for kind, all_pairs in pairs.items():

@@ -98,9 +98,9 @@ def detect_language(text: str) -> str:
 
 
 def parts_of(text: str) -> list[Part]:
-    """All of a report, cut where a heading stands: the parts follow each other from the first character to the last.
+    """All of a report, cut at its headings: the parts follow each other from the first character to the last.
 
-    A heading begins a line and has a colon, stands alone on its line, or stands with its colon behind a sentence.
+    A heading begins a line and has a colon, is alone on its line, or follows a sentence and has a colon.
     """
     marks = [("letterhead", 0, 0)]
     for section, start, body in _headings(text):
@@ -114,13 +114,13 @@ def parts_of(text: str) -> list[Part]:
 def sections_of(text: str) -> list[tuple[str, str]]:
     """Sections in the order of the report as (section, text), without headings.
 
-    Text before the first heading is findings where no heading says so, and a letterhead otherwise, which is left out as
-    signatures and other parts are. Without a heading for findings, the headings of examinations ("CT ABDOMEN:") open them.
+    Text before the first heading is findings where no heading opens findings, else a letterhead, which is left out like
+    signatures and other parts. Without a heading for findings, the headings of examinations ("CT ABDOMEN:") open them.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
     parts = parts_of(text)
     if all(part.section != "findings" for part in parts):
-        parts = [one for part in parts for one in _by_region(part, text)]
+        parts = [piece for part in parts for piece in _split_by_region(part, text)]
     if all(part.section != "findings" for part in parts):
         parts = [part._replace(section="findings") if part.section == "letterhead" else part for part in parts]
     named = [(part.section, text[part.body : part.end].strip()) for part in parts if part.section in SECTIONS[:-1]]
@@ -138,10 +138,10 @@ def _headings(text: str) -> Iterator[tuple[str, int, int]]:
         if section := _section(line[0].strip(_MARKUP)):
             yield section, start, end
             continue
-        found = _WITH_COLON.match(line[0])
-        if found and (section := _section(found[1])):
-            yield section, start, start + found.end()
-            begin = start + found.end()
+        heading = _WITH_COLON.match(line[0])
+        if heading and (section := _section(heading[1])):
+            yield section, start, start + heading.end()
+            begin = start + heading.end()
         for inside in _INSIDE.finditer(text, begin, end):
             name = inside["titled"] or inside["close"]
             yield SECTION_OF[name.lower()], inside.start(), inside.end()
@@ -159,14 +159,14 @@ def _section(heading: str) -> str | None:
     return None
 
 
-def _by_region(part: Part, text: str) -> Iterator[Part]:
-    """A part that is no impression, cut where an examination is named: what follows are its findings."""
+def _split_by_region(part: Part, text: str) -> Iterator[Part]:
+    """A part that is no impression, cut where an examination is named: the text after it is its findings."""
     start, section, body = part.start, part.section, part.body
     if section not in ("impression", "closing"):
         for line in re.finditer(r"[^\n]+", text[part.body : part.end]):
             if _REGION.match(line[0]):
-                place = part.body + line.start()
-                if place > start:
-                    yield Part(section, start, body, place)
-                start, section, body = place, "findings", part.body + line.end()
+                region = part.body + line.start()
+                if region > start:
+                    yield Part(section, start, body, region)
+                start, section, body = region, "findings", part.body + line.end()
     yield Part(section, start, body, part.end)

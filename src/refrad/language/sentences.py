@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 __all__ = ["sentences_of"]
 
-# No sentence ends behind these.
+# No sentence ends after these.
 ABBREVIATIONS = """
     ca z.n z.b v.a st.p b.b d.h u.a i.v i.d.r o.g s.o s.u vs etc bzw bez bezügl inkl incl exkl evtl ggf ggü max min mind
     insb insbes lt gem geringgr mäßiggr hochgr mittelgr rel ausgepr li re bds bd lks rts dext sin dr prof med priv doz
@@ -22,8 +22,8 @@ OPENING = """
     zudem weiterhin hier dort unauffällige unauffälliger normale regelrechte regelrechter links rechts beidseits
     insgesamt auch the there no a an this these on normal unremarkable
 """
-UNITS = "mm cm m ml l g kg he hu"  # behind a number; otherwise mm. are muscles
-POSTPOSED = "unauff unauffäll regelr norm"  # behind a noun they close its sentence: "Leber unauff."
+UNITS = "mm cm m ml l g kg he hu"  # after a number; otherwise mm. are muscles
+POSTPOSED = "unauff unauffäll regelr norm"  # after a noun they close its sentence: "Leber unauff."
 LABELLED = (
     "hwk bwk lwk swk th bild serie ima image series slice schicht segment rippe nr. no."  # "LWK 4." is no ordinal
 )
@@ -44,11 +44,11 @@ _ORDINAL_NOUN = re.compile(
     re.IGNORECASE,
 )
 _BULLET = re.compile(r"^\s*(?:[-–•*·]|\(?\d{1,2}[.)]\)?|[a-z]\))\s+")
-# With a space behind it, or without one between two words: "Leber normal.Milz normal."
+# With a space after it, or without one between two words: "Leber normal.Milz normal."
 _STOP = re.compile(r"[.!?]+(?=\s|$)|(?<=[a-zäöüß]{3})\.(?=[A-ZÄÖÜ][a-zäöüß]{2})|(?<=\d[cm]m)\.(?=[A-ZÄÖÜ][a-zäöüß]{2})")
 _ADDRESS = re.compile(r"\S*(?:@|www\.|://)\S*")
 _JOINING = {"und", "oder", "bzw.", "sowie", "and", "or"}  # "Ober-" at the end of a line may be "Ober- und ..."
-_LONG_LINE = 60  # characters; a shorter line without a stop is a line of its own
+_LONG_LINE = 60  # characters; a shorter line without a stop is a separate line
 
 
 def sentences_of(text: str) -> list[str]:
@@ -87,7 +87,7 @@ def _unmarked(line: str) -> str:
 
 def _split(block: str) -> Iterator[str]:
     start = 0
-    addresses = [found.span() for found in _ADDRESS.finditer(block)]
+    addresses = [address.span() for address in _ADDRESS.finditer(block)]
     for stop in _STOP.finditer(block):
         if stop.group().startswith(".") and not _ends(block, stop.start(), stop.end()):
             continue
@@ -95,22 +95,22 @@ def _split(block: str) -> Iterator[str]:
             continue
         yield _unmarked(block[start : stop.end()].strip())
         start = stop.end()
-    if rest := _unmarked(block[start:].strip()):
-        yield rest
+    if remainder := _unmarked(block[start:].strip()):
+        yield remainder
 
 
 def _ends(block: str, dot: int, end: int) -> bool:
     """Whether the dot at `dot` ends a sentence."""
-    behind = block[end:].lstrip()
-    if not behind:
+    following = block[end:].lstrip()
+    if not following:
         return True
-    if behind[0].islower():
+    if following[0].islower():
         return False
     *others, last = block[:dot].split(" ")
     before = others[-1].lower() if others else ""
     word = last.lstrip("([\"'").lower()
-    opens = behind.split(" ")[0].strip("()[].,:;\"'").lower() in _OPENING
-    if re.fullmatch(r"[a-zäöü]", word) and re.match(r"\d|[A-ZÄÖÜ]\.", behind):
+    opens = following.split(" ")[0].strip("()[].,:;\"'").lower() in _OPENING
+    if re.fullmatch(r"[a-zäöü]", word) and re.match(r"\d|[A-ZÄÖÜ]\.", following):
         return False  # "i. S. e.", "v. 03.04."
     if re.fullmatch(r"\d{1,2}|[ivx]{1,4}", word):
         if before in _LABELLED:
@@ -118,7 +118,7 @@ def _ends(block: str, dot: int, end: int) -> bool:
         if word.isdigit() and before.endswith((".", ":", ";")):
             return False  # "1. Leberzyste. 2. Nierenzyste."
         listed = before.endswith((",", "-", "–", ".")) and re.search(r"\d", before)
-        return bool(before) and not (_ORDINAL_NOUN.match(behind) or before in _LEADS_ORDINAL or listed)
+        return bool(before) and not (_ORDINAL_NOUN.match(following) or before in _LEADS_ORDINAL or listed)
     if word in _CLOSES or (word in _UNITS and re.fullmatch(r"[\d.,]+", before)):
         return True
     if word in _MAY_CLOSE or before in _KINDS:

@@ -15,7 +15,7 @@ __all__ = ["COLUMNS", "Report", "charset_of", "read_reports", "read_rows"]
 
 COLUMNS = ("report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text")
 TIES = ("study_uid", "accession_number", "patient_id", "dicom")  # any of these columns finds the study
-TABLE_OF_A_FOLDER = "reports.csv"  # in a folder of text files: the columns, with `file` in place of `text`
+TABLE_OF_A_FOLDER = "reports.csv"  # in a folder of text files: the columns, with `file` instead of `text`
 LONGEST_FIELD = 1 << 24  # characters; the csv module's own limit is shorter than some reports
 
 _MARKS = (
@@ -47,11 +47,11 @@ def read_reports(path: Path) -> Iterator[Report]:
     """The reports of a table or a folder, streamed.
 
     A table needs the columns report_id and text, and one of study_uid, accession_number, patient_id and dicom. In a folder
-    each text file is a report: reports.csv inside it says which (`file` in place of `text`); without it the name of a
+    each text file is a report: reports.csv inside it lists them (`file` instead of `text`); without it the name of a
     file, up to its last dot, is report_id and accession number.
 
     Raises:
-        ValueError: if a column is missing or the file cannot be read as what its name says; names the file and the place.
+        ValueError: if a column is missing or the file is not of the format of its ending; names the file and the line.
     """
     if path.is_dir():
         yield from _read_folder(path)
@@ -70,7 +70,7 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
     CSV has comma, semicolon or tab between its columns. Its charset is found by `charset_of`.
 
     Raises:
-        ValueError: if the file is empty or not what its name says.
+        ValueError: if the file is empty or not of the format of its ending.
     """
     match path.suffix.lower():
         case ".parquet":
@@ -86,8 +86,8 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def charset_of(path: Path) -> str:
-    """The charset of a text file: by its byte order mark, else UTF-8 if it is that throughout, else the 8-bit charset
-    that makes the most umlauts where umlauts stand.
+    """The charset of a text file: by its byte order mark, else UTF-8 if all of it is valid, else the 8-bit charset
+    that gives the most umlauts in the usual positions.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
@@ -120,9 +120,9 @@ def _report(row: Mapping[str, str], text: str) -> Report:
 def _check_columns(row: Mapping[str, str], name: str, text: str) -> None:
     missing = [column for column in ("report_id", text) if column not in row]
     if missing or not any(column in row for column in TIES):
-        wanted = " and ".join(missing) or ", ".join(TIES[:-1]) + f" or {TIES[-1]}"
+        needed = " and ".join(missing) or ", ".join(TIES[:-1]) + f" or {TIES[-1]}"
         columns = ", ".join(column if column != "text" else text for column in COLUMNS)
-        raise ValueError(f"{name}: has no column {wanted}; columns are {columns}")
+        raise ValueError(f"{name}: has no column {needed}; columns are {columns}")
 
 
 def _read_csv(path: Path) -> Iterator[Mapping[Any, Any]]:

@@ -1,4 +1,4 @@
-"""What the tables of a delivery tell about its studies: which study a report belongs to, and which images it has."""
+"""Studies of a delivery by its tables: the study of a report, and the images of a study."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,24 +15,24 @@ IDENTIFYING = ("patient_id", "patient_name", "birth_date", "accession_number", "
 
 
 class StudyLookup:
-    """What the tables of a delivery tell about its studies, seen from one shard."""
+    """The studies of a delivery: identifiers of all of them, images of one shard."""
 
     def __init__(self, files: pl.LazyFrame, instances: pl.LazyFrame, shard: int) -> None:
-        """Reads of the whole delivery what tells studies apart; rows of single images only of this shard."""
+        """Reads identifiers of the whole delivery, but rows of single images of this shard only."""
         self.shard = shard
-        known = instances.filter(pl.col("study").is_not_null())
-        studies = known.select("study", "shard", "patient").unique().collect()
+        assigned = instances.filter(pl.col("study").is_not_null())
+        studies = assigned.select("study", "shard", "patient").unique().collect()
         self.shard_of = dict(studies.select("study", "shard").iter_rows())
         self.patient_of = dict(studies.select("study", "patient").iter_rows())
-        told = files.filter(pl.col("study").is_not_null())
+        identified = files.filter(pl.col("study").is_not_null())
         self._studies = {
-            name: _sets(told.filter(pl.col(name) != "").select(name, "study").unique().collect().iter_rows())
+            name: _sets(identified.filter(pl.col(name) != "").select(name, "study").unique().collect().iter_rows())
             for name in ("study_uid", "accession_number", "patient_id")
         }
         folder = pl.col("path").str.replace(r"/?[^/]*$", "")
-        self._places = told.select(folder, "study").unique().collect().rows()
-        own = known.filter(pl.col("shard") == shard).collect()
-        own_files = told.filter(pl.col("shard") == shard).collect()
+        self._folders = identified.select(folder, "study").unique().collect().rows()
+        own = assigned.filter(pl.col("shard") == shard).collect()
+        own_files = identified.filter(pl.col("shard") == shard).collect()
         used = own.filter(pl.col("volume").is_not_null())
         self.with_images = set(used["study"])
         self.series_of = _sets(used.select("study", "series_number").drop_nulls().unique().iter_rows())
@@ -49,17 +49,17 @@ class StudyLookup:
     def study_of(self, report: Report) -> str | None:
         """The study of a report: by study UID, accession number, patient, or folder; None unless it is exactly one."""
         for name, studies in self._studies.items():
-            found = studies.get(getattr(report, name), set())
-            if len(found) == 1:
-                return str(*found)
+            matches = studies.get(getattr(report, name), set())
+            if len(matches) == 1:
+                return str(*matches)
         if not report.dicom:
             return None
         folder = report.dicom.strip("/.")
-        found = {study for path, study in self._places if not folder or f"{path}/".startswith(f"{folder}/")}
-        return str(*found) if len(found) == 1 else None
+        matches = {study for path, study in self._folders if not folder or f"{path}/".startswith(f"{folder}/")}
+        return str(*matches) if len(matches) == 1 else None
 
     def identifiers(self, study: str) -> Identifiers:
-        """All that the headers tell about the patient of a study of this shard."""
+        """The identifiers in the headers of the patient of a study of this shard."""
         patient = self.patient_of[study]
         if patient not in self._identifiers:
             rows = self._headers[(patient,)].select(IDENTIFYING).iter_rows(named=True)
@@ -78,7 +78,7 @@ class StudyLookup:
 
 
 def _sets(pairs: Iterable[tuple[Any, ...]]) -> dict[Any, set[Any]]:
-    found: dict[Any, set[Any]] = defaultdict(set)
+    sets: dict[Any, set[Any]] = defaultdict(set)
     for name, value in pairs:
-        found[name].add(value)
-    return dict(found)
+        sets[name].add(value)
+    return dict(sets)

@@ -1,7 +1,7 @@
 """De-identified DICOM: the basic profile of PS3.15 annex E, with keyed UIDs and shifted dates, and an allow-list of text.
 
-The profile's table comes from a library. It names what must go; text that it does not name, and that is on no list of ours,
-goes as well, since any text may hold a name. Options of the profile in use: longitudinal information with modified dates
+The profile's table comes from a library. It lists the elements that must go; text that it does not list, and that is on no list of this
+module, goes as well, since any text may hold a name. Options of the profile in use: longitudinal information with modified dates
 (113107), patient characteristics (113108; the oldest are 90). Pixels are not looked at.
 """
 
@@ -21,7 +21,7 @@ from refrad.privacy.pseudonyms import Pseudonyms
 __all__ = ["deidentify"]
 
 TABLE = "dicomfields_2024b"
-PLACES_OF_STANDARD = "1.2.840.10008."  # root of UIDs that the standard defines: classes, syntaxes
+STANDARD_ROOT = "1.2.840.10008."  # root of UIDs that the standard defines: classes, syntaxes
 TEXT = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN", "OB", "OW", "TM", "SV", "UV"})
 KEPT = frozenset(
     re.findall(
@@ -39,7 +39,7 @@ TYPES = re.compile(
     r"ORIGINAL|DERIVED|PRIMARY|SECONDARY|AXIAL|LOCALIZER|VOLUME|MIXED|NONE|M|P|R|I|ND|NORM|OTHER|RESAMPLED|REFORMATTED|MPR|"
     r"MIP|AVERAGE|CT_SOM\d?|SE|FFE|T1|T2|ADC|DIFFUSION|WATER|FAT|IN_PHASE|OUT_PHASE|M_SE|M_FFE|"
 )
-KINDS = {  # UIDs whose pseudonyms stand in the tables of the dataset too
+KINDS = {  # UIDs whose pseudonyms are in the tables of the dataset too
     "SOPInstanceUID": "instance",
     "ReferencedSOPInstanceUID": "instance",
     "StudyInstanceUID": "study",
@@ -53,8 +53,8 @@ def deidentify(
 ) -> Dataset:
     """A de-identified copy of a CT or MR image, under the pseudonyms that the tables of the dataset have for it.
 
-    UIDs become 2.25.<number of the pseudonym>, so that they fit the tables; a multi-frame file keeps one of its own, since
-    there its frames have pseudonyms one by one. Dates move by the patient's own shift, times go. Private attributes go, in
+    UIDs become 2.25.<number of the pseudonym>, so that they fit the tables; a multi-frame file keeps a separate one, since
+    each of its frames has a pseudonym. Dates move by the patient's own shift, times go. Private attributes go, in
     sequences too.
 
     Raises:
@@ -99,13 +99,13 @@ def _cleaned(dataset: Dataset, pseudonyms: Pseudonyms, shift: timedelta) -> Data
             element = dataset[tag]
         except (ValueError, TypeError, ArithmeticError):
             continue
-        if (found := _element(element, pseudonyms, shift)) is not None:
-            clean.add(found)
+        if (cleaned := _element(element, pseudonyms, shift)) is not None:
+            clean.add(cleaned)
     return clean
 
 
 def _element(element: DataElement, pseudonyms: Pseudonyms, shift: timedelta) -> DataElement | None:
-    """What becomes of an element, in the same place; None if it goes."""
+    """The de-identified element; None if it goes."""
     action = None if element.keyword in KEPT else _table().get((element.tag.group, element.tag.element))
     if element.tag.is_private or not element.keyword or element.is_empty:
         return None
@@ -126,8 +126,8 @@ def _element(element: DataElement, pseudonyms: Pseudonyms, shift: timedelta) -> 
 
 
 def _with(element: DataElement, values: list[object]) -> DataElement:
-    one = values[0] if len(values) == 1 and element.VR != "SQ" else values
-    return DataElement(element.tag, element.VR, one if values or element.VR == "SQ" else None)
+    value = values[0] if len(values) == 1 and element.VR != "SQ" else values
+    return DataElement(element.tag, element.VR, value if values or element.VR == "SQ" else None)
 
 
 def _values(element: DataElement) -> list[object]:
@@ -135,7 +135,7 @@ def _values(element: DataElement) -> list[object]:
 
 
 def _uid(uid: str, keyword: str, pseudonyms: Pseudonyms) -> UID:
-    if uid.startswith(PLACES_OF_STANDARD):
+    if uid.startswith(STANDARD_ROOT):
         return UID(uid)
     kind = KINDS.get(keyword)
     return _as_uid(getattr(pseudonyms, kind)(uid) if kind else pseudonyms.uid(uid))
@@ -147,7 +147,7 @@ def _as_uid(pseudonym: str) -> UID:
 
 @cache
 def _table() -> dict[tuple[int, int], str]:
-    """Tag to what the profile demands. Dummies where it allows them are not for us: values go, or are empty."""
+    """Tag to the action of the profile: removed or emptied. Dummy values, which it allows, are not used."""
     lists = dicom_anonymization_database_selector(TABLE)
     removed = {
         tag: REMOVED

@@ -1,11 +1,11 @@
-"""What may leave a header: only terms of the standard, coarse ages and shifted dates. All else stays in the archive."""
+"""Header values that may leave the archive: terms of the standard, coarse ages and shifted dates."""
 
 import datetime
 import re
 
 __all__ = ["age_of", "body_part_of", "contrast_of", "date_of", "modality_of", "sex_of"]
 
-OLDEST = 90  # years; older people are too few to hide among
+OLDEST = 90  # years; older people are too few to be anonymous
 
 # PS3.3 C.7.3.1.1.1, without the retired and those that no radiology archive holds.
 MODALITIES = frozenset(
@@ -64,7 +64,7 @@ def sex_of(value: str) -> str | None:
 
 
 def contrast_of(agent: str) -> bool | None:
-    """Whether a contrast agent was given, from its name: False if the name says none, None if there is no name."""
+    """Whether a contrast agent was given, from its name: False if the name is a word for none, None if there is no name."""
     if not agent:
         return None
     return agent.upper().strip() not in NO_CONTRAST
@@ -79,7 +79,7 @@ def date_of(value: str) -> datetime.date | None:
 
 
 def age_of(value: str, birth_date: str, study_date: str) -> int | None:
-    """Full years, at most 90: from a DICOM age (such as 034Y, 018M), else from the two dates; None if neither tells."""
+    """Full years, at most 90: from a DICOM age (such as 034Y, 018M), else from the two dates; None if neither is given."""
     born, studied = date_of(birth_date), date_of(study_date)
     if match := re.fullmatch(r"(\d{1,3})([DWMY])", value):
         number, unit = int(match[1]), match[2]

@@ -1,4 +1,4 @@
-"""Keyed pseudonyms: the same input and key always give the same pseudonym, and nobody without the key can link the two.
+"""Keyed pseudonyms: the same input and key always give the same pseudonym, and only the key links the two.
 
 Split, shard and date shift follow from the patient's pseudonym alone, so they stay the same in every delivery.
 """
@@ -58,8 +58,8 @@ class FileTable(Table):
     instance_uid: str
     names: str = pa.Field(description="of all persons in the header, joined by ' | '")
     institution: str
-    patient: str = pa.Field(nullable=True, description="pseudonym; null if the file tells no patient")
-    study: str = pa.Field(nullable=True, description="pseudonym; null if the file tells no study")
+    patient: str = pa.Field(nullable=True, description="pseudonym; null if the file names no patient")
+    study: str = pa.Field(nullable=True, description="pseudonym; null if the file names no study")
     shard: pl.Int32 = pa.Field(nullable=True, ge=0, description="of the patient; rows lie shard by shard")
 
 
@@ -71,19 +71,19 @@ class Pseudonyms:
 
     @property
     def of_the_demo(self) -> bool:
-        """Whether the key is the demo's, which everybody knows."""
+        """Whether the key is the demo's, which is public."""
         return self._key.startswith(DEMO_KEY_PREFIX)
 
     def patient(self, key: str) -> str:
-        """Pseudonym of a patient, from PatientID or what stands for it."""
+        """Pseudonym of a patient, from PatientID or its substitute."""
         return self._mac("patient", key)
 
     def study(self, key: str) -> str:
-        """Pseudonym of a study, from its UID or what stands for it."""
+        """Pseudonym of a study, from its UID or its substitute."""
         return self._mac("study", key)
 
     def series(self, key: str) -> str:
-        """Pseudonym of a series, from its UID or what stands for it."""
+        """Pseudonym of a series, from its UID or its substitute."""
         return self._mac("series", key)
 
     def volume(self, key: str) -> str:
@@ -107,7 +107,7 @@ class Pseudonyms:
         return self._mac("report", key)
 
     def uid(self, uid: str) -> str:
-        """Pseudonym of a UID that stands for nothing of the above."""
+        """Pseudonym of any other UID."""
         return self._mac("uid", uid)
 
     def date_shift(self, patient: str) -> datetime.timedelta:
@@ -119,13 +119,13 @@ class Pseudonyms:
 
 
 class Distinct:
-    """Counts different pseudonyms, at 8 bytes of memory for each time that another one comes."""
+    """Counts different pseudonyms, at 8 bytes of memory for each change from one to the next."""
 
     def __init__(self) -> None:
         self._numbers = array("Q")
 
     def add(self, pseudonym: str) -> bool:
-        """Count a pseudonym; whether it is another one than the last."""
+        """Count a pseudonym; returns whether it differs from the last."""
         number = int(pseudonym, 16)
         if self._numbers and self._numbers[-1] == number:
             return False
@@ -138,10 +138,10 @@ class Distinct:
 
 def split_of(patient: str, *, test: float, validation: float) -> str:
     """Split of the patient with this pseudonym: "test", "validation" or "train", by shares of the hash space."""
-    place = int(patient, 16) / 16 ** len(patient)
-    if place < test:
+    share = int(patient, 16) / 16 ** len(patient)
+    if share < test:
         return "test"
-    return "validation" if place < test + validation else "train"
+    return "validation" if share < test + validation else "train"
 
 
 def shard_of(patient: str, shards: int) -> int:
@@ -152,7 +152,7 @@ def shard_of(patient: str, shards: int) -> int:
 def read_or_create_key(path: Path) -> bytes:
     """The site's secret key; made from 32 random bytes at first use, readable by its owner alone, never replaced.
 
-    Processes that ask for a missing key at the same time all get the same one.
+    Processes that create a missing key at the same time all get the same one.
 
     Raises:
         ValueError: if the file holds less than 16 bytes.
@@ -168,7 +168,7 @@ def read_or_create_key(path: Path) -> bytes:
 
 
 def _create_key(path: Path) -> None:
-    """Write the whole key under a name of its own, then link it to `path`: all or nothing, and never over another."""
+    """Write the whole key under a temporary name, then link it to `path`: all or nothing, and never over another."""
     with only_for_the_owner():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -1,6 +1,6 @@
-"""Taking identifying text out of reports: first what the headers tell, then what rules recognise, German and English.
+"""Identifying text removed from reports: first the values of the headers, then matches of rules, German and English.
 
-What is found becomes a typed placeholder. In doubt the rules take more rather than less; anatomical words stay.
+Each becomes a typed placeholder. In doubt the rules remove more rather than less; anatomical words stay.
 """
 
 import re
@@ -14,7 +14,7 @@ __all__ = ["PLACEHOLDER", "PLACEHOLDERS", "Identifiers", "identifiers_of", "scru
 PLACEHOLDERS = ("NAME", "DATE", "ID", "PLACE", "PHONE")
 PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
 
-SHORTEST = {"NAME": 3, "ID": 4, "PLACE": 4}  # letters; shorter ones are too common to be scrubbed wherever they stand
+SHORTEST = {"NAME": 3, "ID": 4, "PLACE": 4}  # letters; shorter ones are too common to be scrubbed everywhere
 PARTICLES = {"von", "van", "der", "den", "del", "und", "prof", "med", "dipl", "mrs", "herr", "frau"}
 
 _TITLE = r"""
@@ -26,7 +26,7 @@ _TITLE = r"""
 _PART = r"(?:[A-ZÄÖÜ][\w'’]+(?:-[A-ZÄÖÜ][\w'’]+)*|[A-ZÄÖÜ]\.|[A-ZÄÖÜ]\b)"
 _PARTICLE = r"(?:(?:von|van|vom|de|der|den|zu|zur|del|da|di)\s){0,2}"
 _NAME = rf"{_PARTICLE}{_PART}(?:\s?{_PARTICLE}{_PART}){{0,2}}"
-# What stands behind a name on a signature.
+# Titles after a name on a signature.
 _ROLE = r"""
     (?:(?:Stations?|Ober|Chef|Fach|Assistenz|Leitende[rn]?\s(?:Ober)?)-?[aä]rzt(?:in)?\b|Ärztlicher\sDirektor|M\.?D\b|D\.?O\b|R\.?N\b)
 """
@@ -36,7 +36,7 @@ _MONTH = r"""
     |Aug(?:ust|\.)?|Sep(?:tember|t\.?|\.)?|O[kc]t(?:ober|\.)?|Nov(?:ember|\.)?|De[zc](?:ember|\.)?)
 """
 
-# The first rule that matches a place takes it.
+# The first rule that matches a span replaces it.
 _RULES = tuple(
     (kind, re.compile(pattern, re.VERBOSE))
     for kind, pattern in (
@@ -155,7 +155,7 @@ _REPEATED = re.compile(r"\[(\w+)\](?:[\s,]+\[\1\])+")
 
 @dataclass(frozen=True)
 class Identifiers:
-    """What the headers of a patient's files tell, in all usual spellings."""
+    """Identifiers in the headers of a patient's files, in all usual spellings."""
 
     names: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
@@ -194,8 +194,8 @@ def scrub(
 ) -> tuple[str, Counter[str]]:
     """The text with placeholders [NAME], [DATE], [ID], [PLACE], [PHONE], and how many of each were set.
 
-    Known names go wherever they stand as whole words, in this case only. A name that is an organ as well (Leber, but not
-    Herzog) goes only behind a title, an initial or another name; `is_organ` is `is_anatomy` if it is not given.
+    Known names go everywhere as whole words, with the same case only. A name that is an organ as well (Leber, but not
+    Herzog) goes only after a title, an initial or another name; `is_organ` is `is_anatomy` if it is not given.
     """
     counts: Counter[str] = Counter()
 
@@ -223,34 +223,36 @@ def _spellings(name: str) -> set[str]:
             base.lower().replace(umlaut, plain) for base in bases
         }
     cased = {name} | {"-".join(part.capitalize() for part in base.split("-")) for base in bases}
-    return cased | {one.upper() for one in cased}
+    return cased | {spelling.upper() for spelling in cased}
 
 
 def _without_names(
     text: str, name: re.Pattern[str], is_anatomy: Callable[[str], bool], put: Callable[[str], str]
 ) -> str:
-    gone = 0  # where the last name that went had ended
+    last_end = 0  # end of the last name that was replaced
 
     def replace(match: re.Match[str]) -> str:
-        nonlocal gone
+        nonlocal last_end
         if is_anatomy(match[0]):
-            behind = name.match(text, match.end() + len(_GAP.match(text, match.end())[0]))  # type: ignore[index]
-            beside = text[gone : match.start()] == " " or (behind is not None and not is_anatomy(behind[0]))
-            if not beside and not _BEFORE_SURNAME.search(text[: match.start()]):
+            following = name.match(text, match.end() + len(_GAP.match(text, match.end())[0]))  # type: ignore[index]
+            adjoins_name = text[last_end : match.start()] == " " or (
+                following is not None and not is_anatomy(following[0])
+            )
+            if not adjoins_name and not _BEFORE_SURNAME.search(text[: match.start()]):
                 return match[0]
-        gone = match.end()
+        last_end = match.end()
         return put("NAME")
 
     return name.sub(replace, text)
 
 
 def _replacement(kind: str, is_anatomy: Callable[[str], bool], put: Callable[[str], str], match: re.Match[str]) -> str:
-    """The placeholder for a match; a title stays, and anatomy behind a name or behind "OA", "PD" stays as well."""
+    """The placeholder for a match; a title stays, and so does anatomy after a name or after "OA", "PD"."""
     groups = match.groupdict()
     if "title" not in groups:
         return put(kind)
     parts = re.split(r"(\s+)", groups.get("full") or groups["name"])
-    # So many words are the name in any case, each with the space behind it.
+    # So many parts are the name in any case: words, each with the space after it.
     keep = 4 if "full" in groups else 0 if _BARE_TITLES.fullmatch(groups["title"]) else 2
     cut = next(
         (n for n in range(keep, len(parts), 2) if is_anatomy(parts[n]) and parts[n].lower() not in _FIRST_NAMES),
@@ -258,5 +260,5 @@ def _replacement(kind: str, is_anatomy: Callable[[str], bool], put: Callable[[st
     )
     if cut == 0:
         return match[0]
-    rest = "".join(parts[cut:])
-    return groups["title"] + put(kind) + (" " + rest if rest else "")
+    remainder = "".join(parts[cut:])
+    return groups["title"] + put(kind) + (" " + remainder if remainder else "")
