@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of the mention finder on labelled sentences."""
+"""Print precision, recall and F1 of the mention finder on labelled sentences."""
 
 import json
 from collections import defaultdict
@@ -49,30 +49,30 @@ class MentionCounts:
 def count_classes(gold: Sequence[Mapping[str, Any]], predictions: Sequence[Set[str]]) -> dict[str, MentionCounts]:
     """Micro-averaged counts per language over the sentences that have labels (`entities`); one prediction a sentence."""
     scores: dict[str, MentionCounts] = defaultdict(MentionCounts)
-    for row, found in zip(gold, predictions, strict=True):
+    for row, predicted in zip(gold, predictions, strict=True):
         if row.get("entities") is not None:
             required = {name for entity in row["entities"] for name in entity["classes"]}
-            scores[row["language"]].add(found, required, set(row.get("optional_classes") or ()))
+            scores[row["language"]].add(predicted, required, set(row.get("optional_classes") or ()))
     return dict(scores)
 
 
 def main(*, gold: Path, lexicon: Path = Path("workflow/anatomy/lexicon.yaml"), predictions: Path | None = None) -> None:
-    """Find the mentions of the sentences in GOLD, a file of JSON lines with id, language (else guessed) and sentence.
+    """Find the mentions of the sentences in GOLD, a file of JSON lines with id, sentence and language (detected if missing).
 
-    Precision, recall and F1 are printed per language where lines have labels (entities, optional_classes);
-    `predictions` gets one line {"id", "classes"} for each sentence.
+    Precision, recall and F1 are printed per language of the lines with labels (entities, optional_classes).
+    PREDICTIONS gets one line {"id", "classes"} for each sentence.
     """
     words = load_lexicon(lexicon)
     rows = list(_read(gold))
-    found = [
+    predicted = [
         {name for mention in find_mentions(row["sentence"], row["language"], words) for name in mention.classes}
         for row in rows
     ]
     if predictions is not None:
         with atomic(predictions) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for row, classes in zip(rows, found, strict=True):
+            for row, classes in zip(rows, predicted, strict=True):
                 file.write(json.dumps({"id": row["id"], "classes": sorted(classes)}, ensure_ascii=False) + "\n")
-    for language, counts in sorted(count_classes(rows, found).items()):
+    for language, counts in sorted(count_classes(rows, predicted).items()):
         print(
             f"{language}  precision {counts.precision:.3f}  recall {counts.recall:.3f}  F1 {counts.f1:.3f}"
             f"  ({counts.right} right, {counts.extra} extra, {counts.missed} missed)"

@@ -1,6 +1,6 @@
-"""How well identifiers are taken out of letters whose identifiers are labelled: recall per type, and what went beside.
+"""Print how well identifiers are removed from labelled letters: recall per type, and other words removed.
 
-Two ways of labelling are read: text files with {{NAME:Jane Smith}} around each identifier, and plain text files beside a
+Two formats of labels are read: text files with {{NAME:Jane Smith}} around each identifier, and plain text files with a
 table (tab-separated: letter, start, end, type, whose) with code-point offsets, `whose` being "patient" or "other".
 """
 
@@ -25,7 +25,7 @@ _WORD = re.compile(r"\[[A-Z]+\]|[^\W_]+")
 
 @dataclass(frozen=True)
 class Letter:
-    """A text and its identifiers as (type, start, end); `names` are those that its headers would tell."""
+    """A text and its identifiers as (type, start, end); `names` are those that its headers would have."""
 
     text: str
     labels: Sequence[tuple[str, int, int]]
@@ -34,7 +34,7 @@ class Letter:
 
 @dataclass
 class ScrubCounts:
-    """Labels by type, those that went as a whole, and words beside the labels: all, gone, and gone ones that are anatomy."""
+    """Labels by type, those removed as a whole, and words outside labels: all, removed, and removed ones that are anatomy."""
 
     labels: Counter[str] = field(default_factory=Counter)
     gone: Counter[str] = field(default_factory=Counter)
@@ -48,21 +48,21 @@ def count_scrubbed(letters: Iterable[Letter], lexicon: Lexicon, *, headers: bool
     anatomy = partial(is_anatomy, lexicon=lexicon)
     outcome = ScrubCounts()
     for letter in letters:
-        known = _known(letter.names) if headers else Identifiers()
-        clean, _ = scrub(letter.text, known, anatomy, partial(is_anatomy, lexicon=lexicon, exactly=True))
+        identifiers = _identifiers(letter.names) if headers else Identifiers()
+        clean, _ = scrub(letter.text, identifiers, anatomy, partial(is_anatomy, lexicon=lexicon, exactly=True))
         words = list(_WORD.finditer(letter.text))
         left = _surviving([word[0] for word in words], _WORD.findall(clean))
         inside: set[int] = set()
         for kind, start, end in letter.labels:
-            places = {place for place, word in enumerate(words) if word.start() < end and word.end() > start}
-            inside |= places
+            labelled = {index for index, word in enumerate(words) if word.start() < end and word.end() > start}
+            inside |= labelled
             outcome.labels[kind] += 1
-            outcome.gone[kind] += not any(place in left and len(words[place][0]) > 1 for place in places)
-        for place, word in enumerate(words):
-            if place not in inside:
+            outcome.gone[kind] += not any(index in left and len(words[index][0]) > 1 for index in labelled)
+        for index, word in enumerate(words):
+            if index not in inside:
                 outcome.words += 1
-                outcome.words_gone += place not in left
-                outcome.anatomy_gone += place not in left and anatomy(word[0])
+                outcome.words_gone += index not in left
+                outcome.anatomy_gone += index not in left and anatomy(word[0])
     return outcome
 
 
@@ -92,7 +92,7 @@ def read_labelled(folder: Path, table: Path) -> Iterator[Letter]:
 
 
 def main(*, letters: Path, labels: Path | None = None, lexicon: Path = Path("workflow/anatomy/lexicon.yaml")) -> None:
-    """Print how well identifiers go: of marked text files (LETTERS is one, or a folder), or of the letters that LABELS labels.
+    """Print how well identifiers are removed: from marked text files (LETTERS is one, or a folder), or from the letters that LABELS labels.
 
     Each number is printed twice where the patient's names are labelled: by the rules alone, and with the names known.
     """
@@ -113,7 +113,7 @@ def main(*, letters: Path, labels: Path | None = None, lexicon: Path = Path("wor
         )
 
 
-def _known(names: Iterable[str]) -> Identifiers:
+def _identifiers(names: Iterable[str]) -> Identifiers:
     empty = dict.fromkeys(
         ("patient_name", "patient_id", "accession_number", "study_uid", "birth_date", "institution"), ""
     )
@@ -121,6 +121,6 @@ def _known(names: Iterable[str]) -> Identifiers:
 
 
 def _surviving(before: Sequence[str], after: Sequence[str]) -> set[int]:
-    """The places in `before` that are in `after` as well, in order."""
+    """The positions in `before` of words that are in `after` as well, in order."""
     blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
-    return {place for block in blocks for place in range(block.a, block.a + block.size)}
+    return {index for block in blocks for index in range(block.a, block.a + block.size)}
