@@ -160,10 +160,10 @@ def test_keys_without_any_uid_use_the_path():
 
 
 def test_keys_without_patient_id_need_name_and_birth_date():
-    nobody = {"PatientID": "", "PatientName": "Doe^Jane"}
-    assert header(nobody).patient_key == header(nobody).study_key
-    born = nobody | {"PatientBirthDate": "19500101"}
-    assert header(born).patient_key == header(born | {"StudyInstanceUID": "1.9"}).patient_key
+    without_birth_date = {"PatientID": "", "PatientName": "Doe^Jane"}
+    assert header(without_birth_date).patient_key == header(without_birth_date).study_key
+    with_birth_date = without_birth_date | {"PatientBirthDate": "19500101"}
+    assert header(with_birth_date).patient_key == header(with_birth_date | {"StudyInstanceUID": "1.9"}).patient_key
 
 
 def test_enhanced_frames_become_separate_slices():

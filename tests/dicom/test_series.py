@@ -26,7 +26,7 @@ def slice_at(z, uid, **more):
 
 
 def sizes(headers):
-    """Sizes of the volumes, largest first, and how many images are put aside for which reason."""
+    """Sizes of the volumes, largest first, and the number of images of each quarantine reason."""
     members = divide_into_volumes(sorted(headers, key=lambda header: header.path))
     volumes = Counter(member.volume for member in members if member.volume)
     return sorted(volumes.values(), reverse=True), dict(Counter(m.reason for m in members if m.reason))

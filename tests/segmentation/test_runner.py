@@ -14,7 +14,7 @@ from refrad.segmentation.base import SegmentationJob, SegmenterLimits
 from refrad.segmentation.labels import load_labels
 from refrad.segmentation.runner import label_volumes
 
-# What goes wrong is told by the first voxel of a volume. The module is a file, so that the segmenting process finds it.
+# The first voxel of a volume selects the fault. The module is a file, so that the segmenting process can import it.
 MISBEHAVING = """
 import os, signal, tempfile, time
 from pathlib import Path
@@ -94,8 +94,8 @@ def test_failing_volumes_are_tried_twice_and_affect_no_other(site):
 
 def test_second_try_may_succeed_and_no_message_is_quoted(site, capfd):
     assert site.label(105)[105].reason is None
-    told = capfd.readouterr().err
-    assert "RuntimeError in misbehaving.py" in told and "a name of a patient" not in told
+    log = capfd.readouterr().err
+    assert "RuntimeError in misbehaving.py" in log and "a name of a patient" not in log
 
 
 @pytest.mark.slow
@@ -153,8 +153,8 @@ def test_kill_loses_only_volumes_in_work_and_leaves_no_half_file(site):
     time.sleep(1)
     survived = len(written())
     time.sleep(1)
-    assert len(written()) == survived, "somebody still works for nobody"
-    assert list((site.folder / "scratch").rglob("left-behind-*"))  # nobody was left to remove it
+    assert len(written()) == survived, "a process survives its supervisor"
+    assert list((site.folder / "scratch").rglob("left-behind-*"))  # no process was left to remove it
     assert all(np.all(load_labels(path) == 1) for path in written())
     before = {path: path.stat().st_mtime_ns for path in written()}
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -88,7 +88,7 @@ def body(tmp_path_factory):
     return make
 
 
-# The command. Its search for the trainer class imports every trainer, some of which need torchvision; so it is told the class.
+# The command. Its search for the trainer class imports every trainer, some of which need torchvision; so the class is registered.
 COMMAND = """
 import sys
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -109,7 +109,7 @@ from pathlib import Path
 
 def watch(event, arguments):
     if event in ("socket.getaddrinfo", "socket.gethostbyname") or event == "socket.connect" and isinstance(arguments[1], tuple):
-        print("asked for the network:", event, arguments, file=sys.stderr)
+        print("internet access:", event, arguments, file=sys.stderr)
         sys.stderr.flush()
         __import__("os")._exit(9)
 

@@ -84,9 +84,9 @@ def run(
         for pair, count in _pairs(frame):
             pairs[pair] = pairs.get(pair, 0) + count
         _count_classes(tally, frame, len(instances), volume["modality"], anatomy)
-    for frame in slices_of.values():  # slices of volumes without a row in the mask table
-        tally.take(len(frame))
-        tally.put_aside("no_mask", len(frame))
+    unlabelled = sum(map(len, slices_of.values()))  # slices of volumes without a row in the mask table
+    tally.take(unlabelled)
+    tally.put_aside("no_mask", unlabelled)
     _count_pairs(tally, pairs, anatomy)
     table = pl.concat(frames)
     tally.make("structures", len(table))
