@@ -19,7 +19,7 @@ def schema(path):
     return load_schema(path)
 
 
-def test_the_121_classes_are_those_of_totalsegmentator(schema):
+def test_121_classes_are_those_of_totalsegmentator(schema):
     tables = pytest.importorskip("totalsegmentator.map_to_binary").class_map
     assert len(schema.classes) == 121
     names = {0: ""} | {one.id: one.name for one in schema.classes}
@@ -29,7 +29,7 @@ def test_the_121_classes_are_those_of_totalsegmentator(schema):
     assert all(one.id == native for one in schema.classes for native in one.native.get("total", ()))
 
 
-def test_every_class_has_the_code_of_totalsegmentators_own_table_a_region_and_the_side_of_its_name(schema):
+def test_classes_have_totalsegmentators_codes_regions_and_sides(schema):
     package = pytest.importorskip("totalsegmentator")
     path = Path(package.__file__).parent / "resources" / "totalsegmentator_snomed_mapping.csv"
     with path.open(encoding="utf-8") as file:
@@ -45,7 +45,7 @@ def test_every_class_has_the_code_of_totalsegmentators_own_table_a_region_and_th
         assert one.side == next((side for side in ("left", "right") if side in one.name.split("_")), None), one.name
 
 
-def test_classes_of_one_modality_alone_are_parts_or_wholes_of_others_where_anatomy_has_them(schema):
+def test_mr_only_classes_are_wholes_of_ct_classes(schema):
     """What CT and MR label at different depth meets in the hierarchy; only discs and ribs have no counterpart."""
     for one in schema.classes:
         if set(one.native) == {"total_mr"}:
@@ -55,21 +55,21 @@ def test_classes_of_one_modality_alone_are_parts_or_wholes_of_others_where_anato
     assert schema.parts(schema.by_name["vertebrae"].id) == {one.id for one in levels}
 
 
-def test_a_lung_is_its_lobes_and_a_lobe_is_part_of_its_lung(schema):
+def test_lung_is_its_lobes_and_a_lobe_is_part_of_its_lung(schema):
     lung = schema.by_name["lung_left"].id
     lobes = {schema.by_name[f"lung_{lobe}_lobe_left"].id for lobe in ("upper", "lower")}
     assert schema.parts(lung) == lobes
     assert all(schema.wholes(lobe) == {lung} for lobe in lobes)
 
 
-def test_the_twin_of_a_twin_is_the_class_itself(schema):
+def test_twin_of_a_twin_is_the_class_itself(schema):
     sided = [one for one in schema.classes if one.side and schema.twin(one.id)]
     assert len(sided) > 60
     assert all(schema.twin(schema.twin(one.id)) == one.id for one in sided)
     assert schema.twin(schema.by_name["liver"].id) is None
 
 
-def test_every_class_has_a_name_in_both_languages_and_no_two_share_it(schema):
+def test_class_names_are_distinct_in_both_languages(schema):
     for language in ("english", "german"):
         assert len({getattr(one, language) for one in schema.classes}) == len(schema.classes)
 
@@ -82,7 +82,7 @@ def edited(path, tmp_path, edit):
     return target
 
 
-def test_a_user_may_merge_two_classes_and_add_one(path, tmp_path):
+def test_schema_with_merged_and_added_classes_is_read(path, tmp_path):
     def edit(classes):
         right = next(c for c in classes if c["name"] == "kidney_right")
         left = next(c for c in classes if c["name"] == "kidney_left")
@@ -109,7 +109,7 @@ def test_a_user_may_merge_two_classes_and_add_one(path, tmp_path):
         (lambda c: c[1].update(id=128), "id 128 is not between 1 and 127: the model has 128 class tokens"),
     ],
 )
-def test_a_mistake_in_the_schema_is_named(path, tmp_path, edit, message):
+def test_mistake_in_the_schema_is_named(path, tmp_path, edit, message):
     with pytest.raises(ValueError, match=f"classes.yaml: .*{message}"):
         load_schema(edited(path, tmp_path, edit))
 

@@ -23,13 +23,13 @@ def test_lungs_on_ct_are_the_lobes_that_are_there(schema):
     assert [(one.class_id, one.via) for one in found] == [(upper, "part"), (lower, "part")]
 
 
-def test_a_single_level_on_mr_is_kept_at_the_coarser_class_and_marked(schema):
+def test_single_level_on_mr_is_matched_to_the_whole_and_marked(schema):
     level, vertebrae = ids(schema, "vertebrae_L4", "vertebrae")
     found = ground_mentions([GroundableMention(0, 2, "L4", (level,))], {vertebrae: 1}, class_matcher(schema, "expand"))
     assert [(one.class_id, one.via) for one in found] == [(vertebrae, "whole")]
 
 
-def test_a_general_word_beside_a_level_is_about_that_level(schema):
+def test_general_word_near_a_level_means_that_level(schema):
     spine, t11, t12 = ids(schema, "vertebrae", "vertebrae_T11", "vertebrae_T12")
     mentions = [GroundableMention(0, 8, "Endplate", (spine,)), GroundableMention(23, 26, "T12", (t12,))]
     assert {one.class_id for one in ground_mentions(mentions, {t11: 1, t12: 1}, class_matcher(schema, "expand"))} == {
@@ -37,7 +37,7 @@ def test_a_general_word_beside_a_level_is_about_that_level(schema):
     }
 
 
-def test_strict_mode_accepts_the_class_itself_alone(schema):
+def test_strict_mode_accepts_the_class_itself_only(schema):
     left, upper = ids(schema, "lung_left", "lung_upper_lobe_left")
     assert (
         ground_mentions([GroundableMention(0, 4, "lung", (left,))], {upper: 1}, class_matcher(schema, "strict")) == []
@@ -48,7 +48,7 @@ def test_strict_mode_accepts_the_class_itself_alone(schema):
     )
 
 
-def test_entities_come_in_the_order_of_their_spans_whatever_the_order_of_mentions(schema):
+def test_entities_are_in_the_order_of_their_spans(schema):
     mentions = [GroundableMention(10, 16, "spleen", (1,)), GroundableMention(0, 5, "liver", (5,))]
     assert [one.text for one in ground_mentions(mentions, {1: 1, 5: 1}, class_matcher(schema, "strict"))] == [
         "liver",
@@ -60,19 +60,19 @@ def picture(name, volume, index, series=1, number=None, **areas):
     return Slice(name, volume, index, series, number or index + 1, {int(key[1:]): area for key, area in areas.items()})
 
 
-def test_different_volumes_come_before_neighbouring_slices(schema):
+def test_chosen_slices_are_of_different_volumes_first(schema):
     images = [picture(f"a{k}", "a", k, c5=100 - k) for k in range(8)] + [picture("b0", "b", 0, series=2, c5=40)]
     chosen = StudyImages(images).with_largest([GroundableMention(0, 1, "x", (5,))], class_matcher(schema, "strict"), 3)
     assert [one.instance for one in chosen] == ["a0", "b0", "a3"]
 
 
-def test_a_number_that_two_series_share_is_ambiguous():
+def test_number_that_two_series_share_is_ambiguous():
     study = StudyImages([picture("a", "va", 0, series=2), picture("b", "vb", 0, series=2)])
     with pytest.raises(PairingError, match="reference_ambiguous"):
         study.with_numbers(2, 1, 1)
 
 
-def test_a_range_of_images_meets_all_of_them():
+def test_range_of_images_meets_all_of_them():
     study = StudyImages([picture(f"a{k}", "a", k) for k in range(5)])
     assert [one.instance for one in study.with_numbers(1, 2, 4)] == ["a1", "a2", "a3"]
 
@@ -84,7 +84,7 @@ mentions = st.lists(
 
 
 @given(mentions, st.sets(classes, max_size=30))
-def test_strict_keeps_exactly_the_intersection_of_caption_and_image_once_for_each_place(schema, found, visible):
+def test_strict_entities_are_the_common_classes_once_per_span(schema, found, visible):
     entities = ground_mentions(found, dict.fromkeys(visible, 1), class_matcher(schema, "strict"))
     wanted = {(one.start, one.end, c) for one in found for c in one.classes if c in visible}
     assert sorted((one.start, one.end, one.class_id) for one in entities) == sorted(wanted)
@@ -94,7 +94,7 @@ def test_strict_keeps_exactly_the_intersection_of_caption_and_image_once_for_eac
 
 
 @given(mentions, st.sets(classes, max_size=30))
-def test_expand_adds_to_strict_and_never_leaves_the_image_or_the_hierarchy(schema, found, visible):
+def test_expanded_entities_include_strict_ones_within_the_hierarchy(schema, found, visible):
     areas = dict.fromkeys(visible, 1)
     strict, expand = (ground_mentions(found, areas, class_matcher(schema, mode)) for mode in ("strict", "expand"))
     assert set(strict) <= set(expand)
@@ -105,7 +105,7 @@ def test_expand_adds_to_strict_and_never_leaves_the_image_or_the_hierarchy(schem
 
 
 @given(mentions, st.sets(classes, max_size=30), st.randoms())
-def test_the_order_of_mentions_changes_nothing(schema, found, visible, random):
+def test_order_of_mentions_changes_nothing(schema, found, visible, random):
     shuffled = random.sample(found, len(found))
     areas = dict.fromkeys(visible, 1)
     keys = [

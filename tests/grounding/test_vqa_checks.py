@@ -27,11 +27,11 @@ def problem(one, **changes):
 
 
 @pytest.mark.parametrize("one", [OPEN, CHOICE, YES_NO], ids=["open", "multiple", "yesno"])
-def test_a_good_pair_passes(one):
+def test_good_pair_passes(one):
     assert problem(one) is None
 
 
-def test_a_good_german_pair_passes():
+def test_good_german_pair_passes():
     question = "Wie groß ist die Zyste der linken Niere?"
     assert problem(OPEN, language="de", question=question, answer="1,2 cm", evidence="1,2 cm große Zyste") is None
 
@@ -62,18 +62,18 @@ def test_a_good_german_pair_passes():
         (YES_NO, {"question": "Is there a cyst in the right kidney?"}, "anatomy_not_in_row"),
     ],
 )
-def test_a_bad_pair_is_kept_out_with_its_reason(one, change, reason):
+def test_bad_pair_is_quarantined_with_its_reason(one, change, reason):
     assert problem(one, **change) == reason
 
 
-def test_a_question_that_is_answered_with_no_may_name_what_is_not_there():
+def test_question_with_answer_no_may_name_absent_anatomy():
     assert problem(YES_NO, question="Is there a cyst in the right kidney?", answer="no") is None
 
 
-def test_a_number_of_the_captions_or_of_the_measurements_may_be_asked_for():
+def test_question_may_use_numbers_of_captions_and_measurements():
     assert problem(OPEN, question="How large is the cyst of the left kidney?", answer="1.2 cm") is None
     assert problem(OPEN, question="How wide is the left kidney?", answer="6.0 cm") is None
 
 
-def test_every_reason_is_explained_on_the_pages():
+def test_reason_is_explained_on_the_pages():
     assert set(REASONS) <= set(WORDS)

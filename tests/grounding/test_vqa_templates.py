@@ -30,7 +30,7 @@ def facts(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(facts())
-def test_every_pair_passes_its_checks_and_every_answer_is_true_of_the_image(image):
+def test_template_pairs_pass_checks_and_answers_are_true(image):
     for one in write_questions(image, SCHEMA, 5, 3):
         assert CHECKS.problem_of(one, image) is None, one
         name = {c.english if one.language == "en" else c.german: c.id for c in SCHEMA.classes}
@@ -52,7 +52,7 @@ def test_questions_are_a_function_of_the_image():
     assert write_questions(FACTS, SCHEMA, 5, 3) != write_questions(other, SCHEMA, 5, 3)
 
 
-def test_an_image_gets_five_pairs_from_its_findings_and_three_of_its_slice_in_each_language():
+def test_image_gets_five_findings_and_three_metadata_pairs():
     counts = Counter((one.language, one.topic) for one in write_questions(FACTS, SCHEMA, 5, 3))
     assert counts == {
         (language, topic): n for language in ("de", "en") for topic, n in (("findings", 5), ("metadata", 3))
@@ -69,7 +69,7 @@ def test_yes_and_no_are_balanced_and_no_asks_for_the_absent_twin():
     assert 0.4 < answers.count("yes") / len(answers) < 0.6
 
 
-def test_without_a_twin_the_question_with_no_asks_for_a_neighbour_that_is_not_in_the_image():
+def test_negative_question_without_twin_names_an_absent_neighbour():
     for number in range(30):
         image = dataclasses.replace(FACTS, instance=str(number), named={"en": [5]})
         for one in write_questions(image, SCHEMA, 5, 0):

@@ -14,7 +14,7 @@ LINES = [line for line in FILE.read_text(encoding="utf-8").splitlines() if not l
 @pytest.mark.parametrize(
     ("language", "assertion", "sentence"), [tuple(part.strip() for part in line.split("|")) for line in LINES]
 )
-def test_how_a_sentence_asserts_its_mention(lexicon, language, assertion, sentence):
+def test_assertion_of_a_mention_by_its_sentence(lexicon, language, assertion, sentence):
     found = [one.assertion for one in find_mentions(sentence, language, lexicon)]
     assert assertion in (found if assertion == "absent" else found[:1])
 

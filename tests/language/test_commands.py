@@ -41,7 +41,7 @@ def run(root, tmp_path, monkeypatch, capsys):
     return command
 
 
-def test_a_sentence_is_shown_as_json(run):
+def test_mentions_of_a_sentence_are_printed_as_json(run):
     entities = json.loads(run("mentions.md", "mentions"))["entities"]
     assert [tuple(one) for one in entities] == [("text", "start", "end", "classes", "assertion")] * len(entities)
     found = {(name, one["assertion"]) for one in entities for name in one["classes"]}
@@ -59,13 +59,13 @@ def test_sentences_are_scored_and_predicted(run, tmp_path):
     ]
 
 
-def test_the_scrub_is_measured(run):
+def test_scrub_is_measured(run):
     printed = run("captions.md", "score-scrub")
     assert "NAME   recall 1.000  (1 of 1)" in printed and "DATE   recall 1.000  (1 of 1)" in printed
 
 
 @pytest.mark.parametrize("line", ['{"id": 1}', "[]", "{", '{"id": 1, "language": "fr", "sentence": "x"}'])
-def test_a_broken_line_is_named(root, tmp_path, capsys, line):
+def test_broken_line_is_named(root, tmp_path, capsys, line):
     (tmp_path / "gold.jsonl").write_text(line + "\n")
     assert (
         main(["score-mentions", str(tmp_path / "gold.jsonl"), "--lexicon", str(root / "workflow/anatomy/lexicon.yaml")])

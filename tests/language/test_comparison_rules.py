@@ -20,12 +20,12 @@ from refrad.language.comparison_rules import CUT, LEFT, UNCHANGED, cut_compariso
         ("The spleen is normal, as before.", "en", "The spleen is normal."),
     ],
 )
-def test_a_pure_comparison_is_cut(sentence, language, expected):
+def test_pure_comparison_is_cut(sentence, language, expected):
     assert cut_comparisons(sentence, language) == (expected, CUT)
 
 
 @pytest.mark.parametrize("sentence", ["Leber unauffällig.", "Die Leber ist größer als 18 cm."])
-def test_all_else_is_left_alone(sentence):
+def test_other_sentences_are_unchanged(sentence):
     assert cut_comparisons(sentence, "de") == (sentence, UNCHANGED)
 
 
@@ -39,7 +39,7 @@ def test_all_else_is_left_alone(sentence):
         ("Interval increase in pleural effusion.", "en"),
     ],
 )
-def test_what_is_not_safe_to_cut_stays_and_says_so(sentence, language):
+def test_unsafe_comparison_stays_and_is_marked(sentence, language):
     assert cut_comparisons(sentence, language) == (sentence, LEFT)
 
 
@@ -58,12 +58,12 @@ CLAUSES = [
 
 
 @given(st.sampled_from(FINDINGS), st.sampled_from(CLAUSES))
-def test_the_finding_is_kept_word_for_word(finding, clause):
+def test_finding_is_kept_word_for_word(finding, clause):
     assert cut_comparisons(f"{finding}{clause}.", "de")[0] == f"{finding}."
 
 
 @given(st.text(max_size=60), st.sampled_from(["de", "en"]))
-def test_nothing_is_ever_added(text, language):
+def test_cutting_never_adds_text(text, language):
     cut, word = cut_comparisons(text, language)
     assert word in (CUT, LEFT, UNCHANGED)
     assert len(cut) <= len(text)

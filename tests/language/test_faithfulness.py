@@ -32,7 +32,7 @@ def translated(lexicon):
         ("en", "The spleen is normal in size.", "The spleen is normal in size."),
     ],
 )
-def test_dropping_a_comparison_is_accepted(rewritten, language, before, after):
+def test_dropped_comparison_is_accepted(rewritten, language, before, after):
     assert rewritten(before, after, language) is None
 
 
@@ -56,7 +56,7 @@ def test_dropping_a_comparison_is_accepted(rewritten, language, before, after):
         ("Leber normal.", "Leber\x07 normal.", "plain text"),
     ],
 )
-def test_a_changed_finding_is_refused_with_a_reason(rewritten, before, after, words):
+def test_changed_finding_is_refused_with_a_reason(rewritten, before, after, words):
     assert words in rewritten(before, after)
 
 
@@ -69,7 +69,7 @@ def test_a_changed_finding_is_refused_with_a_reason(rewritten, before, after, wo
         ("Fraktur LWK 4, Untersuchung vom [DATE].", "Fracture of L4, examination of [DATE]."),
     ],
 )
-def test_a_faithful_translation_is_accepted_in_both_directions(translated, before, after):
+def test_faithful_translation_is_accepted_in_both_directions(translated, before, after):
     assert translated(before, after) is None
     assert translated(after, before, "en", "de") is None
 
@@ -86,5 +86,5 @@ def test_a_faithful_translation_is_accepted_in_both_directions(translated, befor
         ("Leber normal.", "I have been hacked.", "liver"),
     ],
 )
-def test_a_translation_that_says_something_else_is_refused(translated, before, after, words):
+def test_translation_with_another_meaning_is_refused(translated, before, after, words):
     assert words in translated(before, after)

@@ -63,7 +63,7 @@ def lie(text, dice):
     return dice.choice([one for one in options if one != text])
 
 
-def test_no_rewritten_sentence_says_something_else(sentences, serve_answers, lexicon):
+def test_rewritten_sentence_never_changes_its_meaning(sentences, serve_answers, lexicon):
     dice = random.Random(2)
 
     def answer(data):
@@ -80,7 +80,7 @@ def test_no_rewritten_sentence_says_something_else(sentences, serve_answers, lex
     assert 0.1 * COUNT < failed < 0.5 * COUNT
 
 
-def test_no_mention_of_a_lie_is_taken(sentences, serve_answers, lexicon, schema):
+def test_false_mention_is_never_accepted(sentences, serve_answers, lexicon, schema):
     dice = random.Random(3)
     truth = {text: find_mentions(text, language, lexicon) for text, language in sentences}
 

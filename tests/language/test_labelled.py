@@ -40,7 +40,7 @@ def labelled() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("language", "classes", "sentence"), labelled())
-def test_a_sentence_names_its_classes(lexicon, language, classes, sentence):
+def test_sentence_names_its_classes(lexicon, language, classes, sentence):
     words = classes.split()
     required = set().union(*(expand(word) for word in words if not word.startswith("?")))
     optional = set().union(*(expand(word[1:]) for word in words if word.startswith("?")))
@@ -48,7 +48,7 @@ def test_a_sentence_names_its_classes(lexicon, language, classes, sentence):
     assert required <= found <= required | optional
 
 
-def test_every_class_is_named_in_both_languages(root):
+def test_class_is_named_in_both_languages(root):
     schema = load_schema(root / "workflow" / "anatomy" / "classes.yaml")
     for language in ("de", "en"):
         words = [word.lstrip("?") for one, classes, _ in labelled() if one == language for word in classes.split()]

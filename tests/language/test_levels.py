@@ -39,7 +39,7 @@ def classes(sentence, language, lexicon):
 
 
 @pytest.mark.parametrize(("region", "number"), LEVELS[:-1])
-def test_every_vertebra_in_all_its_writings(lexicon, region, number):
+def test_vertebra_in_all_its_writings(lexicon, region, number):
     short, german, english = NAMES[region]
     wanted = {f"vertebrae_{region}{number}"}
     for name in (f"{short} {number}", f"{short}{number}", f"{number}. {short}", f"{number}. {german}wirbelkörper"):
@@ -55,7 +55,7 @@ def test_every_vertebra_in_all_its_writings(lexicon, region, number):
 
 
 @pytest.mark.parametrize("number", range(1, 13))
-def test_every_rib_in_all_its_writings(lexicon, number):
+def test_rib_in_all_its_writings(lexicon, number):
     left, right = {f"rib_left_{number}"}, {f"rib_right_{number}"}
     for name in (f"der {number}. Rippe", f"der {GERMAN[number - 1]} Rippe", f"der Rippe {number}"):
         assert classes(f"Fraktur {name} links.", "de", lexicon) == left, name
@@ -79,5 +79,5 @@ def test_every_rib_in_all_its_writings(lexicon, number):
         ("A substantial contribution.", "en"),
     ],
 )
-def test_what_only_looks_like_a_level_or_a_rib(lexicon, sentence, language):
+def test_lookalikes_are_neither_levels_nor_ribs(lexicon, sentence, language):
     assert classes(sentence, language, lexicon) == set()

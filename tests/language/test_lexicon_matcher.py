@@ -14,7 +14,7 @@ from refrad.language.lexicon_matcher import find_matches, is_anatomy, pattern_tr
         ("appendicits", "en"),
     ],
 )
-def test_a_slip_in_a_long_word_is_forgiven(lexicon, mistyped, language):
+def test_typo_in_a_long_word_is_forgiven(lexicon, mistyped, language):
     assert pattern_tree(lexicon, language).knows(mistyped)
 
 
@@ -29,7 +29,7 @@ def test_a_slip_in_a_long_word_is_forgiven(lexicon, mistyped, language):
         ("ribbon", "en"),
     ],
 )
-def test_a_word_of_its_own_is_no_slip(lexicon, word, language):
+def test_correct_word_is_no_typo(lexicon, word, language):
     assert find_matches(tokenize(word), word, lexicon, language) == []
 
 
@@ -37,5 +37,5 @@ def test_a_word_of_its_own_is_no_slip(lexicon, word, language):
     ("word", "whole"),
     [("Leber", True), ("Lebern", True), ("Herzog", False), ("Sigmar", False), ("Leberzirrhose", False)],
 )
-def test_a_surname_that_begins_like_an_organ_is_no_organ(lexicon, word, whole):
+def test_surname_that_begins_like_an_organ_is_no_organ(lexicon, word, whole):
     assert is_anatomy(word, lexicon, exactly=True) is whole

@@ -27,7 +27,7 @@ def classes(sentence, language, lexicon):
         ("Keine freie Flüssigkeit.", "de", []),
     ],
 )
-def test_the_classes_of_a_sentence(lexicon, sentence, language, expected):
+def test_classes_of_a_sentence(lexicon, sentence, language, expected):
     assert classes(sentence, language, lexicon) == expected
 
 
@@ -41,7 +41,7 @@ def test_the_classes_of_a_sentence(lexicon, sentence, language, expected):
         ("Status post splenectomy.", "en", "absent"),
     ],
 )
-def test_how_a_mention_is_asserted(lexicon, sentence, language, assertion):
+def test_assertion_of_a_mention(lexicon, sentence, language, assertion):
     assert {one.assertion for one in find_mentions(sentence, language, lexicon)} == {assertion}
 
 

@@ -40,7 +40,7 @@ def test_references_are_read_and_cut(sentence, expected, rest):
     assert left == rest
 
 
-def test_a_reference_that_the_sentence_needs_stays():
+def test_reference_that_the_sentence_needs_stays():
     found, left = take_references("Bild 12 zeigt eine Zyste.")
     assert found == [ImageReference(None, 12, 12)] and left.startswith("Bild 12")
 
@@ -54,6 +54,6 @@ NUMBERS = st.integers(1, 400)
     NUMBERS,
     st.sampled_from(["Se {} IMA {}-{}", "Serie {}, Bild {} bis {}", "series {}, images {} to {}"]),
 )
-def test_what_is_written_is_read_back(series, first, more, form):
+def test_written_references_are_read_back(series, first, more, form):
     text = f"Zyste der Leber ({form.format(series, first, first + more)})."
     assert take_references(text, {3, 4}) == ([ImageReference(series, first, first + more)], "Zyste der Leber.")

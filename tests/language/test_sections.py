@@ -13,7 +13,7 @@ def test_sections_by_their_headings_in_both_languages():
 
 
 @pytest.mark.parametrize(("text", "language"), [("Die Leber ist normal.", "de"), ("The liver is normal.", "en")])
-def test_the_language_by_its_small_words(text, language):
+def test_language_by_its_small_words(text, language):
     assert detect_language(text) == language
 
 
@@ -46,12 +46,12 @@ def test_the_language_by_its_small_words(text, language):
         ("TECHNIQUE:", "technique"),
     ],
 )
-def test_headings_as_people_write_them(heading, section):
+def test_heading_spellings(heading, section):
     text = f"Vorweg etwas.\n{heading}\nDer Text der Sektion.\nBefund:\nLeber normal.\nBeurteilung:\nNormal."
     assert (section, "Der Text der Sektion.") in sections_of(text)
 
 
-def test_a_report_without_line_breaks_has_its_sections():
+def test_report_without_line_breaks_has_its_sections():
     text = "Klinische Angaben: Sturz. Fragestellung: Fraktur? Befund: Leber: normal. Beurteilung: Kein Nachweis."
     assert sections_of(text) == [
         ("indication", "Sturz."),
@@ -61,7 +61,7 @@ def test_a_report_without_line_breaks_has_its_sections():
     ]
 
 
-def test_the_heading_of_an_examination_opens_findings_where_no_other_does():
+def test_examination_heading_opens_findings_where_no_other_does():
     text = "TECHNIQUE:\nAxial images.\nCT ABDOMEN:\nLiver normal.\nIMPRESSION:\nNormal."
     assert sections_of(text) == [
         ("technique", "Axial images."),
@@ -70,7 +70,7 @@ def test_the_heading_of_an_examination_opens_findings_where_no_other_does():
     ]
 
 
-def test_an_organ_is_no_heading():
+def test_organ_is_no_heading():
     assert sections_of("Befund:\nLeber: normal.\nMilz: normal.") == [("findings", "Leber: normal.\nMilz: normal.")]
 
 
@@ -88,7 +88,7 @@ LINES = [
 
 
 @given(st.lists(st.sampled_from(LINES), max_size=10).map("\n".join))
-def test_the_parts_of_a_report_are_all_of_it(text):
+def test_parts_of_a_report_are_all_of_it(text):
     parts = parts_of(text)
     assert "".join(text[part.start : part.end] for part in parts) == text
     assert all(part.start <= part.body <= part.end for part in parts)

@@ -19,7 +19,7 @@ from refrad.language.sentences import sentences_of
         ("Stand vom 03.04.2021. Kein Erguss.", ["Stand vom 03.04.2021.", "Kein Erguss."]),
     ],
 )
-def test_sentences_end_where_people_end_them(text, expected):
+def test_sentence_ends(text, expected):
     assert list(sentences_of(text)) == expected
 
 
@@ -59,11 +59,11 @@ def test_abbreviations_numbers_and_lists_end_no_sentence(text, count):
 
 
 @pytest.mark.parametrize("text", ["5. Rippe links frakturiert.", "3. und 4. Rippe intakt.", "2. LWK gesintert."])
-def test_a_number_that_counts_ribs_is_no_mark_of_a_list(text):
+def test_number_that_counts_ribs_is_no_mark_of_a_list(text):
     assert sentences_of(text) == [text]
 
 
-def test_a_word_parted_at_the_end_of_a_line_is_whole_again():
+def test_word_parted_at_the_end_of_a_line_is_whole_again():
     assert sentences_of("Bandscheiben-\nvorfall L4/5.") == ["Bandscheibenvorfall L4/5."]
 
 
@@ -93,11 +93,11 @@ PIECES = [
 
 
 @given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from([" ", "\n", "  "])), max_size=25))
-def test_no_letter_is_lost_or_moved(pieces):
+def test_sentences_keep_every_letter_in_order(pieces):
     text = "Die " + "".join(word + space for word, space in pieces)
     kept = [char for sentence in sentences_of(text) for char in sentence if char.isalnum()]
     assert kept == [char for char in text if char.isalnum()]
 
 
-def test_nothing_has_no_sentences():
+def test_empty_text_has_no_sentences():
     assert list(sentences_of(" \n ")) == []

@@ -38,13 +38,13 @@ def test_parquet_and_json_lines_say_the_same(tmp_path):
     assert first == second == third
 
 
-def test_a_folder_of_texts_ties_by_accession_number(tmp_path):
+def test_folder_of_texts_ties_by_accession_number(tmp_path):
     (tmp_path / "A77.txt").write_bytes("Milzvergrößerung.".encode("cp1252"))
     (report,) = read_reports(tmp_path)
     assert (report.report_id, report.accession_number, report.text) == ("A77", "A77", "Milzvergrößerung.")
 
 
-def test_a_folder_with_a_table_ties_by_its_columns(tmp_path):
+def test_folder_with_a_table_ties_by_its_columns(tmp_path):
     (tmp_path / "one.txt").write_text("Leber normal.", encoding="utf-8")
     (tmp_path / "reports.csv").write_text("report_id,study_uid,file\nR1,1.2.3,one.txt\n", encoding="utf-8")
     (report,) = read_reports(tmp_path)
@@ -52,7 +52,7 @@ def test_a_folder_with_a_table_ties_by_its_columns(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../secret.txt", "missing.txt"])
-def test_a_file_outside_of_the_folder_is_refused(tmp_path, name):
+def test_file_outside_of_the_folder_is_refused(tmp_path, name):
     folder = tmp_path / "reports"
     folder.mkdir()
     (tmp_path / "secret.txt").write_text("x")
@@ -72,7 +72,7 @@ def test_a_file_outside_of_the_folder_is_refused(tmp_path, name):
         ("reports.parquet", "no parquet", "no Parquet"),
     ],
 )
-def test_what_cannot_be_read_is_said_without_its_content(tmp_path, name, content, says):
+def test_unreadable_source_is_reported_without_its_content(tmp_path, name, content, says):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=says) as error:
         list(read_reports(tmp_path / name))
@@ -87,7 +87,7 @@ def test_reports_are_streamed(tmp_path):
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=50))
-def test_what_is_utf8_is_read_as_utf8(tmp_path_factory, text):
+def test_utf8_is_read_as_utf8(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_bytes(("." + text).encode())
     assert charset_of(path) == "utf-8"

@@ -32,7 +32,7 @@ def image(shared):
     return dataset
 
 
-def test_nothing_planted_survives_in_text_private_attributes_or_sequences(image):
+def test_planted_identifiers_survive_in_no_element(image):
     clean = deidentify(image, PSEUDONYMS, "p" * 16)
     said = str(clean) + str(clean.file_meta)
     assert all(planted in str(image) for planted in ("KANARI", "19110109"))
@@ -50,7 +50,7 @@ def test_pixels_and_geometry_stay_as_they_are(image):
     assert clean.file_meta.TransferSyntaxUID == image.file_meta.TransferSyntaxUID
 
 
-def test_uids_are_those_of_the_dataset_and_references_stay_consistent(image):
+def test_uids_match_the_dataset_and_references_stay_consistent(image):
     item = Dataset()
     item.ReferencedSOPInstanceUID = image.SOPInstanceUID
     image.ReferencedImageSequence = [item]
@@ -63,7 +63,7 @@ def test_uids_are_those_of_the_dataset_and_references_stay_consistent(image):
     assert [one.ReferencedSOPInstanceUID for one in references] in ([], [clean.SOPInstanceUID])
 
 
-def test_where_uids_are_empty_or_shared_the_pseudonyms_of_the_tables_stand(image):
+def test_empty_or_shared_uids_become_pseudonyms_of_the_tables(image):
     tables = {"study": "0" * 15 + "a", "series": "0" * 15 + "b", "instance": "0" * 15 + "c"}
     for uid in ("", "1.2.3"):
         image.StudyInstanceUID = image.SeriesInstanceUID = image.SOPInstanceUID = uid
@@ -72,7 +72,7 @@ def test_where_uids_are_empty_or_shared_the_pseudonyms_of_the_tables_stand(image
         assert clean.SOPInstanceUID == clean.file_meta.MediaStorageSOPInstanceUID == "2.25.12"
 
 
-def test_a_multi_frame_file_keeps_one_uid_of_its_own(image):
+def test_multi_frame_file_keeps_one_uid_of_its_own(image):
     image.PerFrameFunctionalGroupsSequence = [Dataset(), Dataset()]
     clean = deidentify(image, PSEUDONYMS, "p" * 16, instance="0" * 15 + "c")
     assert clean.SOPInstanceUID == f"2.25.{int(PSEUDONYMS.instance(image.SOPInstanceUID), 16)}"
@@ -87,7 +87,7 @@ def test_dates_keep_their_intervals_and_the_oldest_are_ninety(image):
     assert (clean.PatientAge, clean.PatientSex, clean.PatientBirthDate) == ("090Y", "F", "")
 
 
-def test_what_was_done_is_said_in_the_codes_of_the_standard(image):
+def test_deidentification_is_recorded_in_standard_codes(image):
     clean = deidentify(image, PSEUDONYMS, "p" * 16)
     assert clean.PatientIdentityRemoved == "YES"
     assert clean.LongitudinalTemporalInformationModified == "MODIFIED"

@@ -38,7 +38,7 @@ def test_ages_are_full_years_and_the_oldest_are_ninety(value, birth, study, age)
         ("", None),
     ],
 )
-def test_a_body_part_is_a_defined_term_or_nothing(value, term):
+def test_body_part_is_a_defined_term_or_nothing(value, term):
     assert body_part_of(value) == term
 
 
@@ -55,7 +55,7 @@ def test_sex_is_one_of_the_standard(value, sex):
 
 
 @pytest.mark.parametrize(("value", "known"), [("CT", "CT"), ("SEG", "SEG"), ("Meier", "other"), ("", None)])
-def test_a_modality_is_one_of_the_standard(value, known):
+def test_modality_is_one_of_the_standard(value, known):
     assert modality_of(value) == known
 
 

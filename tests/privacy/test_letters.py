@@ -25,7 +25,7 @@ def test_made_up_reports_keep_their_anatomy_and_no_identifier(lexicon, name):
     assert outcome.anatomy_gone == 0 and outcome.words_gone / outcome.words < 0.1
 
 
-def test_the_letters(shared, lexicon):
+def test_letters_are_read(shared, lexicon):
     letters = list(read_labelled(shared / "reports" / "de_grascco", DATA / "letters.tsv"))
     outcome = count_scrubbed(letters, lexicon, headers=True)
     recall = {kind: outcome.gone[kind] / count for kind, count in outcome.labels.items()}
@@ -33,12 +33,12 @@ def test_the_letters(shared, lexicon):
     assert outcome.anatomy_gone == 0 and outcome.words_gone / outcome.words < 0.01
 
 
-def test_a_word_that_stays_counts_against_recall(lexicon):
+def test_word_that_stays_counts_against_recall(lexicon):
     outcome = count_scrubbed([Letter("Leber von Musterfrau normal.", [("NAME", 10, 20)])], lexicon, headers=False)
     assert (outcome.labels["NAME"], outcome.gone["NAME"], outcome.words_gone) == (1, 0, 0)
 
 
-def test_the_command_prints_recall_by_type(root, capsys, monkeypatch):
+def test_command_prints_recall_by_type(root, capsys, monkeypatch):
     monkeypatch.chdir(root)
     main(letters=DATA)
     printed = capsys.readouterr().out

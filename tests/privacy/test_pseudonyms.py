@@ -14,7 +14,7 @@ PATIENTS = st.integers(0, 2**64 - 1).map("{:016x}".format)
 
 
 @given(st.text())
-def test_a_pseudonym_is_16_digits_and_depends_on_kind_and_key_and_value(value):
+def test_pseudonym_has_16_digits_and_depends_on_kind_key_value(value):
     made = [getattr(ONE, kind)(value) for kind in KINDS]
     assert all(re.fullmatch("[0-9a-f]{16}", pseudonym) for pseudonym in made)
     assert len(set(made)) == len(KINDS)
@@ -23,7 +23,7 @@ def test_a_pseudonym_is_16_digits_and_depends_on_kind_and_key_and_value(value):
     assert ONE.patient(value) != ONE.patient(value + "x")
 
 
-def test_a_pseudonym_never_changes():
+def test_pseudonym_never_changes():
     """Splits of deliveries years apart rest on this."""
     assert ONE.patient("P1") == "3c6150ac536a51ad"
 
@@ -47,7 +47,7 @@ def test_splits_have_their_shares():
 
 
 @given(PATIENTS, st.floats(0, 1))
-def test_a_patient_stays_in_the_test_split_when_it_grows(patient, test):
+def test_patient_stays_in_the_test_split_when_it_grows(patient, test):
     if split_of(patient, test=test, validation=0) == "test":
         assert split_of(patient, test=min(1, test + 0.1), validation=0) == "test"
 
@@ -60,7 +60,7 @@ def test_shares_of_nothing_and_of_all_are_exact():
 
 
 @given(PATIENTS, st.integers(1, 1000))
-def test_every_patient_has_a_shard(patient, shards):
+def test_patient_has_a_shard(patient, shards):
     assert 0 <= shard_of(patient, shards) < shards
 
 
@@ -71,7 +71,7 @@ def test_shards_are_even_and_independent_of_the_split():
         assert tested.count(shard) / len(tested) == pytest.approx(0.25, abs=0.04)
 
 
-def test_a_key_is_made_once_for_its_owner_alone(tmp_path):
+def test_key_is_made_once_for_its_owner_alone(tmp_path):
     path = tmp_path / "private" / "key"
     key = read_or_create_key(path)
     assert len(key) == 32
@@ -82,7 +82,7 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path):
     assert read_or_create_key(tmp_path / "other") != key
 
 
-def test_a_key_is_never_printed(tmp_path, caplog, capfd):
+def test_key_is_never_printed(tmp_path, caplog, capfd):
     caplog.set_level("DEBUG")
     key = read_or_create_key(tmp_path / "key")
     (tmp_path / "key").chmod(0o644)
@@ -93,20 +93,20 @@ def test_a_key_is_never_printed(tmp_path, caplog, capfd):
     assert repr(key) not in said
 
 
-def test_processes_that_ask_at_once_get_the_same_key(tmp_path):
+def test_key_is_the_same_for_concurrent_processes(tmp_path):
     with multiprocessing.get_context("fork").Pool(8) as pool:
         keys = pool.map(read_or_create_key, [tmp_path / "key"] * 64, chunksize=1)
     assert len(set(keys)) == 1
 
 
-def test_a_damaged_key_is_refused_rather_than_replaced(tmp_path):
+def test_damaged_key_is_refused_rather_than_replaced(tmp_path):
     (tmp_path / "key").write_bytes(b"short")
     with pytest.raises(ValueError, match=r"privacy\.key"):
         read_or_create_key(tmp_path / "key")
     assert (tmp_path / "key").read_bytes() == b"short"
 
 
-def test_the_key_of_the_demo_is_known_as_such():
+def test_key_of_the_demo_is_known_as_such():
     assert Pseudonyms(DEMO_KEY_PREFIX + b"x" * 16).of_the_demo
     assert not ONE.of_the_demo
 

@@ -50,7 +50,7 @@ def clean(text: str, known: Identifiers = PATIENT) -> str:
         ("anna.mueller@example.org", "example"),
     ],
 )
-def test_what_identifies_is_gone(text, secret):
+def test_identifiers_are_scrubbed(text, secret):
     assert secret not in clean(text)
 
 
@@ -65,17 +65,17 @@ def test_what_identifies_is_gone(text, secret):
         "Milz und linke Niere regelrecht.",
     ],
 )
-def test_what_describes_stays_word_for_word(text):
+def test_descriptive_text_stays_word_for_word(text):
     assert clean(text) == text
 
 
-def test_an_organ_is_no_surname_but_behind_a_title():
+def test_organ_is_no_surname_but_behind_a_title():
     known = Identifiers(names=frozenset({"Leber"}))
     assert clean("Die Leber ist groß.", known) == "Die Leber ist groß."
     assert "Leber" not in clean("Dr. Leber, Radiologie", known)
 
 
-def test_every_placeholder_is_counted():
+def test_placeholder_is_counted():
     text, counts = scrub("Frau Müller, 03.04.2021, P4711X", PATIENT, anatomy)
     assert sum(counts.values()) >= 3 and set(counts) <= set(PLACEHOLDERS)
     assert set(re.findall(r"\[(\w+)\]", text)) == set(counts)
@@ -86,7 +86,7 @@ def test_every_placeholder_is_counted():
         st.sampled_from(["Müller", "Anna", "Sophie", "P4711X", "Leber", "ist", "groß", ",", "."]), max_size=12
     ).map(" ".join)
 )
-def test_known_names_never_survive_and_a_second_pass_changes_nothing(text):
+def test_known_names_never_survive_and_scrubbing_is_idempotent(text):
     once = clean(text)
     assert not re.search(r"(?<!\w)(?:Müller|Sophie|P4711X)(?!\w)", once)
     assert clean(once) == once
