@@ -1,162 +1,208 @@
-"""The command line: `refrad <stage> --input ... --output ... --fingerprint ...`, and a few commands for people.
+"""The command line: `refrad <stage> --input ... --output ... --fingerprint ...`, and the commands for people.
 
-A stage's flags are the keyword parameters of its `run` function, so rule, command and function cannot drift apart.
+The flags of a stage or command are the parameters of its function, so rule, command and function cannot drift apart. Modules are
+imported when their command runs.
 """
 
-import argparse
-import ast
 import errno
-import importlib
 import inspect
 import itertools
 import logging
 import os
 import sys
-import types
-import typing
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from refrad.workflow.fingerprint import STAGES_FOLDER, Fingerprint, stage_version
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
+
+import refrad
+from refrad.workflow.fingerprint import Fingerprint, stage_version
 from refrad.workflow.stages import STAGES
 
-__all__ = ["COMMANDS", "function_of", "main", "split_command"]
+__all__ = ["COMMANDS", "Call", "app", "find_function", "main", "parse"]
 
 log = logging.getLogger(__name__)
 
-FULL = {errno.ENOSPC, errno.EDQUOT}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 COMMANDS = {
-    "demo": ("refrad.demo.cohort", "write a made-up delivery: DICOM, reports, references"),
-    "predict": ("refrad.commands.predict", "ask a trained model about an image, or about all of a folder"),
-    "plan": ("refrad.commands.plan", "say what a run will take, before it starts"),
-    "explain": ("refrad.commands.explain", "say which stages would run again, and why"),
-    "recover": ("refrad.commands.recover", "make a run that died fit to start again"),
-    "serve": ("refrad.commands.serve", "serve a language model to all jobs that share it"),
-    "status": ("refrad.commands.status", "say what of a run is done, failed or waiting, and write its pages"),
-    "audit": ("refrad.commands.audit", "a sheet of random triplets to tick, and the precision from what comes back"),
-    "export": (
-        "refrad.commands.export",
-        "the dataset as hf, coco, llava, webdataset, or in the layout of the paper's code",
-    ),
-    "public": ("refrad.commands.public", "SLAKE or VQA-RAD in the format of the shards"),
-    "export-dicom": (
-        "refrad.commands.export_dicom",
-        "write the accepted images as de-identified DICOM (PS3.15 basic profile)",
-    ),
-    "budget": ("refrad.commands.budget", "GPU hours and disk that masks take, before any run"),
-    "check-masks": ("refrad.commands.check_masks", "say which label volumes do not look like a human being"),
-    "export-masks": ("refrad.commands.export_masks", "masks as DICOM segmentations, or as one NIfTI file a class"),
-    "study export": ("refrad.commands.study:export", "pairs for human raters, blinded, to validate LLMScore"),
-    "study read": ("refrad.commands.study:read", "their ratings: agreement, and correlation with LLMScore"),
-    "score-mentions": ("refrad.commands.score_mentions", "score the mention finder on labelled sentences"),
-    "score-scrub": ("refrad.commands.score_scrub", "measure the removal of identifiers on labelled letters"),
+    "plan": ("refrad.commands.plan:main", "Estimate the cost of a run before it starts."),
+    "status": ("refrad.commands.status:main", "List done, failed and waiting jobs; write pages of the results so far."),
+    "explain": ("refrad.commands.explain:main", "List the stages that would run again, with the reasons."),
+    "recover": ("refrad.commands.recover:main", "Clean up after a run that died, so that it can start again."),
+    "serve": ("refrad.commands.serve:main", "Serve a language model to all jobs that share it."),
+    "predict": ("refrad.commands.predict:main", "Run a trained model on an image or a folder of images."),
+    "score": ("refrad.commands.score:main", "Score predictions against the ground truth."),
+    "find-mentions": ("refrad.commands.find_mentions:main", "Print the mentions of a sentence."),
+    "audit": ("refrad.commands.audit:main", "Make a sheet of random triplets to tick; precision of a ticked sheet."),
+    "export": ("refrad.commands.export:main", "Write the dataset in another format: hf, coco, llava, webdataset, ..."),
+    "public": ("refrad.commands.public:main", "Convert SLAKE or VQA-RAD to the format of the shards."),
+    "export-dicom": ("refrad.commands.export_dicom:main", "Write the accepted images as de-identified DICOM files."),
+    "export-masks": ("refrad.commands.export_masks:main", "Write masks as DICOM segmentations or NIfTI files."),
+    "budget": ("refrad.commands.budget:main", "Estimate GPU hours and disk of the masks."),
+    "check-masks": ("refrad.commands.check_masks:main", "List label volumes with implausible anatomy."),
+    "study export": ("refrad.commands.study:export", "Write blinded pairs for human raters, to validate LLMScore."),
+    "study read": ("refrad.commands.study:read", "Agreement of the ratings, and their correlation with LLMScore."),
+    "score-mentions": ("refrad.commands.score_mentions:main", "Score the mention finder on labelled sentences."),
+    "score-scrub": ("refrad.commands.score_scrub:main", "Score the removal of identifiers on labelled letters."),
+    "demo": ("refrad.commands.demo:main", "Write a synthetic delivery: DICOM files, reports and references."),
 }
+GROUPS = {"study": "Validate LLMScore with human raters."}
+
+
+class Call(NamedTuple):
+    """A parsed command line: `function` is called with `arguments`."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: inspect.BoundArguments
+
+
+def _app() -> App:
+    """The application: a command for each stage and each entry of COMMANDS, none of them imported yet."""
+    # A fingerprint is one argument; the decorator is applied here, so that no library module needs cyclopts.
+    Parameter(n_tokens=1, accepts_keys=False, converter=lambda _, tokens: Fingerprint.parse(tokens[0].value))(
+        Fingerprint
+    )
+    # Lists take all arguments up to the next flag, a flag that is repeated replaces its value, and no flag has a negation.
+    default = Parameter(consume_multiple=(1, None), negative=(), allow_repeating=True)
+    stages, commands = Group("Stages", sort_key=2), Group("Commands", sort_key=1)
+    application = App(
+        name="refrad",
+        version=refrad.__version__,
+        help="From a CT/MR archive and its reports to a grounded dataset and RadGrounder.",
+        help_format="plaintext",
+        default_parameter=default,
+        group_commands=commands,
+        result_action="return_value",
+    )
+    parents = {name: App(name=name, help=text, group=commands) for name, text in GROUPS.items()}
+    for parent in parents.values():
+        application.command(parent)
+    for name, (target, text) in COMMANDS.items():
+        group, _, command = name.rpartition(" ")
+        (parents[group] if group else application).command(target, name=command, help=text)
+    for number, stage in enumerate(STAGES.values()):
+        target = f"refrad.stages.{stage.name}:run"
+        application.command(target, name=stage.name, help=stage.sentence, group=stages, sort_key=number)
+    application.register_install_completion_command(help="Install shell completion (bash, zsh or fish).")
+    return application
+
+
+app = _app()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one stage or command; the exit status is 0, or 1 with one line on stderr if the input is at fault."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Threads that wait for each other spin for moments only: on a busy machine endless spinning made training 8 times slower,
-    # and on an idle one sleeping at once makes it half as fast.
+    """Run one stage or command.
+
+    Returns:
+        The exit status: 0; 1 with one line on stderr if the input is at fault; 2 if the command line is.
+    """
+    # Short spinning of waiting threads: endless spinning made training 8 times slower on a busy machine, and sleeping at once
+    # makes it half as fast on an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    name, arguments = split_command(arguments)
-    function = function_of(name, arguments)
-    if function is None:
-        print(_help())
-        return 0 if name in {"", "-h", "--help"} else 2
-    parsed = _parser(name, function).parse_args(_with_flag(arguments, function))
-    _say_where(name)
+    words = _current_spelling(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        _check_version(name, vars(parsed).get("fingerprint"))
-        function(**vars(parsed))
+        call = parse(words)
+    except CycloptsError as error:
+        print(f"{' '.join(['refrad', *app.parse_commands(words)[0]])}: {_one_line(error)}", file=sys.stderr)
+        return 2
+    _log_place(call.name)
+    try:
+        _check_version(call.name, call.arguments.arguments.get("fingerprint"))
+        call.function(*call.arguments.args, **call.arguments.kwargs)
     except (ValueError, FileNotFoundError) as error:
-        print(f"refrad {name}: {error}", file=sys.stderr)
+        print(f"refrad {call.name}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL:
             raise
-        print(f"refrad {name}: the disk or the quota is full: free some space and start again", file=sys.stderr)
+        print(f"refrad {call.name}: the disk or the quota is full: free some space and start again", file=sys.stderr)
         return 1
     return 0
 
 
-def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """The command, of one word or of two such as `study export`, and its own arguments."""
-    words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
-    return " ".join(arguments[:words]), list(arguments[words:])
+def parse(words: Sequence[str]) -> Call:
+    """The call that a command line stands for; the call of the help or version page where it requests one.
+
+    Raises:
+        CycloptsError: if the command or a flag is unknown, a flag is missing, or a value has the wrong type.
+    """
+    command = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    chain, applications, _ = app.parse_commands(command)
+    if {"--help", "-h"} & set(words):
+        _prepare_help(applications[-1])
+    function, bound, _ = app.parse_args(list(words), exit_on_error=False, print_error=False)
+    return Call(" ".join(chain), function, bound)
 
 
-def function_of(name: str, arguments: Sequence[str]) -> Callable[..., None] | None:
-    """The function behind a stage or command, or None if there is none of that name."""
-    if name == "mentions" and "--text" in arguments:
-        module, attribute = "refrad.commands.find_mentions", "main"
-    elif name == "evaluate" and "--fingerprint" not in arguments:  # by a person, not by the rule
-        module, attribute = "refrad.commands.score", "main"
-    elif name in STAGES:
-        module, attribute = f"refrad.stages.{name}", "run"
-    elif name in COMMANDS:
-        module, _, attribute = COMMANDS[name][0].partition(":")
-    else:
-        return None
-    function: Callable[..., None] = getattr(importlib.import_module(module), attribute or "main")
+def find_function(words: Sequence[str]) -> Callable[..., Any]:
+    """The function of the stage or command that a command line starts with, whatever its flags.
+
+    Raises:
+        ValueError: if there is no such stage or command.
+    """
+    function = app.parse_commands(list(words))[1][-1].default_command
+    if function is None:
+        raise ValueError(f"refrad: no such command: {' '.join(words)}")
     return function
 
 
-def _check_version(stage: str, fingerprint: Fingerprint | None) -> None:
-    """A rule of one version must not run the code of another, which happens when a job finds another installation."""
-    if fingerprint and (fingerprint.stage, fingerprint.version) != (stage, stage_version(stage)):
+def _prepare_help(application: App) -> None:
+    """Describe a command by the docstring of its function, and positional arguments with their types."""
+    from attrs import evolve  # the classes of cyclopts are attrs classes
+    from cyclopts.help import DefaultFormatter, HelpEntry  # here, as it loads rich
+
+    class Formatter(DefaultFormatter):
+        def __call__(self, console: Any, options: Any, panel: Any) -> None:
+            panel.entries = [_with_type(entry) for entry in panel.entries]
+            super().__call__(console, options, panel)
+
+    def _with_type(entry: HelpEntry) -> HelpEntry:
+        label = entry.positional_label
+        return evolve(entry, positional_label=f"{label} ({entry.metavar})") if label and entry.metavar else entry
+
+    if application.default_command:
+        application.help = inspect.getdoc(application.default_command) or application.help
+    app.help_formatter = Formatter()
+
+
+def _current_spelling(words: list[str]) -> list[str]:
+    """The words with a command's present name in place of a former one, which works for one more release."""
+    if words[:1] == ["mentions"] and "--text" in words:
+        former, name = "mentions --text", "find-mentions"
+    elif words[:1] == ["evaluate"] and not any(word.startswith(("--fingerprint", "--help", "-h")) for word in words):
+        former, name = "evaluate", "score"  # the stage has a fingerprint
+    else:
+        return words
+    print(f"refrad: `refrad {former}` is now `refrad {name}`; the next release drops the old name", file=sys.stderr)
+    return [name, *words[1:]]
+
+
+def _one_line(error: CycloptsError) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, UnknownCommandError):
+        text = f"{text.partition(' Available commands')[0]} `refrad --help` lists all commands."
+    return text
+
+
+def _check_version(name: str, fingerprint: Fingerprint | None) -> None:
+    """Refuse to run a stage for a workflow of another version, as when a job finds another installation.
+
+    Raises:
+        ValueError: if the versions differ.
+    """
+    if fingerprint and (fingerprint.stage, fingerprint.version) != (name, stage_version(name)):
         raise ValueError(
             f"the workflow asks for {fingerprint.stage} version {fingerprint.version}, but the refrad that runs here"
-            f" has {stage} version {stage_version(stage)}: install the same refrad for both"
+            f" has {name} version {stage_version(name)}: install the same refrad for both"
         )
 
 
-def _say_where(stage: str) -> None:
-    """The first line of a job's log on a cluster: where it runs, and what it may use."""
+def _log_place(name: str) -> None:
+    """The first line of a job's log on a cluster: its node and its GPU."""
     if job := os.environ.get("SLURM_JOB_ID"):
         gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
-        place = os.environ.get("SLURMD_NODENAME", "?")
-        log.info("%s: Slurm job %s on %s, %s", stage, job, place, f"GPU {gpu}" if gpu else "no GPU")
-
-
-def _help() -> str:
-    lines = ["usage: refrad COMMAND [--help]", "", "stages:"]
-    for stage in STAGES:
-        doc = ast.get_docstring(ast.parse((STAGES_FOLDER / f"{stage}.py").read_text(encoding="utf-8"))) or ""
-        lines.append(f"  {stage:<16}{doc.splitlines()[0] if doc else ''}")
-    lines += ["", "commands:"] + [f"  {name:<16}{text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(lines)
-
-
-def _with_flag(arguments: list[str], function: Callable[..., None]) -> list[str]:
-    """Arguments that stand alone at the start are the first parameters, in order: `refrad predict CHECKPOINT IMAGE`.
-
-    A first parameter that is a list takes them all.
-    """
-    alone = list(itertools.takewhile(lambda argument: not argument.startswith("-"), arguments))
-    names = [f"--{name.replace('_', '-')}" for name in inspect.signature(function).parameters]
-    hints = list(typing.get_type_hints(function).values())
-    if alone and typing.get_origin(hints[0]) is list:
-        return [names[0], *arguments]
-    given = [part for pair in zip(names, alone, strict=False) for part in pair]
-    return [*given, *alone[len(names) :], *arguments[len(alone) :]]
-
-
-def _parser(name: str, function: Callable[..., None]) -> argparse.ArgumentParser:
-    """Flags from the keyword parameters of `function`: Path, list[Path], int, str, Fingerprint, and these or None."""
-    parser = argparse.ArgumentParser(prog=f"refrad {name}", description=inspect.getdoc(function))
-    hints = typing.get_type_hints(function)
-    for parameter in inspect.signature(function).parameters.values():
-        hint = hints[parameter.name]
-        required = parameter.default is inspect.Parameter.empty
-        options: dict[str, Any] = {"required": required} if required else {"default": parameter.default}
-        if isinstance(hint, types.UnionType):
-            hint = next(part for part in typing.get_args(hint) if part is not type(None))
-        if typing.get_origin(hint) is list:
-            options["nargs"] = "+"
-            hint = typing.get_args(hint)[0]
-        options["type"] = Fingerprint.parse if hint is Fingerprint else hint
-        parser.add_argument(f"--{parameter.name.replace('_', '-')}", **options)
-    return parser
+        node = os.environ.get("SLURMD_NODENAME", "?")
+        log.info("%s: Slurm job %s on %s, %s", name, job, node, f"GPU {gpu}" if gpu else "no GPU")

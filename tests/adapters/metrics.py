@@ -13,7 +13,7 @@ def evaluate(predictions: Path, truth: Path, out: Path, more: list[str]) -> int:
     """Exit status of the scoring command; numbers go to `out`, messages to stdout and stderr."""
     from refrad.cli import main
 
-    arguments = ["evaluate", str(predictions), "--truth", str(truth), "--out", str(out)]
+    arguments = ["score", str(predictions), "--truth", str(truth), "--out", str(out)]
     return main([*arguments, *([] if "--resamples" in more else ["--resamples", "100"]), *more])
 
 

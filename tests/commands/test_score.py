@@ -21,7 +21,7 @@ def test_every_example_of_the_page_can_be_scored(root, tmp_path, capsys):
     truth = write(tmp_path / "truth.jsonl", *[line for line in lines if '"task"' in line])
     given = write(tmp_path / "predictions.jsonl", *[line for line in lines if '"task"' not in line])
     out = tmp_path / "result.json"
-    assert main(["evaluate", given, "--truth", truth, "--against", given, "--out", str(out)]) == 0
+    assert main(["score", given, "--truth", truth, "--against", given, "--out", str(out)]) == 0
     result = json.loads(out.read_text())
     means = {(row["task"], row["metric"]): row["mean"] for row in result["scores"] if row["by"] is None}
     assert means["vqa", "accuracy"] == means["vqa", "measure_f1"] == 1 and means["vqa", "f1"] == 0.5
@@ -46,11 +46,11 @@ def test_every_example_of_the_page_can_be_scored(root, tmp_path, capsys):
 def test_a_wrong_line_is_named_and_not_quoted(tmp_path, capsys, row, words):
     truth = write(tmp_path / "truth.jsonl", TRUTH, row)
     given = write(tmp_path / "predictions.jsonl", {"id": "1", "answer": "yes"})
-    assert main(["evaluate", given, "--truth", truth]) == 1
+    assert main(["score", given, "--truth", truth]) == 1
     message = capsys.readouterr().err
     assert words in message and "secret" not in message and len(message.splitlines()) == 1
 
 
 def test_a_missing_file_is_one_line(tmp_path, capsys):
-    assert main(["evaluate", str(tmp_path / "a"), "--truth", str(tmp_path / "b")]) == 1
+    assert main(["score", str(tmp_path / "a"), "--truth", str(tmp_path / "b")]) == 1
     assert "No such file" in capsys.readouterr().err

@@ -42,7 +42,7 @@ def run(root, tmp_path, monkeypatch, capsys):
 
 
 def test_mentions_of_a_sentence_are_printed_as_json(run):
-    entities = json.loads(run("mentions.md", "mentions"))["entities"]
+    entities = json.loads(run("mentions.md", "find-mentions"))["entities"]
     assert [tuple(one) for one in entities] == [("text", "start", "end", "classes", "assertion")] * len(entities)
     found = {(name, one["assertion"]) for one in entities for name in one["classes"]}
     assert {("kidney_left", "absent"), ("kidney_right", "present"), ("kidney_cyst_right", "present")} <= found

@@ -136,7 +136,7 @@ def test_command_gives_the_same_scores_from_the_files(evaluated, capsys):
     folder, _, _, metrics, _ = evaluated
     out = folder / "again.json"
     files = [str(folder / "predictions.jsonl"), "--truth", str(folder / "truth.jsonl"), "--out", str(out)]
-    assert main(["evaluate", *files, "--resamples", "500"]) == 0
+    assert main(["score", *files, "--resamples", "500"]) == 0
     again = {(row["task"], row["metric"]): row for row in json.loads(out.read_text())["scores"] if row["by"] is None}
     (iou,) = [row for row in metrics["scores"] if row["metric"] == "iou" and row["by"] is None]
     assert again["locate", "iou"] == iou and iou["mean"] == pytest.approx(metrics["mean_iou"], abs=1e-9)
@@ -189,7 +189,7 @@ def test_masks_are_scored_as_written(segmented, capsys):
     assert masks and all(mask["size"] == [64, 64] for mask in masks)
     out = folder / "again.json"
     files = [str(folder / "predictions.jsonl"), "--truth", str(folder / "truth.jsonl"), "--out", str(out)]
-    assert main(["evaluate", *files, "--resamples", "200"]) == 0
+    assert main(["score", *files, "--resamples", "200"]) == 0
     scores = json.loads(out.read_text())["scores"]
     again = {(row["task"], row["metric"]): row["mean"] for row in scores if row["by"] is None}
     for metric, name in (("iou", "mean_iou"), ("dice", "mean_dice"), ("class_recall", "class_recall")):

@@ -12,7 +12,7 @@ from refrad.segmentation.plausibility import find_flags, load_norms
 __all__ = ["main"]
 
 
-def main(*, masks: list[Path], task: str, schema: Path, norms: Path) -> None:
+def main(masks: list[Path], *, task: str, schema: Path, norms: Path) -> None:
     """Print the flags of label volumes (NIfTI, native ids of --task total or total_mr) that are anatomically implausible.
 
     On masks that are known to be correct, each flag is a false positive: count them before flags quarantine volumes.

@@ -53,7 +53,7 @@ class Verdict(NamedTuple):
     overlooked: tuple[str, ...]
 
 
-def main(*, config: list[Path] | None = None, json: bool = False) -> None:
+def main(config: list[Path] | None = None, *, json: bool = False) -> None:
     """List the stages that would run if the workflow were started now, with the reasons.
 
     Args:

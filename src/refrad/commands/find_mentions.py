@@ -1,4 +1,4 @@
-"""Print the mentions of one text: `refrad find-mentions --text "..." --language de`."""
+"""Print the mentions of one text: `refrad find-mentions "..." --language de`."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,8 @@ KEYS = ("text", "start", "end", "classes", "assertion")
 
 
 def main(
-    *,
     text: str,
+    *,
     language: str | None = None,
     lexicon: Path = Path("workflow/anatomy/lexicon.yaml"),
     schema: Path | None = None,

@@ -1,9 +1,9 @@
 """`refrad predict CHECKPOINT IMAGE`: predictions of a trained model for an image, or for all images of a folder."""
 
-import json
 import logging
 import re
 from collections.abc import Iterator
+from json import dumps
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 
 def main(
-    *,
     checkpoint: Path,
     image: Path,
+    *,
     slice: int | None = None,  # the flag's name
     modality: str | None = None,
     question: str | None = None,
@@ -34,13 +34,15 @@ def main(
     language: str = "en",
     out: Path = Path("predicted"),
     device: str = "auto",
+    json: bool = False,
 ) -> None:
     """Caption IMAGE (.dcm, .png, .jpg, .nii, .nii.gz, or a folder of them) with the model in CHECKPOINT, with boxes or masks.
 
     Prints the answer and its regions, and writes a picture with boxes or masks into the folder OUT; for a folder of images also
     predictions.jsonl, which gives the reason for each image that cannot be read. --question asks a question, --locate names a
     structure to find. --slice counts from 0; the default is the middle one. --modality (CT or MR) is for NIfTI, which does not
-    state it. --language is en or de. Research use only.
+    state it. --language is en or de. --json prints the answer about one image as a JSON object like a line of
+    predictions.jsonl. Research use only.
     """
     predictor = Predictor(checkpoint, device)
     prompt = {"question": question, "locate": locate, "indication": indication, "language": language}
@@ -48,6 +50,9 @@ def main(
         _predict_folder(predictor, image, out, slice, modality, prompt)  # type: ignore[arg-type]
         return
     prediction = predictor.predict(image, index=slice, modality=modality, **prompt)  # type: ignore[arg-type]
+    if json:
+        print(dumps(_row(prediction, out / _picture_name(image)), ensure_ascii=False))
+        return
     for line in report_lines(prediction):
         print(line)
     print(f"picture: {_write_picture(prediction, out / _picture_name(image))}")
@@ -91,7 +96,7 @@ def _predict_folder(
                     row |= _row(predictions[number], out / f"{number:05d}-{_picture_name(files[number])}")
                 else:
                     row["error"] = errors[number]
-                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+                lines.write(dumps(row, ensure_ascii=False) + "\n")
             failed += len(errors)
     print(
         f"{len(files)} files: {len(files) - failed} read, {failed} could not be read, with the reason in"

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 
 def main(
-    *,
     folder: Path,
+    *,
     out: Path,
     languages: list[str] | None = None,
     size: int = 224,

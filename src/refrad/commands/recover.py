@@ -22,7 +22,7 @@ PATIENCE = 120  # seconds for cancelled jobs to end
 OLD = 86400  # seconds after which a temporary file of a store, which other runs may share, is nobody's
 
 
-def main(*, config: list[Path] | None = None, folder: Path = Path()) -> None:
+def main(config: list[Path] | None = None, *, folder: Path = Path()) -> None:
     """Cancel the orphaned jobs of the run in `folder`, unlock it and sweep up; then start the same command again.
 
     `config`: the files given to Snakemake's --configfile, if any.

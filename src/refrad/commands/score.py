@@ -1,4 +1,4 @@
-"""`refrad evaluate PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of anybody's model output."""
+"""`refrad score PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of anybody's model output."""
 
 import json
 from functools import partial
@@ -17,8 +17,8 @@ __all__ = ["main"]
 
 
 def main(
-    *,
     predictions: Path,
+    *,
     truth: Path,
     against: Path | None = None,
     embedder: Path | None = None,

@@ -56,7 +56,7 @@ def count_classes(gold: Sequence[Mapping[str, Any]], predictions: Sequence[Set[s
     return dict(scores)
 
 
-def main(*, gold: Path, lexicon: Path = Path("workflow/anatomy/lexicon.yaml"), predictions: Path | None = None) -> None:
+def main(gold: Path, *, lexicon: Path = Path("workflow/anatomy/lexicon.yaml"), predictions: Path | None = None) -> None:
     """Find the mentions of the sentences in GOLD, a file of JSON lines with id, sentence and language (detected if missing).
 
     Precision, recall and F1 are printed per language of the lines with labels (entities, optional_classes).

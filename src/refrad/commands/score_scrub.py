@@ -91,7 +91,7 @@ def read_labelled(folder: Path, table: Path) -> Iterator[Letter]:
         yield Letter(text, spans, frozenset(text[int(row["start"]) : int(row["end"])] for row in own))
 
 
-def main(*, letters: Path, labels: Path | None = None, lexicon: Path = Path("workflow/anatomy/lexicon.yaml")) -> None:
+def main(letters: Path, *, labels: Path | None = None, lexicon: Path = Path("workflow/anatomy/lexicon.yaml")) -> None:
     """Print how well identifiers are removed: from marked text files (LETTERS is one, or a folder), or from the letters that LABELS labels.
 
     Each number is printed twice where the patient's names are labelled: by the rules alone, and with the names known.

@@ -11,8 +11,8 @@ __all__ = ["main"]
 
 
 def main(
-    *,
     role: str | None = None,
+    *,
     config: list[Path] | None = None,
     place: Path | None = None,
     logs: Path | None = None,

@@ -19,7 +19,7 @@ from refrad.demo.bodies import CT_CLASSES, MR_CLASSES, Body, make_body, render
 from refrad.demo.reporter import Reference, Seen, write_report
 from refrad.demo.scanner import Series, grid, write_capture, write_series
 
-__all__ = ["DEMO_KEY", "main", "write_cohort", "write_patient"]
+__all__ = ["DEMO_KEY", "write_cohort", "write_patient"]
 
 DEMO_KEY = b"refrad demo key 0123456789abcdef"  # public on purpose: it protects nobody
 FAMILY = [
@@ -87,14 +87,6 @@ PLANES_OFTEN = (
 NATIVE = {"CT": CT_CLASSES, "MR": MR_CLASSES}
 
 logger = logging.getLogger(__name__)
-
-
-def main(*, out: Path, patients: int = 48, seed: int = 0, key: Path | None = None) -> None:
-    """Write a made-up delivery: DICOM files, reports and references, and the truth that no stage may read."""
-    write_cohort(out, patients, seed)
-    if key:
-        with atomic(key) as temporary:
-            temporary.write_bytes(DEMO_KEY)
 
 
 def write_cohort(out: Path, patients: int, seed: int) -> None:
