@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.cli import main
-from refrad.commands.audit import precision_of, sample_triplets
 from refrad.dataset.shard_io import read_rows, write_shard
+from refrad.reporting.audit_sheet import precision_of, sample_triplets
 from refrad.workflow.fingerprint import Fingerprint
 
 
@@ -61,7 +61,7 @@ def test_the_precision_of_a_returned_sheet_has_its_interval(tmp_path, capsys):
 @given(st.lists(st.sampled_from(["Ja", "nein ", "YES", "no", "x", ""]), min_size=1), st.sampled_from([",", ";"]))
 def test_marks_are_read_as_people_and_spreadsheets_write_them(tmp_path_factory, marks, delimiter):
     path = returned(tmp_path_factory.mktemp("sheet"), [*marks, "yes"], delimiter)
-    found = precision_of(path)
+    found = precision_of(path.read_text(encoding="utf-8-sig"), path.name)
     assert found.right == 1 + sum(mark.strip().lower() in {"ja", "yes", "x"} for mark in marks)
     assert found.not_judged == marks.count("") and 0 <= found.low <= found.share <= found.high <= 1
 

@@ -1,4 +1,4 @@
-"""The dataset card: what the data says of itself, for people (Markdown with the front matter of dataset hubs)."""
+"""The dataset card: Markdown with the front matter of dataset hubs."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +14,13 @@ from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["DatasetInfo", "columns_table", "render_card"]
 
-THINGS = ("patients", "volumes", "images", "captions", "grounded phrases", "boxes", "questions")
+COUNTED = ("patients", "volumes", "images", "captions", "grounded phrases", "boxes", "questions")
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What only the site can say: title, who gives the data, and under which terms (SPDX name or sentence)."""
+    """Title, creator and terms (SPDX name or sentence) of the dataset, from the config."""
 
     title: str
     creator: str
@@ -35,12 +35,12 @@ def render_card(
     made: Mapping[str, Fingerprint],
     data_files: Mapping[str, str],
 ) -> str:
-    """The card.
+    """The card as Markdown.
 
     Args:
         about: from the config.
         summary: the numbers.
-        leakage: what crosses the splits.
+        leakage: patients, studies and pictures in more than one split.
         terms: of each column that the files have.
         made: the fingerprint of each stage.
         data_files: split to pattern, for loaders; or {"train": pattern} where the split is a column.
@@ -66,10 +66,10 @@ def render_card(
         f"Slices of CT and MR with sentences of their radiology reports, and a box and a mask for each anatomical phrase in"
         f" them. Given by {about.creator}. Every number on this card is counted from the files beside it.\n",
         "## What is in it\n",
-        _table(("", *SPLITS, "all"), [_row(summary, what) for what in THINGS]),
+        _table(("", *SPLITS, "all"), [_row(summary, unit) for unit in COUNTED]),
     ]
     for name, rows in sorted(summary.tables.items()):
-        most = sorted(rows.items(), key=lambda one: (-one[1], one[0]))
+        most = sorted(rows.items(), key=lambda row: (-row[1], row[0]))
         shown = most[:20]
         parts += [f"### {name.capitalize()}\n", _table((name, "count"), [(key, f"{n:,}") for key, n in shown])]
         if len(most) > len(shown):
@@ -100,7 +100,7 @@ def render_card(
 
 def meaning_of(name: str) -> str:
     """The description of a column."""
-    return next(one.meaning for one in COLUMNS if one.name == name)
+    return next(column.meaning for column in COLUMNS if column.name == name)
 
 
 def columns_table(rows: Mapping[str, str], heads: Sequence[str] = ("column", "meaning")) -> str:
@@ -110,9 +110,9 @@ def columns_table(rows: Mapping[str, str], heads: Sequence[str] = ("column", "me
     return "\n".join(lines + [f"| `{name}` | {text} |" for name, text in rows.items()]) + "\n"
 
 
-def _row(summary: DatasetSummary, what: str) -> tuple[str, ...]:
-    numbers = [summary.splits.get(split, Counter())[what] for split in SPLITS]
-    return (what, *(f"{n:,}" for n in numbers), f"{sum(numbers):,}")
+def _row(summary: DatasetSummary, unit: str) -> tuple[str, ...]:
+    numbers = [summary.splits.get(split, Counter())[unit] for split in SPLITS]
+    return (unit, *(f"{n:,}" for n in numbers), f"{sum(numbers):,}")
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -128,14 +128,14 @@ def _backends(summary: DatasetSummary) -> Iterable[tuple[str, str, str]]:
 
 def _options(fingerprint: Fingerprint) -> str:
     """The options of a stage in one line; paths of the site by their last part."""
-    told = {
+    options = {
         key: value.split("/")[-1] if isinstance(value, str) else value for key, value in fingerprint.options.items()
     }
-    return ", ".join(f"{key}: {value}" for key, value in sorted(told.items())).replace("|", "/")
+    return ", ".join(f"{key}: {value}" for key, value in sorted(options.items())).replace("|", "/")
 
 
 def _warnings(made: Mapping[str, Fingerprint]) -> list[str]:
-    """Simplifications that anybody who uses the data must know of."""
+    """Warnings about simplifications that users of the data must know."""
     weights = str(made["masks"].options.get("weights") or "") if "masks" in made else ""
     if "demo_weights" in weights:
         return ["**The masks come from demo weights, which know made-up bodies only: of no use for real patients.**\n"]

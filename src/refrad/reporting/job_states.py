@@ -1,4 +1,4 @@
-"""Where the jobs of a run stand, as one bar a stage: neighbours of one state are one piece, however many shards there are."""
+"""Jobs of a run by state, as one bar per stage: neighbours in one state are one segment, however many shards there are."""
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""What the index of a run tells: how far it is, what it came to, what was put aside, and which backends did the work."""
+"""Values of the index page: progress, counts, quarantined items by reason, and backends of a run."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ NUMBERS = (
     ("grounded mentions", "shards", "entities"),
     ("questions", "shards", "questions"),
 )
-# What is left at each step, of images and of sentences: name, stage, and which of its counts.
+# Images and sentences that remain at each step: name, stage, and which of its counts.
 FUNNELS = {
     "Images": (
         ("files of the deliveries", "index", "taken"),

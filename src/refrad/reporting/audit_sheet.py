@@ -1,0 +1,71 @@
+"""The audit of triplets: a random sample of image and caption, and the precision from a ticked sheet."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.stats import binomtest
+
+from refrad.dataset.shard_io import read_rows
+
+__all__ = ["LEVEL", "Precision", "precision_of", "sample_triplets"]
+
+YES = {"yes", "y", "ja", "j", "1", "x", "true", "right"}
+NO = {"no", "n", "nein", "0", "false", "wrong"}
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Share of right triplets among those that were judged, with its Wilson interval."""
+
+    right: int
+    judged: int
+    not_judged: int
+    share: float
+    low: float
+    high: float
+
+
+def sample_triplets(files: Sequence[Path], count: int, seed: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Rows of the shards, each with one of its captions: `count` pairs, drawn uniformly and in random order."""
+    pairs = [
+        (row["image_id"], caption["caption"])
+        for row in read_rows(files, ["image_id", "captions"])
+        for caption in row["captions"]
+    ]
+    order = np.random.default_rng(seed).permutation(len(pairs))[:count]
+    wanted = pl.col("image_id").is_in([pairs[position][0] for position in order])
+    rows = {row["image_id"]: row for path in files for row in pl.scan_parquet(path).filter(wanted).collect().to_dicts()}
+    chosen = []
+    for position in order:
+        image, name = pairs[position]
+        chosen.append((rows[image], next(row for row in rows[image]["captions"] if row["caption"] == name)))
+    return chosen
+
+
+def precision_of(text: str, name: str) -> Precision:
+    """The precision from the text of a returned sheet (comma or semicolon, as spreadsheets save it); `name` is for messages.
+
+    Raises:
+        ValueError: naming the row whose mark is neither yes nor no, or if no row is judged.
+    """
+    header = text.splitlines()[0] if text else ""
+    rows = list(csv.DictReader(text.splitlines(), delimiter=";" if header.count(";") > header.count(",") else ","))
+    if not rows or "right" not in rows[0]:
+        raise ValueError(f"{name}: no column right, so this is no sheet of refrad audit")
+    marks = [(row["number"], (row["right"] or "").strip().lower()) for row in rows]
+    if wrong := [number for number, mark in marks if mark and mark not in YES | NO]:
+        raise ValueError(f"{name}: write yes or no in column right, or nothing: see number {wrong[0]}")
+    judged = [mark in YES for _, mark in marks if mark]
+    if not judged:
+        raise ValueError(f"{name}: column right is empty")
+    interval = binomtest(sum(judged), len(judged)).proportion_ci(LEVEL, method="wilson")
+    share = sum(judged) / len(judged)
+    return Precision(
+        sum(judged), len(judged), len(marks) - len(judged), share, float(interval.low), float(interval.high)
+    )
