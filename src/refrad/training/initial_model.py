@@ -1,0 +1,64 @@
+"""The model that a training starts from."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
+
+from refrad.anatomy.schema import Schema
+from refrad.config import TrainOptions
+from refrad.dataset.examples import ImageExample
+from refrad.model.processor import load_processor, tiny_processor
+from refrad.model.prompts import every_prompt
+from refrad.model.radgrounder import PATCH, add_head, load_model, tiny_model
+
+__all__ = ["initial_model"]
+
+
+def initial_model(
+    options: TrainOptions, examples: Iterable[ImageExample], anatomy: Schema
+) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]:
+    """Processor and model before training, with a mask head in the segmentation variant.
+
+    Args:
+        options: of stage train; model "tiny" is made from scratch, any other is read from its folder.
+        examples: of the training, whose texts the tiny model's tokenizer learns.
+        anatomy: with the classes' names, for the tokenizer as well.
+
+    Raises:
+        ValueError: if the folder has no PaliGemma 2, or one for images of another size.
+    """
+    processor, model = _without_head(options, examples, anatomy)
+    if options.variant == "segmentation":
+        add_head(model, processor, options.seed)
+    return processor, model
+
+
+def _without_head(
+    options: TrainOptions, examples: Iterable[ImageExample], anatomy: Schema
+) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]:
+    """From scratch for "tiny", else from the folder."""
+    if options.model == "tiny":
+        processor = tiny_processor(_texts(examples, anatomy), options.image_size, PATCH)
+        return processor, tiny_model(processor, options.seed)
+    folder = Path(options.model)
+    if not (folder / "config.json").exists():
+        raise ValueError(f"train.model: {folder}: no config.json there; name a folder with a PaliGemma 2, or tiny")
+    processor = load_processor(folder)
+    if (side := processor.image_processor.size["height"]) != options.image_size:
+        raise ValueError(
+            f"train.image_size is {options.image_size}, but the model in {folder} sees images of {side} px"
+        )
+    return processor, load_model(folder, processor, options.attention)
+
+
+def _texts(examples: Iterable[ImageExample], anatomy: Schema) -> Iterable[str]:
+    """All texts that a model from scratch may have to read or write."""
+    yield from every_prompt()
+    for anatomy_class in anatomy.classes:
+        yield from (anatomy_class.english, anatomy_class.german)
+    for example in examples:
+        for caption in example.captions:
+            yield from (caption.text, caption.indication or "", caption.question or "")
+        for question in example.questions:
+            yield from (question.question, *question.choices, question.answer)
