@@ -98,7 +98,10 @@ def test_dataset_page_has_the_columns_of_the_files(root):
 def test_training_page_configs_are_valid(root, monkeypatch):
     monkeypatch.chdir(root)
     public, real, several = (
-        yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("train:")
+        yaml.safe_load(block)
+        for page in ("training", "multi-gpu")
+        for block in blocks(root / "docs" / f"{page}.md")
+        if block.startswith("train:")
     )
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     config["train"] |= public["train"] | real["train"] | several["train"]
@@ -108,10 +111,10 @@ def test_training_page_configs_are_valid(root, monkeypatch):
     assert options.grad_accumulation * options.batch == 288 and options.grad_accumulation % options.gpus == 0
 
 
-def test_training_page_commands_can_be_parsed(root):
+def test_inference_page_commands_can_be_parsed(root):
     commands = [
         line
-        for block in blocks(root / "docs" / "training.md")
+        for block in blocks(root / "docs" / "inference.md")
         for line in block.splitlines()
         if line.startswith("refrad predict")
     ]
