@@ -30,7 +30,7 @@ def facts(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(facts())
-def test_template_pairs_pass_checks_and_answers_are_true(image):
+def test_every_pair_passes_its_checks_and_every_answer_is_true_of_the_image(image):
     for one in write_questions(image, SCHEMA, 5, 3):
         assert CHECKS.problem_of(one, image) is None, one
         name = {c.english if one.language == "en" else c.german: c.id for c in SCHEMA.classes}
