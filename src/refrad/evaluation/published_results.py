@@ -1,11 +1,11 @@
-"""The numbers of the paper, to stand beside those of a site's own test set: other patients and images, the same kinds of task."""
+"""The published numbers of the paper, for the same kinds of task on other patients and images."""
 
 from collections.abc import Mapping
 
 __all__ = ["Published", "published"]
 
 # (dataset, task, metric) -> mean and, where given, half of its 95 % interval. RadGrounder trained on reports, questions,
-# SLAKE, VQA-RAD and detection. CIDEr is a hundredth of the table's; G-IoU is by the cosine of embeddinggemma-300m.
+# SLAKE, VQA-RAD and detection. CIDEr is the table's number divided by 100; G-IoU uses the cosine of embeddinggemma-300m.
 Published = tuple[float, float | None]
 DETECTION: Mapping[tuple[str, str, str], Published] = {
     ("internal", "detect", "cider_released"): (0.375, 0.033),
@@ -22,7 +22,7 @@ DETECTION: Mapping[tuple[str, str, str], Published] = {
     ("vqa-rad", "vqa", "llm_score"): (0.443, None),
     ("vqa-rad", "vqa", "accuracy"): (0.647, None),
 }
-# With segmentation in the place of detection; of the benchmarks the paper has no numbers of it.
+# Segmentation instead of detection; the paper has no numbers for the benchmarks.
 SEGMENTATION: Mapping[tuple[str, str, str], Published] = {
     ("internal", "detect", "cider_released"): (0.369, None),
     ("internal", "detect", "llm_score"): (0.301, None),
@@ -34,5 +34,5 @@ SEGMENTATION: Mapping[tuple[str, str, str], Published] = {
 
 
 def published(variant: str) -> Mapping[tuple[str, str, str], Published]:
-    """The paper's numbers of a variant, detection or segmentation: boxes do not stand beside masks."""
+    """The paper's numbers of a variant, detection or segmentation: boxes and masks are not comparable."""
     return DETECTION if variant == "detection" else SEGMENTATION

@@ -1,4 +1,4 @@
-"""The evaluation's page: the questions answered worst and best as pictures, and the rows of its tables."""
+"""The page of the evaluation: cards of the worst and best answers, and the rows of its tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from refrad.dataset.image_codec import decode_image, decode_mask
 from refrad.reporting.drawing import data_uri, draw_outlines
 from refrad.reporting.gallery import ImageCard, card_box, choose_rows
 
-__all__ = ["beside", "example_cards", "tables"]
+__all__ = ["compare_with_baselines", "example_cards", "score_tables"]
 
 BASELINES = {
     "mean_mask": "mean training mask of the class",
@@ -26,47 +26,48 @@ BASELINES = {
 def example_cards(
     shards: Sequence[Path], examples: Mapping[str, Sequence[Mapping[str, Any]]], predictions: Path, schema: Schema
 ) -> dict[str, list[ImageCard]]:
-    """Cards of the worst and the best answers: the asked places full, those of the model dashed.
+    """Cards of the worst and the best answers: true regions with full lines, regions of the model with dashed lines.
 
     Args:
-        shards: where the images are.
-        examples: under "worst" and "best", questions with id, image_id, iou and what was asked for (`true`).
-        predictions: the answers, as stage evaluate writes them.
+        shards: the image shards.
+        examples: under "worst" and "best", rows of `ExampleAnswer`.
+        predictions: predictions.jsonl of stage evaluate.
         schema: the class schema.
     """
-    wanted = {one["id"] for some in examples.values() for one in some}
-    given: dict[str, list[Any]] = {}
+    question_ids = {example["id"] for kind in examples.values() for example in kind}
+    answers: dict[str, list[Any]] = {}
     with predictions.open(encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
-            if row["id"] in wanted:
-                given[row["id"]] = row["entities"]
-    images = {one["image_id"] for some in examples.values() for one in some}
-    rows = {row["image_id"]: row for row in choose_rows(shards, len(images), sorted(images))}
+            if row["id"] in question_ids:
+                answers[row["id"]] = row["entities"]
+    image_ids = {example["image_id"] for kind in examples.values() for example in kind}
+    rows = {row["image_id"]: row for row in choose_rows(shards, len(image_ids), sorted(image_ids))}
     return {
-        kind: [
-            _card(one, rows[one["image_id"]], given.get(one["id"], []), schema)
-            for one in some
-            if one["image_id"] in rows
+        name: [
+            _card(example, rows[example["image_id"]], answers.get(example["id"], []), schema)
+            for example in kind
+            if example["image_id"] in rows
         ]
-        for kind, some in examples.items()
+        for name, kind in examples.items()
     }
 
 
 def _card(
-    one: Mapping[str, Any], row: Mapping[str, Any], given: Sequence[Mapping[str, Any]], schema: Schema
+    example: Mapping[str, Any], row: Mapping[str, Any], entities: Sequence[Mapping[str, Any]], schema: Schema
 ) -> ImageCard:
-    if any("mask" in entity for entity in given) or isinstance(one["true"][0]["region"], Mapping):
-        boxes, outlines = [], _outlines(one["true"], given)
-        asked, said = ([entity[name] for entity in some] for some, name in ((one["true"], "key"), (given, "text")))
+    targets = example["true"]
+    if any("mask" in entity for entity in entities) or isinstance(targets[0]["region"], Mapping):
+        boxes, outlines = [], _outlines(targets, entities)
+        asked, given = [target["key"] for target in targets], [entity["text"] for entity in entities]
     else:
-        true = [card_box(entity["key"], entity["region"], schema) for entity in one["true"]]
-        known = [entity for entity in given if entity["class_id"] in schema.by_id]
-        answered = [card_box(entity["class_id"], entity["box"], schema, given=True) for entity in known]
+        true = [card_box(target["key"], target["region"], schema) for target in targets]
+        in_schema = [entity for entity in entities if entity["class_id"] in schema.by_id]
+        answered = [card_box(entity["class_id"], entity["box"], schema, given=True) for entity in in_schema]
         boxes, outlines = [*true, *answered], ""
-        asked, said = ([box.name for box in some] for some in (true, answered))
-    words = [", ".join(dict.fromkeys(some)) or "nothing" for some in (asked, said)]
-    text = Markup("Asked for {}, answered with {}: IoU {:.2f}").format(*words, one["iou"])
+        asked, given = [box.name for box in true], [box.name for box in answered]
+    names = [", ".join(dict.fromkeys(words)) or "nothing" for words in (asked, given)]
+    text = Markup("Asked for {}, answered with {}: IoU {:.2f}").format(*names, example["iou"])
     return ImageCard(
         picture=data_uri(Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))),
         outlines=outlines,
@@ -77,26 +78,31 @@ def _card(
     )
 
 
-def _outlines(true: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> str:
-    """The edges of masks: a colour a phrase, the true ones full and those of the model dashed."""
-    named = [(one["key"], one["region"]) for one in true], [(one["text"].casefold(), one["mask"]) for one in given]
-    colours = {phrase: number for number, phrase in enumerate(dict.fromkeys(p for some in named for p, _ in some), 1)}
-    masks = [[(colours[phrase], decode_mask(mask["counts"], *mask["size"])) for phrase, mask in some] for some in named]
-    size = next(tuple(mask["size"]) for some in named for _, mask in some)
+def _outlines(targets: Sequence[Mapping[str, Any]], entities: Sequence[Mapping[str, Any]]) -> str:
+    """The edges of masks in one colour a phrase: true masks with full lines, masks of the model with dashed lines."""
+    true = [(target["key"], target["region"]) for target in targets]
+    given = [(entity["text"].strip().casefold(), entity["mask"]) for entity in entities]
+    phrases = dict.fromkeys(phrase for phrase, _ in [*true, *given])
+    colours = {phrase: number for number, phrase in enumerate(phrases, 1)}
+    masks = [
+        [(colours[phrase], decode_mask(mask["counts"], *mask["size"])) for phrase, mask in regions]
+        for regions in (true, given)
+    ]
+    size = next(tuple(mask["size"]) for _, mask in [*true, *given])
     return data_uri(draw_outlines(masks[0], size, masks[1]))
 
 
-def beside(result: Mapping[str, Any], metric: str) -> list[tuple[str, float]]:
-    """Name and mean of what was learned, and of what needs no learning."""
-    learned = [("RadGrounder", result[metric]), ("RadGrounder, black images", result["blanked"][metric])]
-    return learned + [
+def compare_with_baselines(result: Mapping[str, Any], metric: str) -> list[tuple[str, float]]:
+    """Name and mean of the trained model, of the blank-image ablation and of each baseline."""
+    trained = [("RadGrounder", result[metric]), ("blank-image ablation", result["blanked"][metric])]
+    return trained + [
         (text, result["baselines"][name][metric]) for name, text in BASELINES.items() if name in result["baselines"]
     ]
 
 
-def tables(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of a result, as the page shows them: all together with the paper's beside, and by each stratum."""
-    paper = {(one["dataset"], one["task"], one["metric"]): one for one in result["paper"]}
+def score_tables(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of a result: `overall` with the paper's numbers, and `by` stratum, dataset with task, and metric."""
+    paper = {(row["dataset"], row["task"], row["metric"]): row for row in result["paper"]}
     overall = [
         row | {"paper": paper.get((row["dataset"], row["task"], row["metric"]))}
         for row in result["scores"]
@@ -105,6 +111,6 @@ def tables(result: Mapping[str, Any]) -> dict[str, Any]:
     by: dict[str, dict[tuple[str, str], list[Any]]] = {}
     for row in result["scores"]:
         if row["by"] is not None and row["mean"] is not None:
-            name = ", ".join(one for one in (row["dataset"], row["task"]) if one)
+            name = ", ".join(part for part in (row["dataset"], row["task"]) if part)
             by.setdefault(row["by"], {}).setdefault((name, row["metric"]), []).append(row)
     return {"overall": overall, "by": by}

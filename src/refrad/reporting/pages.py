@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from refrad.reporting.evaluation_page import beside
+from refrad.reporting.evaluation_page import compare_with_baselines
 from refrad.reporting.gallery import ImageCard, filters_of_cards
 from refrad.reporting.sentence_index import SentenceSample
 from refrad.reporting.wording import REASONS, STAGES
@@ -40,7 +40,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "beside": beside}
+    environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "compare_with_baselines": compare_with_baselines}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
     environment.filters |= {"in_order": in_order, "in_words": lambda rows: [(k.replace("_", " "), v) for k, v in rows]}
     return environment

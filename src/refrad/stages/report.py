@@ -19,7 +19,7 @@ from refrad.core.tables import read_table
 from refrad.dataset.shard_io import read_source_fingerprints
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.reporting.drawing import data_uri
-from refrad.reporting.evaluation_page import example_cards, tables
+from refrad.reporting.evaluation_page import example_cards, score_tables
 from refrad.reporting.flags import flagged_figures
 from refrad.reporting.gallery import DroppedPair, ImageCard, build_cards, build_dropped_cards, choose_rows
 from refrad.reporting.overlay import save_overlay
@@ -225,7 +225,7 @@ def _evaluation_page(
         up="../",
         there=stages,
         result=result,
-        tables=tables(result),
+        tables=score_tables(result),
         cards={"worst": [], "best": []} | dict(examples),
         made_with=pretty_fingerprint(result),
     )

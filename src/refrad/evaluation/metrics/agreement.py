@@ -1,4 +1,4 @@
-"""Do raters agree: Krippendorff's alpha and Pearson's r."""
+"""Agreement of raters: Krippendorff's alpha and Pearson's r."""
 
 from typing import Literal
 
@@ -22,14 +22,14 @@ def krippendorff_alpha(ratings: ArrayLike, level: Level = "ordinal") -> float:
         level: of measurement.
 
     Raises:
-        ValueError: if no unit has two ratings. If all ratings are equal nothing could disagree, and alpha is NaN.
+        ValueError: if no unit has two ratings. Alpha is NaN if all ratings are equal.
     """
     values = np.asarray(ratings, np.float64)
     if values.ndim != 2:
         raise ValueError("ratings must be an array of raters and units")
-    scale, places = np.unique(values[~np.isnan(values)], return_inverse=True)
+    scale, values_index = np.unique(values[~np.isnan(values)], return_inverse=True)
     counts = np.zeros((values.shape[1], len(scale)))
-    np.add.at(counts, (np.nonzero(~np.isnan(values))[1], places), 1)
+    np.add.at(counts, (np.nonzero(~np.isnan(values))[1], values_index), 1)
     counts = counts[counts.sum(1) >= 2]
     if not len(counts):
         raise ValueError("no unit was rated by two raters")
@@ -55,8 +55,8 @@ def _distances(scale: NDArray[np.float64], margins: NDArray[np.float64], level: 
 def pearson_r(x: ArrayLike, y: ArrayLike) -> float:
     """Pearson's correlation of the pairs in which neither is NaN; NaN if one side never varies or there are fewer than two."""
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    both = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[both], b[both]
+    paired = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[paired], b[paired]
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])

@@ -1,4 +1,4 @@
-"""CIDEr: how much a caption says in the words of its reference, rare words counting more."""
+"""CIDEr: overlap of the n-grams of a caption with its reference, weighted by their rarity."""
 
 import math
 import string
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 __all__ = ["NORMALISATIONS", "cider"]
 
-LONGEST = 4  # words of an n-gram
+MAX_NGRAM = 4  # words of an n-gram
 SIGMA = 6.0  # of the penalty for a difference in length, in words
 SCALE = 10.0
 MARKS = str.maketrans({mark: f" {mark} " for mark in string.punctuation if mark not in "'-/.,"} | {"-": " - "})
 
 
 def _classic(text: str) -> list[str]:
-    """Lower case, punctuation dropped, decimals kept; what the Penn Treebank tokenizer of the original leaves, without Java."""
+    """Lower case, punctuation dropped, decimals kept: the tokens of the original's Penn Treebank tokenizer, without Java."""
     pieces = [piece.strip(".,;:") for piece in text.lower().translate(MARKS).split()]
     return [piece for piece in pieces if piece.strip(string.punctuation)]
 
@@ -32,28 +32,28 @@ def cider(predicted: Sequence[str], true: Sequence[str], normalisation: str) -> 
     exp(-(difference in length)^2 / (2 * 6^2)), times 10. Document frequencies are those of `true`. The mean over captions is the
     score of a data set; tables of papers often show it times 100, or times 10.
 
-    Blind to synonyms and to what a word turns round (negation is one word of many); and the document frequencies make scores of
-    different test sets incomparable: with a single caption all scores are 0, as every n-gram is in every document.
+    Ignores synonyms and negation, which is one word of many. The document frequencies make scores of different test sets
+    incomparable: with a single caption all scores are 0, as every n-gram is in every document.
 
     Args:
         predicted: a caption for each image.
         true: its one reference.
-        normalisation: "classic" (lower case, punctuation dropped, as in the COCO evaluation) or "released" (words as they stand
-            between white space, case and punctuation included, as in the released code of the paper, and so in its numbers).
+        normalisation: "classic" (lower case, punctuation dropped, as in the COCO evaluation) or "released" (split at white
+            space, with case and punctuation, as in the released code and the numbers of the paper).
     """
     split = NORMALISATIONS[normalisation]
     ours, theirs = ([_grams(split(text)) for text in texts] for texts in (predicted, true))
     documents = Counter(gram for grams in theirs for gram in grams)
-    top = math.log(max(len(true), 1))
+    log_documents = math.log(max(len(true), 1))
 
     def weights(grams: Counter[tuple[str, ...]]) -> dict[tuple[str, ...], float]:
-        return {gram: count * (top - math.log(max(documents[gram], 1))) for gram, count in grams.items()}
+        return {gram: count * (log_documents - math.log(max(documents[gram], 1))) for gram, count in grams.items()}
 
     return np.array([_alike(weights(a), weights(b), a, b) for a, b in zip(ours, theirs, strict=True)], np.float64)
 
 
 def _grams(tokens: Sequence[str]) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(tokens[i : i + n]) for n in range(1, LONGEST + 1) for i in range(len(tokens) - n + 1))
+    return Counter(tuple(tokens[i : i + n]) for n in range(1, MAX_NGRAM + 1) for i in range(len(tokens) - n + 1))
 
 
 def _alike(
@@ -62,7 +62,7 @@ def _alike(
     our_grams: Counter[tuple[str, ...]],
     their_grams: Counter[tuple[str, ...]],
 ) -> float:
-    shared, norms = [0.0] * LONGEST, [[0.0] * LONGEST, [0.0] * LONGEST]
+    shared, norms = [0.0] * MAX_NGRAM, [[0.0] * MAX_NGRAM, [0.0] * MAX_NGRAM]
     for side, weights in enumerate((ours, theirs)):
         for gram, weight in weights.items():
             norms[side][len(gram) - 1] += weight**2
@@ -73,4 +73,4 @@ def _alike(
     lengths = [sum(count for gram, count in grams.items() if len(gram) == 2) for grams in (our_grams, their_grams)]
     penalty = math.exp(-((lengths[0] - lengths[1]) ** 2) / (2 * SIGMA**2))
     cosines = [dot / math.sqrt(a * b) if a and b else 0.0 for dot, a, b in zip(shared, norms[0], norms[1], strict=True)]
-    return SCALE * penalty * sum(cosines) / LONGEST
+    return SCALE * penalty * sum(cosines) / MAX_NGRAM

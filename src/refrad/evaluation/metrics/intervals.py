@@ -35,7 +35,7 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean difference of two models over the same groups, its interval, and the p-value that it is none."""
+    """The mean difference of two models over the same groups, its interval, and the p-value of no difference."""
 
     estimate: float
     low: float
@@ -51,11 +51,11 @@ def bootstrap(
     method: Method = "percentile",
     seed: int = 0,
 ) -> Intervals:
-    """Bootstrap intervals (Efron 1979, 1987) of several means sum(totals) / sum(counts), when whole groups are drawn again.
+    """Bootstrap intervals (Efron 1979, 1987) of several means sum(totals) / sum(counts), by drawing whole groups.
 
-    Items (boxes, answers) come in groups (patients), and what differs between patients is what the interval must show. So
-    groups are drawn: n of n with replacement, the same draws for all means. Each draw is a row of counts, and all
-    means of a draw are one product of matrices.
+    Items (boxes, answers) come in groups (patients), and the interval must reflect the variation between patients. Each draw
+    takes n of n groups with replacement, the same groups for all means. A draw is a row of counts, so all means of a draw are
+    one product of matrices.
 
     Args:
         totals: sum of the items' values in each group, float [groups, means] or [groups].
@@ -85,14 +85,14 @@ def bootstrap(
 
 
 def _draws(groups: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each group is drawn, float [some resamples, groups], until there were `resamples` rows."""
+    """How often each group is drawn, float [some resamples, groups], `resamples` rows in total."""
     rng = np.random.default_rng(seed)
     rows = max(CHUNK // groups, 1)
     for first in range(0, resamples, rows):
-        many = min(rows, resamples - first)
-        drawn = rng.integers(0, groups, (many, groups), dtype=np.uint32)
-        drawn += np.arange(many, dtype=np.uint32)[:, None] * np.uint32(groups)
-        yield np.bincount(drawn.ravel(), minlength=many * groups).reshape(many, groups).astype(np.float64)
+        count = min(rows, resamples - first)
+        drawn = rng.integers(0, groups, (count, groups), dtype=np.uint32)
+        drawn += np.arange(count, dtype=np.uint32)[:, None] * np.uint32(groups)
+        yield np.bincount(drawn.ravel(), minlength=count * groups).reshape(count, groups).astype(np.float64)
 
 
 def _corrected(tails: Floats, means: Floats, estimate: Floats, values: Floats, sizes: Floats) -> Floats:
@@ -101,7 +101,7 @@ def _corrected(tails: Floats, means: Floats, estimate: Floats, values: Floats, s
         below = ((means < estimate).mean(0) + (means <= estimate).mean(0)) / 2  # ties count half
         bias = ndtri(below)
         left_out = (values.sum(0) - values) / (sizes.sum(0) - sizes)
-        counted = (sizes > 0) & np.isfinite(left_out)  # a group without items of a mean says nothing about it
+        counted = (sizes > 0) & np.isfinite(left_out)  # a group without items of a mean is left out
         centre = np.where(counted, left_out, 0).sum(0) / counted.sum(0)
         away = np.where(counted, centre - left_out, 0)
         acceleration = (away**3).sum(0) / (6 * (away**2).sum(0) ** 1.5)
@@ -111,7 +111,7 @@ def _corrected(tails: Floats, means: Floats, estimate: Floats, values: Floats, s
 
 
 def _quantiles(means: Floats, tails: Floats) -> tuple[Floats, Floats]:
-    """Quantiles of each column, at tails float [2, columns]; draws in which a mean was one of nothing are left out."""
+    """Quantiles of each column, at tails float [2, columns]; draws without any item of a mean are left out."""
     ordered = np.sort(means, axis=0)  # NaN last
     last = np.isfinite(means).sum(0) - 1
     at = tails * np.maximum(last, 0)
@@ -126,7 +126,7 @@ def _quantiles(means: Floats, tails: Floats) -> tuple[Floats, Floats]:
 def bootstrap_interval(
     totals: Sequence[float], counts: Sequence[float], resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of one mean; see `bootstrap`. Groups without items are left out.
+    """Percentile interval (low, high) of one mean, as `bootstrap` computes it. Groups without items are left out.
 
     Raises:
         ValueError: if there is no item, or totals and counts differ in length.
@@ -134,9 +134,9 @@ def bootstrap_interval(
     values, sizes = np.asarray(totals, np.float64), np.asarray(counts, np.float64)
     if values.shape != sizes.shape or values.ndim != 1:
         raise ValueError("totals and counts must be two lists of one length")
-    kept = sizes > 0
-    found = bootstrap(values[kept], sizes[kept], resamples, level, seed=seed)
-    return float(found.low[0]), float(found.high[0])
+    used = sizes > 0
+    interval = bootstrap(values[used], sizes[used], resamples, level, seed=seed)
+    return float(interval.low[0]), float(interval.high[0])
 
 
 def group_interval(
@@ -170,10 +170,10 @@ def paired_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
-    """How much better (a - b) one model is than another on the same items, which both have answered.
+    """The mean difference (a - b) of two models over the items that both have answered.
 
     The interval draws groups, as `bootstrap` does. The p-value is that of a permutation test: in each of B rounds the two
-    models swap their answers in each group by the toss of a coin; p = (1 + rounds at least as far from 0) / (1 + B), two-sided.
+    models swap their answers in each group with probability 1/2; p = (1 + rounds at least as far from 0) / (1 + B), two-sided.
 
     Args:
         totals_a: sum of the first model's values in each group, float [groups].
@@ -185,11 +185,13 @@ def paired_difference(
     """
     gaps = np.asarray(totals_a, np.float64) - np.asarray(totals_b, np.float64)
     sizes = np.asarray(counts, np.float64)
-    found = bootstrap(gaps, sizes, resamples, level, seed=seed)
+    interval = bootstrap(gaps, sizes, resamples, level, seed=seed)
     rng = np.random.default_rng(seed)
     observed, far = abs(gaps.sum()), 0
     rows = max(CHUNK // max(len(gaps), 1), 1)
     for first in range(0, resamples, rows):
         coins: Any = rng.integers(0, 2, (min(rows, resamples - first), len(gaps)), dtype=np.int8) * 2 - 1
         far += int((np.abs(coins @ gaps) >= observed - 1e-12 * max(observed, 1)).sum())
-    return Difference(float(found.estimate[0]), float(found.low[0]), float(found.high[0]), (1 + far) / (1 + resamples))
+    return Difference(
+        float(interval.estimate[0]), float(interval.low[0]), float(interval.high[0]), (1 + far) / (1 + resamples)
+    )

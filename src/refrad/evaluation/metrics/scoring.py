@@ -19,21 +19,21 @@ __all__ = ["METRICS", "STRATA", "score_items"]
 
 # Definition of each metric, and the differences that it does not measure.
 METRICS: Mapping[str, str] = {
-    "iou": "asked for a structure by name: IoU of the region given for it, 0 where none was given; of several regions of a class"
-    " the first counts. Blind to regions nobody asked for.",
-    "dice": "like iou, of masks: twice what is shared / what was asked for and given, together. Blind to the same.",
-    "class_recall": "share of the asked structures for which a region of the right class was given, wherever it lies.",
-    "iou50": "share of the asked structures met with an IoU of at least 0.5.",
+    "iou": "structures asked for by name: IoU of the first region of this name in the answer, 0 without one. Ignores regions that were not"
+    " asked for.",
+    "dice": "like iou, of masks: twice the intersection / the sum of both areas. Ignores the same.",
+    "class_recall": "share of the structures asked for to which the answer has a region of the right class, at any position.",
+    "iou50": "share of the structures asked for with an IoU of at least 0.5.",
     "g_iou": "entities matched greedily by the similarity of their names; IoU x similarity of the matched, divided by the larger"
-    " number of entities, true or given. Blind to the words around the entities.",
-    "f1": "SQuAD's token F1 of open questions. Blind to word order, negation and decimals: 1.2 cm equals 12 cm.",
-    "recall": "share of the true words said, open questions. Blind also to anything said too much.",
-    "measure_f1": "token F1 in which numbers are read with their units: 1.2 cm is 12 mm and not 12 cm. Blind to word order and negation.",
-    "accuracy": "closed questions: equal but for case, punctuation and articles. Blind to synonyms.",
-    "cider_classic": "CIDEr (0 to 10) over lower-case words without punctuation. Blind to synonyms and negation; not comparable"
+    " number of entities, true or predicted. Ignores the words around the entities.",
+    "f1": "SQuAD's token F1 of open questions. Ignores word order, negation and decimals: 1.2 cm equals 12 cm.",
+    "recall": "share of the true words in the answer, open questions. Ignores surplus words as well.",
+    "measure_f1": "token F1 in which numbers are read with their units: 1.2 cm is 12 mm and not 12 cm. Ignores word order and negation.",
+    "accuracy": "closed questions: equal without regard to case, punctuation and articles. Does not accept synonyms.",
+    "cider_classic": "CIDEr (0 to 10) over lower-case words without punctuation. Ignores synonyms and negation; not comparable"
     " between test sets.",
-    "cider_released": "CIDEr (0 to 10) over words as they stand, as the paper's released code computes it.",
-    "llm_score": "verdict of a language model from 1 to 5, as (s - 1) / 4. Blind to what its judge is blind to.",
+    "cider_released": "CIDEr (0 to 10) over words with case and punctuation, as the paper's released code computes it.",
+    "llm_score": "verdict of a language model from 1 to 5, as (s - 1) / 4. Ignores errors that the judge overlooks.",
 }
 STRATA = ("language", "modality", "kind", "topic", "class", "size", "length")
 SIZES = ((0.01, "below 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (np.inf, "20 % and more"))

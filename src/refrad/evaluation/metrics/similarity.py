@@ -1,4 +1,4 @@
-"""How alike two phrases are: the cosine of their embeddings by a local sentence model."""
+"""Similarity of phrases: the cosine of their embeddings by a local sentence model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ __all__ = ["Embedder"]
 
 
 class Embedder:
-    """Similarity of texts by the cosine of their embeddings; each distinct text (but for case) is embedded once.
+    """Similarity of texts by the cosine of their embeddings; each distinct text (without regard to case) is embedded once.
 
-    The paper's embedder is google/embeddinggemma-300m; any folder that sentence-transformers can load serves, and which
-    one it was belongs beside the score. Small English models are weak for German.
+    The paper's embedder is google/embeddinggemma-300m; any folder that sentence-transformers can load serves; report its
+    name with the score. Small English models are weak for German.
 
     Raises:
         ValueError: if the folder holds no sentence model.
@@ -26,15 +26,15 @@ class Embedder:
         from sentence_transformers import SentenceTransformer
 
         self._model: Any = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-        self._known: dict[str, NDArray[np.float32]] = {}
+        self._vectors: dict[str, NDArray[np.float32]] = {}
 
     def __call__(self, a: Sequence[str], b: Sequence[str]) -> NDArray[np.float64]:
         """Cosine of each pair of texts, float [n]."""
-        pairs = [(one.strip().casefold(), other.strip().casefold()) for one, other in zip(a, b, strict=True)]
+        pairs = [(left.strip().casefold(), right.strip().casefold()) for left, right in zip(a, b, strict=True)]
         distinct = list(dict.fromkeys(pairs))
-        new = [text for text in dict.fromkeys(text for pair in distinct for text in pair) if text not in self._known]
+        new = [text for text in dict.fromkeys(text for pair in distinct for text in pair) if text not in self._vectors]
         if new:
             vectors = self._model.encode(new, normalize_embeddings=True, show_progress_bar=False)
-            self._known |= dict(zip(new, vectors, strict=True))
-        cosine = {pair: float(self._known[pair[0]] @ self._known[pair[1]]) for pair in distinct}
+            self._vectors |= dict(zip(new, vectors, strict=True))
+        cosine = {pair: float(self._vectors[pair[0]] @ self._vectors[pair[1]]) for pair in distinct}
         return np.array([cosine[pair] for pair in pairs], np.float64)

@@ -1,4 +1,4 @@
-"""How well words fit: open F1 and recall, closed accuracy, and an F1 that reads numbers and units."""
+"""Text metrics: F1 and recall of open questions, accuracy of closed questions, and an F1 that reads numbers and units."""
 
 import re
 import string
@@ -12,7 +12,7 @@ ARTICLES = re.compile(r"\b(a|an|the)\b")
 HAN = re.compile(r"([\u3400-\u9fff])")
 
 NUMBER = r"(?:(?<![\w.,])[-−])?\d+(?:[.,]\d+)?"
-# Unit -> the unit it is counted in, and how many of these it is.
+# Unit -> base unit and factor.
 UNITS = {
     **{"mm": ("mm", 1.0), "millimeter": ("mm", 1.0), "millimeters": ("mm", 1.0), "millimetre": ("mm", 1.0)},
     **{"millimetres": ("mm", 1.0), "cm": ("mm", 10.0), "centimeter": ("mm", 10.0), "centimeters": ("mm", 10.0)},
@@ -26,7 +26,7 @@ UNITS = {
     **{"ms": ("s", 0.001), "s": ("s", 1.0), "sec": ("s", 1.0), "min": ("s", 60.0)},
 }
 UNIT = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
-# Numbers that share the unit of the last: "1.2 x 3.4 cm", "3-4 mm".
+# Numbers that share the unit of the last number: "1.2 x 3.4 cm", "3-4 mm".
 MEASURE = re.compile(
     rf"(?P<numbers>{NUMBER}(?:\s*(?:x|×|\*|-|–|to|bis|by)\s*\d+(?:[.,]\d+)?)*)(?:\s*(?P<unit>{UNIT})(?![\w²³]))?"
 )
@@ -39,21 +39,21 @@ def normalised(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a normalised text; Chinese, which has no spaces, is one word a character."""
+    """The words of a normalised text; each Chinese character is one word."""
     return HAN.sub(r" \1 ", normalised(text)).split()
 
 
 def f1(predicted: str, true: str) -> float:
-    """Token F1 of SQuAD: 2 PR / (P + R) over the words both have, each as often as both have it.
+    """Token F1 of SQuAD: 2 PR / (P + R) over the words that both texts have, with multiplicity.
 
-    Two empty texts score 1, one empty text 0. Blind to the order of words, to negation ("no mass" shares a word with "mass")
-    and, since punctuation is dropped, to decimals: "1.2 cm" equals "12 cm". `measure_f1` sees those.
+    Two empty texts score 1, one empty text 0. Ignores the order of words, negation ("no mass" shares a word with "mass") and, since
+    punctuation is dropped, decimals: "1.2 cm" equals "12 cm". `measure_f1` reads decimals.
     """
     return _f1(words(predicted), words(true))
 
 
 def recall(predicted: str, true: str) -> float:
-    """Share of the true words that were predicted. Blind to all that `f1` is blind to, and to anything said too much."""
+    """Share of the true words that were predicted. Ignores surplus words, and all that `f1` ignores."""
     ours, theirs = Counter(words(predicted)), Counter(words(true))
     if not theirs:
         return float(not ours)
@@ -61,34 +61,33 @@ def recall(predicted: str, true: str) -> float:
 
 
 def accuracy(predicted: str, true: str) -> float:
-    """1 if both texts are equal once normalised, else 0. Blind to synonyms: "right" is not "right side"."""
+    """1 if both texts are equal once normalised, else 0. Does not accept synonyms: "right" is not "right side"."""
     return float(normalised(predicted) == normalised(true))
 
 
 def measure_f1(predicted: str, true: str) -> float:
-    """Token F1 in which a number with its unit is one word, counted in one unit: "1.2 cm" = "12 mm", but not "12 cm".
+    """Token F1 in which a number with its unit is one word, in its base unit: "1.2 cm" = "12 mm", but not "12 cm".
 
-    Decimal comma and point are one. A comma or point is never read as a thousands separator. Blind to the order of words
-    and to negation, as `f1` is.
+    Decimal comma and point are equal. A comma or point is never a thousands separator. Ignores the order of words and negation.
     """
     return _f1(measures(predicted), measures(true))
 
 
 def measures(text: str) -> list[str]:
     """The words of a text with its numbers as words such as "12mm" or "3"; numbers share a unit in "2 x 3 cm" and "3-4 mm"."""
-    found, at = [], 0
+    tokens, position = [], 0
     lower = text.lower()
     for match in MEASURE.finditer(lower):
         if match.start() and (lower[match.start() - 1].isalnum() or lower[match.start() - 1] == "_"):
             continue  # the number is part of a word: t2, l4
-        found += words(lower[at : match.start()])
-        at = match.end()
+        tokens += words(lower[position : match.start()])
+        position = match.end()
         unit, factor = UNITS.get(match["unit"] or "", (match["unit"] or "", 1.0))
         sign = -1 if match["numbers"][0] in "-−" else 1
         for number in PLAIN_NUMBER.findall(match["numbers"]):
-            found.append(f"{sign * float(number.replace(',', '.')) * factor:.6g}{unit}")
+            tokens.append(f"{sign * float(number.replace(',', '.')) * factor:.6g}{unit}")
             sign = 1
-    return found + words(lower[at:])
+    return tokens + words(lower[position:])
 
 
 def _f1(predicted: Iterable[str], true: Iterable[str]) -> float:
