@@ -48,7 +48,7 @@ def rate(path, ratings, delimiter=","):
         writer.writerows(row | {"rating": ratings.get(int(row["item"]), "")} for row in rows)
 
 
-def test_raters_get_the_same_pairs_in_orders_of_their_own_and_nothing_else(files, root):
+def test_raters_get_the_same_pairs_in_separate_orders(files, root):
     assert exported(files, root) == 0
     orders = []
     for rater in (1, 2, 3):
@@ -62,22 +62,22 @@ def test_raters_get_the_same_pairs_in_orders_of_their_own_and_nothing_else(files
     assert "closed" not in {row["id"] for row in rows_of(files / "study" / "key.csv")}
 
 
-def test_no_answer_is_a_formula_for_a_spreadsheet(files, root):
+def test_answers_are_no_formulas_for_a_spreadsheet(files, root):
     exported(files, root)
     assert all(row["answer"] == " -20 HU" for row in rows_of(files / "study" / "rater-1.csv"))
 
 
-def test_a_study_is_never_overwritten(files, root, capsys):
+def test_study_is_not_overwritten(files, root, capsys):
     assert exported(files, root) == 0 and exported(files, root) == 1
     assert "its key would be lost" in capsys.readouterr().err
 
 
-def test_more_pairs_than_there_are_are_refused(files, root, capsys):
+def test_study_refuses_more_pairs_than_there_are(files, root, capsys):
     assert exported(files, root, "--pairs", "41") == 1
     assert "only 40 answers" in capsys.readouterr().err
 
 
-def test_ratings_come_back_as_alpha_and_r(files, root, capsys):
+def test_ratings_are_read_as_alpha_and_r(files, root, capsys):
     exported(files, root)
     key = {int(row["item"]): row["id"] for row in rows_of(files / "study" / "key.csv")}
     rng = np.random.default_rng(0)
@@ -104,7 +104,7 @@ def test_ratings_come_back_as_alpha_and_r(files, root, capsys):
 
 
 @pytest.mark.slow
-def test_the_page_saves_what_was_clicked_and_the_command_reads_it(files, root, tmp_path, capsys):
+def test_rating_page_saves_a_file_that_the_command_reads(files, root, tmp_path, capsys):
     """Two raters in a real browser: they click ratings, and the button."""
     exported(files, root)
     items = [int(row["item"]) for row in rows_of(files / "study" / "rater-1.csv")]
@@ -129,7 +129,7 @@ def test_the_page_saves_what_was_clicked_and_the_command_reads_it(files, root, t
 
 
 @pytest.mark.parametrize("rating", ["6", "3.5", "good"])
-def test_what_is_no_rating_is_named(files, root, capsys, rating):
+def test_ratings_with_an_error_are_named(files, root, capsys, rating):
     exported(files, root)
     for rater in (1, 2):
         path = files / "study" / f"rater-{rater}.csv"
@@ -138,13 +138,13 @@ def test_what_is_no_rating_is_named(files, root, capsys, rating):
     assert "a rating is a whole number from 1 to 5" in capsys.readouterr().err
 
 
-def test_one_rater_is_no_study(files, root, capsys):
+def test_study_needs_two_raters(files, root, capsys):
     exported(files, root)
     assert main(["study", "read", "--folder", str(files / "study")]) == 1
     assert "agreement needs two" in capsys.readouterr().err
 
 
-def test_raters_who_agree_agree_fully():
+def test_agreement_of_equal_raters_is_full():
     ratings = np.array([[1, 2, 3, 4, 5.0]] * 3)
     found = agreement(ratings, ratings[0])
     assert found["alpha_between_raters"]["value"] == 1 and found["r_against_llm_score"]["value"] == pytest.approx(1)

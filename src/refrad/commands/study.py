@@ -1,4 +1,4 @@
-"""A study of how far LLMScore can be trusted: pairs for human raters, blinded; their ratings back; agreement and correlation."""
+"""Rater study of LLMScore: export blinded pairs for human raters, read their ratings, compute agreement and correlation."""
 
 import csv
 import html
@@ -36,28 +36,30 @@ def export(
 ) -> None:
     """Write PAIRS answers with their references for human raters into the folder OUT: rater-1.csv, rater-1.html, ...
 
-    Drawn are answers to open questions and captions. Raters see neither model nor any score, and each has an order of their own.
-    key.csv ties the items to the ids and stays with whoever runs the study. Rate in the CSV, or in the page, which works
-    offline and saves the same CSV.
+    The pairs are drawn from the answers to open questions and captions. Raters see neither the model nor a score; each gets a
+    separate random order. key.csv maps the items to the ids and stays with the study's organiser. Rate in the CSV, or in the
+    page, which works offline and saves the same CSV.
 
     Raises:
-        ValueError: if there are fewer pairs than asked for, or OUT holds a study already.
+        ValueError: if there are fewer than PAIRS answers, or OUT holds a study already.
     """
     if (out / KEY).exists():
         raise ValueError(f"{out}: holds a study already; its key would be lost")
-    given = read_records(predictions, PredictionRecord)
-    asked = [
-        one
-        for one in read_records(truth, TruthRecord).values()
-        if one.task != "locate" and not one.closed and (one.answer or "").strip() and one.id in given
+    answers = read_records(predictions, PredictionRecord)
+    candidates = [
+        true
+        for true in read_records(truth, TruthRecord).values()
+        if true.task != "locate" and not true.closed and (true.answer or "").strip() and true.id in answers
     ]
-    if len(asked) < pairs:
-        raise ValueError(f"only {len(asked)} answers to open questions and captions, not {pairs}: lower --pairs")
-    drawn = random.Random(seed).sample(asked, pairs)
-    numbers = random.Random(seed + 1).sample(range(1, 10 * pairs), pairs)  # say nothing of the order of the files
+    if len(candidates) < pairs:
+        raise ValueError(f"only {len(candidates)} answers to open questions and captions, not {pairs}: lower --pairs")
+    drawn = random.Random(seed).sample(candidates, pairs)
+    numbers = random.Random(seed + 1).sample(
+        range(1, 10 * pairs), pairs
+    )  # numbers that do not reveal the order of the files
     items = {
-        number: (one.question or "", one.answer or "", given[one.id].answer or "")
-        for number, one in zip(numbers, drawn, strict=True)
+        number: (true.question or "", true.answer or "", answers[true.id].answer or "")
+        for number, true in zip(numbers, drawn, strict=True)
     }
     template = page.read_text(encoding="utf-8")
     for rater in range(1, raters + 1):
@@ -67,36 +69,36 @@ def export(
         _write_csv(out / f"rater-{rater}.csv", COLUMNS, rows)
         with atomic(out / f"rater-{rater}.html") as temporary:
             temporary.write_text(_page(template, rater, rows), encoding="utf-8")
-    _write_csv(out / KEY, ("item", "id"), [(number, one.id) for number, one in zip(numbers, drawn, strict=True)])
+    _write_csv(out / KEY, ("item", "id"), [(number, true.id) for number, true in zip(numbers, drawn, strict=True)])
     print(f"{pairs} pairs for {raters} raters in {out}; keep {KEY} from them")
 
 
 def read(*, folder: Path, scores: Path | None = None, out: Path | None = None) -> None:
-    """Read the rated CSV files (rater*.csv) in FOLDER back: alpha between raters, and r of their mean against LLMScore.
+    """Read the rated CSV files (rater*.csv) in FOLDER: alpha between raters, and r of their mean against LLMScore.
 
-    SCORES is the scores.parquet of stage evaluate, or the JSON lines of a judge with id and llm_score. Ratings that are left
-    empty are missing; all others must be whole numbers from 1 to 5. OUT is a JSON file for the numbers.
+    SCORES is the scores.parquet of stage evaluate, or the JSON lines of a judge with id and llm_score. Empty ratings
+    are missing; all others must be whole numbers from 1 to 5. OUT is a JSON file for the numbers.
 
     Raises:
-        ValueError: naming file and item, if a rating is no rating or an item is not of this study.
+        ValueError: naming file and item, if a rating is not a whole number from 1 to 5, or an item is not of this study.
     """
     key = {int(row["item"]): row["id"] for row in _read_csv(folder / KEY)}
     files = sorted(path for path in folder.glob("rater*.csv"))
     rated = {path.stem: _ratings(path, key) for path in files}
-    rated = {name: found for name, found in rated.items() if found}
+    rated = {name: ratings_of for name, ratings_of in rated.items() if ratings_of}
     if len(rated) < 2:
         raise ValueError(f"{folder}: {len(rated)} rated files; agreement needs two, named rater-....csv")
-    places = {number: place for place, number in enumerate(key)}
+    columns = {number: column for column, number in enumerate(key)}
     ratings = np.full((len(rated), len(key)), np.nan)
-    for row, found in enumerate(rated.values()):
-        for number, rating in found.items():
-            ratings[row, places[number]] = rating
+    for row, ratings_of in enumerate(rated.values()):
+        for number, rating in ratings_of.items():
+            ratings[row, columns[number]] = rating
     judged = None
     if scores is not None:
-        known = _llm_scores(scores)
-        judged = np.array([known.get(name, np.nan) for name in key.values()])
+        score_of = _llm_scores(scores)
+        judged = np.array([score_of.get(name, np.nan) for name in key.values()])
     result = agreement(ratings, judged)
-    print(f"{len(key)} pairs, raters: " + ", ".join(f"{name} ({len(found)} rated)" for name, found in rated.items()))
+    print(f"{len(key)} pairs, raters: " + ", ".join(f"{name} ({len(values)} rated)" for name, values in rated.items()))
     for name, value in result.items():
         if isinstance(value, Mapping):
             low, high = value["interval"]
@@ -108,7 +110,7 @@ def read(*, folder: Path, scores: Path | None = None, out: Path | None = None) -
 def agreement(ratings: NDArray[np.float64], judged: NDArray[np.float64] | None) -> dict[str, Any]:
     """Krippendorff's ordinal alpha between the raters, and Pearson's r of their mean with a judge, with 95 % intervals.
 
-    Pairs are drawn again for the intervals (percentile bootstrap, B = 2,000).
+    The intervals draw pairs (percentile bootstrap, B = 2,000).
 
     Args:
         ratings: float [raters, pairs], NaN where a rater did not rate.
@@ -116,44 +118,44 @@ def agreement(ratings: NDArray[np.float64], judged: NDArray[np.float64] | None) 
     """
     rng = np.random.default_rng(0)
     draws = rng.integers(0, ratings.shape[1], (RESAMPLES, ratings.shape[1]))
-    twice = (~np.isnan(ratings)).sum(0) >= 2
+    rated_twice = (~np.isnan(ratings)).sum(0) >= 2
     result: dict[str, Any] = {
         "alpha_between_raters": {
-            **{"value": krippendorff_alpha(ratings), "pairs": int(twice.sum())},
-            "interval": _interval([krippendorff_alpha(ratings[:, draw]) for draw in draws if twice[draw].any()]),
+            **{"value": krippendorff_alpha(ratings), "pairs": int(rated_twice.sum())},
+            "interval": _interval([krippendorff_alpha(ratings[:, draw]) for draw in draws if rated_twice[draw].any()]),
         }
     }
     if judged is not None:
         counts = (~np.isnan(ratings)).sum(0)
         mean = np.where(counts > 0, np.nansum(ratings, axis=0) / np.maximum(counts, 1), np.nan)
-        both = ~np.isnan(mean) & ~np.isnan(judged)
+        paired = ~np.isnan(mean) & ~np.isnan(judged)
         result["r_against_llm_score"] = {
-            **{"value": pearson_r(mean, judged), "pairs": int(both.sum())},
+            **{"value": pearson_r(mean, judged), "pairs": int(paired.sum())},
             "interval": _interval([pearson_r(mean[draw], judged[draw]) for draw in draws]),
         }
-        result["without_llm_score"] = int((~both).sum())
+        result["without_llm_score"] = int((~paired).sum())
     return result
 
 
 def _interval(values: Sequence[float]) -> list[float]:
-    found = np.asarray(values)
-    found = found[~np.isnan(found)]
-    return np.quantile(found, [0.025, 0.975]).tolist() if len(found) else [float("nan")] * 2
+    estimates = np.asarray(values)
+    estimates = estimates[~np.isnan(estimates)]
+    return np.quantile(estimates, [0.025, 0.975]).tolist() if len(estimates) else [float("nan")] * 2
 
 
 def _page(template: str, rater: int, rows: Sequence[Sequence[Any]]) -> str:
-    """The rating page: a form with a button that saves the CSV, all in one file."""
+    """The rating page: a form with a button that saves the CSV, in one file."""
     parts = []
     for number, question, reference, answer, _ in rows:
         choices = "".join(
             f'<label><input type="radio" name="{number}" value="{score}">{score}</label>'
             for score in range(LOW, HIGH + 1)
         )
-        told = "".join(
+        texts = "".join(
             f"<dt>{name}</dt><dd>{html.escape(str(text)) or '(nothing)'}</dd>"
             for name, text in (("Question", question), ("Reference", reference), ("Answer", answer))
         )
-        parts.append(f'<fieldset data-item="{number}"><dl>{told}</dl><div class="choices">{choices}</div></fieldset>')
+        parts.append(f'<fieldset data-item="{number}"><dl>{texts}</dl><div class="choices">{choices}</div></fieldset>')
     return template.replace("{{items}}", "\n".join(parts)).replace("{{rater}}", str(rater))
 
 
@@ -165,14 +167,14 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 
 def _no_formula(value: Any) -> Any:
-    """Spreadsheets take a text that begins like a formula for one: "-20 HU"."""
+    """A value that spreadsheets do not read as a formula, which "-20 HU" would be."""
     return f" {value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV, saved with commas or, as German spreadsheets do, with semicolons."""
+    """The rows of a CSV with commas or, as from German spreadsheets, semicolons."""
     if not path.is_file():
-        raise ValueError(f"{path}: not there; --folder is the folder that `refrad study export` wrote")
+        raise ValueError(f"{path}: not found; --folder is the folder that `refrad study export` wrote")
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = file.readline()
         file.seek(0)
@@ -180,7 +182,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def _ratings(path: Path, key: Mapping[int, str]) -> dict[int, float]:
-    found = {}
+    ratings = {}
     for row in _read_csv(path):
         if not (row.get("item") or "").strip().isdigit() or int(row["item"]) not in key:
             raise ValueError(f"{path}: a row whose item is not of this study")
@@ -189,8 +191,8 @@ def _ratings(path: Path, key: Mapping[int, str]) -> dict[int, float]:
             continue
         if text not in {str(score) for score in range(LOW, HIGH + 1)}:
             raise ValueError(f"{path}, item {row['item']}: a rating is a whole number from {LOW} to {HIGH}, or empty")
-        found[int(row["item"])] = float(text)
-    return found
+        ratings[int(row["item"])] = float(text)
+    return ratings
 
 
 def _llm_scores(path: Path) -> dict[str, float]:

@@ -13,7 +13,7 @@ PREDICTED = ["the liver is normal", "No focal lesion of the liver.", "A cyst of 
 
 
 @pytest.mark.parametrize("normalisation", NORMALISATIONS)
-def test_scores_are_those_of_pycocoevalcap(normalisation):
+def test_cider_equals_pycocoevalcap(normalisation):
     scorer = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
     joined = [[" ".join(NORMALISATIONS[normalisation](text)) for text in texts] for texts in (PREDICTED, TRUE)]
     mean, each = scorer.compute_score(
@@ -23,11 +23,11 @@ def test_scores_are_those_of_pycocoevalcap(normalisation):
     assert cider(PREDICTED, TRUE, normalisation).mean() == pytest.approx(mean)
 
 
-def test_the_reference_itself_scores_ten():
+def test_cider_of_the_reference_is_ten():
     assert cider(TRUE, TRUE, "classic") == pytest.approx([10.0] * 4)
 
 
-def test_the_classic_words_are_lower_case_and_keep_decimals():
+def test_classic_words_are_lower_case_and_keep_decimals():
     assert NORMALISATIONS["classic"]("A cyst (1.2 cm), non-enhancing.") == [
         "a",
         "cyst",
@@ -38,15 +38,15 @@ def test_the_classic_words_are_lower_case_and_keep_decimals():
     ]
 
 
-def test_only_the_released_words_know_case_and_full_stops():
+def test_released_words_keep_case_and_full_stops():
     shouted = [text.upper().rstrip(".") for text in TRUE]
     assert cider(shouted, TRUE, "classic") == pytest.approx([10.0] * 4)
     assert cider(shouted, TRUE, "released").mean() < 5
 
 
-def test_unlike_the_open_f1_it_sees_decimals():
+def test_cider_reads_decimals():
     assert cider([*TRUE[:2], "A cyst of 12 cm in the left kidney.", TRUE[3]], TRUE, "classic")[2] < 9
 
 
-def test_a_single_caption_has_no_rare_words_and_scores_nothing():
+def test_cider_of_a_single_caption_is_zero():
     assert cider(["the liver"], ["the liver"], "classic") == np.zeros(1)

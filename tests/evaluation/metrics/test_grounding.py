@@ -31,11 +31,11 @@ def one_by_one(predicted, true):
     return total / max(len(predicted), len(true))
 
 
-def test_half_of_a_box_is_an_iou_of_a_half():
+def test_iou_of_half_a_box_is_a_half():
     assert iou((0, 0, 2, 2), (0, 0, 1, 2)) == 0.5
 
 
-def test_boxes_that_touch_share_nothing():
+def test_iou_of_touching_boxes_is_zero():
     assert iou(LEFT, RIGHT) == 0
 
 
@@ -45,7 +45,7 @@ def test_iou_is_symmetric_and_between_0_and_1(a, b):
     assert 0 <= iou(a, b) <= 1 + 1e-9
 
 
-def test_the_iou_of_masks_is_the_jaccard_score_of_scikit_learn():
+def test_mask_iou_equals_jaccard_score_of_scikit_learn():
     rng = np.random.default_rng(0)
     a, b = rng.random((2, 20, 30)) < 0.4
     expected = jaccard_score(a.ravel(), b.ravel())
@@ -53,21 +53,21 @@ def test_the_iou_of_masks_is_the_jaccard_score_of_scikit_learn():
     assert overlap(coco.encode(np.asfortranarray(a.astype(np.uint8))), b) == pytest.approx(expected)
 
 
-def test_empty_masks_share_nothing():
+def test_iou_of_empty_masks_is_zero():
     assert overlap(np.zeros((4, 4), bool), np.zeros((4, 4), bool)) == 0
 
 
-def test_a_box_is_no_mask():
+def test_overlap_refuses_a_box_and_a_mask():
     with pytest.raises(ValueError, match="both sides as boxes or both as masks"):
         overlap(LEFT, np.ones((4, 4), bool))
 
 
-def test_masks_of_different_size_are_refused():
+def test_overlap_refuses_masks_of_different_size():
     with pytest.raises(ValueError, match="different size"):
         overlap(np.ones((4, 4), bool), np.ones((4, 5), bool))
 
 
-def test_masks_and_boxes_are_treated_alike():
+def test_g_iou_of_masks_equals_that_of_boxes():
     def mask(box):
         grid = np.zeros((40, 40), bool)
         grid[int(box[1] * 40) : int(box[3] * 40), int(box[0] * 40) : int(box[2] * 40)] = True
@@ -79,22 +79,22 @@ def test_masks_and_boxes_are_treated_alike():
     assert as_masks == pytest.approx(g_iou(predicted, true)) == pytest.approx((1 / 2 + 1 / 3) / 2)
 
 
-def test_a_right_box_with_a_wrong_class_counts_nothing():
+def test_g_iou_of_a_wrong_class_is_zero():
     assert g_iou([(1, LEFT)], [(2, LEFT)]) == 0
 
 
-def test_boxes_too_many_lower_the_score_as_boxes_too_few_do():
+def test_g_iou_counts_surplus_and_missing_boxes():
     assert g_iou([(1, LEFT), (2, RIGHT)], [(1, LEFT)]) == 0.5
     assert g_iou([(1, LEFT)], [(1, LEFT), (2, RIGHT)]) == 0.5
 
 
-def test_the_most_similar_pair_is_matched_first():
+def test_g_iou_matches_the_most_similar_pair_first():
     similarity = {("a", "x"): 0.5, ("a", "y"): 0.9, ("b", "x"): 0.4, ("b", "y"): 0.8}
     score = g_iou([("a", LEFT), ("b", LEFT)], [("x", LEFT), ("y", LEFT)], of_table(similarity))
     assert score == pytest.approx((0.9 + 0.4) / 2)
 
 
-def test_a_matched_name_takes_its_box_along():
+def test_g_iou_uses_the_box_of_the_matched_name():
     # By hand: the liver's box covers 0.277 of the true one, the spleen's 0.563, so G-IoU is their mean, 0.420. Who takes
     # names out after a match but leaves the boxes compares the first boxes twice and arrives at 0.277.
     true = [("liver", (0.0, 0.0, 1.0, 1.0)), ("spleen", (2.0, 0.0, 3.0, 1.0))]
@@ -104,25 +104,25 @@ def test_a_matched_name_takes_its_box_along():
     assert (first + first) / 2 == pytest.approx(0.277)
 
 
-def test_silence_scores_zero():
+def test_g_iou_of_no_prediction_is_zero():
     assert g_iou([], [(1, LEFT)]) == 0
 
 
-def test_without_a_true_entity_the_score_is_not_defined():
+def test_g_iou_needs_a_true_entity():
     with pytest.raises(ValueError, match="at least one true entity"):
         g_iou([(1, LEFT)], [])
 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(entities, entities.filter(bool)), max_size=6))
-def test_many_samples_at_once_score_as_one_by_one(samples):
+def test_g_ious_equal_single_scores(samples):
     scores = g_ious([p for p, _ in samples], [t for _, t in samples], same)
     assert scores == pytest.approx([one_by_one(p, t) for p, t in samples])
 
 
 @settings(max_examples=50)
 @given(entities.filter(bool))
-def test_the_truth_scores_as_much_as_its_boxes_hold_anything(true):
+def test_g_iou_of_the_truth_is_its_share_of_non_empty_boxes(true):
     held = sum(iou(box, box) for _, box in true)
     assert g_iou(true, true) <= held / len(true) + 1e-9
     if len({key for key, _ in true}) == len(true):

@@ -7,29 +7,29 @@ from refrad.evaluation.metrics.intervals import bootstrap, bootstrap_interval, p
 SKEWED = np.random.default_rng(7).exponential(size=60)
 
 
-def test_the_mean_lies_inside_its_interval():
+def test_interval_holds_the_mean():
     values = np.random.default_rng(0).uniform(0, 1, 200)
     low, high = bootstrap_interval(values, np.ones(200))
     assert low < values.mean() < high
 
 
-def test_a_value_that_never_varies_has_an_interval_without_width():
+def test_interval_of_a_constant_has_no_width():
     assert bootstrap_interval([2.0, 4.0], [4, 8]) == (0.5, 0.5)
 
 
-def test_groups_and_not_items_are_drawn():
+def test_interval_draws_groups():
     many = bootstrap_interval([90.0, 10.0], [100, 100])
     single = bootstrap_interval([0.9] * 100 + [0.1] * 100, [1] * 200)
     assert many[1] - many[0] > 5 * (single[1] - single[0])
 
 
-def test_nothing_has_no_interval():
+def test_interval_needs_an_item():
     with pytest.raises(ValueError, match="without any item"):
         bootstrap_interval([], [])
 
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])
-def test_bounds_are_those_of_scipy(method):
+def test_interval_equals_scipy(method):
     name = {"percentile": "percentile", "bca": "BCa"}[method]
     expected = stats.bootstrap((SKEWED,), np.mean, n_resamples=20_000, method=name, rng=1).confidence_interval
     found = bootstrap(SKEWED, np.ones(60), 20_000, method=method, seed=1)
@@ -37,13 +37,13 @@ def test_bounds_are_those_of_scipy(method):
     assert (found.low[0], found.high[0]) == pytest.approx((expected.low, expected.high), abs=0.015)
 
 
-def test_bca_leans_to_the_long_tail():
+def test_bca_interval_leans_to_the_long_tail():
     plain, corrected = (bootstrap(SKEWED, np.ones(60), method=method) for method in ("percentile", "bca"))
     assert corrected.high[0] > plain.high[0] and corrected.low[0] > plain.low[0]
 
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])
-def test_many_means_at_once_are_each_what_they_are_alone(method):
+def test_intervals_of_many_means_equal_single_intervals(method):
     values = np.random.default_rng(3).random((50, 4))
     sizes = np.random.default_rng(4).integers(1, 5, (50, 4)).astype(float)
     together = bootstrap(values, sizes, 2000, method=method)
@@ -53,19 +53,19 @@ def test_many_means_at_once_are_each_what_they_are_alone(method):
 
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])
-def test_groups_without_items_of_a_mean_do_not_shift_it(method):
+def test_interval_ignores_groups_without_items(method):
     values, sizes = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 0], [1, 0], [1, 1]])
     found = bootstrap(values, sizes, 500, method=method)
     assert found.estimate == pytest.approx([2 / 3, 1])
     assert (found.low[1], found.high[1]) == (1, 1)
 
 
-def test_a_mean_of_nothing_is_no_number():
+def test_interval_of_no_items_is_nan():
     found = bootstrap(np.zeros((3, 2)), np.array([[1.0, 0]] * 3), 100)
     assert np.isnan([found.estimate[1], found.low[1], found.high[1]]).all() and found.low[0] == 0
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
+def test_intervals_have_their_nominal_coverage():
     rng = np.random.default_rng(5)
     hits = 0
     for _ in range(200):
@@ -75,12 +75,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert 0.88 <= hits / 200 <= 0.99
 
 
-def test_a_model_does_not_differ_from_itself():
+def test_difference_of_a_model_to_itself_is_zero():
     found = paired_difference(SKEWED, SKEWED, np.ones(60))
     assert (found.estimate, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
-def test_the_p_value_is_that_of_scipys_permutation_test():
+def test_p_value_equals_scipys_permutation_test():
     rng = np.random.default_rng(2)
     a = rng.normal(0.3, 1, 40)
     b = a - rng.normal(0.15, 0.5, 40)
@@ -96,7 +96,7 @@ def test_the_p_value_is_that_of_scipys_permutation_test():
     assert found.p == pytest.approx(expected.pvalue, abs=0.01)
 
 
-def test_pairs_make_small_differences_visible():
+def test_paired_test_finds_small_differences():
     rng = np.random.default_rng(6)
     a = rng.random(100)
     b = a - 0.02 - rng.random(100) * 0.01

@@ -40,7 +40,7 @@ examples:
         "The candidate names 3 of 5 findings. Score: 4",
     ],
 )
-def test_a_score_is_read_from_any_sane_form(reply):
+def test_score_is_read_from_any_common_form(reply):
     assert parse_score(reply) == 4
 
 
@@ -52,16 +52,16 @@ def test_a_score_is_read_from_any_sane_form(reply):
         *("5 mm nodule in the left lung", "4 of the 5 findings are missing", "1-5", "The nodule measures 4 cm."),
     ],
 )
-def test_a_score_that_is_not_certain_is_none(reply):
+def test_score_that_is_not_certain_is_none(reply):
     assert parse_score(reply) is None
 
 
-def test_a_scale_of_another_width_is_read_too():
+def test_score_of_another_scale_is_read():
     assert parse_score("10", 0, 10) == 10 and parse_score("5/10", 0, 10) == 5
     assert parse_score("4/5", 0, 10) is None
 
 
-def test_the_prompts_of_the_project_hold_scale_and_examples(root):
+def test_prompts_hold_scale_and_examples(root):
     task = score_task(root / "workflow" / "prompts", load_scale(root / "workflow" / "prompts" / "score.yaml"))
     for language in ("de", "en"):
         prompt = task.messages(Request(language, {}))[0]["content"]
@@ -70,13 +70,13 @@ def test_the_prompts_of_the_project_hold_scale_and_examples(root):
 
 
 @pytest.mark.parametrize(("old", "new"), [("score: 2", "score: 6"), ("low: 1\n", ""), ("reason: r", "why: r")])
-def test_a_scale_that_is_wrong_is_refused(tmp_path, old, new):
+def test_scale_with_an_error_is_refused(tmp_path, old, new):
     (tmp_path / "score.yaml").write_text(SCALE.replace(old, new))
     with pytest.raises(ValueError, match=r"score\.yaml"):
         load_scale(tmp_path / "score.yaml")
 
 
-def test_a_judge_that_fails_gives_no_score(root, tmp_path):
+def test_judge_failure_gives_no_score(root, tmp_path):
     """A real client and server: verdicts in many forms, one that comes right when asked again, and one that never does."""
     replies = {"a": ["Score: 5"], "b": ["**3**"], "c": ["good", '{"score": 1}'], "d": ["I cannot say"]}
     count = Counter()

@@ -28,24 +28,24 @@ QUESTIONS = truths(
 )
 
 
-def test_open_and_closed_questions_are_scored_apart():
+def test_open_and_closed_questions_have_separate_metrics():
     items, counts = score_items(QUESTIONS, answers(a="1.2 cm", b="yes.", c="x"))
     assert values(items, "accuracy") == {"b": 1}
     assert values(items, "measure_f1") == {"a": 1, "d": 0} and values(items, "f1")["a"] == 0.5
     assert counts["unanswered"] == 1 and counts["blank truth"] == 1 and counts["answered"] == 3
 
 
-def test_every_metric_that_is_written_is_explained():
+def test_metrics_have_definitions():
     items, _ = score_items(QUESTIONS, answers(a="1.2 cm", b="yes."))
     assert set(items["metric"]) <= set(METRICS)
 
 
-def test_files_that_do_not_belong_together_are_refused():
+def test_files_without_a_common_id_are_refused():
     with pytest.raises(ValueError, match="belong together"):
         score_items(QUESTIONS, answers(z="x"))
 
 
-def test_asked_structures_are_scored_one_by_one():
+def test_structures_are_scored_one_by_one():
     asked = truths(
         {"id": "l", "task": "locate", "entities": [{"class_id": 5, "box": LEFT}, {"class_id": 1, "box": RIGHT}]}
     )
@@ -56,7 +56,7 @@ def test_asked_structures_are_scored_one_by_one():
     assert items.filter(pl.col("metric") == "iou50")["value"].sum() == 1
 
 
-def test_names_are_equal_but_for_case_where_there_is_no_class():
+def test_names_without_a_class_ignore_case():
     asked = truths({"id": "l", "task": "locate", "entities": [{"text": "Left kidney", "box": LEFT}]})
     items, _ = score_items(
         asked, {"l": PredictionRecord(id="l", entities=(EntityRecord(text="left kidney ", box=LEFT),))}
@@ -64,7 +64,7 @@ def test_names_are_equal_but_for_case_where_there_is_no_class():
     assert values(items, "iou") == {"l": 1}
 
 
-def test_captions_without_a_true_entity_have_no_g_iou_and_are_counted():
+def test_captions_without_entities_have_no_g_iou():
     asked = truths(
         {"id": "x", "task": "detect", "answer": "Normal liver.", "entities": [{"text": "liver", "box": LEFT}]},
         {"id": "y", "task": "detect", "answer": "No finding."},
@@ -76,7 +76,7 @@ def test_captions_without_a_true_entity_have_no_g_iou_and_are_counted():
     assert values(items, "cider_classic") == {"x": 0, "y": 0}
 
 
-def test_means_come_with_intervals_for_all_and_for_each_stratum():
+def test_means_have_intervals_for_all_and_each_stratum():
     items, _ = score_items(QUESTIONS, answers(a="12 mm", b="yes"))
     rows = {(row["metric"], row["by"], row["value"]): row for row in summarise(items, 500)}
     assert rows["measure_f1", None, None]["mean"] == 0.5
@@ -84,13 +84,13 @@ def test_means_come_with_intervals_for_all_and_for_each_stratum():
     assert rows["accuracy", "language", "de"]["mean"] == 1 and rows["accuracy", "language", "de"]["groups"] == 1
 
 
-def test_a_single_group_has_no_interval():
+def test_single_group_has_no_interval():
     items, _ = score_items(QUESTIONS, answers(b="yes"))
     (row,) = [one for one in summarise(items, 100, strata=()) if one["metric"] == "accuracy"]
     assert (row["mean"], row["low"], row["high"]) == (1, None, None)
 
 
-def test_what_a_judge_could_not_score_is_left_out_and_counted():
+def test_failed_verdicts_are_left_out_and_counted():
     items = pl.DataFrame(
         {
             **{name: ["x"] * 3 for name in ("dataset", "task", "metric")},
@@ -101,7 +101,7 @@ def test_what_a_judge_could_not_score_is_left_out_and_counted():
     assert row["mean"] == 0.75 and row["items"] == 2 and row["failed"] == 1
 
 
-def test_two_models_are_compared_on_the_items_both_have():
+def test_models_are_compared_on_common_items():
     ours, _ = score_items(QUESTIONS, answers(a="12 mm", b="yes", d="liver"))
     theirs, _ = score_items(QUESTIONS, answers(a="12 mm", b="no", d="spleen"))
     rows = {row["metric"]: row for row in compare(ours, theirs, 500)}
@@ -110,7 +110,7 @@ def test_two_models_are_compared_on_the_items_both_have():
     assert {row["difference"] for row in compare(ours, ours, 100)} == {0}
 
 
-def test_two_datasets_are_never_averaged():
+def test_datasets_are_not_averaged():
     asked = truths(*({"id": name, "task": "vqa", "kind": "closed", "answer": "yes", "dataset": name} for name in "ab"))
     items, _ = score_items(asked, answers(a="yes", b="no"))
     assert [(row["dataset"], row["mean"]) for row in summarise(items, 100, strata=())] == [("a", 1), ("b", 0)]

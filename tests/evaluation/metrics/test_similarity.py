@@ -14,16 +14,16 @@ def minilm():
     return Embedder(Path(package.__file__).parent / "model")
 
 
-def test_equal_phrases_are_as_alike_as_can_be(minilm):
+def test_similarity_of_equal_phrases_is_one(minilm):
     assert minilm(["Left kidney "], ["left kidney"]) == pytest.approx([1])
 
 
-def test_phrases_of_one_organ_are_more_alike_than_of_two(minilm):
+def test_similarity_is_higher_within_an_organ(minilm):
     lung, kidney = minilm(["right lung", "right lung"], ["right lung lobe", "bladder"])
     assert kidney < 0.6 < lung < 1
 
 
-def test_cosines_are_those_of_sentence_transformers(minilm):
+def test_similarity_equals_sentence_transformers(minilm):
     from sentence_transformers.util import cos_sim
 
     texts = ["hepatic lesion", "lesion of the liver"]
@@ -31,12 +31,12 @@ def test_cosines_are_those_of_sentence_transformers(minilm):
     assert minilm(texts[:1], texts[1:])[0] == pytest.approx(float(cos_sim(vectors[:1], vectors[1:])[0, 0]), abs=1e-5)
 
 
-def test_g_iou_pays_for_a_name_that_is_only_similar(minilm):
+def test_g_iou_rewards_a_similar_name(minilm):
     expected = minilm(["hepatic lobe"], ["liver"])[0]
     assert 0 < expected < 1
     assert g_iou([("hepatic lobe", BOX)], [("liver", BOX)], minilm) == pytest.approx(expected)
 
 
-def test_a_folder_without_a_model_is_named(tmp_path):
+def test_embedder_names_a_folder_without_a_model(tmp_path):
     with pytest.raises(ValueError, match=r"no modules\.json there"):
         Embedder(tmp_path)

@@ -15,23 +15,23 @@ def test_f1_by_hand():
 
 
 @given(*[st.lists(st.sampled_from(["left", "right", "lung", "node", "cyst", "mass"]), min_size=1, unique=True)] * 2)
-def test_f1_and_recall_of_words_said_once_are_those_of_scikit_learn(predicted, true):
+def test_f1_and_recall_of_distinct_words_equal_scikit_learn(predicted, true):
     vocabulary = sorted({*predicted, *true})
     truth, guess = ([word in said for word in vocabulary] for said in (true, predicted))
     assert f1(" ".join(predicted), " ".join(true)) == pytest.approx(sklearn.metrics.f1_score(truth, guess))
     assert recall(" ".join(predicted), " ".join(true)) == pytest.approx(sklearn.metrics.recall_score(truth, guess))
 
 
-def test_a_word_said_twice_counts_twice():
+def test_f1_counts_a_repeated_word_twice():
     assert f1("cyst cyst", "cyst") == pytest.approx(2 / 3)  # by hand: P = 1/2, R = 1
 
 
-def test_articles_case_and_punctuation_do_not_count():
+def test_normalisation_drops_articles_case_and_punctuation():
     assert normalised("The  Liver, a lobe.") == "liver lobe"
     assert accuracy("Yes.", "yes") == 1 and accuracy("no", "yes") == 0
 
 
-def test_the_open_f1_cannot_see_decimals_but_the_one_of_measures_can():
+def test_measure_f1_reads_decimals_and_f1_does_not():
     assert f1("1.2 cm", "12 cm") == 1
     assert measure_f1("1.2 cm", "12 cm") == 0
     assert measure_f1("1.2 cm", "12 mm") == 1
@@ -50,30 +50,30 @@ def test_the_open_f1_cannot_see_decimals_but_the_one_of_measures_can():
         ("30 Prozent", "30%"),
     ],
 )
-def test_one_measure_in_two_wordings_is_one(one, other):
+def test_measures_in_two_wordings_are_equal(one, other):
     assert measure_f1(one, other) == 1
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("5 mm", "5"), ("5 mm", "5 ml"), ("20 HU", "-20 HU"), ("1.5", "15"), ("3 cm", "3 mm")]
 )
-def test_two_measures_are_two(one, other):
+def test_measures_of_different_size_differ(one, other):
     assert measure_f1(one, other) == 0
 
 
-def test_numbers_inside_words_are_words():
+def test_measures_ignore_numbers_inside_words():
     assert measures("T2 hyperintense at L4: 3 lesions") == ["t2", "hyperintense", "at", "l4", "3", "lesions"]
 
 
 @given(plain)
-def test_a_text_equals_itself(text):
+def test_text_metrics_of_equal_texts_are_one(text):
     assert f1(text, text) == recall(text, text) == accuracy(text, text) == measure_f1(text, text) == 1
 
 
-def test_chinese_is_read_by_character():
+def test_words_of_chinese_are_characters():
     assert f1("左肺", "右肺") == 0.5
 
 
-def test_what_was_not_said_scores_nothing():
+def test_text_metrics_of_an_empty_answer_are_zero():
     assert f1("", "liver") == recall("", "liver") == measure_f1("", "liver") == accuracy("", "liver") == 0
     assert f1("", "") == recall("", "") == 1
