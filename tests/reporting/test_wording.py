@@ -13,7 +13,7 @@ def test_every_reason_that_the_code_gives_is_explained(root):
     for path in (root / "src" / "refrad").rglob("*.py"):
         given |= set(
             re.findall(
-                r'(?:put_aside|Unmet|UnsegmentableError|QuarantineError|_leave)\("(\w+)"',
+                r'(?:quarantine|Unmet|UnsegmentableError|QuarantineError|_leave)\("(\w+)"',
                 path.read_text(encoding="utf-8"),
             )
         )

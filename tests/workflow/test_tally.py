@@ -14,7 +14,7 @@ def test_counts_that_add_up_are_written(tmp_path):
     tally = Tally("volumes")
     tally.take(3)
     tally.use(2)
-    tally.put_aside("slice_missing")
+    tally.quarantine("slice_missing")
     tally.write(tmp_path / "metrics.json", FINGERPRINT)
     flow = json.loads((tmp_path / "metrics.json").read_text())["flow"]
     assert flow == {"taken": 3, "used": 2, "aside": {"slice_missing": 1}}

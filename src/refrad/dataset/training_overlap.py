@@ -108,8 +108,8 @@ def count_training_parts(tally: Tally, frame: pl.DataFrame, parts: Mapping[str, 
     leaking = int((frame["split"] == "train").sum()) - len(parts["train"])
     tally.take(len(frame))
     tally.use(used)
-    tally.put_aside("also_in_test", leaking)
-    tally.put_aside("test_patient", len(frame) - used - leaking)
+    tally.quarantine("also_in_test", leaking)
+    tally.quarantine("test_patient", len(frame) - used - leaking)
     for split, part in parts.items():
         tally.add("split", split, len(part))
 

@@ -101,7 +101,7 @@ class CaptionBuilder:
         if self._options.rewrite == "llm":
             originals = {caption["caption"]: caption["text"] for caption in self.captions}
             self.captions = rewrite_captions(self.captions, models, self._lexicon)
-            self._tally.put_aside("only_comparison", len(originals) - len(self.captions))
+            self._tally.quarantine("only_comparison", len(originals) - len(self.captions))
             rewritten = [
                 (caption["language"], originals[caption["caption"]], caption["text"]) for caption in self.captions
             ]
@@ -126,7 +126,7 @@ class CaptionBuilder:
             self._tally.add("translator", caption["translator"])
 
     def _leave_out(self, reason: str, sentences: list[tuple[str, str]]) -> None:
-        self._tally.put_aside(reason, len(sentences))
+        self._tally.quarantine(reason, len(sentences))
         self._tally.add("reports", reason)
 
     def _add_sentences(
@@ -143,7 +143,7 @@ class CaptionBuilder:
             text, rewriter = cut_comparisons(text, language) if self._options.rewrite == "rules" else (text, "none")
             text = self._scrub(text, identifiers)
             if not has_words(text) or text in earlier:
-                self._tally.put_aside("duplicate_sentence" if has_words(text) else "empty_after_scrub")
+                self._tally.quarantine("duplicate_sentence" if has_words(text) else "empty_after_scrub")
                 continue
             earlier.add(text)
             ties = self._ties.get((report.report_id, plain_sentence(sentence)), set())

@@ -75,7 +75,7 @@ def run(
             study = studies.get(caption["study"])
             images = _images(caption["tie"], references, groundable, study, match, options.images_per_caption, tally)
         except PairingError as reason:
-            tally.put_aside(str(reason))
+            tally.quarantine(str(reason))
             continue
         triplet_count = 0
         for image in images:
@@ -91,7 +91,7 @@ def run(
             tally.add("tie of kept pairs", caption["tie"], int(bool(in_image)))
             for entity in in_image:
                 tally.add("via", entity.via)
-        tally.use(1) if triplet_count else tally.put_aside("no_common_class")
+        tally.use(1) if triplet_count else tally.quarantine("no_common_class")
     tally.make("pairs", len(pairs))
     tally.make("triplets", sum(pair["reason"] is None for pair in pairs))
     tally.make("entities", len(grounded))

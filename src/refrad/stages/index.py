@@ -188,7 +188,7 @@ def _count(tally: Tally, rows: Sequence[dict[str, Any]], counted: Mapping[str, D
     tally.use(len(files_used))
     for row in rows:
         if row["frame"] == 0 and row["file"] not in files_used:
-            tally.put_aside(row["reason"])
+            tally.quarantine(row["reason"])
         tally.add("modality", row["modality"] or "none")
         tally.add("reason", row["reason"] or "used")
         if row["reason"] is None:

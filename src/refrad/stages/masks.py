@@ -129,7 +129,7 @@ def _count(rows: Sequence[Mapping[str, Any]], tally: Tally) -> None:
     for row in rows:
         tally.take()
         if row["reason"]:
-            tally.put_aside(row["reason"])
+            tally.quarantine(row["reason"])
         else:
             tally.use()
             tally.add("labels per volume", str(row["labels"]))

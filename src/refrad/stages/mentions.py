@@ -50,7 +50,7 @@ def run(
     for (caption, language, _), (found, backend) in zip(table, results, strict=True):
         tally.take()
         if found is None:
-            tally.put_aside("model_failed")
+            tally.quarantine("model_failed")
             continue
         mention_count = 0
         for mention in found:
@@ -67,7 +67,7 @@ def run(
                 tally.add("assertion", mention.assertion)
                 tally.make("mentions")
                 mention_count += 1
-        tally.use() if mention_count else tally.put_aside("no_mention")
+        tally.use() if mention_count else tally.quarantine("no_mention")
     log.info("mentions: %d captions, %d with a mention", tally.taken, tally.used)
     write_table(mentions, frame_of(rows, MentionTable), MentionTable, fingerprint)
     tally.write(metrics, fingerprint)

@@ -58,7 +58,7 @@ def run(
         instances = slices_of.pop((volume["volume"],)).select("index", "instance")
         tally.take(len(instances))
         if volume["reason"]:
-            tally.put_aside("no_mask", len(instances))
+            tally.quarantine("no_mask", len(instances))
             continue
         lut = luts[volume["task"]]
         with tally.timed("reading"):
@@ -73,7 +73,7 @@ def run(
         for name in actions or ["none"]:
             tally.add(f"volumes with a flag, {volume['modality']}", name)
         if "quarantine" in actions.values():
-            tally.put_aside("implausible", len(instances))
+            tally.quarantine("implausible", len(instances))
             continue
 
         spacing = (volume["spacing_x"], volume["spacing_y"])
@@ -86,7 +86,7 @@ def run(
         _count_classes(tally, frame, len(instances), volume["modality"], anatomy)
     unlabelled = sum(map(len, slices_of.values()))  # slices of volumes without a row in the mask table
     tally.take(unlabelled)
-    tally.put_aside("no_mask", unlabelled)
+    tally.quarantine("no_mask", unlabelled)
     _count_pairs(tally, pairs, anatomy)
     table = pl.concat(frames)
     tally.make("structures", len(table))
@@ -122,7 +122,7 @@ def _count_classes(tally: Tally, frame: pl.DataFrame, slices: int, modality: str
     """Count the slices of a volume by whether they have a structure, and by class."""
     filled = frame["index"].n_unique()
     tally.use(filled)
-    tally.put_aside("no_structure", slices - filled)
+    tally.quarantine("no_structure", slices - filled)
     for class_id, count in frame["class_id"].value_counts().rows():
         tally.add(f"slices with a class, {modality}", anatomy.by_id[class_id].name, count)
 

@@ -151,7 +151,7 @@ def _about(header: Header, patient: str, pseudonyms: Pseudonyms) -> Row:
 def _count(tally: Tally, row: Row) -> None:
     tally.take()
     if row["reason"]:
-        tally.put_aside(row["reason"])
+        tally.quarantine(row["reason"])
         return
     tally.use()
     tally.make("slices", row["slices"])

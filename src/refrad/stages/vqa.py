@@ -64,7 +64,7 @@ def run(
                 if pair.kind == "yesno":
                     tally.add("answers to yes-no questions", pair.answer)
                 passed += 1
-        tally.use() if passed else tally.put_aside("no_question")
+        tally.use() if passed else tally.quarantine("no_question")
     tally.make("questions", sum(row["reason"] is None for row in rows))
     tally.make("questions kept out", sum(row["reason"] is not None for row in rows))
     write_table(questions, frame_of(rows, QuestionTable), QuestionTable, fingerprint)

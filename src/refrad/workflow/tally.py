@@ -13,10 +13,10 @@ __all__ = ["Tally", "merge"]
 
 
 class Tally:
-    """What a stage took in, used and put aside (with reasons), what it made, and how long it took.
+    """Counts of a stage: inputs taken, used and quarantined (by reason), outputs made, frequencies, and seconds.
 
-    The unit is what the stage counts its input in ("instances", "volumes", "captions", ...). Every input ends as used or
-    aside; `write` refuses counts that do not add up, so nothing can be dropped silently.
+    The unit is the plural noun of the inputs ("instances", "volumes", "captions", ...). Every input is either used or
+    quarantined (`aside`); `write` refuses counts that do not add up, so nothing can be dropped silently.
     """
 
     def __init__(self, unit: str) -> None:
@@ -37,14 +37,14 @@ class Tally:
         """Count `n` inputs as used."""
         self.used += n
 
-    def put_aside(self, reason: str, n: int = 1) -> None:
-        """Count `n` inputs as put aside for `reason` (a short code such as "slice_missing")."""
+    def quarantine(self, reason: str, n: int = 1) -> None:
+        """Count `n` inputs as quarantined for `reason` (a short code such as "slice_missing")."""
         if n:
             self.aside[reason] = self.aside.get(reason, 0) + n
 
-    def make(self, what: str, n: int = 1) -> None:
-        """Count `n` outputs of a kind ("slices", "boxes", ...)."""
-        self.made[what] = self.made.get(what, 0) + n
+    def make(self, kind: str, n: int = 1) -> None:
+        """Count `n` outputs of a `kind` ("slices", "boxes", ...)."""
+        self.made[kind] = self.made.get(kind, 0) + n
 
     def add(self, table: str, key: str, n: float = 1) -> None:
         """Add `n` to a row of a named frequency table ("modality": "CT")."""
@@ -99,6 +99,6 @@ def merge(metrics: Iterable[dict[str, Any]]) -> dict[str, Any]:
         return a
 
     total: dict[str, Any] = {}
-    for one in metrics:
-        total = join(total, one)
+    for shard_metrics in metrics:
+        total = join(total, shard_metrics)
     return total
