@@ -142,3 +142,10 @@ def test_light_stages_start_without_the_heavy_stacks(stage):
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unknown_command_is_answered_without_heavy_imports():
+    code = "import sys; from refrad.cli import main; main(['plann']); print({'torch', 'polars'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'Did you mean "plan"?' in run.stderr
+    assert run.stdout == "set()\n"

@@ -4,6 +4,7 @@ The flags of a stage or command are the parameters of its function, so rule, com
 imported when their command runs.
 """
 
+import difflib
 import errno
 import inspect
 import itertools
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
+from cyclopts import App, CycloptsError, Group, Parameter
 
 import refrad
 from refrad.workflow.fingerprint import Fingerprint, stage_version
@@ -130,7 +131,9 @@ def parse(words: Sequence[str]) -> Call:
         CycloptsError: if the command or a flag is unknown, a flag is missing, or a value has the wrong type.
     """
     command = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
-    chain, applications, _ = app.parse_commands(command)
+    chain, applications, unparsed = app.parse_commands(command)
+    if unparsed and (len(chain) == 0 or chain[-1] in GROUPS):
+        raise CycloptsError(msg=_unknown_command(chain, unparsed[0]))
     if {"--help", "-h"} & set(words):
         _prepare_help(applications[-1])
     function, bound, _ = app.parse_args(list(words), exit_on_error=False, print_error=False)
@@ -180,11 +183,17 @@ def _current_spelling(words: list[str]) -> list[str]:
     return [name, *words[1:]]
 
 
+def _unknown_command(chain: Sequence[str], word: str) -> str:
+    """The message for an unknown command, from the names alone: cyclopts would import all commands for its own."""
+    prefix = "".join(f"{name} " for name in chain)
+    names = [name.removeprefix(prefix).split()[0] for name in [*COMMANDS, *STAGES] if name.startswith(prefix)]
+    nearest = difflib.get_close_matches(word, names, n=1)
+    hint = f' Did you mean "{nearest[0]}"?' if nearest else ""
+    return f'Unknown command "{word}".{hint} `{" ".join(["refrad", *chain])} --help` lists all commands.'
+
+
 def _one_line(error: CycloptsError) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, UnknownCommandError):
-        text = f"{text.partition(' Available commands')[0]} `refrad --help` lists all commands."
-    return text
+    return " ".join(str(error).split())
 
 
 def _check_version(name: str, fingerprint: Fingerprint | None) -> None:
