@@ -92,7 +92,8 @@ def made_up(folder: Path, count: int, shape: tuple[int, int, int]) -> list[Path]
     """Bodies as the demo's scanner sees them, in voxels of 4 x 4 x 6 mm."""
     from totalsegmentator.map_to_binary import class_map
 
-    from refrad.demo.bodies import make_body, render
+    from refrad.demo.bodies import make_body
+    from refrad.demo.rendering import render
 
     native = {name: number for number, name in class_map["total"].items()}
     affine = np.diag([-4.0, -4.0, 6.0, 1.0])

@@ -5,8 +5,9 @@ import numpy as np
 import pydicom
 import pytest
 
-from refrad.demo.bodies import CT_CLASSES, MR_CLASSES, make_body, render
+from refrad.demo.bodies import CT_CLASSES, MR_CLASSES, make_body
 from refrad.demo.cohort import PLANES_OFTEN, write_cohort
+from refrad.demo.rendering import render
 from refrad.demo.scanner import PLANES
 
 

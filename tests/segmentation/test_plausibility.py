@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.cli import main
-from refrad.demo.bodies import make_body, render
+from refrad.demo.bodies import make_body
+from refrad.demo.rendering import render
 from refrad.segmentation.plausibility import find_flags, load_norms
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])

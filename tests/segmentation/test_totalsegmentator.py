@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.demo.bodies import make_body, render
+from refrad.demo.bodies import make_body
+from refrad.demo.rendering import render
 from refrad.segmentation.base import UnsegmentableError
 from refrad.segmentation.labels import resample_labels
 from refrad.segmentation.totalsegmentator import TotalSegmentator

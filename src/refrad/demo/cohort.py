@@ -1,9 +1,8 @@
-"""The made-up cohort: patients, studies, series and reports, written as a PACS would export them."""
+"""The synthetic cohort: patients, studies, series and reports, written as a PACS would export them."""
 
 import csv
 import logging
 import os
-import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
@@ -15,13 +14,15 @@ import numpy as np
 from pydicom.uid import generate_uid
 
 from refrad.core.files import atomic, write_json
-from refrad.demo.bodies import CT_CLASSES, MR_CLASSES, Body, make_body, render
+from refrad.core.progress import log_progress
+from refrad.demo.bodies import CT_CLASSES, MR_CLASSES, Body, make_body
+from refrad.demo.rendering import render
 from refrad.demo.reporter import Reference, Seen, write_report
 from refrad.demo.scanner import Series, grid, write_capture, write_series
 
 __all__ = ["DEMO_KEY", "write_cohort", "write_patient"]
 
-DEMO_KEY = b"refrad demo key 0123456789abcdef"  # public on purpose: it protects nobody
+DEMO_KEY = b"refrad demo key 0123456789abcdef"  # public on purpose: it protects no data
 FAMILY = [
     "Albrecht",
     "Brandner",
@@ -90,22 +91,17 @@ logger = logging.getLogger(__name__)
 
 
 def write_cohort(out: Path, patients: int, seed: int) -> None:
-    """Write `patients` patients under `out`, the same bytes for the same seed; reports.csv comes last and says it is whole."""
+    """Write `patients` patients under `out`, the same bytes for the same seed; reports.csv is written last."""
     (out / "reports.csv").unlink(missing_ok=True)
     reports: list[dict[str, str]] = []
     references: list[dict[str, str]] = []
-    told = time.monotonic()
     with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
         results = pool.map(write_patient, [out] * patients, range(patients), [seed] * patients)
-        for number, (rows, ties) in enumerate(results, 1):
+        for rows, ties in log_progress(results, logger, "patients", patients, every=5):
             reports += rows
             references += ties
-            if time.monotonic() - told > 5:
-                told = time.monotonic()
-                logger.info("%d of %d patients written", number, patients)
-    (out / "dicom" / "README").write_text(
-        "made-up patients\n", encoding="utf-8"
-    )  # as archives hold them: a file that is no DICOM
+    # A file that is no DICOM, as archives hold them.
+    (out / "dicom" / "README").write_text("made-up patients\n", encoding="utf-8")
     _write_csv(out / "references.csv", ["report_id", "sentence", "instance_uid"], references)
     columns = ["report_id", "patient_id", "accession_number", "study_uid", "language", "text"]
     _write_csv(out / "reports.csv", columns, reports)
@@ -114,11 +110,11 @@ def write_cohort(out: Path, patients: int, seed: int) -> None:
 
 
 def write_patient(out: Path, number: int, seed: int) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Write all series of one patient; the rows for reports.csv and references.csv come back."""
+    """Write all series of one patient; return the rows for reports.csv and references.csv."""
     r = np.random.default_rng([seed, number, 3])
     body = make_body(seed * 10_000 + number)
     born = date(1935, 1, 1) + timedelta(days=int(r.integers(0, 60 * 365)))
-    family, given = str(r.choice(FAMILY)), str(r.choice(GIVEN[body.sex]))
+    family_name, given_name = str(r.choice(FAMILY)), str(r.choice(GIVEN[body.sex]))
     patient_id = f"{r.integers(10**7, 10**8)}"
     reports, ties = [], []
     for study in range(1 if r.random() < 0.8 else 2):
@@ -127,7 +123,7 @@ def write_patient(out: Path, number: int, seed: int) -> tuple[list[dict[str, str
         accession = f"A{r.integers(10**8, 10**9)}"
         uid = generate_uid(entropy_srcs=["refrad demo", str(seed), str(number), str(study)])
         headers = {
-            "PatientName": f"{family}^{given}",
+            "PatientName": f"{family_name}^{given_name}",
             "PatientID": patient_id,
             "PatientBirthDate": born.strftime("%Y%m%d"),
             "PatientSex": body.sex,
@@ -143,10 +139,10 @@ def write_patient(out: Path, number: int, seed: int) -> tuple[list[dict[str, str
             "StationName": "SCANNER7",
         }
         folder = out / "dicom" / f"{patient_id[:2]}" / patient_id / f"study{study}"
-        seen = _scan_study(r, body, number, study, headers, uid, folder, out / "truth")
+        series_seen = _scan_study(r, body, number, study, headers, uid, folder, out / "truth")
         language = "de" if r.random() < 0.55 else "en"
         report_id = f"R{number:04d}{study}"
-        text, references = write_report(r, body, seen, language, f"{given} {family}", doctor, day)
+        text, references = write_report(r, body, series_seen, language, f"{given_name} {family_name}", doctor, day)
         reports.append(
             {
                 "report_id": report_id,
@@ -158,14 +154,14 @@ def write_patient(out: Path, number: int, seed: int) -> tuple[list[dict[str, str
             }
         )
         ties += [
-            {"report_id": report_id, "sentence": one.sentence, "instance_uid": one.instance_uid}
-            for one in _unique(references)
+            {"report_id": report_id, "sentence": reference.sentence, "instance_uid": reference.instance_uid}
+            for reference in _unique(references)
         ]
     return reports, ties
 
 
 def _unique(references: list[Reference]) -> list[Reference]:
-    return list({one.sentence: one for one in references}.values())
+    return list({reference.sentence: reference for reference in references}.values())
 
 
 def _scan_study(
@@ -178,9 +174,9 @@ def _scan_study(
     folder: Path,
     truth: Path,
 ) -> list[Seen]:
-    """One to three series of a study, and now and then what else an archive holds."""
+    """Write one or two series of a study, and for some patients further files of an archive; return the series."""
     modality = "CT" if r.random() < 0.67 else "MR"
-    seen = []
+    series_seen = []
     for position in range(1 if r.random() < 0.6 else 2):
         planes = PLANES_OFTEN[position]
         plane = str(r.choice(list(planes), p=list(planes.values())))
@@ -211,14 +207,14 @@ def _scan_study(
         areas = {
             name: (labels == value).sum((0, 1)).tolist() for name, value in native.items() if (labels == value).any()
         }
-        seen.append(Seen(series.number, areas, order, uids))
+        series_seen.append(Seen(series.number, areas, order, uids))
         stem = truth / f"{number:04d}-{study}-{position}"
         truth.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(labels, affine), f"{stem}.nii")
         write_json(Path(f"{stem}.json"), {"series_uid": series.uid, "classes": list(NATIVE[modality])})
     if number % 4 == 0:
         _extras(body, headers, uid, folder, modality, missing_slice=number % 8 == 0)
-    return seen
+    return series_seen
 
 
 def _extras(body: Body, headers: Mapping[str, Any], uid: str, folder: Path, modality: str, missing_slice: bool) -> None:

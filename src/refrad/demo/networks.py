@@ -2,7 +2,7 @@
 
     python -m refrad.demo.networks --task 298 --out workflow/demo_weights --seconds 1200
 
-Task 298 is `total` at 6 mm for CT, 853 `total_mr` at 6 mm for MR: the networks that TotalSegmentator's `fastest` asks for.
+Task 298 is `total` at 6 mm for CT, 853 `total_mr` at 6 mm for MR: the networks of TotalSegmentator's variant `fastest`.
 """
 
 import argparse
@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from refrad.core.files import atomic, write_json
-from refrad.demo.bodies import make_body, render
+from refrad.demo.bodies import make_body
+from refrad.demo.rendering import render
 
 __all__ = ["TASKS", "random_view", "train"]
 
@@ -25,7 +26,7 @@ TASKS = {298: ("total", "CT"), 853: ("total_mr", "MR")}
 SPACING = 6.0  # mm
 PATCH = (32, 40, 48)  # z, y, x
 FEATURES = (12, 24, 48, 96)
-# CT normalisation, HU: what the plans tell nnU-Net, and so what the training must do.
+# CT normalisation, HU: as in the plans that nnU-Net reads; the training must do the same.
 CT = {"mean": 0.0, "std": 300.0, "percentile_00_5": -1000.0, "percentile_99_5": 1000.0}
 
 
@@ -50,13 +51,13 @@ def _examples(
     modality: str, native: Mapping[str, int], count: int
 ) -> list[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Normalised images and native labels, axes z, y, x as nnU-Net has them."""
-    found = []
+    examples = []
     for number in range(count):
         r = np.random.default_rng([number, 7])
         affine, shape = random_view(r, SPACING)
         image, labels = render(make_body(1_000_000 + number), affine, shape, modality, native, seed=number)
-        found.append((_normalise(image, modality).transpose(2, 1, 0), labels.transpose(2, 1, 0)))
-    return found
+        examples.append((_normalise(image, modality).transpose(2, 1, 0), labels.transpose(2, 1, 0)))
+    return examples
 
 
 def _crop(
@@ -162,7 +163,7 @@ def train(task: int, out: Path, seconds: float, seed: int = 0, volumes: int = 24
     compact[used] = np.arange(1, len(used) + 1)
     network = _network(len(used) + 1)
     optimizer = torch.optim.AdamW(network.parameters(), lr=6e-3, weight_decay=1e-4)
-    start, step, shown, average = time.process_time(), 0, 0.0, 0.0
+    start, step, reported, average = time.process_time(), 0, 0.0, 0.0
     share = 0.0
     while share < 1:
         rate = 6e-3 * min(1.0, share / 0.1) * max(0.01, 0.5 * (1 + np.cos(np.pi * share)))
@@ -181,8 +182,8 @@ def train(task: int, out: Path, seconds: float, seed: int = 0, volumes: int = 24
         step += 1
         share = (time.process_time() - start) / seconds
         average = dice if step == 1 else 0.98 * average + 0.02 * dice
-        if share - shown > 0.05 or share >= 1:  # a training that is stopped leaves its last state
-            shown = share
+        if share - reported > 0.05 or share >= 1:  # a training that is stopped leaves its last state
+            reported = share
             print(
                 f"task {task}: {share:.0%}, step {step}, loss {loss.item():.3f}, Dice of patches {average:.3f}",
                 flush=True,

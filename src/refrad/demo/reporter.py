@@ -1,4 +1,4 @@
-"""A reporter: writes what can be seen in a made-up body, German or English, with the habits of real reports."""
+"""A reporter: describes a synthetic body in German or English, with the habits of real reports."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ LESIONS: Mapping[tuple[str, str], tuple[str, str]] = {
     ),
     ("spleen", "cyst"): ("{de} cm messende Milzzyste{ref}.", "{en} cm cyst in the spleen{ref}."),
 }
-# What hardly a report leaves out; all else is named now and then.
+# Organs that nearly every report names; the others are named now and then.
 DAILY = {
     "liver",
     "spleen",
@@ -119,7 +119,7 @@ class Reference:
 
 
 def write_report(
-    r: np.random.Generator, body: Body, seen: Sequence[Seen], language: str, patient: str, doctor: str, day: date
+    r: np.random.Generator, body: Body, all_series: Sequence[Seen], language: str, patient: str, doctor: str, day: date
 ) -> tuple[str, list[Reference]]:
     """The text of a report with its headings, and the sentences tied to images outside of the text."""
     german = language == "de"
@@ -128,18 +128,18 @@ def write_report(
 
     def add(template: str, classes: Sequence[str], often: float) -> None:
         """Name an image in the sentence, tie one to it from outside, or leave it to the reader."""
-        place = _place(r, seen, classes)
+        image = _choose_image(r, all_series, classes)
         how = r.random()
-        ref = f" {_reference(r, place, german)}" if place and how < often and "{ref}" in template else ""
+        ref = f" {_reference(r, image, german)}" if image and how < often and "{ref}" in template else ""
         sentence = template.replace("{ref}", ref).replace("{d}", str(r.integers(0, 10)))
         sentences.append(sentence)
-        if place and not ref and how > 0.8:
-            series, index = place
+        if image and not ref and how > 0.8:
+            series, index = image
             references.append(Reference(sentence, series.uids[index]))
 
     for lesion in body.lesions:
-        organ = [name for one in seen for name in one.areas if name.startswith(lesion.organ)]
-        if organ and _place(r, seen, organ):
+        organ = [name for series in all_series for name in series.areas if name.startswith(lesion.organ)]
+        if organ and _choose_image(r, all_series, organ):
             size = f"{lesion.diameter / 10:.1f}"
             finding = LESIONS[lesion.organ, lesion.kind][0 if german else 1]
             before = day - timedelta(days=365)
@@ -150,14 +150,14 @@ def write_report(
         sentences.append(RESECTED[gone][0 if german else 1])
     for number in r.permutation(len(NORMAL)):
         classes, de, en = NORMAL[number]
-        visible = [name for name in classes if _largest(seen, name) > 40]
+        visible = [name for name in classes if _largest(all_series, name) > 40]
         ill = any(name.startswith(lesion.organ) for lesion in body.lesions for name in classes)
         often = ALWAYS_SEEN if classes[0] in DAILY else 1 - ALWAYS_SEEN
         if len(visible) == len(classes) and not ill and r.random() < often:
             add(str(r.choice(de if german else en)), visible, 0.45)
     sentences.append(str(r.choice(NOTHING[0 if german else 1])))
     body_text = " ".join(sentences[:14])
-    references = [one for one in references if one.sentence in body_text]
+    references = [reference for reference in references if reference.sentence in body_text]
     if german:
         text = (
             f"Patient: {patient}, Untersuchung vom {day:%d.%m.%Y}\n\nKlinische Angaben:\nBauchschmerzen, Z.n. Sturz am {day:%d.%m.%Y}.\n\n"
@@ -173,9 +173,11 @@ def write_report(
     return text, references
 
 
-def _largest(seen: Sequence[Seen], name: str) -> int:
+def _largest(all_series: Sequence[Seen], name: str) -> int:
     """Area in px of the class where it is largest; whole lungs count by their lobes."""
-    return max((max(areas) for one in seen for key, areas in one.areas.items() if _is(key, name)), default=0)
+    return max(
+        (max(areas) for series in all_series for key, areas in series.areas.items() if _is(key, name)), default=0
+    )
 
 
 def _is(key: str, name: str) -> bool:
@@ -183,23 +185,25 @@ def _is(key: str, name: str) -> bool:
     return key == name or (name.startswith("lung_") and key.endswith(f"lobe_{side}"))
 
 
-def _place(r: np.random.Generator, seen: Sequence[Seen], classes: Sequence[str]) -> tuple[Seen, int] | None:
+def _choose_image(
+    r: np.random.Generator, all_series: Sequence[Seen], classes: Sequence[str]
+) -> tuple[Seen, int] | None:
     """A series and slice where the classes are large together."""
     best: list[tuple[float, int, int]] = []
-    for number, one in enumerate(seen):
-        total = np.zeros(len(one.uids))
+    for number, series in enumerate(all_series):
+        total = np.zeros(len(series.uids))
         for name in classes:
-            for key, areas in one.areas.items():
+            for key, areas in series.areas.items():
                 if _is(key, name):
                     total += np.array(areas) / max(max(areas), 1)
         index = int(np.argmax(total))
         if total[index] > 0.3 * len(classes):
             best.append((float(total[index]) + r.uniform(0, 0.1), number, index))
-    return (seen[max(best)[1]], max(best)[2]) if best else None
+    return (all_series[max(best)[1]], max(best)[2]) if best else None
 
 
-def _reference(r: np.random.Generator, place: tuple[Seen, int], german: bool) -> str:
-    series, index = place
+def _reference(r: np.random.Generator, chosen: tuple[Seen, int], german: bool) -> str:
+    series, index = chosen
     image = series.instance_numbers[index]
     forms = [f"(Se {series.number}, IMA {image})", f"({series.number}/{image})"]
     forms.append(f"(Serie {series.number}, Bild {image})" if german else f"(series {series.number}, image {image})")

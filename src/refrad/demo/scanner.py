@@ -37,7 +37,7 @@ SYNTAXES = {"explicit": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndi
 
 @dataclass(frozen=True)
 class Series:
-    """What the files of one series share. `headers` are DICOM keywords and values of patient and study."""
+    """Attributes that the files of one series share. `headers` are DICOM keywords and values of patient and study."""
 
     modality: str
     number: int
@@ -78,7 +78,7 @@ def write_series(
     Args:
         volume: int16 [column, row, slice], HU for CT.
         affine: RAS mm, 4 x 4, of the array indices; its axes must be orthogonal.
-        series: what the files share.
+        series: attributes that the files share.
         paths: one a slice, in the order of the array.
 
     Returns:
