@@ -63,7 +63,7 @@ def main(
     for warning in benchmark.warnings:
         log.warning("LEAK: %s", warning)
     if leaks:
-        log.warning("LEAK: %d images stand in more than one split (%s)", len(leaks), leaking)
+        log.warning("LEAK: %d images are in more than one split (%s)", len(leaks), leaking)
         benchmark = drop_leaks(benchmark) if leaking == "drop" else benchmark
     options = {"set": benchmark.name, "languages": languages or ["en"], "size": size, "leaking": leaking}
     fingerprint = Fingerprint("public", 1, options, {})

@@ -1,4 +1,4 @@
-"""The columns of the dataset: name, type, where they come from and what they mean.
+"""The columns of the dataset: name, type, origin and meaning.
 
 The Arrow schema, the features that `datasets` reads, Croissant and the page docs/dataset.md all follow from here.
 """
@@ -39,7 +39,7 @@ PROVENANCE = pa.struct(
 
 @dataclass(frozen=True)
 class Column:
-    """A column. `group` says whose terms it is under; a column of a `format` is there only if the config asks for it."""
+    """A column. `group` names whose terms apply; a column with a `format` exists only if the config lists that format."""
 
     name: str
     kind: pa.DataType
@@ -58,7 +58,7 @@ COLUMNS: Sequence[Column] = (
     Column("plane", pa.string(), "header", "axial, coronal, sagittal or oblique, from the geometry"),
     Column("index", pa.int32(), "header", "place of the slice in its volume"),
     Column("body_part", pa.string(), "header", "BodyPartExamined where it is a defined term, else null"),
-    Column("contrast", pa.bool_(), "header", "whether a contrast agent was given; null: not said"),
+    Column("contrast", pa.bool_(), "header", "whether a contrast agent was given; null: unknown"),
     Column("width", pa.int32(), "header", "columns of the DICOM image, px"),
     Column("height", pa.int32(), "header", "rows of the DICOM image, px"),
     Column("spacing_x", pa.float64(), "header", "mm between columns"),
@@ -100,7 +100,7 @@ COLUMNS: Sequence[Column] = (
         "provenance",
         PROVENANCE,
         "provenance",
-        "which backend made what, and a digest of the fingerprint of each stage; the fingerprints themselves stand in"
+        "the backend of each part of the row, and a digest of the fingerprint of each stage; the fingerprints themselves are in"
         " the metadata of the file",
     ),
 )
@@ -109,12 +109,14 @@ FORMATS = ("png", "raw", "full")
 
 def arrow_schema(formats: Sequence[str]) -> pa.Schema:
     """The columns of a file whose pictures are stored in these formats."""
-    return pa.schema([(one.name, one.kind) for one in COLUMNS if one.format is None or one.format in formats])
+    return pa.schema(
+        [(column.name, column.kind) for column in COLUMNS if column.format is None or column.format in formats]
+    )
 
 
 def features(arrow: pa.Schema, schema: Schema) -> dict[str, Any]:
-    """What `datasets` needs to show pictures as pictures and class ids as names: its own description of the columns."""
-    names = {one.id: one.name for one in schema.classes}
+    """The columns as `datasets` describes them, so that it shows pictures as pictures and class ids as names."""
+    names = {entry.id: entry.name for entry in schema.classes}
     label = {
         "names": [names.get(i, "background" if i == 0 else f"unused_{i}") for i in range(max(names) + 1)],
         "_type": "ClassLabel",

@@ -1,7 +1,7 @@
 """The dataset card: Markdown with the front matter of dataset hubs."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -12,9 +12,10 @@ from refrad.dataset.leakage import Leakage
 from refrad.dataset.statistics import DatasetSummary
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["DatasetInfo", "columns_table", "render_card"]
+__all__ = ["DatasetInfo", "render_card"]
 
 COUNTED = ("patients", "volumes", "images", "captions", "grounded phrases", "boxes", "questions")
+MOST_FREQUENT = 20  # values of a table of counts
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
@@ -32,7 +33,7 @@ def render_card(
     summary: DatasetSummary,
     leakage: Leakage,
     terms: Mapping[str, str],
-    made: Mapping[str, Fingerprint],
+    fingerprints: Mapping[str, Fingerprint],
     data_files: Mapping[str, str],
 ) -> str:
     """The card as Markdown.
@@ -42,9 +43,41 @@ def render_card(
         summary: the numbers.
         leakage: patients, studies and pictures in more than one split.
         terms: of each column that the files have.
-        made: the fingerprint of each stage.
+        fingerprints: of each stage.
         data_files: split to pattern, for loaders; or {"train": pattern} where the split is a column.
     """
+    columns = [(f"`{name}`", _meaning(name), text) for name, text in terms.items()]
+    return "\n".join(
+        [
+            _front_matter(about, summary, data_files),
+            f"# {about.title}\n",
+            f"Slices of CT and MR with sentences of their radiology reports, and a box and a mask for each anatomical phrase in"
+            f" them. Published by {about.creator}. Every number on this card is counted from the files of the dataset.\n",
+            "## Contents\n",
+            _table(("", *SPLITS, "all"), [_row(summary, unit) for unit in COUNTED]),
+            *_frequencies(summary),
+            "## Splits\n",
+            _splits(leakage),
+            "## Creation\n",
+            "No box and no mask was drawn by hand. Masks come from a segmenter, phrases from a finder; a pair of image and"
+            " sentence is kept where both agree on an anatomical class. Both make mistakes: `refrad audit` measures how often.\n",
+            _table(("part", "made by", "images"), list(_backends(summary))),
+            *_warnings(fingerprints),
+            _table(("stage", "version", "options"), list(_stages(fingerprints))),
+            "## Columns and their terms\n",
+            _table(("column", "meaning", "terms"), columns),
+            "## Privacy\n",
+            "Identifiers are keyed pseudonyms. Rules replace the names, dates and identifying numbers of the reports by"
+            " placeholders; they can miss some. The pixels are not searched for faces and burned-in text. Treat the data as"
+            " confidential unless your institution has decided otherwise.\n",
+            "## Loading\n",
+            "    from datasets import load_dataset\n    dataset = load_dataset(FOLDER)\n",
+        ]
+    )
+
+
+def _front_matter(about: DatasetInfo, summary: DatasetSummary, data_files: Mapping[str, str]) -> str:
+    """The YAML block that dataset hubs read."""
     front = {
         "pretty_name": about.title,
         "license": "other",
@@ -60,54 +93,36 @@ def render_card(
             }
         ],
     }
-    parts = [
-        f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n",
-        f"# {about.title}\n",
-        f"Slices of CT and MR with sentences of their radiology reports, and a box and a mask for each anatomical phrase in"
-        f" them. Given by {about.creator}. Every number on this card is counted from the files beside it.\n",
-        "## What is in it\n",
-        _table(("", *SPLITS, "all"), [_row(summary, unit) for unit in COUNTED]),
-    ]
-    for name, rows in sorted(summary.tables.items()):
-        most = sorted(rows.items(), key=lambda row: (-row[1], row[0]))
-        shown = most[:20]
-        parts += [f"### {name.capitalize()}\n", _table((name, "count"), [(key, f"{n:,}") for key, n in shown])]
-        if len(most) > len(shown):
-            parts.append(f"and {len(most) - len(shown)} more.\n")
-    parts += [
-        "## Splits\n",
-        f"By patient, from a keyed hash, so a patient never changes sides. Looked for in more than one split:"
+    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _frequencies(summary: DatasetSummary) -> Iterator[str]:
+    """A section for each table of counts, with its most frequent values."""
+    for name, counts in sorted(summary.tables.items()):
+        by_count = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
+        top = by_count[:MOST_FREQUENT]
+        yield f"### {name.capitalize()}\n"
+        yield _table((name, "count"), [(key, f"{n:,}") for key, n in top])
+        if len(by_count) > len(top):
+            yield f"and {len(by_count) - len(top)} more.\n"
+
+
+def _splits(leakage: Leakage) -> str:
+    return (
+        f"By patient, from a keyed hash, so a patient never changes sides. Found in more than one split:"
         f" {len(leakage.patients)} patients, {len(leakage.studies)} studies, {len(leakage.pictures)} pairs of nearly the same"
-        f" picture found among {leakage.images:,} images. "
-        + ("Nothing crosses.\n" if not leakage.total else "**Not to be published before these are resolved.**\n"),
-        "## How it was made\n",
-        "No box and no mask was drawn by hand. Masks are a segmenter's, phrases a finder's; a pair of image and sentence is"
-        " kept where both agree on an anatomical class. Both make mistakes: `refrad audit` measures how often.\n",
-        _table(("what", "made by", "images"), list(_backends(summary))),
-        *_warnings(made),
-        _table(("stage", "version", "options"), [(s, str(f.version), f"`{_options(f)}`") for s, f in made.items()]),
-        "## Columns and their terms\n",
-        columns_table({name: f"{meaning_of(name)} | {terms[name]}" for name in terms}, ("column", "meaning | terms")),
-        "## Privacy\n",
-        "Identifiers are keyed pseudonyms; names, dates and identifying numbers of the reports are replaced by placeholders by rules, which"
-        " can miss some. Faces and burned-in text are not looked for in pixels. Treat the data as confidential unless your"
-        " institution has decided otherwise.\n",
-        "## Loading\n",
-        "    from datasets import load_dataset\n    dataset = load_dataset(FOLDER)\n",
-    ]
-    return "\n".join(parts)
+        f" picture among {leakage.images:,} images. "
+        + ("Nothing crosses.\n" if not leakage.total else "**Not to be published before these are resolved.**\n")
+    )
 
 
-def meaning_of(name: str) -> str:
-    """The description of a column."""
-    return next(column.meaning for column in COLUMNS if column.name == name)
+def _stages(fingerprints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str, str]]:
+    for stage, fingerprint in fingerprints.items():
+        yield stage, str(fingerprint.version), f"`{_options(fingerprint)}`"
 
 
-def columns_table(rows: Mapping[str, str], heads: Sequence[str] = ("column", "meaning")) -> str:
-    """A Markdown table of columns."""
-    head = " | ".join(heads)
-    lines = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
-    return "\n".join(lines + [f"| `{name}` | {text} |" for name, text in rows.items()]) + "\n"
+def _meaning(column_name: str) -> str:
+    return next(column.meaning for column in COLUMNS if column.name == column_name)
 
 
 def _row(summary: DatasetSummary, unit: str) -> tuple[str, ...]:
@@ -120,10 +135,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _backends(summary: DatasetSummary) -> Iterable[tuple[str, str, str]]:
-    for what, names in summary.backends.items():
-        for name, n in sorted(names.items()):
-            yield what, name, f"{n:,}"
+def _backends(summary: DatasetSummary) -> Iterator[tuple[str, str, str]]:
+    for part, backends in summary.backends.items():
+        for backend, n in sorted(backends.items()):
+            yield part, backend, f"{n:,}"
 
 
 def _options(fingerprint: Fingerprint) -> str:
@@ -134,9 +149,9 @@ def _options(fingerprint: Fingerprint) -> str:
     return ", ".join(f"{key}: {value}" for key, value in sorted(options.items())).replace("|", "/")
 
 
-def _warnings(made: Mapping[str, Fingerprint]) -> list[str]:
+def _warnings(fingerprints: Mapping[str, Fingerprint]) -> list[str]:
     """Warnings about simplifications that users of the data must know."""
-    weights = str(made["masks"].options.get("weights") or "") if "masks" in made else ""
+    weights = str(fingerprints["masks"].options.get("weights") or "") if "masks" in fingerprints else ""
     if "demo_weights" in weights:
-        return ["**The masks come from demo weights, which know made-up bodies only: of no use for real patients.**\n"]
+        return ["**The masks come from demo weights, trained on made-up bodies only: of no use for real patients.**\n"]
     return []

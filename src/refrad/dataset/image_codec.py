@@ -61,7 +61,7 @@ def encode_pixels(channels: NDArray[np.uint8]) -> bytes:
 
 
 def decode_pixels(data: bytes) -> NDArray[np.uint8]:
-    """uint8 [3, side, side] of what `encode_pixels` gave.
+    """The picture uint8 [3, side, side] from the bytes of `encode_pixels`.
 
     Raises:
         ValueError: if the bytes make no square picture of three channels.
@@ -98,9 +98,9 @@ def thumbnail(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(channels[1]).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 
 
-def mean_grey_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+def mean_grey_difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """Mean absolute difference of two thumbnails, 0 to 255."""
-    return float(np.abs(one.astype(np.int16) - other).mean())
+    return float(np.abs(first.astype(np.int16) - second).mean())
 
 
 def perceptual_hash(channels: NDArray[np.uint8]) -> str:

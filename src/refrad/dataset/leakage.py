@@ -1,4 +1,4 @@
-"""What must not cross from one split to another: patients, studies, and pictures that are nearly the same."""
+"""Leakage between splits: patients, studies, and pictures that are nearly the same."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ BLOCK = 2048  # hashes compared at once
 
 @dataclass(frozen=True)
 class Leakage:
-    """What was looked at, and what was found in more than one split; publishing needs `total` 0.
+    """The patients, studies and pictures in more than one split, and how much was compared; publishing needs `total` 0.
 
     pictures: pairs (image_id, image_id, mean absolute difference of their thumbnails, grey levels 0..255).
     """
@@ -50,17 +50,17 @@ def find_leakage(files: Sequence[Path], difference: float) -> Leakage:
     (32 x 32 px, soft-tissue channel) by at most `difference` grey levels on average: the hash finds candidates, the pixels
     decide, since anatomy makes many hashes alike.
     """
-    told = ["image_id", "patient", "study", "split", "perceptual_hash"]
-    frame = pl.concat([pl.read_parquet(path, columns=told) for path in files]).sort("image_id")
+    columns = ["image_id", "patient", "study", "split", "perceptual_hash"]
+    frame = pl.concat([pl.read_parquet(path, columns=columns) for path in files]).sort("image_id")
     near = list(find_near_pairs(frame))
-    wanted = {place for pair in near for place in pair}
+    near_rows = {row for pair in near for row in pair}
     ids = frame["image_id"].to_list()
-    small = _thumbnails(files, {ids[place] for place in wanted})
+    small = _thumbnails(files, {ids[row] for row in near_rows})
     pictures = []
-    for one, other in near:
-        gap = mean_grey_difference(small[ids[one]], small[ids[other]])
+    for first, second in near:
+        gap = mean_grey_difference(small[ids[first]], small[ids[second]])
         if gap <= difference:
-            pictures.append((ids[one], ids[other], round(gap, 3)))
+            pictures.append((ids[first], ids[second], round(gap, 3)))
     return Leakage(
         len(frame),
         len(near),
@@ -77,11 +77,11 @@ def _in_many_splits(frame: pl.DataFrame, column: str) -> tuple[str, ...]:
 
 def find_near_pairs(frame: pl.DataFrame) -> Iterator[tuple[int, int]]:
     """Rows (split, perceptual_hash) of different splits whose hashes differ in at most `DISTANCE` bits, each pair once."""
-    known = frame.with_row_index("row").drop_nulls("perceptual_hash")
-    rows = known["row"].to_numpy().astype(np.int64)
-    hashes = np.array([int(one, 16) for one in known["perceptual_hash"]], np.uint64)
-    splits = known["split"].cast(pl.Categorical).to_physical().to_numpy()
-    seen: set[tuple[int, int]] = set()
+    hashed = frame.with_row_index("row").drop_nulls("perceptual_hash")
+    rows = hashed["row"].to_numpy().astype(np.int64)
+    hashes = np.array([int(digits, 16) for digits in hashed["perceptual_hash"]], np.uint64)
+    splits = hashed["split"].cast(pl.Categorical).to_physical().to_numpy()
+    near: set[tuple[int, int]] = set()
     for band in range(BANDS):
         values = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
         order = np.argsort(values, kind="stable")
@@ -89,25 +89,25 @@ def find_near_pairs(frame: pl.DataFrame) -> Iterator[tuple[int, int]]:
         for start, end in pairwise(edges):
             bucket = order[start:end]
             if len(np.unique(splits[bucket])) > 1:
-                seen.update(_within(bucket, hashes, splits))
-    yield from sorted((int(rows[one]), int(rows[other])) for one, other in seen)
+                near.update(_within(bucket, hashes, splits))
+    yield from sorted((int(rows[first]), int(rows[second])) for first, second in near)
 
 
 def _within(bucket: NDArray[np.int64], hashes: NDArray[np.uint64], splits: Any) -> Iterator[tuple[int, int]]:
-    """Near pairs of different splits among the places of a bucket, smaller place first."""
+    """Near pairs of different splits among the positions of a bucket, smaller position first."""
     for start in range(0, len(bucket), BLOCK):
         part = bucket[start : start + BLOCK]
         apart = np.bitwise_count(hashes[part][:, None] ^ hashes[bucket][None])
         near = (apart <= DISTANCE) & (splits[part][:, None] != splits[bucket][None])
-        for one, other in np.argwhere(near):
-            a, b = int(part[one]), int(bucket[other])
-            if a < b:
-                yield a, b
+        for row, column in np.argwhere(near):
+            first, second = int(part[row]), int(bucket[column])
+            if first < second:
+                yield first, second
 
 
-def _thumbnails(files: Iterable[Path], wanted: set[str]) -> dict[str, NDArray[np.uint8]]:
-    """The thumbnails of some images; only those that are wanted are decoded."""
-    if not wanted:
+def _thumbnails(files: Iterable[Path], image_ids: set[str]) -> dict[str, NDArray[np.uint8]]:
+    """The thumbnails of these images; no other image is decoded."""
+    if not image_ids:
         return {}
     rows: Iterator[Mapping[str, Any]] = read_rows(files, ["image_id", "image", "pixels"])
-    return {row["image_id"]: thumbnail(decode_image(row)) for row in rows if row["image_id"] in wanted}
+    return {row["image_id"]: thumbnail(decode_image(row)) for row in rows if row["image_id"] in image_ids}

@@ -1,4 +1,4 @@
-"""What the data says of itself, for machines: Croissant 1.0 (mlcommons.org/croissant) and RO-Crate 1.1 (w3id.org/ro/crate)."""
+"""Machine-readable metadata of the dataset: Croissant 1.0 (mlcommons.org/croissant) and RO-Crate 1.1 (w3id.org/ro/crate)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,13 +77,16 @@ def build_croissant(
 ) -> dict[str, Any]:
     """The dataset as Croissant: files with digests, and each column with its meaning and terms.
 
-    Columns of structs have a sub-field for each simple member; what is nested deeper (entities, choices, fingerprints) is
-    only described, since Croissant 1.0 cannot.
+    Columns of structs have a sub-field for each simple member; deeper members (entities, choices, fingerprints) are
+    only described, since Croissant 1.0 cannot express them.
     """
     fields = [
-        {"description": f"{one.meaning}. Terms: {terms[one.name]}.", **_field(f"images/{one.name}", one.name, one.kind)}
-        for one in COLUMNS
-        if one.name in columns
+        {
+            "description": f"{column.meaning}. Terms: {terms[column.name]}.",
+            **_field(f"images/{column.name}", column.name, column.kind),
+        }
+        for column in COLUMNS
+        if column.name in columns
     ]
     return {
         "@context": CONTEXT,
@@ -101,14 +104,14 @@ def build_croissant(
             *(
                 {
                     "@type": "cr:FileObject",
-                    "@id": one.path,
-                    "name": one.path,
-                    "contentUrl": one.path,
-                    "contentSize": f"{one.size} B",
+                    "@id": file.path,
+                    "name": file.path,
+                    "contentUrl": file.path,
+                    "contentSize": f"{file.size} B",
                     "encodingFormat": "application/x-parquet",
-                    "sha256": one.sha256,
+                    "sha256": file.sha256,
                 }
-                for one in files
+                for file in files
             ),
             {
                 "@type": "cr:FileSet",
@@ -123,7 +126,7 @@ def build_croissant(
                 "@type": "cr:RecordSet",
                 "@id": "images",
                 "name": "images",
-                "description": "One record an image that has a grounded caption.",
+                "description": "One record for each image that has a grounded caption.",
                 "key": {"@id": "images/image_id"},
                 "field": fields,
             }
@@ -156,25 +159,25 @@ def _field(identity: str, column: str, kind: pa.DataType) -> dict[str, Any]:
 
 
 def build_ro_crate(
-    about: DatasetInfo, files: Sequence[DataFile], made: Mapping[str, Fingerprint], today: date
+    about: DatasetInfo, files: Sequence[DataFile], fingerprints: Mapping[str, Fingerprint], today: date
 ) -> dict[str, Any]:
-    """The run as RO-Crate: the files, and one action a stage with its version, its options and digests of what it read."""
+    """The run as RO-Crate: the files, and one action for each stage with its version, its options and the digests of its input."""
     refrad = {"@id": "#refrad", "@type": "SoftwareApplication", "name": "RefRad", "softwareVersion": version("refrad")}
     actions = [
         {
             "@id": f"#{stage}",
             "@type": "CreateAction",
             "name": f"refrad {stage}",
-            "description": f"stage {stage}, version {one.version}",
+            "description": f"stage {stage}, version {fingerprint.version}",
             "instrument": {"@id": "#refrad"},
             "object": {"@id": f"#{stage}-fingerprint"},
             "result": [{"@id": file.path} for file in files] if stage == "shards" else [],
         }
-        for stage, one in made.items()
+        for stage, fingerprint in fingerprints.items()
     ]
-    fingerprints = [
-        {"@id": f"#{stage}-fingerprint", "@type": "PropertyValue", "name": "fingerprint", "value": one.text}
-        for stage, one in made.items()
+    values = [
+        {"@id": f"#{stage}-fingerprint", "@type": "PropertyValue", "name": "fingerprint", "value": fingerprint.text}
+        for stage, fingerprint in fingerprints.items()
     ]
     return {
         "@context": "https://w3id.org/ro/crate/1.1/context",
@@ -210,7 +213,7 @@ def build_ro_crate(
                 for file in files
             ),
             *actions,
-            *fingerprints,
+            *values,
         ],
     }
 

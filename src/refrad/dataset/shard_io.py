@@ -45,7 +45,7 @@ SOURCES_KEY = "refrad.fingerprints"
 
 
 def fingerprint_digest(fingerprint: Fingerprint) -> str:
-    """12 hexadecimal digits that stand for a fingerprint in the rows."""
+    """12 hexadecimal digits that represent a fingerprint in the rows."""
     return digest_bytes(fingerprint.text.encode())[:12]
 
 
@@ -68,11 +68,11 @@ def write_shard(
         formats: of the pictures: png, raw, full.
     """
     arrow = arrow_schema(formats)
-    told = {stage: one.text for stage, one in sorted((sources or {}).items())}
+    texts = {stage: source.text for stage, source in sorted((sources or {}).items())}
     arrow = arrow.with_metadata(
         {
             FINGERPRINT_KEY: fingerprint.text,
-            SOURCES_KEY: json.dumps(told, ensure_ascii=False),
+            SOURCES_KEY: json.dumps(texts, ensure_ascii=False),
             "huggingface": json.dumps({"info": {"features": features(arrow, schema)}}),
         }
     )
@@ -82,7 +82,7 @@ def write_shard(
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], arrow: pa.Schema) -> int:
     """Write rows under a schema whose columns are those of the dataset, and return how many there were."""
     # Pictures are compressed already: a second time would cost much and save nothing.
-    pictures = {name for one in COLUMNS if one.format for name in _leaves(one.kind, one.name)}
+    pictures = {name for column in COLUMNS if column.format for name in _leaves(column.kind, column.name)}
     leaves = [name for field in arrow for name in _leaves(field.type, field.name)]
     codecs = {name: "NONE" if name in pictures else "ZSTD" for name in leaves}
     words = [name for name in leaves if name not in pictures]
@@ -109,9 +109,9 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], arrow: pa.Schema) 
 
 
 def _picture_bytes(row: Mapping[str, Any]) -> int:
-    """How much the pictures of a row take."""
-    kept = [row.get(one.name) for one in COLUMNS if one.format]
-    return sum(len(one) if isinstance(one, bytes) else len(one["bytes"]) for one in kept if one)
+    """Size of the pictures of a row in bytes."""
+    pictures = [row.get(column.name) for column in COLUMNS if column.format]
+    return sum(len(picture) if isinstance(picture, bytes) else len(picture["bytes"]) for picture in pictures if picture)
 
 
 def _leaves(kind: pa.DataType, path: str) -> list[str]:
@@ -129,12 +129,12 @@ def list_shards(images: Path) -> list[Path]:
     Raises:
         FileNotFoundError: if there are none.
     """
-    found = [images] if images.is_file() else sorted(images.rglob("*.parquet"))
-    if not found:
+    shards = [images] if images.is_file() else sorted(images.rglob("*.parquet"))
+    if not shards:
         raise FileNotFoundError(
             f"{images}: no Parquet file here; `snakemake shards` makes the dataset in results/shards"
         )
-    return found
+    return shards
 
 
 def read_rows(files: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -148,8 +148,8 @@ def read_rows(files: Iterable[Path], columns: Sequence[str] | None = None) -> It
 
 def read_class_names(path: Path) -> dict[int, str]:
     """Class id to name, from the file's own description of its class labels."""
-    told = json.loads(pq.read_schema(path).metadata[b"huggingface"])["info"]["features"]
-    names = told["structures"]["feature"]["class_id"]["names"]
+    description = json.loads(pq.read_schema(path).metadata[b"huggingface"])["info"]["features"]
+    names = description["structures"]["feature"]["class_id"]["names"]
     return {number: name for number, name in enumerate(names) if number and not name.startswith("unused_")}
 
 
@@ -157,5 +157,5 @@ def read_source_fingerprints(path: Path) -> dict[str, Fingerprint]:
     """The fingerprints of the stages that a file comes from, by stage, its own included."""
     metadata = pq.read_schema(path).metadata
     own = Fingerprint.parse(metadata[FINGERPRINT_KEY.encode()].decode())
-    told = json.loads(metadata.get(SOURCES_KEY.encode(), b"{}"))
-    return {stage: Fingerprint.parse(text) for stage, text in told.items()} | {own.stage: own}
+    sources = json.loads(metadata.get(SOURCES_KEY.encode(), b"{}"))
+    return {stage: Fingerprint.parse(text) for stage, text in sources.items()} | {own.stage: own}

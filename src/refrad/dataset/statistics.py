@@ -16,19 +16,19 @@ MADE_BY = ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")
 
 @dataclass
 class DatasetSummary:
-    """What a dataset holds. `splits` counts kinds of things by split, `tables` values of a kind, `backends` rows."""
+    """The counts of a dataset: `splits` by split and unit, `tables` by kind and value, `backends` rows by part and backend."""
 
     splits: dict[str, Counter[str]] = field(default_factory=dict)
     tables: dict[str, Counter[str]] = field(default_factory=dict)
     backends: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def count(self, split: str, what: str, n: int = 1) -> None:
+    def count(self, split: str, unit: str, n: int = 1) -> None:
         """Add to a number of a split."""
-        self.splits.setdefault(split, Counter())[what] += n
+        self.splits.setdefault(split, Counter())[unit] += n
 
-    def total(self, what: str) -> int:
+    def total(self, unit: str) -> int:
         """A number over all splits."""
-        return sum(one[what] for one in self.splits.values())
+        return sum(counts[unit] for counts in self.splits.values())
 
     def add(self, table: str, key: Any, n: int = 1) -> None:
         """Add to a row of a table."""
@@ -41,7 +41,7 @@ def summarize(files: Sequence[Path]) -> DatasetSummary:
     names = read_class_names(files[0])
     patients: dict[str, set[str]] = {}
     volumes: dict[str, set[str]] = {}
-    columns = [one.name for one in COLUMNS if one.format is None]
+    columns = [column.name for column in COLUMNS if column.format is None]
     for row in read_rows(files, columns):
         split = row["split"]
         patients.setdefault(split, set()).add(row["patient"])
@@ -52,12 +52,12 @@ def summarize(files: Sequence[Path]) -> DatasetSummary:
         for key in ("modality", "plane"):
             summary.add(key, row[key])
         for made_by in MADE_BY:
-            if told := (row["provenance"] or {}).get(made_by):
-                summary.backends.setdefault(made_by, Counter())[told] += 1
+            if backend := (row["provenance"] or {}).get(made_by):
+                summary.backends.setdefault(made_by, Counter())[backend] += 1
         _count_texts(summary, split, row["captions"], row["questions"], names)
-    for what, found in (("patients", patients), ("volumes", volumes)):
-        for split, ids in found.items():
-            summary.count(split, what, len(ids))
+    for unit, ids_of_splits in (("patients", patients), ("volumes", volumes)):
+        for split, ids in ids_of_splits.items():
+            summary.count(split, unit, len(ids))
     return summary
 
 
@@ -71,12 +71,14 @@ def _count_texts(
     for caption in captions:
         summary.add("language of captions", caption["language"])
         summary.add("tie", caption["tie"])
-        summary.count(split, "grounded phrases", len({(one["start"], one["end"]) for one in caption["entities"]}))
+        summary.count(
+            split, "grounded phrases", len({(entity["start"], entity["end"]) for entity in caption["entities"]})
+        )
         summary.count(split, "boxes", len(caption["entities"]))
-        for one in caption["entities"]:
-            summary.add("class", names[one["class_id"]])
-            summary.add("via", one["via"])
-    for one in questions:
-        summary.add("questions", f"{one['topic']}, {one['kind']}, {one['language']}")
-        if one["kind"] == "yesno":
-            summary.add("answers to yes-no questions", one["answer"])
+        for entity in caption["entities"]:
+            summary.add("class", names[entity["class_id"]])
+            summary.add("via", entity["via"])
+    for question in questions:
+        summary.add("questions", f"{question['topic']}, {question['kind']}, {question['language']}")
+        if question["kind"] == "yesno":
+            summary.add("answers to yes-no questions", question["answer"])

@@ -1,6 +1,6 @@
-"""Under whose terms the columns are: those of the site for what is its own, and those of the models that wrote the rest.
+"""The terms of each column: those of the site for its own data, and those of the models for the parts that they wrote.
 
-No advice of a lawyer: what the makers of the models publish, to be checked by who gives the data away.
+This is not legal advice. The terms are those that the makers of the models publish; check them before publishing the data.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from refrad.dataset.statistics import DatasetSummary
 
 __all__ = ["terms_of_columns"]
 
-# A word in the name of a backend, and what its maker says of its output. The first that fits counts.
+# A word in the name of a backend, and the terms of its output as its maker publishes them. The first that fits counts.
 MODELS: tuple[tuple[str, str], ...] = (
     ("demo weights", "made by RefRad's demo weights, Apache-2.0"),
     (
         "totalsegmentator",
-        "made by TotalSegmentator (tasks total and total_mr: Apache-2.0); its authors ask to be cited",
+        "made by TotalSegmentator (tasks total and total_mr: Apache-2.0); its authors request a citation",
     ),
     ("precomputed", "made by the site's own segmentation, under the site's terms"),
     (
@@ -41,20 +41,20 @@ def terms_of_columns(summary: DatasetSummary, site: str) -> dict[str, str]:
 
     Args:
         summary: of the dataset.
-        site: the terms under which the site gives its images and reports, as its config says them.
+        site: the terms under which the site gives its images and reports, from its config.
     """
-    found = {}
+    terms = {}
     for column in COLUMNS:
         parts = [f"site: {site}"]
         for made_by in WRITERS.get(column.group, ()):
-            backends = {part for told in summary.backends.get(made_by, ()) for part in told.split(" + ")}
-            parts += sorted({_said_of(backend) for backend in backends})
-        found[column.name] = "; ".join(dict.fromkeys(parts))
-    return found
+            backends = {part for names in summary.backends.get(made_by, ()) for part in names.split(" + ")}
+            parts += sorted({_terms_of_backend(backend) for backend in backends})
+        terms[column.name] = "; ".join(dict.fromkeys(parts))
+    return terms
 
 
-def _said_of(backend: str) -> str:
-    """What is known of a backend's output; of an unknown model, that its terms must be looked up."""
+def _terms_of_backend(backend: str) -> str:
+    """The terms of a backend's output; for an unknown model, the advice to look them up."""
     lower = backend.lower()
     return next(
         (terms for word, terms in MODELS if word in lower), f"made by {backend}: look up the terms of that model"

@@ -39,8 +39,10 @@ def sample_triplets(files: Sequence[Path], count: int, seed: int) -> list[tuple[
         for caption in row["captions"]
     ]
     order = np.random.default_rng(seed).permutation(len(pairs))[:count]
-    wanted = pl.col("image_id").is_in([pairs[position][0] for position in order])
-    rows = {row["image_id"]: row for path in files for row in pl.scan_parquet(path).filter(wanted).collect().to_dicts()}
+    is_drawn = pl.col("image_id").is_in([pairs[position][0] for position in order])
+    rows = {
+        row["image_id"]: row for path in files for row in pl.scan_parquet(path).filter(is_drawn).collect().to_dicts()
+    }
     chosen = []
     for position in order:
         image, name = pairs[position]

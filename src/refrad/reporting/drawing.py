@@ -90,7 +90,7 @@ def draw_three_views(
     height: int = 220,
     at: Sequence[int] | None = None,
 ) -> Image.Image:
-    """The middle slices across the three axes of a volume [column, row, slice] beside each other, in true proportions.
+    """The middle slices across the three axes of a volume [column, row, slice] in a row, in true proportions.
 
     spacing: mm along the three axes. classes: ids of the same shape, laid over in colour. at: the voxel where the slices
     meet, in place of the middle.
@@ -99,13 +99,15 @@ def draw_three_views(
     for axis in (2, 1, 0):
         middle = at[axis] if at else volume.shape[axis] // 2
         slab = window_grey(np.take(volume, middle, axis).T, modality)
-        seen = (
+        shaded = (
             np.repeat(slab[..., None], 3, axis=2)
             if classes is None
             else overlay_labels(slab, np.take(classes, middle, axis).T)
         )
-        across, down = (spacing[other] * volume.shape[other] for other in range(3) if other != axis)
-        view = Image.fromarray(seen).resize((max(1, round(height * across / down)), height), Image.Resampling.BILINEAR)
+        across, down = (spacing[side] * volume.shape[side] for side in range(3) if side != axis)
+        view = Image.fromarray(shaded).resize(
+            (max(1, round(height * across / down)), height), Image.Resampling.BILINEAR
+        )
         # Slices are stacked feet to head; people look at them head up.
         views.append(view if axis == 2 else view.transpose(Image.Transpose.FLIP_TOP_BOTTOM))
     joined = Image.new("RGB", (sum(view.width for view in views) + 4 * (len(views) - 1), height))

@@ -59,14 +59,14 @@ def _card(
     targets = example["true"]
     if any("mask" in entity for entity in entities) or isinstance(targets[0]["region"], Mapping):
         boxes, outlines = [], _outlines(targets, entities)
-        asked, given = [target["key"] for target in targets], [entity["text"] for entity in entities]
+        phrases = [target["key"] for target in targets], [entity["text"] for entity in entities]
     else:
         true = [card_box(target["key"], target["region"], schema) for target in targets]
         in_schema = [entity for entity in entities if entity["class_id"] in schema.by_id]
-        answered = [card_box(entity["class_id"], entity["box"], schema, given=True) for entity in in_schema]
+        answered = [card_box(entity["class_id"], entity["box"], schema, by_model=True) for entity in in_schema]
         boxes, outlines = [*true, *answered], ""
-        asked, given = [box.name for box in true], [box.name for box in answered]
-    names = [", ".join(dict.fromkeys(words)) or "nothing" for words in (asked, given)]
+        phrases = [box.name for box in true], [box.name for box in answered]
+    names = [", ".join(dict.fromkeys(words)) or "nothing" for words in phrases]
     text = Markup("Asked for {}, answered with {}: IoU {:.2f}").format(*names, example["iou"])
     return ImageCard(
         picture=data_uri(Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))),
@@ -81,14 +81,14 @@ def _card(
 def _outlines(targets: Sequence[Mapping[str, Any]], entities: Sequence[Mapping[str, Any]]) -> str:
     """The edges of masks in one colour a phrase: true masks with full lines, masks of the model with dashed lines."""
     true = [(target["key"], target["region"]) for target in targets]
-    given = [(entity["text"].strip().casefold(), entity["mask"]) for entity in entities]
-    phrases = dict.fromkeys(phrase for phrase, _ in [*true, *given])
+    answered = [(entity["text"].strip().casefold(), entity["mask"]) for entity in entities]
+    phrases = dict.fromkeys(phrase for phrase, _ in [*true, *answered])
     colours = {phrase: number for number, phrase in enumerate(phrases, 1)}
     masks = [
         [(colours[phrase], decode_mask(mask["counts"], *mask["size"])) for phrase, mask in regions]
-        for regions in (true, given)
+        for regions in (true, answered)
     ]
-    size = next(tuple(mask["size"]) for _, mask in [*true, *given])
+    size = next(tuple(mask["size"]) for _, mask in [*true, *answered])
     return data_uri(draw_outlines(masks[0], size, masks[1]))
 
 

@@ -1,4 +1,4 @@
-"""Rows of the shards as cards of the gallery, beside pairs that were dropped, and what the gallery can filter by."""
+"""Cards of the gallery: rows of the shards and dropped pairs, with the values of the filters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,12 +43,12 @@ class CardBox:
     y: float
     width: float
     height: float
-    given: bool = False  # by the model, else true
+    by_model: bool = False  # else a true box
 
 
 @dataclass(frozen=True)
 class ClassChip:
-    """A class that the caption names, in its colour, and what to know about it."""
+    """A class that the caption names, in its colour, and a note about it."""
 
     class_id: int
     name: str
@@ -60,7 +60,7 @@ class ClassChip:
 class ImageCard:
     """One image with one caption. `aspect` is width by height in mm; `text` is HTML with the spans marked.
 
-    `picture` has the three windows as its channels. `values` says what the card is, for the filters: filter to values.
+    `picture` has the three windows as its channels. `values` are those of the filters: filter to values.
     """
 
     picture: str
@@ -113,31 +113,24 @@ def choose_rows(paths: Sequence[Path], count: int, among: Sequence[str] | None =
         return []
     frame = pl.concat(frames)
     chosen = choose_in_turn(frame if among is None else frame.filter(pl.col("image_id").is_in(list(among))), count)
-    order = {name: place for place, name in enumerate(chosen["image_id"])}
-    wanted = pl.col("image_id").is_in(list(order))
-    rows = [row for path in paths for row in pl.scan_parquet(path).filter(wanted).collect().to_dicts()]
+    order = {name: number for number, name in enumerate(chosen["image_id"])}
+    is_chosen = pl.col("image_id").is_in(list(order))
+    rows = [row for path in paths for row in pl.scan_parquet(path).filter(is_chosen).collect().to_dicts()]
     return sorted(rows, key=lambda row: order[row["image_id"]])
 
 
-def build_card(
-    row: Mapping[str, Any],
-    schema: Schema,
-    given: Sequence[tuple[int, Sequence[float]]] = (),
-    caption: Mapping[str, Any] | None = None,
-) -> ImageCard:
-    """A card of a row with one of its captions, the first if none is named.
-
-    given: class and box (shares) of a model's answer, drawn beside the true ones.
-    """
+def build_card(row: Mapping[str, Any], schema: Schema, caption: Mapping[str, Any] | None = None) -> ImageCard:
+    """A card of a row with one of its captions, the first if none is named."""
     caption = caption or row["captions"][0]
     entities = caption["entities"]
     classes = {entity["class_id"] for entity in entities}
     size = row["height"], row["width"]
     masks = [
-        (one["class_id"], decode_mask(one["rle"], *size)) for one in row["structures"] if one["class_id"] in classes
+        (structure["class_id"], decode_mask(structure["rle"], *size))
+        for structure in row["structures"]
+        if structure["class_id"] in classes
     ]
-    boxes = [card_box(one["class_id"], _shares(one, row), schema) for one in entities]
-    boxes += [card_box(class_id, box, schema, given=True) for class_id, box in given if class_id in schema.by_id]
+    boxes = [card_box(entity["class_id"], _shares(entity, row), schema) for entity in entities]
     return ImageCard(
         picture=data_uri(Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))),
         outlines=data_uri(draw_outlines(masks, size)),
@@ -145,20 +138,20 @@ def build_card(
         text=mark_spans(caption["text"], entities),
         boxes=list(dict.fromkeys(boxes)),
         facts=_facts(row, caption),
-        chips=list(dict.fromkeys(_chip(one["class_id"], schema, VIA[one["via"]]) for one in entities)),
+        chips=list(dict.fromkeys(_chip(entity["class_id"], schema, VIA[entity["via"]]) for entity in entities)),
         values=_values(row, caption, classes, schema, "kept"),
     )
 
 
 def build_cards(rows: Iterable[Mapping[str, Any]], schema: Schema) -> list[ImageCard]:
     """A card for the first caption of each language of each row."""
-    found = []
+    cards = []
     for row in rows:
         first: dict[str, Mapping[str, Any]] = {}
         for caption in row["captions"]:
             first.setdefault(caption["language"], caption)
-        found += [build_card(row, schema, caption=caption) for caption in first.values()]
-    return found
+        cards += [build_card(row, schema, caption=caption) for caption in first.values()]
+    return cards
 
 
 def build_dropped_cards(
@@ -195,11 +188,11 @@ def build_dropped_cards(
 
 def filters_of_cards(cards: Iterable[ImageCard]) -> dict[str, list[str]]:
     """The values of each filter that some card has, sorted; only filters that have a choice."""
-    found: dict[str, set[str]] = {name: set() for name in FILTERS}
-    for one in cards:
-        for name, values in one.values.items():
-            found[name].update(values)
-    return {name: sorted(values) for name, values in found.items() if len(values) > 1}
+    choices: dict[str, set[str]] = {name: set() for name in FILTERS}
+    for card in cards:
+        for name, values in card.values.items():
+            choices[name].update(values)
+    return {name: sorted(values) for name, values in choices.items() if len(values) > 1}
 
 
 def soft_tissue_image(row: Mapping[str, Any]) -> Image.Image:
@@ -207,17 +200,17 @@ def soft_tissue_image(row: Mapping[str, Any]) -> Image.Image:
     return Image.fromarray(decode_image(row)[1])
 
 
-def card_box(class_id: int, box: Sequence[float], schema: Schema, given: bool = False) -> CardBox:
+def card_box(class_id: int, box: Sequence[float], schema: Schema, by_model: bool = False) -> CardBox:
     """A box (x_min, y_min, x_max, y_max as shares) with its class's name and colour."""
-    place = box[0], box[1], box[2] - box[0], box[3] - box[1]
-    return CardBox(class_id, schema.by_id[class_id].english, _colour(class_id), *place, given)
+    corner_and_size = box[0], box[1], box[2] - box[0], box[3] - box[1]
+    return CardBox(class_id, schema.by_id[class_id].english, _colour(class_id), *corner_and_size, by_model)
 
 
 def mark_spans(text: str, entities: Sequence[Mapping[str, Any]]) -> Markup:
     """The text as HTML with each span underlined in the colours of all its classes."""
     spans: dict[tuple[int, int], list[int]] = {}
-    for one in entities:
-        spans.setdefault((one["start"], one["end"]), []).append(one["class_id"])
+    for entity in entities:
+        spans.setdefault((entity["start"], entity["end"]), []).append(entity["class_id"])
     parts, at = [], 0
     for (start, end), classes in sorted(spans.items()):
         if start >= at:
@@ -253,7 +246,7 @@ def _facts(row: Mapping[str, Any], caption: Mapping[str, Any]) -> list[str]:
 def _values(
     row: Mapping[str, Any], caption: Mapping[str, Any], classes: Iterable[int], schema: Schema, verdict: str
 ) -> dict[str, list[str]]:
-    one = {"modality": row["modality"], "plane": row["plane"], "language": LANGUAGES[caption["language"]]}
-    one |= {"split": row["split"], "tie": caption["tie"], "verdict": verdict}
-    found = {name: [str(value)] for name, value in one.items() if value}
-    return found | {"class": [schema.by_id[class_id].english for class_id in sorted(classes)]}
+    facts = {"modality": row["modality"], "plane": row["plane"], "language": LANGUAGES[caption["language"]]}
+    facts |= {"split": row["split"], "tie": caption["tie"], "verdict": verdict}
+    values = {name: [str(value)] for name, value in facts.items() if value}
+    return values | {"class": [schema.by_id[class_id].english for class_id in sorted(classes)]}

@@ -8,7 +8,7 @@ __all__ = ["JobSegment", "job_segments"]
 
 
 class JobSegment(NamedTuple):
-    """Jobs beside each other in one state ("done", "failed" or "waiting"): how many, and which of the whole, in words."""
+    """Adjacent jobs in one state ("done", "failed" or "waiting"): their number, and their names in words."""
 
     state: str
     jobs: int
@@ -22,15 +22,17 @@ def job_segments(done: Iterable[str], left: Iterable[Mapping[str, str]]) -> list
         done: names of the jobs that are done, such as "demo/0" (delivery and shard), "demo" or "".
         left: the others, each with its "name" and "state".
     """
-    states = dict.fromkeys(done, "done") | {one["name"]: one["state"] for one in left}
-    found = []
-    for (_, state), names in groupby(sorted(states, key=_place), key=lambda name: (_place(name)[0], states[name])):
-        its = list(names)
-        between = its[0] if len(its) == 1 else f"{its[0]} to {its[-1].rpartition('/')[2]}"
-        found.append(JobSegment(state, len(its), f"{between}: {state}".removeprefix(": ")))
-    return found
+    states = dict.fromkeys(done, "done") | {job["name"]: job["state"] for job in left}
+    segments = []
+    for (_, state), names in groupby(
+        sorted(states, key=_position), key=lambda name: (_position(name)[0], states[name])
+    ):
+        jobs = list(names)
+        between = jobs[0] if len(jobs) == 1 else f"{jobs[0]} to {jobs[-1].rpartition('/')[2]}"
+        segments.append(JobSegment(state, len(jobs), f"{between}: {state}".removeprefix(": ")))
+    return segments
 
 
-def _place(name: str) -> tuple[str, int]:
+def _position(name: str) -> tuple[str, int]:
     delivery, _, shard = name.rpartition("/")
     return (delivery, int(shard)) if shard.isdigit() and delivery else (name, 0)

@@ -1,4 +1,4 @@
-"""Pages of HTML that stand alone: no script, no font, no picture from elsewhere."""
+"""Self-contained HTML pages: no script, no font, no picture from elsewhere."""
 
 import json
 import re
@@ -20,7 +20,7 @@ __all__ = ["StageExtras", "curve", "loss_curve", "pretty_fingerprint", "render",
 
 @dataclass(frozen=True)
 class StageExtras:
-    """Content of a stage page in addition to its counts: pictures, tables and curves; what is empty has no section."""
+    """Content of a stage page in addition to its counts: pictures, tables and curves; an empty one has no section."""
 
     figures: Sequence[Mapping[str, str]] = ()
     sheet: Mapping[str, str] | None = None

@@ -10,7 +10,7 @@ from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["backend_of", "counts_of", "summary_of"]
 
-# The choices of the config that name a backend, for all to see which work was done by a simplification.
+# The choices of the config that name a backend, so that the page shows which work a simplification did.
 BACKENDS = {
     "label volumes": ("masks", "segmenter"),
     "their weights": ("masks", "weights"),
@@ -20,7 +20,7 @@ BACKENDS = {
     "questions and answers": ("vqa", "writer"),
     "model": ("train", "model"),
 }
-# What a run comes down to: name, stage, and which of its counts.
+# The main numbers of a run: name, stage, and which of its counts.
 NUMBERS = (
     ("files", "index", "taken"),
     ("patients", "index", "patients"),
@@ -62,27 +62,27 @@ def summary_of(
         evaluated: has stage evaluate run?
         jobs: those that have failed or wait, as `refrad.commands.status` writes them.
     """
-    fingerprints = {stage: Fingerprint.parse(one["fingerprint"]) for stage, one in merged.items()}
+    fingerprints = {stage: Fingerprint.parse(metrics["fingerprint"]) for stage, metrics in merged.items()}
     return {
         "failed": [job for job in jobs if job["state"] == "failed"],
-        "done": {stage: len(found) for stage, found in shards.items() if found},
+        "done": {stage: len(parts) for stage, parts in shards.items() if parts},
         "left": Counter(job["stage"] for job in jobs),
         "states": _states(shards, evaluated, jobs),
         "longest": {
-            stage: max(one["seconds"]["total"] for _, one in found) for stage, found in shards.items() if found
+            stage: max(metrics["seconds"]["total"] for _, metrics in parts) for stage, parts in shards.items() if parts
         },
         "aside": [
-            (stage, one["unit"], reason, count)
-            for stage, one in merged.items()
-            for reason, count in sorted(one["flow"]["aside"].items(), key=lambda row: -row[1])
+            (stage, metrics["unit"], reason, count)
+            for stage, metrics in merged.items()
+            for reason, count in sorted(metrics["flow"]["aside"].items(), key=lambda row: -row[1])
         ],
         "funnels": [(title, steps) for title, names in FUNNELS.items() if (steps := counts_of(merged, names))],
         "deliveries": [name.split("/")[0] for name, _ in shards["index"]],
         "numbers": counts_of(merged, NUMBERS),
         "stages": list(merged.items()),
         "backends": [
-            (what, backend_of(fingerprints[stage], key))
-            for what, (stage, key) in BACKENDS.items()
+            (task, backend_of(fingerprints[stage], key))
+            for task, (stage, key) in BACKENDS.items()
             if stage in fingerprints and fingerprints[stage].options.get(key) is not None
         ],
     }
@@ -99,7 +99,7 @@ def counts_of(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) 
 
 def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) -> dict[str, list[JobSegment]]:
     """Stage to its jobs that are done, have failed or wait, in the order of the stages."""
-    done = {stage: [name for name, _ in found] for stage, found in shards.items()}
+    done = {stage: [name for name, _ in parts] for stage, parts in shards.items()}
     done |= {"evaluate": ["evaluate"] if evaluated else []}
     states = {
         stage: job_segments(names, [job for job in jobs if job["stage"] == stage]) for stage, names in done.items()
@@ -108,7 +108,7 @@ def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) 
 
 
 def backend_of(fingerprint: Fingerprint, option: str) -> str:
-    """The backend that an option chose, with the language model that it asks."""
+    """The backend that an option chose, with the language model that it uses."""
     task = tasks_of(fingerprint.stage, fingerprint.options).get(option, "")
     model = fingerprint.models.get(task, {}).get("model")
     return f"{fingerprint.options[option]}: {model}" if model else str(fingerprint.options[option])

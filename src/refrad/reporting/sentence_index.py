@@ -1,4 +1,4 @@
-"""Sample sentences with their mentions marked: report text, for pages whose owner asked for it."""
+"""Sample sentences with their mentions marked: report text, for pages whose owner has chosen to show it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class SentenceSample:
 def sample_sentences(
     captions: Sequence[Path], mentions: Sequence[Path], count: int, schema: Schema
 ) -> list[SentenceSample]:
-    """`count` captions at most, languages in turn, always the same ones, with what stage mentions found in them."""
+    """`count` captions at most, languages in turn, always the same ones, with their mentions from stage mentions."""
     if not count or not captions:
         return []
     columns = ["caption", "language", "text"]
@@ -40,11 +40,11 @@ def sample_sentences(
     )
     names = chosen["caption"].to_list()
     rows = pl.concat([pl.scan_parquet(path) for path in mentions]).filter(pl.col("caption").is_in(names)).collect()
-    found: dict[str, list[Mapping[str, Any]]] = {name: [] for name in names}
+    mentions_of: dict[str, list[Mapping[str, Any]]] = {name: [] for name in names}
     for row in rows.sort("caption", "start", "class_id").iter_rows(named=True):
-        found[row["caption"]].append(row)
+        mentions_of[row["caption"]].append(row)
     return [
-        SentenceSample(language, mark_spans(text, found[name]), _spans(found[name], schema))
+        SentenceSample(language, mark_spans(text, mentions_of[name]), _spans(mentions_of[name], schema))
         for name, language, text in chosen.select(columns).iter_rows()
     ]
 

@@ -1,4 +1,4 @@
-"""What the pages say of stages and reasons."""
+"""Sentences of the pages about stages and reasons."""
 
 from collections.abc import Mapping
 
@@ -15,22 +15,22 @@ REASONS: Mapping[str, str] = {
     **IMAGING_REASONS,
     # of volumes, found by stage masks
     "no_precomputed_mask": "The site's masks.csv names no mask for the volume.",
-    "mask_elsewhere": "The given mask lies outside of the volume.",
+    "mask_elsewhere": "The given mask is outside of the volume.",
     "mask_not_labels": "The given mask holds values that are no whole numbers from 0 to 255.",
-    "segmenter_failed": "The segmenter gave up on the volume, twice; the log of the shard says how.",
+    "segmenter_failed": "The segmenter failed on the volume twice; the log of the shard has the error.",
     "segmenter_crashed": "The segmenting process died at the volume, twice.",
     "over_time": "The segmenter took longer for the volume than masks.minutes, twice.",
     "over_memory": "The segmenter took more memory for the volume than masks.memory_gb, twice.",
     "rois_not_in_task": "None of the classes in masks.rois exists for the modality of the volume.",
     # of slices, found by stage structures
     "no_mask": "The slice belongs to a volume without labels.",
-    "implausible": "The labels of the volume are not plausible, and structures.implausible says to quarantine it.",
+    "implausible": "The labels of the volume are not plausible, and structures.implausible is set to quarantine it.",
     "no_structure": "No class of the schema is in the slice, or only outliers of one.",
     # of sentences, found by stage captions
     "no_study": "The report fits no study of the delivery, or more than one.",
     "report_without_images": "No series of the report's study became a volume.",
-    "duplicate_report": "The same report stands in the table twice.",
-    "duplicate_sentence": "The report says the same sentence twice.",
+    "duplicate_report": "The same report is in the table twice.",
+    "duplicate_sentence": "The report has the same sentence twice.",
     "empty_after_scrub": "Nothing but identifiers, references or comparisons was in the sentence.",
     "only_comparison": "Nothing was left of the sentence without its comparison with another examination.",
     # of captions, found by stages mentions and grounded

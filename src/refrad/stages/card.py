@@ -1,4 +1,4 @@
-"""Write what the dataset says of itself: the card, Croissant, RO-Crate, and whether anything crosses the splits."""
+"""Write the metadata of the dataset: the card, Croissant, RO-Crate, and the leakage between the splits."""
 
 import hashlib
 import logging
@@ -37,7 +37,7 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
 ) -> None:
-    """Describe the shards together, in files beside them. Leaks do not stop the run: they are told, and exports refuse."""
+    """Describe all shards in files next to them. Leaks do not stop the run: the files report them, and exports refuse."""
     options = CardOptions.model_validate(fingerprint.options)
     about = DatasetInfo(options.title, options.creator, options.terms)
     tally = Tally("images")
@@ -49,13 +49,13 @@ def run(
         files = [_data_file(path, card.parent) for path in images]
     columns = pq.read_schema(images[0]).names
     terms = {name: text for name, text in terms_of_columns(summary, options.terms).items() if name in columns}
-    made = read_source_fingerprints(images[0])
+    fingerprints = read_source_fingerprints(images[0])
     today = date.today()
-    text = render_card(about, summary, leaks, terms, made, {"train": "**/*.parquet"})
+    text = render_card(about, summary, leaks, terms, fingerprints, {"train": "**/*.parquet"})
     with atomic(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
     write_json(croissant_file, build_croissant(about, files, columns, terms, today))
-    write_json(crate, build_ro_crate(about, files, made, today))
+    write_json(crate, build_ro_crate(about, files, fingerprints, today))
     write_json(leakage, leaks.as_dict())
     tally.take(leaks.images)
     tally.use(leaks.images)
@@ -67,13 +67,13 @@ def run(
 
 
 def _count(tally: Tally, splits: Mapping[str, Mapping[str, int]]) -> None:
-    for split, numbers in splits.items():
-        for what, n in numbers.items():
-            tally.add(what, split, n)
+    for split, counts in splits.items():
+        for unit, n in counts.items():
+            tally.add(unit, split, n)
 
 
 def _data_file(path: Path, root: Path) -> DataFile:
-    """A file with its digest; named relative to the card, which lies at the root of the dataset."""
+    """A file with its digest, by its path relative to the card, which is at the root of the dataset."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return DataFile(Path(os.path.relpath(path, root)).as_posix(), digest, path.stat().st_size)

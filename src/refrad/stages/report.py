@@ -46,7 +46,7 @@ DROPPED = 4  # images of the gallery for each dropped pair in it
 WINDOWS = MEDGEMMA_WINDOWS  # without shards
 SHOWN = 12  # examples on a stage page
 FLAGGED = 8  # volumes with implausible labels on the page of structures
-COUNTED = tuple(STAGES)[: list(STAGES).index("evaluate")]  # stages with counts of what they take
+COUNTED = tuple(STAGES)[: list(STAGES).index("evaluate")]  # stages that count their input
 # On the pages of index and volumes
 VOLUME_STEPS = (
     ("files of the deliveries", "index", "taken"),

@@ -66,11 +66,11 @@ class BenchmarkReader(NamedTuple):
 
 def find_split_files(folder: Path, splits: Mapping[str, str]) -> dict[str, Path]:
     """Split to the first file of its name in the folder, at any depth; `splits` maps file names to splits."""
-    found = {}
+    files = {}
     for name, split in splits.items():
         if path := next(iter(sorted(folder.rglob(name))), None) if folder.is_dir() else None:
-            found[split] = path
-    return found
+            files[split] = path
+    return files
 
 
 def read_question_rows(path: Path) -> Iterable[Mapping[str, Any]]:
