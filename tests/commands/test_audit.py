@@ -31,7 +31,7 @@ def returned(folder, marks, delimiter=","):
     return path
 
 
-def test_page_and_table_have_the_same_triplets_under_the_same_numbers(sheet, images):
+def test_page_and_table_number_the_same_triplets(sheet, images):
     page = (sheet / "sheet.html").read_text()
     rows = rows_of(sheet)
     assert [row["number"] for row in rows] == [str(n) for n in range(1, 11)] and page.count("<article") == 10
@@ -40,7 +40,7 @@ def test_page_and_table_have_the_same_triplets_under_the_same_numbers(sheet, ima
     assert [(row["image_id"], row["caption"]) for row in rows] == [(r["image_id"], c["caption"]) for r, c in chosen]
 
 
-def test_every_pair_is_as_likely_as_any_other(images, schema, tmp_path):
+def test_pairs_are_equally_likely(images, schema, tmp_path):
     rows = list(read_rows([images]))[:3]
     rows[0]["captions"] *= 4
     rows[0]["captions"] = [one | {"caption": f"x{n}"} for n, one in enumerate(rows[0]["captions"])]
@@ -50,7 +50,7 @@ def test_every_pair_is_as_likely_as_any_other(images, schema, tmp_path):
     assert len({one["caption"] for _, one in sample_triplets([tmp_path / "a.parquet"], 99, 0)}) == 6
 
 
-def test_the_precision_of_a_returned_sheet_has_its_interval(tmp_path, capsys):
+def test_precision_of_a_ticked_sheet_has_an_interval(tmp_path, capsys):
     path = returned(tmp_path, ["yes"] * 96 + ["no"] * 4 + [""] * 5)
     assert main(["audit", "--sheet", str(path), "--out", str(tmp_path)]) == 0
     # Wilson score interval of 96 of 100, as in Newcombe (1998)
@@ -59,7 +59,7 @@ def test_the_precision_of_a_returned_sheet_has_its_interval(tmp_path, capsys):
 
 
 @given(st.lists(st.sampled_from(["Ja", "nein ", "YES", "no", "x", ""]), min_size=1), st.sampled_from([",", ";"]))
-def test_marks_are_read_as_people_and_spreadsheets_write_them(tmp_path_factory, marks, delimiter):
+def test_marks_of_people_and_spreadsheets_are_read(tmp_path_factory, marks, delimiter):
     path = returned(tmp_path_factory.mktemp("sheet"), [*marks, "yes"], delimiter)
     found = precision_of(path.read_text(encoding="utf-8-sig"), path.name)
     assert found.right == 1 + sum(mark.strip().lower() in {"ja", "yes", "x"} for mark in marks)
@@ -69,6 +69,6 @@ def test_marks_are_read_as_people_and_spreadsheets_write_them(tmp_path_factory, 
 @pytest.mark.parametrize(
     ("marks", "words"), [(["yes", "perhaps"], "see number 2"), (["", ""], "is empty"), ([], "no column right")]
 )
-def test_a_sheet_that_cannot_be_read_is_refused_with_the_reason(tmp_path, capsys, marks, words):
+def test_unreadable_sheet_is_refused_with_the_reason(tmp_path, capsys, marks, words):
     assert main(["audit", "--sheet", str(returned(tmp_path, marks)), "--out", str(tmp_path)]) == 1
     assert words in capsys.readouterr().err

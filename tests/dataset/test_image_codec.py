@@ -22,13 +22,13 @@ WINDOWS = [[2250, -100], [350, 40], [80, 40]]
 
 
 @given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 40))
-def test_masks_come_back_pixel_by_pixel(seed, height, width):
+def test_masks_round_trip(seed, height, width):
     mask = np.random.default_rng(seed).random((height, width)) > 0.5
     back = coco.decode({"size": [height, width], "counts": encode_mask(mask).encode()})
     assert np.array_equal(back.astype(bool), mask)
 
 
-def test_a_picture_has_a_window_in_each_channel():
+def test_picture_has_a_window_in_each_channel():
     hu = np.full((10, 12), 40, np.int16)
     seen = window_image(hu, "CT", WINDOWS, 32)
     assert seen.shape == (3, 32, 32)
@@ -45,18 +45,18 @@ pictures = st.integers(1, 24).flatmap(lambda side: arrays(np.uint8, (3, side, si
 
 
 @given(pictures)
-def test_a_picture_comes_back_from_either_format(channels):
+def test_pictures_round_trip_in_either_format(channels):
     raw, image = encode_pixels(channels), {"bytes": encode_png(channels), "path": None}
     for row in ({"pixels": raw}, {"image": image}, {"pixels": raw, "image": image}, {"pixels": None, "image": image}):
         assert np.array_equal(decode_image(row), channels)
 
 
-def test_bytes_that_are_no_square_picture_are_refused():
+def test_pixels_of_no_square_picture_are_refused():
     with pytest.raises(ValueError, match="no square picture"):
         decode_pixels(zstandard.compress(bytes(10)))
 
 
-def test_a_picture_in_full_resolution_is_not_resampled():
+def test_picture_in_full_resolution_is_not_resampled():
     hu = np.random.default_rng(0).integers(-1000, 1000, (20, 30)).astype(np.int16)
     assert np.array_equal(window_image(hu, "CT", WINDOWS, None), window_ct(hu, WINDOWS))
 
@@ -75,6 +75,6 @@ def distance(one, other):
     return (int(perceptual_hash(one), 16) ^ int(perceptual_hash(other), 16)).bit_count()
 
 
-def test_the_hash_hardly_moves_with_noise_and_moves_far_for_another_body():
+def test_hash_ignores_noise_and_differs_for_another_body():
     assert distance(body(1), body(1, noise=4)) <= 3
     assert min(distance(body(1), body(seed)) for seed in range(2, 30)) > 8

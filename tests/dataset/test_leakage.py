@@ -35,26 +35,28 @@ def look(tmp_path, schema):
     return find
 
 
-def test_a_clean_dataset_has_no_leak(look):
-    found = look(row(0, "train"), row(1, "train", patient="p0", study="s0"), row(2, "test"), row(3, "validation"))
-    assert (found.images, found.total) == (4, 0)
+def test_clean_dataset_has_no_leak(look):
+    leakage = look(row(0, "train"), row(1, "train", patient="p0", study="s0"), row(2, "test"), row(3, "validation"))
+    assert (leakage.images, leakage.total) == (4, 0)
 
 
-def test_a_patient_and_a_study_in_two_splits_are_leaks(look):
-    found = look(row(0, "train", patient="p", study="s"), row(1, "test", patient="p"), row(2, "validation", study="s"))
-    assert found.patients == ("p",) and found.studies == ("s",) and found.total == 2
+def test_patient_and_study_in_two_splits_are_leaks(look):
+    leakage = look(
+        row(0, "train", patient="p", study="s"), row(1, "test", patient="p"), row(2, "validation", study="s")
+    )
+    assert leakage.patients == ("p",) and leakage.studies == ("s",) and leakage.total == 2
 
 
-def test_the_same_picture_of_two_patients_is_a_leak_only_across_splits(look):
+def test_same_picture_is_a_leak_only_across_splits(look):
     assert look(row(0, "train"), row(1, "train", body=0)).total == 0
-    found = look(row(0, "train"), row(1, "test", body=0, noise=2), row(2, "test"))
-    assert [pair[:2] for pair in found.pictures] == [("i0", "i1")]
+    leakage = look(row(0, "train"), row(1, "test", body=0, noise=2), row(2, "test"))
+    assert [pair[:2] for pair in leakage.pictures] == [("i0", "i1")]
 
 
-def test_like_hashes_alone_are_no_leak_if_the_pixels_differ(look):
-    other = row(1, "test") | {"perceptual_hash": row(0, "train")["perceptual_hash"]}
-    found = look(row(0, "train"), other)
-    assert found.compared == 1 and found.total == 0
+def test_same_hash_of_different_pixels_is_no_leak(look):
+    same_hash = row(1, "test") | {"perceptual_hash": row(0, "train")["perceptual_hash"]}
+    leakage = look(row(0, "train"), same_hash)
+    assert leakage.compared == 1 and leakage.total == 0
 
 
 hashes = st.integers(0, 2**64 - 1)
@@ -62,9 +64,9 @@ flips = st.lists(st.integers(0, 63), max_size=5)
 
 
 @given(st.lists(st.tuples(hashes, flips, st.sampled_from(["train", "test"])), max_size=8))
-def test_all_pairs_within_the_distance_are_found_and_no_others(told):
+def test_pairs_within_the_distance_are_all_found(images):
     rows = []
-    for value, bits, split in told:
+    for value, bits, split in images:
         rows.append((value, split))
         for bit in bits:
             value ^= 1 << bit
@@ -74,10 +76,10 @@ def test_all_pairs_within_the_distance_are_found_and_no_others(told):
         schema={"perceptual_hash": pl.String, "split": pl.String},
         orient="row",
     )
-    wanted = {
+    expected = {
         (a, b)
         for a in range(len(rows))
         for b in range(a + 1, len(rows))
         if rows[a][1] != rows[b][1] and (rows[a][0] ^ rows[b][0]).bit_count() <= DISTANCE
     }
-    assert set(find_near_pairs(frame)) == wanted
+    assert set(find_near_pairs(frame)) == expected

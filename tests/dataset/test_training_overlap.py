@@ -26,13 +26,13 @@ def write(tmp_path, schema):
     return write
 
 
-def test_other_images_of_other_patients_are_not_seen(write):
+def test_different_images_and_patients_do_not_overlap(write):
     one, other = write("a", (0, "train", {}), (1, "test", {})), write("b", (2, "train", {}), (3, "test", {}))
     found = find_training_overlap([one, other], [one, other], 2)
     assert not found.training_ids and not found.test_ids and found.compared == 4
 
 
-def test_the_same_picture_under_another_name_is_seen(write):
+def test_same_picture_under_another_name_overlaps(write):
     ours, theirs = write("a", (0, "train", {}), (1, "train", {})), write("b", (0, "test", {}), (2, "test", {}))
     found = find_training_overlap([ours], [theirs], 2)
     assert found.training_ids == {"a:i0000"} and found.test_ids == {"b:i0000"} and not found.matched_by_name
@@ -41,37 +41,37 @@ def test_the_same_picture_under_another_name_is_seen(write):
     )
 
 
-def test_a_patient_on_both_sides_is_seen_whatever_the_pictures(write):
+def test_patient_on_both_sides_overlaps_with_any_picture(write):
     same = {"patient": "p"}
     ours, theirs = write("a", (0, "train", same), (1, "train", {})), write("b", (2, "test", same))
     found = find_training_overlap([ours], [theirs], 2)
     assert found.training_ids == {"a:i0000"} and found.test_ids == found.matched_by_name == {"b:i0002"}
 
 
-def test_an_image_in_two_splits_of_one_file_is_seen_by_its_name(write):
+def test_image_in_two_splits_of_a_file_overlaps_by_name(write):
     leaking = write("a", (0, "train", {}), (0, "test", {}))
     found = find_training_overlap([leaking], [leaking], 2)
     assert found.training_ids == found.matched_by_name == {"a:i0000"}
 
 
-def test_training_images_of_a_file_that_is_only_tested_are_not_looked_at(write):
+def test_train_split_of_a_file_only_tested_is_ignored(write):
     ours, theirs = write("a", (0, "test", {})), write("b", (0, "train", {}), (1, "test", {}))
     assert not find_training_overlap([ours], [theirs], 2).test_ids
 
 
-def test_hashes_of_the_shards_are_taken_and_missing_ones_are_made(write):
+def test_hashes_of_shards_are_used_and_missing_ones_computed(write):
     row = image_row(0, "train", np.random.default_rng(0))
     ours = write("a", (0, "train", {"perceptual_hash": perceptual_hash(decode_image(row))}))
     assert find_training_overlap([ours], [write("b", (0, "test", {}))], 2).test_ids == {"b:i0000"}
 
 
-def test_pictures_further_apart_than_allowed_are_others(write):
+def test_pictures_further_apart_than_allowed_are_different(write):
     ours, theirs = write("a", (0, "train", {})), write("b", (1, "test", {}))
     assert not find_training_overlap([ours], [theirs], 2).test_ids
     assert not find_training_overlap([], [theirs], 2).test_ids and find_training_overlap([ours], [], 2).compared == 1
 
 
-def test_the_original_split_of_vqa_rad_is_seen_through(shared, tmp_path, root):
+def test_original_split_of_vqa_rad_overlaps(shared, tmp_path, root):
     """The real pictures: with the leaks kept, each shared image is found; with them dropped, none is left."""
     (tmp_path / "images").symlink_to(shared / "vqa-rad" / "images")
     for name in ("trainset.json", "testset.json"):

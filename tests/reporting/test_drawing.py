@@ -10,12 +10,12 @@ from refrad.reporting.drawing import (
 )
 
 
-def test_neighbouring_classes_differ_in_colour():
+def test_adjacent_classes_differ_in_colour():
     for class_id in range(1, 121):
         assert np.abs(np.subtract(class_colour(class_id), class_colour(class_id + 1))).sum() > 60
 
 
-def test_an_outline_lies_inside_its_mask():
+def test_outline_is_inside_its_mask():
     mask = np.zeros((20, 30), bool)
     mask[5:12, 8:20] = True
     edge = np.asarray(draw_outlines([(5, mask)], mask.shape))[..., 3] > 0
@@ -31,13 +31,13 @@ def test_background_keeps_its_grey():
     assert (seen[0, 0] == 100).all() and not (seen[0, 1] == 100).all()
 
 
-def test_views_have_true_proportions():
+def test_three_views_have_true_proportions():
     volume = np.zeros((40, 20, 10), np.int16)
     joined = draw_three_views(volume, (1.0, 2.0, 8.0), "CT", height=100)
     assert joined.size == (100 + 50 + 50 + 8, 100)
 
 
-def test_a_contact_sheet_keeps_proportions_and_order():
+def test_contact_sheet_keeps_proportions_and_order():
     slices = [(np.full((10, 20), 50 * k, np.uint8), 2.0) for k in range(1, 4)]
     sheet = np.asarray(draw_contact_sheet(slices, columns=2, side=44))
     assert sheet.shape == (88, 88)

@@ -10,12 +10,12 @@ def figures(study, schema):
     return flagged_figures(*tables, study.volume_store, study.mask_store, schema, 4)
 
 
-def test_a_flagged_volume_is_shown_once_with_what_is_wrong(study, schema):
+def test_flagged_volume_has_one_figure_with_the_reasons(study, schema):
     (figure,) = figures(study, schema)
     assert figure["picture"].startswith("data:image/png")
     assert figure["caption"].startswith("CT, axial: right kidney, flag volume, 1.2 ml (plausible: 43.67 to 444)")
 
 
-def test_no_flags_no_pictures(study, schema):
+def test_no_flags_give_no_figures(study, schema):
     tables = [frame_of([], contract) for contract in (FlagTable, VolumeTable, MaskTable)]
     assert flagged_figures(*tables, study.volume_store, study.mask_store, schema, 4) == []

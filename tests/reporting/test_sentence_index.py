@@ -14,7 +14,7 @@ def tables(study):
     return [study.write(CaptionTable, "captions", captions)], [study.write(MentionTable, "mentions", mentions)]
 
 
-def test_sentences_come_in_all_languages_with_their_mentions_marked(study):
+def test_sentences_of_all_languages_have_marked_mentions(study):
     samples = sample_sentences(*tables(study), 10, load_schema(study.schema))
     assert [one.language for one in samples] == ["de", "en"]
     first, second = samples
@@ -23,11 +23,11 @@ def test_sentences_come_in_all_languages_with_their_mentions_marked(study):
     assert not second.mentions
 
 
-def test_no_text_is_read_unless_it_is_asked_for(study):
+def test_text_is_read_only_on_request(study):
     assert sample_sentences(*tables(study), 0, load_schema(study.schema)) == []
 
 
-def test_the_page_of_mentions_shows_them_and_the_default_does_not(study, root):
+def test_page_of_mentions_shows_sentences_on_request_only(study, root):
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     assert config["report"]["sentences"] == 0
     metrics = {

@@ -4,11 +4,11 @@ from refrad.reporting.wording import REASONS, STAGES
 from refrad.workflow.stages import STAGES as COMMANDS
 
 
-def test_every_stage_with_a_page_is_described():
+def test_stages_with_a_page_have_a_sentence():
     assert tuple(STAGES) == tuple(name for name in COMMANDS if name != "report")
 
 
-def test_every_reason_that_the_code_gives_is_explained(root):
+def test_reasons_in_the_code_have_a_sentence(root):
     given = set()
     for path in (root / "src" / "refrad").rglob("*.py"):
         given |= set(

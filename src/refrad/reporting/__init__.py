@@ -1,1 +1,11 @@
-"""Stage pages, gallery and index."""
+"""HTML pages of a run: one for each stage, the gallery, the index and the audit sheet.
+
+    rows = choose_rows(list_shards(folder), 60)  # refrad.reporting.gallery
+    cards = build_cards(rows, schema)  # refrad.reporting.gallery
+    text = render_gallery(cards, windows, stages)  # refrad.reporting.pages
+
+Pages: pages, run_summary, evaluation_page, audit_sheet, wording. Their parts: gallery, drawing, overlay, views, flags,
+job_states, sentence_index. The package imports none of them by itself.
+"""
+
+__all__: list[str] = []

@@ -1,7 +1,10 @@
 """Write the dataset: Parquet with the images inside, one row for each image that has a grounded caption."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,27 @@ __all__ = ["run"]
 
 VERSION = 2
 
+VOLUME_COLUMNS = ("volume", "study", "patient", "split", "modality", "plane", "body_part", "contrast")
+CAPTION_COLUMNS = ("caption", "sentence", "language", "text", "indication", "question")
+STRUCTURE_COLUMNS = ("class_id", "x_min", "y_min", "x_max", "y_max", "area")
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Files of the shard; the names are the flags of the command."""
+
+    captions: Path
+    mentions: Path
+    triplets: Path
+    entities: Path
+    questions: Path
+    volumes: Path
+    structures: Path
+    masks: Path
+    volume_store: Path
+    mask_store: Path
 
 
 def run(
@@ -57,121 +80,123 @@ def run(
     fingerprint: Fingerprint,
 ) -> None:
     """Write the images of one shard, one volume in memory at a time."""
+    inputs = _Inputs(
+        captions, mentions, triplets, entities, questions, volumes, structures, masks, volume_store, mask_store
+    )
     options = ShardsOptions.model_validate(fingerprint.options)
-    tally = Tally("images")
-    tables = _Tables(captions, mentions, triplets, entities, questions, structures)
-    labelled = read_table(masks, MaskTable).select("volume", "task", "segmenter", "weights", mask="file")
-    about = read_table(volumes, VolumeTable).join(labelled, on="volume")
     anatomy = load_schema(schema)
-    origins = {"volumes": volumes, "masks": masks, "structures": structures, "captions": captions}
-    origins |= {"mentions": mentions, "grounded": triplets, "vqa": questions}
-    sources = {stage: read_fingerprint(path) for stage, path in origins.items()}
-    digests = {stage: fingerprint_digest(one) for stage, one in sources.items()} | {
-        "shards": fingerprint_digest(fingerprint)
-    }
-    rows = _rows(tables, about, digests, volume_store, mask_store, anatomy, options, tally)
+    tally = Tally("images")
+    tables = (volumes, masks, structures, captions, mentions, triplets, questions)
+    sources = {source.stage: source for source in map(read_fingerprint, tables)}
+    digests = {stage: fingerprint_digest(source) for stage, source in (sources | {"shards": fingerprint}).items()}
+    rows = _rows(inputs, _Texts(inputs, digests), anatomy, options, tally)
     tally.make("rows", write_shard(images, rows, anatomy, fingerprint, sources, options.formats))
     tally.write(metrics, fingerprint)
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
 
 
-class _Tables:
-    """What is told about each image, looked up by its instance."""
+class _Texts:
+    """Captions, questions and provenance of the images."""
 
-    def __init__(
-        self, captions: Path, mentions: Path, triplets: Path, entities: Path, questions: Path, structures: Path
-    ) -> None:
-        # The outlier rule is part of the structures; masks must follow the same.
-        rule = read_fingerprint(structures).options
-        self.rule = OutlierRule(rule["minimum_area_mm2"], rule["minimum_share"])
-        self.captions = {row["caption"]: row for row in read_table(captions, CaptionTable).iter_rows(named=True)}
-        self.entities = _grouped(read_table(entities, EntityTable), "triplet")
+    def __init__(self, inputs: _Inputs, digests: Mapping[str, str]) -> None:
+        self.digests = digests
+        self.captions = {row["caption"]: row for row in read_table(inputs.captions, CaptionTable).iter_rows(named=True)}
+        self.entities = _grouped(read_table(inputs.entities, EntityTable), "triplet")
         self.questions = _grouped(
-            read_table(questions, QuestionTable).filter(pl.col("reason").is_null()).drop("reason"), "instance"
+            read_table(inputs.questions, QuestionTable).filter(pl.col("reason").is_null()).drop("reason"), "instance"
         )
-        self.structures = _grouped(read_table(structures, StructureTable), "instance")
-        self.kept = read_table(triplets, TripletTable).filter(pl.col("reason").is_null())
-        self.finders = dict(read_table(mentions, MentionTable).select("caption", "backend").rows())
+        self.finders = dict(read_table(inputs.mentions, MentionTable).select("caption", "backend").rows())
+
+    def columns(self, volume: Mapping[str, Any], triplets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The columns captions, questions and provenance of an image, from its triplets in the order of the captions."""
+        captions = [self.captions[triplet["caption"]] for triplet in triplets]
+        questions = self.questions.get(triplets[0]["instance"], [])
+        return {
+            "captions": [
+                {key: caption[key] for key in CAPTION_COLUMNS}
+                | {"tie": triplet["tie"], "entities": self.entities[triplet["triplet"]]}
+                for triplet, caption in zip(triplets, captions, strict=True)
+            ],
+            "questions": questions,
+            "provenance": {
+                "segmenter": volume["segmenter"],
+                "weights": volume["weights"],
+                "mentions": _joined({self.finders[triplet["caption"]] for triplet in triplets}),
+                "rewriter": _joined({caption["rewriter"] for caption in captions}),
+                "translator": _joined({caption["translator"] for caption in captions}),
+                "vqa": _joined({question["backend"] for question in questions}),
+                "fingerprints": self.digests,
+            },
+        }
 
 
 def _grouped(frame: pl.DataFrame, key: str) -> dict[str, list[dict[str, Any]]]:
     return {name[0]: group.to_dicts() for name, group in frame.group_by([key], maintain_order=True)}  # type: ignore[misc]
 
 
+def _joined(names: set[str]) -> str:
+    return " + ".join(sorted(names))
+
+
 def _rows(
-    tables: _Tables,
-    about: pl.DataFrame,
-    digests: dict[str, str],
-    volume_store: Path,
-    mask_store: Path,
-    schema: Schema,
-    options: ShardsOptions,
-    tally: Tally,
+    inputs: _Inputs, texts: _Texts, schema: Schema, options: ShardsOptions, tally: Tally
 ) -> Iterator[dict[str, Any]]:
     """The rows, volume by volume, in the order of the slices."""
-    by_volume = _grouped(tables.kept.sort("volume", "index", "caption"), "volume")
+    triplets = read_table(inputs.triplets, TripletTable).filter(pl.col("reason").is_null())
+    by_volume = _grouped(triplets.sort("volume", "index", "caption"), "volume")
+    structures = _grouped(read_table(inputs.structures, StructureTable), "instance")
+    # The outlier rule is part of the structures; masks must follow the same.
+    structure_options = read_fingerprint(inputs.structures).options
+    rule = OutlierRule(structure_options["minimum_area_mm2"], structure_options["minimum_share"])
     luts = {task: schema.native_lut(task) for task in TASK_OF.values()}
-    for volume in about.sort("volume").iter_rows(named=True):
-        triplets = by_volume.get(volume["volume"], [])
-        if not triplets:
+    labelled = read_table(inputs.masks, MaskTable).select("volume", "task", "segmenter", "weights", mask="file")
+    volumes = read_table(inputs.volumes, VolumeTable).join(labelled, on="volume").sort("volume")
+    for volume in volumes.iter_rows(named=True):
+        if volume["volume"] not in by_volume:
             continue
-        image: Any = nib.load(volume_store / volume["file"])  # type: ignore[attr-defined]
-        values = np.asarray(image.dataobj, np.int16)
-        labels = load_labels(mask_store / volume["mask"])
-        spacing = volume["spacing_x"], volume["spacing_y"]
-        for index in sorted({one["index"] for one in triplets}):
-            here = [one for one in triplets if one["index"] == index]
-            instance = here[0]["instance"]
+        nifti: Any = nib.load(inputs.volume_store / volume["file"])  # type: ignore[attr-defined]
+        values = np.asarray(nifti.dataobj, np.int16)
+        labels = load_labels(inputs.mask_store / volume["mask"])
+        pixel_mm2 = volume["spacing_x"] * volume["spacing_y"]
+        for index, group in groupby(by_volume[volume["volume"]], key=itemgetter("index")):
+            slice_triplets = list(group)
+            instance = slice_triplets[0]["instance"]
             tally.take()
-            captions = [tables.captions[one["caption"]] for one in here]
-            with tally.timed("masks"):
-                classes = _kept_classes(labels[:, :, index], luts[volume["task"]], spacing, tables.rule)
-                structures = [
-                    {key: one[key] for key in ("class_id", "x_min", "y_min", "x_max", "y_max", "area")}
-                    | {"rle": encode_mask(classes == one["class_id"])}
-                    for one in tables.structures[instance]
-                ]
-            row = {
-                key: volume[key]
-                for key in ("volume", "study", "patient", "split", "modality", "plane", "body_part", "contrast")
-            }
+            row = {key: volume[key] for key in VOLUME_COLUMNS}
             row |= {"image_id": instance, "index": index, "width": volume["columns"], "height": volume["rows"]}
-            row |= {"spacing_x": spacing[0], "spacing_y": spacing[1], "structures": structures}
+            row |= {"spacing_x": volume["spacing_x"], "spacing_y": volume["spacing_y"]}
+            with tally.timed("masks"):
+                classes = _classes(labels[:, :, index], luts[volume["task"]], pixel_mm2, rule)
+                row["structures"] = [
+                    {key: structure[key] for key in STRUCTURE_COLUMNS}
+                    | {"rle": encode_mask(classes == structure["class_id"])}
+                    for structure in structures[instance]
+                ]
             with tally.timed("pictures"):
                 row |= _pictures(image_at(values, index), volume["modality"], options)
-            row["captions"] = [
-                {key: caption[key] for key in ("caption", "sentence", "language", "text", "indication", "question")}
-                | {"tie": one["tie"], "entities": tables.entities[one["triplet"]]}
-                for one, caption in zip(here, captions, strict=True)
-            ]
-            row["questions"] = tables.questions.get(instance, [])
-            row["provenance"] = {
-                "segmenter": volume["segmenter"],
-                "weights": volume["weights"],
-                "mentions": _all({tables.finders[one["caption"]] for one in here}),
-                "rewriter": _all({caption["rewriter"] for caption in captions}),
-                "translator": _all({caption["translator"] for caption in captions}),
-                "vqa": _all({one["backend"] for one in row["questions"]}),
-                "fingerprints": digests,
-            }
-            tally.use()
-            tally.make("captions", len(captions))
-            tally.make("entities", sum(len(one["entities"]) for one in row["captions"]))
-            tally.make("questions", len(row["questions"]))
-            for table in ("split", "modality", "plane"):
-                tally.add(table, str(volume[table]))
+            row |= texts.columns(volume, slice_triplets)
+            _count(tally, row)
             yield row
 
 
-def _kept_classes(
-    labels: NDArray[np.uint8], lut: NDArray[np.uint8], spacing: tuple[float, float], rule: OutlierRule
+def _classes(
+    labels: NDArray[np.uint8], lut: NDArray[np.uint8], pixel_mm2: float, rule: OutlierRule
 ) -> NDArray[np.uint8]:
-    """The classes of a slice uint8 [row, column], as the DICOM image lies, without outliers: one look for all classes."""
-    pieces, kept = keep_components(lut[labels], spacing[0] * spacing[1], rule)
-    owner = np.zeros(max((number for number, *_ in kept), default=0) + 1, np.uint8)
-    for number, class_id, *_ in kept:
+    """The classes of a slice uint8 [row, column], oriented as the DICOM image, without outliers; one pass for all classes."""
+    numbers, components = keep_components(lut[labels], pixel_mm2, rule)
+    owner = np.zeros(max((number for number, *_ in components), default=0) + 1, np.uint8)
+    for number, class_id, *_ in components:
         owner[number] = class_id
-    return owner[pieces].T
+    return owner[numbers].T
+
+
+def _count(tally: Tally, row: Mapping[str, Any]) -> None:
+    tally.use()
+    tally.make("captions", len(row["captions"]))
+    tally.make("entities", sum(len(caption["entities"]) for caption in row["captions"]))
+    tally.make("questions", len(row["questions"]))
+    for table in ("split", "modality", "plane"):
+        tally.add(table, str(row[table]))
 
 
 def _pictures(image: NDArray[np.int16], modality: str, options: ShardsOptions) -> dict[str, Any]:
@@ -185,7 +210,3 @@ def _pictures(image: NDArray[np.int16], modality: str, options: ShardsOptions) -
     if "full" in options.formats:
         row["image_full"] = {"bytes": encode_png(window_image(image, modality, options.windows, None)), "path": None}
     return row
-
-
-def _all(names: set[str]) -> str:
-    return " + ".join(sorted(names))
