@@ -43,11 +43,11 @@ def test_page_and_table_number_the_same_triplets(sheet, images):
 def test_pairs_are_equally_likely(images, schema, tmp_path):
     rows = list(read_rows([images]))[:3]
     rows[0]["captions"] *= 4
-    rows[0]["captions"] = [one | {"caption": f"x{n}"} for n, one in enumerate(rows[0]["captions"])]
+    rows[0]["captions"] = [caption | {"caption": f"x{n}"} for n, caption in enumerate(rows[0]["captions"])]
     write_shard(tmp_path / "a.parquet", rows, schema, Fingerprint("shards", 2, {}, {}))
     first = [sample_triplets([tmp_path / "a.parquet"], 1, seed)[0][0]["image_id"] for seed in range(90)]
     assert 45 <= first.count("i0000") <= 75  # four of six pairs
-    assert len({one["caption"] for _, one in sample_triplets([tmp_path / "a.parquet"], 99, 0)}) == 6
+    assert len({caption["caption"] for _, caption in sample_triplets([tmp_path / "a.parquet"], 99, 0)}) == 6
 
 
 def test_precision_of_a_ticked_sheet_has_an_interval(tmp_path, capsys):
@@ -61,9 +61,9 @@ def test_precision_of_a_ticked_sheet_has_an_interval(tmp_path, capsys):
 @given(st.lists(st.sampled_from(["Ja", "nein ", "YES", "no", "x", ""]), min_size=1), st.sampled_from([",", ";"]))
 def test_marks_of_people_and_spreadsheets_are_read(tmp_path_factory, marks, delimiter):
     path = returned(tmp_path_factory.mktemp("sheet"), [*marks, "yes"], delimiter)
-    found = precision_of(path.read_text(encoding="utf-8-sig"), path.name)
-    assert found.right == 1 + sum(mark.strip().lower() in {"ja", "yes", "x"} for mark in marks)
-    assert found.not_judged == marks.count("") and 0 <= found.low <= found.share <= found.high <= 1
+    precision = precision_of(path.read_text(encoding="utf-8-sig"), path.name)
+    assert precision.right == 1 + sum(mark.strip().lower() in {"ja", "yes", "x"} for mark in marks)
+    assert precision.not_judged == marks.count("") and 0 <= precision.low <= precision.share <= precision.high <= 1
 
 
 @pytest.mark.parametrize(

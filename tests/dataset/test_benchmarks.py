@@ -28,7 +28,7 @@ def slake_row(image, question, answer="Liver", split_language="en", kind="OPEN")
 
 @pytest.fixture
 def slake(tmp_path):
-    """SLAKE's layout with four images, of which one stands in train and test (under two names)."""
+    """SLAKE's layout with four images, one of them in train and test (under two names)."""
     folder = tmp_path / "Slake1.0"
     pixels = np.random.default_rng(0).integers(20, 200, (4, 12, 16, 3), np.uint8)
     pixels[3] = pixels[0]
@@ -51,7 +51,7 @@ def test_slake_is_read_as_downloaded(shared):
         split: sum(question.split == split for question in benchmark.questions) for split in ("train", "validation")
     }
     assert benchmark.name == "slake" and benchmark.excluded["language zh"] == 4916 + 1046
-    aside = benchmark.excluded.get("blank answer", 0) + benchmark.excluded.get("stands twice", 0)
+    aside = benchmark.excluded.get("blank answer", 0) + benchmark.excluded.get("repeated", 0)
     assert sum(counts.values()) == 4919 + 1053 - aside and aside >= 1
     assert not find_split_leaks(benchmark), "English images are in one split each"
     assert len(missing_images(benchmark)) == len(benchmark.files) == 546
@@ -100,9 +100,9 @@ def test_command_writes_rows_that_evaluation_reads(slake, tmp_path, root, capsys
     out = tmp_path / "slake.parquet"
     schema = str(root / "workflow" / "anatomy" / "classes.yaml")
     assert main(["public", str(slake), "--out", str(out), "--size", "32", "--schema", schema]) == 0
-    told = capsys.readouterr().out
-    assert "3 images" in told and "1 blank answer" in told and "1 language zh" in told
-    assert "2 images in more than one split, drop" in told and "LEAK" in caplog.text
+    output = capsys.readouterr().out
+    assert "3 images" in output and "1 blank answer" in output and "1 language zh" in output
+    assert "2 images in more than one split, drop" in output and "LEAK" in caplog.text
     frame = read_image_table([out])
     assert dict(frame.select("image_id", "split").iter_rows()) == {
         **{"slake:xmlab1": "train", "slake:xmlab2": "validation", "slake:xmlab3": "test"}
@@ -114,8 +114,8 @@ def test_command_writes_rows_that_evaluation_reads(slake, tmp_path, root, capsys
         ("vqa", "yesno", "Yes"),
         ("vqa", "open", "2"),
     ]
-    shown = np.asarray(pictures[0].load_image())
-    assert shown.shape == (32, 32, 3) and (shown.min(), shown.max()) == (0, 255)
+    image = np.asarray(pictures[0].load_image())
+    assert image.shape == (32, 32, 3) and (image.min(), image.max()) == (0, 255)
 
 
 def test_leaking_images_can_be_kept(slake, tmp_path, root, capsys):

@@ -30,15 +30,15 @@ def test_masks_round_trip(seed, height, width):
 
 def test_picture_has_a_window_in_each_channel():
     hu = np.full((10, 12), 40, np.int16)
-    seen = window_image(hu, "CT", WINDOWS, 32)
-    assert seen.shape == (3, 32, 32)
-    assert seen[:, 0, 0].tolist() == [143, 128, 128]
+    channels = window_image(hu, "CT", WINDOWS, 32)
+    assert channels.shape == (3, 32, 32)
+    assert channels[:, 0, 0].tolist() == [143, 128, 128]
 
 
 def test_mr_is_scaled_by_its_own_range():
     values = np.arange(100, dtype=np.int16).reshape(10, 10)
-    seen = window_image(values, "MR", WINDOWS, 10)
-    assert (seen.min(), seen.max()) == (0, 255)
+    channels = window_image(values, "MR", WINDOWS, 10)
+    assert (channels.min(), channels.max()) == (0, 255)
 
 
 pictures = st.integers(1, 24).flatmap(lambda side: arrays(np.uint8, (3, side, side)))
@@ -71,8 +71,8 @@ def body(seed, noise=0.0):
     )
 
 
-def distance(one, other):
-    return (int(perceptual_hash(one), 16) ^ int(perceptual_hash(other), 16)).bit_count()
+def distance(first, second):
+    return (int(perceptual_hash(first), 16) ^ int(perceptual_hash(second), 16)).bit_count()
 
 
 def test_hash_ignores_noise_and_differs_for_another_body():

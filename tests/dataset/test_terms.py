@@ -11,14 +11,14 @@ def terms(**backends):
 
 
 def test_columns_have_the_terms_of_the_site():
-    assert set(terms()) == {one.name for one in COLUMNS}
+    assert set(terms()) == {column.name for column in COLUMNS}
     assert all(text.startswith("site: ask the hospital") for text in terms().values())
 
 
 def test_only_output_of_a_model_has_its_terms():
-    found = terms(translator="source + llm: gemma-3-27b-it", vqa="templates", segmenter="totalsegmentator total")
-    assert "Gemma Terms of Use" in found["captions"] and "Gemma" not in found["questions"]
-    assert "TotalSegmentator" in found["structures"] and "TotalSegmentator" not in found["image"]
+    texts = terms(translator="source + llm: gemma-3-27b-it", vqa="templates", segmenter="totalsegmentator total")
+    assert "Gemma Terms of Use" in texts["captions"] and "Gemma" not in texts["questions"]
+    assert "TotalSegmentator" in texts["structures"] and "TotalSegmentator" not in texts["image"]
 
 
 def test_unknown_model_is_named_with_advice():

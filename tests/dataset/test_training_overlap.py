@@ -11,7 +11,7 @@ from refrad.workflow.fingerprint import Fingerprint
 
 @pytest.fixture
 def write(tmp_path, schema):
-    """The function that writes a file of images, by their numbers, splits and what is special of them."""
+    """The function that writes a file of images, by their numbers, splits and special columns."""
 
     def write(name, *images):
         rows = []
@@ -27,16 +27,16 @@ def write(tmp_path, schema):
 
 
 def test_different_images_and_patients_do_not_overlap(write):
-    one, other = write("a", (0, "train", {}), (1, "test", {})), write("b", (2, "train", {}), (3, "test", {}))
-    found = find_training_overlap([one, other], [one, other], 2)
-    assert not found.training_ids and not found.test_ids and found.compared == 4
+    first, second = write("a", (0, "train", {}), (1, "test", {})), write("b", (2, "train", {}), (3, "test", {}))
+    overlap = find_training_overlap([first, second], [first, second], 2)
+    assert not overlap.training_ids and not overlap.test_ids and overlap.compared == 4
 
 
 def test_same_picture_under_another_name_overlaps(write):
     ours, theirs = write("a", (0, "train", {}), (1, "train", {})), write("b", (0, "test", {}), (2, "test", {}))
-    found = find_training_overlap([ours], [theirs], 2)
-    assert found.training_ids == {"a:i0000"} and found.test_ids == {"b:i0000"} and not found.matched_by_name
-    assert found.sentence().startswith(
+    overlap = find_training_overlap([ours], [theirs], 2)
+    assert overlap.training_ids == {"a:i0000"} and overlap.test_ids == {"b:i0000"} and not overlap.matched_by_name
+    assert overlap.sentence().startswith(
         "1 test images are also images of the training (0 by name or patient, 1 by picture)"
     )
 
@@ -44,14 +44,14 @@ def test_same_picture_under_another_name_overlaps(write):
 def test_patient_on_both_sides_overlaps_with_any_picture(write):
     same = {"patient": "p"}
     ours, theirs = write("a", (0, "train", same), (1, "train", {})), write("b", (2, "test", same))
-    found = find_training_overlap([ours], [theirs], 2)
-    assert found.training_ids == {"a:i0000"} and found.test_ids == found.matched_by_name == {"b:i0002"}
+    overlap = find_training_overlap([ours], [theirs], 2)
+    assert overlap.training_ids == {"a:i0000"} and overlap.test_ids == overlap.matched_by_name == {"b:i0002"}
 
 
 def test_image_in_two_splits_of_a_file_overlaps_by_name(write):
     leaking = write("a", (0, "train", {}), (0, "test", {}))
-    found = find_training_overlap([leaking], [leaking], 2)
-    assert found.training_ids == found.matched_by_name == {"a:i0000"}
+    overlap = find_training_overlap([leaking], [leaking], 2)
+    assert overlap.training_ids == overlap.matched_by_name == {"a:i0000"}
 
 
 def test_train_split_of_a_file_only_tested_is_ignored(write):
@@ -76,12 +76,12 @@ def test_original_split_of_vqa_rad_overlaps(shared, tmp_path, root):
     (tmp_path / "images").symlink_to(shared / "vqa-rad" / "images")
     for name in ("trainset.json", "testset.json"):
         (tmp_path / name).symlink_to(shared / "vqa-rad" / "original" / name)
-    found = {}
+    overlap = {}
     for leaking in ("keep", "drop"):
         out = tmp_path / f"{leaking}.parquet"
         publish(
             folder=tmp_path, out=out, size=64, leaking=leaking, schema=root / "workflow" / "anatomy" / "classes.yaml"
         )
-        found[leaking] = find_training_overlap([out], [out], 2)
-    assert len(found["keep"].matched_by_name) > 100 and found["keep"].test_ids == found["keep"].matched_by_name
-    assert not found["drop"].matched_by_name
+        overlap[leaking] = find_training_overlap([out], [out], 2)
+    assert len(overlap["keep"].matched_by_name) > 100 and overlap["keep"].test_ids == overlap["keep"].matched_by_name
+    assert not overlap["drop"].matched_by_name

@@ -27,8 +27,8 @@ def test_soft_tissue_is_neither_black_nor_white():
 
 
 def test_background_keeps_its_grey():
-    seen = overlay_labels(np.full((2, 2), 100, np.uint8), np.array([[0, 5], [0, 0]], np.uint8))
-    assert (seen[0, 0] == 100).all() and not (seen[0, 1] == 100).all()
+    coloured = overlay_labels(np.full((2, 2), 100, np.uint8), np.array([[0, 5], [0, 0]], np.uint8))
+    assert (coloured[0, 0] == 100).all() and not (coloured[0, 1] == 100).all()
 
 
 def test_three_views_have_true_proportions():

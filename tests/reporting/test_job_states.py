@@ -23,6 +23,6 @@ def test_single_job_of_a_stage_needs_no_name():
 def test_each_job_is_in_one_segment_of_its_state(jobs):
     names = {f"{delivery}/{shard}": state for (delivery, shard), state in jobs.items()}
     done = [name for name, state in names.items() if state == "done"]
-    pieces = job_segments(done, [{"name": n, "state": s} for n, s in names.items() if s != "done"])
+    segments = job_segments(done, [{"name": n, "state": s} for n, s in names.items() if s != "done"])
     for state in STATES:
-        assert sum(one.jobs for one in pieces if one.state == state) == list(names.values()).count(state)
+        assert sum(segment.jobs for segment in segments if segment.state == state) == list(names.values()).count(state)

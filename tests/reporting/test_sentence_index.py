@@ -16,7 +16,7 @@ def tables(study):
 
 def test_sentences_of_all_languages_have_marked_mentions(study):
     samples = sample_sentences(*tables(study), 10, load_schema(study.schema))
-    assert [one.language for one in samples] == ["de", "en"]
+    assert [sample.language for sample in samples] == ["de", "en"]
     first, second = samples
     assert first.text.count("<mark") == 2 and "&amp;" in first.text
     assert first.mentions == [("Leber", "liver", "present"), ("Milz", "spleen", "absent")]
@@ -46,6 +46,6 @@ def test_page_of_mentions_shows_sentences_on_request_only(study, root):
         "made_with": "",
     }
     samples = sample_sentences(*tables(study), 10, load_schema(study.schema))
-    for shown in (samples, []):
-        text = render("stage.html", **values, figures=[], cards=[], curve=None, samples=shown)
-        assert ("normal." in text) is bool(shown)
+    for chosen in (samples, []):
+        text = render("stage.html", **values, figures=[], cards=[], curve=None, samples=chosen)
+        assert ("normal." in text) is bool(chosen)

@@ -71,7 +71,7 @@ def _usable_questions(
         elif not question.answer:
             excluded["blank answer"] += 1
         elif question in questions:
-            excluded["stands twice"] += 1
+            excluded["repeated"] += 1
         else:
             questions[question] = None
     return tuple(questions), dict(excluded)
