@@ -132,7 +132,6 @@ MANY_PARAMETERS = {
     "segmentation/nnunet_patches.py:predict": "the signature of nnU-Net's method that it replaces",
     "training/dataloader.py:load_batches": "until options travel as one object",
     "training/samples.py:__init__": "until options travel as one object",
-    "training/tower_pretraining.py:pretrain_vision_tower": "until options travel as one object",
 }
 VAGUE_NAMES = {
     "one",

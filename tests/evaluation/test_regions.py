@@ -7,7 +7,7 @@ from refrad.dataset.image_codec import decode_mask, encode_mask
 from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.questions import EvalQuestion, build_questions
 from refrad.evaluation.regions import BoxCodec, MaskCodec
-from refrad.model.box_tokens import BINS, parse_detection
+from refrad.model.box_tokens import COORDINATE_BINS, parse_detection
 from refrad.training.samples import Samples, surface_forms
 
 QUESTION = EvalQuestion("i", "p", "locate", "en", "")
@@ -52,7 +52,9 @@ def test_training_targets_are_decoded_as_boxes_of_the_image(images, schema, resi
         decoded = BoxCodec("yxyx").decode(question, GeneratedAnswer(sample.target))
         boxes = {entity.key: entity.region for entity in decoded.regions}
         for target in question.targets:
-            assert boxes[target.key] == pytest.approx(target.region, abs=(3 if resize == "pad" else 1) / BINS)
+            assert boxes[target.key] == pytest.approx(
+                target.region, abs=(3 if resize == "pad" else 1) / COORDINATE_BINS
+            )
         liver = parse_detection(sample.target, "yxyx").entities[0].box
         x, y = (round(32 * (liver[i] + liver[i + 2])) for i in (0, 1))
         assert sample.image[y, x].min() > 200  # the target's liver is the bright square of the model's input

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.model.box_tokens import (
-    BINS,
+    COORDINATE_BINS,
     bin_of,
     detection_text,
     parse_detection,
@@ -34,10 +34,10 @@ def test_a_box_is_written_in_the_released_codes_order():
 
 @given(st.floats(0, 1))
 def test_a_coordinate_moves_by_half_a_bin_at_most(value):
-    assert abs(value_of(bin_of(value)) - value) <= 0.5 / (BINS - 1) + 1e-12
+    assert abs(value_of(bin_of(value)) - value) <= 0.5 / (COORDINATE_BINS - 1) + 1e-12
 
 
-@given(st.integers(0, BINS - 1))
+@given(st.integers(0, COORDINATE_BINS - 1))
 def test_a_bin_survives_the_round_trip(number):
     assert bin_of(value_of(number)) == number
 
@@ -84,7 +84,7 @@ def test_text_and_boxes_survive_the_round_trip(caption, order):
     ]
     for one, e in zip(parsed.entities, entities, strict=True):
         for value, key in zip(one.box, ("x_min", "y_min", "x_max", "y_max"), strict=True):
-            assert abs(value - e[key]) <= 0.5 / (BINS - 1) + 1e-12
+            assert abs(value - e[key]) <= 0.5 / (COORDINATE_BINS - 1) + 1e-12
     again = [entity(o.start, o.start + len(o.text), o.class_id, o.box) for o in parsed.entities]
     assert detection_text(parsed.plain, again, 1, 1, order) == written
 

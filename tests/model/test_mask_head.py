@@ -14,7 +14,7 @@ from refrad.model.processor import load_processor
 from refrad.model.radgrounder import add_head, head_of, load_model, save_model, tiny_model
 from refrad.training.samples import Samples, locate, surface_forms
 from refrad.training.step import batch_loss, train
-from refrad.training.tower_pretraining import pretrain_vision_tower
+from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.trainer import TrainConfig
 
 TURNED = AUGMENT.model_copy(update={"rotation": 20.0})
@@ -111,7 +111,11 @@ def test_it_learns_masks(make, names, images, processor, model):
     """Dice of generated phrases on squares that it never saw; a mask drawn anywhere would reach about 0.2."""
     torch.manual_seed(0)
     pretrain_vision_tower(
-        model, processor, read_image_table([images], {"train"}), names, 150, 8, 2.5e-3, 0, AUGMENT, mask_lr_scale=0.3
+        model,
+        processor,
+        read_image_table([images], {"train"}),
+        names,
+        TowerPretraining(150, 8, 2.5e-3, 0, AUGMENT, mask_lr_scale=0.3),
     )
     locating = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
     train(

@@ -4,17 +4,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import AUGMENT
 
+from refrad.core.types import SEG_TOKENS
 from refrad.dataset.examples import read_image_table
 from refrad.dataset.image_codec import encode_mask
 from refrad.model.radgrounder import add_head, head_of, tiny_model
-from refrad.training.tower_pretraining import CLASSES, choose_classes, class_map, patch_shares, pretrain_vision_tower
+from refrad.training.tower_pretraining import (
+    TowerPretraining,
+    choose_classes,
+    class_map,
+    patch_shares,
+    pretrain_vision_tower,
+)
 
 
 @given(st.integers(0, 1000))
 def test_the_shares_of_a_patch_add_up_and_count_its_pixels(seed):
-    classes = np.random.default_rng(seed).integers(0, CLASSES, (16, 16)).astype(np.uint8)
+    classes = np.random.default_rng(seed).integers(0, SEG_TOKENS, (16, 16)).astype(np.uint8)
     shares = patch_shares(classes, 8)
-    assert shares.shape == (4, CLASSES)
+    assert shares.shape == (4, SEG_TOKENS)
     assert shares.sum(1) == pytest.approx(1)
     corner = classes[:8, 8:]  # the second patch of the first row
     assert shares[1, 7] == (corner == 7).mean()
@@ -35,7 +42,7 @@ def test_the_tower_learns_and_the_words_of_places_stay_as_they_are(images, proce
     model = tiny_model(processor, 0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     losses = pretrain_vision_tower(
-        model, processor, read_image_table([images], {"train"}), NAMES, 30, 8, 3e-3, 0, AUGMENT
+        model, processor, read_image_table([images], {"train"}), NAMES, TowerPretraining(30, 8, 3e-3, 0, AUGMENT)
     )
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     after = model.state_dict()
@@ -52,7 +59,9 @@ def test_the_tower_learns_and_the_words_of_places_stay_as_they_are(images, proce
 def test_the_same_seed_teaches_the_same(images, processor):
     frame = read_image_table([images], {"train"})
     one, other = (
-        pretrain_vision_tower(tiny_model(processor, 0), processor, frame, NAMES, 3, 4, 1e-3, 7, AUGMENT)
+        pretrain_vision_tower(
+            tiny_model(processor, 0), processor, frame, NAMES, TowerPretraining(3, 4, 1e-3, 7, AUGMENT)
+        )
         for _ in range(2)
     )
     assert one == other
@@ -63,7 +72,9 @@ def test_a_tower_that_will_be_frozen_learns_to_see_all_the_same(images, processo
     tower = model.model.vision_tower
     tower.requires_grad_(False)
     before = [parameter.clone() for parameter in tower.parameters()]
-    pretrain_vision_tower(model, processor, read_image_table([images], {"train"}), NAMES, 3, 4, 1e-2, 0, AUGMENT)
+    pretrain_vision_tower(
+        model, processor, read_image_table([images], {"train"}), NAMES, TowerPretraining(3, 4, 1e-2, 0, AUGMENT)
+    )
     learned = [not one.equal(other) for one, other in zip(before, tower.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)
     assert not any(parameter.requires_grad for parameter in tower.parameters())
@@ -75,14 +86,16 @@ def test_a_mask_head_learns_along(images, processor):
     head = head_of(model)
     before = [parameter.clone() for parameter in head.parameters()]
     frame = read_image_table([images], {"train"})
-    losses = pretrain_vision_tower(model, processor, frame, NAMES, 30, 8, 3e-3, 0, AUGMENT, mask_lr_scale=0.3)
+    losses = pretrain_vision_tower(
+        model, processor, frame, NAMES, TowerPretraining(30, 8, 3e-3, 0, AUGMENT, mask_lr_scale=0.3)
+    )
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     learned = [not one.equal(other) for one, other in zip(before, head.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)
 
 
 def test_masks_are_asked_of_classes_that_a_view_shows_and_of_none_where_it_shows_none():
-    rng, often = np.random.default_rng(0), np.ones(CLASSES, np.float32)
+    rng, often = np.random.default_rng(0), np.ones(SEG_TOKENS, np.float32)
     place = np.zeros((8, 8), np.uint8)
     assert choose_classes(place, often, 3, rng).tolist() == [0, 0, 0]
     place[:2], place[4:] = 5, 7

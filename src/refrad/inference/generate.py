@@ -10,7 +10,8 @@ from PIL import Image
 from torch import LongTensor, Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
-from refrad.model.box_tokens import BINS
+from refrad.core.types import SEG_TOKENS
+from refrad.model.box_tokens import COORDINATE_BINS
 from refrad.model.collate import Sample, collate
 from refrad.model.forward import encode
 from refrad.model.radgrounder import head_of
@@ -18,7 +19,6 @@ from refrad.model.radgrounder import head_of
 __all__ = ["WellFormed", "generate", "generate_masks", "mask_dice"]
 
 BATCH = 64
-CLASSES = 128  # <seg> tokens
 SIDES = 4
 
 
@@ -42,7 +42,7 @@ class WellFormed(LogitsProcessor):
     def _allowed(self, row: list[int]) -> tuple[int, int] | None:
         """First and last (exclusive) word that may follow the last words; None for any."""
         if row[-1] == self.id:
-            return self.seg, self.seg + CLASSES
+            return self.seg, self.seg + SEG_TOKENS
         if row[-2] == self.id:
             return self.end, self.end + 1
         if self.tag not in row:
@@ -51,7 +51,7 @@ class WellFormed(LogitsProcessor):
         if len(sides) == SIDES:
             return self.id, self.id + 1
         least = sides[len(sides) - 2] if len(sides) >= 2 else self.loc  # the side that this one lies opposite to
-        return least, self.loc + BINS
+        return least, self.loc + COORDINATE_BINS
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from typing import Any
 from refrad.core.types import Box
 
 __all__ = [
-    "BINS",
+    "COORDINATE_BINS",
     "ParsedEntity",
     "ParsedPhrase",
     "ParsedPhrases",
@@ -32,7 +32,7 @@ __all__ = [
     "value_of",
 ]
 
-BINS = 512
+COORDINATE_BINS = 512  # of a coordinate: the first of the 1,024 <loc> tokens
 ORDERS: Mapping[str, tuple[str, str, str, str]] = {
     "yxyx": ("y_min", "x_min", "y_max", "x_max"),
     "xyxy": ("x_min", "y_min", "x_max", "y_max"),
@@ -95,12 +95,12 @@ class ParsedPhrases:
 
 def bin_of(value: float) -> int:
     """The bin of a relative coordinate; both edges of the image have a bin of their own, so nothing is cut off."""
-    return round(min(max(value, 0.0), 1.0) * (BINS - 1))
+    return round(min(max(value, 0.0), 1.0) * (COORDINATE_BINS - 1))
 
 
 def value_of(number: int) -> float:
     """The relative coordinate of a bin; off by half a bin at most after `bin_of`."""
-    return number / (BINS - 1)
+    return number / (COORDINATE_BINS - 1)
 
 
 def detection_text(text: str, entities: Sequence[Mapping[str, Any]], width: float, height: float, order: str) -> str:
@@ -231,7 +231,7 @@ def _read(text: str, tokens: re.Pattern[str], told_by: Any) -> tuple[str, list[A
 
 def _box(bins: Sequence[int], order: str) -> Box | None:
     """x_min, y_min, x_max, y_max from four bins, or None if they make no box."""
-    if max(bins) >= BINS:
+    if max(bins) >= COORDINATE_BINS:
         return None
     values = dict(zip(ORDERS[order], (value_of(number) for number in bins), strict=True))
     if values["x_min"] > values["x_max"] or values["y_min"] > values["y_max"]:

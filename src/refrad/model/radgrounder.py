@@ -33,7 +33,7 @@ __all__ = [
 PATCH = 8  # px; the tiny model's
 WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 2, 3
 VOCABULARY_MULTIPLE = 64  # rows of the embeddings are padded to it, as matrix units like it
-BINS = 1024  # <loc> tokens
+LOC_TOKENS = 1024  # of PaliGemma: <loc0000> to <loc1023>
 POSITION_SCALE = 0.5  # of the patch positions, beside patches of about 1
 
 
@@ -162,7 +162,7 @@ def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) ->
         model = PaliGemmaForConditionalGeneration(config)
         words: Any = model.get_input_embeddings().weight
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
-        words[first : first + BINS] = _waves(BINS, words.shape[1], 8) * words.std()
+        words[first : first + LOC_TOKENS] = _waves(LOC_TOKENS, words.shape[1], 8) * words.std()
         order_positions(model.model.vision_tower)
     return _finish(model, processor)
 

@@ -39,7 +39,7 @@ from refrad.training.initial_model import initial_model
 from refrad.training.provenance import identity_of, weights_digest
 from refrad.training.samples import Samples, SurfaceForms, surface_forms
 from refrad.training.step import VALIDATION_SAMPLES, train
-from refrad.training.tower_pretraining import pretrain_vision_tower
+from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.trainer import TrainConfig, load_final_weights
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
@@ -193,22 +193,17 @@ def _pretraining(
     """Pretraining of the tiny model's vision tower within a number of seconds, or None if there is none."""
     if options.model != "tiny" or not options.tower_pretraining_steps:
         return None
-    pretrain = partial(
-        pretrain_vision_tower,
-        model,
-        processor,
-        frame,
-        names,
-        options.tower_pretraining_steps,
-        TOWER_BATCH,
-        TOWER_RATE,
-        options.seed,
-        options.augment,
-        options.resize,
-        options.compute_dtype,
-        options.mask_lr_scale,
+    config = TowerPretraining(
+        steps=options.tower_pretraining_steps,
+        batch=TOWER_BATCH,
+        learning_rate=TOWER_RATE,
+        seed=options.seed,
+        augment=options.augment,
+        resize=options.resize,
+        compute_dtype=options.compute_dtype,
+        mask_lr_scale=options.mask_lr_scale,
     )
-    return lambda limit: pretrain(max_seconds=limit)
+    return partial(pretrain_vision_tower, model, processor, frame, names, config)
 
 
 def _train_config(options: TrainOptions) -> TrainConfig:

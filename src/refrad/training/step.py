@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
-from refrad.model.box_tokens import BINS
+from refrad.model.box_tokens import COORDINATE_BINS
 from refrad.model.collate import collate
 from refrad.model.forward import encode
 from refrad.model.mask_head import mask_loss
@@ -80,7 +80,9 @@ def batch_loss(
 
 
 def _hills(processor: PaliGemmaProcessor, spread: float) -> SoftLabels | None:
-    return SoftLabels(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), BINS, spread) if spread else None
+    return (
+        SoftLabels(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), COORDINATE_BINS, spread) if spread else None
+    )
 
 
 def _val_batches(processor: PaliGemmaProcessor, validation: Samples, batch: int) -> list[dict[str, Tensor]]:

@@ -1,9 +1,9 @@
-"""Before a model from scratch learns to speak, its vision tower learns to see: what each patch shows, and how far that reaches.
+"""Pretraining of the vision tower of a model from scratch on the masks in the shards.
 
-PaliGemma's own tower comes trained; the tiny one would have to find out from a few boxes an image what an organ looks like. The
-masks in the shards tell it for every patch. What a patch is read with are the words the model will answer with: the embeddings
-of <segNNN> for its classes and of <locNNNN> for the box of one of them. A mask head learns along: the embedding of a class stands
-for the hidden state that will ask it.
+PaliGemma's tower comes pretrained. The tiny one would have to learn the look of an organ from a few boxes per image; the masks
+give a target for every patch. A probe predicts the share of each class in a patch, and the box of one of these classes. It compares
+features with the embeddings of the tokens that the model answers with: <segNNN> for classes, <locNNNN> for boxes. A mask head
+is trained with it: the embedding of a class replaces the hidden state that prompts the head later.
 """
 
 import logging
@@ -23,8 +23,9 @@ from torch.nn import functional
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.config import AugmentOptions
+from refrad.core.types import SEG_TOKENS
 from refrad.dataset.examples import ImageExample, example_of_row
-from refrad.model.box_tokens import BINS, bin_of
+from refrad.model.box_tokens import COORDINATE_BINS, bin_of
 from refrad.model.mask_head import MaskHead, mask_loss
 from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.model.radgrounder import head_of
@@ -32,85 +33,107 @@ from refrad.training.augment import random_view
 from refrad.training.samples import SurfaceForms, class_frequencies
 from refrad.training.step_log import StepLog
 
-__all__ = ["class_map", "patch_shares", "pretrain_vision_tower"]
+__all__ = ["TowerPretraining", "choose_classes", "class_map", "patch_shares", "pretrain_vision_tower"]
 
-CLASSES = 128  # <seg> tokens; 0 is background
-SPREAD = 6.0  # standard deviation of the hill around the right bin, in bins
-NAMES_A_STEP = 32
-MASKS_A_VIEW = 3
-NAME_SCALE = 8.0  # of the scores by which a name finds its class; embeddings are about 1 long
+BIN_SIGMA = 6.0  # bins; standard deviation of the soft labels around the bin of a box side
+NAMES_PER_STEP = 32
+MASKS_PER_VIEW = 3
+NAME_SCALE = 8.0  # of the products of name and class embeddings, which have a length of about 1
 WARM_UP = 0.1  # of the steps
-NOWHERE = -1  # in place of a bin
+NO_BIN = -1
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class TowerPretraining:
+    """How to pretrain a vision tower.
+
+    steps: optimizer steps, at most. batch: views per step. learning_rate: the highest. seed: of all random choices.
+    augment: how views are drawn. resize: how an image fills the square, see `whole_view`.
+    compute_dtype: "bfloat16" or "float32", of the tower's matrix products.
+    mask_lr_scale: learning rate of the mask head over `learning_rate`.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    seed: int
+    augment: AugmentOptions
+    resize: Literal["stretch", "pad"] = "stretch"
+    compute_dtype: str = "float32"
+    mask_lr_scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class PatchTargets:
-    """One view of an image. pixels: uint8 [side, side, 3]. shares: float32 [patches, CLASSES]. asked: int64 [patches], the
-    class whose box is asked of the patch. bins: int64 [patches, 4], x_min, y_min, x_max, y_max; NOWHERE if none is asked.
-    named: int64 [n], the classes whose masks are asked, 0 if the view has fewer. masks: bool [n, side, side].
+    """A view of an image and the targets of its patches, which are in row order.
+
+    pixels: uint8 [side, side, 3]. shares: float32 [patches, SEG_TOKENS], share of each class in each patch.
+    box_classes: int64 [patches], the class whose box a patch predicts. box_bins: int64 [patches, 4], bins of x_min, y_min,
+    x_max, y_max; NO_BIN where there is no box to predict. mask_classes: int64 [n], the classes whose masks are predicted,
+    0 where the view has fewer. masks: bool [n, side, side].
     """
 
     pixels: NDArray[np.uint8]
     shares: NDArray[np.float32]
-    asked: NDArray[np.int64]
-    bins: NDArray[np.int64]
-    named: NDArray[np.int64]
+    box_classes: NDArray[np.int64]
+    box_bins: NDArray[np.int64]
+    mask_classes: NDArray[np.int64]
     masks: NDArray[np.bool_]
 
 
 def class_map(structures: Sequence[Mapping[str, Any]], width: int, height: int, size: int) -> NDArray[np.uint8]:
     """Class ids uint8 [size, size] of an image from its run-length masks, squashed as the picture is; 0 is background."""
     classes = np.zeros((height, width), np.uint8)
-    for one in structures:
-        mask = coco.decode({"size": [height, width], "counts": str(one["rle"]).encode("ascii")})
-        classes[np.asarray(mask, bool)] = one["class_id"]
+    for structure in structures:
+        mask = coco.decode({"size": [height, width], "counts": str(structure["rle"]).encode("ascii")})
+        classes[np.asarray(mask, bool)] = structure["class_id"]
     return np.asarray(Image.fromarray(classes).resize((size, size), Image.Resampling.NEAREST))
 
 
 def patch_shares(classes: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
-    """Share of each class in each patch, float32 [patches, CLASSES], patches row by row; `classes` is [side, side]."""
+    """Share of each class in each patch, float32 [patches, SEG_TOKENS], patches row by row; `classes` is [side, side]."""
     side = len(classes) // patch
     patches = classes.reshape(side, patch, side, patch).swapaxes(1, 2).reshape(side * side, patch * patch)
-    flat = np.arange(side * side)[:, None] * CLASSES + patches
-    return (np.bincount(flat.ravel(), minlength=side * side * CLASSES).reshape(-1, CLASSES) / patch**2).astype(
-        np.float32
-    )
+    flat = np.arange(side * side)[:, None] * SEG_TOKENS + patches
+    counts = np.bincount(flat.ravel(), minlength=side * side * SEG_TOKENS).reshape(-1, SEG_TOKENS)
+    return (counts / patch**2).astype(np.float32)
 
 
-class _Reader(nn.Module):
-    """Reads classes and boxes from the features of patches with the embeddings of the words for them."""
+class _PatchProbe(nn.Module):
+    """Predicts classes and boxes from the features of patches, with the embeddings of the tokens for them."""
 
-    def __init__(self, words: Any, first_seg: int, first_loc: int) -> None:
+    def __init__(self, embeddings: Any, first_seg: int, first_loc: int) -> None:
         super().__init__()
-        width = words.shape[1]
-        self.segs = words[first_seg : first_seg + CLASSES].detach().clone()
-        self.locs = words[first_loc : first_loc + BINS].detach().clone()
+        width = embeddings.shape[1]
+        self.segs = embeddings[first_seg : first_seg + SEG_TOKENS].detach().clone()
+        self.locs = embeddings[first_loc : first_loc + COORDINATE_BINS].detach().clone()
         self.feature, self.question = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         self.sides = nn.Linear(width, 4 * width)
 
-    def names(self, words: Tensor, classes: Tensor) -> Tensor:
-        """Cross-entropy of the classes that names mean; `words` is the mean embedding of each name's tokens."""
-        return functional.cross_entropy(NAME_SCALE * words @ self.segs.T, classes)
+    def name_loss(self, names: Tensor, classes: Tensor) -> Tensor:
+        """Cross-entropy of the classes of names; `names` float [n, width] is the mean embedding of each name's tokens."""
+        return functional.cross_entropy(NAME_SCALE * names @ self.segs.T, classes)
 
-    def forward(self, features: Tensor, lesson: Mapping[str, Tensor]) -> Tensor:
-        """Mean cross-entropy of the classes' shares, plus that of the boxes' sides."""
-        shares = functional.cross_entropy((features @ self.segs.T).flatten(0, 1), lesson["shares"].flatten(0, 1))
-        told = lesson["bins"][..., 0] != NOWHERE
-        bins, question = lesson["bins"][told], self.segs[lesson["asked"][told]]
-        answer = functional.gelu(self.feature(features[told]) + self.question(question))
+    def forward(self, features: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """Mean cross-entropy of the shares of classes, plus that of the box sides."""
+        shares = functional.cross_entropy((features @ self.segs.T).flatten(0, 1), targets["shares"].flatten(0, 1))
+        has_box = targets["box_bins"][..., 0] != NO_BIN
+        bins, question = targets["box_bins"][has_box], self.segs[targets["box_classes"][has_box]]
+        answer = functional.gelu(self.feature(features[has_box]) + self.question(question))
         logits = self.sides(answer).unflatten(1, (4, -1)) @ self.locs.T
-        hills = torch.exp(-0.5 * ((torch.arange(BINS) - bins[..., None]) / SPREAD) ** 2)
-        hills = hills / hills.sum(-1, keepdim=True)
-        return shares + functional.cross_entropy(logits.flatten(0, 1), hills.flatten(0, 1))
+        soft_labels = torch.exp(-0.5 * ((torch.arange(COORDINATE_BINS) - bins[..., None]) / BIN_SIGMA) ** 2)
+        soft_labels = soft_labels / soft_labels.sum(-1, keepdim=True)
+        return shares + functional.cross_entropy(logits.flatten(0, 1), soft_labels.flatten(0, 1))
 
-    def masks(self, head: MaskHead, patches: Tensor, lesson: Mapping[str, Tensor]) -> Tensor:
-        """Loss of the masks of the classes that are asked of the tower's output."""
-        asked, named = lesson["named"].nonzero(), lesson["named"]
-        hidden = self.segs[named] * self.segs.shape[1] ** 0.5  # as long as a hidden state
-        masks = lesson["masks"][tuple(asked.T)]
-        return mask_loss(head(patches, hidden, asked, masks.shape[-1]), masks)
+    def mask_loss(self, head: MaskHead, patches: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """Loss of the masks of `mask_classes`, which the head predicts from the tower's output."""
+        classes = targets["mask_classes"]
+        slots = classes.nonzero()  # int64 [masks, 2]: view and number of the mask
+        hidden = self.segs[classes] * self.segs.shape[1] ** 0.5  # as long as a hidden state
+        masks = targets["masks"][tuple(slots.T)]
+        return mask_loss(head(patches, hidden, slots, masks.shape[-1]), masks)
 
 
 def pretrain_vision_tower(
@@ -118,125 +141,141 @@ def pretrain_vision_tower(
     processor: PaliGemmaProcessor,
     frame: pl.DataFrame,
     names: SurfaceForms,
-    steps: int,
-    batch: int,
-    rate: float,
-    seed: int,
-    augment: AugmentOptions,
-    resize: Literal["stretch", "pad"] = "stretch",
-    compute_dtype: str = "float32",
-    mask_lr_scale: float = 1.0,
+    config: TowerPretraining,
     max_seconds: float | None = None,
 ) -> list[float]:
-    """Train vision tower and projector of `model`, and its mask head if it has one, in place on views of the rows of `frame`; the
-    losses of all steps come back. The head's rate is `mask_lr_scale` times `rate`.
+    """Train the vision tower, the projector and the mask head (if any) of `model` in place; returns the loss of each step.
 
-    The embeddings of the words in `names` come to lie near those of the <segNNN> tokens of the classes they mean.
+    The word embeddings are trained too, so that the names of a class come near its <segNNN> token; those of <segNNN> and
+    <locNNNN> are not.
+
+    Args:
+        model: a frozen tower is trained all the same, and is frozen again afterwards.
+        processor: of the model.
+        frame: rows as `read_image_table` gives them; views are drawn from their images.
+        names: of the classes.
+        config: hyper-parameters.
+        max_seconds: time limit, which shortens the schedule; None for no limit.
     """
     vision: Any = model.config.vision_config
     head = head_of(model)
-    lessons = _lessons(
-        *(frame, processor.image_processor.size["height"], vision.patch_size, seed, augment, resize),
-        masks=MASKS_A_VIEW if head else 0,
-    )
-    first_seg, first_loc = (processor.tokenizer.convert_tokens_to_ids(word) for word in ("<seg000>", "<loc0000>"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        reader = _Reader(model.get_input_embeddings().weight, first_seg, first_loc)
+    side = processor.image_processor.size["height"]
+    views = _draw_views(frame, side, vision.patch_size, config, masks=MASKS_PER_VIEW if head else 0)
+    embeddings: Any = model.get_input_embeddings().weight
+    probe = _make_probe(embeddings, processor, config.seed)
     tower, projector = model.model.vision_tower, model.model.multi_modal_projector
     frozen = [parameter for parameter in tower.parameters() if not parameter.requires_grad]
-    tower.requires_grad_(True)  # even one that will stay as it is afterwards
-    parameters = [*tower.parameters(), *projector.parameters(), *reader.parameters()]
-    of_head = list(head.parameters()) if head else []
-    table: Any = model.get_input_embeddings().weight
-    optimizer = torch.optim.AdamW(parameters, rate, (0.9, 0.98), weight_decay=0.01)
-    optimizer.add_param_group({"params": [table], "weight_decay": 0.0})
-    if head:
-        optimizer.add_param_group({"params": of_head, "lr": rate * mask_lr_scale})
-    highest = [group["lr"] for group in optimizer.param_groups]
-    vocabulary = _tokens_of(names, processor)
-    drawer = np.random.default_rng((seed, 12))
+    tower.requires_grad_(True)
+    parameters = [*tower.parameters(), *projector.parameters(), *probe.parameters()]
+    head_parameters = list(head.parameters()) if head else []
+    optimizer = _make_optimizer(parameters, embeddings, head_parameters, config)
+    peak_rates = [group["lr"] for group in optimizer.param_groups]
+    name_tokens = _tokens_of(names, processor)
+    name_rng = np.random.default_rng((config.seed, 12))
+    in_bfloat16 = config.compute_dtype == "bfloat16"
     losses: list[float] = []
     model.train()
     start = time.perf_counter()
-    step_log = StepLog(log, "tower pretraining", steps)
-    for step in range(steps):
-        progress = step / steps
+    step_log = StepLog(log, "tower pretraining", config.steps)
+    for step in range(config.steps):
+        progress = step / config.steps
         if max_seconds is not None:
             progress = max(progress, (time.perf_counter() - start) / max_seconds)
             if progress >= 1:
                 break
-        for group, peak in zip(optimizer.param_groups, highest, strict=True):
+        for group, peak in zip(optimizer.param_groups, peak_rates, strict=True):
             group["lr"] = peak * min(1.0, (progress + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * progress))
-        drawn = [next(lessons) for _ in range(batch)]
-        lesson = {name: torch.from_numpy(np.stack([vars(one)[name] for one in drawn])) for name in vars(drawn[0])}
-        pixels = lesson["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
-            seen = tower(pixel_values=pixels).last_hidden_state
-            features = projector(seen)
-        spoken = [vocabulary[index] for index in drawer.integers(len(vocabulary), size=NAMES_A_STEP)]
-        words = torch.stack([table[tokens].mean(0) for tokens, _ in spoken])
-        loss = reader(features.float(), lesson) + reader.names(words, torch.tensor([one for _, one in spoken]))
+        targets = _stack([next(views) for _ in range(config.batch)])
+        pixels = targets["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=in_bfloat16):
+            patches = tower(pixel_values=pixels).last_hidden_state
+            features = projector(patches)
+        drawn = [name_tokens[index] for index in name_rng.integers(len(name_tokens), size=NAMES_PER_STEP)]
+        words = torch.stack([embeddings[tokens].mean(0) for tokens, _ in drawn])
+        loss = probe(features.float(), targets)
+        loss = loss + probe.name_loss(words, torch.tensor([class_id for _, class_id in drawn]))
         if head:
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
-                loss = loss + reader.masks(head, seen, lesson)
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=in_bfloat16):
+                loss = loss + probe.mask_loss(head, patches, targets)
         loss.backward()
         losses.append(loss.item())
-        grad_norm = torch.nn.utils.clip_grad_norm_([*parameters, *of_head], 1.0)
+        grad_norm = nn.utils.clip_grad_norm_([*parameters, *head_parameters], 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        step_log.add(losses[-1], optimizer.param_groups[0]["lr"], grad_norm.item(), batch, progress)
+        step_log.add(losses[-1], optimizer.param_groups[0]["lr"], grad_norm.item(), config.batch, progress)
     for parameter in frozen:
         parameter.requires_grad_(False)
     return losses
 
 
+def _make_probe(embeddings: Tensor, processor: PaliGemmaProcessor, seed: int) -> _PatchProbe:
+    """A probe with random weights that depend on `seed` only."""
+    first_seg, first_loc = (processor.tokenizer.convert_tokens_to_ids(token) for token in ("<seg000>", "<loc0000>"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _PatchProbe(embeddings, first_seg, first_loc)
+
+
+def _make_optimizer(
+    parameters: Sequence[nn.Parameter],
+    embeddings: Tensor,
+    head_parameters: Sequence[nn.Parameter],
+    config: TowerPretraining,
+) -> torch.optim.Optimizer:
+    """AdamW; embeddings do not decay, and the mask head has its own learning rate."""
+    optimizer = torch.optim.AdamW(parameters, config.learning_rate, (0.9, 0.98), weight_decay=0.01)
+    optimizer.add_param_group({"params": [embeddings], "weight_decay": 0.0})
+    if head_parameters:
+        optimizer.add_param_group({"params": head_parameters, "lr": config.learning_rate * config.mask_lr_scale})
+    return optimizer
+
+
 def _tokens_of(names: SurfaceForms, processor: PaliGemmaProcessor) -> list[tuple[list[int], int]]:
-    """The tokens of each name as it stands in a prompt, behind a space, and the class it means."""
-    found = []
+    """Tokens and class of each name. A space precedes it, as in a prompt."""
+    name_tokens = []
     for (_, class_id), surface_forms in sorted(names.items()):
-        found += [
-            (processor.tokenizer(f" {one}", add_special_tokens=False)["input_ids"], class_id) for one in surface_forms
+        name_tokens += [
+            (processor.tokenizer(f" {name}", add_special_tokens=False)["input_ids"], class_id) for name in surface_forms
         ]
-    return [(tokens, class_id) for tokens, class_id in found if tokens and class_id < CLASSES]
+    return [(tokens, class_id) for tokens, class_id in name_tokens if tokens and class_id < SEG_TOKENS]
 
 
-def _lessons(
-    frame: pl.DataFrame,
-    size: int,
-    patch: int,
-    seed: int,
-    augment: AugmentOptions,
-    resize: Literal["stretch", "pad"],
-    masks: int,
+def _stack(views: Sequence[PatchTargets]) -> dict[str, Tensor]:
+    """The tensors of a batch, by field."""
+    return {name: torch.from_numpy(np.stack([vars(view)[name] for view in views])) for name in vars(views[0])}
+
+
+def _draw_views(
+    frame: pl.DataFrame, side: int, patch: int, config: TowerPretraining, masks: int
 ) -> Iterator[PatchTargets]:
-    """Random views of random images, without end, each with so many masks."""
+    """Random views of random images, without end, each with `masks` masks; `side` and `patch` in px."""
     rows = frame.to_dicts()
-    pictures = [example_of_row(row) for row in rows]
-    opened = [picture.load_image() for picture in pictures]
+    examples = [example_of_row(row) for row in rows]
+    images = [example.load_image() for example in examples]
     maps = [
         Image.fromarray(class_map(row["structures"], row["width"], row["height"], image.width)).convert("RGB")
-        for row, image in zip(rows, opened, strict=True)
+        for row, image in zip(rows, images, strict=True)
     ]
-    told = class_frequencies(frame)
-    often = np.array([told[class_id] for class_id in range(CLASSES)], np.float32)
-    rng = np.random.default_rng((seed, 11))
+    counts = class_frequencies(frame)
+    frequencies = np.array([counts[class_id] for class_id in range(SEG_TOKENS)], np.float32)
+    rng = np.random.default_rng((config.seed, 11))
     while True:
         for index in rng.permutation(len(rows)).tolist():
-            picture = pictures[index]
-            view = random_view(rng, augment, whole_view(picture.size, resize))
-            place = render_view(maps[index], view.geometry, size, Image.Resampling.NEAREST)[..., 0]
-            shares = patch_shares(place, patch)
-            asked = _draw(shares * often, rng)
-            bins = _bins(asked, picture, view, augment.min_box_share)
-            named = choose_classes(place, often, masks, rng)
+            example = examples[index]
+            view = random_view(rng, config.augment, whole_view(example.size, config.resize))
+            classes = render_view(maps[index], view.geometry, side, Image.Resampling.NEAREST)[..., 0]
+            shares = patch_shares(classes, patch)
+            box_classes = _draw_box_classes(shares * frequencies, rng)
+            box_bins = _box_bins(box_classes, example, view, config.augment.min_box_share)
+            mask_classes = choose_classes(classes, frequencies, masks, rng)
+            pixels = render_view(images[index], view, side)
             yield PatchTargets(
-                render_view(opened[index], view, size), shares, asked, bins, named, place == named[:, None, None]
+                pixels, shares, box_classes, box_bins, mask_classes, classes == mask_classes[:, None, None]
             )
 
 
-def _draw(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
-    """For each patch one of its classes, those of larger weight more often; 0 if it shows none."""
+def _draw_box_classes(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
+    """For each patch one of its classes, drawn in proportion to `weights` [patches, SEG_TOKENS]; 0 if it has none."""
     weights[:, 0] = 0
     edges = weights.cumsum(1)
     drawn = (edges < rng.random((len(edges), 1)) * edges[:, -1:]).sum(1)
@@ -244,23 +283,27 @@ def _draw(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
 
 
 def choose_classes(
-    place: NDArray[np.uint8], often: NDArray[np.float32], number: int, rng: np.random.Generator
+    classes: NDArray[np.uint8], frequencies: NDArray[np.float32], number: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """So many of the classes in a view, those of larger weight more often; 0 for what it has not."""
+    """Draw `number` of the classes in a view, in proportion to `frequencies`; int64 [number], 0 where the view has fewer.
+
+    `classes` is the view's class map [side, side].
+    """
     chosen = np.zeros(number, np.int64)
-    there = np.flatnonzero(np.bincount(place.ravel())[1:]) + 1
-    if len(there):
-        drawn = rng.choice(there, min(number, len(there)), replace=False, p=often[there] / often[there].sum())
+    present = np.flatnonzero(np.bincount(classes.ravel())[1:]) + 1
+    if len(present):
+        weights = frequencies[present] / frequencies[present].sum()
+        drawn = rng.choice(present, min(number, len(present)), replace=False, p=weights)
         chosen[: len(drawn)] = drawn
     return chosen
 
 
-def _bins(asked: NDArray[np.int64], picture: ImageExample, view: View, kept: float) -> NDArray[np.int64]:
-    """The sides of the box of each patch's class in the view, as bins."""
-    table = np.full((CLASSES, 4), NOWHERE, np.int64)
-    for class_id in set(asked.tolist()) & picture.boxes.keys():
-        outline = picture.outline(class_id) if view.turn else None
-        box = box_in_view(picture.boxes[class_id], view, kept, outline)
+def _box_bins(box_classes: NDArray[np.int64], example: ImageExample, view: View, min_share: float) -> NDArray[np.int64]:
+    """Bins int64 [patches, 4] of the box in the view of each patch's class; NO_BIN if less than `min_share` of it is left."""
+    table = np.full((SEG_TOKENS, 4), NO_BIN, np.int64)
+    for class_id in set(box_classes.tolist()) & example.boxes.keys():
+        outline = example.outline(class_id) if view.turn else None
+        box = box_in_view(example.boxes[class_id], view, min_share, outline)
         if box is not None:
             table[class_id] = [bin_of(value) for value in box]
-    return table[asked]
+    return table[box_classes]
