@@ -37,7 +37,7 @@ from refrad.training.dataloader import epoch_batches
 from refrad.training.flops import Shape, flops_per_sample, on_meta
 from refrad.training.optim import make_optimizer
 from refrad.training.reference_models import PALIGEMMA2_3B
-from refrad.training.samples import Samples
+from refrad.training.samples import SampleOptions, Samples
 from refrad.training.step import batch_loss
 
 WARM = 3  # steps before any is timed
@@ -184,7 +184,7 @@ def captions(count: int) -> Samples:
             about | pictured | {"structures": [box | {"rle": ""}], "captions": [caption], "questions": [question]}
         )
     frame = pl.DataFrame(rows)
-    return Samples(frame, {}, 64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None)
+    return Samples(frame, {}, SampleOptions(64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None))
 
 
 def packing(batch: int, limit: int, steps: int) -> None:

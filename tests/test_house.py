@@ -130,8 +130,6 @@ MOST_PARAMETERS = 8
 # Parameters of stages' `run` and of commands' `main` are the flags of the command line and are not limited.
 MANY_PARAMETERS = {
     "segmentation/nnunet_patches.py:predict": "the signature of nnU-Net's method that it replaces",
-    "training/dataloader.py:load_batches": "until options travel as one object",
-    "training/samples.py:__init__": "until options travel as one object",
 }
 VAGUE_NAMES = {
     "one",

@@ -8,7 +8,7 @@ from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.questions import EvalQuestion, build_questions
 from refrad.evaluation.regions import BoxCodec, MaskCodec
 from refrad.model.box_tokens import COORDINATE_BINS, parse_detection
-from refrad.training.samples import Samples, surface_forms
+from refrad.training.samples import SampleOptions, Samples, surface_forms
 
 QUESTION = EvalQuestion("i", "p", "locate", "en", "")
 
@@ -44,7 +44,9 @@ def test_training_targets_are_decoded_as_boxes_of_the_image(images, schema, resi
             box[f"{axis}_max"] *= 3
     frame = pl.DataFrame(rows)
     names = surface_forms([example_of_row(row) for row in rows], schema)
-    samples = Samples(frame, names, 64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None, resize)
+    samples = Samples(
+        frame, names, SampleOptions(64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None, resize)
+    )
     for index, row in enumerate(rows):
         sample = samples[0, index]
         questions = build_questions(example_of_row(row), resize=resize)

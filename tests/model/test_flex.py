@@ -7,7 +7,7 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.packing import pack
 from refrad.model.radgrounder import load_model, save_model, tiny_model
-from refrad.training.samples import Samples, surface_forms
+from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import batch_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.nn.attention.flex_attention")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.nn.attention.
 def batch(images, schema, processor):
     frame = read_image_table([images], {"train"})
     names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    samples = Samples(frame, names, 64, "yxyx", {"locate": 1.0, "detect": 1.0, "vqa": 0.0}, 0, None)
+    samples = Samples(frame, names, SampleOptions(64, "yxyx", {"locate": 1.0, "detect": 1.0, "vqa": 0.0}, 0, None))
     return collate(processor, [samples[0, index] for index in range(4)])
 
 

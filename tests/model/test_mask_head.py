@@ -12,7 +12,7 @@ from refrad.model.mask_head import HEAD_FILE, mask_loss
 from refrad.model.preprocess import WHOLE, render_view
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import add_head, head_of, load_model, save_model, tiny_model
-from refrad.training.samples import Samples, locate, surface_forms
+from refrad.training.samples import SampleOptions, Samples, locate, surface_forms
 from refrad.training.step import batch_loss, train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.trainer import TrainConfig
@@ -31,7 +31,7 @@ def names(images, schema):
 @pytest.fixture(scope="module")
 def make(images, names):
     def make(split, augment=None, shares=SHARES):
-        return Samples(read_image_table([images], {split}), names, 64, None, shares, 0, augment)
+        return Samples(read_image_table([images], {split}), names, SampleOptions(64, None, shares, 0, augment))
 
     return make
 

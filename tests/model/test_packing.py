@@ -13,8 +13,8 @@ from refrad.model.forward import encode
 from refrad.model.mask_head import mask_loss
 from refrad.model.packing import dense_mask, pack, packed_mask, packed_mask_mod, rows_of
 from refrad.model.radgrounder import add_head, head_of, tiny_model
-from refrad.training.dataloader import load_batches
-from refrad.training.samples import Samples, surface_forms
+from refrad.training.dataloader import BatchOptions, load_batches
+from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import batch_loss, train
 from refrad.training.trainer import TrainConfig
 
@@ -25,7 +25,7 @@ SHARES = {"locate": 0.5, "detect": 0.5, "vqa": 0.0}
 def make(images, schema):
     frame = read_image_table([images], {"train"})
     names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    return lambda order="yxyx": Samples(frame, names, 64, order, SHARES, 0, None)
+    return lambda order="yxyx": Samples(frame, names, SampleOptions(64, order, SHARES, 0, None))
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,9 @@ def test_a_packed_training_takes_the_steps_of_a_plain_one(make, processor):
         curves.append(train(model, processor, make(), None, recipe).curve)
     for one, other in zip(*curves, strict=True):
         assert one.loss == pytest.approx(other.loss, abs=1e-4)
-    firsts = [list(itertools.islice(load_batches(make(), processor, 4, 0, workers=n, limit=600), 3)) for n in (0, 1)]
+    firsts = [
+        list(itertools.islice(load_batches(make(), processor, BatchOptions(4, 0, workers=n, pack_tokens=600)), 3))
+        for n in (0, 1)
+    ]
     for one, other in zip(*firsts, strict=True):
         assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)

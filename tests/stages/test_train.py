@@ -19,7 +19,7 @@ from refrad.model.collate import collate
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model
 from refrad.stages import train
-from refrad.training.samples import Samples, surface_forms
+from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import batch_loss
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -201,7 +201,7 @@ def test_best_weights_on_validation_patients_are_saved(run, images, schema):
         model = load_model(kept[use], processor).eval()
         rows = {split: read_image_table([images], {split}) for split in ("train", "validation")}
         names = surface_forms([example_of_row(row) for row in rows["train"].iter_rows(named=True)], schema)
-        held_out = Samples(rows["validation"], names, 64, "yxyx", tiny_training()["tasks"], 0, None)
+        held_out = Samples(rows["validation"], names, SampleOptions(64, "yxyx", tiny_training()["tasks"], 0, None))
         batch = collate(processor, [held_out[0, index] for index in range(len(held_out))])
         with torch.no_grad():
             losses[use] = batch_loss(model, batch).item()

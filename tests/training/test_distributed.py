@@ -15,7 +15,7 @@ from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import add_head, tiny_model
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import SINGLE_PROCESS, join_processes
-from refrad.training.samples import Samples, surface_forms
+from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.trainer import TrainConfig
 
@@ -34,7 +34,9 @@ def trained(images, schema, folder, sharding, masks, steps, context=SINGLE_PROCE
     )
     shares = {"locate": 0.5, "detect": 0.0, "vqa": 0.5}
     train_samples, unseen = (
-        Samples(read_image_table([images], {split}), names, 64, None if masks else "yxyx", shares, 0, None)
+        Samples(
+            read_image_table([images], {split}), names, SampleOptions(64, None if masks else "yxyx", shares, 0, None)
+        )
         for split in ("train", "validation")
     )
     saved = Checkpoints(folder, "one", keep=9, is_main=context.is_main)

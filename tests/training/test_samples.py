@@ -7,7 +7,7 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.box_tokens import parse_detection
 from refrad.model.collate import collate
 from refrad.training.dataloader import batch_order
-from refrad.training.samples import Samples, surface_forms
+from refrad.training.samples import SampleOptions, Samples, surface_forms
 
 TURNED = AUGMENT.model_copy(update={"rotation": 20.0})
 SHARES = {"locate": 0.6, "detect": 0.2, "vqa": 0.2}
@@ -21,7 +21,9 @@ def frame(images):
 @pytest.fixture(scope="module")
 def make(frame, schema):
     names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    return lambda augment, order="yxyx", shares=SHARES: Samples(frame, names, 64, order, shares, 0, augment)
+    return lambda augment, order="yxyx", shares=SHARES: Samples(
+        frame, names, SampleOptions(64, order, shares, 0, augment)
+    )
 
 
 def test_test_patients_are_never_trained_on(frame):
@@ -91,7 +93,7 @@ def mixed(frame, schema):
         structures=pl.col("structures").list.head(0),
     )
     names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    return Samples(pl.concat([frame, rows]), names, 64, "yxyx", SHARES, 0, AUGMENT, public_share=0.25)
+    return Samples(pl.concat([frame, rows]), names, SampleOptions(64, "yxyx", SHARES, 0, AUGMENT, public_share=0.25))
 
 
 def test_benchmarks_have_their_share_and_answer_questions_alone(mixed):

@@ -8,9 +8,9 @@ import torch
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.radgrounder import tiny_model
-from refrad.training.dataloader import batch_order, load_batches
+from refrad.training.dataloader import BatchOptions, batch_order, load_batches
 from refrad.training.distributed import DistributedContext
-from refrad.training.samples import Samples, surface_forms
+from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import batch_loss, train
 from refrad.training.trainer import TrainConfig
 
@@ -21,7 +21,7 @@ SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 def samples(images, schema):
     frame = read_image_table([images], {"train"})
     names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    return Samples(frame, names, 64, "yxyx", SHARES, 0, augment=None)
+    return Samples(frame, names, SampleOptions(64, "yxyx", SHARES, 0, augment=None))
 
 
 def test_training_lowers_the_loss_and_says_what_it_did(samples, processor):
@@ -54,7 +54,9 @@ def test_accumulated_batches_are_one_step(samples, processor):
 
 
 def test_workers_make_the_same_batches(samples, processor):
-    firsts = [list(itertools.islice(load_batches(samples, processor, 4, 0, workers=n), 8)) for n in (0, 2)]
+    firsts = [
+        list(itertools.islice(load_batches(samples, processor, BatchOptions(4, 0, workers=n)), 8)) for n in (0, 2)
+    ]
     for one, other in zip(*firsts, strict=True):
         assert (one.tasks, one.position) == (other.tasks, other.position)
         assert all(one.tensors[name].equal(other.tensors[name]) for name in one.tensors)
@@ -67,8 +69,10 @@ def test_the_order_of_batches_can_be_taken_up_anywhere(samples):
 
 
 def test_two_processes_are_dealt_what_one_would_get(samples, processor):
-    alone = list(itertools.islice(load_batches(samples, processor, 4, 0), 6))
-    dealt = [list(itertools.islice(load_batches(samples, processor, 4, 0, rank=r, size=2), 3)) for r in (0, 1)]
+    alone = list(itertools.islice(load_batches(samples, processor, BatchOptions(4, 0)), 6))
+    dealt = [
+        list(itertools.islice(load_batches(samples, processor, BatchOptions(4, 0, rank=r, size=2)), 3)) for r in (0, 1)
+    ]
     together = [one for pair in zip(*dealt, strict=True) for one in pair]
     for one, other in zip(alone, together, strict=True):
         assert one.tensors["input_ids"].equal(other.tensors["input_ids"])

@@ -8,13 +8,8 @@ from refrad.core.types import SEG_TOKENS
 from refrad.dataset.examples import read_image_table
 from refrad.dataset.image_codec import encode_mask
 from refrad.model.radgrounder import add_head, head_of, tiny_model
-from refrad.training.tower_pretraining import (
-    TowerPretraining,
-    choose_classes,
-    class_map,
-    patch_shares,
-    pretrain_vision_tower,
-)
+from refrad.training.patch_targets import choose_classes, class_map, patch_shares
+from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 
 
 @given(st.integers(0, 1000))

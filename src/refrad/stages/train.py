@@ -37,7 +37,7 @@ from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import join_processes
 from refrad.training.initial_model import initial_model
 from refrad.training.provenance import identity_of, weights_digest
-from refrad.training.samples import Samples, SurfaceForms, surface_forms
+from refrad.training.samples import SampleOptions, Samples, SurfaceForms, surface_forms
 from refrad.training.step import VALIDATION_SAMPLES, train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.trainer import TrainConfig, load_final_weights
@@ -129,8 +129,8 @@ def run(
         "leaks": overlap_account(data.overlap, tested or []),
     }
     if options.variant == "segmentation":
-        shown = [validation[0, index] for index in range(min(len(validation), VALIDATION_SAMPLES))]
-        inputs["validation_dice"] = mask_dice(model, processor, shown) if shown else None
+        held_out = [validation[0, index] for index in range(min(len(validation), VALIDATION_SAMPLES))]
+        inputs["validation_dice"] = mask_dice(model, processor, held_out) if held_out else None
         log.info("Dice of the masks of true phrases, on validation patients: %s", inputs["validation_dice"])
     account = training_account(inputs, model.num_parameters(), state)
     with atomic_folder(checkpoint) as folder:
@@ -170,17 +170,16 @@ def _read(options: TrainOptions, images: Sequence[Path], benchmarks: Sequence[Pa
 def _samples(
     options: TrainOptions, frame: pl.DataFrame, names: SurfaceForms, processor: PaliGemmaProcessor, augmented: bool
 ) -> Samples:
-    return Samples(
-        frame,
-        names,
-        processor.image_processor.size["height"],
-        None if options.variant == "segmentation" else options.coordinates,
-        options.tasks.model_dump(),
-        options.seed,
-        options.augment if augmented else None,
-        options.resize,
-        options.public.share,
+    sample_options = SampleOptions(
+        size=processor.image_processor.size["height"],
+        order=None if options.variant == "segmentation" else options.coordinates,
+        shares=options.tasks.model_dump(),
+        seed=options.seed,
+        augment=options.augment if augmented else None,
+        resize=options.resize,
+        public_share=options.public.share,
     )
+    return Samples(frame, names, sample_options)
 
 
 def _pretraining(

@@ -1,7 +1,8 @@
-"""Samples to batches: their order, their tensors, and the workers that make them ahead of time."""
+"""Samples to batches: their order, their tensors, and the workers that prepare them."""
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,13 +15,13 @@ from refrad.model.collate import collate
 from refrad.model.packing import pack
 from refrad.training.samples import Samples
 
-__all__ = ["Batch", "DataPosition", "batch_order", "epoch_batches", "load_batches"]
+__all__ = ["Batch", "BatchOptions", "DataPosition", "batch_order", "epoch_batches", "load_batches"]
 
 WINDOW = 16  # batches among which samples are sorted by length
 
 
 class DataPosition(NamedTuple):
-    """Where in the endless order of batches a training is: the next batch of an epoch."""
+    """Position of a training in the endless order of batches: the next batch of an epoch."""
 
     epoch: int = 0
     batch: int = 0
@@ -30,7 +31,7 @@ START = DataPosition()
 
 
 class Batch(NamedTuple):
-    """Tensors of a batch (see `collate`); the tasks of the samples, and the place, after the turns of all processes."""
+    """Tensors of a batch (see `collate`); the tasks of the samples, and the position, after the batches of all processes."""
 
     tensors: dict[str, Tensor]
     tasks: list[str]
@@ -41,14 +42,14 @@ def epoch_batches(samples: Samples, batch: int, seed: int, epoch: int) -> list[l
     """Indices of the samples of each batch of an epoch: a pure function of the arguments.
 
     The samples of a batch have one task and are of similar length, so little is padded: among WINDOW batches of the random
-    order, samples are sorted by length. The batches are in random order again. What fills no batch is left out, unless
-    nothing does.
+    order, samples are sorted by length. The batches are in random order again. Incomplete batches are left out, unless
+    there are no others.
     """
     rng = np.random.default_rng((seed, epoch))
     tasks = samples.tasks(epoch)
     order = rng.permutation(len(samples))
     batches: list[list[int]] = []
-    rests: list[list[int]] = []
+    partial: list[list[int]] = []
     for task in np.unique(tasks[order]).tolist():
         group = order[tasks[order] == task]
         lengths = samples.lengths(epoch, task)
@@ -56,15 +57,15 @@ def epoch_batches(samples: Samples, batch: int, seed: int, epoch: int) -> list[l
             window = group[first : first + WINDOW * batch]
             window = window[np.argsort(lengths[window], kind="stable")].tolist()
             cut = [window[i : i + batch] for i in range(0, len(window), batch)]
-            batches += [one for one in cut if len(one) == batch]
-            rests += [one for one in cut if len(one) < batch]
-    return [batches[i] for i in rng.permutation(len(batches))] if batches else rests
+            batches += [indices for indices in cut if len(indices) == batch]
+            partial += [indices for indices in cut if len(indices) < batch]
+    return [batches[i] for i in rng.permutation(len(batches))] if batches else partial
 
 
 def batch_order(
     samples: Samples, batch: int, seed: int, start: DataPosition = START
 ) -> Iterator[tuple[DataPosition, list[tuple[int, int]]]]:
-    """The batches from `start` on, without end: the place after each, and the keys (epoch, index) of its samples.
+    """The batches from `start` on, without end: the position after each, and the keys (epoch, index) of its samples.
 
     Raises:
         ValueError: if there are no samples.
@@ -80,30 +81,36 @@ def batch_order(
         first = 0
 
 
-def load_batches(
-    samples: Samples,
-    processor: PaliGemmaProcessor,
-    batch: int,
-    seed: int,
-    start: DataPosition = START,
-    workers: int = 0,
-    rank: int = 0,
-    size: int = 1,
-    limit: int | Literal[False] = False,
-) -> Iterator[Batch]:
-    """The batches from `start` on, without end; of `size` processes that of `rank` gets every `size`-th.
+@dataclass(frozen=True)
+class BatchOptions:
+    """How batches are made.
 
-    With a `limit` the samples of a batch are joined to rows of so many tokens, see `pack`. With workers (processes of their own)
-    batches are made ahead of time; they are the same ones in the same order.
+    batch: samples of a batch. seed: of the order. workers: processes that prepare batches; 0 for none.
+    rank, size: of `size` training processes, the `rank`-th gets every `size`-th batch.
+    pack_tokens: tokens per row of packed samples, see `pack`; False for one sample per row.
     """
+
+    batch: int
+    seed: int
+    workers: int = 0
+    rank: int = 0
+    size: int = 1
+    pack_tokens: int | Literal[False] = False
+
+
+def load_batches(
+    samples: Samples, processor: PaliGemmaProcessor, options: BatchOptions, start: DataPosition = START
+) -> Iterator[Batch]:
+    """The batches of this process from `start` on, without end. Their order does not depend on the number of workers."""
+    workers = options.workers
     loader = DataLoader(
-        _Collated(samples, processor, limit),
+        _Collated(samples, processor, options.pack_tokens),
         batch_size=None,
-        sampler=_Turns(samples, batch, seed, start, rank, size),
+        sampler=_ProcessBatches(samples, options, start),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # its own: what is drawn for the workers must not move anybody's random numbers
+        generator=torch.Generator(),  # separate, so that seeds for workers leave torch's random numbers unchanged
     )
     return iter(loader)
 
@@ -120,15 +127,15 @@ class _Collated(Dataset[Batch]):
         return Batch(pack(tensors, self.limit) if self.limit else tensors, tasks, position)
 
 
-class _Turns(Sampler[Any]):
-    """The turns of one process: the keys of its own samples, the tasks of all processes' samples, and the place after them."""
+class _ProcessBatches(Sampler[Any]):
+    """For each batch of one process: the keys of its samples, the tasks of all processes' samples, and the position after them."""
 
-    def __init__(self, samples: Samples, batch: int, seed: int, start: DataPosition, rank: int, size: int) -> None:
-        self.order, self.rank, self.size = (samples, batch, seed, start), rank, size
+    def __init__(self, samples: Samples, options: BatchOptions, start: DataPosition) -> None:
+        self.samples, self.options, self.start = samples, options, start
 
     def __iter__(self) -> Iterator[tuple[list[tuple[int, int]], list[str], DataPosition]]:
-        order, samples = batch_order(*self.order), self.order[0]
+        order = batch_order(self.samples, self.options.batch, self.options.seed, self.start)
         while True:
-            turns = list(itertools.islice(order, self.size))
-            tasks = [samples.task(*key) for _, keys in turns for key in keys]
-            yield turns[self.rank][1], tasks, turns[-1][0]
+            turns = list(itertools.islice(order, self.options.size))
+            tasks = [self.samples.task(*key) for _, keys in turns for key in keys]
+            yield turns[self.options.rank][1], tasks, turns[-1][0]

@@ -1,4 +1,4 @@
-"""The loss: cross-entropy of the target's tokens, without ever holding all logits."""
+"""The loss: cross-entropy of the target's tokens, computed without holding all logits at once."""
 
 import math
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """Ordered words (<loc> tokens) that are learned as hills: some of the probability belongs to the neighbours.
+    """Ordered words (<loc> tokens) whose labels are Gaussian: part of the probability belongs to the neighbours.
 
-    first: id of the first word of the order. count: how many. spread: standard deviation of the hill, in words.
+    first: id of the first word. count: number of words. sigma: standard deviation, in words.
     """
 
     first: int
     count: int
-    spread: float
+    sigma: float
 
 
 def labelled_loss(
@@ -30,7 +30,7 @@ def labelled_loss(
     vocabulary: Tensor,
     labels: Tensor,
     softcap: float | None = None,
-    hills: SoftLabels | None = None,
+    soft_labels: SoftLabels | None = None,
     chunk: int = 1024,
 ) -> Tensor:
     """Mean cross-entropy over the labelled tokens, in float32.
@@ -41,25 +41,25 @@ def labelled_loss(
     Args:
         hidden: float [batch, length, width], the last hidden state.
         vocabulary: float [words, width], the output embedding.
-        labels: int64 [batch, length], the token at each place (not the next one); IGNORED where none is learned.
+        labels: int64 [batch, length], the token at each position (not the next one); IGNORED where none is learned.
         softcap: of the logits; None for none.
-        hills: words whose neighbours are nearly right; None for plain cross-entropy.
+        soft_labels: words with soft labels; None for plain cross-entropy.
         chunk: labelled tokens at a time.
     """
     predicted, labels = hidden[:, :-1], labels[:, 1:]
-    kept = labels != IGNORED
-    states, words = predicted[kept], labels[kept]
+    labelled = labels != IGNORED
+    states, words = predicted[labelled], labels[labelled]
 
     def part(states: Tensor, words: Tensor) -> Tensor:
         logits = functional.linear(states, vocabulary).float()
         if softcap:
             logits = softcap * torch.tanh(logits / softcap)
-        if hills is None:
+        if soft_labels is None:
             return functional.cross_entropy(logits, words, reduction="sum")
         chances = functional.log_softmax(logits, dim=1)
-        places = (words >= hills.first) & (words < hills.first + hills.count)
-        plain = chances[~places].gather(1, words[~places, None]).sum()
-        return -plain - _under_hills(chances[places], words[places], hills)
+        is_soft = (words >= soft_labels.first) & (words < soft_labels.first + soft_labels.count)
+        plain = chances[~is_soft].gather(1, words[~is_soft, None]).sum()
+        return -plain - _soft_log_likelihood(chances[is_soft], words[is_soft], soft_labels)
 
     if len(words) <= chunk:
         return part(states, words) / max(len(words), 1)
@@ -68,12 +68,12 @@ def labelled_loss(
     return torch.stack(sums).sum() / len(words)
 
 
-def _under_hills(chances: Tensor, words: Tensor, hills: SoftLabels) -> Tensor:
-    """Sum over tokens of the log probabilities weighted by the hill around the right word; hills are cut at 3 spreads."""
-    reach = math.ceil(3 * hills.spread)
+def _soft_log_likelihood(chances: Tensor, words: Tensor, soft_labels: SoftLabels) -> Tensor:
+    """Sum over tokens of the log probabilities weighted by the soft label of the right word, which ends at 3 sigma."""
+    reach = math.ceil(3 * soft_labels.sigma)
     offsets = torch.arange(-reach, reach + 1, device=words.device)
     near = words[:, None] + offsets
-    inside = (near >= hills.first) & (near < hills.first + hills.count)
-    weights = torch.exp(-0.5 * (offsets / hills.spread) ** 2) * inside
+    inside = (near >= soft_labels.first) & (near < soft_labels.first + soft_labels.count)
+    weights = torch.exp(-0.5 * (offsets / soft_labels.sigma) ** 2) * inside
     weights = weights / weights.sum(1, keepdim=True)
-    return (chances.gather(1, near.where(inside, hills.first)) * weights).sum()
+    return (chances.gather(1, near.where(inside, soft_labels.first)) * weights).sum()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,16 @@ from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.model.prompts import MAX_NAMES, detect_prompt, locate_prompt, prefix, prompt_text, vqa_text
 from refrad.training.augment import random_view
 
-__all__ = ["TASKS", "Samples", "SurfaceForms", "class_frequencies", "detect", "locate", "surface_forms"]
+__all__ = [
+    "TASKS",
+    "SampleOptions",
+    "Samples",
+    "SurfaceForms",
+    "class_frequencies",
+    "detect",
+    "locate",
+    "surface_forms",
+]
 
 TASKS = ("locate", "detect", "vqa")
 
@@ -102,36 +111,40 @@ def lengths_of(frame: pl.DataFrame) -> Mapping[str, NDArray[np.float64]]:
     return {task: np.broadcast_to(known[task].to_numpy(), len(frame)) for task in TASKS}
 
 
+@dataclass(frozen=True)
+class SampleOptions:
+    """How samples are made from rows.
+
+    size: side of the images, px. order: of the coordinates in the text, yxyx or xyxy; None for segmentation.
+    shares: of the tasks; an image that cannot serve a task serves "locate". seed: of all random choices.
+    augment: how views are drawn (training); None for whole images with the full clinical information (validation).
+    resize: how an image fills the square, see `whole_view`.
+    public_share: of the samples that are questions of benchmarks. Their rows have no captions and no structures and serve no
+    other task; the name of the task is that of the benchmark, with which their image ids begin.
+    """
+
+    size: int
+    order: str | None
+    shares: Mapping[str, float]
+    seed: int
+    augment: AugmentOptions | None
+    resize: Literal["stretch", "pad"] = "stretch"
+    public_share: float = 0.0
+
+
 class Samples:
-    """The samples of some rows. `samples[epoch, index]` depends on nothing but the arguments, so any worker may make it.
+    """The samples of rows. `samples[epoch, index]` is a pure function of the arguments, so any worker may make it.
 
     Args:
         frame: rows as `read_image_table` gives them.
-        names: what structures are called.
-        size: side of the images, px.
-        order: of the coordinates in the text, yxyx or xyxy; None for segmentation.
-        shares: of the tasks. An image that cannot serve a task serves "locate".
-        public_share: of the samples that are questions of benchmarks. Rows without captions and structures are theirs, they
-            serve nothing else, and their task goes by the benchmark's name, which their image ids begin with.
-        seed: of all choices.
-        augment: how views are drawn (training); None for whole images with all that was known (validation).
-        resize: how an image comes to fill the square, see `whole_view`.
+        names: of the classes.
+        options: how samples are made.
     """
 
-    def __init__(
-        self,
-        frame: pl.DataFrame,
-        names: SurfaceForms,
-        size: int,
-        order: str | None,
-        shares: Mapping[str, float],
-        seed: int,
-        augment: AugmentOptions | None,
-        resize: Literal["stretch", "pad"] = "stretch",
-        public_share: float = 0.0,
-    ) -> None:
-        self.frame, self.names, self.size, self.order, self.seed = frame, names, size, order, seed
-        self.augment, self.resize = augment, resize
+    def __init__(self, frame: pl.DataFrame, names: SurfaceForms, options: SampleOptions) -> None:
+        self.frame, self.names, self.size, self.order = frame, names, options.size, options.order
+        self.seed, self.augment, self.resize = options.seed, options.augment, options.resize
+        shares, public_share = options.shares, options.public_share
         weights = np.array([shares[task] for task in TASKS])
         self.shares = weights / weights.sum()
         self.told = class_frequencies(frame)

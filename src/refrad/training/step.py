@@ -1,6 +1,6 @@
 """Training RadGrounder: its loss, and its samples through the loop."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
@@ -13,7 +13,7 @@ from refrad.model.forward import encode
 from refrad.model.mask_head import mask_loss
 from refrad.model.radgrounder import head_of
 from refrad.training.checkpoint import Checkpoints
-from refrad.training.dataloader import DataPosition, load_batches
+from refrad.training.dataloader import Batch, BatchOptions, DataPosition, load_batches
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
 from refrad.training.losses import SoftLabels, labelled_loss
 from refrad.training.samples import Samples
@@ -34,17 +34,15 @@ def train(
     context: DistributedContext = SINGLE_PROCESS,
     pretrain: Pretraining | None = None,
 ) -> TrainState:
-    """Train `model` in place on samples; see `run_loop`."""
+    """Train `model` in place on samples; see `train_loop`."""
+    options = BatchOptions(recipe.batch, recipe.seed, recipe.workers, context.rank, context.size, recipe.pack_tokens)
 
-    def batches_from(position: DataPosition):  # type: ignore[no-untyped-def]
-        own = context.rank, context.size
-        return load_batches(
-            samples, processor, recipe.batch, recipe.seed, position, recipe.workers, *own, recipe.pack_tokens
-        )
+    def batches_from(position: DataPosition) -> Iterator[Batch]:
+        return load_batches(samples, processor, options, position)
 
     loss_of = partial(
         batch_loss,
-        hills=_hills(processor, recipe.soft_label_sigma),
+        soft_labels=_soft_labels(processor, recipe.soft_label_sigma),
         compute_dtype=recipe.compute_dtype,
         mask_weight=recipe.mask_weight,
     )
@@ -55,7 +53,7 @@ def train(
 def batch_loss(
     model: PaliGemmaForConditionalGeneration,
     batch: Mapping[str, Tensor],
-    hills: SoftLabels | None = None,
+    soft_labels: SoftLabels | None = None,
     compute_dtype: str = "float32",
     mask_weight: float = 1.0,
 ) -> Tensor:
@@ -67,7 +65,7 @@ def batch_loss(
     labels, masks = inputs.pop("labels"), inputs.pop("masks", None)
     patches, hidden = encode(model, inputs, compute_dtype)
     softcap = model.config.get_text_config().final_logit_softcapping
-    loss = labelled_loss(hidden.float(), model.lm_head.weight, labels, softcap, hills)
+    loss = labelled_loss(hidden.float(), model.lm_head.weight, labels, softcap, soft_labels)
     head = head_of(model)
     if head is None or masks is None:
         return loss
@@ -75,14 +73,14 @@ def batch_loss(
         ends = (labels == head.end).nonzero()
         images = inputs["sample_ids"][tuple(ends.T)] if "sample_ids" in inputs else ends[:, 0]
         logits = head(patches, hidden, ends, masks.shape[-1], images)
-    every = sum(one.sum() for one in head.parameters())  # processes must agree on which weights have a gradient
+    every = sum(
+        parameter.sum() for parameter in head.parameters()
+    )  # processes must agree on which weights have a gradient
     return loss + mask_weight * mask_loss(logits, masks) + 0 * every
 
 
-def _hills(processor: PaliGemmaProcessor, spread: float) -> SoftLabels | None:
-    return (
-        SoftLabels(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), COORDINATE_BINS, spread) if spread else None
-    )
+def _soft_labels(processor: PaliGemmaProcessor, sigma: float) -> SoftLabels | None:
+    return SoftLabels(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), COORDINATE_BINS, sigma) if sigma else None
 
 
 def _val_batches(processor: PaliGemmaProcessor, validation: Samples, batch: int) -> list[dict[str, Tensor]]:

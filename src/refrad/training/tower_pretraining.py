@@ -8,39 +8,33 @@ is trained with it: the embedding of a class replaces the hidden state that prom
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from pycocotools import mask as coco
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.config import AugmentOptions
 from refrad.core.types import SEG_TOKENS
-from refrad.dataset.examples import ImageExample, example_of_row
-from refrad.model.box_tokens import COORDINATE_BINS, bin_of
+from refrad.model.box_tokens import COORDINATE_BINS
 from refrad.model.mask_head import MaskHead, mask_loss
-from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.model.radgrounder import head_of
-from refrad.training.augment import random_view
-from refrad.training.samples import SurfaceForms, class_frequencies
+from refrad.training.patch_targets import NO_BIN, PatchTargets, draw_views
+from refrad.training.samples import SurfaceForms
 from refrad.training.step_log import StepLog
 
-__all__ = ["TowerPretraining", "choose_classes", "class_map", "patch_shares", "pretrain_vision_tower"]
+__all__ = ["TowerPretraining", "pretrain_vision_tower"]
 
 BIN_SIGMA = 6.0  # bins; standard deviation of the soft labels around the bin of a box side
 NAMES_PER_STEP = 32
 MASKS_PER_VIEW = 3
 NAME_SCALE = 8.0  # of the products of name and class embeddings, which have a length of about 1
 WARM_UP = 0.1  # of the steps
-NO_BIN = -1
 
 log = logging.getLogger(__name__)
 
@@ -63,42 +57,6 @@ class TowerPretraining:
     resize: Literal["stretch", "pad"] = "stretch"
     compute_dtype: str = "float32"
     mask_lr_scale: float = 1.0
-
-
-@dataclass(frozen=True)
-class PatchTargets:
-    """A view of an image and the targets of its patches, which are in row order.
-
-    pixels: uint8 [side, side, 3]. shares: float32 [patches, SEG_TOKENS], share of each class in each patch.
-    box_classes: int64 [patches], the class whose box a patch predicts. box_bins: int64 [patches, 4], bins of x_min, y_min,
-    x_max, y_max; NO_BIN where there is no box to predict. mask_classes: int64 [n], the classes whose masks are predicted,
-    0 where the view has fewer. masks: bool [n, side, side].
-    """
-
-    pixels: NDArray[np.uint8]
-    shares: NDArray[np.float32]
-    box_classes: NDArray[np.int64]
-    box_bins: NDArray[np.int64]
-    mask_classes: NDArray[np.int64]
-    masks: NDArray[np.bool_]
-
-
-def class_map(structures: Sequence[Mapping[str, Any]], width: int, height: int, size: int) -> NDArray[np.uint8]:
-    """Class ids uint8 [size, size] of an image from its run-length masks, squashed as the picture is; 0 is background."""
-    classes = np.zeros((height, width), np.uint8)
-    for structure in structures:
-        mask = coco.decode({"size": [height, width], "counts": str(structure["rle"]).encode("ascii")})
-        classes[np.asarray(mask, bool)] = structure["class_id"]
-    return np.asarray(Image.fromarray(classes).resize((size, size), Image.Resampling.NEAREST))
-
-
-def patch_shares(classes: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
-    """Share of each class in each patch, float32 [patches, SEG_TOKENS], patches row by row; `classes` is [side, side]."""
-    side = len(classes) // patch
-    patches = classes.reshape(side, patch, side, patch).swapaxes(1, 2).reshape(side * side, patch * patch)
-    flat = np.arange(side * side)[:, None] * SEG_TOKENS + patches
-    counts = np.bincount(flat.ravel(), minlength=side * side * SEG_TOKENS).reshape(-1, SEG_TOKENS)
-    return (counts / patch**2).astype(np.float32)
 
 
 class _PatchProbe(nn.Module):
@@ -160,7 +118,8 @@ def pretrain_vision_tower(
     vision: Any = model.config.vision_config
     head = head_of(model)
     side = processor.image_processor.size["height"]
-    views = _draw_views(frame, side, vision.patch_size, config, masks=MASKS_PER_VIEW if head else 0)
+    masks = MASKS_PER_VIEW if head else 0
+    views = draw_views(frame, side, vision.patch_size, masks, config.seed, config.augment, config.resize)
     embeddings: Any = model.get_input_embeddings().weight
     probe = _make_probe(embeddings, processor, config.seed)
     tower, projector = model.model.vision_tower, model.model.multi_modal_projector
@@ -243,67 +202,3 @@ def _tokens_of(names: SurfaceForms, processor: PaliGemmaProcessor) -> list[tuple
 def _stack(views: Sequence[PatchTargets]) -> dict[str, Tensor]:
     """The tensors of a batch, by field."""
     return {name: torch.from_numpy(np.stack([vars(view)[name] for view in views])) for name in vars(views[0])}
-
-
-def _draw_views(
-    frame: pl.DataFrame, side: int, patch: int, config: TowerPretraining, masks: int
-) -> Iterator[PatchTargets]:
-    """Random views of random images, without end, each with `masks` masks; `side` and `patch` in px."""
-    rows = frame.to_dicts()
-    examples = [example_of_row(row) for row in rows]
-    images = [example.load_image() for example in examples]
-    maps = [
-        Image.fromarray(class_map(row["structures"], row["width"], row["height"], image.width)).convert("RGB")
-        for row, image in zip(rows, images, strict=True)
-    ]
-    counts = class_frequencies(frame)
-    frequencies = np.array([counts[class_id] for class_id in range(SEG_TOKENS)], np.float32)
-    rng = np.random.default_rng((config.seed, 11))
-    while True:
-        for index in rng.permutation(len(rows)).tolist():
-            example = examples[index]
-            view = random_view(rng, config.augment, whole_view(example.size, config.resize))
-            classes = render_view(maps[index], view.geometry, side, Image.Resampling.NEAREST)[..., 0]
-            shares = patch_shares(classes, patch)
-            box_classes = _draw_box_classes(shares * frequencies, rng)
-            box_bins = _box_bins(box_classes, example, view, config.augment.min_box_share)
-            mask_classes = choose_classes(classes, frequencies, masks, rng)
-            pixels = render_view(images[index], view, side)
-            yield PatchTargets(
-                pixels, shares, box_classes, box_bins, mask_classes, classes == mask_classes[:, None, None]
-            )
-
-
-def _draw_box_classes(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
-    """For each patch one of its classes, drawn in proportion to `weights` [patches, SEG_TOKENS]; 0 if it has none."""
-    weights[:, 0] = 0
-    edges = weights.cumsum(1)
-    drawn = (edges < rng.random((len(edges), 1)) * edges[:, -1:]).sum(1)
-    return np.where(edges[:, -1] > 0, drawn, 0)
-
-
-def choose_classes(
-    classes: NDArray[np.uint8], frequencies: NDArray[np.float32], number: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Draw `number` of the classes in a view, in proportion to `frequencies`; int64 [number], 0 where the view has fewer.
-
-    `classes` is the view's class map [side, side].
-    """
-    chosen = np.zeros(number, np.int64)
-    present = np.flatnonzero(np.bincount(classes.ravel())[1:]) + 1
-    if len(present):
-        weights = frequencies[present] / frequencies[present].sum()
-        drawn = rng.choice(present, min(number, len(present)), replace=False, p=weights)
-        chosen[: len(drawn)] = drawn
-    return chosen
-
-
-def _box_bins(box_classes: NDArray[np.int64], example: ImageExample, view: View, min_share: float) -> NDArray[np.int64]:
-    """Bins int64 [patches, 4] of the box in the view of each patch's class; NO_BIN if less than `min_share` of it is left."""
-    table = np.full((SEG_TOKENS, 4), NO_BIN, np.int64)
-    for class_id in set(box_classes.tolist()) & example.boxes.keys():
-        outline = example.outline(class_id) if view.turn else None
-        box = box_in_view(example.boxes[class_id], view, min_share, outline)
-        if box is not None:
-            table[class_id] = [bin_of(value) for value in box]
-    return table[box_classes]
