@@ -69,7 +69,7 @@ def test_yes_and_no_are_balanced_and_no_asks_for_the_absent_twin():
     assert 0.4 < answers.count("yes") / len(answers) < 0.6
 
 
-def test_negative_question_without_twin_names_an_absent_neighbour():
+def test_negative_question_names_an_absent_neighbour():
     for number in range(30):
         image = dataclasses.replace(FACTS, instance=str(number), named={"en": [5]})
         for one in write_questions(image, SCHEMA, 5, 0):

@@ -1,6 +1,6 @@
-"""Letters whose identifiers are labelled: what must go goes, and hardly anything else.
+"""Scrubbing of letters with labelled identifiers: the identifiers are removed, and few other words.
 
-The labels of letters.tsv are offsets into the letters of the shared data; english.txt and german.txt are made up.
+The labels of letters.tsv are offsets into the letters of the shared data; english.txt and german.txt are synthetic.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.commands.score_scrub import Letter, count_scrubbed, main, read_labelled, read_marked
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "privacy" / "data"
 
 
 @pytest.fixture(scope="module")
