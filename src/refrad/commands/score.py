@@ -1,6 +1,7 @@
-"""`refrad score PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of anybody's model output."""
+"""`refrad score PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of the output of any model."""
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from refrad.evaluation.metrics.intervals import RESAMPLES
 from refrad.evaluation.metrics.judge import llm_scores, load_scale
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import METRICS, score_items
-from refrad.evaluation.metrics.summary import SummaryRow, compare, summarise
+from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow, compare, summarise
 from refrad.llm import open_models
 
 __all__ = ["main"]
@@ -38,7 +39,7 @@ def main(
     answers are sent there, and its replies are kept in STORE. The format of both files: docs/evaluation.md.
 
     Raises:
-        ValueError: if a file is not as it must be; the message names the line.
+        ValueError: if a file is invalid; the message names the line.
     """
     if interval not in ("percentile", "bca"):
         raise ValueError("--interval must be percentile or bca")
@@ -47,34 +48,22 @@ def main(
         from refrad.evaluation.metrics.similarity import Embedder
 
         similarity = Embedder(embedder)
-    asked = read_records(truth, TruthRecord)
+    questions = read_records(truth, TruthRecord)
     with open_models(_judging(judge_endpoint, judge_model, prompts, store)) as models:
         if judge_endpoint:
             judge = partial(llm_scores, models=models, scale=load_scale(prompts / "score.yaml"))
-        items, counts = score_items(asked, read_records(predictions, PredictionRecord), similarity, judge=judge)
-        others, _ = (
-            score_items(asked, read_records(against, PredictionRecord), similarity, judge=judge)
+        items, counts = score_items(questions, read_records(predictions, PredictionRecord), similarity, judge=judge)
+        other_items, _ = (
+            score_items(questions, read_records(against, PredictionRecord), similarity, judge=judge)
             if against
             else (items, {})
         )
     rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
     result: dict[str, Any] = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
-    print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
-    for by in dict.fromkeys(row["by"] for row in rows):
-        part = [row for row in rows if row["by"] == by]
-        print(f"\n{'all' if by is None else 'by ' + by}")
-        for row in part:
-            name = "".join(f"{one}, " for one in (row["dataset"], row["value"]) if one)
-            print(
-                f"  {row['task']:<8}{name}{row['metric']:<16}{_interval(row)}  {row['items']} items, {row['groups']} groups"
-            )
+    _print_scores(rows, counts)
     if against is not None:
-        result["compared"] = compare(items, others, resamples)
-        print("\ndifference to the other model")
-        for row in result["compared"]:
-            print(
-                f"  {row['task']:<8}{row['metric']:<16}{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p']:.2g}"
-            )
+        result["compared"] = compare(items, other_items, resamples)
+        _print_differences(result["compared"])
     if out is not None:
         used = {row["metric"] for row in rows}
         write_json(out, result | {"definitions": {name: text for name, text in METRICS.items() if name in used}})
@@ -85,6 +74,27 @@ def _judging(endpoint: str | None, model: str, prompts: Path, store: Path) -> st
         return None
     role = {"endpoint": endpoint, "model": model}
     return json.dumps({"roles": {"score": role}, "store": str(store), "log": "judge", "prompts": str(prompts)})
+
+
+def _print_scores(rows: Sequence[SummaryRow], counts: Mapping[str, int]) -> None:
+    print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    for by in dict.fromkeys(row["by"] for row in rows):
+        print(f"\n{'all' if by is None else 'by ' + by}")
+        for row in rows:
+            if row["by"] != by:
+                continue
+            name = "".join(f"{stratum}, " for stratum in (row["dataset"], row["value"]) if stratum)
+            print(
+                f"  {row['task']:<8}{name}{row['metric']:<16}{_interval(row)}  {row['items']} items, {row['groups']} groups"
+            )
+
+
+def _print_differences(rows: Sequence[ComparisonRow]) -> None:
+    print("\ndifference to the other model")
+    for row in rows:
+        print(
+            f"  {row['task']:<8}{row['metric']:<16}{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p']:.2g}"
+        )
 
 
 def _interval(row: SummaryRow) -> str:

@@ -69,25 +69,12 @@ def run(
 ) -> None:
     """Write the questions, the answers of the model and their scores.
 
-    Args:
-        checkpoint: folder of the model, with training.json.
-        images: the shards.
-        schema: the class schema.
-        store: folder of the answer cache: a killed job resumes, and new metrics need no new answers.
-        scale: of LLMScore, with its worked examples.
-        truth: output, the questions and the true answers, in the format of docs/evaluation.md.
-        predictions: output, the answers, in the same format.
-        scores: output, the score of each item, Parquet.
-        metrics: output, the results.
-        fingerprint: of stage evaluate.
-        public: benchmarks, files of `refrad public`; their test questions are included.
-        trained: benchmarks that the model was trained on, files of `refrad public`.
-        against: scores of earlier runs, compared item by item.
-        llm: the judge, as the rule passes it; None: no LLMScore.
+    `store` is the answer cache: a killed job resumes, and new metrics need no new answers. `public` and `trained` are benchmarks,
+    files of `refrad public`: those whose test questions are included, and those that the model was trained on. `against` are
+    scores of earlier runs, compared item by item.
 
     Raises:
-        ValueError: if no test patient has an image with a grounded caption, or a benchmark has no test question; if the model was
-            trained on a test image and evaluate.leaks.action is stop.
+        ValueError: if there is no test question, or a test image was trained on and evaluate.leaks.action is stop.
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
@@ -106,12 +93,7 @@ def run(
 
     # Scores
     names = {structure.id: structure.name for structure in anatomy.classes}
-    with open_models(llm) as models:
-        judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
-        similarity = Embedder(Path(options.embedder)) if options.embedder else None
-        records = read_records(truth, TruthRecord), read_records(predictions, PredictionRecord)
-        items, counts = score_items(*records, similarity, names, judge)
-        judge_name = models.name("score") if judge else None
+    items, counts, judge = _score_answers(truth, predictions, names, options, scale, llm)
     with atomic(scores) as temporary:
         items.write_parquet(temporary)
 
@@ -121,7 +103,7 @@ def run(
         **_score_tables(items, options, against or [], training.variant),
         **_errors(answered, examples, codec, anatomy, options.resamples),
         "counts": counts,
-        "judge": judge_name,
+        "judge": judge,
         "variant": training.variant,
         "marks": codec.name,
         "images": len(examples.test),
@@ -186,6 +168,18 @@ def _load_model(checkpoint: Path, training: TrainOptions) -> TrainedModel:
     model.to(device)  # type: ignore[arg-type]
     config = (checkpoint / "config.json").read_bytes()
     return TrainedModel(model, processor, training, weights_digest(checkpoint), config, device)
+
+
+def _score_answers(
+    truth: Path, predictions: Path, names: Mapping[int, str], options: EvaluateOptions, scale: Path, llm: str | None
+) -> tuple[pl.DataFrame, dict[str, int], str | None]:
+    """The scored items and the counts of `score_items`, and the name of the judge, None without one."""
+    with open_models(llm) as models:
+        judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
+        similarity = Embedder(Path(options.embedder)) if options.embedder else None
+        records = read_records(truth, TruthRecord), read_records(predictions, PredictionRecord)
+        items, counts = score_items(*records, similarity, names, judge)
+        return items, counts, models.name("score") if judge else None
 
 
 def _headline(
