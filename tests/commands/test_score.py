@@ -38,9 +38,9 @@ def test_every_example_of_the_page_can_be_scored(root, tmp_path, capsys):
         ("no json", "line 2: not one JSON object"),
         ({"id": "2", "task": "guess"}, "line 2: task"),
         ({"id": "2", "task": "vqa", "answer": "secret"}, "line 2: a question has a kind"),
-        ({"id": "2", "task": "locate"}, "line 2: task locate has the asked entities"),
+        ({"id": "2", "task": "locate"}, "line 2: task locate has entities"),
         ({"id": "2", "task": "locate", "entities": [{"text": "liver"}]}, "line 2: entities.0: an entity has either"),
-        (TRUTH, "line 2: the id of this line stands in the file twice"),
+        (TRUTH, "line 2: duplicate id"),
     ],
 )
 def test_a_wrong_line_is_named_and_not_quoted(tmp_path, capsys, row, words):

@@ -157,7 +157,7 @@ def _entry(row: Any, where: str) -> Entry:
     for key in set(row) - {"classes"}:
         if not isinstance(row[key], list) or not all(str(word).strip("* ") for word in row[key]):
             raise ValueError(f"{where}: {key} must be a list of words")
-    # Merged classes may stand twice in an entry.
+    # Merged classes may occur twice in an entry.
     classes = dict.fromkeys(name for pattern in row["classes"] for name in _expand(str(pattern)))
     return Entry(tuple(classes), _beginnings(row.get("near")), _beginnings(row.get("unless")))
 

@@ -109,9 +109,9 @@ def _convert_runs(
         if isinstance(result, AcceptedVolume):
             result = result._replace(treated=(reason, *result.treated))
         results.append(result._replace(members=run.tolist(), part=number))
-    left_over = sorted(set(range(len(headers))).difference(*(run.tolist() for run in runs)))
-    if left_over:
-        results.append(QuarantinedVolume(reason, headers[left_over[0]], left_over))
+    unused = sorted(set(range(len(headers))).difference(*(run.tolist() for run in runs)))
+    if unused:
+        results.append(QuarantinedVolume(reason, headers[unused[0]], unused))
     return results
 
 

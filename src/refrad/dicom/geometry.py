@@ -205,7 +205,7 @@ def _irregularity(coordinates: Array, spacing: ArrayLike, tolerance: float) -> s
         multiples = np.round(wrong)
         missing = np.all((multiples >= 2) & (np.abs(wrong - multiples) <= tolerance * multiples))
         return "slice_missing" if missing else "spacing_irregular"
-    # Small differences may add up, and slices may shift in their plane: all must lie within half a voxel of the grid.
+    # Small differences may add up, and slices may shift in their plane: all must be within half a voxel of the grid.
     step = (coordinates[-1] - coordinates[0]) / (len(coordinates) - 1)
     offsets = coordinates - (coordinates[0] + np.arange(len(coordinates))[:, None] * step)
     between_rows, between_columns = np.asarray(spacing, dtype=float)

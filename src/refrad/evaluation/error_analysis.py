@@ -28,7 +28,7 @@ NOTHING = "nothing"
 
 
 class ClassConfusion(TypedDict):
-    """`count` of the `of` times that class (phrase) `asked` was asked for, `given` was given instead."""
+    """Of the `of` questions for class (phrase) `asked`, `count` were answered with class `given` instead."""
 
     asked: str
     given: str
@@ -37,7 +37,7 @@ class ClassConfusion(TypedDict):
 
 
 class SideConfusion(TypedDict):
-    """Confusions of left and right among `asked` regions; without any such region there is nothing else."""
+    """Confusions of left and right among `asked` true regions; without such a region the other keys are missing."""
 
     asked: int
     named: NotRequired[int]
@@ -67,18 +67,18 @@ def confused_classes(
 ) -> list[ClassConfusion]:
     """The pairs of a missed class (phrase) and the class that was given instead, the most frequent pair first.
 
-    `given` is the first class of the answer that was not asked for, or "nothing" if there is none.
+    `given` is the first class of the answer that is no target of the question, or "nothing" if there is none.
     """
     pairs: Counter[tuple[int | str, int | str]] = Counter()
     total: Counter[int | str] = Counter()
     for question, regions in zip(questions, answers, strict=True):
-        asked_keys = [target.key for target in question.targets]
-        given_keys = [region.key for region in regions]
-        unasked_keys = [key for key in given_keys if key not in asked_keys]
-        total.update(asked_keys)
-        for key in asked_keys:
-            if key not in given_keys:
-                pairs[key, unasked_keys[0] if unasked_keys else 0] += 1
+        target_keys = [target.key for target in question.targets]
+        answer_keys = [region.key for region in regions]
+        surplus_keys = [key for key in answer_keys if key not in target_keys]
+        total.update(target_keys)
+        for key in target_keys:
+            if key not in answer_keys:
+                pairs[key, surplus_keys[0] if surplus_keys else 0] += 1
 
     def name(key: int | str) -> str:
         if isinstance(key, str):
@@ -86,8 +86,8 @@ def confused_classes(
         return schema.by_id[key].name if key in schema.by_id else NOTHING if key == 0 else "no class"
 
     return [
-        {"asked": name(asked), "given": name(given), "count": count, "of": total[asked]}
-        for (asked, given), count in pairs.most_common()
+        {"asked": name(target), "given": name(answer), "count": count, "of": total[target]}
+        for (target, answer), count in pairs.most_common()
     ]
 
 
@@ -112,27 +112,27 @@ def confused_sides(
         resamples: bootstrap resamples.
     """
     sums_of_patients: dict[str, list[float]] = {}
-    named = placed = total = 0
+    name_errors = position_errors = total = 0
     for question, regions in zip(questions, answers, strict=True):
-        given: dict[int | str, Region] = {}
+        answer: dict[int | str, Region] = {}
         for region in regions:
-            given.setdefault(region.key, region.region)
-        asked_keys = {target.key for target in question.targets}
+            answer.setdefault(region.key, region.region)
+        target_keys = {target.key for target in question.targets}
         for target in question.targets:
             class_ids = target.classes
             twin = schema.twin(class_ids[0]) if len(class_ids) == 1 and class_ids[0] in schema.by_id else None
             if twin is None:
                 continue
-            wrong_name = target.key not in given and twin in given and twin not in asked_keys
+            wrong_name = target.key not in answer and twin in answer and twin not in target_keys
             twin_region = class_regions.get(question.image_id, {}).get(twin)
             wrong_place = (
-                target.key in given
+                target.key in answer
                 and twin_region is not None
-                and overlap(given[target.key], twin_region) > overlap(given[target.key], target.region)
+                and overlap(answer[target.key], twin_region) > overlap(answer[target.key], target.region)
             )
             total += 1
-            named += wrong_name
-            placed += wrong_place
+            name_errors += wrong_name
+            position_errors += wrong_place
             sums = sums_of_patients.setdefault(question.patient, [0.0, 0.0])
             sums[0] += wrong_name or wrong_place
             sums[1] += 1
@@ -141,7 +141,13 @@ def confused_sides(
     totals, counts = zip(*sums_of_patients.values(), strict=True)
     bounds = bootstrap(totals, counts, resamples)
     interval = [float(bounds.low[0]), float(bounds.high[0])] if len(sums_of_patients) > 1 else None
-    return {"asked": total, "named": named, "placed": placed, "rate": (named + placed) / total, "interval": interval}
+    return {
+        "asked": total,
+        "named": name_errors,
+        "placed": position_errors,
+        "rate": (name_errors + position_errors) / total,
+        "interval": interval,
+    }
 
 
 def overlap_histogram(overlaps: Sequence[float]) -> list[HistogramBin]:

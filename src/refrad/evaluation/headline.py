@@ -75,7 +75,7 @@ class VqaSummary(KindAccuracy):
 
 
 class Headline(LocationSummary):
-    """Means over all `asked` regions; `by_class` is the mean IoU of each class (phrase)."""
+    """Means over all true regions, `asked` in number; `by_class` is the mean IoU of each class (phrase)."""
 
     asked: int
     patients: int
@@ -108,7 +108,7 @@ def headline(
         resamples: bootstrap resamples.
 
     Raises:
-        ValueError: if no region was asked for.
+        ValueError: if no question names a region.
     """
     pairs = list(zip(questions, answers, strict=True))
     located = [(question, regions) for question, regions in pairs if question.task == "locate"]

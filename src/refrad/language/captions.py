@@ -96,7 +96,7 @@ class CaptionBuilder:
             self._add_sentences(report, study, join_sections(sections), sentences)
 
     def apply_models(self, models: Models) -> None:
-        """Rewrite and translate the captions by language models, as the options say. Models get scrubbed text only."""
+        """Rewrite and translate the captions by language models, according to the options. Models get scrubbed text only."""
         rewritten, translated = [], []
         if self._options.rewrite == "llm":
             originals = {caption["caption"]: caption["text"] for caption in self.captions}

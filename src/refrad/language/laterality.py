@@ -26,7 +26,7 @@ _STOP = re.compile(
     re.IGNORECASE,
 )
 _ARTICLES = {"der", "die", "das", "des", "dem", "den", "the"}
-# May stand between a noun and the side word after it.
+# Words that may come between a noun and the side word after it.
 _POSITION = re.compile(
     r"ventral|dorsal|lateral(?:ly)?|medial|basal|apikal|kaudal|kranial|zentral|peripher|proximal|distal|(?:dorso|ventro)lateral"
     r"|posterior|anterior|superior|inferior|jeweils|on|the",
@@ -191,7 +191,7 @@ class _Assigner:
             anchor.span = (anchor.span[0], max(position for position, _ in row))
 
     def belongs_to_next(self, positions: list[int]) -> bool:
-        """The side word stands before another noun: "kidney, left adrenal", "Milz, li. Niere"."""
+        """The side word precedes another noun: "kidney, left adrenal", "Milz, li. Niere"."""
         following = positions[-1] + 1
         while following < len(self.tokens) and self.word(following) == ".":
             following += 1

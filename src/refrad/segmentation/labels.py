@@ -75,7 +75,7 @@ def resample_labels(
         uint8 [shape]; 0 outside of the labels' field of view.
 
     Raises:
-        UnsegmentableError: "mask_elsewhere" if less than half of the target grid lies inside the labels' field of view.
+        UnsegmentableError: "mask_elsewhere" if less than half of the target grid is inside the labels' field of view.
     """
     from scipy import ndimage
 

@@ -65,7 +65,7 @@ def run(
             labels, affine = read_volume(mask_store / volume["file"])
             labels = labels.astype(np.uint8, copy=False)
 
-        # Implausible volumes are flagged, or quarantined if the config says so
+        # Implausible volumes are flagged, or quarantined if the config sets it
         with tally.timed("plausibility"):
             found_flags = find_flags(lut[labels], affine, anatomy, plausible, volume["age"], volume["body_part"])
         actions = {flag.flag: getattr(options.implausible, flag.flag) for flag in found_flags}

@@ -12,12 +12,12 @@ def region(class_id, box):
 
 def test_box_of_the_wrong_class_is_a_missing_box():
     (score,) = score_locations([region(1, LEFT)], [region(2, LEFT)])
-    assert (score.iou, score.dice, score.found, score.hit) == (0, 0, False, False)
+    assert (score.iou, score.dice, score.is_named, score.hit) == (0, 0, False, False)
 
 
 def test_first_box_of_a_class_counts():
     (score,) = score_locations([region(1, LEFT)], [region(1, RIGHT), region(1, LEFT)])
-    assert score.iou == 0 and score.found
+    assert score.iou == 0 and score.is_named
 
 
 def test_dice_follows_from_the_iou():

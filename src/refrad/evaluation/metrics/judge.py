@@ -1,5 +1,6 @@
-"""LLMScore: a language model judges an answer against the true one, as in the paper; how its verdict is read."""
+"""LLMScore: a language model judges an answer against the true one, as in the paper; the parser of its replies."""
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -26,10 +27,10 @@ __all__ = [
     "score_task",
 ]
 
-ASKED = ("question", "candidate", "reference")
+FIELDS = ("question", "candidate", "reference")
 
 FENCE = re.compile(r"```(?:json)?|```")
-# A whole number that stands by itself, and what it is out of, if that is said.
+# A separate whole number, and the maximum after it if there is one ("4/5", "4 out of 5").
 ALONE = r"(?<![\w.,/-])(\d{1,3})(?:[.,]0+)?(?!\w|[.,]\d|\s*[-–]\s*\d)(?:\s*(?:/|out of|von)\s*(\d+))?"
 NAMED = re.compile(
     r"(?:score|rating|grade|verdict|bewertung|note)\W{0,12}?(?:(?:is|of|ist)\b\W{0,6})?" + ALONE, re.IGNORECASE
@@ -65,11 +66,11 @@ class Scale:
     examples: Mapping[str, Sequence[Mapping[str, Any]]]
 
     def fill(self, language: str) -> dict[str, str]:
-        """What the prompt of a language gets: the examples as JSON, one a line pair, and the ends of the scale."""
+        """The values of the prompt of a language: the examples as pairs of JSON lines, and the ends of the scale."""
         lines = []
-        for one in self.examples[language]:
-            lines.append(json.dumps({key: one[key] for key in ASKED}, ensure_ascii=False))
-            lines.append("-> " + json.dumps({key: one[key] for key in ("score", "reason")}, ensure_ascii=False))
+        for example in self.examples[language]:
+            lines.append(json.dumps({key: example[key] for key in FIELDS}, ensure_ascii=False))
+            lines.append("-> " + json.dumps({key: example[key] for key in ("score", "reason")}, ensure_ascii=False))
         return {"examples": "\n".join(lines), "low": str(self.low), "high": str(self.high)}
 
     def share(self, score: int) -> float:
@@ -79,7 +80,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class ScoreTask(Task[JudgeVerdict]):
-    """The task of judging, which reads the score from any sane form of reply, not only from JSON."""
+    """The task of judging, which reads the score from any common form of reply, not only from JSON."""
 
     low: int = 1
     high: int = 5
@@ -106,11 +107,13 @@ def load_scale(path: Path) -> Scale:
     if not isinstance(content, dict) or set(content) != {"low", "high", "examples"}:
         raise ValueError(f"{path}: a scale has exactly the keys low, high and examples")
     scale = Scale(**content)
-    for one in (one for some in scale.examples.values() for one in some):
-        if set(one) != {*ASKED, "score", "reason"}:
+    for example in itertools.chain.from_iterable(scale.examples.values()):
+        if set(example) != {*FIELDS, "score", "reason"}:
             raise ValueError(f"{path}: an example has question, candidate, reference, score and reason")
-        if not scale.low <= one["score"] <= scale.high:
-            raise ValueError(f"{path}: an example's score {one['score']} is not between {scale.low} and {scale.high}")
+        if not scale.low <= example["score"] <= scale.high:
+            raise ValueError(
+                f"{path}: an example's score {example['score']} is not between {scale.low} and {scale.high}"
+            )
     return scale
 
 
@@ -121,50 +124,51 @@ def score_task(prompts: Path, scale: Scale) -> ScoreTask:
     return ScoreTask(task.name, task.role, task.prompts, JudgeVerdict, task.tokens, low=scale.low, high=scale.high)
 
 
-def llm_scores(asked: Sequence[JudgedAnswer], models: Models, scale: Scale) -> NDArray[np.float64]:
+def llm_scores(answers: Sequence[JudgedAnswer], models: Models, scale: Scale) -> NDArray[np.float64]:
     """LLMScore of each answer, (score - low) / (high - low), float [answers].
 
-    NaN where the judge failed even when asked again: to be counted and left out of means, never a score. Texts in a third
-    language are judged with the English prompt.
+    NaN if the judge fails twice: a failure is counted and left out of means. Texts in a third language are judged with the
+    English prompt.
     """
     task = score_task(models.prompts, scale)
     requests = (
-        Request(one.language if one.language in task.prompts else "en", dict(zip(ASKED, one[:3], strict=True)))
-        for one in asked
+        Request(
+            answer.language if answer.language in task.prompts else "en", dict(zip(FIELDS, answer[:3], strict=True))
+        )
+        for answer in answers
     )
     replies = models.ask(task, requests)
     return np.array([scale.share(reply.answer.score) if reply.answer else np.nan for reply in replies], np.float64)
 
 
 def parse_score(reply: str | None, low: int = 1, high: int = 5) -> int | None:
-    """The score in a judge's reply, or None where none can be read for certain; never a guess.
+    """The score in a judge's reply, or None if none can be read for certain.
 
     Read are JSON with a "score" (also fenced, or with text around it), "4", "**3**", "4/5", "Score: 4", "I give a score of 4",
     and a number that opens the reply ("4 - nearly right"). None come of a number off the scale or with a fraction, of
     different scores in one reply, and of an empty one.
     """
     text = FENCE.sub(" ", reply or "").strip()
-    found = _json_scores(text)
-    if not found:
+    scores = _json_scores(text)
+    if not scores:
         # The scale itself ("1-5", "from 1 to 5") is no score.
         plain = re.sub(rf"\(?\b{low}\s*(?:-|–|to|bis)\s*{high}\b\)?", " ", re.sub(r"[*_`\"']", "", text))
         named = NAMED.findall(plain) or OPENING.findall(plain)
-        found = {int(number) if out_of in ("", str(high)) else -1 for number, out_of in named}
-    if len(found) != 1:
+        scores = {int(number) if out_of in ("", str(high)) else -1 for number, out_of in named}
+    if len(scores) != 1:
         return None
-    (score,) = found
+    (score,) = scores
     return score if low <= score <= high else None
 
 
 def _json_scores(text: str) -> set[int]:
-    found: set[int] = set()
+    scores: set[int] = set()
     for match in re.finditer(r"\{[^{}]*\}", text):
         try:
             value = json.loads(match[0], strict=False)
         except json.JSONDecodeError:
             continue
-        scores = [value[key] for key in value if key.lower() in {"score", "rating"}]
-        for score in scores:
-            score = parse_score(score) if isinstance(score, str) else score
-            found.add(int(score) if isinstance(score, int | float) and score == int(score) else -1)
-    return found
+        for score in (value[key] for key in value if key.lower() in {"score", "rating"}):
+            number = parse_score(score) if isinstance(score, str) else score
+            scores.add(int(number) if isinstance(number, int | float) and number == int(number) else -1)
+    return scores

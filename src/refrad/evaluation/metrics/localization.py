@@ -1,4 +1,4 @@
-"""Scores of regions that a question asks for by name: IoU, Dice, recall, and the share with an IoU of at least 0.5."""
+"""Scores of regions that a question names: IoU, Dice, recall, and the share with an IoU of at least 0.5."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, TypedDict
@@ -20,10 +20,10 @@ HIT = 0.5  # IoU from which a region counts as a hit
 
 
 class LocationScore(NamedTuple):
-    """The score of one true region; `found`: the answer holds a region of this name."""
+    """The score of one true region; `is_named`: the answer has a region of this name."""
 
     iou: float
-    found: bool
+    is_named: bool
 
     @property
     def dice(self) -> float:
@@ -85,7 +85,7 @@ def summarise_locations(
         "mean_iou_interval": intervals[0],
         "mean_dice": sum(dice_sums) / total,
         "mean_dice_interval": intervals[1],
-        "class_recall": sum(score.found for question in scores for score in question) / total,
+        "class_recall": sum(score.is_named for question in scores for score in question) / total,
         "iou50": sum(score.hit for question in scores for score in question) / total,
     }
 

@@ -44,7 +44,7 @@ class EntityRecord(_Record):
 
 
 class PredictionRecord(_Record):
-    """What a model answered: words, entities or both; null where it gave up."""
+    """The answer of a model: words, entities or both; null if there is none."""
 
     id: str
     answer: str | None = None
@@ -52,9 +52,9 @@ class PredictionRecord(_Record):
 
 
 class TruthRecord(_Record):
-    """What was asked, and what is true.
+    """A question and its true answer.
 
-    `group` is what differs independently, a patient; the id if it is left out. `kind` of a question is open, or closed (yesno
+    `group` is the independent unit, a patient; the id if it is left out. `kind` of a question is open, or closed (yesno
     and multiple are closed too). `size` is the image's [width, height] in the unit of the boxes; without it boxes up to 1 are
     taken as shares.
     """
@@ -73,12 +73,12 @@ class TruthRecord(_Record):
     size: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
 
     @model_validator(mode="after")
-    def holds_what_its_task_needs(self) -> "TruthRecord":
-        """Questions say whether they are open; asked boxes are there."""
+    def matches_its_task(self) -> "TruthRecord":
+        """Check that a question has a kind, and each task its true answer or entities."""
         if self.task == "vqa" and self.kind is None:
             raise ValueError("a question has a kind: open or closed")
         if self.task == "locate" and not self.entities:
-            raise ValueError("task locate has the asked entities")
+            raise ValueError("task locate has entities")
         if self.task in ("vqa", "caption") and self.answer is None:
             raise ValueError(f"task {self.task} has the true answer")
         return self
@@ -96,9 +96,9 @@ def read_records(path: Path, kind: type[R]) -> dict[str, R]:
     """The rows of a JSON lines file by their id, in order.
 
     Raises:
-        ValueError: naming file and line, and what is wrong there (never what it says), or an id that stands twice.
+        ValueError: naming file and line and the error, without values, or a duplicate id.
     """
-    found: dict[str, R] = {}
+    records: dict[str, R] = {}
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -109,12 +109,12 @@ def read_records(path: Path, kind: type[R]) -> dict[str, R]:
                 raise ValueError(f"{path}, line {number}: not one JSON object") from None
             except ValidationError as error:
                 raise ValueError(f"{path}, line {number}: {_sentence(error.errors())}") from None
-            if row.id in found:
-                raise ValueError(f"{path}, line {number}: the id of this line stands in the file twice")
-            found[row.id] = row
-    if not found:
+            if row.id in records:
+                raise ValueError(f"{path}, line {number}: duplicate id")
+            records[row.id] = row
+    if not records:
         raise ValueError(f"{path}: no row in it")
-    return found
+    return records
 
 
 def _with_text_id(row: Any) -> Any:
@@ -122,7 +122,7 @@ def _with_text_id(row: Any) -> Any:
 
 
 def _sentence(errors: Sequence[Mapping[str, Any]]) -> str:
-    one = errors[0]
-    where = ".".join(str(part) for part in one["loc"])
-    message = one["msg"].removeprefix("Value error, ")
+    error = errors[0]
+    where = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message

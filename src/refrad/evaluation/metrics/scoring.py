@@ -114,7 +114,7 @@ def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[dict[str,
             yield _row(true, "iou", score.iou, **strata)
             if target.mask is not None:
                 yield _row(true, "dice", score.dice, **strata)
-            yield _row(true, "class_recall", float(score.found), **strata)
+            yield _row(true, "class_recall", float(score.is_named), **strata)
             yield _row(true, "iou50", float(score.hit), **strata)
 
 
