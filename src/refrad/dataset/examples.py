@@ -110,7 +110,7 @@ class ImageExample:
 
 
 def read_image_table(paths: Sequence[Path], splits: Collection[str] | None = None, pixels: bool = True) -> pl.DataFrame:
-    """The rows of all shards whose split is among `splits`, sorted by image_id, in any order of the paths.
+    """The rows of all shards whose split is among `splits`, sorted by image_id, independent of the order of the paths.
 
     Images stay compressed, or are left out if not `pixels`; a row becomes an ImageExample only when it is used.
     """

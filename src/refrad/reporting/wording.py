@@ -16,9 +16,9 @@ REASONS: Mapping[str, str] = {
     # of volumes, found by stage masks
     "no_precomputed_mask": "The site's masks.csv names no mask for the volume.",
     "mask_elsewhere": "The given mask is outside of the volume.",
-    "mask_not_labels": "The given mask holds values that are no whole numbers from 0 to 255.",
+    "mask_not_labels": "The given mask holds values that are not whole numbers from 0 to 255.",
     "segmenter_failed": "The segmenter failed on the volume twice; the log of the shard has the error.",
-    "segmenter_crashed": "The segmenting process died at the volume, twice.",
+    "segmenter_crashed": "The segmenting process crashed on the volume twice.",
     "over_time": "The segmenter took longer for the volume than masks.minutes, twice.",
     "over_memory": "The segmenter took more memory for the volume than masks.memory_gb, twice.",
     "rois_not_in_task": "None of the classes in masks.rois exists for the modality of the volume.",

@@ -20,7 +20,7 @@ WU_FILES = {f"{split}_fixed_split.json": split for split in SPLITS}
 ORIGINAL_FILES = {"trainset.json": "train", "testset.json": "test"}
 RELEASE = "VQA_RAD Dataset Public.json"
 LEAKING = (
-    "the original split of VQA-RAD shares nearly every test image with train: scores on it say how well a model remembers."
+    "the original split of VQA-RAD shares nearly every test image with train: scores on it measure how well a model remembers."
     " Use the split of Wu et al. 2025 (train_, validation_ and test_fixed_split.json)."
 )
 
