@@ -136,8 +136,10 @@ def draw(prediction: Prediction) -> Image.Image:
     for number, region in enumerate(prediction.regions, 1):
         if region.mask is not None:
             coloured[region.mask] = 0.5 * coloured[region.mask] + 0.5 * np.array(class_colour(number))
-    shown = Image.fromarray(coloured.astype(np.uint8)).resize((width * scale, height * scale), Image.Resampling.NEAREST)
-    pen = ImageDraw.Draw(shown)
+    picture = Image.fromarray(coloured.astype(np.uint8)).resize(
+        (width * scale, height * scale), Image.Resampling.NEAREST
+    )
+    pen = ImageDraw.Draw(picture)
     for number, region in enumerate(prediction.regions, 1):
         colour, corner = class_colour(number), (4.0, 4.0 + 14 * number)
         if region.box is not None:
@@ -145,4 +147,4 @@ def draw(prediction: Prediction) -> Image.Image:
             pen.rectangle(box, outline=colour, width=2)
             corner = box[0] + 4, box[1] + 3
         pen.text(corner, region.phrase, fill=colour)
-    return shown
+    return picture

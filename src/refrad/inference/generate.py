@@ -1,4 +1,4 @@
-"""Asking a trained model: greedy decoding of many prompts."""
+"""Generation with a trained model: greedy decoding of many prompts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ SIDES = 4
 
 
 class WellFormed(LogitsProcessor):
-    """Keeps a tag that was begun well-formed: four places, of which the last two are no less than the first two, then a class."""
+    """Keeps a tag that was begun well-formed: four coordinates, of which the last two are no less than the first two, then a class."""
 
     def __init__(self, processor: PaliGemmaProcessor) -> None:
         words = ["<p bbox=", "<loc0000>", " id=", "<seg000>"]
@@ -50,7 +50,7 @@ class WellFormed(LogitsProcessor):
         sides = row[len(row) - row[::-1].index(self.tag) :]
         if len(sides) == SIDES:
             return self.id, self.id + 1
-        least = sides[len(sides) - 2] if len(sides) >= 2 else self.loc  # the side that this one lies opposite to
+        least = sides[len(sides) - 2] if len(sides) >= 2 else self.loc  # the opposite side
         return least, self.loc + COORDINATE_BINS
 
 
@@ -63,13 +63,13 @@ def generate(
     limit: int,
     batch: int = BATCH,
 ) -> list[str]:
-    """The model's answer to each text (see `prompts.asking`) about its image (uint8 [height, width, 3]), in order.
+    """The model's answer to each text (see `refrad.model.prompts`) about its image (uint8 [height, width, 3]), in order.
 
     An answer ends at eos or after `limit` tokens; tags are kept, and are well-formed. Prompts of like length are decoded together.
     """
     model.eval()
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    found = [""] * len(texts)
+    answers = [""] * len(texts)
     grammar = LogitsProcessorList([WellFormed(processor)])
     generate: Any = model.generate  # type: ignore[misc]
     for first in range(0, len(order), batch):
@@ -82,11 +82,11 @@ def generate(
             return_tensors="pt",
         )
         inputs.pop("labels", None)
-        made = generate(**inputs.to(model.device), max_new_tokens=limit, do_sample=False, logits_processor=grammar)
-        new = processor.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        sequences = generate(**inputs.to(model.device), max_new_tokens=limit, do_sample=False, logits_processor=grammar)
+        new = processor.batch_decode(sequences[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         for i, text in zip(chosen, new, strict=True):
-            found[i] = text
-    return found
+            answers[i] = text
+    return answers
 
 
 @torch.no_grad()
@@ -98,9 +98,9 @@ def generate_masks(
     generate: Sequence[str],
     batch: int = BATCH,
 ) -> list[NDArray[np.bool_]]:
-    """The masks of what a model with a mask head has answered: for each answer bool [closing tags, side, side], in their order.
+    """The masks of the answers of a model with a mask head: for each answer bool [closing tags, side, side], in their order.
 
-    Each answer is read once more with its prompt, as a target in training; the hidden state at a `</seg>` asks for its mask.
+    Each answer is read once more with its prompt, as a target in training; the hidden state at a `</seg>` prompts its mask.
 
     Raises:
         ValueError: if the model has no mask head.
@@ -109,7 +109,7 @@ def generate_masks(
     if head is None:
         raise ValueError("the model has no mask head: it answers with boxes")
     model.eval()
-    found: list[NDArray[np.bool_]] = []
+    answer_masks: list[NDArray[np.bool_]] = []
     for first in range(0, len(texts), batch):
         chosen = range(first, min(first + batch, len(texts)))
         tensors = collate(processor, [Sample("", "", images[i], texts[i], generate[i]) for i in chosen])
@@ -117,25 +117,25 @@ def generate_masks(
         ends = (inputs.pop("labels") == head.end).nonzero()
         patches, hidden = encode(model, inputs)
         drawn = (head(patches, hidden, ends, images[first].shape[0]) > 0).cpu().numpy()
-        found += [drawn[(ends[:, 0] == row).cpu().numpy()] for row in range(len(chosen))]
-    return found
+        answer_masks += [drawn[(ends[:, 0] == row).cpu().numpy()] for row in range(len(chosen))]
+    return answer_masks
 
 
 def mask_dice(
     model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, samples: Sequence[Sample]
 ) -> float | None:
-    """Mean Dice of the masks that a model gives for the phrases of true targets (not of its own words); None without any."""
+    """Mean Dice of the masks that a model gives for the phrases of true targets (not of generated answers); None without any."""
     drawn = generate_masks(
         model,
         processor,
-        [one.image for one in samples],
-        [one.text for one in samples],
-        [one.target for one in samples],
+        [sample.image for sample in samples],
+        [sample.text for sample in samples],
+        [sample.target for sample in samples],
     )
     scores = [
-        2 * (given & true).sum() / max(given.sum() + true.sum(), 1)
+        2 * (mask & true).sum() / max(mask.sum() + true.sum(), 1)
         for sample, masks in zip(samples, drawn, strict=True)
         if sample.masks is not None
-        for given, true in zip(masks, sample.masks, strict=True)
+        for mask, true in zip(masks, sample.masks, strict=True)
     ]
     return float(np.mean(scores)) if scores else None

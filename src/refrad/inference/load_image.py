@@ -1,4 +1,4 @@
-"""One image of whatever file a person has, as the shards would hold it: DICOM, NIfTI, or a picture."""
+"""An image of a DICOM file, a NIfTI or a picture, windowed as in the shards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""A trained model that reads images: the answer in words, and the places of its phrases in the image's own pixels.
+"""Predictions of a trained model: the answer in words, and the regions of its phrases in px of the image.
 
-from refrad.inference.predictor import Reader
-finding = Reader(Path("results/train/demo")).read(Path("image.dcm"), question="Is the liver visible?")
+from refrad.inference.predictor import Predictor
+prediction = Predictor(Path("results/train/demo")).predict(Path("image.dcm"), question="Is the liver visible?")
 """
 
 import json

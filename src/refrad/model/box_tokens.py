@@ -1,4 +1,4 @@
-"""Boxes and masks as text, and back: what the model learns to write, and how what it writes is read.
+"""Boxes and masks as text, and back: the targets of training, and the parser of answers.
 
 Detection:     `<p bbox=<loc0123><loc0045><loc0200><loc0100> id=<seg005>>liver</p>`, 512 bins, one tag a class;
                a phrase of several classes nests its tags.
@@ -49,7 +49,7 @@ FROM_TEXT = str.maketrans("‹›", "<>")
 
 @dataclass(frozen=True)
 class ParsedEntity:
-    """A tagged phrase that was read. `box` is x_min, y_min, x_max, y_max, relative."""
+    """A parsed phrase in detection tags. `box` is x_min, y_min, x_max, y_max, relative."""
 
     text: str
     class_id: int
@@ -59,7 +59,7 @@ class ParsedEntity:
 
 @dataclass(frozen=True)
 class ParsedText:
-    """Model output, read: text without tags, entities in the order of their phrases, and the pieces that made no sense."""
+    """Parsed model output: text without tags, entities in the order of their phrases, and the pieces that could not be parsed."""
 
     plain: str
     entities: tuple[ParsedEntity, ...]
@@ -86,7 +86,7 @@ class ParsedPhrase:
 
 @dataclass(frozen=True)
 class ParsedPhrases:
-    """Model output, read: text without tags, the phrases in the order of their closing tags, and what made no sense."""
+    """Parsed model output: text without tags, the phrases in the order of their closing tags, and the pieces that could not be parsed."""
 
     plain: str
     phrases: tuple[ParsedPhrase, ...]
@@ -110,7 +110,7 @@ def detection_text(text: str, entities: Sequence[Mapping[str, Any]], width: floa
         text: the caption.
         entities: with start, end (code points of `text`), class_id, x_min, y_min, x_max, y_max.
         width: of the image, in the units of the boxes (1 for relative boxes).
-        height: likewise.
+        height: of the image, in the same units.
         order: of the coordinates.
     """
 
@@ -129,8 +129,8 @@ def phrases_of(entities: Sequence[Mapping[str, Any]]) -> list[Phrase]:
     """
     spans = _spans(entities)
     _, closing = _tagged("", [{"start": start, "end": end} for start, end in spans], lambda _: "", "")
-    places = list(spans.items())
-    return [Phrase(*places[number][0], tuple(dict.fromkeys(places[number][1]))) for number in closing]
+    items = list(spans.items())
+    return [Phrase(*items[number][0], tuple(dict.fromkeys(items[number][1]))) for number in closing]
 
 
 def segmentation_text(text: str, entities: Sequence[Mapping[str, Any]]) -> str:
@@ -142,8 +142,8 @@ def segmentation_text(text: str, entities: Sequence[Mapping[str, Any]]) -> str:
 
 def _spans(entities: Sequence[Mapping[str, Any]]) -> dict[tuple[int, int], list[int]]:
     spans: dict[tuple[int, int], list[int]] = {}
-    for one in entities:
-        spans.setdefault((one["start"], one["end"]), []).append(one["class_id"])
+    for entity in entities:
+        spans.setdefault((entity["start"], entity["end"]), []).append(entity["class_id"])
     return spans
 
 
@@ -167,7 +167,7 @@ def _tagged(text: str, entities: Sequence[Mapping[str, Any]], opening: Any, clos
         pieces.append(text[at:to].translate(TO_TEXT))
         at = max(at, to)
 
-    for number, entity in sorted(enumerate(entities), key=lambda one: (one[1]["start"], -one[1]["end"])):
+    for number, entity in sorted(enumerate(entities), key=lambda item: (item[1]["start"], -item[1]["end"])):
         advance(entity["start"])
         while stack and stack[-1][0] < entity["end"]:  # tags cannot cross, so this one begins where that one ends
             advance(stack[-1][0])
@@ -178,7 +178,7 @@ def _tagged(text: str, entities: Sequence[Mapping[str, Any]], opening: Any, clos
 
 
 def parse_detection(text: str, order: str) -> ParsedText:
-    """Read what a model wrote. Never raises: what cannot be read is listed as damaged."""
+    """Parse the answer of a model with boxes. Never raises: unreadable tags are listed as damaged."""
     damaged: list[str] = []
 
     def box_of(token: re.Match[str]) -> tuple[int, Box] | None:
@@ -188,45 +188,47 @@ def parse_detection(text: str, order: str) -> ParsedText:
             return None
         return int(token["class"]), box
 
-    plain, found, broken = _read(text, DETECTION, box_of)
-    in_order = sorted(found, key=lambda one: one[0])
-    entities = [ParsedEntity(plain[start:end], told[0], told[1], start) for (start, _), end, told in in_order if told]
+    plain, tagged, broken = _read(text, DETECTION, box_of)
+    in_order = sorted(tagged, key=lambda span: span[0])
+    entities = [
+        ParsedEntity(plain[start:end], value[0], value[1], start) for (start, _), end, value in in_order if value
+    ]
     return ParsedText(plain, tuple(entities), (*damaged, *broken))
 
 
 def parse_segmentation(text: str) -> ParsedPhrases:
-    """Likewise for segmentation. A phrase that is never closed has no mask: it is listed as damaged and not as a phrase."""
-    plain, found, damaged = _read(text, SEGMENTATION, lambda _: True)
-    closed = found[: len(found) - sum(piece == UNCLOSED for piece in damaged)]
+    """Parse the answer of a model with masks. Never raises. A phrase that is never closed has no mask: it is listed as damaged only."""
+    plain, tagged, damaged = _read(text, SEGMENTATION, lambda _: True)
+    closed = tagged[: len(tagged) - sum(piece == UNCLOSED for piece in damaged)]
     phrases = [ParsedPhrase(plain[start:end], start, tag) for tag, ((start, _), end, _) in enumerate(closed)]
     return ParsedPhrases(plain, tuple(phrases), damaged)
 
 
-def _read(text: str, tokens: re.Pattern[str], told_by: Any) -> tuple[str, list[Any], tuple[str, ...]]:
-    """The text without tags; what was tagged, as it closes: (start, depth), end, `told_by` its opening tag; the damage."""
+def _read(text: str, tokens: re.Pattern[str], value_of_tag: Any) -> tuple[str, list[Any], tuple[str, ...]]:
+    """The text without tags; its tagged spans as they close: (start, depth), end, and `value_of_tag` of the opening tag; the damage."""
     plain: list[str] = []
     length = at = 0
     opened: list[tuple[int, Any]] = []
-    found: list[tuple[tuple[int, int], int, Any]] = []
+    tagged: list[tuple[tuple[int, int], int, Any]] = []
     damaged: list[str] = []
     for token in tokens.finditer(text):
         plain.append(text[at : token.start()])
         length += token.start() - at
         at = token.end()
         if token["open"]:
-            opened.append((length, told_by(token)))
+            opened.append((length, value_of_tag(token)))
         elif token["close"] and opened:
-            start, told = opened.pop()
-            found.append(((start, len(opened)), length, told))
+            start, value = opened.pop()
+            tagged.append(((start, len(opened)), length, value))
         else:
             damaged.append(token[0])
     plain.append(text[at:])
     length += len(text) - at
     while opened:  # the phrase goes on to the end
-        start, told = opened.pop()
-        found.append(((start, len(opened)), length, told))
+        start, value = opened.pop()
+        tagged.append(((start, len(opened)), length, value))
         damaged.append(UNCLOSED)
-    return "".join(plain).translate(FROM_TEXT), found, tuple(damaged)
+    return "".join(plain).translate(FROM_TEXT), tagged, tuple(damaged)
 
 
 def _box(bins: Sequence[int], order: str) -> Box | None:

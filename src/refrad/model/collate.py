@@ -15,7 +15,7 @@ __all__ = ["Sample", "collate"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One question and its answer. `image` is uint8 [size, size, 3]; `text` is what the processor is given with it.
+    """One question and its answer. `image` is uint8 [size, size, 3]; `text` is passed to the processor with it.
 
     `masks` is bool [phrases, size, size], in the order in which the phrases of the target close; None in the detection variant.
     """
@@ -33,7 +33,7 @@ def collate(processor: PaliGemmaProcessor, samples: Sequence[Sample]) -> dict[st
     labels (the target and eos; -100 elsewhere), all int64 [batch, length], and pixel_values float32 [batch, 3, side, side].
     In the segmentation variant also masks, bool [all phrases, side, side], in the order of the `</seg>` in the labels.
     """
-    made = processor(
+    inputs = processor(
         images=[Image.fromarray(sample.image) for sample in samples],
         text=[sample.text for sample in samples],
         suffix=[sample.target for sample in samples],
@@ -41,6 +41,6 @@ def collate(processor: PaliGemmaProcessor, samples: Sequence[Sample]) -> dict[st
         padding_side="right",
         return_tensors="pt",
     )
-    tensors = {name: one if isinstance(one, Tensor) else torch.as_tensor(one) for name, one in made.items()}
+    tensors = {name: value if isinstance(value, Tensor) else torch.as_tensor(value) for name, value in inputs.items()}
     masks = [torch.from_numpy(sample.masks) for sample in samples if sample.masks is not None]
     return tensors | {"masks": torch.cat(masks)} if masks else tensors

@@ -1,6 +1,6 @@
-"""The mask head of the segmentation variant: the hidden state at `</seg>` asks the image where the phrase before it is.
+"""The mask head of the segmentation variant: the hidden state at `</seg>` prompts it for the mask of the phrase before.
 
-The parts are those of SAM's mask decoder in transformers; there is no image encoder beside the vision tower.
+The parts are those of SAM's mask decoder in transformers; there is no image encoder besides the vision tower.
 """
 
 from pathlib import Path
@@ -59,7 +59,7 @@ class MaskHead(nn.Module):
         Args:
             patches: float [images, patches, vision width], the vision tower's output, row by row.
             hidden: float [batch, length, text width], the language model's last hidden state.
-            ends: int64 [masks, 2], row and place of each `</seg>`.
+            ends: int64 [masks, 2], row and position of each `</seg>`.
             size: side of the masks, px.
             images: int64 [masks], which image each belongs to; None: that of its row.
         """
@@ -88,12 +88,12 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     miss = chance * (1 - true) + (1 - chance) * true
     weight = FOCAL_ALPHA * true + (1 - FOCAL_ALPHA) * (1 - true)
     focal = (weight * miss**FOCAL_GAMMA * plain).mean()
-    both, either = (chance * true).sum((1, 2)), chance.sum((1, 2)) + true.sum((1, 2))
-    return focal + (1 - (2 * both + 1) / (either + 1)).mean()
+    intersection, total = (chance * true).sum((1, 2)), chance.sum((1, 2)) + true.sum((1, 2))
+    return focal + (1 - (2 * intersection + 1) / (total + 1)).mean()
 
 
 def save_head(head: MaskHead, folder: Path) -> None:
-    """Write the head beside the model, which stays a stock PaliGemma."""
+    """Write the head next to the model, which stays a stock PaliGemma."""
     save_file({name: tensor.contiguous() for name, tensor in head.state_dict().items()}, folder / HEAD_FILE)
 
 

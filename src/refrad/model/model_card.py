@@ -63,7 +63,7 @@ def model_card(account: Mapping[str, Any], options: TrainOptions) -> str:
         side=options.image_size,
         resize="squashed" if options.resize == "stretch" else "proportions kept, padded with black",
         coordinates=options.coordinates,
-        added=", ".join(f"`{one}`" for one in GROUNDING_TOKENS),
+        added=", ".join(f"`{token}`" for token in GROUNDING_TOKENS),
         tasks=tasks,
         loss=last["loss"],
         unseen="unknown" if unseen is None else f"{unseen:.3f}",

@@ -1,6 +1,6 @@
-"""Several short samples in one row: no padding between them, and none sees another.
+"""Several short samples in one row, without padding between them.
 
-What the model says of each is what it would say of it alone: positions begin anew, and attention stays inside of a sample.
+The output for each is that for the sample alone: positions begin anew, and attention stays inside a sample.
 """
 
 from bisect import bisect_left
@@ -13,7 +13,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 __all__ = ["dense_mask", "pack", "packed_mask", "packed_mask_mod", "rows_of"]
 
-NOBODY = -1  # the sample that padding belongs to
+PADDING = -1  # sample id of padding
 
 
 def rows_of(lengths: Sequence[int], limit: int) -> list[range]:
@@ -36,7 +36,7 @@ def rows_of(lengths: Sequence[int], limit: int) -> list[range]:
 
     number = len(fill(limit))
     capacities = range(max(*lengths, -(-sum(lengths) // number)), limit + 1)
-    return fill(capacities[bisect_left(capacities, True, key=lambda one: len(fill(one)) <= number)])
+    return fill(capacities[bisect_left(capacities, True, key=lambda capacity: len(fill(capacity)) <= number)])
 
 
 def pack(tensors: Mapping[str, Tensor], limit: int) -> dict[str, Tensor]:
@@ -47,51 +47,62 @@ def pack(tensors: Mapping[str, Tensor], limit: int) -> dict[str, Tensor]:
     """
     lengths = tensors["attention_mask"].sum(1).tolist()
     rows = rows_of(lengths, limit)
-    longest = max(sum(lengths[one] for one in row) for row in rows)
+    longest = max(sum(lengths[sample] for sample in row) for row in rows)
 
-    def joined(of: Callable[[int], Tensor], rest: int) -> Tensor:
-        made = torch.full((len(rows), longest), rest)
+    def joined(part_of: Callable[[int], Tensor], padding: int) -> Tensor:
+        joint = torch.full((len(rows), longest), padding)
         for number, row in enumerate(rows):
-            parts = torch.cat([of(one) for one in row])
-            made[number, : len(parts)] = parts
-        return made
+            parts = torch.cat([part_of(sample) for sample in row])
+            joint[number, : len(parts)] = parts
+        return joint
 
-    def words(name: str, rest: int) -> Tensor:
-        return joined(lambda one: tensors[name][one, : lengths[one]], rest)
+    def words(name: str, padding: int) -> Tensor:
+        return joined(lambda sample: tensors[name][sample, : lengths[sample]], padding)
 
-    made = {"input_ids": words("input_ids", 0), "token_type_ids": words("token_type_ids", 0)}
-    made["labels"] = words("labels", -100)
-    made["position_ids"] = joined(lambda one: torch.arange(1, lengths[one] + 1), 1)
-    made["sample_ids"] = joined(lambda one: torch.full((lengths[one],), one), NOBODY)
-    return made | {name: one for name, one in tensors.items() if name not in (*made, "attention_mask")}
+    packed = {"input_ids": words("input_ids", 0), "token_type_ids": words("token_type_ids", 0)}
+    packed["labels"] = words("labels", -100)
+    packed["position_ids"] = joined(lambda sample: torch.arange(1, lengths[sample] + 1), 1)
+    packed["sample_ids"] = joined(lambda sample: torch.full((lengths[sample],), sample), PADDING)
+    return packed | {name: tensor for name, tensor in tensors.items() if name not in (*packed, "attention_mask")}
 
 
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def packed_mask_mod(sample_ids: Tensor, token_type_ids: Tensor) -> MaskMod:
-    """Whether a place sees another, as flex attention asks it (row, head, place, other place): the own sample's image and
-    prompt, and what was said before.
+    """The rule of attention between two positions, for flex attention: (row, head, query, key) to whether query attends to key.
+
+    A position attends to earlier positions of its sample; image and prompt (token type 0) attend to each other both ways.
+    Two samples of 3 and 2 tokens in a row of 6, P a prompt token, T a target token, # where the query attends to the key:
+
+                    key  P P T P T -
+        sample 0    P    # # . . . .
+                    P    # # . . . .
+                    T    # # # . . .
+        sample 1    P    . . . # . .
+                    T    . . . # # .
+        padding     -    . . . . . #
     """
 
-    def rule(row: Tensor, _head: Tensor, place: Tensor, other: Tensor) -> Tensor:
-        own = sample_ids[row, place] == sample_ids[row, other]
-        return own & ((other <= place) | ((token_type_ids[row, place] == 0) & (token_type_ids[row, other] == 0)))
+    def rule(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        same_sample = sample_ids[row, query] == sample_ids[row, key]
+        prompts = (token_type_ids[row, query] == 0) & (token_type_ids[row, key] == 0)
+        return same_sample & ((key <= query) | prompts)
 
     return rule
 
 
 def dense_mask(sample_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-    """The same for eager attention, float32 [rows, 1, length, length]: 0 where a place sees another, else the least number."""
+    """The same for eager attention, float32 [rows, 1, length, length]: 0 where a query attends to a key, else the lowest number."""
     rows, length = sample_ids.shape
-    places = torch.arange(length, device=sample_ids.device)
+    positions = torch.arange(length, device=sample_ids.device)
     row = torch.arange(rows, device=sample_ids.device)[:, None, None, None]
-    seen = packed_mask_mod(sample_ids, token_type_ids)(row, row, places[:, None], places)
-    return torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, torch.finfo(torch.float32).min)
+    attends = packed_mask_mod(sample_ids, token_type_ids)(row, row, positions[:, None], positions)
+    return torch.zeros(attends.shape, device=attends.device).masked_fill(~attends, torch.finfo(torch.float32).min)
 
 
 def packed_mask(sample_ids: Tensor, token_type_ids: Tensor, attention: str) -> Tensor | BlockMask:
-    """What attention "eager" or "flex_attention" takes for a mask."""
+    """The mask for attention "eager" or "flex_attention"."""
     if attention != "flex_attention":
         return dense_mask(sample_ids, token_type_ids)
     rows, length = sample_ids.shape

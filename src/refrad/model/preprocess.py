@@ -46,8 +46,8 @@ WHOLE = View((0.0, 0.0, 1.0, 1.0))
 def whole_view(size: tuple[int, int], resize: Literal["stretch", "pad"]) -> View:
     """The view that shows all of an image of `size` (width, height in px) in a square.
 
-    "stretch" gives width and height the square's side, whatever they were. "pad" keeps the proportions: the longer side fills
-    the square, and equal black borders lie on both ends of the shorter one.
+    "stretch" gives width and height the square's side, whatever their ratio. "pad" keeps the proportions: the longer side fills
+    the square, and equal black borders are at both ends of the shorter one.
     """
     width, height = size
     aspect = width / height
@@ -55,20 +55,20 @@ def whole_view(size: tuple[int, int], resize: Literal["stretch", "pad"]) -> View
     return View((x, y, 1 - x, 1 - y), aspect=aspect)
 
 
-def box_in_view(box: Box, view: View, kept: float = 0.0, outline: NDArray[np.float64] | None = None) -> Box | None:
-    """Where a box (shares of width and height of the image) lies in a view (shares of the view's), clipped to it.
+def box_in_view(box: Box, view: View, min_share: float = 0.0, outline: NDArray[np.float64] | None = None) -> Box | None:
+    """A box (shares of width and height of the image) in a view (shares of those of the view), clipped to it.
 
-    None if nothing of it, or less than the share `kept` of its area, is inside. A view that is turned takes the box anew from
+    None if nothing of it, or less than the share `min_share` of its area, is inside. A view that is turned takes the box anew from
     `outline`, the corners of what the box surrounds, float64 [points, 2] x and y as shares; without one from the box's own
     corners, which makes it larger than need be.
     """
     left, top, right, bottom = view.window
     if view.turn:
-        return _turned_box(_corners(box) if outline is None else outline, view, kept)
+        return _turned_box(_corners(box) if outline is None else outline, view, min_share)
     x_min, x_max = ((min(max(x, left), right) - left) / (right - left) for x in (box[0], box[2]))
     y_min, y_max = ((min(max(y, top), bottom) - top) / (bottom - top) for y in (box[1], box[3]))
     inside = (x_max - x_min) * (right - left) * (y_max - y_min) * (bottom - top)
-    if inside < kept * (box[2] - box[0]) * (box[3] - box[1]) or inside <= 0:
+    if inside < min_share * (box[2] - box[0]) * (box[3] - box[1]) or inside <= 0:
         return None
     return x_min, y_min, x_max, y_max
 
@@ -78,20 +78,20 @@ def _corners(box: Box) -> NDArray[np.float64]:
     return np.array([(x_min, y_min), (x_max, y_min), (x_min, y_max), (x_max, y_max)])
 
 
-def _turned_box(points: NDArray[np.float64], view: View, kept: float) -> Box | None:
+def _turned_box(points: NDArray[np.float64], view: View, min_share: float) -> Box | None:
     """The box of points of the image in a turned view, clipped to it."""
     corner, span = np.array(view.window[:2]), np.subtract(view.window[2:], view.window[:2])
-    seen = 0.5 + (points - corner - span / 2) / span @ _turn(view).T
-    (x_min, y_min), (x_max, y_max) = seen.min(0).tolist(), seen.max(0).tolist()
-    x, y, x_end, y_end = (min(max(one, 0.0), 1.0) for one in (x_min, y_min, x_max, y_max))
+    turned = 0.5 + (points - corner - span / 2) / span @ _turn(view).T
+    (x_min, y_min), (x_max, y_max) = turned.min(0).tolist(), turned.max(0).tolist()
+    x, y, x_end, y_end = (min(max(value, 0.0), 1.0) for value in (x_min, y_min, x_max, y_max))
     inside = (x_end - x) * (y_end - y)
-    if inside < kept * (x_max - x_min) * (y_max - y_min) or inside <= 0:
+    if inside < min_share * (x_max - x_min) * (y_max - y_min) or inside <= 0:
         return None
     return x, y, x_end, y_end
 
 
 def _turn(view: View) -> NDArray[np.float64]:
-    """What the turn makes of a step in the window, both as shares of its sides: float64 [2, 2]. It is a turn in px."""
+    """The matrix of the turn for a step in the window, both as shares of its sides: float64 [2, 2]. It is a turn in px."""
     left, top, right, bottom = view.window
     aspect = (right - left) / (bottom - top) * view.aspect
     cosine, sine = cos(radians(view.turn)), sin(radians(view.turn))
@@ -110,7 +110,7 @@ def mask_in_image(mask: NDArray[np.bool_], view: View, size: tuple[int, int]) ->
     """A mask bool [side, side] of a whole view as one of the image, bool [height, width]; `size` is width and height, px."""
     side = len(mask)
     image = box_in_view(WHOLE.window, view) or WHOLE.window
-    x_min, y_min, x_max, y_max = (one * side for one in image)
+    x_min, y_min, x_max, y_max = (share * side for share in image)
     drawn = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST, box=(x_min, y_min, x_max, y_max))
     return np.asarray(drawn, bool)
 
@@ -122,14 +122,14 @@ def render_view(
 
     The image may have been squashed: shares stay shares.
     """
-    seen = _turned(image, view, size, resample) if view.turn else _straight(image, view, size, resample)
+    rendered = _turned(image, view, size, resample) if view.turn else _straight(image, view, size, resample)
     if view == view.geometry:
-        return seen
+        return rendered
     levels = (np.arange(256) / 255) ** view.gamma
     if view.contrast != 1:
         levels = 0.5 + (levels - 0.5) * view.contrast
     levels = levels + view.brightness
-    return np.take(np.asarray(np.round(levels.clip(0, 1) * 255), np.uint8), seen)
+    return np.take(np.asarray(np.round(levels.clip(0, 1) * 255), np.uint8), rendered)
 
 
 def _straight(image: Image.Image, view: View, size: int, resample: Image.Resampling) -> NDArray[np.uint8]:
@@ -138,7 +138,7 @@ def _straight(image: Image.Image, view: View, size: int, resample: Image.Resampl
     beyond = max(0.0, -left, right - 1), max(0.0, -top, bottom - 1)
     border_x = border_y = 0
     if any(beyond):
-        widened = [min(max(beyond), one + BORDER) for one in beyond]
+        widened = [min(max(beyond), excess + BORDER) for excess in beyond]
         border_x = 0 if (left, right) == (0, 1) else ceil(widened[0] * width)  # what ends with the image stays crisp
         border_y = 0 if (top, bottom) == (0, 1) else ceil(widened[1] * height)
         wider = Image.new("RGB", (width + 2 * border_x, height + 2 * border_y))
@@ -153,7 +153,7 @@ def _turned(image: Image.Image, view: View, size: int, resample: Image.Resamplin
     corner, span = np.array(view.window[:2]), np.subtract(view.window[2:], view.window[:2])
     back = np.linalg.inv(_turn(view))
     if resample != Image.Resampling.NEAREST:
-        x_min, y_min, x_max, y_max = (float(one) for one in (*(corner - span / 2), *(corner + span * 1.5)))
+        x_min, y_min, x_max, y_max = (float(value) for value in (*(corner - span / 2), *(corner + span * 1.5)))
         image = Image.fromarray(_straight(image, View((x_min, y_min, x_max, y_max)), 2 * size, resample))
         corner, span = np.array([0.25, 0.25]), np.array([0.5, 0.5])
     scale = (span * image.size)[:, None] * back / size  # px of the square to px of the image

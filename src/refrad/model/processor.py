@@ -20,7 +20,7 @@ def tiny_processor(texts: Iterable[str], image_size: int, patch: int, words: int
     """A processor for a PaliGemma from scratch, with the tokens of grounding.
 
     Args:
-        texts: what the tokenizer (byte-pair encoding, unknown characters as bytes) learns its words from.
+        texts: for the training of the tokenizer (byte-pair encoding, unknown characters as bytes).
         image_size: side of the square images, px; a multiple of `patch`.
         patch: side of a patch, px. The image takes (image_size / patch)^2 tokens.
         words: size of the vocabulary before the tokens for images, places, classes and tags.
@@ -60,7 +60,7 @@ def _tokenizer(texts: Iterable[str], words: int) -> GemmaTokenizer:
 
 
 def load_processor(folder: Path) -> PaliGemmaProcessor:
-    """The processor of a model's folder, with the tokens of grounding added if they are missing. No network is asked.
+    """The processor of a model's folder, with the tokens of grounding added if they are missing. Uses no network.
 
     The image processor is the one on Pillow, which needs no torchvision and is what training and evaluation were run with.
     """

@@ -1,4 +1,4 @@
-"""What RadGrounder is asked, in the two languages.
+"""The prompts of RadGrounder, in the two languages.
 
 A sequence is: image tokens, bos, newline, prefix, newline, prompt, space, newline, target, eos. `prompt_text` makes the part
 between bos and the last newline; PaliGemma's processor adds the rest.
@@ -17,7 +17,7 @@ __all__ = [
     "vqa_text",
 ]
 
-MAX_NAMES = 1  # structures that one prompt asks for, at most
+MAX_NAMES = 1  # structures in one prompt, at most
 
 LOCATE = {"en": "Locate: {}", "de": "Lokalisiere: {}"}
 DETECT = {
@@ -35,17 +35,17 @@ QUESTION = {"en": "Question: {}", "de": "Fragestellung: {}"}
 
 
 def locate_prompt(names: Sequence[str], language: str, masks: bool = False) -> str:
-    """Ask for the boxes, or masks, of named structures."""
+    """The prompt for the boxes, or masks, of named structures."""
     return (OUTLINE if masks else LOCATE)[language].format(", ".join(names))
 
 
 def detect_prompt(language: str, masks: bool = False) -> str:
-    """Ask for a caption with boxes, or with masks."""
+    """The prompt for a caption with boxes, or with masks."""
     return (SEGMENT if masks else DETECT)[language]
 
 
 def vqa_prompt(question: str, choices: Sequence[str], language: str) -> str:
-    """Ask a question; choices stand on lines of their own. Questions in a third language end with the English word."""
+    """The prompt of a question; each choice is on a separate line. Questions in a third language end with the English word."""
     return "\n".join([question, *choices, ANSWER.get(language, ANSWER["en"])])
 
 
@@ -55,7 +55,7 @@ def vqa_text(question: str, choices: Sequence[str], language: str) -> str:
 
 
 def prefix(language: str, indication: str | None, question: str | None) -> str:
-    """What the radiologist knew before: clinical information, question, both or nothing (an empty string)."""
+    """The prior knowledge of the radiologist: clinical information, question, both or nothing (an empty string)."""
     parts = [(INDICATION, indication), (QUESTION, question)]
     return "\n".join(label[language].format(text) for label, text in parts if text)
 

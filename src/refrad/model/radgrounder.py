@@ -34,7 +34,7 @@ PATCH = 8  # px; the tiny model's
 WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 2, 3
 VOCABULARY_MULTIPLE = 64  # rows of the embeddings are padded to it, as matrix units like it
 LOC_TOKENS = 1024  # of PaliGemma: <loc0000> to <loc1023>
-POSITION_SCALE = 0.5  # of the patch positions, beside patches of about 1
+POSITION_SCALE = 0.5  # of the patch positions; patches have about 1
 
 
 def tiny_model(processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
@@ -119,7 +119,7 @@ def load_model(
 
 @torch.no_grad()
 def _begin_new_tokens(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, folder: Path) -> None:
-    """Of PaliGemma's own vocabulary these rows are padding: whatever lies there has never been learned."""
+    """Of PaliGemma's own vocabulary these rows are padding, which was never trained."""
     before = GemmaTokenizer.from_pretrained(folder, local_files_only=True)
     words: Any = model.get_input_embeddings().weight
     for token in GROUNDING_TOKENS:
@@ -155,7 +155,7 @@ def _end(processor: PaliGemmaProcessor) -> int:
 
 
 def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
-    """Random weights, except that places begin in order: neighbouring patches and bins are alike, so one teaches the next."""
+    """Random weights, except that positions begin in order: neighbouring patches and bins have similar embeddings."""
     config._attn_implementation = "eager"  # SDPA ignores the soft-cap of Gemma 2
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)

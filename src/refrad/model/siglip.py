@@ -53,7 +53,7 @@ def tiny_siglip(texts: Iterable[str], side: int, seed: int) -> tuple[PreTrainedT
 
 
 def load_siglip(folder: Path) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
-    """Tokenizer and model, in float32, of a folder. No network is asked.
+    """Tokenizer and model, in float32, of a folder. Uses no network.
 
     Raises:
         ValueError: if there is no SigLIP in the folder.

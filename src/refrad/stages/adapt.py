@@ -1,8 +1,8 @@
-"""Let a SigLIP learn which captions belong to which images, so that its vision tower knows the archive before training."""
+"""Adapt a SigLIP to the images and captions of the archive, so that its vision tower fits them before training."""
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ from refrad.workflow.tally import Tally
 __all__ = ["run"]
 
 VERSION = 1
-VALIDATION_PAIRS = 512  # of which the loss is known
-RETRIEVED = 1000  # validation images among which captions are sought, at most
+VALIDATION_PAIRS = 512  # for the validation loss
+RETRIEVED = 1000  # validation images for retrieval, at most
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ log = logging.getLogger(__name__)
 def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fingerprint: Fingerprint) -> None:
     """Write the checkpoint: a folder that SiglipModel and AutoTokenizer load, with its own account in training.json.
 
-    Pairs of training patients alone are learned from; on validation patients it is seen how well images and captions find
-    each other, before and after. States of the adaptation under way lie in `work`; see stage train.
+    Training uses pairs of training patients only. Retrieval between images and captions of validation patients is measured
+    before and after. Saved states of an unfinished adaptation are in `work`; see stage train.
 
     Raises:
-        ValueError: if there is nothing to learn from, or the options do not fit the model or the machine.
+        ValueError: if there are no training pairs, or the options do not fit the model or the machine.
     """
     options = AdaptOptions.model_validate(fingerprint.options)
     if not options.steps:
@@ -52,78 +52,78 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     context = join_processes(options.gpus)
     tally = Tally("images")
     frame = read_image_table(images)
-    seen = find_training_overlap(images, images, options.leaks.difference)
-    if seen.training_ids and options.leaks.action == "stop":
-        raise ValueError(f"adapt: {seen.sentence()}; set adapt.leaks.action to drop to leave them out")
-    parts = split_for_training(frame, seen)
-    tokenizer, model = _start(options, parts["train"])
+    parts = _split(options, images, frame)
+    tokenizer, model = _initial_model(options, parts["train"])
     if options.gradient_checkpointing:
         model.activation_checkpointing_enable()
-    pairs, unseen = (
-        Pairs(
-            part,
-            tokenizer,
-            options.image_size,
-            options.seed,
-            options.augment if split == "train" else None,
-            options.resize,
-        )
-        for split, part in parts.items()
-    )
+    pairs, unseen = (_pairs(options, part, tokenizer, augmented=split == "train") for split, part in parts.items())
     saved = Checkpoints(work, identity_of(fingerprint, images), options.checkpoints.keep)
     before = recalls(model.eval(), unseen, RETRIEVED) if len(unseen) else None
-    trained = train_loop(
+    state = train_loop(
         model,
         partial(contrast_loss, compute_dtype=options.compute_dtype),
         lambda position: pair_batches(pairs, options.batch, position, options.workers),
         _val_batches(unseen, options.batch),
-        _recipe(options),
+        _train_config(options),
         saved,
         context,
     )
-    used = load_final_weights(model, saved, options.checkpoints.weights, trained)
+    weights = load_final_weights(model, saved, options.checkpoints.weights, state)
     after = recalls(model, unseen, RETRIEVED) if len(unseen) else None
     account: dict[str, Any] = {
         "fingerprint": fingerprint.text,
         "shards": read_fingerprint(images[0]).text,
         "images": {split: len(part) for split, part in parts.items()},
         "pairs": {"train": len(pairs), "validation": len(unseen)},
-        "weights": used,
+        "weights": weights,
         "validation_retrieval": {"before": before, "after": after},
         "parameters": model.num_parameters(),
     }
     with atomic_folder(checkpoint) as folder:
         save_siglip(tokenizer, model, folder)
-        _pictures(options.image_size).save_pretrained(folder)
-        write_json(folder / TRAINING, account | {"digest": weights_digest(folder)} | dataclasses.asdict(trained))
+        _image_processor(options.image_size).save_pretrained(folder)
+        write_json(folder / TRAINING, account | {"digest": weights_digest(folder)} | dataclasses.asdict(state))
     count_training_parts(tally, frame, parts)
-    tally.make("steps", trained.steps)
-    tally.make("pairs seen", trained.tasks["pair"])
+    tally.make("steps", state.steps)
+    tally.make("pairs seen", state.tasks["pair"])
     if before and after:
-        _tell(tally, before, after)
-    tally.seconds["adaptation"] = trained.seconds
+        _count_retrieval(tally, before, after)
+    tally.seconds["adaptation"] = state.seconds
     tally.write(metrics, fingerprint)
     saved.clear()
 
 
-def _tell(tally: Tally, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Retrieval among the images of validation patients, to the page and to the log."""
-    for way in ("image to caption", "caption to image"):
-        for name, one in after[way].items():
+def _split(options: AdaptOptions, images: Sequence[Path], frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Training and validation rows; training images that are also test images are left out or stop the run."""
+    overlap = find_training_overlap(images, images, options.leaks.difference)
+    if overlap.training_ids and options.leaks.action == "stop":
+        raise ValueError(f"adapt: {overlap.sentence()}; set adapt.leaks.action to drop to leave them out")
+    return split_for_training(frame, overlap)
+
+
+def _pairs(options: AdaptOptions, frame: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, augmented: bool) -> Pairs:
+    augment = options.augment if augmented else None
+    return Pairs(frame, tokenizer, options.image_size, options.seed, augment, options.resize)
+
+
+def _count_retrieval(tally: Tally, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Count and log the retrieval among images of validation patients, before and after, next to that by chance."""
+    for direction in ("image to caption", "caption to image"):
+        for name, recall in after[direction].items():
             values = {
-                name: one["found"],
-                f"{name} before": before[way][name]["found"],
-                f"{name} by chance": one["chance"],
+                name: recall["found"],
+                f"{name} before": before[direction][name]["found"],
+                f"{name} by chance": recall["chance"],
             }
             for row, value in values.items():
-                tally.add(f"{way}, validation patients", row, value)
-            log.info("%s: %s", way, ", ".join(f"{row} {value:.3f}" for row, value in values.items()))
+                tally.add(f"{direction}, validation patients", row, value)
+            log.info("%s: %s", direction, ", ".join(f"{row} {value:.3f}" for row, value in values.items()))
 
 
-def _start(options: AdaptOptions, frame: pl.DataFrame) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
+def _initial_model(options: AdaptOptions, frame: pl.DataFrame) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
     """Tokenizer and model before adaptation: from scratch for "tiny", else from the folder."""
     if options.model == "tiny":
-        texts = (one["text"] for captions in frame["captions"] for one in captions)
+        texts = (caption["text"] for captions in frame["captions"] for caption in captions)
         return tiny_siglip(texts, options.image_size, options.seed)
     tokenizer, model = load_siglip(Path(options.model))
     vision: Any = model.config.vision_config
@@ -132,25 +132,25 @@ def _start(options: AdaptOptions, frame: pl.DataFrame) -> tuple[PreTrainedTokeni
     return tokenizer, model
 
 
-def _pictures(side: int) -> SiglipImageProcessorPil:
-    """What makes of an image what the tower was taught with."""
+def _image_processor(side: int) -> SiglipImageProcessorPil:
+    """The image processor whose output the tower was trained on."""
     return SiglipImageProcessorPil(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
 
 
 def _val_batches(pairs: Pairs, batch: int) -> list[dict[str, Any]]:
-    """Whole batches of pairs, as a loss over few others is easy; one smaller batch if there are not so many."""
+    """Full batches of pairs, as the loss of a small batch is lower; one smaller batch if there are too few pairs."""
     order = pairs.order(0)[:VALIDATION_PAIRS].tolist()
     size = min(batch, len(order))
     firsts = range(0, len(order) - size + 1, size) if size else ()
     return [pairs[DataPosition(), [(0, index) for index in order[first : first + size]]].tensors for first in firsts]
 
 
-def _recipe(options: AdaptOptions) -> TrainConfig:
+def _train_config(options: AdaptOptions) -> TrainConfig:
     return TrainConfig(
         steps=options.steps,
         max_seconds=None,
         batch=options.batch,
-        grad_accumulation=1,  # a batch is what each pair is told apart from: batches do not add up to a larger one
+        grad_accumulation=1,  # each pair is contrasted with its batch: batches do not add up to a larger one
         learning_rate=options.learning_rate,
         seed=options.seed,
         optimizer=options.optimizer,

@@ -1,1 +1,10 @@
-"""Training RadGrounder: samples, batches, losses, optimizer, loop, checkpoints, several GPUs."""
+"""Training RadGrounder and the SigLIP of stage adapt: samples, batches, losses, the loop, saved states.
+
+A model is trained in place in three lines:
+
+    samples = Samples(frame, names, SampleOptions(224, "yxyx", shares, seed=0, augment=None))  # refrad.training.samples
+    config = TrainConfig(steps=100, max_seconds=None, batch=8, grad_accumulation=1, learning_rate=1e-4, seed=0)
+    state = train(model, processor, samples, None, config)  # refrad.training.step; TrainConfig is in refrad.training.trainer
+
+The package imports nothing by itself, as its modules import torch.
+"""

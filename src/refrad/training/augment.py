@@ -12,9 +12,9 @@ __all__ = ["random_view"]
 
 
 def random_view(rng: np.random.Generator, options: AugmentOptions, whole: View = WHOLE) -> View:
-    """Draw a view of what `whole` shows. What the options leave as it is draws no number.
+    """Draw a view of the part that `whole` shows. Options that are switched off draw no number.
 
-    A view smaller than the whole lies inside it; a larger one shows black beyond its border.
+    A view smaller than the whole is inside it; a larger one shows black beyond its border.
     """
     smallest, largest = options.scale
     size = rng.uniform(smallest, largest)
@@ -22,7 +22,9 @@ def random_view(rng: np.random.Generator, options: AugmentOptions, whole: View =
     sides = np.array([size * stretch, size / stretch])
     first = rng.uniform(0, 1, 2) * (1 - sides)
     corner, span = np.array(whole.window[:2]), np.subtract(whole.window[2:], whole.window[:2])
-    x_min, y_min, x_max, y_max = (float(one) for one in (*(corner + first * span), *(corner + (first + sides) * span)))
+    x_min, y_min, x_max, y_max = (
+        float(value) for value in (*(corner + first * span), *(corner + (first + sides) * span))
+    )
     gamma = float(np.exp(rng.uniform(*np.log(options.gamma))))
     brightness = float(rng.uniform(-options.brightness, options.brightness))
     if options.gamma_probability < 1 and rng.random() >= options.gamma_probability:

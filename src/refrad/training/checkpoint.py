@@ -24,9 +24,9 @@ class Checkpoints:
 
     Args:
         folder: made if it is missing.
-        identity: what the training is made of. States of another training in the folder are removed.
+        identity: text that identifies the training. States of another training in the folder are removed.
         keep: so many of the newest states stay.
-        leads: whether this process is the one that writes; for the others of a team, saving does nothing.
+        is_main: whether this process writes; in the other processes of a training, saving does nothing.
     """
 
     def __init__(self, folder: Path, identity: str, keep: int = 2, is_main: bool = True) -> None:
@@ -34,9 +34,9 @@ class Checkpoints:
         if not is_main:
             return
         file = folder / "identity"
-        known = file.read_text(encoding="utf-8") if file.exists() else None
-        if known != identity:
-            if known is not None:
+        stored_identity = file.read_text(encoding="utf-8") if file.exists() else None
+        if stored_identity != identity:
+            if stored_identity is not None:
                 log.info("the states in the work folder are of another training: starting anew")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -54,7 +54,9 @@ class Checkpoints:
         for old in files[: -self.keep]:
             old.unlink()
         bests = {self._number(file): file for file in self._files("best")}
-        needed = {max((one for one in bests if one <= self._number(file)), default=0) for file in files[-self.keep :]}
+        needed = {
+            max((number for number in bests if number <= self._number(file)), default=0) for file in files[-self.keep :]
+        }
         for number in bests.keys() - needed:
             bests[number].unlink()
 

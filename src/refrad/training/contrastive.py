@@ -1,4 +1,4 @@
-"""Images and captions that belong together, told from those that do not: batches, the sigmoid loss, and how well they find each other."""
+"""Contrastive training on images and their captions: batches, the sigmoid loss, and retrieval."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -27,7 +27,7 @@ Keys = list[tuple[int, int]]
 
 
 class Pairs(Dataset[Batch]):
-    """Each caption of each row with its image: `pairs[place, keys]` is a batch, which depends on nothing but the arguments.
+    """Each caption of each row with its image: `pairs[position, keys]` is a batch, a pure function of the arguments.
 
     Args:
         frame: rows as `read_image_table` gives them.
@@ -48,7 +48,7 @@ class Pairs(Dataset[Batch]):
         resize: Literal["stretch", "pad"] = "stretch",
     ) -> None:
         self.tokenizer, self.side, self.seed, self.augment, self.resize = tokenizer, side, seed, augment, resize
-        self.texts = [[one["text"] for one in captions] for captions in frame["captions"]]
+        self.texts = [[caption["text"] for caption in captions] for captions in frame["captions"]]
         self.pairs = [(row, number) for row, texts in enumerate(self.texts) for number in range(len(texts))]
         self._rows = frame.to_arrow()  # unlike the frame's own, its rows can be read in a forked process
 
@@ -85,9 +85,9 @@ def pixels(images: Sequence[NDArray[np.uint8]]) -> Tensor:
 
 
 def tokens(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
-    """Texts as SigLIP takes them: int64 [batch, length], all of full length; the last place speaks for the whole."""
-    made = tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
-    ids: Tensor = made["input_ids"]
+    """Texts as SigLIP takes them: int64 [batch, length], all of full length; the last position represents the text."""
+    encoded = tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
+    ids: Tensor = encoded["input_ids"]
     return ids
 
 
@@ -116,13 +116,13 @@ def pair_batches(pairs: Pairs, batch: int, start: DataPosition, workers: int) ->
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # its own: what is drawn for the workers must not move anybody's random numbers
+        generator=torch.Generator(),  # separate, so that seeds for workers leave torch's random numbers unchanged
     )
     return iter(loader)
 
 
 def sigmoid_loss(logits: Tensor, matches: Tensor) -> Tensor:
-    """SigLIP's loss: each image and text of a batch is a yes or a no of its own; the sum over texts, the mean over images.
+    """SigLIP's loss: each pair of an image and a text of a batch is a separate yes or no; the sum over texts, the mean over images.
 
     Args:
         logits: float [images, texts].
@@ -136,9 +136,9 @@ def contrast_loss(model: SiglipModel, batch: Mapping[str, Tensor], compute_dtype
     """Loss of a batch of `Pairs`. With compute_dtype "bfloat16" the layers multiply in it; weights and loss stay float32."""
     inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
     with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
-        seen = model.vision_model(pixel_values=inputs["pixel_values"]).pooler_output
-        read = model.text_model(input_ids=inputs["input_ids"]).pooler_output
-    near = functional.normalize(seen.float()) @ functional.normalize(read.float()).T
+        images = model.vision_model(pixel_values=inputs["pixel_values"]).pooler_output
+        texts = model.text_model(input_ids=inputs["input_ids"]).pooler_output
+    near = functional.normalize(images.float()) @ functional.normalize(texts.float()).T
     return sigmoid_loss(near * model.logit_scale.exp() + model.logit_bias, inputs["matches"])
 
 
@@ -149,11 +149,11 @@ def recall_at(scores: Tensor, matches: Tensor, k: int) -> float:
 
 
 def chance_of(matches: Tensor, k: int) -> float:
-    """What `recall_at` is on average when the columns come in random order: 1 - C(n - m, k) / C(n, k) for a row of m matches."""
-    n, found = matches.shape[1], matches.sum(1, dtype=torch.float64)
-    missed = torch.ones_like(found)
+    """The mean of `recall_at` when the columns come in random order: 1 - C(n - m, k) / C(n, k) for a row of m matches."""
+    n, hits = matches.shape[1], matches.sum(1, dtype=torch.float64)
+    missed = torch.ones_like(hits)
     for drawn in range(min(k, n)):
-        missed *= ((n - found - drawn) / (n - drawn)).clamp(min=0)
+        missed *= ((n - hits - drawn) / (n - drawn)).clamp(min=0)
     return (1 - missed).mean().item()
 
 
@@ -168,15 +168,17 @@ def recalls(model: SiglipModel, pairs: Pairs, most: int) -> dict[str, Any]:
     texts = sorted({text for row in rows for text in pairs.texts[row]})
     matches = torch.tensor([[text in pairs.texts[row] for text in texts] for row in rows])
     device = model.device
-    seen, read = [], []
+    image_features, text_features = [], []
     for first in range(0, len(rows), AT_ONCE):
-        shown = pixels([pairs.image(row) for row in rows[first : first + AT_ONCE]])
-        seen.append(model.vision_model(pixel_values=shown.to(device)).pooler_output.cpu())
+        batch = pixels([pairs.image(row) for row in rows[first : first + AT_ONCE]])
+        image_features.append(model.vision_model(pixel_values=batch.to(device)).pooler_output.cpu())
     for first in range(0, len(texts), AT_ONCE):
         ids = tokens(texts[first : first + AT_ONCE], pairs.tokenizer)
-        read.append(model.text_model(input_ids=ids.to(device)).pooler_output.cpu())
-    scores = functional.normalize(torch.cat(seen)) @ functional.normalize(torch.cat(read)).T
-    found: dict[str, Any] = {"images": len(rows), "captions": len(texts)}
-    for name, one, right in (("image to caption", scores, matches), ("caption to image", scores.T, matches.T)):
-        found[name] = {f"recall@{k}": {"found": recall_at(one, right, k), "chance": chance_of(right, k)} for k in KS}
-    return found
+        text_features.append(model.text_model(input_ids=ids.to(device)).pooler_output.cpu())
+    scores = functional.normalize(torch.cat(image_features)) @ functional.normalize(torch.cat(text_features)).T
+    results: dict[str, Any] = {"images": len(rows), "captions": len(texts)}
+    for name, ranked, right in (("image to caption", scores, matches), ("caption to image", scores.T, matches.T)):
+        results[name] = {
+            f"recall@{k}": {"found": recall_at(ranked, right, k), "chance": chance_of(right, k)} for k in KS
+        }
+    return results

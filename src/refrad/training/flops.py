@@ -1,4 +1,4 @@
-"""What a training costs: multiplications and additions, counted by running the real layers on the meta device."""
+"""The cost of a training: multiplications and additions, counted by running the real layers on the meta device."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +77,7 @@ def flops_per_sample(
 
 def _count(run, backward: bool) -> float:  # type: ignore[no-untyped-def]
     with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(backward):
-        made = run()
+        output = run()
         if backward:
-            made.sum().backward()
+            output.sum().backward()
     return float(counter.get_total_flops())

@@ -1,4 +1,4 @@
-"""How weights move: the optimizer, and the learning rate over a training."""
+"""The optimizer, and the learning rate over a training."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -28,13 +28,13 @@ def make_optimizer(
     Raises:
         ValueError: if a weight is of lower precision.
     """
-    kept = list(parameters)
-    if any(one.dtype != torch.float32 for one in kept):
+    weights = list(parameters)
+    if any(weight.dtype != torch.float32 for weight in weights):
         raise ValueError("weights that learn must be float32; only the multiplications may be bfloat16")
     alike: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for one in kept:
-        of_group = rate * (shares or {}).get(one, 1.0), weight_decay if one.ndim >= 2 else 0.0
-        alike.setdefault(of_group, []).append(one)
+    for weight in weights:
+        of_group = rate * (shares or {}).get(weight, 1.0), weight_decay if weight.ndim >= 2 else 0.0
+        alike.setdefault(of_group, []).append(weight)
     groups = [{"params": ones, "lr": top, "weight_decay": decay} for (top, decay), ones in alike.items()]
     if name == "adafactor":
         return Adafactor(groups, lr=rate, scale_parameter=False, relative_step=False, warmup_init=False)

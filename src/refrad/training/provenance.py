@@ -1,4 +1,4 @@
-"""What tells trainings and weights apart."""
+"""The identities of trainings and weights."""
 
 import json
 from collections.abc import Iterable
@@ -14,15 +14,13 @@ __all__ = ["identity_of", "weights_digest"]
 INDIFFERENT = {"gpus", "sharding", "workers", "threads", "checkpoints"}
 
 
-def identity_of(fingerprint: Fingerprint, images: Iterable[Path], *more: Any) -> str:
-    """What makes two trainings the same one: options, files that shape it, the bytes of the shards, and what else is given (as
-    JSON).
-    """
+def identity_of(fingerprint: Fingerprint, images: Iterable[Path], *facts: Any) -> str:
+    """The identity of a training as JSON: options, files that shape it, the bytes of the shards, and further `facts`."""
     options = {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT}
     shards = sorted(digest_file(path) for path in images)
-    return json.dumps([fingerprint.version, options, dict(fingerprint.files), shards, *more], sort_keys=True)
+    return json.dumps([fingerprint.version, options, dict(fingerprint.files), shards, *facts], sort_keys=True)
 
 
 def weights_digest(folder: Path) -> str:
-    """What stands for the weights in a folder: the digest of its safetensors files."""
+    """The digest of the weights in a folder: that of its safetensors files."""
     return digest_bytes(*(digest_file(path).encode() for path in sorted(folder.glob("*.safetensors"))))

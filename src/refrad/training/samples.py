@@ -1,4 +1,4 @@
-"""What RadGrounder learns from: an image, what is asked of it, and the answer. Pure functions of (seed, epoch, index)."""
+"""The samples of RadGrounder: an image, a prompt and the answer. Pure functions of (seed, epoch, index)."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,45 +42,47 @@ def surface_forms(pictures: Iterable[ImageExample], schema: Schema) -> SurfaceFo
     for picture in pictures:
         for caption in picture.captions:
             for mention in caption.mentions:
-                meanings.setdefault((caption.language, mention.text), set()).update(one for one, _ in mention.targets)
+                meanings.setdefault((caption.language, mention.text), set()).update(
+                    class_id for class_id, _ in mention.targets
+                )
     names: dict[tuple[str, int], list[str]] = {}
-    for one in schema.classes:
-        names["en", one.id], names["de", one.id] = [one.english], [one.german]
+    for anatomy_class in schema.classes:
+        names["en", anatomy_class.id], names["de", anatomy_class.id] = [anatomy_class.english], [anatomy_class.german]
     for (language, text), classes in sorted(meanings.items()):
-        if len(classes) == 1 and text not in (known := names.setdefault((language, min(classes)), [])):
-            known.append(text)
+        if len(classes) == 1 and text not in (forms := names.setdefault((language, min(classes)), [])):
+            forms.append(text)
     return names
 
 
-Placed = tuple[str, str, list[tuple[int, ...]]]
+Prompted = tuple[str, str, list[tuple[int, ...]]]
 
 
-def locate(names: Sequence[ExampleMention], language: str, order: str | None) -> Placed:
-    """Text and target of the question where the named structures are. Spans of `names` are of no account here.
+def locate(names: Sequence[ExampleMention], language: str, order: str | None) -> Prompted:
+    """Text and target of the question where the named structures are. The spans of `names` are ignored.
 
     With `order` of coordinates the target has boxes; without, segmentation tags, and the classes of each mask come along.
     """
-    joined, placed = "", []
+    joined, mentions = "", []
     for name in names:
         start = len(joined) + (2 if joined else 0)
         joined = f"{joined}, {name.text}" if joined else name.text
-        placed.append(ExampleMention(start, len(joined), name.text, name.targets))
+        mentions.append(ExampleMention(start, len(joined), name.text, name.targets))
     text = prompt_text(locate_prompt([name.text for name in names], language, masks=order is None))
-    return text, *_tagged(joined, placed, order)
+    return text, *_tagged(joined, mentions, order)
 
 
-def detect(caption: ExampleCaption, mentions: Sequence[ExampleMention], before: str, order: str | None) -> Placed:
-    """Text and target of the question for a caption with boxes or segmentation tags, likewise."""
+def detect(caption: ExampleCaption, mentions: Sequence[ExampleMention], before: str, order: str | None) -> Prompted:
+    """Text and target of the question for a caption with boxes or segmentation tags, with the classes of each mask."""
     text = prompt_text(detect_prompt(caption.language, masks=order is None), before)
     return text, *_tagged(caption.text, mentions, order)
 
 
 def _tagged(text: str, mentions: Sequence[ExampleMention], order: str | None) -> tuple[str, list[tuple[int, ...]]]:
     entities = [
-        {"start": mention.start, "end": mention.end, "class_id": one}
+        {"start": mention.start, "end": mention.end, "class_id": class_id}
         | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
         for mention in mentions
-        for one, box in mention.targets
+        for class_id, box in mention.targets
     ]
     if order is None:
         return segmentation_text(text, entities), [phrase.classes for phrase in phrases_of(entities)]
@@ -89,10 +91,10 @@ def _tagged(text: str, mentions: Sequence[ExampleMention], order: str | None) ->
 
 def class_frequencies(frame: pl.DataFrame) -> Counter[int]:
     """How often the captions of all rows name each class, plus one."""
-    told: Counter[int] = Counter(dict.fromkeys(range(256), 1))
+    counts: Counter[int] = Counter(dict.fromkeys(range(256), 1))
     for captions in frame["captions"]:
-        told.update(entity["class_id"] for caption in captions for entity in caption["entities"])
-    return told
+        counts.update(entity["class_id"] for caption in captions for entity in caption["entities"])
+    return counts
 
 
 TAG = 30  # characters that a tag takes as much room as
@@ -103,12 +105,12 @@ def lengths_of(frame: pl.DataFrame) -> Mapping[str, NDArray[np.float64]]:
     captions, questions = pl.col("captions").list, pl.col("questions").list
     caption, question = pl.element().struct.field("text"), pl.element().struct.field("question")
     tags = pl.element().struct.field("entities").list.len() * TAG
-    known = frame.select(
+    means = frame.select(
         locate=pl.lit(0.0),
         detect=captions.eval(caption.str.len_chars() + tags).list.mean(),
         vqa=questions.eval(question.str.len_chars()).list.mean(),
     ).fill_null(0.0)
-    return {task: np.broadcast_to(known[task].to_numpy(), len(frame)) for task in TASKS}
+    return {task: np.broadcast_to(means[task].to_numpy(), len(frame)) for task in TASKS}
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,10 @@ class Samples:
         shares, public_share = options.shares, options.public_share
         weights = np.array([shares[task] for task in TASKS])
         self.shares = weights / weights.sum()
-        self.told = class_frequencies(frame)
+        self.frequencies = class_frequencies(frame)
         self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_numpy()
-        known = frame["captions"].list.len().fill_null(0) + frame["structures"].list.len().fill_null(0)
-        self.own, self.public = (np.flatnonzero(rows) for rows in (known > 0, known == 0))
+        grounded = frame["captions"].list.len().fill_null(0) + frame["structures"].list.len().fill_null(0)
+        self.own, self.public = (np.flatnonzero(rows) for rows in (grounded > 0, grounded == 0))
         self.benchmarks = frame["image_id"].str.split(":").list.first().to_numpy()
         self.drawn_public = round(public_share / (1 - public_share) * len(self.own)) if len(self.public) else 0
         self._lengths = lengths_of(frame)
@@ -201,18 +203,21 @@ class Samples:
 
     def _locate(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         language = str(rng.choice(LANGUAGES)) if picture.boxes else picture.captions[0].language
-        mentions = [mention for one in picture.captions if one.language == language for mention in one.mentions]
+        mentions = [
+            mention for caption in picture.captions if caption.language == language for mention in caption.mentions
+        ]
         visible = [
-            ExampleMention(0, 0, self._name(one, language, rng), ((one, box),)) for one, box in picture.boxes.items()
+            ExampleMention(0, 0, self._name(class_id, language, rng), ((class_id, box),))
+            for class_id, box in picture.boxes.items()
         ]
         for view in (self._view(picture, rng), self._whole(picture)):  # a view may have lost everything
-            groups = [seen for group in (mentions, visible) if (seen := self._seen(picture, group, view))]
+            groups = [in_view for group in (mentions, visible) if (in_view := self._in_view(picture, group, view))]
             if groups:
                 break
         weights = np.concatenate([self._weights(group) for group in groups]) / len(groups)
         pool = [mention for group in groups for mention in group]
         number = min(int(rng.integers(1, MAX_NAMES + 1)), len(pool))
-        chosen = [pool[one] for one in rng.choice(len(pool), number, replace=False, p=weights)]
+        chosen = [pool[i] for i in rng.choice(len(pool), number, replace=False, p=weights)]
         text, target, classes = locate(chosen, language, self.order)
         masks = self._masks(picture, classes, view)
         return Sample("locate", language, render_view(picture.load_image(), view, self.size), text, target, masks)
@@ -224,7 +229,7 @@ class Samples:
         before = prefix(
             caption.language, caption.indication if indication else None, caption.question if question else None
         )
-        text, target, classes = detect(caption, self._seen(picture, caption.mentions, view), before, self.order)
+        text, target, classes = detect(caption, self._in_view(picture, caption.mentions, view), before, self.order)
         masks = self._masks(picture, classes, view)
         return Sample(
             "detect", caption.language, render_view(picture.load_image(), view, self.size), text, target, masks
@@ -232,13 +237,13 @@ class Samples:
 
     def _vqa(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         view = self._view(picture, rng)
-        view = replace(
-            view, window=self._whole(picture).window, turn=0.0
-        )  # what is visible, and where, is what is asked
-        one = picture.questions[int(rng.integers(len(picture.questions)))]
-        text = vqa_text(one.question, one.choices, one.language)
+        # Questions are about position and extent, so the view keeps them.
+        view = replace(view, window=self._whole(picture).window, turn=0.0)
+        question = picture.questions[int(rng.integers(len(picture.questions)))]
+        text = vqa_text(question.question, question.choices, question.language)
         masks = self._masks(picture, [], view)
-        return Sample("vqa", one.language, render_view(picture.load_image(), view, self.size), text, one.answer, masks)
+        image = render_view(picture.load_image(), view, self.size)
+        return Sample("vqa", question.language, image, text, question.answer, masks)
 
     def _masks(self, picture: ImageExample, phrases: Sequence[Iterable[int]], view: View) -> NDArray[np.bool_] | None:
         """The union of each phrase's classes as the view shows it."""
@@ -251,8 +256,10 @@ class Samples:
         return masks
 
     def _weights(self, group: Sequence[ExampleMention]) -> NDArray[np.float64]:
-        """What reports often tell of is asked for more often."""
-        weights = np.array([max(self.told[one] for one, _ in mention.targets) for mention in group], np.float64)
+        """Probability of each mention: structures that reports name often are drawn more often."""
+        weights = np.array(
+            [max(self.frequencies[class_id] for class_id, _ in mention.targets) for mention in group], np.float64
+        )
         return np.asarray(weights / weights.sum())
 
     def _whole(self, picture: ImageExample) -> View:
@@ -262,19 +269,19 @@ class Samples:
         whole = self._whole(picture)
         return random_view(rng, self.augment, whole) if self.augment else whole
 
-    def _seen(self, picture: ImageExample, mentions: Sequence[ExampleMention], view: View) -> list[ExampleMention]:
+    def _in_view(self, picture: ImageExample, mentions: Sequence[ExampleMention], view: View) -> list[ExampleMention]:
         """The mentions in a view, each with the boxes that are left of it; those without any are dropped."""
         share = self.augment.min_box_share if self.augment else 0.0
-        kept = []
+        remaining = []
         for mention in mentions:
             boxes = [
-                (one, box_in_view(box, view, share, picture.outline(one) if view.turn else None))
-                for one, box in mention.targets
+                (class_id, box_in_view(box, view, share, picture.outline(class_id) if view.turn else None))
+                for class_id, box in mention.targets
             ]
-            targets: tuple[tuple[int, Box], ...] = tuple((one, box) for one, box in boxes if box is not None)
+            targets: tuple[tuple[int, Box], ...] = tuple((class_id, box) for class_id, box in boxes if box is not None)
             if targets:
-                kept.append(ExampleMention(mention.start, mention.end, mention.text, targets))
-        return kept
+                remaining.append(ExampleMention(mention.start, mention.end, mention.text, targets))
+        return remaining
 
     def _name(self, class_id: int, language: str, rng: np.random.Generator) -> str:
         names = self.names[language, class_id]
