@@ -1,4 +1,4 @@
-"""A SigLIP that learns which captions belong to which images; train takes its vision tower if adapt.steps says so."""
+"""A SigLIP trained to match captions and images; train takes its vision tower if adapt.steps is above 0."""
 
 
 rule adapt:

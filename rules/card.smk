@@ -1,4 +1,4 @@
-"""What the dataset says of itself, beside the shards."""
+"""The metadata of the dataset, next to the shards."""
 
 
 rule card:

@@ -1,4 +1,4 @@
-"""What all rules share: the checked config, the shards, the fingerprints."""
+"""Shared by all rules: the checked config, the shards, the fingerprints."""
 
 import gc
 import sys
@@ -21,7 +21,7 @@ NAME = SITE.config.train.name
 
 
 def release_servers():
-    """End the shared servers of language models that nobody uses any more."""
+    """End the shared servers of language models that no job uses any more."""
     from refrad.llm.sharing import release  # here, as every job reads this file
 
     release(Path(SITE.store("llm")) / "servers")

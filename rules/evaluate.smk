@@ -1,4 +1,4 @@
-"""RadGrounder on the test patients, beside honest baselines."""
+"""RadGrounder on the test patients, and baselines."""
 
 
 rule evaluate:

@@ -3,7 +3,7 @@
 
 rule index_delivery:
     input:
-        # What index makes does not hang on what the reports say, only on the delivery being there.
+        # The result of index does not depend on the reports, only on the presence of the delivery.
         reports=ancient(SITE.of("reports")),
         cohort=SITE.cohort,
     output:

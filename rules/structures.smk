@@ -1,4 +1,4 @@
-"""What is in every slice: classes with area and box."""
+"""The classes in every slice, with area and box."""
 
 
 rule structures_shard:

@@ -1,4 +1,4 @@
-"""One geometry-checked volume per series, and where each SOP instance lies in it."""
+"""One geometry-checked volume per series, and the position of each SOP instance in it."""
 
 
 rule volumes_shard:

@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(words: Sequence[str]) -> Call:
-    """The call that a command line stands for; the call of the help or version page where it requests one.
+    """The call that a command line describes; the call of the help or version page where it requests one.
 
     Raises:
         CycloptsError: if the command or a flag is unknown, a flag is missing, or a value has the wrong type.
@@ -141,7 +141,7 @@ def parse(words: Sequence[str]) -> Call:
 
 
 def find_function(words: Sequence[str]) -> Callable[..., Any]:
-    """The function of the stage or command that a command line starts with, whatever its flags.
+    """The function of the stage or command that a command line starts with, for any flags.
 
     Raises:
         ValueError: if there is no such stage or command.

@@ -1,4 +1,4 @@
-"""What a run looks like: a line for every running job and a bar on a terminal, sparse plain lines in a pipe.
+"""The display of a run: a line for every running job and a bar on a terminal, sparse plain lines in a pipe.
 
 Snakemake finds this logger by its package name: `snakemake --logger refrad`. Job logs are written by the stages, which
 never put report text, names or paths of the archive there, so their last line may be shown.
@@ -39,7 +39,7 @@ class Job:
     message: str
     log: Path | None
     start: float
-    told: float
+    logged: float
 
     def last_line(self) -> str:
         """The last line of the job's log, without its clock time, or nothing yet."""
@@ -96,12 +96,12 @@ class LogHandler(LogHandlerBase):
         super().close()
 
     def _plan(self, event: str | None, record: LogRecord) -> None:
-        """Of a dry run, a line a job on stdout: rule, what it would do, and why."""
+        """Of a dry run, a line a job on stdout: rule, message and reason."""
         if event == LogEvent.JOB_INFO and getattr(record, "rule_msg", None) and self._in_json():
             about = {"rule": record.rule_name, "wildcards": dict(record.wildcards or {}), "reason": record.reason}  # type: ignore[attr-defined]
             print(json.dumps(about))
         elif event == LogEvent.JOB_INFO and getattr(record, "rule_msg", None):
-            why = "; ".join(one.split(":")[0].strip().lower() for one in record.reason.split(";"))  # type: ignore[attr-defined]
+            why = "; ".join(reason.split(":")[0].strip().lower() for reason in record.reason.split(";"))  # type: ignore[attr-defined]
             print(f"{record.rule_name:<18} {record.rule_msg:<42} {why}".rstrip())  # type: ignore[attr-defined]
         elif event is None and str(record.msg).startswith("Nothing to be done"):
             print("nothing to be done")
@@ -124,7 +124,7 @@ class LogHandler(LogHandlerBase):
                 )
                 self.live.start()
             else:
-                threading.Thread(target=self._tell_of_long_jobs, daemon=True).start()
+                threading.Thread(target=self._log_long_jobs, daemon=True).start()
 
     def _end(self, number: int | None) -> None:
         job = self.running.pop(number, None) if number is not None else None
@@ -144,13 +144,13 @@ class LogHandler(LogHandlerBase):
         )
         return Group(rows, bar)
 
-    def _tell_of_long_jobs(self) -> None:
+    def _log_long_jobs(self) -> None:
         while self.ticking:
             time.sleep(1)
             with self.guard:
                 for job in self.running.values():
-                    if time.monotonic() - job.told >= QUIET_SECONDS:
-                        job.told = time.monotonic()
+                    if time.monotonic() - job.logged >= QUIET_SECONDS:
+                        job.logged = time.monotonic()
                         self.console.print(f"{job.seconds():>6}  {job.message} ... {job.last_line()[:100]}")
 
     @property

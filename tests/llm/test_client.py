@@ -209,7 +209,7 @@ def test_requests_are_read_lazily_in_constant_memory(serve, client, echo):
 
 
 def test_long_task_logs_its_progress_in_numbers(serve, client, echo, caplog, monkeypatch):
-    monkeypatch.setattr("refrad.llm.client.TELL", 0.0)
+    monkeypatch.setattr("refrad.llm.client.LOG_SECONDS", 0.0)
     caplog.set_level("INFO", logger="refrad")
     list(client(serve(honest).endpoint).ask(echo, about(3)))
     assert "echo: 3 replies, 0 of them failed; at most 64 at once now" in caplog.text

@@ -1,7 +1,7 @@
 """`refrad recover`: make a run that died fit to start again.
 
 When the head process of a run on a cluster is killed, its jobs go on as orphans: a new head knows nothing of them and would
-start the same work beside them. The folder also stays locked, and half-written temporary files stay where they are.
+start the same work in addition. The folder also stays locked, and half-written temporary files stay where they are.
 """
 
 import logging
@@ -19,7 +19,7 @@ __all__ = ["head_of", "leftovers", "main", "orphans"]
 log = logging.getLogger(__name__)
 
 PATIENCE = 120  # seconds for cancelled jobs to end
-OLD = 86400  # seconds after which a temporary file of a store, which other runs may share, is nobody's
+OLD = 86400  # seconds after which a temporary file of a store, which other runs may share, counts as abandoned
 
 
 def main(config: list[Path] | None = None, *, folder: Path = Path()) -> None:
@@ -36,11 +36,11 @@ def main(config: list[Path] | None = None, *, folder: Path = Path()) -> None:
     if head := head_of(folder):
         raise ValueError(f"process {head} runs Snakemake in this folder: stop it first, or leave it alone")
     cancelled = _cancel(folder)
-    swept = _sweep(folder, Site(load_config([folder / one for one in config or [Path("config.yaml")]])))
-    # Snakemake's own unlock reads the whole workflow first; the locks are plain files and nobody holds them.
+    swept = _sweep(folder, Site(load_config([folder / path for path in config or [Path("config.yaml")]])))
+    # Snakemake's own unlock reads the whole workflow first; the locks are plain files without a holder.
     shutil.rmtree(folder / ".snakemake" / "locks", ignore_errors=True)
     log.info("%d orphaned jobs cancelled, %d half-written files removed, the folder is unlocked", cancelled, swept)
-    log.info("now start the same command again: what is finished, and what the stores hold, is not computed again")
+    log.info("now start the same command again: finished results and the content of the stores are not computed again")
 
 
 def head_of(folder: Path) -> int | None:
@@ -51,7 +51,7 @@ def head_of(folder: Path) -> int | None:
             here = (process / "cwd").resolve() == folder
             if here and any(_is_snakemake(word) for word in words[:3]) and b"--mode" not in words:
                 return int(process.name)
-        except OSError:  # it ended, or it is somebody else's
+        except OSError:  # it ended, or belongs to another user
             continue
     return None
 
@@ -67,15 +67,15 @@ def orphans(folder: Path) -> list[str]:
     command = ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"]  # number, working directory, comment
     listed = subprocess.run(command, capture_output=True, text=True)
     if listed.returncode != 0:
-        raise ValueError(f"squeue does not answer, so nobody knows whether jobs still run: {listed.stderr.strip()}")
+        raise ValueError(f"squeue does not answer, so it is unknown whether jobs still run: {listed.stderr.strip()}")
     rows = [line.split("|", 2) for line in listed.stdout.splitlines()]
-    return [number for number, place, comment in rows if Path(place) == folder and comment.startswith("rule_")]
+    return [number for number, directory, comment in rows if Path(directory) == folder and comment.startswith("rule_")]
 
 
 def leftovers(folders: Iterable[Path], older_than: float = 0) -> list[Path]:
     """Temporary files and folders that `refrad.core.files` left there when its process was killed: .<process>.<name>."""
-    found = [path for folder in folders for path in folder.rglob(".[0-9]*.*") if path.name.split(".")[1].isdigit()]
-    return [path for path in found if time.time() - path.stat().st_mtime >= older_than]
+    temporary = [path for folder in folders for path in folder.rglob(".[0-9]*.*") if path.name.split(".")[1].isdigit()]
+    return [path for path in temporary if time.time() - path.stat().st_mtime >= older_than]
 
 
 def _cancel(folder: Path) -> int:
@@ -86,7 +86,9 @@ def _cancel(folder: Path) -> int:
     end = time.monotonic() + PATIENCE
     while left := orphans(folder):
         if time.monotonic() > end:
-            raise ValueError(f"jobs {', '.join(left)} do not end: ask for help with them, then start this again")
+            raise ValueError(
+                f"jobs {', '.join(left)} do not end: have them removed by an administrator, then start this again"
+            )
         time.sleep(1)
     return len(numbers)
 
@@ -94,7 +96,7 @@ def _cancel(folder: Path) -> int:
 def _sweep(folder: Path, site: Site) -> int:
     """Remove the leftovers; in the stores only old ones, since another run may be writing there."""
     own = [folder / name for name in (site.folder("results"), site.config.privacy.folder, "demo")]
-    found = leftovers(own) + leftovers([folder / site.config.stores], OLD)
-    for path in found:
+    files = leftovers(own) + leftovers([folder / site.config.stores], OLD)
+    for path in files:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return len(found)
+    return len(files)

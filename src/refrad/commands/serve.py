@@ -1,4 +1,4 @@
-"""`refrad serve`: one server of a language model for all jobs whose config says `endpoint: shared`."""
+"""`refrad serve`: one server of a language model for all jobs whose config has `endpoint: shared`."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def main(
     """Serve the model of a role, such as rewrite, until no job has used it for `server.idle` seconds.
 
     Jobs start this themselves. By hand it serves where they may not submit jobs. `config`: the files given to Snakemake's
-    --configfile, if any. `place`, `logs`: what a job hands over instead of a role.
+    --configfile, if any. `place`, `logs`: passed by a job instead of a role.
 
     Raises:
         ValueError: if the role has no shared model, or the server does not come up.

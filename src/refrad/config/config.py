@@ -129,7 +129,7 @@ def check_config(config: Mapping[str, Any]) -> Config:
     """Check a parsed config.yaml.
 
     Raises:
-        ConfigError: naming each wrong key, value or path, and where it stands.
+        ConfigError: naming each wrong key, value or path, and its position.
     """
     try:
         checked = Config.model_validate(dict(config))

@@ -14,7 +14,7 @@ __all__ = ["atomic", "atomic_folder", "digest_bytes", "digest_file", "write_json
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` when the block ends well, remove it otherwise.
+    """Yield a temporary name next to `path`; rename it to `path` when the block ends well, remove it otherwise.
 
     The temporary name keeps the suffixes of `path`, since some writers choose their format by suffix.
     """
@@ -29,7 +29,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`; it takes the place of `path` when the block ends well, and is removed otherwise."""
+    """Yield a new folder next to `path`; it takes the place of `path` when the block ends well, and is removed otherwise."""
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     temporary.mkdir(parents=True)
     try:

@@ -18,7 +18,7 @@ ROWS_A_GROUP = 8192
 
 
 class Stamp(Protocol):
-    """What made a table, as its metadata hold it: a fingerprint."""
+    """The origin of a table, as its metadata hold it: a fingerprint."""
 
     @property
     def text(self) -> str:
@@ -52,7 +52,7 @@ def write_parts(
     """Write a table of any length from parts of its rows, checked and written as they come; else as `write_table`.
 
     Raises:
-        TableError: if a part breaks the contract. What must be unique is checked inside of a row group only.
+        TableError: if a part breaks the contract. Uniqueness is checked inside of a row group only.
     """
     schema = frame_of([], contract).to_arrow().schema.with_metadata({FINGERPRINT_KEY: fingerprint.text})
     rows: list[Mapping[str, Any]] = []
@@ -102,7 +102,7 @@ def read_table(path: Path, contract: type[Table]) -> pl.DataFrame:
 
 
 def scan_table(path: Path, contract: type[Table]) -> pl.LazyFrame:
-    """A table of this workflow of which only what is asked for is read.
+    """A table of this workflow of which only the requested columns and rows are read.
 
     Raises:
         TableError: if a column of the contract is missing.

@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 Box = tuple[float, float, float, float]
-"""x_min, y_min, x_max, y_max, half-open; in px or as shares of width and height, as the docstring that uses it says."""
+"""x_min, y_min, x_max, y_max, half-open; in px or as shares of width and height, as the docstring that uses it states."""
 
 Language = Literal["de", "en"]
 LANGUAGES: tuple[str, ...] = get_args(Language)

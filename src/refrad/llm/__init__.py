@@ -1,4 +1,4 @@
-"""Asking language models: tasks as data, any OpenAI-compatible endpoint, replies kept. Knows no radiology.
+"""Requests to language models: tasks as data, any OpenAI-compatible endpoint, replies kept. Knows no radiology.
 
 A list of requests takes three lines (docs/llm.md):
 

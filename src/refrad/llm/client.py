@@ -1,4 +1,4 @@
-"""Asking one model over HTTP: any OpenAI-compatible endpoint, many requests at once, answers checked and kept."""
+"""Requests to one model over HTTP: any OpenAI-compatible endpoint, many concurrent requests, answers checked and kept."""
 
 import asyncio
 import json
@@ -37,8 +37,8 @@ LOST_TRIES = 3  # servers lost one after the other
 FIRST_WAIT = 0.25  # seconds before a request is sent again; each time twice as long, up to LONGEST_WAIT
 KEPT_OPEN = 1.0  # seconds that an idle connection is used again; a vLLM of others closes it after 5, or sooner if busy
 SEND_FIRST = 0.002  # seconds until a reply is looked at: the next requests go out before
-TELL = 60.0  # seconds between lines in the log
-POLL = 0.25  # seconds between looks for the reply that another job asked for
+LOG_SECONDS = 60.0  # seconds between lines in the log
+POLL = 0.25  # seconds between looks for the reply to a request of another job
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class _Failed(Exception):
 
 
 class Client:
-    """Asks one model. `connect` gives the endpoint when it is first needed; `check` raises ModelError if it is gone, and
+    """Sends requests to one model. `connect` returns the endpoint when it is first needed; `check` raises ModelError if it is gone, and
     ServerLostError if `connect` may find another.
     """
 
@@ -85,12 +85,12 @@ class Client:
         requests = iter(requests)
         window: deque[asyncio.Task[Reply[A]]] = deque()
         self.accounts.setdefault(task.name, Account())
-        self._last_success = told = time.monotonic()
+        self._last_success = logged = time.monotonic()
         try:
             while True:
-                if time.monotonic() - told > TELL:
-                    told = time.monotonic()
-                    self._tell(task.name)
+                if time.monotonic() - logged > LOG_SECONDS:
+                    logged = time.monotonic()
+                    self._log_progress(task.name)
                 while len(window) < WINDOW * self.options.concurrency:
                     if (request := next(requests, None)) is None:
                         break
@@ -100,13 +100,13 @@ class Client:
                 yield self._loop.run_until_complete(window[0])
                 window.popleft()
         finally:
-            for one in window:
-                one.cancel()
+            for pending in window:
+                pending.cancel()
             if window:
                 self._loop.run_until_complete(asyncio.wait(window))
 
-    def _tell(self, task: str) -> None:
-        """One line on how it goes."""
+    def _log_progress(self, task: str) -> None:
+        """Log the numbers of replies and failures."""
         account = self.accounts[task]
         failed = sum(number for how, number in account.requests.items() if how.startswith("failed"))
         log.info(
@@ -135,7 +135,7 @@ class Client:
         }
 
     async def _reply(self, task: Task[A], request: Request) -> Reply[A]:
-        """From a request in hand, the store, another job that asks the same, or the server."""
+        """From an equal open request, the store, another job with the same request, or the server."""
         body = self._body(task, request)
         key = digest_bytes(json.dumps(body, sort_keys=True, ensure_ascii=False).encode())
         account = self.accounts[task.name]
@@ -150,7 +150,7 @@ class Client:
             return reply
         except BaseException as error:
             mine.set_exception(error if isinstance(error, ModelError) else ModelError("stopped"))
-            mine.exception()  # nobody need wait for it
+            mine.exception()  # marks it as retrieved: no other request may wait for it
             raise
         finally:
             del self._flying[key]
@@ -160,12 +160,12 @@ class Client:
     ) -> Reply[A]:
         while True:
             with self.store.claim(key) as claimed:
-                if (found := self._stored(task, request, key)) is not None:
+                if (answer := self._stored(task, request, key)) is not None:
                     account.requests["found in the store"] += 1
-                    return Reply(request, found, None, self.options.name)
+                    return Reply(request, answer, None, self.options.name)
                 if claimed:
                     return await self._asked(task, request, body, key, account)
-            await asyncio.sleep(POLL)  # another job asks the same just now
+            await asyncio.sleep(POLL)  # another job has sent the same request
 
     def _stored(self, task: Task[A], request: Request, key: str) -> A | None:
         """A stored answer, if it passes the checks of today."""
@@ -178,7 +178,7 @@ class Client:
     async def _asked(
         self, task: Task[A], request: Request, body: dict[str, Any], key: str, account: Account
     ) -> Reply[A]:
-        """Ask, and once more with what was wrong; keep the answer or the failure."""
+        """Send the request, and once more with the error of the answer; keep the answer or the failure."""
         used = [0, 0, 0.0]
         limit = task.tokens + self.options.thinking
         answer: A | None = None
@@ -202,20 +202,22 @@ class Client:
                 if completion.cut_off:
                     limit *= 2
                 else:
-                    told = f"This answer is not accepted: {bad} Give the whole answer again, corrected, as JSON only."
+                    correction = (
+                        f"This answer is not accepted: {bad} Give the whole answer again, corrected, as JSON only."
+                    )
                     bad_turn = [
                         {"role": "assistant", "content": completion.text or "{}"},
-                        {"role": "user", "content": told},
+                        {"role": "user", "content": correction},
                     ]
                     body = body | {"messages": body["messages"] + bad_turn}
         if failure is not None:
             account.requests[f"failed: {failure}"] += 1
-        kept = None if answer is None else answer.model_dump_json()
-        self.store.put(key, task.name, self.options.name, kept, failure, (int(used[0]), int(used[1]), used[2]))
+        answer_text = None if answer is None else answer.model_dump_json()
+        self.store.put(key, task.name, self.options.name, answer_text, failure, (int(used[0]), int(used[1]), used[2]))
         return Reply(request, answer, failure, self.options.name)
 
     async def _post(self, body: Mapping[str, Any], account: Account, used: list[float]) -> Completion:
-        """One reply of the model, asked for again until the server gives it.
+        """One reply of the model; the request is sent again until the server answers it.
 
         Raises:
             _Failed: if this one request cannot be answered.
@@ -259,14 +261,14 @@ class Client:
             if time.monotonic() - max(self._last_success, begun) > self.options.patience:
                 raise ModelError(
                     f"{self.options.name}: no answer from {self.options.endpoint} for {self.options.patience:.0f} s"
-                    f" ({problem}): see whether it runs, then start again; what was answered is kept"
+                    f" ({problem}): check that it runs, then start again; earlier answers are kept"
                 )
             account.again[problem] += 1
             await asyncio.sleep(max(asked_wait, random.uniform(wait / 2, wait)))
             wait = min(2 * wait, LONGEST_WAIT)
 
     def _open(self) -> aiohttp.ClientSession:
-        """Connect at the first request: a managed server starts only if something must be asked."""
+        """Connect at the first request: a managed server starts only if there is a request."""
         endpoint, key = self._connect()
         self._endpoint = f"{endpoint.rstrip('/')}/chat/completions"
         self._last_success = time.monotonic()
@@ -281,22 +283,22 @@ class Client:
         return self._http
 
     async def _connect_anew(self, lost: ServerLostError) -> None:
-        """After a server was lost. If one after the other is, before it answers anything, that is it."""
+        """Connect to another server. Raise the error if LOST_TRIES servers were lost before any answer."""
         self._lost += 1
         if self._lost == LOST_TRIES:
             raise lost
-        log.info("%s; connects anew, and asks again what was under way", lost)
+        log.info("%s; connects anew and repeats the open requests", lost)
         before = self._http
         self._open()
         if before is not None:
             await before.close()
 
     def _count(self, completion: Completion, account: Account, used: list[float], seconds: float) -> None:
-        """Tokens and time of a reply go to the account of the task, and to what the request used."""
+        """Tokens and time of a reply are added to the account of the task and to those of the request."""
         self._last_success, self._lost = time.monotonic(), 0
         account.calls += 1
         account.prompt_tokens += completion.prompt_tokens
         account.answer_tokens += completion.answer_tokens
         account.seconds += seconds
-        for place, amount in enumerate((completion.prompt_tokens, completion.answer_tokens, seconds)):
-            used[place] += amount
+        for position, amount in enumerate((completion.prompt_tokens, completion.answer_tokens, seconds)):
+            used[position] += amount

@@ -21,14 +21,14 @@ class Gate:
         self._last_cut = 0.0
 
     async def enter(self) -> float:
-        """Wait for a place; the time of entering comes back, for `leave`."""
+        """Wait for a turn; return the time of entering, for `leave`."""
         if self._under_way >= int(self.limit) or self._waiting:
-            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
             try:
-                await place
+                await turn
             except asyncio.CancelledError:
-                if place.done() and not place.cancelled():
+                if turn.done() and not turn.cancelled():
                     self._free()
                 raise
         else:
@@ -36,7 +36,7 @@ class Gate:
         return time.monotonic()
 
     def leave(self, entered: float, *, busy: bool) -> None:
-        """Give the place back. Of the requests of one round only the first busy one counts."""
+        """Give the turn back. Of the requests of one round only the first busy one counts."""
         if busy and entered >= self._last_cut:
             self.limit = self._fast = max(1.0, self.limit * SHRINK)
             self._last_cut = time.monotonic()
@@ -47,7 +47,7 @@ class Gate:
     def _free(self) -> None:
         self._under_way -= 1
         while self._waiting and self._under_way < int(self.limit):
-            place = self._waiting.popleft()
-            if not place.done():
+            turn = self._waiting.popleft()
+            if not turn.done():
                 self._under_way += 1
-                place.set_result(None)
+                turn.set_result(None)

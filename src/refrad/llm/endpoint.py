@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible endpoint replies, and what that means."""
+"""Replies of an OpenAI-compatible endpoint, and their meaning."""
 
 import json
 import os
@@ -24,12 +24,12 @@ __all__ = [
 ]
 
 BUSY = {408, 429, 502, 503, 504, 529}
-BROKEN_OFF = {"abort", "error"}  # how vLLM finishes what is under way when it is told to stop, with status 200
-LONGEST_WAIT = 30.0  # seconds, also where a server asks for more
+BROKEN_OFF = {"abort", "error"}  # vLLM ends open requests so when it is stopped, with status 200
+LONGEST_WAIT = 30.0  # seconds, also if a server requests more
 
 
 class ModelError(ValueError):
-    """The model cannot be asked at all; the message says what to do. Replies that came before are kept."""
+    """The model cannot be used at all; the message names the remedy. Earlier replies are kept."""
 
 
 class ServerLostError(ModelError):
@@ -73,7 +73,7 @@ def read_completion(content: bytes) -> Completion:
 
 
 def problem_of(status: int) -> str:
-    """What an HTTP status means: nothing (""), "busy", "server_error", or "refused"."""
+    """The meaning of an HTTP status: nothing (""), "busy", "server_error", or "refused"."""
     if 200 <= status < 300:
         return ""
     if status in BUSY:
@@ -82,7 +82,7 @@ def problem_of(status: int) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that a server asks to wait."""
+    """Seconds that a server requests to wait."""
     try:
         return min(LONGEST_WAIT, float(headers.get("Retry-After", 0)))
     except ValueError:
@@ -117,7 +117,7 @@ def key_of(options: ModelOptions) -> str | None:
 
 
 def try_completion(endpoint: str, key: str, model: str) -> int:
-    """The HTTP status of one real completion: /health alone answers before the model does. 0 if nobody answers."""
+    """The HTTP status of one real completion: /health alone answers before the model does. 0 without an answer."""
     body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
     request = urllib.request.Request(
         f"{endpoint}/chat/completions",

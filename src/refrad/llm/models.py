@@ -30,7 +30,7 @@ class _Opened:
 
 
 class Models:
-    """Asks the model of each role. One managed server runs at a time: a GPU seldom holds two."""
+    """Sends requests to the model of each role. One managed server runs at a time: a GPU seldom holds two."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Models:
         self._opened: list[_Opened] = []
 
     def name(self, role: str) -> str:
-        """Name of the model, as it stands in the rows.
+        """Name of the model, as in the rows of the tables.
 
         Raises:
             ModelError: if the config has no model for the role.
@@ -60,13 +60,13 @@ class Models:
         """The replies, in the order of the requests, as they come; requests are read as they are needed.
 
         Raises:
-            ModelError: if the model cannot be asked at all.
+            ModelError: if the model cannot be used at all.
         """
         self.name(task.role)
         return self._client(task.role).ask(task, requests)
 
     def account(self, tally: Tally) -> None:
-        """Write what each task took into the metrics of a stage: requests, tokens, time."""
+        """Write the requests, tokens and time of each task into the metrics of a stage."""
         for opened in self._opened:
             for task, account in opened.client.accounts.items():
                 account.write(task, opened.client.options.price, tally)
@@ -114,12 +114,12 @@ def open_models(llm: str | None) -> Iterator[Models]:
     """The models of a stage from its `--llm`, a line of JSON that the workflow writes: roles, store, log, prompts, and for
     shared servers the folder of their logs and the site's words for sbatch.
 
-    Without it there are none, and asking raises ModelError. Servers start when they are first asked, and stop at the end.
+    Without it there are none, and a request raises ModelError. Servers start at their first request, and stop at the end.
     """
-    given: dict[str, Any] = json.loads(llm) if llm else {"roles": {}, "store": "", "log": "", "prompts": ""}
-    roles = {role: ModelOptions.model_validate(options) for role, options in given["roles"].items()}
-    places = (Path(given["store"]), Path(given["log"]), Path(given["prompts"]))
-    models = Models(roles, *places, Path(given.get("servers", "")), given.get("submit", ""))
+    settings: dict[str, Any] = json.loads(llm) if llm else {"roles": {}, "store": "", "log": "", "prompts": ""}
+    roles = {role: ModelOptions.model_validate(options) for role, options in settings["roles"].items()}
+    folders = (Path(settings["store"]), Path(settings["log"]), Path(settings["prompts"]))
+    models = Models(roles, *folders, Path(settings.get("servers", "")), settings.get("submit", ""))
     try:
         yield models
     finally:

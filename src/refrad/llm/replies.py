@@ -1,4 +1,4 @@
-"""What comes back from asking, and what it took."""
+"""Replies to requests, and their cost."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Reply(Generic[A]):
 
 @dataclass
 class Account:
-    """What one task took. `requests` counts how each request ended; `again` what was sent once more, by reason."""
+    """Cost of one task. `requests` counts the requests by result; `again` the repeated ones by reason."""
 
     requests: Counter[str] = field(default_factory=Counter)
     again: Counter[str] = field(default_factory=Counter)

@@ -22,7 +22,7 @@ DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 # No white space between JSON tokens: some models else fill their answer with it.
 DECODING = {"backend": "xgrammar", "disable_any_whitespace": True}
-# Nothing is fetched, nothing is reported to anybody.
+# Nothing is fetched, nothing is reported.
 QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -30,7 +30,7 @@ QUIET = {
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-# A busy server closes a connection on which a request lies that it has not read: so it leaves idle ones alone for long.
+# A busy server may close a connection with an unread request as idle: so idle ones stay open for long.
 PATIENT = {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "600"}
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Server:
         log.info("%s is ready after %.0f s", self.options.name, time.monotonic() - started)
 
     def command(self, port: int) -> list[str]:
-        """What is run. The `vllm` command itself is not used: the module works in every build of it."""
+        """The command line of the server. The `vllm` command itself is not used: the module works in every build of it."""
         server = self.options.server
         command = [server.python, "-m", "vllm.entrypoints.openai.api_server", "--model", self.options.model]
         command += ["--served-model-name", self.options.name, "--host", self.host, "--port", str(port)]
@@ -129,14 +129,14 @@ class Server:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         lines = [line for line in lines if " WARNING " not in f" {line}" and " INFO " not in f" {line}"]
         last = next((line for line in reversed(lines) if "Error" in line or "error:" in line), "")
-        said = f"{last.split(') ', 1)[-1].strip()[:300]}; " if last else ""
-        return f"{said}the whole log is {self.log}"
+        error = f"{last.split(') ', 1)[-1].strip()[:300]}; " if last else ""
+        return f"{error}the whole log is {self.log}"
 
 
 def _free_port(host: str) -> int:
-    with socket.socket() as one:
-        one.bind((host, 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def _die_with_parent() -> None:

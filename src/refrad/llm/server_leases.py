@@ -1,4 +1,4 @@
-"""Files that say who is there: a lease holds as long as somebody renews it, on whichever machine that shares the folder.
+"""Files that mark a living process: a lease holds as long as a process on any machine that shares the folder renews it.
 
 Ages are taken by the clock of the file system alone, since the clocks of two machines differ.
 """
@@ -15,7 +15,7 @@ from typing import Any
 __all__ = ["BEAT", "LEASE", "Lease"]
 
 BEAT = 5.0  # seconds between renewals
-LEASE = 30.0  # seconds after which a lease that nobody renewed has ended
+LEASE = 30.0  # seconds after which a lease without renewal has ended
 
 
 class Lease:
@@ -80,9 +80,9 @@ class Lease:
 
 
 @contextlib.contextmanager
-def _written(beside: Path, content: dict[str, Any]) -> Iterator[Path]:
-    """A file of this process beside another, for a moment."""
-    temporary = beside.with_name(f".{os.getpid()}.{socket.gethostname()}.{beside.name}")
+def _written(path: Path, content: dict[str, Any]) -> Iterator[Path]:
+    """A temporary file of this process next to `path`."""
+    temporary = path.with_name(f".{os.getpid()}.{socket.gethostname()}.{path.name}")
     try:
         _write(temporary, content)
         yield temporary

@@ -1,4 +1,4 @@
-"""The other side of `refrad.llm.sharing`: a server for all who come to its place, until nobody has for a while."""
+"""The other side of `refrad.llm.sharing`: a server for all jobs that use its folder, until it has been idle for a while."""
 
 import contextlib
 import logging
@@ -17,13 +17,13 @@ from refrad.llm.sharing import Place
 
 __all__ = ["serve"]
 
-EVERYWHERE = "0.0.0.0"  # the other nodes must reach it; without the key of the endpoint file it answers nobody
+EVERYWHERE = "0.0.0.0"  # the other nodes must reach it; it refuses requests without the key of the endpoint file
 
 log = logging.getLogger(__name__)
 
 
 def serve(place: Place, options: ModelOptions, logs: Path) -> None:
-    """Serve a model from start to graceful end. Told to stop, it takes its endpoint back before it stops.
+    """Serve a model from start to graceful end. On a signal to stop, it removes its endpoint file first.
 
     Raises:
         ModelError: if the server does not come up, or stops by itself.
@@ -36,7 +36,7 @@ def serve(place: Place, options: ModelOptions, logs: Path) -> None:
     server = Server(options, logs / f"{place.folder.name}.{job or os.getpid()}.vllm.log", EVERYWHERE)
     with contextlib.ExitStack() as end:
         end.callback(server.stop)
-        end.enter_context(_told_to_stop())
+        end.enter_context(_stop_signals())
         place.starting.write({"job": job})
         try:
             with place.starting.renewed():
@@ -48,7 +48,7 @@ def serve(place: Place, options: ModelOptions, logs: Path) -> None:
             place.failed.write({"why": str(error)})
             raise
         finally:
-            place.starting.drop()  # after the endpoint is there, lest somebody sees neither and starts another
+            place.starting.drop()  # after the endpoint is there, so that no job sees neither and starts another
         try:
             with place.endpoint.renewed():
                 _until_idle(place, server, options.server.idle)
@@ -58,7 +58,7 @@ def serve(place: Place, options: ModelOptions, logs: Path) -> None:
 
 
 def _until_idle(place: Place, server: Server, idle: float) -> None:
-    """Return when nobody has used the server for `idle` seconds, or its endpoint file is gone or another's."""
+    """Return when no job has used the server for `idle` seconds, or its endpoint file is gone or another's."""
     last_used = time.monotonic()
     while time.monotonic() - last_used < idle:
         time.sleep(min(BEAT, idle))
@@ -68,25 +68,25 @@ def _until_idle(place: Place, server: Server, idle: float) -> None:
             return
         if place.used():
             last_used = time.monotonic()
-    log.info("%s: nobody has used it for %.0f s", server.options.name, idle)
+    log.info("%s: unused for %.0f s", server.options.name, idle)
 
 
 @contextlib.contextmanager
-def _told_to_stop() -> Iterator[None]:
+def _stop_signals() -> Iterator[None]:
     """A signal to stop ends the block, as if it were done: Slurm sends one when a job is cancelled or its time is over."""
 
     def stop(*_: object) -> None:
-        raise _Told
+        raise _Stopped
 
     before = {sign: signal.signal(sign, stop) for sign in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
-    except _Told:
-        log.info("told to stop")
+    except _Stopped:
+        log.info("stops on a signal")
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
 
 
-class _Told(Exception):
+class _Stopped(Exception):
     """A signal came."""

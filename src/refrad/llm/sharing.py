@@ -1,6 +1,6 @@
-"""One vLLM server for all jobs that ask the same model, of whichever stage, on whichever node.
+"""One vLLM server for all jobs of any stage, on any node, that use the same model.
 
-The jobs meet in a folder of the store. The first that must ask something starts the server, as a Slurm job or as a process of
+The jobs meet in a folder of the store. The first with a request starts the server, as a Slurm job or as a process of
 this machine; the server writes its endpoint there once it has completed a text, and renews that file while it lives. Each
 job that uses it keeps a file there as well; some time after the last is gone the server ends.
 """
@@ -26,31 +26,31 @@ from refrad.llm.server_leases import Lease
 __all__ = ["Place", "SharedServer", "release"]
 
 POLL = 1.0  # seconds between looks whether the server is ready
-TELL = 60.0  # seconds between lines in the log
+LOG_SECONDS = 60.0  # seconds between lines in the log
 TRIES = 3  # servers that may vanish before they are ready
-GPUS = "{gpus}"  # stands in the words for sbatch where the number of GPUs goes
+GPUS = "{gpus}"  # in the words for sbatch: replaced by the number of GPUs
 
 log = logging.getLogger(__name__)
 
 
 class Place:
-    """The folder in which a server and those who use it meet; nobody but its owner can look into it."""
+    """The folder in which a server and its users meet; only its owner can read it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.users = folder / "users"
         self.users.mkdir(exist_ok=True)
-        self.endpoint = Lease(folder / "endpoint.json")  # where and by which key the server is asked
+        self.endpoint = Lease(folder / "endpoint.json")  # address and key of the server
         self.starting = Lease(folder / "starting.json")  # a server on its way: the number of its Slurm job, if any
         self.failed = Lease(folder / "failed.json")  # why the last one did not come up
-        self.model = Lease(folder / "model.json")  # what is served
+        self.model = Lease(folder / "model.json")  # options of the served model
 
     @staticmethod
     def of(options: ModelOptions, servers: Path) -> "Place":
-        """The place for a model: the same for all roles that differ in how they ask only."""
-        what = options.server.model_dump(mode="json") | {"model": options.model}
-        digest = digest_bytes(json.dumps(what, sort_keys=True).encode())
+        """The place for a model: the same for all roles that differ in request options only."""
+        identity = options.server.model_dump(mode="json") | {"model": options.model}
+        digest = digest_bytes(json.dumps(identity, sort_keys=True).encode())
         return Place(servers / f"{options.name}-{digest[:8]}")
 
     def user(self) -> Lease:
@@ -58,16 +58,16 @@ class Place:
         return Lease(self.users / f"{socket.gethostname()}.{os.getpid()}.json")
 
     def used(self) -> bool:
-        """Does anybody use the server?"""
+        """Does a process use the server?"""
         return any(Lease(path).holds() for path in self.users.glob("[!.]*.json"))
 
 
 def release(servers: Path) -> None:
-    """End the servers that nobody uses now, without waiting until they have been idle for long."""
+    """End the servers without users now, before their time `idle` is over."""
     for folder in servers.glob("*/"):
-        place = Place(folder)
-        if not place.used():
-            place.endpoint.drop()
+        meeting = Place(folder)
+        if not meeting.used():
+            meeting.endpoint.drop()
 
 
 class SharedServer:
@@ -78,16 +78,16 @@ class SharedServer:
         self.place = Place.of(options, servers)
         self._user = self.place.user()
         self._here = ExitStack()
-        self._found: dict[str, Any] = {}
+        self._endpoint: dict[str, Any] = {}
 
     def connect(self) -> tuple[str, str]:
-        """Endpoint and key of the server; waits until there is one, and starts it if nobody does.
+        """Endpoint and key of the server; waits until there is one, and starts it if no other job does.
 
         Raises:
-            ModelError: if it does not come up; the message says why.
+            ModelError: if it does not come up; the message has the reason.
         """
         self._join()
-        tries, waiting, told = 0, False, time.monotonic()
+        tries, waiting, logged = 0, False, time.monotonic()
         while not self._serves():
             if self._is_coming():
                 waiting = True
@@ -100,22 +100,22 @@ class SharedServer:
                     )
                 tries += self._start()
                 waiting = True  # it may fail before the next look
-            if time.monotonic() - told > TELL:
-                told = time.monotonic()
+            if time.monotonic() - logged > LOG_SECONDS:
+                logged = time.monotonic()
                 job = (self.place.starting.read() or {}).get("job")
                 log.info("%s: waits for its server%s", self.options.name, f", Slurm job {job}" if job else "")
             time.sleep(POLL)
-        log.info("%s: asked at the server of %s", self.options.name, self._found["by"])
-        return self._found["address"], self._found["key"]
+        log.info("%s: uses the server of %s", self.options.name, self._endpoint["by"])
+        return self._endpoint["address"], self._endpoint["key"]
 
     def check(self) -> None:
         """Raise ServerLostError if the server is gone, or another has taken its place."""
         now = self.place.endpoint.read()
-        if now is None or now["key"] != self._found["key"] or not self.place.endpoint.holds():
-            raise ServerLostError(f"{self.options.name}: the server of {self._found['by']} is gone: see {self.logs}")
+        if now is None or now["key"] != self._endpoint["key"] or not self.place.endpoint.holds():
+            raise ServerLostError(f"{self.options.name}: the server of {self._endpoint['by']} is gone: see {self.logs}")
 
     def leave(self) -> None:
-        """Say that it is used no more."""
+        """Stop counting as a user."""
         self._here.close()
         self._user.drop()
 
@@ -126,13 +126,13 @@ class SharedServer:
 
     def _serves(self) -> bool:
         """Is there a server that completes a text?"""
-        found = self.place.endpoint.read()
-        if found is None:
+        endpoint = self.place.endpoint.read()
+        if endpoint is None:
             return False
-        status = try_completion(found["address"], found["key"], self.options.name)
-        if 400 <= status < 500 and self.place.endpoint.read() == found:
+        status = try_completion(endpoint["address"], endpoint["key"], self.options.name)
+        if 400 <= status < 500 and self.place.endpoint.read() == endpoint:
             raise ModelError(f"{self.options.name}: the server refuses a first request ({status}): see {self.logs}")
-        self._found = found
+        self._endpoint = endpoint
         return status == 200
 
     def _is_coming(self) -> bool:
@@ -176,7 +176,7 @@ class SharedServer:
         if not self.submit:
             if "SLURM_JOB_ID" in os.environ:
                 raise ModelError(
-                    f"{self.options.name}: nothing says how to start a shared server here: give llm_server in the profile, as"
+                    f"{self.options.name}: no command for starting a shared server is configured: give llm_server in the profile, as"
                     " profiles/slurm has it"
                 )
             with (self.logs / f"{self.place.folder.name}.log").open("ab") as file:
@@ -195,7 +195,7 @@ class SharedServer:
             "--open-mode=append",
         ]
         sbatch += [f"--output={self.logs.resolve()}/{self.place.folder.name}.log", *words]
-        # What Slurm told this job is not meant for the new one.
+        # Slurm's variables of this job do not apply to the new one.
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_", "CUDA_"))
         }
@@ -218,7 +218,7 @@ def _in_queue(job: str) -> bool:
     """Does Slurm still have the job? A Slurm that does not answer may have."""
     if not job or shutil.which("squeue") is None:
         return False
-    found = subprocess.run(["squeue", "--noheader", "--jobs", job, "--format=%T"], capture_output=True, text=True)
-    if found.returncode != 0:
-        return "Invalid job id" not in found.stderr
-    return found.stdout.strip() in {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED"}
+    listed = subprocess.run(["squeue", "--noheader", "--jobs", job, "--format=%T"], capture_output=True, text=True)
+    if listed.returncode != 0:
+        return "Invalid job id" not in listed.stderr
+    return listed.stdout.strip() in {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED"}

@@ -1,7 +1,7 @@
-"""Replies, kept under the digest of what was asked: SQLite, for all jobs of one machine at once.
+"""Replies, kept under the digest of the request: SQLite, for all jobs of one machine at once.
 
-A reply is committed the moment it arrives, so that killing a job loses only what is under way. Failures are kept for
-people to look at; asking again retries them. SQLite's log cannot be shared over a network: every few minutes, and at the ends of
+A reply is committed the moment it arrives, so that killing a job loses only the open requests. Failures are kept for
+people to look at; the next run repeats them. SQLite's log cannot be shared over a network: every few minutes, and at the ends of
 a job, a machine hands out its new answers in a file that never changes, and each job first takes in those of the others.
 """
 
@@ -35,7 +35,7 @@ _COLUMNS = "key, task, model, answer, prompt_tokens, answer_tokens, seconds, at"
 
 
 class Store:
-    """Replies of one machine, `<folder>/replies-<machine>.sqlite`, and what the machines hand each other,
+    """Replies of one machine, `<folder>/replies-<machine>.sqlite`, and the answers that machines exchange,
     `<folder>/answers/<machine>-<number>.json.gz`.
 
     Answers hold report text; only the owner can read the files.
@@ -54,7 +54,7 @@ class Store:
         self._answers = folder / "answers"
         self._answers.mkdir(mode=0o700, exist_ok=True)
         self._take_in()
-        self._hand_out()  # what a killed job of this machine kept back
+        self._hand_out()  # answers of a killed job of this machine
 
     def _patiently(self, statement: str) -> None:
         """Changing the journal mode does not wait for others by itself."""
@@ -113,9 +113,9 @@ class Store:
 
     def _take_in(self) -> None:
         """Keep the answers that other machines have handed out since."""
-        known = {name for (name,) in self._database.execute("select name from taken_in")}
+        imported = {name for (name,) in self._database.execute("select name from taken_in")}
         for path in sorted(self._answers.glob("[!.]*.json.gz")):
-            if path.name not in known:
+            if path.name not in imported:
                 rows = json.loads(gzip.decompress(path.read_bytes()))
                 with self._at_once():
                     self._database.executemany(
@@ -127,20 +127,20 @@ class Store:
 
     @contextlib.contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Whether this process may ask for `key` now. A claim of another process ends with it, however that dies."""
-        place = int(key[:15], 16)
+        """Whether this process may send the request of `key` now. A claim of another process ends with it, however that dies."""
+        offset = int(key[:15], 16)
         try:
-            fcntl.lockf(self._claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            fcntl.lockf(self._claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
         except OSError:
             yield False
             return
         try:
             yield True
         finally:
-            fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, place)
+            fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, offset)
 
     def close(self) -> None:
-        """Hand out what is new, and close the files."""
+        """Hand out the new answers, and close the files."""
         self._hand_out()
         self._database.close()
         os.close(self._claims)

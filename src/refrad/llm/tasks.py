@@ -36,7 +36,7 @@ class BadAnswer(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """One thing to ask: the language of the prompt, and the data that the prompt says it gets (JSON values)."""
+    """One request: the language of the prompt, and the data that the prompt describes (JSON values)."""
 
     language: str
     data: Mapping[str, Any]
@@ -48,11 +48,11 @@ def _accept(_request: Request, _answer: Any) -> str | None:
 
 @dataclass(frozen=True)
 class Task(Generic[A]):
-    """What to ask of which role of model, and what counts as an answer.
+    """A kind of request: its prompts, the role of its model, and the form and check of its answers.
 
     `prompts` maps language to the static first message; servers cache it, since it comes first and never changes.
-    `tokens` is the longest answer. `check` gets a request and its answer, and says in one sentence what is wrong with
-    it, or None.
+    `tokens` is the longest answer. `check` gets a request and its answer, and returns the error in one sentence,
+    or None.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Task(Generic[A]):
         return self.answer.model_json_schema()
 
     def messages(self, request: Request) -> list[dict[str, str]]:
-        """The prompt, then the data as JSON: text inside of a string is data, whatever it says."""
+        """The prompt, then the data as JSON: text inside of a string is data, never an instruction."""
         data = json.dumps(request.data, ensure_ascii=False, sort_keys=True)
         return [
             {"role": "system", "content": self.prompts[request.language]},
@@ -90,7 +90,9 @@ class Task(Generic[A]):
         try:
             answer = self.answer.model_validate_json(json.dumps(value))
         except ValidationError as error:
-            findings = (f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in error.errors()[:5])
+            findings = (
+                f"{'.'.join(map(str, detail['loc'])) or 'answer'}: {detail['msg']}" for detail in error.errors()[:5]
+            )
             raise BadAnswer("wrong_form", "; ".join(findings)) from None
         if (wrong := self.check(request, answer)) is not None:
             raise BadAnswer("check_failed", wrong)

@@ -18,7 +18,7 @@ __all__ = ["Site", "in_braces"]
 RESULTS = {
     "results/report/index.html": "the run on one page, with a page for each stage",
     "results/report/gallery.html": "slices with boxes and their sentences",
-    "results/shards/README.md": "the card of the dataset; the Parquet files lie below",
+    "results/shards/README.md": "the card of the dataset; the Parquet files are below",
     "results/train/{name}": "the checkpoint, loads with from_pretrained",
     "results/evaluate/{name}/metrics.json": "its evaluation on the test patients",
 }

@@ -22,7 +22,7 @@ class Stage:
         per: a job for each "delivery", each "shard", or one job for the "run".
         files: attributes of `refrad.workflow.site.Site` that name the files which shape its result.
         source: whether rows of the dataset carry the digest of its fingerprint.
-        named: config section whose `name` tells several results of the stage apart, such as train.
+        named: config section whose `name` distinguishes several results of the stage, such as train.
         metrics: its metrics file under the results, where it is not in a folder of the job.
         optional: whether it runs only where its option `steps` is above 0.
     """
