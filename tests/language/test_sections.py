@@ -2,14 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.language.sections import detect_language, parts_of, sections_of
+from refrad.language.sections import detect_language, split_parts, split_sections
 
 
 def test_sections_by_their_headings_in_both_languages():
     german = "Klinische Angaben:\nSturz.\n\nBefund:\nLeber normal.\n\nBeurteilung:\nNormal.\n\nMit freundlichen Grüßen\nDr. X"
-    assert sections_of(german) == [("indication", "Sturz."), ("findings", "Leber normal."), ("impression", "Normal.")]
+    assert split_sections(german) == [
+        ("indication", "Sturz."),
+        ("findings", "Leber normal."),
+        ("impression", "Normal."),
+    ]
     english = "HISTORY: Pain.\nFINDINGS: Liver normal.\nIMPRESSION: Normal."
-    assert [name for name, _ in sections_of(english)] == ["indication", "findings", "impression"]
+    assert [name for name, _ in split_sections(english)] == ["indication", "findings", "impression"]
 
 
 @pytest.mark.parametrize(("text", "language"), [("Die Leber ist normal.", "de"), ("The liver is normal.", "en")])
@@ -48,12 +52,12 @@ def test_language_by_its_small_words(text, language):
 )
 def test_heading_spellings(heading, section):
     text = f"Vorweg etwas.\n{heading}\nDer Text der Sektion.\nBefund:\nLeber normal.\nBeurteilung:\nNormal."
-    assert (section, "Der Text der Sektion.") in sections_of(text)
+    assert (section, "Der Text der Sektion.") in split_sections(text)
 
 
 def test_report_without_line_breaks_has_its_sections():
     text = "Klinische Angaben: Sturz. Fragestellung: Fraktur? Befund: Leber: normal. Beurteilung: Kein Nachweis."
-    assert sections_of(text) == [
+    assert split_sections(text) == [
         ("indication", "Sturz."),
         ("question", "Fraktur?"),
         ("findings", "Leber: normal."),
@@ -63,7 +67,7 @@ def test_report_without_line_breaks_has_its_sections():
 
 def test_examination_heading_opens_findings_where_no_other_does():
     text = "TECHNIQUE:\nAxial images.\nCT ABDOMEN:\nLiver normal.\nIMPRESSION:\nNormal."
-    assert sections_of(text) == [
+    assert split_sections(text) == [
         ("technique", "Axial images."),
         ("findings", "Liver normal."),
         ("impression", "Normal."),
@@ -71,7 +75,7 @@ def test_examination_heading_opens_findings_where_no_other_does():
 
 
 def test_organ_is_no_heading():
-    assert sections_of("Befund:\nLeber: normal.\nMilz: normal.") == [("findings", "Leber: normal.\nMilz: normal.")]
+    assert split_sections("Befund:\nLeber: normal.\nMilz: normal.") == [("findings", "Leber: normal.\nMilz: normal.")]
 
 
 LINES = [
@@ -89,12 +93,12 @@ LINES = [
 
 @given(st.lists(st.sampled_from(LINES), max_size=10).map("\n".join))
 def test_parts_of_a_report_are_all_of_it(text):
-    parts = parts_of(text)
+    parts = split_parts(text)
     assert "".join(text[part.start : part.end] for part in parts) == text
     assert all(part.start <= part.body <= part.end for part in parts)
 
 
 def test_real_reports_have_findings_and_an_impression(shared):
     for path in sorted((shared / "reports" / "en_mtsamples").glob("*.txt")):
-        found = {section for section, _ in sections_of(path.read_text(encoding="utf-8"))}
+        found = {section for section, _ in split_sections(path.read_text(encoding="utf-8"))}
         assert "findings" in found, path.name

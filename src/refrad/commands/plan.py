@@ -14,8 +14,8 @@ from refrad.config import load_config
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
 from refrad.core.types import MODALITIES
-from refrad.language.sections import sections_of
-from refrad.language.sentences import sentences_of
+from refrad.language.sections import split_sections
+from refrad.language.sentences import split_sentences
 from refrad.language.sources import read_reports
 from refrad.stages import index
 from refrad.workflow.estimates import (
@@ -117,9 +117,9 @@ def _index(site: Site, name: str) -> pl.DataFrame:
 def _count_texts(reports: Path) -> dict[str, int]:
     rows = list(read_reports(reports))
     sentences = sum(
-        len(sentences_of(text))
+        len(split_sentences(text))
         for row in rows
-        for section, text in sections_of(row.text)
+        for section, text in split_sections(row.text)
         if section in ("findings", "impression")
     )
     return {"reports": len(rows), "sentences": sentences}

@@ -13,8 +13,8 @@ from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.llm_rewriting import Caption, judge_captions, rewrite_captions, translate_captions
 from refrad.language.references import ImageReference, take_references
-from refrad.language.sections import detect_language, sections_of
-from refrad.language.sentences import sentences_of
+from refrad.language.sections import detect_language, split_sections
+from refrad.language.sentences import split_sentences
 from refrad.language.sources import Report
 from refrad.language.study_lookup import StudyLookup
 from refrad.llm import Models
@@ -77,9 +77,12 @@ class CaptionBuilder:
         study = self._studies.study_of(report)
         if (self._studies.shard_of[study] if study else WITHOUT_STUDY) != self._studies.shard:
             return
-        sections = sections_of(report.text)
+        sections = split_sections(report.text)
         sentences = [
-            (section, sentence) for section, text in sections if section in CAPTIONED for sentence in sentences_of(text)
+            (section, sentence)
+            for section, text in sections
+            if section in CAPTIONED
+            for sentence in split_sentences(text)
         ]
         self._tally.take(len(sentences))
         is_duplicate = (report.report_id, study) in self._reports

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Part", "detect_language", "parts_of", "sections_of"]
+__all__ = ["Part", "detect_language", "split_parts", "split_sections"]
 
 # The headings of each section; those of "other" open parts that no section takes. Headings may be joined
 # ("Technik und Befund", "Indikation/Fragestellung"): the section that comes first here has them.
@@ -97,7 +97,7 @@ def detect_language(text: str) -> str:
     return "en" if sum(word in _ENGLISH for word in words) > german else "de"
 
 
-def parts_of(text: str) -> list[Part]:
+def split_parts(text: str) -> list[Part]:
     """All of a report, cut at its headings: the parts follow each other from the first character to the last.
 
     A heading begins a line and has a colon, is alone on its line, or follows a sentence and has a colon.
@@ -111,14 +111,14 @@ def parts_of(text: str) -> list[Part]:
     return [Part(section, start, body, end) for (section, start, body), end in zip(marks, ends, strict=True)]
 
 
-def sections_of(text: str) -> list[tuple[str, str]]:
+def split_sections(text: str) -> list[tuple[str, str]]:
     """Sections in the order of the report as (section, text), without headings.
 
     Text before the first heading is findings where no heading opens findings, else a letterhead, which is left out like
     signatures and other parts. Without a heading for findings, the headings of examinations ("CT ABDOMEN:") open them.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-    parts = parts_of(text)
+    parts = split_parts(text)
     if all(part.section != "findings" for part in parts):
         parts = [piece for part in parts for piece in _split_by_region(part, text)]
     if all(part.section != "findings" for part in parts):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-__all__ = ["sentences_of"]
+__all__ = ["split_sentences"]
 
 # No sentence ends after these.
 ABBREVIATIONS = """
@@ -51,7 +51,7 @@ _JOINING = {"und", "oder", "bzw.", "sowie", "and", "or"}  # "Ober-" at the end o
 _LONG_LINE = 60  # characters; a shorter line without a stop is a separate line
 
 
-def sentences_of(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """Sentences, verbatim but for white space and list marks; abbreviations, decimals, dates, ordinals end none."""
     return [sentence for block in _blocks(text) for sentence in _split(block) if re.search(r"\w", sentence)]
 
