@@ -140,7 +140,7 @@ def test_image_size_must_be_that_of_the_model(adapted, run):
 
 
 def test_adaptation_continues_from_a_folder_with_recomputation(adapted, run):
-    again, _ = run(model=str(adapted[0]), recompute=True, steps=1)
+    again, _ = run(model=str(adapted[0]), gradient_checkpointing=True, steps=1)
     assert (again / "model.safetensors").exists()
 
 
