@@ -182,7 +182,7 @@ def _make_optimizer(
     config: TowerPretraining,
 ) -> torch.optim.Optimizer:
     """AdamW; embeddings do not decay, and the mask head has its own learning rate."""
-    optimizer = torch.optim.AdamW(parameters, config.learning_rate, (0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(parameters, config.learning_rate, (0.9, 0.98), weight_decay=0.01, fused=True)
     optimizer.add_param_group({"params": [embeddings], "weight_decay": 0.0})
     if head_parameters:
         optimizer.add_param_group({"params": head_parameters, "lr": config.learning_rate * config.mask_lr_scale})
