@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,8 @@ def test_a_living_head_is_not_disturbed(at_run):
     shutil.copy("/bin/sleep", at_run / "snakemake")
     with subprocess.Popen([at_run / "snakemake", "60"], cwd=at_run) as head:
         try:
+            while not Path(f"/proc/{head.pid}/cmdline").read_bytes():  # empty for a moment after the start
+                time.sleep(0.01)
             assert head_of(at_run) == head.pid
             with pytest.raises(ValueError, match="stop it first"):
                 main()
