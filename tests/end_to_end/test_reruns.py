@@ -118,7 +118,7 @@ CHANGES = {
     "a window (`shards.windows`)": configured(shards={"windows": [[2250, -100], [350, 40], [90, 40]]}),
     "images per caption (`grounded.images_per_caption`)": configured(grounded={"images_per_caption": 3}),
     "the split (`index.test`)": configured(index={"test": 0.31}),
-    "the learning rate (`train.learning_rate`)": configured(train={"learning_rate": 2e-3}),
+    "the learning rate (`train.learning_rate`)": configured(train={"learning_rate": 1e-3}),
     "how many samples are evaluated (`evaluate.samples`)": configured(evaluate={"samples": 7}),
     "VERSION of the code of vqa": new_version("vqa"),
     "VERSION of the code of masks": new_version("masks"),
