@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-TIMINGS = {"seconds", "cpu_seconds", "seconds per volume", "labels made", "labels from the store"}
+TIMINGS = {
+    "seconds",
+    "cpu_seconds",
+    "pretraining_seconds",
+    "seconds per volume",
+    "labels made",
+    "labels from the store",
+}
 CALLS = (
     "asked: ",
     "sent again: ",
