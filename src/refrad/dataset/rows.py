@@ -1,0 +1,104 @@
+"""The rows of the shards as typed dictionaries. Keys and types follow `refrad.dataset.columns` (a test compares them)."""
+
+from typing import NotRequired, TypedDict
+
+from refrad.core.rows import BoxRow
+
+__all__ = [
+    "CaptionStruct",
+    "EntityStruct",
+    "ImageRow",
+    "ImageStruct",
+    "ProvenanceStruct",
+    "QuestionStruct",
+    "StructureStruct",
+]
+
+
+class ImageStruct(TypedDict):
+    """A picture as `datasets` stores it."""
+
+    bytes: bytes
+    path: str | None
+
+
+class StructureStruct(BoxRow):
+    """A class in an image: union box in px of the DICOM image, area in px, mask as COCO run-length code."""
+
+    class_id: int
+    area: int
+    rle: str
+
+
+class EntityStruct(BoxRow):
+    """A grounded phrase: offsets in code points, text, class, relation to the class, and box in px of the DICOM image."""
+
+    start: int
+    end: int
+    text: str
+    class_id: int
+    via: str
+
+
+class CaptionStruct(TypedDict):
+    """A report sentence of an image, with its grounded phrases."""
+
+    caption: str
+    sentence: str
+    language: str
+    text: str
+    indication: str | None
+    question: str | None
+    tie: str
+    entities: list[EntityStruct]
+
+
+class QuestionStruct(TypedDict):
+    """A question-answer pair of an image."""
+
+    language: str
+    topic: str
+    kind: str
+    question: str
+    choices: list[str]
+    answer: str
+    backend: str
+
+
+class ProvenanceStruct(TypedDict):
+    """The backends of the parts of a row, and a digest of the fingerprint of each stage."""
+
+    segmenter: str | None
+    weights: str | None
+    mentions: str | None
+    rewriter: str | None
+    translator: str | None
+    vqa: str | None
+    fingerprints: dict[str, str | None]
+
+
+class ImageRow(TypedDict):
+    """A row of a shard. The pictures that the config does not ask for are absent."""
+
+    image_id: str
+    volume: str
+    study: str
+    patient: str
+    split: str
+    modality: str
+    plane: str | None
+    index: int
+    body_part: str | None
+    contrast: bool | None
+    width: int
+    height: int
+    spacing_x: float
+    spacing_y: float
+    image: NotRequired[ImageStruct]
+    pixels: NotRequired[bytes]
+    image_full: NotRequired[ImageStruct]
+    perceptual_hash: str
+    structures: list[StructureStruct]
+    captions: list[CaptionStruct]
+    questions: list[QuestionStruct]
+    provenance: ProvenanceStruct
