@@ -30,14 +30,33 @@ def test_a_silently_dropped_input_is_refused(tmp_path):
 
 
 counts = st.dictionaries(st.sampled_from("abc"), st.integers(0, 9))
-
-
-@given(
-    st.lists(st.fixed_dictionaries({"made": counts, "tables": st.fixed_dictionaries({"class": counts})}), max_size=5)
+shard_metrics = st.fixed_dictionaries(
+    {
+        "stage": st.just("volumes"),
+        "fingerprint": st.just(FINGERPRINT.text),
+        "unit": st.just("volumes"),
+        "flow": st.fixed_dictionaries({"taken": st.integers(0, 9), "used": st.integers(0, 9), "aside": counts}),
+        "made": counts,
+        "tables": st.dictionaries(st.sampled_from(["class", "modality"]), counts),
+        "seconds": counts,
+    }
 )
+
+
+@given(st.lists(shard_metrics, min_size=1, max_size=5))
 def test_merging_shards_adds_every_count(shards):
     total = merge(shards)
-    for key in "abc":
-        assert total.get("made", {}).get(key, 0) == sum(shard["made"].get(key, 0) for shard in shards)
-        merged = total.get("tables", {}).get("class", {}).get(key, 0)
-        assert merged == sum(shard["tables"]["class"].get(key, 0) for shard in shards)
+    assert (total["stage"], total["unit"], total["fingerprint"]) == ("volumes", "volumes", FINGERPRINT.text)
+    for key in ("taken", "used"):
+        assert total["flow"][key] == sum(shard["flow"][key] for shard in shards)
+    parts = [(total["flow"]["aside"], [shard["flow"]["aside"] for shard in shards])]
+    parts += [(total[name], [shard[name] for shard in shards]) for name in ("made", "seconds")]
+    for table in ("class", "modality"):
+        parts.append((total["tables"].get(table, {}), [shard["tables"].get(table, {}) for shard in shards]))
+    for merged, numbers in parts:
+        assert merged == {key: sum(row.get(key, 0) for row in numbers) for row in numbers for key in row}
+
+
+def test_merging_no_metrics_is_refused():
+    with pytest.raises(ValueError, match="no metrics to merge"):
+        merge([])

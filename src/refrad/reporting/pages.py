@@ -14,6 +14,7 @@ from refrad.reporting.evaluation_page import compare_with_baselines
 from refrad.reporting.gallery import ImageCard, filters_of_cards
 from refrad.reporting.sentence_index import SentenceSample
 from refrad.reporting.wording import REASONS, STAGES
+from refrad.workflow.tally import StageMetrics
 
 __all__ = ["StageExtras", "curve", "loss_curve", "pretty_fingerprint", "render", "render_gallery", "render_stage"]
 
@@ -53,8 +54,8 @@ def render(template: str, **values: Any) -> str:
 
 def render_stage(
     stage: str,
-    metrics: Mapping[str, Any],
-    jobs: Sequence[tuple[str, Mapping[str, Any]]],
+    metrics: StageMetrics,
+    jobs: Sequence[tuple[str, StageMetrics]],
     extras: StageExtras,
     stages: Sequence[str],
 ) -> str:
@@ -93,7 +94,7 @@ def render_gallery(cards: Sequence[ImageCard], windows: Sequence[Sequence[float]
     )
 
 
-def pretty_fingerprint(metrics: Mapping[str, Any]) -> str:
+def pretty_fingerprint(metrics: StageMetrics | Mapping[str, Any]) -> str:
     """The fingerprint of a metrics file as indented JSON."""
     return json.dumps(json.loads(metrics["fingerprint"]), indent=2, ensure_ascii=False)
 

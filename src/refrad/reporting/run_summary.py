@@ -7,6 +7,7 @@ from typing import Any
 from refrad.config import tasks_of
 from refrad.reporting.job_states import JobSegment, job_segments
 from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.tally import StageMetrics
 
 __all__ = ["backend_of", "counts_of", "summary_of"]
 
@@ -48,11 +49,11 @@ FUNNELS = {
     ),
 }
 
-Shards = Mapping[str, Sequence[tuple[str, dict[str, Any]]]]
+Shards = Mapping[str, Sequence[tuple[str, StageMetrics]]]
 
 
 def summary_of(
-    shards: Shards, merged: Mapping[str, Any], evaluated: bool, jobs: Sequence[Mapping[str, str]]
+    shards: Shards, merged: Mapping[str, StageMetrics], evaluated: bool, jobs: Sequence[Mapping[str, str]]
 ) -> dict[str, Any]:
     """The values of the index page, by their names in its template.
 
@@ -88,13 +89,13 @@ def summary_of(
     }
 
 
-def counts_of(merged: Mapping[str, Any], names: Iterable[tuple[str, str, str]]) -> list[tuple[str, int]]:
+def counts_of(merged: Mapping[str, StageMetrics], names: Iterable[tuple[str, str, str]]) -> list[tuple[str, int]]:
     """The named counts of the stages that have run."""
-    return [
-        (name, merged[stage]["flow"][key] if key in ("taken", "used") else merged[stage]["made"].get(key, 0))
-        for name, stage, key in names
-        if stage in merged
-    ]
+    counts = {
+        stage: metrics["made"] | {"taken": metrics["flow"]["taken"], "used": metrics["flow"]["used"]}
+        for stage, metrics in merged.items()
+    }
+    return [(name, counts[stage].get(key, 0)) for name, stage, key in names if stage in counts]
 
 
 def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) -> dict[str, list[JobSegment]]:

@@ -36,7 +36,7 @@ from refrad.reporting.sentence_index import sample_sentences
 from refrad.reporting.views import volume_figures, volume_sheet
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.stages import STAGES
-from refrad.workflow.tally import merge
+from refrad.workflow.tally import StageMetrics, merge
 
 __all__ = ["run"]
 
@@ -127,7 +127,7 @@ def run(
         images, volumes, masks, triplets, captions, mentions, flags, adaptation, training, volume_store, mask_store
     )
     shards = _shards(metrics)
-    merged = {stage: merge(metrics for _, metrics in jobs) for stage, jobs in shards.items() if jobs}
+    merged = {stage: merge(counts for _, counts in jobs) for stage, jobs in shards.items() if jobs}
     result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
     jobs = json.loads(state.read_text(encoding="utf-8")) if state else []
     stages = [*merged, *(["evaluate"] if result else [])]
@@ -161,7 +161,11 @@ def run(
 
 
 def _extras(
-    inputs: _Inputs, merged: Mapping[str, Any], cards: Sequence[ImageCard], options: ReportOptions, schema: Schema
+    inputs: _Inputs,
+    merged: Mapping[str, StageMetrics],
+    cards: Sequence[ImageCard],
+    options: ReportOptions,
+    schema: Schema,
 ) -> dict[str, StageExtras]:
     """Stage to the pictures, tables and curves of its page."""
     stores = inputs.volume_store, inputs.mask_store
@@ -231,11 +235,11 @@ def _evaluation_page(
     )
 
 
-def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, StageMetrics]]]:
     """Stage to the metrics of its jobs, each with its delivery/shard."""
-    shards: dict[str, list[tuple[str, dict[str, Any]]]] = {stage: [] for stage in COUNTED}
+    shards: dict[str, list[tuple[str, StageMetrics]]] = {stage: [] for stage in COUNTED}
     for path in metrics:
-        counts = json.loads(path.read_text(encoding="utf-8"))
+        counts: StageMetrics = json.loads(path.read_text(encoding="utf-8"))
         parents, stage = path.parent.parts, counts["stage"]
         # results/<stage>/<delivery>/<shard>/metrics.json, results/train/<name>.metrics.json
         name = "/".join(parents[len(parents) - 1 - parents[::-1].index(stage) + 1 :]) or path.name.split(".")[0]

@@ -1,15 +1,37 @@
 """Counts of one stage in one shard: mergeable over shards, and checked to add up."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar
 
 from refrad.core.files import write_json
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["Tally", "merge"]
+__all__ = ["Flow", "StageMetrics", "Tally", "merge"]
+
+N = TypeVar("N", int, float)
+
+
+class Flow(TypedDict):
+    """Inputs of a stage: taken, used, and quarantined by reason (`aside`)."""
+
+    taken: int
+    used: int
+    aside: dict[str, int]
+
+
+class StageMetrics(TypedDict):
+    """The metrics file of a stage, of one shard or merged over shards. Attributes of `Tally` have the meaning of each key."""
+
+    stage: str
+    fingerprint: str
+    unit: str
+    flow: Flow
+    made: dict[str, int]
+    tables: dict[str, dict[str, float]]
+    seconds: dict[str, float]
 
 
 class Tally:
@@ -72,33 +94,48 @@ class Tally:
                 f" {self.taken} taken, {self.used} used, {sum(self.aside.values())} aside"
             )
         self.seconds["total"] = time.perf_counter() - self._start
-        write_json(
-            path,
-            {
-                "stage": fingerprint.stage,
-                "fingerprint": fingerprint.text,
-                "unit": self.unit,
-                "flow": {"taken": self.taken, "used": self.used, "aside": self.aside},
-                "made": self.made,
-                "tables": self.tables,
-                "seconds": self.seconds,
-            },
-        )
+        metrics: StageMetrics = {
+            "stage": fingerprint.stage,
+            "fingerprint": fingerprint.text,
+            "unit": self.unit,
+            "flow": {"taken": self.taken, "used": self.used, "aside": self.aside},
+            "made": self.made,
+            "tables": self.tables,
+            "seconds": self.seconds,
+        }
+        write_json(path, metrics)
 
 
-def merge(metrics: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Sum the metrics of several shards of one stage: numbers add, dictionaries merge key by key, text must agree or is kept once."""
+def merge(metrics: Iterable[StageMetrics]) -> StageMetrics:
+    """The metrics of a stage over several shards: numbers add up key by key, and texts are those of the first shard.
 
-    def join(a: Any, b: Any) -> Any:
-        if isinstance(a, dict) and isinstance(b, dict):
-            return {
-                key: join(a[key], b[key]) if key in a and key in b else a.get(key, b.get(key)) for key in {**a, **b}
-            }
-        if isinstance(a, int | float) and isinstance(b, int | float):
-            return a + b
-        return a
+    Raises:
+        ValueError: if there are no metrics.
+    """
+    shards = list(metrics)
+    if not shards:
+        raise ValueError("no metrics to merge")
+    flows = [shard["flow"] for shard in shards]
+    tables = dict.fromkeys(name for shard in shards for name in shard["tables"])
+    return {
+        "stage": shards[0]["stage"],
+        "fingerprint": shards[0]["fingerprint"],
+        "unit": shards[0]["unit"],
+        "flow": {
+            "taken": sum(flow["taken"] for flow in flows),
+            "used": sum(flow["used"] for flow in flows),
+            "aside": _add(flow["aside"] for flow in flows),
+        },
+        "made": _add(shard["made"] for shard in shards),
+        "tables": {name: _add(shard["tables"].get(name, {}) for shard in shards) for name in tables},
+        "seconds": _add(shard["seconds"] for shard in shards),
+    }
 
-    total: dict[str, Any] = {}
-    for shard_metrics in metrics:
-        total = join(total, shard_metrics)
+
+def _add(counts: Iterable[Mapping[str, N]]) -> dict[str, N]:
+    """The sum of each key; keys are in the order in which they first occur."""
+    total: dict[str, N] = {}
+    for numbers in counts:
+        for key, number in numbers.items():
+            total[key] = total[key] + number if key in total else number
     return total
