@@ -3,15 +3,16 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.config import CaptionsOptions
 from refrad.core.files import digest_bytes
+from refrad.core.rows import CaptionRow, ReferenceRow
 from refrad.core.types import LANGUAGES
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.lexicon_matcher import is_anatomy
-from refrad.language.llm_rewriting import Caption, judge_captions, rewrite_captions, translate_captions
+from refrad.language.llm_rewriting import judge_captions, rewrite_captions, translate_captions
 from refrad.language.references import ImageReference, take_references
 from refrad.language.sections import detect_language, split_sections
 from refrad.language.sentences import split_sentences
@@ -22,7 +23,7 @@ from refrad.privacy.pseudonyms import Pseudonyms
 from refrad.privacy.scrubbing import PLACEHOLDER, Identifiers, scrub
 from refrad.workflow.tally import Tally
 
-__all__ = ["CaptionBuilder", "ImageTie", "ManualTies", "ReferenceRow", "collect_ties"]
+__all__ = ["CaptionBuilder", "ImageTie", "ManualTies", "collect_ties"]
 
 WITHOUT_STUDY = 0  # the shard that counts the reports whose study is not in the delivery
 DIGITS = 16  # of the ids of captions and sentences
@@ -36,16 +37,6 @@ class ImageTie(NamedTuple):
     series_number: int | None = None
     image_first: int | None = None
     image_last: int | None = None
-
-
-class ReferenceRow(TypedDict):
-    """A row of the table of references: an image that a caption names; a missing part is None."""
-
-    caption: str
-    instance: str | None
-    series_number: int | None
-    image_first: int | None
-    image_last: int | None
 
 
 ManualTies = Mapping[tuple[str, str], set[ImageTie]]
@@ -64,7 +55,7 @@ class CaptionBuilder:
         options: CaptionsOptions,
         tally: Tally,
     ) -> None:
-        self.captions: list[Caption] = []
+        self.captions: list[CaptionRow] = []
         self.references: list[ReferenceRow] = []
         self._studies, self._pseudonyms, self._ties, self._lexicon = studies, pseudonyms, ties, lexicon
         self._options, self._tally = options, tally
@@ -150,7 +141,7 @@ class CaptionBuilder:
                 continue
             earlier.add(text)
             ties = self._ties.get((report.report_id, plain_sentence(sentence)), set())
-            caption = Caption(
+            caption = CaptionRow(
                 report=name,
                 study=study,
                 patient=self._studies.patient_of[study],
@@ -170,7 +161,7 @@ class CaptionBuilder:
             self._add_references(caption, ties, images)
         self._tally.add("reports", "used")
 
-    def _add_references(self, caption: Caption, ties: Iterable[ImageTie], images: Iterable[ImageReference]) -> None:
+    def _add_references(self, caption: CaptionRow, ties: Iterable[ImageTie], images: Iterable[ImageReference]) -> None:
         for tie in [*sorted(ties, key=str), *(ImageTie(None, *image) for image in images)]:
             if tie.instance is None:
                 self._tally.add("references", self._studies.outcome(caption["study"], *tie[1:]))

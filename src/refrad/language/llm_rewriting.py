@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Literal, TypedDict
+from typing import Literal
 
 from pydantic import ConfigDict
 
 from refrad.anatomy.lexicon import Lexicon
+from refrad.core.rows import CaptionRow
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.faithfulness import problem_of_rewriting, problem_of_translation
 from refrad.llm import Answer, Models, Request, load_task
 from refrad.workflow.tally import Tally
 
-__all__ = ["Caption", "judge_captions", "rewrite_captions", "translate_captions"]
+__all__ = ["judge_captions", "rewrite_captions", "translate_captions"]
 
 OTHER = {"de": "en", "en": "de"}
 BEST = 5  # score without any error
@@ -27,25 +28,6 @@ ErrorKind = Literal[
     "wrong_term",
     "bad_language",
 ]
-
-
-class Caption(TypedDict):
-    """A row of the captions table; see `CaptionTable`."""
-
-    report: str
-    study: str
-    patient: str
-    language: str
-    indication: str | None
-    question: str | None
-    translator: str
-    caption: str
-    sentence: str
-    section: str
-    position: int
-    text: str
-    tie: str
-    rewriter: str
 
 
 # Names, docstrings and titles of the two answer classes are part of the key of stored replies: they must not change.
@@ -64,7 +46,7 @@ class SentenceVerdict(Answer):
     score: Literal[1, 2, 3, 4, 5]
 
 
-def rewrite_captions(captions: Sequence[Caption], models: Models, lexicon: Lexicon) -> list[Caption]:
+def rewrite_captions(captions: Sequence[CaptionRow], models: Models, lexicon: Lexicon) -> list[CaptionRow]:
     """The captions with the model's text, in their order, without those of which nothing is left.
 
     Where the model failed, the rules act as they do without one, which `rewriter` records.
@@ -84,7 +66,9 @@ def rewrite_captions(captions: Sequence[Caption], models: Models, lexicon: Lexic
     return rewritten
 
 
-def translate_captions(captions: Sequence[Caption], models: Models, lexicon: Lexicon) -> list[tuple[Caption, Caption]]:
+def translate_captions(
+    captions: Sequence[CaptionRow], models: Models, lexicon: Lexicon
+) -> list[tuple[CaptionRow, CaptionRow]]:
     """Captions and their translations into the other language, for each whose translation passed the checks.
 
     Indication and question are translated as well; where that fails they are null, since a row has one language. A
@@ -93,7 +77,9 @@ def translate_captions(captions: Sequence[Caption], models: Models, lexicon: Lex
     check = partial(_check_translation, lexicon)
     task = load_task("translate", models.prompts, Sentence, role="translate", tokens=400, check=check)
 
-    def translate(column: Literal["text", "indication", "question"], rows: Sequence[Caption]) -> Iterator[str | None]:
+    def translate(
+        column: Literal["text", "indication", "question"], rows: Sequence[CaptionRow]
+    ) -> Iterator[str | None]:
         replies = models.ask(task, (_request(row[column] or "", row["language"]) for row in rows if row[column]))
         for row in rows:
             answer = next(replies).answer if row[column] else None
