@@ -1,12 +1,12 @@
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.cli import main
-from refrad.workflow.mask_budget import RATES, mask_budget
+from refrad.workflow.mask_budget import mask_budget
+from refrad.workflow.rates import load_rates
 
-MASKS = yaml.safe_load(RATES.read_text(encoding="utf-8"))["masks"]
+MASKS = load_rates()["masks"]
 LITRES = MASKS["volumes"]["CT"]["litres"]
 
 

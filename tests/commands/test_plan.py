@@ -8,6 +8,7 @@ import yaml
 
 from refrad.commands import plan
 from refrad.config import check_config
+from refrad.config.imaging import SEGMENTERS, SegmenterEntry
 from refrad.workflow import estimates
 from refrad.workflow.mask_budget import mask_budget
 from refrad.workflow.site import Site
@@ -94,6 +95,15 @@ def test_masks_of_ones_own_are_the_measure_of_masks_made_in_the_same_way(config,
     assert "published" in by_stage(config, rates, masks={"device": "gpu", "variant": "total"})["masks"].basis
 
 
+def test_cost_of_masks_follows_the_registry_entry_of_the_segmenter(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    monkeypatch.setitem(SEGMENTERS, "dummy", SegmenterEntry("dummy_segmenter:create"))
+    masks = by_stage(config, rates, masks={"segmenter": "dummy", "weights": "no/such/folder"})["masks"]
+    assert masks.seconds is None and masks.basis == "unknown: workflow/rates.yaml has no rate of dummy"
+    masks = by_stage(config, rates, masks={"segmenter": "precomputed"})["masks"]
+    assert (masks.seconds, masks.basis) == (0.0, "precomputed masks")
+
+
 def test_what_is_not_known_is_a_question_mark_and_no_number(config, rates, monkeypatch, root):
     monkeypatch.chdir(root)
     assert plan.format_duration(by_stage(config, rates, masks={"variant": "total"})["masks"].seconds, False) == "?"
@@ -105,7 +115,8 @@ def test_no_tokens_are_planned_where_no_language_model_is_configured(config, rat
 
 
 def test_a_run_of_ones_own_replaces_the_built_in_figures(rates, tmp_path):
-    metrics = {"flow": {"taken": 50}, "made": {}, "seconds": {"total": 100.0}}
+    metrics = {"stage": "mentions", "fingerprint": "{}", "unit": "captions", "made": {}, "tables": {}}
+    metrics |= {"flow": {"taken": 50, "used": 50, "aside": {}}, "seconds": {"total": 100.0}}
     path = tmp_path / "results" / "mentions" / "a" / "0" / "metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(metrics))

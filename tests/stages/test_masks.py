@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from refrad.config.imaging import SEGMENTERS
+from refrad.config.imaging import SEGMENTERS, SegmenterEntry
 from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
 from refrad.core.tables import frame_of, read_table, write_table
@@ -87,7 +87,7 @@ def create(options, delivered):
 def test_segmenter_of_a_registry_line_labels_the_volumes(site, tmp_path, monkeypatch):
     (tmp_path / "dummy_segmenter.py").write_text(DUMMY)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(SEGMENTERS, "dummy", "dummy_segmenter:create")
+    monkeypatch.setitem(SEGMENTERS, "dummy", SegmenterEntry("dummy_segmenter:create"))
     metrics = run(site, PRECOMPUTED | {"segmenter": "dummy"}, precomputed=None)
     (row,) = read_table(site.path("masks"), MaskTable).to_dicts()
     assert metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}

@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import yaml
 
 from refrad.config import load_config
 from refrad.core.contracts import InstanceTable
@@ -21,6 +19,7 @@ from refrad.stages import index
 from refrad.workflow.estimates import (
     ESTIMATED,
     Estimate,
+    MeasuredMetrics,
     estimate_stages,
     estimate_tokens,
     expected_images,
@@ -28,7 +27,7 @@ from refrad.workflow.estimates import (
     measured_rates,
 )
 from refrad.workflow.fingerprint import Fingerprint
-from refrad.workflow.mask_budget import RATES
+from refrad.workflow.rates import load_rates
 from refrad.workflow.site import Site
 
 __all__ = ["count", "format_bytes", "format_duration", "format_table", "main"]
@@ -47,7 +46,7 @@ def main(config: list[Path], *, measured: Path | None = None, json: bool = False
         FileNotFoundError: if a delivery is missing, or `measured` holds no run.
     """
     site = Site(load_config(config))
-    rates: Mapping[str, Any] = yaml.safe_load(RATES.read_text(encoding="utf-8"))
+    rates = load_rates()
     stores, results = Path(site.config.stores), Path(site.folder("results"))
     if measured:
         rates = measured_rates(measured, stores, rates, site.config.masks.device, site.config.masks.variant)
@@ -125,18 +124,18 @@ def _count_texts(reports: Path) -> dict[str, int]:
     return {"reports": len(rows), "sentences": sentences}
 
 
-def _cost(metrics: Mapping[str, Any]) -> dict[str, float] | None:
+def _cost(metrics: MeasuredMetrics | None) -> dict[str, float] | None:
     """Seconds and bytes of a stage that has run, else None."""
     return {"seconds": metrics["seconds"]["total"], "size": metrics["size"]} if metrics else None
 
 
-def format_table(estimates: Sequence[Estimate], metrics: Mapping[str, Mapping[str, Any]]) -> str:
+def format_table(estimates: Sequence[Estimate], metrics: Mapping[str, MeasuredMetrics | None]) -> str:
     """The estimates as lines of text, next to the actual cost of the stages that have run."""
     lines = [f"{'stage':<11}{'amount':>22}{'time':>13}{'disk':>10}{'took':>13}{'wrote':>10}  basis"]
     for estimate in estimates:
         amount = f"{estimate.amount:,} {estimate.unit}"
         time, disk = format_duration(estimate.seconds, estimate.gpu), format_bytes(estimate.size)
-        cost = _cost(metrics.get(estimate.stage) or {})
+        cost = _cost(metrics.get(estimate.stage))
         took, wrote = (format_duration(cost["seconds"], False), format_bytes(cost["size"])) if cost else ("", "")
         lines.append(f"{estimate.stage:<11}{amount:>22}{time:>13}{disk:>10}{took:>13}{wrote:>10}  {estimate.basis}")
     cores, gpus = (

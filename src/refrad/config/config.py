@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.imaging import (
+    SEGMENTERS,
     Delivery,
     DemoOptions,
     IndexOptions,
@@ -168,7 +169,7 @@ def _missing_paths(config: Config) -> list[str]:
         "structures.norms": config.structures.norms,
         "mentions.lexicon": config.mentions.lexicon,
     }
-    if config.masks.segmenter != "precomputed" and config.masks.weights:
+    if SEGMENTERS[config.masks.segmenter].reads_weights and config.masks.weights:
         paths["masks.weights"] = config.masks.weights
     paths |= {f"evaluate.public.{number}": path for number, path in enumerate(config.evaluate.public)}
     if config.evaluate.embedder is not None:

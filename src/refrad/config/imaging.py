@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -19,17 +20,36 @@ __all__ = [
     "IndexOptions",
     "MasksOptions",
     "Privacy",
+    "SegmenterEntry",
     "StructuresOptions",
     "VolumesOptions",
     "is_demo",
 ]
 
-SEGMENTERS: MutableMapping[str, str] = {
-    "totalsegmentator": "refrad.segmentation.totalsegmentator:create",
-    "precomputed": "refrad.segmentation.precomputed:create",
+
+@dataclass(frozen=True)
+class SegmenterEntry:
+    """A line of the registry of segmenters.
+
+    Attributes:
+        target: "module:function" of the function `create` that makes it; the interface is in refrad/segmentation/base.py.
+        reads_weights: whether it reads the folder masks.weights, which then must exist.
+        cost: its seconds in a plan: of the "networks" of TotalSegmentator in workflow/rates.yaml, "none", or "unknown".
+    """
+
+    target: str
+    reads_weights: bool = False
+    cost: Literal["networks", "none", "unknown"] = "unknown"
+
+
+SEGMENTERS: MutableMapping[str, SegmenterEntry] = {
+    "totalsegmentator": SegmenterEntry(
+        "refrad.segmentation.totalsegmentator:create", reads_weights=True, cost="networks"
+    ),
+    "precomputed": SegmenterEntry("refrad.segmentation.precomputed:create", cost="none"),
 }
-"""Value of masks.segmenter to module and function that make it; the interface is in refrad/segmentation/base.py. It is here, and
-holds names only, so that a plan can refuse a config without importing a segmenter."""
+"""Value of masks.segmenter to its entry. The registry is here, and holds names only, so that a plan can refuse a config without
+importing a segmenter."""
 
 
 @cache

@@ -103,7 +103,7 @@ def create_segmenter(options: MasksOptions, delivered: DeliveredMasks | None) ->
     Raises:
         ValueError: if an option or a delivered mask that it needs is missing.
     """
-    module, _, function = SEGMENTERS[options.segmenter].partition(":")
+    module, _, function = SEGMENTERS[options.segmenter].target.partition(":")
     create: Callable[[MasksOptions, DeliveredMasks | None], Segmenter] = getattr(
         importlib.import_module(module), function
     )

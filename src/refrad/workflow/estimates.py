@@ -2,20 +2,24 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from refrad.config import LLM_TASKS, Config, tasks_of
+from refrad.config.imaging import SEGMENTERS
 from refrad.core.types import MODALITIES
 from refrad.workflow.mask_budget import mask_budget
+from refrad.workflow.rates import MaskRates, Rates, StageRate, TrainingRate
 from refrad.workflow.stages import STAGES
-from refrad.workflow.tally import merge
+from refrad.workflow.tally import StageMetrics, merge
 
 __all__ = [
     "ESTIMATED",
     "Counts",
     "Estimate",
+    "MeasuredMetrics",
     "TokenEstimate",
     "estimate_stages",
     "estimate_tokens",
@@ -25,10 +29,21 @@ __all__ = [
 ]
 
 ESTIMATED = tuple(name for name, stage in STAGES.items() if stage.per != "run")  # in addition to train
-NO_RATE = {"unit": "files", "seconds": None, "bytes": None, "basis": "unknown: workflow/rates.yaml has no rate"}
+NO_RATE: StageRate = {
+    "unit": "files",
+    "seconds": None,
+    "bytes": None,
+    "basis": "unknown: workflow/rates.yaml has no rate",
+}
 
 Counts = Mapping[str, int]
 """Number of files, patients, studies, volumes, "CT volumes", "MR volumes", slices, reports and sentences."""
+
+
+class MeasuredMetrics(StageMetrics):
+    """The metrics of a stage that has run, with the bytes that it wrote."""
+
+    size: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ class TokenEstimate(NamedTuple):
     basis: str
 
 
-def estimate_stages(counts: Counts, config: Config, rates: Mapping[str, Any]) -> list[Estimate]:
+def estimate_stages(counts: Counts, config: Config, rates: Rates) -> list[Estimate]:
     """One estimate a stage, in the order of the stages; `rates` as in workflow/rates.yaml."""
     amounts = dict(counts)
     amounts["images"] = max(expected_images(counts, rates).values())  # rather too much time and disk than too little
@@ -74,12 +89,12 @@ def estimate_stages(counts: Counts, config: Config, rates: Mapping[str, Any]) ->
             continue
         rate = rates["stages"].get(stage, NO_RATE)
         amount = amounts[rate["unit"]]
-        seconds, size = (None if rate[key] is None else amount * rate[key] for key in ("seconds", "bytes"))
+        seconds, size = (None if cost is None else amount * cost for cost in (rate["seconds"], rate["bytes"]))
         estimates.append(Estimate(stage, amount, rate["unit"], seconds, False, size, rate["basis"]))
     return [*estimates, _estimate_training(amounts["images"], config, rates["train"])]
 
 
-def expected_images(counts: Counts, rates: Mapping[str, Any]) -> dict[str, int]:
+def expected_images(counts: Counts, rates: Rates) -> dict[str, int]:
     """Expected images of the dataset, by the basis of each figure: one from the volumes, one from the sentences."""
     return {
         share["basis"]: min(round(counts[share["unit"]] * share["images"]), counts["slices"])
@@ -87,24 +102,28 @@ def expected_images(counts: Counts, rates: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def _estimate_masks(counts: Counts, config: Config, rates: Mapping[str, Any]) -> Estimate:
+def _estimate_masks(counts: Counts, config: Config, rates: MaskRates) -> Estimate:
     volumes, options, gpu = counts["volumes"], config.masks, config.masks.device == "gpu"
     budgets = [mask_budget(rates, modality, counts[f"{modality} volumes"], options.variant) for modality in MODALITIES]
     size = 1e9 * sum(budget.store_gb for budget in budgets)
-    if options.segmenter == "precomputed":
-        return Estimate("masks", volumes, "volumes", 0.0, False, size, "precomputed masks")
+    cost = SEGMENTERS[options.segmenter].cost
+    if cost == "none":
+        return Estimate("masks", volumes, "volumes", 0.0, False, size, f"{options.segmenter} masks")
     if (own := rates.get("measured")) and (own["device"], own["variant"]) == (options.device, options.variant):
         seconds, size = volumes * own["seconds"], volumes * own["bytes"]
         return Estimate("masks", volumes, "volumes", seconds, gpu, size, own["basis"])
-    rate = rates[options.device][options.variant]
+    if cost == "unknown":
+        basis = f"unknown: workflow/rates.yaml has no rate of {options.segmenter}"
+        return Estimate("masks", volumes, "volumes", None, gpu, size, basis)
+    rate = rates["gpu"][options.variant] if gpu else rates["cpu"][options.variant]
     if gpu:
         hours = sum(budget.gpu_hours for budget in budgets)
         return Estimate("masks", volumes, "volumes", 3600 * hours, gpu, size, rate["basis"])
-    seconds = None if rate["seconds"] is None else volumes * rate["seconds"]
-    return Estimate("masks", volumes, "volumes", seconds, gpu, size, rate["basis"])
+    total = None if rate["seconds"] is None else volumes * rate["seconds"]
+    return Estimate("masks", volumes, "volumes", total, gpu, size, rate["basis"])
 
 
-def _estimate_training(images: int, config: Config, rate: Mapping[str, Any]) -> Estimate:
+def _estimate_training(images: int, config: Config, rate: TrainingRate) -> Estimate:
     trained = round(images * (1 - config.index.test - config.index.validation))
     if config.train.model == "tiny":
         return Estimate(
@@ -114,7 +133,7 @@ def _estimate_training(images: int, config: Config, rate: Mapping[str, Any]) -> 
     return Estimate("train", trained, "images", seconds, True, None, rate["basis"])
 
 
-def estimate_tokens(counts: Counts, images: int, config: Config, rates: Mapping[str, Any]) -> list[TokenEstimate]:
+def estimate_tokens(counts: Counts, images: int, config: Config, rates: Rates) -> list[TokenEstimate]:
     """The tokens of each task that the config gives to a language model, for a dataset of so many `images`.
 
     Raises:
@@ -137,7 +156,7 @@ def estimate_tokens(counts: Counts, images: int, config: Config, rates: Mapping[
     return estimates
 
 
-def measured_rates(results: Path, stores: Path, rates: Mapping[str, Any], device: str, variant: str) -> dict[str, Any]:
+def measured_rates(results: Path, stores: Path, rates: Rates, device: str, variant: str) -> Rates:
     """`rates` with the figures of a run in `results` instead of the built-in ones, for each stage that has run.
 
     Raises:
@@ -146,15 +165,16 @@ def measured_rates(results: Path, stores: Path, rates: Mapping[str, Any], device
     metrics = {stage: measured_metrics(results, stores, stage) for stage in ESTIMATED}
     if not any(metrics.values()):
         raise FileNotFoundError(f"{results}: holds no metrics of a run to measure by")
-    changed: dict[str, Any] = json.loads(json.dumps(rates))
-    slices = metrics["volumes"]["made"].get("slices", 0) if metrics["volumes"] else 0
+    changed = deepcopy(rates)
+    volumes, masks, shards = metrics["volumes"], metrics["masks"], metrics["shards"]
+    slices = volumes["made"].get("slices", 0) if volumes else 0
     for stage, rate in changed["stages"].items():
         measured = metrics[stage]
         number = slices if stage == "volumes" else measured["flow"]["taken"] if measured else 0
         if measured and number:
-            rate |= {"seconds": measured["seconds"]["total"] / number, "bytes": measured["size"] / number}
+            rate["seconds"], rate["bytes"] = measured["seconds"]["total"] / number, measured["size"] / number
             rate["basis"] = f"measured: {number:,} {rate['unit']} in {results}"
-    if (masks := metrics["masks"]) and masks["made"].get("labels made"):
+    if masks and masks["made"].get("labels made"):
         number = masks["made"]["labels made"]
         changed["masks"]["measured"] = {
             "device": device,
@@ -163,19 +183,19 @@ def measured_rates(results: Path, stores: Path, rates: Mapping[str, Any], device
             "bytes": masks["size"] / masks["flow"]["taken"],
             "basis": f"measured: {number:,} volumes in {results}",
         }
-    if metrics["shards"] and metrics["masks"] and metrics["masks"]["flow"]["taken"]:
-        share = metrics["shards"]["made"].get("rows", 0) / metrics["masks"]["flow"]["taken"]
+    if shards and masks and masks["flow"]["taken"]:
+        share = shards["made"].get("rows", 0) / masks["flow"]["taken"]
         changed["dataset"] = [{"unit": "volumes", "images": share, "basis": f"measured in {results}"}]
     return changed
 
 
-def measured_metrics(results: Path, stores: Path, stage: str) -> dict[str, Any]:
-    """The merged metrics of a stage that has run, with the bytes it wrote as "size"; empty if it has not."""
+def measured_metrics(results: Path, stores: Path, stage: str) -> MeasuredMetrics | None:
+    """The merged metrics of a stage that has run, with the bytes it wrote; None if it has not."""
     files = sorted((results / stage).rglob("*metrics.json"))  # train/<name>.metrics.json is next to its checkpoint
     if not files:
-        return {}
+        return None
     size = sum(path.stat().st_size for folder in (results, stores) for path in _files(folder / stage))
-    return merge(json.loads(path.read_text(encoding="utf-8")) for path in files) | {"size": size}
+    return {**merge(json.loads(path.read_text(encoding="utf-8")) for path in files), "size": size}
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -1,13 +1,10 @@
 """Estimated GPU hours and disk of segmentation, from the sizes of the volumes."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-__all__ = ["RATES", "Budget", "mask_budget"]
+from refrad.workflow.rates import VARIANTS, MaskRates
 
-RATES = Path("workflow/rates.yaml")  # with the basis of each figure
+__all__ = ["Budget", "mask_budget"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Budget:
 
 
 def mask_budget(
-    rates: Mapping[str, Any],
+    rates: MaskRates,
     modality: str,
     volumes: int,
     variant: str,
@@ -45,14 +42,15 @@ def mask_budget(
     Raises:
         ValueError: if variant or gpu is not known.
     """
-    cards, times = rates["bandwidth"], {name: rate["seconds"] for name, rate in rates["gpu"].items() if name != "card"}
+    cards, times = rates["bandwidth"], {str(name): rates["gpu"][name]["seconds"] for name in VARIANTS}
     gpu = gpu or rates["gpu"]["card"]
-    if variant not in times or gpu not in cards:
+    seconds = times.get(variant)
+    if seconds is None or gpu not in cards:
         raise ValueError(f"not known: {variant}, {gpu} (variants: {', '.join(times)}; GPUs: {', '.join(cards)})")
     usual = rates["volumes"][modality]
     share = (usual["litres"] if litres is None else litres) / rates["volumes"]["CT"]["litres"]
     share *= usual["networks"] if variant == "total" else 1.0
-    seconds = times[variant] * share * cards[rates["gpu"]["card"]] / cards[gpu]
+    seconds *= share * cards[rates["gpu"]["card"]] / cards[gpu]
     return Budget(
         volumes * seconds / 3600, volumes * (usual["voxels"] if voxels is None else voxels) * rates["bits"] / 8 / 1e9
     )
