@@ -94,8 +94,8 @@ def test_flags_of_a_stage_are_parsed_by_their_types():
     call = parse(words)
     assert (call.name, call.function) == ("report", find_function(["report"]))
     values = call.arguments.arguments
-    assert [str(path) for path in values["metrics"]] == ["a", "b", "c"] and str(values["pages"]) == "p"
-    assert values["fingerprint"] == fingerprint and "adaptation" not in values
+    assert [str(path) for path in values["files"].metrics] == ["a", "b", "c"] and str(values["pages"]) == "p"
+    assert values["fingerprint"] == fingerprint and values["files"].adaptation is None
 
 
 def test_workflow_of_another_version_is_refused(tmp_path, capsys):

@@ -1,3 +1,4 @@
+import polars as pl
 import yaml
 
 from refrad.anatomy.schema import load_schema
@@ -11,7 +12,10 @@ def tables(study):
     mentions = study.mention("c1", "Leber & Milz normal.", "Leber", 5) + study.mention(
         "c1", "Leber & Milz normal.", "Milz", 1, assertion="absent"
     )
-    return [study.write(CaptionTable, "captions", captions)], [study.write(MentionTable, "mentions", mentions)]
+    return [
+        pl.scan_parquet(study.write(contract, name, rows))
+        for contract, name, rows in ((CaptionTable, "captions", captions), (MentionTable, "mentions", mentions))
+    ]
 
 
 def test_sentences_of_all_languages_have_marked_mentions(study):
@@ -23,8 +27,10 @@ def test_sentences_of_all_languages_have_marked_mentions(study):
     assert not second.mentions
 
 
-def test_text_is_read_only_on_request(study):
+def test_sentences_are_as_many_as_requested(study):
     assert sample_sentences(*tables(study), 0, load_schema(study.schema)) == []
+    (sample,) = sample_sentences(*tables(study), 1, load_schema(study.schema))
+    assert sample.language == "de"
 
 
 def test_page_of_mentions_shows_sentences_on_request_only(study, root):

@@ -84,7 +84,7 @@ def pages(study, images, root, tmp_path):
     study.structures()
     empty = {"caption": "c", "instance": "i5", "series_number": None, "image_first": None, "image_last": None}
     study.grounded([study.caption("c", "Liver", tie="explicit")], study.mention("c", "Liver", "Liver", 5), [empty])
-    report.run(
+    files = report.ReportFiles(
         metrics=metrics,
         images=[images],
         volumes=[study.path("volumes")],
@@ -98,9 +98,8 @@ def pages(study, images, root, tmp_path):
         schema=root / "workflow" / "anatomy" / "classes.yaml",
         volume_store=study.volume_store,
         mask_store=study.mask_store,
-        pages=tmp_path / "report",
-        fingerprint=fingerprint("report", gallery=8),
     )
+    report.run(files=files, pages=tmp_path / "report", fingerprint=fingerprint("report", gallery=8))
     return tmp_path / "report"
 
 
@@ -202,7 +201,7 @@ def test_unfinished_run_has_pages_of_its_finished_stages(root, tmp_path):
         for shard, state in enumerate(["failed", "waiting", "waiting"])
     ]
     (tmp_path / "state.json").write_text(json.dumps(jobs))
-    report.run(
+    files = report.ReportFiles(
         metrics=[path],
         images=[],
         volumes=[],
@@ -210,10 +209,9 @@ def test_unfinished_run_has_pages_of_its_finished_stages(root, tmp_path):
         schema=root / "workflow" / "anatomy" / "classes.yaml",
         volume_store=tmp_path,
         mask_store=tmp_path,
-        pages=tmp_path / "status",
         state=tmp_path / "state.json",
-        fingerprint=fingerprint("report", gallery=8),
     )
+    report.run(files=files, pages=tmp_path / "status", fingerprint=fingerprint("report", gallery=8))
     assert [page.stem for page in (tmp_path / "status" / "stages").iterdir()] == ["index"]
     text = (tmp_path / "status" / "index.html").read_text()
     assert "no space left" in text and "logs/x.log" in text and "stages/volumes.html" not in text

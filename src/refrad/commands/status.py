@@ -48,7 +48,7 @@ def write_pages(site: Site) -> Path:
     write_json(folder / "state.json", [_row(job) for job in jobs if job.state != "done"])
     done = [job for job in jobs if job.state == "done"]
     stages = {job.stage for job in done}
-    report.run(
+    files = report.ReportFiles(
         metrics=[job.metrics for job in done if job.stage != "evaluate"],
         images=_tables(done, "shards", "images"),
         volumes=_tables(done, "volumes", "volumes"),
@@ -65,9 +65,8 @@ def write_pages(site: Site) -> Path:
         volume_store=Path(site.store("volumes")),
         mask_store=Path(site.store("masks")),
         state=folder / "state.json",
-        pages=folder,
-        fingerprint=Fingerprint.parse(site.fingerprint("report")),
     )
+    report.run(files=files, pages=folder, fingerprint=Fingerprint.parse(site.fingerprint("report")))
     return folder / "index.html"
 
 

@@ -9,19 +9,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refrad.anatomy.schema import Schema
 from refrad.core.files import atomic, digest_bytes
+from refrad.core.rows import rows_of
 from refrad.core.types import FINGERPRINT_KEY
 from refrad.dataset.columns import COLUMNS, arrow_schema, features
+from refrad.dataset.rows import ImageRow
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = [
     "fingerprint_digest",
     "list_shards",
     "read_class_names",
+    "read_images",
     "read_rows",
     "read_source_fingerprints",
     "write_rows",
@@ -144,6 +148,14 @@ def read_rows(files: Iterable[Path], columns: Sequence[str] | None = None) -> It
             here = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
             for batch in file.iter_batches(BATCH_ROWS, columns=here):
                 yield from batch.to_pylist()
+
+
+def read_images(files: Iterable[Path], image_ids: Sequence[str]) -> list[ImageRow]:
+    """The rows of some images with their pictures, in the order of `image_ids`; ids that no file has are left out."""
+    is_chosen = pl.col("image_id").is_in(list(image_ids))
+    frames = (pl.scan_parquet(path).filter(is_chosen).collect() for path in files)
+    rows = {row["image_id"]: row for frame in frames for row in rows_of(frame, ImageRow)}
+    return [rows[name] for name in image_ids if name in rows]
 
 
 def read_class_names(path: Path) -> dict[int, str]:

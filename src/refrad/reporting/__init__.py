@@ -1,6 +1,6 @@
 """HTML pages of a run: one for each stage, the gallery, the index and the audit sheet.
 
-    rows = choose_rows(list_shards(folder), 60)  # refrad.reporting.gallery
+    rows = read_images(shards, choose_images(frame, 60))  # refrad.dataset.shard_io, refrad.reporting.gallery
     cards = build_cards(rows, schema)  # refrad.reporting.gallery
     text = render_gallery(cards, windows, stages)  # refrad.reporting.pages
 

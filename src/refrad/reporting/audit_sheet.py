@@ -4,13 +4,12 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import polars as pl
 from scipy.stats import binomtest
 
-from refrad.dataset.shard_io import read_rows
+from refrad.dataset.rows import CaptionStruct, ImageRow
+from refrad.dataset.shard_io import read_images, read_rows
 
 __all__ = ["LEVEL", "Precision", "precision_of", "sample_triplets"]
 
@@ -31,7 +30,7 @@ class Precision:
     high: float
 
 
-def sample_triplets(files: Sequence[Path], count: int, seed: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def sample_triplets(files: Sequence[Path], count: int, seed: int) -> list[tuple[ImageRow, CaptionStruct]]:
     """Rows of the shards, each with one of its captions: `count` pairs, drawn uniformly and in random order."""
     pairs = [
         (row["image_id"], caption["caption"])
@@ -39,10 +38,8 @@ def sample_triplets(files: Sequence[Path], count: int, seed: int) -> list[tuple[
         for caption in row["captions"]
     ]
     order = np.random.default_rng(seed).permutation(len(pairs))[:count]
-    is_drawn = pl.col("image_id").is_in([pairs[position][0] for position in order])
-    rows = {
-        row["image_id"]: row for path in files for row in pl.scan_parquet(path).filter(is_drawn).collect().to_dicts()
-    }
+    names = list(dict.fromkeys(pairs[position][0] for position in order))
+    rows = {row["image_id"]: row for row in read_images(files, names)}
     chosen = []
     for position in order:
         image, name = pairs[position]

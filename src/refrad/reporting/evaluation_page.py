@@ -11,8 +11,9 @@ from PIL import Image
 
 from refrad.anatomy.schema import Schema
 from refrad.dataset.image_codec import decode_image, decode_mask
+from refrad.dataset.shard_io import read_images
 from refrad.reporting.drawing import data_uri, draw_outlines
-from refrad.reporting.gallery import ImageCard, card_box, choose_rows
+from refrad.reporting.gallery import ImageCard, card_box
 
 __all__ = ["compare_with_baselines", "example_cards", "score_tables"]
 
@@ -42,7 +43,7 @@ def example_cards(
             if row["id"] in question_ids:
                 answers[row["id"]] = row["entities"]
     image_ids = {example["image_id"] for kind in examples.values() for example in kind}
-    rows = {row["image_id"]: row for row in choose_rows(shards, len(image_ids), sorted(image_ids))}
+    rows = {row["image_id"]: row for row in read_images(shards, sorted(image_ids))}
     return {
         name: [
             _card(example, rows[example["image_id"]], answers.get(example["id"], []), schema)

@@ -1,13 +1,13 @@
 """Pictures of volumes with implausible labels, cut through the flagged organ."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
 
 from refrad.anatomy.schema import Schema
+from refrad.core.rows import rows_of
 from refrad.dicom.volume_store import read_volume
 from refrad.reporting.drawing import data_uri, draw_three_views
 
@@ -47,10 +47,29 @@ def flagged_figures(
         .join(about, on="volume", maintain_order="left")
         .join(labelled, on="volume", maintain_order="left")
     )
-    return [_figure(volume, volume_store, mask_store, schema) for volume in chosen.iter_rows(named=True)]
+    return [_figure(volume, volume_store, mask_store, schema) for volume in rows_of(chosen, _FlaggedVolume)]
 
 
-def _figure(volume: Mapping[str, Any], volume_store: Path, mask_store: Path, schema: Schema) -> dict[str, str]:
+class _FlaggedVolume(TypedDict):
+    """A flag with the facts of its volume, joined."""
+
+    modality: str
+    plane: str
+    spacing_x: float
+    spacing_y: float
+    spacing_z: float
+    file: str
+    task: str
+    mask: str
+    flag: str
+    class_id: int | None
+    value: float | None
+    low: float | None
+    high: float | None
+    action: str
+
+
+def _figure(volume: _FlaggedVolume, volume_store: Path, mask_store: Path, schema: Schema) -> dict[str, str]:
     values, _ = read_volume(volume_store / volume["file"])
     labels, _ = read_volume(mask_store / volume["mask"])
     classes = schema.native_lut(volume["task"])[labels.astype(np.uint8, copy=False)]
@@ -66,7 +85,7 @@ def _figure(volume: Mapping[str, Any], volume_store: Path, mask_store: Path, sch
     }
 
 
-def _sentence(volume: Mapping[str, Any], schema: Schema) -> str:
+def _sentence(volume: _FlaggedVolume, schema: Schema) -> str:
     name = schema.by_id[volume["class_id"]].english if volume["class_id"] else "the whole volume"
     value = ""
     if volume["value"] is not None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
+from refrad.core.rows import AcceptedVolumeRow, BoxRow, CaptionRow, MentionRow
 from refrad.dataset.image_codec import decode_image, decode_mask, window_image
+from refrad.dataset.rows import CaptionStruct, EntityStruct, ImageRow
 from refrad.reporting.drawing import class_colour, data_uri, draw_outlines
 
 __all__ = [
@@ -22,8 +23,7 @@ __all__ = [
     "build_card",
     "build_cards",
     "build_dropped_cards",
-    "choose_in_turn",
-    "choose_rows",
+    "choose_images",
     "filters_of_cards",
 ]
 
@@ -86,40 +86,31 @@ class DroppedPair:
     """
 
     reason: str
-    caption: Mapping[str, Any]
-    mentions: Sequence[Mapping[str, Any]]
-    volume: Mapping[str, Any]
+    caption: CaptionRow
+    mentions: Sequence[MentionRow]
+    volume: AcceptedVolumeRow
     image: NDArray[np.int16]
 
 
-def choose_in_turn(frame: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Rows for the gallery: modalities, planes, ties and languages in turn, so that rare ones are seen; the same every time."""
+def choose_images(frame: pl.DataFrame, count: int) -> list[str]:
+    """The image ids of a gallery: modalities, planes, ties and languages in turn, so that rare ones are seen.
+
+    Args:
+        frame: image_id, modality, plane and captions of the shards.
+        count: images at most; the same ones every time.
+    """
     first = pl.col("captions").list.first().struct
     kinds = [pl.col("modality"), pl.col("plane"), first.field("tie"), first.field("language").alias("language")]
     return (
         frame.sort("image_id")
         .with_columns(turn=pl.int_range(pl.len()).over(kinds))
         .sort("turn", "image_id")
-        .head(count)
-        .drop("turn")
+        .head(count)["image_id"]
+        .to_list()
     )
 
 
-def choose_rows(paths: Sequence[Path], count: int, among: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Chosen rows of the shards, those `among` some images if given; only the chosen ones are read with their pictures."""
-    light = ["image_id", "modality", "plane", "captions"]
-    frames = [pl.read_parquet(path, columns=light) for path in paths]
-    if not frames:
-        return []
-    frame = pl.concat(frames)
-    chosen = choose_in_turn(frame if among is None else frame.filter(pl.col("image_id").is_in(list(among))), count)
-    order = {name: number for number, name in enumerate(chosen["image_id"])}
-    is_chosen = pl.col("image_id").is_in(list(order))
-    rows = [row for path in paths for row in pl.scan_parquet(path).filter(is_chosen).collect().to_dicts()]
-    return sorted(rows, key=lambda row: order[row["image_id"]])
-
-
-def build_card(row: Mapping[str, Any], schema: Schema, caption: Mapping[str, Any] | None = None) -> ImageCard:
+def build_card(row: ImageRow, schema: Schema, caption: CaptionStruct | None = None) -> ImageCard:
     """A card of a row with one of its captions, the first if none is named."""
     caption = caption or row["captions"][0]
     entities = caption["entities"]
@@ -143,11 +134,11 @@ def build_card(row: Mapping[str, Any], schema: Schema, caption: Mapping[str, Any
     )
 
 
-def build_cards(rows: Iterable[Mapping[str, Any]], schema: Schema) -> list[ImageCard]:
+def build_cards(rows: Iterable[ImageRow], schema: Schema) -> list[ImageCard]:
     """A card for the first caption of each language of each row."""
     cards = []
     for row in rows:
-        first: dict[str, Mapping[str, Any]] = {}
+        first: dict[str, CaptionStruct] = {}
         for caption in row["captions"]:
             first.setdefault(caption["language"], caption)
         cards += [build_card(row, schema, caption=caption) for caption in first.values()]
@@ -195,7 +186,7 @@ def filters_of_cards(cards: Iterable[ImageCard]) -> dict[str, list[str]]:
     return {name: sorted(values) for name, values in choices.items() if len(values) > 1}
 
 
-def soft_tissue_image(row: Mapping[str, Any]) -> Image.Image:
+def soft_tissue_image(row: ImageRow) -> Image.Image:
     """The stored picture in grey: its second channel, the soft-tissue window of CT."""
     return Image.fromarray(decode_image(row)[1])
 
@@ -206,7 +197,15 @@ def card_box(class_id: int, box: Sequence[float], schema: Schema, by_model: bool
     return CardBox(class_id, schema.by_id[class_id].english, _colour(class_id), *corner_and_size, by_model)
 
 
-def mark_spans(text: str, entities: Sequence[Mapping[str, Any]]) -> Markup:
+class Span(TypedDict):
+    """Part of a text that names a class: offsets in code points."""
+
+    start: int
+    end: int
+    class_id: int
+
+
+def mark_spans(text: str, entities: Sequence[Span | EntityStruct | MentionRow]) -> Markup:
     """The text as HTML with each span underlined in the colours of all its classes."""
     spans: dict[tuple[int, int], list[int]] = {}
     for entity in entities:
@@ -233,18 +232,22 @@ def _chip(class_id: int, schema: Schema, note: str) -> ClassChip:
     return ClassChip(class_id, schema.by_id[class_id].english, _colour(class_id), note)
 
 
-def _shares(box: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float, float, float]:
+def _shares(box: BoxRow, row: ImageRow) -> tuple[float, float, float, float]:
     width, height = row["width"], row["height"]
     return box["x_min"] / width, box["y_min"] / height, box["x_max"] / width, box["y_max"] / height
 
 
-def _facts(row: Mapping[str, Any], caption: Mapping[str, Any]) -> list[str]:
+def _facts(row: ImageRow | AcceptedVolumeRow, caption: CaptionStruct | CaptionRow) -> list[str]:
     facts = [row["modality"], row["plane"], LANGUAGES[caption["language"]], row["split"], f"tied by {caption['tie']}"]
     return [str(fact) for fact in facts if fact]
 
 
 def _values(
-    row: Mapping[str, Any], caption: Mapping[str, Any], classes: Iterable[int], schema: Schema, verdict: str
+    row: ImageRow | AcceptedVolumeRow,
+    caption: CaptionStruct | CaptionRow,
+    classes: Iterable[int],
+    schema: Schema,
+    verdict: str,
 ) -> dict[str, list[str]]:
     facts = {"modality": row["modality"], "plane": row["plane"], "language": LANGUAGES[caption["language"]]}
     facts |= {"split": row["split"], "tie": caption["tie"], "verdict": verdict}

@@ -1,21 +1,21 @@
 """Some rows of the shards as one picture."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from refrad.anatomy.schema import Schema
 from refrad.core.files import atomic
+from refrad.dataset.rows import ImageRow
 from refrad.reporting.drawing import class_colour
 from refrad.reporting.gallery import soft_tissue_image
 
 __all__ = ["save_overlay"]
 
 
-def save_overlay(path: Path, rows: Sequence[Mapping[str, Any]], schema: Schema, columns: int = 3) -> None:
+def save_overlay(path: Path, rows: Sequence[ImageRow], schema: Schema, columns: int = 3) -> None:
     """Save some rows as one PNG: slices in true proportions with boxes, class names and the caption below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,14 +1,13 @@
 """Sample sentences with their mentions marked: report text, for pages whose owner has chosen to show it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
 from refrad.anatomy.schema import Schema
+from refrad.core.rows import MentionRow, rows_of
 from refrad.reporting.gallery import mark_spans
 
 __all__ = ["SentenceSample", "sample_sentences"]
@@ -24,14 +23,19 @@ class SentenceSample:
 
 
 def sample_sentences(
-    captions: Sequence[Path], mentions: Sequence[Path], count: int, schema: Schema
+    captions: pl.LazyFrame, mentions: pl.LazyFrame, count: int, schema: Schema
 ) -> list[SentenceSample]:
-    """`count` captions at most, languages in turn, always the same ones, with their mentions from stage mentions."""
-    if not count or not captions:
-        return []
+    """`count` captions at most, languages in turn, always the same ones, with their mentions.
+
+    Args:
+        captions: CaptionTable.
+        mentions: MentionTable.
+        count: captions at most.
+        schema: the class schema.
+    """
     columns = ["caption", "language", "text"]
     chosen = (
-        pl.concat([pl.scan_parquet(path).select(columns) for path in captions])
+        captions.select(columns)
         .sort("caption")
         .with_columns(turn=pl.int_range(pl.len()).over("language"))
         .sort("turn", "caption")
@@ -39,24 +43,24 @@ def sample_sentences(
         .collect()
     )
     names = chosen["caption"].to_list()
-    rows = pl.concat([pl.scan_parquet(path) for path in mentions]).filter(pl.col("caption").is_in(names)).collect()
-    mentions_of: dict[str, list[Mapping[str, Any]]] = {name: [] for name in names}
-    for row in rows.sort("caption", "start", "class_id").iter_rows(named=True):
-        mentions_of[row["caption"]].append(row)
+    rows = mentions.filter(pl.col("caption").is_in(names)).sort("caption", "start", "class_id").collect()
+    mentions_of: dict[str, list[MentionRow]] = {name: [] for name in names}
+    for mention in rows_of(rows, MentionRow):
+        mentions_of[mention["caption"]].append(mention)
     return [
         SentenceSample(language, mark_spans(text, mentions_of[name]), _spans(mentions_of[name], schema))
         for name, language, text in chosen.select(columns).iter_rows()
     ]
 
 
-def _spans(rows: Sequence[Mapping[str, Any]], schema: Schema) -> list[tuple[str, str, str]]:
-    spans: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        spans.setdefault((row["start"], row["end"]), []).append(row)
+def _spans(mentions: Sequence[MentionRow], schema: Schema) -> list[tuple[str, str, str]]:
+    spans: dict[tuple[int, int], list[MentionRow]] = {}
+    for mention in mentions:
+        spans.setdefault((mention["start"], mention["end"]), []).append(mention)
     return [
         (
             same[0]["text"],
-            ", ".join(dict.fromkeys(schema.by_id[row["class_id"]].english for row in same)),
+            ", ".join(dict.fromkeys(schema.by_id[mention["class_id"]].english for mention in same)),
             same[0]["assertion"],
         )
         for _, same in sorted(spans.items())

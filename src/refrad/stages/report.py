@@ -3,25 +3,28 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nibabel as nib
 import numpy as np
 import polars as pl
+from cyclopts import Parameter
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ReportOptions
 from refrad.core.contracts import CaptionTable, FlagTable, MaskTable, MentionTable, Table, TripletTable, VolumeTable
 from refrad.core.files import atomic
-from refrad.core.tables import read_table
-from refrad.dataset.shard_io import read_source_fingerprints
+from refrad.core.rows import AcceptedVolumeRow, CaptionRow, MentionRow, TripletRow, rows_of
+from refrad.core.tables import read_table, scan_table
+from refrad.dataset.rows import ImageRow
+from refrad.dataset.shard_io import read_images, read_source_fingerprints
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.reporting.drawing import data_uri
 from refrad.reporting.evaluation_page import example_cards, score_tables
 from refrad.reporting.flags import flagged_figures
-from refrad.reporting.gallery import DroppedPair, ImageCard, build_cards, build_dropped_cards, choose_rows
+from refrad.reporting.gallery import DroppedPair, ImageCard, build_cards, build_dropped_cards, choose_images
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import (
     StageExtras,
@@ -32,18 +35,18 @@ from refrad.reporting.pages import (
     render_stage,
 )
 from refrad.reporting.run_summary import counts_of, summary_of
-from refrad.reporting.sentence_index import sample_sentences
+from refrad.reporting.sentence_index import SentenceSample, sample_sentences
 from refrad.reporting.views import volume_figures, volume_sheet
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.stages import STAGES
 from refrad.workflow.tally import StageMetrics, merge
 
-__all__ = ["run"]
+__all__ = ["ReportFiles", "run"]
 
 VERSION = 3
 OVERLAY = 6  # images in overlay.png
 DROPPED = 4  # images of the gallery for each dropped pair in it
-WINDOWS = MEDGEMMA_WINDOWS  # without shards
+WINDOWS, SIZE = MEDGEMMA_WINDOWS, 128  # of the gallery without shards
 SHOWN = 12  # examples on a stage page
 FLAGGED = 8  # volumes with implausible labels on the page of structures
 COUNTED = tuple(STAGES)[: list(STAGES).index("evaluate")]  # stages that count their input
@@ -59,58 +62,22 @@ VOLUME_STEPS = (
 )
 
 log = logging.getLogger(__name__)
+R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """Files of the run that the pages show; the names are the flags of the command."""
-
-    images: Sequence[Path]
-    volumes: Sequence[Path]
-    masks: Sequence[Path]
-    triplets: Sequence[Path]
-    captions: Sequence[Path]
-    mentions: Sequence[Path]
-    flags: Sequence[Path]
-    adaptation: Path | None
-    training: Path | None
-    volume_store: Path
-    mask_store: Path
-
-
-def run(
-    *,
-    metrics: list[Path],
-    images: list[Path],
-    volumes: list[Path],
-    masks: list[Path],
-    schema: Path,
-    volume_store: Path,
-    mask_store: Path,
-    pages: Path,
-    fingerprint: Fingerprint,
-    triplets: list[Path] = [],  # noqa: B006
-    captions: list[Path] = [],  # noqa: B006
-    mentions: list[Path] = [],  # noqa: B006
-    flags: list[Path] = [],  # noqa: B006
-    adaptation: Path | None = None,
-    training: Path | None = None,
-    evaluation: Path | None = None,
-    predictions: Path | None = None,
-    state: Path | None = None,
-) -> None:
-    """Write all pages under `pages`, index.html last. An unfinished run has the pages of its finished stages.
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """Files of a run that its pages show; each is a flag of the command. An unfinished run lacks those that have a default.
 
     Args:
-        metrics: of the shards of all stages that have run.
+        metrics: metrics of all jobs that have run, of any stage but evaluate.
         images: the shards.
         volumes: tables of stage volumes.
         masks: tables of stage masks.
         schema: the class schema.
         volume_store: folder of the volumes.
         mask_store: folder of the label volumes.
-        pages: folder of the pages.
-        fingerprint: of stage report.
         triplets: tables of stage grounded, for the dropped pairs; with captions and mentions.
         captions: tables of stage captions.
         mentions: tables of stage mentions.
@@ -121,32 +88,51 @@ def run(
         predictions: questions and answers of stage evaluate.
         state: jobs that have failed or wait, as `refrad.commands.status` writes them.
     """
+
+    metrics: list[Path]
+    images: list[Path]
+    volumes: list[Path]
+    masks: list[Path]
+    schema: Path
+    volume_store: Path
+    mask_store: Path
+    triplets: list[Path] = field(default_factory=list)
+    captions: list[Path] = field(default_factory=list)
+    mentions: list[Path] = field(default_factory=list)
+    flags: list[Path] = field(default_factory=list)
+    adaptation: Path | None = None
+    training: Path | None = None
+    evaluation: Path | None = None
+    predictions: Path | None = None
+    state: Path | None = None
+
+
+def run(*, files: ReportFiles, pages: Path, fingerprint: Fingerprint) -> None:
+    """Write all pages under `pages`, index.html last. An unfinished run has the pages of its finished stages.
+
+    Args:
+        files: of the run.
+        pages: folder of the pages.
+        fingerprint: of stage report.
+    """
     options = ReportOptions.model_validate(fingerprint.options)
-    anatomy = load_schema(schema)
-    inputs = _Inputs(
-        images, volumes, masks, triplets, captions, mentions, flags, adaptation, training, volume_store, mask_store
-    )
-    shards = _shards(metrics)
-    merged = {stage: merge(counts for _, counts in jobs) for stage, jobs in shards.items() if jobs}
-    result = json.loads(evaluation.read_text(encoding="utf-8")) if evaluation else None
-    jobs = json.loads(state.read_text(encoding="utf-8")) if state else []
+    schema = load_schema(files.schema)
+    counts = _counts(files.metrics)
+    merged = {stage: merge(of_job for _, of_job in jobs) for stage, jobs in counts.items() if jobs}
+    result = _read_json(files.evaluation)
     stages = [*merged, *(["evaluate"] if result else [])]
-    rows = choose_rows(images, options.gallery)
-    cards = build_cards(rows, anatomy)
-    extras = _extras(inputs, merged, cards, options, anatomy)
-    for stage, total in merged.items():
-        text = render_stage(stage, total, shards[stage], extras.get(stage, StageExtras()), stages)
+    rows = read_images(files.images, _gallery_images(files.images, options.gallery))
+    cards = build_cards(rows, schema)
+    extras = _extras(files, merged, cards, options, schema)
+    for stage, metrics in merged.items():
+        text = render_stage(stage, metrics, counts[stage], extras.get(stage, StageExtras()), stages)
         _write(pages / "stages" / f"{stage}.html", text)
     if result:
-        examples = example_cards(images, result["examples"], predictions, anatomy) if predictions else {}
-        _write(pages / "stages" / "evaluate.html", _evaluation_page(result, examples, stages))
-    shard_options = read_source_fingerprints(images[0])["shards"].options if images else {}
-    windows, size = shard_options.get("windows", WINDOWS), shard_options.get("image_size", 128)
-    dropped = build_dropped_cards(_dropped_pairs(inputs, options.gallery // DROPPED), anatomy, windows, size)
-    _write(pages / "gallery.html", render_gallery(cards + dropped, windows, stages))
+        _write(pages / "stages" / "evaluate.html", _evaluation_page(files, result, stages, schema))
+    _write(pages / "gallery.html", _gallery_page(files, cards, options, stages, schema))
     overlay = pages / "overlay.png"
     if rows:
-        save_overlay(overlay, sorted(rows, key=_legibility, reverse=True)[:OVERLAY], anatomy)
+        save_overlay(overlay, sorted(rows, key=_legibility, reverse=True)[:OVERLAY], schema)
     text = render(
         "index.html",
         title="Run",
@@ -154,30 +140,30 @@ def run(
         there=stages,
         result=result,
         overlay=data_uri(overlay.read_bytes()) if rows else None,
-        **summary_of(shards, merged, bool(result), jobs),
+        **summary_of(counts, merged, bool(result), _read_json(files.state) or []),
     )
     _write(pages / "index.html", text)
     log.info("%d pages", len(stages) + 2)
 
 
 def _extras(
-    inputs: _Inputs,
+    files: ReportFiles,
     merged: Mapping[str, StageMetrics],
     cards: Sequence[ImageCard],
     options: ReportOptions,
     schema: Schema,
 ) -> dict[str, StageExtras]:
     """Stage to the pictures, tables and curves of its page."""
-    stores = inputs.volume_store, inputs.mask_store
+    stores = files.volume_store, files.mask_store
     figures: dict[str, list[dict[str, str]]] = {"volumes": [], "masks": [], "structures": []}
-    volumes = _concat(inputs.volumes, VolumeTable) if inputs.volumes else None
-    if volumes is not None and inputs.masks:
-        masks = _concat(inputs.masks, MaskTable)
+    volumes = _concat(files.volumes, VolumeTable) if files.volumes else None
+    if volumes is not None and files.masks:
+        masks = _concat(files.masks, MaskTable)
         figures |= volume_figures(volumes, masks, *stores, schema)
-        if inputs.flags:
-            flags = _concat(inputs.flags, FlagTable)
+        if files.flags:
+            flags = _concat(files.flags, FlagTable)
             figures["structures"] = flagged_figures(flags, volumes, masks, *stores, schema, FLAGGED)
-    sheet = volume_sheet(volumes, inputs.volume_store) if volumes is not None else None
+    sheet = volume_sheet(volumes, files.volume_store) if volumes is not None else None
     steps = counts_of(merged, VOLUME_STEPS)
     return {
         "index": StageExtras(steps=steps),
@@ -186,43 +172,67 @@ def _extras(
         "structures": StageExtras(figures=figures["structures"]),
         "grounded": StageExtras(cards=cards[:SHOWN]),
         "shards": StageExtras(cards=cards[:SHOWN]),
-        "mentions": StageExtras(samples=sample_sentences(inputs.captions, inputs.mentions, options.sentences, schema)),
-        "adapt": StageExtras(curve=_loss(inputs.adaptation / "training.json") if inputs.adaptation else None),
-        "train": StageExtras(curve=_loss(inputs.training) if inputs.training else None),
+        "mentions": StageExtras(samples=_sentence_samples(files, options.sentences, schema)),
+        "adapt": StageExtras(curve=_loss(files.adaptation / "training.json") if files.adaptation else None),
+        "train": StageExtras(curve=_loss(files.training) if files.training else None),
     }
 
 
-def _dropped_pairs(inputs: _Inputs, count: int) -> Iterator[DroppedPair]:
+def _sentence_samples(files: ReportFiles, count: int, schema: Schema) -> list[SentenceSample]:
+    if not count or not files.captions:
+        return []
+    captions = pl.concat([scan_table(path, CaptionTable) for path in files.captions])
+    mentions = pl.concat([scan_table(path, MentionTable) for path in files.mentions])
+    return sample_sentences(captions, mentions, count, schema)
+
+
+def _dropped_pairs(files: ReportFiles, count: int) -> Iterator[DroppedPair]:
     """At most `count` pairs that stage grounded dropped, with their slices; the same ones every time."""
-    if not inputs.triplets:
+    if not files.triplets:
         return
-    reasons = [read_table(path, TripletTable).filter(pl.col("reason").is_not_null()) for path in inputs.triplets]
+    reasons = [read_table(path, TripletTable).filter(pl.col("reason").is_not_null()) for path in files.triplets]
     pairs = pl.concat(reasons).sort("triplet").head(count)
     of_pairs = {name: pl.col(name).is_in(pairs[name].to_list()) for name in ("caption", "volume")}
-    captions = {row["caption"]: row for row in _rows(inputs.captions, CaptionTable, of_pairs["caption"])}
-    volumes = {row["volume"]: row for row in _rows(inputs.volumes, VolumeTable, of_pairs["volume"])}
-    mentions: dict[str, list[dict[str, Any]]] = {name: [] for name in captions}
-    for row in _rows(inputs.mentions, MentionTable, of_pairs["caption"] & (pl.col("assertion") != "absent")):
-        mentions[row["caption"]].append(row)
-    for pair in pairs.iter_rows(named=True):
+    captions = {row["caption"]: row for row in _rows(files.captions, CaptionTable, of_pairs["caption"], CaptionRow)}
+    volumes = {row["volume"]: row for row in _rows(files.volumes, VolumeTable, of_pairs["volume"], AcceptedVolumeRow)}
+    mentions: dict[str, list[MentionRow]] = {name: [] for name in captions}
+    is_groundable = of_pairs["caption"] & (pl.col("assertion") != "absent")
+    for mention in _rows(files.mentions, MentionTable, is_groundable, MentionRow):
+        mentions[mention["caption"]].append(mention)
+    for pair in rows_of(pairs, TripletRow):
         volume, caption = volumes[pair["volume"]], captions[pair["caption"]]
-        nifti: Any = nib.load(inputs.volume_store / volume["file"])  # type: ignore[attr-defined]
+        nifti: Any = nib.load(files.volume_store / volume["file"])  # type: ignore[attr-defined]
         image = np.asarray(nifti.dataobj[:, :, pair["index"]], np.int16).T
-        yield DroppedPair(pair["reason"], caption, mentions[pair["caption"]], volume, image)
+        yield DroppedPair(str(pair["reason"]), caption, mentions[pair["caption"]], volume, image)
 
 
 def _concat(paths: Iterable[Path], contract: type[Table]) -> pl.DataFrame:
     return pl.concat([read_table(path, contract) for path in paths])
 
 
-def _rows(paths: Iterable[Path], contract: type[Table], among: pl.Expr) -> Iterator[dict[str, Any]]:
+def _rows(paths: Iterable[Path], contract: type[Table], among: pl.Expr, row: type[R]) -> Iterator[R]:
     """The rows of some tables for which `among` holds; one table in memory at a time."""
-    return (row for path in paths for row in read_table(path, contract).filter(among).iter_rows(named=True))
+    return (typed for path in paths for typed in rows_of(read_table(path, contract).filter(among), row))
 
 
-def _evaluation_page(
-    result: Mapping[str, Any], examples: Mapping[str, Sequence[ImageCard]], stages: Sequence[str]
+def _gallery_images(shards: Sequence[Path], count: int) -> list[str]:
+    columns = ["image_id", "modality", "plane", "captions"]
+    frames = [pl.read_parquet(path, columns=columns) for path in shards]
+    return choose_images(pl.concat(frames), count) if frames else []
+
+
+def _gallery_page(
+    files: ReportFiles, cards: Sequence[ImageCard], options: ReportOptions, stages: Sequence[str], schema: Schema
 ) -> str:
+    """The gallery: the cards of the shards, then those of some dropped pairs in the windows of the shards."""
+    shards = read_source_fingerprints(files.images[0])["shards"].options if files.images else {}
+    windows, size = shards.get("windows", WINDOWS), shards.get("image_size", SIZE)
+    dropped = build_dropped_cards(_dropped_pairs(files, options.gallery // DROPPED), schema, windows, size)
+    return render_gallery([*cards, *dropped], windows, stages)
+
+
+def _evaluation_page(files: ReportFiles, result: Mapping[str, Any], stages: Sequence[str], schema: Schema) -> str:
+    examples = example_cards(files.images, result["examples"], files.predictions, schema) if files.predictions else {}
     return render(
         "evaluate.html",
         title="evaluate",
@@ -235,23 +245,27 @@ def _evaluation_page(
     )
 
 
-def _shards(metrics: Iterable[Path]) -> dict[str, list[tuple[str, StageMetrics]]]:
+def _counts(paths: Iterable[Path]) -> dict[str, list[tuple[str, StageMetrics]]]:
     """Stage to the metrics of its jobs, each with its delivery/shard."""
-    shards: dict[str, list[tuple[str, StageMetrics]]] = {stage: [] for stage in COUNTED}
-    for path in metrics:
-        counts: StageMetrics = json.loads(path.read_text(encoding="utf-8"))
-        parents, stage = path.parent.parts, counts["stage"]
+    counts: dict[str, list[tuple[str, StageMetrics]]] = {stage: [] for stage in COUNTED}
+    for path in paths:
+        metrics: StageMetrics = _read_json(path)
+        parents, stage = path.parent.parts, metrics["stage"]
         # results/<stage>/<delivery>/<shard>/metrics.json, results/train/<name>.metrics.json
         name = "/".join(parents[len(parents) - 1 - parents[::-1].index(stage) + 1 :]) or path.name.split(".")[0]
-        shards[stage].append((name, counts))
-    return shards
+        counts[stage].append((name, metrics))
+    return counts
+
+
+def _read_json(path: Path | None) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path else None
 
 
 def _loss(training: Path) -> Any:
-    return loss_curve(json.loads(training.read_text(encoding="utf-8"))["curve"])
+    return loss_curve(_read_json(training)["curve"])
 
 
-def _legibility(row: Mapping[str, Any]) -> tuple[int, int]:
+def _legibility(row: ImageRow) -> tuple[int, int]:
     """Sort key: images with two or three named structures first, whose labels do not overlap, then longer sentences."""
     caption = row["captions"][0]
     return -abs(len({entity["class_id"] for entity in caption["entities"]}) - 2), len(caption["text"])
