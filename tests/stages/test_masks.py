@@ -59,7 +59,7 @@ def test_precomputed_masks_are_resampled_to_the_volume(site):
 
 
 DUMMY = """
-from refrad.segmentation.base import SegmentationResult
+from refrad.segmentation.base import SegmentedVolume
 from refrad.segmentation.labels import save_labels, summarize_labels
 from refrad.dicom.volume_store import read_volume
 
@@ -77,7 +77,7 @@ class Dummy:
             volume, affine = read_volume(job.volume)
             labels = (volume > -500).astype("uint8")
             save_labels(job.labels, labels, affine)
-            yield SegmentationResult(job.key, 0.5, *summarize_labels(labels))
+            yield SegmentedVolume(job.key, 0.5, *summarize_labels(labels))
 
 def create(options, delivered):
     return Dummy()

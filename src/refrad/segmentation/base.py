@@ -16,8 +16,10 @@ from refrad.config.imaging import SEGMENTERS, MasksOptions
 
 __all__ = [
     "DeliveredMasks",
+    "FailedVolume",
     "SegmentationJob",
     "SegmentationResult",
+    "SegmentedVolume",
     "Segmenter",
     "SegmenterLimits",
     "UnsegmentableError",
@@ -54,14 +56,29 @@ class SegmentationJob:
 
 
 @dataclass(frozen=True)
-class SegmentationResult:
-    """The result of a job: digest and number of the labels written, or the reason code why there are none."""
+class SegmentedVolume:
+    """A volume whose labels are in the mask store.
+
+    `key` is that of the job, `seconds` the time that the job took (0 for labels that the store held), `digest` that of the label
+    voxels, and `labels` the number of different native ids besides the background.
+    """
 
     key: str
     seconds: float
-    digest: str | None = None
-    labels: int | None = None
-    reason: str | None = None
+    digest: str
+    labels: int
+
+
+@dataclass(frozen=True)
+class FailedVolume:
+    """A volume without labels, with the reason code. `key` and `seconds` are as in `SegmentedVolume`."""
+
+    key: str
+    seconds: float
+    reason: str
+
+
+SegmentationResult = SegmentedVolume | FailedVolume
 
 
 class DeliveredMasks(NamedTuple):
@@ -88,7 +105,7 @@ class Segmenter(Protocol):
     def label(
         self, jobs: Collection[SegmentationJob], limits: SegmenterLimits, scratch: Path
     ) -> Iterator[SegmentationResult]:
-        """Write the labels of each job; yield exactly one result a job, in any order.
+        """Write the labels of each job, uint8 native ids on the grid of its volume; yield one result a job, in any order.
 
         Args:
             jobs: the volumes, of different keys.

@@ -7,54 +7,60 @@ from typing import Any
 import nibabel as nib
 
 from refrad.core.files import digest_bytes
+from refrad.core.rows import AcceptedVolumeRow
 from refrad.dicom.volume_store import read_volume, store_name
-from refrad.segmentation.base import SegmentationResult, UnsegmentableError
+from refrad.segmentation.base import SegmentationResult, SegmentedVolume, UnsegmentableError
 from refrad.segmentation.labels import resample_labels, save_labels, stored_result, summarize_labels
 
 __all__ = ["borrow_labels"]
 
-Row = Mapping[str, Any]  # of the volume table
-
 
 def borrow_labels(
-    volumes: Sequence[Row], results: Mapping[str, SegmentationResult], volume_store: Path, mask_store: Path
-) -> dict[str, SegmentationResult]:
+    volumes: Sequence[AcceptedVolumeRow],
+    results: Mapping[str, SegmentationResult],
+    volume_store: Path,
+    mask_store: Path,
+) -> dict[str, SegmentedVolume]:
     """Results for the volumes without labels, by name.
 
     Each takes the labels of the finest series of the same study, modality and frame of reference that covers it.
 
     Args:
         volumes: accepted rows of the volume table.
-        results: name of a volume to its own result.
+        results: name of each volume to its own result.
         volume_store: folder of the volumes.
         mask_store: folder of the labels; borrowed ones are written into it.
     """
+    segmented = {name: result for name, result in results.items() if isinstance(result, SegmentedVolume)}
     borrowed = {}
     for volume in volumes:
-        if results[volume["volume"]].reason is None:
+        if volume["volume"] in segmented:
             continue
-        for donor in _donors(volume, volumes, results):
-            result = _borrow(volume, results[donor["volume"]].key, volume_store, mask_store)
+        for donor in _donors(volume, volumes, segmented):
+            result = _borrow(volume, segmented[donor["volume"]].key, volume_store, mask_store)
             if result:
                 borrowed[volume["volume"]] = result
                 break
     return borrowed
 
 
-def _donors(volume: Row, volumes: Sequence[Row], results: Mapping[str, SegmentationResult]) -> list[Row]:
+def _donors(
+    volume: AcceptedVolumeRow, volumes: Sequence[AcceptedVolumeRow], segmented: Mapping[str, SegmentedVolume]
+) -> list[AcceptedVolumeRow]:
     """The volumes whose labels may serve, smallest voxels first."""
     if volume["frame"] is None:
         return []
-    shared = ("study", "modality", "frame")
-    donors = [
-        donor
-        for donor in volumes
-        if results[donor["volume"]].reason is None and all(donor[column] == volume[column] for column in shared)
-    ]
+    origin = _origin(volume)
+    donors = [donor for donor in volumes if donor["volume"] in segmented and _origin(donor) == origin]
     return sorted(donors, key=lambda donor: donor["spacing_x"] * donor["spacing_y"] * donor["spacing_z"])
 
 
-def _borrow(volume: Row, donor_key: str, volume_store: Path, mask_store: Path) -> SegmentationResult | None:
+def _origin(volume: AcceptedVolumeRow) -> tuple[str, str, str | None]:
+    """Study, modality and frame of reference: series that share them show the same body at the same coordinates."""
+    return volume["study"], volume["modality"], volume["frame"]
+
+
+def _borrow(volume: AcceptedVolumeRow, donor_key: str, volume_store: Path, mask_store: Path) -> SegmentedVolume | None:
     """The donor's labels on the grid of the volume, from the store if it holds them; None if they do not cover it."""
     key = digest_bytes(donor_key.encode(), b"borrowed", volume["digest"].encode())
     if stored := stored_result(key, mask_store):
@@ -66,4 +72,4 @@ def _borrow(volume: Row, donor_key: str, volume_store: Path, mask_store: Path) -
     except UnsegmentableError:
         return None
     save_labels(mask_store / store_name(key), resampled, image.affine)
-    return SegmentationResult(key, 0.0, *summarize_labels(resampled))
+    return SegmentedVolume(key, 0.0, *summarize_labels(resampled))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from refrad.core.files import atomic, digest_bytes
 from refrad.dicom.volume_store import store_name
-from refrad.segmentation.base import SegmentationResult, UnsegmentableError
+from refrad.segmentation.base import SegmentedVolume, UnsegmentableError
 
 __all__ = ["load_labels", "resample_labels", "save_labels", "stored_result", "summarize_labels"]
 
@@ -45,13 +45,13 @@ def summarize_labels(labels: NDArray[np.uint8]) -> tuple[str, int]:
     return digest_bytes(labels.tobytes()), int(np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:]))
 
 
-def stored_result(key: str, store: Path) -> SegmentationResult | None:
+def stored_result(key: str, store: Path) -> SegmentedVolume | None:
     """The result for an entry of the mask store; None if it is missing or cannot be read."""
     path = store / store_name(key)
     if not path.exists():
         return None
     try:
-        return SegmentationResult(key, 0.0, *summarize_labels(load_labels(path)))
+        return SegmentedVolume(key, 0.0, *summarize_labels(load_labels(path)))
     except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError):
         log.warning("an entry of the store cannot be read and is made again")
         return None

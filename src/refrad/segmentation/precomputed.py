@@ -15,8 +15,10 @@ from refrad.config.imaging import MasksOptions
 from refrad.core.files import digest_bytes
 from refrad.segmentation.base import (
     DeliveredMasks,
+    FailedVolume,
     SegmentationJob,
     SegmentationResult,
+    SegmentedVolume,
     SegmenterLimits,
     UnsegmentableError,
 )
@@ -59,9 +61,9 @@ class Precomputed:
                 mask: Any = nib.load(self._masks[job.name])  # type: ignore[attr-defined]
                 labels = resample_labels(_native_ids(mask), mask.affine, image.affine, image.shape)
                 save_labels(job.labels, labels, image.affine)
-                yield SegmentationResult(job.key, time.monotonic() - start, *summarize_labels(labels))
+                yield SegmentedVolume(job.key, time.monotonic() - start, *summarize_labels(labels))
             except UnsegmentableError as reason:
-                yield SegmentationResult(job.key, time.monotonic() - start, reason=str(reason))
+                yield FailedVolume(job.key, time.monotonic() - start, str(reason))
 
 
 def create(options: MasksOptions, delivered: DeliveredMasks | None) -> Precomputed:  # noqa: ARG001

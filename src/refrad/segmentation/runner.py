@@ -24,14 +24,21 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
 from refrad.dicom.volume_store import read_volume
-from refrad.segmentation.base import SegmentationJob, SegmentationResult, SegmenterLimits, UnsegmentableError
+from refrad.segmentation.base import (
+    FailedVolume,
+    SegmentationJob,
+    SegmentationResult,
+    SegmentedVolume,
+    SegmenterLimits,
+    UnsegmentableError,
+)
 from refrad.segmentation.labels import save_labels, summarize_labels
 
 __all__ = ["Network", "label_volumes"]
@@ -43,6 +50,12 @@ FAULTS_OF_A_VOLUME = (RuntimeError, ValueError, LookupError, ArithmeticError, As
 RETRIED = ("segmenter_failed", "segmenter_crashed", "over_time", "over_memory")
 
 logger = logging.getLogger(__name__)
+
+
+class InstallationFault(NamedTuple):
+    """Message of the process when it cannot label any volume: the error, as text."""
+
+    error: str
 
 
 class Network(Protocol):
@@ -85,7 +98,7 @@ def label_volumes(
                 if process.ended:
                     process = None
                 for job, result in results:
-                    if result.reason in RETRIED and not is_second:
+                    if isinstance(result, FailedVolume) and result.reason in RETRIED and not is_second:
                         second_tries.append(job)
                     else:
                         yield result
@@ -144,14 +157,12 @@ class _SegmentingProcess:
             self.end()
             logger.warning("%s: the segmenting process starts anew, %d volumes were in work", reason, len(self.in_work))
             now = time.monotonic()
-            results += [
-                (job, SegmentationResult(key, now - start, reason=reason)) for key, (job, start) in self.in_work.items()
-            ]
+            results += [(job, FailedVolume(key, now - start, reason)) for key, (job, start) in self.in_work.items()]
         return results
 
-    def _result(self, message: Any) -> tuple[SegmentationJob, SegmentationResult]:
-        if isinstance(message, str):
-            raise RuntimeError(f"the segmenter cannot run: {message}")
+    def _result(self, message: SegmentationResult | InstallationFault) -> tuple[SegmentationJob, SegmentationResult]:
+        if isinstance(message, InstallationFault):
+            raise RuntimeError(f"the segmenter cannot run: {message.error}")
         job, _ = self.in_work.pop(message.key)
         return job, message
 
@@ -194,7 +205,7 @@ def _serve(network: Network, connection: Connection, concurrent_volumes: int, sc
     try:
         network.load()
     except BaseException as error:
-        connection.send(f"{type(error).__name__}: {error}")
+        connection.send(InstallationFault(f"{type(error).__name__}: {error}"))
         return
     connection.send(READY)
     with ThreadPoolExecutor(concurrent_volumes) as pool:
@@ -208,26 +219,26 @@ def _serve(network: Network, connection: Connection, concurrent_volumes: int, sc
             pool.submit(label, job)
 
 
-def _label(network: Network, job: SegmentationJob) -> SegmentationResult | str:
-    """The result of a job, or the fault of the installation."""
+def _label(network: Network, job: SegmentationJob) -> SegmentationResult | InstallationFault:
+    """The result of a job, or the fault of the installation that stops the run."""
     start = time.monotonic()
     try:
         volume, affine = read_volume(job.volume)
         labels = network.segment(np.asarray(volume, np.int16), affine, job.task)
         save_labels(job.labels, labels, affine)
         digest, count = summarize_labels(labels)
-        return SegmentationResult(job.key, time.monotonic() - start, digest, count)
+        return SegmentedVolume(job.key, time.monotonic() - start, digest, count)
     except UnsegmentableError as reason:
-        return SegmentationResult(job.key, time.monotonic() - start, reason=str(reason))
+        return FailedVolume(job.key, time.monotonic() - start, str(reason))
     except FAULTS_OF_A_VOLUME as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]  # never the message, which may quote the volume
         logger.warning(
             "segmentation failed: %s in %s:%d", type(error).__name__, Path(frame.filename).name, frame.lineno
         )
         _free_the_gpu()
-        return SegmentationResult(job.key, time.monotonic() - start, reason="segmenter_failed")
+        return FailedVolume(job.key, time.monotonic() - start, "segmenter_failed")
     except BaseException as error:
-        return f"{type(error).__name__}: {error}"
+        return InstallationFault(f"{type(error).__name__}: {error}")
 
 
 def _free_the_gpu() -> None:

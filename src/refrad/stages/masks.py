@@ -1,10 +1,9 @@
 """Label every voxel of the accepted volumes, by TotalSegmentator or from label volumes that exist already."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,14 +12,17 @@ from refrad.config import MasksOptions
 from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
 from refrad.core.progress import log_progress
+from refrad.core.rows import AcceptedVolumeRow, MaskRow, rows_of
 from refrad.core.tables import frame_of, read_table, scan_table, write_table
 from refrad.core.types import TASK_OF
 from refrad.dicom.slices import stack_name
 from refrad.dicom.volume_store import store_name
 from refrad.segmentation.base import (
     DeliveredMasks,
+    FailedVolume,
     SegmentationJob,
     SegmentationResult,
+    SegmentedVolume,
     Segmenter,
     SegmenterLimits,
     create_segmenter,
@@ -52,7 +54,7 @@ def run(
     """Label the volumes of one shard, but those whose labels the store holds already."""
     options = MasksOptions.model_validate(fingerprint.options)
     tally = Tally("volumes")
-    accepted = read_table(volumes, VolumeTable).filter(pl.col("reason").is_null()).to_dicts()
+    accepted = list(rows_of(read_table(volumes, VolumeTable).filter(pl.col("reason").is_null()), AcceptedVolumeRow))
     delivered = None
     if precomputed and instances and files:
         names = [volume["volume"] for volume in accepted]
@@ -62,7 +64,9 @@ def run(
 
     # Labels that the store holds, then those that it does not
     with tally.timed("look into the store"):
-        results = {key: result for key in keys.values() if key and (result := stored_result(key, store))}
+        results: dict[str, SegmentationResult] = {
+            key: stored for key in keys.values() if key and (stored := stored_result(key, store))
+        }
     tally.make("labels from the store", len(results))
     jobs = {  # volumes of the same voxels are one job
         key: SegmentationJob(
@@ -76,24 +80,24 @@ def run(
         labelled = segmenter.label(jobs.values(), limits, masks.parent / ".scratch")
         for result in log_progress(labelled, logger, "volumes", len(jobs)):
             results[result.key] = result
-            tally.make("labels made", int(result.reason is None))
+            tally.make("labels made", int(isinstance(result, SegmentedVolume)))
             tally.add("seconds per volume", _duration(result.seconds))
 
     # Labels of other series for volumes that have none
-    unlabelled = SegmentationResult("", 0, reason="no_precomputed_mask")
-    own = {name: results[key] if key else unlabelled for name, key in keys.items()}
+    unlabelled = FailedVolume("", 0, "no_precomputed_mask")
+    own: dict[str, SegmentationResult] = {name: results[key] if key else unlabelled for name, key in keys.items()}
     with tally.timed("borrowing"):
         borrowed = borrow_labels(accepted, own, volume_store, store) if options.borrow else {}
     tally.make("labels borrowed", len(borrowed))
 
-    rows = [_row(volume, segmenter, own, borrowed) for volume in accepted]
+    rows = [_row(volume, segmenter, own[volume["volume"]], borrowed.get(volume["volume"])) for volume in accepted]
     write_table(masks, frame_of(rows, MaskTable), MaskTable, fingerprint)
     _count(rows, tally)
     tally.write(metrics, fingerprint)
     logger.info("%d volumes labelled, %d quarantined", tally.used, sum(tally.aside.values()))
 
 
-def _key(volume: Mapping[str, Any], segmenter: Segmenter, options: MasksOptions) -> str | None:
+def _key(volume: AcceptedVolumeRow, segmenter: Segmenter, options: MasksOptions) -> str | None:
     """Key of a volume's labels in the store: a digest of all that determines them. None if it gets no labels."""
     task = TASK_OF[volume["modality"]]
     source = segmenter.source(volume["volume"], task)
@@ -104,27 +108,35 @@ def _key(volume: Mapping[str, Any], segmenter: Segmenter, options: MasksOptions)
 
 
 def _row(
-    volume: Mapping[str, Any],
-    segmenter: Segmenter,
-    own: Mapping[str, SegmentationResult],
-    borrowed: Mapping[str, SegmentationResult],
-) -> dict[str, Any]:
-    """The row of the mask table for a volume."""
-    name, task = volume["volume"], TASK_OF[volume["modality"]]
-    result = borrowed.get(name) or own[name]
+    volume: AcceptedVolumeRow, segmenter: Segmenter, own: SegmentationResult, borrowed: SegmentedVolume | None
+) -> MaskRow:
+    """The row of the mask table for a volume, from its own result and the labels of another series, if it borrows them."""
+    task, result = TASK_OF[volume["modality"]], borrowed or own
+    source = f"{segmenter.name}, of another series" if borrowed else segmenter.name
+    if isinstance(result, FailedVolume):
+        return {
+            "volume": volume["volume"],
+            "task": task,
+            "segmenter": source,
+            "weights": None,
+            "digest": None,
+            "file": None,
+            "labels": None,
+            "reason": result.reason,
+        }
     return {
-        "volume": name,
+        "volume": volume["volume"],
         "task": task,
-        "segmenter": f"{segmenter.name}, of another series" if name in borrowed else segmenter.name,
-        "weights": segmenter.weights(task) if not result.reason else None,
+        "segmenter": source,
+        "weights": segmenter.weights(task),
         "digest": result.digest,
-        "file": store_name(result.key) if not result.reason else None,
+        "file": store_name(result.key),
         "labels": result.labels,
-        "reason": result.reason,
+        "reason": None,
     }
 
 
-def _count(rows: Sequence[Mapping[str, Any]], tally: Tally) -> None:
+def _count(rows: Sequence[MaskRow], tally: Tally) -> None:
     """Count the rows of the mask table."""
     for row in rows:
         tally.take()
