@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.dicom.headers import Header
-from refrad.dicom.series import divide_into_volumes
+from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
 
 
 def slice_at(z, uid, **more):
@@ -27,9 +27,14 @@ def slice_at(z, uid, **more):
 
 def sizes(headers):
     """Sizes of the volumes, largest first, and the number of images of each quarantine reason."""
-    members = divide_into_volumes(sorted(headers, key=lambda header: header.path))
-    volumes = Counter(member.volume for member in members if member.volume)
-    return sorted(volumes.values(), reverse=True), dict(Counter(m.reason for m in members if m.reason))
+    images = divide_into_volumes(sorted(headers, key=lambda header: header.path))
+    volumes = Counter(image.volume for image in images if isinstance(image, VolumeMember))
+    return sorted(volumes.values(), reverse=True), dict(Counter(reason for reason in reasons(images) if reason))
+
+
+def reasons(images):
+    """The reason of each quarantined image, None of each image of a volume."""
+    return [image.reason if isinstance(image, QuarantinedImage) else None for image in images]
 
 
 def test_slices_of_a_series_are_one_volume():
@@ -86,16 +91,16 @@ def test_copies_of_a_file_are_duplicates():
     series = [slice_at(z, z) for z in range(5)]
     copies = [header._replace(path=f"zz/{header.path}") for header in series]
     assert sizes(series + copies) == ([5], {"duplicate": 5})
-    members = divide_into_volumes(series + copies)
-    assert [m.reason for m in members] == [None] * 5 + ["duplicate"] * 5
-    assert [m.instance for m in members[:5]] == [m.instance for m in members[5:]]
+    images = divide_into_volumes(series + copies)
+    assert reasons(images) == [None] * 5 + ["duplicate"] * 5
+    assert [image.instance for image in images[:5]] == [image.instance for image in images[5:]]
 
 
 def test_rare_repetitions_keep_the_lowest_instance_number():
     series = [slice_at(z, z, instance_number=z + 1) for z in range(5)]
     again = slice_at(2, 99, instance_number=1)
-    members = divide_into_volumes([*series, again])
-    assert [m.reason for m in members] == [None, None, "duplicate", None, None, None]
+    images = divide_into_volumes([*series, again])
+    assert reasons(images) == [None, None, "duplicate", None, None, None]
 
 
 def test_indistinguishable_repetitions_stay_together():
@@ -105,7 +110,7 @@ def test_indistinguishable_repetitions_stay_together():
 def test_different_images_with_one_uid_have_separate_keys():
     headers = [slice_at(z, z, instance_uid="same") for z in range(5)]
     assert sizes(headers) == ([5], {})
-    assert len({member.instance for member in divide_into_volumes(headers)}) == 5
+    assert len({image.instance for image in divide_into_volumes(headers)}) == 5
 
 
 def test_images_with_a_reason_are_in_no_volume():
@@ -126,5 +131,5 @@ def test_volume_names_do_not_depend_on_file_names(order):
     renamed = sorted(
         (h._replace(path=f"{number:03}") for h, number in zip(headers, order, strict=True)), key=lambda h: h.path
     )
-    before = {m.instance: m.volume for m in divide_into_volumes(headers)}
-    assert {m.instance: m.volume for m in divide_into_volumes(renamed)} == before
+    before = {image.instance: image.volume for image in divide_into_volumes(headers)}
+    assert {image.instance: image.volume for image in divide_into_volumes(renamed)} == before

@@ -1,12 +1,22 @@
 import multiprocessing
 import re
 import stat
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, Distinct, Pseudonyms, read_or_create_key, shard_of, split_of
+from refrad.privacy.pseudonyms import (
+    DEMO_KEY_PREFIX,
+    Distinct,
+    FileRow,
+    FileTable,
+    Pseudonyms,
+    read_or_create_key,
+    shard_of,
+    split_of,
+)
 
 ONE, OTHER = Pseudonyms(bytes(32)), Pseudonyms(bytes(31) + b"1")
 KINDS = ["patient", "study", "series", "volume", "instance", "file", "report"]
@@ -118,3 +128,7 @@ def test_different_pseudonyms_are_counted_in_any_order(numbers):
     others = [distinct.add(name) for name in names]
     assert len(distinct) == len(set(names))
     assert others == [before != name for before, name in zip([None, *names], names, strict=False)]
+
+
+def test_file_row_has_columns_of_its_table():
+    assert list(get_type_hints(FileRow)) == list(FileTable.to_schema().columns)

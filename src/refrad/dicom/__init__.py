@@ -1,7 +1,7 @@
 """From DICOM files to geometry-checked volumes.
 
     headers = headers_of_file(folder, path)  # refrad.dicom.scan
-    members = divide_into_volumes(headers)  # refrad.dicom.series
+    images = divide_into_volumes(headers)  # refrad.dicom.series
     volume, affine = read_volume(store / file)  # refrad.dicom.volume_store
 
 Headers: scan, headers, elements, header_spool. Volumes: series, geometry, pixels, convert, volume_store, slices. Reason codes of

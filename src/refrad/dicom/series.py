@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from refrad.dicom.geometry import SAME_POSITION, normal_of, positions_along
 from refrad.dicom.headers import Header
 
-__all__ = ["Membership", "divide_into_volumes"]
+__all__ = ["QuarantinedImage", "VolumeMember", "divide_into_volumes"]
 
 ALWAYS_DIVIDE = ("modality", "rows", "columns", "frame_of_reference", "image_type", "echo_time")
 DIVIDE_REPETITIONS = (
@@ -31,12 +31,18 @@ SAME_DIRECTION = 0.02  # difference of a direction's components; about 1 degree
 SAME_SPACING = 0.001  # share of the pixel spacing
 
 
-class Membership(NamedTuple):
-    """Key of an image, key of its volume, and the reason why it is quarantined. All None if unknown."""
+class VolumeMember(NamedTuple):
+    """An image of a volume: the keys of the image and of the volume."""
 
+    instance: str
+    volume: str
+
+
+class QuarantinedImage(NamedTuple):
+    """An image of no volume: the reason, and the key of the image, which is None for a file without a modality."""
+
+    reason: str
     instance: str | None
-    volume: str | None
-    reason: str | None
 
 
 def divide_into_volumes(
@@ -45,7 +51,7 @@ def divide_into_volumes(
     split: bool = True,
     keep_one: bool = True,
     ambiguous: Container[str] = (),
-) -> list[Membership]:
+) -> list[VolumeMember | QuarantinedImage]:
     """The volume of each image of a series, or of several; same order as `headers`.
 
     `headers` must be sorted by path so that the result is stable.
@@ -69,7 +75,14 @@ def divide_into_volumes(
     groups = [group for members in series.values() for group in _divide(headers, members, reasons, by, keep_one)]
     keys = _unique_keys(headers, reasons, ambiguous)
     volumes = {number: f"volume|{min(keys[i] or '' for i in group)}" for group in groups for number in group}
-    return [Membership(key, volumes.get(i), reason) for i, (key, reason) in enumerate(zip(keys, reasons, strict=True))]
+    images: list[VolumeMember | QuarantinedImage] = []
+    for number, (key, reason) in enumerate(zip(keys, reasons, strict=True)):
+        if reason is None:
+            assert key is not None  # a file without a modality has a reason
+            images.append(VolumeMember(key, volumes[number]))
+        else:
+            images.append(QuarantinedImage(reason, key))
+    return images
 
 
 def _divide(

@@ -10,18 +10,26 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from refrad.core.rows import SliceRow
+
 __all__ = ["SliceMap", "image_at", "part_name", "slice_rows", "stack_name"]
 
 ACROSS = 2  # array axis across the stack
 
 
 def image_at(volume: NDArray[Any], index: int, axis: int = ACROSS) -> NDArray[Any]:
-    """The image [row, column] of a slice of `volume` [column, row, slice]. A view; works for masks as well."""
+    """The image [row, column] of a slice: a view, pixel by pixel the DICOM image.
+
+    Args:
+        volume: voxels or labels [column, row, slice], of any type.
+        index: of the slice along `axis`.
+        axis: array axis across the stack; 2 for the volumes of this workflow.
+    """
     image: NDArray[Any] = np.moveaxis(volume, axis, 0)[index].T
     return image
 
 
-def slice_rows(volume: str, instances: Sequence[str], numbers: Sequence[int | None]) -> list[dict[str, Any]]:
+def slice_rows(volume: str, instances: Sequence[str], numbers: Sequence[int | None]) -> list[SliceRow]:
     """Rows of the slice table of one volume, from its instances and their instance numbers in the slices' order."""
     return [
         {"instance": instance, "volume": volume, "axis": ACROSS, "index": index, "instance_number": number}

@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandera.polars as pa
@@ -24,6 +25,7 @@ __all__ = [
     "DEMO_KEY_PREFIX",
     "DEMO_MANUFACTURER",
     "Distinct",
+    "FileRow",
     "FileTable",
     "Pseudonyms",
     "only_for_the_owner",
@@ -61,6 +63,25 @@ class FileTable(Table):
     patient: str = pa.Field(nullable=True, description="pseudonym; null if the file names no patient")
     study: str = pa.Field(nullable=True, description="pseudonym; null if the file names no study")
     shard: pl.Int32 = pa.Field(nullable=True, ge=0, description="of the patient; rows lie shard by shard")
+
+
+class FileRow(TypedDict):
+    """A row of `FileTable`."""
+
+    file: str
+    path: str
+    patient_id: str
+    patient_name: str
+    birth_date: str
+    accession_number: str
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+    names: str
+    institution: str
+    patient: str | None
+    study: str | None
+    shard: int | None
 
 
 class Pseudonyms:

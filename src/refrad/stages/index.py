@@ -5,20 +5,21 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from refrad.config import IndexOptions
 from refrad.core.contracts import InstanceTable
+from refrad.core.rows import InstanceRow
 from refrad.core.sandbox import Limits
 from refrad.core.tables import write_parts
 from refrad.dicom.header_spool import HeaderSpool
 from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.scan import read_headers
-from refrad.dicom.series import Membership, divide_into_volumes
+from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
 from refrad.privacy.header_fields import modality_of
 from refrad.privacy.pseudonyms import (
     DEMO_MANUFACTURER,
     Distinct,
+    FileRow,
     FileTable,
     Pseudonyms,
     only_for_the_owner,
@@ -34,7 +35,7 @@ __all__ = ["VERSION", "run"]
 log = logging.getLogger(__name__)
 
 VERSION = 3
-OWNERS = {"patient": "patients", "study": "studies", "series": "series"}  # column of an image to its plural
+OWNERS = ("patients", "studies", "series")
 
 
 def run(
@@ -107,97 +108,102 @@ def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
 
 def _instance_rows(
     spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally
-) -> Iterator[list[dict[str, Any]]]:
+) -> Iterator[list[InstanceRow]]:
     """Yield the rows of the instance table, series by series, and count them."""
     ambiguous = spill.ambiguous()
-    counted = {column: Distinct() for column in OWNERS}
+    owners = {owner: Distinct() for owner in OWNERS}
     for output in ("images", "volumes"):
         tally.make(output, 0)
     for _, headers in spill.series():
-        members = divide_into_volumes(
+        images = divide_into_volumes(
             headers,
             split=options.repetitions == "split",
             keep_one=options.duplicates == "keep_one",
             ambiguous=ambiguous,
         )
         rows = [
-            _instance_row(header, member, pseudonyms, shards, options)
-            for header, member in zip(headers, members, strict=True)
+            _instance_row(header, image, pseudonyms, shards, options)
+            for header, image in zip(headers, images, strict=True)
         ]
-        _count(tally, rows, counted)
+        _count(tally, rows, owners)
         yield rows
-    for column, plural in OWNERS.items():
-        tally.make(plural, len(counted[column]))
+    for owner, pseudonyms_of_owner in owners.items():
+        tally.make(owner, len(pseudonyms_of_owner))
 
 
 def _instance_row(
-    header: Header, member: Membership, pseudonyms: Pseudonyms, shards: int, options: IndexOptions
-) -> dict[str, Any]:
+    header: Header, image: VolumeMember | QuarantinedImage, pseudonyms: Pseudonyms, shards: int, options: IndexOptions
+) -> InstanceRow:
     """A row of the instance table. A file without a modality has no patient."""
-    row: dict[str, Any] = {
+    patient = None if image.instance is None else pseudonyms.patient(header.patient_key)
+    return {
         "file": pseudonyms.file(header.path),
         "frame": header.frame,
+        "instance": None if image.instance is None else pseudonyms.instance(image.instance),
+        "series": pseudonyms.series(header.series_key) if patient else None,
+        "study": pseudonyms.study(header.study_key) if patient else None,
+        "patient": patient,
+        "volume": pseudonyms.volume(image.volume) if isinstance(image, VolumeMember) else None,
         "modality": modality_of(header.modality),
         "series_number": header.series_number,
         "instance_number": header.instance_number,
+        "shard": shard_of(patient, shards) if patient else None,
+        "split": split_of(patient, test=options.test, validation=options.validation) if patient else None,
         "burned_in": header.burned_in,
-        "reason": member.reason,
-    }
-    if member.instance is None:
-        return row
-    patient = pseudonyms.patient(header.patient_key)
-    return row | {
-        "instance": pseudonyms.instance(member.instance),
-        "series": pseudonyms.series(header.series_key),
-        "study": pseudonyms.study(header.study_key),
-        "patient": patient,
-        "volume": pseudonyms.volume(member.volume) if member.volume else None,
-        "shard": shard_of(patient, shards),
-        "split": split_of(patient, test=options.test, validation=options.validation),
+        "reason": image.reason if isinstance(image, QuarantinedImage) else None,
     }
 
 
-def _file_rows(spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of the private file table: header strings under their field names, and pseudonyms."""
-    as_in_header = FileTable.to_schema().columns.keys() & set(Header._fields)
-
-    def owners(header: Header) -> dict[str, Any]:
-        if not header.modality:
-            return {"patient": None, "study": None, "shard": None}
-        patient = pseudonyms.patient(header.patient_key)
-        return {"patient": patient, "study": pseudonyms.study(header.study_key), "shard": shard_of(patient, shards)}
-
+def _file_rows(spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int) -> Iterator[list[FileRow]]:
+    """Yield the rows of the private file table, series by series."""
     for _, headers in spill.series():
-        yield [
-            {name: getattr(header, name) for name in as_in_header}
-            | {"file": pseudonyms.file(header.path)}
-            | owners(header)
-            for header in headers
-            if header.frame == 0
-        ]
+        yield [_file_row(header, pseudonyms, shards) for header in headers if header.frame == 0]
 
 
-def _count(tally: Tally, rows: Sequence[dict[str, Any]], counted: Mapping[str, Distinct]) -> None:
+def _file_row(header: Header, pseudonyms: Pseudonyms, shards: int) -> FileRow:
+    """A row of the private file table: strings of the header, and pseudonyms."""
+    patient = pseudonyms.patient(header.patient_key) if header.modality else None
+    return {
+        "file": pseudonyms.file(header.path),
+        "path": header.path,
+        "patient_id": header.patient_id,
+        "patient_name": header.patient_name,
+        "birth_date": header.birth_date,
+        "accession_number": header.accession_number,
+        "study_uid": header.study_uid,
+        "series_uid": header.series_uid,
+        "instance_uid": header.instance_uid,
+        "names": header.names,
+        "institution": header.institution,
+        "patient": patient,
+        "study": pseudonyms.study(header.study_key) if patient else None,
+        "shard": shard_of(patient, shards) if patient else None,
+    }
+
+
+def _count(tally: Tally, rows: Sequence[InstanceRow], owners: Mapping[str, Distinct]) -> None:
     """Count the files of one series: a file is used if one of its frames is. The tables count all images.
 
-    `counted` holds the patients, studies and series with used images so far, and is updated. Series come patient by patient.
+    `owners` holds the patients, studies and series with used images so far, and is updated. Series come patient by patient.
     """
     used = [row for row in rows if row["reason"] is None]
     files_used = {row["file"] for row in used}
     tally.take(sum(row["frame"] == 0 for row in rows))
     tally.use(len(files_used))
     for row in rows:
-        if row["frame"] == 0 and row["file"] not in files_used:
-            tally.quarantine(row["reason"])
         tally.add("modality", row["modality"] or "none")
         tally.add("reason", row["reason"] or "used")
         if row["reason"] is None:
             tally.add("burned-in text", {True: "yes", False: "no", None: "unknown"}[row["burned_in"]])
+        elif row["frame"] == 0 and row["file"] not in files_used:
+            tally.quarantine(row["reason"])
     tally.make("images", len(used))
     tally.make("volumes", len({row["volume"] for row in used}))
     for row in used[:1]:  # all rows of a series have the same owners
-        for column in ("study", "series"):
-            counted[column].add(row[column])
-        if counted["patient"].add(row["patient"]):
-            tally.add("split", row["split"])
+        patient, study, series, split = row["patient"], row["study"], row["series"], row["split"]
+        assert patient and study and series and split  # a used image has a modality, and with it an owner
+        owners["studies"].add(study)
+        owners["series"].add(series)
+        if owners["patients"].add(patient):
+            tally.add("split", split)
             tally.add("shard", str(row["shard"]))

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import polars as pl
 
 from refrad.config import VolumesOptions
 from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
 from refrad.core.progress import log_progress
+from refrad.core.rows import SliceRow, VolumeRow, rows_of
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.tables import frame_of, scan_table, write_table
 from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
@@ -30,7 +31,17 @@ SLICE_SPACINGS = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 PIXEL_SPACINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.5, 2, 4)
 COUNTS = (10, 20, 50, 100, 200, 500, 1000)
 
-Row = dict[str, Any]
+
+class StackRow(TypedDict):
+    """The columns that all images of a stack in the index share."""
+
+    volume: str
+    series: str
+    study: str
+    patient: str
+    split: str
+    modality: str
+    series_number: int | None
 
 
 def run(
@@ -71,15 +82,15 @@ def run(
         )
         for name, images in stacks.items()
     )
-    volume_rows: list[Row] = []
-    slice_table: list[Row] = []
+    volume_rows: list[VolumeRow] = []
+    slice_table: list[SliceRow] = []
     with tally.timed("volumes"):
         for job, results in log_progress(run_sandboxed(convert, jobs, limits), log, "stacks", len(stacks)):
             for result in results or [QuarantinedVolume("beyond_limits")]:
                 row = _row(stacks[job.volume], result, pseudonyms)
                 volume_rows.append(row)
                 slice_table += _slice_rows(row["volume"], stacks[job.volume], result)
-                _count(tally, row)
+                _count(tally, row, result)
     log.info("volumes: %d taken, %d used", tally.taken, tally.used)
     write_table(volumes, frame_of(volume_rows, VolumeTable), VolumeTable, fingerprint)
     write_table(slices, frame_of(slice_table, SliceTable), SliceTable, fingerprint)
@@ -99,24 +110,63 @@ def _read_stacks(instances: Path, files: Path, shard: int) -> dict[str, pl.DataF
     return {str(stack["volume"][0]): stack for stack in images.partition_by("volume", maintain_order=True)}
 
 
-def _row(images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume, pseudonyms: Pseudonyms) -> Row:
+def _row(images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume, pseudonyms: Pseudonyms) -> VolumeRow:
     """The row of one volume, or of the images of a split stack that are in no volume."""
     images = _members(images, result)
-    columns = ("volume", "series", "study", "patient", "split", "modality", "series_number")
-    row = images.select(columns).row(0, named=True)
-    if result.part:
-        row["volume"] = part_name(row["volume"], result.part)
-    row |= {"slices": len(images), "reason": None, "burned_in": _any(images["burned_in"])}
+    stack = next(rows_of(images, StackRow))
+    row: VolumeRow = {
+        "volume": part_name(stack["volume"], result.part) if result.part else stack["volume"],
+        "series": stack["series"],
+        "study": stack["study"],
+        "patient": stack["patient"],
+        "split": stack["split"],
+        "modality": stack["modality"],
+        "plane": None,
+        "series_number": stack["series_number"],
+        "body_part": None,
+        "contrast": None,
+        "sex": None,
+        "age": None,
+        "date": None,
+        "columns": None,
+        "rows": None,
+        "slices": len(images),
+        "spacing_x": None,
+        "spacing_y": None,
+        "spacing_z": None,
+        "tilt": None,
+        "treated": None,
+        "burned_in": _any(images["burned_in"]),
+        "frame": None,
+        "digest": None,
+        "file": None,
+        "reason": None,
+    }
     if result.header:
-        row |= _about(result.header, row["patient"], pseudonyms)
+        _add_header(row, result.header, pseudonyms)
     if isinstance(result, QuarantinedVolume):
-        return row | {"reason": result.reason}
-    row |= dict(zip(("spacing_x", "spacing_y", "spacing_z"), result.stack.spacing, strict=True))
-    row |= {"plane": result.stack.plane, "tilt": result.stack.tilt, "treated": ", ".join(result.treated) or None}
-    return row | {"digest": result.digest, "file": result.file}
+        row["reason"] = result.reason
+    else:
+        row["spacing_x"], row["spacing_y"], row["spacing_z"] = result.stack.spacing
+        row["plane"], row["tilt"] = result.stack.plane, result.stack.tilt
+        row["treated"] = ", ".join(result.treated) or None
+        row["digest"], row["file"] = result.digest, result.file
+    return row
 
 
-def _slice_rows(volume: str, images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume) -> list[Row]:
+def _add_header(row: VolumeRow, header: Header, pseudonyms: Pseudonyms) -> None:
+    """Set the columns of a row that come from a header, de-identified."""
+    date = date_of(header.study_date)
+    row["frame"] = pseudonyms.frame(header.frame_of_reference) if header.frame_of_reference else None
+    row["columns"], row["rows"] = header.columns, header.rows
+    row["body_part"] = body_part_of(header.body_part)
+    row["contrast"] = contrast_of(header.contrast)
+    row["sex"] = sex_of(header.sex)
+    row["age"] = age_of(header.age, header.birth_date, header.study_date)
+    row["date"] = date + pseudonyms.date_shift(row["patient"]) if date else None
+
+
+def _slice_rows(volume: str, images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume) -> list[SliceRow]:
     """The rows of the slices of an accepted volume."""
     if isinstance(result, QuarantinedVolume):
         return []
@@ -133,36 +183,22 @@ def _any(flags: pl.Series) -> bool | None:
     return True if flags.any() else False if flags.not_().all(ignore_nulls=False) else None
 
 
-def _about(header: Header, patient: str, pseudonyms: Pseudonyms) -> Row:
-    """The columns of the volume table that come from a header, de-identified."""
-    date = date_of(header.study_date)
-    return {
-        "frame": pseudonyms.frame(header.frame_of_reference) if header.frame_of_reference else None,
-        "columns": header.columns,
-        "rows": header.rows,
-        "body_part": body_part_of(header.body_part),
-        "contrast": contrast_of(header.contrast),
-        "sex": sex_of(header.sex),
-        "age": age_of(header.age, header.birth_date, header.study_date),
-        "date": date + pseudonyms.date_shift(patient) if date else None,
-    }
-
-
-def _count(tally: Tally, row: Row) -> None:
+def _count(tally: Tally, row: VolumeRow, result: AcceptedVolume | QuarantinedVolume) -> None:
+    """Count a volume, and the row of an accepted one in the histograms."""
     tally.take()
-    if row["reason"]:
-        tally.quarantine(row["reason"])
+    if isinstance(result, QuarantinedVolume):
+        tally.quarantine(result.reason)
         return
     tally.use()
     tally.make("slices", row["slices"])
-    for reason in (row["treated"] or "").split(", "):
-        if reason:
-            tally.add("treated", reason)
+    for reason in result.treated:
+        tally.add("treated", reason)
+    spacing_x, _, spacing_z = result.stack.spacing
     tally.add("modality", row["modality"])
-    tally.add("plane", row["plane"])
+    tally.add("plane", result.stack.plane)
     tally.add("body part", row["body_part"] or "unknown")
-    tally.add("mm between slices", _bin(row["spacing_z"], SLICE_SPACINGS))
-    tally.add("mm between pixels", _bin(row["spacing_x"], PIXEL_SPACINGS))
+    tally.add("mm between slices", _bin(spacing_z, SLICE_SPACINGS))
+    tally.add("mm between pixels", _bin(spacing_x, PIXEL_SPACINGS))
     tally.add("slices a volume", _bin(row["slices"], COUNTS))
     tally.add("burned-in text", {True: "yes", False: "no", None: "unknown"}[row["burned_in"]])
 
