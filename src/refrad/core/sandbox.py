@@ -32,6 +32,18 @@ class Limits(NamedTuple):
     seconds: float
 
 
+class Success(NamedTuple):
+    """Message of a worker: the result for an item, or None if the memory did not suffice."""
+
+    result: Any
+
+
+class Failure(NamedTuple):
+    """Message of a worker: the error of the function, which ends the run."""
+
+    error: BaseException
+
+
 def run_sandboxed(
     function: Callable[[Item], Result], items: Iterable[Item], limits: Limits, workers: int = 1
 ) -> Iterator[tuple[Item, Result | None]]:
@@ -63,10 +75,9 @@ def run_sandboxed(
                 item = worker.waiting.popleft()
                 if not worker.waiting:
                     worker.give(next(batches, []))
-                succeeded, value = answer
-                if not succeeded:
-                    raise value
-                yield item, value
+                if isinstance(answer, Failure):
+                    raise answer.error
+                yield item, answer.result
     finally:
         for worker in pool:
             worker.end()
@@ -94,15 +105,17 @@ class _Worker(Generic[Item]):
             self.connection.send(batch)
         self._set_deadline()
 
-    def answer(self) -> tuple[bool, Any] | None:
-        """Whether the first waiting item succeeded, and its result or error; None if it is not done yet.
+    def answer(self) -> Success | Failure | None:
+        """The result or error of the first waiting item; None if it is not done yet.
+
+        The result is None if the item ended the process or exceeded its time.
 
         Raises:
             RuntimeError: if the process ended before it started on an item: then no item is at fault.
         """
         try:
             if self.connection.poll():
-                answer: tuple[bool, Any] | None = self.connection.recv()
+                answer: Success | Failure | None = self.connection.recv()
                 self._ready = True
                 self._set_deadline()
                 return answer
@@ -116,7 +129,7 @@ class _Worker(Generic[Item]):
         self.end()
         self._start()
         self.connection.send(unanswered)
-        return True, None
+        return Success(None)
 
     def end(self) -> None:
         """Stop the process at once."""
@@ -150,11 +163,11 @@ def _serve(connection: Connection, function: Callable[[Any], Any], limits: Limit
         except EOFError:
             return
         for item in batch:
-            answer: tuple[bool, Any]
+            answer: Success | Failure
             try:
-                answer = True, function(item)
+                answer = Success(function(item))
             except MemoryError:
-                answer = True, None
+                answer = Success(None)
             except BaseException as error:  # decoders raise anything, including panics of Rust
-                answer = False, error
+                answer = Failure(error)
             connection.send(answer)
