@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refrad.anatomy.schema import Schema
 from refrad.cli import main
 from refrad.demo.bodies import make_body
 from refrad.demo.rendering import render
-from refrad.segmentation.plausibility import find_flags, load_norms
+from refrad.segmentation.plausibility import find_flags, load_norms, unused_norms
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 AFFINE[:3, 3] = [-190, -190, 40]
@@ -119,6 +120,16 @@ def test_norms_name_only_classes(schema, norms):
     assert {region for regions in norms.body_parts.values() for region in regions} <= {
         one.region for one in schema.classes
     }
+
+
+def test_norms_of_missing_classes_are_named_and_not_used(schema, norms):
+    missing = {"liver", "spleen", "urinary_bladder"}
+    smaller = Schema(tuple(entry for entry in schema.classes if entry.name not in missing))
+    assert unused_norms(norms, smaller) == sorted(missing)
+    assert unused_norms(norms, schema) == []
+    kidney = schema.by_name["kidney_left"].id
+    small = ball(np.zeros((60, 60, 60), np.uint8), kidney, (30, 30, 30), 10)
+    assert kinds(find_flags(small, AFFINE, smaller, norms)) == {("volume", kidney)}
 
 
 def test_norms_with_a_mistake_are_refused_naming_it(tmp_path, root):

@@ -1,6 +1,10 @@
 """Stage structures: boxes and areas of each slice, and flags of implausible masks."""
 
+import shutil
+
 import numpy as np
+import pytest
+from tests.factories import Study
 
 from refrad.core.contracts import FlagTable, MaskTable, StructureTable
 from refrad.core.tables import read_table
@@ -66,3 +70,17 @@ def test_slices_are_counted_by_class_and_pair_of_classes(study):
     assert tables["slices with a class, CT"] == {"liver": 5, "kidney_right": 3, "kidney_left": 3}
     (together,) = [table for name, table in tables.items() if name.startswith("classes together")]
     assert together == {"right kidney, left kidney": 3, "right kidney, liver": 3, "left kidney, liver": 3}
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_norms_of_missing_classes_are_logged_once(renamed, tmp_path, root, caplog):
+    (tmp_path / "study").mkdir()
+    for name in ("classes.yaml", "plausibility.yaml"):
+        shutil.copy(root / "workflow" / "anatomy" / name, tmp_path / name)
+    if renamed:
+        classes = (tmp_path / "classes.yaml").read_text()
+        (tmp_path / "classes.yaml").write_text(classes.replace("name: spleen,", "name: milt,"))
+    metrics = Study(tmp_path / "study", tmp_path / "classes.yaml").structures()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["structures: norms not used: spleen: the schema has no such class"] * renamed
+    assert metrics["tables"]["volumes with a flag, CT"] == {"volume": 1}

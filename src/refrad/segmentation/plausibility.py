@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from refrad.anatomy.schema import Schema
 
-__all__ = ["FLAGS", "Flag", "Norms", "find_flags", "load_norms"]
+__all__ = ["FLAGS", "Flag", "Norms", "find_flags", "load_norms", "unused_norms"]
 
 FLAGS: Mapping[str, str] = {
     "empty": "The volume has no class.",
@@ -94,6 +94,12 @@ def load_norms(path: Path) -> Norms:
         raise ValueError(f"{path}: {type(error).__name__}: {str(error).splitlines()[0]}") from None
 
 
+def unused_norms(norms: Norms, schema: Schema) -> list[str]:
+    """The classes, by name, that have a norm but are not in the schema: no volume is compared with these norms."""
+    pairs = (name for pair in norms.right_of for name in pair)
+    return sorted({*norms.volumes_ml, *norms.heights_mm, *norms.one_piece, *pairs} - schema.by_name.keys())
+
+
 def find_flags(
     classes: NDArray[np.uint8],
     affine: NDArray[np.float64],
@@ -102,7 +108,7 @@ def find_flags(
     age: int | None = None,
     body_part: str | None = None,
 ) -> list[Flag]:
-    """The flags of one volume.
+    """The flags of one volume. Norms of classes that the schema lacks are not used (`unused_norms`).
 
     Args:
         classes: class ids uint8 [column, row, slice].

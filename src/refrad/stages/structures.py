@@ -1,9 +1,9 @@
 """Find the classes in every slice, with area and box, from anatomically plausible label volumes."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import StructuresOptions
 from refrad.core.contracts import FlagTable, MaskTable, SliceTable, StructureTable, VolumeTable
+from refrad.core.rows import AcceptedMaskRow, FlagRow, rows_of
 from refrad.core.tables import frame_of, read_table, write_table
-from refrad.core.types import TASK_OF
 from refrad.dicom.volume_store import read_volume
-from refrad.segmentation.plausibility import find_flags, load_norms
+from refrad.segmentation.plausibility import Flag, find_flags, load_norms, unused_norms
 from refrad.segmentation.structure_finder import OutlierRule, find_structures
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
@@ -26,6 +26,16 @@ VERSION = 2
 PAIRS = 40  # most frequent pairs of classes counted in each shard
 
 logger = logging.getLogger(__name__)
+
+
+class LabelledVolumeRow(AcceptedMaskRow):
+    """The label volume of a volume, with the columns of the volume table that its structures need."""
+
+    modality: str
+    age: int | None
+    body_part: str | None
+    spacing_x: float
+    spacing_y: float
 
 
 def run(
@@ -44,91 +54,105 @@ def run(
     """Find the structures of one shard, with one volume in memory at a time."""
     options = StructuresOptions.model_validate(fingerprint.options)
     rule = OutlierRule(options.minimum_area_mm2, options.minimum_share)
-    anatomy, plausible = load_schema(schema), load_norms(norms)
-    luts = {task: anatomy.native_lut(task) for task in TASK_OF.values()}
+    anatomy, bounds = load_schema(schema), load_norms(norms)
+    if unused := unused_norms(bounds, anatomy):
+        logger.warning("structures: norms not used: %s: the schema has no such class", ", ".join(unused))
     tally = Tally("slices")
-    labelled = read_table(masks, MaskTable).join(
-        read_table(volumes, VolumeTable).drop("digest", "file", "reason"), on="volume"
-    )
-    slices_of = read_table(slices, SliceTable).partition_by("volume", as_dict=True)
-    frames = [frame_of([], StructureTable)]
-    flag_rows: list[dict[str, Any]] = []
-    pairs: dict[tuple[int, int], int] = {}
-    for volume in labelled.iter_rows(named=True):
+    slice_table = read_table(slices, SliceTable)
+    tally.take(len(slice_table))
+    slices_of = slice_table.partition_by("volume", as_dict=True)
+    tables, flag_rows = [frame_of([], StructureTable)], list[FlagRow]()
+    pairs: Counter[tuple[int, int]] = Counter()
+    for volume in _labelled_volumes(volumes, masks):
         instances = slices_of.pop((volume["volume"],)).select("index", "instance")
-        tally.take(len(instances))
-        if volume["reason"]:
-            tally.quarantine("no_mask", len(instances))
-            continue
-        lut = luts[volume["task"]]
         with tally.timed("reading"):
             labels, affine = read_volume(mask_store / volume["file"])
-            labels = labels.astype(np.uint8, copy=False)
+        labels, lut = labels.astype(np.uint8, copy=False), anatomy.native_lut(volume["task"])
 
         # Implausible volumes are flagged, or quarantined if the config sets it
         with tally.timed("plausibility"):
-            found_flags = find_flags(lut[labels], affine, anatomy, plausible, volume["age"], volume["body_part"])
-        actions = {flag.flag: getattr(options.implausible, flag.flag) for flag in found_flags}
-        flag_rows += [vars(flag) | {"volume": volume["volume"], "action": actions[flag.flag]} for flag in found_flags]
-        for name in actions or ["none"]:
-            tally.add(f"volumes with a flag, {volume['modality']}", name)
-        if "quarantine" in actions.values():
+            found_flags = find_flags(lut[labels], affine, anatomy, bounds, volume["age"], volume["body_part"])
+        rows = [_flag_row(volume["volume"], flag, options) for flag in found_flags]
+        flag_rows += rows
+        _count_flags(tally, rows, volume["modality"])
+        if any(row["action"] == "quarantine" for row in rows):
             tally.quarantine("implausible", len(instances))
             continue
 
-        spacing = (volume["spacing_x"], volume["spacing_y"])
         with tally.timed("structures"):
-            columns = find_structures(labels, lut, spacing, rule)
-        frame = _rows(columns, instances, volume["volume"], spacing[0] * spacing[1])
-        frames.append(frame)
-        for pair, count in _pairs(frame):
-            pairs[pair] = pairs.get(pair, 0) + count
-        _count_classes(tally, frame, len(instances), volume["modality"], anatomy)
-    unlabelled = sum(map(len, slices_of.values()))  # slices of volumes without a row in the mask table
-    tally.take(unlabelled)
-    tally.quarantine("no_mask", unlabelled)
+            columns = find_structures(labels, lut, (volume["spacing_x"], volume["spacing_y"]), rule)
+        table = _structures(columns, instances, volume)
+        tables.append(table)
+        pairs.update(_pairs(table))
+        _count_classes(tally, table, len(instances), volume["modality"], anatomy)
+    tally.quarantine("no_mask", sum(map(len, slices_of.values())))
     _count_pairs(tally, pairs, anatomy)
-    table = pl.concat(frames)
-    tally.make("structures", len(table))
-    write_table(structures, table.sort("volume", "index", "class_id"), StructureTable, fingerprint)
-    flag_table = frame_of(flag_rows, FlagTable).sort("volume", "flag", "class_id")
-    write_table(flags, flag_table, FlagTable, fingerprint)
+    structure_table = pl.concat(tables).sort("volume", "index", "class_id")
+    tally.make("structures", len(structure_table))
+    write_table(structures, structure_table, StructureTable, fingerprint)
+    write_table(flags, frame_of(flag_rows, FlagTable).sort("volume", "flag", "class_id"), FlagTable, fingerprint)
     tally.write(metrics, fingerprint)
-    logger.info("%d structures in %d slices", len(table), tally.used)
+    logger.info("%d structures in %d slices", len(structure_table), tally.used)
 
 
-def _rows(
-    columns: dict[str, NDArray[np.int32]], instances: pl.DataFrame, volume: str, pixel_mm2: float
+def _labelled_volumes(volumes: Path, masks: Path) -> Iterator[LabelledVolumeRow]:
+    """The volumes that have labels, in the order of the mask table."""
+    labelled = read_table(masks, MaskTable).filter(pl.col("reason").is_null())
+    columns = ("volume", "modality", "age", "body_part", "spacing_x", "spacing_y")
+    return rows_of(labelled.join(read_table(volumes, VolumeTable).select(columns), on="volume"), LabelledVolumeRow)
+
+
+def _flag_row(volume: str, flag: Flag, options: StructuresOptions) -> FlagRow:
+    """The row of the flag table for a flag, with the action that the config sets for it."""
+    return {
+        "volume": volume,
+        "flag": flag.flag,
+        "class_id": flag.class_id,
+        "value": flag.value,
+        "low": flag.low,
+        "high": flag.high,
+        "action": getattr(options.implausible, flag.flag),
+    }
+
+
+def _structures(
+    columns: dict[str, NDArray[np.int32]], instances: pl.DataFrame, volume: LabelledVolumeRow
 ) -> pl.DataFrame:
     """Rows of the structure table for one volume; `instances` has the columns index (of the slice) and instance."""
+    pixel_mm2 = volume["spacing_x"] * volume["spacing_y"]
     rows = pl.DataFrame(columns).join(instances, on="index", how="inner", validate="m:1")
-    rows = rows.with_columns(volume=pl.lit(volume), area_mm2=pl.col("area") * pixel_mm2)
+    rows = rows.with_columns(volume=pl.lit(volume["volume"]), area_mm2=pl.col("area") * pixel_mm2)
     return rows.select(pl.col(name).cast(kind) for name, kind in frame_of([], StructureTable).schema.items())
 
 
-def _pairs(frame: pl.DataFrame) -> Iterator[tuple[tuple[int, int], int]]:
-    """Pairs of classes (the smaller id first), and the number of slices that have both."""
-    if frame.is_empty():
-        return
-    index = frame["index"].to_numpy()
+def _pairs(table: pl.DataFrame) -> dict[tuple[int, int], int]:
+    """Pairs of classes (the smaller id first) to the number of slices that have both."""
+    if table.is_empty():
+        return {}
+    index = table["index"].to_numpy()
     is_present = np.zeros((index.max() + 1, 256), np.float32)  # [slice, class id]
-    is_present[index, frame["class_id"].to_numpy()] = 1
+    is_present[index, table["class_id"].to_numpy()] = 1
     shared_slices = np.triu(is_present.T @ is_present, 1)
-    for first, second in np.argwhere(shared_slices).tolist():
-        yield (first, second), int(shared_slices[first, second])
+    return {(first, second): int(shared_slices[first, second]) for first, second in np.argwhere(shared_slices).tolist()}
 
 
-def _count_classes(tally: Tally, frame: pl.DataFrame, slices: int, modality: str, anatomy: Schema) -> None:
+def _count_flags(tally: Tally, rows: list[FlagRow], modality: str) -> None:
+    """Count a volume once for each of its flags, or once as a volume without."""
+    for name in {row["flag"] for row in rows} or {"none"}:
+        tally.add(f"volumes with a flag, {modality}", name)
+
+
+def _count_classes(tally: Tally, table: pl.DataFrame, slices: int, modality: str, anatomy: Schema) -> None:
     """Count the slices of a volume by whether they have a structure, and by class."""
-    filled = frame["index"].n_unique()
+    filled = table["index"].n_unique()
     tally.use(filled)
     tally.quarantine("no_structure", slices - filled)
-    for class_id, count in frame["class_id"].value_counts().rows():
+    for class_id, count in table["class_id"].value_counts().rows():
         tally.add(f"slices with a class, {modality}", anatomy.by_id[class_id].name, count)
 
 
-def _count_pairs(tally: Tally, pairs: Mapping[tuple[int, int], int], anatomy: Schema) -> None:
+def _count_pairs(tally: Tally, pairs: Counter[tuple[int, int]], anatomy: Schema) -> None:
     """Count the most frequent pairs of classes."""
-    for (first, second), count in sorted(pairs.items(), key=lambda item: -item[1])[:PAIRS]:
+    for (first, second), count in pairs.most_common(PAIRS):
         names = f"{anatomy.by_id[first].english}, {anatomy.by_id[second].english}"
         tally.add("classes together in a slice, the most frequent pairs of each shard", names, count)
