@@ -85,7 +85,7 @@ def main() -> None:
         client = Client(options, store, lambda: (endpoint, None))
         for turn in range(2):
             requests = [Request("en", {"sentence": f"Sentence {turn} {number}."}) for number in range(REQUESTS)]
-            bodies = [json.dumps(client._body(task, one) | {"max_tokens": 100}).encode() for one in requests]
+            bodies = [json.dumps(client.body(task, one) | {"max_tokens": 100}).encode() for one in requests]
             start = time.perf_counter()
             asyncio.run(generate(f"{endpoint}/chat/completions", bodies))
             middle = time.perf_counter()

@@ -121,6 +121,13 @@ def test_former_commands_work_and_name_the_new_ones(words, name, capsys, root, m
     assert f"is now `refrad {name}`; the next release drops the old name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", [["--place", "{}"], ["--place={}"]])
+def test_former_flag_of_serve_works_and_names_the_new_one(form, capsys, tmp_path):
+    assert main(["serve", *(word.format(tmp_path) for word in form)]) == 1, "the folder has no model"
+    assert (tmp_path / "users").is_dir()
+    assert "`refrad serve --place` is now `refrad serve --folder`" in capsys.readouterr().err
+
+
 def test_status_plan_and_explain_print_json():
     for command in ("status", "plan", "explain", "predict"):
         assert "json" in find_function([command]).__annotations__, command

@@ -172,15 +172,21 @@ def _prepare_help(application: App) -> None:
 
 
 def _current_spelling(words: list[str]) -> list[str]:
-    """The words with a command's present name in place of a former one, which works for one more release."""
+    """The words with the present name of a command or flag in place of a former one, which works for one more release."""
+    current = list(words)
     if words[:1] == ["mentions"] and "--text" in words:
         former, name = "mentions --text", "find-mentions"
+        current[0] = name
     elif words[:1] == ["evaluate"] and not any(word.startswith(("--fingerprint", "--help", "-h")) for word in words):
         former, name = "evaluate", "score"  # the stage has a fingerprint
+        current[0] = name
+    elif words[:1] == ["serve"] and any(word.split("=")[0] == "--place" for word in words):
+        former, name = "serve --place", "serve --folder"
+        current = [word.replace("--place", "--folder", 1) if word.startswith("--place") else word for word in words]
     else:
         return words
     print(f"refrad: `refrad {former}` is now `refrad {name}`; the next release drops the old name", file=sys.stderr)
-    return [name, *words[1:]]
+    return current
 
 
 def _unknown_command(chain: Sequence[str], word: str) -> str:

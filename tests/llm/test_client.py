@@ -102,7 +102,7 @@ def test_busy_server_gets_fewer_requests_at_once(serve, client, echo):
     asking = client(server.endpoint, concurrency=64)
     assert all(reply.answer for reply in asking.ask(echo, about(400)))
     assert asking.accounts["echo"].again["busy"] < 400
-    assert asking._gate.limit < 32
+    assert asking.request_limit < 32
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "refuses the key"), (404, "endpoint must be"), (307, "endpoint")])

@@ -32,7 +32,7 @@ def test_log_warnings_are_no_reason_of_a_stop(tmp_path):
         "WARNING 11-25 [utils.py:255] too few files can cause errors like `OSError: [Errno 24] Too many open files`"
     )
     server.log.write_text(f"(EngineCore pid=1) ValueError: no room for the cache\n{warning}\n")
-    assert server._why().startswith("ValueError: no room for the cache; ")
+    assert server.failure().startswith("ValueError: no room for the cache; ")
 
 
 def test_missing_python_is_named(tmp_path):

@@ -15,7 +15,7 @@ from refrad.config import ModelOptions
 from refrad.llm import ModelError, Request, open_models
 from refrad.llm.endpoint import try_completion
 from refrad.llm.server_leases import Lease
-from refrad.llm.sharing import Place, SharedServer, release
+from refrad.llm.sharing import ServerFolder, SharedServer, release
 
 STANDIN = Path(__file__).parent / "standin"
 
@@ -50,11 +50,11 @@ def line(options, tmp_path):
 
 
 @pytest.fixture
-def place(options, tmp_path):
-    """Where its users meet. Nothing is left running there after a test."""
-    found = Place.of(ModelOptions.model_validate(options), tmp_path / "llm" / "servers")
-    yield found
-    until(lambda: found.endpoint.read() is None and found.starting.read() is None)
+def folder(options, tmp_path):
+    """The folder of the server and its users. No server runs there after a test."""
+    shared = ServerFolder.of(ModelOptions.model_validate(options), tmp_path / "llm" / "servers")
+    yield shared
+    until(lambda: shared.endpoint.read() is None and shared.starting.read() is None)
 
 
 def until(what, seconds=40.0):
@@ -68,16 +68,16 @@ def ask(models, echo, *sentences):
     return [reply.answer.said for reply in models.ask(echo, [Request("de", {"sentence": one}) for one in sentences])]
 
 
-def test_server_of_two_jobs_ends_with_the_last_without_a_key(line, place, echo, tmp_path):
+def test_server_of_two_jobs_ends_with_the_last_without_a_key(line, folder, echo, tmp_path):
     with open_models(line()) as first, open_models(line(temperature=0.5)) as second:
         assert ask(first, echo, "Niere.", "Milz.") == ["Niere.", "Milz."]
-        key = place.endpoint.read()["key"]
+        key = folder.endpoint.read()["key"]
         assert ask(second, echo, "Leber.") == ["Leber."], "how it is asked makes no other server"
-        assert place.endpoint.read()["key"] == key
-        assert place.endpoint.path.stat().st_mode & 0o777 == 0o600
+        assert folder.endpoint.read()["key"] == key
+        assert folder.endpoint.path.stat().st_mode & 0o777 == 0o600
         time.sleep(3)
-        assert place.endpoint.holds(), "idle is counted from the last user on, not from the last question"
-    until(lambda: place.endpoint.read() is None)
+        assert folder.endpoint.holds(), "idle is counted from the last user on, not from the last question"
+    until(lambda: folder.endpoint.read() is None)
     logs = list((tmp_path / "logs").iterdir())
     assert len(logs) == 2, "what `refrad serve` says, and what vLLM says"
     assert not any(key in log.read_text() or "Niere" in log.read_text() for log in logs)
@@ -85,15 +85,15 @@ def test_server_of_two_jobs_ends_with_the_last_without_a_key(line, place, echo, 
 
 def test_server_ends_after_a_run_unless_in_use(line, options, echo, tmp_path):
     patient = options["server"] | {"idle": 3600.0}
-    place = Place.of(ModelOptions.model_validate(options | {"server": patient}), tmp_path / "llm" / "servers")
+    folder = ServerFolder.of(ModelOptions.model_validate(options | {"server": patient}), tmp_path / "llm" / "servers")
     with open_models(line(server=patient)) as models:
         ask(models, echo, "Niere.")
-        served = place.endpoint.read()
-        release(place.folder.parent)
-        assert place.endpoint.read() == served
-    release(place.folder.parent)
+        served = folder.endpoint.read()
+        release(folder.path.parent)
+        assert folder.endpoint.read() == served
+    release(folder.path.parent)
     until(lambda: try_completion(served["address"], served["key"], "wise-1b") == 0)
-    assert place.endpoint.read() is None
+    assert folder.endpoint.read() is None
 
 
 def test_server_of_a_role_can_be_started_by_command(options, root, tmp_path):
@@ -104,24 +104,24 @@ def test_server_of_a_role_can_be_started_by_command(options, root, tmp_path):
     command = [sys.executable, "-m", "refrad", "serve", "rewrite", "--config", str(tmp_path / "config.yaml")]
     serving = subprocess.Popen([*command, "--logs", str(tmp_path / "logs")], cwd=root)
     shared = SharedServer(ModelOptions.model_validate(options), tmp_path / "llm" / "servers", tmp_path / "logs", "")
-    until(lambda: serving.poll() is None and shared.place.endpoint.holds())
+    until(lambda: serving.poll() is None and shared.folder.endpoint.holds())
     shared.connect()
-    assert f"process {serving.pid} " in shared.place.endpoint.read()["by"]
+    assert f"process {serving.pid} " in shared.folder.endpoint.read()["by"]
     shared.leave()
-    assert serving.wait(timeout=60) == 0 and shared.place.endpoint.read() is None
+    assert serving.wait(timeout=60) == 0 and shared.folder.endpoint.read() is None
 
 
-def test_killed_server_is_replaced(line, place, echo, tmp_path, monkeypatch):
+def test_killed_server_is_replaced(line, folder, echo, tmp_path, monkeypatch):
     monkeypatch.setattr("refrad.llm.server_leases.LEASE", 7.0)
     with open_models(line()) as models:
         assert ask(models, echo, "Niere.") == ["Niere."]
-        before = place.endpoint.read()
+        before = folder.endpoint.read()
         serving = int(before["by"].split()[1])
         os.kill(serving, signal.SIGKILL)
         until(lambda: try_completion(before["address"], before["key"], "wise-1b") == 0)
         assert ask(models, echo, "Niere.", "Leber.") == ["Niere.", "Leber."]
-        assert place.endpoint.read()["key"] != before["key"]
-        assert models._opened[0].client.accounts["echo"].again["server lost"] == 1
+        assert folder.endpoint.read()["key"] != before["key"]
+        assert models.accounts["echo"].again["server lost"] == 1
     asked = [one.split(" ", 1)[1] for one in (tmp_path / "heard").read_text().splitlines()]
     assert len(asked) == len(set(asked)) == 2, "what was answered is not asked again"
 
@@ -133,19 +133,22 @@ def test_failed_server_gives_the_waiting_job_its_reason(line, options, tmp_path,
         pytest.raises(ModelError, match=r"the server stopped.*No module|vllm"),
     ):
         ask(models, echo, "Niere.")
-    place = Place.of(ModelOptions.model_validate(options | {"server": broken}), tmp_path / "llm" / "servers")
-    assert place.starting.read() is None and not place.used()
+    folder = ServerFolder.of(ModelOptions.model_validate(options | {"server": broken}), tmp_path / "llm" / "servers")
+    assert folder.starting.read() is None and not folder.used()
 
 
 def test_ready_or_starting_server_is_not_started_again(options, tmp_path, monkeypatch):
     shared = SharedServer(ModelOptions.model_validate(options), tmp_path, tmp_path, "")
-    monkeypatch.setattr(shared, "_hand_over", lambda: pytest.fail("started again"))
-    place = shared.place
-    place.endpoint.write({"key": "that was not there at the last look"})
-    assert not shared._start() and place.starting.read() is None and place.endpoint.holds()
-    place.endpoint.drop()
-    assert place.starting.take({}), "another job was faster"
-    assert not shared._start() and place.starting.holds()
+    monkeypatch.setenv("SLURM_JOB_ID", "7")  # to start a server is an error here
+    folder = shared.folder
+    folder.endpoint.write({"key": "that was not there at the last look"})
+    assert not shared.start_server() and folder.starting.read() is None and folder.endpoint.holds()
+    folder.endpoint.drop()
+    assert folder.starting.take({}), "another job was faster"
+    assert not shared.start_server() and folder.starting.holds()
+    folder.starting.drop()
+    with pytest.raises(ModelError, match="llm_server in the profile"):
+        shared.start_server()
 
 
 def test_cluster_profile_must_have_the_server_resources(options, tmp_path, monkeypatch):
@@ -168,5 +171,5 @@ def test_sbatch_gets_site_options_gpus_and_nothing_of_the_job(options, tmp_path,
     lines = said.read_text().splitlines()
     assert {"--partition=gpu", "--gpus=a100:2", "--comment=rule_serve"} <= set(lines)
     assert not [one for one in lines if one.startswith("SLURM_JOB_ID")]
-    assert shared.place.starting.read() is None and not shared.place.used()
-    assert not Lease(shared.place.users / "none").holds()
+    assert shared.folder.starting.read() is None and not shared.folder.used()
+    assert not Lease(shared.folder.users / "none").holds()

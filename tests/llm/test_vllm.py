@@ -88,7 +88,7 @@ def test_constrained_answers_have_their_form(running, line):
     requests = [Request("de", {"sentence": f"Niere {number} links."}) for number in range(64)] * 2
     with open_models(line(running)) as models:
         replies = list(models.ask(VERDICT, requests))
-        (account,) = models._opened[0].client.accounts.values()
+        (account,) = models.accounts.values()
     assert all(isinstance(reply.answer, Verdict) for reply in replies)
     assert account.calls == 64 and account.prompt_tokens > 64 * 10 and account.answer_tokens > 64
 

@@ -6,8 +6,9 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import aiohttp
 
@@ -53,6 +54,17 @@ class _Failed(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class _OpenRequest(Generic[A]):
+    """A request under way: its JSON body, the key of its reply in the store, and the account of its task."""
+
+    task: Task[A]
+    request: Request
+    body: dict[str, Any]
+    key: str
+    account: Account
+
+
 class Client:
     """Sends requests to one model. `connect` returns the endpoint when it is first needed; `check` raises ModelError if it is gone, and
     ServerLostError if `connect` may find another.
@@ -75,6 +87,11 @@ class Client:
         self._flying: dict[str, asyncio.Future[Reply[Any]]] = {}
         self._last_success = 0.0
         self._lost = 0  # servers since the last success
+
+    @property
+    def request_limit(self) -> int:
+        """Largest number of requests at once now; it is lower than `concurrency` while the server is busy."""
+        return int(self._gate.limit)
 
     def ask(self, task: Task[A], requests: Iterable[Request]) -> Iterator[Reply[A]]:
         """The replies, in the order of the requests, which are read as they are needed.
@@ -111,7 +128,7 @@ class Client:
         failed = sum(number for how, number in account.requests.items() if how.startswith("failed"))
         log.info(
             "%s: %d replies, %d of them failed; at most %d at once now",
-            *(task, account.requests.total(), failed, int(self._gate.limit)),
+            *(task, account.requests.total(), failed, self.request_limit),
         )
 
     def forget(self) -> None:
@@ -124,7 +141,8 @@ class Client:
             self._loop.run_until_complete(self._http.close())
         self._loop.close()
 
-    def _body(self, task: Task[Any], request: Request) -> dict[str, Any]:
+    def body(self, task: Task[Any], request: Request) -> dict[str, Any]:
+        """The JSON body of a request, without its `max_tokens`; its digest is the key of the reply in the store."""
         form = {"name": task.name, "schema": task.schema, "strict": True}
         return {
             "model": self.options.name,
@@ -136,7 +154,7 @@ class Client:
 
     async def _reply(self, task: Task[A], request: Request) -> Reply[A]:
         """From an equal open request, the store, another job with the same request, or the server."""
-        body = self._body(task, request)
+        body = self.body(task, request)
         key = digest_bytes(json.dumps(body, sort_keys=True, ensure_ascii=False).encode())
         account = self.accounts[task.name]
         if (flying := self._flying.get(key)) is not None:
@@ -145,7 +163,7 @@ class Client:
             return Reply(request, same.answer, same.failure, same.model)
         mine = self._flying[key] = self._loop.create_future()
         try:
-            reply = await self._stored_or_asked(task, request, body, key, account)
+            reply = await self._stored_or_sent(_OpenRequest(task, request, body, key, account))
             mine.set_result(reply)
             return reply
         except BaseException as error:
@@ -155,16 +173,15 @@ class Client:
         finally:
             del self._flying[key]
 
-    async def _stored_or_asked(
-        self, task: Task[A], request: Request, body: dict[str, Any], key: str, account: Account
-    ) -> Reply[A]:
+    async def _stored_or_sent(self, open_request: _OpenRequest[A]) -> Reply[A]:
+        request, key = open_request.request, open_request.key
         while True:
             with self.store.claim(key) as claimed:
-                if (answer := self._stored(task, request, key)) is not None:
-                    account.requests["found in the store"] += 1
+                if (answer := self._stored(open_request.task, request, key)) is not None:
+                    open_request.account.requests["found in the store"] += 1
                     return Reply(request, answer, None, self.options.name)
                 if claimed:
-                    return await self._asked(task, request, body, key, account)
+                    return await self._send(open_request)
             await asyncio.sleep(POLL)  # another job has sent the same request
 
     def _stored(self, task: Task[A], request: Request, key: str) -> A | None:
@@ -175,17 +192,17 @@ class Client:
         except BadAnswer:
             return None
 
-    async def _asked(
-        self, task: Task[A], request: Request, body: dict[str, Any], key: str, account: Account
-    ) -> Reply[A]:
+    async def _send(self, open_request: _OpenRequest[A]) -> Reply[A]:
         """Send the request, and once more with the error of the answer; keep the answer or the failure."""
-        used = [0, 0, 0.0]
+        task, request, account = open_request.task, open_request.request, open_request.account
+        body, used = open_request.body, [0, 0, 0.0]
         limit = task.tokens + self.options.thinking
         answer: A | None = None
         failure: str | None = None
         for repair in (False, True):
             try:
-                completion = await self._post(body | {"max_tokens": limit}, account, used)
+                content = json.dumps(body | {"max_tokens": limit}, ensure_ascii=False).encode()
+                completion = await self._post(content, account, used)
             except _Failed as failed:
                 failure = failed.reason
                 break
@@ -213,17 +230,17 @@ class Client:
         if failure is not None:
             account.requests[f"failed: {failure}"] += 1
         answer_text = None if answer is None else answer.model_dump_json()
-        self.store.put(key, task.name, self.options.name, answer_text, failure, (int(used[0]), int(used[1]), used[2]))
+        tokens_and_seconds = int(used[0]), int(used[1]), used[2]
+        self.store.put(open_request.key, task.name, self.options.name, answer_text, failure, tokens_and_seconds)
         return Reply(request, answer, failure, self.options.name)
 
-    async def _post(self, body: Mapping[str, Any], account: Account, used: list[float]) -> Completion:
-        """One reply of the model; the request is sent again until the server answers it.
+    async def _post(self, content: bytes, account: Account, used: list[float]) -> Completion:
+        """One reply of the model to a body; the request is sent again until the server answers it.
 
         Raises:
             _Failed: if this one request cannot be answered.
             ModelError: if none can.
         """
-        content = json.dumps(body, ensure_ascii=False).encode()
         wait, hard, begun = FIRST_WAIT, 0, 0.0
         while True:
             entered = await self._gate.enter()

@@ -1,16 +1,17 @@
 """The models of a job, by role."""
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from refrad.config import ModelOptions
 from refrad.llm.client import Client
 from refrad.llm.endpoint import ModelError, key_of
-from refrad.llm.replies import Reply
+from refrad.llm.replies import Account, Reply
 from refrad.llm.server import Server
 from refrad.llm.sharing import SharedServer
 from refrad.llm.store import Store
@@ -20,6 +21,17 @@ from refrad.workflow.tally import Tally
 __all__ = ["Models", "open_models"]
 
 A = TypeVar("A", bound=Answer)
+
+
+class _Settings(BaseModel):
+    """The value of `--llm`, as `refrad.workflow.site.Site.llm` writes it."""
+
+    roles: dict[str, ModelOptions] = {}
+    store: Path = Path()
+    log: Path = Path()
+    prompts: Path = Path()
+    servers: Path = Path()
+    submit: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,11 @@ class Models:
         """
         self.name(task.role)
         return self._client(task.role).ask(task, requests)
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """Task to its account, for the tasks that were used."""
+        return {task: account for opened in self._opened for task, account in opened.client.accounts.items()}
 
     def account(self, tally: Tally) -> None:
         """Write the requests, tokens and time of each task into the metrics of a stage."""
@@ -116,10 +133,8 @@ def open_models(llm: str | None) -> Iterator[Models]:
 
     Without it there are none, and a request raises ModelError. Servers start at their first request, and stop at the end.
     """
-    settings: dict[str, Any] = json.loads(llm) if llm else {"roles": {}, "store": "", "log": "", "prompts": ""}
-    roles = {role: ModelOptions.model_validate(options) for role, options in settings["roles"].items()}
-    folders = (Path(settings["store"]), Path(settings["log"]), Path(settings["prompts"]))
-    models = Models(roles, *folders, Path(settings.get("servers", "")), settings.get("submit", ""))
+    settings = _Settings.model_validate_json(llm) if llm else _Settings()
+    models = Models(settings.roles, settings.store, settings.log, settings.prompts, settings.servers, settings.submit)
     try:
         yield models
     finally:

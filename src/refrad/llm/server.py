@@ -100,7 +100,7 @@ class Server:
         """Raise ModelError if it has stopped by itself."""
         if self._process is not None and (status := self._process.poll()) is not None:
             self.stop()
-            raise ModelError(f"{self.options.name}: the server stopped (exit status {status}): {self._why()}")
+            raise ModelError(f"{self.options.name}: the server stopped (exit status {status}): {self.failure()}")
 
     def stop(self) -> None:
         """Stop it and all its processes."""
@@ -124,7 +124,7 @@ class Server:
             raise ModelError(f"{self.options.name}: the server refuses a first request ({status}): see {self.log}")
         return status == 200
 
-    def _why(self) -> str:
+    def failure(self) -> str:
         """The last line of the log that names an error, and where the log is. Requests are never in it."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         lines = [line for line in lines if " WARNING " not in f" {line}" and " INFO " not in f" {line}"]

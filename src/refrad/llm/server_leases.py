@@ -10,21 +10,50 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypedDict, TypeVar
 
-__all__ = ["BEAT", "LEASE", "Lease"]
+__all__ = ["BEAT", "LEASE", "EndpointRecord", "FailureRecord", "Lease", "StartRecord", "UserRecord"]
 
 BEAT = 5.0  # seconds between renewals
 LEASE = 30.0  # seconds after which a lease without renewal has ended
 
 
-class Lease:
+class EndpointRecord(TypedDict):
+    """A server that is ready: address, API key, name of its model, its job or process, and time of its start (Unix seconds)."""
+
+    address: str
+    key: str
+    model: str
+    by: str
+    started: float
+
+
+class StartRecord(TypedDict, total=False):
+    """A server that starts: the number of its Slurm job; "" or absent where it has none."""
+
+    job: str
+
+
+class FailureRecord(TypedDict):
+    """The reason why a server did not start."""
+
+    why: str
+
+
+class UserRecord(TypedDict):
+    """A process that uses a server; it has no fields."""
+
+
+C = TypeVar("C")
+
+
+class Lease(Generic[C]):
     """A file of JSON that only its owner may read: `take` it, `renew` it, `drop` it; others see whether it `holds`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def take(self, content: dict[str, Any]) -> bool:
+    def take(self, content: C) -> bool:
         """Make the file, unless it is there: then False. Of several that try at once one succeeds, on NFS too."""
         with _written(self.path, content) as temporary:
             try:
@@ -33,15 +62,15 @@ class Lease:
                 return False
         return True
 
-    def write(self, content: dict[str, Any]) -> None:
+    def write(self, content: C) -> None:
         """Make the file, or put another content into it."""
         with _written(self.path, content) as temporary:
             temporary.replace(self.path)
 
-    def read(self) -> dict[str, Any] | None:
+    def read(self) -> C | None:
         """The content, whether or not the lease holds; None if there is no file."""
         try:
-            content: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+            content: C = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         return content
@@ -80,7 +109,7 @@ class Lease:
 
 
 @contextlib.contextmanager
-def _written(path: Path, content: dict[str, Any]) -> Iterator[Path]:
+def _written(path: Path, content: object) -> Iterator[Path]:
     """A temporary file of this process next to `path`."""
     temporary = path.with_name(f".{os.getpid()}.{socket.gethostname()}.{path.name}")
     try:
@@ -90,7 +119,7 @@ def _written(path: Path, content: dict[str, Any]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: object) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file)

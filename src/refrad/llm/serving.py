@@ -13,7 +13,7 @@ from refrad.config import ModelOptions
 from refrad.llm.endpoint import ModelError
 from refrad.llm.server import Server
 from refrad.llm.server_leases import BEAT
-from refrad.llm.sharing import Place
+from refrad.llm.sharing import ServerFolder
 
 __all__ = ["serve"]
 
@@ -22,7 +22,7 @@ EVERYWHERE = "0.0.0.0"  # the other nodes must reach it; it refuses requests wit
 log = logging.getLogger(__name__)
 
 
-def serve(place: Place, options: ModelOptions, logs: Path) -> None:
+def serve(folder: ServerFolder, options: ModelOptions, logs: Path) -> None:
     """Serve a model from start to graceful end. On a signal to stop, it removes its endpoint file first.
 
     Raises:
@@ -30,43 +30,44 @@ def serve(place: Place, options: ModelOptions, logs: Path) -> None:
     """
     job = os.environ.get("SLURM_JOB_ID", "")
     by = f"Slurm job {job} on {socket.gethostname()}" if job else f"process {os.getpid()} on {socket.gethostname()}"
-    if place.endpoint.holds():
+    if folder.endpoint.holds():
         log.info("%s: another server is there already", options.name)
         return
-    server = Server(options, logs / f"{place.folder.name}.{job or os.getpid()}.vllm.log", EVERYWHERE)
+    server = Server(options, logs / f"{folder.path.name}.{job or os.getpid()}.vllm.log", EVERYWHERE)
     with contextlib.ExitStack() as end:
         end.callback(server.stop)
         end.enter_context(_stop_signals())
-        place.starting.write({"job": job})
+        folder.starting.write({"job": job})
         try:
-            with place.starting.renewed():
+            with folder.starting.renewed():
                 server.start()
             address = f"http://{socket.gethostname()}:{server.port}/v1"
-            mine = {"address": address, "key": server.key, "model": options.name, "by": by, "started": time.time()}
-            place.endpoint.write(mine)
+            folder.endpoint.write(
+                {"address": address, "key": server.key, "model": options.name, "by": by, "started": time.time()}
+            )
         except ModelError as error:
-            place.failed.write({"why": str(error)})
+            folder.failed.write({"why": str(error)})
             raise
         finally:
-            place.starting.drop()  # after the endpoint is there, so that no job sees neither and starts another
+            folder.starting.drop()  # after the endpoint is there, so that no job sees neither and starts another
         try:
-            with place.endpoint.renewed():
-                _until_idle(place, server, options.server.idle)
+            with folder.endpoint.renewed():
+                _until_idle(folder, server, options.server.idle)
         finally:
-            if (now := place.endpoint.read()) and now["key"] == server.key:
-                place.endpoint.drop()
+            if (now := folder.endpoint.read()) and now["key"] == server.key:
+                folder.endpoint.drop()
 
 
-def _until_idle(place: Place, server: Server, idle: float) -> None:
+def _until_idle(folder: ServerFolder, server: Server, idle: float) -> None:
     """Return when no job has used the server for `idle` seconds, or its endpoint file is gone or another's."""
     last_used = time.monotonic()
     while time.monotonic() - last_used < idle:
         time.sleep(min(BEAT, idle))
         server.check()
-        if (now := place.endpoint.read()) is None or now["key"] != server.key:
+        if (now := folder.endpoint.read()) is None or now["key"] != server.key:
             log.info("%s: %s", server.options.name, "another server has taken over" if now else "is needed no more")
             return
-        if place.used():
+        if folder.used():
             last_used = time.monotonic()
     log.info("%s: unused for %.0f s", server.options.name, idle)
 

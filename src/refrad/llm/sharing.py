@@ -16,14 +16,15 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from refrad.config import ModelOptions
 from refrad.core.files import digest_bytes
 from refrad.llm.endpoint import ModelError, ServerLostError, try_completion
-from refrad.llm.server_leases import Lease
+from refrad.llm.server_leases import EndpointRecord, FailureRecord, Lease, StartRecord, UserRecord
 
-__all__ = ["Place", "SharedServer", "release"]
+__all__ = ["ServerFolder", "SharedServer", "release"]
 
 POLL = 1.0  # seconds between looks whether the server is ready
 LOG_SECONDS = 60.0  # seconds between lines in the log
@@ -33,41 +34,41 @@ GPUS = "{gpus}"  # in the words for sbatch: replaced by the number of GPUs
 log = logging.getLogger(__name__)
 
 
-class Place:
+class ServerFolder:
     """The folder in which a server and its users meet; only its owner can read it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.users = folder / "users"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.users = path / "users"
         self.users.mkdir(exist_ok=True)
-        self.endpoint = Lease(folder / "endpoint.json")  # address and key of the server
-        self.starting = Lease(folder / "starting.json")  # a server on its way: the number of its Slurm job, if any
-        self.failed = Lease(folder / "failed.json")  # why the last one did not come up
-        self.model = Lease(folder / "model.json")  # options of the served model
+        self.endpoint = Lease[EndpointRecord](path / "endpoint.json")
+        self.starting = Lease[StartRecord](path / "starting.json")
+        self.failed = Lease[FailureRecord](path / "failed.json")
+        self.model = Lease[dict[str, JsonValue]](path / "model.json")  # `ModelOptions` of the served model
 
     @staticmethod
-    def of(options: ModelOptions, servers: Path) -> "Place":
-        """The place for a model: the same for all roles that differ in request options only."""
+    def of(options: ModelOptions, servers: Path) -> "ServerFolder":
+        """The folder for a model: the same for all roles that differ in request options only."""
         identity = options.server.model_dump(mode="json") | {"model": options.model}
         digest = digest_bytes(json.dumps(identity, sort_keys=True).encode())
-        return Place(servers / f"{options.name}-{digest[:8]}")
+        return ServerFolder(servers / f"{options.name}-{digest[:8]}")
 
-    def user(self) -> Lease:
+    def user(self) -> Lease[UserRecord]:
         """The file of a process that uses the server."""
         return Lease(self.users / f"{socket.gethostname()}.{os.getpid()}.json")
 
     def used(self) -> bool:
         """Does a process use the server?"""
-        return any(Lease(path).holds() for path in self.users.glob("[!.]*.json"))
+        return any(Lease[UserRecord](path).holds() for path in self.users.glob("[!.]*.json"))
 
 
 def release(servers: Path) -> None:
     """End the servers without users now, before their time `idle` is over."""
-    for folder in servers.glob("*/"):
-        meeting = Place(folder)
-        if not meeting.used():
-            meeting.endpoint.drop()
+    for path in servers.glob("*/"):
+        folder = ServerFolder(path)
+        if not folder.used():
+            folder.endpoint.drop()
 
 
 class SharedServer:
@@ -75,10 +76,10 @@ class SharedServer:
 
     def __init__(self, options: ModelOptions, servers: Path, logs: Path, submit: str) -> None:
         self.options, self.logs, self.submit = options, logs, submit
-        self.place = Place.of(options, servers)
-        self._user = self.place.user()
+        self.folder = ServerFolder.of(options, servers)
+        self._user = self.folder.user()
         self._here = ExitStack()
-        self._endpoint: dict[str, Any] = {}
+        self._endpoint: EndpointRecord | None = None
 
     def connect(self) -> tuple[str, str]:
         """Endpoint and key of the server; waits until there is one, and starts it if no other job does.
@@ -88,31 +89,31 @@ class SharedServer:
         """
         self._join()
         tries, waiting, logged = 0, False, time.monotonic()
-        while not self._serves():
+        while (endpoint := self._ready_endpoint()) is None:
             if self._is_coming():
                 waiting = True
-            elif waiting and (failed := self.place.failed.read()):
+            elif waiting and (failed := self.folder.failed.read()):
                 raise ModelError(failed["why"])
-            elif not self.place.endpoint.holds():
+            elif not self.folder.endpoint.holds():
                 if tries == TRIES:
                     raise ModelError(
                         f"{self.options.name}: {tries} servers ended before they were ready: see {self.logs}"
                     )
-                tries += self._start()
+                tries += self.start_server()
                 waiting = True  # it may fail before the next look
             if time.monotonic() - logged > LOG_SECONDS:
                 logged = time.monotonic()
-                job = (self.place.starting.read() or {}).get("job")
+                job = (self.folder.starting.read() or {}).get("job")
                 log.info("%s: waits for its server%s", self.options.name, f", Slurm job {job}" if job else "")
             time.sleep(POLL)
-        log.info("%s: uses the server of %s", self.options.name, self._endpoint["by"])
-        return self._endpoint["address"], self._endpoint["key"]
+        log.info("%s: uses the server of %s", self.options.name, endpoint["by"])
+        return endpoint["address"], endpoint["key"]
 
     def check(self) -> None:
-        """Raise ServerLostError if the server is gone, or another has taken its place."""
-        now = self.place.endpoint.read()
-        if now is None or now["key"] != self._endpoint["key"] or not self.place.endpoint.holds():
-            raise ServerLostError(f"{self.options.name}: the server of {self._endpoint['by']} is gone: see {self.logs}")
+        """Raise ServerLostError if the server is gone, or another has replaced it."""
+        now, used = self.folder.endpoint.read(), self._endpoint
+        if used and (now is None or now["key"] != used["key"] or not self.folder.endpoint.holds()):
+            raise ServerLostError(f"{self.options.name}: the server of {used['by']} is gone: see {self.logs}")
 
     def leave(self) -> None:
         """Stop counting as a user."""
@@ -124,62 +125,66 @@ class SharedServer:
             self._user.write({})
             self._here.enter_context(self._user.renewed())
 
-    def _serves(self) -> bool:
-        """Is there a server that completes a text?"""
-        endpoint = self.place.endpoint.read()
+    def _ready_endpoint(self) -> EndpointRecord | None:
+        """The server, if it completes a text."""
+        endpoint = self.folder.endpoint.read()
         if endpoint is None:
-            return False
+            return None
         status = try_completion(endpoint["address"], endpoint["key"], self.options.name)
-        if 400 <= status < 500 and self.place.endpoint.read() == endpoint:
+        if 400 <= status < 500 and self.folder.endpoint.read() == endpoint:
             raise ModelError(f"{self.options.name}: the server refuses a first request ({status}): see {self.logs}")
         self._endpoint = endpoint
-        return status == 200
+        return endpoint if status == 200 else None
 
     def _is_coming(self) -> bool:
         """Is a server starting, or its job waiting in the queue?"""
-        if self.place.starting.holds():
+        if self.folder.starting.holds():
             return True
-        coming = self.place.starting.read()
+        coming = self.folder.starting.read()
         return bool(coming and _in_queue(coming.get("job", "")))
 
-    def _start(self) -> bool:
-        """Start a server, unless another job was faster."""
-        if self.place.starting.read() is not None:
+    def start_server(self) -> bool:
+        """Start a server, unless another job was faster; returns whether this job started it.
+
+        Raises:
+            ModelError: if the site's words for sbatch are missing or Slurm refuses the job.
+        """
+        if self.folder.starting.read() is not None:
             if self._is_coming():
                 return False
             log.info("%s: a server vanished while it started", self.options.name)
-            self.place.starting.drop()
-        if not self.place.starting.take({}):
+            self.folder.starting.drop()
+        if not self.folder.starting.take({}):
             return False
-        if self.place.endpoint.holds():  # it was ready a moment ago
-            self.place.starting.drop()
+        if self.folder.endpoint.holds():  # it was ready a moment ago
+            self.folder.starting.drop()
             return False
-        self.place.endpoint.drop()  # of a dead server
-        self.place.failed.drop()
-        self.place.model.write(self.options.model_dump(mode="json"))
+        self.folder.endpoint.drop()  # of a dead server
+        self.folder.failed.drop()
+        self.folder.model.write(self.options.model_dump(mode="json"))
         self.logs.mkdir(parents=True, exist_ok=True)
         try:
-            with self.place.starting.renewed():
+            with self.folder.starting.renewed():
                 job = self._hand_over()
         except BaseException:
-            self.place.starting.drop()
+            self.folder.starting.drop()
             raise
         log.info("%s: starts its server, %s", self.options.name, f"Slurm job {job}" if job else "on this machine")
-        if job and self.place.starting.read() == {}:
-            self.place.starting.write({"job": job})
+        if job and self.folder.starting.read() == {}:
+            self.folder.starting.write({"job": job})
         return True
 
     def _hand_over(self) -> str:
         """Start `refrad serve` so that it outlives this job; the number of its Slurm job, or "" if it is none."""
         command = [sys.executable, "-m", "refrad", "serve"]
-        command += ["--place", str(self.place.folder.resolve()), "--logs", str(self.logs.resolve())]
+        command += ["--folder", str(self.folder.path.resolve()), "--logs", str(self.logs.resolve())]
         if not self.submit:
             if "SLURM_JOB_ID" in os.environ:
                 raise ModelError(
                     f"{self.options.name}: no command for starting a shared server is configured: give llm_server in the profile, as"
                     " profiles/slurm has it"
                 )
-            with (self.logs / f"{self.place.folder.name}.log").open("ab") as file:
+            with (self.logs / f"{self.folder.path.name}.log").open("ab") as file:
                 subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
                 )
@@ -194,7 +199,7 @@ class SharedServer:
             "--no-requeue",
             "--open-mode=append",
         ]
-        sbatch += [f"--output={self.logs.resolve()}/{self.place.folder.name}.log", *words]
+        sbatch += [f"--output={self.logs.resolve()}/{self.folder.path.name}.log", *words]
         # Slurm's variables of this job do not apply to the new one.
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_", "CUDA_"))
