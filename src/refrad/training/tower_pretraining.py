@@ -1,7 +1,7 @@
 """Pretraining of the vision tower of a model from scratch on the masks in the shards.
 
-PaliGemma's tower comes pretrained. The tiny one would have to learn the look of an organ from a few boxes per image; the masks
-give a target for every patch. A probe predicts the share of each class in a patch, and the box of one of these classes. It compares
+PaliGemma's tower comes pretrained. Training gives the tiny one a few boxes per image only; the masks give a target for
+every patch. A probe predicts the share of each class in a patch, and the box of one of these classes. It compares
 features with the embeddings of the tokens that the model answers with: <segNNN> for classes, <locNNNN> for boxes. A mask head
 is trained with it: the embedding of a class replaces the hidden state that prompts the head later.
 """
@@ -94,6 +94,53 @@ class _PatchProbe(nn.Module):
         return mask_loss(head(patches, hidden, slots, masks.shape[-1]), masks)
 
 
+class _Objective:
+    """The loss of a step of the pretraining, with the modules and weights that it trains.
+
+    parameters: of tower, projector and probe. head_parameters: of the mask head; empty without one.
+    embeddings: of the words, float32 [words, width].
+    """
+
+    def __init__(
+        self,
+        model: PaliGemmaForConditionalGeneration,
+        processor: PaliGemmaProcessor,
+        names: SurfaceForms,
+        config: TowerPretraining,
+    ) -> None:
+        self.device, self.in_bfloat16 = model.device, config.compute_dtype == "bfloat16"
+        self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
+        self.head = head_of(model)
+        embeddings: Any = model.get_input_embeddings().weight
+        self.embeddings: nn.Parameter = embeddings
+        self.probe = _make_probe(embeddings, processor, config.seed)
+        self.name_tokens = _tokens_of(names, processor)
+        self.name_rng = np.random.default_rng((config.seed, 12))
+        modules = (self.tower, self.projector, self.probe)
+        self.parameters = [parameter for module in modules for parameter in module.parameters()]
+        self.head_parameters = list(self.head.parameters()) if self.head else []
+
+    def loss(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Loss of the views of `targets` (the fields of `PatchTargets`, batched) and of names drawn at random."""
+        pixels = targets["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
+        with self._autocast():
+            patches = self.tower(pixel_values=pixels).last_hidden_state
+            features = self.projector(patches)
+        drawn = [
+            self.name_tokens[index] for index in self.name_rng.integers(len(self.name_tokens), size=NAMES_PER_STEP)
+        ]
+        words = torch.stack([self.embeddings[tokens].mean(0) for tokens, _ in drawn])
+        loss: Tensor = self.probe(features.float(), targets)
+        loss = loss + self.probe.name_loss(words, torch.tensor([class_id for _, class_id in drawn]))
+        if self.head:
+            with self._autocast():
+                loss = loss + self.probe.mask_loss(self.head, patches, targets)
+        return loss
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bfloat16)
+
+
 def pretrain_vision_tower(
     model: PaliGemmaForConditionalGeneration,
     processor: PaliGemmaProcessor,
@@ -116,22 +163,13 @@ def pretrain_vision_tower(
         max_seconds: time limit, which shortens the schedule; None for no limit.
     """
     vision: Any = model.config.vision_config
-    head = head_of(model)
-    side = processor.image_processor.size["height"]
-    masks = MASKS_PER_VIEW if head else 0
+    side, masks = processor.image_processor.size["height"], MASKS_PER_VIEW if head_of(model) else 0
     views = draw_views(frame, side, vision.patch_size, masks, config.seed, config.augment, config.resize)
-    embeddings: Any = model.get_input_embeddings().weight
-    probe = _make_probe(embeddings, processor, config.seed)
-    tower, projector = model.model.vision_tower, model.model.multi_modal_projector
-    frozen = [parameter for parameter in tower.parameters() if not parameter.requires_grad]
-    tower.requires_grad_(True)
-    parameters = [*tower.parameters(), *projector.parameters(), *probe.parameters()]
-    head_parameters = list(head.parameters()) if head else []
-    optimizer = _make_optimizer(parameters, embeddings, head_parameters, config)
+    objective = _Objective(model, processor, names, config)
+    frozen = [parameter for parameter in objective.tower.parameters() if not parameter.requires_grad]
+    objective.tower.requires_grad_(True)
+    optimizer = _make_optimizer(objective, config)
     peak_rates = [group["lr"] for group in optimizer.param_groups]
-    name_tokens = _tokens_of(names, processor)
-    name_rng = np.random.default_rng((config.seed, 12))
-    in_bfloat16 = config.compute_dtype == "bfloat16"
     losses: list[float] = []
     model.train()
     start = time.perf_counter()
@@ -144,21 +182,10 @@ def pretrain_vision_tower(
                 break
         for group, peak in zip(optimizer.param_groups, peak_rates, strict=True):
             group["lr"] = peak * min(1.0, (progress + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * progress))
-        targets = _stack([next(views) for _ in range(config.batch)])
-        pixels = targets["pixels"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=in_bfloat16):
-            patches = tower(pixel_values=pixels).last_hidden_state
-            features = projector(patches)
-        drawn = [name_tokens[index] for index in name_rng.integers(len(name_tokens), size=NAMES_PER_STEP)]
-        words = torch.stack([embeddings[tokens].mean(0) for tokens, _ in drawn])
-        loss = probe(features.float(), targets)
-        loss = loss + probe.name_loss(words, torch.tensor([class_id for _, class_id in drawn]))
-        if head:
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=in_bfloat16):
-                loss = loss + probe.mask_loss(head, patches, targets)
+        loss = objective.loss(_stack([next(views) for _ in range(config.batch)]))
         loss.backward()
         losses.append(loss.item())
-        grad_norm = nn.utils.clip_grad_norm_([*parameters, *head_parameters], 1.0)
+        grad_norm = nn.utils.clip_grad_norm_([*objective.parameters, *objective.head_parameters], 1.0)
         optimizer.step()
         optimizer.zero_grad()
         step_log.add(losses[-1], optimizer.param_groups[0]["lr"], grad_norm.item(), config.batch, progress)
@@ -175,17 +202,13 @@ def _make_probe(embeddings: Tensor, processor: PaliGemmaProcessor, seed: int) ->
         return _PatchProbe(embeddings, first_seg, first_loc)
 
 
-def _make_optimizer(
-    parameters: Sequence[nn.Parameter],
-    embeddings: Tensor,
-    head_parameters: Sequence[nn.Parameter],
-    config: TowerPretraining,
-) -> torch.optim.Optimizer:
+def _make_optimizer(objective: _Objective, config: TowerPretraining) -> torch.optim.Optimizer:
     """AdamW; embeddings do not decay, and the mask head has its own learning rate."""
-    optimizer = torch.optim.AdamW(parameters, config.learning_rate, (0.9, 0.98), weight_decay=0.01, fused=True)
-    optimizer.add_param_group({"params": [embeddings], "weight_decay": 0.0})
-    if head_parameters:
-        optimizer.add_param_group({"params": head_parameters, "lr": config.learning_rate * config.mask_lr_scale})
+    rate = config.learning_rate
+    optimizer = torch.optim.AdamW(objective.parameters, rate, (0.9, 0.98), weight_decay=0.01, fused=True)
+    optimizer.add_param_group({"params": [objective.embeddings], "weight_decay": 0.0})
+    if objective.head_parameters:
+        optimizer.add_param_group({"params": objective.head_parameters, "lr": rate * config.mask_lr_scale})
     return optimizer
 
 
