@@ -1,6 +1,7 @@
 """The command line: help, exit statuses and one-line errors."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -156,3 +157,12 @@ def test_unknown_command_is_answered_without_heavy_imports():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'Did you mean "plan"?' in run.stderr
     assert run.stdout == "set()\n"
+
+
+def test_shell_completion_offers_commands(tmp_path):
+    command = [sys.executable, "-m", "refrad", "--install-completion", "--shell", "bash"]
+    subprocess.run(command, env=os.environ | {"HOME": str(tmp_path)}, check=True, capture_output=True)
+    script = tmp_path / ".local" / "share" / "bash-completion" / "completions" / "refrad"
+    completion = f'source "{script}"; COMP_WORDS=(refrad mas); COMP_CWORD=1; _refrad; echo "${{COMPREPLY[@]}}"'
+    answer = subprocess.run(["bash", "-c", completion], check=True, capture_output=True, text=True)
+    assert answer.stdout.split() == ["masks"]

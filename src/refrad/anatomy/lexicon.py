@@ -108,7 +108,7 @@ def load_lexicon(path: Path, schema: Schema | None = None) -> Lexicon:
     written) they are those that the {side} of the entries declares.
 
     Raises:
-        ValueError: in one line, naming file and entry, if the file is not as its head says or an entry names a class that
+        ValueError: in one line, naming file and entry, if the file differs from the form in its head or an entry names a class that
             the schema lacks.
     """
     try:

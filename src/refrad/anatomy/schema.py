@@ -132,7 +132,7 @@ def _check(schema: Schema) -> None:
 
     def check_unique(kind: str, value: Any, owner: str) -> None:
         if (kind, value) in owners:
-            raise ValueError(f"{kind} {value} stands in both {owners[kind, value]} and {owner}")
+            raise ValueError(f"{kind} {value} belongs to both {owners[kind, value]} and {owner}")
         owners[kind, value] = owner
 
     for entry in schema.classes:

@@ -62,7 +62,7 @@ class FileTable(Table):
     institution: str
     patient: str = pa.Field(nullable=True, description="pseudonym; null if the file names no patient")
     study: str = pa.Field(nullable=True, description="pseudonym; null if the file names no study")
-    shard: pl.Int32 = pa.Field(nullable=True, ge=0, description="of the patient; rows lie shard by shard")
+    shard: pl.Int32 = pa.Field(nullable=True, ge=0, description="of the patient; rows are in the order of the shards")
 
 
 class FileRow(TypedDict):
