@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pydicom
@@ -66,9 +67,13 @@ def row(number: int, image: np.ndarray | None) -> dict:
     return told if image is None else told | {"pixels": encode_pixels(window_image(image, "CT", WINDOWS, SIDE))}
 
 
+class Pixels(TypedDict):
+    pixels: bytes
+
+
 def from_shards(path: Path) -> Iterator[np.ndarray]:
-    for one in read_rows([path], ["pixels"]):
-        yield scaled(decode_pixels(one["pixels"]))
+    for row in read_rows([path], Pixels):
+        yield scaled(decode_pixels(row["pixels"]))
 
 
 def from_files(folder: Path) -> Iterator[np.ndarray]:

@@ -6,7 +6,7 @@ from typing import NotRequired, get_args, get_origin, get_type_hints, is_typeddi
 import pyarrow as pa
 
 from refrad.dataset.columns import COLUMNS
-from refrad.dataset.rows import ImageRow
+from refrad.dataset.rows import BenchmarkImageRow, ImageRow
 
 ARROW = {bool: pa.bool_(), bytes: pa.binary(), float: pa.float64(), str: pa.string()}
 
@@ -38,3 +38,9 @@ def test_image_row_has_columns_of_shard():
         optional = get_origin(hint) is NotRequired
         assert optional == (column.format is not None), column.name
         assert_same(get_args(hint)[0] if optional else hint, column.kind, column.name)
+
+
+def test_benchmark_row_has_columns_of_shard():
+    kinds = {column.name: column.kind for column in COLUMNS}
+    for name, hint in get_type_hints(BenchmarkImageRow, include_extras=True).items():
+        assert_same(get_args(hint)[0] if get_origin(hint) is NotRequired else hint, kinds[name], name)

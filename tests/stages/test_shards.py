@@ -1,6 +1,7 @@
 """Stage shards: rows of images.parquet with pictures, masks, boxes and provenance."""
 
 import io
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from pycocotools import mask as coco
 from refrad.dataset import shard_io as shards
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.image_codec import decode_image, decode_pixels
+from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import (
     fingerprint_digest,
     list_shards,
@@ -24,6 +26,11 @@ from refrad.workflow.fingerprint import Fingerprint
 
 TEXT = "Liver and both kidneys are normal."
 OPTIONS = {"image_size": 64, "formats": ["png", "raw", "full"]}
+
+
+class SplitAndPixels(TypedDict):
+    split: str
+    pixels: bytes
 
 
 @pytest.fixture
@@ -115,10 +122,8 @@ def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path, monkeypa
     write_shard(tmp_path / "many.parquet", many, schema, Fingerprint("shards", 1, {}, {}))
     file = pq.ParquetFile(tmp_path / "many.parquet")
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [100, 100, 100, 6]
-    assert list(read_rows([tmp_path / "many.parquet"])) == list(
-        read_rows([tmp_path / "many.parquet"], file.schema_arrow.names)
-    )
-    assert next(read_rows([tmp_path / "many.parquet"], ["split", "pixels"])) == {"split": "train"}
+    assert list(read_rows([tmp_path / "many.parquet"])) == list(read_rows([tmp_path / "many.parquet"], ImageRow))
+    assert next(read_rows([tmp_path / "many.parquet"], SplitAndPixels)) == {"split": "train"}
 
 
 def test_class_names_come_from_the_file_itself(shard):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from refrad.anatomy.schema import load_schema
 from refrad.core.files import atomic, write_json
-from refrad.dataset.shard_io import list_shards
-from refrad.reporting.audit_sheet import LEVEL, precision_of, sample_triplets
+from refrad.dataset.shard_io import list_shards, read_images, read_rows
+from refrad.reporting.audit_sheet import LEVEL, CaptionedImage, precision_of, sample_triplets
 from refrad.reporting.gallery import build_card
 from refrad.reporting.pages import render
 
@@ -46,16 +46,16 @@ def main(
             f" ({LEVEL:.0%} interval {precision.low:.3f} to {precision.high:.3f}, Wilson); {precision.not_judged} not judged"
         )
         return
-    triplets = sample_triplets(list_shards(images), count, seed)
+    files = list_shards(images)
+    triplets = sample_triplets(read_rows(files, CaptionedImage), count, seed)
+    rows = {row["image_id"]: row for row in read_images(files, [image_id for image_id, _ in triplets])}
     with atomic(out / "sheet.csv") as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        writer.writerows(
-            (n, row["image_id"], caption["caption"], "", "") for n, (row, caption) in enumerate(triplets, 1)
-        )
+        writer.writerows((n, image_id, caption["caption"], "", "") for n, (image_id, caption) in enumerate(triplets, 1))
     with atomic(out / "sheet.html") as temporary:
         anatomy = load_schema(schema)
-        cards = [build_card(row, anatomy, caption=caption) for row, caption in triplets]
+        cards = [build_card(rows[image_id], anatomy, caption=caption) for image_id, caption in triplets]
         temporary.write_text(
             render("audit.html", title="Audit", up="../report/", there=[], cards=cards), encoding="utf-8"
         )

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 from refrad.core.contracts import VolumeTable
 from refrad.core.tables import read_table
@@ -14,6 +15,10 @@ from refrad.dataset.shard_io import list_shards, read_class_names, read_rows
 __all__ = ["main"]
 
 logger = logging.getLogger(__name__)
+
+
+class _SplitColumn(TypedDict):
+    split: str
 
 
 def main(
@@ -51,7 +56,7 @@ def main(
             f" {len(leakage.pictures)} pairs of nearly the same picture are in more than one split; leakage.json next to"
             " the shards names them"
         )
-    present = {row["split"] for row in read_rows(files, ["split"])}
+    present = {row["split"] for row in read_rows(files, _SplitColumn)}
     splits = [split for split in SPLITS if split in present]
     folder = out or Path("results/export") / format
     source = ExportSource(files, splits, read_class_names(files[0]), _volume_files(volumes, volume_store))

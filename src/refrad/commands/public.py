@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from refrad.dataset.benchmarks import (
     read_benchmark,
 )
 from refrad.dataset.image_codec import encode_png
+from refrad.dataset.rows import BenchmarkImageRow, QuestionStruct
 from refrad.dataset.shard_io import write_shard
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -74,7 +74,7 @@ def main(
     print(f"leakage check: {len(leaks)} images in more than one split" + (f", {leaking}" if leaks else ""))
 
 
-def benchmark_rows(benchmark: Benchmark, size: int) -> Iterator[dict[str, Any]]:
+def benchmark_rows(benchmark: Benchmark, size: int) -> Iterator[BenchmarkImageRow]:
     """Rows in the format of the shards, one per image and split, without structures and captions.
 
     The image is resized to `size` x `size` px and its values are scaled to 0..255. Patients are unknown, so the image is its own
@@ -114,6 +114,13 @@ def _full_range(image: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(scaled.round().astype(np.uint8).transpose(2, 0, 1))
 
 
-def _question_row(question: BenchmarkQuestion) -> dict[str, Any]:
-    columns = {name: getattr(question, name) for name in ("language", "topic", "kind", "question", "answer")}
-    return columns | {"choices": [], "backend": "public"}
+def _question_row(question: BenchmarkQuestion) -> QuestionStruct:
+    return {
+        "language": question.language,
+        "topic": question.topic,
+        "kind": question.kind,
+        "question": question.question,
+        "choices": [],
+        "answer": question.answer,
+        "backend": "public",
+    }

@@ -3,17 +3,27 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from refrad.core.rows import BoxRow
 from refrad.core.types import Box
 from refrad.dataset.image_codec import decode_image, decode_mask
+from refrad.dataset.rows import CaptionStruct, IdentifiedPicture, PictureColumns, QuestionStruct, StructureStruct
 
-__all__ = ["ExampleCaption", "ExampleMention", "ExampleQuestion", "ImageExample", "example_of_row", "read_image_table"]
+__all__ = [
+    "ExampleCaption",
+    "ExampleMention",
+    "ExampleQuestion",
+    "ExampleRow",
+    "ImageExample",
+    "example_of_row",
+    "read_image_table",
+    "relative_box",
+]
 
 COLUMNS = (
     "image_id",
@@ -27,6 +37,17 @@ COLUMNS = (
     "questions",
 )
 IMAGE_COLUMNS = ("pixels", "image")  # the first column that a file has is read
+
+
+class ExampleRow(IdentifiedPicture):
+    """A row of `read_image_table`; without pixels it has no picture."""
+
+    modality: str
+    width: int
+    height: int
+    structures: list[StructureStruct] | None
+    captions: list[CaptionStruct] | None
+    questions: list[QuestionStruct] | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +88,7 @@ class ImageExample:
     """An image with its structures, captions and questions.
 
     Attributes:
-        encoded: the image columns of the row, compressed.
+        encoded: the compressed picture of the row.
         boxes: visible class to its box, shares of width and height.
         mask_rles: visible class to the run-length code of its mask.
         size: width and height of the DICOM image, px.
@@ -76,7 +97,7 @@ class ImageExample:
     image_id: str
     patient: str
     modality: str
-    encoded: Mapping[str, Any]
+    encoded: PictureColumns
     boxes: Mapping[int, Box]
     captions: tuple[ExampleCaption, ...]
     questions: tuple[ExampleQuestion, ...]
@@ -122,7 +143,7 @@ def read_image_table(paths: Sequence[Path], splits: Collection[str] | None = Non
     return (frame if splits is None else frame.filter(pl.col("split").is_in(list(splits)))).sort("image_id")
 
 
-def example_of_row(row: Mapping[str, Any]) -> ImageExample:
+def example_of_row(row: ExampleRow) -> ImageExample:
     """A row of `read_image_table` (a dictionary, as `frame.row(index, named=True)` returns it) as an ImageExample."""
     size = row["width"], row["height"]
     structures = row["structures"] or ()
@@ -130,8 +151,8 @@ def example_of_row(row: Mapping[str, Any]) -> ImageExample:
         image_id=row["image_id"],
         patient=row["patient"],
         modality=row["modality"],
-        encoded={name: row.get(name) for name in IMAGE_COLUMNS},
-        boxes={structure["class_id"]: _relative_box(structure, *size) for structure in structures},
+        encoded=_picture(row),
+        boxes={structure["class_id"]: relative_box(structure, *size) for structure in structures},
         captions=tuple(_caption(caption, *size) for caption in row["captions"] or ()),
         questions=tuple(_question(question) for question in row["questions"] or ()),
         mask_rles={structure["class_id"]: structure["rle"] for structure in structures},
@@ -139,20 +160,29 @@ def example_of_row(row: Mapping[str, Any]) -> ImageExample:
     )
 
 
-def _relative_box(box: Mapping[str, Any], width: int, height: int) -> Box:
+def _picture(row: PictureColumns) -> PictureColumns:
+    """The first column of IMAGE_COLUMNS that is not null: of a table of several files, each row has one of them."""
+    pixels, image = row.get("pixels"), row.get("image")
+    if pixels is not None:
+        return {"pixels": pixels}
+    return {} if image is None else {"image": image}
+
+
+def relative_box(box: BoxRow, width: int, height: int) -> Box:
+    """A box in px as shares of the width and height (px) of its image, half-open."""
     return box["x_min"] / width, box["y_min"] / height, box["x_max"] / width, box["y_max"] / height
 
 
-def _caption(caption: Mapping[str, Any], width: int, height: int) -> ExampleCaption:
+def _caption(caption: CaptionStruct, width: int, height: int) -> ExampleCaption:
     spans: dict[tuple[int, int, str], list[tuple[int, Box]]] = {}
     for entity in caption["entities"]:
         span = entity["start"], entity["end"], entity["text"]
-        spans.setdefault(span, []).append((entity["class_id"], _relative_box(entity, width, height)))
+        spans.setdefault(span, []).append((entity["class_id"], relative_box(entity, width, height)))
     mentions = tuple(ExampleMention(*span, tuple(targets)) for span, targets in sorted(spans.items()))
     return ExampleCaption(caption["language"], caption["text"], caption["indication"], caption["question"], mentions)
 
 
-def _question(question: Mapping[str, Any]) -> ExampleQuestion:
+def _question(question: QuestionStruct) -> ExampleQuestion:
     return ExampleQuestion(
         language=question["language"],
         topic=question["topic"],

@@ -1,9 +1,8 @@
 """Pictures of the dataset: windowed images in the formats of the shards, and back; and which of them look alike."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isqrt
-from typing import Any
 
 import numpy as np
 import zstandard
@@ -12,6 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from scipy.fft import dctn
 
+from refrad.dataset.rows import PictureColumns
 from refrad.dicom.windows import scale_mr, window_ct
 
 __all__ = [
@@ -73,10 +73,11 @@ def decode_pixels(data: bytes) -> NDArray[np.uint8]:
     return values.reshape(3, side, side)
 
 
-def decode_image(row: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The square picture of a row, uint8 [channel, row, column], from whichever column holds it."""
-    if row.get("pixels") is not None:
-        return decode_pixels(row["pixels"])
+def decode_image(row: PictureColumns) -> NDArray[np.uint8]:
+    """The square picture of a row, uint8 [channel, row, column], from the column `pixels`, else from `image`."""
+    pixels = row.get("pixels")
+    if pixels is not None:
+        return decode_pixels(pixels)
     return np.ascontiguousarray(
         np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")).transpose(2, 0, 1)
     )

@@ -1,7 +1,7 @@
 """Leakage between splits: patients, studies, and pictures that are nearly the same."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from refrad.dataset.image_codec import decode_image, mean_grey_difference, thumbnail
+from refrad.dataset.rows import IdentifiedPicture
 from refrad.dataset.shard_io import read_rows
 
 __all__ = ["DISTANCE", "Leakage", "find_leakage", "find_near_pairs"]
@@ -37,10 +38,6 @@ class Leakage:
     def total(self) -> int:
         """Number of leaks of any kind."""
         return len(self.patients) + len(self.studies) + len(self.pictures)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self) | {"total": self.total}
 
 
 def find_leakage(files: Sequence[Path], difference: float) -> Leakage:
@@ -109,5 +106,5 @@ def _thumbnails(files: Iterable[Path], image_ids: set[str]) -> dict[str, NDArray
     """The thumbnails of these images; no other image is decoded."""
     if not image_ids:
         return {}
-    rows: Iterator[Mapping[str, Any]] = read_rows(files, ["image_id", "image", "pixels"])
+    rows = read_rows(files, IdentifiedPicture)
     return {row["image_id"]: thumbnail(decode_image(row)) for row in rows if row["image_id"] in image_ids}

@@ -5,10 +5,13 @@ from typing import NotRequired, TypedDict
 from refrad.core.rows import BoxRow
 
 __all__ = [
+    "BenchmarkImageRow",
     "CaptionStruct",
     "EntityStruct",
+    "IdentifiedPicture",
     "ImageRow",
     "ImageStruct",
+    "PictureColumns",
     "ProvenanceStruct",
     "QuestionStruct",
     "StructureStruct",
@@ -102,3 +105,40 @@ class ImageRow(TypedDict):
     captions: list[CaptionStruct]
     questions: list[QuestionStruct]
     provenance: ProvenanceStruct
+
+
+class BenchmarkImageRow(TypedDict):
+    """A row of a public benchmark, for a shard: the columns that benchmarks have; the others are null in the file."""
+
+    image_id: str
+    volume: str
+    study: str
+    patient: str
+    split: str
+    modality: str | None
+    index: int
+    width: int
+    height: int
+    spacing_x: float
+    spacing_y: float
+    image: NotRequired[ImageStruct]
+    pixels: NotRequired[bytes]
+    image_full: NotRequired[ImageStruct]
+    structures: list[StructureStruct]
+    captions: list[CaptionStruct]
+    questions: list[QuestionStruct]
+
+
+class PictureColumns(TypedDict):
+    """The columns with the square picture of a row: at least one of them."""
+
+    image: NotRequired[ImageStruct]
+    pixels: NotRequired[bytes]
+
+
+class IdentifiedPicture(PictureColumns):
+    """The square picture of a row, and what identifies its image, patient and split."""
+
+    image_id: str
+    patient: str
+    split: str

@@ -7,7 +7,7 @@ scales by image_size / width and image_size / height.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import polars as pl
 import pyarrow as pa
@@ -18,7 +18,7 @@ from refrad.core.files import atomic, digest_bytes
 from refrad.core.rows import rows_of
 from refrad.core.types import FINGERPRINT_KEY
 from refrad.dataset.columns import COLUMNS, arrow_schema, features
-from refrad.dataset.rows import ImageRow
+from refrad.dataset.rows import BenchmarkImageRow, ImageRow
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = [
@@ -47,6 +47,8 @@ FILTERED = (
 )  # by readers, so these have statistics
 SOURCES_KEY = "refrad.fingerprints"
 
+R = TypeVar("R")
+
 
 def fingerprint_digest(fingerprint: Fingerprint) -> str:
     """12 hexadecimal digits that represent a fingerprint in the rows."""
@@ -55,7 +57,7 @@ def fingerprint_digest(fingerprint: Fingerprint) -> str:
 
 def write_shard(
     path: Path,
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[ImageRow | BenchmarkImageRow],
     schema: Schema,
     fingerprint: Fingerprint,
     sources: Mapping[str, Fingerprint] | None = None,
@@ -83,7 +85,7 @@ def write_shard(
     return write_rows(path, rows, arrow)
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], arrow: pa.Schema) -> int:
+def write_rows(path: Path, rows: Iterable[ImageRow | BenchmarkImageRow], arrow: pa.Schema) -> int:
     """Write rows under a schema whose columns are those of the dataset, and return how many there were."""
     # Pictures are compressed already: a second time would cost much and save nothing.
     pictures = {name for column in COLUMNS if column.format for name in _leaves(column.kind, column.name)}
@@ -98,7 +100,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], arrow: pa.Schema) 
             temporary, arrow, compression=codecs, use_dictionary=words, write_statistics=filtered
         ) as writer,
     ):
-        group: list[Mapping[str, Any]] = []
+        group: list[ImageRow | BenchmarkImageRow] = []
         size = 0
         for row in rows:
             group.append(row)
@@ -112,10 +114,10 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], arrow: pa.Schema) 
     return count
 
 
-def _picture_bytes(row: Mapping[str, Any]) -> int:
+def _picture_bytes(row: ImageRow | BenchmarkImageRow) -> int:
     """Size of the pictures of a row in bytes."""
-    pictures = [row.get(column.name) for column in COLUMNS if column.format]
-    return sum(len(picture) if isinstance(picture, bytes) else len(picture["bytes"]) for picture in pictures if picture)
+    encoded = sum(len(picture["bytes"]) for picture in (row.get("image"), row.get("image_full")) if picture)
+    return encoded + len(row.get("pixels") or b"")
 
 
 def _leaves(kind: pa.DataType, path: str) -> list[str]:
@@ -141,12 +143,26 @@ def list_shards(images: Path) -> list[Path]:
     return shards
 
 
-def read_rows(files: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of all files, one row group in memory at a time; of `columns`, those that a file has."""
+@overload
+def read_rows(files: Iterable[Path]) -> Iterator[ImageRow]: ...
+
+
+@overload
+def read_rows(files: Iterable[Path], row: type[R]) -> Iterator[R]: ...
+
+
+def read_rows(files: Iterable[Path], row: type[Any] | None = None) -> Iterator[Any]:
+    """The rows of all files, one row group in memory at a time.
+
+    Args:
+        files: Parquet files of the dataset.
+        row: a typed dictionary whose keys are the columns to read; a key that a file lacks is absent. All columns if not given.
+    """
+    columns = None if row is None else row.__required_keys__ | row.__optional_keys__
     for path in files:
         with pq.ParquetFile(path) as file:
-            here = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-            for batch in file.iter_batches(BATCH_ROWS, columns=here):
+            present = None if columns is None else [name for name in file.schema_arrow.names if name in columns]
+            for batch in file.iter_batches(BATCH_ROWS, columns=present):
                 yield from batch.to_pylist()
 
 

@@ -4,14 +4,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from refrad.dataset.columns import COLUMNS
+from refrad.dataset.columns import BACKENDS
+from refrad.dataset.rows import CaptionStruct, ProvenanceStruct, QuestionStruct
 from refrad.dataset.shard_io import read_class_names, read_rows
 
 __all__ = ["DatasetSummary", "summarize"]
 
-MADE_BY = ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")
+
+class _CountedColumns(TypedDict):
+    """The columns of a shard that are counted."""
+
+    volume: str
+    patient: str
+    split: str
+    modality: str | None
+    plane: str | None
+    captions: list[CaptionStruct]
+    questions: list[QuestionStruct]
+    provenance: ProvenanceStruct | None
 
 
 @dataclass
@@ -41,19 +53,18 @@ def summarize(files: Sequence[Path]) -> DatasetSummary:
     names = read_class_names(files[0])
     patients: dict[str, set[str]] = {}
     volumes: dict[str, set[str]] = {}
-    columns = [column.name for column in COLUMNS if column.format is None]
-    for row in read_rows(files, columns):
+    for row in read_rows(files, _CountedColumns):
         split = row["split"]
         patients.setdefault(split, set()).add(row["patient"])
         volumes.setdefault(split, set()).add(row["volume"])
         summary.count(split, "images")
         summary.count(split, "captions", len(row["captions"]))
         summary.count(split, "questions", len(row["questions"]))
-        for key in ("modality", "plane"):
-            summary.add(key, row[key])
-        for made_by in MADE_BY:
-            if backend := (row["provenance"] or {}).get(made_by):
-                summary.backends.setdefault(made_by, Counter())[backend] += 1
+        summary.add("modality", row["modality"])
+        summary.add("plane", row["plane"])
+        for part, backend in (row["provenance"] or {}).items():
+            if part in BACKENDS and backend:
+                summary.backends.setdefault(part, Counter())[str(backend)] += 1
         _count_texts(summary, split, row["captions"], row["questions"], names)
     for unit, ids_of_splits in (("patients", patients), ("volumes", volumes)):
         for split, ids in ids_of_splits.items():
@@ -64,8 +75,8 @@ def summarize(files: Sequence[Path]) -> DatasetSummary:
 def _count_texts(
     summary: DatasetSummary,
     split: str,
-    captions: Iterable[Mapping[str, Any]],
-    questions: Iterable[Mapping[str, Any]],
+    captions: Iterable[CaptionStruct],
+    questions: Iterable[QuestionStruct],
     names: Mapping[int, str],
 ) -> None:
     for caption in captions:

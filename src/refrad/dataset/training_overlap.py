@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from refrad.dataset.image_codec import decode_image, mean_grey_difference, perceptual_hash, thumbnail
 from refrad.dataset.leakage import find_near_pairs
+from refrad.dataset.rows import IdentifiedPicture
 from refrad.dataset.shard_io import read_rows
 from refrad.workflow.tally import Tally
 
@@ -68,7 +69,7 @@ def find_training_overlap(training: Sequence[Path], tested: Sequence[Path], diff
         for a, b in find_near_pairs(frame.drop("split").rename({"side": "split"}))
     ]
     candidates = {row["image_id"] for pair in pairs for row in pair}
-    rows = read_rows(dict.fromkeys([*training, *tested]), [*IDENTITY, "image", "pixels"]) if candidates else ()
+    rows = read_rows(dict.fromkeys([*training, *tested]), IdentifiedPicture) if candidates else ()
     thumbnails = {
         (row["image_id"], row["split"]): thumbnail(decode_image(row)) for row in rows if row["image_id"] in candidates
     }
@@ -126,7 +127,7 @@ def _hashed_images(path: Path, split: str) -> pl.DataFrame:
         unhashed = set(frame["image_id"]) - hashes.keys()
         hashes |= {
             row["image_id"]: perceptual_hash(decode_image(row))
-            for row in read_rows([path], [*IDENTITY, "image", "pixels"])
+            for row in read_rows([path], IdentifiedPicture)
             if row["split"] == split and row["image_id"] in unhashed
         }
     return frame.select(IDENTITY).with_columns(

@@ -1,17 +1,16 @@
 """The audit of triplets: a random sample of image and caption, and the precision from a ticked sheet."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import binomtest
 
-from refrad.dataset.rows import CaptionStruct, ImageRow
-from refrad.dataset.shard_io import read_images, read_rows
+from refrad.dataset.rows import CaptionStruct
 
-__all__ = ["LEVEL", "Precision", "precision_of", "sample_triplets"]
+__all__ = ["LEVEL", "CaptionedImage", "Precision", "precision_of", "sample_triplets"]
 
 YES = {"yes", "y", "ja", "j", "1", "x", "true", "right"}
 NO = {"no", "n", "nein", "0", "false", "wrong"}
@@ -30,21 +29,17 @@ class Precision:
     high: float
 
 
-def sample_triplets(files: Sequence[Path], count: int, seed: int) -> list[tuple[ImageRow, CaptionStruct]]:
-    """Rows of the shards, each with one of its captions: `count` pairs, drawn uniformly and in random order."""
-    pairs = [
-        (row["image_id"], caption["caption"])
-        for row in read_rows(files, ["image_id", "captions"])
-        for caption in row["captions"]
-    ]
-    order = np.random.default_rng(seed).permutation(len(pairs))[:count]
-    names = list(dict.fromkeys(pairs[position][0] for position in order))
-    rows = {row["image_id"]: row for row in read_images(files, names)}
-    chosen = []
-    for position in order:
-        image, name = pairs[position]
-        chosen.append((rows[image], next(row for row in rows[image]["captions"] if row["caption"] == name)))
-    return chosen
+class CaptionedImage(TypedDict):
+    """An image and its captions: the columns of a shard that triplets are drawn from."""
+
+    image_id: str
+    captions: list[CaptionStruct]
+
+
+def sample_triplets(images: Iterable[CaptionedImage], count: int, seed: int) -> list[tuple[str, CaptionStruct]]:
+    """Image ids, each with one of its captions: `count` pairs, drawn uniformly and in random order."""
+    pairs = [(image["image_id"], caption) for image in images for caption in image["captions"]]
+    return [pairs[position] for position in np.random.default_rng(seed).permutation(len(pairs))[:count]]
 
 
 def precision_of(text: str, name: str) -> Precision:

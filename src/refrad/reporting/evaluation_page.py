@@ -11,6 +11,7 @@ from PIL import Image
 
 from refrad.anatomy.schema import Schema
 from refrad.dataset.image_codec import decode_image, decode_mask
+from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import read_images
 from refrad.reporting.drawing import data_uri, draw_outlines
 from refrad.reporting.gallery import ImageCard, card_box
@@ -55,7 +56,7 @@ def example_cards(
 
 
 def _card(
-    example: Mapping[str, Any], row: Mapping[str, Any], entities: Sequence[Mapping[str, Any]], schema: Schema
+    example: Mapping[str, Any], row: ImageRow, entities: Sequence[Mapping[str, Any]], schema: Schema
 ) -> ImageCard:
     targets = example["true"]
     if any("mask" in entity for entity in entities) or isinstance(targets[0]["region"], Mapping):

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def run(
         temporary.write_text(text, encoding="utf-8")
     write_json(croissant_file, build_croissant(about, files, columns, terms, today))
     write_json(crate, build_ro_crate(about, files, fingerprints, today))
-    write_json(leakage, leaks.as_dict())
+    write_json(leakage, asdict(leaks) | {"total": leaks.total})
     tally.take(leaks.images)
     tally.use(leaks.images)
     for kind in ("patients", "studies", "pictures"):

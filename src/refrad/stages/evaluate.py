@@ -14,7 +14,8 @@ import torch
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import EvaluateOptions, TrainOptions
 from refrad.core.files import atomic, write_json
-from refrad.dataset.examples import ImageExample, example_of_row, read_image_table
+from refrad.core.rows import rows_of
+from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row, read_image_table
 from refrad.dataset.training_overlap import TrainingOverlap, find_training_overlap
 from refrad.evaluation.answered_questions import (
     AnsweredQuestions,
@@ -158,7 +159,7 @@ def _sample(frame: pl.DataFrame, samples: int | None) -> list[ImageExample]:
     """At most `samples` images, or all; image ids are pseudonyms, so every n-th image is a fair draw over patients."""
     count = len(frame) if samples is None else min(samples, len(frame))
     indices = np.unique(np.linspace(0, len(frame) - 1, count).round().astype(int))
-    return [example_of_row(frame.row(int(index), named=True)) for index in indices]
+    return [example_of_row(row) for row in rows_of(frame[indices], ExampleRow)]
 
 
 def _load_model(checkpoint: Path, training: TrainOptions) -> TrainedModel:

@@ -1,12 +1,12 @@
 """Write the dataset: Parquet with the images inside, one row for each image that has a grounded caption."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -25,9 +25,24 @@ from refrad.core.contracts import (
     TripletTable,
     VolumeTable,
 )
+from refrad.core.rows import (
+    AcceptedVolumeRow,
+    CaptionRow,
+    EntityRow,
+    QuestionRow,
+    StructureRow,
+    TripletRow,
+    rows_of,
+)
 from refrad.core.tables import read_table
 from refrad.core.types import TASK_OF
-from refrad.dataset.image_codec import encode_mask, encode_pixels, encode_png, perceptual_hash, window_image
+from refrad.dataset.image_rows import build_caption, build_question, build_structure, encode_picture
+from refrad.dataset.rows import (
+    CaptionStruct,
+    ImageRow,
+    ProvenanceStruct,
+    QuestionStruct,
+)
 from refrad.dataset.shard_io import fingerprint_digest, write_shard
 from refrad.dicom.slices import image_at
 from refrad.segmentation.labels import load_labels
@@ -39,9 +54,7 @@ __all__ = ["run"]
 
 VERSION = 2
 
-VOLUME_COLUMNS = ("volume", "study", "patient", "split", "modality", "plane", "body_part", "contrast")
-CAPTION_COLUMNS = ("caption", "sentence", "language", "text", "indication", "question")
-STRUCTURE_COLUMNS = ("class_id", "x_min", "y_min", "x_max", "y_max", "area")
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -88,36 +101,55 @@ def run(
     tally = Tally("images")
     tables = (volumes, masks, structures, captions, mentions, triplets, questions)
     sources = {source.stage: source for source in map(read_fingerprint, tables)}
-    digests = {stage: fingerprint_digest(source) for stage, source in (sources | {"shards": fingerprint}).items()}
+    digests: dict[str, str | None] = {
+        stage: fingerprint_digest(source) for stage, source in (sources | {"shards": fingerprint}).items()
+    }
     rows = _rows(inputs, _Texts(inputs, digests), anatomy, options, tally)
     tally.make("rows", write_shard(images, rows, anatomy, fingerprint, sources, options.formats))
     tally.write(metrics, fingerprint)
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
 
 
+class _SegmentedVolume(AcceptedVolumeRow):
+    """A volume with the columns of its label volume."""
+
+    task: str
+    segmenter: str
+    weights: str | None
+    mask: str
+
+
+class _TextColumns(TypedDict):
+    """The columns of an image that come from reports and questions."""
+
+    captions: list[CaptionStruct]
+    questions: list[QuestionStruct]
+    provenance: ProvenanceStruct
+
+
 class _Texts:
     """Captions, questions and provenance of the images."""
 
-    def __init__(self, inputs: _Inputs, digests: Mapping[str, str]) -> None:
+    def __init__(self, inputs: _Inputs, digests: dict[str, str | None]) -> None:
         self.digests = digests
-        self.captions = {row["caption"]: row for row in read_table(inputs.captions, CaptionTable).iter_rows(named=True)}
-        self.entities = _grouped(read_table(inputs.entities, EntityTable), "triplet")
-        self.questions = _grouped(
-            read_table(inputs.questions, QuestionTable).filter(pl.col("reason").is_null()).drop("reason"), "instance"
-        )
+        self.captions = {
+            caption["caption"]: caption for caption in rows_of(read_table(inputs.captions, CaptionTable), CaptionRow)
+        }
+        self.entities = _grouped(read_table(inputs.entities, EntityTable), "triplet", EntityRow)
+        questions = read_table(inputs.questions, QuestionTable).filter(pl.col("reason").is_null())
+        self.questions = _grouped(questions, "instance", QuestionRow)
         self.finders = dict(read_table(inputs.mentions, MentionTable).select("caption", "backend").rows())
 
-    def columns(self, volume: Mapping[str, Any], triplets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def columns(self, volume: _SegmentedVolume, triplets: Sequence[TripletRow]) -> _TextColumns:
         """The columns captions, questions and provenance of an image, from its triplets in the order of the captions."""
         captions = [self.captions[triplet["caption"]] for triplet in triplets]
         questions = self.questions.get(triplets[0]["instance"], [])
         return {
             "captions": [
-                {key: caption[key] for key in CAPTION_COLUMNS}
-                | {"tie": triplet["tie"], "entities": self.entities[triplet["triplet"]]}
+                build_caption(caption, triplet["tie"], self.entities[triplet["triplet"]])
                 for triplet, caption in zip(triplets, captions, strict=True)
             ],
-            "questions": questions,
+            "questions": [build_question(question) for question in questions],
             "provenance": {
                 "segmenter": volume["segmenter"],
                 "weights": volume["weights"],
@@ -130,30 +162,28 @@ class _Texts:
         }
 
 
-def _grouped(frame: pl.DataFrame, key: str) -> dict[str, list[dict[str, Any]]]:
-    return {name[0]: group.to_dicts() for name, group in frame.group_by([key], maintain_order=True)}  # type: ignore[misc]
+def _grouped(frame: pl.DataFrame, key: str, row: type[R]) -> dict[str, list[R]]:
+    """Value of the column `key` to its rows, in the order of the frame."""
+    groups = frame.group_by([key], maintain_order=True)
+    return {str(name): list(rows_of(group, row)) for (name,), group in groups}
 
 
 def _joined(names: set[str]) -> str:
     return " + ".join(sorted(names))
 
 
-def _rows(
-    inputs: _Inputs, texts: _Texts, schema: Schema, options: ShardsOptions, tally: Tally
-) -> Iterator[dict[str, Any]]:
+def _rows(inputs: _Inputs, texts: _Texts, schema: Schema, options: ShardsOptions, tally: Tally) -> Iterator[ImageRow]:
     """The rows, volume by volume, in the order of the slices."""
     triplets = read_table(inputs.triplets, TripletTable).filter(pl.col("reason").is_null())
-    by_volume = _grouped(triplets.sort("volume", "index", "caption"), "volume")
-    structures = _grouped(read_table(inputs.structures, StructureTable), "instance")
+    by_volume = _grouped(triplets.sort("volume", "index", "caption"), "volume", TripletRow)
+    structures = _grouped(read_table(inputs.structures, StructureTable), "instance", StructureRow)
     # The outlier rule is part of the structures; masks must follow the same.
     structure_options = read_fingerprint(inputs.structures).options
     rule = OutlierRule(structure_options["minimum_area_mm2"], structure_options["minimum_share"])
     luts = {task: schema.native_lut(task) for task in TASK_OF.values()}
     labelled = read_table(inputs.masks, MaskTable).select("volume", "task", "segmenter", "weights", mask="file")
-    volumes = read_table(inputs.volumes, VolumeTable).join(labelled, on="volume").sort("volume")
-    for volume in volumes.iter_rows(named=True):
-        if volume["volume"] not in by_volume:
-            continue
+    volumes = read_table(inputs.volumes, VolumeTable).filter(pl.col("volume").is_in(list(by_volume)))
+    for volume in rows_of(volumes.join(labelled, on="volume").sort("volume"), _SegmentedVolume):
         nifti: Any = nib.load(inputs.volume_store / volume["file"])  # type: ignore[attr-defined]
         values = np.asarray(nifti.dataobj, np.int16)
         labels = load_labels(inputs.mask_store / volume["mask"])
@@ -162,19 +192,30 @@ def _rows(
             slice_triplets = list(group)
             instance = slice_triplets[0]["instance"]
             tally.take()
-            row = {key: volume[key] for key in VOLUME_COLUMNS}
-            row |= {"image_id": instance, "index": index, "width": volume["columns"], "height": volume["rows"]}
-            row |= {"spacing_x": volume["spacing_x"], "spacing_y": volume["spacing_y"]}
             with tally.timed("masks"):
                 classes = _classes(labels[:, :, index], luts[volume["task"]], pixel_mm2, rule)
-                row["structures"] = [
-                    {key: structure[key] for key in STRUCTURE_COLUMNS}
-                    | {"rle": encode_mask(classes == structure["class_id"])}
-                    for structure in structures[instance]
-                ]
+                structs = [build_structure(structure, classes) for structure in structures[instance]]
             with tally.timed("pictures"):
-                row |= _pictures(image_at(values, index), volume["modality"], options)
-            row |= texts.columns(volume, slice_triplets)
+                pictures = encode_picture(image_at(values, index), volume["modality"], options)
+            row: ImageRow = {
+                "image_id": instance,
+                "volume": volume["volume"],
+                "study": volume["study"],
+                "patient": volume["patient"],
+                "split": volume["split"],
+                "modality": volume["modality"],
+                "plane": volume["plane"],
+                "index": index,
+                "body_part": volume["body_part"],
+                "contrast": volume["contrast"],
+                "width": volume["columns"],
+                "height": volume["rows"],
+                "spacing_x": volume["spacing_x"],
+                "spacing_y": volume["spacing_y"],
+                **pictures,
+                "structures": structs,
+                **texts.columns(volume, slice_triplets),
+            }
             _count(tally, row)
             yield row
 
@@ -190,23 +231,11 @@ def _classes(
     return owner[numbers].T
 
 
-def _count(tally: Tally, row: Mapping[str, Any]) -> None:
+def _count(tally: Tally, row: ImageRow) -> None:
     tally.use()
     tally.make("captions", len(row["captions"]))
     tally.make("entities", sum(len(caption["entities"]) for caption in row["captions"]))
     tally.make("questions", len(row["questions"]))
-    for table in ("split", "modality", "plane"):
-        tally.add(table, str(row[table]))
-
-
-def _pictures(image: NDArray[np.int16], modality: str, options: ShardsOptions) -> dict[str, Any]:
-    """The columns that hold an image [row, column], and its perceptual hash."""
-    square = window_image(image, modality, options.windows, options.image_size)
-    row: dict[str, Any] = {"perceptual_hash": perceptual_hash(square)}
-    if "png" in options.formats:
-        row["image"] = {"bytes": encode_png(square), "path": None}
-    if "raw" in options.formats:
-        row["pixels"] = encode_pixels(square)
-    if "full" in options.formats:
-        row["image_full"] = {"bytes": encode_png(window_image(image, modality, options.windows, None)), "path": None}
-    return row
+    tally.add("split", row["split"])
+    tally.add("modality", row["modality"])
+    tally.add("plane", str(row["plane"]))

@@ -13,7 +13,8 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 from refrad.anatomy.schema import load_schema
 from refrad.config import TrainOptions
 from refrad.core.files import atomic_folder, write_json
-from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.core.rows import rows_of
+from refrad.dataset.examples import ExampleRow, example_of_row, read_image_table
 from refrad.dataset.training_overlap import (
     TrainingOverlap,
     count_training_parts,
@@ -91,7 +92,7 @@ def run(
     tally = Tally("images")
     data = _read(options, images, public or [], tested or [])
     anatomy = load_schema(schema)
-    examples = [example_of_row(row) for row in data.train.iter_rows(named=True)]
+    examples = [example_of_row(row) for row in rows_of(data.train, ExampleRow)]
     names = surface_forms(examples, anatomy)
     processor, model = initial_model(options, examples, anatomy)
     if tower:

@@ -11,8 +11,9 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from refrad.config import AugmentOptions
+from refrad.core.rows import rows_of
 from refrad.core.types import SEG_TOKENS
-from refrad.dataset.examples import ImageExample, example_of_row
+from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row
 from refrad.model.box_tokens import bin_of
 from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.training.augment import random_view
@@ -79,11 +80,11 @@ def draw_views(
         augment: how views are drawn.
         resize: how an image fills the square, see `whole_view`.
     """
-    rows = frame.to_dicts()
+    rows = list(rows_of(frame, ExampleRow))
     examples = [example_of_row(row) for row in rows]
     images = [example.load_image() for example in examples]
     maps = [
-        Image.fromarray(class_map(row["structures"], row["width"], row["height"], image.width)).convert("RGB")
+        Image.fromarray(class_map(row["structures"] or (), row["width"], row["height"], image.width)).convert("RGB")
         for row, image in zip(rows, images, strict=True)
     ]
     counts = class_frequencies(frame)

@@ -1,10 +1,10 @@
 """Types and helpers of the benchmark readers."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 __all__ = [
     "BenchmarkQuestion",
@@ -14,6 +14,8 @@ __all__ = [
     "kind_of",
     "read_question_rows",
 ]
+
+R = TypeVar("R")
 
 IMAGE_FOLDERS = ("imgs", "images", "VQA_RAD Image Folder", ".")
 
@@ -73,8 +75,8 @@ def find_split_files(folder: Path, splits: Mapping[str, str]) -> dict[str, Path]
     return files
 
 
-def read_question_rows(path: Path) -> Iterable[Mapping[str, Any]]:
-    """The rows of a JSON file of questions.
+def read_question_rows(path: Path, row: type[R]) -> list[R]:  # noqa: ARG001  the type of the result
+    """The rows of a JSON file of questions, with `row` as their type; the values are not checked.
 
     Raises:
         ValueError: if the file is not a JSON list of objects.
@@ -85,7 +87,7 @@ def read_question_rows(path: Path) -> Iterable[Mapping[str, Any]]:
         raise ValueError(f"{path}: not JSON") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: not a list of questions")
-    return rows
+    return cast(list[R], rows)
 
 
 def kind_of(answer_type: object, answer: str) -> str:

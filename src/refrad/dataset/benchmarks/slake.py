@@ -1,8 +1,7 @@
 """SLAKE as its authors offer it for download: train.json, validate.json, test.json and imgs/."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from refrad.dataset.benchmarks.base import (
     BenchmarkQuestion,
@@ -19,15 +18,29 @@ SPLIT_FILES = {"train.json": "train", "validate.json": "validation", "test.json"
 MODALITIES = {"mri": "MR", "ct": "CT", "x-ray": "XR"}
 
 
+class SlakeQuestion(TypedDict):
+    """A question in the files of SLAKE: the keys that are used."""
+
+    img_name: str
+    question: str
+    answer: NotRequired[str]
+    answer_type: NotRequired[str | None]
+    content_type: NotRequired[str | None]
+    modality: NotRequired[str]
+    q_lang: NotRequired[str]
+
+
 def read_slake(folder: Path) -> BenchmarkSource | None:
     """The questions of the splits that the folder has, or None if it has none."""
     files = find_split_files(folder, SPLIT_FILES)
     if not files:
         return None
-    return BenchmarkSource([_question(split, row) for split, path in files.items() for row in read_question_rows(path)])
+    return BenchmarkSource(
+        [_question(split, row) for split, path in files.items() for row in read_question_rows(path, SlakeQuestion)]
+    )
 
 
-def _question(split: str, row: Mapping[str, Any]) -> BenchmarkQuestion:
+def _question(split: str, row: SlakeQuestion) -> BenchmarkQuestion:
     answer = str(row.get("answer", "")).strip()
     image = str(row["img_name"]).strip()
     return BenchmarkQuestion(

@@ -1,8 +1,7 @@
 """VQA-RAD: the official release, its original split files, or the split of Wu et al. 2025, which is preferred."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from refrad.core.types import SPLITS
 from refrad.dataset.benchmarks.base import (
@@ -25,6 +24,18 @@ LEAKING = (
 )
 
 
+class VqaRadQuestion(TypedDict):
+    """A question in the files of VQA-RAD: the keys that are used. Which keys a file has depends on the release."""
+
+    image_name: str
+    question: str
+    answer: NotRequired[str]
+    answer_type: NotRequired[str | None]
+    phrase_type: NotRequired[str]
+    q_type: NotRequired[str | None]
+    question_type: NotRequired[str | None]
+
+
 def read_vqa_rad(folder: Path) -> BenchmarkSource | None:
     """The questions of the first layout that the folder has, or None if it has none."""
     if files := find_split_files(folder, WU_FILES):
@@ -36,17 +47,17 @@ def read_vqa_rad(folder: Path) -> BenchmarkSource | None:
     questions = [
         _question(split or _release_split(row), row)
         for split, path in files.items()
-        for row in read_question_rows(path)
+        for row in read_question_rows(path, VqaRadQuestion)
     ]
     return BenchmarkSource(questions, warnings)
 
 
-def _release_split(row: Mapping[str, Any]) -> str:
+def _release_split(row: VqaRadQuestion) -> str:
     """The official release marks its test questions by their phrase type."""
     return "test" if str(row.get("phrase_type", "")).startswith("test") else "train"
 
 
-def _question(split: str, row: Mapping[str, Any]) -> BenchmarkQuestion:
+def _question(split: str, row: VqaRadQuestion) -> BenchmarkQuestion:
     answer = str(row.get("answer", "")).strip()
     image = str(row["image_name"]).strip()
     return BenchmarkQuestion(

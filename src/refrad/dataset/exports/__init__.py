@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import read_rows
 
 __all__ = ["EXPORTERS", "ExportSource", "Exporter"]
@@ -33,7 +33,7 @@ class ExportSource:
     class_names: Mapping[int, str]
     volume_files: Mapping[str, Path] = field(default_factory=dict)
 
-    def rows(self, split: str | None = None) -> Iterator[dict[str, Any]]:
+    def rows(self, split: str | None = None) -> Iterator[ImageRow]:
         """The rows of one split, or of all, in the order of the files; one row group in memory at a time."""
         return (row for row in read_rows(self.files) if split is None or row["split"] == split)
 

@@ -14,7 +14,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import nibabel as nib
 import numpy as np
@@ -30,6 +30,7 @@ from refrad.core.files import atomic, write_json
 from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import write_bytes
 from refrad.dataset.image_codec import decode_mask
+from refrad.dataset.rows import CaptionStruct, ImageRow, QuestionStruct
 from refrad.dicom.slices import image_at
 
 __all__ = ["dicom_of", "export"]
@@ -48,8 +49,41 @@ ROW = pa.schema(
     + [("english", TEXTS), ("german", TEXTS)]
 )
 ROWS_PER_GROUP = 1000
-LANGUAGE_COLUMNS = {"en": "english", "de": "german"}
-KEYWORD_KEYS = {"en": "keywords_eng", "de": "keywords_de"}
+
+
+class _Question(TypedDict):
+    question: str
+    answer: str
+    choices: list[str]
+    question_type: str
+
+
+class _Texts(TypedDict):
+    CleanedSentence: str
+    ReportFragestellungCleaned: str | None
+    ReportKlinischeAngabenCleaned: str | None
+    dicom_vqa: list[_Question]
+    snippet_vqa: list[_Question]
+
+
+class _DatasetRow(TypedDict):
+    rsopid: str
+    modality: str
+    body_part: str | None
+    split: str
+    english: _Texts | None
+    german: _Texts | None
+
+
+Keyword = list[str | int]
+"""Text, class name and class of a grounded phrase."""
+
+
+class _Segments(TypedDict):
+    bboxes: list[list[int]]
+    segment_slice_path: str
+    keywords_eng: list[Keyword]
+    keywords_de: list[Keyword]
 
 
 def export(source: ExportSource, out: Path) -> None:
@@ -58,16 +92,15 @@ def export(source: ExportSource, out: Path) -> None:
     Raises:
         ValueError: if the NIfTI file of a volume is not among `source.volume_files`.
     """
-    segments: dict[str, dict[str, Any]] = {"ct": {}, "mr": {}}
+    segments: dict[str, dict[str, _Segments]] = {"ct": {}, "mr": {}}
     snippets: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     with atomic(out / "dataset.parquet") as temporary, pq.ParquetWriter(temporary, ROW, compression="zstd") as writer:
-        group: list[dict[str, Any]] = []
+        group: list[_DatasetRow] = []
         for row, image in _with_images(source.rows(), source.volume_files):
             modality = row["modality"].lower()
             for rsopid, sentence, captions in _sentences(row):
                 _write_image(out, rsopid, row, image)
-                columns = {name: row[name] for name in ("modality", "body_part", "split")}
-                group.append({"rsopid": rsopid, **columns, **_texts(row, captions)})
+                group.append(_dataset_row(rsopid, row, captions))
                 segments[modality][rsopid] = _segments(rsopid, row, captions, source.class_names)
                 snippets[row["split"], modality][sentence].append(rsopid)
             if len(group) >= ROWS_PER_GROUP:
@@ -80,7 +113,7 @@ def export(source: ExportSource, out: Path) -> None:
         write_json(out / f"filtered_{modality}_splits" / f"snippet2rsopids_{split}_{modality}_only.json", ids)
 
 
-def dicom_of(row: Mapping[str, Any], image: NDArray[np.int16]) -> bytes:
+def dicom_of(row: ImageRow, image: NDArray[np.int16]) -> bytes:
     """A minimal DICOM file of an image [row, column], HU for CT; the patient appears as pseudonyms only."""
     dataset = pydicom.Dataset()
     dataset.SOPClassUID = CTImageStorage if row["modality"] == "CT" else MRImageStorage
@@ -107,9 +140,7 @@ def dicom_of(row: Mapping[str, Any], image: NDArray[np.int16]) -> bytes:
     return bytes(buffer.getvalue())
 
 
-def _with_images(
-    rows: Iterable[Mapping[str, Any]], files: Mapping[str, Path]
-) -> Iterator[tuple[Mapping[str, Any], NDArray[np.int16]]]:
+def _with_images(rows: Iterable[ImageRow], files: Mapping[str, Path]) -> Iterator[tuple[ImageRow, NDArray[np.int16]]]:
     """Each row with its image [row, column]; rows are sorted by volume, so one volume is in memory at a time."""
     volume, values = None, np.zeros((0, 0, 0), np.int16)
     for row in rows:
@@ -124,16 +155,16 @@ def _with_images(
         yield row, image_at(values, row["index"])
 
 
-def _sentences(row: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Mapping[str, Any]]]]:
+def _sentences(row: ImageRow) -> Iterator[tuple[str, str, list[CaptionStruct]]]:
     """Id, sentence, and the captions of the sentence, one per language."""
-    sentences: dict[str, list[Mapping[str, Any]]] = {}
+    sentences: dict[str, list[CaptionStruct]] = {}
     for caption in row["captions"]:
         sentences.setdefault(caption["sentence"], []).append(caption)
     for number, (sentence, captions) in enumerate(sentences.items()):
         yield row["image_id"] + (f"-{number}" if number else ""), sentence, captions
 
 
-def _write_image(out: Path, rsopid: str, row: Mapping[str, Any], image: NDArray[np.int16]) -> None:
+def _write_image(out: Path, rsopid: str, row: ImageRow, image: NDArray[np.int16]) -> None:
     """The DICOM file and the labels; further ids of an image are further names of the same files."""
     first = row["image_id"]
     for folder, suffix in (("images", ".dcm.zst"), ("segments", ".npy")):
@@ -148,46 +179,59 @@ def _write_image(out: Path, rsopid: str, row: Mapping[str, Any], image: NDArray[
                 np.save(temporary, _labels(row))
 
 
-def _labels(row: Mapping[str, Any]) -> NDArray[np.uint8]:
+def _labels(row: ImageRow) -> NDArray[np.uint8]:
     labels = np.zeros((row["height"], row["width"]), np.uint8)
     for structure in row["structures"]:
         labels[decode_mask(structure["rle"], row["height"], row["width"])] = structure["class_id"]
     return labels
 
 
-def _texts(row: Mapping[str, Any], captions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The structs english and german of a row; null for a language without a caption."""
-    texts: dict[str, Any] = {}
-    for caption in captions:
-        questions = [question for question in row["questions"] if question["language"] == caption["language"]]
-        texts[LANGUAGE_COLUMNS[caption["language"]]] = {
-            "CleanedSentence": caption["text"],
-            "ReportFragestellungCleaned": caption["question"],
-            "ReportKlinischeAngabenCleaned": caption["indication"],
-            "dicom_vqa": [_question(question) for question in questions if question["topic"] == "metadata"],
-            "snippet_vqa": [_question(question) for question in questions if question["topic"] == "findings"],
-        }
-    return texts
+def _dataset_row(rsopid: str, row: ImageRow, captions: Sequence[CaptionStruct]) -> _DatasetRow:
+    """A row of dataset.parquet; `english` and `german` are null for a language without a caption."""
+    texts = {caption["language"]: _texts(row, caption) for caption in captions}
+    return {
+        "rsopid": rsopid,
+        "modality": row["modality"],
+        "body_part": row["body_part"],
+        "split": row["split"],
+        "english": texts.get("en"),
+        "german": texts.get("de"),
+    }
 
 
-def _question(question: Mapping[str, Any]) -> dict[str, Any]:
-    columns = {name: question[name] for name in ("question", "answer", "choices")}
-    return columns | {"question_type": question["kind"]}
+def _texts(row: ImageRow, caption: CaptionStruct) -> _Texts:
+    questions = [question for question in row["questions"] if question["language"] == caption["language"]]
+    return {
+        "CleanedSentence": caption["text"],
+        "ReportFragestellungCleaned": caption["question"],
+        "ReportKlinischeAngabenCleaned": caption["indication"],
+        "dicom_vqa": [_question(question) for question in questions if question["topic"] == "metadata"],
+        "snippet_vqa": [_question(question) for question in questions if question["topic"] == "findings"],
+    }
 
 
-def _segments(
-    rsopid: str, row: Mapping[str, Any], captions: Sequence[Mapping[str, Any]], names: Mapping[int, str]
-) -> dict[str, Any]:
-    segments: dict[str, Any] = {
+def _question(question: QuestionStruct) -> _Question:
+    return {
+        "question": question["question"],
+        "answer": question["answer"],
+        "choices": question["choices"],
+        "question_type": question["kind"],
+    }
+
+
+def _segments(rsopid: str, row: ImageRow, captions: Sequence[CaptionStruct], names: Mapping[int, str]) -> _Segments:
+    keywords: dict[str, list[Keyword]] = {
+        caption["language"]: [
+            [entity["text"], names[entity["class_id"]], entity["class_id"]] for entity in caption["entities"]
+        ]
+        for caption in captions
+    }
+    return {
         "bboxes": [
-            [structure[name] for name in ("x_min", "y_min", "x_max", "y_max", "class_id")]
+            [structure["x_min"], structure["y_min"], structure["x_max"], structure["y_max"], structure["class_id"]]
             for structure in row["structures"]
         ],
         "segment_slice_path": f"segments/{rsopid[:2]}/{rsopid}.npy",
-        **{key: [] for key in KEYWORD_KEYS.values()},
+        "keywords_eng": keywords.get("en", []),
+        "keywords_de": keywords.get("de", []),
     }
-    for caption in captions:
-        segments[KEYWORD_KEYS[caption["language"]]] = [
-            [entity["text"], names[entity["class_id"]], entity["class_id"]] for entity in caption["entities"]
-        ]
-    return segments

@@ -2,13 +2,45 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from refrad.core.files import atomic, write_json
 from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import image_on_grid
+from refrad.dataset.rows import EntityStruct, ImageRow
 
 __all__ = ["export"]
+
+
+class _Image(TypedDict):
+    id: int
+    file_name: str
+    width: int
+    height: int
+    image_id: str
+
+
+class _RunLengths(TypedDict):
+    size: list[int]
+    counts: str
+
+
+class _Instance(TypedDict):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[int]
+    area: int
+    iscrowd: int
+    segmentation: _RunLengths
+
+
+class _Caption(TypedDict):
+    id: int
+    image_id: int
+    caption: str
+    language: str
+    entities: list[EntityStruct]
 
 
 def export(source: ExportSource, out: Path) -> None:
@@ -21,10 +53,10 @@ def export(source: ExportSource, out: Path) -> None:
         _export_split(source.rows(split), source.class_names, split, out)
 
 
-def _export_split(rows: Iterable[Mapping[str, Any]], names: Mapping[int, str], split: str, out: Path) -> None:
-    images: list[dict[str, Any]] = []
-    instances: list[dict[str, Any]] = []
-    captions: list[dict[str, Any]] = []
+def _export_split(rows: Iterable[ImageRow], names: Mapping[int, str], split: str, out: Path) -> None:
+    images: list[_Image] = []
+    instances: list[_Instance] = []
+    captions: list[_Caption] = []
     for number, row in enumerate(rows, 1):
         height, width = row["height"], row["width"]
         name = f"{row['image_id']}.png"

@@ -1,15 +1,15 @@
 """Hugging Face datasets: the columns of the shards, one set of files per split, and the dataset card."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
 
 from refrad.core.files import atomic
 from refrad.dataset.exports import ExportSource
+from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import write_rows
 
 __all__ = ["export"]
@@ -36,7 +36,7 @@ def export(source: ExportSource, out: Path) -> None:
         temporary.write_text(_card(card.read_text(encoding="utf-8") if card else "", patterns), encoding="utf-8")
 
 
-def _parts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Iterable[Mapping[str, Any]]]:
+def _parts(rows: Iterable[ImageRow]) -> Iterator[Iterable[ImageRow]]:
     """The rows of each file in turn."""
     rows = iter(rows)
     for first in rows:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,27 @@ from PIL import Image
 
 from refrad.core.files import atomic
 from refrad.dataset.image_codec import decode_image, encode_png
+from refrad.dataset.rows import ImageRow
 
 __all__ = ["image_on_grid", "square_png", "write_bytes", "write_json_list"]
 
 
-def image_on_grid(row: Mapping[str, Any]) -> Image.Image:
+def image_on_grid(row: ImageRow) -> Image.Image:
     """The image of a row with the width and height of the DICOM image, so that boxes and masks fit.
 
     It is the column image_full if the row has it, else the square image resized: same positions, less detail.
     """
-    if row.get("image_full") is not None:
-        return Image.open(io.BytesIO(row["image_full"]["bytes"])).convert("RGB")
+    full = row.get("image_full")
+    if full is not None:
+        return Image.open(io.BytesIO(full["bytes"])).convert("RGB")
     square = Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))
     return square.resize((row["width"], row["height"]), Image.Resampling.BILINEAR)
 
 
-def square_png(row: Mapping[str, Any]) -> bytes:
+def square_png(row: ImageRow) -> bytes:
     """PNG bytes of the square image of a row."""
-    data: bytes = row["image"]["bytes"] if row.get("image") is not None else encode_png(decode_image(row))
-    return data
+    image = row.get("image")
+    return encode_png(decode_image(row)) if image is None else image["bytes"]
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -3,14 +3,14 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from refrad.core.files import atomic
 from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import square_png
+from refrad.dataset.rows import ImageRow
 
 __all__ = ["export"]
 
@@ -27,7 +27,7 @@ def export(source: ExportSource, out: Path) -> None:
             number += 1
 
 
-def _write_tar(path: Path, samples: Iterable[Mapping[str, Any]]) -> None:
+def _write_tar(path: Path, samples: Iterable[ImageRow]) -> None:
     with atomic(path) as temporary, tarfile.open(temporary, "w") as tar:
         for name, data in _members(samples):
             member = tarfile.TarInfo(name)
@@ -35,7 +35,7 @@ def _write_tar(path: Path, samples: Iterable[Mapping[str, Any]]) -> None:
             tar.addfile(member, io.BytesIO(data))
 
 
-def _members(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
+def _members(rows: Iterable[ImageRow]) -> Iterator[tuple[str, bytes]]:
     """Name and content of the two files of each row."""
     for row in rows:
         yield f"{row['image_id']}.png", square_png(row)
