@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import polars as pl
 import pydicom
@@ -12,6 +12,7 @@ import pydicom
 from refrad.core.contracts import InstanceTable, SliceTable
 from refrad.core.files import atomic
 from refrad.core.progress import log_progress
+from refrad.core.rows import rows_of
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.tables import read_table, scan_table
 from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
@@ -21,6 +22,17 @@ from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 __all__ = ["main"]
 
 log = logging.getLogger(__name__)
+
+
+class PseudonymousImage(TypedDict):
+    """An image to write: its file inside the delivery, its pseudonyms, and whether its header or a rule reports text in the pixels."""
+
+    path: str
+    patient: str
+    study: str
+    series: str
+    instance: str
+    burned_in: bool | None
 
 
 def main(
@@ -66,7 +78,7 @@ def main(
     clean = images.filter(~pl.col("burned_in").fill_null(value=False))
     write = functools.partial(_write, dicom, out, pseudonyms)
     limits = Limits(int(memory_gb * 2**30), seconds)
-    outcomes = run_sandboxed(write, clean.iter_rows(named=True), limits, len(os.sched_getaffinity(0)))
+    outcomes = run_sandboxed(write, rows_of(clean, PseudonymousImage), limits, len(os.sched_getaffinity(0)))
     counts = {True: 0, False: 0, None: 0}
     for _, written in log_progress(outcomes, log, "files", len(clean)):
         counts[written] += 1
@@ -76,18 +88,25 @@ def main(
     )
 
 
-def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: dict[str, Any]) -> bool:
+def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: PseudonymousImage) -> bool:
     """Write one image; return False if its file is too broken.
 
     Raises:
         MemoryError: if the memory does not suffice.
         OSError: if the storage fails.
     """
-    owners = {name: image[name] for name in ("patient", "study", "series", "instance")}
+    patient, study, series, instance = image["patient"], image["study"], image["series"], image["instance"]
     try:
         with quiet_pydicom():
-            dataset = deidentify(pydicom.dcmread(dicom / image["path"]), pseudonyms, **owners)
-            with atomic(out.joinpath(*owners.values()).with_suffix(".dcm")) as temporary:
+            dataset = deidentify(
+                pydicom.dcmread(dicom / image["path"]),
+                pseudonyms,
+                patient=patient,
+                study=study,
+                series=series,
+                instance=instance,
+            )
+            with atomic(out / patient / study / series / f"{instance}.dcm") as temporary:
                 dataset.save_as(temporary, enforce_file_format=True)
     except MemoryError:
         raise

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from refrad.anatomy.schema import load_schema
 from refrad.core.contracts import InstanceTable, MaskTable
 from refrad.core.files import atomic
+from refrad.core.rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_table
 from refrad.dicom.slices import stack_name
 from refrad.dicom.volume_store import read_volume
@@ -48,7 +49,7 @@ def main(
     if rows.is_empty():
         raise ValueError(f"{masks}: no such volume with labels")
     written = 0
-    for row in rows.iter_rows(named=True):
+    for row in rows_of(rows, AcceptedMaskRow):
         labels, affine = read_volume(mask_store / row["file"])
         classes = anatomy.native_lut(row["task"])[labels.astype(np.uint8, copy=False)]
         if dicom and instances and files:

@@ -56,27 +56,27 @@ class ImagesInMemory:
     """Replaces nibabel inside the package: images for the networks stay in memory, all others are written to files."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Any] = {}
+        self._held: dict[Path, nib.Nifti1Image] = {}
 
     def save(self, image: Any, path: Any) -> None:
         """As nibabel.save."""
         if str(path).endswith("_0000.nii.gz"):
-            self._held[str(path)] = image
+            self._held[Path(path)] = image
         else:
             nib.save(image, path)  # type: ignore[no-untyped-call]
 
     def load(self, path: Any) -> Any:
         """As nibabel.load."""
-        return self._held.get(str(path)) or nib.load(path)  # type: ignore[no-untyped-call]
+        return self._held.get(Path(path)) or nib.load(path)  # type: ignore[no-untyped-call]
 
-    def in_folder(self, folder: Path) -> list[tuple[Path, Any]]:
+    def in_folder(self, folder: Path) -> list[tuple[Path, nib.Nifti1Image]]:
         """The held images of a folder, by path."""
-        return sorted((Path(path), image) for path, image in self._held.items() if Path(path).parent == folder)
+        return [(path, self._held[path]) for path in sorted(self._held) if path.parent == folder]
 
     def forget(self, folder: Path) -> None:
         """Drop the images of a folder."""
         for path, _ in self.in_folder(folder):
-            del self._held[str(path)]
+            del self._held[path]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(nib, name)
