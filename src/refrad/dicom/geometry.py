@@ -34,9 +34,13 @@ OBLIQUE = 30  # degrees from the nearest axis of the body
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices in the order of a volume: index of each slice in the input, and RAS+ affine [4, 4] of array [column, row, slice].
+    """Slices in the order of a volume.
 
-    `tilt`: degrees between the slices' normal and the direction in which they are stacked.
+    Attributes:
+        order: int64 [n], index in the input of each slice.
+        affine: float64 [4, 4], RAS+ mm, of the array [column, row, slice].
+        plane: name of the nearest plane of the body; see `plane_of`.
+        tilt: degrees between the slices' normal and the direction in which they are stacked.
     """
 
     order: NDArray[np.int64]
@@ -52,7 +56,13 @@ class Stack:
 
 
 def is_plausible(position: Sequence[float], orientation: Sequence[float], spacing: Sequence[float]) -> bool:
-    """Whether all are present, the spacings are positive, and the directions are unit vectors at a right angle (within 1 %)."""
+    """Whether all are present, the spacings are positive, and the directions are unit vectors at a right angle (within 1 %).
+
+    Args:
+        position: [3], LPS+ mm, or empty.
+        orientation: [6], directions of a row and a column, LPS+, or empty.
+        spacing: [2], mm between rows, between columns, or empty.
+    """
     if not (position and orientation and spacing):
         return False
     directions = np.reshape(orientation, (2, 3))
@@ -60,39 +70,59 @@ def is_plausible(position: Sequence[float], orientation: Sequence[float], spacin
 
 
 def normal_of(orientation: ArrayLike) -> Array:
-    """Unit vector across an image: row direction x column direction. [..., 6] -> [..., 3]."""
+    """Unit vectors across images, float64 [..., 3], LPS+: row direction x column direction.
+
+    Args:
+        orientation: [..., 6], LPS+, direction of a row, then of a column.
+    """
     directions = np.asarray(orientation, dtype=float)
     normal = np.cross(directions[..., :3], directions[..., 3:])
     return np.asarray(normal / np.linalg.norm(normal, axis=-1, keepdims=True))
 
 
 def positions_along(positions: ArrayLike, normal: ArrayLike) -> Array:
-    """Position in mm along `normal` of each point. [n, 3], [3] -> [n]."""
+    """Position of each point along a direction, float64 [n], mm.
+
+    Args:
+        positions: [n, 3], LPS+ mm.
+        normal: [3], LPS+, a unit vector.
+    """
     return np.asarray(np.asarray(positions, dtype=float) @ np.asarray(normal, dtype=float))
 
 
 def angle_between(first: ArrayLike, second: ArrayLike) -> Array:
-    """Angle in degrees between vectors. [..., 3], [..., 3] -> [...]. Accurate for small angles too, unlike arccos."""
+    """Angles between vectors, float64 [...], degrees, 0 to 180. Accurate for small angles too, unlike arccos.
+
+    Args:
+        first: [..., 3], of any length but 0.
+        second: [..., 3], of any length but 0.
+    """
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     across, along = np.linalg.norm(np.cross(first, second), axis=-1), np.sum(first * second, axis=-1)
     return np.asarray(np.degrees(np.arctan2(across, along)))
 
 
 def plane_of(orientation: ArrayLike) -> str:
-    """Name of the nearest plane of the body, "oblique" if it is more than `OBLIQUE` degrees away."""
+    """Name of the nearest plane of the body, "oblique" if it is more than `OBLIQUE` degrees away.
+
+    Args:
+        orientation: [6], LPS+, direction of a row, then of a column.
+    """
     normal = np.abs(normal_of(orientation))
     axis = int(np.argmax(normal))
     return ("sagittal", "coronal", "axial")[axis] if normal[axis] >= np.cos(np.radians(OBLIQUE)) else "oblique"
 
 
 def stack_affine(first: ArrayLike, step: ArrayLike, orientation: ArrayLike, spacing: ArrayLike) -> Array:
-    """RAS+ affine [4, 4] of an array [column, row, slice].
+    """Affine of an array [column, row, slice], float64 [4, 4], RAS+ mm.
+
+    Equation C.7.6.2.1-1 of DICOM PS3.3, with columns as the first index, and x and y negated.
 
     Args:
-        first: position of the first slice.
-        step: from one slice to the next, mm.
-        orientation: of all slices.
-        spacing: mm between rows, mm between columns.
+        first: [3], LPS+ mm, position of the first slice.
+        step: [3], LPS+ mm, from one slice to the next.
+        orientation: [6], LPS+, direction of a row, then of a column, of all slices.
+        spacing: [2], mm between rows, mm between columns.
     """
     directions = np.reshape(np.asarray(orientation, dtype=float), (2, 3))
     between_rows, between_columns = np.asarray(spacing, dtype=float)
@@ -118,9 +148,9 @@ def check_stack(
     """The slices in the order of their normal, checked to be a regular grid.
 
     Args:
-        positions: [n, 3], mm, of the slices in any order.
-        orientations: [n, 6].
-        spacing: mm between rows, between columns; the same for all slices.
+        positions: [n, 3], LPS+ mm, of the slices in any order.
+        orientations: [n, 6], LPS+, direction of a row, then of a column.
+        spacing: [2], mm between rows, between columns; the same for all slices.
         minimum_slices: fewer slices are no volume.
         spacing_tolerance: largest deviation of a distance between neighbours from the median, as a share of the median.
         angle_tolerance: degrees between slices, and between their normal and the direction of stacking.
@@ -162,14 +192,14 @@ def regular_runs(
     A slice between two runs belongs to the longer one.
 
     Args:
-        positions: [n, 3], mm, all different, of parallel slices in any order.
-        orientation: [6], of all slices.
-        spacing: mm between rows, between columns.
+        positions: [n, 3], LPS+ mm, all different, of parallel slices in any order.
+        orientation: [6], LPS+, direction of a row, then of a column, of all slices.
+        spacing: [2], mm between rows, between columns.
         minimum_slices: shorter runs are left out.
         spacing_tolerance: as for `check_stack`.
 
     Returns:
-        The indices of the slices of each run, in the order of the normal, as are the runs.
+        For each run the indices of its slices, int64 [length of the run], in the order of the normal, as are the runs.
     """
     positions, directions = np.asarray(positions, dtype=float), np.reshape(np.asarray(orientation, dtype=float), (2, 3))
     axes = np.stack([*directions, normal_of(orientation)])

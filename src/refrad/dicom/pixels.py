@@ -17,9 +17,13 @@ __all__ = ["read_pixels"]
 
 
 def read_pixels(folder: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any]]:
-    """Yield the stored values [row, column] of each image, before any rescaling.
+    """Yield the stored values [row, column] of each image, before any rescaling, in the integer type of the file.
 
     A broken file can crash a decoder or make it request all memory: call this in a process with limits.
+
+    Args:
+        folder: of the delivery.
+        headers: of the images, with paths below `folder`; images of the same file are adjacent.
 
     Raises:
         QuarantineError: "unreadable_pixels", if an image cannot be decoded, or has another size than its header states.

@@ -31,9 +31,9 @@ def assemble(
     mapped to one scale, from 0 (smallest) to 32767 (largest).
 
     Args:
-        images: stored values [row, column] of the slices, in order, read one at a time.
-        slopes: rescale slope of each slice.
-        intercepts: rescale intercept of each slice.
+        images: stored values [row, column] of the slices, of any integer type, in order, read one at a time.
+        slopes: rescale slope of each slice; for CT, HU per stored value.
+        intercepts: rescale intercept of each slice; for CT, HU.
         modality: "CT" or "MR".
     """
     if modality == "CT":
@@ -94,10 +94,15 @@ def store_name(key: str) -> str:
 
 
 def store_volume(volume: NDArray[np.int16], affine: NDArray[np.float64], store: Path) -> tuple[str, str]:
-    """Write a volume [column, row, slice] with its RAS+ affine into `store`, unless it is there.
+    """Write a volume into a store, unless it is there.
 
     The affine is the file's sform, and also its qform unless it is sheared, which a qform cannot represent: programs that read
     qforms only find none instead of a wrong one.
+
+    Args:
+        volume: int16 [column, row, slice], HU (CT) or without a unit (MR).
+        affine: [4, 4], RAS+ mm.
+        store: folder of the store.
 
     Returns:
         The digest of shape, voxels and affine, and the file's name inside `store`: same content, same name, same bytes.
@@ -131,6 +136,11 @@ def _compressed(raw: Any) -> Any:
 
 
 def read_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Voxels [column, row, slice], in the file's own type, and RAS+ affine [4, 4] of a NIfTI file of a store."""
+    """Voxels and affine of a NIfTI file of a store.
+
+    Returns:
+        Voxels [column, row, slice] in the type of the file (int16 for volumes, uint8 for labels), and affine float64 [4, 4],
+        RAS+ mm.
+    """
     image = nib.Nifti1Image.from_bytes(igzip.decompress(path.read_bytes()))  # type: ignore[no-untyped-call]
     return np.asanyarray(image.dataobj), np.asarray(image.affine)

@@ -15,11 +15,11 @@ def window_ct(hu: NDArray[Any], windows: Sequence[Sequence[float]] = MEDGEMMA_WI
     """CT values through windows, uint8 [channels, height, width].
 
     Args:
-        hu: Hounsfield units, [height, width].
+        hu: Hounsfield units, of any number type, [height, width].
         windows: width and level of each channel, HU.
 
     Returns:
-        [channels, height, width]; 0 at or below level - width / 2, 255 at or above level + width / 2, linear between.
+        uint8 [channels, height, width]; 0 at or below level - width / 2, 255 at or above level + width / 2, linear between.
     """
     values = np.asarray(hu, dtype=np.float32)
     return np.stack([_to_bytes(values, level - width / 2, level + width / 2) for width, level in windows])
@@ -29,10 +29,10 @@ def scale_mr(values: NDArray[Any]) -> NDArray[np.uint8]:
     """MR values over the range of the image, three times: 0 is its minimum, 255 its maximum; a constant image is 0.
 
     Args:
-        values: [height, width], any unit.
+        values: [height, width], of any number type and unit.
 
     Returns:
-        [3, height, width].
+        uint8 [3, height, width].
     """
     values = np.asarray(values, dtype=np.float32)
     return np.stack([_to_bytes(values, float(values.min()), float(values.max()))] * 3)

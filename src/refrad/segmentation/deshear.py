@@ -18,7 +18,11 @@ MAX_COSINE = 0.01
 
 
 def is_sheared(affine: NDArray[np.float64]) -> bool:
-    """Whether the slices of a volume are stacked at a slant; `affine` is [4, 4]."""
+    """Whether the slices of a volume are stacked at a slant.
+
+    Args:
+        affine: [4, 4], RAS+ mm, of an array [column, row, slice].
+    """
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.max(np.abs(directions[:, :2].T @ directions[:, 2])) > MAX_COSINE)
 

@@ -35,13 +35,17 @@ def save_labels(path: Path, labels: NDArray[np.uint8], affine: NDArray[np.float6
 
 
 def load_labels(path: Path) -> NDArray[np.uint8]:
-    """Labels uint8 [column, row, slice] of a NIfTI file."""
+    """Native ids uint8 [column, row, slice] of a NIfTI file."""
     image: Any = nib.load(path)  # type: ignore[attr-defined]
     return np.asarray(image.dataobj, np.uint8)
 
 
 def summarize_labels(labels: NDArray[np.uint8]) -> tuple[str, int]:
-    """Digest of the voxels, and number of different labels among them besides the background (0)."""
+    """Digest of the voxels, and number of different labels among them besides the background (0).
+
+    Args:
+        labels: native ids uint8, of any shape; the digest does not depend on the shape.
+    """
     return digest_bytes(labels.tobytes()), int(np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:]))
 
 
@@ -66,13 +70,13 @@ def resample_labels(
     """Labels on another grid, by nearest neighbour through the affines; exact where the voxels coincide.
 
     Args:
-        labels: native ids, on any grid.
+        labels: native ids, 0 to 255, of any integer type, [column, row, slice] of any grid.
         labels_affine: RAS+ mm, [4, 4], of `labels`.
         affine: RAS+ mm, [4, 4], of the target grid.
-        shape: of the target grid.
+        shape: columns, rows and slices of the target grid.
 
     Returns:
-        uint8 [shape]; 0 outside of the labels' field of view.
+        Native ids uint8 [column, row, slice] of the target grid; 0 outside of the labels' field of view.
 
     Raises:
         UnsegmentableError: "mask_elsewhere" if less than half of the target grid is inside the labels' field of view.

@@ -57,7 +57,7 @@ class Norms:
 
 @dataclass(frozen=True)
 class Organ:
-    """A class in a volume: ml, centre (RAS+, mm), whether the image cuts it, and the share of its largest component."""
+    """A class in a volume: ml, centre (float64 [3], RAS+ mm), whether the image cuts it, and the share of its largest component."""
 
     ml: float
     centre: NDArray[np.float64]

@@ -65,7 +65,16 @@ class Network(Protocol):
         """Import and prepare what is needed, before any thread works."""
 
     def segment(self, volume: NDArray[np.int16], affine: NDArray[np.float64], task: str) -> NDArray[np.uint8]:
-        """Native ids uint8 on the grid of `volume` [column, row, slice]; `affine` is RAS+ mm, [4, 4]."""
+        """Native ids uint8 [column, row, slice], on the grid of the volume.
+
+        Args:
+            volume: int16 [column, row, slice], HU (CT) or without a unit (MR).
+            affine: [4, 4], RAS+ mm.
+            task: one of `refrad.core.types.TASK_OF`; it determines the native ids.
+
+        Raises:
+            UnsegmentableError: if the volume gets no labels, with the reason code.
+        """
 
 
 def label_volumes(

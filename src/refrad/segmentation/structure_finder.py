@@ -4,6 +4,7 @@ Masks and boxes of a slice come from the same rule, so they always agree.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["OutlierRule", "class_mask", "find_structures", "keep_components"]
+__all__ = ["Component", "OutlierRule", "class_mask", "find_structures", "keep_components"]
 
 Ints = NDArray[np.int64]
 COLUMNS = ("index", "class_id", "x_min", "y_min", "x_max", "y_max", "area", "components")
@@ -30,19 +31,27 @@ class OutlierRule:
     minimum_share: float
 
 
+class Component(NamedTuple):
+    """A connected component in an image of component numbers [column, row]: number, class, bounding slices, and area in px."""
+
+    number: int
+    class_id: int
+    box: tuple[slice, slice]
+    area: int
+
+
 def keep_components(
     labels: NDArray[np.uint8], pixel_mm2: float, rule: OutlierRule
-) -> tuple[NDArray[np.int32], list[tuple[int, int, tuple[slice, slice], int]]]:
+) -> tuple[NDArray[np.int32], list[Component]]:
     """Connected components of equal label in a slice, without outliers.
 
     Args:
         labels: class ids uint8 [column, row]; 0 is background.
-        pixel_mm2: area of a pixel.
+        pixel_mm2: area of a pixel, mm².
         rule: which components to keep.
 
     Returns:
-        An image int32 [column, row] of component numbers (0 elsewhere and for outliers), and for each kept component its number,
-        class id, bounding slices and area in px.
+        An image int32 [column, row] of component numbers (0 elsewhere and for outliers), and the kept components by number.
     """
     components = np.zeros(labels.shape, np.int32)
     count = 0
@@ -63,7 +72,9 @@ def keep_components(
     keep = (areas * pixel_mm2 >= rule.minimum_area_mm2) & (areas >= rule.minimum_share * largest[owner])
     keep[0] = False
     components[~keep[components]] = 0
-    return components, [(n, int(owner[n]), boxes[n - 1], int(areas[n])) for n in range(1, count + 1) if keep[n]]
+    return components, [
+        Component(n, int(owner[n]), boxes[n - 1], int(areas[n])) for n in range(1, count + 1) if keep[n]
+    ]
 
 
 def find_structures(
@@ -100,7 +111,7 @@ def find_structures(
 
 @dataclass(frozen=True)
 class Runs:
-    """Stretches of pixels of one class, in the order of the pixels: class, slice, line, first and last column + 1."""
+    """Stretches of pixels of one class, in the order of the pixels, as columns int64 [run]: class, slice, line, first and last column + 1."""
 
     class_id: Ints
     index: Ints

@@ -107,10 +107,15 @@ class TotalSegmentator:
         return [checkpoints[0], checkpoints[0].parents[1] / "plans.json"]
 
     def segment(self, volume: NDArray[np.int16], affine: NDArray[np.float64], task: str) -> NDArray[np.uint8]:
-        """Labels uint8 in the native ids of `task`, on the grid of `volume` [column, row, slice] with its RAS+ `affine`.
+        """Native ids uint8 [column, row, slice], on the grid of the volume.
 
         The labels are those of the `TotalSegmentator` command on the same volume and weights. A tilted stack is segmented on an
         upright grid, since the package assumes that slices are stacked along their normal.
+
+        Args:
+            volume: int16 [column, row, slice], HU (CT) or without a unit (MR).
+            affine: [4, 4], RAS+ mm.
+            task: "total" (CT) or "total_mr".
 
         Raises:
             FileNotFoundError: if weights are missing; the package itself would download them.
