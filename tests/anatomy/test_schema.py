@@ -99,8 +99,8 @@ def test_schema_with_merged_and_added_classes_is_read(path, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c[1].update(id=1), "id 1 stands in both spleen and kidney_right"),
-        (lambda c: c[1].update(native={"total": [1]}), "native label of total 1 stands in both"),
+        (lambda c: c[1].update(id=1), "id 1 belongs to both spleen and kidney_right"),
+        (lambda c: c[1].update(native={"total": [1]}), "native label of total 1 belongs to both"),
         (lambda c: c[1].update(colour="red"), "class entry 2: unknown key colour"),
         (lambda c: c[1].pop("german"), "class entry 2: german is missing"),
         (lambda c: c[1].update(parts=["kidny"]), "part kidny is no class"),
