@@ -8,6 +8,7 @@ rule captions_shard:
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",
         lexicon=ancient(SITE.lexicon),
+        schema=ancient(SITE.schema),
     output:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
         image_references="<results>/captions/{delivery}/{shard}/references.parquet",
@@ -30,7 +31,8 @@ rule captions_shard:
     shell:
         "{resources.python:q} -m refrad captions"
         " --reports {input.reports:q}{params.references}"
-        " --instances {input.instances} --files {input.files} --lexicon {input.lexicon} --key {params.key:q} --shard {wildcards.shard}"
+        " --instances {input.instances} --files {input.files} --lexicon {input.lexicon} --schema {input.schema}"
+        " --key {params.key:q} --shard {wildcards.shard}"
         " --captions {output.captions} --image-references {output.image_references}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q}{params.llm} > {log} 2>&1"
 

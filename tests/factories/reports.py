@@ -78,6 +78,7 @@ class ReportDelivery:
             "instances": self.folder / "instances.parquet",
             "files": self.folder / "files.parquet",
             "lexicon": ROOT / "workflow" / "anatomy" / "lexicon.yaml",
+            "schema": ROOT / "workflow" / "anatomy" / "classes.yaml",
             "key": self.folder / "key",
             "shard": shard,
             "captions": self.folder / "captions.parquet",

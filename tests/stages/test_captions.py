@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from tests.factories import ReportDelivery, report_row
 
 
@@ -16,6 +17,14 @@ def test_sentences_of_findings_and_impression_become_captions(delivery):
     assert made["text"].to_list()[:2] == ["Leber normal.", "Milz normal."]
     assert set(made["section"]) == {"findings", "impression"}
     assert delivery.metrics["flow"]["aside"]["duplicate_sentence"] == 1
+
+
+def test_lexicon_with_a_class_that_the_schema_lacks_is_refused(delivery, root, tmp_path):
+    schema = yaml.safe_load((root / "workflow" / "anatomy" / "classes.yaml").read_text(encoding="utf-8"))
+    schema["classes"] = [row for row in schema["classes"] if row["name"] != "spleen"]
+    (tmp_path / "classes.yaml").write_text(yaml.safe_dump(schema), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"lexicon.yaml: entry \d+.*spleen"):
+        delivery.run([report_row()], schema=tmp_path / "classes.yaml")
 
 
 def test_identifiers_are_in_no_column(delivery):

@@ -48,6 +48,18 @@ def test_a_judge_without_anything_to_judge_is_refused(config):
         check_config(config)
 
 
+def test_schema_shapes_captions_only_where_a_model_writes_them(config, tmp_path):
+    config["structures"]["schema"] = str(shutil.copy("workflow/anatomy/classes.yaml", tmp_path))
+    rules = copy.deepcopy(config)
+    rules["captions"]["rewrite"] = "rules"
+    before = fingerprints(config), fingerprints(rules)
+    schema = yaml.safe_load((tmp_path / "classes.yaml").read_text(encoding="utf-8"))
+    schema["classes"][0]["english"] = "another name"
+    (tmp_path / "classes.yaml").write_text(yaml.safe_dump(schema, allow_unicode=True), encoding="utf-8")
+    assert changed(before[0], fingerprints(config)) == {"captions", "mentions", "vqa"}
+    assert changed(before[1], fingerprints(rules)) == {"mentions", "vqa"}
+
+
 def test_a_word_in_a_prompt_and_another_model_rerun_just_the_stage_that_asks(config, tmp_path):
     before = fingerprints(config)
     assert '"model":"wise-1b"' in before["captions"]

@@ -104,8 +104,8 @@ def phrases(words: Iterable[str]) -> re.Pattern[str]:
 def load_lexicon(path: Path, schema: Schema | None = None) -> Lexicon:
     """Read lexicon.yaml, and check its classes against the schema.
 
-    Sides and twins are those of the schema. Without a schema (where words are looked up or compared, and no class is
-    written) they are those that the {side} of the entries declares.
+    Sides and twins are those of the schema. Without a schema (in commands that look words up) they are those that the {side} of
+    the entries declares.
 
     Raises:
         ValueError: in one line, naming file and entry, if the file differs from the form in its head or an entry names a class that

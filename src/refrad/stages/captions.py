@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from refrad.anatomy.lexicon import load_lexicon
+from refrad.anatomy.schema import load_schema
 from refrad.config import CaptionsOptions
 from refrad.core.contracts import CaptionTable, InstanceTable, ReferenceTable
 from refrad.core.tables import frame_of, scan_table, write_table
@@ -28,6 +29,7 @@ def run(
     instances: Path,
     files: Path,
     lexicon: Path,
+    schema: Path,
     key: Path,
     shard: int,
     captions: Path,
@@ -40,14 +42,16 @@ def run(
     """Write the captions of one shard and the images that they name.
 
     Raises:
-        ValueError: if the reports or the references lack a column, or a model cannot be reached.
+        ValueError: if the reports or the references lack a column, the lexicon names a class that the schema lacks, or a
+            model cannot be reached.
     """
     options = CaptionsOptions.model_validate(fingerprint.options)
     tally = Tally("sentences")
     studies = StudyLookup(scan_table(files, FileTable), scan_table(instances, InstanceTable), shard)
     ties = collect_ties(read_rows(references), studies, references.name) if references else {}
     pseudonyms = Pseudonyms(read_or_create_key(key))
-    builder = CaptionBuilder(studies, pseudonyms, ties, load_lexicon(lexicon), options, tally)
+    words = load_lexicon(lexicon, load_schema(schema))
+    builder = CaptionBuilder(studies, pseudonyms, ties, words, options, tally)
     for report in read_reports(reports):
         builder.add_report(report)
     with open_models(llm) as models:

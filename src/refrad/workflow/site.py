@@ -60,8 +60,9 @@ class Site:
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.workflow.fingerprint`."""
         options = getattr(self.config, stage).model_dump(mode="json", by_alias=True)
-        files: dict[str, str | Path] = {role: getattr(self, role) for role in STAGES[stage].files}
         tasks = tasks_of(stage, options).values()
+        roles = STAGES[stage].files + (STAGES[stage].model_files if tasks else ())
+        files: dict[str, str | Path] = {role: getattr(self, role) for role in roles}
         for task in tasks:
             for language, path in prompt_files(Path(self.config.llm.prompts), task).items():
                 files[f"prompt {task}.{language}"] = path

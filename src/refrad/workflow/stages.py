@@ -21,6 +21,7 @@ class Stage:
         sentence: its result in one sentence, for pages and `refrad --help`.
         per: a job for each "delivery", each "shard", or one job for the "run".
         files: attributes of `refrad.workflow.site.Site` that name the files which shape its result.
+        model_files: as `files`, for files that shape its result only where it uses language models.
         source: whether rows of the dataset carry the digest of its fingerprint.
         named: config section whose `name` distinguishes several results of the stage, such as train.
         metrics: its metrics file under the results, where it is not in a folder of the job.
@@ -31,6 +32,7 @@ class Stage:
     sentence: str
     per: Literal["delivery", "shard", "run"]
     files: tuple[str, ...] = ()
+    model_files: tuple[str, ...] = ()
     source: bool = False
     named: str | None = None
     metrics: str = ""
@@ -78,6 +80,7 @@ _RECORDS = (
         "The sentences of the reports: de-identified, without comparisons, tied to the images they name.",
         per="shard",
         files=("lexicon",),
+        model_files=("schema",),
         source=True,
     ),
     Stage(
