@@ -40,7 +40,7 @@ def text_functions() -> dict[str, Callable[[str], Any]]:
     words = anatomy.load_lexicon(FILES["lexicon"])
     is_anatomy = partial(lexicon_matcher.is_anatomy, lexicon=words)
     is_organ = partial(lexicon_matcher.is_anatomy, lexicon=words, exactly=True)
-    known, unknown = scrubbing.identifiers_of([HEADER]), scrubbing.Identifiers()
+    known, unknown = scrubbing.collect_identifiers([HEADER]), scrubbing.Identifiers()
     return {
         "scrub, known names": lambda text: scrubbing.scrub(text, known, is_anatomy, is_organ),
         "scrub": lambda text: scrubbing.scrub(text, unknown, is_anatomy, is_organ),
@@ -54,13 +54,13 @@ def text_functions() -> dict[str, Callable[[str], Any]]:
         "cut_comparisons, en": lambda text: comparison_rules.cut_comparisons(text, "en"),
         "find_ribs": lambda text: levels.find_ribs(text, "de"),
         "find_levels": lambda text: levels.find_levels(text, "de"),
-        "numbers_of": levels.numbers_of,
+        "numbers_of": levels.parse_numbers,
         "tokenize": lexicon_matcher.tokenize,
         "find_mentions, de": lambda text: mention_finder.find_mentions(text, "de", words),
         "find_mentions, en": lambda text: mention_finder.find_mentions(text, "en", words),
         "normalise": anatomy.normalise,
-        "problem_of_rewriting": lambda text: faithfulness.problem_of_rewriting(text, text, "de", words),
-        "problem_of_translation": lambda text: faithfulness.problem_of_translation(text, text, "de", "en", words),
+        "problem_of_rewriting": lambda text: faithfulness.check_rewriting(text, text, "de", words),
+        "problem_of_translation": lambda text: faithfulness.check_translation(text, text, "de", "en", words),
         "names_other_examination": faithfulness.names_other_examination,
         "parse_detection": lambda text: box_tokens.parse_detection(text, "yxyx"),
         "parse_segmentation": box_tokens.parse_segmentation,

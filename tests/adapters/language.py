@@ -37,7 +37,7 @@ def captions(text, series, known):
     from refrad.config import CaptionsOptions
     from refrad.language.captions import CaptionBuilder
     from refrad.language.sources import read_reports
-    from refrad.privacy.scrubbing import identifiers_of
+    from refrad.privacy.scrubbing import collect_identifiers
     from refrad.workflow.tally import Tally
 
     studies = SimpleNamespace(
@@ -48,7 +48,7 @@ def captions(text, series, known):
         with_images={"study"},
         series_of={"study": {entry["number"] for entry in series}},
         instances_of={},
-        identifiers=lambda _: identifiers_of([{name: known.get(name, "") for name in HEADER}]),
+        identifiers=lambda _: collect_identifiers([{name: known.get(name, "") for name in HEADER}]),
         outcome=lambda *_: "found",
     )
     options = CaptionsOptions.model_validate({"rewrite": "rules", "translate": "none"})
@@ -71,11 +71,11 @@ def captions(text, series, known):
 
 def refusal_of_sentence(task, language, before, after):
     """Why a rewritten or translated sentence is refused, or None."""
-    from refrad.language.faithfulness import problem_of_rewriting, problem_of_translation
+    from refrad.language.faithfulness import check_rewriting, check_translation
 
     if task == "rewrite":
-        return problem_of_rewriting(before, after, language, lexicon())
-    return problem_of_translation(before, after, language, {"de": "en", "en": "de"}[language], lexicon())
+        return check_rewriting(before, after, language, lexicon())
+    return check_translation(before, after, language, {"de": "en", "en": "de"}[language], lexicon())
 
 
 def refusal_of_mentions(language, sentence, answer):
@@ -129,7 +129,7 @@ def refusal_of_qa(language, facts, answer):
         "model",
         answer["evidence"],
     )
-    return _checks().problem_of(pair, image)
+    return _checks().check_pair(pair, image)
 
 
 @cache

@@ -23,7 +23,7 @@ YES_NO = dataclasses.replace(OPEN, kind="yesno", question="Is there a cyst in th
 
 
 def problem(one, **changes):
-    return CHECKS.problem_of(dataclasses.replace(one, **changes), IMAGE)
+    return CHECKS.check_pair(dataclasses.replace(one, **changes), IMAGE)
 
 
 @pytest.mark.parametrize("one", [OPEN, CHOICE, YES_NO], ids=["open", "multiple", "yesno"])

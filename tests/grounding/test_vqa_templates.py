@@ -32,7 +32,7 @@ def facts(draw):
 @given(facts())
 def test_every_pair_passes_its_checks_and_every_answer_is_true_of_the_image(image):
     for one in write_questions(image, SCHEMA, 5, 3):
-        assert CHECKS.problem_of(one, image) is None, one
+        assert CHECKS.check_pair(one, image) is None, one
         name = {c.english if one.language == "en" else c.german: c.id for c in SCHEMA.classes}
         asked = one.question.rsplit(": ", 1)[-1].rstrip("?")
         if one.kind == "yesno" and asked in name:

@@ -2,19 +2,17 @@
 
 import pytest
 
-from refrad.language.faithfulness import problem_of_rewriting, problem_of_translation
+from refrad.language.faithfulness import check_rewriting, check_translation
 
 
 @pytest.fixture
 def rewritten(lexicon):
-    return lambda before, after, language="de": problem_of_rewriting(before, after, language, lexicon)
+    return lambda before, after, language="de": check_rewriting(before, after, language, lexicon)
 
 
 @pytest.fixture
 def translated(lexicon):
-    return lambda before, after, language="de", target="en": problem_of_translation(
-        before, after, language, target, lexicon
-    )
+    return lambda before, after, language="de", target="en": check_translation(before, after, language, target, lexicon)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from refrad.anatomy.lexicon import load_lexicon
 from refrad.config import ModelOptions
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import read_table
-from refrad.language.faithfulness import problem_of_rewriting
+from refrad.language.faithfulness import check_rewriting
 from refrad.llm import Answer, ModelError, Request, Task, open_models
 from refrad.llm.server import Server
 from refrad.stages import evaluate, train
@@ -126,7 +126,7 @@ def test_stage_captions_starts_and_stops_its_server(tiny, line, tmp_path, root):
     lexicon = load_lexicon(root / "workflow" / "anatomy" / "lexicon.yaml")
     assert len(german) + delivery.metrics["flow"]["aside"].get("only_comparison", 0) == len(SENTENCES)
     for text in german["text"]:
-        assert any(problem_of_rewriting(before, text, "de", lexicon) is None or before == text for before in SENTENCES)
+        assert any(check_rewriting(before, text, "de", lexicon) is None or before == text for before in SENTENCES)
     assert sum(delivery.metrics["tables"]["asked: rewrite"].values()) == len(SENTENCES)
     log = tmp_path / "logs" / "0.rewrite.vllm.log"
     assert "Application startup complete" in log.read_text(encoding="utf-8", errors="replace")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, identifiers_of, scrub
+from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, collect_identifiers, scrub
 
-PATIENT = identifiers_of(
+PATIENT = collect_identifiers(
     [
         {
             **{

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.language.lexicon_matcher import is_anatomy
-from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, identifiers_of, scrub
+from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, collect_identifiers, scrub
 
 __all__ = ["Letter", "ScrubCounts", "count_scrubbed", "main", "read_labelled", "read_marked"]
 
@@ -117,7 +117,7 @@ def _identifiers(names: Iterable[str]) -> Identifiers:
     empty = dict.fromkeys(
         ("patient_name", "patient_id", "accession_number", "study_uid", "birth_date", "institution"), ""
     )
-    return identifiers_of([empty | {"names": " ".join(names)}])
+    return collect_identifiers([empty | {"names": " ".join(names)}])
 
 
 def _surviving(before: Sequence[str], after: Sequence[str]) -> set[int]:

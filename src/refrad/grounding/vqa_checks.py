@@ -83,11 +83,11 @@ class VqaChecks:
         self._identifies = lru_cache(CACHED_TEXTS)(lambda text: bool(scrub(text, Identifiers(), anatomy, exactly)[1]))
         self._mentions = lru_cache(CACHED_TEXTS)(lambda text, language: find_mentions(text, language, lexicon))
 
-    def problem_of(self, pair: VqaPair, image: ImageFacts) -> str | None:
+    def check_pair(self, pair: VqaPair, image: ImageFacts) -> str | None:
         """The reason code (see REASONS) for which a pair is quarantined, or None. In doubt it is quarantined."""
-        return _problem_of_form(pair) or self._problem_of_text(pair) or self._problem_of_facts(pair, image)
+        return _check_form(pair) or self._check_text(pair) or self._check_facts(pair, image)
 
-    def _problem_of_text(self, pair: VqaPair) -> str | None:
+    def _check_text(self, pair: VqaPair) -> str | None:
         parts = [pair.question, *pair.choices, pair.answer]
         if any(PLACEHOLDER.search(part) or self._identifies(part) for part in parts):
             return "identifier"
@@ -98,7 +98,7 @@ class VqaChecks:
         language = detect_language(f"{text} the" if pair.language == "en" else text)
         return "wrong_language" if language != pair.language else None
 
-    def _problem_of_facts(self, pair: VqaPair, image: ImageFacts) -> str | None:
+    def _check_facts(self, pair: VqaPair, image: ImageFacts) -> str | None:
         """Whether captions and image support evidence, numbers and anatomy of the pair."""
         captions = image.texts.get(pair.language, ())
         if pair.evidence is not None:
@@ -140,7 +140,7 @@ class VqaChecks:
         ]
 
 
-def _problem_of_form(pair: VqaPair) -> str | None:
+def _check_form(pair: VqaPair) -> str | None:
     if not pair.question.strip() or not pair.answer.strip():
         return "empty"
     if max(len(pair.question), len(pair.answer)) > MAX_LENGTH:

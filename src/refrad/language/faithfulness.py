@@ -13,7 +13,7 @@ from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
 from refrad.privacy.scrubbing import PLACEHOLDER
 
-__all__ = ["names_other_examination", "problem_of_rewriting", "problem_of_translation"]
+__all__ = ["check_rewriting", "check_translation", "names_other_examination"]
 
 LONGER = 1.15  # a rewritten sentence has at most so much more letters ...
 AND = 20  # ... and these
@@ -64,7 +64,7 @@ _COMPARISON = re.compile(
 )
 
 
-def problem_of_rewriting(before: str, after: str, language: str, lexicon: Lexicon) -> str | None:
+def check_rewriting(before: str, after: str, language: str, lexicon: Lexicon) -> str | None:
     """The problem of a sentence from which comparisons were to be dropped, as a message to the model, or None.
 
     It may be empty only where the original names no anatomy.
@@ -86,7 +86,7 @@ def problem_of_rewriting(before: str, after: str, language: str, lexicon: Lexico
     return _difference(_claims(before, language, lexicon), _claims(after, language, lexicon))
 
 
-def problem_of_translation(before: str, after: str, language: str, target: str, lexicon: Lexicon) -> str | None:
+def check_translation(before: str, after: str, language: str, target: str, lexicon: Lexicon) -> str | None:
     """The problem of a translation from `language` to `target`, as a message to the model, or None."""
     if not after.strip() or _CONTROL.search(after):
         return "sentence must be one line of plain text and not empty."

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-__all__ = ["DISCS", "RIBS", "SACRUM", "VERTEBRAE", "Numbered", "find_levels", "find_ribs", "numbers_of"]
+__all__ = ["DISCS", "RIBS", "SACRUM", "VERTEBRAE", "Numbered", "find_levels", "find_ribs", "parse_numbers"]
 
 LAST = {"C": 7, "T": 12, "L": 5, "S": 1}
 LEVELS = [(region, number) for region, last in LAST.items() for number in range(1, last + 1)]
@@ -102,7 +102,7 @@ class Numbered(NamedTuple):
     classes: tuple[str, ...]
 
 
-def numbers_of(text: str) -> list[int]:
+def parse_numbers(text: str) -> list[int]:
     """The numbers of a list in words, digits or Roman digits, ranges filled in: "3., 5.-7." gives 3, 5, 6, 7."""
     numbers: list[int] = []
     end = 0
@@ -126,7 +126,7 @@ def find_ribs(sentence: str, language: str) -> list[Numbered]:
     numbered: list[Numbered] = []
     for pattern in _RIBS[language]:
         for match in pattern.finditer(sentence):
-            numbers = [number for number in dict.fromkeys(numbers_of(match["n"])) if 1 <= number <= 12]
+            numbers = [number for number in dict.fromkeys(parse_numbers(match["n"])) if 1 <= number <= 12]
             if numbers and not _overlaps(match, numbered):
                 classes = tuple(f"rib_{side}_{number}" for number in numbers for side in ("left", "right"))
                 numbered.append(Numbered(match.start(), match.start() + len(match.group().rstrip(".")), classes))
@@ -144,7 +144,7 @@ def find_levels(sentence: str, language: str) -> list[Numbered]:
     numbered: list[Numbered] = []
     for match in _ORDERED_LEVEL[language].finditer(sentence):
         region = REGION[match["region"].lower()]
-        numbered.append(Numbered(match.start(), match.end(), _names([(region, n) for n in numbers_of(match["n"])])))
+        numbered.append(Numbered(match.start(), match.end(), _names([(region, n) for n in parse_numbers(match["n"])])))
     for match in _LEVEL.finditer(sentence):
         before, after = sentence[: match.start()], sentence[match.end() :]
         if _overlaps(match, numbered) or _OTHER_WORD.match(after):

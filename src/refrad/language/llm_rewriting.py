@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 from refrad.anatomy.lexicon import Lexicon
 from refrad.core.rows import CaptionRow
 from refrad.language.comparison_rules import cut_comparisons
-from refrad.language.faithfulness import problem_of_rewriting, problem_of_translation
+from refrad.language.faithfulness import check_rewriting, check_translation
 from refrad.llm import Answer, Models, Request, load_task
 from refrad.workflow.tally import Tally
 
@@ -130,12 +130,12 @@ def _request(text: str, language: str) -> Request:
 
 
 def _check_rewriting(lexicon: Lexicon, request: Request, answer: Sentence) -> str | None:
-    return problem_of_rewriting(request.data["sentence"], answer.sentence, request.language, lexicon)
+    return check_rewriting(request.data["sentence"], answer.sentence, request.language, lexicon)
 
 
 def _check_translation(lexicon: Lexicon, request: Request, answer: Sentence) -> str | None:
     language = request.language
-    return problem_of_translation(request.data["sentence"], answer.sentence, language, OTHER[language], lexicon)
+    return check_translation(request.data["sentence"], answer.sentence, language, OTHER[language], lexicon)
 
 
 def _check_verdict(_request: Request, answer: SentenceVerdict) -> str | None:

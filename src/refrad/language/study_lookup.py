@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from refrad.language.sources import Report
-from refrad.privacy.scrubbing import Identifiers, identifiers_of
+from refrad.privacy.scrubbing import Identifiers, collect_identifiers
 
 __all__ = ["StudyLookup"]
 
@@ -63,7 +63,7 @@ class StudyLookup:
         patient = self.patient_of[study]
         if patient not in self._identifiers:
             rows = self._headers[(patient,)].select(IDENTIFYING).iter_rows(named=True)
-            self._identifiers[patient] = identifiers_of(rows)
+            self._identifiers[patient] = collect_identifiers(rows)
         return self._identifiers[patient]
 
     def outcome(self, study: str, series: int | None, first: int | None, last: int | None) -> str:

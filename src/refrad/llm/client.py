@@ -21,7 +21,7 @@ from refrad.llm.endpoint import (
     HalfReply,
     ModelError,
     ServerLostError,
-    problem_of,
+    classify_status,
     read_completion,
     refuse_all,
     retry_after,
@@ -251,7 +251,7 @@ class Client:
                 async with http.post(self._endpoint, data=content, allow_redirects=False) as response:
                     status, asked_wait = response.status, retry_after(response.headers)
                     text = await response.read()
-                if (problem := problem_of(status)) == "":
+                if (problem := classify_status(status)) == "":
                     completion = read_completion(text)
                     self._count(completion, account, used, time.monotonic() - entered)
                     return completion

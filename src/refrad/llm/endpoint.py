@@ -15,8 +15,8 @@ __all__ = [
     "HalfReply",
     "ModelError",
     "ServerLostError",
+    "classify_status",
     "key_of",
-    "problem_of",
     "read_completion",
     "refuse_all",
     "retry_after",
@@ -72,7 +72,7 @@ def read_completion(content: bytes) -> Completion:
         raise HalfReply from None
 
 
-def problem_of(status: int) -> str:
+def classify_status(status: int) -> str:
     """The meaning of an HTTP status: nothing (""), "busy", "server_error", or "refused"."""
     if 200 <= status < 300:
         return ""

@@ -2,7 +2,7 @@
 
     pseudonyms = Pseudonyms(read_or_create_key(Path("private/key")))
     patient = pseudonyms.patient(dataset.PatientID)
-    text, counts = scrub(report, identifiers_of(rows_of_files), is_anatomy)
+    text, counts = scrub(report, collect_identifiers(rows_of_files), is_anatomy)
 
 `pseudonyms`, `scrubbing`, `header_fields` and `dicom_profile` are imported one by one: the last needs a DICOM library.
 """

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-__all__ = ["PLACEHOLDER", "PLACEHOLDERS", "Identifiers", "identifiers_of", "scrub"]
+__all__ = ["PLACEHOLDER", "PLACEHOLDERS", "Identifiers", "collect_identifiers", "scrub"]
 
 PLACEHOLDERS = ("NAME", "DATE", "ID", "PLACE", "PHONE")
 PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
@@ -168,7 +168,7 @@ class Identifiers:
         return re.compile(rf"(?<![\w[])(?:{words})(?:['’]?s)?(?!\w)")
 
 
-def identifiers_of(rows: Iterable[Mapping[str, str]]) -> Identifiers:
+def collect_identifiers(rows: Iterable[Mapping[str, str]]) -> Identifiers:
     """The identifiers in rows of the private file table (`FileTable`): of one patient, or of one study."""
     names: set[str] = set()
     ids: set[str] = set()

@@ -55,7 +55,7 @@ def run(
         passed = 0
         for pair in pairs:
             with tally.timed("checks"):
-                problem = checks.problem_of(pair, image)
+                problem = checks.check_pair(pair, image)
             tally.add("checks", problem or "passed")
             columns = {key: value for key, value in vars(pair).items() if key != "evidence"}
             rows.append(columns | {"instance": image.instance, "choices": list(pair.choices), "reason": problem})
