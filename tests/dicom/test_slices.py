@@ -13,13 +13,13 @@ def test_slice_map_works_in_both_directions(counts):
     rows = []
     for volume, count in enumerate(counts):
         rows += slice_rows(f"v{volume}", [f"v{volume}i{k}" for k in range(count)], [None] * count)
-    there = SliceMap(frame_of(rows, SliceTable))
+    slice_map = SliceMap(frame_of(rows, SliceTable))
     for volume, count in enumerate(counts):
         for k in range(count):
-            assert there.place(f"v{volume}i{k}") == (f"v{volume}", k)
-            assert there.instance(f"v{volume}", k) == f"v{volume}i{k}"
-        assert there.instance(f"v{volume}", count) is None
-    assert there.place("unknown") is None
+            assert slice_map.position(f"v{volume}i{k}") == (f"v{volume}", k)
+            assert slice_map.instance(f"v{volume}", k) == f"v{volume}i{k}"
+        assert slice_map.instance(f"v{volume}", count) is None
+    assert slice_map.position("unknown") is None
 
 
 def test_slice_rows_keep_slice_order_and_instance_numbers():

@@ -77,7 +77,7 @@ def main(
     )
     clean = images.filter(~pl.col("burned_in").fill_null(value=False))
     write = functools.partial(_write, dicom, out, pseudonyms)
-    limits = Limits(int(memory_gb * 2**30), seconds)
+    limits = Limits.of_gib(memory_gb, seconds)
     outcomes = run_sandboxed(write, rows_of(clean, PseudonymousImage), limits, len(os.sched_getaffinity(0)))
     counts = {True: 0, False: 0, None: 0}
     for _, written in log_progress(outcomes, log, "files", len(clean)):

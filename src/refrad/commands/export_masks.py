@@ -13,8 +13,8 @@ from refrad.anatomy.schema import load_schema
 from refrad.core.contracts import InstanceTable, MaskTable
 from refrad.core.files import atomic
 from refrad.core.rows import AcceptedMaskRow, rows_of
-from refrad.core.tables import read_table
-from refrad.dicom.slices import stack_name
+from refrad.core.tables import read_table, scan_table
+from refrad.dicom.slices import files_of_volumes
 from refrad.dicom.volume_store import read_volume
 from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
 
@@ -73,6 +73,6 @@ def main(
 
 def _images(volume: str, instances: Path, files: Path, dicom: Path) -> list[Dataset]:
     """The DICOM files of a volume, without their pixels; of a part of a split stack, those of the stack."""
-    stack = read_table(instances, InstanceTable).filter(pl.col("volume") == stack_name(volume))
-    paths = stack.join(pl.read_parquet(files, columns=["file", "path"]), on="file")["path"].unique().sort()
+    of_volume = files_of_volumes([volume], scan_table(instances, InstanceTable), pl.scan_parquet(files))
+    paths = of_volume["path"].unique().sort()
     return [pydicom.dcmread(dicom / path, stop_before_pixels=True, force=True) for path in paths]

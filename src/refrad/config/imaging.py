@@ -238,22 +238,19 @@ class MasksOptions(Section):
     )
 
 
+FlagPolicy = Literal["flag", "quarantine"]
+
+
 class Implausible(Section):
     """Policy for each plausibility flag."""
 
-    empty: Literal["flag", "quarantine"] = Field(
-        description="Policy for volumes without any class: flag or quarantine."
-    )
-    volume: Literal["flag", "quarantine"] = Field(
+    empty: FlagPolicy = Field(description="Policy for volumes without any class: flag or quarantine.")
+    volume: FlagPolicy = Field(
         description="Policy for volumes with an organ that is too small or too large: flag or quarantine."
     )
-    pieces: Literal["flag", "quarantine"] = Field(
-        description="Policy for volumes with a connected organ in pieces: flag or quarantine."
-    )
-    sides: Literal["flag", "quarantine"] = Field(
-        description="Policy for volumes with left and right swapped: flag or quarantine."
-    )
-    elsewhere: Literal["flag", "quarantine"] = Field(
+    pieces: FlagPolicy = Field(description="Policy for volumes with a connected organ in pieces: flag or quarantine.")
+    sides: FlagPolicy = Field(description="Policy for volumes with left and right swapped: flag or quarantine.")
+    elsewhere: FlagPolicy = Field(
         description="Policy for volumes with an organ outside of its body region: flag or quarantine."
     )
 

@@ -26,6 +26,7 @@ __all__ = [
     "QuestionRow",
     "ReferenceRow",
     "SliceRow",
+    "StackRow",
     "StructureRow",
     "TripletRow",
     "VolumeRow",
@@ -75,7 +76,9 @@ class InstanceRow(TypedDict):
     reason: str | None
 
 
-class _VolumeIdentity(TypedDict):
+class StackRow(TypedDict):
+    """The columns that all images of a stack in `InstanceTable` share, and that its volumes have too."""
+
     volume: str
     series: str
     study: str
@@ -83,6 +86,9 @@ class _VolumeIdentity(TypedDict):
     split: str
     modality: str
     series_number: int | None
+
+
+class _VolumeIdentity(StackRow):
     body_part: str | None
     contrast: bool | None
     sex: str | None

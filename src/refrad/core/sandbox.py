@@ -31,6 +31,11 @@ class Limits(NamedTuple):
     memory: int
     seconds: float
 
+    @classmethod
+    def of_gib(cls, memory_gb: float, seconds: float) -> "Limits":
+        """Limits with the memory in GiB, as the config and the command line have it."""
+        return cls(int(memory_gb * 2**30), seconds)
+
 
 class Success(NamedTuple):
     """Message of a worker: the result for an item, or None if the memory did not suffice."""

@@ -1,4 +1,4 @@
-"""Positions of SOP instances in volumes.
+"""Positions of SOP instances in volumes, and the files of volumes.
 
 Arrays of volumes are [column, row, slice]; the slice of an instance, transposed, is the DICOM image, pixel by pixel.
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from refrad.core.rows import SliceRow
 
-__all__ = ["SliceMap", "image_at", "part_name", "slice_rows", "stack_name"]
+__all__ = ["SliceMap", "files_of_volumes", "image_at", "part_name", "slice_rows", "stack_name"]
 
 ACROSS = 2  # array axis across the stack
 
@@ -47,17 +47,31 @@ def stack_name(volume: str) -> str:
     return volume.split("-")[0]
 
 
+def files_of_volumes(volumes: Sequence[str], instances: pl.LazyFrame, files: pl.LazyFrame) -> pl.DataFrame:
+    """Columns volume and path (inside the delivery) of the files of each volume; of a part of a split stack, those of the stack.
+
+    Args:
+        volumes: names of volumes.
+        instances: instance table of the index.
+        files: private file table of the index, or its columns file and path.
+    """
+    stacks = {"part": volumes, "volume": [stack_name(volume) for volume in volumes]}
+    stack_of_part = pl.LazyFrame(stacks, schema={"part": pl.String, "volume": pl.String})
+    of_volumes = instances.join(stack_of_part, on="volume").select("file", volume="part")
+    return of_volumes.join(files.select("file", "path"), on="file").collect()
+
+
 class SliceMap:
     """A slice table as a map between instances and slices, in both directions."""
 
     def __init__(self, slices: pl.DataFrame) -> None:
         rows = slices.select("instance", "volume", "index").rows()
-        self._place = {instance: (volume, index) for instance, volume, index in rows}
+        self._position = {instance: (volume, index) for instance, volume, index in rows}
         self._instance = {(volume, index): instance for instance, volume, index in rows}
 
-    def place(self, instance: str) -> tuple[str, int] | None:
+    def position(self, instance: str) -> tuple[str, int] | None:
         """Volume and slice index of an instance, or None if no volume holds it."""
-        return self._place.get(instance)
+        return self._position.get(instance)
 
     def instance(self, volume: str, index: int) -> str | None:
         """The instance at a slice index of a volume, or None if there is none."""

@@ -34,10 +34,10 @@ def nifti_of_classes(
         affine: RAS+ mm, [4, 4].
         schema: names of the classes.
     """
-    for class_id in np.flatnonzero(np.bincount(classes.ravel(), minlength=256)[1:]) + 1:
+    for class_id in _present_classes(classes):
         image: Any = nib.Nifti1Image((classes == class_id).astype(np.uint8), affine)  # type: ignore[no-untyped-call]
         image.header.set_xyzt_units("mm")
-        yield schema.by_id[int(class_id)].name, image
+        yield schema.by_id[class_id].name, image
 
 
 def dicom_segmentation(
@@ -65,7 +65,7 @@ def dicom_segmentation(
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
         if not all(image.get(keyword) for image in images):
             raise ValueError(f"the images lack {keyword}, which a segmentation must refer to")
-    present = (np.flatnonzero(np.bincount(classes.ravel(), minlength=256)[1:]) + 1).tolist()
+    present = _present_classes(classes)
     if not present:
         raise ValueError("the volume has no class at all")
     # highdicom: axes slice, row, column; LPS+.
@@ -87,6 +87,12 @@ def dicom_segmentation(
         frame = traceback.extract_tb(error.__traceback__)[-1]  # never the message, which may quote a name
         where = f"{Path(frame.filename).name}:{frame.lineno}"
         raise ValueError(f"highdicom refuses the headers of the images ({type(error).__name__} in {where})") from None
+
+
+def _present_classes(classes: NDArray[np.uint8]) -> list[int]:
+    """The class ids that occur, in their order, without the background (0)."""
+    ids: list[int] = (np.flatnonzero(np.bincount(classes.ravel(), minlength=256)[1:]) + 1).tolist()
+    return ids
 
 
 def _segmentation(

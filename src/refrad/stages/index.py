@@ -57,7 +57,7 @@ def run(
     """
     options = IndexOptions.model_validate(fingerprint.options)
     tally = Tally("files")
-    headers_of_files = read_headers(dicom, _rules(options), Limits(int(options.memory_gb * 2**30), options.seconds))
+    headers_of_files = read_headers(dicom, _rules(options), Limits.of_gib(options.memory_gb, options.seconds))
     first = next(headers_of_files)  # raises for a missing delivery, before a key is made
     pseudonyms = Pseudonyms(read_or_create_key(key))
     with only_for_the_owner():

@@ -15,7 +15,7 @@ from refrad.core.progress import log_progress
 from refrad.core.rows import AcceptedVolumeRow, MaskRow, rows_of
 from refrad.core.tables import frame_of, read_table, scan_table, write_table
 from refrad.core.types import TASK_OF
-from refrad.dicom.slices import stack_name
+from refrad.dicom.slices import files_of_volumes
 from refrad.dicom.volume_store import store_name
 from refrad.segmentation.base import (
     DeliveredMasks,
@@ -58,7 +58,8 @@ def run(
     delivered = None
     if precomputed and instances and files:
         names = [volume["volume"] for volume in accepted]
-        delivered = DeliveredMasks(precomputed, partial(_file_paths, names, instances, files))
+        tables = scan_table(instances, InstanceTable), pl.scan_parquet(files)
+        delivered = DeliveredMasks(precomputed, partial(files_of_volumes, names, *tables))
     segmenter = create_segmenter(options, delivered)
     keys = {volume["volume"]: _key(volume, segmenter, options) for volume in accepted}
 
@@ -151,11 +152,3 @@ def _duration(seconds: float) -> str:
     """Row of the table of times, such as "2 to 4 s"."""
     upper = max(1, 2 ** int(np.ceil(np.log2(max(seconds, 1)))))
     return f"{upper // 2} to {upper} s"
-
-
-def _file_paths(volumes: Sequence[str], instances: Path, files: Path) -> pl.DataFrame:
-    """Columns volume and path (inside the delivery) of the files of each volume."""
-    stacks = {"part": volumes, "volume": [stack_name(volume) for volume in volumes]}
-    stack_of_part = pl.LazyFrame(stacks, schema={"part": pl.String, "volume": pl.String})
-    of_volumes = scan_table(instances, InstanceTable).join(stack_of_part, on="volume").select("file", volume="part")
-    return of_volumes.join(pl.scan_parquet(files).select("file", "path"), on="file").collect()

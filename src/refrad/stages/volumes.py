@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import polars as pl
 
 from refrad.config import VolumesOptions
 from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
 from refrad.core.progress import log_progress
-from refrad.core.rows import SliceRow, VolumeRow, rows_of
+from refrad.core.rows import SliceRow, StackRow, VolumeRow, rows_of
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.tables import frame_of, scan_table, write_table
 from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
@@ -30,18 +29,6 @@ VERSION = 4
 SLICE_SPACINGS = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 PIXEL_SPACINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.5, 2, 4)
 COUNTS = (10, 20, 50, 100, 200, 500, 1000)
-
-
-class StackRow(TypedDict):
-    """The columns that all images of a stack in the index share."""
-
-    volume: str
-    series: str
-    study: str
-    patient: str
-    split: str
-    modality: str
-    series_number: int | None
 
 
 def run(
@@ -66,7 +53,7 @@ def run(
     criteria = GeometryCriteria(
         options.minimum_slices, options.spacing_tolerance, options.angle_tolerance, options.gantry_tilt == "shear"
     )
-    limits = Limits(int(options.memory_gb * 2**30), options.seconds)
+    limits = Limits.of_gib(options.memory_gb, options.seconds)
     tally = Tally("volumes")
     pseudonyms = Pseudonyms(read_or_create_key(key))
     stacks = _read_stacks(instances, files, shard)
