@@ -16,10 +16,9 @@ from refrad.evaluation.metrics.summary import summarise
 from refrad.evaluation.questions import EvalQuestion, Target, build_questions
 from refrad.evaluation.record_rows import prediction_row, truth_row
 from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, phrase_classes
-from refrad.model.box_tokens import detection_text
+from refrad.model.box_tokens import TaggedEntity, detection_text
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
-SIDES = ("x_min", "y_min", "x_max", "y_max")
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +34,7 @@ def box_answer(question):
     """The true answer, with boxes in the text."""
     if question.task == "vqa":
         return GeneratedAnswer(question.answer)
-    entities = [
-        {"start": 0, "end": 1, "class_id": target.key, **dict(zip(SIDES, target.region, strict=True))}
-        for target in question.targets
-    ]
+    entities = [TaggedEntity(0, 1, target.key, target.region) for target in question.targets]
     return GeneratedAnswer(detection_text("x", entities, 1, 1, "yxyx"))
 
 

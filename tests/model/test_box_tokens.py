@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from refrad.model.box_tokens import (
     COORDINATE_BINS,
+    TaggedEntity,
     bin_of,
     detection_text,
     parse_detection,
@@ -17,9 +18,7 @@ ORDERS = ["yxyx", "xyxy"]
 
 
 def entity(start, end, class_id, box=(0.1, 0.2, 0.5, 0.6)):
-    return {"start": start, "end": end, "class_id": class_id} | dict(
-        zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True)
-    )
+    return TaggedEntity(start, end, class_id, box)
 
 
 def test_a_box_is_written_in_the_papers_order():
@@ -80,11 +79,11 @@ def test_text_and_boxes_survive_the_round_trip(caption, order):
     assert parsed.plain == text
     assert parsed.damaged == ()
     assert [(one.text, one.start, one.class_id) for one in parsed.entities] == [
-        (text[e["start"] : e["end"]], e["start"], e["class_id"]) for e in entities
+        (text[e.start : e.end], e.start, e.class_id) for e in entities
     ]
     for one, e in zip(parsed.entities, entities, strict=True):
-        for value, key in zip(one.box, ("x_min", "y_min", "x_max", "y_max"), strict=True):
-            assert abs(value - e[key]) <= 0.5 / (COORDINATE_BINS - 1) + 1e-12
+        for value, side in zip(one.box, e.box, strict=True):
+            assert abs(value - side) <= 0.5 / (COORDINATE_BINS - 1) + 1e-12
     again = [entity(o.start, o.start + len(o.text), o.class_id, o.box) for o in parsed.entities]
     assert detection_text(parsed.plain, again, 1, 1, order) == written
 
@@ -159,7 +158,7 @@ def test_phrases_survive_the_round_trip_with_their_masks(caption):
     ]
     assert [one.tag for one in parsed.phrases] == list(range(len(masks)))
     assert sorted(c for one in masks for c in one.classes) == sorted(
-        {(e["start"], e["end"], e["class_id"]): e["class_id"] for e in entities}.values()
+        {(e.start, e.end, e.class_id): e.class_id for e in entities}.values()
     )
 
 

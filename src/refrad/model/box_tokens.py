@@ -10,9 +10,9 @@ y_max, x_max, as in the paper) or "xyxy" (as in the released code).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 from refrad.core.types import Box
 
@@ -23,6 +23,7 @@ __all__ = [
     "ParsedPhrases",
     "ParsedText",
     "Phrase",
+    "TaggedEntity",
     "bin_of",
     "detection_text",
     "parse_detection",
@@ -45,6 +46,18 @@ UNCLOSED = "unclosed phrase"
 # Angle brackets are tags here; those of a report ("< 5 mm") are written as their single-quote look-alikes.
 TO_TEXT = str.maketrans("<>", "‹›")
 FROM_TEXT = str.maketrans("‹›", "<>")
+
+Span = tuple[int, int]
+V = TypeVar("V")
+
+
+class TaggedEntity(NamedTuple):
+    """A span of a caption (code points, half-open), a class of it, and its box: x_min, y_min, x_max, y_max."""
+
+    start: int
+    end: int
+    class_id: int
+    box: Box
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,7 @@ class ParsedPhrases:
 
 
 def bin_of(value: float) -> int:
-    """The bin of a relative coordinate; both edges of the image have a bin of their own, so nothing is cut off."""
+    """The bin of a relative coordinate; both edges of the image have a separate bin, so nothing is cut off."""
     return round(min(max(value, 0.0), 1.0) * (COORDINATE_BINS - 1))
 
 
@@ -103,54 +116,55 @@ def value_of(number: int) -> float:
     return number / (COORDINATE_BINS - 1)
 
 
-def detection_text(text: str, entities: Sequence[Mapping[str, Any]], width: float, height: float, order: str) -> str:
+def detection_text(text: str, entities: Sequence[TaggedEntity], width: float, height: float, order: str) -> str:
     """A caption with its boxes.
 
     Args:
         text: the caption.
-        entities: with start, end (code points of `text`), class_id, x_min, y_min, x_max, y_max.
+        entities: of the caption, with boxes.
         width: of the image, in the units of the boxes (1 for relative boxes).
         height: of the image, in the same units.
-        order: of the coordinates.
+        order: of the coordinates, "yxyx" or "xyxy".
     """
+    size = {"x": width, "y": height}
 
-    def opening(entity: Mapping[str, Any]) -> str:
-        size = {"x": width, "y": height}
-        bins = [bin_of(entity[key] / size[key[0]]) for key in ORDERS[order]]
-        return f"<p bbox={''.join(f'<loc{number:04d}>' for number in bins)} id=<seg{entity['class_id']:03d}>>"
+    def opening(number: int) -> str:
+        sides = dict(zip(ORDERS["xyxy"], entities[number].box, strict=True))
+        bins = [bin_of(sides[side] / size[side[0]]) for side in ORDERS[order]]
+        return f"<p bbox={''.join(f'<loc{side:04d}>' for side in bins)} id=<seg{entities[number].class_id:03d}>>"
 
-    return _tagged(text, entities, opening, "</p>")[0]
+    return _tagged(text, [(entity.start, entity.end) for entity in entities], opening, "</p>")[0]
 
 
-def phrases_of(entities: Sequence[Mapping[str, Any]]) -> list[Phrase]:
+def phrases_of(entities: Sequence[TaggedEntity]) -> list[Phrase]:
     """The spans of entities, each once with all of its classes, in the order in which their segmentation tags close.
 
     The n-th mask of a target is the union of the classes of the n-th phrase: this order is the only one there is.
     """
-    spans = _spans(entities)
-    _, closing = _tagged("", [{"start": start, "end": end} for start, end in spans], lambda _: "", "")
-    items = list(spans.items())
-    return [Phrase(*items[number][0], tuple(dict.fromkeys(items[number][1]))) for number in closing]
+    classes = _classes_by_span(entities)
+    spans = list(classes)
+    _, closing = _tagged("", spans, lambda _: "", "")
+    return [Phrase(*spans[number], tuple(dict.fromkeys(classes[spans[number]]))) for number in closing]
 
 
-def segmentation_text(text: str, entities: Sequence[Mapping[str, Any]]) -> str:
+def segmentation_text(text: str, entities: Sequence[TaggedEntity]) -> str:
     """A caption with a tag for each phrase; the masks that belong to the tags are those of `phrases_of`, in its order."""
-    return _tagged(
-        text, [{"start": start, "end": end} for start, end in _spans(entities)], lambda _: "<seg>", "</seg>"
-    )[0]
+    return _tagged(text, list(_classes_by_span(entities)), lambda _: "<seg>", "</seg>")[0]
 
 
-def _spans(entities: Sequence[Mapping[str, Any]]) -> dict[tuple[int, int], list[int]]:
-    spans: dict[tuple[int, int], list[int]] = {}
+def _classes_by_span(entities: Sequence[TaggedEntity]) -> dict[Span, list[int]]:
+    """The classes of each span, spans and classes in the order of the entities."""
+    classes: dict[Span, list[int]] = {}
     for entity in entities:
-        spans.setdefault((entity["start"], entity["end"]), []).append(entity["class_id"])
-    return spans
+        classes.setdefault((entity.start, entity.end), []).append(entity.class_id)
+    return classes
 
 
-def _tagged(text: str, entities: Sequence[Mapping[str, Any]], opening: Any, closing: str) -> tuple[str, list[int]]:
-    """Put tags around the spans: longer spans outside, equal spans in the order given; a crossing span starts later.
+def _tagged(text: str, spans: Sequence[Span], opening: Callable[[int], str], closing: str) -> tuple[str, list[int]]:
+    """Put tags around the spans: longer spans outside, equal spans in their order; a crossing span starts later.
 
-    Also gives the numbers of the entities in the order in which their tags close.
+    `opening` returns the opening tag of the span of a number. Also returns the numbers of the spans in the order in which their
+    tags close.
     """
     pieces: list[str] = []
     stack: list[tuple[int, int]] = []  # end and number of the open spans, innermost last
@@ -167,12 +181,12 @@ def _tagged(text: str, entities: Sequence[Mapping[str, Any]], opening: Any, clos
         pieces.append(text[at:to].translate(TO_TEXT))
         at = max(at, to)
 
-    for number, entity in sorted(enumerate(entities), key=lambda item: (item[1]["start"], -item[1]["end"])):
-        advance(entity["start"])
-        while stack and stack[-1][0] < entity["end"]:  # tags cannot cross, so this one begins where that one ends
+    for number, (start, end) in sorted(enumerate(spans), key=lambda item: (item[1][0], -item[1][1])):
+        advance(start)
+        while stack and stack[-1][0] < end:  # tags cannot cross, so this one begins where that one ends
             advance(stack[-1][0])
-        pieces.append(opening(entity))
-        stack.append((entity["end"], number))
+        pieces.append(opening(number))
+        stack.append((end, number))
     advance(max([len(text), *(end for end, _ in stack)]))
     return "".join(pieces), closed
 
@@ -204,12 +218,14 @@ def parse_segmentation(text: str) -> ParsedPhrases:
     return ParsedPhrases(plain, tuple(phrases), damaged)
 
 
-def _read(text: str, tokens: re.Pattern[str], value_of_tag: Any) -> tuple[str, list[Any], tuple[str, ...]]:
+def _read(
+    text: str, tokens: re.Pattern[str], value_of_tag: Callable[[re.Match[str]], V]
+) -> tuple[str, list[tuple[tuple[int, int], int, V]], tuple[str, ...]]:
     """The text without tags; its tagged spans as they close: (start, depth), end, and `value_of_tag` of the opening tag; the damage."""
     plain: list[str] = []
     length = at = 0
-    opened: list[tuple[int, Any]] = []
-    tagged: list[tuple[tuple[int, int], int, Any]] = []
+    opened: list[tuple[int, V]] = []
+    tagged: list[tuple[tuple[int, int], int, V]] = []
     damaged: list[str] = []
     for token in tokens.finditer(text):
         plain.append(text[at : token.start()])

@@ -14,7 +14,7 @@ from refrad.anatomy.schema import Schema
 from refrad.config import AugmentOptions
 from refrad.core.types import LANGUAGES, Box
 from refrad.dataset.examples import ExampleCaption, ExampleMention, ImageExample, example_of_row
-from refrad.model.box_tokens import detection_text, phrases_of, segmentation_text
+from refrad.model.box_tokens import TaggedEntity, detection_text, phrases_of, segmentation_text
 from refrad.model.collate import Sample
 from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.model.prompts import MAX_NAMES, detect_prompt, locate_prompt, prefix, prompt_text, vqa_text
@@ -79,8 +79,7 @@ def detect(caption: ExampleCaption, mentions: Sequence[ExampleMention], before: 
 
 def _tagged(text: str, mentions: Sequence[ExampleMention], order: str | None) -> tuple[str, list[tuple[int, ...]]]:
     entities = [
-        {"start": mention.start, "end": mention.end, "class_id": class_id}
-        | dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
+        TaggedEntity(mention.start, mention.end, class_id, box)
         for mention in mentions
         for class_id, box in mention.targets
     ]
