@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["IGNORED", "SoftLabels", "labelled_loss"]
+__all__ = ["IGNORED", "SoftLabels", "labelled_loss", "soft_log_likelihood"]
 
 IGNORED = -100
 
@@ -56,10 +56,10 @@ def labelled_loss(
             logits = softcap * torch.tanh(logits / softcap)
         if soft_labels is None:
             return functional.cross_entropy(logits, words, reduction="sum")
-        chances = functional.log_softmax(logits, dim=1)
+        log_probs = functional.log_softmax(logits, dim=1)
         is_soft = (words >= soft_labels.first) & (words < soft_labels.first + soft_labels.count)
-        plain = chances[~is_soft].gather(1, words[~is_soft, None]).sum()
-        return -plain - _soft_log_likelihood(chances[is_soft], words[is_soft], soft_labels)
+        plain = log_probs[~is_soft].gather(1, words[~is_soft, None]).sum()
+        return -plain - soft_log_likelihood(log_probs[is_soft], words[is_soft], soft_labels)
 
     if len(words) <= chunk:
         return part(states, words) / max(len(words), 1)
@@ -68,12 +68,18 @@ def labelled_loss(
     return torch.stack(sums).sum() / len(words)
 
 
-def _soft_log_likelihood(chances: Tensor, words: Tensor, soft_labels: SoftLabels) -> Tensor:
-    """Sum over tokens of the log probabilities weighted by the soft label of the right word, which ends at 3 sigma."""
+def soft_log_likelihood(log_probs: Tensor, words: Tensor, soft_labels: SoftLabels) -> Tensor:
+    """Sum over tokens of the log probabilities, weighted by the soft label of the right word, which ends at 3 sigma.
+
+    Args:
+        log_probs: float32 [tokens, words].
+        words: int64 [tokens], the right word of each token, among those of `soft_labels`.
+        soft_labels: the ordered words.
+    """
     reach = math.ceil(3 * soft_labels.sigma)
     offsets = torch.arange(-reach, reach + 1, device=words.device)
     near = words[:, None] + offsets
     inside = (near >= soft_labels.first) & (near < soft_labels.first + soft_labels.count)
     weights = torch.exp(-0.5 * (offsets / soft_labels.sigma) ** 2) * inside
     weights = weights / weights.sum(1, keepdim=True)
-    return (chances.gather(1, near.where(inside, soft_labels.first)) * weights).sum()
+    return (log_probs.gather(1, near.where(inside, soft_labels.first)) * weights).sum()

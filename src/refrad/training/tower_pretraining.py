@@ -24,17 +24,20 @@ from refrad.core.types import SEG_TOKENS
 from refrad.model.box_tokens import COORDINATE_BINS
 from refrad.model.mask_head import MaskHead, mask_loss
 from refrad.model.radgrounder import head_of
+from refrad.training.losses import SoftLabels, soft_log_likelihood
+from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.patch_targets import NO_BIN, PatchTargets, draw_views
 from refrad.training.samples import SurfaceForms
 from refrad.training.step_log import StepLog
 
 __all__ = ["TowerPretraining", "pretrain_vision_tower"]
 
-BIN_SIGMA = 6.0  # bins; standard deviation of the soft labels around the bin of a box side
+BIN_LABELS = SoftLabels(0, COORDINATE_BINS, sigma=6.0)  # of a box side, around its bin
 NAMES_PER_STEP = 32
 MASKS_PER_VIEW = 3
 NAME_SCALE = 8.0  # of the products of name and class embeddings, which have a length of about 1
-WARM_UP = 0.1  # of the steps
+WARMUP_RATIO = 0.1
+WEIGHT_DECAY = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +84,8 @@ class _PatchProbe(nn.Module):
         bins, question = targets["box_bins"][has_box], self.segs[targets["box_classes"][has_box]]
         answer = functional.gelu(self.feature(features[has_box]) + self.question(question))
         logits = self.sides(answer).unflatten(1, (4, -1)) @ self.locs.T
-        soft_labels = torch.exp(-0.5 * ((torch.arange(COORDINATE_BINS) - bins[..., None]) / BIN_SIGMA) ** 2)
-        soft_labels = soft_labels / soft_labels.sum(-1, keepdim=True)
-        return shares + functional.cross_entropy(logits.flatten(0, 1), soft_labels.flatten(0, 1))
+        log_probs = functional.log_softmax(logits.flatten(0, 1), dim=1)
+        return shares - soft_log_likelihood(log_probs, bins.flatten(), BIN_LABELS) / max(bins.numel(), 1)
 
     def mask_loss(self, head: MaskHead, patches: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         """Loss of the masks of `mask_classes`, which the head predicts from the tower's output."""
@@ -181,7 +183,7 @@ def pretrain_vision_tower(
             if progress >= 1:
                 break
         for group, peak in zip(optimizer.param_groups, peak_rates, strict=True):
-            group["lr"] = peak * min(1.0, (progress + 1e-3) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * progress))
+            group["lr"] = peak * lr_factor(progress, WARMUP_RATIO)
         loss = objective.loss(_stack([next(views) for _ in range(config.batch)]))
         loss.backward()
         losses.append(loss.item())
@@ -203,12 +205,12 @@ def _make_probe(embeddings: Tensor, processor: PaliGemmaProcessor, seed: int) ->
 
 
 def _make_optimizer(objective: _Objective, config: TowerPretraining) -> torch.optim.Optimizer:
-    """AdamW; embeddings do not decay, and the mask head has its own learning rate."""
-    rate = config.learning_rate
-    optimizer = torch.optim.AdamW(objective.parameters, rate, (0.9, 0.98), weight_decay=0.01, fused=True)
+    """AdamW; the mask head has a separate learning rate."""
+    lr_scales = dict.fromkeys(objective.head_parameters, config.mask_lr_scale)
+    weights = [*objective.parameters, *objective.head_parameters]
+    optimizer = make_optimizer(weights, "adamw", config.learning_rate, WEIGHT_DECAY, lr_scales)
+    # Decay would also change the embeddings of words that have no gradient.
     optimizer.add_param_group({"params": [objective.embeddings], "weight_decay": 0.0})
-    if objective.head_parameters:
-        optimizer.add_param_group({"params": objective.head_parameters, "lr": rate * config.mask_lr_scale})
     return optimizer
 
 
