@@ -1,9 +1,8 @@
 """Pair captions and images, and keep the pairs where both agree on anatomy."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -20,8 +19,20 @@ from refrad.core.contracts import (
     VolumeTable,
 )
 from refrad.core.files import digest_bytes
+from refrad.core.rows import (
+    BoxRow,
+    CaptionRow,
+    EntityRow,
+    MentionRow,
+    ReferenceRow,
+    SliceRow,
+    StructureRow,
+    TripletRow,
+    rows_of,
+)
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.grounding.pairing import (
+    Entity,
     GroundableMention,
     Matcher,
     PairingError,
@@ -63,13 +74,13 @@ def run(
     mentions_of = read_table(mentions, MentionTable).partition_by("caption", as_dict=True)
     references_of = read_table(image_references, ReferenceTable).partition_by("caption", as_dict=True)
     tally = Tally("captions")
-    pairs: list[dict[str, Any]] = []
-    grounded: list[dict[str, Any]] = []
-    for caption in read_table(captions, CaptionTable).iter_rows(named=True):
+    pairs: list[TripletRow] = []
+    grounded: list[EntityRow] = []
+    for caption in rows_of(read_table(captions, CaptionTable), CaptionRow):
         tally.take()
         key = (caption["caption"],)
-        rows = mentions_of[key].rows(named=True) if key in mentions_of else []
-        references = references_of[key].rows(named=True) if key in references_of else []
+        rows = list(rows_of(mentions_of[key], MentionRow)) if key in mentions_of else []
+        references = list(rows_of(references_of[key], ReferenceRow)) if key in references_of else []
         try:
             groundable = _groundable_mentions(rows, caption["text"])
             study = studies.get(caption["study"])
@@ -83,8 +94,7 @@ def run(
             pair = _pair_row(caption, image, None if in_image else "no_common_class")
             pairs.append(pair)
             grounded += [
-                vars(entity) | {"triplet": pair["triplet"]} | boxes[image.instance, entity.class_id]
-                for entity in in_image
+                _entity_row(pair["triplet"], entity, boxes[image.instance, entity.class_id]) for entity in in_image
             ]
             triplet_count += bool(in_image)
             tally.add("pairs", "kept" if in_image else "no_common_class")
@@ -123,31 +133,40 @@ def _count_yield(tally: Tally) -> None:
         raise ValueError(f"grounded: the yield does not add up: {left} captions left, {tally.used} used")
 
 
+class _StudySliceRow(SliceRow):
+    """A slice with its study and the number of its series."""
+
+    study: str
+    series_number: int | None
+
+
 def _studies(
     slices: pl.DataFrame, volumes: pl.DataFrame, structures: pl.DataFrame
-) -> tuple[dict[str, StudyImages], dict[tuple[str, int], dict[str, int]]]:
+) -> tuple[dict[str, StudyImages], dict[tuple[str, int], BoxRow]]:
     """The images of each study, and the box of each class in each image."""
     areas: dict[str, dict[int, int]] = {}
-    boxes: dict[tuple[str, int], dict[str, int]] = {}
-    for row in structures.iter_rows(named=True):
+    boxes: dict[tuple[str, int], BoxRow] = {}
+    for row in rows_of(structures, StructureRow):
         areas.setdefault(row["instance"], {})[row["class_id"]] = row["area"]
-        boxes[row["instance"], row["class_id"]] = {key: row[key] for key in ("x_min", "y_min", "x_max", "y_max")}
+        boxes[row["instance"], row["class_id"]] = BoxRow(
+            x_min=row["x_min"], y_min=row["y_min"], x_max=row["x_max"], y_max=row["y_max"]
+        )
     images: dict[str, list[Slice]] = {}
     joined = slices.join(volumes.select("volume", "study", "series_number"), on="volume").sort("volume", "index")
-    for row in joined.iter_rows(named=True):
-        image = Slice(
-            row["instance"],
-            row["volume"],
-            row["index"],
-            row["series_number"],
-            row["instance_number"],
-            areas.get(row["instance"], {}),
+    for image in rows_of(joined, _StudySliceRow):
+        image_slice = Slice(
+            image["instance"],
+            image["volume"],
+            image["index"],
+            image["series_number"],
+            image["instance_number"],
+            areas.get(image["instance"], {}),
         )
-        images.setdefault(row["study"], []).append(image)
+        images.setdefault(image["study"], []).append(image_slice)
     return {study: StudyImages(group) for study, group in images.items()}, boxes
 
 
-def _pair_row(caption: Mapping[str, Any], image: Slice, reason: str | None) -> dict[str, Any]:
+def _pair_row(caption: CaptionRow, image: Slice, reason: str | None) -> TripletRow:
     """A row of the table of triplets; a pair with a reason is no triplet."""
     return {
         "triplet": digest_bytes(image.instance.encode(), caption["caption"].encode())[:16],
@@ -160,7 +179,20 @@ def _pair_row(caption: Mapping[str, Any], image: Slice, reason: str | None) -> d
     }
 
 
-def _groundable_mentions(rows: Sequence[Mapping[str, Any]], text: str) -> list[GroundableMention]:
+def _entity_row(triplet: str, entity: Entity, box: BoxRow) -> EntityRow:
+    """A row of the table of entities."""
+    return {
+        "triplet": triplet,
+        "start": entity.start,
+        "end": entity.end,
+        "text": entity.text,
+        "class_id": entity.class_id,
+        "via": entity.via,
+        **box,
+    }
+
+
+def _groundable_mentions(rows: Sequence[MentionRow], text: str) -> list[GroundableMention]:
     """One mention for each span; an absent organ is not in the image."""
     if not rows:
         raise PairingError("no_mention")
@@ -177,7 +209,7 @@ def _groundable_mentions(rows: Sequence[Mapping[str, Any]], text: str) -> list[G
 
 def _images(
     tie: str,
-    references: Sequence[Mapping[str, Any]],
+    references: Sequence[ReferenceRow],
     mentions: Sequence[GroundableMention],
     study: StudyImages | None,
     match: Matcher,
@@ -192,11 +224,12 @@ def _images(
     images: dict[str, Slice] = {}
     failure = PairingError("reference_not_found")
     for reference in references:
-        if (reference["instance"] is None) == (tie == "explicit"):
+        instance = reference["instance"]
+        if (instance is None) == (tie == "explicit"):
             continue  # a caption that is tied by hand has no other images
         try:
-            if tie == "explicit":
-                named = study.with_instance(reference["instance"])
+            if instance is not None:
+                named = study.with_instance(instance)
             else:
                 first, last = reference["image_first"], reference["image_last"]
                 named = study.with_numbers(reference["series_number"], first, last)
