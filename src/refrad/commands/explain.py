@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from json import dumps, loads
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from refrad.config import load_config
 from refrad.workflow.fingerprint import Fingerprint
@@ -22,8 +22,6 @@ from refrad.workflow.stages import STAGES
 __all__ = ["PlannedJob", "Verdict", "changes", "explain", "format_lines", "main", "planned_jobs", "stage_of"]
 
 LOCAL = Path("profiles/local")
-PlannedJob = Mapping[str, Any]
-"""A job that would run, from the logger plugin: "rule", "wildcards", "reason"."""
 
 # Snakemake's reasons that do not concern the fingerprint, in words.
 OTHER_REASONS = {
@@ -33,6 +31,14 @@ OTHER_REASONS = {
     "Forced execution": "it was forced on the command line",
     "Output files have incomplete": "its last run was cut off",
 }
+
+
+class PlannedJob(TypedDict):
+    """A job that would run, as `snakemake_logger_plugin_refrad` writes it; `reason` is Snakemake's text."""
+
+    rule: str
+    wildcards: dict[str, str]
+    reason: str
 
 
 class Verdict(NamedTuple):

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -169,7 +168,7 @@ def _scan_study(
     body: Body,
     number: int,
     study: int,
-    headers: Mapping[str, Any],
+    headers: Mapping[str, str],
     uid: str,
     folder: Path,
     truth: Path,
@@ -217,7 +216,7 @@ def _scan_study(
     return series_seen
 
 
-def _extras(body: Body, headers: Mapping[str, Any], uid: str, folder: Path, modality: str, missing_slice: bool) -> None:
+def _extras(body: Body, headers: Mapping[str, str], uid: str, folder: Path, modality: str, missing_slice: bool) -> None:
     """A scout, a dose report, and a series that lost a slice on its way into the archive."""
     shape = (128, 128, 12)
     affine = grid("axial", body.to_world((0, 0, 330)), 400.0, 8.0, shape)

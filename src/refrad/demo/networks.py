@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -28,6 +28,17 @@ PATCH = (32, 40, 48)  # z, y, x
 FEATURES = (12, 24, 48, 96)
 # CT normalisation, HU: as in the plans that nnU-Net reads; the training must do the same.
 CT = {"mean": 0.0, "std": 300.0, "percentile_00_5": -1000.0, "percentile_99_5": 1000.0}
+
+
+class TrainingFacts(TypedDict):
+    """The file training.json of a network; `dice_of_patches` is a moving average."""
+
+    steps: int
+    cpu_seconds: int
+    of_cpu_seconds: float
+    volumes: int
+    seed: int
+    dice_of_patches: float
 
 
 def random_view(r: np.random.Generator, spacing: float) -> tuple[NDArray[np.float64], tuple[int, int, int]]:
@@ -188,14 +199,15 @@ def train(task: int, out: Path, seconds: float, seed: int = 0, volumes: int = 24
                 f"task {task}: {share:.0%}, step {step}, loss {loss.item():.3f}, Dice of patches {average:.3f}",
                 flush=True,
             )
-            done = {"steps": step, "cpu_seconds": round(time.process_time() - start), "of_cpu_seconds": seconds}
-            _pack(
-                task,
-                out,
-                network,
-                used,
-                done | {"volumes": volumes, "seed": seed, "dice_of_patches": round(average, 3)},
+            facts = TrainingFacts(
+                steps=step,
+                cpu_seconds=round(time.process_time() - start),
+                of_cpu_seconds=seconds,
+                volumes=volumes,
+                seed=seed,
+                dice_of_patches=round(average, 3),
             )
+            _pack(task, out, network, used, facts)
 
 
 def _loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
@@ -211,7 +223,7 @@ def _loss(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
     return -picked.mean() + 1 - dice, float(dice.detach())
 
 
-def _pack(task: int, out: Path, network: torch.nn.Module, used: list[int], facts: dict[str, Any]) -> None:
+def _pack(task: int, out: Path, network: torch.nn.Module, used: list[int], facts: TrainingFacts) -> None:
     """Write plans, dataset and checkpoint as TotalSegmentator looks for them; classes never seen get a bias of -100."""
     from totalsegmentator.map_tasks_config import TASK_CONFIGS, TASK_ID_WEIGHTS_CONFIGS
     from totalsegmentator.map_to_binary import class_map

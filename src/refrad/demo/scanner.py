@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,7 @@ class Series:
     modality: str
     number: int
     uid: str
-    headers: Mapping[str, Any]
+    headers: Mapping[str, str]
     position: str = "HFS"
     syntax: str = "explicit"
     descending: bool = False
@@ -104,7 +103,7 @@ def write_series(
     return uids
 
 
-def write_capture(path: Path, headers: Mapping[str, Any], uid: str) -> None:
+def write_capture(path: Path, headers: Mapping[str, str], uid: str) -> None:
     """Write a dose report as archives hold them: a colour secondary capture with no place in the patient."""
     dataset = _base(Series("CT", 999, uid, headers), generate_uid(entropy_srcs=[uid, "capture"]))
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage

@@ -8,6 +8,7 @@ from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import MentionsOptions
 from refrad.core.contracts import CaptionTable, MentionTable
+from refrad.core.rows import MentionRow
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.language.llm_mentions import compare_finders, find_with_model
 from refrad.language.mention_finder import TextMention, find_mentions
@@ -44,7 +45,7 @@ def run(
     words = load_lexicon(lexicon, anatomy)
     for warning in schema_warnings(words, anatomy):
         log.warning("mentions: %s", warning)
-    rows = []
+    rows: list[MentionRow] = []
     table = read_table(captions, CaptionTable).select("caption", "language", "text").rows()
     results = _find_mentions(table, options, llm, words, anatomy, tally)
     for (caption, language, _), (found, backend) in zip(table, results, strict=True):
@@ -58,10 +59,15 @@ def run(
             for class_id in ids:
                 tally.add(f"class in {language}", anatomy.by_id[class_id].name)
                 rows.append(
-                    {
-                        **{"caption": caption, "start": mention.start, "end": mention.end, "text": mention.text},
-                        **{"class_id": class_id, "assertion": mention.assertion, "backend": backend},
-                    }
+                    MentionRow(
+                        caption=caption,
+                        start=mention.start,
+                        end=mention.end,
+                        text=mention.text,
+                        class_id=class_id,
+                        assertion=mention.assertion,
+                        backend=backend,
+                    )
                 )
             if ids:
                 tally.add("assertion", mention.assertion)

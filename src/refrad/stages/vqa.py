@@ -10,6 +10,7 @@ from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import VqaOptions
 from refrad.core.contracts import CaptionTable, EntityTable, QuestionTable, StructureTable, TripletTable, VolumeTable
+from refrad.core.rows import AcceptedVolumeRow, CaptionRow, QuestionRow, rows_of
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.grounding.vqa_checks import ImageFacts, VqaChecks, VqaPair
 from refrad.grounding.vqa_llm import generate_pairs
@@ -49,7 +50,7 @@ def run(
     checks = VqaChecks(anatomy, words)
     images = _image_facts(captions, triplets, entities, volumes, structures)
     tally = Tally("images")
-    rows = []
+    rows: list[QuestionRow] = []
     for image, pairs in zip(images, _write_pairs(images, options, llm, anatomy, tally), strict=True):
         tally.take()
         passed = 0
@@ -57,8 +58,7 @@ def run(
             with tally.timed("checks"):
                 problem = checks.check_pair(pair, image)
             tally.add("checks", problem or "passed")
-            columns = {key: value for key, value in vars(pair).items() if key != "evidence"}
-            rows.append(columns | {"instance": image.instance, "choices": list(pair.choices), "reason": problem})
+            rows.append(_question_row(image.instance, pair, problem))
             if problem is None:
                 tally.add("kind", f"{pair.topic}, {pair.kind}")
                 if pair.kind == "yesno":
@@ -70,6 +70,21 @@ def run(
     write_table(questions, frame_of(rows, QuestionTable), QuestionTable, fingerprint)
     tally.write(metrics, fingerprint)
     logger.info("%d questions for %d images", tally.made["questions"], tally.used)
+
+
+def _question_row(instance: str, pair: VqaPair, reason: str | None) -> QuestionRow:
+    """A row of the table of questions; a pair with a reason is used nowhere else."""
+    return {
+        "instance": instance,
+        "language": pair.language,
+        "topic": pair.topic,
+        "kind": pair.kind,
+        "question": pair.question,
+        "choices": list(pair.choices),
+        "answer": pair.answer,
+        "backend": pair.backend,
+        "reason": reason,
+    }
 
 
 def _write_pairs(
@@ -95,8 +110,9 @@ def _write_pairs(
 
 def _image_facts(captions: Path, triplets: Path, entities: Path, volumes: Path, structures: Path) -> list[ImageFacts]:
     """The facts of each image that has a grounded caption, in the order of the pseudonyms of images."""
-    caption_of = {row["caption"]: row for row in read_table(captions, CaptionTable).iter_rows(named=True)}
-    volume_of = {row["volume"]: row for row in read_table(volumes, VolumeTable).iter_rows(named=True)}
+    caption_of = {row["caption"]: row for row in rows_of(read_table(captions, CaptionTable), CaptionRow)}
+    accepted = read_table(volumes, VolumeTable).filter(pl.col("reason").is_null())
+    volume_of = {row["volume"]: row for row in rows_of(accepted, AcceptedVolumeRow)}
     structures_of = read_table(structures, StructureTable).partition_by("instance", as_dict=True)
     passed = read_table(triplets, TripletTable).filter(pl.col("reason").is_null())
     named = (
