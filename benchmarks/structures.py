@@ -1,10 +1,10 @@
-"""Structures of a label volume on disk: one pass over runs, against the way one writes it first.
+"""Structures of a label volume on disk: one pass over runs, compared with a naive program.
 
     python benchmarks/structures.py [LABELS.nii.gz]
 
-The first way reads the volume as float32, maps the labels of each slice with np.vectorize, looks for connected pieces of one
-class after the other, and leaves one JSON file. Both sides read the same file and write what they find; the program stops if
-they find different things. Without a file: a volume of 512 x 512 x 96 with the label count of a real one.
+The naive program reads the volume as float32, maps the labels of each slice with np.vectorize, finds the connected components of
+one class after the other, and writes one JSON file. Both programs read the same file and write their structures; the benchmark
+stops if these differ. Without a file: a synthetic volume of 512 x 512 x 96 with the label count of a real one.
 """
 
 import json
@@ -27,7 +27,7 @@ SPACING = (0.8, 0.8)
 SCHEMA = Path(__file__).parents[1] / "workflow" / "anatomy" / "classes.yaml"
 
 
-def made_up(side: int = 512, slices: int = 96, classes: int = 60) -> np.ndarray:
+def synthetic_labels(side: int = 512, slices: int = 96, classes: int = 60) -> np.ndarray:
     """Label volume uint8 [column, row, slice] with ellipsoids of many classes."""
     r = np.random.default_rng(0)
     x, y, z = np.ogrid[:side, :side, :slices]
@@ -39,32 +39,32 @@ def made_up(side: int = 512, slices: int = 96, classes: int = 60) -> np.ndarray:
     return labels
 
 
-def first_way(path: Path, out: Path, lut: np.ndarray) -> dict:
-    """Box, area and pieces of each slice and class, slice by slice and class by class."""
+def find_naively(path: Path, out: Path, lut: np.ndarray) -> dict[str, list[int]]:
+    """Slice and class to box, area and number of components, slice by slice and class by class."""
     labels = nib.load(path).get_fdata(dtype=np.float32)
     to_class = np.vectorize(lambda value: int(lut[int(value)]))
-    found = {}
+    structures: dict[str, list[int]] = {}
     for index in range(labels.shape[2]):
         classes = to_class(labels[:, :, index])
         for class_id in np.unique(classes):
             if class_id == 0:
                 continue
-            pieces, _ = ndimage.label(classes == class_id, np.ones((3, 3)))
-            areas = np.bincount(pieces.ravel())[1:]
-            large = (areas * SPACING[0] * SPACING[1] >= RULE.minimum_area_mm2) & (
+            components, _ = ndimage.label(classes == class_id, np.ones((3, 3)))
+            areas = np.bincount(components.ravel())[1:]
+            is_large = (areas * SPACING[0] * SPACING[1] >= RULE.minimum_area_mm2) & (
                 areas >= RULE.minimum_share * areas.max()
             )
-            kept = np.flatnonzero(large) + 1
-            if len(kept):
-                xs, ys = np.nonzero(np.isin(pieces, kept))
+            large_components = np.flatnonzero(is_large) + 1
+            if len(large_components):
+                xs, ys = np.nonzero(np.isin(components, large_components))
                 box = [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
-                found[f"{index}/{class_id}"] = [*box, len(xs), len(kept)]
-    out.write_text(json.dumps(found))
-    return found
+                structures[f"{index}/{class_id}"] = [*box, len(xs), len(large_components)]
+    out.write_text(json.dumps(structures))
+    return structures
 
 
-def our_way(path: Path, out: Path, lut: np.ndarray) -> pl.DataFrame:
-    """The same from runs, as the stage does it."""
+def find_by_runs(path: Path, out: Path, lut: np.ndarray) -> pl.DataFrame:
+    """The same from runs, as in stage structures."""
     frame = pl.DataFrame(find_structures(load_labels(path), lut, SPACING, RULE))
     frame.write_parquet(out, compression="zstd")
     return frame
@@ -76,27 +76,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(folder) / "labels.nii.gz"
         if len(sys.argv) < 2:
-            save_labels(path, made_up(), np.eye(4))
-        our_way(path, Path(folder) / "warm.parquet", lut)
+            save_labels(path, synthetic_labels(), np.eye(4))
+        find_by_runs(path, Path(folder) / "warm.parquet", lut)
         times = []
         for _ in range(3):
             start = time.process_time()
-            ours = our_way(path, Path(folder) / "ours.parquet", lut)
+            ours = find_by_runs(path, Path(folder) / "ours.parquet", lut)
             times.append(time.process_time() - start)
         start = time.process_time()
-        first = first_way(path, Path(folder) / "first.json", lut)
+        naive = find_naively(path, Path(folder) / "naive.json", lut)
         slow, fast = time.process_time() - start, min(times)
         columns = ("x_min", "y_min", "x_max", "y_max", "area", "components")
-        mine = {f"{row['index']}/{row['class_id']}": [row[name] for name in columns] for row in ours.to_dicts()}
-        if mine != first:
-            raise SystemExit("the two sides differ")
+        by_runs = {f"{row['index']}/{row['class_id']}": [row[name] for name in columns] for row in ours.to_dicts()}
+        if by_runs != naive:
+            raise SystemExit("the structures of the two programs differ")
         shape = nib.load(path).shape
-        print(
-            f"{shape[0]} x {shape[1]} x {shape[2]}, {len(first)} structures, seconds of one processor, files included"
-        )
-        print(
-            f"first way {slow:.2f} s, ours {fast:.3f} s ({1000 * fast / shape[2]:.2f} ms a slice): {slow / fast:.0f}x"
-        )
+        print(f"{shape[0]} x {shape[1]} x {shape[2]}, {len(naive)} structures, seconds of one CPU core, files included")
+        print(f"naive {slow:.2f} s, ours {fast:.3f} s ({1000 * fast / shape[2]:.2f} ms a slice): {slow / fast:.0f}x")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Index and volumes against dcm2niix and SimpleITK on the same made-up CT series, and the index of a large delivery.
+"""Index and volumes against dcm2niix and SimpleITK on the same synthetic CT series, and the index of a large delivery.
 
 python benchmarks/volumes.py [instances of the large delivery: 20000]
 python benchmarks/volumes.py index 100000    only the index
 
-Times are seconds of processor time. Ours hold the geometry gate, the rescaling of each slice, the digest, the slice order
+Times are CPU seconds. Ours include the geometry checks, the rescaling of each slice, the digest, the slice order
 and a compressed NIfTI; the others write a compressed NIfTI too.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydicom import Dataset
@@ -25,32 +26,33 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 SLICES, SIDE = 160, 512
 COPIES = 3  # of the series for one measurement
-MARK = "1.2.826.9999999999"  # stands for a number of ten digits in the template of the large delivery
+MARK = "1.2.826.9999999999"  # replaced by a number of ten digits in the template of the large delivery
 
 
 def slice_of(uid: str, z: float, pixels: np.ndarray) -> Dataset:
     """A plain CT slice."""
-    made = Dataset()
-    made.SOPClassUID, made.SOPInstanceUID, made.Modality = CTImageStorage, uid, "CT"
-    made.PatientID, made.StudyInstanceUID, made.SeriesInstanceUID = "P0", "1.2.1", "1.2.2"
-    made.Manufacturer, made.StudyDate, made.SeriesDate, made.SeriesNumber = "Benchmark", "20200101", "20200101", 1
-    made.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    made.ImagePositionPatient, made.ImageOrientationPatient = [0, 0, z], [1, 0, 0, 0, 1, 0]
-    made.PixelSpacing, made.SliceThickness = [0.8, 0.8], 2
-    made.Rows, made.Columns = pixels.shape
-    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
-    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 16, 15, 0
-    made.RescaleSlope, made.RescaleIntercept = 1, -1024
-    made.InstanceNumber = int(z) + 1
-    made.PixelData = pixels.astype("<u2").tobytes()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.file_meta.MediaStorageSOPClassUID, made.file_meta.MediaStorageSOPInstanceUID = CTImageStorage, uid
-    return made
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = CTImageStorage, uid, "CT"
+    dataset.PatientID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "P0", "1.2.1", "1.2.2"
+    dataset.Manufacturer, dataset.SeriesNumber = "Benchmark", 1
+    dataset.StudyDate = dataset.SeriesDate = "20200101"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [0, 0, z], [1, 0, 0, 0, 1, 0]
+    dataset.PixelSpacing, dataset.SliceThickness = [0.8, 0.8], 2
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+    dataset.InstanceNumber = int(z) + 1
+    dataset.PixelData = pixels.astype("<u2").tobytes()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID, dataset.file_meta.MediaStorageSOPInstanceUID = CTImageStorage, uid
+    return dataset
 
 
 def write_series(folder: Path) -> float:
-    """A series as smooth and as noisy as CT; its megabytes come back."""
+    """Write a series as smooth and as noisy as CT; returns its size in MB."""
     r = np.random.default_rng(0)
     x, y = np.mgrid[:SIDE, :SIDE] - SIDE / 2
     for k in range(SLICES):
@@ -62,9 +64,10 @@ def write_series(folder: Path) -> float:
 
 def write_delivery(folder: Path, count: int) -> None:
     """Headers with 4 pixels each, 100 slices a series, many patients; written from one template, since only headers are read."""
-    made = slice_of(MARK, 1111111.0, np.zeros((2, 2)))
-    made.PatientID, made.StudyInstanceUID, made.SeriesInstanceUID = "P000000000", "1.2.4.999999999", "1.2.5.999999999"
-    made.save_as(folder / "template", enforce_file_format=True)
+    dataset = slice_of(MARK, 1111111.0, np.zeros((2, 2)))
+    dataset.PatientID = "P000000000"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.4.999999999", "1.2.5.999999999"
+    dataset.save_as(folder / "template", enforce_file_format=True)
     template = (folder / "template").read_bytes()
     (folder / "template").unlink()
     for number in range(count):
@@ -74,27 +77,34 @@ def write_delivery(folder: Path, count: int) -> None:
         content = content.replace(b"1.2.5.999999999", f"1.2.5.{10**8 + series}".encode())
         content = content.replace(b"P000000000", f"P{series // 6:09d}".encode())
         content = content.replace(b"1111111.0", f"{number % 100:09.1f}".encode())
-        place = folder / f"{series:06d}"
-        place.mkdir(exist_ok=True)
-        (place / f"{number}").write_bytes(content)
+        series_folder = folder / f"{series:06d}"
+        series_folder.mkdir(exist_ok=True)
+        (series_folder / f"{number}").write_bytes(content)
 
 
-def measured(command: Sequence[str | Path]) -> tuple[float, float, dict]:
-    """Processor seconds of a command and all that it starts, its peak megabytes, and the JSON that it prints last, if it does."""
+class Usage(NamedTuple):
+    """CPU seconds of a command and of all processes that it starts, its peak memory in MB, and the lines that it prints."""
+
+    seconds: float
+    memory: float
+    lines: list[str]
+
+
+def measured(command: Sequence[str | Path]) -> Usage:
+    """Run a command and measure it."""
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: processes that it leaves behind become ours, to be counted
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout
-    said = process.stdout.read().decode().strip().splitlines()
+    lines = process.stdout.read().decode().strip().splitlines()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command[0]} failed")
-    found = json.loads(said[-1]) if said and said[-1].startswith("{") else {}
     seconds, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**10
     with contextlib.suppress(ChildProcessError):
         while True:
             usage = os.wait3(0)[2]
             seconds += usage.ru_utime + usage.ru_stime
-    return seconds, memory, found
+    return Usage(seconds, memory, lines)
 
 
 def scan_ours(folder: Path) -> None:
@@ -106,7 +116,7 @@ def scan_ours(folder: Path) -> None:
 
 
 def scan_pydicom(folder: Path) -> None:
-    """All headers, as one reads them first."""
+    """All headers, with pydicom's defaults."""
     import pydicom
 
     for path in sorted(folder.iterdir()):
@@ -121,15 +131,15 @@ def scan_simpleitk(folder: Path) -> None:
 
 
 def convert_ours(folder: Path) -> None:
-    """What stage volumes does with one volume."""
+    """Conversion of one volume, as in stage volumes."""
     from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, convert
 
     frames = tuple((path.name, 0) for path in sorted(folder.iterdir()))
     with tempfile.TemporaryDirectory() as store:
-        (done,) = convert(
+        (result,) = convert(
             ConversionJob("v", folder, frames, "CT", GeometryCriteria(5, 0.02, 0.5, sheared=True), Path(store))
         )
-        assert isinstance(done, AcceptedVolume)
+        assert isinstance(result, AcceptedVolume)
 
 
 def convert_simpleitk(folder: Path) -> None:
@@ -142,27 +152,30 @@ def convert_simpleitk(folder: Path) -> None:
         SimpleITK.WriteImage(reader.Execute(), f"{out}/v.nii.gz", useCompression=True, compressionLevel=1)
 
 
-SIDES = {f.__name__: f for f in (scan_ours, scan_pydicom, scan_simpleitk, convert_ours, convert_simpleitk)}
+PROGRAMS = {
+    function.__name__: function
+    for function in (scan_ours, scan_pydicom, scan_simpleitk, convert_ours, convert_simpleitk)
+}
 
 
-def side(name: str, folder: Path) -> None:
-    """Run one side in this process: once to load its libraries, then for the clock."""
-    SIDES[name](folder)
+def time_program(name: str, folder: Path) -> None:
+    """Run a program in this process: once to load its libraries, then to measure it."""
+    PROGRAMS[name](folder)
     start = time.process_time()
     for _ in range(COPIES):
-        SIDES[name](folder)
+        PROGRAMS[name](folder)
     print(json.dumps({"seconds": (time.process_time() - start) / COPIES}))
 
 
 def compare(folder: Path, megabytes: float) -> None:
-    """Print the table of all sides."""
+    """Print the table of all programs."""
     import dcm2niix
 
     print(f"{SLICES} slices, {megabytes:.0f} MB, one core")
     seconds = {}
-    for name in SIDES:
-        _, memory, said = measured([sys.executable, __file__, name, folder])
-        seconds[name] = said["seconds"]
+    for name in PROGRAMS:
+        _, memory, lines = measured([sys.executable, __file__, name, folder])
+        seconds[name] = json.loads(lines[-1])["seconds"]
         show(name, seconds[name], megabytes, memory)
     options = {"scan_dcm2niix": ["-n", "-1"], "convert_dcm2niix": ["-z", "y", "-1"], "raw_dcm2niix": ["-z", "n"]}
     for name, flags in options.items():
@@ -192,7 +205,7 @@ def index(count: int) -> None:
     from refrad.workflow.fingerprint import Fingerprint, stage_version
 
     fingerprint = Fingerprint("index", stage_version("index"), options, {}).text
-    found = []
+    costs = []
     for part in (count // 8, count // 4, count // 2, count):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -205,26 +218,26 @@ def index(count: int) -> None:
             start = time.perf_counter()
             seconds, memory, _ = measured(command)
             wall = time.perf_counter() - start
-            made = json.loads((folder / "m.json").read_text())
-            assert made["flow"]["used"] == part
-            assert made["made"]["volumes"] == -(-part // 100)
+            counts = json.loads((folder / "m.json").read_text())
+            assert counts["flow"]["used"] == part
+            assert counts["made"]["volumes"] == -(-part // 100)
             print(
-                f"index of {part:7d} instances: {seconds:6.1f} s of processors, {1000 * seconds / part:.2f} ms each,"
-                f" {wall:6.1f} s of the clock, {memory:.0f} MB at most",
+                f"index of {part:7d} instances: {seconds:6.1f} s of CPU, {1000 * seconds / part:.2f} ms each,"
+                f" {wall:6.1f} s of wall time, {memory:.0f} MB at most",
                 flush=True,
             )
-            found.append((seconds, memory))
-    time_, memory = (last / first for first, last in zip(found[0], found[-1], strict=True))
-    print(f"8 times the instances take {time_:.1f} times the time and {memory:.2f} times the memory")
+            costs.append((seconds, memory))
+    time_ratio, memory_ratio = (last / first for first, last in zip(costs[0], costs[-1], strict=True))
+    print(f"8 times the instances take {time_ratio:.1f} times the time and {memory_ratio:.2f} times the memory")
 
 
 def main() -> None:
-    """Run everything, or the index alone, or one side if its name is given."""
+    """Run everything, or the index alone, or the program of the given name."""
     if sys.argv[1:2] == ["index"]:
         index(int(sys.argv[2]))
         return
     if len(sys.argv) > 2:
-        side(sys.argv[1], Path(sys.argv[2]))
+        time_program(sys.argv[1], Path(sys.argv[2]))
         return
     with tempfile.TemporaryDirectory() as folder:
         compare(Path(folder), write_series(Path(folder)))
