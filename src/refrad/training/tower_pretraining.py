@@ -131,7 +131,9 @@ class _Objective:
         drawn = [
             self.name_tokens[index] for index in self.name_rng.integers(len(self.name_tokens), size=NAMES_PER_STEP)
         ]
-        words = torch.stack([self.embeddings[tokens].mean(0) for tokens, _ in drawn])
+        starts = torch.tensor(np.cumsum([0, *(len(tokens) for tokens, _ in drawn[:-1])]))
+        tokens = torch.tensor([token for tokens, _ in drawn for token in tokens])
+        words = functional.embedding_bag(tokens, self.embeddings, starts, mode="mean")
         loss: Tensor = self.probe(features.float(), targets)
         loss = loss + self.probe.name_loss(words, torch.tensor([class_id for _, class_id in drawn]))
         if self.head:
