@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from refrad.core.files import write_json
 from refrad.evaluation.metrics.intervals import RESAMPLES
@@ -14,7 +14,17 @@ from refrad.evaluation.metrics.scoring import METRICS, score_items
 from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow, compare, summarise
 from refrad.llm import open_models
 
-__all__ = ["main"]
+__all__ = ["ScoreResult", "main"]
+
+
+class ScoreResult(TypedDict):
+    """The JSON file of `refrad score`; `definitions` are those of the metrics in `scores`."""
+
+    counts: Mapping[str, int]
+    scores: list[SummaryRow]
+    similarity: str
+    compared: NotRequired[list[ComparisonRow]]
+    definitions: NotRequired[dict[str, str]]
 
 
 def main(
@@ -59,14 +69,15 @@ def main(
             else (items, {})
         )
     rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
-    result: dict[str, Any] = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
+    result: ScoreResult = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
     _print_scores(rows, counts)
     if against is not None:
         result["compared"] = compare(items, other_items, resamples)
         _print_differences(result["compared"])
     if out is not None:
         used = {row["metric"] for row in rows}
-        write_json(out, result | {"definitions": {name: text for name, text in METRICS.items() if name in used}})
+        result["definitions"] = {name: text for name, text in METRICS.items() if name in used}
+        write_json(out, result)
 
 
 def _judging(endpoint: str | None, model: str, prompts: Path, store: Path) -> str | None:

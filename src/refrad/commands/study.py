@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import polars as pl
@@ -16,12 +16,28 @@ from refrad.core.files import atomic, write_json
 from refrad.evaluation.metrics.agreement import krippendorff_alpha, pearson_r
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 
-__all__ = ["agreement", "export", "read"]
+__all__ = ["Agreement", "RaterStatistic", "agreement", "export", "read"]
 
 KEY = "key.csv"
 COLUMNS = ("item", "question", "reference", "answer", "rating")
 LOW, HIGH = 1, 5
 RESAMPLES = 2000
+
+
+class RaterStatistic(TypedDict):
+    """A statistic over `pairs` pairs with its 95 % interval [low, high]."""
+
+    value: float
+    pairs: int
+    interval: list[float]
+
+
+class Agreement(TypedDict):
+    """Agreement of raters, and their correlation with a judge; `without_llm_score` is the number of pairs that lack either."""
+
+    alpha_between_raters: RaterStatistic
+    r_against_llm_score: NotRequired[RaterStatistic]
+    without_llm_score: NotRequired[int]
 
 
 def export(
@@ -107,7 +123,7 @@ def read(*, folder: Path, scores: Path | None = None, out: Path | None = None) -
         write_json(out, result)
 
 
-def agreement(ratings: NDArray[np.float64], judged: NDArray[np.float64] | None) -> dict[str, Any]:
+def agreement(ratings: NDArray[np.float64], judged: NDArray[np.float64] | None) -> Agreement:
     """Krippendorff's ordinal alpha between the raters, and Pearson's r of their mean with a judge, with 95 % intervals.
 
     The intervals draw pairs (percentile bootstrap, B = 2,000).
@@ -119,9 +135,10 @@ def agreement(ratings: NDArray[np.float64], judged: NDArray[np.float64] | None) 
     rng = np.random.default_rng(0)
     draws = rng.integers(0, ratings.shape[1], (RESAMPLES, ratings.shape[1]))
     rated_twice = (~np.isnan(ratings)).sum(0) >= 2
-    result: dict[str, Any] = {
+    result: Agreement = {
         "alpha_between_raters": {
-            **{"value": krippendorff_alpha(ratings), "pairs": int(rated_twice.sum())},
+            "value": krippendorff_alpha(ratings),
+            "pairs": int(rated_twice.sum()),
             "interval": _interval([krippendorff_alpha(ratings[:, draw]) for draw in draws if rated_twice[draw].any()]),
         }
     }
@@ -130,7 +147,8 @@ def agreement(ratings: NDArray[np.float64], judged: NDArray[np.float64] | None) 
         mean = np.where(counts > 0, np.nansum(ratings, axis=0) / np.maximum(counts, 1), np.nan)
         paired = ~np.isnan(mean) & ~np.isnan(judged)
         result["r_against_llm_score"] = {
-            **{"value": pearson_r(mean, judged), "pairs": int(paired.sum())},
+            "value": pearson_r(mean, judged),
+            "pairs": int(paired.sum()),
             "interval": _interval([pearson_r(mean[draw], judged[draw]) for draw in draws]),
         }
         result["without_llm_score"] = int((~paired).sum())

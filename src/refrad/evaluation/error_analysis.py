@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from refrad.evaluation.questions import EvalQuestion
 __all__ = [
     "ClassConfusion",
     "ExampleAnswer",
+    "ExampleTarget",
     "HistogramBin",
     "SideConfusion",
     "confused_classes",
@@ -53,13 +54,20 @@ class HistogramBin(TypedDict):
     count: int
 
 
+class ExampleTarget(TypedDict):
+    """A true region and its key, a class or a phrase."""
+
+    key: int | str
+    region: Region
+
+
 class ExampleAnswer(TypedDict):
-    """A question with its mean IoU; `true` are key and region of each target."""
+    """A question with its mean IoU and its true regions."""
 
     id: str
     image_id: str
     iou: float
-    true: list[dict[str, Any]]
+    true: list[ExampleTarget]
 
 
 def confused_classes(
@@ -172,7 +180,7 @@ def example_answers(
     def first_of_each_image(ordered: Sequence[tuple[float, EvalQuestion]]) -> list[ExampleAnswer]:
         examples: dict[str, ExampleAnswer] = {}
         for iou, question in ordered:
-            true = [{"key": target.key, "region": target.region} for target in question.targets]
+            true: list[ExampleTarget] = [{"key": target.key, "region": target.region} for target in question.targets]
             examples.setdefault(
                 question.image_id, {"id": question.id, "image_id": question.image_id, "iou": iou, "true": true}
             )

@@ -1,18 +1,18 @@
 """Rows of truth.jsonl and predictions.jsonl, in the format of docs/evaluation.md."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.metrics.grounding import Region
 from refrad.evaluation.questions import EvalQuestion
 from refrad.evaluation.regions import DecodedAnswer
+from refrad.evaluation.rows import NamedRegionRow, PredictionRow, TruthRow
 
 __all__ = ["prediction_row", "truth_row"]
 
 
-def truth_row(question: EvalQuestion) -> dict[str, Any]:
-    """A question with its true answer and regions; the columns of `TruthRecord`, and image_id."""
+def truth_row(question: EvalQuestion) -> TruthRow:
+    """A question with its true answer and regions."""
     return {
         "id": question.id,
         "task": question.task,
@@ -32,9 +32,9 @@ def truth_row(question: EvalQuestion) -> dict[str, Any]:
     }
 
 
-def prediction_row(question: EvalQuestion, answer: GeneratedAnswer, decoded: DecodedAnswer) -> dict[str, Any]:
-    """An answer: the columns of `PredictionRecord`, and image_id, task, language and the raw text."""
-    row: dict[str, Any] = {
+def prediction_row(question: EvalQuestion, answer: GeneratedAnswer, decoded: DecodedAnswer) -> PredictionRow:
+    """An answer to a question, with its regions unless the task is vqa."""
+    row: PredictionRow = {
         "id": question.id,
         "image_id": question.image_id,
         "task": question.task,
@@ -42,13 +42,15 @@ def prediction_row(question: EvalQuestion, answer: GeneratedAnswer, decoded: Dec
         "raw": answer.text,
         "answer": decoded.plain,
     }
-    if question.task == "vqa":
-        return row
-    return row | {"entities": [_entity_row(region.text, region.class_id, region.region) for region in decoded.regions]}
+    if question.task != "vqa":
+        row["entities"] = [_entity_row(region.text, region.class_id, region.region) for region in decoded.regions]
+    return row
 
 
-def _entity_row(text: str, class_id: int | None, region: Region) -> dict[str, Any]:
-    name = {"text": text} if class_id is None else {"class_id": class_id, "text": text}
+def _entity_row(text: str, class_id: int | None, region: Region) -> NamedRegionRow:
+    row: NamedRegionRow = {"text": text} if class_id is None else {"class_id": class_id, "text": text}
     if isinstance(region, Mapping):
-        return name | {"mask": region}
-    return name | {"box": [float(value) for value in region]}
+        row["mask"] = region
+    else:
+        row["box"] = [float(value) for value in region]
+    return row

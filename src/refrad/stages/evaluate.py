@@ -5,36 +5,38 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 
-from refrad.anatomy.schema import Schema, load_schema
+from refrad.anatomy.schema import load_schema
 from refrad.config import EvaluateOptions, TrainOptions
 from refrad.core.files import atomic, write_json
 from refrad.core.rows import rows_of
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row, read_image_table
 from refrad.dataset.training_overlap import TrainingOverlap, find_training_overlap
 from refrad.evaluation.answered_questions import (
-    AnsweredQuestions,
     EvaluationImages,
     TrainedModel,
     answer_questions,
     build_codec,
 )
-from refrad.evaluation.error_analysis import confused_classes, confused_sides, example_answers, overlap_histogram
-from refrad.evaluation.headline import DEFINITIONS, headline, location_scores
+from refrad.evaluation.headline import DEFINITIONS
 from refrad.evaluation.metrics.judge import llm_scores, load_scale
-from refrad.evaluation.metrics.localization import summarise_locations
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
-from refrad.evaluation.metrics.scoring import METRICS, score_items
+from refrad.evaluation.metrics.scoring import score_items
 from refrad.evaluation.metrics.similarity import Embedder
-from refrad.evaluation.metrics.summary import compare, summarise
-from refrad.evaluation.published_results import published
 from refrad.evaluation.record_rows import prediction_row, truth_row
 from refrad.evaluation.regions import RegionCodec
+from refrad.evaluation.result import (
+    EvaluationResult,
+    RunDescription,
+    analyse_errors,
+    headline_with_baselines,
+    tabulate_scores,
+)
+from refrad.evaluation.rows import PredictionRow, TruthRow
 from refrad.llm import open_models
 from refrad.model.model_card import TRAINING
 from refrad.model.processor import load_processor
@@ -45,8 +47,6 @@ from refrad.workflow.fingerprint import Fingerprint
 __all__ = ["run"]
 
 VERSION = 4
-EXAMPLES = 6  # worst, and as many best
-CONFUSIONS = 20
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +79,7 @@ def run(
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
-    account = json.loads((checkpoint / TRAINING).read_text(encoding="utf-8"))
-    training = TrainOptions.from_stored(Fingerprint.parse(account["fingerprint"]).options)
+    training, steps = _read_account(checkpoint)
     torch.set_num_threads(training.threads)
     overlap = _check_overlap([*images, *(trained or [])], [*images, *(public or [])], options)
     examples = _read_images(images, public or [], options.samples, overlap.test_ids, training.variant)
@@ -89,8 +88,8 @@ def run(
     model = _load_model(checkpoint, training)
     codec = build_codec(model, examples, anatomy)
     answered = answer_questions(model, examples, codec, store, options.batch)
-    _write_lines(truth, map(truth_row, answered.questions))
-    _write_lines(predictions, map(prediction_row, answered.questions, answered.answers, answered.decoded))
+    _write_json_lines(truth, map(truth_row, answered.questions))
+    _write_json_lines(predictions, map(prediction_row, answered.questions, answered.answers, answered.decoded))
 
     # Scores
     names = {structure.id: structure.name for structure in anatomy.classes}
@@ -99,22 +98,25 @@ def run(
         items.write_parquet(temporary)
 
     # Results
-    result = {
-        **_headline(answered, examples, codec, items, names, options.resamples),
-        **_score_tables(items, options, against or [], training.variant),
-        **_errors(answered, examples, codec, anatomy, options.resamples),
+    earlier = ((path.parent.name, pl.read_parquet(path)) for path in against or [])
+    result: EvaluationResult = {
+        "stage": "evaluate",
+        "fingerprint": fingerprint.text,
+        **headline_with_baselines(answered, examples, codec, items, names, options.resamples),
+        **tabulate_scores(items, options, earlier, training.variant),
+        **analyse_errors(answered, examples, codec, anatomy, options.resamples),
         "counts": counts,
         "judge": judge,
-        "variant": training.variant,
-        "marks": codec.name,
-        "images": len(examples.test),
-        "steps": account["steps"],
-        "leaks": {"looked": overlap.compared, "found": len(overlap.test_ids)},
-        "definitions": DEFINITIONS,
-        "weights": model.weights,
+        **_describe_run(model, steps, codec, examples, overlap),
     }
-    write_json(metrics, {"stage": "evaluate", "fingerprint": fingerprint.text, **result})
+    write_json(metrics, result)
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
+
+
+def _read_account(checkpoint: Path) -> tuple[TrainOptions, int]:
+    """The options of the model's training, and the number of its steps."""
+    account = json.loads((checkpoint / TRAINING).read_text(encoding="utf-8"))
+    return TrainOptions.from_stored(Fingerprint.parse(account["fingerprint"]).options), account["steps"]
 
 
 def _check_overlap(training: Sequence[Path], tested: Sequence[Path], options: EvaluateOptions) -> TrainingOverlap:
@@ -171,6 +173,20 @@ def _load_model(checkpoint: Path, training: TrainOptions) -> TrainedModel:
     return TrainedModel(model, processor, training, weights_digest(checkpoint), config, device)
 
 
+def _describe_run(
+    model: TrainedModel, steps: int, codec: RegionCodec, examples: EvaluationImages, overlap: TrainingOverlap
+) -> RunDescription:
+    return {
+        "variant": model.training.variant,
+        "marks": codec.name,
+        "images": len(examples.test),
+        "steps": steps,
+        "leaks": {"looked": overlap.compared, "found": len(overlap.test_ids)},
+        "definitions": DEFINITIONS,
+        "weights": model.weights,
+    }
+
+
 def _score_answers(
     truth: Path, predictions: Path, names: Mapping[int, str], options: EvaluateOptions, scale: Path, llm: str | None
 ) -> tuple[pl.DataFrame, dict[str, int], str | None]:
@@ -183,74 +199,6 @@ def _score_answers(
         return items, counts, models.name("score") if judge else None
 
 
-def _headline(
-    answered: AnsweredQuestions,
-    examples: EvaluationImages,
-    codec: RegionCodec,
-    items: pl.DataFrame,
-    names: Mapping[Any, str],
-    resamples: int,
-) -> dict[str, Any]:
-    """The headline numbers, and those of task locate for the blank-image ablation and the baselines."""
-    visible = answered.visible(examples, codec)
-    internal = items.filter(dataset="internal")
-    result = headline(answered.test_questions, answered.test_regions, internal, visible, resamples)
-    located = answered.located
-    patients = [question.patient for question in located]
-
-    def summary(regions: Sequence[Any]) -> dict[str, Any]:
-        return dict(summarise_locations(patients, location_scores(located, regions), resamples))
-
-    baselines: dict[str, Sequence[Any]] = {
-        "untrained": answered.untrained,
-        **codec.baselines(examples.training, located),
-    }
-    return {
-        **result,
-        "by_class": {names.get(key, key): value for key, value in result["by_class"].items()},
-        "blanked": summary(answered.blanked),
-        "baselines": {name: summary(regions) for name, regions in baselines.items()},
-    }
-
-
-def _score_tables(
-    items: pl.DataFrame, options: EvaluateOptions, against: Sequence[Path], variant: str
-) -> dict[str, Any]:
-    """Means and intervals of scored items, and comparisons with earlier runs and the paper."""
-    rows = summarise(items, options.resamples, options.interval)
-    used = {row["metric"] for row in rows}
-    names = "classes" if variant == "detection" else "phrases"
-    return {
-        "scores": rows,
-        "similarity": Path(options.embedder).name if options.embedder else f"equal {names}",
-        "compared": [
-            {"run": path.parent.name, **row}
-            for path in against
-            for row in compare(items, pl.read_parquet(path), options.resamples)
-        ],
-        "paper": [
-            {"dataset": dataset, "task": task, "metric": metric, "mean": mean, "half": half}
-            for (dataset, task, metric), (mean, half) in published(variant).items()
-        ],
-        "metrics": {name: text for name, text in METRICS.items() if name in used},
-    }
-
-
-def _errors(
-    answered: AnsweredQuestions, examples: EvaluationImages, codec: RegionCodec, schema: Schema, resamples: int
-) -> dict[str, Any]:
-    """Error analysis of task locate."""
-    located, regions = answered.located, answered.located_regions
-    scores = location_scores(located, regions)
-    class_regions = {image.image_id: codec.classes(image) for image in examples.test}
-    return {
-        "confusions": confused_classes(located, regions, schema)[:CONFUSIONS],
-        "sides": confused_sides(located, regions, class_regions, schema, resamples),
-        "histogram": overlap_histogram([score.iou for question_scores in scores for score in question_scores]),
-        "examples": example_answers(located, scores, EXAMPLES),
-    }
-
-
-def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def _write_json_lines(path: Path, rows: Iterable[TruthRow | PredictionRow]) -> None:
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

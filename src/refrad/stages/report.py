@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +21,10 @@ from refrad.core.tables import read_table, scan_table
 from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import read_images, read_source_fingerprints
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
+from refrad.evaluation.result import EvaluationResult
+from refrad.evaluation.rows import PredictionRow
 from refrad.reporting.drawing import data_uri
-from refrad.reporting.evaluation_page import example_cards, score_tables
+from refrad.reporting.evaluation_page import example_cards, score_sections
 from refrad.reporting.flags import flagged_figures
 from refrad.reporting.gallery import DroppedPair, ImageCard, build_cards, build_dropped_cards, choose_images
 from refrad.reporting.overlay import save_overlay
@@ -231,18 +233,31 @@ def _gallery_page(
     return render_gallery([*cards, *dropped], windows, stages)
 
 
-def _evaluation_page(files: ReportFiles, result: Mapping[str, Any], stages: Sequence[str], schema: Schema) -> str:
-    examples = example_cards(files.images, result["examples"], files.predictions, schema) if files.predictions else {}
+def _evaluation_page(files: ReportFiles, result: EvaluationResult, stages: Sequence[str], schema: Schema) -> str:
+    examples = [example for kind in result["examples"].values() for example in kind]
+    images = read_images(files.images, sorted({example["image_id"] for example in examples}))
+    predictions = _read_predictions(files.predictions, {example["id"] for example in examples})
+    by_image = {image["image_id"]: image for image in images} if files.predictions else {}
+    cards = example_cards(result["examples"], by_image, predictions, schema)
     return render(
         "evaluate.html",
         title="evaluate",
         up="../",
         there=stages,
         result=result,
-        tables=score_tables(result),
-        cards={"worst": [], "best": []} | dict(examples),
+        tables=score_sections(result),
+        cards=cards,
         made_with=pretty_fingerprint(result),
     )
+
+
+def _read_predictions(path: Path | None, question_ids: Collection[str]) -> dict[str, PredictionRow]:
+    """Id of each of these questions to its answer, from predictions.jsonl of stage evaluate."""
+    if path is None:
+        return {}
+    with path.open(encoding="utf-8") as file:
+        rows: Iterator[PredictionRow] = (json.loads(line) for line in file)
+        return {row["id"]: row for row in rows if row["id"] in question_ids}
 
 
 def _counts(paths: Iterable[Path]) -> dict[str, list[tuple[str, StageMetrics]]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ __all__ = [
     "Named",
     "NamedRegion",
     "Region",
+    "RunLengths",
     "Similarity",
     "dice_of_iou",
     "g_iou",
@@ -27,8 +28,16 @@ __all__ = [
     "same_name",
 ]
 
-# A box (x_min, y_min, x_max, y_max), a bool mask [height, width], or a mask as COCO run lengths ({"size", "counts"}).
-Region: TypeAlias = Sequence[float] | NDArray[Any] | Mapping[str, Any]
+
+class RunLengths(TypedDict):
+    """A mask as COCO run lengths: `size` is [height, width], px; `counts` is compressed (text), or the lengths themselves."""
+
+    size: list[int]
+    counts: str | list[int]
+
+
+# A box (x_min, y_min, x_max, y_max), a bool mask [height, width], or a mask as COCO run lengths.
+Region: TypeAlias = Sequence[float] | NDArray[Any] | RunLengths
 Key = TypeVar("Key")
 Entities = Sequence[tuple[Key, Region]]
 # Similarity of n pairs of keys, float [n]: at most 1, and 1 for equal keys.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import yaml
@@ -20,6 +20,7 @@ __all__ = [
     "JudgeVerdict",
     "JudgedAnswer",
     "Scale",
+    "ScaleExample",
     "ScoreTask",
     "llm_scores",
     "load_scale",
@@ -57,20 +58,32 @@ class JudgeVerdict(Answer):
     reason: str = ""
 
 
+class ScaleExample(TypedDict):
+    """An answer to a question, its reference, and the judge's score with its reason."""
+
+    question: str
+    candidate: str
+    reference: str
+    score: int
+    reason: str
+
+
 @dataclass(frozen=True)
 class Scale:
-    """The scale of a judge, and worked examples of each language: question, candidate, reference, score, reason."""
+    """The scale of a judge, and worked examples of each language."""
 
     low: int
     high: int
-    examples: Mapping[str, Sequence[Mapping[str, Any]]]
+    examples: Mapping[str, Sequence[ScaleExample]]
 
     def fill(self, language: str) -> dict[str, str]:
         """The values of the prompt of a language: the examples as pairs of JSON lines, and the ends of the scale."""
         lines = []
         for example in self.examples[language]:
-            lines.append(json.dumps({key: example[key] for key in FIELDS}, ensure_ascii=False))
-            lines.append("-> " + json.dumps({key: example[key] for key in ("score", "reason")}, ensure_ascii=False))
+            texts = example["question"], example["candidate"], example["reference"]
+            lines.append(json.dumps(dict(zip(FIELDS, texts, strict=True)), ensure_ascii=False))
+            verdict = {"score": example["score"], "reason": example["reason"]}
+            lines.append("-> " + json.dumps(verdict, ensure_ascii=False))
         return {"examples": "\n".join(lines), "low": str(self.low), "high": str(self.high)}
 
     def share(self, score: int) -> float:

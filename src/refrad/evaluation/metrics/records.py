@@ -1,13 +1,12 @@
 """Predictions and truth as JSON lines: the format that any model's output can be brought into (docs/evaluation.md)."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from refrad.evaluation.metrics.grounding import Region
+from refrad.evaluation.metrics.grounding import Region, RunLengths
 
 __all__ = ["EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
 
@@ -39,8 +38,8 @@ class EntityRecord(_Record):
 
     @property
     def region(self) -> Region:
-        """What overlaps are computed of."""
-        return self.box if self.box is not None else self.mask  # type: ignore[return-value]
+        """The box, or else the mask."""
+        return self.box if self.box is not None else cast(RunLengths, self.mask)
 
 
 class PredictionRecord(_Record):
@@ -108,7 +107,7 @@ def read_records(path: Path, kind: type[R]) -> dict[str, R]:
             except json.JSONDecodeError:
                 raise ValueError(f"{path}, line {number}: not one JSON object") from None
             except ValidationError as error:
-                raise ValueError(f"{path}, line {number}: {_sentence(error.errors())}") from None
+                raise ValueError(f"{path}, line {number}: {_sentence(error)}") from None
             if row.id in records:
                 raise ValueError(f"{path}, line {number}: duplicate id")
             records[row.id] = row
@@ -121,8 +120,9 @@ def _with_text_id(row: Any) -> Any:
     return row | {"id": str(row["id"])} if isinstance(row, dict) and isinstance(row.get("id"), int) else row
 
 
-def _sentence(errors: Sequence[Mapping[str, Any]]) -> str:
-    error = errors[0]
-    where = ".".join(str(part) for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")
+def _sentence(error: ValidationError) -> str:
+    """Key and message of the first error."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message

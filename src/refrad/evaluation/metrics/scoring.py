@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from refrad.evaluation.metrics.localization import score_locations
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall, words
 
-__all__ = ["METRICS", "STRATA", "score_items"]
+__all__ = ["METRICS", "STRATA", "ScoreRow", "score_items"]
 
 # Definition of each metric, and the differences that it does not measure.
 METRICS: Mapping[str, str] = {
@@ -41,6 +41,26 @@ LENGTHS = ((3, "1 to 3 words"), (10, "4 to 10 words"), (np.inf, "11 words and mo
 COLUMNS = dict.fromkeys(("dataset", "id", "task", "metric", "group", *STRATA), pl.String) | {"value": pl.Float64}
 
 Pairs = Sequence[tuple[TruthRecord, PredictionRecord]]
+
+ScoreRow = TypedDict(
+    "ScoreRow",
+    {
+        "dataset": str | None,
+        "id": str,
+        "task": str,
+        "metric": str,
+        "group": str,
+        "language": str | None,
+        "modality": str | None,
+        "kind": str | None,
+        "topic": str | None,
+        "class": str | None,
+        "size": str | None,
+        "length": str | None,
+        "value": float,
+    },
+)
+"""The score of an item on a metric, with the strata of the item; `value` is NaN where the judge failed."""
 
 
 def score_items(
@@ -87,17 +107,23 @@ def score_items(
     return pl.DataFrame(rows, schema=COLUMNS), dict(counts)
 
 
-def _row(true: TruthRecord, metric: str, value: float, **strata: str | None) -> dict[str, Any]:
-    columns = {name: getattr(true, name) for name in ("id", "task", "language", "modality", "kind", "topic", "dataset")}
+def _row(
+    true: TruthRecord, metric: str, value: float, class_name: str | None = None, size: str | None = None
+) -> ScoreRow:
     return {
-        **columns,
-        "group": true.group or true.id,
+        "dataset": true.dataset,
+        "id": true.id,
+        "task": true.task,
         "metric": metric,
-        "value": value,
-        "class": None,
-        "size": None,
+        "group": true.group or true.id,
+        "language": true.language,
+        "modality": true.modality,
+        "kind": true.kind,
+        "topic": true.topic,
+        "class": class_name,
+        "size": size,
         "length": _length(true.answer),
-        **strata,
+        "value": value,
     }
 
 
@@ -107,15 +133,15 @@ def _length(answer: str | None) -> str | None:
     return next(name for limit, name in LENGTHS if count <= limit) if count else None
 
 
-def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ScoreRow]:
     for true, prediction in pairs:
         for target, score in zip(true.entities, score_locations(true.entities, prediction.entities), strict=True):
-            strata = {"class": _class_name(target, names), "size": _size(target, true.size)}
-            yield _row(true, "iou", score.iou, **strata)
+            strata = _class_name(target, names), _size(target, true.size)
+            yield _row(true, "iou", score.iou, *strata)
             if target.mask is not None:
-                yield _row(true, "dice", score.dice, **strata)
-            yield _row(true, "class_recall", float(score.is_named), **strata)
-            yield _row(true, "iou50", float(score.hit), **strata)
+                yield _row(true, "dice", score.dice, *strata)
+            yield _row(true, "class_recall", float(score.is_named), *strata)
+            yield _row(true, "iou50", float(score.hit), *strata)
 
 
 def _class_name(entity: EntityRecord, names: Mapping[int, str]) -> str:
@@ -137,7 +163,7 @@ def _size(entity: EntityRecord, image_size: Sequence[float] | None) -> str | Non
     return next(name for limit, name in SIZES if share < limit)
 
 
-def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[dict[str, Any]]:
+def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[ScoreRow]:
     for true, prediction in pairs:
         reference, answer = (true.answer or "").strip(), (prediction.answer or "").strip()
         if not reference:
@@ -149,7 +175,7 @@ def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[dict[str, Any]]
                 yield _row(true, metric, function(answer, reference))
 
 
-def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> Iterator[dict[str, Any]]:
+def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> Iterator[ScoreRow]:
     # Text metrics of all captions with words
     captions = [(true, prediction) for true, prediction in pairs if (true.answer or "").strip()]
     answers = [prediction.answer or "" for _, prediction in captions]
@@ -181,9 +207,7 @@ def _same_names(ours: Sequence[EntityName], theirs: Sequence[EntityName]) -> NDA
     return np.array([same_name(a, b) for a, b in zip(ours, theirs, strict=True)], np.float64)
 
 
-def _judge_rows(
-    pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]
-) -> Iterator[dict[str, Any]]:
+def _judge_rows(pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]) -> Iterator[ScoreRow]:
     judged = [
         (true, prediction)
         for true, prediction in pairs

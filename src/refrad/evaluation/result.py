@@ -1,0 +1,207 @@
+"""The result of an evaluation: the content of metrics.json, which the report reads, and the parts that it is built from.
+
+The order of the keys is that of the file.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import polars as pl
+
+from refrad.anatomy.schema import Schema
+from refrad.config import EvaluateOptions
+from refrad.evaluation.error_analysis import (
+    ClassConfusion,
+    ExampleAnswer,
+    HistogramBin,
+    SideConfusion,
+    confused_classes,
+    confused_sides,
+    example_answers,
+    overlap_histogram,
+)
+from refrad.evaluation.headline import Headline, headline, location_scores
+from refrad.evaluation.metrics.grounding import NamedRegion
+from refrad.evaluation.metrics.localization import LocationSummary, summarise_locations
+from refrad.evaluation.metrics.scoring import METRICS
+from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow, compare, summarise
+from refrad.evaluation.published_results import published
+
+if TYPE_CHECKING:  # they import torch, which the report does without
+    from refrad.evaluation.answered_questions import AnsweredQuestions, EvaluationImages
+    from refrad.evaluation.regions import RegionCodec
+
+__all__ = [
+    "ErrorAnalysis",
+    "EvaluationResult",
+    "HeadlineWithBaselines",
+    "LeakCounts",
+    "PublishedRow",
+    "RunComparisonRow",
+    "RunDescription",
+    "ScoreTables",
+    "analyse_errors",
+    "headline_with_baselines",
+    "tabulate_scores",
+]
+
+EXAMPLES = 6  # worst, and as many best
+CONFUSIONS = 20
+
+
+class HeadlineWithBaselines(Headline):
+    """The headline numbers, and the same means of task locate for the blank-image ablation and each baseline."""
+
+    blanked: LocationSummary
+    baselines: dict[str, LocationSummary]
+
+
+class RunComparisonRow(ComparisonRow):
+    """The differences from the scores of an earlier run."""
+
+    run: str
+
+
+class PublishedRow(TypedDict):
+    """A number of the paper; `half` is half of its 95 % interval."""
+
+    dataset: str
+    task: str
+    metric: str
+    mean: float
+    half: float | None
+
+
+class ScoreTables(TypedDict):
+    """Means and intervals, comparisons with earlier runs and the paper, and the definitions of the metrics."""
+
+    scores: list[SummaryRow]
+    similarity: str
+    compared: list[RunComparisonRow]
+    paper: list[PublishedRow]
+    metrics: dict[str, str]
+
+
+class ErrorAnalysis(TypedDict):
+    """Error analysis of task locate; `examples` are under the keys worst and best."""
+
+    confusions: list[ClassConfusion]
+    sides: SideConfusion
+    histogram: list[HistogramBin]
+    examples: dict[str, list[ExampleAnswer]]
+
+
+class LeakCounts(TypedDict):
+    """Number of images compared, and of test images that were trained on."""
+
+    looked: int
+    found: int
+
+
+class RunDescription(TypedDict):
+    """The model and the data of an evaluation.
+
+    `marks` is the name of the regions (boxes or masks), `weights` the digest of the model's weights; `images` and `steps` are the
+    numbers of test images and of training steps; `definitions` are those of the headline numbers.
+    """
+
+    variant: str
+    marks: str
+    images: int
+    steps: int
+    leaks: LeakCounts
+    definitions: dict[str, str]
+    weights: str
+
+
+class EvaluationResult(HeadlineWithBaselines, ScoreTables, ErrorAnalysis, RunDescription):
+    """The content of metrics.json. `counts` are those of `score_items`; `judge` is the name of the model that judged."""
+
+    stage: str
+    fingerprint: str
+    counts: dict[str, int]
+    judge: str | None
+
+
+def headline_with_baselines(
+    answered: "AnsweredQuestions",
+    images: "EvaluationImages",
+    codec: "RegionCodec",
+    items: pl.DataFrame,
+    names: Mapping[int, str],
+    resamples: int,
+) -> HeadlineWithBaselines:
+    """The headline numbers, and those of task locate for the blank-image ablation and the baselines.
+
+    Args:
+        answered: questions and answers.
+        images: that the questions are about, and the training images of the baselines.
+        codec: of the model's variant.
+        items: scores as `score_items` returns them.
+        names: of the classes, for the keys of `by_class`.
+        resamples: bootstrap resamples.
+    """
+    visible = answered.visible(images, codec)
+    internal = items.filter(dataset="internal")
+    result = headline(answered.test_questions, answered.test_regions, internal, visible, resamples)
+    located = answered.located
+    patients = [question.patient for question in located]
+
+    def summary(regions: Sequence[Sequence[NamedRegion]]) -> LocationSummary:
+        return summarise_locations(patients, location_scores(located, regions), resamples)
+
+    baselines: dict[str, Sequence[Sequence[NamedRegion]]] = {
+        "untrained": answered.untrained,
+        **codec.baselines(images.training, located),
+    }
+    by_class = {names.get(key, key) if isinstance(key, int) else key: iou for key, iou in result["by_class"].items()}
+    return {
+        **result,
+        "by_class": by_class,
+        "blanked": summary(answered.blanked),
+        "baselines": {name: summary(regions) for name, regions in baselines.items()},
+    }
+
+
+def tabulate_scores(
+    items: pl.DataFrame, options: EvaluateOptions, earlier: Iterable[tuple[str, pl.DataFrame]], variant: str
+) -> ScoreTables:
+    """Means and intervals of scored items, and comparisons with earlier runs and the paper.
+
+    Args:
+        items: scores as `score_items` returns them.
+        options: of stage evaluate.
+        earlier: name and scores of each earlier run.
+        variant: detection or segmentation.
+    """
+    rows = summarise(items, options.resamples, options.interval)
+    used = {row["metric"] for row in rows}
+    names = "classes" if variant == "detection" else "phrases"
+    return {
+        "scores": rows,
+        "similarity": Path(options.embedder).name if options.embedder else f"equal {names}",
+        "compared": [
+            {"run": run, **row} for run, scores in earlier for row in compare(items, scores, options.resamples)
+        ],
+        "paper": [
+            {"dataset": dataset, "task": task, "metric": metric, "mean": mean, "half": half}
+            for (dataset, task, metric), (mean, half) in published(variant).items()
+        ],
+        "metrics": {name: text for name, text in METRICS.items() if name in used},
+    }
+
+
+def analyse_errors(
+    answered: "AnsweredQuestions", images: "EvaluationImages", codec: "RegionCodec", schema: Schema, resamples: int
+) -> ErrorAnalysis:
+    """Error analysis of task locate."""
+    located, regions = answered.located, answered.located_regions
+    scores = location_scores(located, regions)
+    class_regions = {image.image_id: codec.classes(image) for image in images.test}
+    return {
+        "confusions": confused_classes(located, regions, schema)[:CONFUSIONS],
+        "sides": confused_sides(located, regions, class_regions, schema, resamples),
+        "histogram": overlap_histogram([score.iou for question_scores in scores for score in question_scores]),
+        "examples": example_answers(located, scores, EXAMPLES),
+    }
