@@ -169,7 +169,7 @@ def test_model_answers_are_dashed_next_to_the_truth(pages):
 def test_scores_have_intervals_and_separate_tables(pages):
     text = (pages / "stages" / "evaluate.html").read_text()
     assert "(0.500 to 0.700)" in text and "(0.400 to 0.800)" in text
-    assert "Reliability by class" in text and "By size of the structure" in text and "By language" not in text
+    assert "IoU by class" in text and "By size of the structure" in text and "By language" not in text
 
 
 def test_report_text_cannot_become_html():

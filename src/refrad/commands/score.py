@@ -110,7 +110,7 @@ def _print_differences(rows: Sequence[ComparisonRow]) -> None:
 
 def _interval(row: SummaryRow) -> str:
     if row["mean"] is None:
-        return "nothing to score"
+        return "no items"
     if row["low"] is None:
         return f"{row['mean']:.3f} (one group: no interval)"
     return f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"

@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 DEFINITIONS = {
-    "mean_iou": "regions asked for by the verbatim names of a sentence's mentions: IoU of the first box of the right class (of the"
-    " first mask of the right phrase, in the segmentation variant), 0 if there is none; mean over all regions asked for",
+    "mean_iou": "task locate, where the prompt has the verbatim mentions of a sentence: IoU of a target region with the first box of"
+    " its class in the answer (in the segmentation variant, with the first mask of its phrase), 0 if there is none; mean over targets",
     "mean_dice": "the same with Dice",
-    "class_recall": "share of the regions asked for to which the answer has a box of the right class (a mask of the right phrase)",
-    "iou50": "share of the regions asked for with an IoU of at least 0.5",
+    "class_recall": "share of the target regions for which the answer has a box of the class (a mask of the phrase)",
+    "iou50": "share of the target regions with an IoU of at least 0.5",
     "mean_iou_interval": "95 % bootstrap interval of mean_iou, drawing patients; the other intervals are computed in the same way",
-    "free": "captions with regions of the model's choice; g_iou: the metric of this name; class_recall: share of the caption's classes"
+    "free": "grounded captions, where the prompt names no region; g_iou: the metric of this name; class_recall: share of the caption's classes"
     " (phrases) in the answer; visible: share of the answer's classes that are in the image (phrases that name something in it);"
     " iou, dice: overlap of the answer's regions with the region of their class (phrase) in the image, 0 if it is not there",
     "vqa": "accuracy of closed questions, the metric of this name",
@@ -48,7 +48,7 @@ DEFINITIONS = {
 
 
 class CaptionSummary(TypedDict):
-    """Captions with `places` regions of the model's choice, see DEFINITIONS["free"]."""
+    """Grounded captions with `places` regions in all, see DEFINITIONS["free"]."""
 
     captions: int
     places: int
@@ -131,7 +131,7 @@ def summarise_captions(
     visible: Mapping[str, Mapping[int | str, Region]],
     resamples: int,
 ) -> CaptionSummary | dict[str, float]:
-    """Scores of captions with regions of the model's choice; empty without captions. For the arguments, see `headline`."""
+    """Scores of grounded captions; empty without captions. For the arguments, see `headline`."""
     if not captions:
         return {}
     recalled = true_count = visible_count = 0

@@ -19,11 +19,11 @@ __all__ = ["METRICS", "STRATA", "ScoreRow", "score_items"]
 
 # Definition of each metric, and the differences that it does not measure.
 METRICS: Mapping[str, str] = {
-    "iou": "structures asked for by name: IoU of the first region of this name in the answer, 0 without one. Ignores regions that were not"
-    " asked for.",
+    "iou": "structures that the prompt names: IoU with the first region of the name in the answer, 0 without one. Ignores further"
+    " regions of the answer.",
     "dice": "like iou, of masks: twice the intersection / the sum of both areas. Ignores the same.",
-    "class_recall": "share of the structures asked for to which the answer has a region of the right class, at any position.",
-    "iou50": "share of the structures asked for with an IoU of at least 0.5.",
+    "class_recall": "share of the structures that the prompt names for which the answer has a region of the class, at any position.",
+    "iou50": "share of the structures that the prompt names with an IoU of at least 0.5.",
     "g_iou": "entities matched greedily by the similarity of their names; IoU x similarity of the matched, divided by the larger"
     " number of entities, true or predicted. Ignores the words around the entities.",
     "f1": "SQuAD's token F1 of open questions. Ignores word order, negation and decimals: 1.2 cm equals 12 cm.",
