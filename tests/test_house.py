@@ -119,6 +119,40 @@ def test_tests_use_no_private_function(root):
                 assert not node.attr.startswith("_") or node.attr.startswith("__"), f"{path.name}: {node.attr}"
 
 
+# Private attributes of other libraries and of named tuples, which tests may use.
+FOREIGN_ATTRIBUTES = {"_asdict", "_exit", "_fields", "_make", "_replace"}
+FOREIGN_ATTRIBUTES |= {"_attn_implementation"}  # transformers
+FOREIGN_ATTRIBUTES |= {
+    "_internal_get_sliding_window_slicers",
+    "_internal_predict_sliding_window_return_logits",
+}  # nnU-Net
+
+
+def private_attributes(tree):
+    """Names of private attributes that code reads or sets on objects other than `self` and `cls`, also by setattr and getattr."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            if not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}):
+                names.add(node.attr)
+        elif isinstance(node, ast.Call):
+            function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if function in {"delattr", "getattr", "hasattr", "setattr"}:
+                names |= {name.value for name in node.args[1:2] if isinstance(name, ast.Constant)}
+    return {name for name in names if isinstance(name, str) and name.startswith("_") and not name.startswith("__")}
+
+
+def test_tests_use_no_private_attribute(root):
+    for path in [*(root / "tests").rglob("*.py"), *(root / "benchmarks").glob("*.py")]:
+        names = private_attributes(ast.parse(path.read_text(encoding="utf-8"))) - FOREIGN_ATTRIBUTES
+        assert not names, f"{path.name}: {', '.join(sorted(names))}"
+
+
+@pytest.mark.parametrize("line", ["client._body", "make()._store.x = 1", 'patch.setattr(x, "_name", 1)', "self.a._b"])
+def test_private_attribute_is_detected(line):
+    assert private_attributes(ast.parse(line)) and not private_attributes(ast.parse("self._a, b.c, d.__name__"))
+
+
 # Limits of the code's form. An entry of a list has a reason; the share of vague names may be lowered, never raised.
 LONGEST_MODULE = 300  # lines
 LONG_MODULES = {

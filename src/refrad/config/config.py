@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.imaging import (
@@ -143,7 +144,7 @@ def check_config(config: Mapping[str, Any]) -> Config:
     return checked
 
 
-def _sentence(finding: Mapping[str, Any]) -> str | None:
+def _sentence(finding: ErrorDetails) -> str | None:
     """One line for a finding of pydantic: key, finding, and the value in the config. None for a key that has its old name."""
     path = finding["loc"]
     key = ".".join(str(part) for part in path) or "top level"
