@@ -1,7 +1,7 @@
 """Contrastive training on images and their captions: batches, the sigmoid loss, and retrieval."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import polars as pl
@@ -9,21 +9,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase, SiglipModel
 
 from refrad.config import AugmentOptions
 from refrad.dataset.examples import example_of_row
 from refrad.model.preprocess import render_view, whole_view
 from refrad.training.augment import random_view
-from refrad.training.dataloader import Batch, DataPosition
+from refrad.training.dataloader import Batch, DataPosition, Keys, endless_batches, load_with_workers
 
-__all__ = ["Pairs", "chance_of", "contrast_loss", "pair_batches", "recall_at", "recalls", "sigmoid_loss"]
+__all__ = [
+    "DIRECTIONS",
+    "Pairs",
+    "Recall",
+    "Retrieval",
+    "chance_of",
+    "contrast_loss",
+    "measure_retrieval",
+    "pair_batches",
+    "recall_at",
+    "sigmoid_loss",
+]
 
 KS = (1, 5, 10)
 AT_ONCE = 64  # images or texts encoded at once
-
-Keys = list[tuple[int, int]]
 
 
 class Pairs(Dataset[Batch]):
@@ -91,34 +100,29 @@ def tokens(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
     return ids
 
 
-class _Turns(Sampler[tuple[DataPosition, Keys]]):
+class _PairBatches(Sampler[tuple[DataPosition, Keys]]):
+    """The position after each batch, and the keys of its pairs; a batch that would be incomplete is left out."""
+
     def __init__(self, pairs: Pairs, batch: int, start: DataPosition) -> None:
-        self.pairs, self.batch, self.start = pairs, batch, start
+        self.pairs, self.batch, self.start = pairs, min(batch, len(pairs)), start
 
     def __iter__(self) -> Iterator[tuple[DataPosition, Keys]]:
-        batch = min(self.batch, len(self.pairs))
-        epoch, number = self.start
-        while True:
-            order = self.pairs.order(epoch)
-            whole = len(order) // batch  # what fills no batch is left out
-            for turn in range(number, whole):
-                after = DataPosition(epoch, turn + 1) if turn + 1 < whole else DataPosition(epoch + 1, 0)
-                yield after, [(epoch, int(index)) for index in order[turn * batch : (turn + 1) * batch]]
-            epoch, number = epoch + 1, 0
+        return endless_batches(self._batches_of, self.start)
+
+    def _batches_of(self, epoch: int) -> list[list[int]]:
+        order = self.pairs.order(epoch).tolist()
+        return [order[first : first + self.batch] for first in range(0, len(order) - self.batch + 1, self.batch)]
 
 
 def pair_batches(pairs: Pairs, batch: int, start: DataPosition, workers: int) -> Iterator[Batch]:
-    """The batches from `start` on, without end, and the same ones with workers."""
-    loader = DataLoader(
-        pairs,
-        batch_size=None,
-        sampler=_Turns(pairs, batch, start),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # separate, so that seeds for workers leave torch's random numbers unchanged
-    )
-    return iter(loader)
+    """The batches from `start` on, without end. They do not depend on the number of workers.
+
+    Raises:
+        ValueError: if there are no pairs.
+    """
+    if not len(pairs):
+        raise ValueError("there is nothing to train on")
+    return load_with_workers(pairs, _PairBatches(pairs, batch, start), workers)
 
 
 def sigmoid_loss(logits: Tensor, matches: Tensor) -> Tensor:
@@ -157,12 +161,34 @@ def chance_of(matches: Tensor, k: int) -> float:
     return (1 - missed).mean().item()
 
 
-@torch.no_grad()
-def recalls(model: SiglipModel, pairs: Pairs, most: int) -> dict[str, Any]:
-    """How well images and captions find each other: recall at 1, 5 and 10 both ways, each with what chance would give.
+class Recall(TypedDict):
+    """Recall at k, and its mean for columns in random order."""
 
-    Among all images of `pairs`, `most` of them evenly drawn if there are more, and their captions; a text counts once however
-    many images it belongs to, and any of them is right.
+    found: float
+    chance: float
+
+
+Direction = Literal["image to caption", "caption to image"]
+DIRECTIONS: tuple[Direction, Direction] = ("image to caption", "caption to image")
+
+# Number of images and captions, and in each direction the recall of "recall@<k>".
+Retrieval = TypedDict(
+    "Retrieval",
+    {
+        "images": int,
+        "captions": int,
+        "image to caption": dict[str, Recall],
+        "caption to image": dict[str, Recall],
+    },
+)
+
+
+@torch.no_grad()
+def measure_retrieval(model: SiglipModel, pairs: Pairs, most: int) -> Retrieval:
+    """Recall at 1, 5 and 10 of captions by images and of images by captions, each next to that by chance.
+
+    Among all images of `pairs`, or `most` of them evenly drawn if there are more, and their captions. A text of several images
+    counts once, and each of these images is a match.
     """
     rows = list(range(len(pairs.texts)))[:: max(1, -(-len(pairs.texts) // most))]
     texts = sorted({text for row in rows for text in pairs.texts[row]})
@@ -176,9 +202,13 @@ def recalls(model: SiglipModel, pairs: Pairs, most: int) -> dict[str, Any]:
         ids = tokens(texts[first : first + AT_ONCE], pairs.tokenizer)
         text_features.append(model.text_model(input_ids=ids.to(device)).pooler_output.cpu())
     scores = functional.normalize(torch.cat(image_features)) @ functional.normalize(torch.cat(text_features)).T
-    results: dict[str, Any] = {"images": len(rows), "captions": len(texts)}
-    for name, ranked, right in (("image to caption", scores, matches), ("caption to image", scores.T, matches.T)):
-        results[name] = {
-            f"recall@{k}": {"found": recall_at(ranked, right, k), "chance": chance_of(right, k)} for k in KS
-        }
-    return results
+    return {
+        "images": len(rows),
+        "captions": len(texts),
+        "image to caption": _recalls(scores, matches),
+        "caption to image": _recalls(scores.T, matches.T),
+    }
+
+
+def _recalls(scores: Tensor, matches: Tensor) -> dict[str, Recall]:
+    return {f"recall@{k}": {"found": recall_at(scores, matches, k), "chance": chance_of(matches, k)} for k in KS}

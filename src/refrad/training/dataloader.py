@@ -1,7 +1,7 @@
 """Samples to batches: their order, their tensors, and the workers that prepare them."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +15,19 @@ from refrad.model.collate import collate
 from refrad.model.packing import pack
 from refrad.training.samples import Samples
 
-__all__ = ["Batch", "BatchOptions", "DataPosition", "batch_order", "epoch_batches", "load_batches"]
+__all__ = [
+    "Batch",
+    "BatchOptions",
+    "DataPosition",
+    "Keys",
+    "batch_order",
+    "endless_batches",
+    "epoch_batches",
+    "load_batches",
+    "load_with_workers",
+]
+
+Keys = list[tuple[int, int]]  # epoch and index of each sample of a batch
 
 WINDOW = 16  # batches among which samples are sorted by length
 
@@ -64,7 +76,7 @@ def epoch_batches(samples: Samples, batch: int, seed: int, epoch: int) -> list[l
 
 def batch_order(
     samples: Samples, batch: int, seed: int, start: DataPosition = START
-) -> Iterator[tuple[DataPosition, list[tuple[int, int]]]]:
+) -> Iterator[tuple[DataPosition, Keys]]:
     """The batches from `start` on, without end: the position after each, and the keys (epoch, index) of its samples.
 
     Raises:
@@ -72,9 +84,16 @@ def batch_order(
     """
     if not len(samples):
         raise ValueError("there is nothing to train on")
+    yield from endless_batches(lambda epoch: epoch_batches(samples, batch, seed, epoch), start)
+
+
+def endless_batches(
+    batches_of: Callable[[int], Sequence[Sequence[int]]], start: DataPosition
+) -> Iterator[tuple[DataPosition, Keys]]:
+    """The batches of all epochs from `start` on: the position after each, and its keys; `batches_of` are the indices of an epoch."""
     first = start.batch
     for epoch in itertools.count(start.epoch):
-        batches = epoch_batches(samples, batch, seed, epoch)
+        batches = batches_of(epoch)
         for number in range(first, len(batches)):
             after = DataPosition(epoch, number + 1) if number + 1 < len(batches) else DataPosition(epoch + 1, 0)
             yield after, [(epoch, index) for index in batches[number]]
@@ -102,11 +121,16 @@ def load_batches(
     samples: Samples, processor: PaliGemmaProcessor, options: BatchOptions, start: DataPosition = START
 ) -> Iterator[Batch]:
     """The batches of this process from `start` on, without end. Their order does not depend on the number of workers."""
-    workers = options.workers
+    dataset = _Collated(samples, processor, options.pack_tokens)
+    return load_with_workers(dataset, _ProcessBatches(samples, options, start), options.workers)
+
+
+def load_with_workers(dataset: Dataset[Batch], sampler: Sampler[Any], workers: int) -> Iterator[Batch]:
+    """The batches of a dataset, one for each item of the sampler, in its order; `workers` processes prepare them."""
     loader = DataLoader(
-        _Collated(samples, processor, options.pack_tokens),
+        dataset,
         batch_size=None,
-        sampler=_ProcessBatches(samples, options, start),
+        sampler=sampler,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
@@ -121,7 +145,7 @@ class _Collated(Dataset[Batch]):
     def __init__(self, samples: Samples, processor: PaliGemmaProcessor, limit: int | Literal[False]) -> None:
         self.samples, self.processor, self.limit = samples, processor, limit
 
-    def __getitem__(self, turn: tuple[list[tuple[int, int]], list[str], DataPosition]) -> Batch:
+    def __getitem__(self, turn: tuple[Keys, list[str], DataPosition]) -> Batch:
         keys, tasks, position = turn
         tensors = collate(self.processor, [self.samples[key] for key in keys])
         return Batch(pack(tensors, self.limit) if self.limit else tensors, tasks, position)
@@ -133,7 +157,7 @@ class _ProcessBatches(Sampler[Any]):
     def __init__(self, samples: Samples, options: BatchOptions, start: DataPosition) -> None:
         self.samples, self.options, self.start = samples, options, start
 
-    def __iter__(self) -> Iterator[tuple[list[tuple[int, int]], list[str], DataPosition]]:
+    def __iter__(self) -> Iterator[tuple[Keys, list[str], DataPosition]]:
         order = batch_order(self.samples, self.options.batch, self.options.seed, self.start)
         while True:
             turns = list(itertools.islice(order, self.options.size))

@@ -1,0 +1,61 @@
+"""The account of a training, `training.json` of a checkpoint: how the checkpoint was made."""
+
+from typing import NotRequired, TypedDict
+
+__all__ = ["TRAINING", "CurvePoint", "OverlapCounts", "TrainingAccount", "TrainingResults"]
+
+TRAINING = "training.json"  # inside a checkpoint
+
+
+class CurvePoint(TypedDict):
+    """A point of the loss curve: mean training loss since the point before, and the loss on validation samples."""
+
+    step: int
+    seconds: float
+    loss: float
+    validation_loss: float | None
+    learning_rate: float
+
+
+class TrainingResults(TypedDict):
+    """Results of a training loop; the fields are those of `refrad.training.state.TrainState`."""
+
+    curve: list[CurvePoint]
+    tasks: dict[str, int]
+    steps: int
+    seconds: float
+    cpu_seconds: float
+    best_step: int | None
+    resumed: int
+    prepared: list[float]
+    pretraining_seconds: float
+
+
+class OverlapCounts(TypedDict):
+    """Images compared, training images that are test images, and file names of the benchmarks of evaluation that were compared."""
+
+    looked: int
+    found: int
+    tested: list[str]
+
+
+class TrainingAccount(TrainingResults):
+    """The account of stage train.
+
+    fingerprint, shards: texts of the fingerprints of stages train and shards. images: number of each split.
+    classes: name of each class by id; in JSON the ids are text. weights: description of the step that the weights are of.
+    tower: text of the fingerprint of stage adapt, or None. public: images of each public benchmark.
+    validation_dice: of the masks of true phrases of validation patients; segmentation variant only.
+    parameters: number of weights.
+    """
+
+    fingerprint: str
+    shards: str
+    images: dict[str, int]
+    classes: dict[int, str]
+    weights: str
+    tower: str | None
+    public: dict[str, int]
+    leaks: OverlapCounts
+    validation_dice: NotRequired[float | None]
+    parameters: int
