@@ -15,7 +15,7 @@ def names(saved):
 
 def test_the_newest_state_is_found_and_old_ones_go(saved):
     for step in (3, 7, 20):
-        saved.save(step, {"x": torch.tensor(step)})
+        saved.save({"step": step, "x": torch.tensor(step)})
     assert names(saved) == ["step-000000007.pt", "step-000000020.pt"]
     assert saved.newest()["x"] == 20 == saved.newest()["step"]
 
@@ -26,7 +26,7 @@ def test_without_states_there_is_none(saved):
 
 def test_a_damaged_state_is_passed_over(saved):
     for step in (1, 2):
-        saved.save(step, {"x": torch.arange(1000)})
+        saved.save({"step": step, "x": torch.arange(1000)})
     file = saved.folder / "step-000000002.pt"
     file.write_bytes(file.read_bytes()[:700])
     assert saved.newest()["step"] == 1
@@ -37,7 +37,7 @@ def test_the_best_weights_of_every_kept_state_are_kept(saved):
     for step, better in [(1, True), (2, False), (3, True), (4, False), (5, False)]:
         if better:
             saved.save_best(step, {"w": torch.tensor(step)})
-        saved.save(step, {})
+        saved.save({"step": step})
         kept = [int(name[5:14]) for name in names(saved) if name.startswith("best")]
         assert kept == {1: [1], 2: [1], 3: [1, 3], 4: [3], 5: [3]}[step]
     assert saved.best() == {"w": torch.tensor(3)}
@@ -45,14 +45,14 @@ def test_the_best_weights_of_every_kept_state_are_kept(saved):
 
 def test_best_weights_of_steps_to_be_done_again_are_forgotten(saved):
     saved.save_best(1, {"w": torch.tensor(1)})
-    saved.save(1, {})
+    saved.save({"step": 1})
     saved.save_best(2, {"w": torch.tensor(2)})  # killed before its state
     saved.newest()
     assert saved.best() == {"w": torch.tensor(1)}
 
 
 def test_states_of_another_training_go(saved):
-    saved.save(1, {})
+    saved.save({"step": 1})
     assert Checkpoints(saved.folder, "this training").newest() is not None
     assert Checkpoints(saved.folder, "another").newest() is None
     assert names(saved) == []

@@ -11,7 +11,15 @@ from refrad.dataset.examples import read_image_table
 from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import tiny_model
 from refrad.model.siglip import load_siglip, replace_vision_tower, save_siglip, tiny_siglip
-from refrad.training.contrastive import Pairs, chance_of, contrast_loss, pair_batches, recall_at, recalls, sigmoid_loss
+from refrad.training.contrastive import (
+    Pairs,
+    chance_of,
+    contrast_loss,
+    measure_retrieval,
+    pair_batches,
+    recall_at,
+    sigmoid_loss,
+)
 from refrad.training.dataloader import DataPosition
 
 TEXTS = ["Liver and spleen are normal.", "Cyst of the liver."]
@@ -78,7 +86,9 @@ def test_random_scores_find_as_much_as_chance():
 
 def test_retrieval_tells_texts_apart_once(images, siglip):
     tokenizer, model = siglip
-    found = recalls(model.eval(), Pairs(read_image_table([images], {"validation"}), tokenizer, 64, 0, None), 100)
+    found = measure_retrieval(
+        model.eval(), Pairs(read_image_table([images], {"validation"}), tokenizer, 64, 0, None), 100
+    )
     assert (found["images"], found["captions"]) == (4, 1)  # one text, of all images: it cannot be missed
     assert found["image to caption"]["recall@1"] == {"found": 1.0, "chance": 1.0}
 

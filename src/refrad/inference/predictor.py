@@ -21,11 +21,11 @@ from refrad.core.types import LANGUAGES, Box
 from refrad.inference.generate import generate, generate_masks
 from refrad.inference.load_image import LoadedImage, load_image
 from refrad.model.box_tokens import parse_detection, parse_segmentation
-from refrad.model.model_card import TRAINING
 from refrad.model.preprocess import View, box_in_image, mask_in_image, render_view, whole_view
 from refrad.model.processor import load_processor
 from refrad.model.prompts import detect_prompt, locate_prompt, prefix, prompt_text, vqa_prompt
 from refrad.model.radgrounder import head_of, load_model
+from refrad.model.training_account import TRAINING
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["Prediction", "Predictor", "Region"]

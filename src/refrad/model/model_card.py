@@ -1,14 +1,10 @@
 """The model card of a checkpoint: what it is, what it was trained on and how, and what it must not be used for."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from refrad.config import TrainOptions
 from refrad.model.processor import GROUNDING_TOKENS
+from refrad.model.training_account import TrainingAccount
 
-__all__ = ["TRAINING", "model_card"]
-
-TRAINING = "training.json"  # inside a checkpoint: how it came about
+__all__ = ["model_card"]
 
 CARD = """\
 ---
@@ -44,8 +40,8 @@ How it came about stands in `training.json`. To ask it about an image: `refrad p
 """
 
 
-def model_card(account: Mapping[str, Any], options: TrainOptions) -> str:
-    """Markdown from a training's own account (what `training.json` holds) and its options."""
+def model_card(account: TrainingAccount, options: TrainOptions) -> str:
+    """The model card in Markdown, from the account of a training and its options."""
     last = account["curve"][-1]
     unseen = last["validation_loss"]
     tasks = ", ".join(f"{name} {number:,}" for name, number in sorted(account["tasks"].items()))

@@ -2,7 +2,7 @@
 
 from typing import NotRequired, TypedDict
 
-__all__ = ["TRAINING", "CurvePoint", "OverlapCounts", "TrainingAccount", "TrainingResults"]
+__all__ = ["TRAINING", "CurvePoint", "DataFacts", "ModelFacts", "OverlapCounts", "TrainingAccount", "TrainingResults"]
 
 TRAINING = "training.json"  # inside a checkpoint
 
@@ -39,23 +39,34 @@ class OverlapCounts(TypedDict):
     tested: list[str]
 
 
-class TrainingAccount(TrainingResults):
+class DataFacts(TypedDict):
+    """The data of a training.
+
+    images: number of each split. classes: name of each class by id; in JSON the ids are text. public: images of each public
+    benchmark. leaks: images that were also test images.
+    """
+
+    images: dict[str, int]
+    classes: dict[int, str]
+    public: dict[str, int]
+    leaks: OverlapCounts
+
+
+class ModelFacts(TypedDict):
+    """The trained model. parameters: number of weights. validation_dice: of the masks of true phrases; segmentation variant only."""
+
+    parameters: int
+    validation_dice: NotRequired[float | None]
+
+
+class TrainingAccount(TrainingResults, DataFacts, ModelFacts):
     """The account of stage train.
 
-    fingerprint, shards: texts of the fingerprints of stages train and shards. images: number of each split.
-    classes: name of each class by id; in JSON the ids are text. weights: description of the step that the weights are of.
-    tower: text of the fingerprint of stage adapt, or None. public: images of each public benchmark.
-    validation_dice: of the masks of true phrases of validation patients; segmentation variant only.
-    parameters: number of weights.
+    fingerprint, shards: texts of the fingerprints of stages train and shards. tower: that of stage adapt, or None.
+    weights: description of the step that the weights are of.
     """
 
     fingerprint: str
     shards: str
-    images: dict[str, int]
-    classes: dict[int, str]
-    weights: str
     tower: str | None
-    public: dict[str, int]
-    leaks: OverlapCounts
-    validation_dice: NotRequired[float | None]
-    parameters: int
+    weights: str

@@ -1,14 +1,14 @@
 """Adapt a SigLIP to the images and captions of the archive, so that its vision tower fits them before training."""
 
-import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase, SiglipModel
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
@@ -16,14 +16,14 @@ from refrad.config import AdaptOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.dataset.examples import read_image_table
 from refrad.dataset.training_overlap import count_training_parts, find_training_overlap, split_for_training
-from refrad.model.model_card import TRAINING
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
-from refrad.training.checkpoint import Checkpoints
-from refrad.training.contrastive import Pairs, contrast_loss, pair_batches, recalls
+from refrad.model.training_account import TRAINING, TrainingResults
+from refrad.training.checkpoint import Checkpoints, load_final_weights
+from refrad.training.contrastive import DIRECTIONS, Pairs, Retrieval, contrast_loss, measure_retrieval, pair_batches
 from refrad.training.dataloader import DataPosition
 from refrad.training.distributed import join_processes
 from refrad.training.provenance import identity_of, weights_digest
-from refrad.training.trainer import TrainConfig, load_final_weights, train_loop
+from refrad.training.trainer import TrainConfig, train_loop
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -34,6 +34,25 @@ VALIDATION_PAIRS = 512  # for the validation loss
 RETRIEVED = 1000  # validation images for retrieval, at most
 
 log = logging.getLogger(__name__)
+
+
+class ValidationRetrieval(TypedDict):
+    """Retrieval among validation patients before and after the adaptation; None without validation pairs."""
+
+    before: Retrieval | None
+    after: Retrieval | None
+
+
+class AdaptationAccount(TrainingResults):
+    """The account of stage adapt; training.json also has the `digest` of the weights. See `TrainingAccount` for the shared keys."""
+
+    fingerprint: str
+    shards: str
+    images: dict[str, int]
+    pairs: dict[str, int]
+    weights: str
+    validation_retrieval: ValidationRetrieval
+    parameters: int
 
 
 def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fingerprint: Fingerprint) -> None:
@@ -58,7 +77,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         model.activation_checkpointing_enable()
     pairs, unseen = (_pairs(options, part, tokenizer, augmented=split == "train") for split, part in parts.items())
     saved = Checkpoints(work, identity_of(fingerprint, images), options.checkpoints.keep)
-    before = recalls(model.eval(), unseen, RETRIEVED) if len(unseen) else None
+    before = measure_retrieval(model.eval(), unseen, RETRIEVED) if len(unseen) else None
     state = train_loop(
         model,
         partial(contrast_loss, compute_dtype=options.compute_dtype),
@@ -69,8 +88,8 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         context,
     )
     weights = load_final_weights(model, saved, options.checkpoints.weights, state)
-    after = recalls(model, unseen, RETRIEVED) if len(unseen) else None
-    account: dict[str, Any] = {
+    after = measure_retrieval(model, unseen, RETRIEVED) if len(unseen) else None
+    account: AdaptationAccount = {
         "fingerprint": fingerprint.text,
         "shards": read_fingerprint(images[0]).text,
         "images": {split: len(part) for split, part in parts.items()},
@@ -78,11 +97,12 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         "weights": weights,
         "validation_retrieval": {"before": before, "after": after},
         "parameters": model.num_parameters(),
+        **state.results(),
     }
     with atomic_folder(checkpoint) as folder:
         save_siglip(tokenizer, model, folder)
         _image_processor(options.image_size).save_pretrained(folder)
-        write_json(folder / TRAINING, account | {"digest": weights_digest(folder)} | dataclasses.asdict(state))
+        write_json(folder / TRAINING, account | {"digest": weights_digest(folder)})
     count_training_parts(tally, frame, parts)
     tally.make("steps", state.steps)
     tally.make("pairs seen", state.tasks["pair"])
@@ -106,9 +126,9 @@ def _pairs(options: AdaptOptions, frame: pl.DataFrame, tokenizer: PreTrainedToke
     return Pairs(frame, tokenizer, options.image_size, options.seed, augment, options.resize)
 
 
-def _count_retrieval(tally: Tally, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def _count_retrieval(tally: Tally, before: Retrieval, after: Retrieval) -> None:
     """Count and log the retrieval among images of validation patients, before and after, next to that by chance."""
-    for direction in ("image to caption", "caption to image"):
+    for direction in DIRECTIONS:
         for name, recall in after[direction].items():
             values = {
                 name: recall["found"],
@@ -137,7 +157,7 @@ def _image_processor(side: int) -> SiglipImageProcessorPil:
     return SiglipImageProcessorPil(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
 
 
-def _val_batches(pairs: Pairs, batch: int) -> list[dict[str, Any]]:
+def _val_batches(pairs: Pairs, batch: int) -> list[dict[str, Tensor]]:
     """Full batches of pairs, as the loss of a small batch is lower; one smaller batch if there are too few pairs."""
     order = pairs.order(0)[:VALIDATION_PAIRS].tolist()
     size = min(batch, len(order))

@@ -38,9 +38,9 @@ from refrad.evaluation.result import (
 )
 from refrad.evaluation.rows import PredictionRow, TruthRow
 from refrad.llm import open_models
-from refrad.model.model_card import TRAINING
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model
+from refrad.model.training_account import TRAINING
 from refrad.training.provenance import weights_digest
 from refrad.workflow.fingerprint import Fingerprint
 

@@ -1,52 +1,35 @@
-"""The account of a training: how a checkpoint was made, as training.json holds it."""
+"""Parts of the account of a training, see `TrainingAccount`."""
 
-import dataclasses
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import polars as pl
 
 from refrad.anatomy.schema import Schema
-from refrad.dataset.training_overlap import TrainingOverlap
-from refrad.model.model_card import TRAINING
-from refrad.training.trainer import TrainState
+from refrad.model.training_account import TRAINING, DataFacts, TrainingAccount
+from refrad.training.samples import Samples
+from refrad.training.session import TrainingData
+from refrad.training.state import TrainState
 from refrad.workflow.tally import Tally
 
-__all__ = [
-    "benchmark_images",
-    "class_names",
-    "count_results",
-    "overlap_account",
-    "task_mixture",
-    "tower_fingerprint",
-    "training_account",
-]
+__all__ = ["count_results", "data_facts", "task_mixture", "tower_fingerprint"]
 
 
-def training_account(inputs: Mapping[str, Any], parameters: int, state: TrainState) -> dict[str, Any]:
-    """The account of a finished training: the facts of its `inputs`, the model's number of parameters, and its state."""
-    return {**inputs, "parameters": parameters, **dataclasses.asdict(state)}
+def data_facts(data: TrainingData, samples: Samples, schema: Schema, tested: Sequence[Path]) -> DataFacts:
+    """The data of a training in numbers; `tested` are the benchmarks of evaluation that it was compared with.
 
-
-def benchmark_images(frame: pl.DataFrame, rows: Any) -> dict[str, int]:
-    """Number of images of each public benchmark among the `rows` (numbers) of `frame`; image ids begin with the benchmark's name."""
-    return dict(Counter(frame["image_id"].str.split(":").list.first().gather(rows)))
-
-
-def class_names(schema: Schema) -> dict[int, str]:
-    """Name of each class by id."""
-    return {anatomy_class.id: anatomy_class.name for anatomy_class in schema.classes}
-
-
-def overlap_account(overlap: TrainingOverlap, tested: Sequence[Path]) -> dict[str, Any]:
-    """Images compared, training images that are test images, and the benchmarks of evaluation that were compared."""
+    Image ids of a public benchmark begin with the benchmark's name.
+    """
+    benchmarks = data.train["image_id"].str.split(":").list.first().gather(samples.public)
     return {
-        "looked": overlap.compared,
-        "found": len(overlap.training_ids),
-        "tested": [path.name for path in tested],
+        "images": {split: len(part) for split, part in data.parts.items()},
+        "classes": {anatomy_class.id: anatomy_class.name for anatomy_class in schema.classes},
+        "public": dict(Counter(benchmarks)),
+        "leaks": {
+            "looked": data.overlap.compared,
+            "found": len(data.overlap.training_ids),
+            "tested": [path.name for path in tested],
+        },
     }
 
 
@@ -64,12 +47,12 @@ def task_mixture(state: TrainState) -> str:
     return ", ".join(f"{task} {count:,} ({count / total:.0%})" for task, count in sorted(state.tasks.items()))
 
 
-def count_results(tally: Tally, account: Mapping[str, Any], state: TrainState) -> None:
+def count_results(tally: Tally, account: TrainingAccount) -> None:
     """Count steps, samples of each task and images of public benchmarks."""
     for name, count in sorted(account["public"].items()):
         tally.add("public images", name, count)
-    tally.make("steps", state.steps)
-    for task, count in sorted(state.tasks.items()):
+    tally.make("steps", account["steps"])
+    for task, count in sorted(account["tasks"].items()):
         tally.make("samples", count)
         tally.add("task", task, count)
-    tally.seconds["training"] = state.seconds
+    tally.seconds["training"] = account["seconds"]

@@ -1,22 +1,21 @@
-"""The states of a training that is under way: written so that a crash never spoils one, found again, and thinned out."""
+"""The saved states of an unfinished training: a crash never damages one, and old ones are removed."""
 
 import logging
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from refrad.core.files import atomic
+from refrad.training.distributed import DistributedContext
+from refrad.training.state import SavedState, TrainState
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "load_final_weights", "newest_state"]
 
 log = logging.getLogger(__name__)
-
-State = dict[str, Any]
 
 
 class Checkpoints:
@@ -25,7 +24,7 @@ class Checkpoints:
     Args:
         folder: made if it is missing.
         identity: text that identifies the training. States of another training in the folder are removed.
-        keep: so many of the newest states stay.
+        keep: number of the newest states that stay.
         is_main: whether this process writes; in the other processes of a training, saving does nothing.
     """
 
@@ -45,11 +44,11 @@ class Checkpoints:
         for left in folder.glob(".*.pt"):  # of a process that was killed while it wrote
             left.unlink()
 
-    def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Write a state; older ones than the newest `keep`, and weights that none of them calls best, go."""
+    def save(self, state: SavedState) -> None:
+        """Write a state, and remove all but the newest `keep` and weights that are the best of none of these."""
         if not self.is_main:
             return
-        self._write(self.folder / f"step-{step:09d}.pt", {**state, "step": step})
+        self._write(self.folder / f"step-{state['step']:09d}.pt", state)
         files = self._files("step")
         for old in files[: -self.keep]:
             old.unlink()
@@ -60,13 +59,13 @@ class Checkpoints:
         for number in bests.keys() - needed:
             bests[number].unlink()
 
-    def load(self, step: int) -> State:
+    def load(self, step: int) -> SavedState:
         """The state of a step."""
-        state: State = torch.load(self.folder / f"step-{step:09d}.pt", map_location="cpu", weights_only=True)
+        state: SavedState = torch.load(self.folder / f"step-{step:09d}.pt", map_location="cpu", weights_only=True)
         return state
 
-    def newest(self) -> State | None:
-        """The newest state that is whole, or None. A damaged file is passed over and removed."""
+    def newest(self) -> SavedState | None:
+        """The newest undamaged state, or None. Damaged files are removed."""
         for file in reversed(self._files("step")):
             try:
                 state = self.load(self._number(file))
@@ -81,7 +80,7 @@ class Checkpoints:
         return None
 
     def save_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """Write weights that are better than all before. To be followed by `save` of the same step."""
+        """Write weights that are better than all before; `save` of the same step must follow."""
         if self.is_main:
             self._write(self.folder / f"best-{step:09d}.pt", dict(weights))
 
@@ -91,7 +90,7 @@ class Checkpoints:
         return torch.load(files[-1], map_location="cpu", weights_only=True) if files else None
 
     def clear(self) -> None:
-        """Remove the folder: the training has ended, and its result is elsewhere."""
+        """Remove the folder, after the training has ended and its result is elsewhere."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self, kind: str) -> list[Path]:
@@ -102,9 +101,26 @@ class Checkpoints:
         return int(file.stem.split("-")[1])
 
     @staticmethod
-    def _write(path: Path, value: Any) -> None:
-        """Under the final name only when all bytes are on the disk: a machine may fail as well as a process."""
+    def _write(path: Path, value: SavedState | dict[str, Tensor]) -> None:
+        """Write a file that has its name only when all bytes are on the disk, since the machine may fail too, not only the process."""
         with atomic(path) as temporary, temporary.open("wb") as file:
             torch.save(value, file)
             file.flush()
             os.fsync(file.fileno())
+
+
+def newest_state(saved: Checkpoints | None, context: DistributedContext) -> SavedState | None:
+    """The newest saved state, the same in all processes, or None."""
+    if saved is None:
+        return None
+    state = saved.newest() if context.is_main else None
+    step = context.broadcast(-1 if state is None else state["step"])
+    return saved.load(int(step)) if step >= 0 and state is None else state
+
+
+def load_final_weights(model: nn.Module, saved: Checkpoints, weights: str, state: TrainState) -> str:
+    """Load the weights of the result, "best" or "last", into the model; returns their description for the account."""
+    if weights == "best" and (best := saved.best()) is not None:
+        model.load_state_dict(best)
+        return f"best: step {state.best_step}"
+    return "last"

@@ -14,6 +14,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
+from refrad.training.state import OptimizerState
+
 __all__ = ["SINGLE_PROCESS", "DistributedContext", "LossModule", "Sharding", "join_processes"]
 
 Sharding = Literal["ddp", "fsdp2"]
@@ -116,7 +118,7 @@ class DistributedContext:
         return tree_map(gather, values)
 
     @staticmethod
-    def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    def load_optimizer(optimizer: torch.optim.Optimizer, state: OptimizerState) -> None:
         """Load an optimizer's state, full as `gather_full` returns it, also for sharded weights."""
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         shards = {

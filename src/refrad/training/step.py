@@ -17,7 +17,8 @@ from refrad.training.dataloader import Batch, BatchOptions, DataPosition, load_b
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
 from refrad.training.losses import SoftLabels, labelled_loss
 from refrad.training.samples import Samples
-from refrad.training.trainer import Pretraining, TrainConfig, TrainState, train_loop
+from refrad.training.state import TrainState
+from refrad.training.trainer import Pretraining, TrainConfig, train_loop
 
 __all__ = ["VALIDATION_SAMPLES", "batch_loss", "train"]
 

@@ -4,8 +4,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from math import inf
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -13,13 +12,14 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from refrad.model.radgrounder import head_of
-from refrad.training.checkpoint import Checkpoints
+from refrad.training.checkpoint import Checkpoints, newest_state
 from refrad.training.dataloader import Batch, DataPosition
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule, Sharding
 from refrad.training.optim import lr_factor, make_optimizer
+from refrad.training.state import Point, SavedState, TrainState
 from refrad.training.step_log import StepLog
 
-__all__ = ["Point", "Pretraining", "TrainConfig", "TrainState", "load_final_weights", "train_loop", "validation_loss"]
+__all__ = ["Pretraining", "TrainConfig", "train_loop", "validation_loss"]
 
 log = logging.getLogger(__name__)
 
@@ -68,40 +68,6 @@ class TrainConfig:
     pack_tokens: int | Literal[False] = False
 
 
-@dataclass(frozen=True)
-class Point:
-    """A point of the loss curve: mean training loss since the point before, and the loss on validation samples (or None)."""
-
-    step: int
-    seconds: float
-    loss: float
-    validation_loss: float | None
-    learning_rate: float
-
-
-@dataclass
-class TrainState:
-    """Results of a training so far.
-
-    curve: loss at POINTS points. tasks: samples of each task. best_step: the step with the lowest validation loss, or None.
-    resumed: number of resumes. prepared: losses of the pretraining, which took `pretraining_seconds`.
-    """
-
-    curve: list[Point] = field(default_factory=list)
-    tasks: dict[str, int] = field(default_factory=dict)
-    steps: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    best_step: int | None = None
-    resumed: int = 0
-    prepared: list[float] = field(default_factory=list)
-    pretraining_seconds: float = 0.0
-
-    def best_loss(self) -> float:
-        """The lowest validation loss of the curve."""
-        return min((point.validation_loss for point in self.curve if point.validation_loss is not None), default=inf)
-
-
 def train_loop(
     model: nn.Module,
     loss_of: Callable[[Any, Mapping[str, Tensor]], Tensor],
@@ -136,7 +102,7 @@ def train_loop(
         raise ValueError(
             f"train.grad_accumulation is {config.grad_accumulation}: no multiple of the {context.size} processes"
         )
-    newest = _newest(saved, context)
+    newest = newest_state(saved, context)
     if newest is not None:
         model.load_state_dict(newest["model"])
     state = TrainState()
@@ -252,33 +218,24 @@ class _Run:
         """Write a state. All processes must call it, as each may hold a share of it."""
         if not self.saved:
             return
-        state = {
+        state: SavedState = {
             "model": self.context.gather_full(self.model.state_dict()),
             "optimizer": self.context.gather_full(self.optimizer.state_dict()),
-            "trained": asdict(self.state),
+            "trained": self.state.results(),
             "losses": list(self.losses),
-            "place": tuple(self.position),
+            "place": (self.position.epoch, self.position.batch),
             "random": torch.get_rng_state(),
+            "step": self.state.steps,
         }
-        self.saved.save(self.state.steps, state)
+        self.saved.save(state)
 
-    def restore(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: SavedState) -> None:
         """Load a state; its weights are already in the model."""
         self.context.load_optimizer(self.optimizer, saved["optimizer"])
         torch.set_rng_state(saved["random"])
-        values = saved["trained"]
-        curve = [Point(**point) for point in values["curve"]]
-        self.state = TrainState(**(values | {"curve": curve, "resumed": values["resumed"] + 1}))
+        self.state = TrainState.resumed_from(saved["trained"])
         self.losses, self.position = saved["losses"], DataPosition(*saved["place"])
         log.info("training resumes after step %d, %.0f s", self.state.steps, self.state.seconds)
-
-
-def load_final_weights(model: nn.Module, saved: Checkpoints, weights: str, state: TrainState) -> str:
-    """Load the weights of the result, "best" or "last", into the model; returns their description for the account."""
-    if weights == "best" and (best := saved.best()) is not None:
-        model.load_state_dict(best)
-        return f"best: step {state.best_step}"
-    return "last"
 
 
 class _Clock:
@@ -305,15 +262,6 @@ def _pretrained(pretrain: Pretraining, config: TrainConfig, context: Distributed
     if limit is not None:
         seconds = min(seconds, limit)  # its last step may end later
     return TrainState(prepared=losses, pretraining_seconds=seconds)
-
-
-def _newest(saved: Checkpoints | None, context: DistributedContext) -> dict[str, Any] | None:
-    """The newest saved state, the same in all processes, or None."""
-    if saved is None:
-        return None
-    state = saved.newest() if context.is_main else None
-    step = context.broadcast(-1 if state is None else state["step"])
-    return saved.load(int(step)) if step >= 0 and state is None else state
 
 
 @torch.no_grad()

@@ -1,0 +1,163 @@
+"""A training of RadGrounder from its options: model, samples, pretraining, and weights of the result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
+
+from refrad.anatomy.schema import Schema
+from refrad.config import TrainOptions
+from refrad.core.rows import rows_of
+from refrad.dataset.examples import ExampleRow, example_of_row
+from refrad.dataset.training_overlap import TrainingOverlap
+from refrad.model.collate import Sample
+from refrad.model.siglip import replace_vision_tower
+from refrad.training.checkpoint import Checkpoints, load_final_weights
+from refrad.training.distributed import DistributedContext
+from refrad.training.initial_model import initial_model
+from refrad.training.samples import SampleOptions, Samples, SurfaceForms, surface_forms
+from refrad.training.state import TrainState
+from refrad.training.step import VALIDATION_SAMPLES, train
+from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
+from refrad.training.trainer import Pretraining, TrainConfig
+
+__all__ = ["TrainingData", "TrainingSession", "prepare_session"]
+
+TOWER_BATCH, TOWER_RATE = 16, 2.5e-3
+
+
+class TrainingData(NamedTuple):
+    """Rows as `read_image_table` returns them.
+
+    frame: all rows of the shards. parts: their rows of splits train and validation. train: training rows of shards and benchmarks.
+    overlap: of the training with test images, which are not in `parts` and `train`.
+    """
+
+    frame: pl.DataFrame
+    parts: dict[str, pl.DataFrame]
+    train: pl.DataFrame
+    overlap: TrainingOverlap
+
+
+@dataclass
+class TrainingSession:
+    """Model, samples and pretraining of a training.
+
+    pretrain: pretraining of the tiny model's vision tower within a number of seconds; None if there is none.
+    build: makes processor and model as they are before training.
+    """
+
+    options: TrainOptions
+    processor: PaliGemmaProcessor
+    model: PaliGemmaForConditionalGeneration
+    samples: Samples
+    validation: Samples
+    pretrain: Pretraining | None
+    build: Callable[[], tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]]
+
+    def train(self, saved: Checkpoints, context: DistributedContext) -> TrainState:
+        """Train the model in place, from the newest saved state if there is one; returns the final state."""
+        config = _train_config(self.options)
+        return train(self.model, self.processor, self.samples, self.validation, config, saved, context, self.pretrain)
+
+    def load_result(self, saved: Checkpoints, context: DistributedContext, state: TrainState) -> str:
+        """Load the weights of the result into the model of the main process; returns their description for the account."""
+        if self.options.sharding == "fsdp2" and context.size > 1:  # each process holds a share of the trained weights
+            _, self.model = self.build()
+            self.model.load_state_dict(saved.load(state.steps)["model"])
+        return load_final_weights(self.model, saved, self.options.checkpoints.weights, state)
+
+    def held_out(self) -> list[Sample]:
+        """Samples of validation patients, at most VALIDATION_SAMPLES."""
+        return [self.validation[0, index] for index in range(min(len(self.validation), VALIDATION_SAMPLES))]
+
+
+def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, tower: Path | None) -> TrainingSession:
+    """The training of a model on `data`, ready to start.
+
+    Args:
+        options: of stage train.
+        data: the rows.
+        anatomy: class schema, for the names of the classes.
+        tower: folder of an adapted SigLIP, whose vision tower replaces that of the model; None for none.
+
+    Raises:
+        ValueError: if the options do not fit the model.
+    """
+    examples = [example_of_row(row) for row in rows_of(data.train, ExampleRow)]
+    names = surface_forms(examples, anatomy)
+    build = partial(initial_model, options, examples, anatomy)
+    processor, model = build()
+    if tower:
+        replace_vision_tower(model, tower)
+    samples = Samples(data.train, names, _sample_options(options, processor, augmented=True))
+    validation = Samples(data.parts["validation"], names, _sample_options(options, processor, augmented=False))
+    pretrain = _pretraining(options, model, processor, data.parts["train"], names)
+    if options.compile:
+        for layer in model.model.language_model.layers:
+            layer.compile()
+    if options.freeze_tower:
+        model.model.vision_tower.requires_grad_(False)
+    return TrainingSession(options, processor, model, samples, validation, pretrain, build)
+
+
+def _sample_options(options: TrainOptions, processor: PaliGemmaProcessor, augmented: bool) -> SampleOptions:
+    return SampleOptions(
+        size=processor.image_processor.size["height"],
+        order=None if options.variant == "segmentation" else options.coordinates,
+        shares=options.tasks.model_dump(),
+        seed=options.seed,
+        augment=options.augment if augmented else None,
+        resize=options.resize,
+        public_share=options.public.share,
+    )
+
+
+def _pretraining(
+    options: TrainOptions,
+    model: PaliGemmaForConditionalGeneration,
+    processor: PaliGemmaProcessor,
+    frame: pl.DataFrame,
+    names: SurfaceForms,
+) -> Pretraining | None:
+    if options.model != "tiny" or not options.tower_pretraining_steps:
+        return None
+    config = TowerPretraining(
+        steps=options.tower_pretraining_steps,
+        batch=TOWER_BATCH,
+        learning_rate=TOWER_RATE,
+        seed=options.seed,
+        augment=options.augment,
+        resize=options.resize,
+        compute_dtype=options.compute_dtype,
+        mask_lr_scale=options.mask_lr_scale,
+    )
+    return partial(pretrain_vision_tower, model, processor, frame, names, config)
+
+
+def _train_config(options: TrainOptions) -> TrainConfig:
+    return TrainConfig(
+        steps=options.steps,
+        max_seconds=options.max_seconds,
+        batch=options.batch,
+        grad_accumulation=options.grad_accumulation,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        soft_label_sigma=options.soft_label_sigma,
+        compute_dtype=options.compute_dtype,
+        mask_weight=options.mask_weight,
+        mask_lr_scale=options.mask_lr_scale,
+        optimizer=options.optimizer,
+        weight_decay=options.weight_decay,
+        warmup_ratio=options.warmup_ratio,
+        max_grad_norm=options.max_grad_norm,
+        workers=options.workers,
+        pack_tokens=options.pack_tokens,
+        save_steps=options.checkpoints.steps,
+        save_seconds=options.checkpoints.seconds,
+        sharding=options.sharding,
+    )
