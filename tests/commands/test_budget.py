@@ -17,19 +17,19 @@ def test_budget_of_the_published_volume_is_the_published_time():
 
 @given(st.integers(0, 10**6), st.sampled_from(list(MASKS["bandwidth"])), st.floats(0.1, 10))
 def test_budget_hours_are_proportional_to_volumes_and_size(volumes, gpu, size):
-    one = mask_budget(MASKS, "CT", volumes, "total", gpu, litres=size * LITRES)
-    assert (one + one).gpu_hours == pytest.approx(
+    budget = mask_budget(MASKS, "CT", volumes, "total", gpu, litres=size * LITRES)
+    assert (budget + budget).gpu_hours == pytest.approx(
         mask_budget(MASKS, "CT", 2 * volumes, "total", gpu, litres=size * LITRES).gpu_hours
     )
-    assert 2 * one.gpu_hours == pytest.approx(
+    assert 2 * budget.gpu_hours == pytest.approx(
         mask_budget(MASKS, "CT", volumes, "total", gpu, litres=2 * size * LITRES).gpu_hours
     )
 
 
 @given(st.floats(1, 1e9))
 def test_budget_store_is_proportional_to_voxels(voxels):
-    found = mask_budget(MASKS, "MR", 100, "fast", voxels=voxels).store_gb
-    assert found == pytest.approx(100 * voxels * MASKS["bits"] / 8 / 1e9)
+    store_gb = mask_budget(MASKS, "MR", 100, "fast", voxels=voxels).store_gb
+    assert store_gb == pytest.approx(100 * voxels * MASKS["bits"] / 8 / 1e9)
 
 
 def test_unknown_card_is_refused_with_the_known_ones():

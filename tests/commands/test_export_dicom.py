@@ -9,28 +9,30 @@ from refrad.commands import export_dicom as dicom
 
 
 def test_export_dicom_command_of_the_docs_has_the_right_flags(root):
-    (line,) = [one for one in (root / "docs" / "volumes.md").read_text().splitlines() if "refrad export-dicom" in one]
-    given = {word.removeprefix("--") for word in line.split() if word.startswith("--")}
-    assert given == {name.replace("_", "-") for name in inspect.signature(dicom.main).parameters}
+    (line,) = [
+        text for text in (root / "docs" / "volumes.md").read_text().splitlines() if "refrad export-dicom" in text
+    ]
+    flags = {word.removeprefix("--") for word in line.split() if word.startswith("--")}
+    assert flags == {name.replace("_", "-") for name in inspect.signature(dicom.main).parameters}
 
 
-def export(folder, made_in, *more):
+def export(folder, made_in, *options):
     command = ["export-dicom", "--dicom", folder, "--instances", made_in / "instances.parquet"]
     command += ["--files", made_in / "files.parquet", "--slices", made_in / "slices.parquet"]
-    return main(list(map(str, [*command, "--key", made_in / "key", "--out", made_in / "out", *more])))
+    return main(list(map(str, [*command, "--key", made_in / "key", "--out", made_in / "out", *options])))
 
 
 def test_exported_images_are_read_by_other_programs(shared, tmp_path, caplog):
     folder = shared / "dicom-mr" / "vs_seg_001_t1_axial_part"
-    made = make_volumes(folder, tmp_path)
+    outputs = make_volumes(folder, tmp_path)
     with caplog.at_level("INFO"):
         assert export(folder, tmp_path) == 0
     assert "16 files written, 0 left out" in caplog.text
-    row = only_volume(made)
+    row = only_volume(outputs)
     written = tmp_path / "out" / row["patient"] / row["study"] / row["series"]
-    assert {path.stem for path in written.iterdir()} == set(made.slices["instance"])
+    assert {path.stem for path in written.iterdir()} == set(outputs.slices["instance"])
     for path in folder.iterdir():
-        before, after = (SimpleITK.ReadImage(str(p)) for p in (path, written / f"{instance_of(made, path)}.dcm"))
+        before, after = (SimpleITK.ReadImage(str(p)) for p in (path, written / f"{instance_of(outputs, path)}.dcm"))
         assert SimpleITK.Hash(before) == SimpleITK.Hash(after)
         assert before.GetOrigin() == after.GetOrigin()
 
@@ -48,12 +50,12 @@ def test_images_with_burned_in_text_are_not_exported(tmp_path, caplog):
 
 def test_images_without_uids_are_exported_with_pseudonyms(shared, tmp_path, caplog):
     folder = shared / "dicom-ct" / "totalseg_example_ct_dicom"  # all of its UIDs are empty
-    made = make_volumes(folder, tmp_path)
+    outputs = make_volumes(folder, tmp_path)
     with caplog.at_level("INFO"):
         assert export(folder, tmp_path) == 0
     assert "20 files written, 0 left out" in caplog.text
     (series,) = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(next((tmp_path / "out").glob("*/*/*"))))
-    row = only_volume(made)
+    row = only_volume(outputs)
     assert series.startswith(f"2.25.{int(row['series'], 16)}")
 
 

@@ -38,7 +38,7 @@ def classes():
 def images():
     """The five DICOM images that the slices show."""
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
-    found = []
+    datasets = []
     for number in range(5):
         image = Dataset()
         image.file_meta = FileMetaDataset()
@@ -50,8 +50,8 @@ def images():
         image.Modality, image.Rows, image.Columns, image.PixelSpacing = "CT", 16, 24, [2.0, 1.5]
         image.ImageOrientationPatient = ORIENTATION
         image.ImagePositionPatient = list(FIRST + number * STEP)
-        found.append(image)
-    return found
+        datasets.append(image)
+    return datasets
 
 
 def saved(segmentation, tmp_path):
@@ -72,8 +72,8 @@ def dcmqi(segmentation, folder):
 
 def test_segmentation_has_the_same_labels_in_another_reader(classes, images, schema, tmp_path):
     path = saved(dicom_segmentation(classes, AFFINE, images, schema, "totalsegmentator fast"), tmp_path)
-    seen, affine = dcmqi(path, tmp_path / "read")
-    assert np.array_equal(resample_labels(seen, affine, AFFINE, classes.shape), classes)
+    labels, affine = dcmqi(path, tmp_path / "read")
+    assert np.array_equal(resample_labels(labels, affine, AFFINE, classes.shape), classes)
     plain = pydicom.dcmread(path)
     assert plain.SegmentationType == "LABELMAP"
     places = sorted(
@@ -85,7 +85,7 @@ def test_segmentation_has_the_same_labels_in_another_reader(classes, images, sch
 
 def test_segment_has_number_name_code_and_side_of_its_class(classes, images, schema, tmp_path):
     plain = pydicom.dcmread(saved(dicom_segmentation(classes, AFFINE, images, schema, "x"), tmp_path))
-    segments = {one.SegmentNumber: one for one in plain.SegmentSequence if one.SegmentNumber}
+    segments = {segment.SegmentNumber: segment for segment in plain.SegmentSequence if segment.SegmentNumber}
     assert set(segments) == {3, 5, 118}
     kidney = segments[3].SegmentedPropertyTypeCodeSequence[0]
     assert (segments[3].SegmentLabel, kidney.CodeValue) == ("left kidney", "64033007")
@@ -130,11 +130,11 @@ def test_export_masks_writes_one_file_for_each_class(study, tmp_path):
 
 def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
     """Real CT of a liver and the segmentation that came with it: in through all stages, and out again."""
-    given, schema = tmp_path / "given", root / "workflow" / "anatomy" / "classes.yaml"
-    theirs, affine = dcmqi(shared / "dicom-ct" / "dcmqi_ct_3slice_seg" / "liver.dcm", given)
+    delivered, schema = tmp_path / "given", root / "workflow" / "anatomy" / "classes.yaml"
+    theirs, affine = dcmqi(shared / "dicom-ct" / "dcmqi_ct_3slice_seg" / "liver.dcm", delivered)
     assert (theirs > 0).sum() > 10_000
-    nib.save(nib.Nifti1Image(np.where(theirs > 0, 5, 0).astype(np.uint8), affine), given / "mask.nii.gz")
-    (given / "masks.csv").write_text("dicom,mask\n.,mask.nii.gz\n")
+    nib.save(nib.Nifti1Image(np.where(theirs > 0, 5, 0).astype(np.uint8), affine), delivered / "mask.nii.gz")
+    (delivered / "masks.csv").write_text("dicom,mask\n.,mask.nii.gz\n")
     dicom, store, mask_store = shared / "dicom-ct" / "dcmqi_ct_3slice", tmp_path / "volumes", tmp_path / "masks"
     tables = {name: tmp_path / f"{name}.parquet" for name in ("files", "instances", "volumes", "slices", "masks")}
     options = yaml.safe_load((root / "config.yaml").read_text())
@@ -142,39 +142,39 @@ def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
     def fingerprint(stage, **changes):
         return Fingerprint(stage, 1, options[stage] | changes, {})
 
-    found = {name: tables[name] for name in ("files", "instances")} | {"dicom": dicom}
-    made = {"metrics": tmp_path / "metrics.json"}
+    inputs = {name: tables[name] for name in ("files", "instances")} | {"dicom": dicom}
+    metrics = {"metrics": tmp_path / "metrics.json"}
     key = tmp_path / "key"
-    index.run(**found, **made, key=key, reports=tmp_path, shards=1, fingerprint=fingerprint("index"))
+    index.run(**inputs, **metrics, key=key, reports=tmp_path, shards=1, fingerprint=fingerprint("index"))
     of_volumes = {name: tables[name] for name in ("volumes", "slices")} | {"store": store, "key": key, "shard": 0}
-    volumes.run(**found, **made, **of_volumes, fingerprint=fingerprint("volumes", minimum_slices=3))
+    volumes.run(**inputs, **metrics, **of_volumes, fingerprint=fingerprint("volumes", minimum_slices=3))
     masks.run(
         volumes=tables["volumes"],
         volume_store=store,
         store=mask_store,
         masks=tables["masks"],
-        precomputed=given,
+        precomputed=delivered,
         instances=tables["instances"],
         files=tables["files"],
         fingerprint=fingerprint("masks", segmenter="precomputed"),
-        **made,
+        **metrics,
     )
     command = {"--masks": tables["masks"], "--mask-store": mask_store, "--schema": schema, "--out": tmp_path / "out"}
     command |= {"--dicom": dicom, "--instances": tables["instances"], "--files": tables["files"]}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # highdicom's tell the patient's name
-        assert main(["export-masks", *(str(one) for pair in command.items() for one in pair)]) == 0
+        assert main(["export-masks", *(str(word) for option in command.items() for word in option)]) == 0
     (path,) = (tmp_path / "out").iterdir()
     ours, its_affine = dcmqi(path, tmp_path / "read")
     assert np.array_equal(resample_labels(ours, its_affine, affine, theirs.shape), np.where(theirs > 0, 5, 0))
     plain = pydicom.dcmread(path)
-    source = [pydicom.dcmread(one, stop_before_pixels=True) for one in dicom.iterdir()]
+    source = [pydicom.dcmread(path, stop_before_pixels=True) for path in dicom.iterdir()]
     assert plain.StudyInstanceUID == source[0].StudyInstanceUID
     assert plain.FrameOfReferenceUID == source[0].FrameOfReferenceUID
     referred = plain.ReferencedSeriesSequence[0]
     assert referred.SeriesInstanceUID == source[0].SeriesInstanceUID
-    assert {one.ReferencedSOPInstanceUID for one in referred.ReferencedInstanceSequence} == {
-        one.SOPInstanceUID for one in source
+    assert {reference.ReferencedSOPInstanceUID for reference in referred.ReferencedInstanceSequence} == {
+        image.SOPInstanceUID for image in source
     }
 
 

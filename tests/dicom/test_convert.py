@@ -18,13 +18,13 @@ from refrad.dicom.volume_store import read_volume
 
 def group(**macros):
     """A functional group: each macro is a sequence of one item with these attributes."""
-    made = Dataset()
+    dataset = Dataset()
     for name, attributes in macros.items():
         item = Dataset()
         for keyword, value in attributes.items():
             setattr(item, keyword, value)
-        setattr(made, name, [item])
-    return made
+        setattr(dataset, name, [item])
+    return dataset
 
 
 @settings(max_examples=15, deadline=None)
@@ -60,13 +60,13 @@ def test_enhanced_frames_have_the_positions_of_their_groups(stack):
         )
         frames = [("enhanced", number) for number in range(count)]
         store = Path(folder, "store")
-        (made,) = convert(
+        (result,) = convert(
             ConversionJob("v", Path(folder), frames, stack.modality, GeometryCriteria(3, 0.02, 0.5, True), store)
         )
-        assert isinstance(made, AcceptedVolume) and made.members is None
-        volume, affine = read_volume(store / made.file)
+        assert isinstance(result, AcceptedVolume) and result.members is None
+        volume, affine = read_volume(store / result.file)
     assert volume.shape == (columns, rows, count)
-    for index, frame in enumerate(made.stack.order):
+    for index, frame in enumerate(result.stack.order):
         k = stack.order[frame]
         slope, intercept = scales[k]
         np.testing.assert_array_equal(image_at(volume, index), np.rint(stack.pixels[k] * slope + intercept))
@@ -124,16 +124,16 @@ def test_stack_with_a_gap_is_split_without_invented_voxels(stack, gap, others, a
 
 def test_split_of_a_real_series_matches_simpleitk(shared, tmp_path):
     folder = shared / "dicom-ct" / "dicom2nifti_sliceincrement_gap"  # 5, 5 and 10 mm
-    made = make_volumes(folder, tmp_path, gaps="split")
-    part, rest = made.volumes.sort("slices", descending=True).to_dicts()
+    outputs = make_volumes(folder, tmp_path, gaps="split")
+    part, unused = outputs.volumes.sort("slices", descending=True).to_dicts()
     assert (part["reason"], part["slices"], part["treated"]) == (None, 3, "slice_missing")
     assert part["spacing_z"] == pytest.approx(5, abs=1e-5)
-    assert (rest["reason"], rest["slices"], rest["file"]) == ("slice_missing", 1, None)
-    assert part["volume"] == f"{rest['volume']}-1"
-    assert made.metrics["flow"] == {"taken": 2, "used": 1, "aside": {"slice_missing": 1}}
-    volume, affine = read_volume(made.store / part["file"])
-    index_of = dict(made.slices.select("instance", "index").iter_rows())
-    images = [(instance_of(made, path), SimpleITK.ReadImage(str(path))) for path in folder.iterdir()]
+    assert (unused["reason"], unused["slices"], unused["file"]) == ("slice_missing", 1, None)
+    assert part["volume"] == f"{unused['volume']}-1"
+    assert outputs.metrics["flow"] == {"taken": 2, "used": 1, "aside": {"slice_missing": 1}}
+    volume, affine = read_volume(outputs.store / part["file"])
+    index_of = dict(outputs.slices.select("instance", "index").iter_rows())
+    images = [(instance_of(outputs, path), SimpleITK.ReadImage(str(path))) for path in folder.iterdir()]
     assert sum(instance in index_of for instance, _ in images) == 3
     for instance, image in images:
         if instance in index_of:

@@ -21,9 +21,9 @@ def column(places, x=0.0):
     return [(x * z, 0, z) for z in places]
 
 
-def refusal(positions, **more):
+def refusal(positions, **options):
     with pytest.raises(QuarantineError) as refused:
-        check(positions, **more)
+        check(positions, **options)
     return refused.value.reason
 
 

@@ -13,9 +13,9 @@ def header(path, instance="i", frame=0, reason=None):
 
 @pytest.fixture
 def spill(tmp_path):
-    one = HeaderSpool(tmp_path / "headers")
-    yield one
-    one.close()
+    spool = HeaderSpool(tmp_path / "headers")
+    yield spool
+    spool.close()
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.text("xyz/ä", min_size=1)), unique=True, max_size=20))
@@ -23,11 +23,11 @@ def test_spooled_headers_return_by_series_in_path_order(tmp_path_factory, images
     spill = HeaderSpool(tmp_path_factory.mktemp("spill") / "headers")
     for series, path in images:
         spill.add(series, [header(path)])
-    found = [(series, headers) for series, headers in spill.series()]
+    spooled = [(series, headers) for series, headers in spill.series()]
     spill.close()
-    assert [series for series, _ in found] == sorted({series for series, _ in images})
-    for series, headers in found:
-        assert {h.path for h in headers} == {path for other, path in images if other == series}
+    assert [series for series, _ in spooled] == sorted({series for series, _ in images})
+    for series, headers in spooled:
+        assert {h.path for h in headers} == {path for key, path in images if key == series}
         assert [h.path.encode() for h in headers] == sorted(h.path.encode() for h in headers)
         assert headers == [header(h.path) for h in headers]
 

@@ -27,19 +27,19 @@ CT = {
 
 
 def dataset(attributes=(), meta_uid="1.2.3", syntax=ExplicitVRLittleEndian, base=CT):
-    made = Dataset()
+    elements = Dataset()
     for name, value in (base | dict(attributes)).items():
         if value is not None:
-            setattr(made, name, value)
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = syntax
+            setattr(elements, name, value)
+    elements.file_meta = FileMetaDataset()
+    elements.file_meta.TransferSyntaxUID = syntax
     if meta_uid:
-        made.file_meta.MediaStorageSOPInstanceUID = meta_uid
-    return made
+        elements.file_meta.MediaStorageSOPInstanceUID = meta_uid
+    return elements
 
 
-def header(attributes=(), path="a/b/c.dcm", has_pixels=True, **more):
-    (only,) = headers_of_dataset(dataset(attributes, **more), path, has_pixels)
+def header(attributes=(), path="a/b/c.dcm", has_pixels=True, **options):
+    (only,) = headers_of_dataset(dataset(attributes, **options), path, has_pixels)
     return only
 
 
@@ -140,17 +140,17 @@ EMPTY = dict.fromkeys(["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"
 
 
 def test_keys_without_uids_use_file_meta_and_folder():
-    one, two = header(EMPTY, path="s/1", meta_uid="9.1"), header(EMPTY, path="s/2", meta_uid="9.2")
-    assert (one.instance_key, two.instance_key) == ("9.1", "9.2")
-    assert one.series_key == two.series_key
-    assert one.study_key == two.study_key
-    assert one.patient_key == two.patient_key
+    first, second = header(EMPTY, path="s/1", meta_uid="9.1"), header(EMPTY, path="s/2", meta_uid="9.2")
+    assert (first.instance_key, second.instance_key) == ("9.1", "9.2")
+    assert first.series_key == second.series_key
+    assert first.study_key == second.study_key
+    assert first.patient_key == second.patient_key
     elsewhere = header(EMPTY, path="t/1", meta_uid="9.3")
-    assert elsewhere.series_key != one.series_key
-    assert elsewhere.patient_key != one.patient_key
+    assert elsewhere.series_key != first.series_key
+    assert elsewhere.patient_key != first.patient_key
     other_series = header(EMPTY | {"SeriesNumber": 2}, path="s/3")
-    assert other_series.series_key != one.series_key
-    assert other_series.patient_key == one.patient_key
+    assert other_series.series_key != first.series_key
+    assert other_series.patient_key == first.patient_key
 
 
 def test_keys_without_any_uid_use_the_path():

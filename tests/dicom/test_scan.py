@@ -12,8 +12,8 @@ LIMITS = Limits(memory=4 * 2**30, seconds=60)
 
 
 def read_headers(folder, workers=1):
-    found = delivery.read_headers(folder, ImageRules(), LIMITS, workers)
-    return sorted((header for headers in found for header in headers), key=lambda header: header.path)
+    headers_of_files = delivery.read_headers(folder, ImageRules(), LIMITS, workers)
+    return sorted((header for headers in headers_of_files for header in headers), key=lambda header: header.path)
 
 
 def test_files_are_found_at_any_depth(tmp_path):
@@ -23,9 +23,9 @@ def test_files_are_found_at_any_depth(tmp_path):
     assert sorted(find_files(tmp_path)) == [".hidden", "a/y/x.dcm", "a/z", "b"]
 
 
-@pytest.mark.parametrize("made", [True, False])
-def test_empty_or_missing_folder_is_an_error_naming_the_key(made, tmp_path):
-    if made:
+@pytest.mark.parametrize("exists", [True, False])
+def test_empty_or_missing_folder_is_an_error_naming_the_key(exists, tmp_path):
+    if exists:
         (tmp_path / "d").mkdir()
     with pytest.raises(FileNotFoundError, match=r"deliveries\.dicom"):
         read_headers(tmp_path / "d")
@@ -66,8 +66,8 @@ def test_header_beyond_the_memory_limit_has_a_reason(tmp_path):
 def test_name_that_is_not_utf8_has_a_reason(tmp_path):
     for name in (os.fsdecode(b"SCH\xc4DEL"), r"SCH\xc4DEL"):
         (tmp_path / name).touch()
-    found = [(header.path, header.reason) for header in read_headers(tmp_path)]
-    assert found == [(r"//SCH\xc4DEL", "name_not_utf8"), (r"SCH\xc4DEL", "not_dicom")]
+    reasons = [(header.path, header.reason) for header in read_headers(tmp_path)]
+    assert reasons == [(r"//SCH\xc4DEL", "name_not_utf8"), (r"SCH\xc4DEL", "not_dicom")]
 
 
 def test_storage_failure_ends_the_run(tmp_path, monkeypatch):

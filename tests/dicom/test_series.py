@@ -8,7 +8,7 @@ from refrad.dicom.headers import Header
 from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
 
 
-def slice_at(z, uid, **more):
+def slice_at(z, uid, **changes):
     defaults = {
         "path": f"{uid:06}",
         "modality": "CT",
@@ -22,7 +22,7 @@ def slice_at(z, uid, **more):
         "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
         "spacing": (1.0, 1.0),
     }
-    return Header(**(defaults | more))
+    return Header(**(defaults | changes))
 
 
 def sizes(headers):

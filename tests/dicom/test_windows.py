@@ -15,9 +15,9 @@ def test_window_spreads_its_width_around_its_level():
 
 
 def test_channels_are_the_three_windows():
-    seen = window_ct(np.array([[40]]), [(2250, -100), (350, 40), (80, 40)])
-    assert seen.dtype == np.uint8
-    assert seen[:, 0, 0].tolist() == [round(255 * (40 + 1225) / 2250), 128, 128]
+    image = window_ct(np.array([[40]]), [(2250, -100), (350, 40), (80, 40)])
+    assert image.dtype == np.uint8
+    assert image[:, 0, 0].tolist() == [round(255 * (40 + 1225) / 2250), 128, 128]
 
 
 @given(hu=HU)
@@ -29,13 +29,13 @@ def test_window_is_monotonic(hu):
 
 @given(values=arrays(np.int16, (3, 4)), factor=st.integers(1, 5), offset=st.integers(-100, 100))
 def test_mr_image_fills_the_range_at_any_scale(values, factor, offset):
-    seen = scale_mr(values)
-    assert seen.shape == (3, 3, 4)
-    assert seen.dtype == np.uint8
+    image = scale_mr(values)
+    assert image.shape == (3, 3, 4)
+    assert image.dtype == np.uint8
     if values.min() < values.max():
-        assert (seen.min(), seen.max()) == (0, 255)
+        assert (image.min(), image.max()) == (0, 255)
     rescaled = scale_mr(values.astype(np.float64) * factor + offset)
-    assert np.max(np.abs(rescaled.astype(int) - seen)) <= 1
+    assert np.max(np.abs(rescaled.astype(int) - image)) <= 1
 
 
 @pytest.mark.parametrize("value", [0, 7, -3])

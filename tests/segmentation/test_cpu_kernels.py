@@ -23,19 +23,19 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, float("inf"), float("-inf"), float("nan"), 6550
     )
 )
 def test_argmax_classes_takes_the_first_of_equal_ones(values):
-    found = ours.argmax_classes(values)
-    assert found.dtype == np.uint8 and np.array_equal(found, values.argmax(0))
+    classes = ours.argmax_classes(values)
+    assert classes.dtype == np.uint8 and np.array_equal(classes, values.argmax(0))
 
 
 def test_argmax_classes_of_large_volumes_and_many_classes():
     random = np.random.default_rng(0)
     values = random.normal(size=(300, 3, 90, 260)).astype(np.float16)
-    found = ours.argmax_classes(values)
-    assert found.dtype == np.uint16 and np.array_equal(found, values.argmax(0))
+    classes = ours.argmax_classes(values)
+    assert classes.dtype == np.uint16 and np.array_equal(classes, values.argmax(0))
 
 
 def predictor(classes, tile, scale=1.0):
-    made = nnUNetPredictor(
+    nnunet = nnUNetPredictor(
         tile_step_size=0.8,
         use_mirroring=False,
         device=torch.device("cpu"),
@@ -43,12 +43,12 @@ def predictor(classes, tile, scale=1.0):
         allow_tqdm=False,
     )
     torch.manual_seed(classes)
-    made.network = torch.nn.Conv3d(1, classes, 3, padding=1)
-    made.network.weight.data *= scale
-    made.configuration_manager = SimpleNamespace(patch_size=tile)
-    made.label_manager = SimpleNamespace(num_segmentation_heads=classes)
-    made.allowed_mirroring_axes = None
-    return made
+    nnunet.network = torch.nn.Conv3d(1, classes, 3, padding=1)
+    nnunet.network.weight.data *= scale
+    nnunet.configuration_manager = SimpleNamespace(patch_size=tile)
+    nnunet.label_manager = SimpleNamespace(num_segmentation_heads=classes)
+    nnunet.allowed_mirroring_axes = None
+    return nnunet
 
 
 @settings(max_examples=15)
@@ -58,22 +58,22 @@ def predictor(classes, tile, scale=1.0):
     st.tuples(*[st.integers(0, 9)] * 3),
     st.integers(0, 99),
 )
-def test_sum_tiles_equals_nnunet_bit_for_bit(classes, tile, more, seed):
-    made = predictor(classes, tile)
-    shape = [side + extra for side, extra in zip(tile, more, strict=True)]
+def test_sum_tiles_equals_nnunet_bit_for_bit(classes, tile, extra, seed):
+    nnunet = predictor(classes, tile)
+    shape = [side + pixels for side, pixels in zip(tile, extra, strict=True)]
     image = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32))
-    slicers = made._internal_get_sliding_window_slicers(image.shape[1:])
-    theirs = made._internal_predict_sliding_window_return_logits(image, slicers, False)
-    found = ours.sum_tiles(made, image, slicers)
-    assert found.dtype == theirs.dtype == torch.half
-    assert torch.equal(found.view(torch.int16), theirs.view(torch.int16))
+    slicers = nnunet._internal_get_sliding_window_slicers(image.shape[1:])
+    expected = nnunet._internal_predict_sliding_window_return_logits(image, slicers, False)
+    sums = ours.sum_tiles(nnunet, image, slicers)
+    assert sums.dtype == expected.dtype == torch.half
+    assert torch.equal(sums.view(torch.int16), expected.view(torch.int16))
 
 
 def test_sum_tiles_refuses_infinite_sums_as_nnunet():
-    made = predictor(3, (4, 4, 4), scale=1e7)
+    nnunet = predictor(3, (4, 4, 4), scale=1e7)
     image = torch.ones(1, 4, 4, 4)
-    slicers = made._internal_get_sliding_window_slicers(image.shape[1:])
+    slicers = nnunet._internal_get_sliding_window_slicers(image.shape[1:])
     with pytest.raises(RuntimeError, match="inf"):
-        made._internal_predict_sliding_window_return_logits(image, slicers, False)
+        nnunet._internal_predict_sliding_window_return_logits(image, slicers, False)
     with pytest.raises(RuntimeError, match="infinite"):
-        ours.sum_tiles(made, image, slicers)
+        ours.sum_tiles(nnunet, image, slicers)

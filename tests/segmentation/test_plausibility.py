@@ -30,7 +30,7 @@ def body(schema):
 
 
 def kinds(flags):
-    return {(one.flag, one.class_id) for one in flags}
+    return {(flag.flag, flag.class_id) for flag in flags}
 
 
 def ball(classes, class_id, centre, ml):
@@ -64,7 +64,7 @@ def test_flags_do_not_depend_on_the_grid_orientation(body, schema, norms, axis, 
 def test_mirrored_affine_has_swapped_sides(body, schema, norms):
     mirrored = AFFINE.copy()
     mirrored[0] *= -1
-    (flag,) = [one for one in find_flags(body, mirrored, schema, norms) if one.flag == "sides"]
+    (flag,) = [entry for entry in find_flags(body, mirrored, schema, norms) if entry.flag == "sides"]
     assert flag.value > 0.9
 
 
@@ -118,7 +118,7 @@ def test_norms_name_only_classes(schema, norms):
     }
     assert names <= set(schema.by_name)
     assert {region for regions in norms.body_parts.values() for region in regions} <= {
-        one.region for one in schema.classes
+        entry.region for entry in schema.classes
     }
 
 
@@ -143,19 +143,19 @@ def test_norms_with_a_mistake_are_refused_naming_it(tmp_path, root):
 
 def test_real_masks_have_no_flag_but_a_small_pancreas(shared, schema, norms):
     """False positives: two of four masks, both of the same patient."""
-    given = {
+    tasks = {
         "nifti-seg/totalseg/example_seg.nii.gz": "total",
         "nifti-seg/totalseg/example_seg_fast.nii.gz": "total",
         "nifti-seg/totalseg/example_seg_mr.nii.gz": "total_mr",
         "dicom-ct/totalseg_example_seg_dicom.nii.gz": "total",
     }
-    found = []
-    for name, task in given.items():
+    flags = []
+    for name, task in tasks.items():
         image = nib.load(shared / name)
         classes = schema.native_lut(task)[np.asarray(image.dataobj).astype(np.uint8)]
-        found.append(kinds(find_flags(classes, image.affine, schema, norms)))
+        flags.append(kinds(find_flags(classes, image.affine, schema, norms)))
     pancreas = {("volume", schema.by_name["pancreas"].id)}
-    assert found == [pancreas, pancreas, set(), set()]
+    assert flags == [pancreas, pancreas, set(), set()]
 
 
 def test_check_masks_prints_each_flag_and_the_counts(root, tmp_path, capsys, schema):

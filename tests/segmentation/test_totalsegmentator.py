@@ -154,9 +154,9 @@ def test_labels_equal_the_command_without_internet(root, tmp_path, body, modalit
 
     native = {name: number for number, name in class_map[task].items()}
     for organ in rois or ("liver", "heart", "kidney_left", "kidney_right"):
-        one, other = ours == native[organ], truth == native[organ]
-        if other.sum() > 500:
-            assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.6, organ
+        predicted, expected = ours == native[organ], truth == native[organ]
+        if expected.sum() > 500:
+            assert 2 * (predicted & expected).sum() / (predicted.sum() + expected.sum()) > 0.6, organ
 
 
 # What the GPU would be given, on a machine without one: torch says that there is one, and refuses when it is used.

@@ -48,9 +48,9 @@ def write_stack(write_slice, folder, count=5, **attributes):
         write_slice(folder / f"{z}.dcm", PIXELS, ImagePositionPatient=[0, 0, z], InstanceNumber=z + 1, **attributes)
 
 
-def reasons_by_group(made):
+def reasons_by_group(outputs):
     """First folder of the path -> the reasons of its images."""
-    joined = made.instances.join(made.files.select("file", "path"), on="file")
+    joined = outputs.instances.join(outputs.files.select("file", "path"), on="file")
     groups = {}
     for path, reason in joined.select("path", "reason").rows():
         groups.setdefault(path.split("/")[0], []).append(reason)
@@ -62,29 +62,29 @@ def test_files_are_used_or_quarantined(write_slice, tmp_path):
     write_slice(tmp_path / "d" / "scout", PIXELS, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     write_slice(tmp_path / "d" / "report", PIXELS, Modality="SR")
     (tmp_path / "d" / "readme.txt").write_text("hello")
-    made = run(tmp_path / "d", tmp_path / "out")
+    outputs = run(tmp_path / "d", tmp_path / "out")
     aside = {"localizer": 1, "not_ct_or_mr": 1, "not_dicom": 1}
-    assert made.metrics["unit"] == "files"
-    assert made.metrics["flow"] == {"taken": 8, "used": 5, "aside": aside}
-    assert made.metrics["made"] == {"images": 5, "patients": 1, "series": 1, "studies": 1, "volumes": 1}
-    assert made.metrics["tables"]["reason"] == {"used": 5} | aside
-    assert made.metrics["tables"]["modality"] == {"CT": 6, "SR": 1, "none": 1}
-    assert len(made.instances) == len(made.files) == 8
-    used = made.instances.filter(made.instances["reason"].is_null())
+    assert outputs.metrics["unit"] == "files"
+    assert outputs.metrics["flow"] == {"taken": 8, "used": 5, "aside": aside}
+    assert outputs.metrics["made"] == {"images": 5, "patients": 1, "series": 1, "studies": 1, "volumes": 1}
+    assert outputs.metrics["tables"]["reason"] == {"used": 5} | aside
+    assert outputs.metrics["tables"]["modality"] == {"CT": 6, "SR": 1, "none": 1}
+    assert len(outputs.instances) == len(outputs.files) == 8
+    used = outputs.instances.filter(outputs.instances["reason"].is_null())
     assert sorted(used["instance_number"]) == [1, 2, 3, 4, 5]
     assert used["volume"].n_unique() == 1
 
 
 def test_pseudonyms_are_those_of_the_key_and_the_identifiers(write_slice, tmp_path):
     write_slice(tmp_path / "d" / "a", PIXELS, PatientID="P7", SOPInstanceUID="1.2.99", StudyInstanceUID="1.2.88")
-    made = run(tmp_path / "d", tmp_path / "out", shards=5)
-    pseudonyms, row = Pseudonyms(KEY), made.instances.row(0, named=True)
+    outputs = run(tmp_path / "d", tmp_path / "out", shards=5)
+    pseudonyms, row = Pseudonyms(KEY), outputs.instances.row(0, named=True)
     assert row["instance"] == pseudonyms.instance("1.2.99")
     assert row["study"] == pseudonyms.study("1.2.88")
     assert row["patient"] == pseudonyms.patient("P7")
     assert row["file"] == pseudonyms.file("a")
     assert row["shard"] == shard_of(row["patient"], 5)
-    assert made.files.row(0, named=True)["patient"] == row["patient"]
+    assert outputs.files.row(0, named=True)["patient"] == row["patient"]
 
 
 def test_split_and_shard_belong_to_the_patient(write_slice, tmp_path):
@@ -102,16 +102,16 @@ def test_header_values_stay_in_the_private_table(write_slice, tmp_path, caplog, 
     write_stack(write_slice, tmp_path / "d" / "secret folder", SeriesInstanceUID="1.2.777", **SECRETS)
     write_slice(tmp_path / "d" / "odd", PIXELS, **SECRETS | {"Modality": "SECRET"})
     with caplog.at_level("DEBUG"):
-        made = run(tmp_path / "d", tmp_path / "out")
-    public = str(made.instances.to_dicts()) + json.dumps(made.metrics) + caplog.text + str(capfd.readouterr())
+        outputs = run(tmp_path / "d", tmp_path / "out")
+    public = str(outputs.instances.to_dicts()) + json.dumps(outputs.metrics) + caplog.text + str(capfd.readouterr())
     for secret in [*SECRETS.values(), "secret folder", "1.2.777", "19501231", "SECRET", ".dcm", "20240229"]:
         assert secret not in public
-    row = made.files.filter(made.files["path"] == "secret folder/0.dcm").row(0, named=True)
+    row = outputs.files.filter(outputs.files["path"] == "secret folder/0.dcm").row(0, named=True)
     assert (row["patient_id"], row["accession_number"], row["birth_date"]) == ("SECRET-ID", "SECRET-ACC", "19501231")
     assert row["names"] == "Secret^Doctor | Secret^Name"
     assert row["institution"] == "Secret Hospital"
     assert row["series_uid"] == "1.2.777"
-    assert stat.S_IMODE(made.paths["files"].stat().st_mode) == 0o600
+    assert stat.S_IMODE(outputs.paths["files"].stat().st_mode) == 0o600
 
 
 def test_demo_key_is_refused_for_other_data(write_slice, tmp_path):
@@ -141,25 +141,25 @@ def test_missing_delivery_makes_no_key(tmp_path):
 
 
 def test_frames_of_one_file_are_several_images(shared, tmp_path):
-    made = run(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
-    assert made.metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}
-    assert made.metrics["made"]["images"] == 8
-    assert made.instances["frame"].to_list() == list(range(8))
-    assert made.instances["instance"].n_unique() == 8
-    assert len(made.files) == 1
+    outputs = run(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
+    assert outputs.metrics["flow"] == {"taken": 1, "used": 1, "aside": {}}
+    assert outputs.metrics["made"]["images"] == 8
+    assert outputs.instances["frame"].to_list() == list(range(8))
+    assert outputs.instances["instance"].n_unique() == 8
+    assert len(outputs.files) == 1
 
 
 def test_series_without_uids_is_one_series(shared, tmp_path):
-    made = run(shared / "dicom-ct" / "totalseg_example_ct_dicom", tmp_path)
-    assert made.metrics["flow"] == {"taken": 20, "used": 20, "aside": {}}
-    assert made.metrics["made"] == {"images": 20, "patients": 1, "series": 1, "studies": 1, "volumes": 1}
-    assert made.instances["instance"].n_unique() == 20
+    outputs = run(shared / "dicom-ct" / "totalseg_example_ct_dicom", tmp_path)
+    assert outputs.metrics["flow"] == {"taken": 20, "used": 20, "aside": {}}
+    assert outputs.metrics["made"] == {"images": 20, "patients": 1, "series": 1, "studies": 1, "volumes": 1}
+    assert outputs.instances["instance"].n_unique() == 20
 
 
 def test_real_ct_files_are_indexed_and_others_quarantined(shared, tmp_path):
-    made = run(shared / "dicom-ct", tmp_path)
-    groups = reasons_by_group(made)
-    assert made.metrics["flow"]["taken"] == len([p for p in (shared / "dicom-ct").rglob("*") if p.is_file()])
+    outputs = run(shared / "dicom-ct", tmp_path)
+    groups = reasons_by_group(outputs)
+    assert outputs.metrics["flow"]["taken"] == len([p for p in (shared / "dicom-ct").rglob("*") if p.is_file()])
     assert set(groups["dcm_qa_ct_philips_localizer"]) == {"localizer", "not_ct_or_mr"}
     assert groups["dcm_qa_ct_philips_exam_summary"].count("secondary_capture") == 2
     assert set(groups["dcmqi_ct_3slice_seg"]) == {"not_ct_or_mr"}
@@ -169,11 +169,11 @@ def test_real_ct_files_are_indexed_and_others_quarantined(shared, tmp_path):
 
 
 def test_real_mr_echoes_and_phases_are_separate_volumes(shared, tmp_path):
-    made = run(shared / "dicom-mr", tmp_path)
-    groups = reasons_by_group(made)
-    assert made.metrics["flow"]["taken"] == len([p for p in (shared / "dicom-mr").rglob("*") if p.is_file()])
+    outputs = run(shared / "dicom-mr", tmp_path)
+    groups = reasons_by_group(outputs)
+    assert outputs.metrics["flow"]["taken"] == len([p for p in (shared / "dicom-mr").rglob("*") if p.is_file()])
     assert groups["vs_seg_001_t1_axial_part"] == [None] * 16
-    joined = made.instances.join(made.files.select("file", "path"), on="file")
+    joined = outputs.instances.join(outputs.files.select("file", "path"), on="file")
 
     def volumes(folder):
         return joined.filter(joined["path"].str.starts_with(folder))["volume"].drop_nulls().n_unique()

@@ -19,12 +19,12 @@ PRECOMPUTED = {"segmenter": "precomputed", "weights": None, "minutes": 5.0, "mem
 @pytest.fixture
 def site(study, tmp_path):
     """The study with a folder of the site's own masks, on a flipped grid."""
-    study.given = tmp_path / "given"
-    study.given.mkdir()
+    study.delivered = tmp_path / "delivered"
+    study.delivered.mkdir()
     flipped = study.affine @ np.diag([-1.0, 1.0, 1.0, 1.0])
     flipped[:3, 3] = study.affine[:3, 3] + study.affine[:3, 0] * (study.labels.shape[0] - 1)
-    nib.save(nib.Nifti1Image(study.labels[::-1], flipped), study.given / "mask.nii.gz")
-    (study.given / "masks.csv").write_text("dicom,mask\nct,mask.nii.gz\n")
+    nib.save(nib.Nifti1Image(study.labels[::-1], flipped), study.delivered / "mask.nii.gz")
+    (study.delivered / "masks.csv").write_text("dicom,mask\nct,mask.nii.gz\n")
     blank = dict.fromkeys(
         ("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "series_uid", "instance_uid"), ""
     )
@@ -41,13 +41,13 @@ def site(study, tmp_path):
 
 
 def run(site, options=PRECOMPUTED, **paths):
-    given = {
-        "precomputed": site.given,
+    inputs = {
+        "precomputed": site.delivered,
         "instances": site.path("instances"),
         "files": site.path("files"),
         "store": site.mask_store,
     }
-    return site.run("masks", options, **(given | paths))
+    return site.run("masks", options, **(inputs | paths))
 
 
 def test_precomputed_masks_are_resampled_to_the_volume(site):
@@ -102,7 +102,7 @@ def test_unregistered_segmenter_is_refused_with_the_known_names(site):
 
 def test_mask_store_keys_are_those_of_earlier_versions(site):
     run(site)
-    mask = digest_bytes((site.given / "mask.nii.gz").read_bytes())
+    mask = digest_bytes((site.delivered / "mask.nii.gz").read_bytes())
     key = digest_bytes(*(part.encode() for part in (site.volume()["digest"], "total", mask, "precomputed", "fastest")))
     assert read_table(site.path("masks"), MaskTable)["file"].item() == f"{key[:2]}/{key}.nii.gz"
 
@@ -117,7 +117,7 @@ def test_stored_masks_are_not_made_again(site):
 def test_changed_mask_is_another_store_entry(site):
     run(site)
     first = read_table(site.path("masks"), MaskTable)["file"].item()
-    nib.save(nib.Nifti1Image(np.zeros_like(site.labels), site.affine), site.given / "mask.nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros_like(site.labels), site.affine), site.delivered / "mask.nii.gz")
     run(site)
     assert read_table(site.path("masks"), MaskTable)["file"].item() != first
 
@@ -133,14 +133,14 @@ def test_changed_mask_is_another_store_entry(site):
     ],
 )
 def test_wrong_mask_is_quarantined_and_the_run_continues(site, mask, reason):
-    nib.save(mask(site), site.given / "mask.nii.gz")
+    nib.save(mask(site), site.delivered / "mask.nii.gz")
     assert run(site)["flow"]["aside"] == {reason: 1}
     row = read_table(site.path("masks"), MaskTable).row(0, named=True)
     assert row["reason"] == reason and row["file"] is None
 
 
 def test_volume_without_a_mask_row_is_quarantined(site):
-    (site.given / "masks.csv").write_text("dicom,mask\nmr,mask.nii.gz\n")
+    (site.delivered / "masks.csv").write_text("dicom,mask\nmr,mask.nii.gz\n")
     assert run(site)["flow"]["aside"] == {"no_precomputed_mask": 1}
 
 
@@ -151,7 +151,7 @@ def test_split_stack_parts_share_the_mask_of_their_files(site):
 
 
 def test_missing_mask_file_stops_with_its_line(site):
-    (site.given / "masks.csv").write_text("dicom,mask\nct,other.nii.gz\n")
+    (site.delivered / "masks.csv").write_text("dicom,mask\nct,other.nii.gz\n")
     with pytest.raises(ValueError, match="line 2"):
         run(site)
 
@@ -184,8 +184,8 @@ def test_series_without_masks_borrows_from_another_plane(site):
     assert metrics["flow"] == {"taken": 2, "used": 2, "aside": {}}
     rows = {row["volume"]: row for row in read_table(site.path("masks"), MaskTable).to_dicts()}
     assert rows["w"]["segmenter"] == "precomputed, of another series"
-    found = load_labels(site.mask_store / rows["w"]["file"])
-    assert np.array_equal(found, site.labels[::2].transpose(0, 2, 1))
+    borrowed = load_labels(site.mask_store / rows["w"]["file"])
+    assert np.array_equal(borrowed, site.labels[::2].transpose(0, 2, 1))
     again = run(site, PRECOMPUTED | {"borrow": True})["made"]
     assert (again["labels from the store"], again["labels borrowed"], again.get("labels made", 0)) == (1, 1, 0)
 

@@ -47,17 +47,17 @@ def test_slices_are_at_their_dicom_position(stack, write_slice):
                 RescaleIntercept=intercept,
                 InstanceNumber=int(stack.order[k]),
             )
-        made = make_volumes(Path(folder, "dicom"), Path(folder))
-        row = made.volumes.row(0, named=True)
+        outputs = make_volumes(Path(folder, "dicom"), Path(folder))
+        row = outputs.volumes.row(0, named=True)
         assert row["reason"] is None
         assert row["treated"] == ("gantry_tilt" if stack.lean else None)
         assert row["spacing_z"] == pytest.approx(stack.step, abs=1e-4)
-        volume, affine = read_volume(made.store / row["file"])
+        volume, affine = read_volume(outputs.store / row["file"])
     assert volume.shape == (columns, rows, count)
     assert volume.dtype == np.int16
-    place = {r["instance"]: r for r in made.slices.iter_rows(named=True)}
+    position = {r["instance"]: r for r in outputs.slices.iter_rows(named=True)}
     for k in range(count):
-        its = place[made.pseudonyms.instance(f"1.2.3.{k + 1}")]
+        its = position[outputs.pseudonyms.instance(f"1.2.3.{k + 1}")]
         slope, intercept = stack.scales[k] if stack.modality == "CT" else (1, 0)
         np.testing.assert_array_equal(image_at(volume, its["index"]), np.rint(stack.pixels[k] * slope + intercept))
         assert its["instance_number"] == stack.order[k]
@@ -76,9 +76,9 @@ def stack_of(write_slice, folder, places, **attributes):
 
 def test_real_ct_series_equals_simpleitk(shared, tmp_path):
     folder = shared / "dicom-ct" / "totalseg_example_ct_dicom"
-    made = make_volumes(folder, tmp_path)
-    row = only_volume(made)
-    volume, affine = read_volume(made.store / row["file"])
+    outputs = make_volumes(folder, tmp_path)
+    row = only_volume(outputs)
+    volume, affine = read_volume(outputs.store / row["file"])
     oracle = SimpleITK.ImageSeriesReader()
     oracle.SetFileNames(sorted(map(str, folder.iterdir()), reverse=True))  # names count from the head downwards
     image = oracle.Execute()
@@ -89,15 +89,15 @@ def test_real_ct_series_equals_simpleitk(shared, tmp_path):
     assert (row["columns"], row["rows"], row["slices"]) == (512, 512, 20)
     assert (row["spacing_x"], row["spacing_y"], row["spacing_z"]) == (0.9765625, 0.9765625, 2.0)
     assert (row["plane"], row["modality"], row["contrast"], row["body_part"]) == ("axial", "CT", True, None)
-    assert len(made.slices) == 20
+    assert len(outputs.slices) == 20
 
 
 def test_real_sagittal_mr_series_equals_simpleitk(shared, tmp_path):
     folder = shared / "dicom-mr" / "dicom2nifti_siemens_sagittal"
-    made = make_volumes(folder, tmp_path)
-    row = only_volume(made)
+    outputs = make_volumes(folder, tmp_path)
+    row = only_volume(outputs)
     assert row["plane"] == "sagittal"
-    volume, affine = read_volume(made.store / row["file"])
+    volume, affine = read_volume(outputs.store / row["file"])
     for path in folder.iterdir():
         image = SimpleITK.ReadImage(str(path))
         origin = RAS @ image.GetOrigin()
@@ -106,10 +106,10 @@ def test_real_sagittal_mr_series_equals_simpleitk(shared, tmp_path):
 
 
 def test_enhanced_multi_frame_file_is_a_volume(shared, tmp_path):
-    made = make_volumes(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
-    row = only_volume(made)
+    outputs = make_volumes(shared / "dicom-mr" / "dicom2nifti_philips_enhanced_T1", tmp_path)
+    row = only_volume(outputs)
     assert (row["reason"], row["slices"], row["plane"]) == (None, 8, "sagittal")
-    assert made.slices["index"].to_list() == list(range(8))
+    assert outputs.slices["index"].to_list() == list(range(8))
 
 
 @pytest.mark.parametrize(
@@ -124,46 +124,46 @@ def test_enhanced_multi_frame_file_is_a_volume(shared, tmp_path):
     ],
 )
 def test_real_series_that_are_no_volume_have_a_reason(folder, reason, shared, tmp_path):
-    made = make_volumes(shared / folder, tmp_path, minimum_slices=4, gantry_tilt="quarantine")
-    row = only_volume(made)
+    outputs = make_volumes(shared / folder, tmp_path, minimum_slices=4, gantry_tilt="quarantine")
+    row = only_volume(outputs)
     assert row["reason"] == reason
     assert row["digest"] is None
     assert row["file"] is None
-    assert len(made.slices) == 0
-    assert not made.store.exists()
-    assert made.metrics["flow"] == {"taken": 1, "used": 0, "aside": {reason: 1}}
+    assert len(outputs.slices) == 0
+    assert not outputs.store.exists()
+    assert outputs.metrics["flow"] == {"taken": 1, "used": 0, "aside": {reason: 1}}
 
 
 @pytest.mark.parametrize("delivery", ["dicom-ct", "dicom-mr"])
 def test_real_volumes_are_accepted_or_quarantined(delivery, shared, tmp_path):
-    made = make_volumes(shared / delivery, tmp_path)
-    flow = made.metrics["flow"]
-    accepted = made.volumes.filter(made.volumes["reason"].is_null())
+    outputs = make_volumes(shared / delivery, tmp_path)
+    flow = outputs.metrics["flow"]
+    accepted = outputs.volumes.filter(outputs.volumes["reason"].is_null())
     assert flow["used"] == len(accepted) >= 3
-    assert flow["taken"] == len(made.volumes) == flow["used"] + sum(flow["aside"].values())
-    assert made.metrics["made"]["slices"] == len(made.slices) == accepted["slices"].sum()
+    assert flow["taken"] == len(outputs.volumes) == flow["used"] + sum(flow["aside"].values())
+    assert outputs.metrics["made"]["slices"] == len(outputs.slices) == accepted["slices"].sum()
     for row in accepted.to_dicts():
-        volume, _ = read_volume(made.store / row["file"])
+        volume, _ = read_volume(outputs.store / row["file"])
         assert volume.shape == (row["columns"], row["rows"], row["slices"])
 
 
 def test_tilted_series_has_its_slices_at_their_position(shared, tmp_path):
     """SimpleITK reads each slice with its own place; as a series it would stack them at a right angle."""
     folder = shared / "dicom-ct" / "dcm_qa_ct_philips_tilt_part"
-    made = make_volumes(folder, tmp_path)
-    row = only_volume(made)
+    outputs = make_volumes(folder, tmp_path)
+    row = only_volume(outputs)
     assert (row["reason"], row["treated"]) == (None, "gantry_tilt")
     assert row["tilt"] == pytest.approx(18.5, abs=0.01)
     assert row["spacing_z"] == pytest.approx(2.5 * np.cos(np.radians(18.5)), abs=0.01)
-    volume, affine = read_volume(made.store / row["file"])
+    volume, affine = read_volume(outputs.store / row["file"])
     for path in folder.iterdir():
         image = SimpleITK.ReadImage(str(path))
-        index = made.slices.row(by_predicate=pl.col("instance") == instance_of(made, path), named=True)["index"]
+        index = outputs.slices.row(by_predicate=pl.col("instance") == instance_of(outputs, path), named=True)["index"]
         np.testing.assert_array_equal(image_at(volume, index), SimpleITK.GetArrayFromImage(image)[0])
         for corner in [(0, 0), (511, 0), (0, 511)]:
             theirs = RAS @ image.TransformIndexToPhysicalPoint((*corner, 0))
             np.testing.assert_allclose((affine @ [*corner, index, 1])[:3], theirs, atol=2e-3)
-    header = nib.load(made.store / row["file"]).header
+    header = nib.load(outputs.store / row["file"]).header
     assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 0)  # a qform cannot say it: none is better
 
 
@@ -184,9 +184,9 @@ def test_real_series_equal_dcm2niix(folder, shared, tmp_path):
 
     Left out: enhanced Philips files, which dcm2niix moves by half a pixel, and tilted ones, which it makes upright.
     """
-    made = make_volumes(shared / folder, tmp_path)
-    row = only_volume(made)
-    volume, affine = read_volume(made.store / row["file"])
+    outputs = make_volumes(shared / folder, tmp_path)
+    row = only_volume(outputs)
+    volume, affine = read_volume(outputs.store / row["file"])
     (tmp_path / "theirs").mkdir()
     command = [dcm2niix.bin, "-z", "n", "-b", "n", "-o", tmp_path / "theirs", shared / folder]
     subprocess.run(command, check=True, capture_output=True)
@@ -227,8 +227,8 @@ def test_index_options_decide_on_repetitions_and_duplicates(write_slice, tmp_pat
     assert first.volumes["burned_in"].to_list().count(False) == 1
     assert first.index["flow"]["aside"] == {"duplicate": 1, "burned_in": 10, "projection": 5}
 
-    other = {"duplicates": "quarantine", "repetitions": "quarantine", "projections": "keep", "burned_in": "keep"}
-    second = make_volumes(tmp_path / "d", tmp_path / "second", index_options=rules | other)
+    opposite = {"duplicates": "quarantine", "repetitions": "quarantine", "projections": "keep", "burned_in": "keep"}
+    second = make_volumes(tmp_path / "d", tmp_path / "second", index_options=rules | opposite)
     assert second.index["flow"]["aside"] == {}
     assert second.metrics["flow"] == {"taken": 6, "used": 4, "aside": {"four_dimensional": 2}}
     assert sorted(map(str, second.volumes["burned_in"])) == ["False", "None", "None", "None", "True", "True"]
@@ -249,8 +249,8 @@ def test_undecodable_slice_quarantines_its_volume_only(write_slice, tmp_path):
         ImagePositionPatient=[0, 0, 2],
         PixelData=b"\0" * 10,
     )
-    made = make_volumes(tmp_path / "d", tmp_path)
-    assert made.metrics["flow"] == {"taken": 2, "used": 1, "aside": {"unreadable_pixels": 1}}
+    outputs = make_volumes(tmp_path / "d", tmp_path)
+    assert outputs.metrics["flow"] == {"taken": 2, "used": 1, "aside": {"unreadable_pixels": 1}}
 
 
 def test_tables_have_allowed_header_fields_only(write_slice, tmp_path):
@@ -267,13 +267,13 @@ def test_tables_have_allowed_header_fields_only(write_slice, tmp_path):
         SeriesDescription="Secret",
         SeriesNumber=4,
     )
-    made = make_volumes(tmp_path / "d", tmp_path)
-    row = only_volume(made)
+    outputs = make_volumes(tmp_path / "d", tmp_path)
+    row = only_volume(outputs)
     assert (row["age"], row["sex"], row["body_part"], row["contrast"]) == (90, "F", None, True)
     assert row["series_number"] == 4
-    shift = made.pseudonyms.date_shift(row["patient"])
+    shift = outputs.pseudonyms.date_shift(row["patient"])
     assert (row["date"] - shift).isoformat() == "2024-02-29"
-    everything = str(made.volumes.to_dicts()) + str(made.slices.to_dicts()) + json.dumps(made.metrics)
+    everything = str(outputs.volumes.to_dicts()) + str(outputs.slices.to_dicts()) + json.dumps(outputs.metrics)
     for secret in ["ecret", "SECRET", "1920", "2024", "P1", "1.2."]:
         assert secret not in everything
 
