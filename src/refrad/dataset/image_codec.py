@@ -34,10 +34,14 @@ LOW = 8  # frequencies of each direction that the hash looks at
 def window_image(
     image: NDArray[np.int16], modality: str, windows: Sequence[Sequence[float]], size: int | None
 ) -> NDArray[np.uint8]:
-    """An image [row, column] (HU for CT) in three windows, uint8 [channel, row, column].
+    """An image in three windows, uint8 [channel, row, column].
 
-    It is squashed to size x size px, bilinear, without antialias (as in the paper's released code), or kept in its own
-    resolution if `size` is None.
+    Args:
+        image: int16 [row, column], HU for CT.
+        modality: CT or MR; the windows of MR follow from the values of the image.
+        windows: width and level of each channel, HU.
+        size: side of the square, px, to which the image is squashed, bilinear and without antialias (as in the paper's released
+            code); None keeps the resolution of the image.
     """
     channels = window_ct(image, windows) if modality == "CT" else scale_mr(image)
     if size is None:
@@ -84,27 +88,31 @@ def decode_image(row: PictureColumns) -> NDArray[np.uint8]:
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> str:
-    """COCO run-length code (counts) of a mask [row, column]; its size is [height, width]."""
+    """COCO run-length code (counts) of a mask bool [row, column]; its size is [height, width], px."""
     return str(coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii"))
 
 
 def decode_mask(rle: str, height: int, width: int) -> NDArray[np.bool_]:
-    """The mask bool [row, column] of a run-length code."""
+    """The mask bool [row, column] of a COCO run-length code of a mask of `height` and `width`, px."""
     decoded: NDArray[np.bool_] = coco.decode({"size": [height, width], "counts": rle.encode("ascii")}).astype(bool)
     return decoded
 
 
 def thumbnail(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The soft-tissue channel, uint8 [32, 32], antialiased."""
+    """The soft-tissue channel of a picture uint8 [channel, row, column], as uint8 [32, 32], antialiased."""
     return np.asarray(Image.fromarray(channels[1]).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 
 
 def mean_grey_difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Mean absolute difference of two thumbnails, 0 to 255."""
+    """Mean absolute difference of two thumbnails uint8 [32, 32], grey levels 0 to 255."""
     return float(np.abs(first.astype(np.int16) - second).mean())
 
 
 def perceptual_hash(channels: NDArray[np.uint8]) -> str:
-    """64 bits as 16 hexadecimal digits: which low frequencies (DCT-II of the thumbnail, 8 x 8) are above their median."""
+    """64 bits as 16 hexadecimal digits: which low frequencies (DCT-II of the thumbnail, 8 x 8) are above their median.
+
+    Args:
+        channels: a picture uint8 [channel, row, column].
+    """
     low = dctn(thumbnail(channels).astype(np.float64), norm="ortho")[:LOW, :LOW].ravel()
     return np.packbits(low > np.median(low[1:])).tobytes().hex()

@@ -8,7 +8,7 @@ import numpy as np
 
 from refrad.anatomy.schema import Schema
 from refrad.evaluation.metrics.grounding import NamedRegion, Region, overlap
-from refrad.evaluation.metrics.intervals import bootstrap
+from refrad.evaluation.metrics.intervals import group_interval
 from refrad.evaluation.metrics.localization import LocationScore
 from refrad.evaluation.questions import EvalQuestion
 
@@ -119,8 +119,9 @@ def confused_sides(
         schema: the class schema.
         resamples: bootstrap resamples.
     """
-    sums_of_patients: dict[str, list[float]] = {}
-    name_errors = position_errors = total = 0
+    patients: list[str] = []
+    confused: list[bool] = []
+    name_errors = position_errors = 0
     for question, regions in zip(questions, answers, strict=True):
         answer: dict[int | str, Region] = {}
         for region in regions:
@@ -138,17 +139,14 @@ def confused_sides(
                 and twin_region is not None
                 and overlap(answer[target.key], twin_region) > overlap(answer[target.key], target.region)
             )
-            total += 1
             name_errors += wrong_name
             position_errors += wrong_place
-            sums = sums_of_patients.setdefault(question.patient, [0.0, 0.0])
-            sums[0] += wrong_name or wrong_place
-            sums[1] += 1
+            patients.append(question.patient)
+            confused.append(wrong_name or wrong_place)
+    total = len(confused)
     if not total:
         return {"asked": 0}
-    totals, counts = zip(*sums_of_patients.values(), strict=True)
-    bounds = bootstrap(totals, counts, resamples)
-    interval = [float(bounds.low[0]), float(bounds.high[0])] if len(sums_of_patients) > 1 else None
+    interval = group_interval(patients, confused, [1] * total, resamples) if len(set(patients)) > 1 else None
     return {
         "asked": total,
         "named": name_errors,

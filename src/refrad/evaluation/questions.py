@@ -110,6 +110,6 @@ def _targets(mentions: Iterable[ExampleMention], image: ImageExample, masks: boo
 
 
 def mask_region(image: ImageExample, classes: Iterable[int]) -> Region:
-    """The union of the masks of classes in an image, as COCO run lengths in px of the DICOM image."""
+    """The union of the masks of classes in an image, as COCO run lengths of size [height, width], px of the DICOM image."""
     width, height = image.size
     return {"size": [height, width], "counts": encode_mask(image.mask(classes))}

@@ -13,7 +13,7 @@ from refrad.dataset.examples import ImageExample
 from refrad.dataset.image_codec import decode_mask, encode_mask
 from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.baselines import MEAN_MASK_SIDE, mean_boxes, mean_masks
-from refrad.evaluation.metrics.grounding import NamedRegion, Region
+from refrad.evaluation.metrics.grounding import NamedRegion, Region, phrase_key
 from refrad.evaluation.questions import EvalQuestion, mask_region
 from refrad.model.box_tokens import parse_detection, parse_segmentation
 from refrad.model.preprocess import WHOLE, View, box_in_image, mask_in_image
@@ -124,7 +124,7 @@ class MaskCodec:
     def visible(self, image: ImageExample, keys: Iterable[int | str]) -> dict[int | str, Region]:
         """The true mask of each phrase that names something in the image; the image's own captions take precedence."""
         mentioned: dict[int | str, list[int]] = {
-            mention.text.strip().casefold(): [class_id for class_id, _ in mention.targets]
+            phrase_key(mention.text): [class_id for class_id, _ in mention.targets]
             for caption in image.captions
             for mention in caption.mentions
         }
@@ -169,12 +169,12 @@ def phrase_classes(images: Iterable[ImageExample], schema: Schema) -> dict[str, 
     classes_of: dict[str, set[int]] = {}
     for structure in schema.classes:
         for name in (structure.english, structure.german):
-            classes_of.setdefault(name.strip().casefold(), set()).add(structure.id)
+            classes_of.setdefault(phrase_key(name), set()).add(structure.id)
     for image in images:
         for caption in image.captions:
             for mention in caption.mentions:
                 classes = {class_id for class_id, _ in mention.targets}
-                classes_of.setdefault(mention.text.strip().casefold(), set()).update(classes)
+                classes_of.setdefault(phrase_key(mention.text), set()).update(classes)
     return {phrase: frozenset(classes) for phrase, classes in classes_of.items()}
 
 

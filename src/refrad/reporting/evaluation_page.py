@@ -12,6 +12,7 @@ from refrad.anatomy.schema import Schema
 from refrad.dataset.image_codec import decode_image, decode_mask
 from refrad.dataset.rows import ImageRow
 from refrad.evaluation.error_analysis import ExampleAnswer, ExampleTarget
+from refrad.evaluation.metrics.grounding import phrase_key
 from refrad.evaluation.metrics.summary import SummaryRow
 from refrad.evaluation.result import EvaluationResult, PublishedRow
 from refrad.evaluation.rows import NamedRegionRow, PredictionRow
@@ -99,7 +100,7 @@ def _card(example: ExampleAnswer, row: ImageRow, entities: Sequence[NamedRegionR
 def _outlines(targets: Sequence[ExampleTarget], entities: Sequence[NamedRegionRow]) -> str:
     """The edges of masks in one colour a phrase: true masks with full lines, masks of the model with dashed lines."""
     true = [(target["key"], target["region"]) for target in targets if isinstance(target["region"], Mapping)]
-    answered = [(entity["text"].strip().casefold(), entity["mask"]) for entity in entities]
+    answered = [(phrase_key(entity["text"]), entity["mask"]) for entity in entities]
     phrases = dict.fromkeys(phrase for phrase, _ in [*true, *answered])
     colours = {phrase: number for number, phrase in enumerate(phrases, 1)}
     masks = [

@@ -20,12 +20,19 @@ def of_table(table):
     return lambda a, b: np.array([table[pair] for pair in zip(a, b, strict=True)])
 
 
+def iou_by_hand(a, b):
+    """IoU of two boxes as the definition says it."""
+    width, height = (max(min(a[i + 2], b[i + 2]) - max(a[i], b[i]), 0) for i in (0, 1))
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)) - width * height
+    return width * height / union if union > 0 else 0
+
+
 def one_by_one(predicted, true):
     """G-IoU of classes written down as the definition says it."""
     left, right, total = list(predicted), list(true), 0.0
     while left and right:
         p, t = max(((p, t) for p in left for t in right), key=lambda pair: float(pair[0][0] == pair[1][0]))
-        total += float(p[0] == t[0]) * iou(p[1], t[1])
+        total += float(p[0] == t[0]) * iou_by_hand(p[1], t[1])
         left.remove(p)
         right.remove(t)
     return total / max(len(predicted), len(true))
@@ -41,7 +48,7 @@ def test_iou_of_touching_boxes_is_zero():
 
 @given(boxes, boxes)
 def test_iou_is_symmetric_and_between_0_and_1(a, b):
-    assert iou(a, b) == iou(b, a)
+    assert iou(a, b) == iou(b, a) == iou_by_hand(a, b)
     assert 0 <= iou(a, b) <= 1 + 1e-9
 
 

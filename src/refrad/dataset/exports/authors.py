@@ -114,7 +114,7 @@ def export(source: ExportSource, out: Path) -> None:
 
 
 def dicom_of(row: ImageRow, image: NDArray[np.int16]) -> bytes:
-    """A minimal DICOM file of an image [row, column], HU for CT; the patient appears as pseudonyms only."""
+    """A minimal DICOM file of an image int16 [row, column], HU for CT; the patient appears as pseudonyms only."""
     dataset = pydicom.Dataset()
     dataset.SOPClassUID = CTImageStorage if row["modality"] == "CT" else MRImageStorage
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[row["image_id"]])

@@ -53,7 +53,12 @@ def _distances(scale: NDArray[np.float64], margins: NDArray[np.float64], level: 
 
 
 def pearson_r(x: ArrayLike, y: ArrayLike) -> float:
-    """Pearson's correlation of the pairs in which neither is NaN; NaN if one side never varies or there are fewer than two."""
+    """Pearson's correlation of the pairs in which neither is NaN; NaN if one side never varies or there are fewer than two.
+
+    Args:
+        x: float [n].
+        y: float [n].
+    """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     paired = ~(np.isnan(a) | np.isnan(b))
     a, b = a[paired], b[paired]

@@ -24,6 +24,7 @@ __all__ = [
     "iou",
     "name_of",
     "overlap",
+    "phrase_key",
     "same",
     "same_name",
 ]
@@ -78,9 +79,14 @@ class NamedRegion:
         return text if class_id is None else class_id
 
 
+def phrase_key(text: str) -> str:
+    """The text in small letters without surrounding white space: phrases with the same key have the same name."""
+    return text.strip().casefold()
+
+
 def name_of(entity: Named) -> EntityName:
     """The name by which entities are compared."""
-    return entity.class_id, entity.text.strip().casefold()
+    return entity.class_id, phrase_key(entity.text)
 
 
 def same_name(a: EntityName, b: EntityName) -> bool:
@@ -95,19 +101,15 @@ def dice_of_iou(iou: float) -> float:
 
 def iou(a: Box, b: Box) -> float:
     """Intersection over union of two boxes (x_min, y_min, x_max, y_max) in one unit; 0 where both are empty."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    intersection = max(width, 0.0) * max(height, 0.0)
-    union = _area(a) + _area(b) - intersection
-    return intersection / union if union > 0 else 0.0
-
-
-def _area(box: Box) -> float:
-    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+    return float(_box_ious(np.array([a], np.float64), np.array([b], np.float64))[0])
 
 
 def overlap(a: Region, b: Region) -> float:
-    """IoU of two regions of one kind: two boxes, or two masks of one size; 0 where both are empty.
+    """IoU of two regions of one kind; 0 where both are empty.
+
+    Args:
+        a: a box in any unit, or a mask: bool [height, width] or COCO run lengths.
+        b: a box in the same unit, or a mask of the same size.
 
     Raises:
         ValueError: if one region is a box and the other a mask, or the masks differ in size.
@@ -136,7 +138,7 @@ def _run_lengths(region: Any) -> Any:
 
 
 def same(a: Sequence[Any], b: Sequence[Any]) -> NDArray[np.float64]:
-    """Similarity 1 of equal keys, 0 of different keys."""
+    """Similarity of each pair of keys, float64 [n]: 1 if they are equal, else 0."""
     return np.fromiter((left == right for left, right in zip(a, b, strict=True)), np.float64, len(a))
 
 
@@ -228,6 +230,11 @@ def _ious(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
     """IoU of each of our regions with their region at the same index, float [n]."""
     if ours.dtype == object or theirs.dtype == object:
         return np.array([overlap(a, b) for a, b in zip(ours, theirs, strict=True)])
+    return _box_ious(ours, theirs)
+
+
+def _box_ious(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of each box of float [n, 4] with the box at the same index, float [n]; 0 where both are empty."""
     sides = np.minimum(ours[:, 2:], theirs[:, 2:]) - np.maximum(ours[:, :2], theirs[:, :2])
     shared = sides.clip(0).prod(axis=1)
     union = sum((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (ours, theirs)) - shared

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refrad.evaluation.metrics.grounding import phrase_key
+
 __all__ = ["Embedder"]
 
 
@@ -30,7 +32,7 @@ class Embedder:
 
     def __call__(self, a: Sequence[str], b: Sequence[str]) -> NDArray[np.float64]:
         """Cosine of each pair of texts, float [n]."""
-        pairs = [(left.strip().casefold(), right.strip().casefold()) for left, right in zip(a, b, strict=True)]
+        pairs = [(phrase_key(left), phrase_key(right)) for left, right in zip(a, b, strict=True)]
         distinct = list(dict.fromkeys(pairs))
         new = [text for text in dict.fromkeys(text for pair in distinct for text in pair) if text not in self._vectors]
         if new:
