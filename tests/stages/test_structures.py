@@ -82,5 +82,5 @@ def test_norms_of_missing_classes_are_logged_once(renamed, tmp_path, root, caplo
         (tmp_path / "classes.yaml").write_text(classes.replace("name: spleen,", "name: milt,"))
     metrics = Study(tmp_path / "study", tmp_path / "classes.yaml").structures()
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == ["structures: norms not used: spleen: the schema has no such class"] * renamed
+    assert warnings == ["structures: norms of spleen are not used: the class schema has no such class"] * renamed
     assert metrics["tables"]["volumes with a flag, CT"] == {"volume": 1}

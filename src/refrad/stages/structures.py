@@ -56,7 +56,7 @@ def run(
     rule = OutlierRule(options.minimum_area_mm2, options.minimum_share)
     anatomy, bounds = load_schema(schema), load_norms(norms)
     if unused := unused_norms(bounds, anatomy):
-        logger.warning("structures: norms not used: %s: the schema has no such class", ", ".join(unused))
+        logger.warning("structures: norms of %s are not used: the class schema has no such class", ", ".join(unused))
     tally = Tally("slices")
     slice_table = read_table(slices, SliceTable)
     tally.take(len(slice_table))
