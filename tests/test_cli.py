@@ -103,7 +103,7 @@ def test_workflow_of_another_version_is_refused(tmp_path, capsys):
     foreign = Fingerprint("structures", 999, {}, {}).text
     arguments = [part for name in STRUCTURES for part in (f"--{name}", str(tmp_path / name))]
     assert main(["structures", *arguments, "--fingerprint", foreign]) == 1
-    assert "asks for structures version 999" in capsys.readouterr().err
+    assert "needs structures version 999" in capsys.readouterr().err
 
 
 def test_wrong_fingerprint_is_refused(tmp_path, capsys):

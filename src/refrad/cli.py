@@ -210,7 +210,7 @@ def _check_version(name: str, fingerprint: Fingerprint | None) -> None:
     """
     if fingerprint and (fingerprint.stage, fingerprint.version) != (name, stage_version(name)):
         raise ValueError(
-            f"the workflow asks for {fingerprint.stage} version {fingerprint.version}, but the refrad that runs here"
+            f"the workflow needs {fingerprint.stage} version {fingerprint.version}, but the refrad that runs here"
             f" has {name} version {stage_version(name)}: install the same refrad for both"
         )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from refrad.config.section import Section
-from refrad.core.types import LANGUAGES
+from refrad.core.types import LANGUAGES, ModelShaping
 
 __all__ = [
     "LLM_TASKS",
@@ -113,7 +113,7 @@ class ModelOptions(Section):
         """The name of the model on the server: for a server that RefRad starts, the last part of its path."""
         return Path(self.model).name if self.endpoint in ("managed", "shared") else self.model
 
-    def shaping(self) -> dict[str, Any]:
+    def shaping(self) -> ModelShaping:
         """The options that change answers, without those of address and speed."""
         return {
             "model": self.name,

@@ -1,7 +1,7 @@
 """Facts and types that several packages share."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 __all__ = [
     "FINGERPRINT_KEY",
@@ -13,6 +13,7 @@ __all__ = [
     "Box",
     "Language",
     "Modality",
+    "ModelShaping",
     "Split",
 ]
 
@@ -39,3 +40,12 @@ SEG_TOKENS = 128
 
 FINGERPRINT_KEY = "refrad.fingerprint"
 """Key of a stage's fingerprint in the metadata of the Parquet files that it writes."""
+
+
+class ModelShaping(TypedDict):
+    """The options of a language model that change its answers, as fingerprints hold them."""
+
+    model: str
+    temperature: float
+    extra: dict[str, Any]
+    thinking: int

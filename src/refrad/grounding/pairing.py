@@ -20,12 +20,12 @@ __all__ = [
 
 REASONS: Mapping[str, str] = {
     "no_mention": "The caption names no anatomy of the schema.",
-    "only_absent_mentions": "All anatomy that the caption names is said to be absent.",
+    "only_absent_mentions": "All anatomy that the caption names is absent in the patient.",
     "no_image_in_study": "No series of the study has labels.",
     "reference_not_found": "The caption names an image that the study does not have.",
     "reference_ambiguous": "The caption names an image number that several series have.",
     "no_common_class": "No class that the caption mentions is in the images it may belong to.",
-    "mention_not_verbatim": "A mention does not stand in the caption where its table says: mentions and captions do not belong together.",
+    "mention_not_verbatim": "The caption has another text at the offsets of a mention: the tables of mentions and captions do not belong together.",
 }
 MIN_GAP = 3  # slices between two images of one volume for the same caption
 

@@ -29,11 +29,11 @@ REASONS: Mapping[str, str] = {
     "given_away": "The question holds its own answer.",
     "wrong_language": "Question or answer is not in the language of the captions.",
     "identifier": "A name, date, number or placeholder of a person, place or examination.",
-    "other_examination": "It asks about a comparison with another examination, which the image cannot show.",
-    "no_evidence": "The words that are given as evidence stand in no caption of the image.",
+    "other_examination": "The question is about a comparison with another examination, which the image cannot show.",
+    "no_evidence": "The words that are given as evidence are in no caption of the image.",
     "number_not_in_row": "A number that neither the captions nor the measurements of the image have.",
     "anatomy_not_in_row": "Anatomy that neither the captions name nor the image shows.",
-    "model_failed": "The language model gave no acceptable answer, twice; the next run of the stage asks again.",
+    "model_failed": "The language model gave no acceptable answer, twice; the next run of the stage repeats the request.",
 }
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -18,7 +18,7 @@ _FENCE = re.compile(r"\s*```[a-z]*\n(.*)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
 
 
 class Answer(BaseModel):
-    """Base of all answers: exactly the fields that were asked for, of exactly their types."""
+    """Base of all answers: exactly the fields of the form, of exactly their types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

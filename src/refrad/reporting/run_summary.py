@@ -111,5 +111,5 @@ def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) 
 def backend_of(fingerprint: Fingerprint, option: str) -> str:
     """The backend that an option chose, with the language model that it uses."""
     task = tasks_of(fingerprint.stage, fingerprint.options).get(option, "")
-    model = fingerprint.models.get(task, {}).get("model")
+    model = fingerprint.models[task]["model"] if task in fingerprint.models else None
     return f"{fingerprint.options[option]}: {model}" if model else str(fingerprint.options[option])

@@ -48,13 +48,13 @@ def run(
     rows: list[MentionRow] = []
     table = read_table(captions, CaptionTable).select("caption", "language", "text").rows()
     results = _find_mentions(table, options, llm, words, anatomy, tally)
-    for (caption, language, _), (found, backend) in zip(table, results, strict=True):
+    for (caption, language, _), (caption_mentions, backend) in zip(table, results, strict=True):
         tally.take()
-        if found is None:
+        if caption_mentions is None:
             tally.quarantine("model_failed")
             continue
         mention_count = 0
-        for mention in found:
+        for mention in caption_mentions:
             ids = sorted({anatomy.by_name[name].id for name in mention.classes})
             for class_id in ids:
                 tally.add(f"class in {language}", anatomy.by_id[class_id].name)

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from refrad.core.files import digest_bytes
-from refrad.core.types import FINGERPRINT_KEY
+from refrad.core.types import FINGERPRINT_KEY, ModelShaping
 
 __all__ = ["Fingerprint", "compose", "content_digest", "read_fingerprint", "stage_version"]
 
@@ -40,7 +40,7 @@ class Fingerprint:
     version: int
     options: Mapping[str, Any]
     files: Mapping[str, str]
-    models: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, ModelShaping] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -89,7 +89,10 @@ def _digest(text: str) -> str:
 
 
 def compose(
-    stage: str, options: Mapping[str, Any], files: Mapping[str, str | Path], models: Mapping[str, Any] | None = None
+    stage: str,
+    options: Mapping[str, Any],
+    files: Mapping[str, str | Path],
+    models: Mapping[str, ModelShaping] | None = None,
 ) -> Fingerprint:
     """The fingerprint of a stage from its options, the files (role to path) and the models that shape its result."""
     digests = {role: content_digest(Path(path)) for role, path in sorted(files.items())}
