@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,16 @@ class Study:
             "volume_store": self.volume_store,
             "mask_store": self.mask_store,
         }
-        arguments = {name: special.get(name, self.path(name)) for name in inspect.signature(function).parameters}
+        parameters = inspect.signature(function).parameters
+        arguments = {name: special.get(name, self.path(name)) for name in parameters}
+        if "files" in parameters and is_dataclass(kind := parameters["files"].annotation):
+            arguments["files"] = kind(
+                **{field.name: special.get(field.name, self.path(field.name)) for field in fields(kind)}
+            )
         arguments["metrics"] = self.folder / f"{stage}.json"
         arguments["fingerprint"] = Fingerprint(stage, 1, options(stage, **(changes or {})), {})
-        defaults = {name: None for name in ("precomputed", "instances", "files", "llm") if name in arguments}
+        names = ("precomputed", "instances", "files", "llm")
+        defaults = {name: None for name in names if isinstance(arguments.get(name), Path)}
         function(**(arguments | defaults | paths))
         return json.loads((self.folder / f"{stage}.json").read_text())
 

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar
 import nibabel as nib
 import numpy as np
 import polars as pl
+from cyclopts import Parameter
 from numpy.typing import NDArray
 
 from refrad.anatomy.schema import Schema, load_schema
@@ -50,7 +51,7 @@ from refrad.segmentation.structure_finder import OutlierRule, keep_components
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
-__all__ = ["run"]
+__all__ = ["ShardFiles", "run"]
 
 VERSION = 2
 
@@ -59,9 +60,24 @@ R = TypeVar("R")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """Files of the shard; the names are the flags of the command."""
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ShardFiles:
+    """Files of one shard; each is a flag of the command.
+
+    Args:
+        captions: table of stage captions.
+        mentions: table of stage mentions.
+        triplets: table of stage grounded.
+        entities: table of stage grounded.
+        questions: table of stage vqa.
+        volumes: table of stage volumes.
+        structures: table of stage structures.
+        masks: table of stage masks.
+        schema: the class schema.
+        volume_store: folder of the volumes.
+        mask_store: folder of the label volumes.
+    """
 
     captions: Path
     mentions: Path
@@ -71,40 +87,32 @@ class _Inputs:
     volumes: Path
     structures: Path
     masks: Path
+    schema: Path
     volume_store: Path
     mask_store: Path
 
 
-def run(
-    *,
-    captions: Path,
-    mentions: Path,
-    triplets: Path,
-    entities: Path,
-    questions: Path,
-    volumes: Path,
-    structures: Path,
-    masks: Path,
-    volume_store: Path,
-    mask_store: Path,
-    schema: Path,
-    images: Path,
-    metrics: Path,
-    fingerprint: Fingerprint,
-) -> None:
-    """Write the images of one shard, one volume in memory at a time."""
-    inputs = _Inputs(
-        captions, mentions, triplets, entities, questions, volumes, structures, masks, volume_store, mask_store
-    )
+def run(*, files: ShardFiles, images: Path, metrics: Path, fingerprint: Fingerprint) -> None:
+    """Write the images of one shard, one volume in memory at a time.
+
+    Args:
+        files: of the shard.
+        images: the Parquet file to write.
+        metrics: counts for the report.
+        fingerprint: of stage shards.
+    """
     options = ShardsOptions.model_validate(fingerprint.options)
-    anatomy = load_schema(schema)
+    anatomy = load_schema(files.schema)
     tally = Tally("images")
-    tables = (volumes, masks, structures, captions, mentions, triplets, questions)
+    tables = (
+        *(files.volumes, files.masks, files.structures),
+        *(files.captions, files.mentions, files.triplets, files.questions),
+    )
     sources = {source.stage: source for source in map(read_fingerprint, tables)}
     digests: dict[str, str | None] = {
         stage: fingerprint_digest(source) for stage, source in (sources | {"shards": fingerprint}).items()
     }
-    rows = _rows(inputs, _Texts(inputs, digests), anatomy, options, tally)
+    rows = _rows(files, _Texts(files, digests), anatomy, options, tally)
     tally.make("rows", write_shard(images, rows, anatomy, fingerprint, sources, options.formats))
     tally.write(metrics, fingerprint)
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
@@ -130,15 +138,15 @@ class _TextColumns(TypedDict):
 class _Texts:
     """Captions, questions and provenance of the images."""
 
-    def __init__(self, inputs: _Inputs, digests: dict[str, str | None]) -> None:
+    def __init__(self, files: ShardFiles, digests: dict[str, str | None]) -> None:
         self.digests = digests
         self.captions = {
-            caption["caption"]: caption for caption in rows_of(read_table(inputs.captions, CaptionTable), CaptionRow)
+            caption["caption"]: caption for caption in rows_of(read_table(files.captions, CaptionTable), CaptionRow)
         }
-        self.entities = _grouped(read_table(inputs.entities, EntityTable), "triplet", EntityRow)
-        questions = read_table(inputs.questions, QuestionTable).filter(pl.col("reason").is_null())
+        self.entities = _grouped(read_table(files.entities, EntityTable), "triplet", EntityRow)
+        questions = read_table(files.questions, QuestionTable).filter(pl.col("reason").is_null())
         self.questions = _grouped(questions, "instance", QuestionRow)
-        self.finders = dict(read_table(inputs.mentions, MentionTable).select("caption", "backend").rows())
+        self.finders = dict(read_table(files.mentions, MentionTable).select("caption", "backend").rows())
 
     def columns(self, volume: _SegmentedVolume, triplets: Sequence[TripletRow]) -> _TextColumns:
         """The columns captions, questions and provenance of an image, from its triplets in the order of the captions."""
@@ -172,21 +180,21 @@ def _joined(names: set[str]) -> str:
     return " + ".join(sorted(names))
 
 
-def _rows(inputs: _Inputs, texts: _Texts, schema: Schema, options: ShardsOptions, tally: Tally) -> Iterator[ImageRow]:
+def _rows(files: ShardFiles, texts: _Texts, schema: Schema, options: ShardsOptions, tally: Tally) -> Iterator[ImageRow]:
     """The rows, volume by volume, in the order of the slices."""
-    triplets = read_table(inputs.triplets, TripletTable).filter(pl.col("reason").is_null())
+    triplets = read_table(files.triplets, TripletTable).filter(pl.col("reason").is_null())
     by_volume = _grouped(triplets.sort("volume", "index", "caption"), "volume", TripletRow)
-    structures = _grouped(read_table(inputs.structures, StructureTable), "instance", StructureRow)
+    structures = _grouped(read_table(files.structures, StructureTable), "instance", StructureRow)
     # The outlier rule is part of the structures; masks must follow the same.
-    structure_options = read_fingerprint(inputs.structures).options
+    structure_options = read_fingerprint(files.structures).options
     rule = OutlierRule(structure_options["minimum_area_mm2"], structure_options["minimum_share"])
     luts = {task: schema.native_lut(task) for task in TASK_OF.values()}
-    labelled = read_table(inputs.masks, MaskTable).select("volume", "task", "segmenter", "weights", mask="file")
-    volumes = read_table(inputs.volumes, VolumeTable).filter(pl.col("volume").is_in(list(by_volume)))
+    labelled = read_table(files.masks, MaskTable).select("volume", "task", "segmenter", "weights", mask="file")
+    volumes = read_table(files.volumes, VolumeTable).filter(pl.col("volume").is_in(list(by_volume)))
     for volume in rows_of(volumes.join(labelled, on="volume").sort("volume"), _SegmentedVolume):
-        nifti: Any = nib.load(inputs.volume_store / volume["file"])  # type: ignore[attr-defined]
+        nifti: Any = nib.load(files.volume_store / volume["file"])  # type: ignore[attr-defined]
         values = np.asarray(nifti.dataobj, np.int16)
-        labels = load_labels(inputs.mask_store / volume["mask"])
+        labels = load_labels(files.mask_store / volume["mask"])
         pixel_mm2 = volume["spacing_x"] * volume["spacing_y"]
         for index, group in groupby(by_volume[volume["volume"]], key=itemgetter("index")):
             slice_triplets = list(group)
