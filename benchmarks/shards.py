@@ -32,30 +32,31 @@ SCHEMA = load_schema(Path("workflow/anatomy/classes.yaml"))
 
 
 def slices() -> np.ndarray:
-    """HU int16 [image, 512, 512]: the real abdomen if it is there, else made-up bodies with noise."""
+    """HU int16 [image, 512, 512]: a real abdomen if its files are there, else synthetic bodies with noise."""
     folder = Path("../shared/data/dicom-ct/totalseg_example_ct_dicom")
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-    found = []
+    pixels = []
     for path in files:
         try:
             dataset = pydicom.dcmread(path)
-            found.append(
+            pixels.append(
                 dataset.pixel_array.astype(np.int32) * int(dataset.RescaleSlope) + int(dataset.RescaleIntercept)
             )
         except (AttributeError, pydicom.errors.InvalidDicomError):
             continue
-    if found:
-        print(f"{len(found)} slices of a real CT, {found[0].shape[0]} x {found[0].shape[1]} px")
-        return np.array(found, np.int16)
-    print("made-up slices, 512 x 512 px")
+    if pixels:
+        print(f"{len(pixels)} slices of a real CT, {pixels[0].shape[0]} x {pixels[0].shape[1]} px")
+        return np.array(pixels, np.int16)
+    print("synthetic slices, 512 x 512 px")
     r = np.random.default_rng(0)
     y, x = np.ogrid[-1:1:512j, -1:1:512j]
     body = np.where((x / 0.8) ** 2 + (y / 0.6) ** 2 < 1, 40, -1000)
     return np.array([body + r.normal(0, 15, body.shape) for _ in range(20)], np.int16)
 
 
-def row(number: int, image: np.ndarray | None) -> dict:
-    told = {
+def image_row(number: int, image: np.ndarray | None) -> dict:
+    """A row of a shard without texts; without an image, it has no pixels."""
+    row = {
         "image_id": f"{number:08x}",
         "volume": "v",
         "study": "s",
@@ -63,8 +64,8 @@ def row(number: int, image: np.ndarray | None) -> dict:
         "split": "train",
         "modality": "CT",
     }
-    told |= {"plane": "axial", "index": number, "width": 512, "height": 512, "spacing_x": 0.8, "spacing_y": 0.8}
-    return told if image is None else told | {"pixels": encode_pixels(window_image(image, "CT", WINDOWS, SIDE))}
+    row |= {"plane": "axial", "index": number, "width": 512, "height": 512, "spacing_x": 0.8, "spacing_y": 0.8}
+    return row if image is None else row | {"pixels": encode_pixels(window_image(image, "CT", WINDOWS, SIDE))}
 
 
 class Pixels(TypedDict):
@@ -97,15 +98,15 @@ def loading(folder: Path) -> None:
     files = folder / "files"
     files.mkdir()
     for number in range(IMAGES):
-        data = dicom_of(row(number, None), images[number % len(images)])
+        data = dicom_of(image_row(number, None), images[number % len(images)])
         (files / f"{number:08x}.dcm.zst").write_bytes(zstandard.compress(data))
     shard = folder / "images.parquet"
-    rows = (row(number, images[number % len(images)]) for number in range(IMAGES))
+    rows = (image_row(number, images[number % len(images)]) for number in range(IMAGES))
     write_shard(shard, rows, SCHEMA, Fingerprint("shards", 1, {}, {}), formats=["raw"])
     seconds = []
     for side in (from_shards(shard), from_files(files)):
         start = time.process_time()
-        total = sum(float(one[0, ::32, ::32].sum()) for one in side)
+        total = sum(float(channels[0, ::32, ::32].sum()) for channels in side)
         seconds.append((time.process_time() - start, total))
     (ours, our_sum), (theirs, their_sum) = seconds
     if abs(our_sum - their_sum) > 1e-3 * abs(their_sum):
@@ -122,7 +123,7 @@ def loading(folder: Path) -> None:
 
 def writing(folder: Path, limit: float) -> None:
     """Write up to a million rows, as many as the limit allows, and see whether memory grows with them."""
-    words = [
+    entities = [
         {
             "start": 0,
             "end": 5,
@@ -139,23 +140,23 @@ def writing(folder: Path, limit: float) -> None:
         "language": "en",
         "text": "Liver is normal.",
         "tie": "structure",
-        "entities": words,
+        "entities": entities,
     }
     pixels = encode_pixels(np.zeros((3, 16, 16), np.uint8))
-    seen: list[tuple[int, float]] = []
+    memory: list[tuple[int, float]] = []
     start = time.perf_counter()
 
     def rows() -> Iterator[dict]:
         for number in range(ROWS):
             if number % 1000 == 0:
-                seen.append((number, resident()))
+                memory.append((number, resident()))
                 if time.perf_counter() - start > limit:
                     return
-            yield row(number, None) | {"pixels": pixels, "captions": [caption]}
+            yield image_row(number, None) | {"pixels": pixels, "captions": [caption]}
 
     count = write_shard(folder / "many.parquet", rows(), SCHEMA, Fingerprint("shards", 1, {}, {}), formats=["raw"])
     seconds = time.perf_counter() - start
-    later = np.array(seen[len(seen) // 4 :])  # after the buffers have found their size
+    later = np.array(memory[len(memory) // 4 :])  # after the buffers have reached their size
     slope = np.polyfit(later[:, 0], later[:, 1], 1)[0]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     print(
