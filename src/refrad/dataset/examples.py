@@ -126,7 +126,7 @@ class ImageExample:
         return np.stack([xs, np.concatenate([ys, ys, ys + 1, ys + 1])], axis=1) / self.size
 
     def load_image(self) -> Image.Image:
-        """The square image of the row, RGB."""
+        """The square image of the row, RGB, [side, side] px; side is `shards.image_size` of the config."""
         return Image.fromarray(np.ascontiguousarray(decode_image(self.encoded).transpose(1, 2, 0)))
 
 

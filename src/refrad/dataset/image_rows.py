@@ -1,7 +1,7 @@
 """Parts of a shard's rows from the tables and from an image."""
 
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from typing import NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,16 +9,21 @@ from numpy.typing import NDArray
 from refrad.config import ShardsOptions
 from refrad.core.rows import CaptionRow, EntityRow, QuestionRow, StructureRow
 from refrad.dataset.image_codec import encode_mask, encode_pixels, encode_png, perceptual_hash, window_image
-from refrad.dataset.rows import CaptionStruct, EntityStruct, ImageStruct, QuestionStruct, StructureStruct
+from refrad.dataset.rows import (
+    CaptionStruct,
+    EntityStruct,
+    ImageStruct,
+    PictureColumns,
+    QuestionStruct,
+    StructureStruct,
+)
 
 __all__ = ["EncodedPicture", "build_caption", "build_question", "build_structure", "encode_picture"]
 
 
-class EncodedPicture(TypedDict):
+class EncodedPicture(PictureColumns):
     """The columns that hold an image in the formats of the config, and its perceptual hash."""
 
-    image: NotRequired[ImageStruct]
-    pixels: NotRequired[bytes]
     image_full: NotRequired[ImageStruct]
     perceptual_hash: str
 

@@ -107,28 +107,6 @@ class ImageRow(TypedDict):
     provenance: ProvenanceStruct
 
 
-class BenchmarkImageRow(TypedDict):
-    """A row of a public benchmark, for a shard: the columns that benchmarks have; the others are null in the file."""
-
-    image_id: str
-    volume: str
-    study: str
-    patient: str
-    split: str
-    modality: str | None
-    index: int
-    width: int
-    height: int
-    spacing_x: float
-    spacing_y: float
-    image: NotRequired[ImageStruct]
-    pixels: NotRequired[bytes]
-    image_full: NotRequired[ImageStruct]
-    structures: list[StructureStruct]
-    captions: list[CaptionStruct]
-    questions: list[QuestionStruct]
-
-
 class PictureColumns(TypedDict):
     """The columns with the square picture of a row: at least one of them."""
 
@@ -142,3 +120,23 @@ class IdentifiedPicture(PictureColumns):
     image_id: str
     patient: str
     split: str
+
+
+class BenchmarkImageRow(PictureColumns):
+    """A row of a public benchmark, for a shard: the columns that benchmarks have; the others are null in the file."""
+
+    image_id: str
+    volume: str
+    study: str
+    patient: str
+    split: str
+    modality: str | None
+    index: int
+    width: int
+    height: int
+    spacing_x: float
+    spacing_y: float
+    image_full: NotRequired[ImageStruct]
+    structures: list[StructureStruct]
+    captions: list[CaptionStruct]
+    questions: list[QuestionStruct]

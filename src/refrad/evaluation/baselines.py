@@ -15,7 +15,7 @@ MEAN_MASK_SIDE = 128  # px
 
 
 def mean_boxes(images: Iterable[ImageExample]) -> dict[int, Box]:
-    """The mean box of each class over training images, as shares of width and height."""
+    """The mean box (x_min, y_min, x_max, y_max) of each class over training images, as shares of width and height."""
     boxes: dict[int, list[Box]] = {}
     for image in images:
         for class_id, box in image.boxes.items():

@@ -76,6 +76,11 @@ def confused_classes(
     """The pairs of a missed class (phrase) and the class that was given instead, the most frequent pair first.
 
     `given` is the first class of the answer that is no target of the question, or "nothing" if there is none.
+
+    Args:
+        questions: of task locate.
+        answers: the regions given to each question; only their keys count.
+        schema: the class schema.
     """
     pairs: Counter[tuple[int | str, int | str]] = Counter()
     total: Counter[int | str] = Counter()

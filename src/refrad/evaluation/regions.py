@@ -29,7 +29,11 @@ class DecodedAnswer(NamedTuple):
 
 
 class RegionCodec(Protocol):
-    """The regions of one variant."""
+    """The regions of one variant.
+
+    Boxes are x_min, y_min, x_max, y_max, half-open, as shares of width and height of the DICOM image. Masks are COCO run lengths of
+    size [height, width], px of the DICOM image.
+    """
 
     @property
     def name(self) -> str:
@@ -58,7 +62,7 @@ class BoxCodec:
     name: str = "boxes"
 
     def decode(self, question: EvalQuestion, answer: GeneratedAnswer) -> DecodedAnswer:
-        """The text and the boxes of an answer."""
+        """The text and the boxes of an answer; boxes of the view are mapped to the whole image."""
         if question.task == "vqa":
             return DecodedAnswer(answer.text, ())
         parsed = parse_detection(answer.text, self.order)

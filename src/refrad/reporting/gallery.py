@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.core.rows import AcceptedVolumeRow, BoxRow, CaptionRow, MentionRow
+from refrad.core.rows import AcceptedVolumeRow, CaptionRow, MentionRow
+from refrad.dataset.examples import relative_box
 from refrad.dataset.image_codec import decode_image, decode_mask, window_image
 from refrad.dataset.rows import CaptionStruct, EntityStruct, ImageRow
 from refrad.reporting.drawing import class_colour, data_uri, draw_outlines
@@ -121,7 +122,9 @@ def build_card(row: ImageRow, schema: Schema, caption: CaptionStruct | None = No
         for structure in row["structures"]
         if structure["class_id"] in classes
     ]
-    boxes = [card_box(entity["class_id"], _shares(entity, row), schema) for entity in entities]
+    boxes = [
+        card_box(entity["class_id"], relative_box(entity, row["width"], row["height"]), schema) for entity in entities
+    ]
     return ImageCard(
         picture=data_uri(Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))),
         outlines=data_uri(draw_outlines(masks, size)),
@@ -230,11 +233,6 @@ def _colour(class_id: int) -> str:
 
 def _chip(class_id: int, schema: Schema, note: str) -> ClassChip:
     return ClassChip(class_id, schema.by_id[class_id].english, _colour(class_id), note)
-
-
-def _shares(box: BoxRow, row: ImageRow) -> tuple[float, float, float, float]:
-    width, height = row["width"], row["height"]
-    return box["x_min"] / width, box["y_min"] / height, box["x_max"] / width, box["y_max"] / height
 
 
 def _facts(row: ImageRow | AcceptedVolumeRow, caption: CaptionStruct | CaptionRow) -> list[str]:

@@ -100,7 +100,7 @@ def dice_of_iou(iou: float) -> float:
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes (x_min, y_min, x_max, y_max) in one unit; 0 where both are empty."""
+    """Intersection over union of two half-open boxes (x_min, y_min, x_max, y_max) in one unit; 0 where both are empty."""
     return float(_box_ious(np.array([a], np.float64), np.array([b], np.float64))[0])
 
 
