@@ -166,3 +166,12 @@ def test_shell_completion_offers_commands(tmp_path):
     completion = f'source "{script}"; COMP_WORDS=(refrad mas); COMP_CWORD=1; _refrad; echo "${{COMPREPLY[@]}}"'
     answer = subprocess.run(["bash", "-c", completion], check=True, capture_output=True, text=True)
     assert answer.stdout.split() == ["masks"]
+
+
+def test_reader_that_closes_the_pipe_ends_a_command_quietly(root):
+    command = [sys.executable, "-m", "refrad", "budget", "--ct", "1", "--mr", "1"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(command, cwd=root, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (1, "")

@@ -113,8 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_version(call.name, call.arguments.arguments.get("fingerprint"))
         call.function(*call.arguments.args, **call.arguments.kwargs)
+        sys.stdout.flush()
     except (ValueError, FileNotFoundError) as error:
         print(f"refrad {call.name}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `refrad plan | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit flushes nothing into the pipe
         return 1
     except OSError as error:
         if error.errno not in DISK_FULL:
