@@ -139,6 +139,17 @@ def test_predict_command_lists_unreadable_files_of_a_folder(checkpoint, image, t
     assert (out / rows[1]["picture"]).is_file()
 
 
+def test_predict_command_prints_json_lines_for_a_folder(checkpoint, image, tmp_path, capsys):
+    (tmp_path / "1.dcm").write_bytes(image.read_bytes())
+    (tmp_path / "2.png").write_bytes(b"broken")
+    out = tmp_path / "out"
+    assert main(["predict", str(checkpoint), str(tmp_path), "--out", str(out), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == (out / "predictions.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in printed.splitlines()]
+    assert [set(row) for row in rows] == [{"file", "text", "answer", "picture", "places"}, {"file", "error"}]
+
+
 def test_predict_command_error_is_one_line(checkpoint, tmp_path, capsys):
     assert main(["predict", str(checkpoint), str(tmp_path / "none.dcm")]) == 1
     assert capsys.readouterr().err.strip().endswith("none.dcm: no such file")

@@ -135,7 +135,7 @@ def test_zero_steps_are_refused(run):
 
 
 def test_image_size_must_be_that_of_the_model(adapted, run):
-    with pytest.raises(ValueError, match="sees images of 64 px"):
+    with pytest.raises(ValueError, match="takes images of 64 px"):
         run(model=str(adapted[0]), image_size=224)
 
 

@@ -89,7 +89,7 @@ def test_folder_without_a_model_stops_with_the_remedy(run, tmp_path):
 
 
 def test_image_size_must_be_that_of_the_model(trained, run):
-    with pytest.raises(ValueError, match="sees images of 64 px"):
+    with pytest.raises(ValueError, match="takes images of 64 px"):
         run(model=str(trained[0]), image_size=224)
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from json import dumps
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -20,6 +21,31 @@ SHORTEST = 512  # px, at least, of the shorter side of the written picture
 BATCH = 16  # images of a folder that are answered together
 
 log = logging.getLogger(__name__)
+
+# A region: phrase, name of its class or None, and x_min, y_min, x_max, y_max in px of the image, or None with a mask.
+PlaceRow = TypedDict("PlaceRow", {"phrase": str, "class": str | None, "box": list[float] | None})
+
+
+class PredictionRow(TypedDict):
+    """A prediction in JSON: text without tags, the answer as generated, the name of the picture, and the regions."""
+
+    text: str
+    answer: str
+    picture: str
+    places: list[PlaceRow]
+
+
+class FileRow(PredictionRow):
+    """A line of predictions.jsonl; `file` is relative to the folder."""
+
+    file: str
+
+
+class UnreadableRow(TypedDict):
+    """A line of predictions.jsonl for a file that cannot be read, with the reason."""
+
+    file: str
+    error: str
 
 
 def main(
@@ -41,15 +67,23 @@ def main(
     Prints the answer and its regions, and writes a picture with boxes or masks into the folder OUT; for a folder of images also
     predictions.jsonl, which gives the reason for each image that cannot be read. --question asks a question, --locate names a
     structure to find. --slice counts from 0; the default is the middle one. --modality (CT or MR) is for NIfTI, which does not
-    state it. --language is en or de. --json prints the answer about one image as a JSON object like a line of
+    state it. --language is en or de. --json prints a JSON object an image instead, like the lines of
     predictions.jsonl. Research use only.
     """
     predictor = Predictor(checkpoint, device)
-    prompt = {"question": question, "locate": locate, "indication": indication, "language": language}
+    prompt = predictor.prompt(question, locate, indication, language)
     if image.is_dir():
-        _predict_folder(predictor, image, out, slice, modality, prompt)  # type: ignore[arg-type]
+        read = failed = 0
+        for row in _predict_folder(predictor, image, out, slice, modality, prompt):
+            failed += "error" in row
+            read += "error" not in row
+            if json:
+                print(dumps(row, ensure_ascii=False))
+        if not json:
+            reasons = f"with the reason in {out / 'predictions.jsonl'}"
+            print(f"{read + failed} files: {read} read, {failed} could not be read, {reasons}")
         return
-    prediction = predictor.predict(image, index=slice, modality=modality, **prompt)  # type: ignore[arg-type]
+    prediction = predictor.predict_batch([predictor.load(image, slice, modality)], prompt)[0]
     if json:
         print(dumps(_row(prediction, out / _picture_name(image)), ensure_ascii=False))
         return
@@ -74,12 +108,12 @@ def report_lines(prediction: Prediction) -> Iterator[str]:
 
 
 def _predict_folder(
-    predictor: Predictor, folder: Path, out: Path, index: int | None, modality: str | None, prompt: dict[str, str]
-) -> None:
+    predictor: Predictor, folder: Path, out: Path, index: int | None, modality: str | None, prompt: str
+) -> Iterator[FileRow | UnreadableRow]:
+    """The rows of predictions.jsonl, which it writes along with the pictures."""
     files = sorted(path for path in folder.rglob("*") if is_image(path))
     if not files:
         raise ValueError(f"{folder}: no DICOM file there, and none that ends in {', '.join(SUFFIXES)}")
-    text, failed = predictor.prompt(**prompt), 0
     with atomic(out / "predictions.jsonl") as temporary, temporary.open("w", encoding="utf-8") as lines:
         for first in range(0, len(files), BATCH):
             images: dict[int, LoadedImage] = {}
@@ -89,23 +123,22 @@ def _predict_folder(
                     images[number] = predictor.load(files[number], index, modality)
                 except ValueError as error:
                     errors[number] = str(error)
-            predictions = dict(zip(images, predictor.predict_batch(list(images.values()), text), strict=True))
+            predictions = dict(zip(images, predictor.predict_batch(list(images.values()), prompt), strict=True))
             for number in sorted(images.keys() | errors.keys()):
-                row: dict[str, object] = {"file": files[number].relative_to(folder).as_posix()}
+                name = files[number].relative_to(folder).as_posix()
+                row: FileRow | UnreadableRow
                 if number in predictions:
-                    row |= _row(predictions[number], out / f"{number:05d}-{_picture_name(files[number])}")
+                    picture = out / f"{number:05d}-{_picture_name(files[number])}"
+                    row = {"file": name, **_row(predictions[number], picture)}
                 else:
-                    row["error"] = errors[number]
+                    row = {"file": name, "error": errors[number]}
                 lines.write(dumps(row, ensure_ascii=False) + "\n")
-            failed += len(errors)
-    print(
-        f"{len(files)} files: {len(files) - failed} read, {failed} could not be read, with the reason in"
-        f" {out / 'predictions.jsonl'}"
-    )
+                yield row
 
 
-def _row(prediction: Prediction, path: Path) -> dict[str, object]:
-    places = [
+def _row(prediction: Prediction, path: Path) -> PredictionRow:
+    """The row of a prediction, whose picture is written to `path`."""
+    places: list[PlaceRow] = [
         {
             "phrase": region.phrase,
             "class": region.class_name,

@@ -131,7 +131,7 @@ class Predictor:
         if language not in LANGUAGES:
             raise ValueError(f"language is {language}: it must be en or de")
         if question and locate:
-            raise ValueError("ask either a question or where something is")
+            raise ValueError("question and locate exclude each other: give one of them")
         if question:
             return prompt_text(vqa_prompt(question, (), language))
         if locate:
@@ -155,7 +155,7 @@ class Predictor:
         return [self._with_masks(*result) for result in zip(images, answers, masks, strict=True)]
 
     def model_input(self, image: LoadedImage) -> NDArray[np.uint8]:
-        """The image as training would have had it, uint8 [side, side, 3]: resized to the shards' square, then rendered for the model."""
+        """The image as in training, uint8 [side, side, 3]: resized to the square of the shards, then to that of the model."""
         channels = image.channels.transpose(1, 2, 0)
         square = Image.fromarray(np.ascontiguousarray(channels)).resize(
             (self.shard_side,) * 2, Image.Resampling.BILINEAR

@@ -120,7 +120,7 @@ def render_view(
 ) -> NDArray[np.uint8]:
     """The view of an RGB image as uint8 [size, size, 3]; bilinear comes with antialiasing.
 
-    The image may have been squashed: shares stay shares.
+    The image may have been stretched: shares stay shares.
     """
     rendered = _turned(image, view, size, resample) if view.turn else _straight(image, view, size, resample)
     if view == view.geometry:

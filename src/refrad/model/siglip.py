@@ -59,7 +59,7 @@ def load_siglip(folder: Path) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
         ValueError: if there is no SigLIP in the folder.
     """
     if not (folder / "config.json").exists():
-        raise ValueError(f"adapt.model: {folder}: no config.json there; name a folder with a SigLIP, or tiny")
+        raise ValueError(f"adapt.model: {folder}: no config.json; name a folder with a SigLIP, or tiny")
     config = SiglipConfig.from_pretrained(folder, local_files_only=True)
     if config.model_type != "siglip":
         raise ValueError(f"adapt.model: {folder}: holds a {config.model_type}; a siglip with both towers is needed")

@@ -148,7 +148,7 @@ def _initial_model(options: AdaptOptions, frame: pl.DataFrame) -> tuple[PreTrain
     tokenizer, model = load_siglip(Path(options.model))
     vision: Any = model.config.vision_config
     if (side := vision.image_size) != options.image_size:
-        raise ValueError(f"adapt.image_size is {options.image_size}, but the model sees images of {side} px")
+        raise ValueError(f"adapt.image_size is {options.image_size}, but the model takes images of {side} px")
     return tokenizer, model
 
 

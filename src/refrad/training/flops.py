@@ -1,5 +1,6 @@
 """The cost of a training: multiplications and additions, counted by running the real layers on the meta device."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ __all__ = ["Shape", "flops_per_sample", "on_meta"]
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a sample: tokens of the image and of the text, and how many of the text's are learned."""
+    """Numbers of tokens of a sample: of the image, of the text, and of the target, which is part of the text."""
 
     image: int = 256
     text: int = 100
@@ -39,9 +40,8 @@ def flops_per_sample(
         model: on the meta device.
         shape: of the sample.
         frozen_tower: the tower runs forward only.
-        recompute: forward passes of the layers that learn are done again in the backward pass (gradient checkpointing);
-            a frozen tower inside the checkpoints is then run again as well.
-        every_logit: logits of all places instead of the learned ones.
+        recompute: gradient checkpointing, which repeats the forward pass of trained layers in the backward pass.
+        every_logit: logits of all tokens instead of those of the target.
     """
     config = model.config.get_text_config()
     pixels = torch.zeros(1, 3, *(2 * [model.config.vision_config.image_size]), device="meta")  # type: ignore[union-attr]
@@ -52,30 +52,29 @@ def flops_per_sample(
     masks = {"full_attention": open_mask, "sliding_attention": open_mask}
     tower: Any = model.model.vision_tower
     language: Any = model.model.language_model
-    tower_learns = not frozen_tower
-    tower.requires_grad_(tower_learns)
+    tower.requires_grad_(not frozen_tower)
 
-    def see() -> Any:
+    def run_tower() -> Any:
         return tower(pixel_values=pixels).last_hidden_state
 
-    def speak() -> Any:
+    def run_language() -> Any:
         return language(inputs_embeds=words, attention_mask=masks, use_cache=False).last_hidden_state
 
-    def name() -> Any:
+    def run_head() -> Any:
         return model.lm_head(states)
 
     counted = {}
-    for part, run, learns, again in (
-        ("tower", see, tower_learns, recompute),
-        ("language", speak, True, recompute),
-        ("head", name, True, False),
+    for part, run, is_trained, is_repeated in (
+        ("tower", run_tower, not frozen_tower, recompute),
+        ("language", run_language, True, recompute),
+        ("head", run_head, True, False),
     ):
         forward = _count(run, False)
-        counted[part] = (_count(run, True) if learns else forward) + (forward if again else 0)
+        counted[part] = (_count(run, True) if is_trained else forward) + (forward if is_repeated else 0)
     return counted | {"total": sum(counted.values())}
 
 
-def _count(run, backward: bool) -> float:  # type: ignore[no-untyped-def]
+def _count(run: Callable[[], Any], backward: bool) -> float:
     with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(backward):
         output = run()
         if backward:

@@ -1,4 +1,4 @@
-"""The model that a training starts from."""
+"""The model before training."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,8 +22,8 @@ def initial_model(
 
     Args:
         options: of stage train; model "tiny" is made from scratch, any other is read from its folder.
-        examples: of the training, whose texts the tiny model's tokenizer learns.
-        anatomy: with the classes' names, for the tokenizer as well.
+        examples: of the training; the tiny model's tokenizer is trained on their texts.
+        anatomy: class schema; the tokenizer is trained on the names of the classes too.
 
     Raises:
         ValueError: if the folder has no PaliGemma 2, or one for images of another size.
@@ -43,17 +43,17 @@ def _without_head(
         return processor, tiny_model(processor, options.seed)
     folder = Path(options.model)
     if not (folder / "config.json").exists():
-        raise ValueError(f"train.model: {folder}: no config.json there; name a folder with a PaliGemma 2, or tiny")
+        raise ValueError(f"train.model: {folder}: no config.json; name a folder with a PaliGemma 2, or tiny")
     processor = load_processor(folder)
     if (side := processor.image_processor.size["height"]) != options.image_size:
         raise ValueError(
-            f"train.image_size is {options.image_size}, but the model in {folder} sees images of {side} px"
+            f"train.image_size is {options.image_size}, but the model in {folder} takes images of {side} px"
         )
     return processor, load_model(folder, processor, options.attention)
 
 
 def _texts(examples: Iterable[ImageExample], anatomy: Schema) -> Iterable[str]:
-    """All texts that a model from scratch may have to read or write."""
+    """Texts for the tokenizer: prompts, names of classes, and the captions and questions of the examples."""
     yield from every_prompt()
     for anatomy_class in anatomy.classes:
         yield from (anatomy_class.english, anatomy_class.german)

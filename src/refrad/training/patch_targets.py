@@ -43,7 +43,7 @@ class PatchTargets:
 
 
 def class_map(structures: Sequence[Mapping[str, Any]], width: int, height: int, size: int) -> NDArray[np.uint8]:
-    """Class ids uint8 [size, size] of an image from its run-length masks, squashed as the picture is; 0 is background."""
+    """Class ids uint8 [size, size] of an image from its run-length masks, stretched as the picture is; 0 is background."""
     classes = np.zeros((height, width), np.uint8)
     for structure in structures:
         mask = coco.decode({"size": [height, width], "counts": str(structure["rle"]).encode("ascii")})
