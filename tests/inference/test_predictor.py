@@ -91,7 +91,7 @@ def test_predict_accepts_each_kind_of_prompt(predictor, image, prompt):
 def test_predict_refuses_wrong_arguments(predictor, image, tmp_path):
     with pytest.raises(ValueError, match="must be en or de"):
         predictor.predict(image, language="fr")
-    with pytest.raises(ValueError, match="either a question or where"):
+    with pytest.raises(ValueError, match="question and locate exclude each other"):
         predictor.predict(image, question="?", locate="liver")
     with pytest.raises(ValueError, match="name a folder that stage train made"):
         Predictor(tmp_path)

@@ -1,8 +1,8 @@
 """Targets of the vision tower's pretraining: the classes in each patch of a view, their boxes and their masks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from refrad.config import AugmentOptions
 from refrad.core.rows import rows_of
 from refrad.core.types import SEG_TOKENS
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row
+from refrad.dataset.rows import StructureStruct
 from refrad.model.box_tokens import bin_of
 from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.training.augment import random_view
@@ -42,7 +43,7 @@ class PatchTargets:
     masks: NDArray[np.bool_]
 
 
-def class_map(structures: Sequence[Mapping[str, Any]], width: int, height: int, size: int) -> NDArray[np.uint8]:
+def class_map(structures: Sequence[StructureStruct], width: int, height: int, size: int) -> NDArray[np.uint8]:
     """Class ids uint8 [size, size] of an image from its run-length masks, stretched as the picture is; 0 is background."""
     classes = np.zeros((height, width), np.uint8)
     for structure in structures:
