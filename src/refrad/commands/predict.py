@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 PlaceRow = TypedDict("PlaceRow", {"phrase": str, "class": str | None, "box": list[float] | None})
 
 
-class PredictionRow(TypedDict):
+class ImagePrediction(TypedDict):
     """A prediction in JSON: text without tags, the answer as generated, the name of the picture, and the regions."""
 
     text: str
@@ -35,13 +35,13 @@ class PredictionRow(TypedDict):
     places: list[PlaceRow]
 
 
-class FileRow(PredictionRow):
+class FilePrediction(ImagePrediction):
     """A line of predictions.jsonl; `file` is relative to the folder."""
 
     file: str
 
 
-class UnreadableRow(TypedDict):
+class UnreadableFile(TypedDict):
     """A line of predictions.jsonl for a file that cannot be read, with the reason."""
 
     file: str
@@ -109,7 +109,7 @@ def report_lines(prediction: Prediction) -> Iterator[str]:
 
 def _predict_folder(
     predictor: Predictor, folder: Path, out: Path, index: int | None, modality: str | None, prompt: str
-) -> Iterator[FileRow | UnreadableRow]:
+) -> Iterator[FilePrediction | UnreadableFile]:
     """The rows of predictions.jsonl, which it writes along with the pictures."""
     files = sorted(path for path in folder.rglob("*") if is_image(path))
     if not files:
@@ -126,7 +126,7 @@ def _predict_folder(
             predictions = dict(zip(images, predictor.predict_batch(list(images.values()), prompt), strict=True))
             for number in sorted(images.keys() | errors.keys()):
                 name = files[number].relative_to(folder).as_posix()
-                row: FileRow | UnreadableRow
+                row: FilePrediction | UnreadableFile
                 if number in predictions:
                     picture = out / f"{number:05d}-{_picture_name(files[number])}"
                     row = {"file": name, **_row(predictions[number], picture)}
@@ -136,7 +136,7 @@ def _predict_folder(
                 yield row
 
 
-def _row(prediction: Prediction, path: Path) -> PredictionRow:
+def _row(prediction: Prediction, path: Path) -> ImagePrediction:
     """The row of a prediction, whose picture is written to `path`."""
     places: list[PlaceRow] = [
         {
