@@ -1,7 +1,4 @@
-"""The result of an evaluation: the content of metrics.json, which the report reads, and the parts that it is built from.
-
-The order of the keys is that of the file.
-"""
+"""The result of an evaluation: the content of metrics.json, which the report reads, and the parts that it is built from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
