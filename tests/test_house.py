@@ -188,7 +188,6 @@ PACKAGE_SHARE = 0.12  # of all lines
 REPEATED_MODULES = {
     "base": "the interface and the registry of an extension point",
     "captions": "a stage and the builder that it calls",
-    "rows": "the rows of the tables, and the rows of the shards",
 }
 REPEATED_CLASSES = {
     "Config": "the config, and pandera's Config class inside of a table contract",

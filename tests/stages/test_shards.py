@@ -13,7 +13,6 @@ from pycocotools import mask as coco
 from refrad.dataset import shard_io as shards
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.image_codec import decode_image, decode_pixels
-from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import (
     fingerprint_digest,
     list_shards,
@@ -22,6 +21,7 @@ from refrad.dataset.shard_io import (
     read_source_fingerprints,
     write_shard,
 )
+from refrad.dataset.shard_rows import ImageRow
 from refrad.workflow.fingerprint import Fingerprint
 
 TEXT = "Liver and both kidneys are normal."

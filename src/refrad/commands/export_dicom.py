@@ -12,8 +12,8 @@ import pydicom
 from refrad.core.contracts import InstanceTable, SliceTable
 from refrad.core.files import atomic
 from refrad.core.progress import log_progress
-from refrad.core.rows import rows_of
 from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.core.table_rows import rows_of
 from refrad.core.tables import read_table, scan_table
 from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
 from refrad.privacy.dicom_profile import deidentify

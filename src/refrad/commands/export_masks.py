@@ -12,7 +12,7 @@ from pydicom import Dataset
 from refrad.anatomy.schema import load_schema
 from refrad.core.contracts import InstanceTable, MaskTable
 from refrad.core.files import atomic
-from refrad.core.rows import AcceptedMaskRow, rows_of
+from refrad.core.table_rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_table, scan_table
 from refrad.dicom.slices import files_of_volumes
 from refrad.dicom.volume_store import read_volume

@@ -19,8 +19,8 @@ from refrad.dataset.benchmarks import (
     read_benchmark,
 )
 from refrad.dataset.image_codec import encode_png
-from refrad.dataset.rows import BenchmarkImageRow, QuestionStruct
 from refrad.dataset.shard_io import write_shard
+from refrad.dataset.shard_rows import BenchmarkImageRow, QuestionStruct
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["benchmark_rows", "main"]

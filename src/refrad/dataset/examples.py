@@ -9,10 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from refrad.core.rows import BoxRow
+from refrad.core.table_rows import BoxRow
 from refrad.core.types import Box
 from refrad.dataset.image_codec import decode_image, decode_mask
-from refrad.dataset.rows import CaptionStruct, IdentifiedPicture, PictureColumns, QuestionStruct, StructureStruct
+from refrad.dataset.shard_rows import CaptionStruct, IdentifiedPicture, PictureColumns, QuestionStruct, StructureStruct
 
 __all__ = [
     "ExampleCaption",

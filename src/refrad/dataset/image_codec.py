@@ -11,7 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from scipy.fft import dctn
 
-from refrad.dataset.rows import PictureColumns
+from refrad.dataset.shard_rows import PictureColumns
 from refrad.dicom.windows import scale_mr, window_ct
 
 __all__ = [

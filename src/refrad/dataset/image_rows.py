@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.config import ShardsOptions
-from refrad.core.rows import CaptionRow, EntityRow, QuestionRow, StructureRow
+from refrad.core.table_rows import CaptionRow, EntityRow, QuestionRow, StructureRow
 from refrad.dataset.image_codec import encode_mask, encode_pixels, encode_png, perceptual_hash, window_image
-from refrad.dataset.rows import (
+from refrad.dataset.shard_rows import (
     CaptionStruct,
     EntityStruct,
     ImageStruct,

@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from refrad.dataset.image_codec import decode_image, mean_grey_difference, thumbnail
-from refrad.dataset.rows import IdentifiedPicture
 from refrad.dataset.shard_io import read_rows
+from refrad.dataset.shard_rows import IdentifiedPicture
 
 __all__ = ["DISTANCE", "Leakage", "find_leakage", "find_near_pairs"]
 

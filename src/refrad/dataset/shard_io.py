@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from refrad.anatomy.schema import Schema
 from refrad.core.files import atomic, digest_bytes
-from refrad.core.rows import rows_of
+from refrad.core.table_rows import rows_of
 from refrad.core.types import FINGERPRINT_KEY
 from refrad.dataset.columns import COLUMNS, arrow_schema, features
-from refrad.dataset.rows import BenchmarkImageRow, ImageRow
+from refrad.dataset.shard_rows import BenchmarkImageRow, ImageRow
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = [

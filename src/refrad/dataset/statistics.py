@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from refrad.dataset.columns import BACKENDS
-from refrad.dataset.rows import CaptionStruct, ProvenanceStruct, QuestionStruct
 from refrad.dataset.shard_io import read_class_names, read_rows
+from refrad.dataset.shard_rows import CaptionStruct, ProvenanceStruct, QuestionStruct
 
 __all__ = ["DatasetSummary", "summarize"]
 

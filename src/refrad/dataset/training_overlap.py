@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from refrad.dataset.image_codec import decode_image, mean_grey_difference, perceptual_hash, thumbnail
 from refrad.dataset.leakage import find_near_pairs
-from refrad.dataset.rows import IdentifiedPicture
 from refrad.dataset.shard_io import read_rows
+from refrad.dataset.shard_rows import IdentifiedPicture
 from refrad.workflow.tally import Tally
 
 __all__ = ["TrainingOverlap", "count_training_parts", "find_training_overlap", "split_for_training"]

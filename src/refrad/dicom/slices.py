@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from refrad.core.rows import SliceRow
+from refrad.core.table_rows import SliceRow
 
 __all__ = ["SliceMap", "files_of_volumes", "image_at", "part_name", "slice_rows", "stack_name"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from refrad.anatomy.lexicon import Lexicon
 from refrad.config import CaptionsOptions
 from refrad.core.files import digest_bytes
-from refrad.core.rows import CaptionRow, ReferenceRow
+from refrad.core.table_rows import CaptionRow, ReferenceRow
 from refrad.core.types import LANGUAGES
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.lexicon_matcher import is_anatomy

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from refrad.anatomy.lexicon import Lexicon
-from refrad.core.rows import CaptionRow
+from refrad.core.table_rows import CaptionRow
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.faithfulness import check_rewriting, check_translation
 from refrad.llm import Answer, Models, Request, load_task

@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 from scipy.stats import binomtest
 
-from refrad.dataset.rows import CaptionStruct
+from refrad.dataset.shard_rows import CaptionStruct
 
 __all__ = ["LEVEL", "CaptionedImage", "Precision", "precision_of", "sample_triplets"]
 

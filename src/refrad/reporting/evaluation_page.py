@@ -10,7 +10,7 @@ from PIL import Image
 
 from refrad.anatomy.schema import Schema
 from refrad.dataset.image_codec import decode_image, decode_mask
-from refrad.dataset.rows import ImageRow
+from refrad.dataset.shard_rows import ImageRow
 from refrad.evaluation.error_analysis import ExampleAnswer, ExampleTarget
 from refrad.evaluation.metrics.grounding import phrase_key
 from refrad.evaluation.metrics.summary import SummaryRow

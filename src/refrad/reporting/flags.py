@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from refrad.anatomy.schema import Schema
-from refrad.core.rows import rows_of
+from refrad.core.table_rows import rows_of
 from refrad.dicom.volume_store import read_volume
 from refrad.reporting.drawing import data_uri, draw_three_views
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.core.rows import AcceptedVolumeRow, CaptionRow, MentionRow
+from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow
 from refrad.dataset.examples import relative_box
 from refrad.dataset.image_codec import decode_image, decode_mask, window_image
-from refrad.dataset.rows import CaptionStruct, EntityStruct, ImageRow
+from refrad.dataset.shard_rows import CaptionStruct, EntityStruct, ImageRow
 from refrad.reporting.drawing import class_colour, data_uri, draw_outlines
 
 __all__ = [

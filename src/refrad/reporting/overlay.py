@@ -8,7 +8,7 @@ import numpy as np
 
 from refrad.anatomy.schema import Schema
 from refrad.core.files import atomic
-from refrad.dataset.rows import ImageRow
+from refrad.dataset.shard_rows import ImageRow
 from refrad.reporting.drawing import class_colour
 from refrad.reporting.gallery import soft_tissue_image
 

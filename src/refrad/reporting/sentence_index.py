@@ -7,7 +7,7 @@ import polars as pl
 from markupsafe import Markup
 
 from refrad.anatomy.schema import Schema
-from refrad.core.rows import MentionRow, rows_of
+from refrad.core.table_rows import MentionRow, rows_of
 from refrad.reporting.gallery import mark_spans
 
 __all__ = ["SentenceSample", "sample_sentences"]

@@ -7,7 +7,7 @@ from typing import Any
 import nibabel as nib
 
 from refrad.core.files import digest_bytes
-from refrad.core.rows import AcceptedVolumeRow
+from refrad.core.table_rows import AcceptedVolumeRow
 from refrad.dicom.volume_store import read_volume, store_name
 from refrad.segmentation.base import SegmentationResult, SegmentedVolume, UnsegmentableError
 from refrad.segmentation.labels import resample_labels, save_labels, stored_result, summarize_labels

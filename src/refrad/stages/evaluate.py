@@ -13,7 +13,7 @@ import torch
 from refrad.anatomy.schema import load_schema
 from refrad.config import EvaluateOptions, TrainOptions
 from refrad.core.files import atomic, write_json
-from refrad.core.rows import rows_of
+from refrad.core.table_rows import rows_of
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row, read_image_table
 from refrad.dataset.training_overlap import TrainingOverlap, find_training_overlap
 from refrad.evaluation.answered_questions import (

@@ -19,7 +19,7 @@ from refrad.core.contracts import (
     VolumeTable,
 )
 from refrad.core.files import digest_bytes
-from refrad.core.rows import (
+from refrad.core.table_rows import (
     BoxRow,
     CaptionRow,
     EntityRow,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from refrad.config import IndexOptions
 from refrad.core.contracts import InstanceTable
-from refrad.core.rows import InstanceRow
 from refrad.core.sandbox import Limits
+from refrad.core.table_rows import InstanceRow
 from refrad.core.tables import write_parts
 from refrad.dicom.header_spool import HeaderSpool
 from refrad.dicom.headers import Header, ImageRules

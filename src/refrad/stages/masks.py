@@ -12,7 +12,7 @@ from refrad.config import MasksOptions
 from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
 from refrad.core.progress import log_progress
-from refrad.core.rows import AcceptedVolumeRow, MaskRow, rows_of
+from refrad.core.table_rows import AcceptedVolumeRow, MaskRow, rows_of
 from refrad.core.tables import frame_of, read_table, scan_table, write_table
 from refrad.core.types import TASK_OF
 from refrad.dicom.slices import files_of_volumes

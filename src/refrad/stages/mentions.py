@@ -8,7 +8,7 @@ from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import MentionsOptions
 from refrad.core.contracts import CaptionTable, MentionTable
-from refrad.core.rows import MentionRow
+from refrad.core.table_rows import MentionRow
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.language.llm_mentions import compare_finders, find_with_model
 from refrad.language.mention_finder import TextMention, find_mentions

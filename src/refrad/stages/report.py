@@ -16,10 +16,10 @@ from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ReportOptions
 from refrad.core.contracts import CaptionTable, FlagTable, MaskTable, MentionTable, Table, TripletTable, VolumeTable
 from refrad.core.files import atomic
-from refrad.core.rows import AcceptedVolumeRow, CaptionRow, MentionRow, TripletRow, rows_of
+from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow, TripletRow, rows_of
 from refrad.core.tables import read_table, scan_table
-from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import read_images, read_source_fingerprints
+from refrad.dataset.shard_rows import ImageRow
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.evaluation.result import EvaluationResult
 from refrad.evaluation.rows import PredictionRow

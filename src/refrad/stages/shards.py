@@ -26,7 +26,7 @@ from refrad.core.contracts import (
     TripletTable,
     VolumeTable,
 )
-from refrad.core.rows import (
+from refrad.core.table_rows import (
     AcceptedVolumeRow,
     CaptionRow,
     EntityRow,
@@ -38,13 +38,13 @@ from refrad.core.rows import (
 from refrad.core.tables import read_table
 from refrad.core.types import TASK_OF
 from refrad.dataset.image_rows import build_caption, build_question, build_structure, encode_picture
-from refrad.dataset.rows import (
+from refrad.dataset.shard_io import fingerprint_digest, write_shard
+from refrad.dataset.shard_rows import (
     CaptionStruct,
     ImageRow,
     ProvenanceStruct,
     QuestionStruct,
 )
-from refrad.dataset.shard_io import fingerprint_digest, write_shard
 from refrad.dicom.slices import image_at
 from refrad.segmentation.labels import load_labels
 from refrad.segmentation.structure_finder import OutlierRule, keep_components

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import StructuresOptions
 from refrad.core.contracts import FlagTable, MaskTable, SliceTable, StructureTable, VolumeTable
-from refrad.core.rows import AcceptedMaskRow, FlagRow, rows_of
+from refrad.core.table_rows import AcceptedMaskRow, FlagRow, rows_of
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.dicom.volume_store import read_volume
 from refrad.segmentation.plausibility import Flag, find_flags, load_norms, unused_norms

@@ -9,8 +9,8 @@ import polars as pl
 from refrad.config import VolumesOptions
 from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
 from refrad.core.progress import log_progress
-from refrad.core.rows import SliceRow, StackRow, VolumeRow, rows_of
 from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.core.table_rows import SliceRow, StackRow, VolumeRow, rows_of
 from refrad.core.tables import frame_of, scan_table, write_table
 from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
 from refrad.dicom.headers import Header

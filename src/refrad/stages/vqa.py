@@ -10,7 +10,7 @@ from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import VqaOptions
 from refrad.core.contracts import CaptionTable, EntityTable, QuestionTable, StructureTable, TripletTable, VolumeTable
-from refrad.core.rows import AcceptedVolumeRow, CaptionRow, QuestionRow, rows_of
+from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, QuestionRow, rows_of
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.grounding.vqa_checks import ImageFacts, VqaChecks, VqaPair
 from refrad.grounding.vqa_llm import generate_pairs

@@ -11,10 +11,10 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from refrad.config import AugmentOptions
-from refrad.core.rows import rows_of
+from refrad.core.table_rows import rows_of
 from refrad.core.types import SEG_TOKENS
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row
-from refrad.dataset.rows import StructureStruct
+from refrad.dataset.shard_rows import StructureStruct
 from refrad.model.box_tokens import bin_of
 from refrad.model.preprocess import View, box_in_view, render_view, whole_view
 from refrad.training.augment import random_view

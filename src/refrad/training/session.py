@@ -11,7 +11,7 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.anatomy.schema import Schema
 from refrad.config import TrainOptions
-from refrad.core.rows import rows_of
+from refrad.core.table_rows import rows_of
 from refrad.dataset.examples import ExampleRow, example_of_row
 from refrad.dataset.training_overlap import TrainingOverlap
 from refrad.model.collate import Sample

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
-from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import read_rows
+from refrad.dataset.shard_rows import ImageRow
 
 __all__ = ["EXPORTERS", "ExportSource", "Exporter"]
 

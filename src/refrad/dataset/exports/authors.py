@@ -30,7 +30,7 @@ from refrad.core.files import atomic, write_json
 from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import write_bytes
 from refrad.dataset.image_codec import decode_mask
-from refrad.dataset.rows import CaptionStruct, ImageRow, QuestionStruct
+from refrad.dataset.shard_rows import CaptionStruct, ImageRow, QuestionStruct
 from refrad.dicom.slices import image_at
 
 __all__ = ["dicom_of", "export"]

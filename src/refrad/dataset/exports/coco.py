@@ -7,7 +7,7 @@ from typing import TypedDict
 from refrad.core.files import atomic, write_json
 from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import image_on_grid
-from refrad.dataset.rows import EntityStruct, ImageRow
+from refrad.dataset.shard_rows import EntityStruct, ImageRow
 
 __all__ = ["export"]
 

@@ -9,8 +9,8 @@ import yaml
 
 from refrad.core.files import atomic
 from refrad.dataset.exports import ExportSource
-from refrad.dataset.rows import ImageRow
 from refrad.dataset.shard_io import write_rows
+from refrad.dataset.shard_rows import ImageRow
 
 __all__ = ["export"]
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from refrad.core.files import atomic
 from refrad.dataset.image_codec import decode_image, encode_png
-from refrad.dataset.rows import ImageRow
+from refrad.dataset.shard_rows import ImageRow
 
 __all__ = ["image_on_grid", "square_png", "write_bytes", "write_json_list"]
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 from refrad.dataset.examples import relative_box
 from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import square_png, write_bytes, write_json_list
-from refrad.dataset.rows import EntityStruct, ImageRow
+from refrad.dataset.shard_rows import EntityStruct, ImageRow
 from refrad.model.prompts import detect_prompt, vqa_prompt
 
 __all__ = ["Conversation", "Turn", "conversation_of", "export"]

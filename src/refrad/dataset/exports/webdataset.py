@@ -10,7 +10,7 @@ from pathlib import Path
 from refrad.core.files import atomic
 from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import square_png
-from refrad.dataset.rows import ImageRow
+from refrad.dataset.shard_rows import ImageRow
 
 __all__ = ["export"]
 

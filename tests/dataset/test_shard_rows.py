@@ -6,7 +6,7 @@ from typing import NotRequired, get_args, get_origin, get_type_hints, is_typeddi
 import pyarrow as pa
 
 from refrad.dataset.columns import COLUMNS
-from refrad.dataset.rows import BenchmarkImageRow, ImageRow
+from refrad.dataset.shard_rows import BenchmarkImageRow, ImageRow
 
 ARROW = {bool: pa.bool_(), bytes: pa.binary(), float: pa.float64(), str: pa.string()}
 

@@ -7,11 +7,11 @@ from typing import get_args, get_origin, get_type_hints
 import polars as pl
 import pytest
 
-from refrad.core import contracts, rows
+from refrad.core import contracts, table_rows
 from refrad.core.contracts import VolumeTable
 from refrad.core.tables import frame_of
 
-ROW_OF = {name.removesuffix("Row"): getattr(rows, name) for name in rows.__all__ if name.endswith("Row")}
+ROW_OF = {name.removesuffix("Row"): getattr(table_rows, name) for name in table_rows.__all__ if name.endswith("Row")}
 TABLES = {name.removesuffix("Table"): getattr(contracts, name) for name in contracts.__all__ if name != "Table"}
 PYTHON = {bool: pl.Boolean, date: pl.Date, float: pl.Float64, str: pl.String}
 
@@ -56,11 +56,11 @@ def test_accepted_row_narrows_the_row_of_its_table(name):
 def test_rows_come_in_order_of_frame():
     columns = [{"volume": name, "slices": number} for number, name in enumerate("cab", 1)]
     frame = frame_of(columns, VolumeTable)
-    volumes = list(rows.rows_of(frame, rows.VolumeRow))
+    volumes = list(table_rows.rows_of(frame, table_rows.VolumeRow))
     assert [volume["volume"] for volume in volumes] == ["c", "a", "b"]
     assert volumes[0]["file"] is None
 
 
 def test_rows_need_columns_of_their_type():
     with pytest.raises(KeyError, match=r"VolumeRow: the frame lacks age, .*, volume"):
-        rows.rows_of(pl.DataFrame({"slices": [1]}), rows.VolumeRow)
+        table_rows.rows_of(pl.DataFrame({"slices": [1]}), table_rows.VolumeRow)

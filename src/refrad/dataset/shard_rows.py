@@ -2,7 +2,7 @@
 
 from typing import NotRequired, TypedDict
 
-from refrad.core.rows import BoxRow
+from refrad.core.table_rows import BoxRow
 
 __all__ = [
     "BenchmarkImageRow",
