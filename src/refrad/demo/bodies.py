@@ -31,7 +31,7 @@ class Shape:
     radii: Point
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Lower and upper corner, in body coordinates."""
+        """Lower and upper corner, float64 [3] each, in body coordinates."""
         points = np.array(self.points)
         return points.min(0) - self.radii, points.max(0) + self.radii
 
@@ -185,7 +185,7 @@ class Body:
         return p
 
     def to_world(self, point: Point) -> NDArray[np.float64]:
-        """World position of a body point, the warp (some mm) left out."""
+        """World position float64 [3] of a body point, both in mm (RAS+), the warp (some mm) left out."""
         return np.asarray(self.rotation @ np.array(point) + self.shift, np.float64)
 
 

@@ -42,7 +42,15 @@ class TrainingFacts(TypedDict):
 
 
 def random_view(r: np.random.Generator, spacing: float) -> tuple[NDArray[np.float64], tuple[int, int, int]]:
-    """A field of view as the demo's scanner chooses it: RAS affine (axes along the patient's) and grid shape."""
+    """A field of view as the demo's scanner chooses it.
+
+    Args:
+        r: the source of the random numbers.
+        spacing: of the grid in mm, the same on all axes.
+
+    Returns:
+        RAS+ affine float64 [4, 4] in mm with axes along the patient's, and the shape of the grid.
+    """
     fov, length = r.uniform(290, 480), r.uniform(180, 400)
     start = r.uniform(-30, 600 - length)
     shape = (round(fov / spacing), round(fov / spacing), round(length / spacing))

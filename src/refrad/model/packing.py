@@ -72,7 +72,8 @@ MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 def packed_mask_mod(sample_ids: Tensor, token_type_ids: Tensor) -> MaskMod:
     """The rule of attention between two positions, for flex attention: (row, head, query, key) to whether query attends to key.
 
-    A position attends to earlier positions of its sample; image and prompt (token type 0) attend to each other both ways.
+    `sample_ids` and `token_type_ids` are int64 [rows, length]. A position attends to earlier positions of its sample; image and
+    prompt (token type 0) attend to each other both ways.
     Two samples of 3 and 2 tokens in a row of 6, P a prompt token, T a target token, # where the query attends to the key:
 
                     key  P P T P T -
@@ -102,7 +103,13 @@ def dense_mask(sample_ids: Tensor, token_type_ids: Tensor) -> Tensor:
 
 
 def packed_mask(sample_ids: Tensor, token_type_ids: Tensor, attention: str) -> Tensor | BlockMask:
-    """The mask for attention "eager" or "flex_attention"."""
+    """The mask for attention "eager" (float32 [rows, 1, length, length]) or "flex_attention" (a block mask).
+
+    Args:
+        sample_ids: int64 [rows, length], the number of each token's sample in its row.
+        token_type_ids: int64 [rows, length], 0 for image and prompt, 1 for the target.
+        attention: of the language model.
+    """
     if attention != "flex_attention":
         return dense_mask(sample_ids, token_type_ids)
     rows, length = sample_ids.shape

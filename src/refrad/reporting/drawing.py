@@ -40,7 +40,7 @@ def data_uri(picture: bytes | Image.Image) -> str:
 
 
 def window_grey(values: NDArray[Any], modality: str) -> NDArray[np.uint8]:
-    """A slice as uint8: CT in a soft-tissue window (width 400, level 40 HU), MR between its 1st and 99th percentile."""
+    """A slice [row, column] as uint8: CT in a soft-tissue window (width 400, level 40 HU), MR between its 1st and 99th percentile."""
     low, high = (-160.0, 240.0) if modality == "CT" else np.percentile(values, [1, 99])
     return np.asarray(np.clip((values - low) / max(high - low, 1), 0, 1) * 255, np.uint8)
 

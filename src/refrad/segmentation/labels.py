@@ -44,7 +44,7 @@ def summarize_labels(labels: NDArray[np.uint8]) -> tuple[str, int]:
     """Digest of the voxels, and number of different labels among them besides the background (0).
 
     Args:
-        labels: native ids uint8, of any shape; the digest does not depend on the shape.
+        labels: native ids uint8 [...]; the digest does not depend on the shape.
     """
     return digest_bytes(labels.tobytes()), int(np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:]))
 

@@ -80,12 +80,12 @@ class Checkpoints:
         return None
 
     def save_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """Write weights that are better than all before; `save` of the same step must follow."""
+        """Write weights [name: tensor of its shape] that are better than all before; `save` of the same step must follow."""
         if self.is_main:
             self._write(self.folder / f"best-{step:09d}.pt", dict(weights))
 
     def best(self) -> dict[str, Tensor] | None:
-        """The newest best weights, or None."""
+        """The newest best weights as `save_best` got them, on the CPU, or None."""
         files = self._files("best")
         return torch.load(files[-1], map_location="cpu", weights_only=True) if files else None
 

@@ -65,7 +65,7 @@ class Pairs(Dataset[Batch]):
         return len(self.pairs)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """The pairs of an epoch in random order."""
+        """The positions int64 [pairs] of an epoch in random order."""
         return np.random.default_rng((self.seed, epoch, 21)).permutation(len(self))
 
     def image(self, row: int, key: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
@@ -137,7 +137,7 @@ def sigmoid_loss(logits: Tensor, matches: Tensor) -> Tensor:
 
 
 def contrast_loss(model: SiglipModel, batch: Mapping[str, Tensor], compute_dtype: str = "float32") -> Tensor:
-    """Loss of a batch of `Pairs`. With compute_dtype "bfloat16" the layers multiply in it; weights and loss stay float32."""
+    """Loss of a batch of `Pairs`, a float32 scalar. With compute_dtype "bfloat16" the layers multiply in it; weights stay float32."""
     inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
     with torch.autocast(model.device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
         images = model.vision_model(pixel_values=inputs["pixel_values"]).pooler_output
@@ -147,13 +147,24 @@ def contrast_loss(model: SiglipModel, batch: Mapping[str, Tensor], compute_dtype
 
 
 def recall_at(scores: Tensor, matches: Tensor, k: int) -> float:
-    """Share of the rows for which one of the `k` columns of highest score is a match; bool `matches` is shaped as `scores`."""
+    """Share of the rows for which one of the `k` columns of highest score is a match.
+
+    Args:
+        scores: float [rows, columns].
+        matches: bool [rows, columns].
+        k: columns, 1 or more.
+    """
     best = scores.topk(min(k, scores.shape[1])).indices
     return matches.gather(1, best).any(1).double().mean().item()
 
 
 def chance_of(matches: Tensor, k: int) -> float:
-    """The mean of `recall_at` when the columns come in random order: 1 - C(n - m, k) / C(n, k) for a row of m matches."""
+    """The mean of `recall_at` when the columns come in random order: 1 - C(n - m, k) / C(n, k) for a row of m matches.
+
+    Args:
+        matches: bool [rows, columns].
+        k: columns, 1 or more.
+    """
     n, hits = matches.shape[1], matches.sum(1, dtype=torch.float64)
     missed = torch.ones_like(hits)
     for drawn in range(min(k, n)):

@@ -29,7 +29,7 @@ class LossModule(nn.Module):
         self.model, self.loss_of = model, loss_of
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch, a float32 scalar."""
         return self.loss_of(self.model, batch)
 
 

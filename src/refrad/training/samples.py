@@ -171,11 +171,11 @@ class Samples:
         return np.concatenate([self.own, self.public[turns]])
 
     def lengths(self, epoch: int, task: str) -> NDArray[np.float64]:
-        """About how long the text of each sample of an epoch would be in a task, in characters."""
+        """About how long the text of each sample of an epoch would be in a task, in characters: float64 [samples]."""
         return self._lengths[task if task in TASKS else "vqa"][self._rows_of(epoch)]
 
     def tasks(self, epoch: int) -> NDArray[np.str_]:
-        """The task of each sample of an epoch, known without making any; of public ones the benchmark's name."""
+        """The task of each sample of an epoch, str [samples], known without making any; of public ones the benchmark's name."""
         if self._drawn is None or self._drawn[0] != epoch:
             drawn = np.random.default_rng((self.seed, epoch, 0)).random(len(self.own))
             tasks = np.array(TASKS)[np.searchsorted(self.shares.cumsum()[:-1], drawn, side="right")]

@@ -60,7 +60,7 @@ def batch_loss(
 ) -> Tensor:
     """Loss of a batch of `collate`, packed or not: of the text, and if the model has a mask head `mask_weight` times that of the masks.
 
-    With compute_dtype "bfloat16" the layers multiply in it; weights and loss stay float32.
+    With compute_dtype "bfloat16" the layers multiply in it; weights and loss (a scalar) stay float32.
     """
     inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items()}
     labels, masks = inputs.pop("labels"), inputs.pop("masks", None)
