@@ -195,6 +195,65 @@ REPEATED_CLASSES = {
 }
 
 
+# Packages of stages and commands open files; below them only these modules do, since a file is their purpose.
+FILE_CALLS = {"open", "read_text", "write_text", "read_bytes", "write_bytes"}
+FILE_CALLS |= {"read_parquet", "scan_parquet", "write_parquet", "ParquetFile", "ParquetWriter", "nib.load"}
+FILE_MODULES = {
+    "settings and schemas": {
+        "anatomy/lexicon.py",
+        "anatomy/schema.py",
+        "config/config.py",
+        "evaluation/metrics/judge.py",
+        "llm/tasks.py",
+        "segmentation/plausibility.py",
+        "workflow/fingerprint.py",
+        "workflow/rates.py",
+    },
+    "readers of deliveries, images and records": {
+        "dataset/benchmarks/base.py",
+        "dicom/scan.py",
+        "evaluation/metrics/records.py",
+        "inference/load_image.py",
+        "inference/predictor.py",
+        "language/sources.py",
+    },
+    "the dataset, its exports and its comparison with other datasets": {
+        "dataset/examples.py",
+        "dataset/exports/authors.py",
+        "dataset/exports/hf.py",
+        "dataset/exports/image_files.py",
+        "dataset/exports/llava.py",
+        "dataset/exports/webdataset.py",
+        "dataset/leakage.py",
+        "dataset/shard_io.py",
+        "dataset/training_overlap.py",
+    },
+    "stores of volumes, masks, answers and keys": {
+        "dicom/volume_store.py",
+        "evaluation/answer_cache.py",
+        "llm/store.py",
+        "privacy/pseudonyms.py",
+        "segmentation/borrowing.py",
+        "segmentation/labels.py",
+        "segmentation/precomputed.py",
+    },
+    "programs of others that read files": {
+        "segmentation/nnunet_patches.py",
+        "segmentation/totalsegmentator.py",
+    },
+    "processes and jobs, which meet in files": {
+        "llm/endpoint.py",
+        "llm/server.py",
+        "llm/server_leases.py",
+        "llm/sharing.py",
+        "training/account.py",
+        "training/checkpoint.py",
+        "workflow/estimates.py",
+        "workflow/jobs.py",
+    },
+}
+
+
 def own_modules(root):
     """Path below the package, text and syntax tree of each module."""
     package = root / "src" / "refrad"
@@ -222,6 +281,18 @@ def test_parameters_are_few_or_listed(root):
                 if len([name for name in arguments if name.arg not in {"self", "cls"}]) > MOST_PARAMETERS:
                     many.add(f"{path.as_posix()}:{node.name}")
     assert many <= MANY_PARAMETERS.keys(), many - MANY_PARAMETERS.keys()
+
+
+def test_files_are_opened_by_stages_commands_and_listed_modules(root):
+    opening = set()
+    for path, _, tree in own_modules(root):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and "io.BytesIO" not in ast.unparse(node):
+                name = ast.unparse(node.func)
+                if name in FILE_CALLS or name.split(".")[-1] in FILE_CALLS:
+                    opening.add(path.as_posix())
+    above = {path for path in opening if path.startswith(("cli", "stages/", "commands/", "demo/", "core/"))}
+    assert opening - above == set().union(*FILE_MODULES.values())
 
 
 def test_vague_names_become_no_more(root):
