@@ -1,6 +1,6 @@
 """Names of this project for the fault cases of ../shared/cases/faults: functions of its adapter.py under the same names.
 
-adapter.py executes this file in its own namespace after its own functions; `FILES`, `FIXED`, `ROLES`, `HEADER` and `_config` are its.
+adapter.py executes this file in its own namespace after its own functions; `FILES`, `FIXED`, `ROLES`, `HEADER`, `caught` and `_config` are its.
 """
 
 # ruff: noqa: F821
@@ -17,6 +17,14 @@ def _fingerprint(stage: str, changes: str) -> str:
 
     options = _config()[stage] | FIXED.get(stage, {}) | json.loads(changes)
     return compose(stage, options, {role: FILES[role] for role in ROLES.get(stage, ())}).text
+
+
+def call(arguments, seconds=60):
+    """Run `refrad ...` in this process; stage captions also reads the class schema."""
+    from refrad.cli import main
+
+    schema = ["--schema", FILES["schema"]] if arguments[0] == "captions" and "--schema" not in arguments else []
+    return caught(lambda: main([str(argument) for argument in [*arguments, *schema]]), seconds)
 
 
 @cache
