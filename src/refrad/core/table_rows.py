@@ -18,11 +18,13 @@ __all__ = [
     "AcceptedVolumeRow",
     "BoxRow",
     "CaptionRow",
+    "EntityColumns",
     "EntityRow",
     "FlagRow",
     "InstanceRow",
     "MaskRow",
     "MentionRow",
+    "QuestionColumns",
     "QuestionRow",
     "ReferenceRow",
     "SliceRow",
@@ -242,10 +244,9 @@ class TripletRow(TypedDict):
     reason: str | None
 
 
-class EntityRow(BoxRow):
-    """A row of `EntityTable`: a grounded mention of a kept triplet."""
+class EntityColumns(BoxRow):
+    """A grounded phrase: offsets in code points, text, class, relation to the class, and box in px of the DICOM image."""
 
-    triplet: str
     start: int
     end: int
     text: str
@@ -253,10 +254,15 @@ class EntityRow(BoxRow):
     via: str
 
 
-class QuestionRow(TypedDict):
-    """A row of `QuestionTable`: a question-answer pair of an image."""
+class EntityRow(EntityColumns):
+    """A row of `EntityTable`: a grounded mention of a kept triplet."""
 
-    instance: str
+    triplet: str
+
+
+class QuestionColumns(TypedDict):
+    """A question-answer pair."""
+
     language: str
     topic: str
     kind: str
@@ -264,4 +270,10 @@ class QuestionRow(TypedDict):
     choices: list[str]
     answer: str
     backend: str
+
+
+class QuestionRow(QuestionColumns):
+    """A row of `QuestionTable`: a question-answer pair of an image."""
+
+    instance: str
     reason: str | None

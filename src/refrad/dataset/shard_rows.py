@@ -2,7 +2,7 @@
 
 from typing import NotRequired, TypedDict
 
-from refrad.core.table_rows import BoxRow
+from refrad.core.table_rows import BoxRow, EntityColumns, QuestionColumns
 
 __all__ = [
     "BenchmarkImageRow",
@@ -33,14 +33,8 @@ class StructureStruct(BoxRow):
     rle: str
 
 
-class EntityStruct(BoxRow):
-    """A grounded phrase: offsets in code points, text, class, relation to the class, and box in px of the DICOM image."""
-
-    start: int
-    end: int
-    text: str
-    class_id: int
-    via: str
+class EntityStruct(EntityColumns):
+    """A grounded phrase of a caption."""
 
 
 class CaptionStruct(TypedDict):
@@ -56,16 +50,8 @@ class CaptionStruct(TypedDict):
     entities: list[EntityStruct]
 
 
-class QuestionStruct(TypedDict):
+class QuestionStruct(QuestionColumns):
     """A question-answer pair of an image."""
-
-    language: str
-    topic: str
-    kind: str
-    question: str
-    choices: list[str]
-    answer: str
-    backend: str
 
 
 class ProvenanceStruct(TypedDict):

@@ -1,13 +1,12 @@
 """Pictures of volumes with implausible labels, cut through the flagged organ."""
 
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import polars as pl
 
 from refrad.anatomy.schema import Schema
-from refrad.core.table_rows import rows_of
+from refrad.core.table_rows import FlagRow, rows_of
 from refrad.dicom.volume_store import read_volume
 from refrad.reporting.drawing import data_uri, draw_three_views
 
@@ -50,7 +49,7 @@ def flagged_figures(
     return [_figure(volume, volume_store, mask_store, schema) for volume in rows_of(chosen, _FlaggedVolume)]
 
 
-class _FlaggedVolume(TypedDict):
+class _FlaggedVolume(FlagRow):
     """A flag with the facts of its volume, joined."""
 
     modality: str
@@ -61,12 +60,6 @@ class _FlaggedVolume(TypedDict):
     file: str
     task: str
     mask: str
-    flag: str
-    class_id: int | None
-    value: float | None
-    low: float | None
-    high: float | None
-    action: str
 
 
 def _figure(volume: _FlaggedVolume, volume_store: Path, mask_store: Path, schema: Schema) -> dict[str, str]:

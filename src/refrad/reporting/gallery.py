@@ -14,7 +14,7 @@ from refrad.anatomy.schema import Schema
 from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow
 from refrad.dataset.examples import relative_box
 from refrad.dataset.image_codec import decode_image, decode_mask, window_image
-from refrad.dataset.shard_rows import CaptionStruct, EntityStruct, ImageRow
+from refrad.dataset.shard_rows import CaptionStruct, ImageRow
 from refrad.reporting.drawing import class_colour, data_uri, draw_outlines
 
 __all__ = [
@@ -208,7 +208,7 @@ class Span(TypedDict):
     class_id: int
 
 
-def mark_spans(text: str, entities: Sequence[Span | EntityStruct | MentionRow]) -> Markup:
+def mark_spans(text: str, entities: Sequence[Span]) -> Markup:
     """The text as HTML with each span underlined in the colours of all its classes."""
     spans: dict[tuple[int, int], list[int]] = {}
     for entity in entities:
