@@ -9,9 +9,9 @@ from pydantic import ConfigDict
 from refrad.anatomy.schema import Schema
 from refrad.core.types import LANGUAGES
 from refrad.grounding.vqa_checks import ImageFacts, VqaPair
-from refrad.llm import Answer, Models, Request, load_task
+from refrad.llm import Answer, Models, Request, Task, load_task
 
-__all__ = ["generate_pairs"]
+__all__ = ["GeneratedPairs", "generate_pairs", "qa_request", "qa_task", "read_pairs"]
 
 TOKENS = 150  # of an answer, for each pair
 
@@ -41,36 +41,42 @@ def generate_pairs(
     images: Iterable[tuple[ImageFacts, str]], models: Models, schema: Schema, count: int
 ) -> Iterator[list[VqaPair] | None]:
     """For each image and language `count` pairs, with only their number checked, or None where the model failed."""
-    fill = {language: {"count": str(count)} for language in LANGUAGES}
-    task = load_task(
-        "qa", models.prompts, GeneratedPairs, role="qa", tokens=TOKENS * count, check=partial(_check, count), fill=fill
-    )
-    requests = (Request(language, _request_data(image, language, schema)) for image, language in images)
+    task = qa_task(models, count)
+    requests = (qa_request(image, language, schema) for image, language in images)
     for reply in models.ask(task, requests):
-        if reply.answer is None:
-            yield None
-            continue
-        yield [
-            VqaPair(
-                reply.request.language,
-                "findings",
-                pair.kind,
-                pair.question.strip(),
-                tuple(choice.strip() for choice in pair.choices),
-                pair.answer.strip(),
-                reply.model,
-                pair.evidence,
-            )
-            for pair in reply.answer.pairs
-        ]
+        yield None if reply.answer is None else read_pairs(reply.answer, reply.request.language, reply.model)
 
 
-def _request_data(image: ImageFacts, language: str, schema: Schema) -> dict[str, object]:
+def qa_task(models: Models, count: int) -> Task[GeneratedPairs]:
+    """The task of writing `count` pairs."""
+    fill = {language: {"count": str(count)} for language in LANGUAGES}
+    check = partial(_check, count)
+    return load_task("qa", models.prompts, GeneratedPairs, role="qa", tokens=TOKENS * count, check=check, fill=fill)
+
+
+def read_pairs(answer: GeneratedPairs, language: str, model: str) -> list[VqaPair]:
+    """The pairs of an answer, as they are checked."""
+    return [
+        VqaPair(
+            language,
+            "findings",
+            pair.kind,
+            pair.question.strip(),
+            tuple(choice.strip() for choice in pair.choices),
+            pair.answer.strip(),
+            model,
+            pair.evidence,
+        )
+        for pair in answer.pairs
+    ]
+
+
+def qa_request(image: ImageFacts, language: str, schema: Schema) -> Request:
     """The captions, the modality, and the names of the visible structures, largest first."""
     visible = sorted(image.areas, key=lambda class_id: -image.areas[class_id])
     structures = [schema.by_id[class_id] for class_id in visible]
     names = [structure.english if language == "en" else structure.german for structure in structures]
-    return {"sentences": list(image.texts[language]), "visible": names, "modality": image.modality}
+    return Request(language, {"sentences": list(image.texts[language]), "visible": names, "modality": image.modality})
 
 
 def _check(count: int, _request: Request, answer: GeneratedPairs) -> str | None:

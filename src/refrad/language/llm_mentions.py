@@ -13,7 +13,7 @@ from refrad.anatomy.schema import Schema
 from refrad.language.mention_finder import TextMention, find_mentions
 from refrad.llm import Answer, Models, Request, Task, load_task
 
-__all__ = ["compare_finders", "find_with_model", "mentions_task"]
+__all__ = ["compare_finders", "find_with_model", "located_mentions", "mentions_task"]
 
 
 SideWords = Mapping[str, re.Pattern[str]]
@@ -55,7 +55,7 @@ def find_with_model(
     task = mentions_task(models, lexicon, schema)
     requests = (Request(language, {"sentence": sentence}) for sentence, language in sentences)
     for reply in models.ask(task, requests):
-        yield None if reply.answer is None else _located(reply.request.data["sentence"], reply.answer.mentions)
+        yield None if reply.answer is None else located_mentions(reply.request.data["sentence"], reply.answer.mentions)
 
 
 def compare_finders(by_model: Sequence[TextMention], by_lexicon: Sequence[TextMention]) -> dict[str, int]:
@@ -142,7 +142,7 @@ def _locate(sentence: str, mentions: Sequence[Any]) -> list[tuple[int, int] | No
     return spans
 
 
-def _located(sentence: str, mentions: Sequence[Any]) -> list[TextMention]:
+def located_mentions(sentence: str, mentions: Sequence[Any]) -> list[TextMention]:
     """Mentions of an accepted answer, in the order of the sentence."""
     located = [
         TextMention(*span, sentence[slice(*span)], tuple(mention.classes), mention.assertion)

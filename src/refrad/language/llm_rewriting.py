@@ -10,10 +10,20 @@ from refrad.anatomy.lexicon import Lexicon
 from refrad.core.table_rows import CaptionRow
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.faithfulness import check_rewriting, check_translation
-from refrad.llm import Answer, Models, Request, load_task
+from refrad.llm import Answer, Models, Request, Task, load_task
 from refrad.workflow.tally import Tally
 
-__all__ = ["judge_captions", "rewrite_captions", "translate_captions"]
+__all__ = [
+    "OTHER",
+    "Sentence",
+    "SentenceVerdict",
+    "judge_captions",
+    "judge_task",
+    "rewrite_captions",
+    "rewrite_task",
+    "translate_captions",
+    "translate_task",
+]
 
 OTHER = {"de": "en", "en": "de"}
 BEST = 5  # score without any error
@@ -46,13 +56,29 @@ class SentenceVerdict(Answer):
     score: Literal[1, 2, 3, 4, 5]
 
 
+def rewrite_task(models: Models, lexicon: Lexicon) -> Task[Sentence]:
+    """The task of dropping comparisons, with its check."""
+    check = partial(_check_rewriting, lexicon)
+    return load_task("rewrite", models.prompts, Sentence, role="rewrite", tokens=300, check=check)
+
+
+def translate_task(models: Models, lexicon: Lexicon) -> Task[Sentence]:
+    """The task of translating into the other language, with its check."""
+    check = partial(_check_translation, lexicon)
+    return load_task("translate", models.prompts, Sentence, role="translate", tokens=400, check=check)
+
+
+def judge_task(models: Models) -> Task[SentenceVerdict]:
+    """The task of finding errors in a rewritten or translated sentence."""
+    return load_task("judge", models.prompts, SentenceVerdict, role="judge", tokens=200, check=_check_verdict)
+
+
 def rewrite_captions(captions: Sequence[CaptionRow], models: Models, lexicon: Lexicon) -> list[CaptionRow]:
     """The captions with the model's text, in their order, without those of which nothing is left.
 
     Where the model failed, the rules act as they do without one, which `rewriter` records.
     """
-    check = partial(_check_rewriting, lexicon)
-    task = load_task("rewrite", models.prompts, Sentence, role="rewrite", tokens=300, check=check)
+    task = rewrite_task(models, lexicon)
     # The language is in the data for the check; the prompt of that language is the one used.
     requests = (_request(caption["text"], caption["language"]) for caption in captions)
     rewritten = []
@@ -74,8 +100,7 @@ def translate_captions(
     Indication and question are translated as well; where that fails they are null, since a row has one language. A
     translation still has the id of its caption.
     """
-    check = partial(_check_translation, lexicon)
-    task = load_task("translate", models.prompts, Sentence, role="translate", tokens=400, check=check)
+    task = translate_task(models, lexicon)
 
     def translate(
         column: Literal["text", "indication", "question"], rows: Sequence[CaptionRow]
@@ -111,7 +136,7 @@ def judge_captions(
 
     `pairs` maps "rewrite" and "translate" to (language of the original, original, result).
     """
-    task = load_task("judge", models.prompts, SentenceVerdict, role="judge", tokens=200, check=_check_verdict)
+    task = judge_task(models)
     for kind, all_pairs in pairs.items():
         step = max(1, len(all_pairs) // max(most, 1))
         sample = all_pairs[::step][:most]
