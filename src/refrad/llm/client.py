@@ -27,7 +27,7 @@ from refrad.llm.endpoint import (
     retry_after,
 )
 from refrad.llm.replies import Account, Reply
-from refrad.llm.store import Store
+from refrad.llm.store import ReplyStore, Usage
 from refrad.llm.tasks import Answer, BadAnswer, Request, Task
 
 __all__ = ["Client"]
@@ -73,7 +73,7 @@ class Client:
     def __init__(
         self,
         options: ModelOptions,
-        store: Store,
+        store: ReplyStore,
         connect: Callable[[], tuple[str, str | None]],
         check: Callable[[], None] = lambda: None,
     ) -> None:
@@ -92,6 +92,10 @@ class Client:
     def request_limit(self) -> int:
         """Largest number of requests at once now; it is lower than `concurrency` while the server is busy."""
         return int(self._gate.limit)
+
+    def limit_requests(self, most: int) -> None:
+        """Send at most so many requests at once from now on, whatever `concurrency` says; not while replies are awaited."""
+        self._gate = Gate(most)
 
     def ask(self, task: Task[A], requests: Iterable[Request]) -> Iterator[Reply[A]]:
         """The replies, in the order of the requests, which are read as they are needed.
@@ -230,8 +234,8 @@ class Client:
         if failure is not None:
             account.requests[f"failed: {failure}"] += 1
         answer_text = None if answer is None else answer.model_dump_json()
-        tokens_and_seconds = int(used[0]), int(used[1]), used[2]
-        self.store.put(open_request.key, task.name, self.options.name, answer_text, failure, tokens_and_seconds)
+        cost = Usage(int(used[0]), int(used[1]), used[2])
+        self.store.put(open_request.key, task.name, self.options.name, answer_text, failure, cost)
         return Reply(request, answer, failure, self.options.name)
 
     async def _post(self, content: bytes, account: Account, used: list[float]) -> Completion:

@@ -14,7 +14,7 @@ from refrad.llm.endpoint import ModelError, key_of
 from refrad.llm.replies import Account, Reply
 from refrad.llm.server import Server
 from refrad.llm.sharing import SharedServer
-from refrad.llm.store import Store
+from refrad.llm.store import ReplyStore, Store
 from refrad.llm.tasks import Answer, Request, Task
 from refrad.workflow.tally import Tally
 
@@ -42,7 +42,10 @@ class _Opened:
 
 
 class Models:
-    """Sends requests to the model of each role. One managed server runs at a time: a GPU seldom holds two."""
+    """Sends requests to the model of each role. One managed server runs at a time: a GPU seldom holds two.
+
+    Replies are kept in the folder `store`, or in `replies` if that is given.
+    """
 
     def __init__(
         self,
@@ -52,10 +55,11 @@ class Models:
         prompts: Path,
         logs: Path = Path(),
         submit: str = "",
+        replies: ReplyStore | None = None,
     ) -> None:
         self.roles, self.prompts = roles, prompts
         self._store_folder, self._log, self._logs, self._submit = store, log, logs, submit
-        self._store: Store | None = None
+        self._store = replies
         self._opened: list[_Opened] = []
 
     def name(self, role: str) -> str:
@@ -76,6 +80,10 @@ class Models:
         """
         self.name(task.role)
         return self._client(task.role).ask(task, requests)
+
+    def limit_requests(self, role: str, most: int) -> None:
+        """Send at most so many requests of a role at once from now on, whatever its `concurrency` says."""
+        self._client(role).limit_requests(most)
 
     @property
     def accounts(self) -> dict[str, Account]:

@@ -14,11 +14,13 @@ import platform
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from refrad.core.files import atomic
 
-__all__ = ["Store"]
+__all__ = ["ReplyStore", "Store", "UnkeptReplies", "Usage"]
 
 PATIENCE = 60.0  # seconds to wait for another writer
 HAND_OUT = 120.0  # seconds between files for other machines
@@ -32,6 +34,51 @@ create table if not exists kept_back (key text primary key) without rowid;
 create table if not exists taken_in (name text primary key) without rowid;
 """
 _COLUMNS = "key, task, model, answer, prompt_tokens, answer_tokens, seconds, at"
+
+
+class Usage(NamedTuple):
+    """Cost of one request, its repetition included: tokens of prompts and answers, and seconds."""
+
+    prompt_tokens: int
+    answer_tokens: int
+    seconds: float
+
+
+class ReplyStore(Protocol):
+    """The store that a client looks into before it sends a request, and puts the reply into; see `Store`."""
+
+    def answer(self, key: str) -> str | None:
+        """The stored answer as JSON text, or None."""
+
+    def put(self, key: str, task: str, model: str, answer: str | None, failure: str | None, used: Usage) -> None:
+        """Take an answer, or a failure."""
+
+    def claim(self, key: str) -> contextlib.AbstractContextManager[bool]:
+        """Whether this process may send the request of `key` now."""
+
+    def close(self) -> None:
+        """Close the files."""
+
+
+@dataclass
+class UnkeptReplies:
+    """No store: each request is sent, no reply is kept. `used` is the cost of each request, in the order of the replies."""
+
+    used: list[Usage] = field(default_factory=list)
+
+    def answer(self, key: str) -> None:
+        """None: no reply is kept."""
+
+    def put(self, key: str, task: str, model: str, answer: str | None, failure: str | None, used: Usage) -> None:  # noqa: ARG002
+        """Note the cost of a request."""
+        self.used.append(used)
+
+    def claim(self, key: str) -> contextlib.AbstractContextManager[bool]:  # noqa: ARG002
+        """True: no other process sends these requests."""
+        return contextlib.nullcontext(True)
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 class Store:
@@ -73,10 +120,8 @@ class Store:
         row = self._database.execute("select answer from replies where key = ?", (key,)).fetchone()
         return row[0] if row else None
 
-    def put(
-        self, key: str, task: str, model: str, answer: str | None, failure: str | None, used: tuple[int, int, float]
-    ) -> None:
-        """Keep an answer, or a failure; `used` are tokens of prompts and answers, and seconds. A failure never replaces an answer."""
+    def put(self, key: str, task: str, model: str, answer: str | None, failure: str | None, used: Usage) -> None:
+        """Keep an answer, or a failure, with its cost. A failure never replaces an answer."""
         with self._at_once():
             self._database.execute(
                 "insert into replies values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update set"
