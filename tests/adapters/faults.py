@@ -43,12 +43,12 @@ def text_functions() -> dict[str, Callable[[str], Any]]:
         sentences,
     )
     from refrad.model import box_tokens
-    from refrad.privacy import scrubbing
+    from refrad.privacy import known_identifiers, scrubbing
 
     words = anatomy.load_lexicon(FILES["lexicon"])
     is_anatomy = partial(lexicon_matcher.is_anatomy, lexicon=words)
     is_organ = partial(lexicon_matcher.is_anatomy, lexicon=words, exactly=True)
-    known, unknown = scrubbing.collect_identifiers([HEADER]), scrubbing.Identifiers()
+    known, unknown = known_identifiers.collect_identifiers([HEADER]), known_identifiers.Identifiers()
     return {
         "scrub, known names": lambda text: scrubbing.scrub(text, known, is_anatomy, is_organ),
         "scrub": lambda text: scrubbing.scrub(text, unknown, is_anatomy, is_organ),

@@ -37,7 +37,7 @@ def captions(text, series, known):
     from refrad.config import CaptionsOptions
     from refrad.language.captions import CaptionBuilder
     from refrad.language.sources import read_reports
-    from refrad.privacy.scrubbing import collect_identifiers
+    from refrad.privacy.known_identifiers import collect_identifiers
     from refrad.workflow.tally import Tally
 
     studies = SimpleNamespace(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, collect_identifiers, scrub
+from refrad.privacy.known_identifiers import Identifiers, collect_identifiers
+from refrad.privacy.scrubbing import PLACEHOLDERS, scrub
 
 PATIENT = collect_identifiers(
     [
@@ -90,3 +91,24 @@ def test_known_names_never_survive_and_scrubbing_is_idempotent(text):
     once = clean(text)
     assert not re.search(r"(?<!\w)(?:Müller|Sophie|P4711X)(?!\w)", once)
     assert clean(once) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Mit kollegialen Grüßen\nWolfram Tiedge\nOberarzt", "Mit kollegialen Grüßen\n[NAME]\nOberarzt"),
+        ("Rücksprache mit Dr. med.\nTiedge erfolgte.", "Rücksprache mit Dr. med.\n[NAME] erfolgte."),
+        ("Vergleich mit CT vom 3.4.\nMilz normal.", "Vergleich mit CT vom [DATE].\nMilz normal."),
+        ("Vergleich mit CT vom 3.4. Milz normal.", "Vergleich mit CT vom [DATE]. Milz normal."),
+        ("Vergleich mit CT vom 3.4. möglich.", "Vergleich mit CT vom [DATE] möglich."),
+        ("Herr Tiedge\nBefund:\nMilz normal.", "Herr [NAME]\nBefund:\nMilz normal."),
+        ("Tel. 0711 123456\n5. Rippe normal.", "[PHONE]\n5. Rippe normal."),
+    ],
+)
+def test_line_breaks_stay_and_neighbouring_lines_count(text, kept):
+    assert clean(text) == kept
+
+
+def test_wrapped_line_goes_on_in_the_next():
+    line = "Der Befund wurde am selben Tag telefonisch und in Ruhe mit Herrn\nTiedge besprochen."
+    assert "Tiedge" not in clean(line)

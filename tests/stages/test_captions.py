@@ -90,3 +90,28 @@ def test_duplicate_report_is_used_once(delivery):
 def test_missing_column_stops_with_its_name(delivery):
     with pytest.raises(ValueError, match="instance_uid"):
         delivery.run([report_row()], references=[["R1", "Milz"]])
+
+
+def test_signature_below_a_greeting_becomes_no_caption(delivery):
+    made = delivery.run([report_row("Befund:\nMilz normal.\n\nViele herzliche Grüße\nWolfram Tiedge\nOberarzt")])
+    assert "Tiedge" not in made.write_json()
+
+
+@pytest.mark.parametrize(
+    "written", ["Milz am 3.4.2021 normal.", "Milz  am 3.4.2021 normal", "Milz am\n3.4.2021 normal;"]
+)
+def test_sentence_with_a_date_is_tied_by_its_original(delivery, written):
+    made = delivery.run(
+        [report_row("Befund:\nMilz am 3.4.2021 normal. Leber normal.")], references=[["R1", written, "1.2.3.1"]]
+    )
+    assert dict(made.select("text", "tie").iter_rows()) == {
+        "Milz am [DATE] normal.": "explicit",
+        "Leber normal.": "structure",
+    }
+
+
+def test_heading_with_a_name_stays_a_heading(delivery):
+    made = delivery.run(
+        [report_row("Befund vom 3.4.2021, Frau Habermann:\nMilz normal.\nBeurteilung (3.4.2021):\nLeber normal.")]
+    )
+    assert made.select("section", "text").rows() == [("findings", "Milz normal."), ("impression", "Leber normal.")]

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.language.lexicon_matcher import is_anatomy
-from refrad.privacy.scrubbing import PLACEHOLDERS, Identifiers, collect_identifiers, scrub
+from refrad.language.report_scrubbing import scrub_report
+from refrad.privacy.known_identifiers import Identifiers, collect_identifiers
+from refrad.privacy.scrubbing import PLACEHOLDERS
 
 __all__ = ["Letter", "ScrubCounts", "count_scrubbed", "main", "read_labelled", "read_marked"]
 
@@ -49,7 +51,7 @@ def count_scrubbed(letters: Iterable[Letter], lexicon: Lexicon, *, headers: bool
     outcome = ScrubCounts()
     for letter in letters:
         identifiers = _identifiers(letter.names) if headers else Identifiers()
-        clean, _ = scrub(letter.text, identifiers, anatomy, partial(is_anatomy, lexicon=lexicon, exactly=True))
+        clean, _ = scrub_report(letter.text, identifiers, lexicon)
         words = list(_WORD.finditer(letter.text))
         left = _surviving([word[0] for word in words], _WORD.findall(clean))
         inside: set[int] = set()

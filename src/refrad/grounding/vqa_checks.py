@@ -11,7 +11,8 @@ from refrad.language.faithfulness import names_other_examination
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
-from refrad.privacy.scrubbing import PLACEHOLDER, Identifiers, scrub
+from refrad.privacy.known_identifiers import Identifiers
+from refrad.privacy.scrubbing import PLACEHOLDER, scrub
 
 __all__ = ["NO", "REASONS", "YES", "ImageFacts", "VqaChecks", "VqaPair"]
 

@@ -1,26 +1,26 @@
 """Captions from reports: sentences, de-identified, without comparisons, tied to the images that they name."""
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.config import CaptionsOptions
+from refrad.core.characters import clean_characters
 from refrad.core.files import digest_bytes
 from refrad.core.table_rows import CaptionRow, ReferenceRow
 from refrad.core.types import LANGUAGES
 from refrad.language.comparison_rules import cut_comparisons
-from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.llm_rewriting import judge_captions, rewrite_captions, translate_captions
 from refrad.language.references import ImageReference, take_references
+from refrad.language.report_scrubbing import scrub_report
 from refrad.language.sections import detect_language, split_sections
 from refrad.language.sentences import split_sentences
 from refrad.language.sources import Report
 from refrad.language.study_lookup import StudyLookup
 from refrad.llm import Models
 from refrad.privacy.pseudonyms import Pseudonyms
-from refrad.privacy.scrubbing import PLACEHOLDER, Identifiers, scrub
+from refrad.privacy.scrubbing import PLACEHOLDER
 from refrad.workflow.tally import Tally
 
 __all__ = ["CaptionBuilder", "ImageTie", "ManualTies", "collect_ties"]
@@ -39,8 +39,8 @@ class ImageTie(NamedTuple):
     image_last: int | None = None
 
 
-ManualTies = Mapping[tuple[str, str], set[ImageTie]]
-"""(report id, sentence without white space and mark at its end) to the images tied to it by hand."""
+ManualTies = Mapping[str, Mapping[str, set[ImageTie]]]
+"""Report id and sentence, without white space and mark at its end, to the images tied to it by hand."""
 
 
 class CaptionBuilder:
@@ -59,8 +59,6 @@ class CaptionBuilder:
         self.references: list[ReferenceRow] = []
         self._studies, self._pseudonyms, self._ties, self._lexicon = studies, pseudonyms, ties, lexicon
         self._options, self._tally = options, tally
-        self._is_anatomy = partial(is_anatomy, lexicon=lexicon)
-        self._is_organ = partial(is_anatomy, lexicon=lexicon, exactly=True)
         self._reports: set[tuple[str, str | None]] = set()
 
     def add_report(self, report: Report) -> None:
@@ -68,7 +66,10 @@ class CaptionBuilder:
         study = self._studies.study_of(report)
         if (self._studies.shard_of[study] if study else WITHOUT_STUDY) != self._studies.shard:
             return
-        sections = split_sections(report.text)
+        is_duplicate = (report.report_id, study) in self._reports
+        self._reports.add((report.report_id, study))
+        used = study is not None and study in self._studies.with_images and not is_duplicate
+        sections = split_sections(self._scrub(report.text, study) if study and used else report.text)
         sentences = [
             (section, sentence)
             for section, text in sections
@@ -76,8 +77,6 @@ class CaptionBuilder:
             for sentence in split_sentences(text)
         ]
         self._tally.take(len(sentences))
-        is_duplicate = (report.report_id, study) in self._reports
-        self._reports.add((report.report_id, study))
         if study is None:
             self._leave_out("no_study", sentences)
         elif study not in self._studies.with_images:
@@ -128,19 +127,18 @@ class CaptionBuilder:
     ) -> None:
         language = report.language if report.language in LANGUAGES else detect_language(report.text)
         name = self._pseudonyms.report(f"{study}|{report.report_id}")
-        identifiers = self._studies.identifiers(study)
-        indication = self._scrub(texts.get("indication", ""), identifiers) or None
-        question = self._scrub(texts.get("question", ""), identifiers) or None
+        indication = " ".join(texts.get("indication", "").split()) or None
+        question = " ".join(texts.get("question", "").split()) or None
+        ties_of = tied_sentences([sentence for _, sentence in sentences], self._ties.get(report.report_id, {}))
         earlier: set[str] = set()
         for position, (section, sentence) in enumerate(sentences):
             images, text = take_references(sentence, self._studies.series_of.get(study, ()))
             text, rewriter = cut_comparisons(text, language) if self._options.rewrite == "rules" else (text, "none")
-            text = self._scrub(text, identifiers)
             if not has_words(text) or text in earlier:
                 self._tally.quarantine("duplicate_sentence" if has_words(text) else "empty_after_scrub")
                 continue
             earlier.add(text)
-            ties = self._ties.get((report.report_id, plain_sentence(sentence)), set())
+            ties = ties_of.get(sentence, set())
             caption = CaptionRow(
                 report=name,
                 study=study,
@@ -195,8 +193,9 @@ class CaptionBuilder:
         self._tally.add("translation", "failed", len(self.captions) - 2 * len(pairs))
         return [(caption["language"], caption["text"], translation["text"]) for caption, translation in pairs]
 
-    def _scrub(self, text: str, identifiers: Identifiers) -> str:
-        clean, counts = scrub(" ".join(text.split()), identifiers, self._is_anatomy, self._is_organ)
+    def _scrub(self, text: str, study: str) -> str:
+        series = self._studies.series_of.get(study, ())
+        clean, counts = scrub_report(text, self._studies.identifiers(study), self._lexicon, series)
         for kind, number in counts.items():
             self._tally.add("scrubbed", kind, number)
         return clean
@@ -213,13 +212,14 @@ def collect_ties(rows: Iterable[Mapping[str, str]], studies: StudyLookup, source
     Raises:
         ValueError: if a column is missing or a number is none.
     """
-    ties: dict[tuple[str, str], set[ImageTie]] = {}
+    ties: dict[str, dict[str, set[ImageTie]]] = {}
     for line, row in enumerate(rows, start=2):
         missing = {"report_id", "sentence"} - set(row)
         if missing or not ("instance_uid" in row or {"series_number", "image_number"} <= set(row)):
             columns = " and ".join(sorted(missing)) or "instance_uid, or series_number and image_number"
             raise ValueError(f"{source}: has no column {columns}")
-        images = ties.setdefault((row["report_id"], plain_sentence(row["sentence"])), set())
+        sentences = ties.setdefault(row["report_id"], {})
+        images = sentences.setdefault(plain_sentence(row["sentence"]), set())
         if uid := row.get("instance_uid"):
             images |= {ImageTie(instance) for instance in studies.instances_of.get(uid, set())}
         elif row.get("series_number") or row.get("image_number"):
@@ -239,9 +239,37 @@ def join_sections(sections: Iterable[tuple[str, str]]) -> dict[str, str]:
     return texts
 
 
+def tied_sentences(sentences: Sequence[str], ties: Mapping[str, set[ImageTie]]) -> dict[str, set[ImageTie]]:
+    """The images of each sentence of a report that is tied by hand.
+
+    Ties hold sentences as the report was written; in `sentences` each placeholder is for any text.
+    """
+    plain = {sentence: plain_sentence(sentence) for sentence in sentences}
+    unscrubbed = set(plain.values())
+    images: dict[str, set[ImageTie]] = {}
+    for sentence, scrubbed in plain.items():
+        for original, tied in ties.items():
+            if original == scrubbed or (original not in unscrubbed and is_scrubbed_form(scrubbed, original)):
+                images.setdefault(sentence, set()).update(tied)
+    return images
+
+
+def is_scrubbed_form(scrubbed: str, original: str) -> bool:
+    """Whether the original becomes the scrubbed sentence if some of its text is replaced by the placeholders."""
+    first, *pieces = PLACEHOLDER.split(scrubbed)
+    if not pieces or not original.startswith(first):
+        return False
+    position = len(first)
+    for piece in pieces[:-1]:
+        position = original.find(piece, position + 1) + len(piece)
+        if position < len(piece):
+            return False
+    return original.endswith(pieces[-1]) and position < len(original) - len(pieces[-1])
+
+
 def plain_sentence(sentence: str) -> str:
     """A sentence without white space and marks at its end, which change when it is copied."""
-    return " ".join(sentence.split()).rstrip(" .;")
+    return " ".join(clean_characters(sentence).split()).rstrip(" .;")
 
 
 def has_words(text: str) -> bool:

@@ -40,7 +40,7 @@ INSIDE_A_LINE = """befund, befunde, beurteilung, zusammenfassung, klinische anga
     rechtfertigende indikation, technik, untersuchungstechnik, empfehlung, voruntersuchung, findings, impression, conclusion, clinical history,
     clinical information, clinical, indication, reason for exam, reason for examination, technique, comparison, recommendation"""
 
-_WITH_COLON = re.compile(r"[\s*#>_=-]*((?:\d{1,2}[.)]\s*)?[^\W\d_][\w ,./&+()-]{2,60}?)\s*[*_]*:[*_]*[^\S\n]*")
+_WITH_COLON = re.compile(r"[\s*#>_=-]*((?:\d{1,2}[.)]\s*)?[^\W\d_][\w ,./&+()\[\]-]{2,60}?)\s*[*_]*:[*_]*[^\S\n]*")
 _MARKUP = " \t*#:>_=-–"
 _NUMBER = re.compile(r"^(?:\d{1,2}[.)]|[ivx]{1,4}\.|[a-z]\))\s*")
 _MODALITY = r"(?:pet[-/ ]?)?(?:ct|mrt|mri|mr|röntgen|sonographie|sono|cta|mra)"

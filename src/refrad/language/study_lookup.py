@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from refrad.language.sources import Report
-from refrad.privacy.scrubbing import Identifiers, collect_identifiers
+from refrad.privacy.known_identifiers import Identifiers, collect_identifiers
 
 __all__ = ["StudyLookup"]
 

@@ -5,185 +5,21 @@ Each becomes a typed placeholder. In doubt the rules remove more rather than les
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Callable
+from itertools import pairwise
 
-__all__ = ["PLACEHOLDER", "PLACEHOLDERS", "Identifiers", "collect_identifiers", "scrub"]
+from refrad.core.characters import clean_characters
+from refrad.privacy.known_identifiers import Identifiers, scrub_known
+from refrad.privacy.scrub_rules import LINE_END, scrub_by_rules
+
+__all__ = ["PLACEHOLDER", "PLACEHOLDERS", "scrub"]
 
 PLACEHOLDERS = ("NAME", "DATE", "ID", "PLACE", "PHONE")
 PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
 
-SHORTEST = {"NAME": 3, "ID": 4, "PLACE": 4}  # letters; shorter ones are too common to be scrubbed everywhere
-PARTICLES = {"von", "van", "der", "den", "del", "und", "prof", "med", "dipl", "mrs", "herr", "frau"}
+LONG_LINE = 60  # characters; a longer line without a stop goes on in the next
 
-_TITLE = r"""
-    (?:(?:Prof|Priv\.?-?\s?Doz|Dres|Drs|Dr\.in|Dr|Hr|Fr|DGKS|DGKP|MTRA|MTA|Mr|Mrs|Ms)\b
-    |(?:Herrn?|Frau|Schwester|Pfleger|(?:Ober|Chef|Fach|Assistenz)[aä]rzt(?:in)?|Kollegen?|Kollegin|Familie|Miss|Doctor|Nurse)\b(?!\.)
-    )\.?[\s-]{0,2}
-    (?:(?:med|habil|Dr\.in|rer|nat|dent|univ|phil|h\.\s?c|Dipl|Mag|Dr|Prof|Doz|PD)\b\.?[\s-]{0,2})*
-"""
-_PART = r"(?:[A-ZÄÖÜ][\w'’]+(?:-[A-ZÄÖÜ][\w'’]+)*|[A-ZÄÖÜ]\.|[A-ZÄÖÜ]\b)"
-_PARTICLE = r"(?:(?:von|van|vom|de|der|den|zu|zur|del|da|di)\s){0,2}"
-_NAME = rf"{_PARTICLE}{_PART}(?:\s?{_PARTICLE}{_PART}){{0,2}}"
-# Titles after a name on a signature.
-_ROLE = r"""
-    (?:(?:Stations?|Ober|Chef|Fach|Assistenz|Leitende[rn]?\s(?:Ober)?)-?[aä]rzt(?:in)?\b|Ärztlicher\sDirektor|M\.?D\b|D\.?O\b|R\.?N\b)
-"""
-_YEAR = r"(?:19|20)\d{2}"
-_MONTH = r"""
-    (?:Jan(?:uary?|uar|\.)?|Jänner|Feb(?:ruary?|ruar|\.)?|März|Mär\.|Mar(?:ch|\.)|Apr(?:il|\.)?|Mai|May|June?|Juni|July?|Juli
-    |Aug(?:ust|\.)?|Sep(?:tember|t\.?|\.)?|O[kc]t(?:ober|\.)?|Nov(?:ember|\.)?|De[zc](?:ember|\.)?)
-"""
-
-# The first rule that matches a span replaces it.
-_RULES = tuple(
-    (kind, re.compile(pattern, re.VERBOSE))
-    for kind, pattern in (
-        ("ID", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | \bhttps?://\S+ | \bwww\.\S+"),
-        ("ID", r"\b[012]\.(?:\d+\.){4,}\d+\b"),
-        (
-            "PHONE",
-            r"""\b(?i:Tel(?:efon)?|(?:Tele)?fax|Mobil|Handy|Durchwahl|DECT|Piepser|Funk|phone|pager|ext)\b\.?
-            (?:\s?(?i:Nr|No|number)\b\.?)?\s?:?\s?[+(]?\d[\d\s()/.-]{1,18}\d""",
-        ),
-        ("PHONE", r"(?<![\w/.])(?:\+\d{1,3}[\s/-]?\(?\d|\(0?\d{2,5}\)\s?\d|0\d{2,5}\s?[/-]\s?\d)[\d\s/-]{3,14}\d\b"),
-        ("PHONE", r"(?<![\w/.,-])0\d{2,5}\s\d{3,}(?:[-\s]\d{1,6})*\b"),
-        ("PHONE", r"(?<![\w/.-])(?:\(\d{3}\)\s?|\d{3}[-.])\d{3}[-.]\d{4}\b"),
-        (
-            "ID",
-            r"""\b(?i:(?:Pat(?:ienten)?|Fall|Auftrags?|Unters(?:uchungs)?|Accession|Acc|Aufnahme|Vers(?:icherten)?|SV
-            |Personal|(?:Medical\s)?Record|Case|Order|Account|Exam)[\s.-]{0,2}(?:ID|Nr|No|Nummer|Number)|MRN|SVNR|ID|Accession)
-            \b\.?\s?[:\#]?\s?(?=[\w/-]*\d{3})[\w/-]{4,}""",
-        ),
-        ("DATE", r"(?<![\d.,])\d{1,2}\.\s?\d{1,2}\.(?=\s?(?:-|–|bis(?:\szum)?|und)\s?\d{1,2}\.\s?\d{1,2}\.)"),
-        (
-            "DATE",
-            rf"\b(?:\d{{1,2}}\.?\s?(?:-|–|bis|und)\s?)?\d{{1,2}}\.\s?(?:0?[1-9]|1[0-2])\.\s?(?:{_YEAR}|\d{{2}})(?!\d|[.,]\d)",
-        ),
-        ("DATE", rf"\b\d{{1,2}}[. ]\s?\d{{1,2}}[. ]\s?{_YEAR}(?!\d|[.,]\d)"),
-        (
-            "DATE",
-            r"(?<![\d/.,])0[1-9]/\d{2}(?![\d/])|(?:(?<=\bED\s)|(?<=\bED:\s)|(?<=\bseit\s)|(?<=\bzuletzt\s))(?:[1-9]|1[0-2])/\d{2}(?![\d/])",
-        ),
-        ("DATE", rf"\b{_YEAR}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?:T[\d:.]+)?(?!\d)"),
-        ("DATE", rf"(?<![\d/.])(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|[12]\d|3[01])/(?:{_YEAR}|\d{{2}})(?![\d/])"),
-        (
-            "DATE",
-            rf"\b(?:\d{{1,2}}(?:\.|st|nd|rd|th)?\s(?:of\s)?)?{_MONTH}\s(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s)?{_YEAR}\b",
-        ),
-        ("DATE", rf"\b\d{{1,2}}\.\s?{_MONTH}(?!\w)"),
-        (
-            "DATE",
-            r"""\b(?:January|February|March|April|June|July|August|September|October|November|December)
-            \s\d{1,2}(?:st|nd|rd|th)?\b""",
-        ),
-        ("DATE", rf"(?<![\d/.,])(?:0?[1-9]|1[0-2])/{_YEAR}(?!\d)"),
-        (
-            "DATE",
-            r"(?:(?<=\bam\s)|(?<=\bab\s)|(?<=\bseit\s)|(?<=\bvom\s)|(?<=\bbis\s)|(?<=\bzum\s)|(?<=\bden\s))\d{1,2}\.\s?(?:0?[1-9]|1[0-2])\.(?!\d)",
-        ),
-        ("DATE", rf"(?<![\d/.,\w-]){_YEAR}\b(?![.,/]\d|\s?(?:mm|cm|ml|mg|g\b|kg|HE|HU|I\.?E|µ|l\b|%|°))"),
-        ("DATE", r"\b\d{1,2}[:.]\d{2}\s?(?i:Uhr|h\b|a\.?m\b|p\.?m\b)"),
-        (
-            "NAME",
-            rf"(?P<title>\b(?:Drs|Dres)\.?\s(?:med\.\s)?)(?P<name>{_NAME}(?:,\s{_PART})?(?:\s(?:und|u\.|and|&)\s{_NAME})?)",
-        ),
-        ("NAME", rf"(?P<title>\b{_TITLE}(?:(?:und|and|u\.)\s)?)(?!Kolleg)(?P<name>{_NAME})"),
-        ("NAME", rf"(?P<title>\b(?:OA|OÄ|CA|FA|FÄ|PD)\s)(?!Dr|Prof|Doz)(?P<name>{_NAME})"),
-        (
-            "NAME",
-            rf"""(?P<title>\b(?i:gez\.?|Befunder(?:in)?|befundet\s(?:von|durch)|Untersucher(?:in)?|Zuweiser(?:in)?|vidiert
-            |dictated\sby|signed(?:\sby)?|read\sby|reported\sby|referred\sby|Name|Patient(?:in)?|Pat\.)\s?:\s?)
-            (?P<name>{_NAME}(?:,\s?{_PART})?)""",
-        ),
-        (
-            "NAME",
-            rf"""(?P<title>\b(?i:(?:geschrieben|diktiert|verfasst|erstellt|befundet|vidiert|freigegeben|unterschrieben)\s(?:von|durch)
-            |(?:dictated|signed|read|reported|reviewed|approved|interpreted|verified|transcribed|referred)\sby|attending|radiologist|vidiert)
-            \s?:?\s)(?P<full>{_PART}\s{_NAME})""",
-        ),
-        ("NAME", rf"(?P<title>\bPraxis\s)(?P<full>{_PART}\s{_PART})"),
-        ("NAME", rf"(?P<title>\b(?:Grü(?:ß|ss)en?|Gruß|regards|sincerely)\b,?\s+)(?P<full>{_PART}\s{_NAME})"),
-        ("NAME", rf"(?P<title>)(?<!\w)(?P<full>{_PART}\s{_PART})(?=,?\s+{_ROLE})"),
-        ("NAME", r"(?<=\bgeb\.\s)[A-ZÄÖÜ][a-zäöüß-]+"),
-        (
-            "PLACE",
-            r"""\b[A-ZÄÖÜ][\wäöüß.-]*(?:[Ss]tra(?:ß|ss)e|[Ss]tr\.|allee|gasse|platz|ufer|damm)\s?\d{1,4}\s?[a-z]?\b
-            (?:,?\s?(?:[DA]-)?\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+)?""",
-        ),
-        (
-            "PLACE",
-            r"\b\d{1,5}\s(?:[A-Z][a-z]+\s){1,3}(?:Street|St\.|Avenue|Ave\b|Road|Rd\b|Boulevard|Blvd\b|Lane|Drive)(?!\w)",
-        ),
-        (
-            "PLACE",
-            r"\b(?:Am|An\sde[rnm]|Im|In\sde[rnm]|Auf\sde[rnm]|Zum|Zur)\s[A-ZÄÖÜ][a-zäöüß-]+\s\d{1,4}\s?[a-z]?,?\s(?:[DA]-)?\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+",
-        ),
-        (
-            "PLACE",
-            r"(?:(?<=,\s)|(?<=\bin\s)|(?<=\baus\s))(?:\d{5}|CH-\d{4}|\d{4}(?=\s[A-ZÄÖÜ][a-zäöüß-]+\s?[,.(]))\s(?:Bad\s)?[A-ZÄÖÜ][a-zäöüß-]{2,}",
-        ),
-        ("PLACE", r"\b(?:(?<=\baus\s)|(?<=\bin\s))[A-ZÄÖÜ][a-zäöüß]+\s\((?:[ABGJLNOSTUVZF][A-Z])\)"),
-        ("PLACE", r"(?<=\bwohnhaft\sin\s)[A-ZÄÖÜ][\wäöüß-]+|\bBad\s[A-ZÄÖÜ][a-zäöüß]{3,}"),
-        ("PLACE", r"\b[DA]-\d{4,5}\s[A-ZÄÖÜ][\wäöüß-]+"),
-        (
-            "PLACE",
-            r"""\b(?:Universitäts(?:klinik(?:um)?|spital|medizin)|[A-ZÄÖÜ]?[\wäöüß-]*[Kk]linikum|[\wäöüß-]*[Kk]rankenhaus(?:es)?
-            |(?i:uniklinik(?:um)?)|Spital|MVZ|Praxis|Klinik)(?:\s(?:am|an|im|in|der|des|zum|St\.|Sankt|Bad)){0,2}\s[A-ZÄÖÜ][\wäöüß-]+
-            (?:\s[A-ZÄÖÜ][a-zäöüß-]{3,}(?=\s*(?:[,.;)\n]|$)))?""",
-        ),
-        (
-            "PLACE",
-            r"""\b[A-ZÄÖÜ][\wäöüß-]*(?:klinik|hochschule|universität)\s(?:(?:der|des)\s)?(?:[A-ZÄÖÜ][a-zäöüß-]+\s)?(?:Hochschule|Universität)
-            (?:\s\[PLACE\]|\s(?:Bad\s)?[A-ZÄÖÜ][a-zäöüß]+)""",
-        ),
-        (
-            "PLACE",
-            r"""\b(?:[A-Z][a-z.'-]+\s){1,3}(?:Hospital|Medical\sCent(?:er|re)|Clinic|Infirmary)\b(?:\sof\s[A-Z][a-z]+)?
-            | \bUniversity\s(?:Hospital|Clinic|of)\s(?:of\s)?[A-Z][a-z]+""",
-        ),
-        ("ID", r"(?<![\w.,/-])\d{7,}(?![\w.,]*\d) | \b(?=\w*\d{4})(?=\w*[A-Z])[A-Z0-9]{8,}\b"),
-    )
-)
-_FIRST_NAMES = {"karina", "carina"}  # as well as anatomy
-_BARE_TITLES = re.compile(r"(?:OA|OÄ|CA|FA|FÄ|PD)\s")
-_BEFORE_SURNAME = re.compile(rf"(?:{_TITLE}|\b[A-ZÄÖÜ]\.\s?)$", re.VERBOSE)
-_GAP = re.compile(r",? ?")
-_REPEATED = re.compile(r"\[(\w+)\](?:[\s,]+\[\1\])+")
-
-
-@dataclass(frozen=True)
-class Identifiers:
-    """Identifiers in the headers of a patient's files, in all usual spellings."""
-
-    names: frozenset[str] = frozenset()
-    ids: frozenset[str] = frozenset()
-    places: frozenset[str] = frozenset()
-
-    @cached_property
-    def name(self) -> re.Pattern[str]:
-        """Any of the names as a whole word, also in the genitive."""
-        words = "|".join(re.escape(name) for name in sorted(self.names, key=len, reverse=True))
-        return re.compile(rf"(?<![\w[])(?:{words})(?:['’]?s)?(?!\w)")
-
-
-def collect_identifiers(rows: Iterable[Mapping[str, str]]) -> Identifiers:
-    """The identifiers in rows of the private file table (`FileTable`): of one patient, or of one study."""
-    names: set[str] = set()
-    ids: set[str] = set()
-    places: set[str] = set()
-    for row in rows:
-        for name in (row["patient_name"], row["names"]):
-            words = {word for word in re.split(r"[\s^=|,.]+", name) if word.lower() not in PARTICLES}
-            names.update(words, *(word.split("-") for word in words))
-        ids.update((row["patient_id"], row["accession_number"], row["study_uid"], row["birth_date"]))
-        places.add(row["institution"])
-    return Identifiers(
-        frozenset(spelling for name in names if len(name) >= SHORTEST["NAME"] for spelling in _spellings(name)),
-        frozenset(value for value in ids if len(value) >= SHORTEST["ID"]),
-        frozenset(value for value in places if len(value) >= SHORTEST["PLACE"]),
-    )
+_REPEATED = re.compile(r"\[(\w+)\](?:[ ,]+\[\1\])+")
 
 
 def scrub(
@@ -194,8 +30,9 @@ def scrub(
 ) -> tuple[str, Counter[str]]:
     """The text with placeholders [NAME], [DATE], [ID], [PLACE], [PHONE], and how many of each were set.
 
-    Known names go everywhere as whole words, with the same case only. A name that is an organ as well (Leber, but not
-    Herzog) goes only after a title, an initial or another name; `is_organ` is `is_anatomy` if it is not given.
+    The text may be a sentence or a report, whose line breaks stay. Known names go everywhere as whole words, with the same
+    case only. A name that is an organ as well (Leber, but not Herzog) goes only after a title, an initial or another
+    name; `is_organ` is `is_anatomy` if it is not given.
     """
     counts: Counter[str] = Counter()
 
@@ -203,62 +40,22 @@ def scrub(
         counts[kind] += 1
         return f"[{kind}]"
 
-    for kind, values in (("PLACE", known.places), ("ID", known.ids)):
-        for value in sorted(values, key=len, reverse=True):
-            first, *parts = re.split(rf"(?<!\w){re.escape(value)}(?!\w)", text, flags=re.IGNORECASE)
-            text = first + "".join(put(kind) + part for part in parts)
-    if known.names:
-        text = _without_names(text, known.name, is_organ or is_anatomy, put)
-    for kind, pattern in _RULES:
-        if pattern.search(text):
-            text = pattern.sub(partial(_replacement, kind, is_anatomy, put), text)
-    return _REPEATED.sub(r"[\1]", text), counts
+    text = _mark_line_ends(clean_characters(text))
+    text = scrub_known(text, known, is_organ or is_anatomy, put)
+    text = scrub_by_rules(text, is_anatomy, put)
+    return _REPEATED.sub(r"[\1]", text.replace(LINE_END, "")), counts
 
 
-def _spellings(name: str) -> set[str]:
-    """A name as it is, capitalised and in capitals, with umlauts and without."""
-    bases = {name}
-    for plain, umlaut in (("ae", "ä"), ("oe", "ö"), ("ue", "ü"), ("ss", "ß")):
-        bases |= {base.lower().replace(plain, umlaut) for base in bases} | {
-            base.lower().replace(umlaut, plain) for base in bases
-        }
-    cased = {name} | {"-".join(part.capitalize() for part in base.split("-")) for base in bases}
-    return cased | {spelling.upper() for spelling in cased}
+def _mark_line_ends(text: str) -> str:
+    lines = text.split("\n")
+    marked = [
+        line if _wraps(line, following.lstrip()) else line + LINE_END for line, following in pairwise([*lines, ""])
+    ]
+    return "\n".join(marked).removesuffix(LINE_END)
 
 
-def _without_names(
-    text: str, name: re.Pattern[str], is_anatomy: Callable[[str], bool], put: Callable[[str], str]
-) -> str:
-    last_end = 0  # end of the last name that was replaced
-
-    def replace(match: re.Match[str]) -> str:
-        nonlocal last_end
-        if is_anatomy(match[0]):
-            following = name.match(text, match.end() + len(_GAP.match(text, match.end())[0]))  # type: ignore[index]
-            adjoins_name = text[last_end : match.start()] == " " or (
-                following is not None and not is_anatomy(following[0])
-            )
-            if not adjoins_name and not _BEFORE_SURNAME.search(text[: match.start()]):
-                return match[0]
-        last_end = match.end()
-        return put("NAME")
-
-    return name.sub(replace, text)
-
-
-def _replacement(kind: str, is_anatomy: Callable[[str], bool], put: Callable[[str], str], match: re.Match[str]) -> str:
-    """The placeholder for a match; a title stays, and so does anatomy after a name or after "OA", "PD"."""
-    groups = match.groupdict()
-    if "title" not in groups:
-        return put(kind)
-    parts = re.split(r"(\s+)", groups.get("full") or groups["name"])
-    # So many parts are the name in any case: words, each with the space after it.
-    keep = 4 if "full" in groups else 0 if _BARE_TITLES.fullmatch(groups["title"]) else 2
-    cut = next(
-        (n for n in range(keep, len(parts), 2) if is_anatomy(parts[n]) and parts[n].lower() not in _FIRST_NAMES),
-        len(parts),
-    )
-    if cut == 0:
-        return match[0]
-    remainder = "".join(parts[cut:])
-    return groups["title"] + put(kind) + (" " + remainder if remainder else "")
+def _wraps(line: str, following: str) -> bool:
+    """Whether the statement of a line goes on in the next."""
+    if following[:1].islower():
+        return True
+    return len(line) > LONG_LINE and following[:1].isalpha() and line.rstrip()[-1:] not in ".!?:;"
