@@ -29,6 +29,26 @@ def test_single_level_on_mr_is_matched_to_the_whole_and_marked(schema):
     assert [(one.class_id, one.via) for one in found] == [(vertebrae, "whole")]
 
 
+@pytest.mark.parametrize("names", [("vertebrae_S1", "vertebrae"), ("vertebrae", "vertebrae_S1")])
+def test_closest_match_of_a_mention_counts(schema, names):
+    visible = {schema.by_name["vertebrae"].id: 1}
+    found = ground_mentions(
+        [GroundableMention(0, 2, "x", tuple(ids(schema, *names)))], visible, class_matcher(schema, "expand")
+    )
+    assert [one.via for one in found] == ["exact"]
+
+
+@pytest.mark.parametrize("mode", ["strict", "expand"])
+def test_cyst_is_grounded_on_a_cyst_and_not_on_its_kidney(schema, mode):
+    kidney, cyst = ids(schema, "kidney_left", "kidney_cyst_left")
+    alone, compound = GroundableMention(0, 4, "cyst", (cyst,)), GroundableMention(0, 11, "Nierenzyste", (kidney, cyst))
+    match = class_matcher(schema, mode)
+    assert ground_mentions([alone], {kidney: 9}, match) == []
+    assert [one.class_id for one in ground_mentions([alone], {kidney: 9, cyst: 2}, match)] == [cyst]
+    assert [one.class_id for one in ground_mentions([compound], {kidney: 9}, match)] == [kidney]
+    assert [one.class_id for one in ground_mentions([compound], {kidney: 9, cyst: 2}, match)] == [kidney, cyst]
+
+
 def test_general_word_near_a_level_means_that_level(schema):
     spine, t11, t12 = ids(schema, "vertebrae", "vertebrae_T11", "vertebrae_T12")
     mentions = [GroundableMention(0, 8, "Endplate", (spine,)), GroundableMention(23, 26, "T12", (t12,))]

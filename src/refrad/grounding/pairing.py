@@ -28,6 +28,7 @@ REASONS: Mapping[str, str] = {
     "mention_not_verbatim": "The caption has another text at the offsets of a mention: the tables of mentions and captions do not belong together.",
 }
 MIN_GAP = 3  # slices between two images of one volume for the same caption
+VIA = ("exact", "part", "whole")  # the closest match first
 
 Areas = Mapping[int, int]
 """Class to its area in px in one image; the classes are those that are visible."""
@@ -96,7 +97,8 @@ def class_matcher(schema: Schema, mode: str) -> Matcher:
 def ground_mentions(mentions: Iterable[GroundableMention], visible: Areas, match: Matcher) -> list[Entity]:
     """The entities of a caption in an image, in the order of their spans; empty if they have no class in common.
 
-    Every mention keeps all of its classes that are visible, and each occurrence of a repeated word is a separate mention.
+    Every mention keeps all of its classes that are visible, and each occurrence of a repeated word is a separate mention. Where
+    several classes of a mention lead to one visible class, its `via` is the closest of them.
     """
     mentions = sorted(mentions, key=lambda mention: (mention.start, -mention.end))
     named = {class_id for mention in mentions for class_id in mention.classes}
@@ -105,7 +107,8 @@ def ground_mentions(mentions: Iterable[GroundableMention], visible: Areas, match
         for class_id in mention.classes:
             for target, via in _narrow(match(class_id, visible), named):
                 key = (mention.start, mention.end, target)
-                entities.setdefault(key, Entity(mention.start, mention.end, mention.text, target, via))
+                if key not in entities or VIA.index(via) < VIA.index(entities[key].via):
+                    entities[key] = Entity(mention.start, mention.end, mention.text, target, via)
     return list(entities.values())
 
 

@@ -46,7 +46,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 1
+VERSION = 2
 
 logger = logging.getLogger(__name__)
 
