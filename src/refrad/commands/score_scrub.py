@@ -16,7 +16,7 @@ from pathlib import Path
 from refrad.anatomy.lexicon import Lexicon, load_lexicon
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.report_scrubbing import scrub_report
-from refrad.privacy.known_identifiers import Identifiers, collect_identifiers
+from refrad.privacy.known_identifiers import Identifiers
 from refrad.privacy.scrubbing import PLACEHOLDERS
 
 __all__ = ["Letter", "ScrubCounts", "count_scrubbed", "main", "read_labelled", "read_marked"]
@@ -116,10 +116,7 @@ def main(letters: Path, *, labels: Path | None = None, lexicon: Path = Path("wor
 
 
 def _identifiers(names: Iterable[str]) -> Identifiers:
-    empty = dict.fromkeys(
-        ("patient_name", "patient_id", "accession_number", "study_uid", "birth_date", "institution"), ""
-    )
-    return collect_identifiers([empty | {"names": " ".join(names)}])
+    return Identifiers(names=frozenset(names))
 
 
 def _surviving(before: Sequence[str], after: Sequence[str]) -> set[int]:

@@ -21,7 +21,7 @@ class StudyLookup:
         """Reads identifiers of the whole delivery, but rows of single images of this shard only."""
         self.shard = shard
         assigned = instances.filter(pl.col("study").is_not_null())
-        studies = assigned.select("study", "shard", "patient").unique().collect()
+        studies = assigned.select("study", "shard", "patient").unique().sort("study", "patient").collect()
         self.shard_of = dict(studies.select("study", "shard").iter_rows())
         self.patient_of = dict(studies.select("study", "patient").iter_rows())
         identified = files.filter(pl.col("study").is_not_null())
@@ -39,7 +39,7 @@ class StudyLookup:
         uids = own_files.filter(pl.col("instance_uid") != "").select("file", "instance_uid")
         named = uids.join(own.filter(pl.col("instance").is_not_null()), on="file")
         self.instances_of = _sets(named.select("instance_uid", "instance").iter_rows())
-        self._headers = own_files.select("patient", *IDENTIFYING).unique().partition_by("patient", as_dict=True)
+        self._headers = _headers(files, list(own["study"].unique()))
         self._identifiers: dict[str, Identifiers] = {}
         numbers = used.select("study", "series_number", "instance_number", "volume").iter_rows()
         self._images: dict[str, list[tuple[int | None, int | None, str]]] = defaultdict(list)
@@ -59,12 +59,12 @@ class StudyLookup:
         return str(*matches) if len(matches) == 1 else None
 
     def identifiers(self, study: str) -> Identifiers:
-        """The identifiers in the headers of the patient of a study of this shard."""
-        patient = self.patient_of[study]
-        if patient not in self._identifiers:
-            rows = self._headers[(patient,)].select(IDENTIFYING).iter_rows(named=True)
-            self._identifiers[patient] = collect_identifiers(rows)
-        return self._identifiers[patient]
+        """The identifiers in the headers of a study of this shard, and in those of all its patients."""
+        if study not in self._identifiers:
+            own = self._headers.filter(pl.col("study") == study)
+            rows = self._headers.filter(pl.col("patient").is_in(own["patient"].unique().to_list()))
+            self._identifiers[study] = collect_identifiers(pl.concat([own, rows]).iter_rows(named=True))
+        return self._identifiers[study]
 
     def outcome(self, study: str, series: int | None, first: int | None, last: int | None) -> str:
         """Whether a reference by numbers leads to one volume of the study: found, ambiguous or not found."""
@@ -75,6 +75,14 @@ class StudyLookup:
             and (first is None or (number is not None and first <= number <= (last or first)))
         }
         return "not found" if not volumes else "found" if len(volumes) == 1 else "ambiguous"
+
+
+def _headers(files: pl.LazyFrame, studies: list[str]) -> pl.DataFrame:
+    """The identifying fields of all files of these studies and of their patients."""
+    own = files.filter(pl.col("study").is_in(studies))
+    patients = own.select("patient").drop_nulls().unique().collect()["patient"].to_list()
+    rows = files.filter(pl.col("study").is_in(studies) | pl.col("patient").is_in(patients))
+    return rows.select("study", "patient", *IDENTIFYING).unique().collect()
 
 
 def _sets(pairs: Iterable[tuple[Any, ...]]) -> dict[Any, set[Any]]:

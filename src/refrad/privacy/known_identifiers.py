@@ -1,92 +1,113 @@
-"""Identifiers that the headers of a patient's files hold, and where they stand in a report."""
+"""Identifiers that the headers of a study hold, and where they stand in a report."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
-from refrad.privacy.scrub_rules import BEFORE_SURNAME
+from refrad.privacy.known_names import NameForms, find_names, name_forms, phrase_end, words_of
+from refrad.privacy.word_names import is_word
 
 __all__ = ["Identifiers", "collect_identifiers", "scrub_known"]
 
-SHORTEST = {"NAME": 3, "ID": 4, "PLACE": 4}  # letters; shorter ones are too common to be scrubbed everywhere
-PARTICLES = {"von", "van", "der", "den", "del", "und", "prof", "med", "dipl", "mrs", "herr", "frau"}
-
-_GAP = re.compile(r",? ?")
+SHORTEST = 4  # letters and digits of a number or of the name of an institution; shorter ones are too common
+SHORTEST_NUMBER = 5  # digits of a number without its leading zeros
 
 
 @dataclass(frozen=True)
 class Identifiers:
-    """Identifiers in the headers of a patient's files, in all usual spellings."""
+    """Identifiers in the headers of a study and its patients, as they are there; birth dates as YYYYMMDD."""
 
     names: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
     places: frozenset[str] = frozenset()
+    birth_dates: frozenset[str] = frozenset()
 
     @cached_property
-    def name(self) -> re.Pattern[str]:
-        """Any of the names as a whole word, also in the genitive."""
-        words = "|".join(re.escape(name) for name in sorted(self.names, key=len, reverse=True))
-        return re.compile(rf"(?<![\w[])(?:{words})(?:['’]?s)?(?!\w)")
+    def name_forms(self) -> NameForms:
+        """The names, folded."""
+        return name_forms(self.names)
+
+    @cached_property
+    def place_phrases(self) -> list[tuple[str, ...]]:
+        """The words of each institution, folded; the longest first."""
+        phrases = {tuple(word.key for word in words_of(place)) for place in self.places if len(place) >= SHORTEST}
+        named = (phrase for phrase in phrases if not all(is_word(word) for word in phrase))
+        return sorted(named, key=lambda phrase: (-len(phrase), phrase))
+
+    @cached_property
+    def patterns(self) -> list[tuple[str, re.Pattern[str]]]:
+        """Kind and pattern of the birth dates and numbers, the longest first."""
+        dates = [("DATE", pattern) for date in sorted(self.birth_dates) if (pattern := _date_pattern(date))]
+        numbers = sorted(self.ids, key=lambda number: (-len(number), number))
+        return dates + [("ID", pattern) for number in numbers if (pattern := _number_pattern(number))]
 
 
 def collect_identifiers(rows: Iterable[Mapping[str, str]]) -> Identifiers:
-    """The identifiers in rows of the private file table (`FileTable`): of one patient, or of one study."""
-    names: set[str] = set()
-    ids: set[str] = set()
-    places: set[str] = set()
-    for row in rows:
-        for name in (row["patient_name"], row["names"]):
-            words = {word for word in re.split(r"[\s^=|,.]+", name) if word.lower() not in PARTICLES}
-            names.update(words, *(word.split("-") for word in words))
-        ids.update((row["patient_id"], row["accession_number"], row["study_uid"], row["birth_date"]))
-        places.add(row["institution"])
+    """The identifiers in rows of the private file table (`FileTable`)."""
+    rows = list(rows)
     return Identifiers(
-        frozenset(spelling for name in names if len(name) >= SHORTEST["NAME"] for spelling in _spellings(name)),
-        frozenset(value for value in ids if len(value) >= SHORTEST["ID"]),
-        frozenset(value for value in places if len(value) >= SHORTEST["PLACE"]),
+        names=_values(rows, "patient_name", "names"),
+        ids=_values(rows, "patient_id", "accession_number", "study_uid"),
+        places=_values(rows, "institution"),
+        birth_dates=_values(rows, "birth_date"),
     )
 
 
 def scrub_known(text: str, known: Identifiers, is_organ: Callable[[str], bool], put: Callable[[str], str]) -> str:
     """The text with each known identifier replaced by the placeholder that `put` gives for its kind.
 
-    Names go as whole words, with the same case only. A name that is an organ as well (Leber, but not Herzog) goes only
-    after a title, an initial or another name.
+    Names and institutions are compared folded, numbers without separators and leading zeros.
     """
-    for kind, values in (("PLACE", known.places), ("ID", known.ids)):
-        for value in sorted(values, key=len, reverse=True):
-            first, *parts = re.split(rf"(?<!\w){re.escape(value)}(?!\w)", text, flags=re.IGNORECASE)
-            text = first + "".join(put(kind) + part for part in parts)
-    return _without_names(text, known.name, is_organ, put) if known.names else text
+    for kind, pattern in known.patterns:
+        text = _replace(text, (match.span() for match in pattern.finditer(text)), partial(put, kind))
+    text = _replace(text, _places(text, known.place_phrases), partial(put, "PLACE"))
+    return _replace(text, find_names(text, known.name_forms, is_organ), partial(put, "NAME"))
 
 
-def _spellings(name: str) -> set[str]:
-    """A name as it is, capitalised and in capitals, with umlauts and without."""
-    bases = {name}
-    for plain, umlaut in (("ae", "ä"), ("oe", "ö"), ("ue", "ü"), ("ss", "ß")):
-        bases |= {base.lower().replace(plain, umlaut) for base in bases} | {
-            base.lower().replace(umlaut, plain) for base in bases
-        }
-    cased = {name} | {"-".join(part.capitalize() for part in base.split("-")) for base in bases}
-    return cased | {spelling.upper() for spelling in cased}
+def _values(rows: Iterable[Mapping[str, str]], *columns: str) -> frozenset[str]:
+    return frozenset(row[column] for row in rows for column in columns) - {""}
 
 
-def _without_names(
-    text: str, name: re.Pattern[str], is_anatomy: Callable[[str], bool], put: Callable[[str], str]
-) -> str:
-    last_end = 0  # end of the last name that was replaced
+def _replace(text: str, spans: Iterable[tuple[int, int]], placeholder: Callable[[], str]) -> str:
+    pieces, reached = [], 0
+    for start, end in spans:
+        pieces += [text[reached:start], placeholder()]
+        reached = end
+    return "".join([*pieces, text[reached:]])
 
-    def replace(match: re.Match[str]) -> str:
-        nonlocal last_end
-        if is_anatomy(match[0]):
-            following = name.match(text, match.end() + len(_GAP.match(text, match.end())[0]))  # type: ignore[index]
-            adjoins_name = text[last_end : match.start()] == " " or (
-                following is not None and not is_anatomy(following[0])
-            )
-            if not adjoins_name and not BEFORE_SURNAME.search(text[: match.start()]):
-                return match[0]
-        last_end = match.end()
-        return put("NAME")
 
-    return name.sub(replace, text)
+def _places(text: str, phrases: Iterable[tuple[str, ...]]) -> Iterator[tuple[int, int]]:
+    words = words_of(text) if phrases else []
+    reached = 0
+    for number, word in enumerate(words):
+        ends = (phrase_end(text, words, number, phrase) for phrase in phrases)
+        end = next((end for end in ends if end), None)
+        if end and word.start >= reached:
+            yield word.start, end
+            reached = end
+
+
+def _date_pattern(date: str) -> re.Pattern[str] | None:
+    """A date YYYYMMDD in all orders and with all separators."""
+    if not re.fullmatch(r"\d{8}", date):
+        return None
+    century, year, month, day = date[:2], date[2:4], int(date[4:6]), int(date[6:])
+    mark, years = r"\s?[./-]\s?", rf"(?:{century})?{year}"
+    forms = (
+        rf"0?{day}{mark}0?{month}{mark}{years}",
+        rf"0?{month}[/-]0?{day}[/-]{years}",
+        rf"{century}{year}[./-]?0?{month}[./-]?0?{day}",
+    )
+    return re.compile(rf"(?<![\w.,])(?:{'|'.join(forms)})(?![\w])")
+
+
+def _number_pattern(number: str) -> re.Pattern[str] | None:
+    """A number with other separators, and without its leading zeros if enough is left."""
+    groups = re.findall(r"[^\W\d_]+|\d+", number)
+    if sum(map(len, groups)) < SHORTEST:
+        return None
+    if len(groups[0].lstrip("0")) >= SHORTEST_NUMBER:
+        groups[0] = groups[0].lstrip("0")
+    pattern = r"[ ._/-]?".join(map(re.escape, groups))
+    return re.compile(rf"(?<![^\W_])0*{pattern}(?![^\W_])", re.IGNORECASE)

@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-__all__ = ["BEFORE_SURNAME", "LINE_END", "scrub_by_rules"]
+__all__ = ["ADDRESS", "LINE_END", "scrub_by_rules"]
 
 # Stands before the line break of each line that ends a statement. It is no white space, so that \s leads over the breaks of
 # wrapped lines only; a rule that goes on in the next line in any case says [\s\x01].
 LINE_END = "\x01"
+
+# Goes before known names, which may be in it.
+ADDRESS = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\bhttps?://[^\s\x01]+|\bwww\.[^\s\x01]+")
 
 _TITLE = r"""
     (?:(?:Prof|Priv\.?-?\s?Doz|Dres|Drs|Dr\.in|Dr|Hr|Fr|DGKS|DGKP|MTRA|MTA|Mr|Mrs|Ms)\b
@@ -33,7 +36,6 @@ _MONTH = r"""
 _RULES = tuple(
     (kind, re.compile(pattern, re.VERBOSE))
     for kind, pattern in (
-        ("ID", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | \bhttps?://[^\s\x01]+ | \bwww\.[^\s\x01]+"),
         ("ID", r"\b[012]\.(?:\d+\.){4,}\d+\b"),
         (
             "PHONE",
@@ -141,7 +143,6 @@ _RULES = tuple(
 )
 _FIRST_NAMES = {"karina", "carina"}  # as well as anatomy
 _BARE_TITLES = re.compile(r"(?:OA|OÄ|CA|FA|FÄ|PD)\s")
-BEFORE_SURNAME = re.compile(rf"(?:{_TITLE}|\b[A-ZÄÖÜ]\.\s?)$", re.VERBOSE)
 
 
 def scrub_by_rules(text: str, is_anatomy: Callable[[str], bool], put: Callable[[str], str]) -> str:

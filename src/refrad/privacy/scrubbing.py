@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from refrad.core.characters import clean_characters
 from refrad.privacy.known_identifiers import Identifiers, scrub_known
-from refrad.privacy.scrub_rules import LINE_END, scrub_by_rules
+from refrad.privacy.scrub_rules import ADDRESS, LINE_END, scrub_by_rules
 
 __all__ = ["PLACEHOLDER", "PLACEHOLDERS", "scrub"]
 
@@ -30,9 +30,9 @@ def scrub(
 ) -> tuple[str, Counter[str]]:
     """The text with placeholders [NAME], [DATE], [ID], [PLACE], [PHONE], and how many of each were set.
 
-    The text may be a sentence or a report, whose line breaks stay. Known names go everywhere as whole words, with the same
-    case only. A name that is an organ as well (Leber, but not Herzog) goes only after a title, an initial or another
-    name; `is_organ` is `is_anatomy` if it is not given.
+    The text may be a sentence or a report, whose line breaks stay. Known identifiers go first, then what rules recognise.
+    `is_anatomy` tells words of the lexicon and their compounds, `is_organ`, if it is given, the words alone: a known name
+    that is an organ (Leber, but not Herzog) goes only after a title or next to another name.
     """
     counts: Counter[str] = Counter()
 
@@ -41,6 +41,7 @@ def scrub(
         return f"[{kind}]"
 
     text = _mark_line_ends(clean_characters(text))
+    text = ADDRESS.sub(lambda _: put("ID"), text)
     text = scrub_known(text, known, is_organ or is_anatomy, put)
     text = scrub_by_rules(text, is_anatomy, put)
     return _REPEATED.sub(r"[\1]", text.replace(LINE_END, "")), counts

@@ -1,0 +1,65 @@
+"""Words of reports that are names as well: they stay unless their place in the sentence is that of a name."""
+
+from refrad.privacy.name_folding import fold_name
+
+__all__ = ["is_adjective", "is_eponym_noun", "is_word"]
+
+# Capitalised within a German sentence these are names: "bei Klein", "Li wurde".
+ADJECTIVES = """
+    klein groß lang kurz breit hoch tief dick dünn rund weit eng flach scharf glatt hart weich zart fest frei alt neu jung kalt
+    warm rot weiß schwarz braun grün blau gelb grau hell dunkel stark schwach schwer leicht reich gut recht gerade ganz halb voll
+    leer früh spät still trocken feucht frisch gesund wohl sicher einfach kraus spitz stumpf steil eben klar rein fein grob lose
+    locker ernst
+"""
+NOUNS = """
+    montag freitag samstag sonntag januar februar märz april mai juni juli august winter sommer herbst
+    fuß hals kopf bauch hand arm bein zahn rücken brust auge nase mund finger knochen haut knie ferse sohle haupt
+    stein knoten bruch krebs band schatten spalt riss kappe sand kalk fett luft blut wasser stamm ast kern rand rinde mark wand
+    boden dach decke brücke kammer bogen kreis ring kreuz stern kugel keil haken klammer nagel naht faden sack tasche falte
+    punkt fleck zeichen bild schicht schnitt berg feld bach wurzel vogel grund lage teil grad stand gang fall sturz schlag
+    druck zug kraft last licht ruhe ende mann frau kind vater mutter sohn bruder herr
+"""
+ENGLISH = """
+    small large long short broad high low deep thick thin round wide narrow flat sharp smooth hard soft free old new young cold
+    warm red white black brown green gray grey light dark strong heavy rich poor good fine straight whole half full little
+    early late still dry fresh well simple plain clear gross loose stone head neck foot back chest bone hip knee heart may june
+    summer wall field ball root page case chance lane cross bridge gate cord line point spot part side ground best will can do see
+    day man son her
+"""
+SHORT = """
+    li re an am im in so da du es er ob um zu la ma le no he hu mi to ca al at as by if is it of on or us we op tu fa ol ul st ap
+    mo di fr sa bei mit hat war wie nun nur kam
+"""
+# What devices and clerks write where a name belongs.
+NO_PERSON = """
+    unbekannt unknown anonym anonymous none test notfall extern intern arzt patient patientin doctor physician radiologie
+    radiology klinik ambulanz station chirurgie innere neurologie service
+"""
+# Nouns behind a name that is a term of medicine there: "Baker-Zyste", "Morton neuroma".
+EPONYM_NOUNS = """
+    zyste fraktur band hernie divertikel läsion tumor klassifikation operation krankheit syndrom lymphom zeichen kriterien knoten
+    raum faszie drüse ganglion neurom dreieck winkel linie stadium score typ plastik
+    cyst fracture ligament hernia diverticulum lesion disease syndrome lymphoma sign criteria node nodes space fascia gland
+    neuroma triangle angle line stage classification type procedure
+"""
+
+_ENDINGS = ("", "e", "er", "en", "es", "em")
+_ADJECTIVES = frozenset(fold_name(word + ending) for word in ADJECTIVES.split() for ending in _ENDINGS) | {"li", "re"}
+_WORDS = _ADJECTIVES | {fold_name(word) for words in (NOUNS, ENGLISH, SHORT, NO_PERSON) for word in words.split()}
+
+_EPONYM_NOUNS = frozenset(fold_name(word) for word in EPONYM_NOUNS.split())
+
+
+def is_word(key: str) -> bool:
+    """Whether a folded name is a word of reports as well."""
+    return key in _WORDS
+
+
+def is_adjective(key: str) -> bool:
+    """Whether a folded name is a word that German sentences do not capitalise."""
+    return key in _ADJECTIVES
+
+
+def is_eponym_noun(key: str) -> bool:
+    """Whether a folded word follows names in terms of medicine."""
+    return key in _EPONYM_NOUNS
