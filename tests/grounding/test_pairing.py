@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,6 +92,14 @@ def test_number_that_two_series_share_is_ambiguous():
     study = StudyImages([picture("a", "va", 0, series=2), picture("b", "vb", 0, series=2)])
     with pytest.raises(PairingError, match="reference_ambiguous"):
         study.with_numbers(2, 1, 1)
+
+
+def test_plane_decides_between_series_with_the_same_number():
+    planes = ("axial", "coronal", "oblique")
+    study = StudyImages([replace(picture(plane, plane, 0, series=n), plane=plane) for n, plane in enumerate(planes)])
+    assert [image.instance for image in study.with_numbers(None, 1, 1, "coronal")] == ["coronal"]
+    with pytest.raises(PairingError, match="reference_not_found"):
+        study.with_numbers(None, 1, 1, "sagittal")
 
 
 def test_range_of_images_meets_all_of_them():

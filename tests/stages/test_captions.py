@@ -44,6 +44,7 @@ def test_image_reference_is_read_and_leaves_the_text(delivery):
         "series_number": 3,
         "image_first": 5,
         "image_last": 5,
+        "plane": None,
     }
 
 

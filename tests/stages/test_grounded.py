@@ -45,9 +45,18 @@ def test_caption_without_reference_gets_slices_of_large_organs(ready):
 
 def test_reference_is_paired_with_the_image_it_names(ready):
     text = "Liver cyst"
-    reference = {"caption": "c", "instance": None, "series_number": 3, "image_first": 5, "image_last": 5}
+    reference = {"caption": "c", "instance": None, "series_number": 3, "image_first": 5, "image_last": 5, "plane": None}
     ready.grounded([ready.caption("c", text, tie="reference")], ready.mention("c", text, "Liver", 5), [reference])
     assert [row["instance"] for row in kept(ready)] == ["i4"]
+
+
+@pytest.mark.parametrize(("plane", "used"), [("axial", 1), ("coronal", 0)])
+def test_image_of_a_plane_is_in_no_other_plane(ready, plane, used):
+    text = "Liver cyst"
+    reference = {"caption": "c", "instance": None, "series_number": None, "image_first": 5, "image_last": 5}
+    mentions = ready.mention("c", text, "Liver", 5)
+    metrics = ready.grounded([ready.caption("c", text, tie="reference")], mentions, [reference | {"plane": plane}])
+    assert metrics["flow"]["used"] == used
 
 
 @pytest.mark.parametrize(
@@ -58,14 +67,14 @@ def test_reference_is_paired_with_the_image_it_names(ready):
         ("structure", None, [5], "absent", "only_absent_mentions"),
         (
             "reference",
-            {"instance": None, "series_number": 9, "image_first": 1, "image_last": 1},
+            {"instance": None, "series_number": 9, "image_first": 1, "image_last": 1, "plane": None},
             [5],
             "present",
             "reference_not_found",
         ),
         (
             "explicit",
-            {"instance": "i5", "series_number": None, "image_first": None, "image_last": None},
+            {"instance": "i5", "series_number": None, "image_first": None, "image_last": None, "plane": None},
             [5],
             "present",
             "no_common_class",
@@ -104,7 +113,14 @@ def test_repeated_word_has_both_spans(ready):
 
 
 def test_stray_voxel_does_not_stretch_the_box(ready):
-    reference = {"caption": "c", "instance": "i2", "series_number": None, "image_first": None, "image_last": None}
+    reference = {
+        "caption": "c",
+        "instance": "i2",
+        "series_number": None,
+        "image_first": None,
+        "image_last": None,
+        "plane": None,
+    }
     ready.grounded([ready.caption("c", "Liver", tie="explicit")], ready.mention("c", "Liver", "Liver", 5), [reference])
     (box,) = entities(ready)
     assert (box["x_min"], box["y_min"], box["x_max"], box["y_max"]) == (2, 4, 22, 14)
@@ -145,7 +161,14 @@ def test_yield_adds_up_to_the_captions_in_use(ready):
         for n, text in enumerate(texts)
     ]
     references = [
-        {"caption": f"c{n}", "instance": None, "series_number": 3, "image_first": image, "image_last": image}
+        {
+            "caption": f"c{n}",
+            "instance": None,
+            "series_number": 3,
+            "image_first": image,
+            "image_last": image,
+            "plane": None,
+        }
         for n, image in ((3, 5), (4, 99), (5, 6), (3, 98))
     ]
     mentions = [row for n in (0, 3, 4, 5) for row in ready.mention(f"c{n}", texts[n], "Liver", 5)]

@@ -82,7 +82,14 @@ def pages(study, images, root, tmp_path):
     row = {"id": "q", "task": "locate", "entities": [{"class_id": 5, "box": [0.1, 0.1, 0.4, 0.4]}]}
     (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n")
     study.structures()
-    empty = {"caption": "c", "instance": "i5", "series_number": None, "image_first": None, "image_last": None}
+    empty = {
+        "caption": "c",
+        "instance": "i5",
+        "series_number": None,
+        "image_first": None,
+        "image_last": None,
+        "plane": None,
+    }
     study.grounded([study.caption("c", "Liver", tie="explicit")], study.mention("c", "Liver", "Liver", 5), [empty])
     files = report.ReportFiles(
         metrics=metrics,

@@ -194,6 +194,11 @@ class ReferenceTable(Table):
     series_number: pl.Int32 = pa.Field(nullable=True, description="DICOM SeriesNumber of the reference")
     image_first: pl.Int32 = pa.Field(nullable=True, description="first image number of the reference")
     image_last: pl.Int32 = pa.Field(nullable=True, description="last image number of the reference")
+    plane: str = pa.Field(
+        nullable=True,
+        isin=["axial", "coronal", "sagittal"],
+        description="plane of the volumes that have the image, where the text names one in place of a series",
+    )
 
 
 class MentionTable(Table):

@@ -218,6 +218,7 @@ class ReferenceRow(TypedDict):
     series_number: int | None
     image_first: int | None
     image_last: int | None
+    plane: str | None
 
 
 class MentionRow(TypedDict):

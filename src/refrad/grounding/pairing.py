@@ -71,6 +71,7 @@ class Slice:
     series_number: int | None
     instance_number: int | None
     areas: Areas
+    plane: str | None = None
 
 
 def class_matcher(schema: Schema, mode: str) -> Matcher:
@@ -143,8 +144,10 @@ class StudyImages:
             raise PairingError("reference_not_found")
         return [self._by_instance[instance]]
 
-    def with_numbers(self, series_number: int | None, first: int | None, last: int | None) -> list[Slice]:
-        """The images with these numbers, as a report gives them; None is any number.
+    def with_numbers(
+        self, series_number: int | None, first: int | None, last: int | None, plane: str | None = None
+    ) -> list[Slice]:
+        """The images with these numbers in volumes of this plane, as a report gives them; None is any number or plane.
 
         Raises:
             PairingError: if there are none, or several series have them.
@@ -152,7 +155,8 @@ class StudyImages:
         images = [
             image
             for image in self.slices
-            if (series_number is None or image.series_number == series_number)
+            if series_number in (None, image.series_number)
+            and plane in (None, image.plane)
             and (
                 first is None
                 or (image.instance_number is not None and first <= image.instance_number <= (last or first))

@@ -37,6 +37,7 @@ class ImageTie(NamedTuple):
     series_number: int | None = None
     image_first: int | None = None
     image_last: int | None = None
+    plane: str | None = None
 
 
 ManualTies = Mapping[str, Mapping[str, set[ImageTie]]]
@@ -169,6 +170,7 @@ class CaptionBuilder:
                 series_number=tie.series_number,
                 image_first=tie.image_first,
                 image_last=tie.image_last,
+                plane=tie.plane,
             )
             self.references.append(row)
 

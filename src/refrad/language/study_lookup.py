@@ -66,15 +66,22 @@ class StudyLookup:
             self._identifiers[study] = collect_identifiers(pl.concat([own, rows]).iter_rows(named=True))
         return self._identifiers[study]
 
-    def outcome(self, study: str, series: int | None, first: int | None, last: int | None) -> str:
-        """Whether a reference by numbers leads to one volume of the study: found, ambiguous or not found."""
+    def outcome(
+        self, study: str, series: int | None, first: int | None, last: int | None, plane: str | None = None
+    ) -> str:
+        """Whether a reference by numbers leads to one volume of the study: found, ambiguous or not found.
+
+        Planes are known once the volumes are: until then several volumes with the number are "by plane" if it says one.
+        """
         volumes = {
             volume
             for series_number, number, volume in self._images.get(study, ())
             if series in (None, series_number)
             and (first is None or (number is not None and first <= number <= (last or first)))
         }
-        return "not found" if not volumes else "found" if len(volumes) == 1 else "ambiguous"
+        if len(volumes) > 1:
+            return "by plane" if plane else "ambiguous"
+        return "found" if volumes else "not found"
 
 
 def _headers(files: pl.LazyFrame, studies: list[str]) -> pl.DataFrame:

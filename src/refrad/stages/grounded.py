@@ -134,10 +134,11 @@ def _count_yield(tally: Tally) -> None:
 
 
 class _StudySliceRow(SliceRow):
-    """A slice with its study and the number of its series."""
+    """A slice with its study, the number of its series and the plane of its volume."""
 
     study: str
     series_number: int | None
+    plane: str | None
 
 
 def _studies(
@@ -152,7 +153,9 @@ def _studies(
             x_min=row["x_min"], y_min=row["y_min"], x_max=row["x_max"], y_max=row["y_max"]
         )
     images: dict[str, list[Slice]] = {}
-    joined = slices.join(volumes.select("volume", "study", "series_number"), on="volume").sort("volume", "index")
+    joined = slices.join(volumes.select("volume", "study", "series_number", "plane"), on="volume").sort(
+        "volume", "index"
+    )
     for image in rows_of(joined, _StudySliceRow):
         image_slice = Slice(
             image["instance"],
@@ -161,6 +164,7 @@ def _studies(
             image["series_number"],
             image["instance_number"],
             areas.get(image["instance"], {}),
+            image["plane"],
         )
         images.setdefault(image["study"], []).append(image_slice)
     return {study: StudyImages(group) for study, group in images.items()}, boxes
@@ -232,7 +236,7 @@ def _images(
                 named = study.with_instance(instance)
             else:
                 first, last = reference["image_first"], reference["image_last"]
-                named = study.with_numbers(reference["series_number"], first, last)
+                named = study.with_numbers(reference["series_number"], first, last, reference["plane"])
                 if first is None:  # a whole series: its best slices
                     named = StudyImages(named).with_largest(mentions, match, count)
         except PairingError as reason:
