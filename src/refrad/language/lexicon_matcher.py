@@ -15,6 +15,7 @@ CONJUNCTIONS = frozenset({"und", "oder", "sowie", "bzw", "et", "and", "or", "&",
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
 _SKIPPED = {"left", "right", "superior", "inferior", "main", "common"}  # "splenic and superior mesenteric veins"
+_UNITS = {"mm", "m"}  # also musculi and musculus
 _BY = {"von", "by", "durch", "gez"}
 
 
@@ -46,7 +47,12 @@ def tokenize(text: str) -> list[Token]:
 def find_matches(tokens: Sequence[Token], sentence: str, lexicon: Lexicon, language: str) -> list[Match]:
     """The matches from left to right, without overlap; those of entries without classes are left out."""
     tree = pattern_tree(lexicon, language)
-    labels = [tree.labels_of(token.text) for token in tokens]
+    labels = [
+        ()
+        if number > 0 and token.text in _UNITS and tokens[number - 1].text[0].isdigit()
+        else tree.labels_of(token.text)
+        for number, token in enumerate(tokens)
+    ]
     if not any(labels):
         return []
     matcher = _Matcher(tree, tokens, labels, normalise(sentence))

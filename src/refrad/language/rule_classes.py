@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
-from refrad.language.laterality import LEFT_LUNG
+from refrad.language.distant_sides import LEFT_LUNG
 from refrad.language.levels import DISCS, RIBS, SACRUM, VERTEBRAE
 
 __all__ = ["CYSTS", "KIDNEYS", "missing_rule_classes", "schema_warnings"]
