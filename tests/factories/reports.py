@@ -17,6 +17,7 @@ from refrad.workflow.fingerprint import Fingerprint
 
 REPORT_COLUMNS = ["report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text"]
 REFERENCE_COLUMNS = ["report_id", "sentence", "instance_uid", "series_number", "image_number"]
+INDEX = Fingerprint("index", 1, {}, {})
 TEXT = """Patient: Erika Beispielfrau, Untersuchung vom 03.04.2021
 
 Klinische Angaben:
@@ -37,7 +38,7 @@ class ReportDelivery:
         self.folder = folder
         (folder / "key").write_bytes(bytes(range(32)))
         (folder / "key").chmod(0o600)
-        file = {
+        self._file: dict[str, Any] = {
             "file": "f",
             "path": "a/1.dcm",
             "patient_id": "ID4711",
@@ -58,9 +59,14 @@ class ReportDelivery:
             **{"modality": "CT", "series_number": 3, "instance_number": 5, "shard": 1, "split": "train"},
             "reason": None,
         }
-        index = Fingerprint("index", 1, {}, {})
-        write_table(folder / "files.parquet", frame_of([file], FileTable), FileTable, index)
-        write_table(folder / "instances.parquet", frame_of([instance], InstanceTable), InstanceTable, index)
+        write_table(folder / "instances.parquet", frame_of([instance], InstanceTable), InstanceTable, INDEX)
+        self.add_files()
+
+    def add_files(self, *changes: dict[str, Any]) -> None:
+        """Make the delivery hold further files without images, each the first one with changes."""
+        names = [{"file": f"f{number}", "path": f"a/{number}.dcm"} for number in range(2, 2 + len(changes))]
+        rows = [self._file, *(self._file | name | change for name, change in zip(names, changes, strict=True))]
+        write_table(self.folder / "files.parquet", frame_of(rows, FileTable), FileTable, INDEX)
 
     def run(
         self,

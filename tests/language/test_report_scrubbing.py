@@ -22,3 +22,8 @@ def test_image_references_are_no_dates(lexicon, text, series):
 
 def test_bracket_of_no_series_is_a_date(lexicon):
     assert scrub_report("Zyste (04/12).", Identifiers(), lexicon, (3,))[0] == "Zyste ([DATE])."
+
+
+@pytest.mark.parametrize("text", ["Vergleich mit den Aufnahmen 2019.", "Im 2019 operiert.", "Bild vom 3.4.2019."])
+def test_year_that_names_no_image_is_a_date(lexicon, text):
+    assert "2019" not in scrub_report(text, Identifiers(), lexicon)[0]

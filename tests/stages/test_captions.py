@@ -116,3 +116,24 @@ def test_heading_with_a_name_stays_a_heading(delivery):
         [report_row("Befund vom 3.4.2021, Frau Habermann:\nMilz normal.\nBeurteilung (3.4.2021):\nLeber normal.")]
     )
     assert made.select("section", "text").rows() == [("findings", "Milz normal."), ("impression", "Leber normal.")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"patient_name": "Tiedge^Hulda", "patient": "q"},
+        {"patient_name": "Tiedge^Hulda", "patient": "q", "shard": 0},
+        {"patient_name": "Tiedge^Hulda"},
+        {"patient_name": "Tiedge^Hulda", "patient": None, "shard": None},
+        {"names": "Tiedge^Hulda", "study": "t", "study_uid": "1.2.6"},
+    ],
+)
+def test_names_of_all_patients_of_a_study_are_scrubbed(delivery, change):
+    delivery.add_files(change)
+    made = delivery.run([report_row("Befund:\nTiedge kam mit Erika. Hulda ging. Milz normal.")])
+    assert made["text"].to_list() == ["[NAME] kam mit [NAME].", "[NAME] ging.", "Milz normal."]
+
+
+def test_name_of_another_study_and_patient_stays(delivery):
+    delivery.add_files({"patient_name": "Tiedge^Hulda", "patient": "q", "study": "t", "study_uid": "1.2.6"})
+    assert delivery.run([report_row("Befund:\nTiedge kam.")])["text"].to_list() == ["Tiedge kam."]

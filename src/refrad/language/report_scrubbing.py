@@ -17,7 +17,7 @@ __all__ = ["scrub_report"]
 _BRACKETS = re.compile(r"[(\[][^()\[\]\n]{1,80}[)\]]")
 # Numbers after a word of images: those of "Bild 2021" and "Serie 4, Bild 11/21" are no dates.
 _NUMBERED = re.compile(
-    r"\b(?:Bild(?:er|nummer)?|Schicht(?:en)?|Aufnahmen?|Seri(?:e|en|es|ennummer)|Ser?|images?|slices?|IMA|IMG|Im)\b\.?\s?"
+    r"\b(?:Bild(?:er|nummer)?|Schicht(?:en)?|Seri(?:e|en|es|ennummer)|images?|slices?|IMA|IMG)\b\.?\s?"
     r"(?:(?:Nr|No|number)\b\.?\s?)?[:#]?\s?\d{1,5}(?:\s?[/:–-]\s?\d{1,4})?(?!\d|[./-]\d)",
     re.IGNORECASE,
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from refrad.privacy.known_names import NameForms, find_names, name_forms, phrase_end, words_of
-from refrad.privacy.word_names import is_word
+from refrad.privacy.word_names import names_nobody
 
 __all__ = ["Identifiers", "collect_identifiers", "scrub_known"]
 
@@ -25,14 +25,15 @@ class Identifiers:
 
     @cached_property
     def name_forms(self) -> NameForms:
-        """The names, folded."""
-        return name_forms(self.names)
+        """The names, folded; a number without digits is the name of the patient."""
+        return name_forms(self.names | {number for number in self.ids if not re.search(r"\d", number)})
 
     @cached_property
     def place_phrases(self) -> list[tuple[str, ...]]:
         """The words of each institution, folded; the longest first."""
-        phrases = {tuple(word.key for word in words_of(place)) for place in self.places if len(place) >= SHORTEST}
-        named = (phrase for phrase in phrases if not all(is_word(word) for word in phrase))
+        places = {part for place in self.places for part in re.split(r"[,;]", place) if len(part.strip()) >= SHORTEST}
+        phrases = {tuple(word.key for word in words_of(place)) for place in places}
+        named = (phrase for phrase in phrases if not all(names_nobody(word) for word in phrase))
         return sorted(named, key=lambda phrase: (-len(phrase), phrase))
 
     @cached_property
@@ -105,7 +106,7 @@ def _date_pattern(date: str) -> re.Pattern[str] | None:
 def _number_pattern(number: str) -> re.Pattern[str] | None:
     """A number with other separators, and without its leading zeros if enough is left."""
     groups = re.findall(r"[^\W\d_]+|\d+", number)
-    if sum(map(len, groups)) < SHORTEST:
+    if sum(map(len, groups)) < SHORTEST or not re.search(r"\d", number):
         return None
     if len(groups[0].lstrip("0")) >= SHORTEST_NUMBER:
         groups[0] = groups[0].lstrip("0")

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from refrad.privacy.name_folding import LOST, fold_name, repair_spellings
-from refrad.privacy.word_names import is_adjective, is_eponym_noun, is_word
+from refrad.privacy.word_names import ends_term, is_adjective, is_eponym, is_word, names_nobody
 
 __all__ = ["NameForms", "Word", "find_names", "name_forms", "phrase_end", "words_of"]
 
@@ -31,12 +31,13 @@ _TITLED = re.compile(
 )
 _LABELLED = re.compile(r"\b(?:patient(?:in|en)?|pat|pt|geb|geborene|\w{0,9}name)\s?[.:]{0,2}\s*$", re.IGNORECASE)
 _INITIAL = re.compile(r"(?<!\w)([^\W\d_])\.\s?$")
-_LOWER_CASE_WORD = re.compile(r"(?<!\w)[^\W\d_A-ZÄÖÜ]{2,30} $")
+_WITHIN_SENTENCE = re.compile(r"(?<!\w)(?:[^\W\d_A-ZÄÖÜ]{2,30}|Bei|Von|Mit|Für|Laut) $")
 _MORBUS = re.compile(r"\b(?:Morbus|M\.)\s?$")
 LOOK_BACK = 40  # characters in which they are looked for
 # What follows a name in a term of medicine.
-_TERM = re.compile(r"(?P<hyphen>-)(?:[A-Z]-)?(?P<part>[^\W\d_]+)| (?P<noun>[^\W\d_]+)")
-_GRADE = re.compile(r"[ -](?:(?:Typ|type|Grad|grade) )?(?P<grade>[A-F]|[IVX]{1,4}F?|\d{1,2}[a-f]?)(?![\w.])")
+_COMPOUND = re.compile(r"-(?:[A-Z\d]{1,3}-)?([^\W\d_]+)")
+_GRADE = re.compile(r"[ -](?:(?:Typ|type|Grad|grade|stage|Stadium) )?(?:[A-F]|[IVX]{1,4}F?|\d[a-f]?)(?!\w)")
+_NOUN = re.compile(r"[ -]([^\W\d_]+)")
 
 
 class Word(NamedTuple):
@@ -103,6 +104,8 @@ def name_forms(names: Iterable[str]) -> NameForms:
     for spelling in {spelling for name in names for spelling in repair_spellings(name)}:
         for group in re.split(r"[=|]", spelling):
             components = [phrase for part in re.split(r"[\^,]", group) if (phrase := _parts(part))]
+            if all(names_nobody(part) for phrase in components for part in phrase):
+                continue
             singles = [phrase[0] for phrase in components if len(phrase) == 1]
             longer = [phrase for phrase in components if len(phrase) > 1]
             phrases.update(longer)
@@ -122,7 +125,7 @@ def find_names(text: str, forms: NameForms, is_organ: Callable[[str], bool]) -> 
     letters also where it is capitalised, and one inside a medical term ("Baker-Zyste") does not count.
     """
     candidates = list(_candidates(text, forms))
-    certain = [_is_certain(text, candidate, forms, is_organ) for candidate in candidates]
+    certain = [_is_certain(text, candidate, is_organ) for candidate in candidates]
     for number, candidate in enumerate(candidates):
         if certain[number] or _is_titled(text, candidate, forms) or _adjoins_name(text, candidates, certain, number):
             yield candidate.start, candidate.end
@@ -182,31 +185,28 @@ def _candidates(text: str, forms: NameForms) -> Iterator[_Candidate]:
         number += taken or 1
 
 
-def _is_certain(text: str, name: _Candidate, forms: NameForms, is_organ: Callable[[str], bool]) -> bool:
+def _is_certain(text: str, name: _Candidate, is_organ: Callable[[str], bool]) -> bool:
     """Whether the name is one wherever it stands, or by its letter case."""
     if name.is_phrase:
         return True
     if is_word(name.key) or is_organ(name.text):
         before = text[max(0, name.start - LOOK_BACK) : name.start]
         capitalised = name.text.istitle() and text[name.end : name.end + 1] not in ("-", ".")
-        return is_adjective(name.key) and capitalised and _LOWER_CASE_WORD.search(before) is not None
-    if _is_term(text, name, forms, is_organ):
+        return is_adjective(name.key) and capitalised and _WITHIN_SENTENCE.search(before) is not None
+    if _is_term(text, name, is_organ):
         return False
     return len(name.text) >= SHORTEST or name.text.istitle()
 
 
-def _is_term(text: str, name: _Candidate, forms: NameForms, is_organ: Callable[[str], bool]) -> bool:
+def _is_term(text: str, name: _Candidate, is_organ: Callable[[str], bool]) -> bool:
     """Whether the name is part of a medical term: "Baker-Zyste", "Morton neuroma", "Weber B", "Morbus Crohn"."""
-    morbus = _MORBUS.search(text[max(0, name.start - LOOK_BACK) : name.start])
-    if morbus and (morbus[0][1] != "." or "m" not in forms.initials):
-        return True
-    if (grade := _GRADE.match(text, name.end)) and grade["grade"].lower() not in forms.initials:
-        return True
-    term = _TERM.match(text, name.end)
-    if term is None or not name.text[0].isupper():
-        return False
-    noun = term["part"] or term["noun"]
-    return is_eponym_noun(fold_name(noun)) or (term["hyphen"] is not None and is_organ(noun))
+    compound = _COMPOUND.match(text, name.end)
+    if compound and name.text[0].isupper():
+        return compound[1].islower() or is_organ(compound[1]) or ends_term(fold_name(compound[1]))
+    before = text[max(0, name.start - LOOK_BACK) : name.start]
+    noun = _NOUN.match(text, name.end)
+    is_term = _GRADE.match(text, name.end) or _MORBUS.search(before) or (noun and ends_term(fold_name(noun[1])))
+    return is_eponym(name.key) and bool(is_term)
 
 
 def _is_titled(text: str, name: _Candidate, forms: NameForms) -> bool:
@@ -222,15 +222,22 @@ def _is_titled(text: str, name: _Candidate, forms: NameForms) -> bool:
 
 
 def _adjoins_name(text: str, names: list[_Candidate], certain: list[bool], number: int) -> bool:
-    """Whether another name stands next to this one: before it, or behind it with or without a comma."""
+    """Whether another name stands before this one ("Otto Klein") or behind it ("Klein Otto", "Klein, Otto")."""
     name = names[number]
-    for neighbour in (number - 1, number + 1):
-        if not 0 <= neighbour < len(names) or names[neighbour].key == name.key:
-            continue
+
+    def adjoins(neighbour: int, gaps: tuple[str, ...]) -> bool:
         near = names[neighbour]
         gap = text[near.end : name.start] if neighbour < number else text[name.end : near.start]
-        adjoins = gap == " " if neighbour < number else _BEFORE_NAME.fullmatch(gap) is not None
-        capitalised = name.text[0].isupper() and near.text[0].isupper()
-        if adjoins and (capitalised or (certain[neighbour] and near.text.islower())):
-            return True
-    return False
+        capitalised = name.text[0].isupper(), near.text[0].isupper()
+        return (
+            gap in gaps and near.key != name.key and (all(capitalised) or (certain[neighbour] and not any(capitalised)))
+        )
+
+    if number and adjoins(number - 1, (" ",)):
+        return True
+    if number + 1 == len(names):
+        return False
+    # Of "in May, Tom May had" the first is no name.
+    following = names[number + 2].start if number + 2 < len(names) else -1
+    commas = (",", ", ") if following != names[number + 1].end + 1 else ()
+    return adjoins(number + 1, (" ", "", *commas))

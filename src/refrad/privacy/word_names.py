@@ -1,8 +1,10 @@
 """Words of reports that are names as well: they stay unless their place in the sentence is that of a name."""
 
+import re
+
 from refrad.privacy.name_folding import fold_name
 
-__all__ = ["is_adjective", "is_eponym_noun", "is_word"]
+__all__ = ["ends_term", "is_adjective", "is_eponym", "is_word", "names_nobody"]
 
 # Capitalised within a German sentence these are names: "bei Klein", "Li wurde".
 ADJECTIVES = """
@@ -33,21 +35,29 @@ SHORT = """
 # What devices and clerks write where a name belongs.
 NO_PERSON = """
     unbekannt unknown anonym anonymous none test notfall extern intern arzt patient patientin doctor physician radiologie
-    radiology klinik ambulanz station chirurgie innere neurologie service
+    radiology klinik ambulanz station chirurgie innere neurologie service ct mr mrt mri us technik
 """
-# Nouns behind a name that is a term of medicine there: "Baker-Zyste", "Morton neuroma".
-EPONYM_NOUNS = """
-    zyste fraktur band hernie divertikel läsion tumor klassifikation operation krankheit syndrom lymphom zeichen kriterien knoten
-    raum faszie drüse ganglion neurom dreieck winkel linie stadium score typ plastik
-    cyst fracture ligament hernia diverticulum lesion disease syndrome lymphoma sign criteria node nodes space fascia gland
-    neuroma triangle angle line stage classification type procedure
+# Ends of the nouns of terms with a name: "Baker-Zyste", "Hoffa-Fettkörper", "Meckel diverticulum".
+TERM_NOUNS = """
+    zyste fraktur band hernie divertikel läsion tumor klassifikation operation syndrom lymphom zeichen kriterien knoten raum faszie
+    drüse ganglion neurom dreieck winkel linie stadium score plastik körper katheter prothese stent phänomen index sehne klappe
+    cyst fracture lesion hernia diverticulum disease lymphoma sign criteria node space fascia gland neuroma classification
+    procedure triangle deformity lobe pouch ligament
+"""
+# Names that are terms before a noun or a grade, or after "Morbus": "Meckel diverticulum", "Weber B".
+EPONYMS = """
+    baker barrett bismuth bosniak chance child couinaud crohn fazekas fisher fleischner forrest garden gleason hill sachs hodgkin
+    hoffa hunt hess kellgren lawrence mason meckel meyerding modic morton neer outerbridge paget pauwels pfirrmann pott pugh
+    rockwood salter harris schatzker scheuermann schmorl segond spetzler tossy weber whipple wilson
 """
 
 _ENDINGS = ("", "e", "er", "en", "es", "em")
 _ADJECTIVES = frozenset(fold_name(word + ending) for word in ADJECTIVES.split() for ending in _ENDINGS) | {"li", "re"}
 _WORDS = _ADJECTIVES | {fold_name(word) for words in (NOUNS, ENGLISH, SHORT, NO_PERSON) for word in words.split()}
 
-_EPONYM_NOUNS = frozenset(fold_name(word) for word in EPONYM_NOUNS.split())
+_NO_PERSON = frozenset(fold_name(word) for word in NO_PERSON.split())
+_TERM = re.compile(rf"(?:{'|'.join(fold_name(word) for word in TERM_NOUNS.split())})(?:e?[ns])?$")
+_EPONYMS = frozenset(fold_name(name) for name in EPONYMS.split())
 
 
 def is_word(key: str) -> bool:
@@ -60,6 +70,16 @@ def is_adjective(key: str) -> bool:
     return key in _ADJECTIVES
 
 
-def is_eponym_noun(key: str) -> bool:
-    """Whether a folded word follows names in terms of medicine."""
-    return key in _EPONYM_NOUNS
+def names_nobody(key: str) -> bool:
+    """Whether a folded word of a header takes the place of a name."""
+    return key in _NO_PERSON
+
+
+def is_eponym(key: str) -> bool:
+    """Whether a folded name stands before nouns and grades in terms of medicine."""
+    return key in _EPONYMS
+
+
+def ends_term(key: str) -> bool:
+    """Whether a folded word makes a term of medicine of the name before."""
+    return _TERM.search(key) is not None
