@@ -38,6 +38,13 @@ def test_word_that_stays_counts_against_recall(lexicon):
     assert (outcome.labels["NAME"], outcome.gone["NAME"], outcome.words_gone) == (1, 0, 0)
 
 
+@pytest.mark.parametrize(("text", "read"), [("Befund:\nzu Musterfrau", 1), ("zu Musterfrau\nBefund:\nMilz normal.", 0)])
+def test_identifier_left_in_a_letterhead_is_told_apart(lexicon, text, read):
+    start = text.index("Musterfrau")
+    outcome = count_scrubbed([Letter(text, [("NAME", start, start + 10)])], lexicon, headers=False)
+    assert (outcome.gone["NAME"], outcome.read["NAME"]) == (0, read)
+
+
 def test_command_prints_recall_by_type(root, capsys, monkeypatch):
     monkeypatch.chdir(root)
     main(letters=DATA)

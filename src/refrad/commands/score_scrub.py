@@ -14,12 +14,16 @@ from functools import partial
 from pathlib import Path
 
 from refrad.anatomy.lexicon import Lexicon, load_lexicon
+from refrad.language.captions import CAPTIONED
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.report_scrubbing import scrub_report
+from refrad.language.sections import split_sections
 from refrad.privacy.known_identifiers import Identifiers
 from refrad.privacy.scrubbing import PLACEHOLDERS
 
 __all__ = ["Letter", "ScrubCounts", "count_scrubbed", "main", "read_labelled", "read_marked"]
+
+READ = (*CAPTIONED, "indication", "question")  # sections that get into the table of captions
 
 _MARK = re.compile(r"\{\{([A-Z]+):(.*?)\}\}")
 _WORD = re.compile(r"\[[A-Z]+\]|[^\W_]+")
@@ -36,30 +40,39 @@ class Letter:
 
 @dataclass
 class ScrubCounts:
-    """Labels by type, those removed as a whole, and words outside labels: all, removed, and removed ones that are anatomy."""
+    """Labels by type, those removed as a whole, those left where stage captions reads, and words outside labels.
+
+    Words are counted as all, removed, and removed ones that are anatomy.
+    """
 
     labels: Counter[str] = field(default_factory=Counter)
     gone: Counter[str] = field(default_factory=Counter)
+    read: Counter[str] = field(default_factory=Counter)
     words: int = 0
     words_gone: int = 0
     anatomy_gone: int = 0
 
 
 def count_scrubbed(letters: Iterable[Letter], lexicon: Lexicon, *, headers: bool) -> ScrubCounts:
-    """Scrub the letters and compare; with `headers` the patient's names are known, as they are where DICOM has them."""
+    """Scrub the letters as stage captions does and compare; with `headers` the patient's names are known, as they are where DICOM has them."""
     anatomy = partial(is_anatomy, lexicon=lexicon)
     outcome = ScrubCounts()
     for letter in letters:
         identifiers = _identifiers(letter.names) if headers else Identifiers()
         clean, _ = scrub_report(letter.text, identifiers, lexicon)
         words = list(_WORD.finditer(letter.text))
-        left = _surviving([word[0] for word in words], _WORD.findall(clean))
+        written = [word[0] for word in words]
+        left = _surviving(written, _WORD.findall(clean))
+        used = " ".join(body for section, body in split_sections(clean) if section in READ)
+        read = _surviving(written, _WORD.findall(used))
         inside: set[int] = set()
         for kind, start, end in letter.labels:
             labelled = {index for index, word in enumerate(words) if word.start() < end and word.end() > start}
             inside |= labelled
             outcome.labels[kind] += 1
-            outcome.gone[kind] += not any(index in left and len(words[index][0]) > 1 for index in labelled)
+            telling = {index for index in labelled if len(written[index]) > 1}
+            outcome.gone[kind] += not telling & left
+            outcome.read[kind] += bool(telling & left & read)
         for index, word in enumerate(words):
             if index not in inside:
                 outcome.words += 1
@@ -108,7 +121,9 @@ def main(letters: Path, *, labels: Path | None = None, lexicon: Path = Path("wor
         print("rules and the patient's names" if headers else "rules alone")
         for kind in PLACEHOLDERS:
             if total := outcome.labels[kind]:
-                print(f"  {kind:<6} recall {outcome.gone[kind] / total:.3f}  ({outcome.gone[kind]} of {total})")
+                gone, read = outcome.gone[kind], outcome.read[kind]
+                left = f"; {read} of {total - gone} left are in parts that become captions" if gone < total else ""
+                print(f"  {kind:<6} recall {gone / total:.3f}  ({gone} of {total}{left})")
         share = outcome.words_gone / max(outcome.words, 1)
         print(
             f"  gone beside them: {outcome.words_gone} of {outcome.words} words ({share:.2%}), {outcome.anatomy_gone} of anatomy"

@@ -23,7 +23,7 @@ from refrad.privacy.pseudonyms import Pseudonyms
 from refrad.privacy.scrubbing import PLACEHOLDER
 from refrad.workflow.tally import Tally
 
-__all__ = ["CaptionBuilder", "ImageTie", "ManualTies", "collect_ties"]
+__all__ = ["CAPTIONED", "CaptionBuilder", "ImageTie", "ManualTies", "collect_ties"]
 
 WITHOUT_STUDY = 0  # the shard that counts the reports whose study is not in the delivery
 DIGITS = 16  # of the ids of captions and sentences
