@@ -12,6 +12,7 @@ from refrad.workflow.stages import STAGES
 FLOORS = [
     {"cli"},
     {"commands"},
+    {"acceptance"},
     {"stages", "demo"},
     {"reporting"},
     {"evaluation"},
@@ -200,6 +201,7 @@ FILE_CALLS = {"open", "read_text", "write_text", "read_bytes", "write_bytes"}
 FILE_CALLS |= {"read_parquet", "scan_parquet", "write_parquet", "ParquetFile", "ParquetWriter", "nib.load"}
 FILE_MODULES = {
     "settings and schemas": {
+        "acceptance/labelled_item.py",
         "anatomy/lexicon.py",
         "anatomy/schema.py",
         "config/config.py",

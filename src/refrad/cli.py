@@ -32,6 +32,7 @@ COMMANDS = {
     "explain": ("refrad.commands.explain:main", "List the stages that would run again, with the reasons."),
     "recover": ("refrad.commands.recover:main", "Clean up after a run that died, so that it can start again."),
     "serve": ("refrad.commands.serve:main", "Serve a language model to all jobs that share it."),
+    "try-llm": ("refrad.commands.try_llm:main", "Try a language model on labelled sentences before a run."),
     "predict": ("refrad.commands.predict:main", "Run a trained model on an image or a folder of images."),
     "score": ("refrad.commands.score:main", "Score predictions against the ground truth."),
     "find-mentions": ("refrad.commands.find_mentions:main", "Print the mentions of a sentence."),

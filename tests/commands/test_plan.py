@@ -148,3 +148,9 @@ def test_the_last_line_adds_up_what_is_known_and_names_what_is_not():
 @pytest.mark.parametrize(("size", "text"), [(999, "999 B"), (1500, "2 kB"), (2.5e12, "2.5 TB"), (None, "?")])
 def test_bytes_are_said_in_units_that_people_read(size, text):
     assert plan.format_bytes(size) == text
+
+
+def test_images_are_expected_by_sentences_where_volumes_are_not_counted(rates):
+    (share,) = [entry for entry in rates["dataset"] if entry["unit"] == "sentences"]
+    counts = {"reports": 10, "sentences": 200}
+    assert estimates.expected_images(counts, rates) == {share["basis"]: round(200 * share["images"])}

@@ -226,7 +226,7 @@ def test_limit_of_requests_replaces_concurrency(serve, client, echo):
         server.most_under_way = 0
         asking.limit_requests(most)
         list(asking.ask(echo, about(60, start=100 * most)))
-        assert server.most_under_way == most and asking.request_limit == most
+        assert server.most_under_way <= most and asking.request_limit == most
 
 
 def test_requests_without_a_store_are_sent_again_and_measured(serve, echo):

@@ -30,7 +30,7 @@ from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.rates import load_rates
 from refrad.workflow.site import Site
 
-__all__ = ["count", "format_bytes", "format_duration", "format_table", "main"]
+__all__ = ["count", "count_texts", "format_bytes", "format_duration", "format_table", "main"]
 
 
 def main(config: list[Path], *, measured: Path | None = None, json: bool = False) -> None:
@@ -89,7 +89,7 @@ def count(site: Site) -> dict[str, int]:
             f"{modality} volumes": used.filter(pl.col("modality") == modality)["volume"].n_unique()
             for modality in MODALITIES
         }
-        numbers |= _count_texts(Path(delivery.reports))
+        numbers |= count_texts(Path(delivery.reports))
         for name, number in numbers.items():
             counts[name] = counts.get(name, 0) + number
     return counts
@@ -113,7 +113,8 @@ def _index(site: Site, name: str) -> pl.DataFrame:
         return read_table(folder / "instances.parquet", InstanceTable)
 
 
-def _count_texts(reports: Path) -> dict[str, int]:
+def count_texts(reports: Path) -> dict[str, int]:
+    """Counts of a table or folder of reports: reports, and sentences of findings and impression."""
     rows = list(read_reports(reports))
     sentences = sum(
         len(split_sentences(text))

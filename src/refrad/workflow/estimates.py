@@ -26,6 +26,7 @@ __all__ = [
     "expected_images",
     "measured_metrics",
     "measured_rates",
+    "request_amounts",
 ]
 
 ESTIMATED = tuple(name for name, stage in STAGES.items() if stage.per != "run")  # in addition to train
@@ -95,10 +96,14 @@ def estimate_stages(counts: Counts, config: Config, rates: Rates) -> list[Estima
 
 
 def expected_images(counts: Counts, rates: Rates) -> dict[str, int]:
-    """Expected images of the dataset, by the basis of each figure: one from the volumes, one from the sentences."""
+    """Expected images of the dataset, by the basis of each figure: one from the volumes, one from the sentences.
+
+    Where the volumes are not counted, the figure from the sentences is the only one.
+    """
     return {
-        share["basis"]: min(round(counts[share["unit"]] * share["images"]), counts["slices"])
+        share["basis"]: min(images := round(counts[share["unit"]] * share["images"]), counts.get("slices", images))
         for share in rates["dataset"]
+        if share["unit"] in counts
     }
 
 
@@ -133,19 +138,24 @@ def _estimate_training(images: int, config: Config, rate: TrainingRate) -> Estim
     return Estimate("train", trained, "images", seconds, True, None, rate["basis"])
 
 
+def request_amounts(counts: Counts, images: int, config: Config) -> dict[str, int]:
+    """Number of requests of a task to a language model, by the unit of its rate, for a dataset of so many `images`."""
+    shards = sum(delivery.shards for delivery in config.deliveries)
+    return {
+        "sentences": counts["sentences"],
+        "images": images,
+        "judged sentences": min(config.captions.judge * shards, counts["sentences"]),
+        "test images": min(config.evaluate.samples, round(images * config.index.test)),
+    }
+
+
 def estimate_tokens(counts: Counts, images: int, config: Config, rates: Rates) -> list[TokenEstimate]:
     """The tokens of each task that the config gives to a language model, for a dataset of so many `images`.
 
     Raises:
         ValueError: if workflow/rates.yaml lacks a task.
     """
-    shards = sum(delivery.shards for delivery in config.deliveries)
-    amounts = {
-        "sentences": counts["sentences"],
-        "images": images,
-        "judged sentences": min(config.captions.judge * shards, counts["sentences"]),
-        "test images": min(config.evaluate.samples, round(images * config.index.test)),
-    }
+    amounts = request_amounts(counts, images, config)
     estimates = []
     for task in LLM_TASKS:
         if task.option in tasks_of(task.stage, getattr(config, task.stage).model_dump()):
