@@ -33,7 +33,18 @@ ASSERTION_WORDS = (
         "uncertain_before",
         "uncertain_after",
     ),
-    *("absent_before", "absent_after", "removal", "partial", "disease", "but", "normal"),
+    *(
+        "absent_before",
+        "absent_after",
+        "removal",
+        "lobe_removal",
+        "part_removal",
+        "partial",
+        "disease",
+        "but",
+        "normal",
+        "attribute",
+    ),
 )
 SECTIONS = {"endings", "short", "titles", "sides", "assertions", "entries"}
 

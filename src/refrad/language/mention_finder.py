@@ -53,9 +53,13 @@ def find_mentions(sentence: str, language: str, lexicon: Lexicon) -> list[TextMe
     _restrict_ribs(anchors, lexicon)
     classes = [keep_sides(anchor.classes, anchor.sides, lexicon) for anchor in anchors]
     spans = _spans(tokens, anchors)
-    assertions = assert_spans(sentence, spans, lexicon.words[language].assertions)
+    triggers = lexicon.words[language].assertions
+    assertions = assert_spans(sentence, spans, triggers)
     absent = {
-        name for names, assertion in zip(classes, assertions, strict=True) if assertion == "absent" for name in names
+        name
+        for names, (start, end), assertion in zip(classes, spans, assertions, strict=True)
+        if assertion == "absent" and not triggers["part_removal"].search(sentence[start:end])
+        for name in names
     }
     return [
         TextMention(start, end, sentence[start:end], names, "absent" if absent.issuperset(names) else assertion)
