@@ -19,9 +19,10 @@ GERMAN = """
     Der Mann ist leicht bis stark krank, sehr schwach und schwer dement, reich an Jahren.
     Gut abgrenzbar, recht homogen, halb oder ganz voll, nie leer.
     Früh und spät still, trocken, feucht, frisch und gesund, wohl sicher einfach.
-    Kraus, spitz oder stumpf, steil oder eben, klar und rein, fein bis grob, lose und locker, ernst.
+    Kraus, spitz oder stumpf, steil oder eben, klar und rein, fein bis grob, lose und locker.
     Am Montag, Freitag, Samstag oder Sonntag, im Januar, Februar, März, April, Mai, Juni, Juli, August.
-    Im Winter, Sommer und Herbst.
+    Im Winter, Sommer und Herbst, in May und June.
+    Max. 5 mm, max. 4 mm, Min. 3 mm, Jan 22, Jan. 2020, Jun. 2020, Art. pulmonalis, Pat. normal, Ant. Wand, ernst zu nehmen.
     Fuß, Kopf, Arm, Bein, Zahn, Rücken, Brust, Auge, Nase, Mund, Finger, Haut, Knie, Ferse, Sohle, Haupt normal.
     Ein Bruch, ein Krebs, ein Schatten, ein Spalt, ein Riss, eine Kappe.
     Sand, Kalk, Fett, Luft, Blut und Wasser.
@@ -42,12 +43,18 @@ ENGLISH = """
     Strong, heavy, rich, poor, good, fine, straight, whole, half, full and little.
     Early or late, still dry, fresh, well, simple, plain, clear, gross, loose.
     Stone, head, neck, foot, back, chest, bone, hip, knee and heart.
-    May, June and summer. Wall, field, ball, root, case, page, chance, lane, cross, bridge, gate, cord.
-    Line, point, spot, part, side, ground, best, will, can, do, see, day, man, son, her.
+    Summer. Wall, field, ball, root, case, page, chance, lane, cross, bridge, gate, cord.
+    Line, point, spot, part, side, ground, best, can, do, see, day, man, son, her.
+    Marks, a mark, x-ray, a rose, frank, to grant, iris, vera, rosa, alba, bill, drew, will, major and minor.
     An, no, to, al, at, as, by, if, is, it, of, on, or, us, we, MA of the lesion.
 """
 SENTENCES = [line.strip() for line in (GERMAN + ENGLISH).splitlines() if line.strip()]
-TABLES = {"de": word_names.ADJECTIVES + word_names.NOUNS, "en": word_names.ENGLISH, "short": word_names.SHORT}
+TABLES = {
+    "de": word_names.ADJECTIVES + word_names.NOUNS,
+    "en": word_names.ENGLISH,
+    "short": word_names.SHORT,
+    "given": word_names.GIVEN,
+}
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from refrad.privacy.name_folding import LOST, fold_name, repair_spellings
-from refrad.privacy.word_names import ends_term, is_adjective, is_eponym, is_word, names_nobody
+from refrad.privacy.word_names import ends_term, is_eponym, is_given_name, is_uncapitalised, is_word, names_nobody
 
 __all__ = ["NameForms", "Word", "find_names", "name_forms", "phrase_end", "words_of"]
 
@@ -37,6 +37,9 @@ LOOK_BACK = 40  # characters in which they are looked for
 # What follows a name in a term of medicine.
 _COMPOUND = re.compile(r"-(?:[A-Z\d]{1,3}-)?([^\W\d_]+)")
 _GRADE = re.compile(r"[ -](?:(?:Typ|type|Grad|grade|stage|Stadium) )?(?:[A-F]|[IVX]{1,4}F?|\d[a-f]?)(?!\w)")
+_NUMBERED = re.compile(r"\.|\s?\d")
+_PART_BEFORE = re.compile(r"(?<![\w-])([^\W\d_]{3,20})-$")
+_PART_BEHIND = re.compile(r"-([^\W\d_]{3,20})(?![\w-])")
 _NOUN = re.compile(r"[ -]([^\W\d_]+)")
 
 
@@ -126,9 +129,13 @@ def find_names(text: str, forms: NameForms, is_organ: Callable[[str], bool]) -> 
     """
     candidates = list(_candidates(text, forms))
     certain = [_is_certain(text, candidate, is_organ) for candidate in candidates]
+    reached = 0
     for number, candidate in enumerate(candidates):
         if certain[number] or _is_titled(text, candidate, forms) or _adjoins_name(text, candidates, certain, number):
-            yield candidate.start, candidate.end
+            start, end = _double_name(text, candidate, is_organ)
+            if end > reached:
+                yield max(start, reached), end
+                reached = end
 
 
 def words_of(text: str) -> list[Word]:
@@ -189,10 +196,13 @@ def _is_certain(text: str, name: _Candidate, is_organ: Callable[[str], bool]) ->
     """Whether the name is one wherever it stands, or by its letter case."""
     if name.is_phrase:
         return True
+    before = text[max(0, name.start - LOOK_BACK) : name.start]
+    following = text[name.end : name.end + 2]
+    if is_given_name(name.key):
+        return name.text.istitle() and before[-1:] != "-" and not _NUMBERED.match(following)
     if is_word(name.key) or is_organ(name.text):
-        before = text[max(0, name.start - LOOK_BACK) : name.start]
-        capitalised = name.text.istitle() and text[name.end : name.end + 1] not in ("-", ".")
-        return is_adjective(name.key) and capitalised and _WITHIN_SENTENCE.search(before) is not None
+        capitalised = name.text.istitle() and following[:1] not in ("-", ".")
+        return is_uncapitalised(name.key) and capitalised and _WITHIN_SENTENCE.search(before) is not None
     if _is_term(text, name, is_organ):
         return False
     return len(name.text) >= SHORTEST or name.text.istitle()
@@ -207,6 +217,23 @@ def _is_term(text: str, name: _Candidate, is_organ: Callable[[str], bool]) -> bo
     noun = _NOUN.match(text, name.end)
     is_term = _GRADE.match(text, name.end) or _MORBUS.search(before) or (noun and ends_term(fold_name(noun[1])))
     return is_eponym(name.key) and bool(is_term)
+
+
+def _double_name(text: str, name: _Candidate, is_organ: Callable[[str], bool]) -> tuple[int, int]:
+    """Start and end of the name with a part before or behind a hyphen that no header holds: "Voss-Tarnow"."""
+    before = _PART_BEFORE.search(text[max(0, name.start - LOOK_BACK) : name.start])
+    behind = _PART_BEHIND.match(text, name.end)
+    start, end = name.start, name.end
+
+    def is_free(part: str) -> bool:
+        key = fold_name(part)
+        return not (is_word(key) or names_nobody(key) or key in _TITLES or ends_term(key) or is_organ(part))
+
+    if before and before[1][0].isupper() and before[1].istitle() == name.text.istitle() and is_free(before[1]):
+        start -= len(before[0])
+    if behind and behind[1][0].isupper() and is_free(behind[1]):
+        end = behind.end()
+    return start, end
 
 
 def _is_titled(text: str, name: _Candidate, forms: NameForms) -> bool:

@@ -4,14 +4,14 @@ import re
 
 from refrad.privacy.name_folding import fold_name
 
-__all__ = ["ends_term", "is_adjective", "is_eponym", "is_word", "names_nobody"]
+__all__ = ["ends_term", "is_eponym", "is_given_name", "is_uncapitalised", "is_word", "names_nobody"]
 
-# Capitalised within a German sentence these are names: "bei Klein", "Li wurde".
+# Not capitalised within a sentence; there these are names: "bei Klein", "bei Li".
 ADJECTIVES = """
     klein groß lang kurz breit hoch tief dick dünn rund weit eng flach scharf glatt hart weich zart fest frei alt neu jung kalt
     warm rot weiß schwarz braun grün blau gelb grau hell dunkel stark schwach schwer leicht reich gut recht gerade ganz halb voll
     leer früh spät still trocken feucht frisch gesund wohl sicher einfach kraus spitz stumpf steil eben klar rein fein grob lose
-    locker ernst
+    locker
 """
 NOUNS = """
     montag freitag samstag sonntag januar februar märz april mai juni juli august winter sommer herbst
@@ -19,18 +19,22 @@ NOUNS = """
     stein knoten bruch krebs band schatten spalt riss kappe sand kalk fett luft blut wasser stamm ast kern rand rinde mark wand
     boden dach decke brücke kammer bogen kreis ring kreuz stern kugel keil haken klammer nagel naht faden sack tasche falte
     punkt fleck zeichen bild schicht schnitt berg feld bach wurzel vogel grund lage teil grad stand gang fall sturz schlag
-    druck zug kraft last licht ruhe ende mann frau kind vater mutter sohn bruder herr
+    druck zug kraft last licht ruhe ende mann frau kind vater mutter sohn bruder herr may june
 """
 ENGLISH = """
     small large long short broad high low deep thick thin round wide narrow flat sharp smooth hard soft free old new young cold
     warm red white black brown green gray grey light dark strong heavy rich poor good fine straight whole half full little
-    early late still dry fresh well simple plain clear gross loose stone head neck foot back chest bone hip knee heart may june
-    summer wall field ball root page case chance lane cross bridge gate cord line point spot part side ground best will can do see
+    early late still dry fresh well simple plain clear gross loose stone head neck foot back chest bone hip knee heart
+    summer wall field ball root page case chance lane cross bridge gate cord line point spot part side ground best can do see
     day man son her
 """
 SHORT = """
     li re an am im in so da du es er ob um zu la ma le no he hu mi to ca al at as by if is it of on or us we op tu fa ol ul st ap
     mo di fr sa bei mit hat war wie nun nur kam
+"""
+# Rather names where they begin with a capital and neither a dot nor a number follows: "Max kam", but "max. 5 mm", "Jan 22".
+GIVEN = """
+    max min jan jun art pat ant ray rose frank grant iris vera rosa alba bill drew will ernst major minor
 """
 # What devices and clerks write where a name belongs.
 NO_PERSON = """
@@ -53,7 +57,9 @@ EPONYMS = """
 
 _ENDINGS = ("", "e", "er", "en", "es", "em")
 _ADJECTIVES = frozenset(fold_name(word + ending) for word in ADJECTIVES.split() for ending in _ENDINGS) | {"li", "re"}
-_WORDS = _ADJECTIVES | {fold_name(word) for words in (NOUNS, ENGLISH, SHORT, NO_PERSON) for word in words.split()}
+_UNCAPITALISED = _ADJECTIVES | {fold_name(word) for word in ENGLISH.split()}
+_GIVEN = frozenset(GIVEN.split())
+_WORDS = _UNCAPITALISED | _GIVEN | {fold_name(word) for words in (NOUNS, SHORT, NO_PERSON) for word in words.split()}
 
 _NO_PERSON = frozenset(fold_name(word) for word in NO_PERSON.split())
 _TERM = re.compile(rf"(?:{'|'.join(fold_name(word) for word in TERM_NOUNS.split())})(?:e?[ns])?$")
@@ -65,9 +71,14 @@ def is_word(key: str) -> bool:
     return key in _WORDS
 
 
-def is_adjective(key: str) -> bool:
-    """Whether a folded name is a word that German sentences do not capitalise."""
-    return key in _ADJECTIVES
+def is_uncapitalised(key: str) -> bool:
+    """Whether a folded name is a word that begins with a small letter within a sentence."""
+    return key in _UNCAPITALISED
+
+
+def is_given_name(key: str) -> bool:
+    """Whether a folded word is rather a name than a word or an abbreviation if it is capitalised."""
+    return key in _GIVEN
 
 
 def names_nobody(key: str) -> bool:
