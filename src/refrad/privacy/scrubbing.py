@@ -14,7 +14,7 @@ from refrad.privacy.scrub_rules import ADDRESS, LINE_END, scrub_by_rules
 
 __all__ = ["PLACEHOLDER", "PLACEHOLDERS", "scrub"]
 
-PLACEHOLDERS = ("NAME", "DATE", "ID", "PLACE", "PHONE")
+PLACEHOLDERS = ("NAME", "DATE", "ID", "PLACE", "PHONE", "AGE")
 PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PLACEHOLDERS)})\]")
 
 LONG_LINE = 60  # characters; a longer line without a stop goes on in the next
@@ -28,7 +28,7 @@ def scrub(
     is_anatomy: Callable[[str], bool],
     is_organ: Callable[[str], bool] | None = None,
 ) -> tuple[str, Counter[str]]:
-    """The text with placeholders [NAME], [DATE], [ID], [PLACE], [PHONE], and how many of each were set.
+    """The text with placeholders [NAME], [DATE], [ID], [PLACE], [PHONE], [AGE], and how many of each were set.
 
     The text may be a sentence or a report, whose line breaks stay. Known identifiers go first, then what rules recognise.
     `is_anatomy` tells words of the lexicon and their compounds, `is_organ`, if it is given, the words alone: a known name
