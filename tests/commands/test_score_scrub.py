@@ -25,11 +25,12 @@ def test_made_up_reports_keep_their_anatomy_and_no_identifier(lexicon, name):
     assert outcome.anatomy_gone == 0 and outcome.words_gone / outcome.words < 0.1
 
 
-def test_letters_are_read(shared, lexicon):
+@pytest.mark.parametrize("headers", [False, True])
+def test_letters_are_read(shared, lexicon, headers):
     letters = list(read_labelled(shared / "reports" / "de_grascco", DATA / "letters.tsv"))
-    outcome = count_scrubbed(letters, lexicon, headers=True)
+    outcome = count_scrubbed(letters, lexicon, headers=headers)
     recall = {kind: outcome.gone[kind] / count for kind, count in outcome.labels.items()}
-    assert recall["NAME"] > 0.98 and recall["DATE"] > 0.96 and recall["PLACE"] == recall["PHONE"] == recall["ID"] == 1
+    assert recall["NAME"] > 0.98 and recall["DATE"] > 0.98 and recall["PLACE"] == recall["PHONE"] == recall["ID"] == 1
     assert outcome.anatomy_gone == 0 and outcome.words_gone / outcome.words < 0.01
 
 

@@ -26,7 +26,7 @@ EPONYMS = {
         De-Quervain Quervain Devic Down Dressler Duchenne Dupuytren Ebstein Ehlers-Danlos Eisenmenger Erdheim-Chester Erb Ewing
         Fahr Fallot Fanconi Felty Fitz-Hugh-Curtis Forestier Freiberg Gardner Gaucher Goodpasture Gorham Gorlin Grawitz
         Graves Guillain-Barré Haglund Hashimoto Heerfordt Hippel-Lindau Lindau Hippel Hirschsprung Hodgkin Horner Horton Hunter
-        Huntington Hurler Jakob Kahler Kaposi Kartagener Kawasaki Kienböck Kienbock Klatskin Klippel-Feil Klippel-Trenaunay Köhler
+        Huntington Hurler Kahler Kaposi Kartagener Kawasaki Kienböck Kienbock Klatskin Klippel-Feil Klippel-Trenaunay Köhler
         Krukenberg Kümmell Ledderhose Leigh Lemierre Leriche Lewy Lhermitte-Duclos Libman-Sacks Loeffler Löffler Löfgren Lynch
         Lyme Maffucci Mallory-Weiss Marfan May-Thurner McCune-Albright Meigs Mendelson Ménétrier Menetrier Ménière Menière Meniere
         Mikulicz Mirizzi Mönckeberg Mondor Morton Moyamoya Münchmeyer Neer Nelson Niemann-Pick Ollier Ormond Osgood-Schlatter
@@ -34,7 +34,7 @@ EPONYMS = {
         Recklinghausen Reiter Rendu Reye Ribbing Roemheld Sandifer Scheuermann Schlatter Schmorl Schwannom Sever Sheehan
         Simmonds Sinding-Larsen Sjögren Sjogren Stargardt Stauffer Steele-Richardson Steinert Still Sturge-Weber Sudeck
         Swyer-James Takayasu Takotsubo Tarlov Tietze Tolosa-Hunt Tourette Turcot Turner Vogt Wallenberg Warthin Waterhouse
-        Wegener Werlhof Werner Whipple Wilms Wilson Winiwarter Yao Zenker Zollinger-Ellison
+        Wegener Werlhof Whipple Wilms Wilson Winiwarter Yao Zenker Zollinger-Ellison
     """,
     "signs and lesions": """
         Andersson Babinski Baker Balkan Bankart Bennett Blumberg Bouchard Brodie Cobb Chance Chilaiditi Codman Colles Cooper

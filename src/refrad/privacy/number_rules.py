@@ -32,13 +32,12 @@ _VALUE = (
     r"(?:[A-Z]{1,3}[ ](?=\d))?(?=[^\s\x01]{0,12}\d)[A-Z]{0,5}[\w][\w/.-]{2,30}(?<![.-])(?:[ ]\d{3,6}\b(?![.,/]\d)){0,3}"
 )
 
-# Each match is a number, or only its group `go`.
-
 # Goes before known names, which may be in it.
 ADDRESS = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,6} | \b(?:https?://|www\.)[^\s\x01]{1,2000}", re.VERBOSE
 )
 UID = re.compile(r"\b[012]\.(?:\d{1,40}\.){4,40}\d{1,40}\b")
+# Each match is a number, or only its group `go`.
 PHONES = tuple(
     re.compile(pattern, re.VERBOSE | re.IGNORECASE)
     for pattern in (

@@ -25,7 +25,7 @@ FIRST_NAMES = _table(
     cem charles charlotte chiara christa christel christian christiane christin christina christine christof christoph christopher
     claas claire claudia claudio claus clemens colin conrad constanze corinna cornelia cynthia dagmar dana daniel daniela danuta
     darius dario david deborah denis denise dennis derek detlef detlev diana diane dieter dietmar dietrich dimitri dimitrios
-    dirk dominik donald donna dora doreen doris dorothea dorothee dorothy dörte douglas dragan dunja eberhard eckart eckhard
+    dirk dominik donald donna dora doreen doris dorothea dorothee dorothy dörte dragan dunja eberhard eckart eckhard
     edda edeltraud edgar edith eduard edward edwin ekaterina elena eleni eleonore elfriede elias elif elisa elisabeth elizabeth
     elke ella ellen elli elmar else elsbeth elvira emilia emilie emily emine emma emre enrico erdal erhard eric erich erik erika
     erna esra esther eugen eugenia eva evelin evelyn ewald fabian fabienne fabio fatih fatima fatma felicitas felix ferdinand
@@ -49,7 +49,7 @@ FIRST_NAMES = _table(
     marco marcus marek maren margaret margarete margarethe margit margot margret margrit maria mariam marian marianne marie marika
     marina mario marion marija marisa marit marius markus marlene marlies marta martha martin martina marvin mary mateusz
     mathias mathilde matteo matthew matthias maureen maurice max maximilian mechthild megan mehdi mehmet melanie melissa merle
-    merve meryem michael michaela michail michał michal michele michelle miguel mike milan milena mira mirco mirjam miroslav
+    merve meryem michael michaela michail michał michal michele michelle miguel mike milena mira mirco mirjam miroslav
     mohamed mohammed mohammad monica monika monique moritz muhammad murat mustafa nadia nadine nadja nancy natalia natalie natascha
     neil nele nicholas nick nico nicola nicolas nicole nihat nikita niklas nikolai nikolaos nikolaus nils nina nora norbert norman
     oksana olaf oleg olga oliver olivia olivier omar orhan oskar osman oswald oswin otmar otto otmar ottilie owen pablo pamela
@@ -84,7 +84,7 @@ _FUNCTION_WORDS = _table(
     gebeten gefallen gegeben gehabt geht gemacht gesehen gestuerzt gestellt gewuenscht gibt informiert kam klagt leidet liegt litt
     meldet mitgeteilt moechte nimmt raucht stellt stellte stuerzte traegt uebermittelt uebernimmt verlegt verneint verstaendigt
     verstorben vidiert vorgestellt vorstellig weiss wohnt wollte wuenscht zurueck telefonisch persoenlich muendlich schriftlich
-    umgehend unauffaellig regelrecht nuechtern adipoes stationaer ambulant erstmals aktuell zuletzt frueher
+    umgehend rief ruft sah sieht gab nahm bat fand unauffaellig regelrecht nuechtern adipoes stationaer ambulant erstmals aktuell zuletzt frueher
     a about after against agreed agrees all also and any are as at aware because been before being both but by called calls came
     can complains confirmed contacted could currently denies did discussed does due during emergently fell for from given has have
     he her here his immediately informed into is it its known left made me mild moderate more my near negative new no nor normal

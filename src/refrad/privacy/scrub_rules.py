@@ -7,9 +7,9 @@ from functools import cache
 from refrad.privacy.date_rules import AGES, DATES
 from refrad.privacy.eponyms import is_eponym
 from refrad.privacy.name_rules import find_names_by_context
-from refrad.privacy.report_words import is_common_word
 from refrad.privacy.number_rules import ADDRESS, NUMBERS, PHONES, UID, UNLABELLED_NUMBERS
 from refrad.privacy.place_rules import HOSPITALS, STREETS, TOWNS, WARDS
+from refrad.privacy.report_words import is_common_word
 
 __all__ = ["ADDRESS", "LINE_END", "scrub_by_rules"]
 
