@@ -54,6 +54,7 @@ def assert_taken(sentence, expected, left):
         ("Herd (4/12, 3/30).", "4:12 3:30", "Herd."),
         ("Herd (4/12 und 3/30).", "4:12 3:30", "Herd."),
         ("Herd (9/87).", "9:87", "Herd."),
+        ("(4/87)", "4:87", ""),
         ("Herd (siehe 4/87).", "4:87", "Herd."),
         ("Herd (s. 4/87).", "4:87", "Herd."),
         ("Herd (s. Bild 12).", ":12", "Herd."),

@@ -162,8 +162,10 @@ def _match(codes: str, position: int, is_bracketed: bool) -> re.Match[str] | Non
 def _is_place(codes: str, bracket: int) -> bool:
     """Whether a pair in this bracket may be an image: no score stands before it, and the sentence does not need it."""
     end = codes.find(")", bracket)
-    before = codes[bracket - 1] if bracket else "C"
-    return before not in "GKCOR" and codes[end + 1 : end + 2] != "K"
+    following = codes[end + 1 : end + 2]
+    if bracket == 0:
+        return following not in ("X", "K")  # "(3/14) Lymphknoten"
+    return codes[bracket - 1] not in "GKCOR" and following != "K"
 
 
 def _has_image(tokens: Sequence[ReferenceToken], codes: str, bracket: int, series: Container[int]) -> bool:
