@@ -188,7 +188,8 @@ def _is_sure(number: int, first: int, series: Container[int]) -> bool:
 def _pair(tokens: Sequence[ReferenceToken], match: re.Match[str], series: Container[int]) -> bool:
     """Whether the numbers of a pair may be an image: no date (03/2021, 3/2024), no time (4:05), no ratio (1:20)."""
     number, first = tokens[match.start("series")].numbers[0], tokens[match.start("images")].numbers[0]
-    if number[0] == "0" or first[0] == "0" or 1900 <= int(first) <= 2100:
+    is_month = number[0] == "0" and int(first) <= SURE
+    if is_month or first[0] == "0" or 1900 <= int(first) <= 2100:
         return False
     is_colon = match.string[match.end("series")] == ":"
     if is_colon and int(number) == 1 and (int(first) < ROUND or int(first) % ROUND == 0):
