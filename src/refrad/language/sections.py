@@ -1,81 +1,53 @@
-"""Radiology reports, German and English: their sections and their language."""
+"""Radiology reports, German and English, cut into their sections."""
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Part", "detect_language", "split_parts", "split_sections"]
+from refrad.language.detection import detect_language
+from refrad.language.headings import (
+    LONGEST,
+    is_closing,
+    is_mark,
+    is_salutation,
+    is_signature,
+    match_examination,
+    section_of,
+)
+from refrad.language.tables import split_tables
 
-# The headings of each section; those of "other" open parts that no section takes. Headings may be joined
-# ("Technik und Befund", "Indikation/Fragestellung"): the section that comes first here has them.
-HEADINGS = {
-    "findings": """befund, befunde, befundbericht, befundbeschreibung, befundtext, beschreibung, bildbefund, radiologischer befund,
-        befund im einzelnen, im einzelnen, finding, findings, imaging findings, radiological findings, report, body,
-        interpretation, description, result, results, observations""",
-    "impression": """beurteilung, gesamtbeurteilung, zusammenfassung, fazit, schlussfolgerung, zusammenfassende beurteilung,
-        zusammenfassende befundung, abschließende beurteilung, diagnose, radiologische diagnose, kommentar, impression, impressions,
-        conclusion, conclusions, summary, opinion, assessment, overall impression, final impression, impression and plan,
-        diagnosis, interpretation summary""",
-    "indication": """klinische angaben, klinische angabe, klinische information, klinische informationen, klinische daten, klinik,
-        klinischer hintergrund, anamnese, vorgeschichte, indikation, indikationen, rechtfertigende indikation, diagnosen, angaben,
-        clinical information, clinical history, clinical data, clinical details, clinical indication, clinical, clinical background,
-        clinical context, history, brief history, indication, indications, indication for study, indication for exam,
-        indication for examination, history of present illness, patient history""",
-    "question": """fragestellung, fragestellungen, klinische fragestellung, frage, auftrag, question, questions, clinical question,
-        reason for exam, reason for examination, reason for study, reason for the study, reason for this examination,
-        reason for test, reason for visit, reason""",
-    "technique": """technik, untersuchungstechnik, aufnahmetechnik, technische durchführung, untersuchungsprotokoll, methode, methodik,
-        untersuchung, untersuchungen, durchgeführte untersuchung, durchführung, protokoll, kontrastmittel, verfahren, sequenzen,
-        dosis, technique, techniques, scan technique, procedure, procedures, protocol, exam, examination, examinations, exam type,
-        study, contrast, dose""",
-    "other": """vergleich, vergleichsuntersuchung, vergleichsuntersuchungen, voruntersuchung, voruntersuchungen, voraufnahmen,
-        vorbefunde, comparison, comparisons, comparison study, prior studies, priors, empfehlung, empfehlungen, procedere, prozedere,
-        therapievorschlag, plan, recommendation, recommendations, anmerkung, anmerkungen, bemerkung, hinweis, note, notes, addendum,
-        addenda, nachtrag, nachbefundung, limitations, critical results, communication""",
-}
-SECTIONS = tuple(HEADINGS)
-SECTION_OF = {" ".join(word.split()): section for section, words in HEADINGS.items() for word in words.split(",")}
+__all__ = ["CAPTIONED", "READ", "Part", "detect_language", "split_parts", "split_report", "split_sections"]
+
+CAPTIONED = ("findings", "impression", "addendum")  # sections whose sentences become captions
+READ = (*CAPTIONED, "indication", "question", "technique")
 # Headings that also open a section inside a line, in reports that lost their line breaks.
-INSIDE_A_LINE = """befund, befunde, beurteilung, zusammenfassung, klinische angaben, klinische fragestellung, fragestellung, indikation,
-    rechtfertigende indikation, technik, untersuchungstechnik, empfehlung, voruntersuchung, findings, impression, conclusion, clinical history,
-    clinical information, clinical, indication, reason for exam, reason for examination, technique, comparison, recommendation"""
+INSIDE_A_LINE = """befund, befunde, ergebnis, beurteilung, wertung, zusammenfassung, klinische angaben, klinische fragestellung, fragestellung,
+    indikation, rechtfertigende indikation, technik, untersuchungstechnik, empfehlung, voruntersuchung, nachtrag, findings, impression,
+    conclusion, clinical history, clinical information, clinical, indication, reason for exam, reason for examination, technique,
+    comparison, recommendation, addendum"""
+LONGEST_WORD = 200  # letters; what is longer is data
 
-_WITH_COLON = re.compile(r"[\s*#>_=-]*((?:\d{1,2}[.)]\s*)?[^\W\d_][\w ,./&+()\[\]-]{2,60}?)\s*[*_]*:[*_]*[^\S\n]*")
+_WITH_COLON = re.compile(r"[ \t*#>_=-]{0,20}((?:\d{1,2}[.)]\s?)?[^\W\d_][^:\n]{1,78}?)[ *_]{0,4}:[*_]{0,2}[^\S\n]{0,9}")
 _MARKUP = " \t*#:>_=-–"
-_NUMBER = re.compile(r"^(?:\d{1,2}[.)]|[ivx]{1,4}\.|[a-z]\))\s*")
-_MODALITY = r"(?:pet[-/ ]?)?(?:ct|mrt|mri|mr|röntgen|sonographie|sono|cta|mra)"
-_AROUND = re.compile(
-    rf"^{_MODALITY}[\s-]+|\s*\(.*\)$|\s(?:vom|from|dated)\s.*$|\s(?:der|des|of the)?\s?{_MODALITY}\b.*$"
-)
-_JOINED = re.compile(r"\s*(?:/|&|\+|,|\bund\b|\band\b|\bbzw\b\.?|\bsowie\b)\s*")
-_REGION = re.compile(r"\s*(?:CTA?|MRT|MRI|MRA?|PET[-/]CT)\b[^:\n]{0,60}:\s*$")
-_CLOSING = re.compile(
-    r"\s*(?:mit (?:freundlichen|kollegialen|besten|herzlichen) grüßen|mit (?:freundlichen|kollegialen|besten) gruessen"
-    r"|(?:mit )?(?:freundliche|kollegiale|beste) grüße|mfg\b|m\.\s?f\.\s?g\b|vidiert|elektronisch (?:signiert|freigegeben|unterschrieben)"
-    r"|dieser befund wurde elektronisch|electronically signed|dictated (?:by|but)|signed\b|kind regards|best regards|sincerely)",
-    re.IGNORECASE,
-)
 
 
-def _inside_a_line() -> re.Pattern[str]:
+def _inside_a_line() -> tuple[re.Pattern[str], re.Pattern[str]]:
     words = [" ".join(word.split()) for word in INSIDE_A_LINE.split(",")]
     titled = "|".join(word[0].upper() + word[1:] for word in sorted(words, key=len, reverse=True))
     capitals = "|".join(word.upper() for word in sorted(words, key=len, reverse=True))
-    return re.compile(
-        rf"(?:(?<=[.!?;)]\s)|(?<=\s\s))(?P<titled>{titled}|{capitals})\s?:|(?<=[.,;])(?P<close>{capitals})\s?:"
+    after_sentence = (
+        rf"(?:(?<=[.!?;)\]]\s)|(?<=\s\s))(?:{titled}|{capitals})\b(?P<tail>[^:.!?\n]{{0,50}}(?:\.[^:!?\n]{{0,20}})?):"
     )
+    return re.compile(after_sentence), re.compile(rf"(?<=[.,;])(?:{capitals})\s?:")
 
 
-_INSIDE = _inside_a_line()
-GERMAN = """
-    der die das und ist im in mit kein keine keinen nicht ohne des dem den ein eine einer von zur zum am an auf bei sich
-    es sind beidseits links rechts unauffällig nachweis regelrecht regelrechte bekannt nach aus wie auch bis als
-"""
-ENGLISH = """
-    the of and is no with there are a to for on at from without was were not or left right bilateral normal
-    evidence unremarkable seen within has this be which
-"""
-_GERMAN, _ENGLISH = frozenset(GERMAN.split()), frozenset(ENGLISH.split())
+_INSIDE, _CLOSE = _inside_a_line()
+_NEW_SENTENCE = re.compile(r"(?<=[.!?)\]]\s)(?=[^\W\d_])")
+_CLOSING_WORDS = re.compile(
+    r"mit\s|mfg|m\.|viele|freundliche|beste|kollegiale|herzliche|hochachtung|kind|warm|best|sincerely|gez|visum|vidiert|elektronisch"
+    r"|(?:electronically|digitally|dictated|transcribed|signed|attending|diktiert|vielen\sdank)\b",
+    re.IGNORECASE,
+)
 
 
 class Part(NamedTuple):
@@ -90,20 +62,17 @@ class Part(NamedTuple):
     end: int
 
 
-def detect_language(text: str) -> str:
-    """The language, "de" or "en", whose small words are more frequent; German if neither is."""
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    german = sum(word in _GERMAN for word in words) + 2 * len(re.findall(r"[äöüß]", text.lower()))
-    return "en" if sum(word in _ENGLISH for word in words) > german else "de"
-
-
 def split_parts(text: str) -> list[Part]:
     """All of a report, cut at its headings: the parts follow each other from the first character to the last.
 
-    A heading begins a line and has a colon, is alone on its line, or follows a sentence and has a colon.
+    A heading begins a line and has a colon, is alone on its line, or follows a sentence and has a colon. The title of an examination is
+    a heading that goes on with findings, whatever was before; one of a line that says something stays in its section.
     """
+    headings = list(_headings(text, by_examination=False))
+    if all(section != "findings" for section, _, _ in headings):
+        headings = list(_headings(text, by_examination=True))
     marks = [("letterhead", 0, 0)]
-    for section, start, body in _headings(text):
+    for section, start, body in headings:
         if start == 0:
             marks.clear()
         marks.append((section, start, body))
@@ -111,62 +80,115 @@ def split_parts(text: str) -> list[Part]:
     return [Part(section, start, body, end) for (section, start, body), end in zip(marks, ends, strict=True)]
 
 
-def split_sections(text: str) -> list[tuple[str, str]]:
-    """Sections in the order of the report as (section, text), without headings.
+def split_report(text: str) -> list[tuple[str, str]]:
+    """All of a report as (section, text) in its order, what nothing reads included; without headings.
 
-    Text before the first heading is findings where no heading opens findings, else a letterhead, which is left out like
-    signatures and other parts. Without a heading for findings, the headings of examinations ("CT ABDOMEN:") open them.
+    Text before the first heading is findings where no heading opens findings, else "letterhead". Beside the sections there are
+    "closing", "table" (rows with values of several days) and "data" (words that nobody wrote).
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
     parts = split_parts(text)
     if all(part.section != "findings" for part in parts):
-        parts = [piece for part in parts for piece in _split_by_region(part, text)]
-    if all(part.section != "findings" for part in parts):
         parts = [part._replace(section="findings") if part.section == "letterhead" else part for part in parts]
-    named = [(part.section, text[part.body : part.end].strip()) for part in parts if part.section in SECTIONS[:-1]]
-    return [(section, body) for section, body in named if body]
+    pieces = [piece for part in parts for piece in _pieces(part.section, text[part.body : part.end])]
+    return [(section, body.strip("\n ")) for section, body in pieces if body.strip()]
 
 
-def _headings(text: str) -> Iterator[tuple[str, int, int]]:
-    """Section, start and end of each heading; a greeting is the heading of the closing."""
+def split_sections(text: str) -> list[tuple[str, str]]:
+    """The sections of a report that are read (`READ`) in its order, as (section, text) without headings."""
+    return [(section, body) for section, body in split_report(text) if section in READ]
+
+
+def _pieces(section: str, body: str) -> Iterator[tuple[str, str]]:
+    """The text of a part, with its tables and words that are data for themselves."""
+    for long_word in re.findall(rf"\S{{{LONGEST_WORD},}}", body):
+        yield "data", long_word
+        body = body.replace(long_word, "", 1)
+    if section not in CAPTIONED:
+        yield section, body
+        return
+    for is_table, block in split_tables(body):
+        yield "table" if is_table else section, block
+
+
+def _headings(text: str, by_examination: bool) -> Iterator[tuple[str, int, int]]:
+    """Section, start and end of each heading; a greeting is the heading of the closing.
+
+    With `by_examination`, for reports without a heading of findings, the titles of examinations ("CT ABDOMEN:") open them.
+    """
+    current = "letterhead"
     for line in re.finditer(r"[^\n]+", text):
         start, end = line.span()
-        if _CLOSING.match(line[0]):
-            yield "closing", start, start
+        bare = line[0].strip(_MARKUP)
+        if mark := _line_mark(bare, current):
+            section, is_alone = mark
+            yield section, start, end if is_alone else start
+            if is_alone:
+                yield current, end, end
+            else:
+                current = section
             continue
         begin = start
-        if section := _section(line[0].strip(_MARKUP)):
-            yield section, start, end
-            continue
-        heading = _WITH_COLON.match(line[0])
-        if heading and (section := _section(heading[1])):
-            yield section, start, start + heading.end()
-            begin = start + heading.end()
-        for inside in _INSIDE.finditer(text, begin, end):
-            name = inside["titled"] or inside["close"]
-            yield SECTION_OF[name.lower()], inside.start(), inside.end()
+        for section, first, last in _opening(line[0], current, by_examination):
+            current = section
+            begin = start + last
+            yield section, start + first, start + last
+        for section, first, last in _inside(text, begin, end):
+            current = section
+            yield section, first, last
 
 
-def _section(heading: str) -> str | None:
-    """The section that a heading opens."""
-    plain = " ".join(_NUMBER.sub("", heading.lower().strip()).split()).replace("klin. ", "klinische ").rstrip(".")
-    for name in (plain, _AROUND.sub("", plain).strip()):
-        if name in SECTION_OF:
-            return SECTION_OF[name]
-        words = _JOINED.split(name)
-        if len(words) > 1 and all(word in SECTION_OF for word in words):
-            return min((SECTION_OF[word] for word in words), key=SECTIONS.index)
-    return None
+def _line_mark(bare: str, current: str) -> tuple[str, bool] | None:
+    """The section of a line that is no text of the report, and whether it is that line alone."""
+    if is_mark(bare) or (current == "letterhead" and is_salutation(bare)):
+        return "other", True
+    if not (is_closing(bare) or is_signature(bare)):
+        return None
+    return "closing", False
 
 
-def _split_by_region(part: Part, text: str) -> Iterator[Part]:
-    """A part that is no impression, cut where an examination is named: the text after it is its findings."""
-    start, section, body = part.start, part.section, part.body
-    if section not in ("impression", "closing"):
-        for line in re.finditer(r"[^\n]+", text[part.body : part.end]):
-            if _REGION.match(line[0]):
-                region = part.body + line.start()
-                if region > start:
-                    yield Part(section, start, body, region)
-                start, section, body = region, "findings", part.body + line.end()
-    yield Part(section, start, body, part.end)
+def _opening(line: str, current: str, by_examination: bool) -> Iterator[tuple[str, int, int]]:
+    """Headings at the beginning of a line: the title of an examination, and the heading of a section, one behind the other."""
+    begin = len(line) - len(line.lstrip(_MARKUP))
+    bare = line.strip(_MARKUP)
+    end = 0
+    if title := match_examination(line[begin:]):
+        end = begin + title.end()
+        yield _examined(title, current, not line[end:].strip(), by_examination), 0, end
+    if len(bare) <= LONGEST and (section := section_of(bare)):
+        yield section, 0, len(line)
+        return
+    heading = _WITH_COLON.match(line, end)
+    if heading and (section := section_of(f"{heading[1]}:")):
+        yield section, end, heading.end()
+
+
+def _examined(title: re.Match[str], current: str, is_alone: bool, by_examination: bool) -> str:
+    """The section that goes on after the title of an examination."""
+    has_colon = title["colon"] == ":"
+    if current == "closing" or (current == "impression" and is_alone and title["date"]):
+        return "findings"
+    if current in ("impression", "findings", "addendum") or not (is_alone and has_colon):
+        return current
+    return "findings" if by_examination or (title["date"] and current != "letterhead") else current
+
+
+def _inside(text: str, begin: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """Headings and greetings inside a line."""
+    marks = [
+        (section, heading.start(), heading.end())
+        for pattern in (_INSIDE, _CLOSE)
+        for heading in pattern.finditer(text, begin, end)
+        if (section := section_of(heading[0]))
+    ]
+    for sentence in _NEW_SENTENCE.finditer(text, begin, end):
+        if _CLOSING_WORDS.match(text, sentence.start()) and is_closing(
+            text[sentence.start() : sentence.start() + LONGEST]
+        ):
+            marks.append(("closing", sentence.start(), sentence.start()))
+            break
+    reached = begin
+    for section, first, last in sorted(marks, key=lambda mark: mark[1]):
+        if first >= reached:
+            yield section, first, last
+            reached = last

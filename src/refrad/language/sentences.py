@@ -12,7 +12,16 @@ ABBREVIATIONS = """
     dipl hr fr frl nr no abb vgl fig tab se ser serie im ima img bild seq sequ z str tel vv aa mm nn rr art proc lig gl
     os sup inf ant post lat dors ventr kaud kran prox dist asc desc transv sigm com int ext lk lwk bwk hwk th segm op ed
     dd a.e e.g i.e approx mr mrs ms st pat path histol klin radiol neurol std u.u n.n jan feb apr jun jul aug sep sept
-    okt oct nov dez dec fa oa chron fragl mögl unauff u.ä u.s.w usw
+    okt oct nov dez dec fa oa chron fragl mögl unauff u.ä u.s.w usw sog seg deg postop präop intraop
+    ggr mgr hgr gr dg ausged entspr sympt subpl mult d.m seitl mittl hint ob unt
+"""
+# Adjectives that are cut anywhere before a vowel or between syllables: "hypod.", "subkap.", "retroperit.".
+CUT = """
+    hypodens hyperdens isodens hypointens hyperintens hypovaskularisiert hypervaskularisiert subkapsulär subpleural
+    retroperitoneal intraperitoneal postoperativ präoperativ intraoperativ degenerativ entzündlich peripher zentral apikal paraaortal
+    paravertebral mediastinal pulmonal hepatisch epidural subdural intrahepatisch extrahepatisch dorsolateral ventrolateral
+    multipel solitär diffus fokal inhomogen unregelmäßig konzentrisch exzentrisch hämorrhagisch nekrotisch zystisch
+    approximately respectively including excluding suspicious bilateral moderate probable possible subcapsular
 """
 # Abbreviations that close sentences as well: there one ends if a word that opens sentences follows, here always.
 MAY_CLOSE = "bds bd li re lks rts dext sin etc usw asc desc sigm u.ä"
@@ -24,51 +33,77 @@ OPENING = """
 """
 UNITS = "mm cm m ml l g kg he hu"  # after a number; otherwise mm. are muscles
 POSTPOSED = "unauff unauffäll regelr norm"  # after a noun they close its sentence: "Leber unauff."
-LABELLED = (
-    "hwk bwk lwk swk th bild serie ima image series slice schicht segment rippe nr. no."  # "LWK 4." is no ordinal
-)
+LABELLED = "hwk bwk lwk swk th bild serie ima image series slice schicht segment rippe nr. no. seg. segm."  # "LWK 4." is no ordinal
 KINDS = "typ type child stadium stage grad grade klasse class hepatitis"  # "Typ B." is no initial
 LEADS_ORDINAL = "der die das den dem des am vom zum zur bis und im ab seit - – ,"
 
 _ABBREVIATIONS, _MAY_CLOSE, _CLOSES, _OPENING = (
     frozenset(words.split()) for words in (ABBREVIATIONS, MAY_CLOSE, CLOSES, OPENING)
 )
+_CUT = frozenset(
+    adjective[:length]
+    for adjective in CUT.split()
+    for length in range(3, len(adjective))
+    if adjective[length - 1] not in "aeiouyäöü"
+)
 _POSTPOSED, _LABELLED, _UNITS, _KINDS, _LEADS_ORDINAL = (
     frozenset(words.split()) for words in (POSTPOSED, LABELLED, UNITS, KINDS, LEADS_ORDINAL)
 )
-# "3. Rippe", "II. Grades": a number with a dot before one of these is an ordinal.
+# "3. Rippe", "II. Grades": a number with a dot before one of these is an ordinal; "1. Rippenfraktur", "1. LWK 3" are items of a list.
 _ORDINAL_NOUN = re.compile(
-    r"\w*rippe|[HBLS]WK|\w*wirbel|ventrikel|segment|grad|lebens|monat|tag|woche|schwangerschafts|mittelhand|metata"
-    r"|metaka|strahl|finger|zehe|jan|feb|mär|apr|mai|jun|jul|aug|sep|okt|nov|dez|quartal|hirnnerv|dekade|postop"
-    r"|inter[ck]ostal",
+    r"\w{0,20}rippen?\b(?!\s?:)|[HBLS]WK\b(?!\s?-?\d)|\w{0,20}wirbels?\b|ventrikels?\b|segment(?:e?s)?\b|grad(?:e?s|ig\w*)?\b|lebens\w+"
+    r"|monate?s?\b|tage?s?\b|wochen?\b|schwangerschafts\w+|mittelhand\w+|metata\w+|metaka\w+|strahle?s?\b|fingers?\b|zehen?\b"
+    r"|jan|feb|mär|apr|mai\b|jun|jul|aug|sep|okt|nov|dez|quartal|hirnnerv\w*|dekade|postop|inter[ck]ostal\w*",
     re.IGNORECASE,
 )
-_BULLET = re.compile(r"^\s*(?:[-–•*·]|\(?\d{1,2}[.)]\)?|[a-z]\))\s+")
+_BULLET = re.compile(r"^\s*(?:(?:[-–•*·▪◦►o]|\(?\d{1,2}[.)]\)?|[a-z]\))\s+|(?:[-=]{1,2}>|[→⇒➔])\s*)")
 # With a space after it, or without one between two words: "Leber normal.Milz normal."
 _STOP = re.compile(r"[.!?]+(?=\s|$)|(?<=[a-zäöüß]{3})\.(?=[A-ZÄÖÜ][a-zäöüß]{2})|(?<=\d[cm]m)\.(?=[A-ZÄÖÜ][a-zäöüß]{2})")
-_ADDRESS = re.compile(r"\S*(?:@|www\.|://)\S*")
+_ARROW = re.compile(r"(?<!\d)(?<!\dmm)(?<!\d\smm)\s?(?:[-=]{1,2}>|[→⇒➔])\s?")
+_WORD = re.compile(r"\S+")
+_NO_VOWEL = re.compile(r"[bcdfghjklmnpqrstvwxz]{2,6}")
 _JOINING = {"und", "oder", "bzw.", "sowie", "and", "or"}  # "Ober-" at the end of a line may be "Ober- und ..."
 _LONG_LINE = 60  # characters; a shorter line without a stop is a separate line
+_NEAR = 80  # characters around a dot that tell whether it ends a sentence
+# "Nieren:" belongs to each of the lines below it that begin with one of these or with a small letter.
+_SIDE = re.compile(r"(?:rechts|links|beidseits|re\.|li\.|bds\.|right|left|bilateral(?:ly)?)(?!\w)", re.IGNORECASE)
+_LABEL = re.compile(r"[^\s:]+(?:\s[^\s:]+){0,3}:")
 
 
 def split_sentences(text: str) -> list[str]:
-    """Sentences, verbatim but for white space and list marks; abbreviations, decimals, dates, ordinals end none."""
-    return [sentence for block in _blocks(text) for sentence in _split(block) if re.search(r"\w", sentence)]
+    """Sentences, verbatim but for white space, list marks and arrows; abbreviations, decimals, dates, ordinals end none.
+
+    A label alone on its line ("Nieren:") stands before each of the lines below it that need it ("rechts: 4 mm").
+    """
+    return [
+        sentence
+        for block in _blocks(text)
+        for piece in _ARROW.split(block)
+        for sentence in _split(piece)
+        if re.search(r"\w", sentence)
+    ]
 
 
 def _blocks(text: str) -> Iterator[str]:
     """Lines that belong together: a long line without a stop goes on in the next, and so does one before lower case."""
-    block = ""
+    block = label = ""
     for line in text.split("\n"):
         bare = " ".join(_unmarked(line).split())
-        continues = block and bare and not _BULLET.match(line) and block[-1] not in ".!?:;"
-        if continues and (bare[0].islower() or len(block) > _LONG_LINE):
-            parted = re.search(r"[^\W\d_]-$", block) and bare[0].islower() and bare.split(" ")[0] not in _JOINING
-            block = block[:-1] + bare if parted else f"{block} {bare}"
+        if not bare:
+            continue
+        is_item = _BULLET.match(line) is not None
+        needs_label = bare[0].islower() or _SIDE.match(bare) is not None
+        if _LABEL.fullmatch(block) and needs_label:
+            label, block = block, f"{block} {bare}"
+            continue
+        if block and not is_item and block[-1] not in ".!?:;" and (bare[0].islower() or len(block) > _LONG_LINE):
+            is_parted = block[-1] == "-" and block[-2:-1].isalpha() and bare.split(" ")[0] not in _JOINING
+            block = block[:-1] + bare if is_parted and bare[0].islower() else f"{block} {bare}"
             continue
         if block:
             yield block
-        block = bare
+        label = label if needs_label else ""
+        block = f"{label} {bare}" if label else bare
     if block:
         yield block
 
@@ -87,11 +122,16 @@ def _unmarked(line: str) -> str:
 
 def _split(block: str) -> Iterator[str]:
     start = 0
-    addresses = [address.span() for address in _ADDRESS.finditer(block)]
+    addresses = [
+        word.span() for word in _WORD.finditer(block) if "@" in word[0] or "://" in word[0] or "www." in word[0]
+    ]
+    addresses.reverse()
     for stop in _STOP.finditer(block):
-        if stop.group().startswith(".") and not _ends(block, stop.start(), stop.end()):
+        while addresses and addresses[-1][1] <= stop.start():
+            addresses.pop()
+        if addresses and addresses[-1][0] <= stop.start() and stop.end() < addresses[-1][1]:
             continue
-        if any(first <= stop.start() and stop.end() < last for first, last in addresses):
+        if stop.group().startswith(".") and not _ends(block, stop.start(), stop.end()):
             continue
         yield _unmarked(block[start : stop.end()].strip())
         start = stop.end()
@@ -101,12 +141,12 @@ def _split(block: str) -> Iterator[str]:
 
 def _ends(block: str, dot: int, end: int) -> bool:
     """Whether the dot at `dot` ends a sentence."""
-    following = block[end:].lstrip()
+    following = block[end : end + _NEAR].lstrip()
     if not following:
         return True
     if following[0].islower():
         return False
-    *others, last = block[:dot].split(" ")
+    *others, last = block[max(0, dot - _NEAR) : dot].split(" ")
     before = others[-1].lower() if others else ""
     word = last.lstrip("([\"'").lower()
     opens = following.split(" ")[0].strip("()[].,:;\"'").lower() in _OPENING
@@ -125,4 +165,7 @@ def _ends(block: str, dot: int, end: int) -> bool:
         return opens
     if word in _POSTPOSED:
         return others != [] and others[-1][:1].isupper()
-    return not (word in _ABBREVIATIONS or re.fullmatch(r"[^\W\d_]|(?:[a-zäöü]\.)+[a-zäöü]", word))
+    if word == "no":
+        return not following[0].isdigit()
+    is_short = word in _ABBREVIATIONS or word in _CUT or (_NO_VOWEL.fullmatch(word) and not last[1:].isupper())
+    return not (is_short or re.fullmatch(r"[^\W\d_]|(?:[a-zäöü]\.)+[a-zäöü]", word))
