@@ -117,7 +117,7 @@ _MARKS = _listed(MARKS)
 _NUMBER = re.compile(r"^(?:\d{1,2}[.)]|[ivx]{1,4}\.|[a-z]\))\s*")
 # "vom 3.4.2021 durch Dr. [NAME]": dates, names and the words that lead to them, to the end.
 _TAIL = re.compile(
-    r"(?:\s|^)(?:vom|von|dated|from|of|am|on|durch|by|um|at|dr\.?|prof\.?|med\.?|herrn?|frau|pat\.?|uhr|nr\.?|\[[a-z]+\]|#?\d[\d.:/-]*,?|,|\s)+$"
+    r"(?:\s|^)(?:vom|von|dated|from|of|am|on|durch|by|um|at|dr\.?|prof\.?|med\.?|herrn?|frau|pat\.?|uhr|nr\.?|\[[a-z]+\]|[\d#.:/,\s-])+$"
 )
 _BRACKETS = re.compile(r"\s?\([^()]*\)")
 _BEFORE = re.compile(rf"^{MODALITY}[\s-]+")

@@ -14,7 +14,7 @@ from refrad.language.headings import (
     match_examination,
     section_of,
 )
-from refrad.language.tables import split_tables
+from refrad.language.text_tables import split_tables
 
 __all__ = ["CAPTIONED", "READ", "Part", "detect_language", "split_parts", "split_report", "split_sections"]
 
