@@ -1,4 +1,4 @@
-"""Whether two sentences have the same content, as far as words, numbers and the lexicon can decide.
+"""Whether two sentences have the same content, as far as words, numbers, a table of terms and the lexicon can decide.
 
 A language model may drop a finding, change a side or deny a finding in a well-formed sentence. These checks are strict on
 purpose: refusing a good sentence costs a row, accepting a wrong one puts a false label on an image.
@@ -6,54 +6,40 @@ purpose: refusing a good sentence costs a row, accepting a wrong one puts a fals
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from refrad.anatomy.lexicon import Lexicon
+from refrad.anatomy.lexicon import Lexicon, normalise
+from refrad.language.certainty import NEGATION, denials, gone_clauses, is_doubted
+from refrad.language.change_words import DENIED_CHANGE, changes, former_numbers, is_small_word
 from refrad.language.mention_finder import find_mentions
-from refrad.language.sections import detect_language
+from refrad.language.sentence_content import (
+    DENIED,
+    DOUBTED,
+    LONGEST,
+    ORDER,
+    TOO_LONG,
+    UNPRINTED,
+    Content,
+    claims_of,
+    class_difference,
+    in_order,
+    is_inside,
+    measures,
+    placeholders,
+    read_content,
+)
+from refrad.language.translation_checks import check_translation
 from refrad.privacy.scrubbing import PLACEHOLDER
 
 __all__ = ["check_rewriting", "check_translation", "names_other_examination"]
 
 LONGER = 1.15  # a rewritten sentence has at most so much more letters ...
 AND = 20  # ... and these
-STEM = 4  # letters that make two words the same
-MIN_WORDS = 6  # for detecting the language
+STEM = 4  # fewest letters at the beginning that make two words the same ...
+ENDING = 4  # ... and most letters after them
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NEGATION = re.compile(r"\b(?:kein\w*|nicht|ohne|nie|no|not|none|without|nor|neither|never)\b", re.IGNORECASE)
-# Words of comparison and time, and the small words around them: these may go. "Klein", "alt" and "leichte" may not.
-_MAY_GO = re.compile(
-    r"(?:un)?verändert\w*|\w*(?:änderung|veränderung|konstan[tz]|progredien[tz]|regredien[tz]|zunahme|abnahme|dynamik)\w*"
-    r"|vergl\w+|verlauf\w*|vor(?:untersuch|befund|aufnahm|bild|bekannt|bestehend|herig|mals|her|ct|mrt)\w*|früher\w*|damal\w*"
-    r"|zuletzt|letzte?\w*|seit\w*|bislang|bisher\w*|neue?[nmrs]?|neu(?:auf|ge)\w+|erneut\w*|weiter\w*|noch|mehr|weniger|nun|jetzt"
-    r"|aktuell\w*|heut\w*|mittlerweile|inzwischen|zwischenzeit\w*|bekannt\w*|stabil\w*|stationär\w*|gleich\w*|identisch\w*|idem"
-    r"|größer|kleiner|größen\w*|größe|gewachsen\w*|wachs\w*|wuchs|zugenommen\w*|abgenommen\w*|zunehmend\w*|abnehmend\w*"
-    r"|vergrößert\w*|verkleinert\w*|progress\w*|regress\w*|rückläufig\w*|\w*rückgebildet\w*|entwick\w*|\w*kontroll\w*"
-    r"|ausgangs\w*|auswärtig\w*|extern\w*|auf(?:ge)?tret\w*|hinzu\w*|gegenüber|etwas|leicht|deutlich|gering|insgesamt|weitgehend"
-    r"|wesentlich\w*|relevant\w*|signifikant\w*|wie|als|auf|von|vom|zum|zur|aus|bei|beim|mit|der|die|das|den|dem|des|eine?[nmrs]?"
-    r"|und|sowie|hat|haben|hatte|ist|sind|war|waren|wird|wurde|worden|sich|zeigt|zeigen|nach|dort|dabei|nachweisbar"
-    r"|unchanged|stable|chang\w+|compar\w+|prior|previous\w*|earlier|preceding|former\w*|since|interval\w*|new|newly|now|again"
-    r"|current\w*|today|known|still|remain\w*|persist\w*|longer|grown?|grew|growth|increas\w+|decreas\w+|enlarg\w+|larger|smaller"
-    r"|bigger|improv\w+|worse\w*|resol\w+|develop\w+|similar|appear\w*|stud(?:y|ies)|exam\w*|scans?|imag\w+|follow|last|date[ds]?"
-    r"|slight|slightly|mildly|markedly|minimally|significant\w*|essentially|overall|grossly|size|extent|the|and|has|have|had|was"
-    r"|were|are|been|than|from|with|for|this|that|when|there|seen|noted|measur\w+",
-    re.IGNORECASE,
-)
-# A denial that may go with the change it denies: "keine Größenzunahme". A denial of something new must stay.
-_NO_CHANGE = re.compile(
-    rf"{_NEGATION.pattern}(?:\s\w+){{0,2}}\s(?:\w*(?:änder|zunahme|abnahme|progredien|regredien|progress|regress|wachs|konstan)\w*"
-    r"|größer|kleiner|chang\w+|grow\w+|increas\w+|decreas\w+|larger|smaller|enlarg\w+|longer|mehr)\b",
-    re.IGNORECASE,
-)
-# Small words that may come to join what is left.
-_MAY_COME = re.compile(
-    r"von|vom|mit|der|die|das|den|dem|des|eine?[nmrs]?|und|ist|sind|zeigt|zeigen|sich|nach|messend\w*|groß\w*|the|and|with|are"
-    r"|there|measuring|size|this|nicht|not|seen",
-    re.IGNORECASE,
-)
 _COMPARISON = re.compile(
     r"Vor(?:untersuchung|befund|aufnahme|bild|CT|MRT)\w*|\bVU\b|Ausgangsuntersuchung|\bim Verlauf\b|\bunverändert|"
     r"\bgrößen(?:konstant|progredient|regredient)|\b(?:im Vergleich|verglichen) (?:zu|mit)|"
@@ -62,47 +48,34 @@ _COMPARISON = re.compile(
     r"\bunchanged\b",
     re.IGNORECASE,
 )
+_GONE = "What is no longer there must be denied or left out."
 
 
 def check_rewriting(before: str, after: str, language: str, lexicon: Lexicon) -> str | None:
     """The problem of a sentence from which comparisons were to be dropped, as a message to the model, or None.
 
-    It may be empty only where the original names no anatomy.
+    It may be empty only where the original names no anatomy, or nothing that is still there.
     """
-    if _CONTROL.search(after):
+    if UNPRINTED.search(after):
         return "sentence must be one line of plain text."
+    if max(len(before), len(after)) > LONGEST:
+        return TOO_LONG
+    gone = gone_clauses(before)
     if not after.strip():
-        return "The finding must stay." if find_mentions(before, language, lexicon) else None
+        standing = _without(before, gone)
+        return "The finding must stay." if find_mentions(standing, language, lexicon) else None
     if len(after) > LONGER * len(before) + AND:
         return "sentence is longer than the original: add nothing."
-    if added := _numbers(after) - _numbers(before):
-        return f"The number {min(added)} does not stand in the original."
-    if added := _placeholders(after) - _placeholders(before):
+    if added := placeholders(after) - placeholders(before):
         return f"The placeholder {min(added)} does not stand in the original."
-    if (wrong := _changed_words(before, after)) is not None:
-        return wrong
+    problem = _changed_numbers(before, after, gone) or _changed_words(before, after, gone)
+    if problem is not None:
+        return problem
     if (comparison := _COMPARISON.search(after)) is not None:
         return f"A comparison is left: {comparison.group()}."
-    return _difference(_claims(before, language, lexicon), _claims(after, language, lexicon))
-
-
-def check_translation(before: str, after: str, language: str, target: str, lexicon: Lexicon) -> str | None:
-    """The problem of a translation from `language` to `target`, as a message to the model, or None."""
-    if not after.strip() or _CONTROL.search(after):
-        return "sentence must be one line of plain text and not empty."
-    if len(after.split()) >= MIN_WORDS and detect_language(after) != target:
-        return f"sentence must be in the language {target}."
-    numbers_before, numbers_after = (
-        Counter(number.replace(",", ".") for number in _NUMBER.findall(text)) for text in (before, after)
+    return _changed_denial(before, after, gone) or _changed_content(
+        read_content(before, language, lexicon), read_content(after, language, lexicon), gone
     )
-    if numbers_before != numbers_after:
-        wrong = min((numbers_before - numbers_after) or (numbers_after - numbers_before))
-        return f"All numbers must be the same, each as often as in the original: see {wrong}."
-    if _placeholders(before) != _placeholders(after):
-        return "All placeholders in brackets must stay, and no others come."
-    claims_before = _denials(_claims(before, language, lexicon))
-    claims_after = _denials(_claims(after, target, lexicon))
-    return _difference(claims_before, claims_after)
 
 
 def names_other_examination(text: str) -> bool:
@@ -110,59 +83,123 @@ def names_other_examination(text: str) -> bool:
     return _COMPARISON.search(text) is not None
 
 
-def _changed_words(before: str, after: str) -> str | None:
-    """A removed word that is not of comparison or time, an added word, or an added or removed denial."""
-    words_before, words_after = _words(before), _words(after)
-    for word in words_before:
-        if word[:STEM] not in _stems(words_after) and not _MAY_GO.fullmatch(word):
-            return f"The word {word} must stay."
-    for word in words_after:
-        if word[:STEM] not in _stems(words_before) and not _MAY_COME.fullmatch(word):
+def _changed_numbers(before: str, after: str, gone: Sequence[tuple[int, int]]) -> str | None:
+    """A number that is not of today, one that was added, or one of today that was dropped."""
+    former, times = former_numbers(before)
+    masked_before = _without(before, former)
+    if added := _numbers(after) - _numbers(before):
+        return f"The number {min(added)} does not stand in the original."
+    if old := _numbers(after) - _numbers(masked_before):
+        return f"The number {min(old)} is of another day, or says how much has changed."
+    if lost := _numbers(_without(before, [*former, *times, *gone])) - _numbers(after):
+        return f"The number {min(lost)} must stay."
+    sizes_before, sizes_after = ([measure.size for measure in measures(text)] for text in (masked_before, after))
+    return None if in_order([{str(size)} for size in sizes_before], [{str(size)} for size in sizes_after]) else ORDER
+
+
+def _changed_words(before: str, after: str, gone: Sequence[tuple[int, int]]) -> str | None:
+    """A removed word that is not of comparison or time, or an added word."""
+    standing = _without(before, gone)
+    stems_before, stems_after = _stems(_words(before)), _stems(_words(after))
+    may_go = Counter(changes(standing))
+    for word in _words(standing):
+        if _stems_of(word) & stems_after:
+            continue
+        if may_go[word] > 0 or is_small_word(word):
+            may_go[word] -= 1
+            continue
+        return f"The word {word} must stay."
+    for word in _words(after):
+        if not _stems_of(word) & stems_before and not is_small_word(word):
             return f"The word {word} does not stand in the original."
-    denials_before, denials_after = len(_NEGATION.findall(before)), len(_NEGATION.findall(after))
-    if not denials_before - len(_NO_CHANGE.findall(before)) <= denials_after <= denials_before:
-        return "What is denied must stay denied, and nothing else."
     return None
 
 
-def _claims(text: str, language: str, lexicon: Lexicon) -> dict[str, set[str]]:
-    """Class to its assertions."""
-    claims: dict[str, set[str]] = {}
-    for mention in find_mentions(text, language, lexicon):
-        for name in mention.classes:
-            claims.setdefault(name, set()).add(mention.assertion)
-    return claims
+def _changed_denial(before: str, after: str, gone: Sequence[tuple[int, int]]) -> str | None:
+    """An added or removed denial. What is gone may be denied or left out."""
+    standing = _without(before, gone)
+    words_after = _stems(_words(after))
+    kept = [
+        (start, end)
+        for start, end in gone
+        if any(
+            _stems_of(word) & words_after for word in _content_words(before[start:end]) if word not in _words(standing)
+        )
+    ]
+    fewest = denials(standing) - len(DENIED_CHANGE.findall(standing)) + bool(kept)
+    most = denials(standing) + sum(max(1, denials(before[start:end])) for start, end in kept)
+    if denials(after) < fewest and kept:
+        return _GONE
+    return None if fewest <= denials(after) <= most else DENIED
 
 
-def _denials(claims: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Claims reduced to whether the class is denied, since certainty is worded differently in each language."""
-    return {
-        name: {"denied" if assertion in ("negated", "absent") else "affirmed" for assertion in assertions}
-        for name, assertions in claims.items()
-    }
+def _changed_content(before: Content, after: Content, gone: Sequence[tuple[int, int]]) -> str | None:
+    """Another side, class, order, denial or certainty. Each part of the result has its counterpart in the original."""
+    if not in_order([{side} for _, side in before.sides], [{side} for _, side in after.sides]):
+        return ORDER
+    sides = [side for start, side in before.sides if not is_inside(start, gone)]
+    if Counter(sides) - Counter(side for _, side in after.sides):
+        return "All sides must stay."
+    for kinds in (("finding",), ("look",), ("degree",)):
+        if not in_order(*([term.names for term in content.of_kind(*kinds)] for content in (before, after))):
+            return ORDER
+    classes_before, classes_after = ([mention.classes for mention in content.mentions] for content in (before, after))
+    if len(classes_after) > 1 and not in_order(classes_before, classes_after):
+        return ORDER
+    for term in after.of_kind("finding", "look"):
+        assertions = {same.assertion for same in before.terms if same.kind == term.kind and same.names & term.names}
+        if assertions and term.assertion not in assertions:
+            denied = "negated" in (term.assertion, *assertions)
+            return DENIED if denied else DOUBTED
+    if is_doubted(_without(before.text, gone)) != is_doubted(after.text):
+        return DOUBTED
+    return _changed_classes(before, after, gone)
 
 
-def _difference(before: dict[str, set[str]], after: dict[str, set[str]]) -> str | None:
-    if lost := before.keys() - after.keys():
-        return f"The anatomy or side of the original must stay: {min(lost)} is missing."
-    if added := after.keys() - before.keys():
-        return f"Anatomy or a side was added: {min(added)}."
-    changed = [name for name in before if before[name] != after[name]]
-    return f"What is denied, certain or uncertain must stay so: see {min(changed)}." if changed else None
+def _changed_classes(before: Content, after: Content, gone: Sequence[tuple[int, int]]) -> str | None:
+    """Classes or their assertions that differ; what is gone may be denied or left out."""
+    lost = {name for mention in before.mentions if is_inside(mention.start, gone) for name in mention.classes}
+    standing = claims_of(mention for mention in before.mentions if not is_inside(mention.start, gone))
+    claims = claims_of(after.mentions)
+    for name in lost - standing.keys():
+        if claims.get(name, {"negated"}) - {"negated", "absent"}:
+            continue
+        claims.pop(name, None)
+    known = {name: claims[name] for name in claims if name in standing or name not in lost}
+    if problem := class_difference(standing, known):
+        return problem
+    unclear = [name for name in claims if name not in known and claims[name] - {"negated", "absent"}]
+    denied = denials(after.text) > 0
+    return None if not unclear or denied else _GONE
+
+
+def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """The text with blanks for some spans, so that offsets hold."""
+    letters = list(text)
+    for start, end in spans:
+        letters[start:end] = " " * (end - start)
+    return "".join(letters)
 
 
 def _stems(words: Iterable[str]) -> set[str]:
-    return {word[:STEM] for word in words}
+    return {stem for word in words for stem in _stems_of(word)}
+
+
+def _stems_of(word: str) -> set[str]:
+    """Beginnings of a word: two words with a common one differ in their endings alone."""
+    plain = normalise(word)
+    return {plain[:length] for length in range(max(STEM, len(plain) - ENDING), len(plain))} | {plain}
 
 
 def _numbers(text: str) -> Counter[str]:
     return Counter(_NUMBER.findall(text))
 
 
-def _placeholders(text: str) -> Counter[str]:
-    return Counter(PLACEHOLDER.findall(text))
-
-
 def _words(text: str) -> list[str]:
     words = _WORD.findall(PLACEHOLDER.sub(" ", text))
-    return [word.lower() for word in words if not _NEGATION.fullmatch(word)]
+    return [word.lower() for word in words if not NEGATION.fullmatch(word)]
+
+
+def _content_words(text: str) -> list[str]:
+    going = set(changes(text))
+    return [word for word in _words(text) if word not in going and not is_small_word(word)]
