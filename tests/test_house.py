@@ -20,7 +20,7 @@ FLOORS = [
     {"dataset"},
     {"model"},
     {"segmentation", "grounding"},
-    {"dicom", "language"},
+    {"dicom", "language", "statements"},
     {"llm", "privacy"},
     {"workflow"},
     {"config"},

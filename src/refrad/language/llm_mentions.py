@@ -11,12 +11,12 @@ from pydantic import create_model
 from refrad.anatomy.clinical_terms import find_terms
 from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
-from refrad.language.certainty import NEGATION, clauses, denials, is_doubted
-from refrad.language.change_words import is_change_word, is_small_word
 from refrad.language.mention_finder import TextMention, find_mentions
 from refrad.language.rule_classes import CYSTS
-from refrad.language.sentence_content import side_words
 from refrad.llm import Answer, Models, Request, Task, load_task
+from refrad.statements.certainty import NEGATION, clauses, denials, is_doubted
+from refrad.statements.change_words import is_change_word, is_small_word
+from refrad.statements.sentence_content import side_words
 
 __all__ = ["compare_finders", "find_with_model", "located_mentions", "mentions_task"]
 

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from refrad.anatomy.lexicon import Lexicon
-from refrad.language.certainty import clauses, denials, gone_words, is_doubted
 from refrad.language.sections import detect_language
-from refrad.language.sentence_content import (
+from refrad.statements.certainty import clauses, denials, gone_words, is_doubted
+from refrad.statements.sentence_content import (
     DENIED,
     DOUBTED,
     LONGEST,
@@ -56,13 +56,24 @@ def check_translation(before: str, after: str, language: str, target: str, lexic
         return "All placeholders in brackets must stay, and no others come."
     original, translation = read_content(before, language, lexicon), read_content(after, target, lexicon)
     return (
-        class_difference(_denied_classes(original, translation), _denied_classes(translation, original))
-        or _changed_sides(original, translation)
+        _changed_sides(original, translation)
+        or _changed_classes(original, translation, lexicon)
         or _changed_terms(original, translation)
         or _changed_terms(translation, original)
         or _changed_order(original, translation)
         or _changed_certainty(original, translation)
     )
+
+
+def _changed_classes(before: Content, after: Content, lexicon: Lexicon) -> str | None:
+    """Classes of one sentence alone, or denied in one. Where both name the same sides, a class may have its twin besides."""
+    claims, claims_after = _denied_classes(before, after), _denied_classes(after, before)
+    if before.sides:
+        for claimed, counterpart in ((claims, claims_after), (claims_after, claims)):
+            for name in claimed.keys() - counterpart.keys():
+                if lexicon.twins.get(name) in claimed.keys() & counterpart.keys():
+                    del claimed[name]
+    return class_difference(claims, claims_after)
 
 
 def _changed_sides(before: Content, after: Content) -> str | None:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from refrad.anatomy.clinical_terms import find_terms
 from refrad.anatomy.lexicon import Lexicon
 from refrad.language.assertions import assert_spans
-from refrad.language.certainty import gone_clauses
 from refrad.language.mention_finder import TextMention, find_mentions
 from refrad.privacy.scrubbing import PLACEHOLDER
+from refrad.statements.certainty import gone_clauses
 
 __all__ = [
     "DENIED",

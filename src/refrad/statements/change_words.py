@@ -2,9 +2,17 @@
 
 import re
 
-from refrad.language.certainty import NEGATION
+from refrad.statements.certainty import NEGATION
 
-__all__ = ["DENIED_CHANGE", "changes", "former_numbers", "is_change_word", "is_small_word", "tells_change"]
+__all__ = [
+    "DENIED_CHANGE",
+    "changes",
+    "find_comparison",
+    "former_numbers",
+    "is_change_word",
+    "is_small_word",
+    "tells_change",
+]
 
 # Words of comparison and time: these may go. "Klein", "alt", "vergrößert" and "dilated" may not.
 _CHANGE = re.compile(
@@ -133,6 +141,14 @@ DENIED_CHANGE = re.compile(
     r"|größer|kleiner|chang\w+|grow\w+|increas\w+|decreas\w+|larger|smaller|different|worse\w*)(?!\w)",
     re.IGNORECASE,
 )
+_COMPARISON = re.compile(
+    r"Vor(?:untersuchung|befund|aufnahme|bild|CT|MRT)\w*|\bVU\b|Ausgangsuntersuchung|\bim Verlauf\b|\bunverändert|"
+    r"\bgrößen(?:konstant|progredient|regredient)|\b(?:im Vergleich|verglichen) (?:zu|mit)|"
+    r"\b(?:previous|prior|earlier|preceding|comparison) (?:CT|MRI?|PET|stud(?:y|ies)|exam\w*|scans?|imaging|images?)\b|"
+    r"\bcompared (?:to|with)\b|\bin comparison\b|\binterval (?:change|growth|increase|decrease|development|resolution)|"
+    r"\bunchanged\b",
+    re.IGNORECASE,
+)
 # For questions: an image shows no change, and knows no report.
 _TELLS_CHANGE = re.compile(
     r"\b(?:grown?|grew|grows?|growing|growth|new|newly|increas(?:ed|ing) (?:since|in size)|decreas(?:ed"
@@ -149,6 +165,12 @@ _TELLS_CHANGE = re.compile(
     r"|aufnahme)\w*)(?!\w)",
     re.IGNORECASE,
 )
+
+
+def find_comparison(text: str) -> str | None:
+    """The words that compare a text with another examination, German or English, or None."""
+    match = _COMPARISON.search(text)
+    return None if match is None else match.group()
 
 
 def tells_change(text: str) -> bool:
