@@ -215,7 +215,7 @@ RIGHT_TRANSLATIONS = [
     ("Appendizitis.", "Appendicitis."),
 ]
 WRONG_TRANSLATIONS = [
-    ("de", "Zyste der linken Niere.", "Cyst of the right kidney.", "kidney_cyst_left"),
+    ("de", "Zyste der linken Niere.", "Cyst of the right kidney.", "side"),
     ("de", "Keine Läsion der Leber.", "Lesion of the liver.", "denied"),
     ("de", "Zyste der Leber von 1,2 cm.", "Cyst of the liver measuring 12 cm.", "numbers"),
     ("de", "Leber normal am [DATE].", "Liver normal.", "placeholders"),

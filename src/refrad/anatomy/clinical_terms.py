@@ -54,10 +54,10 @@ def find_terms(text: str, language: str) -> list[Term]:
         (match.span(), [names[" ".join(_WORD.findall(normalise(match.group())))]]) for match in phrases.finditer(text)
     ]
     words = [(match.span(), _terms_of(match.group().lower(), language)) for match in _WORD.finditer(text)]
-    for (start, end), found in sorted([*spans, *words], key=lambda pair: (pair[0][0], -pair[0][1])):
+    for (start, end), kinds in sorted([*spans, *words], key=lambda pair: (pair[0][0], -pair[0][1])):
         if start >= taken:
-            terms += [Term(start, end, kind, names) for kind, names in found]
-            taken = end if found else taken
+            terms += [Term(start, end, kind, names) for kind, names in kinds]
+            taken = end if kinds else taken
     return terms
 
 

@@ -106,7 +106,7 @@ def _problem(lexicon: Lexicon, schema: Schema, request: Request, answer: Any) ->
     for span, mention in located:
         if _contradicts_sides(sentence, span, mention.classes, by_lexicon, side_patterns, schema):
             return f"The side of {mention.span!r} contradicts the words."
-        overlapping = [known for known in by_lexicon if known.start < span[1] and known.end > span[0]]
+        overlapping = [entity for entity in by_lexicon if entity.start < span[1] and entity.end > span[0]]
         if not overlapping and not _may_be_anatomy(sentence[slice(*span)], request.language):
             return f"The span {mention.span!r} names no structure."
         if wrong := _contradicted_class(mention.classes, span, overlapping, schema):
@@ -141,10 +141,10 @@ def _contradicted_class(
 
     A cyst of a kidney may be named or not.
     """
-    known = {name for mention in overlapping for name in mention.classes if name in schema.by_name}
-    if not known:
+    named = {name for mention in overlapping for name in mention.classes if name in schema.by_name}
+    if not named:
         return None
-    allowed = known | _related(known, schema)
+    allowed = named | _related(named, schema)
     if added := set(classes) - allowed:
         return min(added)
     covered = set(classes) | _related(set(classes), schema)
@@ -153,7 +153,7 @@ def _contradicted_class(
         for mention in overlapping
         if span[0] <= mention.start and mention.end <= span[1]
         for name in mention.classes
-        if name in known
+        if name in named
     }
     missing = inside - covered - set(CYSTS)
     return min(missing) if missing and not set(CYSTS) & set(classes) else None
@@ -171,22 +171,22 @@ def _contradicted_assertion(
 
     What the lexicon knows to be absent is absent. A model may correct the lexicon only by words of the same clause.
     """
-    known = {mention.assertion for mention in overlapping if set(mention.classes) & set(classes)}
-    if assertion in known:
+    named = {mention.assertion for mention in overlapping if set(mention.classes) & set(classes)}
+    if assertion in named:
         return None
-    if "absent" in known:
+    if "absent" in named:
         return "absent"
     start, end = next(
         ((first, last) for first, last in clauses(sentence) if first <= span[0] < last), (0, len(sentence))
     )
     clause = sentence[start:end]
     borne_out = {
-        "present": not known,
+        "present": not named,
         "negated": denials(clause) > 0,
         "uncertain": is_doubted(clause),
         "absent": _REMOVED.search(clause) is not None,
     }
-    return None if borne_out[assertion] else min(known, default="present")
+    return None if borne_out[assertion] else min(named, default="present")
 
 
 def _contradicts_sides(

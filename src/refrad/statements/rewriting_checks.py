@@ -101,16 +101,16 @@ def _changed_denial(before: str, after: str, gone: Sequence[tuple[int, int]]) ->
     """An added or removed denial. What is gone may be denied or left out."""
     standing = _without(before, gone)
     words_after = _stems(_words(after))
-    kept = [
+    remaining = [
         (start, end)
         for start, end in gone
         if any(
             _stems_of(word) & words_after for word in _content_words(before[start:end]) if word not in _words(standing)
         )
     ]
-    fewest = denials(standing) - len(DENIED_CHANGE.findall(standing)) + bool(kept)
-    most = denials(standing) + sum(max(1, denials(before[start:end])) for start, end in kept)
-    if denials(after) < fewest and kept:
+    fewest = denials(standing) - len(DENIED_CHANGE.findall(standing)) + bool(remaining)
+    most = denials(standing) + sum(max(1, denials(before[start:end])) for start, end in remaining)
+    if denials(after) < fewest and remaining:
         return _GONE
     return None if fewest <= denials(after) <= most else DENIED
 
@@ -147,10 +147,10 @@ def _changed_classes(before: Content, after: Content, gone: Sequence[tuple[int, 
         if claims.get(name, {"negated"}) - {"negated", "absent"}:
             continue
         claims.pop(name, None)
-    known = {name: claims[name] for name in claims if name in standing or name not in lost}
-    if problem := class_difference(standing, known):
+    comparable = {name: claims[name] for name in claims if name in standing or name not in lost}
+    if problem := class_difference(standing, comparable):
         return problem
-    unclear = [name for name in claims if name not in known and claims[name] - {"negated", "absent"}]
+    unclear = [name for name in claims if name not in comparable and claims[name] - {"negated", "absent"}]
     denied = denials(after.text) > 0
     return None if not unclear or denied else _GONE
 
