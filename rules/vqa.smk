@@ -4,6 +4,7 @@
 rule vqa_shard:
     input:
         captions="<results>/captions/{delivery}/{shard}/captions.parquet",
+        mentions="<results>/mentions/{delivery}/{shard}/mentions.parquet",
         triplets="<results>/grounded/{delivery}/{shard}/triplets.parquet",
         entities="<results>/grounded/{delivery}/{shard}/entities.parquet",
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
@@ -28,7 +29,7 @@ rule vqa_shard:
         "question-answer pairs of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad vqa"
-        " --captions {input.captions} --triplets {input.triplets} --entities {input.entities}"
+        " --captions {input.captions} --mentions {input.mentions} --triplets {input.triplets} --entities {input.entities}"
         " --volumes {input.volumes} --structures {input.structures}"
         " --lexicon {input.lexicon} --schema {input.schema} --questions {output.questions}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q}{params.llm} > {log} 2>&1"

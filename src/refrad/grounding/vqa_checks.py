@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
+from refrad.grounding.vqa_findings import Finding
 from refrad.language.faithfulness import names_other_examination
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.mention_finder import find_mentions
@@ -44,8 +45,9 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 class ImageFacts:
     """Facts about an image, for questions and their checks.
 
-    `areas`: visible class to area in px. `named`: language to the classes that the captions name. `widths`: class to the
-    width of its box in mm. `texts`: language to the captions.
+    `areas`: visible class to area in px. `named`: language to the visible classes that the captions name. `widths`: class to
+    the width of its box in mm. `texts`: language to the captions. `split`: of its patient. `affirmed` and `denied`: the classes that a caption calls
+    present, and those that it calls absent, visible or not. `findings`: language to what the captions find in visible classes.
     """
 
     instance: str
@@ -56,6 +58,10 @@ class ImageFacts:
     named: Mapping[str, Sequence[int]]
     widths: Mapping[int, float] = field(default_factory=dict)
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    split: str = ""
+    affirmed: frozenset[int] = frozenset()
+    denied: frozenset[int] = frozenset()
+    findings: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,259 +1,185 @@
-"""Question-answer pairs of an image, written from its facts by templates in German and English.
+"""Question-answer pairs of images, written from their facts by templates in German and English.
 
-Questions on findings use the classes that the image's captions name, questions on metadata use modality, plane and visible
-structures. Half of the yes-no questions are answered with no; they name a structure that is easily confused: the twin on
-the other side, or else a structure of the same body region that is not in the image.
+A question with choices is asked where other images have other answers to it, and of one image of such a group, so that each of its
+answers is right equally often, and nothing can be learned from its words alone (see `balanced_groups`). Questions about the finding of a
+caption are open, and asked wherever a caption states a finding plainly.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from refrad.anatomy.schema import OTHER_SIDE, AnatomyClass, Schema
+from refrad.anatomy.schema import Schema
 from refrad.core.files import digest_bytes
-from refrad.core.types import MODALITIES, TASK_OF
+from refrad.grounding.balanced_groups import Offer, match_groups
+from refrad.grounding.question_offers import QuestionOffers, differ
+from refrad.grounding.structure_nouns import noun_of
 from refrad.grounding.vqa_checks import NO, YES, ImageFacts, VqaPair
+from refrad.grounding.vqa_findings import FINDINGS
 
 __all__ = ["write_questions"]
 
 TEMPLATES: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "visible": "Is this structure visible in the image: {name}?",
-        "described": "Which structures does the report describe in this image?",
+        "visible": "{Verb} {subject} visible?",
         "which": "Which of these structures is visible in the image?",
         "larger": "Which of these structures covers the larger area of the image?",
-        "side": "On which side of the body does the described structure lie: {name}?",
-        "left": "left",
-        "right": "right",
+        "side": "On which side of the body is {unsided} that the image shows?",
+        "width": "How wide {verb} {subject} in the image, from the left to the right edge?",
+        "seen": "What is seen {location}?",
+        "size": "How large is {finding} {location}?",
         "modality": "Which imaging modality is this?",
-        "is_modality": "Was this image made by {name}?",
         "plane": "In which plane was this image taken?",
         "contrast": "Was the image taken with or without contrast agent?",
-        "with": "with contrast agent",
-        "without": "without contrast agent",
-        "largest": "Which of these structures covers the largest area of the image?",
-        "width": "How wide is this structure in the image, from its left to its right edge: {name}?",
-        "regions": "Which body region does the image show?",
+        "region": "Which body region does the image mainly show?",
     },
     "de": {
-        "visible": "Ist diese Struktur im Bild zu sehen: {name}?",
-        "described": "Welche Strukturen beschreibt der Befund in diesem Bild?",
+        "visible": "{Verb} {subject} zu sehen?",
         "which": "Welche dieser Strukturen ist im Bild zu sehen?",
         "larger": "Welche dieser Strukturen nimmt im Bild die größere Fläche ein?",
-        "side": "Auf welcher Körperseite liegt die beschriebene Struktur: {name}?",
-        "left": "links",
-        "right": "rechts",
+        "side": "Auf welcher Körperseite liegt {unsided}, {article} im Bild zu sehen ist?",
+        "width": "Wie breit {verb} {subject} im Bild, vom linken bis zum rechten Rand?",
+        "seen": "Was ist {location} zu sehen?",
+        "size": "Wie groß ist {finding} {location}?",
         "modality": "Mit welchem Verfahren wurde dieses Bild aufgenommen?",
-        "is_modality": "Ist dies ein {name}-Bild?",
         "plane": "In welcher Ebene wurde dieses Bild aufgenommen?",
         "contrast": "Wurde das Bild mit oder ohne Kontrastmittel aufgenommen?",
-        "with": "mit Kontrastmittel",
-        "without": "ohne Kontrastmittel",
-        "largest": "Welche dieser Strukturen nimmt die größte Fläche im Bild ein?",
-        "width": "Wie breit ist diese Struktur im Bild, vom linken bis zum rechten Rand: {name}?",
-        "regions": "Welche Körperregion zeigt das Bild?",
+        "region": "Welche Körperregion zeigt das Bild vor allem?",
     },
 }
-NAMES: Mapping[str, Mapping[str, str]] = {
-    "en": {"CT": "CT", "MR": "MRI"}
-    | {region: region for region in ("head", "neck", "chest", "abdomen", "pelvis", "spine", "limb")},
-    "de": {"CT": "CT", "MR": "MRT", "axial": "axial", "coronal": "koronar", "sagittal": "sagittal", "oblique": "schräg"}
-    | {"head": "Kopf", "neck": "Hals", "chest": "Thorax", "abdomen": "Abdomen", "pelvis": "Becken"}
-    | {"spine": "Wirbelsäule", "limb": "Extremität"},
+VERBS: Mapping[str, tuple[str, str]] = {"en": ("is", "are"), "de": ("ist", "sind")}
+NAMES: Mapping[str, Mapping[Any, str]] = {
+    "en": {"CT": "CT", "MR": "MRI", "left": "left", "right": "right"}
+    | {True: "with contrast agent", False: "without contrast agent"},
+    "de": {"CT": "CT", "MR": "MRT", "left": "links", "right": "rechts"}
+    | {True: "mit Kontrastmittel", False: "ohne Kontrastmittel"}
+    | {"axial": "axial", "coronal": "koronar", "sagittal": "sagittal"}
+    | {"head": "Kopf", "neck": "Hals", "chest": "Thorax", "abdomen": "Abdomen", "pelvis": "Becken"},
 }
-MIN_WIDTH = 10.0  # mm, of a structure in a question about widths
-CLEAR_RATIO = 1.5  # of two areas whose difference can be seen
-PLANES = ("axial", "coronal", "sagittal")
+ROUNDS = 4  # in which an image looks for partners for each kind; it is asked in a half or a quarter of them
+CHOICES = 4  # of questions about widths, and about the one of several structures that is visible
 
 
-Maker = Callable[[str], VqaPair | None]
-"""Topic to a pair, or None where there is no such question."""
+def write_questions(images: Sequence[ImageFacts], schema: Schema, findings: int, metadata: int) -> list[list[VqaPair]]:
+    """The pairs of each image, in the order of the images: up to `findings` and `metadata` in each language of its captions.
 
-
-def write_questions(image: ImageFacts, schema: Schema, findings: int, metadata: int) -> list[VqaPair]:
-    """Up to `findings` and `metadata` pairs in each language in which a caption of the image is written.
-
-    A pure function of the image: the choice of questions is drawn from its pseudonym.
+    A function of the set of images. Each answer to a question is right as often as each other one, as are yes and no.
     """
-    pairs = []
-    for language in sorted(image.named):
-        writer = _Writer(image, schema, language)
-        for topic, count, makers in (("findings", findings, writer.findings), ("metadata", metadata, writer.metadata)):
-            unique = {pair.question: pair for maker in makers() if (pair := maker(topic)) is not None}
-            pairs += list(unique.values())[:count]
+    pairs: list[list[VqaPair]] = [[] for _ in images]
+    order = sorted(range(len(images)), key=lambda index: digest_bytes(images[index].instance.encode()))
+    # Images of one split look for partners among themselves: the answers of the test split are as balanced as the others.
+    groups = {(language, image.split) for image in images for language in image.named}
+    for language, split in sorted(groups):
+        indices = [index for index in order if images[index].split == split and language in images[index].named]
+        writer = _Writer([images[index] for index in indices], schema, language)
+        for index, written in zip(indices, writer.write(findings, metadata), strict=True):
+            pairs[index] += written
     return pairs
 
 
 class _Writer:
-    """Writes the questions of one image in one language; a maker returns None where it has no question."""
+    """Writes the questions of images in one language. Images are numbers, in the order in which they look for partners."""
 
-    def __init__(self, image: ImageFacts, schema: Schema, language: str) -> None:
-        self.image = image
-        self.schema = schema
+    def __init__(self, images: Sequence[ImageFacts], schema: Schema, language: str) -> None:
+        self.images = images
         self.language = language
         self.templates = TEMPLATES[language]
-        self.rng = np.random.default_rng(int(digest_bytes(image.instance.encode(), language.encode()), 16))
-        self.related = {*image.areas, *(ref for class_id in image.areas for ref in schema.related[class_id])}
-        self.named = [schema.by_id[class_id] for class_id in dict.fromkeys(image.named[language])]
+        self.nouns = {structure.id: noun_of(structure, language) for structure in schema.classes}
+        seed = digest_bytes(language.encode(), *(image.instance.encode() for image in images))
+        self.rng = np.random.default_rng(int(seed, 16))
+        self.offers = QuestionOffers(images, schema, language, self.rng)
+        self.pairs: list[list[VqaPair]] = [[] for _ in images]
+        self.posed: list[set[tuple[str, Hashable]]] = [set() for _ in images]
+        self.owed: Counter[Hashable] = (
+            Counter()
+        )  # times that an answer was a choice, less the size of the group where it was right
+        self.counts: list[Counter[str]] = [Counter() for _ in images]
 
-    def findings(self) -> list[Maker]:
-        """The makers of seven kinds of questions, in an order that starts at a random one."""
-        makers = [
-            self._visible,
-            self._described,
-            self._which,
-            self._absent,
-            self._larger,
-            self._width,
-            self._side,
-        ]
-        return self._rotated(makers)
+    def write(self, findings: int, metadata: int) -> list[list[VqaPair]]:
+        """The pairs of each image. Kinds that few images can have come first; common ones fill the room that is left."""
+        offers = self.offers
+        self._ask_findings(findings)
+        for _ in range(ROUNDS):
+            self._ask("findings", findings, "side", offers.sides)
+            self._ask("findings", findings, "visible", offers.visible)
+            self._ask("findings", findings, "which", offers.which, CHOICES, offers.exclude_each_other)
+            self._ask("findings", findings, "width", offers.widths, CHOICES, offers.clearly_differ)
+            self._ask("findings", findings, "larger", offers.larger)
+            self._ask("metadata", metadata, "plane", offers.planes)
+            self._ask("metadata", metadata, "modality", offers.modalities)
+            self._ask("metadata", metadata, "region", offers.regions)
+            self._ask("metadata", metadata, "contrast", offers.contrast)
+        return self.pairs
 
-    def metadata(self) -> list[Maker]:
-        """The makers of six kinds of questions about the slice, in an order that starts at a random one."""
-        makers = [self._modality, self._plane, self._region, self._is_modality, self._contrast, self._largest]
-        return self._rotated(makers)
+    def _ask(
+        self,
+        topic: str,
+        room: int,
+        kind: str,
+        offers_of: Callable[[int], Iterable[Offer]],
+        size: int = 2,
+        fits: Callable[[Offer, Offer], bool] = differ,
+    ) -> None:
+        """Ask a kind of question of one image of each group; no image is in two groups of the same question."""
 
-    def _rotated(self, makers: Sequence[Maker]) -> list[Maker]:
-        start = int(self.rng.integers(len(makers)))
-        return [*makers[start:], *makers[:start]]
+        def new_offers(image: int) -> Iterable[Offer]:
+            return (offer for offer in offers_of(image) if (kind, offer.key) not in self.posed[image])
 
-    def _name(self, structure: AnatomyClass) -> str:
-        return structure.english if self.language == "en" else structure.german
+        def is_free(image: int) -> bool:
+            return self.counts[image][topic] < room
 
-    def _term(self, value: str) -> str:
-        return NAMES[self.language].get(value, value)
+        for group in match_groups(self.rng.permutation(len(self.images)), new_offers, is_free, fits, size):
+            answers = [self._answer(kind, offer) for offer in group]
+            for offer in group:
+                self.posed[offer.image].add((kind, offer.key))
+            lot = self._lot(kind, group)
+            choices = () if kind == "visible" else tuple(answers[i] for i in self.rng.permutation(size))
+            form = "multiple" if choices else "yesno"
+            question = self._question(kind, group[0])
+            self._add(group[lot].image, VqaPair(self.language, topic, form, question, choices, answers[lot]))
 
-    def _pick(self, structures: Sequence[AnatomyClass]) -> AnatomyClass | None:
-        return structures[int(self.rng.integers(len(structures)))] if structures else None
+    def _lot(self, kind: str, group: Sequence[Offer]) -> int:
+        """The member to ask: one whose answer was the right one most seldom so far, for how often it was a choice."""
+        keys = [(kind, offer.key, offer.answer) for offer in group]
+        self.owed.update(keys)
+        lot = max(self.rng.permutation(len(group)), key=lambda member: self.owed[keys[member]])
+        self.owed[keys[lot]] -= len(group)
+        return int(lot)
 
-    def _confusable(self, structure: AnatomyClass) -> list[AnatomyClass]:
-        """Structures that are not in the image and easily confused with this one.
+    def _add(self, image: int, pair: VqaPair) -> None:
+        self.pairs[image].append(pair)
+        self.counts[image][pair.topic] += 1
 
-        Its twin, or else classes of its region that the segmentation task of the modality has; no part or whole of a
-        visible class.
-        """
-        twin = self.schema.twin(structure.id)
-        if twin and twin not in self.related:
-            return [self.schema.by_id[twin]]
-        task = TASK_OF[self.image.modality]
-        return [
-            candidate
-            for candidate in self.schema.classes
-            if candidate.region == structure.region and candidate.id not in self.related and candidate.native.get(task)
-        ]
+    def _ask_findings(self, room: int) -> None:
+        """Ask how large the finding of each image is, and what is seen in its structure, in that order."""
+        for image, facts in enumerate(self.images):
+            for finding in facts.findings.get(self.language, ())[:1]:
+                noun, location = FINDINGS[self.language][finding.kind], self.nouns[finding.class_id].location
+                seen = self.templates["seen"].format(location=location)
+                questions = [(seen, noun.indefinite)]
+                if finding.size:
+                    size = self.templates["size"].format(finding=noun.definite, location=location)
+                    questions.insert(0, (size, finding.size))
+                for question, answer in questions[:room]:
+                    self._add(image, VqaPair(self.language, "findings", "open", question, (), answer))
 
-    def _yesno(self, topic: str, question: str, yes: bool) -> VqaPair:
-        return VqaPair(self.language, topic, "yesno", question, (), (YES if yes else NO)[self.language])
+    def _question(self, kind: str, offer: Offer) -> str:
+        """The words of a question, which are the same for all offers of a key."""
+        template = self.templates[kind]
+        if offer.structure is None:
+            return template
+        noun = self.nouns[offer.structure]
+        verb = VERBS[self.language][noun.plural]
+        words = {"subject": noun.subject, "unsided": noun.unsided, "article": noun.article}
+        return template.format(**words, verb=verb, Verb=verb.capitalize())
 
-    def _multiple(self, topic: str, question: str, right: str, wrong: Sequence[str]) -> VqaPair:
-        choices = [right, *wrong]
-        order = self.rng.permutation(len(choices))
-        return VqaPair(self.language, topic, "multiple", question, tuple(choices[i] for i in order), right)
-
-    def _visible(self, topic: str) -> VqaPair | None:
-        """A question with the answer yes, only where `_absent` has a question too, to keep yes and no balanced."""
-        structure = self._pick(self.named)
-        if structure is None or not any(self._confusable(named) for named in self.named):
-            return None
-        return self._yesno(topic, self.templates["visible"].format(name=self._name(structure)), True)
-
-    def _absent(self, topic: str) -> VqaPair | None:
-        structure = self._pick([named for named in self.named if self._confusable(named)])
-        absent = self._pick(self._confusable(structure)) if structure else None
-        return self._yesno(topic, self.templates["visible"].format(name=self._name(absent)), False) if absent else None
-
-    def _width(self, topic: str) -> VqaPair | None:
-        """The width in cm, with twice and half of it as wrong choices."""
-        structure = self._pick([named for named in self.named if self.image.widths.get(named.id, 0) >= MIN_WIDTH])
-        if structure is None:
-            return None
-        widths = [self.image.widths[structure.id] / 10 * factor for factor in (1, 2, 0.5)]
-        choices = [f"{width:.1f} cm".replace(".", "," if self.language == "de" else ".") for width in widths]
-        question = self.templates["width"].format(name=self._name(structure))
-        return self._multiple(topic, question, choices[0], choices[1:])
-
-    def _described(self, topic: str) -> VqaPair | None:
-        structures = sorted(self.named, key=lambda structure: structure.id)
-        names = ", ".join(self._name(structure) for structure in structures)
-        return VqaPair(self.language, topic, "open", self.templates["described"], (), names) if names else None
-
-    def _which(self, topic: str) -> VqaPair | None:
-        structure = self._pick(self.named)
-        absent = self._confusable(structure) if structure else []
-        if structure is None or not absent:
-            return None
-        wrong = [self._name(absent[int(i)]) for i in self.rng.permutation(len(absent))[:3]]
-        return self._multiple(topic, self.templates["which"], self._name(structure), wrong)
-
-    def _larger(self, topic: str) -> VqaPair | None:
-        structure = self._pick(self.named)
-        smaller = self._pick(
-            [
-                self.schema.by_id[class_id]
-                for class_id, area in self.image.areas.items()
-                if structure and area * 2 < self.image.areas[structure.id]
-            ]
-        )
-        if structure is None or smaller is None:
-            return None
-        return self._multiple(topic, self.templates["larger"], self._name(structure), [self._name(smaller)])
-
-    def _side(self, topic: str) -> VqaPair | None:
-        structure = self._pick([named for named in self.named if named.side])
-        if structure is None or structure.side is None:
-            return None
-        name = self._unsided(structure)
-        sides = {named.side for named in self.named if named.side and self._unsided(named) == name}
-        if name is None or len(sides) > 1:
-            return None
-        wrong = self.templates[OTHER_SIDE[structure.side]]
-        return self._multiple(topic, self.templates["side"].format(name=name), self.templates[structure.side], [wrong])
-
-    def _unsided(self, structure: AnatomyClass) -> str | None:
-        """The name without its side, if the side is the first word of it."""
-        first, _, name = self._name(structure).partition(" ")
-        return name if first.lower() in OTHER_SIDE or first.startswith(("link", "recht")) else None
-
-    def _modality(self, topic: str) -> VqaPair:
-        return VqaPair(self.language, topic, "open", self.templates["modality"], (), self._term(self.image.modality))
-
-    def _is_modality(self, topic: str) -> VqaPair:
-        modality = str(self.rng.choice(MODALITIES))
-        question = self.templates["is_modality"].format(name=self._term(modality))
-        return self._yesno(topic, question, modality == self.image.modality)
-
-    def _plane(self, topic: str) -> VqaPair | None:
-        if self.image.plane not in PLANES:
-            return None
-        wrong = [self._term(plane) for plane in PLANES if plane != self.image.plane]
-        return self._multiple(topic, self.templates["plane"], self._term(self.image.plane), wrong)
-
-    def _region(self, topic: str) -> VqaPair | None:
-        """The region that covers most of the labelled area, if it clearly does; spine and limbs do not count."""
-        areas: dict[str, int] = {}
-        for class_id, area in self.image.areas.items():
-            region = self.schema.by_id[class_id].region
-            if region not in ("spine", "limb"):
-                areas[region] = areas.get(region, 0) + area
-        if not areas or max(areas.values()) < 0.7 * sum(areas.values()):
-            return None
-        region = max(areas, key=lambda region: areas[region])
-        return VqaPair(self.language, topic, "open", self.templates["regions"], (), self._term(region))
-
-    def _contrast(self, topic: str) -> VqaPair | None:
-        if self.image.contrast is None:
-            return None
-        choices = [self.templates["with"], self.templates["without"]]
-        right, wrong = choices if self.image.contrast else choices[::-1]
-        return self._multiple(topic, self.templates["contrast"], right, [wrong])
-
-    def _largest(self, topic: str) -> VqaPair | None:
-        """Among the three largest structures, if the first clearly is the largest."""
-        areas = self.image.areas
-        first, *smaller = [*sorted(areas, key=lambda class_id: -areas[class_id])[:3], 0]
-        smaller = [class_id for class_id in smaller if class_id]
-        if not smaller or areas[first] < CLEAR_RATIO * areas[smaller[0]]:
-            return None
-        wrong = [self._name(self.schema.by_id[class_id]) for class_id in smaller]
-        return self._multiple(topic, self.templates["largest"], self._name(self.schema.by_id[first]), wrong)
+    def _answer(self, kind: str, offer: Offer) -> str:
+        if kind == "visible":
+            return (YES if offer.answer else NO)[self.language]
+        if kind in ("which", "larger"):
+            return self.nouns[offer.answer].label
+        if kind == "width":
+            return f"{offer.answer / 10:.1f} cm".replace(".", "," if self.language == "de" else ".")
+        return NAMES[self.language].get(offer.answer, offer.answer)

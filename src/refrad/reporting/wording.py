@@ -37,7 +37,7 @@ REASONS: Mapping[str, str] = {
     **GROUNDING_REASONS,
     **PAIR_REASONS,
     # of images, found by stages vqa and train
-    "no_question": "No question about the image passed the checks.",
+    "no_question": "No question about the image: none passed the checks, or no other image of the shard has another answer.",
     "test_patient": "The patient is for testing only.",
     "also_in_test": "The image, or one nearly the same, is also a test image.",
 }

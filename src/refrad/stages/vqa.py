@@ -2,16 +2,27 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from cyclopts import Parameter
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import VqaOptions
-from refrad.core.contracts import CaptionTable, EntityTable, QuestionTable, StructureTable, TripletTable, VolumeTable
-from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, QuestionRow, rows_of
+from refrad.core.contracts import (
+    CaptionTable,
+    EntityTable,
+    MentionTable,
+    QuestionTable,
+    StructureTable,
+    TripletTable,
+    VolumeTable,
+)
+from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow, QuestionRow, StructureRow, rows_of
 from refrad.core.tables import frame_of, read_table, write_table
+from refrad.grounding.image_facts import image_facts
 from refrad.grounding.vqa_checks import ImageFacts, VqaChecks, VqaPair
 from refrad.grounding.vqa_llm import generate_pairs
 from refrad.grounding.vqa_templates import write_questions
@@ -22,33 +33,46 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 2
+VERSION = 3
 
 logger = logging.getLogger(__name__)
 
 
-def run(
-    *,
-    captions: Path,
-    triplets: Path,
-    entities: Path,
-    volumes: Path,
-    structures: Path,
-    lexicon: Path,
-    schema: Path,
-    questions: Path,
-    metrics: Path,
-    fingerprint: Fingerprint,
-    llm: str | None = None,
-) -> None:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class VqaFiles:
+    """Files of one shard; each is a flag of the command.
+
+    Args:
+        captions: table of stage captions.
+        mentions: table of stage mentions.
+        triplets: table of stage grounded.
+        entities: table of stage grounded.
+        volumes: table of stage volumes.
+        structures: table of stage structures.
+        lexicon: the words of the classes.
+        schema: the class schema.
+    """
+
+    captions: Path
+    mentions: Path
+    triplets: Path
+    entities: Path
+    volumes: Path
+    structures: Path
+    lexicon: Path
+    schema: Path
+
+
+def run(*, files: VqaFiles, questions: Path, metrics: Path, fingerprint: Fingerprint, llm: str | None = None) -> None:
     """Write the questions of one shard. A pair that fails a check stays in the table with its reason and is used nowhere else."""
     options = VqaOptions.model_validate(fingerprint.options)
-    anatomy = load_schema(schema)
-    words = load_lexicon(lexicon, anatomy)
+    anatomy = load_schema(files.schema)
+    words = load_lexicon(files.lexicon, anatomy)
     for warning in schema_warnings(words, anatomy):
         logger.warning("vqa: %s", warning)
     checks = VqaChecks(anatomy, words)
-    images = _image_facts(captions, triplets, entities, volumes, structures)
+    images = _image_facts(files, anatomy)
     tally = Tally("images")
     rows: list[QuestionRow] = []
     for image, pairs in zip(images, _write_pairs(images, options, llm, anatomy, tally), strict=True):
@@ -92,8 +116,7 @@ def _write_pairs(
 ) -> Iterator[list[VqaPair]]:
     """The pairs of each image: all by templates, or those on findings by the model and those on metadata by templates."""
     if options.writer == "templates":
-        for image in images:
-            yield write_questions(image, schema, options.findings, options.metadata)
+        yield from write_questions(images, schema, options.findings, options.metadata)
         return
     requests = [(image, language) for image in images for language in sorted(image.named)]
     with open_models(llm) as models:
@@ -104,41 +127,32 @@ def _write_pairs(
                 tally.add("checks", "model_failed")
             generated.setdefault(image.instance, []).extend(pairs or [])
         models.account(tally)
-    for image in images:
-        yield generated[image.instance] + write_questions(image, schema, 0, options.metadata)
+    for image, pairs in zip(images, write_questions(images, schema, 0, options.metadata), strict=True):
+        yield generated[image.instance] + pairs
 
 
-def _image_facts(captions: Path, triplets: Path, entities: Path, volumes: Path, structures: Path) -> list[ImageFacts]:
+def _image_facts(files: VqaFiles, schema: Schema) -> list[ImageFacts]:
     """The facts of each image that has a grounded caption, in the order of the pseudonyms of images."""
-    caption_of = {row["caption"]: row for row in rows_of(read_table(captions, CaptionTable), CaptionRow)}
-    accepted = read_table(volumes, VolumeTable).filter(pl.col("reason").is_null())
+    caption_of = {row["caption"]: row for row in rows_of(read_table(files.captions, CaptionTable), CaptionRow)}
+    mentions_of: dict[str, list[MentionRow]] = {}
+    for mention in rows_of(read_table(files.mentions, MentionTable), MentionRow):
+        mentions_of.setdefault(mention["caption"], []).append(mention)
+    accepted = read_table(files.volumes, VolumeTable).filter(pl.col("reason").is_null())
     volume_of = {row["volume"]: row for row in rows_of(accepted, AcceptedVolumeRow)}
-    structures_of = read_table(structures, StructureTable).partition_by("instance", as_dict=True)
-    passed = read_table(triplets, TripletTable).filter(pl.col("reason").is_null())
-    named = (
-        read_table(entities, EntityTable).join(passed, on="triplet").sort("instance", "caption", "start", "class_id")
-    )
+    structures_of = read_table(files.structures, StructureTable).partition_by("instance", as_dict=True)
+    passed = read_table(files.triplets, TripletTable).filter(pl.col("reason").is_null())
+    entities = read_table(files.entities, EntityTable).join(passed, on="triplet")
     images = []
-    for (instance, volume_name), group in named.group_by(["instance", "volume"], maintain_order=True):
-        classes: dict[str, list[int]] = {}
-        texts: dict[str, list[str]] = {}
+    for (instance, volume), group in entities.sort("instance", "caption", "start", "class_id").group_by(
+        ["instance", "volume"], maintain_order=True
+    ):
+        named: dict[str, list[int]] = {}
         for caption, class_id in group.select("caption", "class_id").rows():
-            classes.setdefault(caption_of[caption]["language"], []).append(class_id)
-        for caption in group["caption"].unique(maintain_order=True):
-            texts.setdefault(caption_of[caption]["language"], []).append(caption_of[caption]["text"])
-        volume = volume_of[volume_name]
-        visible = structures_of[(instance,)]
-        widths = visible.select("class_id", (pl.col("x_max") - pl.col("x_min")) * volume["spacing_x"])
-        images.append(
-            ImageFacts(
-                str(instance),
-                volume["modality"],
-                volume["plane"],
-                volume["contrast"],
-                dict(visible.select("class_id", "area").rows()),
-                classes,
-                dict(widths.rows()),
-                texts,
-            )
-        )
+            named.setdefault(caption_of[caption]["language"], []).append(class_id)
+        captions = [
+            (caption_of[caption], mentions_of.get(caption, ()))
+            for caption in group["caption"].unique(maintain_order=True)
+        ]
+        structures = list(rows_of(structures_of[(instance,)], StructureRow))
+        images.append(image_facts(volume_of[volume], structures, captions, named, schema))
     return images
