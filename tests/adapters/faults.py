@@ -39,6 +39,7 @@ def text_functions() -> dict[str, Callable[[str], Any]]:
         lexicon_matcher,
         mention_finder,
         references,
+        ribs,
         sections,
         sentences,
     )
@@ -60,7 +61,7 @@ def text_functions() -> dict[str, Callable[[str], Any]]:
         "sentences_of": sentences.split_sentences,
         "cut_comparisons, de": lambda text: comparison_rules.cut_comparisons(text, "de"),
         "cut_comparisons, en": lambda text: comparison_rules.cut_comparisons(text, "en"),
-        "find_ribs": lambda text: levels.find_ribs(text, "de"),
+        "find_ribs": ribs.find_ribs,
         "find_levels": lambda text: levels.find_levels(text, "de"),
         "numbers_of": levels.parse_numbers,
         "tokenize": lexicon_matcher.tokenize,

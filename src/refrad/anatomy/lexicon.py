@@ -46,7 +46,7 @@ ASSERTION_WORDS = (
         "attribute",
     ),
 )
-SECTIONS = {"endings", "short", "titles", "sides", "assertions", "entries"}
+SECTIONS = {"endings", "short", "titles", "institutions", "sides", "assertions", "entries"}
 
 _SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e", "ç": "z"})
 _SOFT_C = re.compile(r"c(?=[eiy]|ae|oe)")
@@ -84,7 +84,7 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class Lexicon:
-    """The words of all languages, the spellings of short forms, titles of persons, and the classes that entries name.
+    """The words of all languages, the spellings of short forms, titles of persons, words for institutions, and the classes that entries name.
 
     `sides` maps class names to "left" or "right", `twins` to the class of the other side. `schema_classes` are all classes
     of the schema, or None where the lexicon was read without one.
@@ -93,6 +93,7 @@ class Lexicon:
     words: Mapping[str, Words]
     short: Mapping[str, Sequence[str]]
     titles: frozenset[str]
+    institutions: re.Pattern[str]
     classes: frozenset[str]
     sides: Mapping[str, str]
     twins: Mapping[str, str]
@@ -143,15 +144,15 @@ def load_lexicon(path: Path, schema: Schema | None = None) -> Lexicon:
             _named(data["assertions"][language], ASSERTION_WORDS, f"{path}: assertions: {language}"),
         )
     classes = frozenset(name for entry in entries for name in entry.classes)
-    short, titles = data["short"], frozenset(data["titles"])
+    short, titles, institutions = data["short"], frozenset(data["titles"]), phrases(data["institutions"])
     if schema is None:
         patterns_of_classes = [str(pattern) for row in data["entries"] for pattern in row["classes"]]
-        return Lexicon(words, short, titles, classes, *_declared_sides(patterns_of_classes))
+        return Lexicon(words, short, titles, institutions, classes, *_declared_sides(patterns_of_classes))
     for number, entry in enumerate(entries, start=1):
         for name in entry.classes:
             if name not in schema.by_name:
                 raise ValueError(f"{path}: entry {number}: class {name} is not in the schema: correct it there or here")
-    return Lexicon(words, short, titles, classes, schema.sides, schema.twins, frozenset(schema.by_name))
+    return Lexicon(words, short, titles, institutions, classes, schema.sides, schema.twins, frozenset(schema.by_name))
 
 
 def _named(rows: Mapping[str, Sequence[str]], names: Sequence[str], where: str) -> dict[str, re.Pattern[str]]:

@@ -263,7 +263,13 @@ class _Assigner(SidedSentence):
             return False
         first = earlier.span[1] + 1
         return all(
-            _BETWEEN.fullmatch(token.text.lower()) and (token.text != "." or not self.clauses.is_border(position))
+            (
+                _BETWEEN.fullmatch(token.text.lower())
+                or token.text in "()"
+                or token.text[0].isdigit()
+                or UNIT.fullmatch(token.text)
+            )
+            and (token.text != "." or not self.clauses.is_border(position))
             for position, token in enumerate(between, start=first)
         )
 

@@ -1,13 +1,27 @@
-"""Numbered anatomy: vertebral levels (LWK 4/5, T12-L2) and ribs (3.-5. Rippe, ribs 4 through 8)."""
+"""Vertebral levels (LWK 4/5, T12-L2), and the numbers of lists."""
 
 import re
+from bisect import bisect_right
 from typing import NamedTuple
 
-__all__ = ["DISCS", "RIBS", "SACRUM", "VERTEBRAE", "Numbered", "find_levels", "find_ribs", "parse_numbers"]
+__all__ = [
+    "DISCS",
+    "ENGLISH",
+    "GERMAN",
+    "NO_UNIT",
+    "SACRUM",
+    "VALUE",
+    "VERTEBRAE",
+    "Numbered",
+    "find_levels",
+    "parse_numbers",
+]
 
+MAX_DIGITS = 20  # of a number that is read, letters of a word
+MAX_IN_RANGE = 99
+CONTEXT = 60  # characters around a level that tell what it is
 LAST = {"C": 7, "T": 12, "L": 5, "S": 1}
 LEVELS = [(region, number) for region, last in LAST.items() for number in range(1, last + 1)]
-RIBS = tuple(f"rib_{side}_{number}" for number in range(1, 13) for side in ("left", "right"))
 VERTEBRAE = tuple(f"vertebrae_{region}{number}" for region, number in LEVELS)
 SACRUM = "sacrum"
 DISCS = "intervertebral_discs"
@@ -23,9 +37,9 @@ ROMAN = r"i ii iii iv v vi vii viii ix x xi xii"
 VALUE = {word: value for words in (GERMAN, ENGLISH, ROMAN) for value, word in enumerate(words.split(" "), start=1)}
 
 # After a number, these make it a size, a time or a count.
-_NO_UNIT = r"(?!\d|[.,]\d|\s?(?:mm|cm|ml|cc|mg|kg|%|°|HE\b|HU\b|x\s?\d|×|Jahr|Tag|Woche|Monat|Uhr|year|day|week|month))"
+NO_UNIT = r"(?!\d|[.,]\d|\s?(?:mm|cm|ml|cc|mg|kg|%|°|HE\b|HU\b|x\s?\d|×|Jahr|Tag|Woche|Monat|Uhr|year|day|week|month))"
 _RANGE = r"(?:\s?[-–]\s?|\s(?:bis(?:\szu[mr]?)?|to|through|thru)\s)"
-_JOIN = rf"(?:{_RANGE}|\s?[/,&+]\s?|,?\s(?:und|and|sowie|or|oder)\s)"
+_JOIN = rf"(?:{_RANGE}|\s?[/,&+]\s?|,?\s(?:und|u\.|and|sowie|or|oder)\s)"
 _EDGE = r"(?<![\w.,-])"
 
 _ORDINAL_DE = rf"(?:\d{{1,2}}\.|[IVX]{{1,4}}\.|(?:{GERMAN.replace(' ', '|')})[rnms]?)"
@@ -33,26 +47,6 @@ _ORDINAL_EN = rf"(?:\d{{1,2}}(?:st|nd|rd|th)|{ENGLISH.replace(' ', '|')})"
 _ORDINALS = {
     "de": rf"{_EDGE}(?P<n>(?:(?:{_ORDINAL_DE}|\d{{1,2}}|[IVX]{{1,4}}){_JOIN})*{_ORDINAL_DE})\s?",
     "en": rf"{_EDGE}(?P<n>(?:(?:{_ORDINAL_EN}|\d{{1,2}}){_JOIN})*{_ORDINAL_EN})\s",
-}
-_CARDINALS = (
-    rf"(?P<n>\d{{1,2}}\.?{_NO_UNIT}(?:{_JOIN}\d{{1,2}}\.?{_NO_UNIT})*|[IVX]{{1,4}}\b(?:{_JOIN}[IVX]{{1,4}}\b)*)"
-)
-_SIDE = r"(?:left|right|bilateral|linken?r?|rechten?r?|links|rechts|li\.?|re\.?|bds\.?)"
-_PLACE = rf"(?:{_SIDE}|(?:antero|postero|dorso|ventro)?lateral|anterior|posterior|(?:vent|dors)rale[nr]?|laterale[nr]?)"
-
-_RIBS = {
-    "de": [
-        re.compile(rf"{_ORDINALS['de']}(?:{_PLACE}\s)?(?:Rippen?|Costae?)\b", re.IGNORECASE),
-        re.compile(
-            rf"\b(?:Rippen?|Costae?|\w*[Rr]ippen\w*fraktur(?:en)?)\s(?:{_PLACE}\s)?\(?(?:Nr\.?\s|der\s)?{_CARDINALS}"
-        ),
-    ],
-    "en": [
-        re.compile(rf"{_ORDINALS['en']}(?:{_PLACE}\s(?:and\s)?){{0,3}}ribs?\b", re.IGNORECASE),
-        re.compile(
-            rf"\bribs?\s(?:fractures?\s)?(?:of\s|at\s|involving\s|#\s?|numbers?\s)?\(?{_CARDINALS}", re.IGNORECASE
-        ),
-    ],
 }
 _ORDERED_LEVEL = {
     "de": re.compile(
@@ -67,8 +61,8 @@ _ORDERED_LEVEL = {
 
 _PREFIX = r"(?:[HBLS]WK|[HBL]W|T[hH]|[CTLS])"
 _LEVEL = re.compile(
-    rf"(?<![A-Za-zÄÖÜäöü0-9]){_PREFIX}s?[\s-]?\d{{1,2}}{_NO_UNIT}"
-    rf"(?:{_JOIN}(?:{_PREFIX}[\s-]?)?\d{{1,2}}(?![A-Za-z]){_NO_UNIT})*"
+    rf"(?<![A-Za-zÄÖÜäöü0-9]){_PREFIX}s?[\s-]?\d{{1,2}}{NO_UNIT}"
+    rf"(?:{_JOIN}(?:{_PREFIX}[\s-]?)?\d{{1,2}}(?![A-Za-z]){NO_UNIT})*"
 )
 _PART = re.compile(rf"(?P<join>{_JOIN})?(?:(?P<prefix>{_PREFIX})s?[\s-]?)?(?P<number>\d{{1,2}})")
 _WORTH_READING = re.compile(r"[HBLSCT][WKhH]{0,2}s?[\s-]?\d|[Ww]irbel|WK|vertebra|segment|body")
@@ -89,6 +83,16 @@ _SPINE_AFTER = re.compile(
     r"|lamina|nerve root|Wirbel|Wurzel)",
     re.IGNORECASE,
 )
+# A root, a nerve or a syndrome of a level is not its vertebra: "L5-Wurzel", "L5 nerve root", "Nervenwurzeln L4 und L5".
+_ROOT_AFTER = re.compile(
+    rf"(?:-?{_JOIN}{_PREFIX}[\s-]?\d{{1,2}})*[\s-]*(?:\w+\s)?(?:nerven?wurzel|wurzel|(?:nerve\s)?roots?\b|nerves?\b|spinalnerv|radi[kc]ul|dermatom"
+    r"|syndrom|symptomatik|parese|neuralg)",
+    re.IGNORECASE,
+)
+_ROOT_BEFORE = re.compile(
+    r"(?:(?<!bogen)wurzel\w{0,12}|wurzel der|\bNW|roots?|\bnerves?|spinalnerv(?:en)?|radi[kc]ulopath\w+|dermatome?)\s(?:of\s|at\s|von\s)?$",
+    re.IGNORECASE,
+)
 _S1_CONTEXT = re.compile(
     r"vertebra|wirbel|wurzel|nerve root|sakr|sacr|spin|\b[LS][-\s]?5\b|bandscheib|\bdis[ck]\b", re.IGNORECASE
 )
@@ -107,30 +111,19 @@ def parse_numbers(text: str) -> list[int]:
     numbers: list[int] = []
     end = 0
     for match in re.finditer(r"\d+|[a-zäöü]+", text, re.IGNORECASE):
-        word = match.group().lower()
+        word = match.group().lower()[:MAX_DIGITS]
         value = int(word) if word.isdigit() else VALUE.get(word) or VALUE.get(word.rstrip("rnms"))
         if not value:
             continue
-        if numbers and re.search(rf"{_RANGE}$", text[end : match.start()]):
+        if (
+            numbers
+            and value <= MAX_IN_RANGE
+            and re.search(rf"{_RANGE}$", text[max(end, match.start() - 12) : match.start()])
+        ):
             numbers += range(numbers[-1] + 1, value)
         numbers.append(value)
         end = match.end()
     return numbers
-
-
-def find_ribs(sentence: str, language: str) -> list[Numbered]:
-    """Numbered ribs, of both sides, since the side is in other words."""
-    lower = sentence.lower()
-    if "ripp" not in lower and "rib" not in lower and "cost" not in lower:
-        return []
-    numbered: list[Numbered] = []
-    for pattern in _RIBS[language]:
-        for match in pattern.finditer(sentence):
-            numbers = [number for number in dict.fromkeys(parse_numbers(match["n"])) if 1 <= number <= 12]
-            if numbers and not _overlaps(match, numbered):
-                classes = tuple(f"rib_{side}_{number}" for number in numbers for side in ("left", "right"))
-                numbered.append(Numbered(match.start(), match.start() + len(match.group().rstrip(".")), classes))
-    return numbered
 
 
 def find_levels(sentence: str, language: str) -> list[Numbered]:
@@ -142,21 +135,24 @@ def find_levels(sentence: str, language: str) -> list[Numbered]:
     if not _WORTH_READING.search(sentence):
         return []
     numbered: list[Numbered] = []
+    short: list[Numbered] = []
     for match in _ORDERED_LEVEL[language].finditer(sentence):
         region = REGION[match["region"].lower()]
         numbered.append(Numbered(match.start(), match.end(), _names([(region, n) for n in parse_numbers(match["n"])])))
+    covered = [expression.end for expression in numbered]
+    is_hormone, is_lumbar = bool(_HORMONES.search(sentence)), bool(_S1_CONTEXT.search(sentence))
     for match in _LEVEL.finditer(sentence):
-        before, after = sentence[: match.start()], sentence[match.end() :]
-        if _overlaps(match, numbered) or _OTHER_WORD.match(after):
+        before = sentence[max(match.start() - CONTEXT, 0) : match.start()]
+        after = sentence[match.end() : match.end() + CONTEXT]
+        index = bisect_right(covered, match.start())
+        if index < len(numbered) and numbered[index].start < match.end():
+            continue
+        if _OTHER_WORD.match(after) or _ROOT_AFTER.match(after) or _ROOT_BEFORE.search(before):
             continue
         levels, is_gap = _read(match.group())
-        if _is_spinal(match.group(), levels, before, after):
-            numbered.append(Numbered(match.start(), match.end(), _names(levels) + (DISCS,) * is_gap))
-    return [expression for expression in numbered if expression.classes]
-
-
-def _overlaps(match: re.Match[str], numbered: list[Numbered]) -> bool:
-    return any(match.start() < expression.end and expression.start < match.end() for expression in numbered)
+        if _is_spinal(match.group(), levels, before, after, is_hormone=is_hormone, is_lumbar=is_lumbar):
+            short.append(Numbered(match.start(), match.end(), _names(levels) + (DISCS,) * is_gap))
+    return [expression for expression in numbered + short if expression.classes]
 
 
 def _read(text: str) -> tuple[list[tuple[str, int]], bool]:
@@ -180,15 +176,17 @@ def _read(text: str) -> tuple[list[tuple[str, int]], bool]:
     return levels, LEVELS.index(levels[1]) == LEVELS.index(levels[0]) + 1
 
 
-def _is_spinal(text: str, levels: list[tuple[str, int]], before: str, after: str) -> bool:
+def _is_spinal(
+    text: str, levels: list[tuple[str, int]], before: str, after: str, *, is_hormone: bool, is_lumbar: bool
+) -> bool:
     """The expression means vertebrae, not an MR weighting, a tumour stage, a hormone or a segment."""
     if text[0] == "T" and text[1] not in "hH" and all(region == "T" and number <= 4 for region, number in levels):
         listed = re.search(r"[/,]|and|und", text) and max(number for _, number in levels) <= 2
-        if listed or _MR_OR_STAGE.match(after) or _HORMONES.search(before + after):
+        if listed or _MR_OR_STAGE.match(after) or is_hormone:
             return False
         return len(levels) > 1 or bool(_SPINE_BEFORE.search(before) or _SPINE_AFTER.match(after))
     if text[0] == "S" and "W" not in text and all(region == "S" for region, _ in levels):
-        return bool(_S1_CONTEXT.search(before + " " + after))
+        return is_lumbar
     return True
 
 

@@ -1,6 +1,7 @@
 """Matches of the lexicon's patterns in a sentence: the longest match over words, with shared words resolved."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,7 +16,10 @@ CONJUNCTIONS = frozenset({"und", "oder", "sowie", "bzw", "et", "and", "or", "&",
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
 _SKIPPED = {"left", "right", "superior", "inferior", "main", "common"}  # "splenic and superior mesenteric veins"
+_DEGREES = {"med", "dent", "rer", "nat", "univ", "habil", "phil"}
 _UNITS = {"mm", "m"}  # also musculi and musculus
+_SIZE = re.compile(r"\((?:ca\.? ?|max\.? ?)?\d[\d.,]{0,6}(?: ?(?:mm|cm|x|×)(?: ?\d[\d.,]{0,6})?){1,6} ?\)")
+_LONGEST_GAP = 12  # tokens between the words of a list
 _BY = {"von", "by", "durch", "gez"}
 
 
@@ -47,19 +51,35 @@ def tokenize(text: str) -> list[Token]:
 def find_matches(tokens: Sequence[Token], sentence: str, lexicon: Lexicon, language: str) -> list[Match]:
     """The matches from left to right, without overlap; those of entries without classes are left out."""
     tree = pattern_tree(lexicon, language)
+    places = _places(tokens, sentence)
+    words = [tokens[place] for place in places]
     labels = [
-        ()
-        if number > 0 and token.text in _UNITS and tokens[number - 1].text[0].isdigit()
-        else tree.labels_of(token.text)
-        for number, token in enumerate(tokens)
+        () if number > 0 and word.text in _UNITS and words[number - 1].text[0].isdigit() else tree.labels_of(word.text)
+        for number, word in enumerate(words)
     ]
     if not any(labels):
         return []
-    matcher = _Matcher(tree, tokens, labels, normalise(sentence))
+    matcher = _Matcher(tree, words, labels, normalise(sentence))
     position = 0
-    while position < len(tokens):
+    while position < len(words):
         position = matcher.step(position)
-    return [match for match in matcher.matches if match.classes]
+    return [
+        Match(places[match.first], places[match.last], match.classes, match.shared)
+        for match in matcher.matches
+        if match.classes
+    ]
+
+
+def _places(tokens: Sequence[Token], sentence: str) -> list[int]:
+    """The tokens that are not a size in brackets, which may stand between words: "upper (4 mm) and lower (7 mm) lobes"."""
+    sizes = [match.span() for match in _SIZE.finditer(sentence)]
+    starts = [start for start, _ in sizes]
+    places = []
+    for place, token in enumerate(tokens):
+        size = bisect_right(starts, token.start) - 1
+        if size < 0 or token.start >= sizes[size][1]:
+            places.append(place)
+    return places
 
 
 @lru_cache(maxsize=8)
@@ -83,7 +103,9 @@ class _Matcher:
         self, tree: PatternTree, tokens: Sequence[Token], labels: list[tuple[Label, ...]], sentence: str
     ) -> None:
         self.tree, self.tokens, self.labels, self.sentence = tree, tokens, labels, sentence
+        self.institution = tree.institutions
         self.matches: list[Match] = []
+        self._holds: dict[int, bool] = {}
 
     def step(self, position: int) -> int:
         """Match at a token; returns the next token to look at."""
@@ -97,6 +119,8 @@ class _Matcher:
                 self.matches.append(Match(position, position, cut, shared=True))
             return position + 1
         words, classes = best
+        if self.is_institution(words[-1]):
+            return words[-1] + 1
         if len(words) == 1:
             if not self.is_surname(position):
                 self.matches.append(Match(position, position, classes))
@@ -111,8 +135,8 @@ class _Matcher:
         stack: list[tuple[Node, int, int, list[int]]] = [(self.tree.root, 0, 0, [])]
         while stack:
             node, step, letters, words = stack.pop()
-            while 0 < step < len(positions) and self.is_glue(positions[step]):
-                step += 1
+            for _ in range(2):
+                step += 0 < step < len(positions) and self.is_glue(positions[step])
             if step == len(positions):
                 continue
             for label in self.labels[positions[step]]:
@@ -128,24 +152,45 @@ class _Matcher:
 
     def entry_of(self, node: Node) -> Entry | None:
         """The first entry whose conditions hold."""
-        return next((entry for entry in node.entries if entry.holds(self.sentence)), None)
+        for entry in node.entries:
+            if id(entry) not in self._holds:
+                self._holds[id(entry)] = entry.holds(self.sentence)
+            if self._holds[id(entry)]:
+                return entry
+        return None
 
     def is_glue(self, position: int) -> bool:
         """A dot or hyphen directly after a word does not separate the words of a pattern."""
         return self.tokens[position].text in ".-" and self.tokens[position - 1].end == self.tokens[position].start
 
+    def is_institution(self, position: int) -> bool:
+        """The word, or the word after it, is a department or the like: "Leberambulanz", "liver clinic"."""
+        last = position
+        if last + 2 < len(self.tokens) and self.is_hyphen(last + 1):
+            last += 2
+        if self.institution.fullmatch(self.tokens[last].text):
+            return True
+        following = last + 1
+        return following < len(self.tokens) and bool(self.institution.fullmatch(self.tokens[following].text))
+
+    def is_hyphen(self, position: int) -> bool:
+        previous, token, following = self.tokens[position - 1 : position + 2]
+        return token.text == "-" and previous.end == token.start and token.end == following.start
+
     def is_surname(self, position: int) -> bool:
-        """The word follows a title (Dr. Leber), or ends the sentence after a first name (von Amadea Leber)."""
-        before = [token.text for token in self.tokens[max(position - 4, 0) : position] if token.text != "."]
-        if not before or not self.tokens[position].text[0].isupper():
+        """The word follows a title (Dr. Leber, Frau Anna Leber), or ends the sentence after a first name (von Amadea Leber)."""
+        if not self.tokens[position].text[0].isupper():
+            return False
+        nearby = [token.text for token in self.tokens[max(position - 6, 0) : position]]
+        before = [word for word in nearby if word != "." and word.lower() not in _DEGREES]
+        if not before:
             return False
         if before[-1] in self.tree.titles:
             return True
+        if len(before) < 2 or not before[-1].istitle() or nearby[-1] == ".":
+            return False
         ends = position + 1 == len(self.tokens) or not self.tokens[position + 1].text[0].isalnum()
-        named = (
-            len(before) > 1 and before[-1].istitle() and (before[-2].lower() in _BY or before[-2] in self.tree.titles)
-        )
-        return ends and named
+        return before[-2] in self.tree.titles or (ends and before[-2].lower() in _BY)
 
     def heads_before(self, words: list[int]) -> None:
         """Words before that share the end of the match become separate matches: "upper and lower lobes"."""
@@ -153,12 +198,13 @@ class _Matcher:
         position = words[0]
         while True:
             head = position - 1
-            while head >= 0 and self.tokens[head].text.lower() in _SKIPPED:
+            first = max(position - _LONGEST_GAP, 0)
+            while head >= first and self.tokens[head].text.lower() in _SKIPPED:
                 head -= 1
             conjunction = head
-            while head >= 0 and (self.tokens[head].text == "," or self.tokens[head].text in CONJUNCTIONS):
+            while head >= first and (self.tokens[head].text == "," or self.tokens[head].text in CONJUNCTIONS):
                 head -= 1
-            if head == conjunction or head < 0 or not self.labels[head]:
+            if head == conjunction or head < first or not self.labels[head]:
                 break
             best = self.longest([head, *words[1:]])
             if best is None or best[0] != [head, *words[1:]]:
@@ -166,18 +212,20 @@ class _Matcher:
             heads.insert(0, Match(head, head, best[1], shared=True))
             position = head
         if heads:
-            self.matches = [match for match in self.matches if match.last < heads[0].first] + heads
+            while self.matches and self.matches[-1].last >= heads[0].first:
+                self.matches.pop()
+            self.matches += heads
 
     def tails_after(self, words: list[int]) -> int:
         """Words after the match that share its beginning: "V. cava superior und inferior"; returns the next token."""
         position = words[-1] + 1
         while True:
             tail = position
-            while tail < len(self.tokens) and (
+            while tail < min(len(self.tokens), position + _LONGEST_GAP) and (
                 self.tokens[tail].text in ",." or self.tokens[tail].text in CONJUNCTIONS
             ):
                 tail += 1
-            if tail in (position, len(self.tokens)) or not self.labels[tail]:
+            if tail in (position, len(self.tokens), position + _LONGEST_GAP) or not self.labels[tail]:
                 return position
             best = self.longest([*words[:-1], tail])
             if best is None or best[0] != [*words[:-1], tail]:
@@ -195,7 +243,7 @@ class _Matcher:
         whole = position + 2
         if self.tokens[whole].start == self.tokens[position + 1].end and self.tokens[whole].text != ",":
             return None
-        while whole < len(self.tokens) - 1 and (
+        while whole < min(len(self.tokens) - 1, position + _LONGEST_GAP) and (
             self.tokens[whole].text in CONJUNCTIONS
             or self.tokens[whole].text in ",-"
             or self.tokens[whole + 1].text == "-"

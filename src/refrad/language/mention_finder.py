@@ -1,14 +1,16 @@
 """Anatomical mentions of a sentence, found with the lexicon: verbatim spans, their classes and their assertion."""
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.language.assertions import assert_spans
 from refrad.language.laterality import Anchor, assign_sides, keep_sides
-from refrad.language.levels import RIBS, find_levels, find_ribs
+from refrad.language.levels import find_levels
 from refrad.language.lexicon_matcher import Token, find_matches, tokenize
+from refrad.language.ribs import LAST_RIB, RIBS, find_ribs, is_single_rib
 from refrad.language.rule_classes import CYSTS, KIDNEYS
 
 __all__ = ["TextMention", "find_mentions"]
@@ -18,6 +20,7 @@ _TO_KIDNEY = re.compile(
     r"in|im|an|am|der|des|den|beide[nr]?|und|of|the|both|and|at|on|(?:ober|unter)en|upper|lower|mid|pole?|(?:link|recht|left|right)\w*",
     re.IGNORECASE,
 )
+_LONGEST_WAY = 9  # tokens from a cyst to its kidney
 # What may follow a mention and then belongs to its span: "adrenal glands", "aortic arch".
 _PART = re.compile(
     r"apex|apices|arch|base|body|bones?|bulbs?|column|condyles?|fossa|glands?|heads?|hilum|isthmus|lobes?|lumen|muscles?|neck"
@@ -61,31 +64,35 @@ def find_mentions(sentence: str, language: str, lexicon: Lexicon) -> list[TextMe
         if assertion == "absent" and not triggers["part_removal"].search(sentence[start:end])
         for name in names
     }
-    return [
+    mentions = [
         TextMention(start, end, sentence[start:end], names, "absent" if absent.issuperset(names) else assertion)
         for names, (start, end), assertion in zip(classes, spans, assertions, strict=True)
     ]
+    return [mention for mention in mentions if _is_known(mention, sentence)]
 
 
 def _anchors(tokens: Sequence[Token], sentence: str, language: str, lexicon: Lexicon) -> list[Anchor]:
     """Numbered ribs and levels, matches of the lexicon between them, and cysts of the kidneys, in order."""
     anchors = []
-    for numbered in find_ribs(sentence, language) + find_levels(sentence, language):
-        positions = [
-            position
-            for position, token in enumerate(tokens)
-            if token.end > numbered.start and token.start < numbered.end
-        ]
+    starts, ends = [token.start for token in tokens], [token.end for token in tokens]
+    ribs = find_ribs(sentence)
+    rib_ends = [numbered.end for numbered in ribs]
+    levels = [  # not "C4-C9" after "Rippen"
+        level
+        for level in find_levels(sentence, language)
+        if (index := bisect_right(rib_ends, level.start)) == len(ribs) or ribs[index].start >= level.end
+    ]
+    for numbered in ribs + levels:
         # Classes that the schema lacks give no anchor, so that the lexicon may match the words instead.
         if classes := _defined(numbered.classes, lexicon):
-            anchors.append(Anchor(positions[0], positions[-1], classes))
+            anchors.append(Anchor(bisect_right(ends, numbered.start), bisect_left(starts, numbered.end) - 1, classes))
     used = _positions_of(anchors)
     for match in find_matches(tokens, sentence, lexicon, language):
         if used.isdisjoint(range(match.first, match.last + 1)):
             anchors.append(Anchor(match.first, match.last, match.classes, match.shared))
     anchors.sort(key=lambda anchor: anchor.first)
     if any(set(KIDNEYS) & set(anchor.classes) for anchor in anchors):
-        cyst_classes = _defined(KIDNEYS + CYSTS, lexicon)
+        cyst_classes = _defined(CYSTS, lexicon)
         anchors = sorted([*anchors, *_cysts(tokens, anchors, cyst_classes)], key=lambda anchor: anchor.first)
     return anchors
 
@@ -101,13 +108,19 @@ def _positions_of(anchors: Sequence[Anchor]) -> set[int]:
 def _cysts(tokens: Sequence[Token], anchors: Sequence[Anchor], classes: tuple[str, ...]) -> list[Anchor]:
     """Cysts whose nearest organ is a kidney: "Zyste der linken Niere", "left kidney with a simple cyst"."""
     used = _positions_of(anchors)
+    starts = [anchor.first for anchor in anchors]
     cysts = []
     for position, token in enumerate(tokens):
-        if position in used or not _CYST.fullmatch(token.text):
+        if position in used or not classes or not _CYST.fullmatch(token.text):
             continue
-        previous = next((anchor for anchor in reversed(anchors) if anchor.last < position), None)
-        following = next((anchor for anchor in anchors if anchor.first > position), None)
-        leads = following and all(_TO_KIDNEY.fullmatch(word.text) for word in tokens[position + 1 : following.first])
+        number = bisect_right(starts, position)
+        previous = anchors[number - 1] if number else None
+        following = anchors[number] if number < len(anchors) else None
+        leads = (
+            following is not None
+            and following.first - position <= _LONGEST_WAY
+            and all(_TO_KIDNEY.fullmatch(word.text) for word in tokens[position + 1 : following.first])
+        )
         nearest = following if leads or not previous else previous
         if nearest and set(KIDNEYS) & set(nearest.classes):
             cysts.append(Anchor(position, position, classes, of=nearest))
@@ -117,16 +130,25 @@ def _cysts(tokens: Sequence[Token], anchors: Sequence[Anchor], classes: tuple[st
 def _restrict_ribs(anchors: Sequence[Anchor], lexicon: Lexicon) -> None:
     """Where numbers are given, ribs without a number mean these: "Rippenserienfraktur links (4.-8. Rippe)"."""
     ribs = [anchor for anchor in anchors if anchor.classes[0] in RIBS]
-    if not ribs:
-        return
-    numbered = [anchor for anchor in ribs if len(anchor.classes) < len(_defined(RIBS, lexicon))]
+    every = len(_defined(RIBS, lexicon))
+    numbered = [anchor for anchor in ribs if len(anchor.classes) < every]
     if not numbered or len(numbered) == len(ribs):
         return
     sides = next((rib.sides for rib in ribs if rib.sides), frozenset())
-    names = dict.fromkeys(name for anchor in numbered for name in anchor.classes)
-    for rib in ribs:
+    for rib in numbered:
         rib.sides = rib.sides or sides
-        rib.classes = rib.classes if rib in numbered else tuple(names)
+    names = tuple(dict.fromkeys(name for rib in numbered for name in keep_sides(rib.classes, rib.sides, lexicon)))
+    for rib in ribs:
+        if len(rib.classes) == every:
+            of_side = tuple(name for name in names if not rib.sides or lexicon.sides.get(name) in rib.sides)
+            rib.classes, rib.sides = of_side or names, frozenset()
+
+
+def _is_known(mention: TextMention, sentence: str) -> bool:
+    """Not a single rib of which nobody knows the number, unless it is denied: "Keine Rippenfraktur"."""
+    is_unnumbered = len(mention.classes) >= LAST_RIB and set(mention.classes) <= set(RIBS)
+    single = is_unnumbered and is_single_rib(sentence, mention.start, mention.end)
+    return mention.assertion == "negated" or not single
 
 
 def _spans(tokens: Sequence[Token], anchors: Sequence[Anchor]) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ __all__ = ["Label", "Node", "PatternTree"]
 _SHORTEST_INFLECTED = 4
 _LONGEST_CAPITALS = 5
 _SHORTEST_MISTYPED = 8  # letters of a word that may have one wrong; shorter words are too close to others
+_LONGEST_WORD = 200  # letters; what is longer is no word
 _CACHE_LIMIT = 200_000
 
 
@@ -36,7 +37,7 @@ class PatternTree:
     def __init__(self, lexicon: Lexicon, language: str) -> None:
         words = lexicon.words[language]
         self._language = language
-        self.titles = lexicon.titles
+        self.titles, self.institutions = lexicon.titles, lexicon.institutions
         self._short = set(lexicon.short)
         self._endings = ["", *(normalise(ending) for ending in words.endings)]
         self.root = Node()
@@ -54,6 +55,7 @@ class PatternTree:
             for word in re.split(r"[\s-]+", pattern):
                 node = node.next.setdefault(self._edge(word), Node())
             node.entries.append(entry)
+        self._longest_beginning = max(map(len, self._beginnings), default=0)
 
     def _edge(self, word: str) -> str:
         """The edge of one word of a pattern; a new word is added."""
@@ -78,6 +80,8 @@ class PatternTree:
 
     def labels_of(self, text: str) -> tuple[Label, ...]:
         """All edges that a token satisfies."""
+        if len(text) > _LONGEST_WORD:
+            return ()
         if text[0].isdigit():  # not cached: there are too many numbers
             return tuple(self._whole.get(text, ()))
         labels = self._cache.get(text)
@@ -95,7 +99,7 @@ class PatternTree:
         yield from self._whole.get(key, ())
         if text in self._capitals:
             yield self._capitals[text]
-        for size in range(2, len(key) + 1):
+        for size in range(2, min(len(key), self._longest_beginning) + 1):
             if key[:size] in self._beginnings:
                 yield self._beginnings[key[:size]]
         for part, open_end, label in self._inner.values():
@@ -111,8 +115,9 @@ class PatternTree:
         """The edges of the pattern from which the word differs by one letter left out, added, changed or swapped."""
         if self._mistyped is None:
             self._mistyped = self._shortened_patterns()
+            self._longest_mistyped = max(map(len, self._mistyped), default=0)
         labels = {}
-        for size in range(_SHORTEST_MISTYPED - 1, len(key) + 1):
+        for size in range(_SHORTEST_MISTYPED - 1, min(len(key), self._longest_mistyped + 1) + 1):
             begin = key[:size]
             for shorter in _without_one_letter(begin):
                 for pattern, open_end, label in self._mistyped.get(shorter, ()):
@@ -127,6 +132,7 @@ class PatternTree:
         patterns = [
             (word, False, label) for word, labels in self._whole.items() for label in labels if label.name in ends
         ]
+        patterns += [(part, open_end, label) for part, open_end, label in self._inner.values() if label.name in ends]
         patterns += [(stem, True, label) for stem, label in self._beginnings.items() if label.name in ends]
         shortened: dict[str, list[tuple[str, bool, Label]]] = {}
         for pattern in patterns:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
 from refrad.language.distant_sides import LEFT_LUNG
-from refrad.language.levels import DISCS, RIBS, SACRUM, VERTEBRAE
+from refrad.language.levels import DISCS, SACRUM, VERTEBRAE
+from refrad.language.ribs import RIBS
 
 __all__ = ["CYSTS", "KIDNEYS", "missing_rule_classes", "schema_warnings"]
 
