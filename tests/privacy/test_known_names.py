@@ -110,6 +110,7 @@ def test_name_that_is_a_word_goes_where_a_name_stands(name, text, left):
             "Tietz-Fraktur, Tietz-artig, Tietz-Leber, Tietz fracture",
             "Tietz-Fraktur, Tietz-artig, Tietz-Leber, ~ fracture",
         ),
+        ("Wolff^Eva", "Wolff-Parkinson-White-Syndrom, Wolff-Parkinson", "Wolff-Parkinson-White-Syndrom, ~"),
         ("Tietz^Eva", "Tietz 45 Jahre, Tietz B.", "~ 45 Jahre, ~ B."),
     ],
 )

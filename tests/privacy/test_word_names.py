@@ -22,7 +22,7 @@ GERMAN = """
     Kraus, spitz oder stumpf, steil oder eben, klar und rein, fein bis grob, lose und locker.
     Am Montag, Freitag, Samstag oder Sonntag, im Januar, Februar, März, April, Mai, Juni, Juli, August.
     Im Winter, Sommer und Herbst, in May und June.
-    Max. 5 mm, max. 4 mm, Min. 3 mm, Jan 22, Jan. 2020, Jun. 2020, Art. pulmonalis, Pat. normal, Ant. Wand, ernst zu nehmen.
+    Abt. 3, Max. 5 mm, max. 4 mm, Min. 3 mm, Jan 22, Jan. 2020, Jun. 2020, Art. pulmonalis, Pat. normal, Ant. Wand, ernst zu nehmen.
     Fuß, Kopf, Arm, Bein, Zahn, Rücken, Brust, Auge, Nase, Mund, Finger, Haut, Knie, Ferse, Sohle, Haupt normal.
     Ein Bruch, ein Krebs, ein Schatten, ein Spalt, ein Riss, eine Kappe.
     Sand, Kalk, Fett, Luft, Blut und Wasser.

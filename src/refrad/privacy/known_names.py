@@ -35,7 +35,7 @@ _WITHIN_SENTENCE = re.compile(r"(?<!\w)(?:[^\W\d_A-ZÄÖÜ]{2,30}|Bei|Von|Mit|F�
 _MORBUS = re.compile(r"\b(?:Morbus|M\.)\s?$")
 LOOK_BACK = 40  # characters in which they are looked for
 # What follows a name in a term of medicine.
-_COMPOUND = re.compile(r"-(?:[A-Z\d]{1,3}-)?([^\W\d_]+)")
+_COMPOUND = re.compile(r"-(?:\w{1,20}-){0,3}([^\W\d_]+)(?!\w|-\w)")
 _GRADE = re.compile(r"[ -](?:(?:Typ|type|Grad|grade|stage|Stadium) )?(?:[A-F]|[IVX]{1,4}F?|\d[a-f]?)(?!\w)")
 _NUMBERED = re.compile(r"\.|\s?\d")
 _PART_BEFORE = re.compile(r"(?<![\w-])([^\W\d_]{3,20})-$")

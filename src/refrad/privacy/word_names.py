@@ -34,7 +34,7 @@ SHORT = """
 """
 # Rather names where they begin with a capital and neither a dot nor a number follows: "Max kam", but "max. 5 mm", "Jan 22".
 GIVEN = """
-    max min jan jun art pat ant ray rose frank grant iris vera rosa alba bill drew will ernst major minor
+    abt max min jan jun art pat ant ray rose frank grant iris vera rosa alba bill drew will ernst major minor
 """
 # What devices and clerks write where a name belongs.
 NO_PERSON = """
