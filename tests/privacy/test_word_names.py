@@ -70,12 +70,6 @@ def test_each_word_of_a_table_is_in_a_sentence(table):
     assert not set(TABLES[table].split()) - said
 
 
-@pytest.mark.parametrize("name", word_names.EPONYMS.split())
-def test_eponym_before_a_noun_is_no_name(name):
-    text = f"{name.capitalize()} sign, {name.capitalize()} II"
-    assert not list(find_names(text, name_forms([f"{name}^Zdenka"]), lambda _: False))
-
-
 @pytest.mark.parametrize("noun", word_names.TERM_NOUNS.split())
 def test_name_joined_to_a_noun_is_a_term(noun):
     text = f"Tietz-{noun.capitalize()}, Tietz-Ober{noun}n"

@@ -7,8 +7,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
+from refrad.privacy.eponyms import is_eponym
 from refrad.privacy.name_folding import LOST, fold_name, repair_spellings
-from refrad.privacy.word_names import ends_term, is_eponym, is_given_name, is_uncapitalised, is_word, names_nobody
+from refrad.privacy.word_names import ends_term, is_given_name, is_uncapitalised, is_word, names_nobody
 
 __all__ = ["NameForms", "Word", "find_names", "name_forms", "phrase_end", "words_of"]
 
@@ -216,7 +217,7 @@ def _is_term(text: str, name: _Candidate, is_organ: Callable[[str], bool]) -> bo
     before = text[max(0, name.start - LOOK_BACK) : name.start]
     noun = _NOUN.match(text, name.end)
     is_term = _GRADE.match(text, name.end) or _MORBUS.search(before) or (noun and ends_term(fold_name(noun[1])))
-    return is_eponym(name.key) and bool(is_term)
+    return is_eponym(name.text) and bool(is_term)
 
 
 def _double_name(text: str, name: _Candidate, is_organ: Callable[[str], bool]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import re
 
 from refrad.privacy.name_folding import fold_name
 
-__all__ = ["ends_term", "is_eponym", "is_given_name", "is_uncapitalised", "is_word", "names_nobody"]
+__all__ = ["ends_term", "is_given_name", "is_uncapitalised", "is_word", "names_nobody"]
 
 # Not capitalised within a sentence; there these are names: "bei Klein", "bei Li".
 ADJECTIVES = """
@@ -48,12 +48,6 @@ TERM_NOUNS = """
     cyst fracture lesion hernia diverticulum disease lymphoma sign criteria node space fascia gland neuroma classification
     procedure triangle deformity lobe pouch ligament
 """
-# Names that are terms before a noun or a grade, or after "Morbus": "Meckel diverticulum", "Weber B".
-EPONYMS = """
-    baker barrett bismuth bosniak chance child couinaud crohn fazekas fisher fleischner forrest garden gleason hill sachs hodgkin
-    hoffa hunt hess kellgren lawrence mason meckel meyerding modic morton neer outerbridge paget pauwels pfirrmann pott pugh
-    rockwood salter harris schatzker scheuermann schmorl segond spetzler tossy weber whipple wilson
-"""
 
 _ENDINGS = ("", "e", "er", "en", "es", "em")
 _ADJECTIVES = frozenset(fold_name(word + ending) for word in ADJECTIVES.split() for ending in _ENDINGS) | {"li", "re"}
@@ -63,7 +57,6 @@ _WORDS = _UNCAPITALISED | _GIVEN | {fold_name(word) for words in (NOUNS, SHORT, 
 
 _NO_PERSON = frozenset(fold_name(word) for word in NO_PERSON.split())
 _TERM = re.compile(rf"(?:{'|'.join(fold_name(word) for word in TERM_NOUNS.split())})(?:e?[ns])?$")
-_EPONYMS = frozenset(fold_name(name) for name in EPONYMS.split())
 
 
 def is_word(key: str) -> bool:
@@ -84,11 +77,6 @@ def is_given_name(key: str) -> bool:
 def names_nobody(key: str) -> bool:
     """Whether a folded word of a header takes the place of a name."""
     return key in _NO_PERSON
-
-
-def is_eponym(key: str) -> bool:
-    """Whether a folded name stands before nouns and grades in terms of medicine."""
-    return key in _EPONYMS
 
 
 def ends_term(key: str) -> bool:
