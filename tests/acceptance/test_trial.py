@@ -58,7 +58,7 @@ def test_model_that_knows_the_labels_is_right(ask, sheet, role):
     quality = judged(ask, sheet)
     assert outcomes(quality) == {"right": sum(item.units for item in sheet.items)}
     assert quality.completions == quality.in_form == len(quality.usage) == len(sheet.items)
-    assert not quality.sent_back
+    assert not quality.sent_again
     assert {(used.prompt_tokens, used.answer_tokens) for used in quality.usage} == {(10, 5)}
 
 
@@ -102,7 +102,7 @@ def test_lies_of_each_kind_are_counted_by_their_reason(ask, sheet):
     assert reasons.pop(LabelVerdict("refused", "no_json")) == len(kinds[4])
     ((verdict, number),) = reasons.items()
     assert (verdict.outcome, number) == ("refused", len(kinds[2])) and verdict.reason.startswith("A score of")
-    assert quality.sent_back.total() == sum(map(len, kinds[2:]))
+    assert quality.sent_again.total() == sum(map(len, kinds[2:]))
     assert quality.completions == len(sheet.items) + sum(map(len, kinds[2:]))
     assert quality.in_form == quality.completions - 2 * len(kinds[3]) - 2 * len(kinds[4])
 
@@ -111,7 +111,7 @@ def test_answer_that_is_right_the_second_time_counts_as_right(ask, sheet):
     sheet = sheet("judge")
     quality = judged(ask, sheet, lambda body: completion("no") if len(body["messages"]) == 2 else sheet(body))
     assert outcomes(quality) == {"right": len(sheet.items)}
-    assert quality.sent_back == {"no_json": len(sheet.items)}
+    assert quality.sent_again == {"no_json": len(sheet.items)}
     assert (quality.completions, quality.in_form) == (2 * len(sheet.items), len(sheet.items))
 
 
@@ -156,7 +156,9 @@ def test_connection_that_breaks_and_busy_server_lose_no_item(ask, sheet, monkeyp
                 return 429, {"Retry-After": "0"}, b"busy"
         return sheet(body)
 
-    assert outcomes(judged(ask, sheet, moody)) == {"right": len(sheet.items)}
+    quality = judged(ask, sheet, moody)
+    assert outcomes(quality) == {"right": len(sheet.items)}
+    assert quality.sent_again.keys() == {"busy", "unreachable"}
 
 
 def test_server_that_rejects_every_request_is_an_error(ask, sheet):

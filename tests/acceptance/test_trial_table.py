@@ -1,5 +1,6 @@
 """Figures of trials: they add up, and each is in the table."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -21,7 +22,7 @@ def trial(model="wise-1b", price=None):
         },
         completions=130,
         in_form=126,
-        sent_back=Counter({"no_json": 4, "The word … must stay.": 6}),
+        sent_again=Counter({"no_json": 4, "The word … must stay.": 6}),
         usage=[Usage(1000, 40, 1.0)] * 114 + [Usage(2000, 80, 5.0)] * 6,
     )
     levels = [Level(1, 6, 1.0, 1.0, 1.2, 0), Level(2, 6, 2.0, 1.0, 1.2, 0), Level(4, 12, 2.04, 2.0, 2.2, 3)]
@@ -57,12 +58,12 @@ def test_trial_without_any_reply_has_no_concurrency_and_no_hours():
 def test_table_has_a_column_for_each_model():
     lines = format_trials([summarize_trial(trial(name), AMOUNT) for name in ("wise-1b", "folly-70b")]).splitlines()
     assert lines[0].split() == ["wise-1b", "folly-70b"]
-    table = {line[:60].strip(): line[60:].split() for line in lines}
-    assert table["right, de"] == ["50", "of", "60", "(83%)"] * 2
+    table = {re.split(r"\s{2,}", line.strip())[0]: re.split(r"\s{2,}", line.strip())[1:] for line in lines}
+    assert table["right, de"] == ["50 of 60 (83%)"] * 2
     assert table["accepted, but wrong"] == table["side changed"] == ["4", "4"]
-    assert table["refused"] == ["8", "8"] and table["sent back once"] == ["10", "10"]
-    assert table["schema obeyed"] == ["126", "of", "130"] * 2
-    assert table["requests a second, 4 at once"] == ["2.04", "(busy", "3x)"] * 2
+    assert table["refused"] == ["8", "8"] and table["sent again"] == ["10", "10"]
+    assert table["schema obeyed"] == ["126 of 130"] * 2
+    assert table["requests a second, 4 at once"] == ["2.04 (busy 3x)"] * 2
     assert table["concurrency to set"] == ["2", "2"] and table["hours for this site"] == ["10.0", "10.0"]
 
 

@@ -12,11 +12,13 @@ from typing import Literal
 
 import polars as pl
 import pytest
+import yaml
 from tests.factories import ReportDelivery, fingerprint, report_row, tiny_training
 from tests.llm.talking import TASKS
 from tests.llm.tiny import write_tiny_gemma
 
 from refrad.anatomy.lexicon import load_lexicon
+from refrad.cli import main
 from refrad.config import ModelOptions
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import read_table
@@ -166,6 +168,36 @@ def test_judge_of_random_weights_has_each_answer_counted(running, line, images, 
     for row in whole:
         assert (row["mean"] is None) == (row["items"] == 0)
         assert row["low"] is None or row["low"] <= row["mean"] <= row["high"]
+
+
+def test_trial_of_random_weights_has_its_figures(running, root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    own = {"llm": {"judge": running}, "stores": str(tmp_path / "stores"), "pathvars": {"logs": str(tmp_path / "logs")}}
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
+    words = [
+        "--config",
+        "config.yaml",
+        str(tmp_path / "site.yaml"),
+        "--most",
+        "2",
+        "--json",
+        str(tmp_path / "out.json"),
+    ]
+    assert main(["try-llm", "judge", *words]) == 0
+    (figures,) = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["models"]
+    assert figures["model"] == "tiny-gemma" and [outcome["total"] for outcome in figures["outcomes"].values()] == [
+        62,
+        62,
+    ]
+    # What is cut off is no JSON; all else has the form, since the server decodes nothing else.
+    again = figures["sent_again"]
+    assert not {"no_json", "wrong_form"} & (figures["refused"].keys() | again.keys())
+    cut_off = again.get("cut_off", 0) + figures["refused"].get("cut_off", 0)
+    assert figures["in_form"] > 0 and figures["completions"] - figures["in_form"] <= cut_off
+    assert figures["prompt_tokens_a_request"] > 100 and figures["answer_tokens"] > figures["requests"] == 124
+    assert 0 < figures["latency"] <= figures["latency_95"] and figures["throughput"] > 0
+    assert figures["levels"][0]["concurrency"] == 1
+    assert not (tmp_path / "stores").exists()
 
 
 def _serving(model):

@@ -54,25 +54,24 @@ class RecordedTask(Task[Answer]):
 
 @dataclass(frozen=True)
 class Refusals:
-    """The reasons of texts that were not accepted: of the first text of a request, counted; of the last text, by id of the request."""
+    """The messages of checks that refused a text: of the first texts for a request, counted; of the last, by id of the request."""
 
     first: Counter[str]
     last: Mapping[int, str]
 
     @classmethod
     def of(cls, readings: Sequence[Reading]) -> "Refusals":
-        """The refusals among the readings of a task."""
-        faults = [(reading, reading.fault) for reading in readings if reading.fault is not None]
-        checked = [(reading, fault) for reading, fault in faults if fault.reason == "check_failed"]
+        """The refusals by a check among the readings of a task."""
+        checked = [(reading, reading.fault) for reading in readings if reading.fault is not None]
+        checked = [(reading, fault) for reading, fault in checked if fault.reason == "check_failed"]
         general = general_reasons([(str(fault), _texts(reading)) for reading, fault in checked])
-        reasons = {id(reading): fault.reason for reading, fault in faults}
-        reasons |= {id(reading): reason for (reading, _), reason in zip(checked, general, strict=True)}
+        reasons = {id(reading): reason for (reading, _), reason in zip(checked, general, strict=True)}
         firsts: dict[int, Reading] = {}
         for reading in readings:
             firsts.setdefault(id(reading.request), reading)
         return cls(
-            Counter(reasons[id(reading)] for reading in firsts.values() if reading.fault is not None),
-            {id(reading.request): reasons[id(reading)] for reading, _ in faults},
+            Counter(reasons[id(reading)] for reading in firsts.values() if id(reading) in reasons),
+            {id(reading.request): reasons[id(reading)] for reading, _ in checked},
         )
 
 

@@ -40,14 +40,14 @@ class Quality:
         verdicts: language to the counts of its verdicts; there is one a sentence, or one a question.
         completions: texts of the model.
         in_form: those that are JSON of the form, with nothing around it.
-        sent_back: first answers that were sent back to the model, by reason.
+        sent_again: requests that were sent again, by reason: a text that was not accepted, or a busy or broken server.
         usage: cost of each request.
     """
 
     verdicts: dict[str, Counter[LabelVerdict]] = field(default_factory=dict)
     completions: int = 0
     in_form: int = 0
-    sent_back: Counter[str] = field(default_factory=Counter)
+    sent_again: Counter[str] = field(default_factory=Counter)
     usage: list[Usage] = field(default_factory=list)
 
 
@@ -126,7 +126,10 @@ def judge_answers(
         quality.verdicts.setdefault(item.request.language, Counter()).update(verdicts)
     quality.completions = len(noted.readings)
     quality.in_form = sum(reading.in_form for reading in noted.readings)
-    quality.sent_back = refusals.first
+    again = models.accounts[task.name].again
+    quality.sent_again = refusals.first + Counter(
+        {why: number for why, number in again.items() if why != "check_failed"}
+    )
     quality.usage = replies.used[sent:]
     return quality
 

@@ -1,7 +1,7 @@
 """The results of trials as a table, one column a model, and as JSON."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, median
 from typing import Any
@@ -13,7 +13,7 @@ from refrad.acceptance.trial import Level, Quality, best_level
 
 __all__ = ["SiteAmount", "Trial", "format_trials", "summarize_trial"]
 
-WIDTH = 60  # of the first column, letters
+WIDTH = 60  # largest of the first column, letters
 MOST_REASONS = 8  # lines of reasons of one kind
 
 
@@ -57,7 +57,7 @@ def summarize_trial(trial: Trial, amount: SiteAmount) -> dict[str, Any]:
         },
         "wrong": _reasons(quality.verdicts.values(), "wrong"),
         "refused": _reasons(quality.verdicts.values(), "refused"),
-        "sent_back": dict(quality.sent_back.most_common()),
+        "sent_again": dict(quality.sent_again.most_common()),
         "completions": quality.completions,
         "in_form": quality.in_form,
         "requests": len(usage),
@@ -80,40 +80,12 @@ def summarize_trial(trial: Trial, amount: SiteAmount) -> dict[str, Any]:
 
 def format_trials(summaries: Sequence[dict[str, Any]]) -> str:
     """The summaries of one or two trials as lines of text, one column each."""
-    width = max(20, *(len(summary["model"]) + 2 for summary in summaries))
-    lines: list[str] = []
-
-    def add(label: str, cell: Callable[[dict[str, Any]], str]) -> None:
-        lines.append(f"{label:<{WIDTH}}" + "".join(f"{cell(summary):>{width}}" for summary in summaries))
-
-    def add_counts(label: str, key: str) -> None:
-        add(label, lambda summary: f"{sum(summary[key].values()):,}")
-        totals: Counter[str] = Counter()
-        for summary in summaries:
-            totals.update(summary[key])
-        for reason, _ in totals.most_common(MOST_REASONS):
-            add(_shorten(f"  {reason}"), lambda summary, reason=reason: f"{summary[key].get(reason, 0):,}")  # type: ignore[misc]
-        if hidden := len(totals) - MOST_REASONS:
-            lines.extend([f"  and {hidden} more reasons"] if hidden > 0 else [])
-
-    add("", lambda summary: summary["model"])
-    for language in summaries[0]["outcomes"]:
-        add(f"right, {language}", lambda summary, language=language: _share(summary["outcomes"][language]))  # type: ignore[misc]
-    add_counts("accepted, but wrong", "wrong")
-    add_counts("refused", "refused")
-    add_counts("sent back once", "sent_back")
-    add("schema obeyed", lambda summary: f"{summary['in_form']:,} of {summary['completions']:,}")
-    add("prompt tokens a request", lambda summary: f"{summary['prompt_tokens_a_request']:,.0f}")
-    add("answer tokens a request", lambda summary: f"{summary['answer_tokens_a_request']:,.0f}")
-    add("tokens in all", lambda summary: f"{summary['prompt_tokens']:,} + {summary['answer_tokens']:,}")
-    add("seconds a request, median", lambda summary: f"{summary['latency']:.2f}")
-    add("seconds a request, 95th percentile", lambda summary: f"{summary['latency_95']:.2f}")
-    for concurrency in sorted({level["concurrency"] for summary in summaries for level in summary["levels"]}):
-        add(f"requests a second, {concurrency} at once", lambda summary, at=concurrency: _throughput(summary, at))  # type: ignore[misc]
-    add("concurrency to set", lambda summary: str(summary["concurrency"] or "unknown"))
-    add("hours for this site", lambda summary: _hours(summary))
-    if any(summary["site_cost"] is not None for summary in summaries):
-        add("cost for this site", lambda summary: f"{summary['site_cost'] or 0:,.2f}")
+    columns = [_column(summary, summaries) for summary in summaries]
+    labels = [label for label, _ in columns[0]]
+    first = max(map(len, labels))
+    width = max(len(cell) for column in columns for _, cell in column) + 2
+    rows = zip(labels, *([cell for _, cell in column] for column in columns), strict=True)
+    lines = [f"{label:<{first}}{''.join(f'{cell:>{width}}' for cell in cells)}".rstrip() for label, *cells in rows]
     site = summaries[0]
     if site["site_requests"] is None:
         lines.append(f"the hours are unknown: {site['site_unknown']}")
@@ -121,7 +93,45 @@ def format_trials(summaries: Sequence[dict[str, Any]]) -> str:
         lines.append(
             f"the hours are those of {site['site_requests']:,} {site['site_unit']}, as refrad plan counts them"
         )
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(lines)
+
+
+def _column(summary: dict[str, Any], summaries: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Labels and cells of one model; the labels are the same for all."""
+    levels = sorted({level["concurrency"] for each in summaries for level in each["levels"]})
+    has_price = any(each["site_cost"] is not None for each in summaries)
+    languages = sorted({language for each in summaries for language in each["outcomes"]})
+    return [
+        ("", summary["model"]),
+        *((f"right, {language}", _share(summary["outcomes"].get(language))) for language in languages),
+        *_counts("accepted, but wrong", "wrong", summary, summaries),
+        *_counts("refused", "refused", summary, summaries),
+        *_counts("sent again", "sent_again", summary, summaries),
+        ("schema obeyed", f"{summary['in_form']:,} of {summary['completions']:,}"),
+        ("prompt tokens a request", f"{summary['prompt_tokens_a_request']:,.0f}"),
+        ("answer tokens a request", f"{summary['answer_tokens_a_request']:,.0f}"),
+        ("tokens in all", f"{summary['prompt_tokens']:,} + {summary['answer_tokens']:,}"),
+        ("seconds a request, median", f"{summary['latency']:.2f}"),
+        ("seconds a request, 95th percentile", f"{summary['latency_95']:.2f}"),
+        *((f"requests a second, {level} at once", _throughput(summary, level)) for level in levels),
+        ("concurrency to set", str(summary["concurrency"] or "unknown")),
+        ("hours for this site", _number(summary["site_hours"])),
+        *([("cost for this site", _number(summary["site_cost"]))] if has_price else []),
+    ]
+
+
+def _counts(
+    label: str, key: str, summary: dict[str, Any], summaries: Sequence[dict[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """The sum of some counts, and those of the most frequent reasons of all models."""
+    yield label, f"{sum(summary[key].values()):,}"
+    totals: Counter[str] = Counter()
+    for each in summaries:
+        totals.update(each[key])
+    for reason, _ in totals.most_common(MOST_REASONS):
+        yield _shorten(f"  {reason}"), f"{summary[key].get(reason, 0):,}"
+    if (hidden := len(totals) - MOST_REASONS) > 0:
+        yield f"  and {hidden} more reasons", ""
 
 
 def _by_outcome(verdicts: Counter[LabelVerdict]) -> dict[str, int]:
@@ -140,7 +150,9 @@ def _reasons(verdicts: Iterable[Counter[LabelVerdict]], outcome: str) -> dict[st
     return dict(reasons.most_common())
 
 
-def _share(outcomes: dict[str, int]) -> str:
+def _share(outcomes: dict[str, int] | None) -> str:
+    if outcomes is None:
+        return "-"
     return f"{outcomes['right']} of {outcomes['total']} ({outcomes['right'] / max(outcomes['total'], 1):.0%})"
 
 
@@ -151,9 +163,10 @@ def _throughput(summary: dict[str, Any], concurrency: int) -> str:
     return f"{level['throughput']:.2f}" + (f" (busy {level['busy']}x)" if level["busy"] else "")
 
 
-def _hours(summary: dict[str, Any]) -> str:
-    hours = summary["site_hours"]
-    return "unknown" if hours is None else f"{hours:,.1f}" if hours >= 1 else f"{hours:.2g}"
+def _number(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _shorten(label: str) -> str:
