@@ -172,23 +172,15 @@ def test_judge_of_random_weights_has_each_answer_counted(running, line, images, 
 
 def test_trial_of_random_weights_has_its_figures(running, root, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
-    own = {"llm": {"judge": running}, "stores": str(tmp_path / "stores"), "pathvars": {"logs": str(tmp_path / "logs")}}
-    (tmp_path / "site.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
-    words = [
-        "--config",
-        "config.yaml",
-        str(tmp_path / "site.yaml"),
-        "--most",
-        "2",
-        "--json",
-        str(tmp_path / "out.json"),
-    ]
+    model = running | {"temperature": 1.0}  # so that a list of errors ends
+    own = {"llm": {"judge": model}, "stores": str(tmp_path / "stores"), "pathvars": {"logs": str(tmp_path / "logs")}}
+    site, out = tmp_path / "site.yaml", tmp_path / "out.json"
+    site.write_text(yaml.safe_dump(own), encoding="utf-8")
+    words = ["--config", "config.yaml", str(site), "--most", "2", "--json", str(out)]
     assert main(["try-llm", "judge", *words]) == 0
-    (figures,) = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["models"]
-    assert figures["model"] == "tiny-gemma" and [outcome["total"] for outcome in figures["outcomes"].values()] == [
-        62,
-        62,
-    ]
+    (figures,) = json.loads(out.read_text(encoding="utf-8"))["models"]
+    assert figures["model"] == "tiny-gemma"
+    assert [outcome["total"] for outcome in figures["outcomes"].values()] == [62, 62]
     # What is cut off is no JSON; all else has the form, since the server decodes nothing else.
     again = figures["sent_again"]
     assert not {"no_json", "wrong_form"} & (figures["refused"].keys() | again.keys())
