@@ -379,7 +379,7 @@ def test_clinical_words_in_place_of_names_stay(clean, text):
 def test_eponym_stays(clean, name):
     for text in (
         f"M. {name}, Z.n. OP nach {name}.",
-        f"OA {name}, Patient: {name}-Syndrom.",
+        f"PD {name}, Patient: {name}-Syndrom.",
         f"MORBUS {name.upper()}, LEBER.",
     ):
         assert clean(text) == text

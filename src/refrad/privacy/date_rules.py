@@ -108,7 +108,7 @@ _DIGIT_EN = any_of(r"one two three four five six seven eight nine")
 _AGED = any_of(r"im_alter_von alter age[ds]? age_of lebensalter")
 _PERSON = any_of(r"patient(?:in)? pat\. herr frau dame woman man female male \[NAME\]")
 _OLD = any_of(
-    r"""jährig(?:e[nrms]?)? jaehr j\. jahre?n?\b(?!_lang) lj\b years?\b yrs?\b y[./]?o\b y\._?o\. yo[mf]?\b -y\b
+    r"""jähr j\. jahre?n?\b(?!_lang) lj\b years?\b yrs?\b y[./]?o\b y\._?o\. yo[mf]?\b -y\b
     \._?(?:lebensjahr|lj\b|geburtstag) th_(?:birthday|year)"""
 )
 

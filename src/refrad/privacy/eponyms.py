@@ -33,7 +33,7 @@ EPONYMS = {
         Osler Paget Pancoast Panner Parkinson Perthes Peutz-Jeghers Peyronie Pick Plummer Pompe Pott Potter Pringle Raynaud
         Recklinghausen Reiter Rendu Reye Ribbing Roemheld Sandifer Scheuermann Schlatter Schmorl Schwannom Sever Sheehan
         Simmonds Sinding-Larsen Sjögren Sjogren Stargardt Stauffer Steele-Richardson Steinert Still Sturge-Weber Sudeck
-        Swyer-James Takayasu Takotsubo Tarlov Tietze Tolosa-Hunt Tourette Turcot Turner Vogt Wallenberg Warthin Waterhouse
+        Swyer-James Takayasu Takotsubo Tarlov Tietze Tolosa-Hunt Tourette Turcot Turner Vogt-Koyanagi Wallenberg Warthin Waterhouse
         Wegener Werlhof Whipple Wilms Wilson Winiwarter Yao Zenker Zollinger-Ellison
     """,
     "signs and lesions": """

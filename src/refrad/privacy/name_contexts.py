@@ -18,9 +18,10 @@ _DEGREE = any_of(r"med habil rer nat dent vet univ phil h\.?_?c dipl mag ing dr\
 _DEGREES = rf"(?:{_BLANK}-?{_DEGREE}\b{_BLANK}\.?){{0,6}}"
 _TITLE = any_of(r"(?:univ\.?-?_?)?prof(?:essor(?:in)?)? priv\.?-?_?doz dres drs dr\._?in dr doctor doktor")
 # "MR ABDOMEN" and "MS" are no people: such a title has its stop, or is written as a word.
-_SHORT_TITLE = r"(?:(?i:mrs?|ms|hr|fr|mx)[ ]?\.|(?:Mr|Mrs|Mx)\b)"
+_SHORT_TITLE = r"(?:(?i:mrs?|ms|hrn?|frl|mx|mme|fam)[ ]?\.|(?:Mr|Mrs|Mx)\b)"
 _COLLEAGUE = any_of("schwester pfleger familie kolleg(?:e|en|in|innen) miss nurse sister")
-_STAFF = any_of("OA OÄ CA CÄ FA FÄ AA AÄ PD LOA LOÄ MTRA MTR MTA MFA DGKP DGKS")
+_STAFF = any_of("OA OÄ CÄ FA FÄ AA AÄ LOA LOÄ MTRA MTR MTA MFA DGKP DGKS")
+_STAFF_OR_FINDING = any_of(r"CA PD Fr\.")  # carcinoma, progressive disease, fracture as well
 _PHYSICIAN = any_of(
     "(?:(?:ober|chef|fach|assistenz|stations?|haus|dienst|amts|beleg|konsiliar|not)-?)?(?:arzt(?:es|e)?|ärzt(?:in|e|en))"
 )
@@ -30,7 +31,10 @@ _ROLE = any_of(
     transcriptionist typist dictator pcp
     (?:referring|ordering|attending|requesting|treating|reading|reporting)_(?:physician|doctor|provider|radiologist|clinician)"""
 )
-_SIGNATURE = any_of("visum signum handzeichen kürzel diktat unterschrift signature name nachname")
+_SIGNATURE = any_of(
+    """visum signum handzeichen kürzel diktat unterschrift signature name nachname (?:elektronisch_)?signiert erstbefund(?:er)?
+    zweitbefund(?:er)? vidierende[rn]? ansprechpartner(?:in)? kontaktperson"""
+)
 _DONE = any_of(
     """geschrieben diktiert verfasst erstellt befundet vidiert freigegeben unterschrieben validiert gegengezeichnet durchgeführt
     begleitet veranlasst angefordert zugewiesen überwiesen befundung freigabe schreibkraft untersuchung"""
@@ -39,6 +43,7 @@ _DONE_EN = any_of(
     """dictated (?:electronically_)?signed read reported reviewed approved interpreted verified transcribed referred typed
     performed requested finali[sz]ed"""
 )
+_SIGNED_EN = any_of("dictated (?:electronically_)?signed transcribed typed")
 _RELATIVE = any_of(
     """tochter sohn(?:es)? söhne ehefrau ehemann(?:s|es)? ehegatte gattin gatte mutter vater bruder enkel(?:in|sohn|tochter)?
     nichte neffe tante onkel cousine? (?:schwieger|stief|groß)(?:tochter|sohn|mutter|vater|eltern)
@@ -71,18 +76,18 @@ _MEANWHILE = any_of(
 _SIGNED_AS = any_of(
     r"""(?:(?:leitende|geschäftsführende|stellv(?:ertretende|\.)?|ltd\.)[rn]?_)?(?:ober|chef|fach|assistenz|stations?|konsiliar)-?(?:arzt|ärztin)\b
     ärztin\b arzt\b ärztliche[rn]?_(?:direktor|leiter)(?:in)?\b radiologe\b radiologin\b radiologie\b radiology\b
-    weiterbildungsassistent(?:in)?\b klinikdirektor(?:in)?\b direktor(?:in)?\b sekretärin\b m\._?d\. md\b d\._?o\. r\._?n\. rn\b
+    (?-i:DO)\b weiterbildungsassistent(?:in)?\b klinikdirektor(?:in)?\b direktor(?:in)?\b sekretärin\b m\._?d\. md\b d\._?o\. r\._?n\. rn\b
     ph\.?_?d\b frcr\b facr\b frcp\b mbbs\b mrcp\b rt\(r\) mtr?a\b
     (?:consultant|attending|staff|resident|board[ -]certified|chief)?_?(?:neuro)?radiologist\b consultant\b registrar\b
     attending\b transcriptionist\b"""
 )
 _BORN = any_of(
-    r"geb(?:oren|\.)?\b \(_?(?:geb|\*) \*_?(?:am_)?\[DATE\] \*_?\d born\b dob\b \((?:dob|born) d\.o\.b geburtsdatum"
+    r"geb(?:oren|\.)?\b \(_?(?:geb|\*_?(?:\d|\[DATE\])) \*_?(?:am_)?\[DATE\] \*_?\d born\b dob\b \((?:dob|born) d\.o\.b geburtsdatum"
 )
 _GREETING = any_of("grüßen? gruß hochachtungsvoll regards sincerely faithfully truly respectfully")
 _DICTATION = any_of(
     """visum signum handzeichen kürzel diktat(?:zeichen)? dikt unser_zeichen (?:dictated|transcribed|typed)_by transcriptionist
-    initials schreibkraft sekretariat"""
+    initials diktiert geschrieben dictated transcribed typed schreibkraft sekretariat"""
 )
 
 
@@ -93,7 +98,8 @@ class Context:
     Args:
         pattern: before a name it ends where the name begins; after a name it begins where the name ends.
         strength: "title": any word but a verb or a term of medicine is a name; "label": any unknown word; "talk": any unknown
-            word but an abbreviation; "pair": first name and surname; "born" and "told": as "label" and "talk", but before it.
+            word but an abbreviation; "finding": the same, but no eponym, as a disease may stand there; "pair": first name
+            and surname. "born" and "told" are those after a name.
         goes_on: other names follow after "und" and a comma, and not only after a slash.
     """
 
@@ -122,7 +128,8 @@ BEFORE_NAME = (
     _context(rf"\b(?:herrn?|frau)\b[ \t\n]{{1,3}}(?:(?:und|and|u\.)[ ])?{_DEGREES}{_BLANK}", "title"),
     _context(rf"\b{_COLLEAGUE}[ ]{_DEGREES}{_BLANK}", "label", goes_on=True),
     # OA Anna; FA für Radiologie: Anna; Oberärztin, newline, Anna; Zuweiser Anna
-    _as_written(rf"\b{_STAFF}\b\.?{_BREAK}{_DEGREES}{_BLANK}", "talk"),
+    _as_written(rf"\b{_STAFF}\b\.?(?:{_COLON}|{_BREAK}){_DEGREES}{_BLANK}", "talk", goes_on=True),
+    _as_written(rf"\b{_STAFF_OR_FINDING}{_BREAK}{_DEGREES}{_BLANK}", "finding"),
     _context(
         rf"\b(?:FA|FÄ|{_PHYSICIAN})[ ]f(?:ü|ue)r[ ](?:[\w-]{{1,30}}[ ]){{0,3}}?[\w-]{{1,30}}(?:{_COLON}|[ ])",
         "label",
@@ -130,15 +137,25 @@ BEFORE_NAME = (
     ),
     _context(rf"\b(?:{_PHYSICIAN}|{_ROLE})\b(?:{_COLON}|[ ]|,[ ]|{_BLANK}\x01?\n)", "talk", goes_on=True),
     # Visum: Anna; befundet von Anna; gez. Anna; i.A. Anna; I, Anna, have
-    _context(rf"\b(?:{_SIGNATURE}|{_DONE}|{_DONE_EN})(?:[ ](?:von|durch|by))?{_COLON}", "label", goes_on=True),
-    _context(rf"\b(?:{_DONE}[ ](?:von|durch)|{_DONE_EN}[ ]by){_GO_ON}{_DEGREES}{_BLANK}", "talk", goes_on=True),
+    _context(
+        rf"\b(?:(?:{_SIGNATURE}|{_DONE})(?:[ ](?:von|durch))?|{_SIGNED_EN}|{_DONE_EN}[ ]by)(?:{_COLON}|,{_BREAK})",
+        "label",
+        goes_on=True,
+    ),
+    _context(
+        rf"\b(?:{_DONE}[ ](?:von|durch)|(?:{_DONE_EN}|report|scan|study|examination)[ ]by){_GO_ON}{_DEGREES}{_BLANK}",
+        "talk",
+        goes_on=True,
+    ),
     _context(rf"\bgez(?:\.|eichnet)?{_BLANK}:?{_BREAK}", "label", goes_on=True),
-    _as_written(rf"{_STATEMENT}(?:i\.[ ]?[AV]\.|ppa\.|p\.[ ]?p\.)[ ]{{1,3}}", "label"),
+    _as_written(
+        rf"{_STATEMENT}(?:i\.[ ]?[AV]\.|ppa\.|p\.[ ]?p\.|f\.[ ]?d\.[ ]?R\.|[Ii]m[ ]Auftrag:?)[ ]{{1,3}}", "label"
+    ),
     _as_written(rf"{_STATEMENT}I,[ ]", "label"),
     # Patient: Anna; Patientin Anna; Tochter (Anna
-    _context(rf"\b(?:patient(?:in|en)?|pat\.|pt\.|patient[ ]name){_COLON}", "talk"),
-    _as_written(r"\b(?:Patient(?:in|en)?|Pat\.)[ \n]{1,2}", "talk"),
-    _context(rf"\b{_RELATIVE}\b(?:{_COLON}|,?[ ](?:ist[ ])?\(?)", "talk", goes_on=True),
+    _context(rf"\b(?:patient(?:in|en)?|pat\.|pt\.|patient[ ]name){_COLON}", "finding"),
+    _as_written(r"\b(?:Patient(?:in|en)?|Pat\.|PAT\.)[ \n]{1,2}", "finding"),
+    _context(rf"\b{_RELATIVE}\b(?:{_COLON}|,?[ ](?:ist[ ])?\(?)", "finding", goes_on=True),
     # besprochen mit Anna; telefonisch an Anna; discussed by phone with Anna; informed Anna
     _context(
         rf"\b{_TOLD}(?:[ ]{_BY_PHONE}){{0,2}}[ ](?:mit|an|von|durch|bei)[ ](?:dem|der|den)?[ ]?", "talk", goes_on=True
@@ -160,10 +177,11 @@ AFTER_NAME = (
     _context(rf"(?:[ ]\[DATE\])?[ ](?:{_MEANWHILE}[ ]){{0,3}}{_AGREED}\b", "told"),
 )
 
+_MARK = r"[^\W\d_]{1,4}"
 # Marks of who dictated and who wrote, which are no words: "Visum: HK/ut", a line "hk/ut", "D: HK T: ut".
 CODES = re.compile(
-    rf"""(?i:\b{_DICTATION}{_BLANK}[.:]?{_BLANK}:?{_BREAK})
-        (?P<go>[^\W\d_]{{1,4}}(?:[ ]?[/-][ ]?[^\W\d_]{{1,4}}){{0,3}}\b(?![.-]?[^\W\d_]))
+    rf"""(?i:\b{_DICTATION}\b\.?{_BLANK}:{_BREAK})(?P<go>{_MARK}(?:[ ]?[/-][ ]?{_MARK}){{0,3}}\b(?![.-]?[^\W\d_]))
+    | (?i:\b{_DICTATION}\b\.?[ ])(?P<joined>{_MARK}(?:[/-]{_MARK}){{1,3}}\b(?![.-]?[^\W\d_]))
     | (?:^|(?<=\n))[ \t]{{0,3}}(?P<line>[^\W\d_]{{2,4}}[/:][^\W\d_]{{2,4}})[ \t.]{{0,3}}(?=[\x01\n]|$)
     | \b[DT]:[ ]?(?P<typed>[A-Za-z]{{2,4}})\b(?=[ ,;/]{{1,3}}[DT]:|[ ]?[\x01\n]|$)""",
     re.VERBOSE,

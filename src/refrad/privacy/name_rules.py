@@ -18,11 +18,12 @@ MOST_LISTED = 6  # names joined by "und", "/" or a comma
 PLACED = "[NAME]"  # a name that is removed already
 
 _WORD = re.compile(r"\[[A-Z]+\]|[^\W\d_]+(?:[-'’´][^\W\d_]+)*")
-_SPACE = re.compile(r"[ \t]{0,2}\n?[ \t]{0,2}")
+_SPACE = re.compile(r"[ \t]{0,2}\n?[ \t]{0,2}|[ ]-[ ]")
 _INITIAL_GAP = re.compile(r"[ ]?\.?[ ]?-?")
 _SLASH = re.compile(r"[ ]?/[ ]?")
 _AND = re.compile(r"[ ]?(?:/|,|&|,?[ ](?:und|u\.|and|sowie)(?=[ ]))[ ]?", re.IGNORECASE)
 _TITLED_JOINER = re.compile(r"(?:Dr\.|Prof\.|Herrn?|Frau|Mrs?\.)[ ]")
+_COLUMN = re.compile(r"[ \t]{3,80}")  # between the signatures of two
 _BIRTH_ORDER = re.compile(r",[ ]{0,2}")
 _ABBREVIATED = frozenset({"chr", "ch", "th", "ph", "joh", "wolfg", "alex"})  # first names before a stop
 _ABBREVIATIONS = frozenset("AMNV")  # arteria, musculus, nervus, vena: no initial of a line
@@ -108,26 +109,36 @@ class _Names:
                     yield from self._ending_at(last, context.strength)
 
     def _ending_at(self, last: int, strength: str) -> Iterator[tuple[int, int]]:
+        """The name that ends at a word, and that of a second signature before it in the same line."""
         for first in range(max(0, last + 1 - MOST_PARTS), last + 1):
             alone = first == last
-            if alone and not (self._on_own_line(first, last) or (strength == "told" and self._begins_statement(first))):
+            if alone and not self._stands_alone(first, strength):
                 continue
-            if self.read(first, "talk" if alone or strength != "born" else "born") == last + 1:
+            if self.read(first, "finding" if alone else "label" if strength == "born" else "talk") == last + 1:
                 yield self.starts[first], self.ends[last]
+                if first and _COLUMN.fullmatch(self.text, self.ends[first - 1], self.starts[first]):
+                    yield from self._ending_at(first - 1, strength)
                 return
-        is_reversed = last > 0 and _BIRTH_ORDER.fullmatch(self.text, self.ends[last - 1], self.starts[last])
+        reversed_order = last > 0 and _BIRTH_ORDER.fullmatch(self.text, self.ends[last - 1], self.starts[last])
         if (
             strength == "born"
-            and is_reversed
-            and self.read(last, "born") == last + 1
-            and self.read(last - 1, "born") == last
+            and reversed_order
+            and [self.read(word, "label") for word in (last - 1, last)] == [last, last + 1]
         ):
             yield self.starts[last - 1], self.ends[last]
+
+    def _stands_alone(self, first: int, strength: str) -> bool:
+        """Whether a surname alone may stand before a role, or before "was informed"."""
+        if strength == "told":
+            return self._begins_statement(first)
+        return self._on_own_line(first, first) or (
+            self._begins_line(first) and self.text.startswith(",", self.ends[first])
+        )
 
     def with_first_name(self) -> Iterator[tuple[int, int]]:
         """A usual first name with a surname, anywhere; an initial with a surname alone on its line."""
         for first, word in enumerate(self.words[:-1]):
-            begins_line = len(word.text) == 1 and self._begins_line(first)
+            begins_line = len(word.text) == 1 and self.text[word.end : word.end + 1] == "." and self._begins_line(first)
             is_first = word.text[:1].isupper() and word.text.lower() in FIRST_NAMES
             if is_first or (begins_line and word.text not in _ABBREVIATIONS):
                 last = self.read(first, "pair")
@@ -181,16 +192,16 @@ class _Names:
         if word.lower() in FIRST_NAMES:
             return True
         if is_given and parts:
-            if strength not in ("title", "born") and self.words[position - 1].text == "M" and is_eponym(word):
+            if strength not in ("title", "label") and self.words[position - 1].text == "M" and is_eponym(word):
                 return False  # morbus
             return not is_common_word(word, titled=True) and not self._is_abbreviation(word)
         if parts == 0 and strength == "title":
             return not is_common_word(word, titled=True)
-        if is_common_word(word) or self._is_organ(word) or (parts == 0 and strength != "born" and is_eponym(word)):
+        if is_common_word(word) or self._is_organ(word) or (parts == 0 and strength == "finding" and is_eponym(word)):
             return False
         if parts and word.isupper() and len(word) > 1:
             return not is_finite_or_adjective(word)
-        return strength in ("label", "born") or not self._is_abbreviation(word)
+        return strength == "label" or not self._is_abbreviation(word)
 
     def _is_organ(self, word: str) -> bool:
         return any(

@@ -51,7 +51,7 @@ NUMBERS = tuple(
     re.compile(pattern, re.VERBOSE | re.IGNORECASE)
     for pattern in (
         rf"\b{_OF_WHOM}[ .-]{{0,3}}{_NUMBER}(?!\w)[.]?{_COLON}(?P<go>{_VALUE})",
-        rf"\b{_SHORT_LABEL}\b[.]?{_COLON}(?P<go>{_VALUE})",
+        rf"(?<![\w-]){_SHORT_LABEL}\b[.]?{_COLON}(?P<go>{_VALUE})",
         r"\b(?:fall|case|pat\.|patient(?:in)?|auftrag|order|akte|chart|accession|journal)[ ]?[:\#]?[ ]?(?P<go>[A-Z]{0,3}-?\d{5,12})\b",
         rf"\b{_SPECIMEN}\b[ .:-]{{0,3}}(?:nr|no)?\b[ .:\#]{{0,3}}(?P<go>(?:[A-Z]{{1,3}}[ .-]?\d{{2,7}}|\d{{3,7}})[/-]\d{{2,6}})\b",
         # of the German pension insurance, an IBAN, a social security number

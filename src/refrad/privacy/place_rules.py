@@ -47,7 +47,7 @@ _HOUSE = any_of(
     [\w-]{0,20}spital"""
 )
 _HOUSE_EN = any_of(
-    r"""hospital medical_cent(?:er|re) clinic infirmary health(?:care)?_(?:system|cent(?:er|re)) imaging(?:_cent(?:er|re))?
+    r"""hospital medical_cent(?:er|re) clinic infirmary health(?:care)?_(?:system|cent(?:er|re)) imaging_cent(?:er|re)
     nursing_home hospice rehab(?:ilitation)?_cent(?:er|re)"""
 )
 _LINK = (
@@ -62,7 +62,7 @@ _SORT = any_of(
 )
 
 # Each match is a place, or only its group `go`. Group `town` must begin with an unusual word, or the match stays; group
-# `optional` belongs to the place if it does; usual words at the beginning of group `first` do not.
+# `optional` belongs to the place if it does, and of group `first` the words after the last usual one.
 STREETS = tuple(
     re.compile(pattern, re.VERBOSE | re.IGNORECASE)
     for pattern in (
@@ -73,8 +73,9 @@ STREETS = tuple(
         {_BREAK}{_POSTCODE}[ ]{_TOWN}""",
         rf"""\b(?:adresse|anschrift|address|{_LIVES}(?:[ ](?:in|at|am))?)[: ]{{1,2}}
         (?P<go>(?:{_CAPITALISED}[ ]|{_TO_STREET}[ ]){{1,4}}{_NUMBER}{_TOWN_AFTER})""",
-        rf"""\b\d{{1,5}}[a-z]?[ ](?:(?:{_CAPITALISED}|[NSEW]\.)[ ]){{1,3}}{_STREET_EN}(?!\w)(?:,?[ ](?:apt|unit|suite|\#)\.?[ ]?\w{{1,5}})?
-        (?:,[ ](?P<optional>{_CAPITALISED}(?:[ ]{_CAPITALISED})?(?:,[ ](?-i:[A-Z]{{2}})(?:[ ]\d{{5}})?)?))?""",
+        rf"""(?<![\w:.,/-])(?P<go>\d{{1,5}}[a-z]?[ ](?P<town>(?:(?:{_CAPITALISED}|[NSEW]\.)[ ]){{1,3}}){_STREET_EN}(?!\w)
+        (?:,?[ ](?:apt|unit|suite|\#)\.?[ ]?\w{{1,5}})?
+        (?:,[ ](?P<optional>{_CAPITALISED}(?:[ ]{_CAPITALISED})?(?:,[ ](?-i:[A-Z]{{2}})(?:[ ]\d{{5}})?)?))?)""",
         r"\bP\.?[ ]?O\.?[ ]Box[ ]\d{1,6}|\bPostfach[ ]\d{1,6}",
         r"\b(?-i:[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2})\b",  # a British postcode
     )

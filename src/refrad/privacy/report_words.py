@@ -21,7 +21,7 @@ FIRST_NAMES = _table(
     arhan ariane armin arne arno arnold artur arzu astrid athanasios aurelia axel ayhan ayse aysel ayşe azra babette barbara
     bärbel bastian beata beate beatrice beatrix ben benedikt benjamin berit bernadette bernard bernd bernhard bert berta bertha
     berthold bertram bettina betty bianca bilal birgit birgitta birte björn bodo bogdan boris brenda brian brigitte britta brunhilde
-    bruno burkhard cagla camilla can carl carla carlos carmen carol carola carolin caroline carsten catherine cathrin cecilia
+    bruno burkhard cagla camilla carl carla carlos carmen carol carola carolin caroline carsten catherine cathrin cecilia
     cem charles charlotte chiara christa christel christian christiane christin christina christine christof christoph christopher
     claas claire claudia claudio claus clemens colin conrad constanze corinna cornelia cynthia dagmar dana daniel daniela danuta
     darius dario david deborah denis denise dennis derek detlef detlev diana diane dieter dietmar dietrich dimitri dimitrios
@@ -36,7 +36,7 @@ FIRST_NAMES = _table(
     hannes hans harald harriet harry hartmut hartwig hasan hassan hatice hedwig heidemarie heidi heidrun heike heiko heiner
     heinrich heinz helen helena helene helga helge helmfried helmut hendrik henning henri henriette henrik henry herbert heribert
     hermann hermine herta hertha hilde hildegard hilmar hiltrud holger horst howard hubert hüseyin huberta hugo ian ibrahim ida
-    ignaz igor ilka ilona ilse imke ina inga inge ingeborg ingo ingrid irena irene irina iris irma irmgard irmtraud isabel
+    ignaz igor ilka ilona ilse imke ina inga inge ingeborg ingo ingrid irena irene irina irma irmgard irmtraud isabel
     isabella isabelle ismail ivan iwan jack jacob jacqueline jadwiga jakob james jan jana jane janet janina janine janis janusz
     jason jasmin jean jeanette jeffrey jelena jennifer jenny jens jeremy jerzy jessica jill joachim joan joanna jochen joe joel
     johann johanna johannes john jolanta jon jonas jonathan jörg jörn jorge josé josef josefine joseph joshua juan judith julia
@@ -48,7 +48,7 @@ FIRST_NAMES = _table(
     luis luisa lukas luzia lydia lynn maciej magda magdalena maike maja malgorzata malte mandy manfred manuel manuela marc marcel
     marco marcus marek maren margaret margarete margarethe margit margot margret margrit maria mariam marian marianne marie marika
     marina mario marion marija marisa marit marius markus marlene marlies marta martha martin martina marvin mary mateusz
-    mathias mathilde matteo matthew matthias maureen maurice max maximilian mechthild megan mehdi mehmet melanie melissa merle
+    mathias mathilde matteo matthew matthias maureen maurice maximilian mechthild megan mehdi mehmet melanie melissa merle
     merve meryem michael michaela michail michał michal michele michelle miguel mike milena mira mirco mirjam miroslav
     mohamed mohammed mohammad monica monika monique moritz muhammad murat mustafa nadia nadine nadja nancy natalia natalie natascha
     neil nele nicholas nick nico nicola nicolas nicole nihat nikita niklas nikolai nikolaos nikolaus nils nina nora norbert norman
@@ -83,7 +83,8 @@ _FUNCTION_WORDS = _table(
     bestaetigt bittet dokumentiert empfiehlt empfohlen erfolgt erfolgte erhaelt erhielt erlitt erwuenscht faellt fiel freigegeben
     gebeten gefallen gegeben gehabt geht gemacht gesehen gestuerzt gestellt gewuenscht gibt informiert kam klagt leidet liegt litt
     meldet mitgeteilt moechte nimmt raucht stellt stellte stuerzte traegt uebermittelt uebernimmt verlegt verneint verstaendigt
-    verstorben vidiert vorgestellt vorstellig weiss wohnt wollte wuenscht zurueck telefonisch persoenlich muendlich schriftlich
+    verstorben vidiert diesbezueglich postoperativ praeoperativ angerufen gefaxt geschickt gesendet
+    vorgestellt vorstellig weiss wohnt wollte wuenscht zurueck telefonisch persoenlich muendlich schriftlich
     umgehend rief ruft sah sieht gab nahm bat fand unauffaellig regelrecht nuechtern adipoes stationaer ambulant erstmals aktuell zuletzt frueher
     a about after against agreed agrees all also and any are as at aware because been before being both but by called calls came
     can complains confirmed contacted could currently denies did discussed does due during emergently fell for from given has have
@@ -92,6 +93,8 @@ _FUNCTION_WORDS = _table(
     reports requested reviewed right seen severe she should since smokes stable states suspected telephoned than that the their
     them then there these they this those to told under until up urgently verbally very via was we were when where which while who
     with without yesterday you your
+    if how whether so such each every through throughout within between either neither upon just well however otherwise whom per
+    because although though per via can may saw says said asked gave took felt would could might must
     kollege kollegen kollegin kolleginnen ass assistenz oberarzt oberaerztin chefarzt chefaerztin arzt aerztin
     dr dres drs prof professor doktor doctor pd priv doz dipl ing med herr herrn frau hr fr mr mrs ms miss mx nurse pfleger oa oae ca fa fae
     """
@@ -124,13 +127,15 @@ _NOUNS = _table(
     ellenbogen weichteile wirbelsaeule nasennebenhoehlen aszites luftnot atemnot polytrauma katheter sonde stent stents clip clips
     prothese schrauben platte stabil wach akut chronisch normal gut alt klein gross frei
     eltern befund befunde radius ulna tibia fibula talus patella aerztlicher aerztliche direktor medizinischen klinischen md phd rn frcr facr mbbs
+    consent course admission admissions admitted stay discharge visit notes note addendum pap slides xray views examination
+    visum signum handzeichen kuerzel signatur morbus zweitbefund erstbefund telefonnummer kontaktperson ansprechpartner
     absent acute additional again anonymous attending back care caregiver case center chronic clear clinic clinical clinician
     colleague comparison conference consult consultant contrast copy critical data date diabetic doctor er exam fall family fellow
     fever film findings finding floor follow former gi history home hospital icu image images impression indication interval intern
     lab laboratory male female man may medical medicine mr name nurse nursing office on-call operator ordering orthopedics
     outpatient outside pain patient pediatrics phone physician practice practitioner preliminary primary prior procedure provider
     radiologist referring registrar report resident results result room service shift smoker specialist staff still study surgeon
-    surgery surgical technique technologist today two unit university unknown urgent ward woman year years oncologist cardiologist
+    surgery surgical technique technologist today two unit unknown urgent ward woman year years oncologist cardiologist
     neurologist urologist asthma copd cirrhosis ascites gout pneumonia cough dyspnea edema liver kidney spleen chest pelvis head neck
     spine knee shoulder hip ankle wrist brain breast lymph nodes covid aids hiv khk pavk vhf ards tia tvt lae nstemi stemi cll aml
     cml ct mrt mri cta mra pet us ekg eeg tee cup hcc ccc tep nsclc sclc
@@ -154,7 +159,7 @@ _CLINICAL_ENDINGS = re.compile(
 )
 # Ends of verbs and adjectives, which some surnames have as well.
 _OTHER_ENDINGS = re.compile(
-    r"(?:...ung|....isch(?:e[nrms]?)?|...lich(?:e[nrms]?)?|...ige?[nrms]?|....iert|...ed|...ing|....ous|....al|....end|....bar)$"
+    r"(?:...ung|....isch(?:e[nrms]?)?|...lich(?:e[nrms]?)?|...ige?[nrms]?|....iert|...ed|...ing|....ous|....al|....end|....bar|ge.{3,9}t)$"
 )
 _INFLECTION = re.compile(r"(?<=.....)(?:e[nrms]?|n|s)$")
 _FOLDED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})

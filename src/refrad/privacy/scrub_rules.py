@@ -85,11 +85,9 @@ def _span_of(match: re.Match[str], is_usual: Callable[[str], bool]) -> tuple[int
     if groups.get("optional") and is_usual(re.split(r"[ /(]", groups["optional"])[0]):
         end = start + len(_LINK.sub("", match.string[start : match.start("optional")]))
     if groups.get("first"):
-        words = groups["first"].split()
-        while words and is_usual(words[0].rstrip(".,")):
-            start = match.string.index(words.pop(0), start)
-            start += 1
-        if not words:
+        words = list(re.finditer(r"\S+", groups["first"]))
+        last_usual = max((number for number, word in enumerate(words) if is_usual(word[0].rstrip(".,"))), default=-1)
+        if last_usual + 1 == len(words):
             return None
-        start = match.string.index(words[0], start)
+        start += words[last_usual + 1].start()
     return start, end
