@@ -30,7 +30,7 @@ def test_letters_are_read(shared, lexicon, headers):
     letters = list(read_labelled(shared / "reports" / "de_grascco", DATA / "letters.tsv"))
     outcome = count_scrubbed(letters, lexicon, headers=headers)
     recall = {kind: outcome.gone[kind] / count for kind, count in outcome.labels.items()}
-    assert recall["NAME"] > 0.98 and recall["DATE"] > 0.98 and recall["PLACE"] == recall["PHONE"] == recall["ID"] == 1
+    assert recall["NAME"] > 0.98 and recall["DATE"] > 0.97 and recall["PLACE"] == recall["PHONE"] == recall["ID"] == 1
     assert outcome.anatomy_gone == 0 and outcome.words_gone / outcome.words < 0.01
 
 

@@ -34,15 +34,18 @@ _QUARTER = r"(?:(?:[1-4]\.[ ])?quartal|q[1-4]|kw[ ]?\d{1,2})"
 _UNIT = "[ ]?" + any_of(
     r"mm cm ml mg mcg g\b kg he\b hu\b i\.?e µ l\b % ° ms\b s\b min\b x\b × hz kev kv mgy gy\b mas punkte points"
 )
-_SINCE = any_of(r"seit se1t zuletzt aus vom bis ab since from until dated")
+_SINCE = any_of(r"seit zuletzt aus vom bis ab since from until dated")
 _EXAM = any_of(
     r"""ed op erstdiagnose operation (?:vor)?aufnahmen? (?:vor)?untersuchung(?:en)? kontrolle ct mrt mri rö pet(?:[-/]ct)?
-    angio sono cta mra biopsie"""
+    angio sono cta mra biopsie vu stand [\w-]{0,20}(?:therapie|ektomie|tomie|resektion|plastik|bestrahlung|implantation|surgery)
+    vergleich_(?:mit|zu) unfall sturz"""
 )
 _ON = any_of(
-    r"am ab seit vom von bis zum den dem der on since from until dated zuletzt op ct mrt mri rö pet kontrolle ed"
+    r"am ab seit vom v\. von bis zum den dem der on since from until dated zuletzt op ct mrt mri rö pet kontrolle ed"
 )
-_BEFORE_HOLIDAY = any_of(r"seit an zu vor nach über bis since on at before after over until")
+_BEFORE_HOLIDAY = any_of(
+    r"seit an am zu zwischen vor nach über bis \[DATE\]_(?:und|bis|and) since on at before after over until"
+)
 _STATUS_POST = any_of(r"z\._?n\.? st\._?p\. zustand_nach status_post s/p")
 _AROUND = any_of(r"im seit anfang mitte ende bis ab vom letzten in since early late mid until last this")
 # Parts of a whole, such as lymph nodes, are no months.
@@ -50,7 +53,7 @@ _COUNTED = "[ ]" + any_of(r"lymph lk nodes? stanz biops cores? punkt points? fä
 # Words after which a number of four digits is no year: of images, of technique, of laboratories.
 _NO_YEAR = any_of(
     r"""bild(?:er)? serien? series images? ima img schicht(?:en)? slices? frames? tr te ti dlp b score wert value agatston nr no
-    nummer number volumen volume ca etwa about von_insgesamt imeron leukozyten thrombozyten psa afp cea crp ck hcg
+    nummer number volumen volume ca etwa about von_insgesamt protokoll imeron leukozyten thrombozyten psa afp cea crp ck hcg
     d-dimere"""
 )
 # Classifications and guidelines are named by their year.
@@ -72,9 +75,10 @@ DATES = tuple(
         rf"(?<![\w.-]){_YEAR}[-/.]{_MONTH}[-/.]{_DAY}(?:T[\d:.]{{1,15}})?(?!\d)",
         r"(?<![\w.-])(?:19[2-9]|20[0-4])\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\w.-])",
         rf"(?<![\d/.-])(?:{_DAY}/{_DAY}/(?:{_YEAR}|\d{{2}})|{_DAY}-{_DAY}-{_YEAR})(?![\d/-])",
+        rf"\b{_YEAR}-{_NAME}-{_DAY}\b|(?<![\w./-])(?:{_MONTH}-{_DAY}|{_DAY}-{_MONTH})-(?:0\d|1[3-9]|[2-4]\d)(?![\w/-])",
         # 03-Apr-2023, 12.Jan. 2022; 3. Mai 2021, 3rd of May 2021, May 3rd, 2021, Mai 2021
         rf"\b{_DAY}[-/. ]{{1,2}}{_NAME}[-/. ]{{1,2}}(?:{_YEAR}|\d{{2}})(?!\d|[.,]\d|{_UNIT})",
-        rf"\b(?:{_DAY}(?:\.|{_TH})?[ ](?:of[ ])?)?{_NAME}[ ,'’]{{1,2}}(?:{_DAY}{_TH}?,?[ ])?{_YEAR}\b",
+        rf"\b(?:{_DAY}(?:\.|{_TH})?[ ](?:of[ ])?)?{_NAME}[ ,'’-]{{1,2}}(?:{_DAY}{_TH}?,?[ ])?{_YEAR}\b",
         # 3. Mai; May 3rd, May 3, 3rd of May
         rf"(?<![\d.,]){_DAY}\.[ ]?{_NAME_DE}\b(?!-)\.?",
         rf"\b{_NAME_EN}\.?[ ]{_DAY}{_TH}\b|\b{_CAPITAL_EN}[ ]{_DAY}\b(?![.,]\d|{_UNIT})|\b{_DAY}{_TH}[ ](?:of[ ])?{_NAME_EN}\b",
@@ -85,11 +89,14 @@ DATES = tuple(
         # Ostern 2019, seit Weihnachten; Sommer 2018, summer of 2018
         rf"""\b(?:{_HOLIDAY}|{_SEASON}|{_QUARTER})\b[ /,]{{1,2}}(?:(?:des|im|of)[ ])?(?:jahres?[ ])?(?:{_YEAR}(?:/\d{{2}})?|{_SHORT_YEAR})
         \b(?![.,/]\d|{_UNIT})""",
-        rf"\b{_BEFORE_HOLIDAY}[ ](?P<go>{_HOLIDAY})\b(?![-\w]|[ ]tree)",
+        rf"(?:\b|(?=\[)){_BEFORE_HOLIDAY}[ ](?P<go>{_HOLIDAY})\b(?![-\w]|[ ]tree)",
         # 5/2021; 05/21, 12/08; seit 11/21, MRT 10/22; in 11/21; Z.n. Resektion 4/17
         rf"(?<![\d/.,]){_MONTH}[/.]{_YEAR}(?!\d)",
         r"(?<![\d/.,\w-])(?:0[1-9]/\d{2}|1[0-2]/0\d)(?![\d/]|[ ]?(?:mm|cm))",
-        rf"\b(?:{_SINCE}|{_EXAM})\b[ :(]{{1,3}}(?P<go>{_MONTH}/\d{{2}})(?![\d/]|{_COUNTED})",
+        rf"\b(?:{_SINCE}|{_EXAM}(?:[ ][\w-]{{2,20}}){{0,2}}?)[ :(]{{1,3}}(?P<go>{_MONTH}/\d{{2}})(?![\d/]|{_COUNTED}|{_UNIT})",
+        rf"\[DATE\][ ]?(?:,|-|–|und|bis|and|to)[ ]?(?P<go>{_MONTH}/\d{{2}})(?![\d/]|{_COUNTED}|{_UNIT})",
+        rf"\b(?:seit|ed|op|zuletzt)[ ](?P<go>{_MONTH}\.(?:0\d|1[3-9]|2\d))(?![\d.,/]\d|{_UNIT})",
+        rf"\b(?:performed|done|obtained|acquired|surgery|operated|admitted|fell|examination|study|scan)[ ]on[ ](?P<go>{_MONTH}/{_DAY})(?![\d/])",
         rf"\bin[ ](?P<go>{_MONTH}/(?:0\d|1[3-9]|[2-4]\d))(?![\d/]|{_COUNTED})",
         rf"""\b{_STATUS_POST}[^\n\x01;,()\d]{{1,80}}[ ]
         (?P<go>{_MONTH}/(?:0\d|1[3-9]|[2-4]\d))(?![\d/])""",
@@ -98,6 +105,7 @@ DATES = tuple(
         # a year
         rf"""\b(?:{_NO_YEAR}|[\w-]{{0,20}}{_EDITION})\b[ .:=#(]{{0,3}}v?{_YEAR}\b
         |(?<![\d/.,\w+-])(?P<go>(?:{_YEAR}[ ]?(?:-|–|/)[ ]?)?{_YEAR}(?:[/–-]\d{{2}}\b)?)\b(?![.,/]\d|{_UNIT})""",
+        r"(?<![\w\d])['’]\d{2}\b(?![\w'’])",
         r"\b\d{1,2}[:.]\d{2}[ ]?(?:uhr|h\b|a\.?m\b|p\.?m\b)",
     )
 )

@@ -39,10 +39,11 @@ _MOVED = any_of(
     r"""verlegt verlegung zuverlegung zuverlegt überweisung zugewiesen rückverlegung übernahme transferred transfer referred
     referral"""
 )
-_WARD = any_of(r"[\w-]{0,20}station (?-i:Stat\.) its imc ips icu ward zimmer room bettplatz bett ambulanz bay")
+_WARD = any_of(r"[\w-]{0,20}station (?-i:Stat\.) its imc ips icu ward zimmer room bettplatz bett bed ambulanz bay")
 _HOUSE = any_of(
-    r"""universitätsspital universitätsmedizin mvz praxis gemeinschaftspraxis sanatorium hospiz pflegeheim seniorenheim altenheim
-    altersheim seniorenresidenz seniorenzentrum pflegezentrum radiologikum radiologicum ärztehaus diagnostikzentrum
+    r"""universitätsspital universitätsmedizin mvz praxis gemeinschaftspraxis sanatorium hospiz pflegeheims? seniorenheims? altenheims?
+    radiologie röntgeninstitut röntgenpraxis
+    altersheims? seniorenresidenz seniorenzentrum pflegezentrum radiologikum radiologicum ärztehaus diagnostikzentrum
     [\w-]{0,30}klinikums? [\w-]{0,30}kliniken [\w-]{0,30}klinik [\w-]{0,30}krankenhaus(?:es)? [\w-]{0,30}hospitals?
     [\w-]{0,20}spital"""
 )
@@ -91,6 +92,9 @@ TOWNS = tuple(
         rf"""\b{_LIVES}(?:[ ](?:derzeit|seit[ ]\[DATE\]|alone|allein))?[ ](?:in|aus|near|bei|of)[ ]
         (?P<town>{_TOWN}(?:[ ]{_UPPER}[a-z]{{2,20}}{_END})?)""",
         rf"\b{_HOME}[ ]?:[ ]?(?P<town>{_TOWN})",
+        rf"\b(?:wohnort|wohnsitz|herkunft|geburtsort)[ :]{{1,2}}(?P<town>{_TOWN})",
+        r"\b(?:plz|postleitzahl|zip)[ .:]{1,3}(?P<go>\d{4,5})\b",
+        rf"\b(?:patient(?:in)?|pat\.|(?:vor)?aufnahmen?|(?:vor)?untersuchung(?:en)?|bilder|ct|mrt)[ ](?:aus|from)[ ](?P<town>{_TOWN})",
         rf"\b{_MOVED}[ ](?:aus|nach|von|from|to)[ ](?P<town>{_TOWN})",
         rf"\b(?P<go>Bad[ ]{_UPPER}[a-zäöüß]{{3,20}})",
         rf",[ ](?P<go>{_UPPER}[a-zäöüß-]{{2,25}})(?=,[ ](?:den[ ]|am[ ])?\[DATE\])",
@@ -103,19 +107,21 @@ WARDS = tuple(
         rf"""\b(?:lymph\w{{0,20}}|lk|nodes?|nodal)[ (-][\w ]{{0,15}}station(?:en|s)?[ ]\d{{1,2}}
         |\b{_WARD}(?:[ ](?:nr|no)\.?)?[ :]{{1,2}}(?P<go>(?-i:[A-Z])?[ .-]?\d{{1,4}}(?:[./-]\d{{1,3}}|[ ]?(?-i:[A-Za-z]))?|(?-i:[A-Z]))\b
         (?!{_UNIT}|[.,/]\d|'|[ ](?:lymph|lk|node))""",
+        rf"\b(?:station|(?-i:Stat\.)|ward)[ ](?P<go>{_UPPER}[\w-]{{2,30}}[ ]\d{{1,3}}[a-z]?)\b(?!{_UNIT}|[.,/]\d)",
         rf"\b(?:station|(?-i:Stat\.)|ward)[ ](?P<town>{_UPPER}[\w-]{{2,30}}(?:[ ]\d{{1,3}}[a-z]?)?)\b",
     )
 )
 HOSPITALS = tuple(
     re.compile(pattern, re.VERBOSE | re.IGNORECASE)
     for pattern in (
-        rf"""\b(?!{_SORT}-?(?:hospital|krankenhaus))(?P<go>{_UPPER}[\w.'-]{{2,30}}(?:hospital|krankenhaus(?:es)?|spital)
+        rf"""\b(?!{_SORT}-?(?:hospital|krankenhaus))(?P<go>{_SAINT}{_UPPER}[\w.'-]{{2,30}}(?:hospital|krankenhaus(?:es)?|spital)
         (?:{_LINK}[ ](?P<optional>{_CAPITALISED}))?)""",
         rf"\b(?P<go>{_HOUSE}{_LINK}[ ](?P<town>{_SAINT}{_CAPITALISED})(?:[ ](?P<optional>{_CAPITALISED}))?)",
         rf"""\b(?P<go>{_UPPER}[\w-]{{0,30}}(?:klinik|hochschule|universität)[ ](?:(?:der|des)[ ])?(?:{_CAPITALISED}[ ])?(?:hochschule|universität)
         [ ](?:bad[ ])?{_CAPITALISED})""",
         rf"\b(?P<first>(?:{_UPPER}[\w.'’-]{{0,30}}[ ]){{1,3}}){_HOUSE_EN}\b(?:[ ]of[ ]{_CAPITALISED})?",
         rf"\buniversity[ ](?:hospital|clinic|of)[ ](?:of[ ])?{_CAPITALISED}(?:[ ](?:hospital|medical[ ]cent(?:er|re)))?",
+        rf"\bnursing[ ]home[ ](?P<town>{_CAPITALISED}(?:[ ]{_CAPITALISED}){{0,2}})",
         rf"\bhospital[ ](?:of|for)[ ](?P<go>{_CAPITALISED}(?:[ ]{_CAPITALISED})?)",
         r"\b(?:charité|charite|uke|uksh|lmu|akh)\b",
     )
