@@ -58,6 +58,36 @@ def test_abbreviations_numbers_and_lists_end_no_sentence(text, count):
     assert len(split_sentences(text)) == count
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Zyste, 3 cm gr., der Leber. Milz normal.", ["Zyste, 3 cm gr., der Leber.", "Milz normal."]),
+        ("Ggr. Erguss. Mgr. Stenose. Hgr. Enge.", ["Ggr. Erguss.", "Mgr. Stenose.", "Hgr. Enge."]),
+        ("GGR. ERGUSS. MILZ NORMAL.", ["GGR. ERGUSS.", "MILZ NORMAL."]),
+        ("Bild wie sog. Baum. Milz normal.", ["Bild wie sog. Baum.", "Milz normal."]),
+        ("Deg. Umbau. Retroperit. Lymphknoten.", ["Deg. Umbau.", "Retroperit. Lymphknoten."]),
+        ("Subkap. Hämatom. Hypod. Läsion.", ["Subkap. Hämatom.", "Hypod. Läsion."]),
+        ("Postop. Serom. Intraop. Befund.", ["Postop. Serom.", "Intraop. Befund."]),
+        ("Niere i. S. Hydronephrose. Milz o. B.", ["Niere i. S. Hydronephrose.", "Milz o. B."]),
+        ("Herd i. d. Rinde im Seg. VI. Milz normal.", ["Herd i. d. Rinde im Seg. VI.", "Milz normal."]),
+        ("Liver incl. Dome normal. CT w/o contrast.", ["Liver incl. Dome normal.", "CT w/o contrast."]),
+        ("Cyst resp. Abscess. Prob. Hemangioma.", ["Cyst resp. Abscess.", "Prob. Hemangioma."]),
+        ("Ureteral stone: No. Bladder: normal.", ["Ureteral stone: No.", "Bladder: normal."]),
+        ("Mass on slice No. 12 of the liver.", ["Mass on slice No. 12 of the liver."]),
+        ("Zyste basal. Peripher. Milz normal.", ["Zyste basal.", "Peripher.", "Milz normal."]),
+        ("1. Rippenprellung.\n2. Milzriss.", ["Rippenprellung.", "Milzriss."]),
+        ("1. LWK 2 gebrochen.\n2. Milzriss.", ["LWK 2 gebrochen.", "Milzriss."]),
+        ("-> Zyste\n=> Stein\n→ Erguss\n▪ Gas", ["Zyste", "Stein", "Erguss", "Gas"]),
+        ("Leberzyste -> Kontrolle.", ["Leberzyste", "Kontrolle."]),
+        ("Fazit -> 2 Zysten.", ["Fazit", "2 Zysten."]),
+        ("Wachstum 4 mm -> 6 mm.", ["Wachstum 4 mm -> 6 mm."]),
+        ("Leber:\nnormal groß\n- keine Herde", ["Leber: normal groß", "Leber: keine Herde"]),
+    ],
+)
+def test_everyday_abbreviations_and_lists(text, expected):
+    assert split_sentences(text) == expected
+
+
 @pytest.mark.parametrize("text", ["5. Rippe links frakturiert.", "3. und 4. Rippe intakt.", "2. LWK gesintert."])
 def test_number_that_counts_ribs_is_no_mark_of_a_list(text):
     assert split_sentences(text) == [text]

@@ -137,3 +137,23 @@ def test_names_of_all_patients_of_a_study_are_scrubbed(delivery, change):
 def test_name_of_another_study_and_patient_stays(delivery):
     delivery.add_files({"patient_name": "Tiedge^Hulda", "patient": "q", "study": "t", "study_uid": "1.2.6"})
     assert delivery.run([report_row("Befund:\nTiedge kam.")])["text"].to_list() == ["Tiedge kam."]
+
+
+def test_sentences_without_captions_are_counted(delivery):
+    text = "Institut\nIndikation: Sturz.\nBefund: Leber normal.\nVergleich: Keiner.\nMfG\nMuster"
+    made = delivery.run([report_row(text)])
+    flow = delivery.metrics["flow"]
+    assert made["text"].to_list() == ["Leber normal."]
+    assert flow == {"taken": 6, "used": 1, "aside": {"not_read": 4, "context": 1}}
+    assert delivery.metrics["tables"]["sentences without captions"] == {
+        "letterhead": 1,
+        "indication": 1,
+        "comparison": 1,
+        "closing": 2,
+    }
+
+
+def test_corrected_sentence_is_superseded(delivery):
+    made = delivery.run([report_row("Befund:\nLeber normal. Milz normal.\nKorrektur:\nLeber mit Herd.")])
+    assert made.select("section", "text").rows() == [("findings", "Milz normal."), ("correction", "Leber mit Herd.")]
+    assert delivery.metrics["flow"]["aside"] == {"superseded": 1}

@@ -175,7 +175,9 @@ class CaptionTable(Table):
     report: str = pa.Field(description="pseudonym of the report")
     study: str = pa.Field(description="pseudonym of the study")
     patient: str = pa.Field(description="pseudonym of the patient")
-    section: str = pa.Field(isin=["findings", "impression"], description="section of the report")
+    section: str = pa.Field(
+        isin=["findings", "impression", "addendum", "correction"], description="section of the report"
+    )
     position: pl.Int32 = pa.Field(ge=0, description="index of the sentence in its report")
     language: str = pa.Field(isin=LANGUAGES, description="language of the text")
     text: str = pa.Field(str_length={"min_value": 1}, description="the sentence, de-identified and rewritten")

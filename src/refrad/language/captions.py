@@ -10,11 +10,12 @@ from refrad.core.characters import clean_characters
 from refrad.core.files import digest_bytes
 from refrad.core.table_rows import CaptionRow, ReferenceRow
 from refrad.core.types import LANGUAGES
+from refrad.language.addenda import find_superseded
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.llm_rewriting import judge_captions, rewrite_captions, translate_captions
 from refrad.language.references import ImageReference, take_references
 from refrad.language.report_scrubbing import scrub_report
-from refrad.language.sections import detect_language, split_sections
+from refrad.language.sections import CAPTIONED, detect_language, split_report
 from refrad.language.sentences import split_sentences
 from refrad.language.sources import Report
 from refrad.language.study_lookup import StudyLookup
@@ -27,7 +28,7 @@ __all__ = ["CAPTIONED", "CaptionBuilder", "ImageTie", "ManualTies", "collect_tie
 
 WITHOUT_STUDY = 0  # the shard that counts the reports whose study is not in the delivery
 DIGITS = 16  # of the ids of captions and sentences
-CAPTIONED = ("findings", "impression")  # sections whose sentences become captions
+CONTEXT = ("indication", "question")  # sections that are columns of captions
 
 
 class ImageTie(NamedTuple):
@@ -70,13 +71,8 @@ class CaptionBuilder:
         is_duplicate = (report.report_id, study) in self._reports
         self._reports.add((report.report_id, study))
         used = study is not None and study in self._studies.with_images and not is_duplicate
-        sections = split_sections(self._scrub(report.text, study) if study and used else report.text)
-        sentences = [
-            (section, sentence)
-            for section, text in sections
-            if section in CAPTIONED
-            for sentence in split_sentences(text)
-        ]
+        sections = split_report(self._scrub(report.text, study) if study and used else report.text)
+        sentences = [(section, sentence) for section, text in sections for sentence in split_sentences(text)]
         self._tally.take(len(sentences))
         if study is None:
             self._leave_out("no_study", sentences)
@@ -87,7 +83,12 @@ class CaptionBuilder:
         else:
             for section, _ in sections:
                 self._tally.add("sections", section)
-            self._add_sentences(report, study, join_sections(sections), sentences)
+            for section, _ in sentences:
+                if section not in CAPTIONED:
+                    self._tally.quarantine("context" if section in CONTEXT else "not_read")
+                    self._tally.add("sentences without captions", section)
+            captioned = [sentence for sentence in sentences if sentence[0] in CAPTIONED]
+            self._add_sentences(report, study, join_sections(sections), captioned)
 
     def apply_models(self, models: Models) -> None:
         """Rewrite and translate the captions by language models, according to the options. Models get scrubbed text only."""
@@ -131,8 +132,12 @@ class CaptionBuilder:
         indication = " ".join(texts.get("indication", "").split()) or None
         question = " ".join(texts.get("question", "").split()) or None
         ties_of = tied_sentences([sentence for _, sentence in sentences], self._ties.get(report.report_id, {}))
+        superseded = find_superseded(sentences, language, self._lexicon)
         earlier: set[str] = set()
         for position, (section, sentence) in enumerate(sentences):
+            if position in superseded:
+                self._tally.quarantine("superseded")
+                continue
             images, text = take_references(sentence, self._studies.series_of.get(study, ()))
             text, rewriter = cut_comparisons(text, language) if self._options.rewrite == "rules" else (text, "none")
             if not has_words(text) or text in earlier:

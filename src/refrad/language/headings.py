@@ -19,8 +19,8 @@ __all__ = [
 # The headings of each section; those of "comparison" and "other" open parts that nothing reads. Headings may be joined
 # ("Technik und Befund", "Indikation/Fragestellung"): the section that comes first here has them.
 HEADINGS = {
-    "addendum": """nachtrag, nachträge, nachbefundung, zusatzbefund, befundergänzung, korrektur, befundkorrektur, berichtigung, addendum, addenda,
-        amendment, amended report, correction, corrected report, late entry, erratum""",
+    "correction": """korrektur, befundkorrektur, berichtigung, amended report, correction, corrected report, erratum""",
+    "addendum": """nachtrag, nachträge, nachbefundung, zusatzbefund, befundergänzung, addendum, addenda, amendment, late entry""",
     "findings": """befund, befunde, befundbericht, befundbeschreibung, befundtext, beschreibung, bildbefund, bildgebung,
         befund im einzelnen, im einzelnen, ergebnis, ergebnisse, finding, findings, imaging findings, report, body,
         interpretation, description, result, results, observations""",
@@ -126,7 +126,7 @@ _AROUND = re.compile(rf"\s(?:der|des|of the)?\s?{MODALITY}\b(?P<words>.*)$")
 _JOINED = re.compile(r"\s?(?:/|&|\+|,|\bund\b|\band\b|\bbzw\b\.?|\bsowie\b)\s?")
 # Headings that say by whom and when, whatever it is.
 _TAILED = re.compile(
-    r"(?P<heading>nachtrag|addendum|befundergänzung|amendment|wet read|preliminary read|preliminary report|notification)\s"
+    r"(?P<heading>nachtrag|korrektur|correction|addendum|befundergänzung|amendment|wet read|preliminary read|preliminary report|notification)\s"
     r"(?:vom|zum|zur|durch|am|von|from|to|by|dictated|on|dated|#|\[|\(|\d)"
 )
 _EXAMINATION = re.compile(

@@ -18,7 +18,7 @@ from refrad.language.text_tables import split_tables
 
 __all__ = ["CAPTIONED", "READ", "Part", "detect_language", "split_parts", "split_report", "split_sections"]
 
-CAPTIONED = ("findings", "impression", "addendum")  # sections whose sentences become captions
+CAPTIONED = ("findings", "impression", "addendum", "correction")  # sections whose sentences become captions
 READ = (*CAPTIONED, "indication", "question", "technique")
 # Headings that also open a section inside a line, in reports that lost their line breaks.
 INSIDE_A_LINE = """befund, befunde, ergebnis, beurteilung, wertung, zusammenfassung, klinische angaben, klinische fragestellung, fragestellung,
@@ -168,7 +168,7 @@ def _examined(title: re.Match[str], current: str, is_alone: bool, by_examination
     has_colon = title["colon"] == ":"
     if current == "closing" or (current == "impression" and is_alone and title["date"]):
         return "findings"
-    if current in ("impression", "findings", "addendum") or not (is_alone and has_colon):
+    if current in CAPTIONED or not (is_alone and has_colon):
         return current
     return "findings" if by_examination or (title["date"] and current != "letterhead") else current
 

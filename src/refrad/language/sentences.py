@@ -59,7 +59,8 @@ _ORDINAL_NOUN = re.compile(
 _BULLET = re.compile(r"^\s*(?:(?:[-–•*·▪◦►o]|\(?\d{1,2}[.)]\)?|[a-z]\))\s+|(?:[-=]{1,2}>|[→⇒➔])\s*)")
 # With a space after it, or without one between two words: "Leber normal.Milz normal."
 _STOP = re.compile(r"[.!?]+(?=\s|$)|(?<=[a-zäöüß]{3})\.(?=[A-ZÄÖÜ][a-zäöüß]{2})|(?<=\d[cm]m)\.(?=[A-ZÄÖÜ][a-zäöüß]{2})")
-_ARROW = re.compile(r"(?<!\d)(?<!\dmm)(?<!\d\smm)\s?(?:[-=]{1,2}>|[→⇒➔])\s?")
+# An arrow parts two statements, but not two values: "4 mm -> 6 mm".
+_ARROW = re.compile(r"\s?(?:[-=]{1,2}>|[→⇒➔])(?!\s?\d)\s?|(?<![\dm])(?<![\dm]\s)\s?(?<![\dm]\s)(?:[-=]{1,2}>|[→⇒➔])\s?")
 _WORD = re.compile(r"\S+")
 _NO_VOWEL = re.compile(r"[bcdfghjklmnpqrstvwxz]{2,6}")
 _JOINING = {"und", "oder", "bzw.", "sowie", "and", "or"}  # "Ober-" at the end of a line may be "Ober- und ..."

@@ -32,6 +32,9 @@ REASONS: Mapping[str, str] = {
     "duplicate_report": "The same report is in the table twice.",
     "duplicate_sentence": "The report has the same sentence twice.",
     "empty_after_scrub": "Nothing but identifiers, references or comparisons was in the sentence.",
+    "not_read": "The sentence is in a part of the report that is not used: letterhead, technique, comparison, closing, a table.",
+    "context": "The sentence is clinical information or the question, which each caption has as a column.",
+    "superseded": "An addendum says that the report was wrong, and quotes the sentence or names the same anatomy.",
     "only_comparison": "Nothing was left of the sentence without its comparison with another examination.",
     # of captions, found by stages mentions and grounded
     **GROUNDING_REASONS,
