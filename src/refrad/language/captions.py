@@ -10,7 +10,6 @@ from refrad.core.characters import clean_characters
 from refrad.core.files import digest_bytes
 from refrad.core.table_rows import CaptionRow, ReferenceRow
 from refrad.core.types import LANGUAGES
-from refrad.language.addenda import find_superseded
 from refrad.language.comparison_rules import cut_comparisons
 from refrad.language.llm_rewriting import judge_captions, rewrite_captions, translate_captions
 from refrad.language.references import ImageReference, take_references
@@ -22,6 +21,7 @@ from refrad.language.study_lookup import StudyLookup
 from refrad.llm import Models
 from refrad.privacy.pseudonyms import Pseudonyms
 from refrad.privacy.scrubbing import PLACEHOLDER
+from refrad.statements.addenda import find_superseded
 from refrad.workflow.tally import Tally
 
 __all__ = ["CAPTIONED", "CaptionBuilder", "ImageTie", "ManualTies", "collect_ties"]
