@@ -121,7 +121,7 @@ def test_no_question_contradicts_a_caption_of_its_image(images):
             assert not facts.texts or not {23, 24} & set(denied)  # a caption has the word cyst
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(random_images(), st.integers(0, 5), st.integers(0, 4))
 def test_number_of_pairs_is_limited_in_each_language(images, findings, metadata):
     for facts, pairs in zip(images, write_questions(images, SCHEMA, findings, metadata), strict=True):

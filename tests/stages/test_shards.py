@@ -25,6 +25,7 @@ from refrad.dataset.shard_rows import ImageRow
 from refrad.workflow.fingerprint import Fingerprint
 
 TEXT = "Liver and both kidneys are normal."
+CYST = "2 cm cyst of the liver."
 OPTIONS = {"image_size": 64, "formats": ["png", "raw", "full"]}
 
 
@@ -36,9 +37,10 @@ class SplitAndPixels(TypedDict):
 @pytest.fixture
 def shard(study):
     study.structures()
-    study.grounded(
-        [study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5) + study.mention("c", TEXT, "kidneys", 2, 3)
-    )
+    spans = study.mention("c", TEXT, "Liver", 5) + study.mention("c", TEXT, "kidneys", 2, 3)
+    captions = [study.caption("c", TEXT), study.caption("d", CYST, "reference")]
+    reference = {"caption": "d", "instance": None, "series_number": 3, "image_first": 3, "image_last": 3}
+    study.grounded(captions, spans + study.mention("d", CYST, "liver", 5), [reference])
     study.run("vqa")
     study.metrics = study.run("shards", OPTIONS)
     return study
@@ -112,7 +114,9 @@ def test_rows_and_file_metadata_have_their_provenance(shard):
     assert told["grounded"].options == {"mode": "expand", "images_per_caption": 2}
     for row in pl.read_parquet(shard.path("images")).iter_rows(named=True):
         assert row["provenance"]["fingerprints"] == {stage: fingerprint_digest(one) for stage, one in told.items()}
-        assert row["provenance"]["mentions"] == "lexicon" and row["provenance"]["vqa"] == "templates"
+        assert row["provenance"]["mentions"] == "lexicon"
+        assert row["provenance"]["vqa"] == ("templates" if row["questions"] else "")
+    assert shard.metrics["made"]["questions"] == 2
 
 
 def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path, monkeypatch):

@@ -56,7 +56,12 @@ def match_groups(
         for offer in offers:
             group = [offer]
             for candidate in waiting.get(offer.key, ()):
-                if candidate.image not in grouped and all(fits(candidate, member) for member in group):
+                if candidate.image in grouped:
+                    continue
+                for member in group:
+                    if not fits(candidate, member):
+                        break
+                else:
                     group.append(candidate)
                     if len(group) == size:
                         break
