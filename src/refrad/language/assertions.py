@@ -4,12 +4,16 @@ The trigger words are in lexicon.yaml.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 __all__ = ["assert_spans"]
 
 Triggers = Mapping[str, re.Pattern[str]]
 
+LONGEST_CLAUSE = 400  # characters before and after a mention that are looked at
+NEARBY = 60  # characters around a mention that name its removal
 _BREAK = re.compile(r"[;:]|(?<=[a-zäöüß)]{3})\.\s")
 _COMMA = re.compile(r",(?!\d)")
 _CONJUNCTION = re.compile(r"\s(?:und|oder|sowie|bzw\.?|noch|u\.|and|or|nor)\s|\s?/\s", re.IGNORECASE)
@@ -42,72 +46,122 @@ def assert_spans(sentence: str, spans: Sequence[tuple[int, int]], triggers: Trig
     Negated means that a finding at the mention is denied; the organ itself is there. Absent means that the organ was
     removed or never was there; a partial resection does not count.
     """
-    # Same length, so that offsets hold.
-    masked = triggers["no_negation"].sub(lambda match: "\0" * len(match.group()), sentence)
-    borders = [match.span() for border in (_BREAK, triggers["but"]) for match in border.finditer(sentence)]
-    return [_assertion(sentence, masked, start, end, borders, triggers) for start, end in spans]
+    statements = _Statements(sentence, triggers)
+    return [statements.assertion(start, end) for start, end in spans]
 
 
-def _assertion(
-    sentence: str, masked: str, start: int, end: int, borders: Sequence[tuple[int, int]], triggers: Triggers
-) -> str:
-    left, right = _clause(sentence, start, end, borders)
-    before, mention, after = sentence[left:start], sentence[start:end], _to_comma(sentence[end:right])
-    if label := _DENIED_LABEL.match(sentence, end):
-        is_finding = _is_disease(mention + label["finding"], triggers) or bool(label["finding"])
-        return "absent" if "absent" in label.group().lower() and not is_finding else "negated"
-    if _is_removed(before, mention, after, triggers):
-        return "absent"
-    statement = sentence[end:right]
-    if _reaches(triggers["uncertain_before"], before, statement, triggers) or triggers["uncertain_after"].search(after):
-        return "uncertain"
-    if _reaches(triggers["negated_before"], masked[left:start], statement, triggers):
-        return "negated"
-    if _is_disease(mention, triggers) and triggers["unseen"].search(after):
-        return "negated"
-    if heading := _HEADING.match(sentence, end):  # "Leber: keine Herde"
-        right = _clause(sentence, heading.end(), heading.end(), borders)[1]
-        return "negated" if _denied(mention, _to_comma(masked[heading.end() : right]), triggers) else "present"
-    return "negated" if _denied(mention, _to_comma(masked[end:right]), triggers) else "present"
+@lru_cache(maxsize=65536)
+def _names(pattern: re.Pattern[str], words: str) -> bool:
+    """The words have a trigger; parts of a hyphenated word count."""
+    return bool(pattern.search(words.replace("-", " ")))
 
 
-def _is_disease(words: str, triggers: Triggers) -> bool:
-    """The words name a finding or a device, not only an organ; parts of a hyphenated word count."""
-    return bool(triggers["disease"].search(words.replace("-", " ")))
+class _Statements:
+    """The triggers of a sentence, each searched once, and the statements around its mentions."""
+
+    def __init__(self, sentence: str, triggers: Triggers) -> None:
+        self.sentence, self.triggers = sentence, triggers
+        # Same length, so that offsets hold.
+        self.masked = triggers["no_negation"].sub(lambda match: "\0" * len(match.group()), sentence)
+        borders = [match.span() for border in (_BREAK, triggers["but"]) for match in border.finditer(sentence)]
+        self.border_starts = sorted(start for start, _ in borders)
+        self.border_ends = sorted(end for _, end in borders)
+        self.commas = [match.start() for match in _COMMA.finditer(sentence)]
+        self.found: dict[str, tuple[list[int], list[int]]] = {}
+
+    def hits(self, name: str) -> tuple[list[int], list[int]]:
+        """Starts and ends of a trigger in the sentence."""
+        if name not in self.found:
+            text = self.masked if name.startswith("negated") else self.sentence
+            spans = [match.span() for match in self.triggers[name].finditer(text)]
+            self.found[name] = ([start for start, _ in spans], [end for _, end in spans])
+        return self.found[name]
+
+    def last(self, name: str, left: int, right: int) -> int | None:
+        """Where the last hit of a trigger within these borders ends."""
+        starts, ends = self.hits(name)
+        index = bisect_right(ends, right) - 1
+        return ends[index] if index >= 0 and starts[index] >= left else None
+
+    def first(self, name: str, left: int, right: int) -> int | None:
+        """Where the first hit of a trigger within these borders begins."""
+        starts, ends = self.hits(name)
+        index = bisect_left(starts, left)
+        return starts[index] if index < len(starts) and ends[index] <= right else None
+
+    def clause(self, start: int, end: int) -> tuple[int, int]:
+        """The part of the sentence around a span without strong marks and contrasting words, not too long."""
+        before = bisect_right(self.border_ends, start) - 1
+        after = bisect_left(self.border_starts, end)
+        left = self.border_ends[before] if before >= 0 else 0
+        right = self.border_starts[after] if after < len(self.border_starts) else len(self.sentence)
+        return max(left, start - LONGEST_CLAUSE), min(right, end + LONGEST_CLAUSE)
+
+    def to_comma(self, start: int, right: int) -> int:
+        index = bisect_left(self.commas, start)
+        return min(self.commas[index], right) if index < len(self.commas) else right
+
+    def assertion(self, start: int, end: int) -> str:
+        """The assertion of one span."""
+        sentence = self.sentence
+        left, right = self.clause(start, end)
+        mention, comma = sentence[start:end], self.to_comma(end, right)
+        if label := _DENIED_LABEL.match(sentence, end, min(len(sentence), end + LONGEST_CLAUSE)):
+            is_finding = bool(label["finding"]) or _names(self.triggers["disease"], mention)
+            return "absent" if "absent" in label.group().lower() and not is_finding else "negated"
+        if self.is_removed(left, start, end, comma):
+            return "absent"
+        if (
+            self.reaches("uncertain_before", left, start, end, right)
+            or self.first("uncertain_after", end, comma) is not None
+        ):
+            return "uncertain"
+        if self.reaches("negated_before", left, start, end, right):
+            return "negated"
+        if self.first("unseen", end, comma) is not None and _names(self.triggers["disease"], mention):
+            return "negated"
+        if heading := _HEADING.match(sentence, end):  # "Leber: keine Herde"
+            right = self.clause(heading.end(), heading.end())[1]
+            return "negated" if self.is_denied(mention, heading.end(), right) else "present"
+        return "negated" if self.is_denied(mention, end, right) else "present"
+
+    def is_denied(self, mention: str, start: int, right: int) -> bool:
+        """Something about the mention is denied after it: "Leber ohne Läsion", but not "Gastritis ohne Ulkus"."""
+        comma = self.to_comma(start, right)
+        if self.first("negated_after", start, comma) is not None:
+            return True
+        adjoining = self.first("negated_beside", start, comma)
+        if adjoining is None:
+            return False
+        between = self.masked[start:adjoining]
+        return len(between.split()) <= 1 and not _names(self.triggers["disease"], mention + between)
+
+    def is_removed(self, left: int, start: int, end: int, comma: int) -> bool:
+        """The organ is gone, as a whole."""
+        partial, named = self.triggers["partial"], self.sentence[start:end].replace("-", " ")
+        before = self.sentence[max(left, start - NEARBY) : start]
+        if _names(self.triggers["removal"], named):
+            return not partial.search(named) and not partial.search(" ".join(before.split()[-2:]))
+        removed = self.last("lobe_removal", max(left, start - NEARBY), min(comma, end + NEARBY))
+        if removed is not None and removed > start:
+            return not partial.search(" ".join([*before.split()[-4:], named]))
+        trigger = self.last("absent_before", left, start)
+        between = self.sentence[trigger:start].lower().split() if trigger is not None else ["-"]
+        if set(between) <= _ARTICLES and not _names(self.triggers["disease"], named):
+            return self.first("partial", left, start) is None
+        return self.first("absent_after", end, comma) is not None and self.first("partial", end, comma) is None
+
+    def reaches(self, trigger: str, left: int, start: int, end: int, right: int) -> bool:
+        """The last trigger before the mention is in force: what is between is a list that goes on to the mention.
+
+        A list ends where a new statement begins: "Keine Stauung, Leber vergrößert", "No PE, cardiomegaly".
+        """
+        last = self.last(trigger, left, start)
+        return last is not None and _is_one_list(self.sentence[last:start], self.sentence[end:right], self.triggers)
 
 
-def _denied(mention: str, after: str, triggers: Triggers) -> bool:
-    """Something about the mention is denied after it: "Leber ohne Läsion", but not "Gastritis ohne Ulkus"."""
-    if triggers["negated_after"].search(after):
-        return True
-    adjoining = triggers["negated_beside"].search(after)
-    if adjoining is None or _is_disease(mention + after[: adjoining.start()], triggers):
-        return False
-    return len(after[: adjoining.start()].split()) <= 1
-
-
-def _clause(sentence: str, start: int, end: int, borders: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The part of the sentence around a span without strong marks and contrasting words, its borders."""
-    left = max((last for _, last in borders if last <= start), default=0)
-    right = min((first for first, _ in borders if first >= end), default=len(sentence))
-    return left, right
-
-
-def _reaches(trigger: re.Pattern[str], before: str, after: str, triggers: Triggers) -> bool:
-    """The last trigger before the mention is in force: what is between is a list that goes on to the mention.
-
-    A list ends where a new statement begins: "Keine Stauung, Leber vergrößert", "No PE, cardiomegaly".
-
-    Args:
-        trigger: words that open the list.
-        before: the clause before the mention.
-        after: the clause after the mention.
-        triggers: words that say something about an organ, as `normal`, end the list.
-    """
-    last = _last(trigger, before)
-    if last is None:
-        return False
-    scope = before[last.end() :]
+def _is_one_list(scope: str, after: str, triggers: Triggers) -> bool:
+    """The mention between the two texts is an item of the list that begins with `scope`."""
     first, *items = _COMMA.split(scope)
     to_comma, *following = _COMMA.split(after)
     own = _CONJUNCTION.split(to_comma)[0]
@@ -155,29 +209,3 @@ def _says_something(after: str, triggers: Triggers) -> bool:
     if _MEASURE.search(words) or triggers["normal"].search(words):
         return True
     return words[0].islower() and not triggers["attribute"].match(words)
-
-
-def _is_removed(before: str, mention: str, after: str, triggers: Triggers) -> bool:
-    partial, named = triggers["partial"], mention.replace("-", " ")
-    if triggers["removal"].search(named):
-        return not partial.search(named) and not partial.search(" ".join(before.split()[-2:]))
-    leading = " ".join(before.split()[-3:])
-    phrase = " ".join([leading, named, *after.split()[:1]])
-    removed = triggers["lobe_removal"].search(phrase)
-    if removed and removed.end() > len(leading) + 1:
-        return not partial.search(" ".join([*before.split()[-4:], named]))
-    last = None if _is_disease(mention, triggers) else _last(triggers["absent_before"], before)
-    if last and set(before[last.end() :].lower().split()) <= _ARTICLES:
-        return not partial.search(before)
-    return bool(triggers["absent_after"].search(after)) and not partial.search(after)
-
-
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    last = None
-    for match in pattern.finditer(text):
-        last = match
-    return last
-
-
-def _to_comma(text: str) -> str:
-    return _COMMA.split(text, maxsplit=1)[0]
