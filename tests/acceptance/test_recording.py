@@ -2,7 +2,8 @@
 
 import pytest
 
-from refrad.acceptance.recording import general_reasons
+from refrad.acceptance.recording import general_reasons, recorded
+from refrad.llm import Answer, Request, Task
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,19 @@ def test_reasons_lose_the_words_that_they_quote(messages, expected):
 
 def test_no_messages_have_no_reasons():
     assert general_reasons([]) == []
+
+
+class Side(Answer):
+    """A side."""
+
+    side: str
+
+
+def test_recorded_task_reads_as_its_task_does():
+    task = Task("side", "judge", {"en": "Which side?"}, Side, 20, lambda _request, _answer: None)
+    noted = recorded(task)
+    assert (noted.name, noted.tokens, noted.schema, noted.check) == (task.name, task.tokens, task.schema, task.check)
+    request = Request("en", {"sentence": "Left kidney."})
+    assert noted.read('{"side": "left"}', request) == Side(side="left")
+    (reading,) = noted.readings
+    assert (reading.request, reading.fault, reading.in_form) == (request, None, True)

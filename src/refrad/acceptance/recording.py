@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,9 +77,8 @@ class Refusals:
 
 def recorded(task: Task[Any]) -> RecordedTask:
     """A task that does the same and notes it."""
-    return RecordedTask(
-        task.name, task.role, task.prompts, task.answer, task.tokens, task.check, inner=task, readings=[]
-    )
+    parts = {part.name: getattr(task, part.name) for part in fields(Task)}
+    return RecordedTask(**parts, inner=task, readings=[])
 
 
 def general_reasons(messages: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
