@@ -107,6 +107,7 @@ def test_organ_is_no_heading():
         "Mit freier Flüssigkeit im Becken.",
         "Befundet werden Leber und Milz.",
         "MRT Schädel unauffällig.",
+        "T 12 normal.",
         "CT-gesteuerte Punktion der Leber.",
         "Study limited by motion, spleen normal.",
         "Comparison is made to the prior exam.",
@@ -173,6 +174,7 @@ def test_german_closing_ends_the_report(closing):
         "Interpreted by A. Muster",
         "Attending Radiologist: A. Muster",
         "Resident: A. Muster",
+        "cc: B. Muster",
         "Sincerely,\nA. Muster",
         "Kind regards, A. Muster",
         "Thank you for referring this patient.",
@@ -218,6 +220,11 @@ def test_addendum_is_read_wherever_it_stands(heading):
     ) == [*READ[GERMAN], ("addendum", "Zyste.")]
 
 
+def test_addendum_inside_a_line_is_read():
+    text = "Befund: Leber normal. Milz normal. Nachtrag vom 14.05.2024 durch Dr. Muster: Zyste."
+    assert captioned(text)[-1] == ("addendum", "Zyste.")
+
+
 def test_correction_is_a_section():
     assert captioned(f"{GERMAN}Korrektur vom [DATE]: Zyste.") == [*READ[GERMAN], ("correction", "Zyste.")]
 
@@ -227,7 +234,7 @@ def test_correction_is_a_section():
     [
         ("CT Thorax/Abdomen: Befund: Leber normal. Beurteilung: Kein Tumor.", READ[GERMAN]),
         (
-            "CT Abdomen nativ und mit KM vom [DATE]: Befund: Leber normal.\nBeurteilung: Kein Tumor.",
+            "CT Abdomen nativ und mit i.v. KM vom [DATE]: Befund: Leber normal.\nBeurteilung: Kein Tumor.",
             READ[GERMAN],
         ),
         ("Befund:\nCT Thorax: Lunge frei.\nCT Hals:\nFrei.", [("findings", "Lunge frei."), ("findings", "Frei.")]),

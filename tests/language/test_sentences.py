@@ -88,7 +88,9 @@ def test_everyday_abbreviations_and_lists(text, expected):
     assert split_sentences(text) == expected
 
 
-@pytest.mark.parametrize("text", ["5. Rippe links frakturiert.", "3. und 4. Rippe intakt.", "2. LWK gesintert."])
+@pytest.mark.parametrize(
+    "text", ["5. Rippe links frakturiert.", "6. Rippe: gebrochen.", "3. und 4. Rippe intakt.", "2. LWK gesintert."]
+)
 def test_number_that_counts_ribs_is_no_mark_of_a_list(text):
     assert split_sentences(text) == [text]
 

@@ -74,7 +74,7 @@ SIGNS = """
     verantwortlicher arzt, verteiler, kopie an, electronically signed, digitally signed, signed, dictated, transcribed, reviewed,
     approved, verified, read, interpreted, finalized, authenticated, reported, attested, attending, resident, fellow, radiologist,
     transcriptionist, technologist, attending physician, attending radiologist, interpreting physician, interpreting radiologist,
-    reading physician, reading radiologist, referring physician, ordering physician, cc, job id, d, t, dd, dt
+    reading physician, reading radiologist, referring physician, ordering physician, job id
 """
 STATEMENTS = """
     dieser befund wurde, dieses dokument, der befund wurde elektronisch, befund elektronisch, this report was, this report has been,
@@ -130,7 +130,7 @@ _TAILED = re.compile(
     r"(?:vom|zum|zur|durch|am|von|from|to|by|dictated|on|dated|#|\[|\(|\d)"
 )
 _EXAMINATION = re.compile(
-    rf"(?:\d{{1,2}}[.)]\s?)?{MODALITY}\b(?P<words>[^:\n.]{{0,60}}?)(?P<date>,?\s(?:(?:vom|am|from|of|on|dated)\s)?(?:\[DATE\]|[\d./-]{{8,10}}))?\s*(?P<colon>:|$)",
+    rf"(?:\d{{1,2}}[.)]\s?)?{MODALITY}\b(?P<words>(?:[^:\n.]|\.(?=v)|(?<=v)\.){{0,60}}?)(?P<date>,?\s(?:(?:vom|am|from|of|on|dated)\s)?(?:\[DATE\]|[\d./-]{{8,10}}))?\s*(?P<colon>:|$)",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\s,/&+()]+")
@@ -143,7 +143,7 @@ _SIGN = re.compile(
     rf"(?:{_either(SIGNS)})\b\.?\s?(?:\bam\s|\bon\s|\band\b.{{0,30}}?)?(?::|\bvon\b|\bdurch\b|\bby\b|\bbut\b|\[|/|\d|Dr\b|Prof\b|$)",
     re.IGNORECASE,
 )
-_GEZ = re.compile(r"gez(?:\.|eichnet)", re.IGNORECASE)
+_GEZ = re.compile(r"gez(?:\.|eichnet)|(?:dd|dt|d|t|cc)\s?:", re.IGNORECASE)  # "D: [DATE] T: [DATE]"
 _STATEMENT = re.compile(rf"(?:{_either(STATEMENTS)})\b", re.IGNORECASE)
 _ROLE = re.compile(
     r"(?:FA|FÄ|OA|OÄ|CA|CÄ|AA|AÄ|(?:Fach|Ober|Chef|Assistenz|Stations)[aä]rzt(?:in)?|Radiolog(?:e|in))\b[^:.\n]{0,50}:",

@@ -35,10 +35,8 @@ def _inside_a_line() -> tuple[re.Pattern[str], re.Pattern[str]]:
     words = [" ".join(word.split()) for word in INSIDE_A_LINE.split(",")]
     titled = "|".join(word[0].upper() + word[1:] for word in sorted(words, key=len, reverse=True))
     capitals = "|".join(word.upper() for word in sorted(words, key=len, reverse=True))
-    after_sentence = (
-        rf"(?:(?<=[.!?;)\]]\s)|(?<=\s\s))(?:{titled}|{capitals})\b(?P<tail>[^:.!?\n]{{0,50}}(?:\.[^:!?\n]{{0,20}})?):"
-    )
-    return re.compile(after_sentence), re.compile(rf"(?<=[.,;])(?:{capitals})\s?:")
+    after_sentence = rf"(?:(?<=[.!?;)\]]\s)|(?<=\s\s))(?=(?P<heading>(?:{titled}|{capitals})\b[^:!?\n]{{0,60}}?:))"
+    return re.compile(after_sentence), re.compile(rf"(?<=[.,;])(?=(?P<heading>(?:{capitals})\s?:))")
 
 
 _INSIDE, _CLOSE = _inside_a_line()
@@ -176,10 +174,10 @@ def _examined(title: re.Match[str], current: str, is_alone: bool, by_examination
 def _inside(text: str, begin: int, end: int) -> Iterator[tuple[str, int, int]]:
     """Headings and greetings inside a line."""
     marks = [
-        (section, heading.start(), heading.end())
+        (section, heading.start("heading"), heading.end("heading"))
         for pattern in (_INSIDE, _CLOSE)
         for heading in pattern.finditer(text, begin, end)
-        if (section := section_of(heading[0]))
+        if (section := section_of(heading["heading"]))
     ]
     for sentence in _NEW_SENTENCE.finditer(text, begin, end):
         if _CLOSING_WORDS.match(text, sentence.start()) and is_closing(

@@ -51,7 +51,7 @@ _POSTPOSED, _LABELLED, _UNITS, _KINDS, _LEADS_ORDINAL = (
 )
 # "3. Rippe", "II. Grades": a number with a dot before one of these is an ordinal; "1. Rippenfraktur", "1. LWK 3" are items of a list.
 _ORDINAL_NOUN = re.compile(
-    r"\w{0,20}rippen?\b(?!\s?:)|[HBLS]WK\b(?!\s?-?\d)|\w{0,20}wirbels?\b|ventrikels?\b|segment(?:e?s)?\b|grad(?:e?s|ig\w*)?\b|lebens\w+"
+    r"\w{0,20}rippen?\b|[HBLS]WK\b(?!\s?-?\d)|\w{0,20}wirbels?\b|ventrikels?\b|segment(?:e?s)?\b|grad(?:e?s|ig\w*)?\b|lebens\w+"
     r"|monate?s?\b|tage?s?\b|wochen?\b|schwangerschafts\w+|mittelhand\w+|metata\w+|metaka\w+|strahle?s?\b|fingers?\b|zehen?\b"
     r"|jan|feb|mär|apr|mai\b|jun|jul|aug|sep|okt|nov|dez|quartal|hirnnerv\w*|dekade|postop|inter[ck]ostal\w*",
     re.IGNORECASE,
