@@ -36,8 +36,8 @@ def captions(text, series, known):
     """Captions of a report, by rules alone: (section, text, language, references); and texts of indication and question."""
     from refrad.config import CaptionsOptions
     from refrad.language.captions import CaptionBuilder
-    from refrad.language.sources import read_reports
     from refrad.privacy.known_identifiers import collect_identifiers
+    from refrad.sources.reports import read_reports
     from refrad.workflow.tally import Tally
 
     studies = SimpleNamespace(

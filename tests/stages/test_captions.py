@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from tests.factories import ReportDelivery, report_row
+from tests.factories import ReportDelivery, fingerprint, report_row
 
 
 @pytest.fixture
@@ -77,15 +77,47 @@ def test_report_without_study_uid_is_found_by_other_keys(delivery, identity):
 
 def test_report_of_no_study_is_counted_in_one_shard_only(delivery):
     stray = report_row(study_uid="9.9.9")
-    assert delivery.run([stray], shard=1).is_empty() and delivery.metrics["flow"]["taken"] == 0
-    delivery.run([stray], shard=0)
+    allowed = fingerprint("captions", max_without_study=1)
+    assert delivery.run([stray], shard=1, fingerprint=allowed).is_empty() and delivery.metrics["flow"]["taken"] == 0
+    delivery.run([stray], shard=0, fingerprint=allowed)
     assert delivery.metrics["flow"]["aside"] == {"no_study": delivery.metrics["flow"]["taken"]}
 
 
-def test_duplicate_report_is_used_once(delivery):
-    once = len(delivery.run([report_row()]))
-    assert len(delivery.run([report_row(), report_row()])) == once
-    assert delivery.metrics["tables"]["reports"] == {"used": 1, "duplicate_report": 1}
+def test_later_report_of_the_same_id_replaces_the_earlier(delivery):
+    made = delivery.run([report_row("Befund:\nLeber vergrößert."), report_row("Befund:\nLeber normal groß.")])
+    assert made["text"].to_list() == ["Leber normal groß."]
+    assert delivery.metrics["tables"]["reports"] == {"used": 1, "replaced_report": 1}
+    assert delivery.metrics["flow"]["aside"] == {"replaced_report": 1}
+
+
+def test_unreadable_later_report_replaces_none(delivery):
+    made = delivery.run([report_row("Befund:\nLeber normal."), report_row("{\\rtf1 }")])
+    assert made["text"].to_list() == ["Leber normal."]
+    assert delivery.metrics["tables"]["reports"] == {"used": 1, "unreadable_rtf": 1}
+
+
+def test_reports_without_study_stop_and_show_forms_of_ids(delivery):
+    rows = [report_row(name="R8", study_uid="", accession_number=f"KR-00{number}x") for number in range(3)]
+    with pytest.raises(ValueError, match=r"reports\.csv: 3 of 4 reports .* is AA-999A .* and AAA99 in") as error:
+        delivery.run([report_row(), *rows])
+    assert "KR-" not in str(error.value) and "ACC" not in str(error.value)
+    made = delivery.run([report_row(), *rows], fingerprint=fingerprint("captions", max_without_study=0.75))
+    assert len(made) > 0
+
+
+def test_warnings_name_the_file_and_numbers(delivery, caplog):
+    caplog.set_level("INFO")
+    delivery.run([report_row(), report_row("", "R2")])
+    assert "captions: reports.csv: 1 rows cannot be used: no_text; the first is in line 13" in caplog.messages
+    assert "captions: reports.csv: 2 reports, 0 without a study" in caplog.messages
+
+
+def test_every_report_of_a_table_is_counted(delivery):
+    texts = ["Befund:\nLeber normal.", "MSH|^~\\&|A|B\rPID|1||7", "{\\rtf1 }", "", "%PDF-1.4", "<html><p></p></html>"]
+    rows = [report_row(text, f"R{number}") for number, text in enumerate(texts)]
+    delivery.run(rows)
+    counts = delivery.metrics["tables"]["reports"]
+    assert sum(counts.values()) == len(rows) and counts["used"] == 1
 
 
 def test_missing_column_stops_with_its_name(delivery):

@@ -14,7 +14,7 @@ from refrad.core.tables import read_table
 from refrad.core.types import MODALITIES
 from refrad.language.sections import CAPTIONED, split_sections
 from refrad.language.sentences import split_sentences
-from refrad.language.sources import read_reports
+from refrad.sources.reports import read_reports
 from refrad.stages import index
 from refrad.workflow.estimates import (
     ESTIMATED,

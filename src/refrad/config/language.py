@@ -155,6 +155,13 @@ class CaptionsOptions(Section):
         description="Rewritten and translated captions per shard, 0 or more of each, that llm.judge scores for the report "
         "page.",
     )
+    max_without_study: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Largest share of reports, 0 to 1, that may find no study; above it the stage stops and shows the forms "
+        "of the ids.",
+    )
 
 
 class MentionsOptions(Section):

@@ -16,11 +16,11 @@ from refrad.language.references import ImageReference, take_references
 from refrad.language.report_scrubbing import scrub_report
 from refrad.language.sections import CAPTIONED, detect_language, split_report
 from refrad.language.sentences import split_sentences
-from refrad.language.sources import Report
-from refrad.language.study_lookup import StudyLookup
 from refrad.llm import Models
 from refrad.privacy.pseudonyms import Pseudonyms
 from refrad.privacy.scrubbing import PLACEHOLDER
+from refrad.sources.reports import Report
+from refrad.sources.study_lookup import StudyLookup
 from refrad.statements.addenda import find_superseded
 from refrad.workflow.tally import Tally
 
@@ -61,25 +61,24 @@ class CaptionBuilder:
         self.references: list[ReferenceRow] = []
         self._studies, self._pseudonyms, self._ties, self._lexicon = studies, pseudonyms, ties, lexicon
         self._options, self._tally = options, tally
-        self._reports: set[tuple[str, str | None]] = set()
 
-    def add_report(self, report: Report) -> None:
-        """Add the captions of a report, if it belongs to this shard."""
+    def add_report(self, report: Report, is_replaced: bool = False) -> None:
+        """Add the captions of a report, if it belongs to this shard and no later one replaces it."""
         study = self._studies.study_of(report)
         if (self._studies.shard_of[study] if study else WITHOUT_STUDY) != self._studies.shard:
             return
-        is_duplicate = (report.report_id, study) in self._reports
-        self._reports.add((report.report_id, study))
-        used = study is not None and study in self._studies.with_images and not is_duplicate
+        used = study is not None and study in self._studies.with_images and not is_replaced and not report.problem
         sections = split_report(self._scrub(report.text, study) if study and used else report.text)
         sentences = [(section, sentence) for section, text in sections for sentence in split_sentences(text)]
         self._tally.take(len(sentences))
-        if study is None:
-            self._leave_out("no_study", sentences)
+        if report.problem:
+            self._leave_out(report.problem, sentences)
+        elif study is None:
+            self._leave_out(self._studies.why_no_study(report), sentences)
         elif study not in self._studies.with_images:
             self._leave_out("report_without_images", sentences)
-        elif is_duplicate:
-            self._leave_out("duplicate_report", sentences)
+        elif is_replaced:
+            self._leave_out("replaced_report", sentences)
         else:
             for section, _ in sections:
                 self._tally.add("sections", section)

@@ -9,10 +9,11 @@ from refrad.config import CaptionsOptions
 from refrad.core.contracts import CaptionTable, InstanceTable, ReferenceTable
 from refrad.core.tables import frame_of, scan_table, write_table
 from refrad.language.captions import CaptionBuilder, collect_ties
-from refrad.language.sources import read_reports, read_rows
-from refrad.language.study_lookup import StudyLookup
 from refrad.llm import open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
+from refrad.sources.report_survey import survey_reports
+from refrad.sources.reports import SourceNotes, read_reports, read_rows
+from refrad.sources.study_lookup import StudyLookup
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -42,7 +43,7 @@ def run(
     """Write the captions of one shard and the images that they name.
 
     Raises:
-        ValueError: if the reports or the references lack a column, the lexicon names a class that the schema lacks, or a
+        ValueError: if the reports or the references lack a column, too many reports find no study, the lexicon names a class that the schema lacks, or a
             model cannot be reached.
     """
     options = CaptionsOptions.model_validate(fingerprint.options)
@@ -52,8 +53,14 @@ def run(
     pseudonyms = Pseudonyms(read_or_create_key(key))
     words = load_lexicon(lexicon, load_schema(schema))
     builder = CaptionBuilder(studies, pseudonyms, ties, words, options, tally)
+    notes = SourceNotes()
+    survey = survey_reports(read_reports(reports, notes), studies)
+    for warning in notes.warnings(reports.name):
+        log.warning("captions: %s", warning)
+    log.info("captions: %s: %d reports, %d without a study", reports.name, survey.total, survey.without_study)
+    survey.check(options.max_without_study, reports.name, studies)
     for report in read_reports(reports):
-        builder.add_report(report)
+        builder.add_report(report, report.line in survey.replaced)
     with open_models(llm) as models:
         builder.apply_models(models)
     builder.count()

@@ -6,8 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from refrad.language.sources import Report
 from refrad.privacy.known_identifiers import Identifiers, collect_identifiers
+from refrad.sources.reports import Report
+from refrad.sources.study_ids import StudyIds
 
 __all__ = ["StudyLookup"]
 
@@ -25,12 +26,12 @@ class StudyLookup:
         self.shard_of = dict(studies.select("study", "shard").iter_rows())
         self.patient_of = dict(studies.select("study", "patient").iter_rows())
         identified = files.filter(pl.col("study").is_not_null())
-        self._studies = {
+        studies_of = {
             name: _sets(identified.filter(pl.col(name) != "").select(name, "study").unique().collect().iter_rows())
             for name in ("study_uid", "accession_number", "patient_id")
         }
         folder = pl.col("path").str.replace(r"/?[^/]*$", "")
-        self._folders = identified.select(folder, "study").unique().collect().rows()
+        self.ids = StudyIds(studies_of, identified.select(folder, "study").unique().collect().iter_rows())
         own = assigned.filter(pl.col("shard") == shard).collect()
         own_files = identified.filter(pl.col("shard") == shard).collect()
         used = own.filter(pl.col("volume").is_not_null())
@@ -48,15 +49,11 @@ class StudyLookup:
 
     def study_of(self, report: Report) -> str | None:
         """The study of a report: by study UID, accession number, patient, or folder; None unless it is exactly one."""
-        for name, studies in self._studies.items():
-            matches = studies.get(getattr(report, name), set())
-            if len(matches) == 1:
-                return str(*matches)
-        if not report.dicom:
-            return None
-        folder = report.dicom.strip("/.")
-        matches = {study for path, study in self._folders if not folder or f"{path}/".startswith(f"{folder}/")}
-        return str(*matches) if len(matches) == 1 else None
+        return self.ids.match(report)[0]
+
+    def why_no_study(self, report: Report) -> str:
+        """The reason why a report finds no study."""
+        return self.ids.match(report)[1]
 
     def identifiers(self, study: str) -> Identifiers:
         """The identifiers in the headers of a study of this shard, and in those of all its patients."""

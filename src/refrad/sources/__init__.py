@@ -1,0 +1,8 @@
+"""The reports of a delivery: reading them from tables and folders in any form, and finding their studies.
+
+    notes = SourceNotes()
+    for report in read_reports(Path("reports.csv"), notes):
+        study = studies.study_of(report)
+
+`reports`, `study_lookup` and `report_survey` are imported one by one.
+"""

@@ -1,0 +1,269 @@
+"""Reading reports one after the other, from a table (CSV, Parquet, JSON lines) or from a folder of text files."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from refrad.formats.charsets import charset_of, errors_of, mend_text
+from refrad.formats.csv_rows import BROKEN, SourceRow, read_csv_rows
+from refrad.sources.document_formats import UnreadableDocument, decode_document
+
+__all__ = ["COLUMNS", "Report", "SourceNotes", "read_reports", "read_rows"]
+
+COLUMNS = ("report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text")
+TIES = ("study_uid", "accession_number", "patient_id", "dicom")  # any of these columns finds the study
+TABLE_OF_A_FOLDER = "reports.csv"  # in a folder of text files: the columns, with `file` instead of `text`
+TEXT_ENDINGS = ("", ".txt", ".text", ".rtf", ".hl7", ".htm", ".html", ".xml")
+LONGEST_TEXT = 1 << 20  # characters of a report; more are a picture or a file
+EXACT_FLOATS = 2**53  # from here on a float does not hold each whole number
+
+MENDED, WRONG = "mended", "wrong characters"
+WARNINGS = {
+    WRONG: "{amount} wrong characters in {rows} rows, read as Windows-1252 where they are letters",
+    MENDED: "{rows} rows with wrong quotes or delimiters were mended",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report; empty strings where the source has nothing.
+
+    Attributes:
+        dicom: a folder inside the delivery.
+        line: of the table, or number of the row or file.
+        problem: why it cannot be used, such as "broken_row"; the text is empty then.
+    """
+
+    report_id: str
+    patient_id: str
+    accession_number: str
+    study_uid: str
+    language: str
+    text: str
+    dicom: str = ""
+    line: int = 0
+    problem: str = ""
+
+
+class SourceNotes:
+    """What was wrong in a source: rows of each kind, and the line of the first one."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+        self._amounts: dict[str, int] = {}
+        self._first: dict[str, int] = {}
+
+    def add(self, kind: str, line: int, amount: int = 1) -> None:
+        """Note a row that was mended, holds wrong characters, or cannot be used for the reason `kind`."""
+        self.rows[kind] = self.rows.get(kind, 0) + 1
+        self._amounts[kind] = self._amounts.get(kind, 0) + amount
+        self._first.setdefault(kind, line)
+
+    def warnings(self, name: str) -> list[str]:
+        """A line for each kind, with the name of the file and numbers."""
+        lines = []
+        for kind, rows in self.rows.items():
+            sentence = WARNINGS.get(kind, "{rows} rows cannot be used: {kind}")
+            numbers = sentence.format(rows=rows, amount=self._amounts[kind], kind=kind)
+            lines.append(f"{name}: {numbers}; the first is in line {self._first[kind]}")
+        return lines
+
+
+def read_reports(path: Path, notes: SourceNotes | None = None) -> Iterator[Report]:
+    """The reports of a table or a folder, streamed: one for each row or file, also for those that cannot be used.
+
+    A table needs the columns report_id and text, and one of study_uid, accession_number, patient_id and dicom. In a folder
+    each text file is a report: reports.csv inside it lists them (`file` instead of `text`); without it the name of a
+    file, up to its last dot, is report_id and accession number.
+
+    Args:
+        path: of the table or folder.
+        notes: gets what was wrong in rows.
+
+    Raises:
+        ValueError: if a column is missing, the file is not of the format of its ending, or none of its rows can be read;
+            names the file and the line.
+    """
+    notes = notes if notes is not None else SourceNotes()
+    if path.is_dir():
+        yield from _read_folder(path, notes)
+        return
+    checked = False
+    for row in _source_rows(path, notes):
+        if not checked and not row.problem:
+            _check_columns(row.cells, path.name, "text")
+            checked = True
+        yield _report(row, row.cells.get("text", ""), notes)
+    if not checked and (broken := notes.rows.get(BROKEN)):
+        raise ValueError(f"{path.name}: none of its {broken} rows can be read; {notes.warnings(path.name)[0]}")
+
+
+def read_rows(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of a table as text, keys in lower case; by the ending of its name: .parquet, .jsonl or .ndjson, else CSV.
+
+    CSV has comma, semicolon, tab or "|" between its columns. Its charset is found by `charset_of`.
+
+    Raises:
+        ValueError: if the file is empty or not of the format of its ending, or a row cannot be read.
+    """
+    for row in _source_rows(path, SourceNotes()):
+        if row.problem:
+            raise ValueError(f"{path.name}: line {row.line}: the row cannot be read")
+        yield dict(row.cells)
+
+
+def _source_rows(path: Path, notes: SourceNotes) -> Iterator[SourceRow]:
+    """Rows of a table with cells as text without wrong characters."""
+    match path.suffix.lower():
+        case ".parquet":
+            rows = _read_parquet(path)
+        case ".jsonl" | ".ndjson":
+            rows = _read_json_lines(path)
+        case _:
+            rows = _read_csv(path)
+    for row in rows:
+        wrong = 0
+        cells: dict[str, str] = {}
+        for key, value in row.cells.items():
+            column = str(key).strip().lower()
+            if column:
+                text, count = mend_text(
+                    _text_of_cell(value, f"{path.name}: line {row.line}: {column}", column in COLUMNS)
+                )
+                cells[column] = text.strip()
+                wrong += count
+        if wrong:
+            notes.add(WRONG, row.line, wrong)
+        if row.is_mended:
+            notes.add(MENDED, row.line)
+        if row.problem:
+            notes.add(row.problem, row.line)
+        yield row._replace(cells=cells)
+
+
+def _text_of_cell(value: Any, place: str, is_needed: bool) -> str:
+    """A cell of any type as text: bytes are decoded, texts of a list are lines, whole numbers have no decimals.
+
+    Raises:
+        ValueError: if the cell is needed and of a type that is no text.
+    """
+    match value:
+        case str():
+            return value
+        case None:
+            return ""
+        case bytes():
+            try:
+                return value.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                return value.decode("utf-8", errors="surrogateescape")
+        case float():
+            whole = value.is_integer() and abs(value) < EXACT_FLOATS
+            return "" if value != value else str(int(value)) if whole else str(value)
+        case list() if all(isinstance(part, str | bytes | None) for part in value):
+            return "\n".join(_text_of_cell(part, place, is_needed) for part in value)
+        case list() | dict() | tuple():
+            if is_needed:
+                raise ValueError(f"{place} holds a {type(value).__name__}, no text")
+            return ""
+        case _:
+            return str(value)
+
+
+def _report(row: SourceRow, text: str, notes: SourceNotes) -> Report:
+    problem = row.problem
+    if not problem:
+        text, problem = _readable(text)
+        problem = problem or ("" if row.cells.get("report_id") else "no_report_id")
+        if problem:
+            notes.add(problem, row.line)
+    cells = {name: row.cells.get(name, "") for name in COLUMNS if name != "text"}
+    return Report(**cells, text="" if problem else text, line=row.line, problem=problem)
+
+
+def _readable(text: str) -> tuple[str, str]:
+    """The plain text of a report and "", or "" and the reason why it has none."""
+    if len(text) > LONGEST_TEXT:
+        return "", "too_long_report"
+    try:
+        text = decode_document(text)
+    except UnreadableDocument as error:
+        return "", str(error)
+    return text, "" if text else "no_text"
+
+
+def _check_columns(row: Mapping[str, str], name: str, text: str) -> None:
+    missing = [column for column in ("report_id", text) if column not in row]
+    if missing or not any(column in row for column in TIES):
+        needed = " and ".join(missing) or ", ".join(TIES[:-1]) + f" or {TIES[-1]}"
+        columns = ", ".join(column if column != "text" else text for column in COLUMNS)
+        raise ValueError(f"{name}: has no column {needed}; columns are {columns}")
+
+
+def _read_csv(path: Path) -> Iterator[SourceRow]:
+    charset = charset_of(path)
+    with path.open(encoding=charset, errors=errors_of(charset), newline="") as file:
+        yield from read_csv_rows(file, path.name)
+
+
+def _read_json_lines(path: Path) -> Iterator[SourceRow]:
+    charset = charset_of(path)
+    with path.open(encoding=charset, errors=errors_of(charset)) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (json.JSONDecodeError, RecursionError):
+                row = None
+            yield SourceRow(number, row) if isinstance(row, dict) else SourceRow(number, {}, BROKEN)
+
+
+def _read_parquet(path: Path) -> Iterator[SourceRow]:
+    try:
+        file = pq.ParquetFile(path)
+    except Exception:
+        raise ValueError(f"{path.name}: is no Parquet file") from None
+    names = [name for name in file.schema_arrow.names if name.strip().lower() in COLUMNS] or None
+    numbers = itertools.count(1)
+    for batch in file.iter_batches(batch_size=1024, columns=names):
+        for row in batch.to_pylist():
+            yield SourceRow(next(numbers), row)
+
+
+def _read_folder(folder: Path, notes: SourceNotes) -> Iterator[Report]:
+    table = folder / TABLE_OF_A_FOLDER
+    if not table.exists():
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in TEXT_ENDINGS)
+        if not files:
+            raise ValueError(f"{folder.name}: holds neither text files (*.txt) nor {TABLE_OF_A_FOLDER}")
+        for number, path in enumerate(files, start=1):
+            cells = {"report_id": path.stem, "accession_number": path.stem}
+            yield _report(SourceRow(number, cells), _read_text(path, number, notes), notes)
+        return
+    checked = False
+    for row in _source_rows(table, notes):
+        if row.problem:
+            yield _report(row, "", notes)
+            continue
+        if not checked:
+            _check_columns(row.cells, f"{folder.name}/{table.name}", "file")
+            checked = True
+        path = folder / row.cells["file"]
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise ValueError(f"{folder.name}/{table.name}: line {row.line}: its file is not in the folder")
+        yield _report(row, _read_text(path, row.line, notes), notes)
+
+
+def _read_text(path: Path, line: int, notes: SourceNotes) -> str:
+    charset = charset_of(path)
+    content = path.read_text(encoding=charset, errors=errors_of(charset))
+    text, wrong = mend_text(content)
+    if wrong:
+        notes.add(WRONG, line, wrong)
+    return text.strip()

@@ -1,0 +1,103 @@
+"""Studies by the ids of a report, also where table and headers write them differently; two ids never become one."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from refrad.sources.reports import Report
+
+__all__ = ["StudyIds", "form_of"]
+
+LOOSE = ("accession_number", "patient_id")  # a UID has one spelling only
+LONGEST_FORM = 40  # characters
+_DECIMALS = re.compile(r"(?<=\d)[.,]0+$")  # of a number that a program took for a decimal
+
+
+class StudyIds:
+    """The ids in the headers of a delivery, and those of the table of reports that differ from them in spelling only."""
+
+    def __init__(self, studies: Mapping[str, Mapping[str, set[str]]], folders: Iterable[tuple[str, str]]) -> None:
+        """Take the ids of a delivery.
+
+        Args:
+            studies: for study_uid, accession_number and patient_id, in this order: id to the studies that have it.
+            folders: pairs of a folder inside the delivery and a study with files in it.
+        """
+        self._studies = studies
+        self._folders = list(folders)
+        self._spellings: dict[str, dict[str, set[str]]] = {}  # column, key of an id, its spellings in headers
+        for column in LOOSE:
+            self._spellings[column] = defaultdict(set)
+            for spelling in studies.get(column, {}):
+                self._spellings[column][_key(spelling)].add(spelling)
+        self._patients: dict[str, set[str]] = defaultdict(set)  # study to keys of its patient ids
+        for patient, names in studies.get("patient_id", {}).items():
+            for study in names:
+                self._patients[study].add(_key(patient))
+        self._given: dict[tuple[str, str], set[str]] = defaultdict(set)  # column and key to spellings in the table
+
+    def learn(self, report: Report) -> None:
+        """Note how the table writes the ids of a report: of two spellings, only that of the headers counts."""
+        for column in LOOSE:
+            spelling = _without_decimals(getattr(report, column))
+            if (key := _key(spelling)) in self._spellings[column]:
+                self._given[column, key].add(spelling)
+
+    def match(self, report: Report) -> tuple[str | None, str]:
+        """The study of a report and "", or None and the reason: "no_study", or "ambiguous_study" if several may be meant.
+
+        The ids are tried in the order of `studies`, then the folder; each counts only if exactly one study has it.
+        """
+        reason = "no_study"
+        for column, studies in self._studies.items():
+            spelling = getattr(report, column)
+            matches = studies.get(spelling) or studies.get(_without_decimals(spelling)) if spelling else None
+            if not matches and spelling and column in LOOSE:
+                matches, is_doubtful = self._loosely(report, column, spelling)
+                reason = "ambiguous_study" if is_doubtful else reason
+            if matches and len(matches) == 1:
+                return next(iter(matches)), ""
+            reason = "ambiguous_study" if matches else reason
+        if report.dicom:
+            folder = report.dicom.strip("/.")
+            matches = {study for path, study in self._folders if not folder or f"{path}/".startswith(f"{folder}/")}
+            if len(matches) == 1:
+                return next(iter(matches)), ""
+            reason = "ambiguous_study" if matches else reason
+        return None, reason
+
+    def _loosely(self, report: Report, column: str, given: str) -> tuple[set[str], bool]:
+        """The studies whose id differs from the given one in spelling only, and whether that may be another one's id."""
+        key = _key(given)
+        spellings = self._spellings[column].get(key, set())
+        if not spellings:
+            return set(), False
+        if len(spellings) > 1 or len(self._given.get((column, key), ())) > 1:
+            return set(), True
+        studies = self._studies[column][next(iter(spellings))]
+        if column == "patient_id" or not report.patient_id:
+            return studies, False
+        patient = _key(report.patient_id)
+        is_known = patient in self._spellings["patient_id"]
+        if is_known and not any(patient in self._patients[study] for study in studies):
+            return set(), True
+        return studies, False
+
+    def forms(self, column: str) -> Iterable[str]:
+        """The forms of the ids of a column in the headers."""
+        return (form_of(spelling) for spelling in self._studies.get(column, ()))
+
+
+def form_of(name: str) -> str:
+    """An id with 9 for each digit and A for each letter, to be shown where the id itself may not be."""
+    form = "".join("9" if letter.isdigit() else "A" if letter.isalpha() else letter for letter in name)
+    return form if len(form) <= LONGEST_FORM else f"{form[:LONGEST_FORM]}..."
+
+
+def _without_decimals(name: str) -> str:
+    return _DECIMALS.sub("", name) if name.replace(".", "", 1).replace(",", "", 1).isdigit() else name
+
+
+def _key(name: str) -> str:
+    """What spellings of one id share: letters in lower case, without spaces, leading zeros and decimals."""
+    return "".join(_without_decimals(name).casefold().split()).lstrip("0") or "0"
