@@ -109,6 +109,7 @@ def test_line_breaks_stay_and_neighbouring_lines_count(text, kept):
     assert clean(text) == kept
 
 
-def test_wrapped_line_goes_on_in_the_next():
-    line = "Der Befund wurde am selben Tag telefonisch und in Ruhe mit Herrn\nTiedge besprochen."
+@pytest.mark.parametrize("last", ["Herrn", "der Kollegin", "Oberarzt", "Dr. med.", "dem Ehemann"])
+def test_wrapped_line_goes_on_in_the_next(last):
+    line = f"Der Befund wurde am selben Tag telefonisch und in Ruhe mit {last}\nTiedge besprochen."
     assert "Tiedge" not in clean(line)

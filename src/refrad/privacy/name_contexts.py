@@ -109,12 +109,17 @@ class Context:
 
 
 def _context(pattern: str, strength: str, *, goes_on: bool = False) -> Context:
-    return Context(re.compile(pattern, re.VERBOSE | re.IGNORECASE), strength, goes_on)
+    return Context(re.compile(_over_wrapped_lines(pattern), re.VERBOSE | re.IGNORECASE), strength, goes_on)
 
 
 def _as_written(pattern: str, strength: str, *, goes_on: bool = False) -> Context:
     """A context of which the case counts."""
-    return Context(re.compile(pattern, re.VERBOSE), strength, goes_on)
+    return Context(re.compile(_over_wrapped_lines(pattern), re.VERBOSE), strength, goes_on)
+
+
+def _over_wrapped_lines(pattern: str) -> str:
+    """The pattern with each blank also as the break of a line that goes on in the next; other lines end with U+0001."""
+    return pattern.replace("[ ]", r"[ \n]")
 
 
 BEFORE_NAME = (
