@@ -6,6 +6,7 @@ import pytest
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.language.report_scrubbing import scrub_report
+from refrad.privacy import date_rules, name_contexts, number_rules, place_rules
 from refrad.privacy.eponyms import EPONYMS
 from refrad.privacy.known_identifiers import Identifiers
 
@@ -103,6 +104,14 @@ def test_name_follows_title_in_any_case_and_alphabet(clean, marked):
         "D: {MH} T: {cp}",
         "I, {Miles Hawthorne}, have reviewed the images.",
         "Leber normal.\n{R. Habermann}",
+        "Milz normal.\nElektronisch signiert: {Habermann}",
+        "Milz normal.\nim Auftrag {Westphal}",
+        "Milz normal.\n{Habermann}, Oberarzt",
+        "Milz normal.\n{Jost Habermann}      {Gisela Westphal}\nOberarzt           Assistenzärztin",
+        "Milz normal.\nMTRA: {Westphal}",
+        "Normal chest.\nSigned, {Caroline Pemberton}",
+        "Normal chest.\n{Caroline Pemberton}, DO",
+        "Report by {Caroline Pemberton}",
     ],
 )
 def test_signature_loses_names_and_marks(clean, marked):
@@ -134,6 +143,20 @@ def test_signature_loses_names_and_marks(clean, marked):
         "Patientin {Anneke Boeck}, geboren am {1.2.1950}, Leber normal.",
         "{Kettler, Sanne} geb. {3.4.1956}",
         "Frühere Aufnahmen von {Jochen Milz} liegen vor.",
+        "Befund mit {Habermann} am Telefon besprochen.",
+        "Befund wurde an {Jost Habermann} weitergegeben.",
+        "Rückruf durch {Habermann} erbeten.",
+        "Laut {Habermann} keine Voraufnahmen.",
+        "Nach Angaben von {Habermann} gestürzt.",
+        "Chirurg {Habermann} anwesend.",
+        "Z.n. OP durch {Habermann}.",
+        "Name: {Habermann}; Vorname: {Jost}",
+        "I discussed the case with {Miles Hawthorne}.",
+        "Please contact {Miles Hawthorne} with questions.",
+        "The patient {Miles Hawthorne} was scanned.",
+        "Pt: {Miles Hawthorne}",
+        "PAT. {HABERMANN} MIT NIERENSTEIN.",
+        "OA {Weber} sah das CT.",
     ],
 )
 def test_name_without_title_goes_in_its_context(clean, marked):
@@ -220,6 +243,13 @@ def test_age_goes_from_ninety_on(clean, text, scrubbed):
         "Vergleich {20.01.} bis {25.01.2022}.",
         "Am {20220103} untersucht.",
         "{Q3 2021} operiert.",
+        "VU {10/22}: Leber normal.",
+        "Chemotherapie {3/21} bis {8/21}.",
+        "CT Abdomen {10/22} und {3/23} liegen vor.",
+        "Am {Heiligabend} gestürzt, zwischen {Weihnachten und Neujahr} operiert.",
+        "MRT v. {17.8.}, Leber normal.",
+        "Surgery {Dec-2019}, examination on {12/30}.",
+        "Z.n. CHE {'98}, Leber normal.",
     ],
 )
 def test_date_goes_in_any_usual_form(clean, marked):
@@ -274,6 +304,14 @@ def test_numbers_that_look_like_dates_stay(clean, text):
         "{221 Harbor View Road}, liver normal.",
         "Verlegt aus {Sonnenau}, Pneumonie links.",
         "Wohnort: {Sonnenau}, Leberherd.",
+        "Liegt auf Station {Innere 3}, Leber normal.",
+        "Bed {12}, lungs clear.",
+        "Patient aus {Talheim}, Sturz.",
+        "Voraufnahme aus {Talheim} liegt nicht vor.",
+        "Bewohner des {Altenheims St. Anna}, Sturz.",
+        "Einweisung durch das {St. Josefs-Hospital}.",
+        "MRT der {Radiologie am Marktplatz} liegt vor.",
+        "PLZ {98765}",
     ],
 )
 def test_place_goes(clean, marked):
@@ -319,6 +357,9 @@ def test_anatomy_and_departments_are_no_places(clean, text):
         "Anfragen an {jost.habermann@beispiel.example}.",
         "Case 3, Histologie: 3/12 Lymphknoten.",
         "Imeron 400, 100 ml, 3 ml/s, CTDI 12,3 mGy.",
+        "Aktenzeichen {12 C 345/21}, Leber normal.",
+        "Path no. {SP-21-4471}, liver normal.",
+        "Probandennummer {7782}, Leber normal.",
     ],
 )
 def test_number_goes_behind_its_label(clean, marked):
@@ -335,6 +376,8 @@ def test_number_goes_behind_its_label(clean, marked):
         "DECT 4711",
         "(555) 482-9917",
         "Fax 0911 223344",
+        "Telefonnummer 0621 77 82 33",
+        "Apparat 4471",
     ],
 )
 def test_telephone_number_goes(clean, text):
@@ -369,6 +412,11 @@ def test_telephone_number_goes(clean, text):
         "CLINICAL HISTORY: FALL ON LEFT HIP. NO ACUTE FINDING.",
         "Ann Arbor Stadium II. Austin Flint. Graham Steell.",
         "Pat. M. Bechterew, Mutter mit Morbus Crohn.",
+        "OP durch Urologie, laut Vorbefund, laut Angaben.",
+        "Mit Gadovist gesehen, Anruf von Station.",
+        "Diensthabender informiert, the patient DRINKS.",
+        "PATIENT DENIES PAIN, PATIENT HAD NO FEVER.",
+        "HOSPITAL COURSE: admitted to the hospital.",
     ],
 )
 def test_clinical_words_in_place_of_names_stay(clean, text):
@@ -388,3 +436,19 @@ def test_eponym_stays(clean, name):
 def test_eponym_after_title_or_with_date_of_birth_is_a_person(clean):
     assert clean("Dr. Baker informiert.") == "Dr. [NAME] informiert."
     assert clean("Boeck, Sanne, geb. 3.4.1956") == "[NAME], geb. [DATE]"
+
+
+def test_rules_repeat_a_bounded_number_of_times():
+    patterns = [context.pattern for context in (*name_contexts.BEFORE_NAME, *name_contexts.AFTER_NAME)]
+    patterns += [name_contexts.CODES, number_rules.ADDRESS, number_rules.UID]
+    patterns += [
+        *date_rules.DATES,
+        *date_rules.AGES,
+        *number_rules.PHONES,
+        *number_rules.NUMBERS,
+        *number_rules.UNLABELLED_NUMBERS,
+    ]
+    patterns += [*place_rules.STREETS, *place_rules.TOWNS, *place_rules.WARDS, *place_rules.HOSPITALS]
+    for pattern in patterns:
+        marks = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "", pattern.pattern)
+        assert not re.search(r"[*+]|,\}", marks), marks

@@ -37,15 +37,13 @@ _UNIT = "[ ]?" + any_of(
 _SINCE = any_of(r"seit zuletzt aus vom bis ab since from until dated")
 _EXAM = any_of(
     r"""ed op erstdiagnose operation (?:vor)?aufnahmen? (?:vor)?untersuchung(?:en)? kontrolle ct mrt mri rö pet(?:[-/]ct)?
-    angio sono cta mra biopsie vu stand [\w-]{0,20}(?:therapie|ektomie|tomie|resektion|plastik|bestrahlung|implantation|surgery)
+    angio sono cta mra biopsie vu stand (?<![\w-])[\w-]{0,20}(?:therapie|ektomie|tomie|resektion|plastik|bestrahlung|implantation|surgery)
     vergleich_(?:mit|zu) unfall sturz"""
 )
 _ON = any_of(
     r"am ab seit vom v\. von bis zum den dem der on since from until dated zuletzt op ct mrt mri rö pet kontrolle ed"
 )
-_BEFORE_HOLIDAY = any_of(
-    r"seit an am zu zwischen vor nach über bis \[DATE\]_(?:und|bis|and) since on at before after over until"
-)
+_BEFORE_HOLIDAY = any_of(r"seit an am zu zwischen vor nach über bis since on at before after over until")
 _STATUS_POST = any_of(r"z\._?n\.? st\._?p\. zustand_nach status_post s/p")
 _AROUND = any_of(r"im seit anfang mitte ende bis ab vom letzten in since early late mid until last this")
 # Parts of a whole, such as lymph nodes, are no months.
@@ -89,7 +87,7 @@ DATES = tuple(
         # Ostern 2019, seit Weihnachten; Sommer 2018, summer of 2018
         rf"""\b(?:{_HOLIDAY}|{_SEASON}|{_QUARTER})\b[ /,]{{1,2}}(?:(?:des|im|of)[ ])?(?:jahres?[ ])?(?:{_YEAR}(?:/\d{{2}})?|{_SHORT_YEAR})
         \b(?![.,/]\d|{_UNIT})""",
-        rf"(?:\b|(?=\[)){_BEFORE_HOLIDAY}[ ](?P<go>{_HOLIDAY})\b(?![-\w]|[ ]tree)",
+        rf"\b{_BEFORE_HOLIDAY}[ ](?P<go>{_HOLIDAY}(?:[ ](?:und|bis|and)[ ]{_HOLIDAY})?)\b(?![-\w]|[ ]tree)",
         # 5/2021; 05/21, 12/08; seit 11/21, MRT 10/22; in 11/21; Z.n. Resektion 4/17
         rf"(?<![\d/.,]){_MONTH}[/.]{_YEAR}(?!\d)",
         r"(?<![\d/.,\w-])(?:0[1-9]/\d{2}|1[0-2]/0\d)(?![\d/]|[ ]?(?:mm|cm))",
@@ -103,7 +101,7 @@ DATES = tuple(
         # am 3.4., (3.4.)
         rf"\b{_ON}[ ](?P<go>{_DAY}\.[ ]?{_MONTH}\.)(?!\d)|\((?P<go2>{_DAY}\.[ ]?{_MONTH}\.)\)",
         # a year
-        rf"""\b(?:{_NO_YEAR}|[\w-]{{0,20}}{_EDITION})\b[ .:=#(]{{0,3}}v?{_YEAR}\b
+        rf"""(?:\b{_NO_YEAR}|(?<![\w-])[\w-]{{0,20}}{_EDITION})\b[ .:=#(]{{0,3}}v?{_YEAR}\b
         |(?<![\d/.,\w+-])(?P<go>(?:{_YEAR}[ ]?(?:-|–|/)[ ]?)?{_YEAR}(?:[/–-]\d{{2}}\b)?)\b(?![.,/]\d|{_UNIT})""",
         r"(?<![\w\d])['’]\d{2}\b(?![\w'’])",
         r"\b\d{1,2}[:.]\d{2}[ ]?(?:uhr|h\b|a\.?m\b|p\.?m\b)",
@@ -125,7 +123,7 @@ AGES = tuple(
     re.compile(pattern, re.VERBOSE | re.IGNORECASE)
     for pattern in (
         rf"(?<![\d.,/-])(?P<go>{_OVER_89})(?=[ ]?[-–]?[ ]?{_OLD})",
-        rf"\b{_AGED}[ ]?:?[ ](?:ca\.[ ]|about[ ])?(?P<go>{_OVER_89})(?![\d.,/]*\d|{_UNIT})",
+        rf"\b{_AGED}[ ]?:?[ ](?:ca\.[ ]|about[ ])?(?P<go>{_OVER_89})(?![\d.,/]{{0,8}}\d|{_UNIT})",
         rf"""\b{_PERSON}[ ]?\(?,?[ ]?\(?(?P<go>{_OVER_89})
         (?=[ ]?[),]|[ ]?[mwf]\b)""",
         rf"(?<![\d.,/-])(?P<go>{_OVER_89})(?=[ ]?(?-i:[MF])\b(?:[ ](?:with|presenting|who|status|s/p)|,))",

@@ -26,13 +26,14 @@ _PHYSICIAN = any_of(
     "(?:(?:ober|chef|fach|assistenz|stations?|haus|dienst|amts|beleg|konsiliar|not)-?)?(?:arzt(?:es|e)?|ärzt(?:in|e|en))"
 )
 _ROLE = any_of(
-    """radiolog(?:e|in|ist) operateur(?:in)? untersucher(?:in)? befunder(?:in)? zuweiser(?:in)? überweiser(?:in)?
+    """radiolog(?:e|in|ist) operateur(?:in)? chirurg(?:in)? internist(?:in)? anästhesist(?:in)? (?:uro|neuro|kardio|onko|gynäko|dermato|pulmo)log(?:e|in)
+    orthopäd(?:e|in) untersucher(?:in)? befunder(?:in)? zuweiser(?:in)? überweiser(?:in)?
     einweiser(?:in)? anforderer attending resident fellow registrar consultant surgeon technologist sonographer
     transcriptionist typist dictator pcp
     (?:referring|ordering|attending|requesting|treating|reading|reporting)_(?:physician|doctor|provider|radiologist|clinician)"""
 )
 _SIGNATURE = any_of(
-    """visum signum handzeichen kürzel diktat unterschrift signature name nachname (?:elektronisch_)?signiert erstbefund(?:er)?
+    """visum signum handzeichen kürzel diktat unterschrift signature name nachname vorname familienname (?:elektronisch_)?signiert erstbefund(?:er)?
     zweitbefund(?:er)? vidierende[rn]? ansprechpartner(?:in)? kontaktperson"""
 )
 _DONE = any_of(
@@ -53,7 +54,8 @@ _RELATIVE = any_of(
 )
 _TOLD = any_of(
     """besprochen besprechung abgesprochen diskutiert erörtert kommuniziert mitgeteilt mitteilung demonstriert übermittelt
-    übermittlung weitergegeben weiterleitung durchgegeben übergabe rücksprache absprache telefonat telefoniert gespräch
+    übermittlung rückruf anfrage wunsch
+     angaben vorgestellt weitergegeben weiterleitung durchgegeben übergabe rücksprache absprache telefonat telefoniert gespräch
     benachrichtigt benachrichtigung meldung gemeldet konsil kontakt anruf information verständigung"""
 )
 _TOLD_EN = any_of(
@@ -67,10 +69,10 @@ _BY_PHONE = any_of(
 _IN_PERSON = any_of("telefonisch fernmündlich persönlich mündlich")
 _AGREED = any_of(
     """besprochen abgesprochen diskutiert erörtert demonstriert informiert verständigt benachrichtigt befundet vidiert diktiert
-    gesehen telefoniert informed notified aware contacted paged called"""
+    weitergegeben übermittelt mitgeteilt bestätigt durchgegeben telefoniert informed notified aware contacted paged called"""
 )
 _MEANWHILE = any_of(
-    """wurde ist sind telefonisch persönlich bereits mündlich sofort umgehend darüber hierüber was is were has_been
+    """wurde ist sind am_telefon telefonisch persönlich bereits mündlich sofort umgehend darüber hierüber was is were has_been
     have_been"""
 )
 _SIGNED_AS = any_of(
@@ -156,17 +158,25 @@ BEFORE_NAME = (
     _as_written(
         rf"{_STATEMENT}(?:i\.[ ]?[AV]\.|ppa\.|p\.[ ]?p\.|f\.[ ]?d\.[ ]?R\.|[Ii]m[ ]Auftrag:?)[ ]{{1,3}}", "label"
     ),
+    _context(
+        r"\b(?:laut|nachname|vorname|(?:op|operation|eingriff)[ ]durch|surgery[ ]by|(?:contact|page)(?=[ ](?-i:[A-Z])))[ ]",
+        "talk",
+    ),
     _as_written(rf"{_STATEMENT}I,[ ]", "label"),
     # Patient: Anna; Patientin Anna; Tochter (Anna
-    _context(rf"\b(?:patient(?:in|en)?|pat\.|pt\.|patient[ ]name){_COLON}", "finding"),
-    _as_written(r"\b(?:Patient(?:in|en)?|Pat\.|PAT\.)[ \n]{1,2}", "finding"),
+    _context(rf"\b(?:patient(?:in|en)?|pat\.|pt\.?|patient[ ]name){_COLON}", "finding"),
+    _as_written(r"\b(?:Patient(?:in|en)?|Pat\.|PAT\.|patient(?=[ ][A-Z][a-z]))[ \n]{1,2}", "finding"),
     _context(rf"\b{_RELATIVE}\b(?:{_COLON}|,?[ ](?:ist[ ])?\(?)", "finding", goes_on=True),
     # besprochen mit Anna; telefonisch an Anna; discussed by phone with Anna; informed Anna
     _context(
         rf"\b{_TOLD}(?:[ ]{_BY_PHONE}){{0,2}}[ ](?:mit|an|von|durch|bei)[ ](?:dem|der|den)?[ ]?", "talk", goes_on=True
     ),
     _context(rf"\b{_IN_PERSON}(?:e[nr]?)?[ ](?:mit|an|durch|von)[ ]", "talk", goes_on=True),
-    _context(rf"\b{_TOLD_EN}(?:[ ]{_BY_PHONE}){{0,2}}[ ](?:with|to|by|from)[ ]", "talk", goes_on=True),
+    _context(
+        rf"\b{_TOLD_EN}(?:[ ]the[ ](?:case|results?|findings?))?(?:[ ]{_BY_PHONE}){{0,2}}[ ](?:with|to|by|from)[ ]",
+        "talk",
+        goes_on=True,
+    ),
     _context(
         rf"\b(?:informed|notified|paged|contacted|messaged|emailed|alerted)(?:[ ]{_BY_PHONE}){{0,2}}[ ]",
         "talk",

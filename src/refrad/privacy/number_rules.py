@@ -14,14 +14,16 @@ _OF_WHOM = any_of(
     sozialversicherungs krankenversicherungs personal journal befund proben? einsende eingangs histo histologie pathologie
     medical_record record case order account exam encounter visit hospital insurance policy member chart specimen nhs ssn
     social_security invoice rechnungs kranken(?:kassen)? mitglieds ausweis pass steuer arzt lanr bsnr kassen akten referenz
-    reference study studien report"""
+    reference study studien report
+    path surgical_pathology probanden vorgangs teilnehmer"""
 )
 _SHORT_LABEL = any_of(
     r"""mrn svnr kvnr rvnr piz pid id acc accession fallnr fall-id patnr aktenzeichen az unser_zeichen ihr_zeichen our_ref
-    your_ref ref nhs ssn iban"""
+    your_ref ref zeichen nhs ssn iban"""
 )
 _PHONE = any_of(
     r"""tel telefon (?:tele)?fax mobil handy durchwahl dect piepser pieper funk phone cell pager ext extension rückruf hotline
+    beeper telefonnummer handynummer mobilnummer nebenstelle haustelefon apparat
     whatsapp"""
 )
 _SPECIMEN = any_of(
@@ -54,6 +56,7 @@ NUMBERS = tuple(
         rf"(?<![\w-]){_SHORT_LABEL}\b[.]?{_COLON}(?P<go>{_VALUE})",
         r"\b(?:fall|case|pat\.|patient(?:in)?|auftrag|order|akte|chart|accession|journal)[ ]?[:\#]?[ ]?(?P<go>[A-Z]{0,3}-?\d{5,12})\b",
         rf"\b{_SPECIMEN}\b[ .:-]{{0,3}}(?:nr|no)?\b[ .:\#]{{0,3}}(?P<go>(?:[A-Z]{{1,3}}[ .-]?\d{{2,7}}|\d{{3,7}})[/-]\d{{2,6}})\b",
+        r"\b(?:aktenzeichen|az)\b[.:]{0,2}[ ]?(?P<go>\d{1,4}[ ][A-Z]{1,3}[ ]\d{1,6}/\d{2,4})\b",
         # of the German pension insurance, an IBAN, a social security number
         r"(?<![\w.,/-])\d{2}[ ]?\d{6}[ ]?[A-Z][ ]?\d{3}\b",
         r"\b(?-i:[A-Z]{2})\d{2}(?:[ ]?\d{4}){4}(?:[ ]?\d{1,2})?\b",
@@ -62,6 +65,6 @@ NUMBERS = tuple(
 )
 UNLABELLED_NUMBERS = (
     re.compile(
-        r"(?<![\w.,/-])\d{7,}(?![\w.,]{0,30}\d) | \b(?=\w{0,40}\d{4})(?=\w{0,40}[A-Z])[A-Z0-9]{8,64}\b", re.VERBOSE
+        r"(?<![\w.,/-])\d{7,64}(?![\w.,]{0,30}\d) | \b(?=\w{0,40}\d{4})(?=\w{0,40}[A-Z])[A-Z0-9]{8,64}\b", re.VERBOSE
     ),
 )

@@ -39,13 +39,16 @@ _MOVED = any_of(
     r"""verlegt verlegung zuverlegung zuverlegt überweisung zugewiesen rückverlegung übernahme transferred transfer referred
     referral"""
 )
-_WARD = any_of(r"[\w-]{0,20}station (?-i:Stat\.) its imc ips icu ward zimmer room bettplatz bett bed ambulanz bay")
+_WARD = any_of(
+    r"(?<![\w-])[\w-]{0,20}station (?-i:Stat\.) its imc ips icu ward zimmer room bettplatz bett bed ambulanz bay"
+)
 _HOUSE = any_of(
     r"""universitätsspital universitätsmedizin mvz praxis gemeinschaftspraxis sanatorium hospiz pflegeheims? seniorenheims? altenheims?
     radiologie röntgeninstitut röntgenpraxis
     altersheims? seniorenresidenz seniorenzentrum pflegezentrum radiologikum radiologicum ärztehaus diagnostikzentrum
-    [\w-]{0,30}klinikums? [\w-]{0,30}kliniken [\w-]{0,30}klinik [\w-]{0,30}krankenhaus(?:es)? [\w-]{0,30}hospitals?
-    [\w-]{0,20}spital"""
+    (?<!\w)(?<!\w-)[\w-]{0,30}klinikums? (?<!\w)(?<!\w-)[\w-]{0,30}kliniken (?<!\w)(?<!\w-)[\w-]{0,30}klinik
+    (?<!\w)(?<!\w-)[\w-]{0,30}krankenhaus(?:es)? (?<!\w)(?<!\w-)[\w-]{0,30}hospitals?
+    (?<![\w-])[\w-]{0,20}spital"""
 )
 _HOUSE_EN = any_of(
     r"""hospital medical_cent(?:er|re) clinic infirmary health(?:care)?_(?:system|cent(?:er|re)) imaging_cent(?:er|re)
@@ -67,7 +70,7 @@ _SORT = any_of(
 STREETS = tuple(
     re.compile(pattern, re.VERBOSE | re.IGNORECASE)
     for pattern in (
-        rf"\b(?!{_BODY}[\w-]{{0,12}}\b){_UPPER}[\w.-]{{1,40}}{_STREET}(?!\w){_BREAK}{_NUMBER}{_TOWN_AFTER}",
+        rf"(?<![\w.-])(?!{_BODY}[\w-]{{0,12}}\b){_UPPER}[\w.-]{{1,40}}{_STREET}(?!\w){_BREAK}{_NUMBER}{_TOWN_AFTER}",
         rf"\b{_CAPITALISED}[ ](?={_UPPER}){_STREET}(?!\w)[ ]{_NUMBER}{_TOWN_AFTER}",
         rf"\b(?:(?:prof|dr)\.[- ]?){{1,2}}(?:{_CAPITALISED}-?){{1,3}}-{_STREET}(?!\w)[ ]{_NUMBER}{_TOWN_AFTER}",
         rf"""\b{_TO_STREET}[ ]{_CAPITALISED}[ ]\d{{1,4}}[ ]?[a-z]?,?
@@ -114,7 +117,7 @@ WARDS = tuple(
 HOSPITALS = tuple(
     re.compile(pattern, re.VERBOSE | re.IGNORECASE)
     for pattern in (
-        rf"""\b(?!{_SORT}-?(?:hospital|krankenhaus))(?P<go>{_SAINT}{_UPPER}[\w.'-]{{2,30}}(?:hospital|krankenhaus(?:es)?|spital)
+        rf"""(?<![\w.'-])(?!{_SORT}-?(?:hospital|krankenhaus))(?P<go>{_SAINT}{_UPPER}[\w.'-]{{2,30}}(?:hospital|krankenhaus(?:es)?|spital)
         (?:{_LINK}[ ](?P<optional>{_CAPITALISED}))?)""",
         rf"\b(?P<go>{_HOUSE}{_LINK}[ ](?P<town>{_SAINT}{_CAPITALISED})(?:[ ](?P<optional>{_CAPITALISED}))?)",
         rf"""\b(?P<go>{_UPPER}[\w-]{{0,30}}(?:klinik|hochschule|universität)[ ](?:(?:der|des)[ ])?(?:{_CAPITALISED}[ ])?(?:hochschule|universität)

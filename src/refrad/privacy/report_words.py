@@ -126,7 +126,8 @@ _NOUNS = _table(
     knie hals bein bauch brust fuss hand arm finger zehe stirn haut kiefer zahn zaehne oberkiefer unterkiefer becken abdomen schulter
     ellenbogen weichteile wirbelsaeule nasennebenhoehlen aszites luftnot atemnot polytrauma katheter sonde stent stents clip clips
     prothese schrauben platte stabil wach akut chronisch normal gut alt klein gross frei
-    vormonat vorjahr vorwoche eltern befund befunde radius ulna tibia fibula talus patella
+    vorname nachname familienname geburtsname diensthabender diensthabende chirurg
+    signed dictated transcribed typed interpreted approved verified signiert vormonat vorjahr vorwoche eltern befund befunde radius ulna tibia fibula talus patella
     aerztlicher aerztliche direktor medizinischen klinischen md phd rn frcr facr mbbs
     consent course admission admissions admitted stay discharge visit notes note addendum pap slides xray views examination
     visum signum handzeichen kuerzel signatur morbus zweitbefund erstbefund telefonnummer kontaktperson ansprechpartner
