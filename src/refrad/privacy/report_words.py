@@ -127,7 +127,8 @@ _NOUNS = _table(
     ellenbogen weichteile wirbelsaeule nasennebenhoehlen aszites luftnot atemnot polytrauma katheter sonde stent stents clip clips
     prothese schrauben platte stabil wach akut chronisch normal gut alt klein gross frei
     vorname nachname familienname geburtsname diensthabender diensthabende chirurg
-    signed dictated transcribed typed interpreted approved verified signiert vormonat vorjahr vorwoche eltern befund befunde radius ulna tibia fibula talus patella
+    signed dictated transcribed typed interpreted approved verified signiert
+    vormonat vorjahr vorwoche eltern befund befunde radius ulna tibia fibula talus patella
     aerztlicher aerztliche direktor medizinischen klinischen md phd rn frcr facr mbbs
     consent course admission admissions admitted stay discharge visit notes note addendum pap slides xray views examination
     visum signum handzeichen kuerzel signatur morbus zweitbefund erstbefund telefonnummer kontaktperson ansprechpartner
