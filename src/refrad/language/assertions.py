@@ -122,6 +122,8 @@ class _Statements:
             return "negated"
         if heading := _HEADING.match(sentence, end):  # "Leber: keine Herde"
             right = self.clause(heading.end(), heading.end())[1]
+            if self.first("absent_after", heading.end(), self.to_comma(heading.end(), right)) is not None:
+                return "absent"
             return "negated" if self.is_denied(mention, heading.end(), right) else "present"
         return "negated" if self.is_denied(mention, end, right) else "present"
 

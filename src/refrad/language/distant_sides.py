@@ -9,6 +9,7 @@ from refrad.language.side_words import HALF_OF_THE_BODY, NONE, STOP, UNIT, Ancho
 __all__ = ["LEFT_LUNG", "assign_distant_sides"]
 
 LEFT_LUNG = "lung_left"  # a lung without a side means both lungs more often than not
+_DENIAL = {"not", "no", "none", "nicht", "kein", "keine", "keiner"}
 MAX_CLAUSE = 40  # tokens of a clause that are looked at for nouns
 _PREDICATE = re.compile(
     r"normal|unremarkable|clear|intact|small|large|larger|smaller|thin|thick|slim|absent|patent|free|mild|moderate|severe|more|less"
@@ -129,6 +130,8 @@ class _Distant:
     def add_second_side(self, clause: int) -> None:
         """A side without a noun belongs to the organ before: "Niere rechts 10 cm, links 11 cm", "linke Niere klein, rechte groß"."""
         positions = self.clauses.ranges[clause]
+        if any(self.sentence.word(position).lower() in _DENIAL for position in positions[:MAX_CLAUSE]):
+            return  # "Hydronephrosis on the left but not on the right"
         if not all(self.is_said_of_organ(position) for position in positions[:MAX_CLAUSE]):
             return
         for before in range(clause - 1, -1, -1):

@@ -17,6 +17,7 @@ CONJUNCTIONS = frozenset({"und", "oder", "sowie", "bzw", "et", "and", "or", "&",
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
 _SKIPPED = {"left", "right", "superior", "inferior", "main", "common"}  # "splenic and superior mesenteric veins"
 _DEGREES = {"med", "dent", "rer", "nat", "univ", "habil", "phil"}
+_SHORTEST_NOUN = 5  # letters, more than most prepositions
 _UNITS = {"mm", "m"}  # also musculi and musculus
 _SIZE = re.compile(r"\((?:ca\.? ?|max\.? ?)?\d[\d.,]{0,6}(?: ?(?:mm|cm|x|×)(?: ?\d[\d.,]{0,6})?){1,6} ?\)")
 _LONGEST_GAP = 12  # tokens between the words of a list
@@ -170,8 +171,11 @@ class _Matcher:
             last += 2
         if self.institution.fullmatch(self.tokens[last].text):
             return True
-        following = last + 1
-        return following < len(self.tokens) and bool(self.institution.fullmatch(self.tokens[following].text))
+        following = [token.text for token in self.tokens[last + 1 : last + 3]]
+        if following and self.institution.fullmatch(following[0]):
+            return True
+        is_compound = len(following) > 1 and following[0].islower() and len(following[0]) >= _SHORTEST_NOUN
+        return is_compound and bool(self.institution.fullmatch(following[1]))  # "heart failure clinic"
 
     def is_hyphen(self, position: int) -> bool:
         previous, token, following = self.tokens[position - 1 : position + 2]
