@@ -125,7 +125,11 @@ class _Statements:
             if self.first("absent_after", heading.end(), self.to_comma(heading.end(), right)) is not None:
                 return "absent"
             return "negated" if self.is_denied(mention, heading.end(), right) else "present"
-        return "negated" if self.is_denied(mention, end, right) else "present"
+        finding = " ".join(
+            sentence[max(left, start - NEARBY) : start].split()[-2:]
+        )  # "Divertikulose des Sigmas ohne ..."
+        named = mention if "," in finding else f"{finding} {mention}"
+        return "negated" if self.is_denied(named, end, right) else "present"
 
     def is_denied(self, mention: str, start: int, right: int) -> bool:
         """Something about the mention is denied after it: "Leber ohne Läsion", but not "Gastritis ohne Ulkus"."""
