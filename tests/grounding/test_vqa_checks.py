@@ -71,8 +71,11 @@ def test_question_with_answer_no_may_name_absent_anatomy():
 
 
 def test_question_may_use_numbers_of_captions_and_measurements():
-    assert problem(OPEN, question="How large is the cyst of the left kidney?", answer="1.2 cm") is None
-    assert problem(OPEN, question="How wide is the left kidney?", answer="6.0 cm") is None
+    assert (
+        problem(OPEN, question="How large is the cyst of the left kidney?", answer="1.2 cm", evidence=TEXTS["en"][0])
+        is None
+    )
+    assert problem(OPEN, question="How wide is the left kidney?", answer="6.0 cm", evidence=None) is None
 
 
 def test_reason_is_explained_on_the_pages():

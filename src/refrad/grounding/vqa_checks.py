@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 
 from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
+from refrad.grounding.vqa_evidence import asks_about_report, check_evidence, locate_evidence
 from refrad.grounding.vqa_findings import Finding
 from refrad.language.faithfulness import names_other_examination
 from refrad.language.lexicon_matcher import is_anatomy
@@ -14,6 +15,7 @@ from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
 from refrad.privacy.known_identifiers import Identifiers
 from refrad.privacy.scrubbing import PLACEHOLDER, scrub
+from refrad.statements.change_words import tells_change
 
 __all__ = ["NO", "REASONS", "YES", "ImageFacts", "VqaChecks", "VqaPair"]
 
@@ -32,7 +34,9 @@ REASONS: Mapping[str, str] = {
     "wrong_language": "Question or answer is not in the language of the captions.",
     "identifier": "A name, date, number or placeholder of a person, place or examination.",
     "other_examination": "The question is about a comparison with another examination, which the image cannot show.",
-    "no_evidence": "The words that are given as evidence are in no caption of the image.",
+    "about_report": "The question is about the report, which is not in the image.",
+    "no_evidence": "The words that are given as evidence are in no caption of the image, or fewer than two.",
+    "not_borne_out": "The evidence says something else than the answer, or less.",
     "number_not_in_row": "A number that neither the captions nor the measurements of the image have.",
     "anatomy_not_in_row": "Anatomy that neither the captions name nor the image shows.",
     "model_failed": "The language model gave no acceptable answer, twice; the next run of the stage repeats the request.",
@@ -85,14 +89,21 @@ class VqaChecks:
     """The checks of pairs, with a cache of texts, since questions and answers repeat."""
 
     def __init__(self, schema: Schema, lexicon: Lexicon) -> None:
-        self.schema = schema
+        self.schema, self.lexicon = schema, lexicon
         anatomy, exactly = (partial(is_anatomy, lexicon=lexicon, exactly=exactly) for exactly in (False, True))
         self._identifies = lru_cache(CACHED_TEXTS)(lambda text: bool(scrub(text, Identifiers(), anatomy, exactly)[1]))
         self._mentions = lru_cache(CACHED_TEXTS)(lambda text, language: find_mentions(text, language, lexicon))
 
     def check_pair(self, pair: VqaPair, image: ImageFacts) -> str | None:
         """The reason code (see REASONS) for which a pair is quarantined, or None. In doubt it is quarantined."""
-        return _check_form(pair) or self._check_text(pair) or self._check_facts(pair, image)
+        captions = image.texts.get(pair.language, ())
+        return (
+            _check_form(pair)
+            or self._check_text(pair)
+            or _check_source(pair, captions)
+            or self._check_facts(pair, image)
+            or self._check_evidence(pair, captions)
+        )
 
     def _check_text(self, pair: VqaPair) -> str | None:
         parts = [pair.question, *pair.choices, pair.answer]
@@ -106,12 +117,8 @@ class VqaChecks:
         return "wrong_language" if language != pair.language else None
 
     def _check_facts(self, pair: VqaPair, image: ImageFacts) -> str | None:
-        """Whether captions and image support evidence, numbers and anatomy of the pair."""
+        """Whether captions and image support numbers and anatomy of the pair."""
         captions = image.texts.get(pair.language, ())
-        if pair.evidence is not None:
-            evidence = pair.evidence.strip()
-            if not evidence or not any(evidence in caption for caption in captions):
-                return "no_evidence"
         if pair.topic == "metadata":
             return None
         # Choices may be wrong, so that question and answer count; the answer of a yes-no question has no content.
@@ -132,6 +139,14 @@ class VqaChecks:
             return "anatomy_not_in_row"
         return None
 
+    def _check_evidence(self, pair: VqaPair, captions: Sequence[str]) -> str | None:
+        """Whether the words that a model gives as evidence bear out the pair."""
+        if pair.evidence is None or (place := locate_evidence(pair.evidence, captions)) is None:
+            return None
+        is_yes = {YES[pair.language]: True, NO[pair.language]: False}.get(pair.answer) if pair.kind == "yesno" else None
+        right = check_evidence(pair.question, pair.answer, is_yes, place, pair.language, self.lexicon)
+        return None if right else "not_borne_out"
+
     def _numbers(self, text: str, language: str) -> list[str]:
         """The numbers outside mentions: those of ribs and vertebrae are no measurements."""
         for mention in reversed(self._mentions(text, language)):
@@ -145,6 +160,17 @@ class VqaChecks:
             {classes[name].id for name in mention.classes if name in classes}
             for mention in self._mentions(text, language)
         ]
+
+
+def _check_source(pair: VqaPair, captions: Sequence[str]) -> str | None:
+    """Whether a model asks about the image of today, and gives words of a caption as evidence."""
+    if pair.evidence is None:
+        return None
+    if asks_about_report(pair.question):
+        return "about_report"
+    if tells_change("\n".join([pair.question, *pair.choices, pair.answer])):
+        return "other_examination"
+    return "no_evidence" if locate_evidence(pair.evidence, captions) is None else None
 
 
 def _check_form(pair: VqaPair) -> str | None:

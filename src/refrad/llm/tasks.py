@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,12 @@ from refrad.config import prompt_files
 
 __all__ = ["Answer", "BadAnswer", "Request", "Task", "load_task"]
 
-_FENCE = re.compile(r"\s*```[a-z]*\n(.*)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
+# Where the thoughts of a model end and its answer begins.
+_THOUGHT = re.compile(
+    r"</think(?:ing)?>|<\|channel\|>final<\|message\|>|\b(?:assistant)?final:?\s*(?=\{|```)", re.IGNORECASE
+)
+_INVISIBLE = re.compile(r"[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+MOST_OBJECTS = 50  # that are tried in the text of one reply
 
 
 class Answer(BaseModel):
@@ -81,22 +86,60 @@ class Task(Generic[A]):
         Raises:
             BadAnswer: no JSON ("no_json"), not of the form ("wrong_form"), or refused by the check ("check_failed").
         """
-        fenced = _FENCE.fullmatch(text or "")
-        try:
-            # Constrained decoding may leave raw control characters in strings.
-            value = json.loads(fenced[1] if fenced else text or "", strict=False)
-        except ValueError:
-            raise BadAnswer("no_json", "The answer is not one JSON value.") from None
-        try:
-            answer = self.answer.model_validate_json(json.dumps(value))
-        except ValidationError as error:
-            findings = (
-                f"{'.'.join(map(str, detail['loc'])) or 'answer'}: {detail['msg']}" for detail in error.errors()[:5]
-            )
-            raise BadAnswer("wrong_form", "; ".join(findings)) from None
+        values = list(_objects(text or ""))
+        if not values:
+            raise BadAnswer("no_json", "The answer is not one JSON object.")
+        answers, problem = [], ""
+        for value in values:
+            try:
+                answer = self.answer.model_validate_json(_visible(json.dumps(value, ensure_ascii=False), request))
+            except ValidationError as error:
+                findings = (
+                    f"{'.'.join(map(str, detail['loc'])) or 'answer'}: {detail['msg']}" for detail in error.errors()[:5]
+                )
+                problem = "; ".join(findings)
+            else:
+                answers += [] if answer in answers else [answer]
+        if not answers:
+            raise BadAnswer("wrong_form", problem)
+        if len(answers) > 1:
+            raise BadAnswer("wrong_form", "There are several answers: give one.")
+        answer = answers[0]
         if (wrong := self.check(request, answer)) is not None:
             raise BadAnswer("check_failed", wrong)
         return answer
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """The JSON values of a reply: its whole text, or the outermost objects in it after the thoughts of the model."""
+    try:
+        # Constrained decoding may leave raw control characters in strings.
+        yield json.loads(text, strict=False)
+        return
+    except (ValueError, RecursionError):
+        pass
+    ends = [match.end() for match in _THOUGHT.finditer(text)]
+    if not ends and "<think" in text:
+        return  # thoughts that were cut off
+    position = ends[-1] if ends else 0
+    decoder = json.JSONDecoder(strict=False)
+    for _ in range(MOST_OBJECTS):
+        position = text.find("{", position)
+        if position < 0:
+            return
+        try:
+            value, position = decoder.raw_decode(text, position)
+            yield value
+        except (ValueError, RecursionError):
+            position += 1
+
+
+def _visible(text: str, request: Request) -> str:
+    """A text without invisible characters, but for those of the request."""
+    if not _INVISIBLE.search(text):
+        return text
+    given = json.dumps(request.data, ensure_ascii=False)
+    return _INVISIBLE.sub(lambda match: match.group() if match.group() in given else "", text)
 
 
 def load_task(
