@@ -124,7 +124,7 @@ WRONG = [
     ),
     ("en", "yesno", "Are there stones in the gallbladder?", "yes", "stones in the gallbladder", "not_borne_out"),
     ("en", "yesno", "Is there a mass in the pancreas?", "no", "mass in the pancreas", "not_borne_out"),
-    ("en", "yesno", "Is there a cyst in the right kidney?", "yes", "Cyst of the left kidney", "not_borne_out"),
+    ("en", "yesno", "Is there a cyst in the right kidney?", "yes", "Cyst of the left kidney", "anatomy_not_in_row"),
     ("en", "yesno", "Is there a cyst in the left kidney?", "no", "Cyst of the left kidney", "not_borne_out"),
     ("en", "yesno", "Is the spleen enlarged?", "yes", "spleen is normal in size", "not_borne_out"),
     ("en", "yesno", "Is the spleen normal in size?", "no", "The spleen is normal in size", "not_borne_out"),

@@ -1,5 +1,6 @@
 """The client of a language model: order, repair, retries and limits over a real connection."""
 
+import dataclasses
 import itertools
 import json
 import random
@@ -64,6 +65,25 @@ def test_bad_answer_is_repaired_with_its_error(serve, client, echo):
     assert reply.answer.said == "Läsion Nr. 0 in der Leber."
     assert "letter by letter" in server.bodies[1]["messages"][-1]["content"]
     assert asking.accounts["echo"].requests == {"repaired": 1}
+
+
+def test_advised_answer_is_sent_back_once_and_then_taken(serve, client, echo):
+    task = dataclasses.replace(echo, advise=lambda *_: "Say it better.")
+    server = serve(honest)
+    asking = client(server.endpoint)
+    (reply,) = asking.ask(task, about(1))
+    assert reply.answer is not None and reply.failure is None and len(server.bodies) == 2
+    assert "Say it better." in server.bodies[1]["messages"][-1]["content"]
+    assert asking.accounts["echo"].requests == {"repaired": 1} and asking.accounts["echo"].again == {"advised": 1}
+
+
+def test_advised_answer_stands_where_the_next_is_worse(serve, client, echo):
+    task = dataclasses.replace(echo, advise=lambda *_: "Say it better.")
+    server = serve(lambda body: honest(body) if len(body["messages"]) == 2 else says("?"))
+    asking = client(server.endpoint)
+    (reply,) = asking.ask(task, about(1))
+    assert reply.answer is not None and reply.failure is None
+    assert asking.accounts["echo"].requests == {"answered": 1}
 
 
 def test_failure_is_no_answer_and_is_requested_again(serve, client, echo):

@@ -111,7 +111,7 @@ def test_template_pairs_pass_their_checks(study):
     assert questions["reason"].null_count() == len(questions) == metrics["made"]["questions"]
 
 
-GOOD = {"kind": "open", "question": "Which organ is normal?", "choices": [], "answer": "the liver", "evidence": "Liver"}
+GOOD = {"kind": "open", "question": "Which organ is normal?", "choices": [], "answer": "the liver", "evidence": TEXT}
 BAD = GOOD | {"question": "What is new compared to the prior study?"}
 
 

@@ -179,6 +179,8 @@ def _compare(asked: Content, said: _Evidence) -> str:
     classes = {name for mention in asked.mentions for name in mention.classes}
     elsewhere = bool(classes and said.classes and not classes & said.classes)
     absent = any(mention.assertion == "absent" and set(mention.classes) & classes for mention in said.content.mentions)
+    if absent and not any("removal" in term.names for term in findings):
+        return "other"
     outcome = "same"
     for term in findings:
         matches = [match for match in said.terms if match.kind == term.kind and match.names & term.names]
@@ -192,6 +194,10 @@ def _compare(asked: Content, said: _Evidence) -> str:
             if "uncertain" in {term.assertion, *(match.assertion for match in matches)}:
                 return "unknown"
             outcome = "other"
+    unnamed = not findings and not asks_normal and not asked.measures
+    if unnamed and _denies(said.text) != _denies(asked.text) and not absent:
+        words = _content_words(asked)
+        outcome = "other" if words and all(_stems([word]) & said.stems for word in words) else "unknown"
     sides, said_sides = _spread(_sides(asked)), _spread(said.sides)
     if sides and said_sides and not sides <= said_sides:
         outcome = "other" if outcome == "same" and (findings or classes) else outcome
@@ -251,7 +257,9 @@ def _content_words(content: Content) -> list[str]:
 
 def _is_named(word: str, content: Content, classes: set[str]) -> bool:
     """Whether a word belongs to a mention whose classes are among some."""
-    return any(word in _WORD.findall(mention.text) and set(mention.classes) & classes for mention in content.mentions)
+    return len(word) >= STEM and any(
+        word in _WORD.findall(mention.text) and set(mention.classes) & classes for mention in content.mentions
+    )
 
 
 def _is_term(word: str, content: Content) -> bool:

@@ -8,15 +8,38 @@ from typing import Any, Literal
 
 from pydantic import create_model
 
+from refrad.anatomy.clinical_terms import find_terms
 from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
+from refrad.language.levels import VERTEBRAE
 from refrad.language.mention_finder import TextMention, find_mentions
+from refrad.language.ribs import RIBS
 from refrad.llm import Answer, Models, Request, Task, load_task
+from refrad.statements.certainty import NEGATION, clauses, denials, is_doubted
+from refrad.statements.change_words import is_change_word, is_small_word
+from refrad.statements.sentence_content import side_words
 
 __all__ = ["compare_finders", "find_with_model", "located_mentions", "mentions_task"]
 
 
 SideWords = Mapping[str, re.Pattern[str]]
+
+_WORD = re.compile(r"[^\W\d_]+")
+# Nouns of reports that name no structure.
+_COMMON = re.compile(
+    r"technik\w*|kontrast\w*|vorstellung\w*|untersuchung\w*|befund\w*|beurteilung\w*|patient\w*|indikation\w*"
+    r"|fragestellung\w*|verlauf\w*|nachweis\w*"
+    r"|hinweis\w*|techniques?|contrast|findings?|impression|history|indication|examinations?|evidence|scans?"
+    r"|images?|study|studies",
+    re.IGNORECASE,
+)
+# Words of which one stands where a structure is absent.
+_REMOVED = re.compile(
+    r"ektomie|exstirp|resek|resez|entfern|fehl|agenesi|aplasi|nicht (?:mehr )?(?:angelegt|vorhanden)|explant|amput"
+    r"|\b(?:CCE|CHE|NE|HE)\b"
+    r"|ectom|remov|resect|absen|excis|surgically|not present|chole\b",
+    re.IGNORECASE,
+)
 
 
 class _FoundMention(Answer):
@@ -89,11 +112,105 @@ def _problem(lexicon: Lexicon, schema: Schema, request: Request, answer: Any) ->
         if span[0] < previous[1]:
             return f"The span {mention.span!r} overlaps another."
     by_lexicon = find_mentions(sentence, request.language, lexicon)
-    side_words = lexicon.words[request.language].sides
+    side_patterns = lexicon.words[request.language].sides
     for span, mention in located:
-        if _contradicts_sides(sentence, span, mention.classes, by_lexicon, side_words, schema):
+        if _contradicts_sides(sentence, span, mention.classes, by_lexicon, side_patterns, schema):
             return f"The side of {mention.span!r} contradicts the words."
+        overlapping = [entity for entity in by_lexicon if entity.start < span[1] and entity.end > span[0]]
+        if not overlapping and not _may_be_anatomy(sentence[slice(*span)], request.language):
+            return f"The span {mention.span!r} names no structure."
+        if wrong := _contradicted_class(mention.classes, span, overlapping, schema):
+            return f"The class {wrong} contradicts the words {mention.span!r}."
+        if wrong := _contradicted_assertion(
+            sentence, span, mention.assertion, overlapping, mention.classes, request.language
+        ):
+            return f"The words say that {mention.span!r} is {wrong}."
     return None
+
+
+def _may_be_anatomy(text: str, language: str) -> bool:
+    """Whether a span that the lexicon does not know has a word that may name a structure.
+
+    Small words, sides, denials, words for findings and their look, and German words in lower case name none.
+    """
+    terms = find_terms(text, language)  # the places among them have no class
+    sides = {start for start, _ in side_words(text, language)}
+    for word in _WORD.finditer(text):
+        within = [term for term in terms if term.start <= word.start() < term.end]
+        common = _COMMON.fullmatch(word.group()) or (
+            language == "de" and word.group().islower() and len(word.group()) > 1
+        )
+        idle = (
+            within or common or word.start() in sides or is_small_word(word.group()) or NEGATION.fullmatch(word.group())
+        )
+        if not idle and not is_doubted(word.group()) and not is_change_word(word.group()):
+            return True
+    return False
+
+
+def _contradicted_class(
+    classes: Sequence[str], span: tuple[int, int], overlapping: Sequence[TextMention], schema: Schema
+) -> str | None:
+    """A class beside those that the lexicon knows for the span, their parts and wholes; or one of the lexicon that is missing.
+
+    Only numbered ones count as missing.
+    """
+    named = {name for mention in overlapping for name in mention.classes if name in schema.by_name}
+    if not named:
+        return None
+    allowed = named | _related(named, schema)
+    if added := set(classes) - allowed:
+        return min(added)
+    covered = set(classes) | _related(set(classes), schema)
+    inside = {
+        name
+        for mention in overlapping
+        if span[0] <= mention.start and mention.end <= span[1]
+        for name in mention.classes
+        if name in named
+    }
+    missing = {name for name in inside - covered if name in RIBS or name in VERTEBRAE}
+    return min(missing, default=None)
+
+
+def _related(names: set[str], schema: Schema) -> set[str]:
+    """Parts and wholes of classes."""
+    return {schema.by_id[number].name for name in names for number in schema.related[schema.by_name[name].id]}
+
+
+def _contradicted_assertion(
+    sentence: str,
+    span: tuple[int, int],
+    assertion: str,
+    overlapping: Sequence[TextMention],
+    classes: Sequence[str],
+    language: str,
+) -> str | None:
+    """The assertion that the words give, where the answer has none that its clause bears out.
+
+    What the lexicon knows to be absent is absent. A model may correct the lexicon only by words of the same clause.
+    """
+    named = {mention.assertion for mention in overlapping if set(mention.classes) & set(classes)}
+    if assertion in named:
+        return None
+    if "absent" in named:
+        return "absent"
+    start, end = next(
+        ((first, last) for first, last in clauses(sentence) if first <= span[0] < last), (0, len(sentence))
+    )
+    clause = sentence[start:end]
+    borne_out = {
+        "present": not named or (named == {"negated"} and denials(clause) == 0 and _states(clause, language)),
+        "negated": denials(clause) > 0,
+        "uncertain": is_doubted(clause),
+        "absent": _REMOVED.search(clause) is not None,
+    }
+    return None if borne_out[assertion] else min(named, default="present")
+
+
+def _states(clause: str, language: str) -> bool:
+    """Whether a clause says something itself, and is no mere part of a list."""
+    return any(term.kind in ("finding", "look", "state") for term in find_terms(clause, language))
 
 
 def _contradicts_sides(

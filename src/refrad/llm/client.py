@@ -213,6 +213,8 @@ class Client:
             await asyncio.sleep(SEND_FIRST)
             try:
                 answer = task.read(completion.text, request)
+                if not repair and (advice := task.advise(request, answer)) is not None:
+                    raise BadAnswer("advised", advice)
                 failure = None
                 account.requests["repaired" if repair else "answered"] += 1
                 break
@@ -231,6 +233,9 @@ class Client:
                         {"role": "user", "content": correction},
                     ]
                     body = body | {"messages": body["messages"] + bad_turn}
+        if answer is not None and failure is not None:
+            failure = None  # the first answer stands, though the second is worse
+            account.requests["answered"] += 1
         if failure is not None:
             account.requests[f"failed: {failure}"] += 1
         answer_text = None if answer is None else answer.model_dump_json()

@@ -57,7 +57,7 @@ class Task(Generic[A]):
 
     `prompts` maps language to the static first message; servers cache it, since it comes first and never changes.
     `tokens` is the longest answer. `check` gets a request and its answer, and returns the error in one sentence,
-    or None.
+    or None. So does `advise`, but an answer that it finds fault with is sent back once only, and taken afterwards.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Task(Generic[A]):
     answer: type[A]
     tokens: int
     check: Callable[[Request, A], str | None] = _accept
+    advise: Callable[[Request, A], str | None] = _accept
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -150,6 +151,7 @@ def load_task(
     role: str,
     tokens: int,
     check: Callable[[Request, A], str | None] = _accept,
+    advise: Callable[[Request, A], str | None] = _accept,
     fill: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Task[A]:
     """Read the prompts of a task. `fill` maps a language to texts that replace {{name}} in its prompt.
@@ -166,4 +168,4 @@ def load_task(
         if left := re.search(r"\{\{(\w+)\}\}", text):
             raise ValueError(f"{path}: nothing is known of {{{{{left[1]}}}}}")
         prompts[language] = text
-    return Task(name, role, prompts, answer, tokens, check)
+    return Task(name, role, prompts, answer, tokens, check, advise)

@@ -75,7 +75,7 @@ def run(*, files: VqaFiles, questions: Path, metrics: Path, fingerprint: Fingerp
     images = _image_facts(files, anatomy)
     tally = Tally("images")
     rows: list[QuestionRow] = []
-    for image, pairs in zip(images, _write_pairs(images, options, llm, anatomy, tally), strict=True):
+    for image, pairs in zip(images, _write_pairs(images, options, llm, checks, tally), strict=True):
         tally.take()
         passed = 0
         for pair in pairs:
@@ -112,22 +112,22 @@ def _question_row(instance: str, pair: VqaPair, reason: str | None) -> QuestionR
 
 
 def _write_pairs(
-    images: Sequence[ImageFacts], options: VqaOptions, llm: str | None, schema: Schema, tally: Tally
+    images: Sequence[ImageFacts], options: VqaOptions, llm: str | None, checks: VqaChecks, tally: Tally
 ) -> Iterator[list[VqaPair]]:
     """The pairs of each image: all by templates, or those on findings by the model and those on metadata by templates."""
     if options.writer == "templates":
-        yield from write_questions(images, schema, options.findings, options.metadata)
+        yield from write_questions(images, checks.schema, options.findings, options.metadata)
         return
     requests = [(image, language) for image in images for language in sorted(image.named)]
     with open_models(llm) as models:
         generated: dict[str, list[VqaPair]] = {}
-        replies = generate_pairs(requests, models, schema, options.findings)
+        replies = generate_pairs(requests, models, checks, options.findings)
         for (image, _), pairs in zip(requests, replies, strict=True):
             if pairs is None:
                 tally.add("checks", "model_failed")
             generated.setdefault(image.instance, []).extend(pairs or [])
         models.account(tally)
-    for image, pairs in zip(images, write_questions(images, schema, 0, options.metadata), strict=True):
+    for image, pairs in zip(images, write_questions(images, checks.schema, 0, options.metadata), strict=True):
         yield generated[image.instance] + pairs
 
 
