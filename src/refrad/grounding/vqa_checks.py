@@ -141,10 +141,10 @@ class VqaChecks:
 
     def _check_evidence(self, pair: VqaPair, captions: Sequence[str]) -> str | None:
         """Whether the words that a model gives as evidence bear out the pair."""
-        if pair.evidence is None or (place := locate_evidence(pair.evidence, captions)) is None:
+        if pair.evidence is None or (cited := locate_evidence(pair.evidence, captions)) is None:
             return None
         is_yes = {YES[pair.language]: True, NO[pair.language]: False}.get(pair.answer) if pair.kind == "yesno" else None
-        right = check_evidence(pair.question, pair.answer, is_yes, place, pair.language, self.lexicon)
+        right = check_evidence(pair.question, pair.answer, is_yes, cited, pair.language, self.lexicon)
         return None if right else "not_borne_out"
 
     def _numbers(self, text: str, language: str) -> list[str]:

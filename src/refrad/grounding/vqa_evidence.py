@@ -71,11 +71,11 @@ def check_evidence(
         lexicon: The words of the classes.
     """
     caption, start, end = evidence
-    said = _Evidence(read_content(caption, language, lexicon), start, end)
-    asked = read_content(question, language, lexicon)
+    source = _Evidence(read_content(caption, language, lexicon), start, end)
+    query = read_content(question, language, lexicon)
     if is_yes is None:
-        return _bears_out(asked, read_content(answer, language, lexicon), said)
-    return _agrees(asked, said) if is_yes else _contradicts(asked, said)
+        return _bears_out(query, read_content(answer, language, lexicon), source)
+    return _agrees(query, source) if is_yes else _contradicts(query, source)
 
 
 class _Evidence:
@@ -125,67 +125,73 @@ def _statement(content: Content, start: int, end: int) -> tuple[int, int]:
     return min(first for first, _ in touched), max(last for _, last in touched)
 
 
-def _bears_out(asked: Content, answer: Content, said: _Evidence) -> bool:
+def _bears_out(query: Content, answer: Content, source: _Evidence) -> bool:
     """Whether the evidence has the words, side, sizes and assertion of an answer, and does not contradict its question."""
-    if {measure.size for measure in answer.measures} - {measure.size for measure in said.cited_measures}:
+    if {measure.size for measure in answer.measures} - {measure.size for measure in source.cited_measures}:
         return False
-    if not _spread(_sides(answer)) <= _spread(said.cited_sides or said.sides):
+    if not _spread(_sides(answer)) <= _spread(source.cited_sides or source.sides):
         return False
-    if any(not _stands(term, said.cited_terms) for term in answer.terms if term.kind != "change"):
+    if any(not _stands(term, source.cited_terms) for term in answer.terms if term.kind != "change"):
         return False
     for word in _content_words(answer):
-        if not _stems([word]) & said.cited_stems and not _is_named(word, answer, said.cited_classes):
+        if not _stems([word]) & source.cited_stems and not _is_named(word, answer, source.cited_classes):
             return False
-    if not answer.terms and _denies(answer.text) != _denies(said.cited) and _denies(answer.text):
+    if not answer.terms and _denies(answer.text) != _denies(source.cited) and _denies(answer.text):
         return False
-    if is_doubted(answer.text) and not is_doubted(said.text):
+    if is_doubted(answer.text) and not is_doubted(source.text):
         return False
-    return _fits(asked, said, skip=answer)
+    return _fits(query, source, skip=answer)
 
 
-def _fits(asked: Content, said: _Evidence, skip: Content) -> bool:
+def _fits(query: Content, source: _Evidence, skip: Content) -> bool:
     """Whether the premises of an open question hold for the evidence: sides, classes, findings; choices in it aside."""
-    sides = _sides(asked)
+    sides = _sides(query)
     one_sided = len(_spread(sides)) == 1
-    if one_sided and said.sides and not _spread(sides) <= _spread(said.sides):
+    if one_sided and source.sides and not _spread(sides) <= _spread(source.sides):
         return False
-    classes = {name for mention in asked.mentions for name in mention.classes}
-    if classes and said.classes and not classes & said.classes:
+    classes = {name for mention in query.mentions for name in mention.classes}
+    if classes and source.classes and not classes & source.classes:
         return False
-    findings = [term for term in asked.terms if term.kind in ("finding", "look") and not _stands(term, skip.terms)]
-    return all(any(term.names & match.names for match in said.terms) for term in findings)
+    findings = [term for term in query.terms if term.kind in ("finding", "look") and not _stands(term, skip.terms)]
+    return all(any(term.names & match.names for match in source.terms) for term in findings)
 
 
-def _agrees(asked: Content, said: _Evidence) -> bool:
+def _agrees(query: Content, source: _Evidence) -> bool:
     """Whether the evidence says what a question asks."""
-    if _compare(asked, said) != "same":
+    if _compare(query, source) != "same":
         return False
-    for word in _content_words(asked):
-        if not _stems([word]) & said.stems and not _is_named(word, asked, said.classes) and not _is_term(word, asked):
+    for word in _content_words(query):
+        if (
+            not _stems([word]) & source.stems
+            and not _is_named(word, query, source.classes)
+            and not _is_term(word, query)
+        ):
             return False
-    return bool(asked.terms) or _denies(asked.text) == _denies(said.text)
+    return bool(query.terms) or _denies(query.text) == _denies(source.text)
 
 
-def _contradicts(asked: Content, said: _Evidence) -> bool:
+def _contradicts(query: Content, source: _Evidence) -> bool:
     """Whether the evidence denies what a question asks, or says another side, size, place or degree of it."""
-    return _compare(asked, said) == "other"
+    return _compare(query, source) == "other"
 
 
-def _compare(asked: Content, said: _Evidence) -> str:
+def _compare(query: Content, source: _Evidence) -> str:
     """One of "same", "other", "unknown": what the evidence says of the matter of a question."""
-    findings = [term for term in asked.terms if term.kind in ("finding", "look")]
-    normal = any(term.kind == "state" for term in said.terms)
-    asks_normal = any(term.kind == "state" for term in asked.terms)
-    classes = {name for mention in asked.mentions for name in mention.classes}
-    elsewhere = bool(classes and said.classes and not classes & said.classes)
-    absent = any(mention.assertion == "absent" and set(mention.classes) & classes for mention in said.content.mentions)
+    findings = [term for term in query.terms if term.kind in ("finding", "look")]
+    normal = any(term.kind == "state" for term in source.terms)
+    asks_normal = any(term.kind == "state" for term in query.terms)
+    classes = {name for mention in query.mentions for name in mention.classes}
+    elsewhere = bool(classes and source.classes and not classes & source.classes)
+    absent = any(
+        mention.assertion == "absent" and set(mention.classes) & classes for mention in source.content.mentions
+    )
     if absent and not any("removal" in term.names for term in findings):
         return "other"
     outcome = "same"
     for term in findings:
-        matches = [match for match in said.terms if match.kind == term.kind and match.names & term.names]
+        matches = [match for match in source.terms if match.kind == term.kind and match.names & term.names]
         if not matches:
-            rivals = [match for match in said.terms if match.kind == term.kind and match.assertion == "present"]
+            rivals = [match for match in source.terms if match.kind == term.kind and match.assertion == "present"]
             if absent and "removal" in term.names:
                 continue
             contradicted = (normal and not elsewhere) or (term.kind == "look" and rivals and not elsewhere)
@@ -194,37 +200,37 @@ def _compare(asked: Content, said: _Evidence) -> str:
             if "uncertain" in {term.assertion, *(match.assertion for match in matches)}:
                 return "unknown"
             outcome = "other"
-    unnamed = not findings and not asks_normal and not asked.measures
-    if unnamed and _denies(said.text) != _denies(asked.text) and not absent:
-        words = _content_words(asked)
-        outcome = "other" if words and all(_stems([word]) & said.stems for word in words) else "unknown"
-    sides, said_sides = _spread(_sides(asked)), _spread(said.sides)
+    unnamed = not findings and not asks_normal and not query.measures
+    if unnamed and _denies(source.text) != _denies(query.text) and not absent:
+        words = _content_words(query)
+        outcome = "other" if words and all(_stems([word]) & source.stems for word in words) else "unknown"
+    sides, said_sides = _spread(_sides(query)), _spread(source.sides)
     if sides and said_sides and not sides <= said_sides:
         outcome = "other" if outcome == "same" and (findings or classes) else outcome
     if elsewhere and outcome == "same":
         outcome = "other" if findings else "unknown"
     if asks_normal and not findings:
-        ill = [term for term in said.terms if term.kind in ("finding", "look") and term.assertion == "present"]
+        ill = [term for term in source.terms if term.kind in ("finding", "look") and term.assertion == "present"]
         outcome = "same" if normal and not ill and not elsewhere else "other" if ill and not elsewhere else "unknown"
-    elif asked.measures or any(term.kind in ("degree", "place") for term in asked.terms):
-        outcome = _compare_details(asked, said, outcome)
-    if is_doubted(asked.text) != is_doubted(said.text) and outcome == "same":
+    elif query.measures or any(term.kind in ("degree", "place") for term in query.terms):
+        outcome = _compare_details(query, source, outcome)
+    if is_doubted(query.text) != is_doubted(source.text) and outcome == "same":
         return "unknown"
     return outcome
 
 
-def _compare_details(asked: Content, said: _Evidence, outcome: str) -> str:
+def _compare_details(query: Content, source: _Evidence, outcome: str) -> str:
     """The outcome after sizes, degrees and places."""
-    if asked.measures:
-        if not said.measures:
+    if query.measures:
+        if not source.measures:
             return "unknown"
-        if {measure.size for measure in asked.measures} - {measure.size for measure in said.measures}:
+        if {measure.size for measure in query.measures} - {measure.size for measure in source.measures}:
             outcome = "other"
     for kind in ("degree", "place"):
-        for term in asked.terms:
-            if term.kind != kind or any(term.names & match.names for match in said.terms if match.kind == kind):
+        for term in query.terms:
+            if term.kind != kind or any(term.names & match.names for match in source.terms if match.kind == kind):
                 continue
-            rivals = any(match.kind == kind for match in said.terms)
+            rivals = any(match.kind == kind for match in source.terms)
             outcome = "other" if rivals or outcome == "other" else "unknown"
     return outcome
 

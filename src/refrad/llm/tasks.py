@@ -139,8 +139,8 @@ def _visible(text: str, request: Request) -> str:
     """A text without invisible characters, but for those of the request."""
     if not _INVISIBLE.search(text):
         return text
-    given = json.dumps(request.data, ensure_ascii=False)
-    return _INVISIBLE.sub(lambda match: match.group() if match.group() in given else "", text)
+    request_text = json.dumps(request.data, ensure_ascii=False)
+    return _INVISIBLE.sub(lambda match: match.group() if match.group() in request_text else "", text)
 
 
 def load_task(
