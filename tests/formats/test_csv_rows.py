@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refrad.formats.csv_mending import RowLook
 from refrad.formats.csv_rows import DELIMITERS, LONGEST_CELL, read_csv_rows
 
 HEADER = ["report_id", "patient_id", "study_uid", "language", "text"]
@@ -105,6 +106,21 @@ def test_many_wrong_quotes_lose_and_join_nothing(seed):
         if int(name[1:]) not in places:
             assert text == TEXT.format(int(name[1:]))
     assert len(used) >= 29
+
+
+def test_look_of_a_row_is_taken_once_however_many_faults_follow():
+    class Cell(str):
+        looks = 0
+
+        def strip(self, *characters):
+            Cell.looks += 1
+            return str.strip(self, *characters)
+
+    look = RowLook(HEADER[:1])
+    for number in range(200):
+        look.remember([Cell(f"R{number:04d}")])
+        assert look.may_begin("R9999") and not look.may_begin("Milz")
+    assert Cell.looks == 200
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -16,29 +16,31 @@ class RowLook:
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns = columns
-        self._rows: deque[list[str]] = deque(maxlen=REMEMBERED)
-        self._kinds: list[tuple[frozenset[str], frozenset[str]]] | None = None
+        self._count = 0
+        self._unread: deque[list[str]] = deque(maxlen=REMEMBERED)  # rows since the last fault
+        self._looks: deque[list[frozenset[str]]] = deque(maxlen=REMEMBERED)
+        self._learned: list[tuple[frozenset[str], frozenset[str]]] = []
 
     def remember(self, cells: Sequence[str]) -> None:
         """Take a well-formed row as an example."""
-        self._rows.append(list(cells[: len(self.columns)]))
-        self._kinds = None
+        self._count += 1
+        self._unread.append(list(cells[: len(self.columns)]))
 
     def matches(self, cells: Sequence[str]) -> bool:
         """Whether these cells look like those of the last rows; with few rows, whether they look like ids."""
-        if len(self._rows) < ENOUGH:
+        if self._count < ENOUGH:
             return self._is_plausible(cells)
         return all(
             _is_like(cell, kinds)
-            for name, cell, kinds in zip(self.columns, cells, self._learned(), strict=True)
+            for name, cell, kinds in zip(self.columns, cells, self._learn(), strict=True)
             if name in IDS or name == "language"
         )
 
     def may_begin(self, cell: str) -> bool:
         """Whether a first cell looks like those of the last rows; with few rows, whether it has a number and no space."""
-        if self._rows and _is_like(cell, self._learned()[0]):
+        if self._count and _is_like(cell, self._learn()[0]):
             return True
-        return len(self._rows) < ENOUGH and _is_id(cell) and _has_number(cell)
+        return self._count < ENOUGH and _is_id(cell) and _has_number(cell)
 
     def _is_plausible(self, cells: Sequence[str]) -> bool:
         """Whether these cells may be ids and a language, and have numbers where all of the last rows have."""
@@ -50,16 +52,19 @@ class RowLook:
             or len(named.get("language", "")) > LONGEST_LANGUAGE
         ):
             return False
-        if not self._rows:
+        if not self._count:
             return any(map(_has_number, ids.values()))
-        numbered = [name for name, (always, _) in zip(self.columns, self._learned(), strict=True) if "9" in always]
+        numbered = [name for name, (always, _) in zip(self.columns, self._learn(), strict=True) if "9" in always]
         return all(_has_number(named[name]) for name in numbered if name in IDS)
 
-    def _learned(self) -> list[tuple[frozenset[str], frozenset[str]]]:
-        if self._kinds is None:
-            columns = [[_kinds(cell) for cell in column] for column in zip(*self._rows, strict=True)]
-            self._kinds = [(frozenset.intersection(*column), frozenset.union(*column)) for column in columns]
-        return self._kinds
+    def _learn(self) -> list[tuple[frozenset[str], frozenset[str]]]:
+        """The kinds that all and any of the last rows have, by column; each row is looked at once, and only if a fault follows."""
+        if self._unread:
+            self._looks.extend([_kinds(cell) for cell in row] for row in self._unread)
+            self._unread.clear()
+            columns = zip(*self._looks, strict=True)
+            self._learned = [(frozenset.intersection(*column), frozenset.union(*column)) for column in columns]
+        return self._learned
 
 
 def _kinds(cell: str) -> frozenset[str]:
