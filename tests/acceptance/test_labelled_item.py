@@ -40,7 +40,11 @@ def test_wrong_answers_are_not_right_by_their_labels(role, prompts, anatomy):
 @pytest.mark.parametrize("role", TASKS)
 def test_right_answers_are_accepted_by_the_check(role, prompts, anatomy):
     task, items = labelled_task(role, SimpleNamespace(prompts=prompts), anatomy)
-    refused = {item.name: wrong for item in items if (wrong := task.check(item.request, item.right))}
+    refused = {
+        item.name: wrong
+        for item in items
+        if (wrong := task.check(item.request, item.right) or task.advise(item.request, item.right))
+    }
     assert len(refused) <= NOT_ACCEPTED.get(role, 0), refused
 
 
@@ -53,12 +57,11 @@ def test_wrong_answers_are_refused_by_the_check(role, prompts, anatomy):
         if task.check(item.request, item.wrong) is None
         and not any(verdict.outcome == "refused" for verdict in item.judge(item.wrong))
     ]
-    assert len(accepted) <= NOT_REFUSED.get(role, 0), accepted
+    assert not accepted
 
 
-# Checks are stricter than the labels on some right answers, and blind to some wrong ones; these numbers may only fall.
-NOT_ACCEPTED = {"rewrite": 20, "translate": 20, "mentions": 5}
-NOT_REFUSED = {"rewrite": 2, "translate": 5, "mentions": 10, "qa": 124}
+# Checks are stricter than the labels on some right answers; these numbers may only fall.
+NOT_ACCEPTED = {"rewrite": 4, "translate": 2}
 
 
 def test_numbers_are_read_with_comma_or_point():

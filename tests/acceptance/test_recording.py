@@ -40,9 +40,12 @@ class Side(Answer):
 
 
 def test_recorded_task_reads_as_its_task_does():
-    task = Task("side", "judge", {"en": "Which side?"}, Side, 20, lambda _request, _answer: None)
+    task = Task(
+        "side", "judge", {"en": "Which side?"}, Side, 20, lambda _request, _answer: None, lambda *_: "Look again."
+    )
     noted = recorded(task)
     assert (noted.name, noted.tokens, noted.schema, noted.check) == (task.name, task.tokens, task.schema, task.check)
+    assert noted.advise is task.advise
     request = Request("en", {"sentence": "Left kidney."})
     assert noted.read('{"side": "left"}', request) == Side(side="left")
     (reading,) = noted.readings

@@ -115,6 +115,13 @@ def test_answer_that_is_right_the_second_time_counts_as_right(ask, sheet):
     assert (quality.completions, quality.in_form) == (2 * len(sheet.items), len(sheet.items))
 
 
+def test_pairs_that_a_check_of_the_stage_refuses_are_sent_back(ask, sheet):
+    lies, labels = sheet("qa", lambda item: item.wrong.model_dump_json()), sheet("qa")
+    quality = judged(ask, lies, lambda body: lies(body) if len(body["messages"]) == 2 else labels(body))
+    assert outcomes(quality) == {"right": sum(item.units for item in lies.items)}
+    assert quality.sent_again == {"advised": len(lies.items)}
+
+
 def test_text_around_an_answer_is_not_the_schema(ask, sheet):
     sheet = sheet("judge", lambda item: f"```json\n{right_text(item)}\n```")
     quality = judged(ask, sheet)

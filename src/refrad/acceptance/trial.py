@@ -16,6 +16,7 @@ from refrad.acceptance.question_items import qa_items, score_items
 from refrad.acceptance.recording import Refusals, recorded
 from refrad.acceptance.sentence_items import judge_items, rewrite_items, translate_items
 from refrad.evaluation.metrics.judge import score_task
+from refrad.grounding.vqa_checks import VqaChecks
 from refrad.grounding.vqa_llm import qa_task
 from refrad.language.llm_mentions import mentions_task
 from refrad.language.llm_rewriting import judge_task, rewrite_task, translate_task
@@ -91,7 +92,8 @@ def labelled_task(role: str, models: Models, anatomy: Anatomy) -> tuple[Task[Any
             task = mentions_task(models, anatomy.lexicon, anatomy.schema)
             items = mention_items(anatomy, task.answer)
         case "qa":
-            task, items = qa_task(models, anatomy.pairs), qa_items(anatomy)
+            checks = VqaChecks(anatomy.schema, anatomy.lexicon)
+            task, items = qa_task(models, anatomy.pairs, checks), qa_items(anatomy)
         case "score":
             task, items = score_task(models.prompts, anatomy.scale), score_items(anatomy)
         case _:
