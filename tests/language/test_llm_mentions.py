@@ -66,6 +66,10 @@ def test_unsupported_mention_is_refused_with_a_reason(read, sentence, mentions, 
     assert words in read(sentence, *mentions)
 
 
+def test_text_too_long_for_a_sentence_is_not_checked(read):
+    assert "too long" in read("Leber klein. " * 400, ("Leber", "liver"))
+
+
 def test_span_inside_a_word_is_widened_to_the_word(lexicon, schema, serve_answers):
     given = {"mentions": [{"span": "leber", "classes": ["liver"], "assertion": "present"}]}
     with serve_answers(lambda _: given) as models:

@@ -17,7 +17,7 @@ from refrad.language.ribs import RIBS
 from refrad.llm import Answer, Models, Request, Task, load_task
 from refrad.statements.certainty import NEGATION, clauses, denials, is_doubted
 from refrad.statements.change_words import is_change_word, is_small_word
-from refrad.statements.sentence_content import side_words
+from refrad.statements.sentence_content import LONGEST, TOO_LONG, side_words
 
 __all__ = ["compare_finders", "find_with_model", "located_mentions", "mentions_task"]
 
@@ -100,6 +100,8 @@ def compare_finders(by_model: Sequence[TextMention], by_lexicon: Sequence[TextMe
 def _problem(lexicon: Lexicon, schema: Schema, request: Request, answer: Any) -> str | None:
     """The problem of an answer: a span that is not verbatim, spans that overlap, a side that the words contradict."""
     sentence = request.data["sentence"]
+    if len(sentence) > LONGEST:
+        return TOO_LONG
     located = []
     for mention, span in zip(answer.mentions, _locate(sentence, answer.mentions), strict=True):
         if span is None:
