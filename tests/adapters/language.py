@@ -36,6 +36,7 @@ def captions(text, series, known):
     """Captions of a report, by rules alone: (section, text, language, references); and texts of indication and question."""
     from refrad.config import CaptionsOptions
     from refrad.language.captions import CaptionBuilder
+    from refrad.language.sections import is_heading
     from refrad.privacy.known_identifiers import collect_identifiers
     from refrad.sources.reports import read_reports
     from refrad.workflow.tally import Tally
@@ -58,7 +59,7 @@ def captions(text, series, known):
         path = Path(folder) / "reports.jsonl"
         row = {"report_id": "r", "accession_number": "a", "text": text}
         path.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
-        for report in read_reports(path):
+        for report in read_reports(path, is_heading):
             builder.add_report(report)
     images = defaultdict(list)
     for reference in builder.references:

@@ -1,5 +1,6 @@
 import pytest
 
+from refrad.language.sections import is_heading
 from refrad.sources.document_formats import BINARY, UnreadableDocument, decode_document
 
 
@@ -17,7 +18,7 @@ from refrad.sources.document_formats import BINARY, UnreadableDocument, decode_d
     ],
 )
 def test_report_of_any_form_gives_its_text(text):
-    assert decode_document(text).replace("\n\n", "\n") == "Befund:\nGefäße frei."
+    assert decode_document(text, is_heading).replace("\n\n", "\n") == "Befund:\nGefäße frei."
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_report_of_any_form_gives_its_text(text):
     ],
 )
 def test_plain_text_stays_as_it_is(text):
-    assert decode_document(text) == text
+    assert decode_document(text, is_heading) == text
 
 
 @pytest.mark.parametrize(
@@ -47,4 +48,4 @@ def test_plain_text_stays_as_it_is(text):
 )
 def test_document_without_text_is_unreadable_by_name(text, reason):
     with pytest.raises(UnreadableDocument, match=f"^{reason}$"):
-        decode_document(text)
+        decode_document(text, is_heading)

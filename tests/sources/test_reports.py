@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from refrad.language.sections import is_heading
 from refrad.sources.reports import LONGEST_TEXT, SourceNotes, read_reports, read_rows
 
 ROW = {
@@ -25,7 +26,7 @@ def write_csv(path, separator=",", encoding="utf-8"):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "cp850", "mac_roman", "utf-16", "utf-16-le"])
 def test_tables_come_as_spreadsheets_write_them(tmp_path, encoding, separator):
     write_csv(tmp_path / "reports.csv", separator, encoding)
-    (report,) = read_reports(tmp_path / "reports.csv")
+    (report,) = read_reports(tmp_path / "reports.csv", is_heading)
     assert (report.report_id, report.text, report.patient_id) == ("R1", ROW["text"], "")
 
 
@@ -34,21 +35,21 @@ def test_parquet_and_json_lines_say_the_same(tmp_path):
     (tmp_path / "reports.jsonl").write_text(json.dumps(ROW) + "\n\n", encoding="utf-8")
     write_csv(tmp_path / "reports.csv")
     (first,), (second,), (third,) = (
-        read_reports(tmp_path / f"reports.{ending}") for ending in ("parquet", "jsonl", "csv")
+        read_reports(tmp_path / f"reports.{ending}", is_heading) for ending in ("parquet", "jsonl", "csv")
     )
     assert replace(second, line=2) == third and first == second
 
 
 def test_folder_of_texts_ties_by_accession_number(tmp_path):
     (tmp_path / "A77.txt").write_bytes("Milzvergrößerung.".encode("cp1252"))
-    (report,) = read_reports(tmp_path)
+    (report,) = read_reports(tmp_path, is_heading)
     assert (report.report_id, report.accession_number, report.text) == ("A77", "A77", "Milzvergrößerung.")
 
 
 def test_folder_with_a_table_ties_by_its_columns(tmp_path):
     (tmp_path / "one.txt").write_text("Leber normal.", encoding="utf-8")
     (tmp_path / "reports.csv").write_text("report_id,study_uid,file\nR1,1.2.3,one.txt\n", encoding="utf-8")
-    (report,) = read_reports(tmp_path)
+    (report,) = read_reports(tmp_path, is_heading)
     assert (report.report_id, report.study_uid, report.text) == ("R1", "1.2.3", "Leber normal.")
 
 
@@ -59,7 +60,7 @@ def test_file_outside_of_the_folder_is_refused(tmp_path, name):
     (tmp_path / "secret.txt").write_text("x")
     (folder / "reports.csv").write_text(f"report_id,study_uid,file\nR1,1,{name}\n")
     with pytest.raises(ValueError, match="line 2"):
-        list(read_reports(folder))
+        list(read_reports(folder, is_heading))
 
 
 @pytest.mark.parametrize(
@@ -76,14 +77,14 @@ def test_file_outside_of_the_folder_is_refused(tmp_path, name):
 def test_unreadable_source_is_reported_without_its_content(tmp_path, name, content, says):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=says) as error:
-        list(read_reports(tmp_path / name))
+        list(read_reports(tmp_path / name, is_heading))
     assert "R1" not in str(error.value)
 
 
 def test_reports_are_streamed(tmp_path):
     with (tmp_path / "reports.jsonl").open("w", encoding="utf-8") as file:
         file.write(json.dumps(ROW) + "\n" + "broken\n")
-    reports = read_reports(tmp_path / "reports.jsonl")
+    reports = read_reports(tmp_path / "reports.jsonl", is_heading)
     assert next(reports).report_id == "R1"
 
 
@@ -94,7 +95,7 @@ def write_json(path, *rows):
 
 def read_with_notes(path):
     notes = SourceNotes()
-    return list(read_reports(path, notes)), notes.warnings(path.name)
+    return list(read_reports(path, is_heading, notes)), notes.warnings(path.name)
 
 
 def test_bytes_in_parquet_are_decoded(tmp_path):
@@ -123,18 +124,18 @@ def test_bytes_in_parquet_are_decoded(tmp_path):
 def test_numbers_in_parquet_are_whole(tmp_path, values, read):
     table = pa.table({"report_id": ["R1"], "patient_id": values, "text": ["Milz."]})
     pq.write_table(table, tmp_path / "a.parquet")
-    (report,) = read_reports(tmp_path / "a.parquet")
+    (report,) = read_reports(tmp_path / "a.parquet", is_heading)
     assert report.patient_id == read
 
 
 def test_lists_of_texts_are_lines(tmp_path):
     path = write_json(tmp_path / "a.jsonl", {"text": ["Befund:", "Milz normal.", None]})
-    (report,) = read_reports(path)
+    (report,) = read_reports(path, is_heading)
     assert report.text == "Befund:\nMilz normal."
     pq.write_table(
         pa.table({"report_id": ["R1"], "dicom": ["."], "text": [["Befund:", "Milz normal."]]}), tmp_path / "a.parquet"
     )
-    (report,) = read_reports(tmp_path / "a.parquet")
+    (report,) = read_reports(tmp_path / "a.parquet", is_heading)
     assert report.text == "Befund:\nMilz normal."
 
 
@@ -142,14 +143,14 @@ def test_lists_of_texts_are_lines(tmp_path):
 def test_cell_of_another_type_is_refused_by_name(tmp_path, text):
     path = write_json(tmp_path / "a.jsonl", {}, {"text": text})
     with pytest.raises(ValueError, match=r"a\.jsonl: line 2: text holds a (dict|list), no text"):
-        list(read_reports(path))
+        list(read_reports(path, is_heading))
     pq.write_table(pa.table({"report_id": ["R"], "dicom": ["."], "text": [{"a": "Milz"}]}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"a\.parquet: line 1: text holds a dict, no text"):
-        list(read_reports(tmp_path / "a.parquet"))
+        list(read_reports(tmp_path / "a.parquet", is_heading))
 
 
 def test_nested_cell_of_an_unused_column_is_ignored(tmp_path):
-    (report,) = read_reports(write_json(tmp_path / "a.jsonl", {"codes": [{"a": 1}]}))
+    (report,) = read_reports(write_json(tmp_path / "a.jsonl", {"codes": [{"a": 1}]}), is_heading)
     assert report.text == ROW["text"]
 
 

@@ -12,7 +12,7 @@ from refrad.config import load_config
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
 from refrad.core.types import MODALITIES
-from refrad.language.sections import CAPTIONED, split_sections
+from refrad.language.sections import CAPTIONED, is_heading, split_sections
 from refrad.language.sentences import split_sentences
 from refrad.sources.reports import read_reports
 from refrad.stages import index
@@ -115,7 +115,7 @@ def _index(site: Site, name: str) -> pl.DataFrame:
 
 def count_texts(reports: Path) -> dict[str, int]:
     """Counts of a table or folder of reports: reports, and sentences of findings and impression."""
-    rows = list(read_reports(reports))
+    rows = list(read_reports(reports, is_heading))
     sentences = sum(
         len(split_sentences(text)) for row in rows for section, text in split_sections(row.text) if section in CAPTIONED
     )

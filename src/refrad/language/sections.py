@@ -16,7 +16,16 @@ from refrad.language.headings import (
 )
 from refrad.language.text_tables import split_tables
 
-__all__ = ["CAPTIONED", "READ", "Part", "detect_language", "split_parts", "split_report", "split_sections"]
+__all__ = [
+    "CAPTIONED",
+    "READ",
+    "Part",
+    "detect_language",
+    "is_heading",
+    "split_parts",
+    "split_report",
+    "split_sections",
+]
 
 CAPTIONED = ("findings", "impression", "addendum", "correction")  # sections whose sentences become captions
 READ = (*CAPTIONED, "indication", "question", "technique")
@@ -76,6 +85,11 @@ def split_parts(text: str) -> list[Part]:
         marks.append((section, start, body))
     ends = [start for _, start, _ in marks[1:]] + [len(text)]
     return [Part(section, start, body, end) for (section, start, body), end in zip(marks, ends, strict=True)]
+
+
+def is_heading(label: str) -> bool:
+    """Whether a label, such as that of an HL7 observation, is a heading of reports."""
+    return split_parts(f"{label}:\n.")[0].section != "letterhead"
 
 
 def split_report(text: str) -> list[tuple[str, str]]:

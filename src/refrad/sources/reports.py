@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ class Report:
     problem: str = ""
 
 
+IsHeading = Callable[[str], bool]
+"""Whether the label of an HL7 observation is a heading of reports, as `refrad.language.sections.is_heading` says."""
+
+
 class SourceNotes:
     """What was wrong in a source: rows of each kind, and the line of the first one."""
 
@@ -74,7 +78,7 @@ class SourceNotes:
         return lines
 
 
-def read_reports(path: Path, notes: SourceNotes | None = None) -> Iterator[Report]:
+def read_reports(path: Path, is_heading: IsHeading, notes: SourceNotes | None = None) -> Iterator[Report]:
     """The reports of a table or a folder, streamed: one for each row or file, also for those that cannot be used.
 
     A table needs the columns report_id and text, and one of study_uid, accession_number, patient_id and dicom. In a folder
@@ -83,6 +87,7 @@ def read_reports(path: Path, notes: SourceNotes | None = None) -> Iterator[Repor
 
     Args:
         path: of the table or folder.
+        is_heading: of labels in HL7 messages.
         notes: gets what was wrong in rows.
 
     Raises:
@@ -91,14 +96,14 @@ def read_reports(path: Path, notes: SourceNotes | None = None) -> Iterator[Repor
     """
     notes = notes if notes is not None else SourceNotes()
     if path.is_dir():
-        yield from _read_folder(path, notes)
+        yield from _read_folder(path, is_heading, notes)
         return
     checked = False
     for row in _source_rows(path, notes):
         if not checked and not row.problem:
             _check_columns(row.cells, path.name, "text")
             checked = True
-        yield _report(row, row.cells.get("text", ""), notes)
+        yield _report(row, row.cells.get("text", ""), is_heading, notes)
     if not checked and (broken := notes.rows.get(BROKEN)):
         raise ValueError(f"{path.name}: none of its {broken} rows can be read; {notes.warnings(path.name)[0]}")
 
@@ -175,10 +180,10 @@ def _text_of_cell(value: Any, place: str, is_needed: bool) -> str:
             return str(value)
 
 
-def _report(row: SourceRow, text: str, notes: SourceNotes) -> Report:
+def _report(row: SourceRow, text: str, is_heading: IsHeading, notes: SourceNotes) -> Report:
     problem = row.problem
     if not problem:
-        text, problem = _readable(text)
+        text, problem = _readable(text, is_heading)
         problem = problem or ("" if row.cells.get("report_id") else "no_report_id")
         if problem:
             notes.add(problem, row.line)
@@ -186,12 +191,12 @@ def _report(row: SourceRow, text: str, notes: SourceNotes) -> Report:
     return Report(**cells, text="" if problem else text, line=row.line, problem=problem)
 
 
-def _readable(text: str) -> tuple[str, str]:
+def _readable(text: str, is_heading: IsHeading) -> tuple[str, str]:
     """The plain text of a report and "", or "" and the reason why it has none."""
     if len(text) > LONGEST_TEXT:
         return "", "too_long_report"
     try:
-        text = decode_document(text)
+        text = decode_document(text, is_heading)
     except UnreadableDocument as error:
         return "", str(error)
     return text, "" if text else "no_text"
@@ -236,7 +241,7 @@ def _read_parquet(path: Path) -> Iterator[SourceRow]:
             yield SourceRow(next(numbers), row)
 
 
-def _read_folder(folder: Path, notes: SourceNotes) -> Iterator[Report]:
+def _read_folder(folder: Path, is_heading: IsHeading, notes: SourceNotes) -> Iterator[Report]:
     table = folder / TABLE_OF_A_FOLDER
     if not table.exists():
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in TEXT_ENDINGS)
@@ -244,12 +249,12 @@ def _read_folder(folder: Path, notes: SourceNotes) -> Iterator[Report]:
             raise ValueError(f"{folder.name}: holds neither text files (*.txt) nor {TABLE_OF_A_FOLDER}")
         for number, path in enumerate(files, start=1):
             cells = {"report_id": path.stem, "accession_number": path.stem}
-            yield _report(SourceRow(number, cells), _read_text(path, number, notes), notes)
+            yield _report(SourceRow(number, cells), _read_text(path, number, notes), is_heading, notes)
         return
     checked = False
     for row in _source_rows(table, notes):
         if row.problem:
-            yield _report(row, "", notes)
+            yield _report(row, "", is_heading, notes)
             continue
         if not checked:
             _check_columns(row.cells, f"{folder.name}/{table.name}", "file")
@@ -257,7 +262,7 @@ def _read_folder(folder: Path, notes: SourceNotes) -> Iterator[Report]:
         path = folder / row.cells["file"]
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise ValueError(f"{folder.name}/{table.name}: line {row.line}: its file is not in the folder")
-        yield _report(row, _read_text(path, row.line, notes), notes)
+        yield _report(row, _read_text(path, row.line, notes), is_heading, notes)
 
 
 def _read_text(path: Path, line: int, notes: SourceNotes) -> str:

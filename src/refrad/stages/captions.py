@@ -9,6 +9,7 @@ from refrad.config import CaptionsOptions
 from refrad.core.contracts import CaptionTable, InstanceTable, ReferenceTable
 from refrad.core.tables import frame_of, scan_table, write_table
 from refrad.language.captions import CaptionBuilder, collect_ties
+from refrad.language.sections import is_heading
 from refrad.llm import open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.sources.report_survey import survey_reports
@@ -54,12 +55,12 @@ def run(
     words = load_lexicon(lexicon, load_schema(schema))
     builder = CaptionBuilder(studies, pseudonyms, ties, words, options, tally)
     notes = SourceNotes()
-    survey = survey_reports(read_reports(reports, notes), studies)
+    survey = survey_reports(read_reports(reports, is_heading, notes), studies)
     for warning in notes.warnings(reports.name):
         log.warning("captions: %s", warning)
     log.info("captions: %s: %d reports, %d without a study", reports.name, survey.total, survey.without_study)
     survey.check(options.max_without_study, reports.name, studies)
-    for report in read_reports(reports):
+    for report in read_reports(reports, is_heading):
         builder.add_report(report, report.line in survey.replaced)
     with open_models(llm) as models:
         builder.apply_models(models)
