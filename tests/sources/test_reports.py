@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from refrad.language.sections import is_heading
-from refrad.sources.reports import LONGEST_TEXT, SourceNotes, read_reports, read_rows
+from refrad.sources.reports import LONGEST_TEXT, read_reports, read_rows
+from refrad.sources.source_notes import SourceNotes
 
 ROW = {
     "report_id": "R1",
@@ -38,6 +39,46 @@ def test_parquet_and_json_lines_say_the_same(tmp_path):
         read_reports(tmp_path / f"reports.{ending}", is_heading) for ending in ("parquet", "jsonl", "csv")
     )
     assert replace(second, line=2) == third and first == second
+
+
+def test_json_array_is_a_table(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps([ROW, ROW | {"report_id": "R2"}, "R3"], indent=1), encoding="utf-8-sig")
+    reports, warnings = read_with_notes(tmp_path / "a.json")
+    assert [(report.report_id, report.line, report.problem) for report in reports] == [
+        ("R1", 1, ""),
+        ("R2", 2, ""),
+        ("", 3, "broken_row"),
+    ]
+    assert reports[0].text == ROW["text"]
+    assert warnings == ["a.json: 1 rows cannot be used: broken_row; the first is in line 3"]
+
+
+def write_files(folder, *names):
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("Milz normal.", encoding="utf-8")
+    return folder
+
+
+def test_ignored_files_of_a_folder_are_counted_by_ending(tmp_path):
+    names = ["A1.txt", "A2.docx", "A3.DOCX", "A4.pdf", "all.json", "A5.Quandtmeyer", ".DS_Store", "1.2.840.777"]
+    reports, warnings = read_with_notes(write_files(tmp_path / "texts", *names))
+    assert [report.report_id for report in reports] == ["A1"]
+    assert warnings == ["texts: 7 files are ignored: 3 others, 2 .docx, 1 .json, 1 .pdf"]
+
+
+def test_files_that_the_table_of_a_folder_does_not_list_are_counted(tmp_path):
+    folder = write_files(tmp_path / "texts", "A1.txt", "A2.txt", "A3.pdf")
+    (folder / "reports.csv").write_text("report_id,study_uid,file\nR1,1.2.3,A1.txt\n", encoding="utf-8")
+    reports, warnings = read_with_notes(folder)
+    assert [report.report_id for report in reports] == ["R1"]
+    assert warnings == ["texts: 2 files are ignored: 1 .pdf, 1 .txt"]
+
+
+def test_folder_without_texts_names_what_it_holds(tmp_path):
+    folder = write_files(tmp_path / "texts", "A1.docx", "A2.docx")
+    with pytest.raises(ValueError, match=r"^texts: holds neither .* 2 files are ignored: 2 \.docx$"):
+        list(read_reports(folder, is_heading))
 
 
 def test_folder_of_texts_ties_by_accession_number(tmp_path):
@@ -71,6 +112,10 @@ def test_file_outside_of_the_folder_is_refused(tmp_path, name):
         ("reports.csv", "", "empty"),
         ("reports.jsonl", '{"report_id": "R1"\n', "line 1"),
         ("reports.jsonl", "[1]\n", "line 1"),
+        ("reports.json", '[\n{"report_id": "R1"\n', "line 3: a .json file must hold one array"),
+        ("reports.json", '{"report_id": "R1"}', "must hold one array of objects"),
+        ("reports.json", "[" * 100_000, "must hold one array of objects"),
+        ("reports.json", "[1]", "line 1"),
         ("reports.parquet", "no parquet", "no Parquet"),
     ],
 )

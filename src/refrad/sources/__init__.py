@@ -4,5 +4,5 @@
     for report in read_reports(Path("reports.csv"), is_heading, notes):
         study = studies.study_of(report)
 
-`reports`, `study_lookup` and `report_survey` are imported one by one.
+`reports`, `source_notes`, `study_lookup` and `report_survey` are imported one by one.
 """

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,17 @@ import pyarrow.parquet as pq
 from refrad.formats.charsets import charset_of, errors_of, mend_text
 from refrad.formats.csv_rows import BROKEN, SourceRow, read_csv_rows
 from refrad.sources.document_formats import UnreadableDocument, decode_document
+from refrad.sources.source_notes import MENDED, WRONG, SourceNotes
 
-__all__ = ["COLUMNS", "Report", "SourceNotes", "read_reports", "read_rows"]
+__all__ = ["COLUMNS", "Report", "read_reports", "read_rows"]
 
 COLUMNS = ("report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text")
 TIES = ("study_uid", "accession_number", "patient_id", "dicom")  # any of these columns finds the study
 TABLE_OF_A_FOLDER = "reports.csv"  # in a folder of text files: the columns, with `file` instead of `text`
 TEXT_ENDINGS = ("", ".txt", ".text", ".rtf", ".hl7", ".htm", ".html", ".xml")
 LONGEST_TEXT = 1 << 20  # characters of a report; more are a picture or a file
+NO_ARRAY = "a .json file must hold one array of objects; one object per line is .jsonl"
 EXACT_FLOATS = 2**53  # from here on a float does not hold each whole number
-
-MENDED, WRONG = "mended", "wrong characters"
-WARNINGS = {
-    WRONG: "{amount} wrong characters in {rows} rows, read as Windows-1252 where they are letters",
-    MENDED: "{rows} rows with wrong quotes or delimiters were mended",
-}
 
 
 @dataclass(frozen=True)
@@ -52,30 +48,6 @@ class Report:
 
 IsHeading = Callable[[str], bool]
 """Whether the label of an HL7 observation is a heading of reports, as `refrad.language.sections.is_heading` says."""
-
-
-class SourceNotes:
-    """What was wrong in a source: rows of each kind, and the line of the first one."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, int] = {}
-        self._amounts: dict[str, int] = {}
-        self._first: dict[str, int] = {}
-
-    def add(self, kind: str, line: int, amount: int = 1) -> None:
-        """Note a row that was mended, holds wrong characters, or cannot be used for the reason `kind`."""
-        self.rows[kind] = self.rows.get(kind, 0) + 1
-        self._amounts[kind] = self._amounts.get(kind, 0) + amount
-        self._first.setdefault(kind, line)
-
-    def warnings(self, name: str) -> list[str]:
-        """A line for each kind, with the name of the file and numbers."""
-        lines = []
-        for kind, rows in self.rows.items():
-            sentence = WARNINGS.get(kind, "{rows} rows cannot be used: {kind}")
-            numbers = sentence.format(rows=rows, amount=self._amounts[kind], kind=kind)
-            lines.append(f"{name}: {numbers}; the first is in line {self._first[kind]}")
-        return lines
 
 
 def read_reports(path: Path, is_heading: IsHeading, notes: SourceNotes | None = None) -> Iterator[Report]:
@@ -109,7 +81,7 @@ def read_reports(path: Path, is_heading: IsHeading, notes: SourceNotes | None = 
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of a table as text, keys in lower case; by the ending of its name: .parquet, .jsonl or .ndjson, else CSV.
+    """Rows of a table as text, keys in lower case; by the ending of its name: .parquet, .jsonl, .ndjson or .json, else CSV.
 
     CSV has comma, semicolon, tab or "|" between its columns. Its charset is found by `charset_of`.
 
@@ -129,6 +101,8 @@ def _source_rows(path: Path, notes: SourceNotes) -> Iterator[SourceRow]:
             rows = _read_parquet(path)
         case ".jsonl" | ".ndjson":
             rows = _read_json_lines(path)
+        case ".json":
+            rows = _read_json_array(path)
         case _:
             rows = _read_csv(path)
     for row in rows:
@@ -229,6 +203,20 @@ def _read_json_lines(path: Path) -> Iterator[SourceRow]:
             yield SourceRow(number, row) if isinstance(row, dict) else SourceRow(number, {}, BROKEN)
 
 
+def _read_json_array(path: Path) -> Iterator[SourceRow]:
+    charset = charset_of(path)
+    try:
+        array = json.loads(path.read_text(encoding=charset, errors=errors_of(charset)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path.name}: line {error.lineno}: {NO_ARRAY}") from None
+    except RecursionError:
+        raise ValueError(f"{path.name}: {NO_ARRAY}") from None
+    if not isinstance(array, list):
+        raise ValueError(f"{path.name}: {NO_ARRAY}")
+    for number, row in enumerate(array, start=1):
+        yield SourceRow(number, row) if isinstance(row, dict) else SourceRow(number, {}, BROKEN)
+
+
 def _read_parquet(path: Path) -> Iterator[SourceRow]:
     try:
         file = pq.ParquetFile(path)
@@ -242,15 +230,26 @@ def _read_parquet(path: Path) -> Iterator[SourceRow]:
 
 
 def _read_folder(folder: Path, is_heading: IsHeading, notes: SourceNotes) -> Iterator[Report]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     table = folder / TABLE_OF_A_FOLDER
-    if not table.exists():
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in TEXT_ENDINGS)
-        if not files:
-            raise ValueError(f"{folder.name}: holds neither text files (*.txt) nor {TABLE_OF_A_FOLDER}")
-        for number, path in enumerate(files, start=1):
-            cells = {"report_id": path.stem, "accession_number": path.stem}
-            yield _report(SourceRow(number, cells), _read_text(path, number, notes), is_heading, notes)
+    if table.exists():
+        yield from _read_listed(folder, table, files, is_heading, notes)
         return
+    texts = [path for path in files if path.suffix.lower() in TEXT_ENDINGS and not path.name.startswith(".")]
+    notes.ignore(set(files).difference(texts))
+    if not texts:
+        ignored = f"; {notes.ignored()}" if files else ""
+        raise ValueError(f"{folder.name}: holds neither text files (*.txt) nor {TABLE_OF_A_FOLDER}{ignored}")
+    for number, path in enumerate(texts, start=1):
+        cells = {"report_id": path.stem, "accession_number": path.stem}
+        yield _report(SourceRow(number, cells), _read_text(path, number, notes), is_heading, notes)
+
+
+def _read_listed(
+    folder: Path, table: Path, files: Sequence[Path], is_heading: IsHeading, notes: SourceNotes
+) -> Iterator[Report]:
+    """The reports that the table of a folder lists."""
+    unlisted = {path.resolve() for path in files} - {table.resolve()}
     checked = False
     for row in _source_rows(table, notes):
         if row.problem:
@@ -262,7 +261,9 @@ def _read_folder(folder: Path, is_heading: IsHeading, notes: SourceNotes) -> Ite
         path = folder / row.cells["file"]
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise ValueError(f"{folder.name}/{table.name}: line {row.line}: its file is not in the folder")
+        unlisted.discard(path.resolve())
         yield _report(row, _read_text(path, row.line, notes), is_heading, notes)
+    notes.ignore(unlisted)
 
 
 def _read_text(path: Path, line: int, notes: SourceNotes) -> str:

@@ -13,7 +13,8 @@ from refrad.language.sections import is_heading
 from refrad.llm import open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.sources.report_survey import survey_reports
-from refrad.sources.reports import SourceNotes, read_reports, read_rows
+from refrad.sources.reports import read_reports, read_rows
+from refrad.sources.source_notes import SourceNotes
 from refrad.sources.study_lookup import StudyLookup
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
