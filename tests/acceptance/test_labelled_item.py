@@ -45,7 +45,7 @@ def test_right_answers_are_accepted_by_the_check(role, prompts, anatomy):
         for item in items
         if (wrong := task.check(item.request, item.right) or task.advise(item.request, item.right))
     }
-    assert len(refused) <= NOT_ACCEPTED.get(role, 0), refused
+    assert not refused
 
 
 @pytest.mark.parametrize("role", ["rewrite", "translate", "judge", "mentions", "qa"])
@@ -58,10 +58,6 @@ def test_wrong_answers_are_refused_by_the_check(role, prompts, anatomy):
         and not any(verdict.outcome == "refused" for verdict in item.judge(item.wrong))
     ]
     assert not accepted
-
-
-# Checks are stricter than the labels on some right answers; these numbers may only fall.
-NOT_ACCEPTED = {"rewrite": 4, "translate": 2}
 
 
 def test_numbers_are_read_with_comma_or_point():

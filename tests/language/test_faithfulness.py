@@ -70,6 +70,13 @@ RIGHT_REWRITINGS = [
     ("en", "No significant change since the prior study.", ""),
     ("en", "Again noted are bilateral renal cysts up to 2 cm.", "Bilateral renal cysts up to 2 cm."),
     ("de", "Seit 3 Monaten konstanter Rundherd im Mittellappen, 6 mm.", "Rundherd im Mittellappen, 6 mm."),
+    ("de", "Lymphknoten iliakal rechts sind größer geworden, messen jetzt 14 mm.", "Lymphknoten iliakal rechts 14 mm."),
+    ("de", "Milzmetastase progredient, aktuell gemessen 21 mm.", "Milzmetastase 21 mm."),
+    # What comes back is like what is new.
+    ("de", "Keine rezidivierende Blutung in der Milz.", "Keine Blutung in der Milz."),
+    ("de", "Rezidivierender Pleuraerguss links.", "Pleuraerguss links."),
+    ("en", "Recurrent right pleural effusion.", "Right pleural effusion."),
+    ("en", "No recurrent mass in the left breast.", "No mass in the left breast."),
 ]
 WRONG_REWRITINGS = [
     ("de", "Zyste der linken Niere, konstant.", "Zyste der rechten Niere.", "must stay"),
@@ -137,6 +144,12 @@ WRONG_REWRITINGS = [
     ("en", "Redemonstrated mildly enlarged prostate.", "Enlarged prostate.", "mildly"),
     ("en", "Possible metastasis in the spleen, new since the prior CT.", "Metastasis in the spleen.", "possible"),
     ("en", "Unchanged increased density of the liver.", "Density of the liver.", "increased"),
+    ("de", "Keine rezidivierende Blutung in der Milz.", "Blutung in der Milz.", "denied"),
+    ("de", "Rezidiv in der Leber.", "Leber.", "rezidiv"),
+    ("en", "Local recurrence in the spleen, unchanged.", "Spleen.", "must stay"),
+    ("en", "Mass at the recurrent laryngeal nerve, unchanged.", "Mass at the laryngeal nerve.", "recurrent"),
+    ("en", "Mass at the recurrent nerve, unchanged.", "Mass at the nerve.", "recurrent"),
+    ("en", "Spleen normal on MRI.", "Spleen normal.", "mri"),
     # Sides, sizes and findings change places.
     ("de", "Zyste rechts 12 mm, links 8 mm in den Nieren.", "Zyste rechts 8 mm, links 12 mm in den Nieren.", "order"),
     ("de", "Nierenzyste rechts, Nierenstein links.", "Nierenstein rechts, Nierenzyste links.", "order"),
@@ -159,6 +172,25 @@ WRONG_REWRITINGS = [
 @pytest.mark.parametrize(("language", "before", "after"), RIGHT_REWRITINGS)
 def test_dropped_comparison_is_accepted(rewritten, language, before, after):
     assert rewritten(before, after, language) is None
+
+
+@pytest.mark.parametrize(
+    "examination",
+    [
+        *("MRI", "MRA", "CTA", "CT and MRI", "PET", "PET-CT", "ultrasound", "sonography", "radiograph", "x-ray"),
+        *("tomography", "mammogram", "scintigraphy", "angiogram"),
+    ],
+)
+def test_kind_of_a_former_examination_goes_with_it(rewritten, examination):
+    before = f"Splenic cyst of 9 mm, also present on the previous {examination}."
+    assert rewritten(before, "Splenic cyst of 9 mm.", "en") is None
+
+
+@pytest.mark.parametrize(
+    "examination", ["im MRT", "im Ultraschall", "in der Sonographie", "im Röntgen", "in der Computertomographie"]
+)
+def test_german_kind_of_a_former_examination_goes_too(rewritten, examination):
+    assert rewritten(f"Nierenstein links, unverändert wie {examination} beschrieben.", "Nierenstein links.") is None
 
 
 @pytest.mark.parametrize(("language", "before", "after", "words"), WRONG_REWRITINGS)
@@ -213,6 +245,15 @@ RIGHT_TRANSLATIONS = [
     ("Kein Harnstau.", "No hydronephrosis."),
     ("Stent in der linken Iliakalarterie.", "Stent in the left iliac artery."),
     ("Appendizitis.", "Appendicitis."),
+    # A doubt is a doubt in any words.
+    ("Läsion der rechten Niere, DD Onkozytom.", "Lesion of the right kidney, DD oncocytoma."),
+    ("Läsion der rechten Niere, DD Adenom.", "Lesion of the right kidney, DDx adenoma."),
+    ("Herd in der Leber, Differenzialdiagnose Hämangiom.", "Lesion in the liver, differential diagnosis hemangioma."),
+    ("Raumforderung des Pankreas, DD Lymphom.", "Mass of the pancreas, the differential includes lymphoma."),
+    ("Läsion der Leber, vermutlich Zyste.", "Lesion of the liver, presumably a cyst."),
+    ("Läsion der Leber, mögliche Metastase.", "Lesion of the liver, potential metastasis."),
+    ("Läsion der Milz, wahrscheinlich Zyste.", "Lesion of the spleen, favored to be a cyst."),
+    ("Läsion der Milz, am ehesten Hämangiom.", "Lesion of the spleen, favouring hemangioma."),
 ]
 WRONG_TRANSLATIONS = [
     ("de", "Zyste der linken Niere.", "Cyst of the right kidney.", "side"),
@@ -233,6 +274,8 @@ WRONG_TRANSLATIONS = [
     ("de", "Thrombose der Pfortader.", "Patent portal vein.", "term"),
     ("de", "Pfortader offen.", "Portal vein thrombosis.", "term"),
     ("de", "V.a. Metastase.", "Metastasis.", "uncertain"),
+    ("de", "Läsion der Niere, DD Adenom.", "Lesion of the kidney, adenoma.", "uncertain"),
+    ("de", "Läsion der Niere, Adenom.", "Lesion of the kidney, differential diagnosis adenoma.", "uncertain"),
     ("de", "Metastase.", "Possible metastasis.", "uncertain"),
     ("de", "Metastase.", "Cyst.", "term"),
     ("de", "Gallenblase mit Konkrementen.", "Gallbladder with polyps.", "term"),

@@ -16,11 +16,11 @@ _DOUBT = re.compile(
     r"\b(?:nicht (?:\w+ )?(?:auszuschließen|auszuschliessen|ausgeschlossen|ausschließbar)"
     r"|(?:not|cannot|can't|can not) (?:\w+ ){0,2}(?:excluded?|ruled out)|v\.\s?a\.|va\b|könn?te?n?|möglich\w*"
     r"|wahrscheinlich\w*|unwahrscheinlich\w*"
-    r"|am ehesten|a\.\s?e\.|eher|verdacht\w*|verdächtig\w*|fraglich\w*|vermut\w*|evtl|eventuell\w*|suspekt\w*|dd"
+    r"|am ehesten|a\.\s?e\.|eher|verdacht\w*|verdächtig\w*|fraglich\w*|vermut\w*|evtl|eventuell\w*|suspekt\w*|ddx?"
     r"|fragliche\w*|scheinbar|womöglich"
     r"|differen[zt]ialdiagnos\w*|differential\w*|suspect\w*|suspicio\w*|possib\w*|probab\w*|likely|unlikely"
     r"|questionabl\w*|equivocal|may|might|could"
-    r"|concern\w*|presum\w*|suggest(?:s|ive|ing)|perhaps|potential\w*|favou?r(?:s|ed)?|apparent\w*)(?!\w)",
+    r"|concern\w*|presum\w*|suggest(?:s|ive|ing)|perhaps|potential\w*|favou?r(?:s|ed|ing)?|apparent\w*)(?!\w)",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(

@@ -39,7 +39,7 @@ _CHANGE = re.compile(
     r"|bigger|improv\w+|worse\w*|resol\w+|develop\w+|similar\w*|appear\w*|stud(?:y|ies)|exam\w*|scans?|imag\w+|last"
     r"|date[ds]?|disappear\w*|cleared"
     r"|re-?demonstrat\w+|demonstrat\w+|described|reported|mentioned|already|initial\w*|baseline|recent\w*|ago"
-    r"|months?|years?|weeks?|days?|constant\w*|as before|before",
+    r"|months?|years?|weeks?|days?|constant\w*|as before|before|recurrent|rezidivierend\w*",
     re.IGNORECASE,
 )
 # Degrees may go only before a word of growth, as in "deutlich größer", or after it at the end: "increased slightly".
@@ -50,11 +50,13 @@ _DEGREE = re.compile(
     r"|considerabl\w*|partial\w*|teilweise|partiell\w*|gradual\w*|rapid\w*",
     re.IGNORECASE,
 )
-# These may go beside any word of change.
+# These may go beside any word of change; kinds of examinations are among them: "the outside MRI".
 _BESIDE = re.compile(
     r"both|beide|present|oder|or|abgrenzbar\w*|insgesamt|weitgehend\w*|essentially|overall|grossly|size|extent"
     r"|größenordnung|ausgeprägter|follow|continued"
-    r"|further",
+    r"|further"
+    r"|ct|cta|mr[ait]|pet(?:-ct)?|ultras\w+|sonogra\w+|radiogra\w+|x-rays?|röntgen\w*|\w*tomogra\w+|mammogra\w+"
+    r"|s[cz]intigra\w+|angiogra\w+",
     re.IGNORECASE,
 )
 _GROWTH = re.compile(
@@ -66,10 +68,10 @@ _GROWTH = re.compile(
     r"|verkleiner\w+",
     re.IGNORECASE,
 )
-# "Increased" before one of these is a finding of today.
+# "Increased" before one of these is a finding of today, "recurrent" before one of the last two is part of a name.
 _OF_TODAY = re.compile(
     r"densit\w*|attenuation|signal\w*|intensity|uptake|enhancement|echogenicity|lucency|opacity|markings|activity"
-    r"|caliber|size|volume|vascularity",
+    r"|caliber|size|volume|vascularity|laryngeal|nerve",
     re.IGNORECASE,
 )
 # "Enlarged" is a change only here: "has enlarged", "vergrößert gegenüber".
@@ -82,7 +84,7 @@ _ENLARGING = re.compile(
 _SMALL = re.compile(
     r"wie|als|auf|von|vom|zum|zur|aus|bei|beim|mit|der|die|das|den|dem|des|eine?[nmrs]?|und|sowie|hat|haben|hatte"
     r"|ist|sind|war|waren|wird|wurde|worden"
-    r"|sich|zeigt|zeigen|nach|dort|dabei|nachweisbar\w*|auch|diese[rnms]?|es|im|in|am|an|zu|messend\w*|misst|groß"
+    r"|sich|zeigt|zeigen|nach|dort|dabei|nachweisbar\w*|auch|diese[rnms]?|es|im|in|am|an|zu|messen(?:d\w*)?|misst|gemessen|groß"
     r"|beträgt|erkennbar|sichtbar|abgrenzbar|hier"
     r"|the|and|has|have|had|was|were|are|been|than|from|with|for|this|that|when|there|seen|noted|measur\w+|which|is"
     r"|of|in|on|at|to|by|an?|its?|identified|visible|visuali[sz]ed|being|these|those|as|compared",
@@ -239,7 +241,7 @@ def former_numbers(text: str) -> tuple[list[tuple[int, int]], list[tuple[int, in
 def _kind_of(word: str, following: str) -> str:
     """One of "change", "enlarging", "degree", "beside", "small", "mark", "stays"."""
     if _CHANGE.fullmatch(word):
-        today = word.lower().startswith(("increas", "decreas")) and _OF_TODAY.fullmatch(following)
+        today = word.lower().startswith(("increas", "decreas", "recurrent")) and _OF_TODAY.fullmatch(following)
         return "stays" if today else "change"
     if word.lower().startswith(("enlarg", "vergrößer", "verkleiner")):
         return "enlarging"
