@@ -66,6 +66,78 @@ def test_unsupported_mention_is_refused_with_a_reason(read, sentence, mentions, 
     assert words in read(sentence, *mentions)
 
 
+# Language, sentence, and an answer as "span = classes | assertion; ...".
+RIGHT_ANSWERS = [
+    ("de", "Keine Läsion der Milz.", "Milz = spleen | negated"),
+    ("de", "V.a. Metastase der Leber.", "Leber = liver | uncertain"),
+    ("de", "Z.n. Nephrektomie rechts.", "Nephrektomie rechts = kidney_right | absent"),
+    ("de", "Zyste im Pankreas, Milz normal groß.", "Pankreas = pancreas | present; Milz = spleen | present"),
+    ("de", "Fraktur der 6. Rippe links.", "6. Rippe links = rib_left_6 | present"),
+    ("de", "Sinterung von LWK 3.", "LWK 3 = vertebrae_L3 | present"),
+    ("de", "Nebennieren beidseits schlank.", "Nebennieren = adrenal_gland_left adrenal_gland_right | present"),
+    (
+        "de",
+        "Keine Leberläsion, Gallenblase mit Polyp.",
+        "Leberläsion = liver | negated; Gallenblase = gallbladder | present",
+    ),
+    ("de", "Aorta nicht erweitert.", "Aorta = aorta | negated"),
+    ("de", "Magen und Duodenum frei.", "Magen = stomach | present; Duodenum = duodenum | present"),
+    ("en", "No lesion of the spleen.", "spleen = spleen | negated"),
+    ("en", "Suspected metastasis in the liver.", "liver = liver | uncertain"),
+    ("en", "Status post splenectomy.", "splenectomy = spleen | absent"),
+    ("en", "Left renal cyst, liver normal.", "Left renal = kidney_left | present; liver = liver | present"),
+    ("en", "Fracture of the right 4th rib.", "right 4th rib = rib_right_4 | present"),
+    ("en", "Compression of T11.", "T11 = vertebrae_T11 | present"),
+    ("en", "Both kidneys are normal.", "kidneys = kidney_left kidney_right | present"),
+    ("en", "Pancreas without mass, thickened stomach.", "Pancreas = pancreas | negated; stomach = stomach | present"),
+    ("en", "The aorta is not dilated.", "aorta = aorta | negated"),
+    ("en", "Stones in the gallbladder.", "gallbladder = gallbladder | present"),
+]
+LIES = [
+    ("de", "Keine Läsion der Milz.", "Milz = spleen | absent"),
+    ("de", "V.a. Metastase der Leber.", "Leber = liver | negated"),
+    ("de", "Z.n. Nephrektomie rechts.", "Nephrektomie rechts = kidney_right | present"),
+    ("de", "Zyste im Pankreas, Milz normal groß.", "Pankreas = spleen | present"),
+    ("de", "Fraktur der 6. Rippe links.", "6. Rippe links = rib_left_7 | present"),
+    ("de", "Sinterung von LWK 3.", "LWK 3 = vertebrae_L4 | present"),
+    ("de", "Nebennieren beidseits schlank.", "Nebennieren beidseits = adrenal_gland_left | present"),
+    ("de", "Keine Leberläsion, Gallenblase mit Polyp.", "Gallenblase = gallbladder | negated"),
+    ("de", "Aortenaneurysma von 52 mm.", "Aortenaneurysma = aorta | negated"),
+    ("de", "Deutliche Verdickung, Magen frei.", "Deutliche = stomach | present"),
+    ("en", "Lesion of the spleen.", "spleen = spleen | negated"),
+    ("en", "Metastasis in the liver.", "liver = liver | uncertain"),
+    ("en", "Status post splenectomy.", "splenectomy = spleen | negated"),
+    ("en", "Left renal cyst, liver normal.", "Left renal = kidney_right | present"),
+    ("en", "Fracture of the right 4th rib.", "right 4th rib = rib_right_5 | present"),
+    ("en", "Compression of T11.", "T11 = vertebrae_T12 | present"),
+    ("en", "Both kidneys are normal.", "Both kidneys = kidney_left | present"),
+    ("en", "Pancreas without mass, thickened stomach.", "stomach = stomach | negated"),
+    ("en", "Contrast was given.", "Contrast = aorta | present"),
+    ("en", "Stones in the gallbladder.", "gallbladder = urinary_bladder | present"),
+]
+
+
+def problem_of(task, language, sentence, answer):
+    """What the check finds wrong with an answer, or None."""
+    mentions = []
+    for mention in answer.split("; "):
+        named, assertion = mention.split(" | ")
+        span, classes = named.split(" = ")
+        mentions.append({"span": span, "classes": classes.split(), "assertion": assertion})
+    request = Request(language, {"sentence": sentence})
+    return task.check(request, task.answer.model_validate({"mentions": mentions}))
+
+
+@pytest.mark.parametrize(("language", "sentence", "answer"), RIGHT_ANSWERS)
+def test_answer_that_the_words_bear_out_is_accepted(task, language, sentence, answer):
+    assert problem_of(task, language, sentence, answer) is None
+
+
+@pytest.mark.parametrize(("language", "sentence", "answer"), LIES)
+def test_answer_that_the_words_contradict_is_refused(task, language, sentence, answer):
+    assert problem_of(task, language, sentence, answer) is not None
+
+
 def test_text_too_long_for_a_sentence_is_not_checked(read):
     assert "too long" in read("Leber klein. " * 400, ("Leber", "liver"))
 
