@@ -46,7 +46,7 @@ ASSERTION_WORDS = (
         "attribute",
     ),
 )
-SECTIONS = {"endings", "short", "titles", "institutions", "sides", "assertions", "entries"}
+SECTIONS = ("endings", "short", "titles", "institutions", "sides", "assertions", "entries")
 
 _SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e", "ç": "z"})
 _SOFT_C = re.compile(r"c(?=[eiy]|ae|oe)")
@@ -127,8 +127,9 @@ def load_lexicon(path: Path, schema: Schema | None = None) -> Lexicon:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(data, dict) or set(data) != SECTIONS:
-        raise ValueError(f"{path}: must have exactly the sections {', '.join(sorted(SECTIONS))}")
+    _check_names(data, SECTIONS, f"{path}")
+    for section in ("endings", "sides", "assertions"):
+        _check_names(data[section], LANGUAGES, f"{path}: {section}")
     entries = [_entry(row, f"{path}: entry {number}") for number, row in enumerate(data["entries"], start=1)]
     words = {}
     for language in LANGUAGES:
@@ -155,9 +156,17 @@ def load_lexicon(path: Path, schema: Schema | None = None) -> Lexicon:
     return Lexicon(words, short, titles, institutions, classes, schema.sides, schema.twins, frozenset(schema.by_name))
 
 
+def _check_names(rows: Any, names: Sequence[str], where: str) -> None:
+    """Raises ValueError unless the section has these names and no others, and none is empty."""
+    rows = rows if isinstance(rows, dict) else {}
+    if missing := [name for name in names if rows.get(name) is None]:
+        raise ValueError(f"{where}: lacks {', '.join(missing)}: copy it from the lexicon.yaml of this version")
+    if unknown := [str(name) for name in rows if name not in names]:
+        raise ValueError(f"{where}: unknown {', '.join(unknown)}; the names are {', '.join(names)}")
+
+
 def _named(rows: Mapping[str, Sequence[str]], names: Sequence[str], where: str) -> dict[str, re.Pattern[str]]:
-    if set(rows) != set(names):
-        raise ValueError(f"{where}: must have exactly {', '.join(names)}")
+    _check_names(rows, names, where)
     return {name: phrases(rows[name]) for name in names}
 
 
