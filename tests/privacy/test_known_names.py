@@ -58,6 +58,17 @@ def test_name_is_found_in_all_its_spellings(name, text, left):
         ("Li^Wen", "Frau Li, Li Wen, bei Li wurde", "Frau ~, ~ ~, bei ~ wurde"),
         ("He^Jun", "30 HE, He Jun, Herr He", "30 HE, ~ ~, Herr ~"),
         ("Le^Minh", "LE ausgeschlossen, Le Minh", "LE ausgeschlossen, ~ ~"),
+        (
+            "Hu^Yi",
+            "Herr Hu: Zyste 20 HU oder 20 Hu. Hu klagt, Bild von Hu.",
+            "Herr ~: Zyste 20 HU oder 20 Hu. ~ klagt, Bild von ~.",
+        ),
+        ("Hu^Yi", "im Hu nichts, Hu-Wert, im Nu, VU, CT, MR, LK", "im Hu nichts, Hu-Wert, im Nu, VU, CT, MR, LK"),
+        ("Ma^Yi", "Patient Ma, 80 mA, 80 Ma, wobei Ma stabil ist", "Patient ~, 80 mA, 80 Ma, wobei ~ stabil ist"),
+        ("An^Yi", "Frau An. An der Milz nichts, Befund von An.", "Frau ~. An der Milz nichts, Befund von ~."),
+        ("Mo^Yi", "Patient Mo kommt am Mo, 2 Uhr", "Patient ~ kommt am Mo, 2 Uhr"),
+        ("Op^Yi", "Patientin Op nach Op der Milz", "Patientin ~ nach Op der Milz"),
+        ("Ho^Yi", "Ms Ho has pain, while Ho walks", "Ms ~ has pain, while ~ walks"),
     ],
 )
 def test_name_of_two_letters_is_found_where_it_is_capitalised(name, text, left):

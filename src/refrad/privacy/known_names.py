@@ -9,10 +9,19 @@ from typing import NamedTuple
 
 from refrad.privacy.eponyms import is_eponym
 from refrad.privacy.name_folding import LOST, fold_name, repair_spellings
-from refrad.privacy.word_names import ends_term, is_given_name, is_uncapitalised, is_word, names_nobody
+from refrad.privacy.word_names import (
+    ends_term,
+    is_abbreviation,
+    is_given_name,
+    is_uncapitalised,
+    is_word,
+    names_nobody,
+    opens_sentence,
+)
 
 __all__ = ["NameForms", "Word", "find_names", "name_forms", "phrase_end", "words_of"]
 
+TWO_LETTERS = 2
 SHORTEST = 3  # letters of a name that is found in any case
 # Words inside a header name that are no name by themselves.
 PARTICLES = "von van vom zu zur der den dem de del della da di dos du la le el al und y bin ibn abu st mc mac o d"
@@ -39,6 +48,8 @@ LOOK_BACK = 40  # characters in which they are looked for
 _COMPOUND = re.compile(r"-(?:\w{1,20}-){0,3}([^\W\d_]+)(?!\w|-\w)")
 _GRADE = re.compile(r"[ -](?:(?:Typ|type|Grad|grade|stage|Stadium) )?(?:[A-F]|[IVX]{1,4}F?|\d[a-f]?)(?!\w)")
 _NUMBERED = re.compile(r"\.|\s?\d")
+_NUMBER_BEFORE = re.compile(r"\d\s?$")
+_SENTENCE_END = re.compile(r"\.(?:\s|$)")
 _PART_BEFORE = re.compile(r"(?<![\w-])([^\W\d_]{3,20})-$")
 _PART_BEHIND = re.compile(r"-([^\W\d_]{3,20})(?![\w-])")
 _NOUN = re.compile(r"[ -]([^\W\d_]+)")
@@ -130,6 +141,11 @@ def find_names(text: str, forms: NameForms, is_organ: Callable[[str], bool]) -> 
     """
     candidates = list(_candidates(text, forms))
     certain = [_is_certain(text, candidate, is_organ) for candidate in candidates]
+    addressed = {name.key for name in candidates if len(name.key) == TWO_LETTERS and _is_titled(text, name, forms)}
+    certain = [
+        is_name or (name.key in addressed and _is_short_name(text, name))
+        for is_name, name in zip(certain, candidates, strict=True)
+    ]
     reached = 0
     for number, candidate in enumerate(candidates):
         if certain[number] or _is_titled(text, candidate, forms) or _adjoins_name(text, candidates, certain, number):
@@ -207,6 +223,24 @@ def _is_certain(text: str, name: _Candidate, is_organ: Callable[[str], bool]) ->
     if _is_term(text, name, is_organ):
         return False
     return len(name.text) >= SHORTEST or name.text.istitle()
+
+
+def _is_short_name(text: str, name: _Candidate) -> bool:
+    """Whether a word of two letters, which is a name elsewhere in the report, stands with a capital as a name does.
+
+    "Hu" is one, "HU" is a unit, and "Am" at the start of a sentence is a word.
+    """
+    if not name.text.istitle() or is_abbreviation(name.key):
+        return False
+    before = text[max(0, name.start - LOOK_BACK) : name.start]
+    if _NUMBERED.match(text, name.end) and not _SENTENCE_END.match(text, name.end):
+        return False
+    within = _WITHIN_SENTENCE.search(before) is not None
+    return (
+        text[name.end : name.end + 1] != "-"
+        and (within or not opens_sentence(name.key))
+        and not _NUMBER_BEFORE.search(before)
+    )
 
 
 def _is_term(text: str, name: _Candidate, is_organ: Callable[[str], bool]) -> bool:

@@ -4,7 +4,15 @@ import re
 
 from refrad.privacy.name_folding import fold_name
 
-__all__ = ["ends_term", "is_given_name", "is_uncapitalised", "is_word", "names_nobody"]
+__all__ = [
+    "ends_term",
+    "is_abbreviation",
+    "is_given_name",
+    "is_uncapitalised",
+    "is_word",
+    "names_nobody",
+    "opens_sentence",
+]
 
 # Not capitalised within a sentence; there these are names: "bei Klein", "bei Li".
 ADJECTIVES = """
@@ -28,10 +36,12 @@ ENGLISH = """
     summer wall field ball root page case chance lane cross bridge gate cord line point spot part side ground best can do see
     day man son her
 """
-SHORT = """
-    li re an am im in so da du es er ob um zu la ma le no he hu mi to ca al at as by if is it of on or us we op tu fa ol ul st ap
-    mo di fr sa bei mit hat war wie nun nur kam
+OPENERS = """
+    li re an am im in so da du es er ob um zu la le no he to al at as by if is it of on or us we bei mit hat war wie nun nur kam
 """
+# Abbreviations that some write with one capital: "Prostata-Ca", "nach Op", "am Mo".
+SHORT = "ca op tu fa ol ul st ap mo di mi fr sa"
+UNITS = "hu ma"  # only "HU" and "mA" are the unit
 # Rather names where they begin with a capital and neither a dot nor a number follows: "Max kam", but "max. 5 mm", "Jan 22".
 GIVEN = """
     abt max min jan jun art pat ant ray rose frank grant iris vera rosa alba bill drew will ernst major minor
@@ -53,8 +63,13 @@ _ENDINGS = ("", "e", "er", "en", "es", "em")
 _ADJECTIVES = frozenset(fold_name(word + ending) for word in ADJECTIVES.split() for ending in _ENDINGS) | {"li", "re"}
 _UNCAPITALISED = _ADJECTIVES | {fold_name(word) for word in ENGLISH.split()}
 _GIVEN = frozenset(GIVEN.split())
-_WORDS = _UNCAPITALISED | _GIVEN | {fold_name(word) for words in (NOUNS, SHORT, NO_PERSON) for word in words.split()}
+_WORDS = (
+    _UNCAPITALISED
+    | _GIVEN
+    | {fold_name(word) for words in (NOUNS, OPENERS, SHORT, UNITS, NO_PERSON) for word in words.split()}
+)
 
+_SHORT, _OPENERS = frozenset(SHORT.split()), frozenset(OPENERS.split())
 _NO_PERSON = frozenset(fold_name(word) for word in NO_PERSON.split())
 _TERM = re.compile(rf"(?:{'|'.join(fold_name(word) for word in TERM_NOUNS.split())})(?:e?[ns])?$")
 
@@ -67,6 +82,16 @@ def is_word(key: str) -> bool:
 def is_uncapitalised(key: str) -> bool:
     """Whether a folded name is a word that begins with a small letter within a sentence."""
     return key in _UNCAPITALISED
+
+
+def is_abbreviation(key: str) -> bool:
+    """Whether a folded word is an abbreviation also where only its first letter is a capital."""
+    return key in _SHORT
+
+
+def opens_sentence(key: str) -> bool:
+    """Whether a folded word has a capital where it begins a sentence, so that the capital tells no name."""
+    return key in _OPENERS
 
 
 def is_given_name(key: str) -> bool:
