@@ -133,3 +133,29 @@ def test_sentences_keep_every_letter_in_order(pieces):
 
 def test_empty_text_has_no_sentences():
     assert list(split_sentences(" \n ")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("Ggr. Enge der ACC re. Chron. Sinusitis.", 2),
+        ("Konkrement bds. Max. 6 mm.", 2),
+        ("Atelektase li. Z.n. Drainage.", 2),
+        ("Rundherd re. Kleiner Erguss.", 2),
+        ("Bandscheibenvorfall L5/S1 li. Foraminale Enge.", 2),
+        ("Pneumothorax re. Rippenfrakturen.", 2),
+        ("Nierenstein li. Harnblase leer.", 2),
+        ("Fraktur BWK. Pankreas normal.", 2),
+        ("Hämangiom im LWK. Leber normal.", 2),
+        ("Stein der li. Niere.", 1),
+        ("Rundherd re. OL 5 mm.", 1),
+        ("Adenom li. NN 2 cm.", 1),
+        ("Kleiner li. Pleuraerguss.", 1),
+        ("Mit bds. Ergüssen.", 1),
+        ("Zyste re. Nierenpol 3 cm.", 1),
+        ("Thrombose der li. V. femoralis.", 1),
+        ("Herd in LWK. 3 unverändert.", 1),
+    ],
+)
+def test_cut_word_for_a_side_before_a_new_statement(text, count):
+    assert len(split_sentences(text)) == count

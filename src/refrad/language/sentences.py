@@ -31,6 +31,18 @@ OPENING = """
     zudem weiterhin hier dort unauffällige unauffälliger normale regelrechte regelrechter links rechts beidseits
     insgesamt auch the there no a an this these on normal unremarkable
 """
+# Behind the abbreviation of a side: cut adjectives and adverbs, which have a capital only where a sentence begins.
+OPENING_CUT = """
+    deg postop präop intraop max min ca bek chron ggr mgr hgr gr geringgr mäßiggr hochgr mittelgr rel dg ausged entspr sympt subpl mult fragl
+    mögl evtl ggf insb insbes z z.n v.a st.p st z.b dd zust unauff regelr
+"""
+# Organs and findings of no side: none of them belongs to the abbreviation of a side before it.
+UNPAIRED = (
+    "milz pankreas harnblase gallenblase gallenwege prostata magen aorta trachea ösophagus duodenum mediastinum aszites"
+)
+BEFORE_NOUN = "mit ohne nach von vom durch über zwei drei einige mehrere viele"
+SIDES = "bds bd li re lks rts"
+LEVELS = "hwk bwk lwk"  # they go on only with a number: "LWK. 4"
 UNITS = "mm cm m ml l g kg he hu"  # after a number; otherwise mm. are muscles
 POSTPOSED = "unauff unauffäll regelr norm"  # after a noun they close its sentence: "Leber unauff."
 LABELLED = "hwk bwk lwk swk th bild serie ima image series slice schicht segment rippe nr. no. seg. segm."  # "LWK 4." is no ordinal
@@ -46,8 +58,21 @@ _CUT = frozenset(
     for length in range(3, len(adjective))
     if adjective[length - 1] not in "aeiouyäöü"
 )
-_POSTPOSED, _LABELLED, _UNITS, _KINDS, _LEADS_ORDINAL = (
-    frozenset(words.split()) for words in (POSTPOSED, LABELLED, UNITS, KINDS, LEADS_ORDINAL)
+_POSTPOSED, _LABELLED, _UNITS, _KINDS, _LEADS_ORDINAL, _OPENING_CUT, _UNPAIRED, _SIDES, _LEVELS, _BEFORE_NOUN = (
+    frozenset(words.split())
+    for words in (POSTPOSED, LABELLED, UNITS, KINDS, LEADS_ORDINAL, OPENING_CUT, UNPAIRED, SIDES, LEVELS, BEFORE_NOUN)
+)
+_ADJECTIVE = re.compile(
+    r"(?:\w{2,30}(?:al|tiv|ig|lich|isch|iert|bar|är|haft|arm|reich|frei)|klein|groß|gering|diskret|multipl|normal|dezent|breit|zart"
+    r"|flau|neu|alt|unverändert|bekannt|ausgedehnt|vergrößert|kein|weiter|solitär)(?:e[rsnm]?)",
+    re.IGNORECASE,
+)
+# A finding begins a statement behind a noun with its side: "Pneumothorax li. Pleuraerguss re."
+_FINDING = re.compile(
+    r"\w{0,30}(?:erg[uü]ss|stenose|zyste|tumor|metastase|fraktur|prolaps|protrusion|stein|herd|läsion|forderung|verkalkung|infarkt|ödem"
+    r"|blutung|atelektase|infiltrat|pneumothorax|aneurysma|thrombose|nekrose|arthrose|itis|stau|stauung|narbe|verdickung|veränderung"
+    r"|hämatom|adenom|karzinom)(?:e?n|e|s)?|zustand|verdacht|ausschluss|nachweis",
+    re.IGNORECASE,
 )
 # "3. Rippe", "II. Grades": a number with a dot before one of these is an ordinal; "1. Rippenfraktur", "1. LWK 3" are items of a list.
 _ORDINAL_NOUN = re.compile(
@@ -162,6 +187,10 @@ def _ends(block: str, dot: int, end: int) -> bool:
         return bool(before) and not (_ORDINAL_NOUN.match(following) or before in _LEADS_ORDINAL or listed)
     if word in _CLOSES or (word in _UNITS and re.fullmatch(r"[\d.,]+", before)):
         return True
+    if word in _LEVELS:
+        return not following[0].isdigit()
+    if word in _SIDES and others and _begins_statement(others[-1], following.split(" ")[0]):
+        return True
     if word in _MAY_CLOSE or before in _KINDS:
         return opens
     if word in _POSTPOSED:
@@ -170,3 +199,24 @@ def _ends(block: str, dot: int, end: int) -> bool:
         return not following[0].isdigit()
     is_short = word in _ABBREVIATIONS or word in _CUT or (_NO_VOWEL.fullmatch(word) and not last[1:].isupper())
     return not (is_short or re.fullmatch(r"[^\W\d_]|(?:[a-zäöü]\.)+[a-zäöü]", word))
+
+
+def _begins_statement(before: str, following: str) -> bool:
+    """Whether the word behind "li." begins a statement: "Stenose der ACI li. Deg. Veränderungen", not "Zyste der li. Niere".
+
+    `before` is the word before "li.".
+    """
+    word = following.strip("()[],:;.").lower()
+    if following.endswith(".") and not following[:-1].isupper() and (word in _OPENING_CUT or word in _CUT):
+        return True
+    if following[1:2].islower() and _ADJECTIVE.fullmatch(word):
+        return True
+    is_noun = before[:1].isupper() or before.isdigit()
+    if (
+        not is_noun
+        or not before[-1:].isalnum()
+        or before.lower() in _OPENING | _BEFORE_NOUN
+        or _ADJECTIVE.fullmatch(before)
+    ):
+        return False
+    return word in _UNPAIRED or _FINDING.fullmatch(word) is not None
