@@ -122,10 +122,23 @@ class _Distant:
                 heading.sides = heading.after
             if anchors and self.clauses.mark_after(clause) == ":":
                 heading = anchors[-1]
+                if not heading.sides and self.sentence.is_plural(heading):
+                    heading.sides = self.sides_below(clause, heading)
             elif anchors and heading and not heading.sides:
                 heading = None
         if heading and not heading.sides:
             heading.sides = heading.after
+
+    def sides_below(self, clause: int, heading: Anchor) -> Sides:
+        """The sides of the clauses below a plural heading, if each has one and no other organ: "Nieren: rechts Stein"."""
+        sides = NONE
+        for below in range(clause + 1, len(self.clauses.ranges)):
+            anchors = self.anchors.get(below, [])
+            of_clause = self.sentence.sides_at(self.free.get(below, ())).union(*(anchor.sides for anchor in anchors))
+            if not of_clause or any(anchor.of is not heading for anchor in anchors):
+                return NONE
+            sides |= of_clause
+        return sides
 
     def add_second_side(self, clause: int) -> None:
         """A side without a noun belongs to the organ before: "Niere rechts 10 cm, links 11 cm", "linke Niere klein, rechte groß"."""

@@ -147,8 +147,10 @@ class _Assigner(SidedSentence):
         start = self.end_of_compound(anchor) + 1
         for position in range(start, min(len(self.tokens), start + MAX_AFTER)):
             word = self.word(position)
-            if not positions and self.is_apposition(position):
-                continue
+            if not positions and (
+                self.is_apposition(position) or (anchor.shared and position == start and word == "-")
+            ):
+                continue  # "Nierenstein, links"; "Ober- (links) und Mittellappen"
             if position in self.owner or self.clauses.is_border(position):
                 break
             if self.side[position] and self.adverb.fullmatch(word):
@@ -174,7 +176,10 @@ class _Assigner(SidedSentence):
         """A side stands alone after the comma: "Nierenstein, links, 5 mm", not "Niere, links Nebenniere"."""
         if self.word(comma) != "," or comma + 1 == len(self.tokens):
             return False
-        following = self.word(comma + 2) if comma + 2 < len(self.tokens) else "."
+        behind = comma + 2
+        if [token.text for token in self.tokens[behind : behind + 2]] == ["-", "sided"]:
+            behind += 2
+        following = self.word(behind) if behind < len(self.tokens) else "."
         is_alone = following in ".,;)" or following.lower() in CONJUNCTIONS
         return bool(self.side[comma + 1]) and bool(self.adverb.fullmatch(self.word(comma + 1))) and is_alone
 
@@ -192,6 +197,8 @@ class _Assigner(SidedSentence):
         if self.begins_statement(position):
             return True
         following = position + 1
+        if [token.text for token in self.tokens[following : following + 2]] == ["-", "sided"]:
+            following += 2
         while following < len(self.tokens) and self.word(following) == "." and not self.clauses.is_border(following):
             following += 1
         if following == len(self.tokens) or not self.word(following)[0].isalpha():

@@ -19,7 +19,10 @@ _SKIPPED = {"left", "right", "superior", "inferior", "main", "common"}  # "splen
 _DEGREES = {"med", "dent", "rer", "nat", "univ", "habil", "phil"}
 _SHORTEST_NOUN = 5  # letters, more than most prepositions
 _UNITS = {"mm", "m"}  # also musculi and musculus
-_SIZE = re.compile(r"\((?:ca\.? ?|max\.? ?)?\d[\d.,]{0,6}(?: ?(?:mm|cm|x|×)(?: ?\d[\d.,]{0,6})?){1,6} ?\)")
+_SIZE = re.compile(
+    r"\((?:ca\.? ?|max\.? ?)?\d[\d.,]{0,6}(?: ?(?:mm|cm|x|×)(?: ?\d[\d.,]{0,6})?){1,6} ?\)"
+    r"|\((?:left|right|links|rechts|(?:li|re|bds)\.?)\)"
+)
 _LONGEST_GAP = 12  # tokens between the words of a list
 _BY = {"von", "by", "durch", "gez"}
 
@@ -72,7 +75,7 @@ def find_matches(tokens: Sequence[Token], sentence: str, lexicon: Lexicon, langu
 
 
 def _places(tokens: Sequence[Token], sentence: str) -> list[int]:
-    """The tokens that are not a size in brackets, which may stand between words: "upper (4 mm) and lower (7 mm) lobes"."""
+    """The tokens that are not a size or a side in brackets, which may stand between words: "upper (4 mm) and lower (7 mm) lobes"."""
     sizes = [match.span() for match in _SIZE.finditer(sentence)]
     starts = [start for start, _ in sizes]
     places = []

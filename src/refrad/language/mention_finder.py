@@ -1,5 +1,6 @@
 """Anatomical mentions of a sentence, found with the lexicon: verbatim spans, their classes and their assertion."""
 
+import itertools
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -20,7 +21,12 @@ _TO_KIDNEY = re.compile(
     r"in|im|an|am|der|des|den|beide[nr]?|und|of|the|both|and|at|on|(?:ober|unter)en|upper|lower|mid|pole?|(?:link|recht|left|right)\w*",
     re.IGNORECASE,
 )
-_LONGEST_WAY = 9  # tokens from a cyst to its kidney
+_LONGEST_WAY = 9  # tokens from a cyst to its kidney, or between two organs of a list
+_LISTED = re.compile(r"und|sowie|and|&", re.IGNORECASE)
+_AFTER_LIST = re.compile(
+    r"[^\w\s]|\d.*|bis|von|mit|ohne|bds|with|without|up|measuring|(?:link|recht|left|right|beid|bilat)\w*",
+    re.IGNORECASE,
+)
 # What may follow a mention and then belongs to its span: "adrenal glands", "aortic arch".
 _PART = re.compile(
     r"apex|apices|arch|base|body|bones?|bulbs?|column|condyles?|fossa|glands?|heads?|hilum|isthmus|lobes?|lumen|muscles?|neck"
@@ -121,10 +127,27 @@ def _cysts(tokens: Sequence[Token], anchors: Sequence[Anchor], classes: tuple[st
             and following.first - position <= _LONGEST_WAY
             and all(_TO_KIDNEY.fullmatch(word.text) for word in tokens[position + 1 : following.first])
         )
+        if leads and following:
+            following = _kidney_of_list(tokens, anchors, number) or following
         nearest = following if leads or not previous else previous
         if nearest and set(KIDNEYS) & set(nearest.classes):
             cysts.append(Anchor(position, position, classes, of=nearest))
     return cysts
+
+
+def _kidney_of_list(tokens: Sequence[Token], anchors: Sequence[Anchor], number: int) -> Anchor | None:
+    """The kidney at the end of a list of organs that begins with the anchor `number`: "Zysten in Leber und Nieren".
+
+    In "Zyste der Leber, Nieren unauffällig" and "Zyste der Leber und Nieren unauffällig" the kidneys begin a statement.
+    """
+    for earlier, later in itertools.pairwise(anchors[number : number + _LONGEST_WAY]):
+        between = [token.text for token in tokens[earlier.last + 1 : later.first][:_LONGEST_WAY]]
+        if not all(word == "," or _LISTED.fullmatch(word) or _TO_KIDNEY.fullmatch(word) for word in between):
+            return None
+        if set(KIDNEYS) & set(later.classes):
+            ends = later.last + 1 == len(tokens) or _AFTER_LIST.fullmatch(tokens[later.last + 1].text)
+            return later if ends and any(_LISTED.fullmatch(word) for word in between) else None
+    return None
 
 
 def _restrict_ribs(anchors: Sequence[Anchor], lexicon: Lexicon) -> None:

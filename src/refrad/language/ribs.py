@@ -35,7 +35,11 @@ _SINGLE_RIB = re.compile(
     r"(?:\w+-)?Rippen?-?(?:fraktur|bruch|infraktion|metastase|läsion|osteolyse|herd|tumor|usur|defekt|kontusion)|(?:\w+-)?(?<!n)Rippe|Costa|rib",
     re.IGNORECASE,
 )
-_PLURAL_FINDING = re.compile(r"[\s-]+(?:[a-z]+\s)?(?:[a-z]*[^su\s]s\b|metastases|cage|series)", re.IGNORECASE)
+# In English a finding behind the word tells that there are several; a verb that ends like a plural does not.
+_PLURAL_FINDING = re.compile(
+    r"[\s-]+(?:[a-z]+\s)?(?!(?:is|was|has|as|this|its|shows|appears|demonstrates|contains)\b)(?:[a-z]*[^su\s]s\b|metastases|cage|series)",
+    re.IGNORECASE,
+)
 
 
 class _Lexeme(NamedTuple):
@@ -50,7 +54,12 @@ class _Lexeme(NamedTuple):
 def is_single_rib(sentence: str, start: int, end: int) -> bool:
     """The words at `start` to `end`, which name ribs without a number, mean one of them, and nobody knows which."""
     words = sentence[start:end].split()
-    return any(_SINGLE_RIB.fullmatch(word) for word in words) and not _PLURAL_FINDING.match(sentence, end)
+    if not any(_SINGLE_RIB.fullmatch(word) for word in words):
+        return False
+    if not any(word.lower() == "rib" for word in words):
+        return True
+    is_several = len(words) > 1 and words[-1].lower() in ("cage", "series")
+    return not (is_several or _PLURAL_FINDING.match(sentence, end))
 
 
 def find_ribs(sentence: str) -> list[Numbered]:
