@@ -49,7 +49,7 @@ _COMPOUND = re.compile(r"-(?:\w{1,20}-){0,3}([^\W\d_]+)(?!\w|-\w)")
 _GRADE = re.compile(r"[ -](?:(?:Typ|type|Grad|grade|stage|Stadium) )?(?:[A-F]|[IVX]{1,4}F?|\d[a-f]?)(?!\w)")
 _NUMBERED = re.compile(r"\.|\s?\d")
 _NUMBER_BEFORE = re.compile(r"\d\s?$")
-_SENTENCE_END = re.compile(r"\.(?:\s|$)")
+_NO_NAME_BEHIND = re.compile(r"-|\.?\s?\d|\.\S")
 _PART_BEFORE = re.compile(r"(?<![\w-])([^\W\d_]{3,20})-$")
 _PART_BEHIND = re.compile(r"-([^\W\d_]{3,20})(?![\w-])")
 _NOUN = re.compile(r"[ -]([^\W\d_]+)")
@@ -226,21 +226,12 @@ def _is_certain(text: str, name: _Candidate, is_organ: Callable[[str], bool]) ->
 
 
 def _is_short_name(text: str, name: _Candidate) -> bool:
-    """Whether a word of two letters, which is a name elsewhere in the report, stands with a capital as a name does.
-
-    "Hu" is one, "HU" is a unit, and "Am" at the start of a sentence is a word.
-    """
-    if not name.text.istitle() or is_abbreviation(name.key):
-        return False
+    """Whether a word of two letters, a name elsewhere in the report, is written as one: not "HU", "30 Hu", "Am" that opens a sentence."""
     before = text[max(0, name.start - LOOK_BACK) : name.start]
-    if _NUMBERED.match(text, name.end) and not _SENTENCE_END.match(text, name.end):
+    if not name.text.istitle() or is_abbreviation(name.key) or _NUMBER_BEFORE.search(before):
         return False
-    within = _WITHIN_SENTENCE.search(before) is not None
-    return (
-        text[name.end : name.end + 1] != "-"
-        and (within or not opens_sentence(name.key))
-        and not _NUMBER_BEFORE.search(before)
-    )
+    may_stand = _WITHIN_SENTENCE.search(before) is not None or not opens_sentence(name.key)
+    return may_stand and _NO_NAME_BEHIND.match(text, name.end) is None
 
 
 def _is_term(text: str, name: _Candidate, is_organ: Callable[[str], bool]) -> bool:
