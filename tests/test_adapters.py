@@ -1,6 +1,7 @@
 """The adapters of the labelled cases next to the checkout (../shared/cases): each names functions that exist."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -38,10 +39,14 @@ def run_python(root):
     return run
 
 
-def test_language_cases_reach_the_project(cases, run_python):
+def test_language_cases_are_right(cases, run_python):
     output = run_python(cases / "language" / "score.py", "--verbose")
-    assert output.count(".jsonl") == 5
     assert not [line for line in output.splitlines() if any(error in line for error in BROKEN)]
+    files = re.findall(r"^\w+\.jsonl +(\d+)/(\d+)$", output, re.MULTILINE)
+    controls = re.findall(r"^ +control +(\d+)/(\d+)", output, re.MULTILINE)
+    assert len(files) == 5 and len(controls) == 4
+    assert all(int(right) >= 0.95 * int(total) for right, total in files), output
+    assert all(right == total for right, total in controls), output
 
 
 def test_score_cases_reach_the_project(cases, run_python):
