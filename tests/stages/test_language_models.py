@@ -90,7 +90,7 @@ def test_model_requests_hold_no_scrubbed_name(asked):
 
 MENTIONED = {
     "Zyste der linken Niere.": [{"span": "linken Niere", "classes": ["kidney_left"], "assertion": "present"}],
-    "Milz normal.": [{"span": "Milz", "classes": ["spleen"], "assertion": "negated"}],
+    "Milz nicht ganz normal.": [{"span": "Milz", "classes": ["spleen"], "assertion": "negated"}],
     "Rechte Niere frei.": [{"span": "Rechte Niere", "classes": ["kidney_left"], "assertion": "present"}],
 }
 
