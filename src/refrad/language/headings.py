@@ -11,7 +11,6 @@ __all__ = [
     "is_mark",
     "is_salutation",
     "is_signature",
-    "is_title",
     "match_examination",
     "section_of",
 ]
@@ -202,12 +201,6 @@ def match_examination(line: str) -> re.Match[str] | None:
     if title["colon"]:
         return title if plain or (ends and len(words) <= 8) else None
     return title if ends and (plain or title["date"]) else None
-
-
-def is_title(line: str) -> bool:
-    """Whether a line is the title of an examination and nothing else."""
-    title = match_examination(line)
-    return title is not None and not line[title.end() :].strip()
 
 
 def is_closing(text: str) -> bool:

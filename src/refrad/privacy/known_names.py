@@ -33,7 +33,6 @@ _PLACEHOLDER = re.compile(r"\[[A-Z]+\]")
 _BETWEEN_PARTS = re.compile(r"[\s'’‘`´.–-]{0,3}")
 _PARTED = re.compile(r"-\s?\x01?\n|['’‘`´ ]")  # inside a name: by hyphenation, or behind "Mc", "O", "De"
 _GENITIVE = re.compile(r"['’‘`´](?:s\b)?(?!\w)", re.IGNORECASE)
-_BEFORE_NAME = re.compile(r",? ?")
 # What stands before a name, at the end of the text before.
 _TITLED = re.compile(
     r"\b(?:herrn?|hr|frau|fr|dr|prof|med|mr|mrs|ms|miss|doctor|schwester|pfleger|fam|familie|kolleg(?:e|en|in))\s?\.?[\s\x01]*$",

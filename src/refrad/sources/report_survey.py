@@ -72,12 +72,10 @@ def survey_reports(reports: Iterable[Report], studies: StudyLookup) -> ReportSur
         survey.add(report, study)
         if study is not None and studies.shard_of[study] == studies.shard and not report.problem:
             own.append(replace(report, text=""))
-    last = {(report.report_id, studies.study_of(report)): report.line for report in own}
-    survey.replaced = {
-        report.line
-        for report in own
-        if (study := studies.study_of(report)) and last[report.report_id, study] != report.line
-    }
+    # Only now all spellings of the table are known, by which a study may become doubtful.
+    matches = [(report.report_id, studies.study_of(report), report.line) for report in own]
+    last = {(report_id, study): line for report_id, study, line in matches}
+    survey.replaced = {line for report_id, study, line in matches if study and last[report_id, study] != line}
     return survey
 
 
