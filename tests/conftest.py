@@ -24,6 +24,14 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def lexicon(root):
+    """The lexicon of the project."""
+    from refrad.anatomy.lexicon import load_lexicon
+
+    return load_lexicon(root / "workflow" / "anatomy" / "lexicon.yaml")
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real CT, MR, reports and masks next to the checkout; without it the test is skipped."""
     folder = ROOT.parent / "shared" / "data"

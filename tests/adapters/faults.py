@@ -34,7 +34,6 @@ def text_functions() -> dict[str, Callable[[str], Any]]:
     from refrad.evaluation.metrics import text as measures
     from refrad.language import (
         comparison_rules,
-        faithfulness,
         levels,
         lexicon_matcher,
         mention_finder,
@@ -45,6 +44,7 @@ def text_functions() -> dict[str, Callable[[str], Any]]:
     )
     from refrad.model import box_tokens
     from refrad.privacy import known_identifiers, scrubbing
+    from refrad.statements import change_words, rewriting_checks, translation_checks
 
     words = anatomy.load_lexicon(FILES["lexicon"])
     is_anatomy = partial(lexicon_matcher.is_anatomy, lexicon=words)
@@ -68,9 +68,9 @@ def text_functions() -> dict[str, Callable[[str], Any]]:
         "find_mentions, de": lambda text: mention_finder.find_mentions(text, "de", words),
         "find_mentions, en": lambda text: mention_finder.find_mentions(text, "en", words),
         "normalise": anatomy.normalise,
-        "problem_of_rewriting": lambda text: faithfulness.check_rewriting(text, text, "de", words),
-        "problem_of_translation": lambda text: faithfulness.check_translation(text, text, "de", "en", words),
-        "names_other_examination": faithfulness.names_other_examination,
+        "problem_of_rewriting": lambda text: rewriting_checks.check_rewriting(text, text, "de", words),
+        "problem_of_translation": lambda text: translation_checks.check_translation(text, text, "de", "en", words),
+        "names_other_examination": change_words.find_comparison,
         "parse_detection": lambda text: box_tokens.parse_detection(text, "yxyx"),
         "parse_segmentation": box_tokens.parse_segmentation,
         "measures": measures.measures,

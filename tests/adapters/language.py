@@ -72,7 +72,8 @@ def captions(text, series, known):
 
 def refusal_of_sentence(task, language, before, after):
     """Why a rewritten or translated sentence is refused, or None."""
-    from refrad.language.faithfulness import check_rewriting, check_translation
+    from refrad.statements.rewriting_checks import check_rewriting
+    from refrad.statements.translation_checks import check_translation
 
     if task == "rewrite":
         return check_rewriting(before, after, language, lexicon())

@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from refrad.anatomy.lexicon import load_lexicon
 from refrad.commands.score_scrub import Letter, count_scrubbed, main, read_labelled, read_marked
 
 DATA = Path(__file__).parents[1] / "privacy" / "data"
-
-
-@pytest.fixture(scope="module")
-def lexicon(root):
-    return load_lexicon(root / "workflow" / "anatomy" / "lexicon.yaml")
 
 
 @pytest.mark.parametrize("name", ["english.txt", "german.txt"])

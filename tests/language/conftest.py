@@ -3,13 +3,7 @@ import contextlib
 import pytest
 from tests.llm.talking import TASKS, answering, llm_line
 
-from refrad.anatomy.lexicon import load_lexicon
 from refrad.llm import open_models
-
-
-@pytest.fixture(scope="session")
-def lexicon(root):
-    return load_lexicon(root / "workflow" / "anatomy" / "lexicon.yaml")
 
 
 @pytest.fixture

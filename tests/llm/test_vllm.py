@@ -22,10 +22,10 @@ from refrad.cli import main
 from refrad.config import ModelOptions
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import read_table
-from refrad.language.faithfulness import check_rewriting
 from refrad.llm import Answer, ModelError, Request, Task, open_models
 from refrad.llm.server import Server
 from refrad.stages import evaluate, train
+from refrad.statements.rewriting_checks import check_rewriting
 from refrad.workflow.fingerprint import Fingerprint
 
 PYTHON = os.environ.get("REFRAD_VLLM_PYTHON", "")

@@ -1,13 +1,6 @@
 import pytest
 
-from refrad.anatomy.lexicon import load_lexicon
 from refrad.statements.addenda import find_superseded
-
-
-@pytest.fixture(scope="module")
-def lexicon(root):
-    return load_lexicon(root / "workflow" / "anatomy" / "lexicon.yaml")
-
 
 REPORT = [("findings", "Leber normal."), ("findings", "Milz normal."), ("impression", "Kein Tumor der Leber.")]
 

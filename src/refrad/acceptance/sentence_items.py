@@ -15,9 +15,9 @@ from refrad.acceptance.labelled_item import (
     sides_in,
 )
 from refrad.core.types import LANGUAGES
-from refrad.language.faithfulness import names_other_examination
 from refrad.language.llm_rewriting import OTHER, ErrorKind, Sentence, SentenceVerdict
 from refrad.llm import Request
+from refrad.statements.change_words import find_comparison
 
 __all__ = ["judge_items", "rewrite_items", "translate_items"]
 
@@ -92,7 +92,7 @@ def _judge_rewriting(label: Mapping[str, Any], language: str, anatomy: Anatomy, 
     if not expected:
         return judged("text where nothing is left")
     gone = [word for word in label.get("gone", "").split() if re.search(rf"\b{word}|{word}\b", text, re.IGNORECASE)]
-    if gone or names_other_examination(text):
+    if gone or find_comparison(text) is not None:
         return judged("comparison left")
     if (wrong := _wrong_claims(text, expected, language, anatomy)) is not None:
         return judged(wrong)

@@ -9,13 +9,12 @@ from refrad.anatomy.lexicon import Lexicon
 from refrad.anatomy.schema import Schema
 from refrad.grounding.vqa_evidence import asks_about_report, check_evidence, locate_evidence
 from refrad.grounding.vqa_findings import Finding
-from refrad.language.faithfulness import names_other_examination
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
 from refrad.privacy.known_identifiers import Identifiers
 from refrad.privacy.scrubbing import PLACEHOLDER, scrub
-from refrad.statements.change_words import tells_change
+from refrad.statements.change_words import find_comparison, tells_change
 
 __all__ = ["NO", "REASONS", "YES", "ImageFacts", "VqaChecks", "VqaPair"]
 
@@ -110,7 +109,7 @@ class VqaChecks:
         if any(PLACEHOLDER.search(part) or self._identifies(part) for part in parts):
             return "identifier"
         text = "\n".join(parts)
-        if names_other_examination(text):
+        if find_comparison(text) is not None:
             return "other_examination"
         # An additional English small word, since a text without any small word counts as German.
         language = detect_language(f"{text} the" if pair.language == "en" else text)

@@ -4,7 +4,8 @@
     for section, text in split_sections(report):
         mentions = [find_mentions(sentence, detect_language(report), lexicon) for sentence in split_sentences(text)]
 
-Captions are built by `captions.CaptionBuilder`; answers of language models are checked in `faithfulness` and `llm_mentions`.
+Captions are built by `captions.CaptionBuilder`; answers of language models are checked in `llm_mentions` and in
+`refrad.statements`.
 """
 
 from refrad.language.mention_finder import TextMention, find_mentions

@@ -9,8 +9,9 @@ from pydantic import ConfigDict
 from refrad.anatomy.lexicon import Lexicon
 from refrad.core.table_rows import CaptionRow
 from refrad.language.comparison_rules import cut_comparisons
-from refrad.language.faithfulness import check_rewriting, check_translation
 from refrad.llm import Answer, Models, Request, Task, load_task
+from refrad.statements.rewriting_checks import check_rewriting
+from refrad.statements.translation_checks import check_translation
 from refrad.workflow.tally import Tally
 
 __all__ = [

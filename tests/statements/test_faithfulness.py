@@ -2,7 +2,8 @@
 
 import pytest
 
-from refrad.language.faithfulness import check_rewriting, check_translation
+from refrad.statements.rewriting_checks import check_rewriting
+from refrad.statements.translation_checks import check_translation
 
 
 @pytest.fixture
