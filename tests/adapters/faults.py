@@ -20,11 +20,15 @@ def _fingerprint(stage: str, changes: str) -> str:
 
 
 def call(arguments, seconds=60):
-    """Run `refrad ...` in this process; stage captions also reads the class schema."""
+    """Run `refrad ...` in this process; stage captions also reads the class schema, and stage vqa the mentions."""
     from refrad.cli import main
 
-    schema = ["--schema", FILES["schema"]] if arguments[0] == "captions" and "--schema" not in arguments else []
-    return caught(lambda: main([str(argument) for argument in [*arguments, *schema]]), seconds)
+    flags = [str(argument) for argument in arguments]
+    if flags[0] == "captions" and "--schema" not in flags:
+        flags += ["--schema", str(FILES["schema"])]
+    if flags[0] == "vqa" and "--mentions" not in flags:
+        flags += ["--mentions", flags[flags.index("--captions") + 1].replace("captions.parquet", "mentions.parquet")]
+    return caught(lambda: main(flags), seconds)
 
 
 @cache
