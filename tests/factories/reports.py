@@ -42,6 +42,7 @@ class ReportDelivery:
             "file": "f",
             "path": "a/1.dcm",
             "patient_id": "ID4711",
+            "issuer": "",
             "patient_name": "Beispielfrau^Erika",
             "birth_date": "19500101",
             "accession_number": "ACC99",

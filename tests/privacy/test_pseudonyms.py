@@ -13,6 +13,7 @@ from refrad.privacy.pseudonyms import (
     FileRow,
     FileTable,
     Pseudonyms,
+    fold_patient_key,
     read_or_create_key,
     shard_of,
     split_of,
@@ -60,6 +61,38 @@ def test_splits_have_their_shares():
 def test_patient_stays_in_the_test_split_when_it_grows(patient, test):
     if split_of(patient, test=test, validation=0) == "test":
         assert split_of(patient, test=min(1, test + 0.1), validation=0) == "test"
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("123", "0123", "000123", " 123 ", "123.0", "123,00", "123^^^KLINIK&1.2&ISO", "1 23", "12-3", "１２３"),
+        ("P123", "p123", "P00123", "p-0123", "P/123", "P.123"),
+        ("0", "000"),
+        ("4711A", "4711a", "04711-A"),
+    ],
+)
+def test_spellings_of_one_patient_id_have_one_key(spellings):
+    assert len({fold_patient_key(spelling) for spelling in spellings}) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("123", "1230"), ("P123", "Q123"), ("12", "123"), ("1023", "123"), ("0", "1"), ("123", "P123")],
+)
+def test_other_patient_ids_keep_other_keys(first, second):
+    assert fold_patient_key(first) != fold_patient_key(second)
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
+def test_folded_key_is_a_key_and_stays_itself(key):
+    folded = fold_patient_key(key)
+    assert folded and fold_patient_key(folded) == folded
+
+
+@pytest.mark.parametrize("key", ["4711", "P123", "58124944", "A1B2", "^", "-", "---"])
+def test_key_without_padding_or_marks_is_as_it_was(key):
+    assert fold_patient_key(key) == key
 
 
 def test_shares_of_nothing_and_of_all_are_exact():

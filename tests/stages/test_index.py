@@ -5,16 +5,16 @@ import stat
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.factories import fingerprint
 
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
-from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms, shard_of
+from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms, shard_of, split_of
 from refrad.stages import index
 
 KEY = bytes(range(32))
-FINGERPRINT = fingerprint("index", burned_in_rules=[], memory_gb=4.0)
 PIXELS = np.zeros((4, 5), np.int16)
 SECRETS = {
     "PatientID": "SECRET-ID",
@@ -27,14 +27,13 @@ SECRETS = {
 }
 
 
-def run(dicom, out, key=KEY, shards=3):
+def run(dicom, out, key=KEY, shards=3, **changes):
     out.mkdir(exist_ok=True)
     (out / "key").write_bytes(key)
     paths = {"files": out / "private" / "files.parquet", "instances": out / "instances.parquet"}
     metrics = out / "metrics.json"
-    index.run(
-        dicom=dicom, reports=out, key=out / "key", **paths, metrics=metrics, fingerprint=FINGERPRINT, shards=shards
-    )
+    options = fingerprint("index", burned_in_rules=[], memory_gb=4.0, **changes)
+    index.run(dicom=dicom, reports=out, key=out / "key", **paths, metrics=metrics, fingerprint=options, shards=shards)
     return SimpleNamespace(
         instances=read_table(paths["instances"], InstanceTable),
         files=read_table(paths["files"], FileTable),
@@ -98,6 +97,21 @@ def test_split_and_shard_belong_to_the_patient(write_slice, tmp_path):
     assert len(instances.select("patient", "split", "shard").unique()) == 6
 
 
+def test_one_patient_id_in_several_spellings_is_in_one_split(write_slice, tmp_path):
+    spellings = [(f"{zeros}{number}", issuer) for number in range(40, 60) for zeros, issuer in (("", "A"), ("00", ""))]
+    for n, (patient, issuer) in enumerate([*spellings, ("0040", "B")]):
+        uids = dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), f"{n}.{n}")
+        write_slice(tmp_path / "d" / f"{n}", PIXELS, PatientID=patient, IssuerOfPatientID=issuer, **uids)
+    folded = run(tmp_path / "d", tmp_path / "folded")
+    joined = folded.instances.join(folded.files.select("file", "patient_id", "issuer"), on="file")
+    assert set(joined["issuer"]) == {"A", "B", ""} and joined["patient"].n_unique() == len(spellings)
+    people = joined.group_by(pl.col("patient_id").cast(int)).agg(pl.col("split").n_unique())
+    assert set(people["split"]) == {1} and joined["split"].n_unique() > 1
+    exact = run(tmp_path / "d", tmp_path / "exact", patient_ids="exact").instances
+    assert exact["split"].to_list() == [split_of(name, test=0.2, validation=0.1) for name in exact["patient"]]
+    assert exact["patient"].to_list() == folded.instances["patient"].to_list()
+
+
 def test_header_values_stay_in_the_private_table(write_slice, tmp_path, caplog, capfd):
     write_stack(write_slice, tmp_path / "d" / "secret folder", SeriesInstanceUID="1.2.777", **SECRETS)
     write_slice(tmp_path / "d" / "odd", PIXELS, **SECRETS | {"Modality": "SECRET"})
@@ -134,7 +148,7 @@ def test_missing_delivery_makes_no_key(tmp_path):
             files=tmp_path / "f",
             instances=tmp_path / "i",
             metrics=tmp_path / "m",
-            fingerprint=FINGERPRINT,
+            fingerprint=fingerprint("index", burned_in_rules=[]),
             shards=1,
         )
     assert not (tmp_path / "key").exists()

@@ -26,7 +26,11 @@ def site(study, tmp_path):
     nib.save(nib.Nifti1Image(study.labels[::-1], flipped), study.delivered / "mask.nii.gz")
     (study.delivered / "masks.csv").write_text("dicom,mask\nct,mask.nii.gz\n")
     blank = dict.fromkeys(
-        ("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "series_uid", "instance_uid"), ""
+        (
+            *("patient_id", "issuer", "patient_name", "birth_date", "accession_number"),
+            *("study_uid", "series_uid", "instance_uid"),
+        ),
+        "",
     )
     file = blank | {"file": "f", "path": "ct/1.dcm", "names": "", "institution": "", "patient": "p", "study": "study"}
     file |= {"shard": 0}

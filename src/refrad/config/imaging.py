@@ -138,6 +138,10 @@ class IndexOptions(Section):
     validation: Share = Field(
         description="Share of the patients in the validation split, 0 to 1; training uses the remaining patients."
     )
+    patient_ids: Literal["folded", "exact"] = Field(
+        description="PatientIDs in one split: folded (those that differ in case, blanks, separators, padding zeros or issuer "
+        "only are in the same) or exact (equal ones only)."
+    )
     duplicates: Literal["keep_one", "quarantine"] = Field(
         description="Policy for different images at one position of a series: keep_one (the lowest instance number) or "
         "quarantine."

@@ -37,7 +37,7 @@ KEYWORDS = re.findall(
     r"\w+",
     """
     SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID Modality ImageType Manufacturer
-    InstitutionName PatientID PatientBirthDate PatientSex PatientAge AccessionNumber StudyDate StudyTime SeriesDate
+    InstitutionName PatientID IssuerOfPatientID PatientBirthDate PatientSex PatientAge AccessionNumber StudyDate StudyTime SeriesDate
     SeriesTime SeriesDescription BodyPartExamined ContrastBolusAgent ContrastBolusAgentSequence SeriesNumber
     InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime DiffusionBValue TriggerTime InversionTime
     FlipAngle KVP ConvolutionKernel ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns
@@ -86,6 +86,7 @@ class Header(NamedTuple):
     modality: str = ""
     # identity
     patient_id: str = ""
+    issuer: str = ""  # of the patient_id
     patient_name: str = ""
     birth_date: str = ""
     accession_number: str = ""
@@ -197,6 +198,7 @@ def _common(values: Values, path: str) -> Header:
         path,
         modality=text_of(values, "Modality"),
         patient_id=text_of(values, "PatientID"),
+        issuer=text_of(values, "IssuerOfPatientID"),
         patient_name=text_of(values, "PatientName"),
         birth_date=text_of(values, "PatientBirthDate"),
         accession_number=text_of(values, "AccessionNumber"),

@@ -1,6 +1,7 @@
 """Keyed pseudonyms: the same input and key always give the same pseudonym, and only the key links the two.
 
-Split, shard and date shift follow from the patient's pseudonym alone, so they stay the same in every delivery.
+Shard and date shift follow from the patient's pseudonym alone, and the split from the key of `fold_patient_key`, so they stay
+the same in every delivery.
 """
 
 import datetime
@@ -8,7 +9,9 @@ import hashlib
 import hmac
 import logging
 import os
+import re
 import secrets
+import unicodedata
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +31,7 @@ __all__ = [
     "FileRow",
     "FileTable",
     "Pseudonyms",
+    "fold_patient_key",
     "only_for_the_owner",
     "read_or_create_key",
     "shard_of",
@@ -41,6 +45,8 @@ DEMO_KEY_PREFIX = b"refrad demo key "
 DEMO_MANUFACTURER = "RefRad demo scanner"
 DIGITS = 16  # hexadecimal; 64 bits: among 100 million pseudonyms, two are equal with a chance of 1 in 3,700
 MAXIMUM_SHIFT = 3650  # days
+_DECIMALS = re.compile(r"(?<=\d)[.,]0+$")  # of a number that went through a spreadsheet
+_PADDING = re.compile(r"^([A-Z]*)0+(?=\d)")
 
 
 class FileTable(Table):
@@ -52,6 +58,7 @@ class FileTable(Table):
     file: str = pa.Field(unique=True, description="keyed digest of the path inside the delivery")
     path: str = pa.Field(unique=True, description="inside the delivery")
     patient_id: str
+    issuer: str = pa.Field(description="of the patient_id: IssuerOfPatientID")
     patient_name: str
     birth_date: str
     accession_number: str
@@ -71,6 +78,7 @@ class FileRow(TypedDict):
     file: str
     path: str
     patient_id: str
+    issuer: str
     patient_name: str
     birth_date: str
     accession_number: str
@@ -157,8 +165,19 @@ class Distinct:
         return len(np.unique(np.asarray(self._numbers)))
 
 
+def fold_patient_key(key: str) -> str:
+    """The key of a patient without what differs between the systems of one archive: "P-00123 ", "p123" and "P123" are the same.
+
+    Small letters, blanks, separators, padding zeros, the decimals of a spreadsheet, and what follows the "^" of an HL7
+    identifier. Equal keys of different people are harmless: they are in one split, under two pseudonyms.
+    """
+    number = unicodedata.normalize("NFKC", key).strip().partition("^")[0] or key
+    plain = "".join(letter for letter in _DECIMALS.sub("", number.strip()).upper() if letter.isalnum())
+    return _PADDING.sub(r"\1", plain) or key
+
+
 def split_of(patient: str, *, test: float, validation: float) -> str:
-    """Split of the patient with this pseudonym: "test", "validation" or "train", by shares of the hash space."""
+    """Split of the patient with this pseudonym, or that of the folded key: "test", "validation" or "train", by shares of the hash space."""
     share = int(patient, 16) / 16 ** len(patient)
     if share < test:
         return "test"

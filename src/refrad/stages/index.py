@@ -22,6 +22,7 @@ from refrad.privacy.pseudonyms import (
     FileRow,
     FileTable,
     Pseudonyms,
+    fold_patient_key,
     only_for_the_owner,
     read_or_create_key,
     shard_of,
@@ -148,10 +149,17 @@ def _instance_row(
         "series_number": header.series_number,
         "instance_number": header.instance_number,
         "shard": shard_of(patient, shards) if patient else None,
-        "split": split_of(patient, test=options.test, validation=options.validation) if patient else None,
+        "split": _split(header, pseudonyms, options) if patient else None,
         "burned_in": header.burned_in,
         "reason": image.reason if isinstance(image, QuarantinedImage) else None,
     }
+
+
+def _split(header: Header, pseudonyms: Pseudonyms, options: IndexOptions) -> str:
+    """The split of the patient: of a PatientID, whatever its issuer and the way it is written."""
+    key = header.patient_key
+    folded = fold_patient_key(key) if header.patient_id and options.patient_ids == "folded" else key
+    return split_of(pseudonyms.patient(folded), test=options.test, validation=options.validation)
 
 
 def _file_rows(spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int) -> Iterator[list[FileRow]]:
@@ -167,6 +175,7 @@ def _file_row(header: Header, pseudonyms: Pseudonyms, shards: int) -> FileRow:
         "file": pseudonyms.file(header.path),
         "path": header.path,
         "patient_id": header.patient_id,
+        "issuer": header.issuer,
         "patient_name": header.patient_name,
         "birth_date": header.birth_date,
         "accession_number": header.accession_number,
