@@ -205,3 +205,107 @@ def test_enhanced_frames_become_separate_slices():
     assert {h.image_type for h in headers} == {"ORIGINAL\\PRIMARY\\M"}
     assert len({h.instance_key for h in headers}) == 3
     assert {h.series_key for h in headers} == {"1.2.4"}
+
+
+def enhanced(frame, shared=(), **attributes):
+    """The header of the only frame of an enhanced image with these functional groups."""
+    geometry = {
+        "PlanePositionSequence": [item(ImagePositionPatient=[1, 2, 3])],
+        "PlaneOrientationSequence": [item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
+        "PixelMeasuresSequence": [item(PixelSpacing=[2, 3])],
+    }
+    return header(
+        {
+            "Modality": "MR",
+            "ImagePositionPatient": None,
+            "ImageOrientationPatient": None,
+            "PixelSpacing": None,
+            "SharedFunctionalGroupsSequence": [item(**dict(shared))],
+            "PerFrameFunctionalGroupsSequence": [item(**geometry | frame)],
+        }
+        | attributes
+    )
+
+
+@pytest.mark.parametrize(
+    ("macro", "attribute", "field", "value"),
+    [
+        ("CTImageFrameTypeSequence", "FrameType", "image_type", "ORIGINAL"),
+        ("CTReconstructionSequence", "ConvolutionKernel", "kernel", "B30f"),
+        ("CTXRayDetailsSequence", "KVP", "kilovolts", 120),
+        ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "trigger_time", 40),
+        ("FrameContentSequence", "FrameAcquisitionNumber", "acquisition", 5),
+        ("MRDiffusionSequence", "DiffusionBValue", "b_value", 800),
+        ("MREchoSequence", "EffectiveEchoTime", "echo_time", 9),
+        ("MRImageFrameTypeSequence", "FrameType", "image_type", "DERIVED"),
+        ("MRModifierSequence", "InversionTimes", "inversion_time", 150),
+        ("MRTimingAndRelatedParametersSequence", "FlipAngle", "flip_angle", 15),
+        ("PixelValueTransformationSequence", "RescaleSlope", "slope", 4),
+    ],
+)
+def test_values_of_frames_come_from_standard_macros(macro, attribute, field, value):
+    macros = {macro: [item(**{attribute: value})]}
+    assert getattr(enhanced(macros), field) == value
+    assert getattr(enhanced({}, shared=macros), field) == value
+
+
+def philips_block(group, creator="Philips MR Imaging DD 005"):
+    """A private sequence that repeats standard attributes with another meaning."""
+    repeated = item(
+        ImagePositionPatient=[9, 9, 9],
+        ImageOrientationPatient=[0, 1, 0, 1, 0, 0],
+        PixelSpacing=[7, 7],
+        EchoTime=77,
+        AcquisitionNumber=7,
+        FlipAngle=70,
+        RescaleSlope=7,
+        ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
+    )
+    group.private_block(0x2005, creator, create=True).add_new(0x0F, "SQ", [repeated])
+    return group
+
+
+@pytest.mark.parametrize("creator", ["Philips MR Imaging DD 005", "SIEMENS MR SDS 01"])
+@pytest.mark.parametrize("place", ["frame", "shared", "inside a macro", "file"])
+def test_private_sequences_override_no_macro(creator, place):
+    frame = item(
+        PlanePositionSequence=[item(ImagePositionPatient=[1, 2, 3])],
+        PixelMeasuresSequence=[item(PixelSpacing=[2, 3])],
+        MREchoSequence=[item(EffectiveEchoTime=9)],
+        PixelValueTransformationSequence=[item(RescaleSlope=4, RescaleIntercept=0)],
+        MRImageFrameTypeSequence=[item(FrameType=["ORIGINAL", "PRIMARY"])],
+    )
+    shared = item(PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])])
+    attributes = {"Modality": "MR", "ImagePositionPatient": None, "PixelSpacing": None, "RescaleSlope": None}
+    whole = dataset(attributes | {"ImageOrientationPatient": None})
+    whole.SharedFunctionalGroupsSequence = [shared]
+    whole.PerFrameFunctionalGroupsSequence = [frame]
+    group = {"frame": frame, "shared": shared, "inside a macro": frame.PlanePositionSequence[0], "file": whole}[place]
+    philips_block(group, creator)
+    (slice_,) = headers_of_dataset(whole, "e.dcm", has_pixels=True)
+    assert slice_.reason is None
+    assert (slice_.position, slice_.orientation, slice_.spacing) == ((1, 2, 3), (1, 0, 0, 0, 1, 0), (2, 3))
+    assert (slice_.echo_time, slice_.acquisition, slice_.flip_angle, slice_.slope) == (9, None, None, 4)
+    assert slice_.image_type == "ORIGINAL\\PRIMARY"
+
+
+def test_values_of_other_standard_sequences_override_no_macro():
+    elsewhere = item(ImagePositionPatient=[9, 9, 9], PixelSpacing=[7, 7], EchoTime=7)
+    slice_ = enhanced({"RadiopharmaceuticalUsageSequence": [elsewhere], "ReferencedImageSequence": [elsewhere]})
+    assert (slice_.position, slice_.spacing, slice_.echo_time) == ((1, 2, 3), (2, 3), None)
+
+
+def test_converted_attributes_count_where_no_macro_has_them():
+    converted = [item(ImagePositionPatient=[9, 9, 9], EchoTime=7, FlipAngle=12, InversionTime=50)]
+    echo = {"MREchoSequence": [item(EffectiveEchoTime=9)]}
+    slice_ = enhanced(
+        {"UnassignedPerFrameConvertedAttributesSequence": converted},
+        shared=echo | {"UnassignedSharedConvertedAttributesSequence": [item(InversionTime=40, KVP=110)]},
+    )
+    assert (slice_.position, slice_.echo_time, slice_.flip_angle) == ((1, 2, 3), 9, 12)
+    assert (slice_.inversion_time, slice_.kilovolts) == (50, 110)
+
+
+def test_first_item_of_a_macro_counts():
+    positions = [item(ImagePositionPatient=[1, 2, 3]), item(ImagePositionPatient=[9, 9, 9])]
+    assert enhanced({"PlanePositionSequence": positions}).position == (1, 2, 3)

@@ -175,6 +175,7 @@ def test_tilted_series_has_its_slices_at_their_position(shared, tmp_path):
         "dicom-mr/vs_seg_001_t1_axial_part",
         "dicom-mr/dicom2nifti_siemens_sagittal",
         "dicom-mr/dicom2nifti_nonisotropic",
+        "dicom-mr/dicom2nifti_philips_enhanced_T1",
         "dicom-mr/dicom2nifti_compressed_jpegls",
         "dicom-mr/dicom2nifti_compressed_rle",
     ],
@@ -182,7 +183,7 @@ def test_tilted_series_has_its_slices_at_their_position(shared, tmp_path):
 def test_real_series_equal_dcm2niix(folder, shared, tmp_path):
     """Voxel by voxel at the same place of the patient; dcm2niix flips rows, so places are compared, not indices.
 
-    Left out: enhanced Philips files, which dcm2niix moves by half a pixel, and tilted ones, which it makes upright.
+    Left out: tilted series, which dcm2niix makes upright; SimpleITK is their oracle above.
     """
     outputs = make_volumes(shared / folder, tmp_path)
     row = only_volume(outputs)
@@ -191,18 +192,57 @@ def test_real_series_equal_dcm2niix(folder, shared, tmp_path):
     command = [dcm2niix.bin, "-z", "n", "-b", "n", "-o", tmp_path / "theirs", shared / folder]
     subprocess.run(command, check=True, capture_output=True)
     (file,) = (tmp_path / "theirs").glob("*.nii")
-    theirs = nib.load(file)
-    to_theirs = np.linalg.inv(theirs.affine) @ affine
-    whole = np.round(to_theirs)
-    corners = np.array([[0, 0, 0, 1], [*np.array(volume.shape) - 1, 1]]).T
-    assert np.abs(to_theirs @ corners - whole @ corners).max() < 0.02  # voxels
-    stored = apply_orientation(
-        np.asanyarray(theirs.dataobj.get_unscaled()), io_orientation(np.linalg.inv(affine) @ theirs.affine)
-    )
+    assert_equal_to_nifti(volume, affine, row["modality"], nib.load(file))
+
+
+REFERENCES = {
+    "dicom-ct/totalseg_example_ct_dicom": "dicom-ct/totalseg_example_seg_dicom",
+    "dicom-mr/dicom2nifti_compressed_j2k": "dicom-mr/dicom2nifti_compressed_j2k_ground_truth",
+    "dicom-mr/dicom2nifti_compressed_jpeg": "dicom-mr/dicom2nifti_compressed_j2k_ground_truth",
+    "dicom-mr/dicom2nifti_compressed_jpegls": "dicom-mr/dicom2nifti_compressed_j2k_ground_truth",
+    "dicom-mr/dicom2nifti_compressed_rle": "dicom-mr/dicom2nifti_compressed_j2k_ground_truth",
+    "dicom-mr/dicom2nifti_nonisotropic": "dicom-mr/dicom2nifti_nonisotropic_ground_truth",
+    "dicom-mr/dicom2nifti_philips_enhanced_T1": "dicom-mr/dicom2nifti_philips_enhanced_T1_ground_truth",
+    "dicom-mr/dicom2nifti_siemens_sagittal": "dicom-mr/dicom2nifti_siemens_sagittal_ground_truth",
+}
+
+
+def test_every_reference_nifti_is_compared(shared):
+    files = {path.relative_to(shared).as_posix() for path in shared.glob("dicom-*/*.nii.gz")}
+    assert files == {f"{reference}.nii.gz" for reference in REFERENCES.values()}
+
+
+@pytest.mark.parametrize("folder", REFERENCES)
+def test_real_series_equal_their_reference_nifti(folder, shared, tmp_path):
+    outputs = make_volumes(shared / folder, tmp_path)
+    row = only_volume(outputs)
+    volume, affine = read_volume(outputs.store / row["file"])
+    reference = nib.load(shared / f"{REFERENCES[folder]}.nii.gz")
+    if row["modality"] == "CT":  # the reference is a mask of the series
+        labels = on_grid(volume, affine, reference)
+        means = [volume[labels == organ].mean() for organ in (1, 5)]  # spleen and liver: soft tissue after contrast
+        assert np.std(volume[labels == 5]) < 40
+        assert means == pytest.approx([80, 89], abs=2)  # HU
+    else:
+        assert_equal_to_nifti(volume, affine, row["modality"], reference)
+
+
+def on_grid(volume, affine, nifti):
+    """The stored values of a NIfTI in the order of the axes of `volume`, whose voxels lie at the same places."""
+    to_nifti = np.linalg.inv(nifti.affine) @ affine
+    ends = np.array([[0, 0, 0, 1], [*np.array(volume.shape) - 1, 1]]) @ to_nifti.T
+    stored = np.squeeze(np.asanyarray(nifti.dataobj.get_unscaled()))
+    np.testing.assert_allclose(np.sort(ends[:, :3], axis=0), [[0] * 3, np.array(stored.shape) - 1], atol=0.02)  # voxels
+    stored = apply_orientation(stored, io_orientation(np.linalg.inv(affine) @ nifti.affine))
     assert stored.shape == volume.shape
-    if row["modality"] == "CT":
-        stored = np.rint(stored * theirs.dataobj.slope + theirs.dataobj.inter)
-    if stored.dtype.kind == "f" and row["modality"] == "MR":  # slices of different scales
+    return stored
+
+
+def assert_equal_to_nifti(volume, affine, modality, nifti):
+    stored = on_grid(volume, affine, nifti)
+    if modality == "CT":
+        stored = np.rint(stored * nifti.dataobj.slope + nifti.dataobj.inter)
+    if stored.dtype.kind == "f" and modality == "MR":  # slices of different scales
         assert np.corrcoef(stored.ravel(), volume.ravel())[0, 1] > 0.99999
     else:
         np.testing.assert_array_equal(volume, stored)

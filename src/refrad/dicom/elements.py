@@ -1,6 +1,6 @@
 """The elements of a DICOM data set as plain values; broken elements count as absent."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from typing import Any
 
 from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
@@ -8,8 +8,20 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
-__all__ = ["Numbers", "Values", "clean", "integer_of", "macros_of", "number_of", "numbers_of", "text_of", "values_of"]
+__all__ = [
+    "CONVERTED",
+    "Numbers",
+    "Values",
+    "clean",
+    "integer_of",
+    "macros_of",
+    "number_of",
+    "numbers_of",
+    "text_of",
+    "values_of",
+]
 
 DICTIONARY = {tag: (entry[0], entry[4]) for tag, entry in DicomDictionary.items()}  # tag -> VR, keyword
 PLAIN = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
@@ -20,7 +32,32 @@ PLAIN_NAMES = {
     "FrameAcquisitionNumber": "AcquisitionNumber",
     "TemporalPositionIndex": "TemporalPositionIdentifier",
     "NominalCardiacTriggerDelayTime": "TriggerTime",
+    "InversionTimes": "InversionTime",
 }
+# Macros of functional groups (PS3.3 C.7.6.16.2, C.8.13.5, C.8.15.3) that hold values of the geometry, kind or acquisition.
+# No other sequence counts: vendors repeat standard attributes in private ones with another meaning, such as the position
+# of the corner of the first pixel instead of its centre.
+MACROS = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "CTImageFrameTypeSequence",
+        "CTReconstructionSequence",
+        "CTXRayDetailsSequence",
+        "CardiacSynchronizationSequence",
+        "FrameContentSequence",
+        "MRDiffusionSequence",
+        "MREchoSequence",
+        "MRImageFrameTypeSequence",
+        "MRModifierSequence",
+        "MRTimingAndRelatedParametersSequence",
+        "PixelMeasuresSequence",
+        "PixelValueTransformationSequence",
+        "PlaneOrientationSequence",
+        "PlanePositionSequence",
+    )
+)
+# Attributes of converted plain images for which no macro exists (PS3.3 C.7.6.16.2.25 and .26); a macro overrides them.
+CONVERTED = frozenset(Tag(f"Unassigned{kind}ConvertedAttributesSequence") for kind in ("PerFrame", "Shared"))
 
 Numbers = tuple[float, ...]
 Values = dict[str, list[Any]]
@@ -70,13 +107,16 @@ def _plain(raw: RawDataElement) -> tuple[str, str, list[Any]] | None:
     return None
 
 
-def macros_of(groups: Iterable[Dataset], keywords: Container[str]) -> Values:
-    """The values of `keywords` inside the macros of functional groups, under the keywords of plain images."""
+def macros_of(group: Dataset, keywords: Container[str], macros: Container[int] = MACROS) -> Values:
+    """The values of `keywords` in the `macros` of a functional group, under the keywords of plain images.
+
+    All sequences of the group that are none of the `macros` are ignored.
+    """
     values: Values = {}
-    for group in groups:
-        for macro in group:
-            for item in list(macro.value)[:1] if macro.VR == "SQ" else []:
-                values |= values_of(item)
+    for tag in group.keys():  # noqa: SIM118 - as above
+        macro = group[tag] if tag in macros else None
+        for item in list(macro.value)[:1] if macro is not None and macro.VR == "SQ" else []:
+            values |= values_of(item)
     renamed = {PLAIN_NAMES.get(keyword, keyword): value for keyword, value in values.items() if keyword != "names"}
     return {keyword: value for keyword, value in renamed.items() if keyword in keywords}
 

@@ -11,6 +11,7 @@ from pydicom.tag import Tag
 
 from refrad.core.types import MODALITIES
 from refrad.dicom.elements import (
+    CONVERTED,
     Numbers,
     Values,
     clean,
@@ -177,11 +178,13 @@ def headers_of_dataset(
     if not frames:
         return [_of_image(values, common, has_pixels, rules)]
     # Frames are counted by their descriptions: NumberOfFrames of a broken file may be anything.
-    values |= macros_of(values.get("SharedFunctionalGroupsSequence", [])[:1], KEYWORDS)
+    shared = (values.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    values |= macros_of(shared, KEYWORDS, CONVERTED)
+    shared_macros = macros_of(shared, KEYWORDS)
     common = common._replace(frames=len(frames))
     return [
         _of_image(
-            values | macros_of([group], KEYWORDS),
+            values | macros_of(group, KEYWORDS, CONVERTED) | shared_macros | macros_of(group, KEYWORDS),
             common._replace(frame=number, instance_number=number + 1),
             has_pixels,
             rules,

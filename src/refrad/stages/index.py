@@ -35,7 +35,7 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 OWNERS = ("patients", "studies", "series")
 
 
