@@ -16,6 +16,7 @@ from refrad.core.table_rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_table, scan_table
 from refrad.dicom.slices import files_of_volumes
 from refrad.dicom.volume_store import read_volume
+from refrad.privacy.pseudonyms import FileTable
 from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
 
 __all__ = ["main"]
@@ -73,6 +74,6 @@ def main(
 
 def _images(volume: str, instances: Path, files: Path, dicom: Path) -> list[Dataset]:
     """The DICOM files of a volume, without their pixels; of a part of a split stack, those of the stack."""
-    of_volume = files_of_volumes([volume], scan_table(instances, InstanceTable), pl.scan_parquet(files))
+    of_volume = files_of_volumes([volume], scan_table(instances, InstanceTable), scan_table(files, FileTable))
     paths = of_volume["path"].unique().sort()
     return [pydicom.dcmread(dicom / path, stop_before_pixels=True, force=True) for path in paths]

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from refrad.config import load_config
+from refrad.core.files import is_temporary
 from refrad.workflow.site import Site
 
 __all__ = ["head_of", "leftovers", "main", "orphans"]
@@ -73,8 +74,8 @@ def orphans(folder: Path) -> list[str]:
 
 
 def leftovers(folders: Iterable[Path], older_than: float = 0) -> list[Path]:
-    """Temporary files and folders that `refrad.core.files` left there when its process was killed: .<process>.<name>."""
-    temporary = [path for folder in folders for path in folder.rglob(".[0-9]*.*") if path.name.split(".")[1].isdigit()]
+    """Temporary files and folders that `refrad.core.files` left there when its process was killed."""
+    temporary = [path for folder in folders for path in folder.rglob(".[0-9]*.*") if is_temporary(path.name)]
     return [path for path in temporary if time.time() - path.stat().st_mtime >= older_than]
 
 

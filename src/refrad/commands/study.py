@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from refrad.core.files import atomic, write_json
+from refrad.core.tables import read_frame
 from refrad.evaluation.metrics.agreement import krippendorff_alpha, pearson_r
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 
@@ -215,7 +215,7 @@ def _ratings(path: Path, key: Mapping[int, str]) -> dict[int, float]:
 
 def _llm_scores(path: Path) -> dict[str, float]:
     if path.suffix == ".parquet":
-        frame = pl.read_parquet(path).filter(metric="llm_score")
+        frame = read_frame(path).filter(metric="llm_score")
         return dict(frame.select("id", "value").iter_rows())
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     return {str(row["id"]): float("nan") if row["llm_score"] is None else float(row["llm_score"]) for row in rows}

@@ -1,28 +1,37 @@
 """Writing files so that a crash never leaves half of one."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import platform
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic", "atomic_folder", "digest_bytes", "digest_file", "write_json"]
+__all__ = ["atomic", "atomic_folder", "digest_bytes", "digest_file", "is_temporary", "write_json"]
+
+UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # by some network drives, for folders
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name next to `path`; rename it to `path` when the block ends well, remove it otherwise.
 
-    The temporary name keeps the suffixes of `path`, since some writers choose their format by suffix.
+    The temporary name keeps the suffixes of `path`, since some writers choose their format by suffix. The content is on the
+    disk before the name is: a power cut leaves the old file or the new one, never an empty one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = _temporary_name(path)
     try:
         yield temporary
+        _flush(temporary)
         temporary.replace(path)
+        _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -30,14 +39,42 @@ def atomic(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder next to `path`; it takes the place of `path` when the block ends well, and is removed otherwise."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = _temporary_name(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        for folder, _, names in os.walk(temporary):
+            for name in names:
+                _flush(Path(folder, name))
+            _flush(Path(folder))
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
+        _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_name(path: Path) -> Path:
+    """`.<process>-<host>-<random>.<name>`: no other process has it, on this machine or on one that shares the folder."""
+    host = "".join(letter if letter.isalnum() else "-" for letter in platform.node().split(".")[0])
+    return path.with_name(f".{os.getpid()}-{host}-{secrets.token_hex(4)}.{path.name}")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder has a temporary name of this module, of this or an earlier release (`.<process>.<name>`)."""
+    return bool(re.match(r"\.\d+(-[\w-]*-[0-9a-f]{8})?\.", name))
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:

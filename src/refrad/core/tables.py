@@ -5,14 +5,24 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
-import pyarrow.parquet as pq
 from pandera.errors import SchemaErrors
 
+from refrad.core.checksums import TableError, checksum_writer, damaged, groups_with, has_checksums, verify
 from refrad.core.contracts import Table
 from refrad.core.files import atomic
 from refrad.core.types import FINGERPRINT_KEY
 
-__all__ = ["Stamp", "TableError", "frame_of", "read_table", "scan_table", "write_parts", "write_table"]
+__all__ = [
+    "Stamp",
+    "TableError",
+    "frame_of",
+    "read_frame",
+    "read_table",
+    "scan_table",
+    "write_frame",
+    "write_parts",
+    "write_table",
+]
 
 ROWS_A_GROUP = 8192
 
@@ -23,10 +33,6 @@ class Stamp(Protocol):
     @property
     def text(self) -> str:
         """One line of JSON."""
-
-
-class TableError(ValueError):
-    """A table breaks its contract. The message names table, column and rule, never a value."""
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]], contract: type[Table]) -> pl.DataFrame:
@@ -42,8 +48,15 @@ def write_table(path: Path, frame: pl.DataFrame, contract: type[Table], fingerpr
         TableError: if the frame breaks the contract.
     """
     table = _checked(frame, contract, path).to_arrow().replace_schema_metadata({FINGERPRINT_KEY: fingerprint.text})
-    with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    with atomic(path) as temporary, checksum_writer(temporary, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+
+
+def write_frame(path: Path, frame: pl.DataFrame) -> None:
+    """Write a table without a contract atomically, with checksums."""
+    table = frame.to_arrow()
+    with atomic(path) as temporary, checksum_writer(temporary, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
 
 
 def write_parts(
@@ -56,7 +69,7 @@ def write_parts(
     """
     schema = frame_of([], contract).to_arrow().schema.with_metadata({FINGERPRINT_KEY: fingerprint.text})
     rows: list[Mapping[str, Any]] = []
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with atomic(path) as temporary, checksum_writer(temporary, schema, compression="zstd") as writer:
 
         def write() -> None:
             writer.write_table(_checked(frame_of(rows, contract), contract, path).to_arrow().cast(schema))
@@ -93,23 +106,47 @@ def _broken_rules(error: SchemaErrors) -> str:
 
 
 def read_table(path: Path, contract: type[Table]) -> pl.DataFrame:
-    """Read a table of this workflow.
+    """Read a table of this workflow, verified by its checksums.
 
     Raises:
-        TableError: if a column of the contract is missing.
+        TableError: if it is damaged or has no checksums, or a column of the contract is missing.
     """
     return scan_table(path, contract).collect()
 
 
-def scan_table(path: Path, contract: type[Table]) -> pl.LazyFrame:
-    """A table of this workflow of which only the requested columns and rows are read.
+def scan_table(path: Path, contract: type[Table], shard: int | None = None) -> pl.LazyFrame:
+    """A table of this workflow of which only the requested columns and rows are read; verified here by its checksums.
+
+    Args:
+        path: of the table.
+        contract: of the table.
+        shard: if given, only the rows of this shard; the others are neither verified nor read.
 
     Raises:
-        TableError: if a column of the contract is missing.
+        TableError: if it is damaged or has no checksums, or a column of the contract is missing.
     """
+    if not has_checksums(path):
+        raise TableError(f"{path} has no checksums, as tables of earlier releases: delete it and run again")
     frame = pl.scan_parquet(path)
     there = frame.collect_schema().names()
     missing = [name for name in contract.to_schema().columns if name not in there]
     if missing:
         raise TableError(f"{path}: not a {contract.__name__}, lacks {', '.join(missing)}")
-    return frame
+    if shard is None:
+        verify(path)
+        return frame
+    verify(path, groups=groups_with(path, "shard", shard))
+    return frame.filter(pl.col("shard") == shard)
+
+
+def read_frame(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """Columns of a Parquet file with or without checksums, which are verified; all columns if None.
+
+    Raises:
+        TableError: if it is damaged.
+    """
+    verify(path, columns)
+    try:
+        return pl.read_parquet(path, columns=columns)
+    except pl.exceptions.PolarsError:
+        raise damaged(path) from None

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.core.table_rows import BoxRow
+from refrad.core.tables import read_frame
 from refrad.core.types import Box
 from refrad.dataset.image_codec import decode_image, decode_mask
+from refrad.dataset.shard_io import read_schema
 from refrad.dataset.shard_rows import CaptionStruct, IdentifiedPicture, PictureColumns, QuestionStruct, StructureStruct
 
 __all__ = [
@@ -137,8 +139,8 @@ def read_image_table(paths: Sequence[Path], splits: Collection[str] | None = Non
     """
     frames = []
     for path in paths:
-        image_column = [next(name for name in IMAGE_COLUMNS if name in pl.read_parquet_schema(path))] if pixels else []
-        frames.append(pl.read_parquet(path, columns=[*COLUMNS, *image_column]))
+        image_column = [next(name for name in IMAGE_COLUMNS if name in read_schema(path).names)] if pixels else []
+        frames.append(read_frame(path, [*COLUMNS, *image_column]))
     frame = pl.concat(frames, how="diagonal_relaxed")
     return (frame if splits is None else frame.filter(pl.col("split").is_in(list(splits)))).sort("image_id")
 

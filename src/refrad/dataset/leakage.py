@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from refrad.core.tables import read_frame
 from refrad.dataset.image_codec import decode_image, mean_grey_difference, thumbnail
 from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import IdentifiedPicture
@@ -48,7 +49,7 @@ def find_leakage(files: Sequence[Path], difference: float) -> Leakage:
     decide, since anatomy makes many hashes alike.
     """
     columns = ["image_id", "patient", "study", "split", "perceptual_hash"]
-    frame = pl.concat([pl.read_parquet(path, columns=columns) for path in files]).sort("image_id")
+    frame = pl.concat([read_frame(path, columns) for path in files]).sort("image_id")
     near = list(find_near_pairs(frame))
     near_rows = {row for pair in near for row in pair}
     ids = frame["image_id"].to_list()

@@ -5,17 +5,17 @@ scales by image_size / width and image_size / height.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from refrad.anatomy.schema import Schema
+from refrad.core.checksums import checksum_writer, verify
 from refrad.core.files import atomic, digest_bytes
-from refrad.core.table_rows import rows_of
 from refrad.core.types import FINGERPRINT_KEY
 from refrad.dataset.columns import COLUMNS, arrow_schema, features
 from refrad.dataset.shard_rows import BenchmarkImageRow, ImageRow
@@ -27,6 +27,7 @@ __all__ = [
     "read_class_names",
     "read_images",
     "read_rows",
+    "read_schema",
     "read_source_fingerprints",
     "write_rows",
     "write_shard",
@@ -96,7 +97,7 @@ def write_rows(path: Path, rows: Iterable[ImageRow | BenchmarkImageRow], arrow: 
     count = 0
     with (
         atomic(path) as temporary,
-        pq.ParquetWriter(
+        checksum_writer(
             temporary, arrow, compression=codecs, use_dictionary=words, write_statistics=filtered
         ) as writer,
     ):
@@ -160,30 +161,59 @@ def read_rows(files: Iterable[Path], row: type[Any] | None = None) -> Iterator[A
     """
     columns = None if row is None else row.__required_keys__ | row.__optional_keys__
     for path in files:
-        with pq.ParquetFile(path) as file:
-            present = None if columns is None else [name for name in file.schema_arrow.names if name in columns]
-            for batch in file.iter_batches(BATCH_ROWS, columns=present):
-                yield from batch.to_pylist()
+        present = [name for name in read_schema(path).names if columns is None or name in columns]
+        with _open(path) as file:
+            for group in range(file.num_row_groups):
+                verify(path, present, [group])
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=present):
+                    yield from batch.to_pylist()
 
 
 def read_images(files: Iterable[Path], image_ids: Sequence[str]) -> list[ImageRow]:
     """The rows of some images with their pictures, in the order of `image_ids`; ids that no file has are left out."""
-    is_chosen = pl.col("image_id").is_in(list(image_ids))
-    frames = (pl.scan_parquet(path).filter(is_chosen).collect() for path in files)
-    rows = {row["image_id"]: row for frame in frames for row in rows_of(frame, ImageRow)}
+    chosen = set(image_ids)
+    rows = {row["image_id"]: row for path in files for row in _rows_of_images(path, chosen)}
     return [rows[name] for name in image_ids if name in rows]
+
+
+def _rows_of_images(path: Path, chosen: Set[str]) -> Iterator[ImageRow]:
+    """The rows of these images in a file, of which only their row groups are read."""
+    with _open(path) as file:
+        verify(path, ["image_id"])
+        for group in range(file.num_row_groups):
+            ids = file.read_row_group(group, ["image_id"])["image_id"].to_pylist()
+            if chosen & set(ids):
+                verify(path, None, [group])
+                table = file.read_row_group(group)
+                yield from table.filter(pc.is_in(table["image_id"], pa.array(chosen, pa.string()))).to_pylist()
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Columns and metadata of a file of the dataset.
+
+    Raises:
+        TableError: if the file is damaged.
+    """
+    with _open(path) as file:
+        return file.schema_arrow
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    """A file of the dataset with a sound footer; the reader verifies the row groups."""
+    verify(path, [])
+    return pq.ParquetFile(path)
 
 
 def read_class_names(path: Path) -> dict[int, str]:
     """Class id to name, from the file's own description of its class labels."""
-    description = json.loads(pq.read_schema(path).metadata[b"huggingface"])["info"]["features"]
+    description = json.loads(read_schema(path).metadata[b"huggingface"])["info"]["features"]
     names = description["structures"]["feature"]["class_id"]["names"]
     return {number: name for number, name in enumerate(names) if number and not name.startswith("unused_")}
 
 
 def read_source_fingerprints(path: Path) -> dict[str, Fingerprint]:
     """The fingerprints of the stages that a file comes from, by stage, its own included."""
-    metadata = pq.read_schema(path).metadata
+    metadata = read_schema(path).metadata
     own = Fingerprint.parse(metadata[FINGERPRINT_KEY.encode()].decode())
     sources = json.loads(metadata.get(SOURCES_KEY.encode(), b"{}"))
     return {stage: Fingerprint.parse(text) for stage, text in sources.items()} | {own.stage: own}

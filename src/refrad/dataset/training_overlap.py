@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 
+from refrad.core.tables import read_frame
 from refrad.dataset.image_codec import decode_image, mean_grey_difference, perceptual_hash, thumbnail
 from refrad.dataset.leakage import find_near_pairs
-from refrad.dataset.shard_io import read_rows
+from refrad.dataset.shard_io import read_rows, read_schema
 from refrad.dataset.shard_rows import IdentifiedPicture
 from refrad.workflow.tally import Tally
 
@@ -117,8 +117,8 @@ def count_training_parts(tally: Tally, frame: pl.DataFrame, parts: Mapping[str, 
 
 def _hashed_images(path: Path, split: str) -> pl.DataFrame:
     """image_id, patient, split and perceptual_hash of the images of one split; hashes that the file lacks are computed."""
-    has_hashes = "perceptual_hash" in pq.read_schema(path).names
-    frame = pl.read_parquet(path, columns=[*IDENTITY, *(["perceptual_hash"] if has_hashes else [])])
+    has_hashes = "perceptual_hash" in read_schema(path).names
+    frame = read_frame(path, [*IDENTITY, *(["perceptual_hash"] if has_hashes else [])])
     frame = frame.filter(pl.col("split") == split)
     hashes: dict[str, str] = (
         dict(frame.select("image_id", "perceptual_hash").drop_nulls().iter_rows()) if has_hashes else {}

@@ -8,14 +8,12 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from refrad.config import CardOptions
 from refrad.core.files import atomic, write_json
 from refrad.dataset.dataset_card import DatasetInfo, render_card
 from refrad.dataset.leakage import find_leakage
 from refrad.dataset.metadata import DataFile, build_croissant, build_ro_crate
-from refrad.dataset.shard_io import read_source_fingerprints
+from refrad.dataset.shard_io import read_schema, read_source_fingerprints
 from refrad.dataset.statistics import summarize
 from refrad.dataset.terms import terms_of_columns
 from refrad.workflow.fingerprint import Fingerprint
@@ -48,7 +46,7 @@ def run(
         leaks = find_leakage(images, options.duplicate_difference)
     with tally.timed("digests"):
         files = [_data_file(path, card.parent) for path in images]
-    columns = pq.read_schema(images[0]).names
+    columns = read_schema(images[0]).names
     terms = {name: text for name, text in terms_of_columns(summary, options.terms).items() if name in columns}
     fingerprints = read_source_fingerprints(images[0])
     today = date.today()

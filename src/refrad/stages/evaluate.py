@@ -14,6 +14,7 @@ from refrad.anatomy.schema import load_schema
 from refrad.config import EvaluateOptions, TrainOptions
 from refrad.core.files import atomic, write_json
 from refrad.core.table_rows import rows_of
+from refrad.core.tables import read_frame, write_frame
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row, read_image_table
 from refrad.dataset.training_overlap import TrainingOverlap, find_training_overlap
 from refrad.evaluation.answered_questions import (
@@ -94,11 +95,10 @@ def run(
     # Scores
     names = {structure.id: structure.name for structure in anatomy.classes}
     items, counts, judge = _score_answers(truth, predictions, names, options, scale, llm)
-    with atomic(scores) as temporary:
-        items.write_parquet(temporary)
+    write_frame(scores, items)
 
     # Results
-    earlier = ((path.parent.name, pl.read_parquet(path)) for path in against or [])
+    earlier = ((path.parent.name, read_frame(path)) for path in against or [])
     result: EvaluationResult = {
         "stage": "evaluate",
         "fingerprint": fingerprint.text,

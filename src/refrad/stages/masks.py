@@ -17,6 +17,7 @@ from refrad.core.tables import frame_of, read_table, scan_table, write_table
 from refrad.core.types import TASK_OF
 from refrad.dicom.slices import files_of_volumes
 from refrad.dicom.volume_store import store_name
+from refrad.privacy.pseudonyms import FileTable
 from refrad.segmentation.base import (
     DeliveredMasks,
     FailedVolume,
@@ -58,7 +59,7 @@ def run(
     delivered = None
     if precomputed and instances and files:
         names = [volume["volume"] for volume in accepted]
-        tables = scan_table(instances, InstanceTable), pl.scan_parquet(files)
+        tables = scan_table(instances, InstanceTable), scan_table(files, FileTable)
         delivered = DeliveredMasks(precomputed, partial(files_of_volumes, names, *tables))
     segmenter = create_segmenter(options, delivered)
     keys = {volume["volume"]: _key(volume, segmenter, options) for volume in accepted}

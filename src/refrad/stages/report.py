@@ -17,7 +17,7 @@ from refrad.config import ReportOptions
 from refrad.core.contracts import CaptionTable, FlagTable, MaskTable, MentionTable, Table, TripletTable, VolumeTable
 from refrad.core.files import atomic
 from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow, TripletRow, rows_of
-from refrad.core.tables import read_table, scan_table
+from refrad.core.tables import read_frame, read_table, scan_table
 from refrad.dataset.shard_io import read_images, read_source_fingerprints
 from refrad.dataset.shard_rows import ImageRow
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
@@ -219,7 +219,7 @@ def _rows(paths: Iterable[Path], contract: type[Table], among: pl.Expr, row: typ
 
 def _gallery_images(shards: Sequence[Path], count: int) -> list[str]:
     columns = ["image_id", "modality", "plane", "captions"]
-    frames = [pl.read_parquet(path, columns=columns) for path in shards]
+    frames = [read_frame(path, columns) for path in shards]
     return choose_images(pl.concat(frames), count) if frames else []
 
 

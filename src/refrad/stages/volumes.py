@@ -86,10 +86,10 @@ def run(
 
 def _read_stacks(instances: Path, files: Path, shard: int) -> dict[str, pl.DataFrame]:
     """Name of each stack of the index in a shard to the rows of its images, with their paths in the delivery."""
-    paths = scan_table(files, FileTable).filter(pl.col("shard") == shard).select("file", "path")
+    paths = scan_table(files, FileTable, shard).select("file", "path")
     images = (
-        scan_table(instances, InstanceTable)
-        .filter(pl.col("shard") == shard, pl.col("volume").is_not_null())
+        scan_table(instances, InstanceTable, shard)
+        .filter(pl.col("volume").is_not_null())
         .join(paths, on="file")
         .sort("volume", "path", "frame")
         .collect()

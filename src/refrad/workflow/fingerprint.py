@@ -100,8 +100,15 @@ def compose(
 
 
 def read_fingerprint(path: Path) -> Fingerprint:
-    """The fingerprint in the metadata of a table that `write_table` wrote."""
+    """The fingerprint in the metadata of a table that `write_table` wrote.
+
+    Raises:
+        TableError: if the table is damaged.
+    """
     import pyarrow.parquet as pq  # here, as every rule reads this file and few read tables
 
+    from refrad.core.checksums import has_checksums
+
+    has_checksums(path)  # raises if the metadata are damaged
     metadata = pq.read_schema(path).metadata or {}
     return Fingerprint.parse(metadata[FINGERPRINT_KEY.encode()].decode())

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import yaml
 
 from refrad.core.files import atomic
 from refrad.dataset.exports import ExportSource
-from refrad.dataset.shard_io import write_rows
+from refrad.dataset.shard_io import read_schema, write_rows
 from refrad.dataset.shard_rows import ImageRow
 
 __all__ = ["export"]
@@ -24,8 +23,8 @@ def export(source: ExportSource, out: Path) -> None:
         ValueError: if the shards do not have the same columns, as after a change of `shards.formats`.
     """
     files = source.files
-    arrow = pq.read_schema(files[0])
-    if any(pq.read_schema(path).names != arrow.names for path in files):
+    arrow = read_schema(files[0])
+    if any(read_schema(path).names != arrow.names for path in files):
         raise ValueError("the shards have different columns: run `snakemake shards` with one setting of shards.formats")
     for split in source.splits:
         for number, part in enumerate(_parts(source.rows(split))):
