@@ -223,6 +223,7 @@ FILE_MODULES = {
     },
     "readers of deliveries, images and records": {
         "dataset/benchmarks/base.py",
+        "dicom/pixels.py",
         "dicom/scan.py",
         "evaluation/metrics/records.py",
         "formats/charsets.py",

@@ -75,8 +75,9 @@ class Header(NamedTuple):
     `orientation` (unit vectors) are in the patient coordinates of DICOM (x to the left, y to the back, z to the head).
     `spacing` is PixelSpacing in DICOM's order: mm between rows, then mm between columns. `reason` is None for a usable
     image. `burned_in`: whether text is burned in; None if neither header nor rules decide.
-    `bits` are stored in words of 16, from the lowest on; 0 for all other kinds of pixels. `offset`: of such pixels in their
-    file, if they can be read from there as they are; else 0.
+    `syntax` is the transfer syntax of the file. `bits` are stored in words of 16, from the lowest on; 0 for all other kinds
+    of pixels. `offset`: of the value of the pixels in the file, if they can be read from there as they are or are
+    compressed; else 0.
     """
 
     path: str
@@ -125,12 +126,17 @@ class Header(NamedTuple):
     kilovolts: float | None = None
     kernel: str = ""
     # pixels
-    compressed: bool = False
+    syntax: str = ""
     offset: int = 0
     bits: int = 0
     signed: bool = False
     slope: float = 1.0
     intercept: float = 0.0
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the pixels are compressed, and encapsulated."""
+        return self.syntax not in NATIVE
 
     @property
     def folder(self) -> str:
@@ -172,8 +178,7 @@ def headers_of_dataset(
         rules: of the site.
     """
     values = values_of(dataset.file_meta) | values_of(dataset)
-    compressed = text_of(values, "TransferSyntaxUID") not in NATIVE
-    common = _common(values, path)._replace(compressed=compressed)
+    common = _common(values, path)
     frames = values.get("PerFrameFunctionalGroupsSequence", [])
     if not frames:
         return [_of_image(values, common, has_pixels, rules)]
@@ -219,6 +224,7 @@ def _common(values: Values, path: str) -> Header:
         age=text_of(values, "PatientAge"),
         body_part=text_of(values, "BodyPartExamined"),
         contrast=text_of(values, "ContrastBolusAgent") or agent,
+        syntax=text_of(values, "TransferSyntaxUID"),
     )
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 from pydicom.pixels.utils import iter_pixels
 
+from refrad.dicom.encapsulated import STRICT, check_fragments
 from refrad.dicom.headers import Header
 from refrad.dicom.reasons import QuarantineError
-from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
+from refrad.dicom.scan import DEFLATED, is_storage_error, quiet_pydicom, without_path
 
 __all__ = ["read_pixels"]
 
@@ -33,11 +35,7 @@ def read_pixels(folder: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any
     for path, images in groupby(headers, lambda header: header.path):
         of_file = list(images)
         plain = _plain(folder / path, of_file[0]) if len(of_file) == 1 else None
-        decoded = (
-            iter([plain])
-            if plain is not None
-            else _decoded(folder / path, [header.frame for header in of_file] if of_file[0].frames > 1 else None)
-        )
+        decoded = iter([plain]) if plain is not None else _decoded(folder / path, of_file)
         for header, pixels in zip(of_file, decoded, strict=False):
             if pixels is None or pixels.shape != (header.rows, header.columns):
                 raise QuarantineError("unreadable_pixels")
@@ -46,7 +44,7 @@ def read_pixels(folder: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any
 
 def _plain(path: Path, header: Header) -> NDArray[Any] | None:
     """The image, read directly if it is stored uncompressed, which is faster than a parser; None if in doubt."""
-    if not header.offset:
+    if not header.offset or header.compressed:
         return None
     count = header.rows * header.columns
     values = np.fromfile(path, "<i2" if header.signed else "<u2", count, offset=header.offset)
@@ -59,12 +57,20 @@ def _plain(path: Path, header: Header) -> NDArray[Any] | None:
     return values.reshape(header.rows, header.columns)
 
 
-def _decoded(path: Path, frames: list[int] | None) -> Iterator[NDArray[Any] | None]:
+def _decoded(path: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any] | None]:
     """Yield the images of a file, and None at the first that cannot be decoded."""
+    header = headers[0]
+    frames = [header.frame for header in headers] if header.frames > 1 else None
+    # One set of decoders, independent of other installed ones, so that pixels are the same everywhere
+    plugin = STRICT if header.compressed else ""
     try:
         with quiet_pydicom():
-            # One set of decoders, independent of other installed ones, so that pixels are the same everywhere
-            for image in iter_pixels(path, indices=frames, decoding_plugin="pylibjpeg"):
+            if header.compressed:
+                with path.open("rb") as file:
+                    check_fragments(file, header.offset)
+            # Only a data set is inflated by pydicom, no path.
+            source = pydicom.dcmread(path) if header.syntax == DEFLATED else path
+            for image in iter_pixels(source, indices=frames, decoding_plugin=plugin):
                 yield np.asarray(image)
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise

@@ -6,7 +6,7 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeGuard
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 # Bytes between the tag and the length of pixels that are stored as they are, in little endian
 LENGTH_AFTER = {"1.2.840.10008.1.2": 0, "1.2.840.10008.1.2.1": 4}
+BEFORE_VALUE = 8  # bytes between the tag and the value of compressed pixels: VR, two zeros, length
 DEFLATED = "1.2.840.10008.1.2.1.99"
 PIXEL_TAGS = {b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"}  # (7FE0,0010) in little and in big endian
 MAXIMUM_WORKERS = 8
@@ -94,9 +95,8 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
             syntax = dataset.file_meta.get("TransferSyntaxUID")
             has_pixels = syntax == DEFLATED or file.read(4) in PIXEL_TAGS
             headers = headers_of_dataset(dataset, path, has_pixels, rules)
-            if len(headers) == 1 and syntax in LENGTH_AFTER:
-                headers[0] = headers[0]._replace(offset=_offset(file, headers[0], LENGTH_AFTER[syntax]))
-            return headers
+            offset = _offset(file, headers) if has_pixels else 0
+            return [header._replace(offset=offset) for header in headers] if offset else headers
     except InvalidDicomError:
         return [Header(path, reason="not_dicom")]
     except UnicodeEncodeError:
@@ -111,11 +111,17 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
         return [Header(path, reason="unreadable")]
 
 
-def _offset(file: BinaryIO, header: Header, before: int) -> int:
-    """Offset of the pixels in the file if they are one whole image of 16-bit words; else 0."""
+def _offset(file: BinaryIO, headers: Sequence[Header]) -> int:
+    """Offset of the pixels in the file, which is read up to their tag, if they are compressed or one image of 16-bit words; else 0."""
+    header = headers[0]
+    if header.compressed:
+        return file.tell() + BEFORE_VALUE
+    if len(headers) > 1 or not header.bits or header.syntax not in LENGTH_AFTER:
+        return 0
+    before = LENGTH_AFTER[header.syntax]
     start = file.read(before + 4)
     length = int.from_bytes(start[before:], "little")
-    return file.tell() if header.bits and length == 2 * header.rows * header.columns else 0
+    return file.tell() if length == 2 * header.rows * header.columns else 0
 
 
 def _printable(path: str) -> str:

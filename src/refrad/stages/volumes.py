@@ -24,7 +24,7 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 4
+VERSION = 5
 # Edges of the histograms on the page
 SLICE_SPACINGS = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 PIXEL_SPACINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.5, 2, 4)

@@ -1,0 +1,106 @@
+"""Compressed pixels: whether their fragments are whole, and decoders that refuse a stream that is not.
+
+Pixels that a decoder cannot find in its stream are invented by some decoders, so that a broken transfer looks like an image.
+Importing this module makes `STRICT` known to pydicom, the name of a set of decoders that raise instead.
+"""
+
+import os
+import struct
+from typing import BinaryIO
+
+from pydicom.pixels.decoders import pyjpegls, pylibjpeg
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+__all__ = ["DECODER_DEPENDENCIES", "STRICT", "check_fragments", "decode_whole_stream", "is_available"]
+
+STRICT = "refrad"
+JPEG = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1})
+JPEG_LS = frozenset({JPEGLSLossless, JPEGLSNearLossless})
+JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
+DECODABLE = JPEG | JPEG_LS | JPEG_2000 | {RLELossless}
+DECODER_DEPENDENCIES = dict.fromkeys(DECODABLE, ("pylibjpeg>=2.1", "pyjpegls>=1.0"))
+
+ITEM, DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"  # PS3.5 A.4, in little endian
+UNDEFINED = 0xFFFFFFFF
+END = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000: never a part of compressed pixels
+# Bits that follow the last pixel: all of them ones, which is no code of any Huffman table (ITU-T T.81, Annex C)
+ONES = b"\xff\x00" * 16
+
+
+def check_fragments(file: BinaryIO, offset: int) -> None:
+    """Check that encapsulated pixels are whole: each fragment lies inside of the file, and the delimiter follows the last.
+
+    Args:
+        file: a DICOM file.
+        offset: of the value of its pixels, in bytes; their length lies before it.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    size = os.fstat(file.fileno()).st_size
+    file.seek(offset - 4)
+    length = int.from_bytes(file.read(4), "little")
+    end = None if length == UNDEFINED else offset + length
+    while offset != end:
+        file.seek(offset)
+        head = file.read(8)
+        if len(head) < 8:
+            raise ValueError("the file ends before the pixels do")
+        tag, length = struct.unpack("<4sL", head)
+        if tag == DELIMITER:
+            return
+        offset += len(head) + length
+        if tag != ITEM or offset > size:
+            raise ValueError("a fragment of the pixels is not whole")
+
+
+def is_available(syntax: str) -> bool:
+    """Whether there is a decoder of a transfer syntax. The name is pydicom's."""
+    return syntax in DECODABLE
+
+
+def decode_whole_stream(stream: bytes, runner: DecodeRunner) -> bytes | bytearray:
+    """The pixels of one frame; a decoder of pydicom's, in the form that it demands.
+
+    JPEG-LS has a decoder of its own, which refuses every stream that it cannot follow to the end. That of JPEG fills
+    missing pixels in: bits that are no code, put at the end of the stream, make it stop there.
+
+    Raises:
+        ValueError: if the stream has no end.
+        Exception: any of a decoder's.
+    """
+    syntax = runner.transfer_syntax
+    if syntax != RLELossless:  # which has no mark at its end, but lengths
+        stream = _without_padding(stream)
+    if syntax in JPEG_LS:
+        return pyjpegls._decode_frame(stream, runner)
+    if syntax in JPEG:
+        stream = stream.removesuffix(END) + ONES + END
+    return pylibjpeg._decode_frame(stream, runner)
+
+
+def _without_padding(stream: bytes) -> bytes:
+    """The stream up to its end marker; padding follows: one byte repeated, and zeros."""
+    end = stream.rfind(END)
+    padding = stream[end + len(END) :].rstrip(b"\0")
+    if end < 0 or len(set(padding)) > 1:
+        raise ValueError("the compressed pixels do not end")
+    return stream[: end + len(END)]
+
+
+for _syntax in DECODABLE:
+    get_decoder(_syntax).add_plugin(STRICT, (__name__, decode_whole_stream.__name__))
