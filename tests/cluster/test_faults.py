@@ -54,12 +54,15 @@ def test_full_disk_stops_with_a_message_and_the_run_resumes(disturbed, alone, tm
         assert same(site, alone, SHARDS)
 
 
-def test_lost_model_server_is_replaced_mid_shard(disturbed, tmp_path):
+def test_lost_model_server_is_replaced_mid_shard(disturbed, tmp_path, monkeypatch):
     quiet, site = (disturbed.workplace.without("captions", at=tmp_path / name) for name in ("quiet", "refrad"))
-    for place, seconds in ((quiet, 0.0), (site, 0.2)):
-        place.configure(captions={"rewrite": "llm"}, llm={"rewrite": standin(place, seconds)})
+    for place in (quiet, site):
+        place.configure(captions={"rewrite": "llm"}, llm={"rewrite": standin(place)})
+    monkeypatch.setenv("STANDIN_HEARD", str(tmp_path / "heard"))
+    monkeypatch.setenv("STANDIN_SECONDS", "0")
     quiet.run("snakemake", "--profile", "profiles/local", "--cores", "2", "captions")
 
+    monkeypatch.setenv("STANDIN_SECONDS", "0.2")
     head = site.start("snakemake", "--profile", "slurm", "captions")
     until(lambda: len(site.answers()) > 10)
     (serving,) = site.jobs("serve", "RUNNING")
@@ -86,13 +89,9 @@ def test_lost_model_server_is_replaced_mid_shard(disturbed, tmp_path):
     )
 
 
-def standin(site: Workplace, seconds: float) -> dict[str, object]:
-    """What stands in the config for a shared model that the small server serves, so many seconds for each answer."""
-    environment = {
-        "PYTHONPATH": f"{STANDIN}:{site.folder / 'src'}",
-        "STANDIN_SECONDS": str(seconds),
-        "STANDIN_HEARD": str(site.folder / "heard"),
-    }
+def standin(site: Workplace) -> dict[str, object]:
+    """What stands in the config for a shared model that the small server serves; it answers after STANDIN_SECONDS."""
+    environment = {"PYTHONPATH": f"{STANDIN}:{site.folder / 'src'}"}
     server = {"python": sys.executable, "environment": environment, "startup": 120.0, "idle": 3.0}
     return {"endpoint": "shared", "model": "/models/wise-1b", "concurrency": 2, "server": server}
 

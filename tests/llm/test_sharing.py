@@ -24,11 +24,9 @@ STANDIN = Path(__file__).parent / "standin"
 def options(tmp_path, root, monkeypatch):
     """What stands in the config for a shared model; its server ends two seconds after its last user."""
     monkeypatch.setenv("PYTHONPATH", str(root / "src"))
-    environment = {
-        "PYTHONPATH": f"{STANDIN}:{root / 'src'}",
-        "STANDIN_SECONDS": "0",
-        "STANDIN_HEARD": str(tmp_path / "heard"),
-    }
+    monkeypatch.setenv("STANDIN_SECONDS", "0")
+    monkeypatch.setenv("STANDIN_HEARD", str(tmp_path / "heard"))
+    environment = {"PYTHONPATH": f"{STANDIN}:{root / 'src'}"}
     server = {"python": sys.executable, "environment": environment, "startup": 60.0, "idle": 2.0}
     return {"endpoint": "shared", "model": "/models/wise-1b", "server": server}
 

@@ -159,7 +159,10 @@ def _sentence(finding: ErrorDetails) -> str | None:
             return f"config: {key}: missing"
         case _:
             message = re.sub(r"^Value error, ", "", finding["msg"])
-            value = f" (given: {finding['input']!r})" if not isinstance(finding["input"], dict | list) else ""
+            shown = path[:1] != ("llm",) and not isinstance(
+                finding["input"], dict | list
+            )  # a key may be pasted below llm
+            value = f" (given: {finding['input']!r})" if shown else ""
             return f"config: {key}: {message[0].lower()}{message[1:]}{value}"
 
 

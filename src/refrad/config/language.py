@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from refrad.config.secrets import check_arguments, check_endpoint, check_extra, check_settings, check_variable
 from refrad.config.section import Section
 from refrad.core.types import LANGUAGES, ModelShaping
 
@@ -59,8 +60,14 @@ class ServerOptions(Section):
     python: str = Field(default="python", description="Python interpreter of an environment with vLLM.")
     gpus: int = Field(default=1, ge=0, description="Number of GPUs for the model, 0 or more; 0 runs it on the CPU.")
     context: int = Field(default=8192, ge=256, description="Longest request with its answer in tokens, 256 or more.")
-    arguments: list[str] = Field(default_factory=list, description="Further command-line arguments of vLLM.")
-    environment: dict[str, str] = Field(default_factory=dict, description="Further environment variables of vLLM.")
+    arguments: Annotated[list[str], AfterValidator(check_arguments)] = Field(
+        default_factory=list, description="Further command-line arguments of vLLM; a secret among them is refused."
+    )
+    environment: Annotated[dict[str, str], AfterValidator(check_settings)] = Field(
+        default_factory=dict,
+        description="Settings of vLLM and its libraries by environment variables, such as VLLM_CPU_KVCACHE_SPACE; others, "
+        "such as HF_TOKEN, are refused here and inherited from the shell that starts the run.",
+    )
     startup: float = Field(
         default=1800.0, gt=0, description="Time limit in seconds, above 0, until the server is ready."
     )
@@ -72,7 +79,7 @@ class ServerOptions(Section):
 class ModelOptions(Section):
     """A language model and its request options."""
 
-    endpoint: str = Field(
+    endpoint: Annotated[str, AfterValidator(check_endpoint)] = Field(
         pattern=r"^(managed|shared|https?://.+)$",
         description="Address of an OpenAI-compatible server, up to and without /chat/completions; or managed (a server in "
         "each job); or shared (one server for all jobs).",
@@ -80,12 +87,13 @@ class ModelOptions(Section):
     model: str = Field(
         min_length=1, description="Name of the model on the server; for managed and shared the folder of its weights."
     )
-    key: str | None = Field(
+    key: Annotated[str, AfterValidator(check_variable)] | None = Field(
         default=None,
-        description="Name of the environment variable that holds the API key, or null; the key itself is never in a file.",
+        description="Name of the environment variable that holds the API key, in capitals, or null; the key itself is never "
+        "in a file.",
     )
     temperature: float = Field(default=0.0, ge=0, description="Sampling temperature, 0 or more.")
-    extra: dict[str, Any] = Field(
+    extra: Annotated[dict[str, Any], AfterValidator(check_extra)] = Field(
         default_factory=dict, description="Further fields of each request, such as reasoning_effort."
     )
     thinking: int = Field(

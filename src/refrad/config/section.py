@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """A part of the config: no unknown keys, no silent conversions, no change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
     RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions, and their present names
 
     @classmethod

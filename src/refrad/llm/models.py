@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from refrad.config import ModelOptions
 from refrad.llm.client import Client
@@ -26,6 +26,7 @@ A = TypeVar("A", bound=Answer)
 class _Settings(BaseModel):
     """The value of `--llm`, as `refrad.workflow.site.Site.llm` writes it."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
     roles: dict[str, ModelOptions] = {}
     store: Path = Path()
     log: Path = Path()
