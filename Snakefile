@@ -31,6 +31,10 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    SITE.make_private_folder()
+
+
 onsuccess:
     release_servers()
     print(SITE.worth_opening(), file=sys.stderr)

@@ -238,6 +238,7 @@ FILE_MODULES = {
         "dataset/exports/llava.py",
         "dataset/exports/webdataset.py",
         "dataset/shard_io.py",
+        "formats/spreadsheets.py",
     },
     "stores of volumes, masks, answers and keys": {
         "dicom/volume_store.py",

@@ -12,11 +12,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 import refrad
+from refrad.core.private_files import only_for_the_owner
 from refrad.workflow.fingerprint import Fingerprint, stage_version
 from refrad.workflow.stages import STAGES
 
@@ -49,6 +51,8 @@ COMMANDS = {
     "score-scrub": ("refrad.commands.score_scrub:main", "Score the removal of identifiers on labelled letters."),
     "demo": ("refrad.commands.demo:main", "Write a synthetic delivery: DICOM files, reports and references."),
 }
+# These write images, sentences or labels, in files that their owner alone can read.
+PRIVATE = {"audit", "export", "export-dicom", "export-masks", "predict", "study export", "try-llm"}
 GROUPS = {"study": "Validate LLMScore with human raters."}
 
 
@@ -113,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log_place(call.name)
     try:
         _check_version(call.name, call.arguments.arguments.get("fingerprint"))
-        call.function(*call.arguments.args, **call.arguments.kwargs)
+        with only_for_the_owner() if call.name in PRIVATE else nullcontext():
+            call.function(*call.arguments.args, **call.arguments.kwargs)
         sys.stdout.flush()
     except (ValueError, FileNotFoundError) as error:
         print(f"refrad {call.name}: {error}", file=sys.stderr)

@@ -39,6 +39,10 @@ def test_page_and_table_number_the_same_triplets(sheet, images):
     assert [(row["image_id"], row["caption"]) for row in rows] == [(name, c["caption"]) for name, c in chosen]
 
 
+def test_sheet_is_closed_to_others(sheet):
+    assert {path.stat().st_mode & 0o777 for path in sheet.iterdir()} == {0o600}
+
+
 def test_pairs_are_equally_likely(images):
     rows = list(read_rows([images]))[:3]
     rows[0]["captions"] *= 4

@@ -131,9 +131,19 @@ def test_key_is_never_printed(tmp_path, caplog, capfd):
     (tmp_path / "key").chmod(0o644)
     read_or_create_key(tmp_path / "key")
     said = caplog.text + str(capfd.readouterr())
-    assert "chmod 600" in said
     assert key.hex() not in said
     assert repr(key) not in said
+
+
+def test_open_key_is_closed_to_others(tmp_path):
+    key = read_or_create_key(tmp_path / "key")
+    (tmp_path / "key").chmod(0o644)
+    assert read_or_create_key(tmp_path / "key") == key
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    (tmp_path / "demo").write_bytes(DEMO_KEY_PREFIX + bytes(16))
+    (tmp_path / "demo").chmod(0o644)
+    read_or_create_key(tmp_path / "demo")
+    assert stat.S_IMODE((tmp_path / "demo").stat().st_mode) == 0o644, "the key of the demo is public"
 
 
 def test_key_is_the_same_for_concurrent_processes(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -110,3 +111,30 @@ def test_the_rules_load_little_since_every_job_of_a_cluster_reads_them_again(roo
     code = "import sys, yaml; from refrad.workflow.site import Site; Site(yaml.safe_load(open('config.yaml'))); print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert not {"aiohttp", "numpy", "polars", "pydicom", "torch"} & set(run.stdout.split())
+
+
+def test_private_folders_are_made_closed_and_stay_so(config, tmp_path):
+    before = os.umask(0o022)
+    try:
+        config["privacy"]["folder"] = str(tmp_path / "secure" / "private")
+        site = Site(config)
+        site.close_private_folder()
+        assert not (tmp_path / "secure").exists(), "a plan makes no folder"
+        site.make_private_folder()
+        folders = [tmp_path / "secure", tmp_path / "secure" / "private", tmp_path / "secure" / "private" / "demo"]
+        assert [path.stat().st_mode & 0o777 for path in folders] == [0o700] * 3
+        folders[1].chmod(0o755)
+        folders[2].chmod(0o770)
+        site.close_private_folder()
+        assert [path.stat().st_mode & 0o777 for path in folders] == [0o700] * 3
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("folder", [".", "..", "/", "private/.."])
+def test_private_folder_may_not_hold_the_run(config, folder, root):
+    mode = root.stat().st_mode
+    config["privacy"]["folder"] = folder
+    with pytest.raises(ConfigError, match=r"config: privacy\.folder: holds the whole run: name a folder in it"):
+        Site(config).close_private_folder()
+    assert root.stat().st_mode == mode

@@ -1,11 +1,11 @@
 """The command `refrad audit`: a sheet of random triplets for a radiologist to tick, and the precision from the ticked sheet."""
 
-import csv
 from pathlib import Path
 
 from refrad.anatomy.schema import load_schema
 from refrad.core.files import atomic, write_json
 from refrad.dataset.shard_io import list_shards, read_images, read_rows
+from refrad.formats.spreadsheets import write_sheet
 from refrad.reporting.audit_sheet import LEVEL, CaptionedImage, precision_of, sample_triplets
 from refrad.reporting.gallery import build_card
 from refrad.reporting.pages import render
@@ -49,10 +49,8 @@ def main(
     files = list_shards(images)
     triplets = sample_triplets(read_rows(files, CaptionedImage), count, seed)
     rows = {row["image_id"]: row for row in read_images(files, [image_id for image_id, _ in triplets])}
-    with atomic(out / "sheet.csv") as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows((n, image_id, caption["caption"], "", "") for n, (image_id, caption) in enumerate(triplets, 1))
+    sheet_rows = [(n, image_id, caption["caption"], "", "") for n, (image_id, caption) in enumerate(triplets, 1)]
+    write_sheet(out / "sheet.csv", COLUMNS, sheet_rows)
     with atomic(out / "sheet.html") as temporary:
         anatomy = load_schema(schema)
         cards = [build_card(rows[image_id], anatomy, caption=caption) for image_id, caption in triplets]

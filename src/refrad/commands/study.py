@@ -15,6 +15,7 @@ from refrad.core.files import atomic, write_json
 from refrad.core.tables import read_frame
 from refrad.evaluation.metrics.agreement import krippendorff_alpha, pearson_r
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
+from refrad.formats.spreadsheets import write_sheet
 
 __all__ = ["Agreement", "RaterStatistic", "agreement", "export", "read"]
 
@@ -82,10 +83,10 @@ def export(
         order = sorted(items)
         random.Random(seed * 1000 + rater).shuffle(order)
         rows = [(number, *items[number], "") for number in order]
-        _write_csv(out / f"rater-{rater}.csv", COLUMNS, rows)
+        write_sheet(out / f"rater-{rater}.csv", COLUMNS, rows)
         with atomic(out / f"rater-{rater}.html") as temporary:
             temporary.write_text(_page(template, rater, rows), encoding="utf-8")
-    _write_csv(out / KEY, ("item", "id"), [(number, true.id) for number, true in zip(numbers, drawn, strict=True)])
+    write_sheet(out / KEY, ("item", "id"), [(number, true.id) for number, true in zip(numbers, drawn, strict=True)])
     print(f"{pairs} pairs for {raters} raters in {out}; keep {KEY} from them")
 
 
@@ -175,18 +176,6 @@ def _page(template: str, rater: int, rows: Sequence[Sequence[Any]]) -> str:
         )
         parts.append(f'<fieldset data-item="{number}"><dl>{texts}</dl><div class="choices">{choices}</div></fieldset>')
     return template.replace("{{items}}", "\n".join(parts)).replace("{{rater}}", str(rater))
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([_no_formula(value) for value in row] for row in rows)
-
-
-def _no_formula(value: Any) -> Any:
-    """A value that spreadsheets do not read as a formula, which "-20 HU" would be."""
-    return f" {value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

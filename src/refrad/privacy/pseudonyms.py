@@ -13,8 +13,6 @@ import re
 import secrets
 import unicodedata
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
@@ -23,6 +21,7 @@ import pandera.polars as pa
 import polars as pl
 
 from refrad.core.contracts import Table
+from refrad.core.private_files import close_to_others, only_for_the_owner
 
 __all__ = [
     "DEMO_KEY_PREFIX",
@@ -32,7 +31,6 @@ __all__ = [
     "FileTable",
     "Pseudonyms",
     "fold_patient_key",
-    "only_for_the_owner",
     "read_or_create_key",
     "shard_of",
     "split_of",
@@ -202,8 +200,8 @@ def read_or_create_key(path: Path) -> bytes:
     key = path.read_bytes()
     if len(key) < 16:
         raise ValueError(f"privacy.key: {path} holds no key: restore it, or name a file that does not exist yet")
-    if path.stat().st_mode & 0o077 and not key.startswith(DEMO_KEY_PREFIX):
-        log.warning("privacy.key: others can read %s: chmod 600 it", path)
+    if not key.startswith(DEMO_KEY_PREFIX):  # that one is public
+        close_to_others(path)
     return key
 
 
@@ -224,13 +222,3 @@ def _create_key(path: Path) -> None:
         finally:
             draft.unlink()
     log.info("privacy.key: made %s; keep it safe, and never publish it", path)
-
-
-@contextmanager
-def only_for_the_owner() -> Iterator[None]:
-    """Files and folders made inside the block can be read and written by their owner alone."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)

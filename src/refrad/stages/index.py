@@ -8,6 +8,7 @@ from pathlib import Path
 
 from refrad.config import IndexOptions
 from refrad.core.contracts import InstanceTable
+from refrad.core.private_files import only_for_the_owner
 from refrad.core.sandbox import Limits
 from refrad.core.table_rows import InstanceRow
 from refrad.core.tables import write_parts
@@ -23,7 +24,6 @@ from refrad.privacy.pseudonyms import (
     FileTable,
     Pseudonyms,
     fold_patient_key,
-    only_for_the_owner,
     read_or_create_key,
     shard_of,
     split_of,

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from refrad.config import Config, Delivery, check_config, is_demo, prompt_files, tasks_of
+from refrad.config import Config, ConfigError, Delivery, check_config, is_demo, prompt_files, tasks_of
+from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.workflow.fingerprint import compose
 from refrad.workflow.stages import STAGES
 
@@ -103,6 +104,27 @@ class Site:
             return f" --llm {shlex.quote(json.dumps(settings))}" if roles else ""
 
         return text
+
+    def close_private_folder(self) -> None:
+        """Close the private folder to others, if it exists: an earlier run, or a copy, may have left it open.
+
+        Raises:
+            ConfigError: if the folder holds the run itself, or cannot be closed.
+        """
+        private = Path(self.config.privacy.folder)
+        if Path.cwd().is_relative_to(private.resolve()):
+            raise ConfigError("config: privacy.folder: holds the whole run: name a folder in it, such as private")
+        try:
+            if private.exists():
+                close_to_others(private)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"config: privacy.folder: {error}") from None
+
+    def make_private_folder(self) -> None:
+        """Make the private folder and those of the deliveries in it, closed to others: Snakemake would make open ones."""
+        with only_for_the_owner():
+            for name in self.deliveries:
+                Path(self.config.privacy.folder, name).mkdir(parents=True, exist_ok=True)
 
     def folder(self, name: str) -> str:
         """The folder of a path variable of the rules, such as "results" or "logs"."""

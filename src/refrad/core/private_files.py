@@ -1,0 +1,44 @@
+"""Files and folders that their owner alone can read, whatever the umask is."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["close_to_others", "only_for_the_owner"]
+
+OTHERS = 0o077  # the permissions of all but the owner
+
+
+@contextmanager
+def only_for_the_owner() -> Iterator[None]:
+    """Files and folders made inside the block can be read and written by their owner alone."""
+    before = os.umask(OTHERS)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def close_to_others(path: Path) -> None:
+    """Take all permissions of others from a file, or from a folder and all that is in it. Targets of links in it stay as they are.
+
+    Raises:
+        ValueError: if the permissions cannot be changed; the message names `path` and the remedy.
+    """
+    for found in (path, *sorted(path.rglob("*"))):
+        with suppress(FileNotFoundError):  # a temporary file of another process
+            mode = found.stat().st_mode
+            if mode & OTHERS == 0 or (found != path and found.is_symlink()):
+                continue
+            try:
+                found.chmod(mode & ~OTHERS & 0o7777)
+            except OSError as error:
+                raise ValueError(
+                    f"others can read {path}, and its permissions cannot be changed ({error.strerror}):"
+                    f" have its owner run chmod -R go= {path}, or name another in the config"
+                ) from None
+            if found.stat().st_mode & OTHERS:
+                raise ValueError(
+                    f"others can read {path}, as its file system has no permissions: name another in the config"
+                )
