@@ -246,7 +246,9 @@ FILE_MODULES = {
         "llm/store.py",
         "privacy/pseudonyms.py",
         "segmentation/borrowing.py",
+        "segmentation/label_files.py",
         "segmentation/labels.py",
+        "segmentation/mask_table.py",
         "segmentation/precomputed.py",
     },
     "programs of others that read files": {

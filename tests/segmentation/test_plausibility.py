@@ -167,3 +167,21 @@ def test_check_masks_prints_each_flag_and_the_counts(root, tmp_path, capsys, sch
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith("one.nii.gz: volume of spleen: 1") and first.endswith("plausible 41.3 to 429.0")
     assert last == "1 masks, 1 of them with a flag; 1 organs, 1 flags"
+
+
+def test_check_masks_reads_folders_and_tables_as_the_stage(root, tmp_path, capsys):
+    cut_organ = np.ones((9, 9, 9), np.uint8)
+    (tmp_path / "given" / "classes").mkdir(parents=True)
+    for name in ("spleen", "tumour"):
+        nib.save(nib.Nifti1Image(cut_organ, AFFINE), tmp_path / "given" / "classes" / f"{name}.nii.gz")
+    (tmp_path / "given" / "broken.nii.gz").write_bytes(b"broken")
+    (tmp_path / "given" / "masks.csv").write_text("dicom;mask\n1;classes\n2;broken.nii.gz\n3;no.nii.gz\n4;classes\n")
+    anatomy = root / "workflow" / "anatomy"
+    arguments = ["--schema", anatomy / "classes.yaml", "--norms", anatomy / "plausibility.yaml", "--task", "total"]
+    assert main(["check-masks", *map(str, arguments), "--masks", str(tmp_path / "given")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "masks.csv: line 4: names a mask that is not in the folder",
+        "classes: 1 files of a class that the task does not have (tumour)",
+        "broken.nii.gz: cannot be used: The given mask is no NIfTI file, or a damaged one.",
+        "2 masks, 0 of them with a flag, 1 cannot be used; 1 organs, 0 flags",
+    ]

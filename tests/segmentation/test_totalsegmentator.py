@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from refrad.demo.bodies import make_body
 from refrad.demo.rendering import render
 from refrad.segmentation.base import UnsegmentableError
-from refrad.segmentation.labels import resample_labels
+from refrad.segmentation.labels import coverage, resample_labels
 from refrad.segmentation.totalsegmentator import TotalSegmentator
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, -2.0, 0, 20], [0, 0, 5.0, -10], [0, 0, 0, 1]])
@@ -33,11 +33,27 @@ def test_resampling_undoes_flips_and_permutations(order, flips, seed):
     assert np.array_equal(resample_labels(turned, affine, AFFINE, labels.shape), labels)
 
 
-def test_resampling_refuses_a_mask_elsewhere():
-    away = AFFINE.copy()
-    away[0, 3] += 500
-    with pytest.raises(UnsegmentableError, match="mask_elsewhere"):
-        resample_labels(np.zeros((7, 6, 5), np.uint8), away, AFFINE, (7, 6, 5))
+@pytest.mark.parametrize(
+    ("columns", "slices", "share"), [(0, 0, 1.0), (500, 0, 0.0), (0, 1, 0.8), (0, -1, 0.8), (3.5, 0, 4 / 7)]
+)
+def test_coverage_is_the_share_of_voxels_in_the_field_of_view(columns, slices, share):
+    moved = AFFINE.copy()
+    moved[:3, 3] += AFFINE[:3, 0] * columns + AFFINE[:3, 2] * slices
+    assert np.isclose(coverage((7, 6, 5), moved, AFFINE, (7, 6, 5)), share)
+
+
+def test_coverage_by_finer_and_coarser_grids_is_whole():
+    finer = AFFINE @ np.diag([0.5, 0.5, 0.5, 1])
+    finer[:3, 3] -= AFFINE[:3, :3].sum(1) * 0.25
+    assert coverage((200, 120, 80), finer, AFFINE, (100, 60, 40)) == 1
+    assert coverage((100, 60, 40), AFFINE, finer, (200, 120, 80)) == 1
+
+
+def test_resampling_to_a_finer_grid_labels_its_outer_voxels():
+    finer = AFFINE @ np.diag([0.5, 1, 1, 1])
+    finer[:3, 3] -= AFFINE[:3, 0] * 0.25 + AFFINE[:3, 2] * 1e-9
+    labels = np.arange(1, 25).reshape(4, 3, 2).astype(np.uint8)
+    assert np.array_equal(resample_labels(labels, AFFINE, finer, (8, 3, 2)), labels.repeat(2, axis=0))
 
 
 def test_missing_network_is_named_with_the_remedy(tmp_path):

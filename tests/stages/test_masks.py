@@ -1,5 +1,9 @@
 """Stage masks: label volumes on the grid of each volume, from a store, a site or another series."""
 
+import gzip
+import re
+from importlib.resources import files
+
 import nibabel as nib
 import numpy as np
 import polars as pl
@@ -10,6 +14,7 @@ from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.privacy.pseudonyms import FileTable
+from refrad.reporting.wording import REASONS
 from refrad.segmentation.labels import load_labels
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -104,10 +109,12 @@ def test_unregistered_segmenter_is_refused_with_the_known_names(site):
         run(site, PRECOMPUTED | {"segmenter": "dummy"})
 
 
-def test_mask_store_keys_are_those_of_earlier_versions(site):
-    run(site)
-    mask = digest_bytes((site.delivered / "mask.nii.gz").read_bytes())
-    key = digest_bytes(*(part.encode() for part in (site.volume()["digest"], "total", mask, "precomputed", "fastest")))
+def test_mask_store_keys_are_those_of_earlier_versions(site, tmp_path, monkeypatch):
+    (tmp_path / "keyed_segmenter.py").write_text(DUMMY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(SEGMENTERS, "dummy", SegmenterEntry("keyed_segmenter:create"))
+    run(site, PRECOMPUTED | {"segmenter": "dummy"}, precomputed=None)
+    key = digest_bytes(*(part.encode() for part in (site.volume()["digest"], "total", "dummy", "dummy", "fastest")))
     assert read_table(site.path("masks"), MaskTable)["file"].item() == f"{key[:2]}/{key}.nii.gz"
 
 
@@ -154,10 +161,89 @@ def test_split_stack_parts_share_the_mask_of_their_files(site):
     assert run(site)["flow"] == {"taken": 1, "used": 1, "aside": {}}
 
 
-def test_missing_mask_file_stops_with_its_line(site):
-    (site.delivered / "masks.csv").write_text("dicom,mask\nct,other.nii.gz\n")
-    with pytest.raises(ValueError, match="line 2"):
-        run(site)
+def moved(site, columns=0.0, slices=0.0):
+    """The study's labels on a grid that is moved by parts of the volume's extent."""
+    columns, slices = columns * site.labels.shape[0], slices * site.labels.shape[2]
+    affine = site.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * columns + affine[:3, 2] * slices
+    return nib.Nifti1Image(site.labels, affine)
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (lambda site: moved(site, slices=0.5), "mask_elsewhere"),
+        (lambda site: moved(site, columns=0.1), "mask_elsewhere"),
+        (lambda site: moved(site, slices=-1 / 6), "mask_elsewhere"),
+        (lambda site: nib.Nifti1Image(site.labels[:, :, :4], site.affine), "mask_elsewhere"),
+        (lambda site: nib.Nifti1Image(site.labels[4:-4], site.affine), "mask_elsewhere"),
+        (lambda site: moved(site, columns=0.01), None),
+    ],
+)
+def test_mask_that_does_not_cover_the_volume_is_elsewhere(site, mask, reason):
+    nib.save(mask(site), site.delivered / "mask.nii.gz")
+    assert run(site)["flow"]["aside"] == ({reason: 1} if reason else {})
+
+
+def test_least_coverage_of_a_mask_is_an_option(site):
+    nib.save(moved(site, slices=0.5), site.delivered / "mask.nii.gz")
+    assert run(site, PRECOMPUTED | {"minimum_coverage": 0.5})["flow"]["used"] == 1
+    assert run(site)["flow"]["aside"] == {"mask_elsewhere": 1}  # not from the store
+
+
+def test_folder_of_class_files_gives_the_labels(site):
+    folder = site.delivered / "classes"
+    folder.mkdir()
+    for name, label in {"liver": 5, "kidney_right": 2, "kidney_left": 3, "tumour_of_doe": 99}.items():
+        mask = (site.labels == label).astype(np.uint8)
+        nib.save(nib.Nifti1Image(mask, site.affine), folder / f"{name}.nii.gz")
+    (site.delivered / "masks.csv").write_text("dicom;mask\nct;classes\n")
+    metrics = run(site)
+    (row,) = read_table(site.path("masks"), MaskTable).to_dicts()
+    assert np.array_equal(load_labels(site.mask_store / row["file"]), site.labels)
+    assert metrics["tables"]["given masks that were read"] == {"files of a class that the task does not have": 1}
+    (folder / "liver.nii.gz").write_bytes(b"broken")
+    assert run(site)["flow"]["aside"] == {"unreadable_mask": 1}
+
+
+def test_broken_mask_is_quarantined_without_its_name_in_the_log(site, caplog):
+    (site.delivered / "Doe_John.nii.gz").write_bytes(b"broken")
+    (site.delivered / "masks.csv").write_text("dicom,mask\nct,Doe_John.nii.gz\nct/3,no_Doe.nii.gz\n")
+    metrics = run(site)
+    assert metrics["flow"] == {"taken": 1, "used": 0, "aside": {"unreadable_mask": 1}}
+    assert metrics["tables"]["rows of masks.csv"] == {
+        "names a mask and images of the delivery": 1,
+        "names nothing of the delivery": 1,
+    }
+    assert "Doe" not in caplog.text and str(site.delivered) not in caplog.text
+
+
+def test_mask_beyond_the_time_limit_is_quarantined(site):
+    assert run(site, PRECOMPUTED | {"minutes": 1e-9})["flow"]["aside"] == {"mask_beyond_limits": 1}
+
+
+def test_mask_beyond_the_memory_limit_is_quarantined(site):
+    large = np.zeros((1500, 1500, 800), np.uint8)
+    content = nib.Nifti1Image(large[:1, :1, :1], site.affine)
+    content.header.set_data_shape(large.shape)
+    with gzip.open(site.delivered / "mask.nii.gz", "wb", compresslevel=1) as file:
+        file.write(content.header.binaryblock + bytes(4) + bytes(large.nbytes))
+    assert run(site, PRECOMPUTED | {"memory_gb": 2.0})["flow"]["aside"] == {"mask_beyond_limits": 1}
+
+
+def test_reasons_of_given_masks_have_their_sentences():
+    source = "".join((files("refrad.segmentation") / name).read_text() for name in ("label_files.py", "mask_table.py"))
+    source += (files("refrad.segmentation") / "precomputed.py").read_text()
+    reasons = set(re.findall(r'"(\w*mask\w*)"', source)) - {"mask", "files_of_mask", "masks_of_volumes"}
+    assert len(reasons) > 10 and reasons <= REASONS.keys()
+
+
+def test_rows_of_the_table_are_counted_in_the_first_shard_only(site):
+    first = read_table(site.path("instances"), InstanceTable)
+    shifted = first.with_columns(shard=pl.lit(1, pl.Int32))
+    earlier = first.with_columns(volume=pl.lit("u"), instance=pl.lit("i9"), file=pl.lit("g"))
+    write_table(site.path("instances"), pl.concat([shifted, earlier]), InstanceTable, Fingerprint("index", 1, {}, {}))
+    assert "rows of masks.csv" not in run(site)["tables"]
 
 
 def test_missing_weights_stop_before_any_download(site, tmp_path):

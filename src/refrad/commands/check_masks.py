@@ -1,32 +1,103 @@
-"""Flags of implausible label volumes, before a run."""
+"""Faults and flags of label volumes, before a run."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import nibabel as nib
 import numpy as np
 
-from refrad.anatomy.schema import load_schema
-from refrad.segmentation.plausibility import find_flags, load_norms
+from refrad.anatomy.schema import Schema, load_schema
+from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.reporting.wording import REASONS
+from refrad.segmentation.base import UnsegmentableError
+from refrad.segmentation.label_files import DeliveredLabels, class_of_file, files_of_mask, read_labels
+from refrad.segmentation.mask_table import TABLE, read_rows
+from refrad.segmentation.plausibility import Flag, find_flags, load_norms
+from refrad.segmentation.precomputed import native_ids
 
 __all__ = ["main"]
 
 
-def main(masks: list[Path], *, task: str, schema: Path, norms: Path) -> None:
-    """Print the flags of label volumes (NIfTI, native ids of --task total or total_mr) that are anatomically implausible.
+class NamedMask(NamedTuple):
+    """A mask, and its name in the printed lines."""
 
-    On masks that are known to be correct, each flag is a false positive: count them before flags quarantine volumes.
+    name: str
+    path: Path
+
+
+def main(
+    masks: list[Path], *, task: str, schema: Path, norms: Path, memory_gb: float = 24.0, minutes: float = 60.0
+) -> None:
+    """Print what is wrong with label volumes of --task total or total_mr: faults of files, and implausible anatomy.
+
+    A mask is a NIfTI file with native ids, a folder with one file for each class, or a folder with masks.csv, of which all masks are
+    read. On masks that are known to be correct, each flag is a false positive: count them before flags quarantine volumes.
+
+    Args:
+        masks: files and folders.
+        task: the task whose ids or class names the masks have.
+        schema: the class schema.
+        norms: the plausibility norms.
+        memory_gb: limit in GiB for reading a mask.
+        minutes: limit for reading a mask.
+
+    Raises:
+        ValueError: if a masks.csv cannot be understood.
     """
     anatomy, bounds = load_schema(schema), load_norms(norms)
-    organs = flagged_masks = flag_count = 0
-    for path in masks:
-        image: Any = nib.load(path)  # type: ignore[attr-defined]
-        classes = anatomy.native_lut(task)[np.asarray(image.dataobj).astype(np.uint8)]
-        flags = find_flags(classes, image.affine, anatomy, bounds)
-        organs += len(np.unique(classes)) - 1
+    ids = native_ids(task)
+    organs = flagged_masks = flag_count = count = unusable = 0
+    named = [mask for path in masks for mask in _masks_of(path)]
+    for mask, result in run_sandboxed(partial(_read, ids=ids), named, Limits.of_gib(memory_gb, 60 * minutes)):
+        count += 1
+        if not isinstance(result, DeliveredLabels):
+            unusable += 1
+            print(f"{mask.name}: cannot be used: {REASONS[result or 'mask_beyond_limits']}")
+            continue
+        for note, number in result.notes.items():
+            if number:
+                print(f"{mask.name}: {number} {note}{_unknown(mask.path, ids) if mask.path.is_dir() else ''}")
+        classes = anatomy.native_lut(task)[result.labels]
+        flags = find_flags(classes, result.affine, anatomy, bounds)
+        organs += int(np.count_nonzero(np.unique(classes)))
         flagged_masks, flag_count = flagged_masks + bool(flags), flag_count + len(flags)
         for flag in flags:
-            name = anatomy.by_id[flag.class_id].english if flag.class_id else "the volume"
-            value = "" if flag.value is None else f": {flag.value:.1f}, plausible {flag.low:.1f} to {flag.high:.1f}"
-            print(f"{path.name}: {flag.flag} of {name}{value}")
-    print(f"{len(masks)} masks, {flagged_masks} of them with a flag; {organs} organs, {flag_count} flags")
+            print(f"{mask.name}: {_sentence(flag, anatomy)}")
+    faults = f", {unusable} cannot be used" if unusable else ""
+    print(f"{count} masks, {flagged_masks} of them with a flag{faults}; {organs} organs, {flag_count} flags")
+
+
+def _masks_of(path: Path) -> Iterator[NamedMask]:
+    """The masks of a file or folder; faults of the rows of its table are printed."""
+    if not (path / TABLE).is_file():
+        yield NamedMask(path.name, path)
+        return
+    masks = dict[Path, None]()
+    for row in read_rows(path):
+        if row.mask:
+            masks[row.mask] = None
+        if row.problem:
+            print(f"{TABLE}: line {row.line}: {row.problem}")
+    for mask in masks:
+        yield NamedMask(mask.relative_to(path).as_posix(), mask)
+
+
+def _read(mask: NamedMask, ids: dict[str, int]) -> DeliveredLabels | str:
+    """The labels of a mask, or the reason why it cannot be used."""
+    try:
+        return read_labels(mask.path, ids)
+    except UnsegmentableError as reason:
+        return str(reason)
+
+
+def _unknown(folder: Path, ids: dict[str, int]) -> str:
+    """The names of the files that are no class of the task, in brackets."""
+    names = [name for name in map(class_of_file, files_of_mask(folder)) if name not in ids]
+    return f" ({', '.join(names)})" if names else ""
+
+
+def _sentence(flag: Flag, anatomy: Schema) -> str:
+    name = anatomy.by_id[flag.class_id].english if flag.class_id else "the volume"
+    value = "" if flag.value is None else f": {flag.value:.1f}, plausible {flag.low:.1f} to {flag.high:.1f}"
+    return f"{flag.flag} of {name}{value}"

@@ -236,6 +236,10 @@ class MasksOptions(Section):
         description="Volumes in work at once, 1 or more: the networks process one while others are read, resampled and "
         "written.",
     )
+    minimum_coverage: Share = Field(
+        description="Least share, 0 to 1, of a volume that a precomputed or borrowed mask must cover; below it the mask is not "
+        "used."
+    )
     borrow: bool = Field(
         description="Whether a volume without labels gets those of another series of its study in the same frame of "
         "reference."

@@ -15,8 +15,18 @@ REASONS: Mapping[str, str] = {
     **IMAGING_REASONS,
     # of volumes, found by stage masks
     "no_precomputed_mask": "The site's masks.csv names no mask for the volume.",
-    "mask_elsewhere": "The given mask is outside of the volume.",
+    "ambiguous_mask": "Rows of the site's masks.csv name different masks for the volume.",
+    "mask_missing": "The mask that masks.csv names is not in its folder, or is a folder without NIfTI files.",
+    "unreadable_mask": "The given mask is no NIfTI file, or a damaged one.",
+    "mask_beyond_limits": "Reading the given mask crashed, or took more than masks.memory_gb or masks.minutes.",
+    "mask_not_3d": "The given mask has no voxels, or not three axes.",
+    "mask_no_geometry": "The header of the given mask has no valid affine, or two that contradict each other.",
     "mask_not_labels": "The given mask holds values that are not whole numbers from 0 to 255.",
+    "mask_not_binary": "A file of a class in the given mask holds more than one value besides 0, such as probabilities.",
+    "mask_grids_differ": "The files of the classes in the given mask have different grids.",
+    "mask_classes_overlap": "Several classes of the given mask claim the same voxels, or two files are of one class.",
+    "mask_unknown_classes": "No class that the given mask names is one of the TotalSegmentator task.",
+    "mask_elsewhere": "The given mask covers less of the volume than masks.minimum_coverage.",
     "segmenter_failed": "The segmenter failed on the volume twice; the log of the shard has the error.",
     "segmenter_crashed": "The segmenting process crashed on the volume twice.",
     "over_time": "The segmenter took longer for the volume than masks.minutes, twice.",
@@ -25,7 +35,7 @@ REASONS: Mapping[str, str] = {
     # of slices, found by stage structures
     "no_mask": "The slice belongs to a volume without labels.",
     "implausible": "The labels of the volume are not plausible, and structures.implausible is set to quarantine it.",
-    "no_structure": "No class of the schema is in the slice, or only outliers of one.",
+    "no_structure": "No class of the schema is in the slice, or only outliers or fragments of one.",
     # of sentences, found by stage captions
     "no_study": "The report fits no study of the delivery.",
     "ambiguous_study": "The report fits several studies, or its ids are spelled like those of another.",

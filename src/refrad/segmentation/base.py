@@ -5,8 +5,8 @@ A segmenter is a class with the attributes of `Segmenter` and a function `create
 """
 
 import importlib
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -60,13 +60,15 @@ class SegmentedVolume:
     """A volume whose labels are in the mask store.
 
     `key` is that of the job, `seconds` the time that the job took (0 for labels that the store held), `digest` that of the label
-    voxels, and `labels` the number of different native ids besides the background.
+    voxels, and `labels` the number of different native ids besides the background. `notes` counts what was not clear in labels that
+    the site gave, by sentence.
     """
 
     key: str
     seconds: float
     digest: str
     labels: int
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,14 @@ SegmentationResult = SegmentedVolume | FailedVolume
 class DeliveredMasks(NamedTuple):
     """The label volumes of a delivery, for segmenters that use them.
 
-    `folder` holds masks.csv. `file_paths` returns the columns volume and path (inside the delivery) of all files of the volumes.
+    `folder` holds masks.csv. `file_paths` returns the columns volume and path (inside the delivery) of all files of the volumes, and
+    `delivery` has the column path of all files of the delivery. `count_rows` takes what became of rows of masks.csv, and their number.
     """
 
     folder: Path
     file_paths: Callable[[], pl.DataFrame]
+    delivery: pl.LazyFrame
+    count_rows: Callable[[str, int], None]
 
 
 class Segmenter(Protocol):

@@ -9,8 +9,8 @@ import nibabel as nib
 from refrad.core.files import digest_bytes
 from refrad.core.table_rows import AcceptedVolumeRow
 from refrad.dicom.volume_store import read_volume, store_name
-from refrad.segmentation.base import SegmentationResult, SegmentedVolume, UnsegmentableError
-from refrad.segmentation.labels import resample_labels, save_labels, stored_result, summarize_labels
+from refrad.segmentation.base import SegmentationResult, SegmentedVolume
+from refrad.segmentation.labels import coverage, resample_labels, save_labels, stored_result, summarize_labels
 
 __all__ = ["borrow_labels"]
 
@@ -20,6 +20,7 @@ def borrow_labels(
     results: Mapping[str, SegmentationResult],
     volume_store: Path,
     mask_store: Path,
+    minimum_coverage: float,
 ) -> dict[str, SegmentedVolume]:
     """Results for the volumes without labels, by name.
 
@@ -30,6 +31,7 @@ def borrow_labels(
         results: name of each volume to its own result.
         volume_store: folder of the volumes.
         mask_store: folder of the labels; borrowed ones are written into it.
+        minimum_coverage: share of a volume that must be inside of the other's field of view.
     """
     segmented = {name: result for name, result in results.items() if isinstance(result, SegmentedVolume)}
     borrowed = {}
@@ -37,7 +39,7 @@ def borrow_labels(
         if volume["volume"] in segmented:
             continue
         for donor in _donors(volume, volumes, segmented):
-            result = _borrow(volume, segmented[donor["volume"]].key, volume_store, mask_store)
+            result = _borrow(volume, segmented[donor["volume"]].key, volume_store, mask_store, minimum_coverage)
             if result:
                 borrowed[volume["volume"]] = result
                 break
@@ -60,16 +62,17 @@ def _origin(volume: AcceptedVolumeRow) -> tuple[str, str, str | None]:
     return volume["study"], volume["modality"], volume["frame"]
 
 
-def _borrow(volume: AcceptedVolumeRow, donor_key: str, volume_store: Path, mask_store: Path) -> SegmentedVolume | None:
+def _borrow(
+    volume: AcceptedVolumeRow, donor_key: str, volume_store: Path, mask_store: Path, minimum_coverage: float
+) -> SegmentedVolume | None:
     """The donor's labels on the grid of the volume, from the store if it holds them; None if they do not cover it."""
-    key = digest_bytes(donor_key.encode(), b"borrowed", volume["digest"].encode())
+    key = digest_bytes(donor_key.encode(), b"borrowed", volume["digest"].encode(), str(minimum_coverage).encode())
     if stored := stored_result(key, mask_store):
         return stored
     image: Any = nib.load(volume_store / volume["file"])  # type: ignore[attr-defined]
     labels, affine = read_volume(mask_store / store_name(donor_key))
-    try:
-        resampled = resample_labels(labels, affine, image.affine, image.shape)
-    except UnsegmentableError:
+    if coverage(labels.shape, affine, image.affine, image.shape) < minimum_coverage:
         return None
+    resampled = resample_labels(labels, affine, image.affine, image.shape)
     save_labels(mask_store / store_name(key), resampled, image.affine)
     return SegmentedVolume(key, 0.0, *summarize_labels(resampled))

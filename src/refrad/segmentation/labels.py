@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from refrad.core.files import atomic, digest_bytes
 from refrad.dicom.volume_store import store_name
-from refrad.segmentation.base import SegmentedVolume, UnsegmentableError
+from refrad.segmentation.base import SegmentedVolume
 
-__all__ = ["load_labels", "resample_labels", "save_labels", "stored_result", "summarize_labels"]
+__all__ = ["coverage", "load_labels", "resample_labels", "save_labels", "stored_result", "summarize_labels"]
+
+SAMPLES = 32  # columns, rows and slices at which a field of view is tested
+EDGE = 0.01  # voxels by which a grid may exceed it, for affines with few digits
 
 log = logging.getLogger(__name__)
 
@@ -77,27 +80,42 @@ def resample_labels(
 
     Returns:
         Native ids uint8 [column, row, slice] of the target grid; 0 outside of the labels' field of view.
-
-    Raises:
-        UnsegmentableError: "mask_elsewhere" if less than half of the target grid is inside the labels' field of view.
     """
     from scipy import ndimage
 
     to_labels = np.linalg.inv(labels_affine) @ affine
-    # The field of view is tested at the centre and half way to each corner.
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1)
-    centre = (np.array(shape) - 1) / 2
-    points = to_labels[:3, :3] @ np.column_stack([corners * 0.5 + centre[:, None] * 0.5, centre]) + to_labels[:3, 3:]
-    inside = ((points > -1) & (points < np.array(labels.shape)[:, None])).all(0)
-    if inside.mean() < 0.5:
-        raise UnsegmentableError("mask_elsewhere")
     matrix, offset = to_labels[:3, :3], to_labels[:3, 3]
     rounded = np.round(matrix)
     if np.abs(matrix - rounded).max() < 1e-4:  # flips and permutations: no drift over many voxels
         matrix = rounded
     if np.abs(offset - np.round(offset)).max() < 1e-2:
         offset = np.round(offset)
+    # The mode "constant" would end at the centres of the outer voxels, so that a slice 1e-9 voxels beyond them gets no label.
     resampled = ndimage.affine_transform(
-        labels.astype(np.uint8), matrix, offset, output_shape=shape, order=0, mode="constant"
+        labels.astype(np.uint8), matrix, offset, output_shape=shape, order=0, mode="grid-constant"
     )
     return np.asarray(resampled, np.uint8)
+
+
+def coverage(
+    labels_shape: tuple[int, ...],
+    labels_affine: NDArray[np.float64],
+    affine: NDArray[np.float64],
+    shape: tuple[int, ...],
+) -> float:
+    """Share, 0 to 1, of the voxels of a grid that are inside of the labels' field of view.
+
+    Up to `SAMPLES` columns, rows and slices are looked at.
+
+    Args:
+        labels_shape: columns, rows and slices of the labels.
+        labels_affine: RAS+ mm, [4, 4], of the labels.
+        affine: RAS+ mm, [4, 4], of the grid.
+        shape: columns, rows and slices of the grid.
+    """
+    to_labels = np.linalg.inv(labels_affine) @ affine
+    axes = [np.unique(np.linspace(0, size - 1, min(size, SAMPLES)).round()) for size in shape]
+    points = np.array(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
+    positions = to_labels[:3, :3] @ points + to_labels[:3, 3:]
+    limits = np.array(labels_shape)[:, None] - 0.5
+    return float(((positions > -0.5 - EDGE) & (positions < limits + EDGE)).all(0).mean())

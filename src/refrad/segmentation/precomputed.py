@@ -1,18 +1,16 @@
-"""Label volumes that a site has already, resampled to the grids of the volumes."""
+"""Label volumes that a site has already, read in a sandbox and resampled to the grids of the volumes."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
 from refrad.config.imaging import MasksOptions
-from refrad.core.files import digest_bytes
+from refrad.core.files import digest_bytes, digest_file
+from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.segmentation.base import (
     DeliveredMasks,
     FailedVolume,
@@ -22,26 +20,36 @@ from refrad.segmentation.base import (
     SegmenterLimits,
     UnsegmentableError,
 )
-from refrad.segmentation.labels import resample_labels, save_labels, summarize_labels
+from refrad.segmentation.label_files import files_of_mask, read_labels
+from refrad.segmentation.labels import coverage, resample_labels, save_labels, summarize_labels
+from refrad.segmentation.mask_table import GivenMask, masks_of_volumes
 
-__all__ = ["Precomputed", "create", "read_mask_table"]
+__all__ = ["Precomputed", "create", "native_ids"]
+
+READING = b"labels as of version 2"  # changed with each change of what a label file means
 
 
 class Precomputed:
     """A `refrad.segmentation.base.Segmenter` that reads label files.
 
     Args:
-        masks: name of a volume to its label file (NIfTI, native ids).
+        masks: name of a volume to its label file or folder.
+        minimum_coverage: share of a volume that must be inside of its mask's field of view.
     """
 
-    def __init__(self, masks: Mapping[str, Path]) -> None:
+    def __init__(self, masks: Mapping[str, GivenMask], minimum_coverage: float) -> None:
         self.name = "precomputed"
         self._masks = masks
-        self._digest = cache(lambda path: digest_bytes(path.read_bytes()))
+        self._minimum_coverage = minimum_coverage
+        self._digest = cache(_digest)
 
     def source(self, volume: str, task: str) -> str | None:  # noqa: ARG002
-        """Digest of the volume's label file; None if it has none."""
-        return self._digest(self._masks[volume]) if volume in self._masks else None
+        """Digest of the volume's label files, or the reason why they cannot be used; None if the table names none."""
+        if volume not in self._masks:
+            return None
+        path, reason = self._usable(volume)
+        digest = self._digest(path) if path else None
+        return digest_bytes(READING, digest.encode(), str(self._minimum_coverage).encode()) if digest else reason
 
     def weights(self, task: str) -> None:  # noqa: ARG002
         """None: no network is used."""
@@ -50,64 +58,72 @@ class Precomputed:
     def label(
         self,
         jobs: Collection[SegmentationJob],
-        limits: SegmenterLimits,  # noqa: ARG002
+        limits: SegmenterLimits,
         scratch: Path,  # noqa: ARG002
     ) -> Iterator[SegmentationResult]:
-        """Write the label files on the grids of the volumes, in this process."""
+        """Write the labels on the grids of the volumes, in a process with limited memory and time for each."""
+        readable = []
         for job in jobs:
-            start = time.monotonic()
-            try:
-                image: Any = nib.load(job.volume)  # type: ignore[attr-defined]
-                mask: Any = nib.load(self._masks[job.name])  # type: ignore[attr-defined]
-                labels = resample_labels(_native_ids(mask), mask.affine, image.affine, image.shape)
-                save_labels(job.labels, labels, image.affine)
-                yield SegmentedVolume(job.key, time.monotonic() - start, *summarize_labels(labels))
-            except UnsegmentableError as reason:
-                yield FailedVolume(job.key, time.monotonic() - start, str(reason))
+            path, reason = self._usable(job.name)
+            if path:
+                readable.append(_Task(job, path))
+            else:
+                yield FailedVolume(job.key, 0.0, reason)
+        write = partial(_write_labels, minimum_coverage=self._minimum_coverage)
+        bounds = Limits.of_gib(limits.memory_gb, 60 * limits.minutes)
+        for task, result in run_sandboxed(write, readable, bounds):
+            yield result or FailedVolume(task.job.key, 0.0, "mask_beyond_limits")
+
+    def _usable(self, volume: str) -> GivenMask:
+        """The mask of a volume, with a reason in place of a path whose files cannot be opened."""
+        mask = self._masks[volume]
+        return GivenMask(None, "unreadable_mask") if mask.path and not self._digest(mask.path) else mask
 
 
-def create(options: MasksOptions, delivered: DeliveredMasks | None) -> Precomputed:  # noqa: ARG001
+class _Task(NamedTuple):
+    job: SegmentationJob
+    mask: Path
+
+
+def create(options: MasksOptions, delivered: DeliveredMasks | None) -> Precomputed:
     """The segmenter for the label files of a delivery.
 
     Raises:
-        ValueError: if the delivery names no folder of masks, or its table is wrong.
+        ValueError: if the delivery names no folder of masks, or its table cannot be understood.
     """
     if delivered is None:
         raise ValueError("masks.segmenter is precomputed, but the delivery names no folder of masks")
-    return Precomputed(read_mask_table(delivered.folder, delivered.file_paths()))
+    return Precomputed(masks_of_volumes(delivered), options.minimum_coverage)
 
 
-def read_mask_table(folder: Path, paths: pl.DataFrame) -> dict[str, Path]:
-    """Name of a volume to its label file, by the table masks.csv.
+def native_ids(task: str) -> dict[str, int]:
+    """Name of each class of a TotalSegmentator task to its native id."""
+    from totalsegmentator.map_to_binary import class_map
 
-    Args:
-        folder: holds masks.csv, whose column `dicom` is a file or folder inside the delivery, and `mask` a file in `folder`.
-        paths: columns volume and path (inside the delivery) of all files of the volumes.
-
-    Raises:
-        ValueError: if the table or a mask that it names does not exist.
-    """
-    table = folder / "masks.csv"
-    if not table.exists():
-        raise ValueError(f"{folder}: holds no masks.csv (columns dicom and mask)")
-    masks: dict[str, Path] = {}
-    for number, row in enumerate(pl.read_csv(table, infer_schema=False).iter_rows(named=True), 2):
-        mask = folder / row["mask"]
-        if not mask.exists():
-            raise ValueError(f"{table}, line {number}: the mask is not there")
-        prefix = row["dicom"].strip("/")
-        is_below = (
-            pl.lit(True)
-            if prefix in ("", ".")
-            else (pl.col("path") == prefix) | pl.col("path").str.starts_with(prefix + "/")
-        )
-        for volume in paths.filter(is_below)["volume"].unique():
-            masks[volume] = mask
-    return masks
+    return {name.lower(): label for label, name in class_map[task].items()}
 
 
-def _native_ids(mask: Any) -> NDArray[np.uint8]:
-    values = np.asarray(mask.dataobj)
-    if values.min() < 0 or values.max() > 255 or (values != np.round(values)).any():
-        raise UnsegmentableError("mask_not_labels")
-    return values.astype(np.uint8)
+def _write_labels(task: _Task, minimum_coverage: float) -> SegmentationResult:
+    """Write the labels of one volume; the result has the reason if they cannot be used."""
+    start, job = time.monotonic(), task.job
+    image: Any = nib.load(job.volume)  # type: ignore[attr-defined]
+    try:
+        labels, affine, notes = read_labels(task.mask, native_ids(job.task))
+        if coverage(labels.shape, affine, image.affine, image.shape) < minimum_coverage:
+            raise UnsegmentableError("mask_elsewhere")
+    except UnsegmentableError as reason:
+        return FailedVolume(job.key, time.monotonic() - start, str(reason))
+    resampled = resample_labels(labels, affine, image.affine, image.shape)
+    save_labels(job.labels, resampled, image.affine)
+    return SegmentedVolume(job.key, time.monotonic() - start, *summarize_labels(resampled), notes)
+
+
+def _digest(path: Path) -> str | None:
+    """Digest of the files of a mask and, in a folder, of their names; None if one cannot be read."""
+    try:
+        files = files_of_mask(path)
+        names = [file.name.encode(errors="surrogateescape") if path.is_dir() else b"" for file in files]
+        contents = [digest_file(file).encode() for file in files]
+    except OSError:
+        return None
+    return digest_bytes(*(part for pair in zip(names, contents, strict=True) for part in pair))

@@ -15,7 +15,7 @@ from refrad.core.progress import log_progress
 from refrad.core.table_rows import AcceptedVolumeRow, MaskRow, rows_of
 from refrad.core.tables import frame_of, read_table, scan_table, write_table
 from refrad.core.types import TASK_OF
-from refrad.dicom.slices import files_of_volumes
+from refrad.dicom.slices import files_of_volumes, stack_name
 from refrad.dicom.volume_store import store_name
 from refrad.privacy.pseudonyms import FileTable
 from refrad.segmentation.base import (
@@ -35,7 +35,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 1
+VERSION = 2
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +55,11 @@ def run(
     """Label the volumes of one shard, but those whose labels the store holds already."""
     options = MasksOptions.model_validate(fingerprint.options)
     tally = Tally("volumes")
-    accepted = list(rows_of(read_table(volumes, VolumeTable).filter(pl.col("reason").is_null()), AcceptedVolumeRow))
+    volume_table = read_table(volumes, VolumeTable)
+    accepted = list(rows_of(volume_table.filter(pl.col("reason").is_null()), AcceptedVolumeRow))
     delivered = None
     if precomputed and instances and files:
-        names = [volume["volume"] for volume in accepted]
-        tables = scan_table(instances, InstanceTable), scan_table(files, FileTable)
-        delivered = DeliveredMasks(precomputed, partial(files_of_volumes, names, *tables))
+        delivered = _delivered(precomputed, volume_table, scan_table(instances, InstanceTable), files, tally)
     segmenter = create_segmenter(options, delivered)
     keys = {volume["volume"]: _key(volume, segmenter, options) for volume in accepted}
 
@@ -84,12 +83,14 @@ def run(
             results[result.key] = result
             tally.make("labels made", int(isinstance(result, SegmentedVolume)))
             tally.add("seconds per volume", _duration(result.seconds))
+            if isinstance(result, SegmentedVolume):
+                _count_notes(result, tally)
 
     # Labels of other series for volumes that have none
     unlabelled = FailedVolume("", 0, "no_precomputed_mask")
     own: dict[str, SegmentationResult] = {name: results[key] if key else unlabelled for name, key in keys.items()}
     with tally.timed("borrowing"):
-        borrowed = borrow_labels(accepted, own, volume_store, store) if options.borrow else {}
+        borrowed = borrow_labels(accepted, own, volume_store, store, options.minimum_coverage) if options.borrow else {}
     tally.make("labels borrowed", len(borrowed))
 
     rows = [_row(volume, segmenter, own[volume["volume"]], borrowed.get(volume["volume"])) for volume in accepted]
@@ -97,6 +98,35 @@ def run(
     _count(rows, tally)
     tally.write(metrics, fingerprint)
     logger.info("%d volumes labelled, %d quarantined", tally.used, sum(tally.aside.values()))
+
+
+def _delivered(
+    folder: Path, volumes: pl.DataFrame, instances: pl.LazyFrame, files: Path, tally: Tally
+) -> DeliveredMasks:
+    """The given masks of a delivery. The rows of masks.csv are counted by the first shard that has volumes, once for all."""
+    accepted = volumes.filter(pl.col("reason").is_null())["volume"].to_list()
+    stacks = [stack_name(volume) for volume in volumes["volume"]]
+    file_table = scan_table(files, FileTable)
+
+    def count_rows(outcome: str, rows: int) -> None:
+        used = instances.filter(pl.col("volume").is_not_null())
+        first, own = (
+            frame.select(pl.col("shard").min()).collect().item()
+            for frame in (used, used.filter(pl.col("volume").is_in(stacks)))
+        )
+        if first == own:
+            tally.add("rows of masks.csv", outcome, rows)
+
+    paths = partial(files_of_volumes, accepted, instances, file_table)
+    return DeliveredMasks(folder, paths, file_table.select("path"), count_rows)
+
+
+def _count_notes(result: SegmentedVolume, tally: Tally) -> None:
+    """Count what was not clear in given labels, and say it once a volume."""
+    for note, number in result.notes.items():
+        if number:
+            tally.add("given masks that were read", note, number)
+            logger.warning("a given mask: %d %s", number, note)
 
 
 def _key(volume: AcceptedVolumeRow, segmenter: Segmenter, options: MasksOptions) -> str | None:
