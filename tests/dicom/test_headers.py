@@ -73,7 +73,7 @@ def test_plain_slice_is_usable_and_has_its_geometry():
         ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "projection"),
         ({"ImageType": ["DERIVED", "PRIMARY", "PROJECTION IMAGE", "MIN_IP"]}, "projection"),
         ({"VolumeBasedCalculationTechnique": "VOLUME_RENDER"}, "projection"),
-        ({"VolumetricProperties": "DISTORTED"}, "projection"),
+        ({"Modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "mosaic"),
         ({"ModalityLUTSequence": [Dataset()]}, "not_hounsfield"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
         ({"RescaleSlope": [1, 2]}, "multi_valued_rescale"),
@@ -100,6 +100,7 @@ def test_images_that_are_no_slices_have_documented_reasons(attributes, reason):
         {"BurnedInAnnotation": "NO"},
         {"RescaleType": "HU"},
         {"RescaleType": "US"},
+        {"VolumetricProperties": "DISTORTED"},
         {"Modality": "MR", "RescaleType": "normalized"},
         {"Modality": "MR", "RescaleSlope": None, "RescaleIntercept": None},
         {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1"},
@@ -309,3 +310,51 @@ def test_converted_attributes_count_where_no_macro_has_them():
 def test_first_item_of_a_macro_counts():
     positions = [item(ImagePositionPatient=[1, 2, 3]), item(ImagePositionPatient=[9, 9, 9])]
     assert enhanced({"PlanePositionSequence": positions}).position == (1, 2, 3)
+
+
+FRAME_TYPES = ["CTImageFrameTypeSequence", "MRImageFrameTypeSequence"]
+
+
+@pytest.mark.parametrize("macro", FRAME_TYPES)
+def test_kinds_of_frames_are_those_of_their_frame_type(macro):
+    def reason(**attributes):
+        return enhanced({macro: [item(**attributes)]}, VolumeBasedCalculationTechnique="MIXED").reason
+
+    assert reason(VolumeBasedCalculationTechnique="NONE", VolumetricProperties="DISTORTED") is None
+    assert reason(VolumeBasedCalculationTechnique="CURVED_MPR", VolumetricProperties="DISTORTED") == "projection"
+    assert reason(VolumeBasedCalculationTechnique="NONE", FrameType=["DERIVED", "PRIMARY", "CSA MIP"]) == "projection"
+    assert reason(VolumeBasedCalculationTechnique="NONE", FrameType=["ORIGINAL", "PRIMARY", "LOCALIZER"]) == "localizer"
+    assert reason(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]) == "projection"  # of some frames, unknown which
+
+
+def test_frames_in_other_units_are_not_hounsfield():
+    units = [item(MeasurementUnitsCodeSequence=[item(CodeValue="mg/mL")])]
+    values = item(RescaleSlope=1, RescaleIntercept=0)
+    frame = {"RealWorldValueMappingSequence": units, "PixelValueTransformationSequence": [values]}
+    assert enhanced(frame, Modality="CT").reason == "not_hounsfield"
+    assert enhanced({}, shared=frame, Modality="CT").reason == "not_hounsfield"
+    assert enhanced(frame, Modality="MR").reason is None
+
+
+@pytest.mark.parametrize(
+    ("modality", "description", "protocol", "name"),
+    [
+        ("MR", "haste_loc", "T2", "named"),
+        ("MR", None, "Survey", "named"),
+        ("MR", "T2 TSE", "3-plane loc", ""),  # of all series of the examination (GE)
+        ("MR", "T2 nach Survey", None, "mentioned"),
+        ("CT", "Scout", None, ""),  # CT says so in ImageType
+        ("MR", None, None, ""),
+    ],
+)
+def test_localizer_names_are_those_of_the_series(modality, description, protocol, name):
+    slice_ = header({"Modality": modality, "SeriesDescription": description, "ProtocolName": protocol})
+    assert slice_.localizer_name == name
+    assert slice_.reason is None
+
+
+def test_private_number_of_tiles_makes_a_mosaic():
+    tiles = dataset({"Modality": "MR"})
+    tiles.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 36)
+    (slice_,) = headers_of_dataset(tiles, "m.dcm", has_pixels=True)
+    assert slice_.reason == "mosaic"

@@ -9,6 +9,7 @@ import dcm2niix
 import nibabel as nib
 import numpy as np
 import polars as pl
+import pydicom
 import pytest
 import SimpleITK
 from hypothesis import assume, given, settings
@@ -272,6 +273,37 @@ def test_index_options_decide_on_repetitions_and_duplicates(write_slice, tmp_pat
     assert second.index["flow"]["aside"] == {}
     assert second.metrics["flow"] == {"taken": 6, "used": 4, "aside": {"four_dimensional": 2}}
     assert sorted(map(str, second.volumes["burned_in"])) == ["False", "None", "None", "None", "True", "True"]
+
+
+def test_mr_localizer_is_recognised_by_its_name(write_slice, tmp_path):
+    planes = {"axial": [1, 0, 0, 0, 1, 0], "sagittal": [0, 1, 0, 0, 0, -1], "coronal": [1, 0, 0, 0, 0, -1]}
+    axes = {"axial": 2, "sagittal": 0, "coronal": 1}
+    for plane, orientation in planes.items():
+        for k in range(7):
+            write_slice(
+                tmp_path / "d" / plane / f"{k}",
+                np.full((4, 5), k, np.int16),
+                Modality="MR",
+                SeriesDescription="Localizer Knie",
+                ImageOrientationPatient=orientation,
+                ImagePositionPatient=np.roll([10 * k, 0, 0], axes[plane]).tolist(),
+            )
+    after = {"Modality": "MR", "SeriesInstanceUID": "1.9", "SeriesDescription": "T2 nach Localizer"}
+    stack_of(write_slice, tmp_path / "d" / "after", range(7), **after)
+    outputs = make_volumes(tmp_path / "d", tmp_path)
+    assert outputs.index["flow"]["aside"] == {"localizer": 21}
+    assert only_volume(outputs)["slices"] == 7
+    tables = str(outputs.volumes.to_dicts()) + json.dumps(outputs.index)
+    assert "Knie" not in tables and "nach" not in tables
+
+
+def test_mosaic_is_recognised_by_its_number_of_tiles(tmp_path, write_slice):
+    stack_of(write_slice, tmp_path / "d", range(7), Modality="MR")
+    for path in (tmp_path / "d").iterdir():
+        mosaic = pydicom.dcmread(path)
+        mosaic.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 16)
+        mosaic.save_as(path)
+    assert make_volumes(tmp_path / "d", tmp_path).index["flow"]["aside"] == {"mosaic": 7}
 
 
 def test_missing_slice_is_quarantined(write_slice, tmp_path):

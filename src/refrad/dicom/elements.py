@@ -54,6 +54,7 @@ MACROS = frozenset(
         "PixelValueTransformationSequence",
         "PlaneOrientationSequence",
         "PlanePositionSequence",
+        "RealWorldValueMappingSequence",
     )
 )
 # Attributes of converted plain images for which no macro exists (PS3.3 C.7.6.16.2.25 and .26); a macro overrides them.
@@ -110,13 +111,15 @@ def _plain(raw: RawDataElement) -> tuple[str, str, list[Any]] | None:
 def macros_of(group: Dataset, keywords: Container[str], macros: Container[int] = MACROS) -> Values:
     """The values of `keywords` in the `macros` of a functional group, under the keywords of plain images.
 
-    All sequences of the group that are none of the `macros` are ignored.
+    A macro is one of the keywords too; of several items, the first counts. All sequences of the group that are none of the `macros` are ignored.
     """
     values: Values = {}
     for tag in group.keys():  # noqa: SIM118 - as above
         macro = group[tag] if tag in macros else None
-        for item in list(macro.value)[:1] if macro is not None and macro.VR == "SQ" else []:
-            values |= values_of(item)
+        if macro is not None and macro.VR == "SQ":
+            values[macro.keyword] = list(macro.value)
+            for item in macro.value[:1]:
+                values |= values_of(item)
     renamed = {PLAIN_NAMES.get(keyword, keyword): value for keyword, value in values.items() if keyword != "names"}
     return {keyword: value for keyword, value in renamed.items() if keyword in keywords}
 

@@ -1,7 +1,6 @@
 """The values that the workflow reads from a DICOM header, and the reason why an image is quarantined."""
 
 import re
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -9,7 +8,6 @@ from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from refrad.core.types import MODALITIES
 from refrad.dicom.elements import (
     CONVERTED,
     Numbers,
@@ -22,17 +20,11 @@ from refrad.dicom.elements import (
     text_of,
     values_of,
 )
-from refrad.dicom.geometry import is_plausible
+from refrad.dicom.image_kinds import TILE_TAGS, localizer_name_of, reasons_of, tiles_of
 
 __all__ = ["NO_IMAGE_RULES", "TAGS", "Header", "ImageRules", "headers_of_dataset"]
 
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-CAPTURE_WORDS = ("SCREEN SAVE", "SCREENSAVE", "SCREEN CAPTURE", "SCREENSHOT")
-PROJECTION_WORDS = {"MIP", "MAXIP", "MAX IP", "MINIP", "MIN IP", "PROJECTION IMAGE", "RAYSUM", "VRT"}
-PROJECTION_WORDS |= {"VOLUME RENDER", "SURFACE RENDER", "CURVED MPR", "DISTORTED"}  # the last two: PS3.3 C.8.16.2.1
-LOCALIZER_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
-NOT_HOUNSFIELD = {"OD", "MGML", "Z_EFF", "ED", "EDW", "PCT"}  # of RescaleType: PS3.3 C.11.1.1.2
 NAME_TAGS: list[int] = [tag for tag, entry in DicomDictionary.items() if entry[0] == "PN"]
 KEYWORDS = re.findall(
     r"\w+",
@@ -43,11 +35,12 @@ KEYWORDS = re.findall(
     InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime DiffusionBValue TriggerTime InversionTime
     FlipAngle KVP ConvolutionKernel ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns
     SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
-    BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VolumetricProperties VolumeBasedCalculationTechnique
+    BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VolumeBasedCalculationTechnique ProtocolName
+    RealWorldValueMappingSequence
     SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
     """,
 )
-TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS]
+TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS] + TILE_TAGS
 
 
 class ImageRules(NamedTuple):
@@ -74,7 +67,8 @@ class Header(NamedTuple):
     Absent and unreadable values are "", () or None. Strings are as in the file and private. `position` (mm) and
     `orientation` (unit vectors) are in the patient coordinates of DICOM (x to the left, y to the back, z to the head).
     `spacing` is PixelSpacing in DICOM's order: mm between rows, then mm between columns. `reason` is None for a usable
-    image. `burned_in`: whether text is burned in; None if neither header nor rules decide.
+    image. `burned_in`: whether text is burned in; None if neither header nor rules decide. `localizer_name`: what the name of
+    an MR series says, by `localizer_name_of`.
     `syntax` is the transfer syntax of the file. `bits` are stored in words of 16, from the lowest on; 0 for all other kinds
     of pixels. `offset`: of the value of the pixels in the file, if they can be read from there as they are or are
     compressed; else 0.
@@ -99,6 +93,7 @@ class Header(NamedTuple):
     institution: str = ""
     manufacturer: str = ""
     series_hint: str = ""
+    localizer_name: str = ""
     series_number: int | None = None
     instance_number: int | None = None
     # metadata
@@ -177,7 +172,7 @@ def headers_of_dataset(
         has_pixels: whether pixels follow in the file.
         rules: of the site.
     """
-    values = values_of(dataset.file_meta) | values_of(dataset)
+    values = values_of(dataset.file_meta) | values_of(dataset) | {"tiles": [tiles_of(dataset)]}
     common = _common(values, path)
     frames = values.get("PerFrameFunctionalGroupsSequence", [])
     if not frames:
@@ -217,6 +212,7 @@ def _common(values: Values, path: str) -> Header:
         institution=text_of(values, "InstitutionName"),
         manufacturer=text_of(values, "Manufacturer"),
         series_hint="|".join(text_of(values, keyword) for keyword in hints),
+        localizer_name=_localizer_name(values),
         series_number=integer_of(values, "SeriesNumber"),
         instance_number=integer_of(values, "InstanceNumber"),
         study_date=text_of(values, "StudyDate"),
@@ -228,9 +224,19 @@ def _common(values: Values, path: str) -> Header:
     )
 
 
+def _localizer_name(values: Values) -> str:
+    """Whether an MR series is a localizer by its name: the description, or the protocol's name if there is none."""
+    name = text_of(values, "SeriesDescription") or text_of(values, "ProtocolName")
+    return localizer_name_of(name) if text_of(values, "Modality") == "MR" else ""
+
+
 def _of_image(values: Values, common: Header, has_pixels: bool, rules: ImageRules) -> Header:
     """`common` with geometry, attributes and reason of one image."""
-    header = common._replace(
+    burned_in = _burned_in(values, rules)
+    reasons = reasons_of(values, has_pixels=has_pixels, burned_in=burned_in)
+    return common._replace(
+        reason=next((reason for reason in reasons if reason not in rules.accepted), None),
+        burned_in=burned_in,
         columns=integer_of(values, "Columns") or 0,
         rows=integer_of(values, "Rows") or 0,
         position=numbers_of(values, "ImagePositionPatient", 3),
@@ -249,12 +255,9 @@ def _of_image(values: Values, common: Header, has_pixels: bool, rules: ImageRule
         kernel=text_of(values, "ConvolutionKernel"),
         slope=number_of(values, "RescaleSlope") or 1.0,
         intercept=number_of(values, "RescaleIntercept") or 0.0,
-        burned_in=_burned_in(values, rules),
         bits=_bits_of_word(values),
         signed=integer_of(values, "PixelRepresentation") == 1,
     )
-    reasons = (reason for reason in _reasons(values, header, has_pixels) if reason not in rules.accepted)
-    return header._replace(reason=next(reasons, None))
 
 
 def _bits_of_word(values: Values) -> int:
@@ -271,36 +274,3 @@ def _burned_in(values: Values, rules: ImageRules) -> bool | None:
         if rule and all(re.search(pattern, text_of(values, keyword), re.IGNORECASE) for keyword, pattern in rule):
             return True
     return {"YES": True, "NO": False}.get(text_of(values, "BurnedInAnnotation").upper())
-
-
-def _reasons(values: Values, header: Header, has_pixels: bool) -> Iterator[str]:
-    """Yield the reasons to quarantine the image, the most specific first."""
-    sop_class = text_of(values, "SOPClassUID") or text_of(values, "MediaStorageSOPClassUID")
-    image_type = header.image_type.upper().replace("_", " ")
-    if header.modality not in MODALITIES:
-        yield "not_ct_or_mr"
-    if not (has_pixels and header.rows > 0 and header.columns > 0):
-        yield "no_pixels"
-    if f"{sop_class}.".startswith(f"{SECONDARY_CAPTURE}.") or any(word in image_type for word in CAPTURE_WORDS):
-        yield "secondary_capture"
-    monochrome = text_of(values, "PhotometricInterpretation") in {"MONOCHROME1", "MONOCHROME2"}
-    if not monochrome or (integer_of(values, "SamplesPerPixel") or 1) != 1:
-        yield "colour"
-    if header.burned_in:
-        yield "burned_in"
-    if any(word in image_type for word in LOCALIZER_WORDS):
-        yield "localizer"
-    made_by = [text_of(values, keyword) for keyword in ("VolumetricProperties", "VolumeBasedCalculationTechnique")]
-    if PROJECTION_WORDS & {word.upper().replace("_", " ") for word in [*image_type.split("\\"), *made_by]}:
-        yield "projection"
-    if len(values.get("RescaleSlope", [])) > 1 or len(values.get("RescaleIntercept", [])) > 1:
-        yield "multi_valued_rescale"
-    elif header.modality == "CT" and not (
-        number_of(values, "RescaleSlope") and number_of(values, "RescaleIntercept") is not None
-    ):
-        yield "no_rescale"
-    no_units = text_of(values, "RescaleType").upper() in NOT_HOUNSFIELD or "ModalityLUTSequence" in values
-    if header.modality == "CT" and no_units:
-        yield "not_hounsfield"
-    if not is_plausible(header.position, header.orientation, header.spacing):
-        yield "no_geometry"

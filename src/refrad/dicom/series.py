@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from refrad.dicom.geometry import SAME_POSITION, normal_of, positions_along
 from refrad.dicom.headers import Header
+from refrad.dicom.localizers import localizers_by_name
 
 __all__ = ["QuarantinedImage", "VolumeMember", "divide_into_volumes"]
 
@@ -67,9 +68,11 @@ def divide_into_volumes(
     Keys are unique: where several images have the same UID, the path is added.
     """
     reasons = [header.reason for header in headers]
+    for number in localizers_by_name(headers):
+        reasons[number] = "localizer"
     series: dict[tuple[str, str, str], list[int]] = {}
     for number, header in enumerate(headers):
-        if header.reason is None:
+        if reasons[number] is None:
             series.setdefault((header.patient_key, header.study_key, header.series_key), []).append(number)
     by = DIVIDE_REPETITIONS if split else ()
     groups = [group for members in series.values() for group in _divide(headers, members, reasons, by, keep_one)]
