@@ -102,6 +102,7 @@ def _convert_runs(
         headers[0].spacing,
         minimum_slices=job.criteria.minimum_slices,
         spacing_tolerance=job.criteria.spacing_tolerance,
+        decimals=[header.decimals for header in headers],
     )
     results: list[AcceptedVolume | QuarantinedVolume] = []
     for number, run in enumerate(runs, 1):
@@ -123,6 +124,7 @@ def _convert(job: ConversionJob, headers: Sequence[Header]) -> AcceptedVolume | 
             [header.orientation for header in headers],
             headers[0].spacing,
             **job.criteria._asdict(),
+            decimals=[header.decimals for header in headers],
         )
         ordered = [headers[number] for number in stack.order]
         voxels = assemble(

@@ -15,6 +15,7 @@ __all__ = [
     "Numbers",
     "Values",
     "clean",
+    "decimals_of",
     "integer_of",
     "macros_of",
     "number_of",
@@ -45,6 +46,7 @@ MACROS = frozenset(
         "CTXRayDetailsSequence",
         "CardiacSynchronizationSequence",
         "FrameContentSequence",
+        "IrradiationEventIdentificationSequence",
         "MRDiffusionSequence",
         "MREchoSequence",
         "MRImageFrameTypeSequence",
@@ -55,6 +57,7 @@ MACROS = frozenset(
         "PlaneOrientationSequence",
         "PlanePositionSequence",
         "RealWorldValueMappingSequence",
+        "TemporalPositionSequence",
     )
 )
 # Attributes of converted plain images for which no macro exists (PS3.3 C.7.6.16.2.25 and .26); a macro overrides them.
@@ -71,6 +74,8 @@ def values_of(dataset: Dataset) -> Values:
     """
     values: Values = {"names": []}
     for tag in dataset.keys():  # noqa: SIM118 - iterating over the data set itself would stop at a broken element
+        if tag & 0x10000:  # private: has no keyword
+            continue
         raw = dataset.get_item(tag)
         if isinstance(raw, RawDataElement) and (plain := _plain(raw)) is not None:
             keyword, representation, element_values = plain
@@ -153,3 +158,17 @@ def integer_of(values: Values, keyword: str) -> int | None:
     """The value as an integer below 10^9; None unless there is exactly one."""
     number = number_of(values, keyword)
     return int(number) if number is not None and number.is_integer() else None
+
+
+def decimals_of(values: Values, keyword: str) -> tuple[int, ...]:
+    """The number of decimals of each value as written, without trailing zeros: 1 for "-98.8", "98.800" and "9.88e1"."""
+    return tuple(_decimals(str(value)) for value in values.get(keyword, []))
+
+
+def _decimals(text: str) -> int:
+    mantissa, _, exponent = text.strip().lower().partition("e")
+    fraction = mantissa.partition(".")[2].rstrip("0")
+    try:
+        return max(0, len(fraction) - int(exponent or 0))
+    except ValueError:
+        return len(fraction)

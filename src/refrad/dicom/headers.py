@@ -8,11 +8,13 @@ from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from refrad.dicom.diffusion import DIFFUSION_KEYWORDS, DIFFUSION_TAGS, Diffusion, diffusion_of
 from refrad.dicom.elements import (
     CONVERTED,
     Numbers,
     Values,
     clean,
+    decimals_of,
     integer_of,
     macros_of,
     number_of,
@@ -21,6 +23,7 @@ from refrad.dicom.elements import (
     values_of,
 )
 from refrad.dicom.image_kinds import TILE_TAGS, localizer_name_of, reasons_of, tiles_of
+from refrad.dicom.times import TIME_KEYWORDS, Times, times_of
 
 __all__ = ["NO_IMAGE_RULES", "TAGS", "Header", "ImageRules", "headers_of_dataset"]
 
@@ -32,15 +35,17 @@ KEYWORDS = re.findall(
     SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID Modality ImageType Manufacturer
     InstitutionName PatientID IssuerOfPatientID PatientBirthDate PatientSex PatientAge AccessionNumber StudyDate StudyTime SeriesDate
     SeriesTime SeriesDescription BodyPartExamined ContrastBolusAgent ContrastBolusAgentSequence SeriesNumber
-    InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime DiffusionBValue TriggerTime InversionTime
+    InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime TriggerTime InversionTime
     FlipAngle KVP ConvolutionKernel ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns
     SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
     BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VolumeBasedCalculationTechnique ProtocolName
     RealWorldValueMappingSequence
     SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
+    SliceThickness NominalPercentageOfCardiacPhase IrradiationEventUID
     """,
 )
-TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS] + TILE_TAGS
+KEYWORDS += DIFFUSION_KEYWORDS + TIME_KEYWORDS
+TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS] + TILE_TAGS + DIFFUSION_TAGS
 
 
 class ImageRules(NamedTuple):
@@ -69,6 +74,7 @@ class Header(NamedTuple):
     `spacing` is PixelSpacing in DICOM's order: mm between rows, then mm between columns. `reason` is None for a usable
     image. `burned_in`: whether text is burned in; None if neither header nor rules decide. `localizer_name`: what the name of
     an MR series says, by `localizer_name_of`.
+    `decimals`: of the numbers of `position`, as written. `times`: see `refrad.dicom.times.times_of`.
     `syntax` is the transfer syntax of the file. `bits` are stored in words of 16, from the lowest on; 0 for all other kinds
     of pixels. `offset`: of the value of the pixels in the file, if they can be read from there as they are or are
     compressed; else 0.
@@ -106,6 +112,7 @@ class Header(NamedTuple):
     columns: int = 0
     rows: int = 0
     position: Numbers = ()
+    decimals: tuple[int, ...] = ()
     orientation: Numbers = ()
     spacing: Numbers = ()
     frame_of_reference: str = ""
@@ -120,6 +127,12 @@ class Header(NamedTuple):
     flip_angle: float | None = None
     kilovolts: float | None = None
     kernel: str = ""
+    direction: Numbers = ()
+    directionality: str = ""
+    cardiac_phase: float | None = None
+    thickness: float | None = None
+    irradiation: str = ""
+    times: Times = ()
     # pixels
     syntax: str = ""
     offset: int = 0
@@ -176,7 +189,7 @@ def headers_of_dataset(
     common = _common(values, path)
     frames = values.get("PerFrameFunctionalGroupsSequence", [])
     if not frames:
-        return [_of_image(values, common, has_pixels, rules)]
+        return [_of_image(values, common, has_pixels, rules, dataset)]
     # Frames are counted by their descriptions: NumberOfFrames of a broken file may be anything.
     shared = (values.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     values |= macros_of(shared, KEYWORDS, CONVERTED)
@@ -230,8 +243,11 @@ def _localizer_name(values: Values) -> str:
     return localizer_name_of(name) if text_of(values, "Modality") == "MR" else ""
 
 
-def _of_image(values: Values, common: Header, has_pixels: bool, rules: ImageRules) -> Header:
-    """`common` with geometry, attributes and reason of one image."""
+def _of_image(
+    values: Values, common: Header, has_pixels: bool, rules: ImageRules, dataset: Dataset | None = None
+) -> Header:
+    """`common` with geometry, attributes and reason of one image; `dataset` has its private elements."""
+    diffusion = diffusion_of(values, dataset) if common.modality == "MR" else Diffusion()
     burned_in = _burned_in(values, rules)
     reasons = reasons_of(values, has_pixels=has_pixels, burned_in=burned_in)
     return common._replace(
@@ -240,6 +256,7 @@ def _of_image(values: Values, common: Header, has_pixels: bool, rules: ImageRule
         columns=integer_of(values, "Columns") or 0,
         rows=integer_of(values, "Rows") or 0,
         position=numbers_of(values, "ImagePositionPatient", 3),
+        decimals=decimals_of(values, "ImagePositionPatient"),
         orientation=numbers_of(values, "ImageOrientationPatient", 6),
         spacing=numbers_of(values, "PixelSpacing", 2),
         frame_of_reference=text_of(values, "FrameOfReferenceUID"),
@@ -247,12 +264,18 @@ def _of_image(values: Values, common: Header, has_pixels: bool, rules: ImageRule
         echo_time=number_of(values, "EchoTime"),
         temporal=number_of(values, "TemporalPositionIdentifier"),
         acquisition=number_of(values, "AcquisitionNumber"),
-        b_value=number_of(values, "DiffusionBValue"),
+        b_value=diffusion.b_value,
         trigger_time=number_of(values, "TriggerTime"),
         inversion_time=number_of(values, "InversionTime"),
         flip_angle=number_of(values, "FlipAngle"),
         kilovolts=number_of(values, "KVP"),
         kernel=text_of(values, "ConvolutionKernel"),
+        direction=diffusion.direction,
+        directionality=diffusion.directionality,
+        cardiac_phase=number_of(values, "NominalPercentageOfCardiacPhase"),
+        thickness=number_of(values, "SliceThickness"),
+        irradiation=text_of(values, "IrradiationEventUID"),
+        times=times_of(values),
         slope=number_of(values, "RescaleSlope") or 1.0,
         intercept=number_of(values, "RescaleIntercept") or 0.0,
         bits=_bits_of_word(values),

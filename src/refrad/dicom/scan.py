@@ -17,6 +17,7 @@ from pydicom.errors import InvalidDicomError
 
 from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.dicom.diffusion import diffusion_of_dataset, is_likely_diffusion
 from refrad.dicom.headers import NO_IMAGE_RULES, TAGS, Header, ImageRules, headers_of_dataset
 
 __all__ = ["find_files", "headers_of_file", "is_storage_error", "quiet_pydicom", "read_headers", "without_path"]
@@ -96,6 +97,10 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
             has_pixels = syntax == DEFLATED or file.read(4) in PIXEL_TAGS
             headers = headers_of_dataset(dataset, path, has_pixels, rules)
             offset = _offset(file, headers) if has_pixels else 0
+            if len(headers) == 1 and headers[0].b_value is None and is_likely_diffusion(dataset):
+                file.seek(0)  # for the private blocks that `TAGS` cannot name
+                dataset = pydicom.dcmread(file, stop_before_pixels=True)
+                headers[0] = headers[0]._replace(**diffusion_of_dataset(dataset)._asdict())
             return [header._replace(offset=offset) for header in headers] if offset else headers
     except InvalidDicomError:
         return [Header(path, reason="not_dicom")]

@@ -1,7 +1,7 @@
 """Division of series into volumes, so that every position in a volume is shown once.
 
 Images of another size, orientation or kind never share a volume. Other attributes (acquisition, time, b-value, ...)
-divide a series only where positions repeat, since many scanners count acquisitions slice by slice.
+divide a series only where positions repeat or passes interleave, since many scanners count acquisitions slice by slice.
 """
 
 from collections import Counter
@@ -9,25 +9,22 @@ from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from refrad.dicom.geometry import SAME_POSITION, normal_of, positions_along
+from refrad.dicom.geometry import SAME_POSITION
 from refrad.dicom.headers import Header
 from refrad.dicom.localizers import localizers_by_name
+from refrad.dicom.repetitions import (
+    DIVIDE_REPETITIONS,
+    by_attributes,
+    by_passes,
+    by_repetition,
+    heights_of,
+    repetitions,
+)
 
 __all__ = ["QuarantinedImage", "VolumeMember", "divide_into_volumes"]
 
 ALWAYS_DIVIDE = ("modality", "rows", "columns", "frame_of_reference", "image_type", "echo_time")
-DIVIDE_REPETITIONS = (
-    "temporal",
-    "acquisition",
-    "b_value",
-    "trigger_time",
-    "inversion_time",
-    "flip_angle",
-    "kilovolts",
-    "kernel",
-)
 SAME_DIRECTION = 0.02  # difference of a direction's components; about 1 degree
 SAME_SPACING = 0.001  # share of the pixel spacing
 
@@ -99,9 +96,9 @@ def _divide(
     originals = {_identity(headers[number]): number for number in reversed(members)}
     for number in set(members) - set(originals.values()):
         reasons[number] = "duplicate"
-    for group in _by_attributes(headers, sorted(originals.values()), ALWAYS_DIVIDE):
+    for group in by_attributes(headers, sorted(originals.values()), ALWAYS_DIVIDE):
         for aligned in _by_geometry(headers, group):
-            for part in _by_repetition(headers, aligned, by):
+            for part in (p for phase in by_repetition(headers, aligned, by) for p in by_passes(headers, phase)):
                 unique = _without_rare_repetitions(headers, part) if keep_one else part
                 for number in set(part) - set(unique):
                     reasons[number] = "duplicate"
@@ -112,13 +109,6 @@ def _identity(header: Header) -> tuple[object, ...]:
     """A value that only copies of an image share: broken archives give the same UID to different images."""
     attributes = (*ALWAYS_DIVIDE, *DIVIDE_REPETITIONS, "position", "orientation")
     return header.instance_key, *(getattr(header, name) for name in attributes)
-
-
-def _by_attributes(headers: Sequence[Header], group: Iterable[int], names: Sequence[str]) -> list[list[int]]:
-    parts: dict[tuple[object, ...], list[int]] = {}
-    for number in group:
-        parts.setdefault(tuple(getattr(headers[number], name) for name in names), []).append(number)
-    return list(parts.values())
 
 
 def _by_geometry(headers: Sequence[Header], group: list[int]) -> Iterable[list[int]]:
@@ -133,41 +123,13 @@ def _by_geometry(headers: Sequence[Header], group: list[int]) -> Iterable[list[i
         left = left[~same]
 
 
-def _by_repetition(headers: Sequence[Header], group: list[int], names: Sequence[str]) -> list[list[int]]:
-    """Divide by the attribute that leaves the fewest repeated positions, in as few parts as possible, until none helps."""
-    repeated = _repetitions(headers, group)
-    if not repeated:
-        return [group]
-    best: tuple[int, int, str, list[list[int]]] | None = None
-    for name in names:
-        parts = _by_attributes(headers, group, [name])
-        left = sum(_repetitions(headers, part) for part in parts)
-        # Parts of single images (by times, for example) would leave nothing of the volume.
-        if left < repeated and 2 * len(parts) <= len(group) and (best is None or (left, len(parts)) < best[:2]):
-            best = left, len(parts), name, parts
-    if best is None:
-        return [group]
-    remaining_names = [name for name in names if name != best[2]]
-    return [finer for part in best[3] for finer in _by_repetition(headers, part, remaining_names)]
-
-
-def _repetitions(headers: Sequence[Header], group: Sequence[int]) -> int:
-    """Number of images whose position another image of the group has already."""
-    return int(np.count_nonzero(np.diff(np.sort(_heights(headers, group))) < SAME_POSITION))
-
-
-def _heights(headers: Sequence[Header], group: Sequence[int]) -> NDArray[np.float64]:
-    """Position of each image along the normal of the first, mm."""
-    return positions_along([headers[number].position for number in group], normal_of(headers[group[0]].orientation))
-
-
 def _without_rare_repetitions(headers: Sequence[Header], group: list[int]) -> list[int]:
     """One image for each position, that of the lowest instance number, unless half of the positions or more are repeated."""
-    repeated = _repetitions(headers, group)
+    repeated = repetitions(headers, group)
     if not repeated or 2 * repeated >= len(group) - repeated:
         return group
     candidates = sorted(group, key=lambda number: (headers[number].instance_number or 0, number))
-    heights = _heights(headers, candidates)
+    heights = heights_of(headers, candidates)
     chosen: list[int] = []
     for i in np.lexsort((np.arange(len(candidates)), np.round(heights / SAME_POSITION))):
         if not chosen or heights[i] - heights[chosen[-1]] >= SAME_POSITION:
