@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from refrad.dicom.geometry import Stack, check_stack, regular_runs
 from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.pixels import read_pixels
 from refrad.dicom.reasons import TREATABLE, QuarantineError
 from refrad.dicom.scan import headers_of_file
+from refrad.dicom.stack import Stack, check_stack, regular_runs
 from refrad.dicom.volume_store import assemble, store_volume
 
 __all__ = ["AcceptedVolume", "ConversionJob", "GeometryCriteria", "QuarantinedVolume", "convert"]
@@ -22,7 +22,7 @@ AS_INDEXED = ImageRules(accepted=TREATABLE)
 
 
 class GeometryCriteria(NamedTuple):
-    """The criteria for a stack of slices to be a volume; see `refrad.dicom.geometry.check_stack`."""
+    """The criteria for a stack of slices to be a volume; see `refrad.dicom.stack.check_stack`."""
 
     minimum_slices: int
     spacing_tolerance: float

@@ -10,8 +10,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from refrad.dicom.geometry import SAME_POSITION, irregularity_of, normal_of, positions_along
+from refrad.dicom.geometry import SAME_POSITION, normal_of, positions_along
 from refrad.dicom.headers import Header
+from refrad.dicom.stack import irregularity_of
 from refrad.dicom.times import HALF_A_DAY
 
 __all__ = ["DIVIDE_REPETITIONS", "by_attributes", "by_passes", "by_repetition", "heights_of", "repetitions"]
