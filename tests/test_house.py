@@ -241,15 +241,11 @@ FILE_MODULES = {
         "formats/spreadsheets.py",
     },
     "stores of volumes, masks, answers and keys": {
-        "dicom/volume_store.py",
         "evaluation/answer_cache.py",
         "llm/store.py",
         "privacy/pseudonyms.py",
-        "segmentation/borrowing.py",
         "segmentation/label_files.py",
-        "segmentation/labels.py",
         "segmentation/mask_table.py",
-        "segmentation/precomputed.py",
     },
     "programs of others that read files": {
         "segmentation/nnunet_patches.py",

@@ -4,7 +4,6 @@ import io
 import json
 from types import SimpleNamespace
 
-import nibabel as nib
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -20,6 +19,7 @@ from refrad.core import contracts, tables
 from refrad.dataset.exports import EXPORTERS
 from refrad.dataset.image_codec import decode_mask
 from refrad.dataset.shard_io import read_rows, write_shard
+from refrad.dicom.volume_store import store_volume
 from refrad.workflow.fingerprint import Fingerprint
 
 GERMAN = {"caption": "d", "language": "de", "text": "Leber und Milz o.B.", "tie": "structure"}
@@ -40,7 +40,7 @@ def site(tmp_path_factory, images, schema):
     write_shard(path, rows, schema, Fingerprint("shards", 2, {}, {}))
     (folder / "shards" / "README.md").write_text("---\npretty_name: Card\nconfigs: []\n---\n\n# Card\n")
     values = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 34)).astype(np.int16)
-    nib.save(nib.Nifti1Image(values, np.eye(4)), folder / "v.nii.gz")
+    digest, file = store_volume(values, np.eye(4), folder)
     told = dict.fromkeys(contracts.VolumeTable.to_schema().columns)
     told |= {
         "volume": "v",
@@ -51,7 +51,7 @@ def site(tmp_path_factory, images, schema):
         "modality": "CT",
         "slices": 34,
     }
-    frame = tables.frame_of([told | {"file": "v.nii.gz"}], contracts.VolumeTable)
+    frame = tables.frame_of([told | {"digest": digest, "file": file}], contracts.VolumeTable)
     (folder / "volumes").mkdir()
     tables.write_table(
         folder / "volumes" / "volumes.parquet", frame, contracts.VolumeTable, Fingerprint("volumes", 1, {}, {})

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from refrad.core.entries import DamagedEntryError
 from refrad.dicom.volume_store import assemble, read_volume, store_volume
 
 AFFINE = np.array([[-0.7, 0, 0, 10], [0, -0.7, 0, 20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
@@ -66,9 +67,9 @@ def test_equal_volumes_have_equal_bytes_and_one_file(tmp_path):
     assert store_volume(np.asfortranarray(voxels), AFFINE, tmp_path / "b")[1] == name
     first = (tmp_path / "a" / name).read_bytes()
     assert (tmp_path / "b" / name).read_bytes() == first
-    (tmp_path / "a" / name).write_bytes(b"left alone")
+    written = (tmp_path / "a" / name).stat().st_ino
     store_volume(voxels, AFFINE, tmp_path / "a")
-    assert (tmp_path / "a" / name).read_bytes() == b"left alone"
+    assert (tmp_path / "a" / name).stat().st_ino == written
     assert first[4:8] == b"\0\0\0\0"  # no time in the gzip header
 
 
@@ -94,3 +95,81 @@ def test_stored_volume_is_read_by_other_programs(tmp_path):
     assert image.header.get_xyzt_units()[0] == "mm"
     np.testing.assert_allclose(image.get_qform(), AFFINE, atol=1e-5)
     assert gzip.decompress((tmp_path / name).read_bytes())[344:347] == b"n+1"
+
+
+def flip(content, at, bit):
+    changed = bytearray(content)
+    changed[at] ^= 1 << bit
+    return bytes(changed)
+
+
+def other_volume(content):
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(content))
+    return gzip.compress(nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine, image.header).to_bytes())
+
+
+DAMAGES = {
+    "empty": lambda _: b"",
+    "a few bytes": lambda content: content[:12],
+    "half": lambda content: content[: len(content) // 2],
+    "last byte lost": lambda content: content[:-1],
+    "no gzip": lambda _: b"no volume " * 900,
+    "zeros": lambda content: bytes(len(content)),
+    "twice": lambda content: content + content,
+    "other volume": other_volume,
+    "other volume, by another program": lambda content: gzip.compress(gzip.decompress(content)[:-2] + b"xy"),
+}
+
+
+@pytest.fixture
+def entry(tmp_path):
+    """Path of an entry, and its volume."""
+    voxels = np.random.default_rng(0).integers(-1000, 1000, (6, 5, 4)).astype(np.int16)
+    return tmp_path / store_volume(voxels, AFFINE, tmp_path)[1], voxels
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_entry_is_named_and_made_again(entry, damage):
+    path, voxels = entry
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    with pytest.raises(DamagedEntryError, match=rf"{path.name} is damaged: delete it and run stage volumes"):
+        read_volume(path)
+    store_volume(voxels, AFFINE, path.parents[1])
+    assert path.read_bytes() == whole
+
+
+def test_a_flipped_bit_is_noticed_or_without_effect(entry):
+    path, voxels = entry
+    whole, unnoticed = path.read_bytes(), 0
+    for at in range(len(whole)):
+        path.write_bytes(flip(whole, at, at % 8))
+        try:
+            assert np.array_equal(read_volume(path)[0], voxels)
+            unnoticed += 1
+        except DamagedEntryError:
+            pass
+    assert unnoticed < 60  # in the header of gzip, or in unused codes
+
+
+def test_entry_under_the_name_of_another_is_noticed(entry):
+    path, voxels = entry
+    _, name = store_volume(voxels + 1, AFFINE, path.parents[1])
+    path.write_bytes((path.parents[1] / name).read_bytes())
+    with pytest.raises(DamagedEntryError):
+        read_volume(path)
+
+
+def test_entry_of_an_earlier_release_is_compared_with_its_name(entry):
+    path, voxels = entry
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content))
+    assert np.array_equal(read_volume(path)[0], voxels)
+    path.write_bytes(gzip.compress(content[:-1] + b"x"))
+    with pytest.raises(DamagedEntryError):
+        read_volume(path)
+
+
+def test_a_missing_entry_is_missing_not_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_volume(tmp_path / "ab" / "abc.nii.gz")

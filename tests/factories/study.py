@@ -8,11 +8,12 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from tests.factories.options import SCHEMA, options
 
 from refrad.core import contracts, tables
+from refrad.dicom.volume_store import store_volume
+from refrad.segmentation.labels import save_labels
 from refrad.workflow.fingerprint import Fingerprint
 
 
@@ -35,7 +36,7 @@ class Study:
         self.values = np.where(self.labels > 0, 60, -100).astype(np.int16)
         for store in (self.volume_store, self.mask_store):
             store.mkdir()
-        nib.save(nib.Nifti1Image(self.values, self.affine), self.volume_store / "v.nii.gz")
+        self.digest, self.file = store_volume(self.values, self.affine, self.volume_store)
         self.save_labels()
         self.write(contracts.VolumeTable, "volumes", [self.volume()])
         slices = [
@@ -44,14 +45,14 @@ class Study:
         self.write(contracts.SliceTable, "slices", slices)
 
     def save_labels(self) -> None:
-        nib.save(nib.Nifti1Image(self.labels, self.affine), self.mask_store / "v.nii.gz")
+        self.labels_digest, _ = save_labels(self.mask_store / "v.nii.gz", self.labels, self.affine)
 
     def volume(self) -> dict:
         return {
             **{"volume": "v", "series": "s", "study": "study", "patient": "p", "split": "train", "modality": "CT"},
             **{"plane": "axial", "series_number": 3, "body_part": None, "contrast": None, "sex": "F", "age": 50},
             **{"date": None, "columns": 32, "rows": 24, "slices": 6, "spacing_x": 2.0, "spacing_y": 2.0},
-            **{"spacing_z": 5.0, "digest": "d", "file": "v.nii.gz", "reason": None},
+            **{"spacing_z": 5.0, "digest": self.digest, "file": self.file, "reason": None},
         }
 
     def caption(self, name: str, text: str, tie: str = "structure", language: str = "en") -> dict:
@@ -106,8 +107,12 @@ class Study:
 
     def structures(self, task: str = "total") -> dict:
         """The masks table as a segmenter would leave it, and the structures."""
-        mask = {"volume": "v", "task": task, "segmenter": "precomputed", "weights": None, "digest": "x"}
-        self.write(contracts.MaskTable, "masks", [mask | {"file": "v.nii.gz", "labels": 3, "reason": None}])
+        mask = {"volume": "v", "task": task, "segmenter": "precomputed", "weights": None}
+        self.write(
+            contracts.MaskTable,
+            "masks",
+            [mask | {"digest": self.labels_digest, "file": "v.nii.gz", "labels": 3, "reason": None}],
+        )
         return self.run("structures", self.structures_options())
 
     @staticmethod

@@ -1,7 +1,13 @@
-import numpy as np
+import contextlib
+import gzip
 
+import nibabel as nib
+import numpy as np
+import pytest
+
+from refrad.core.entries import DamagedEntryError
 from refrad.dicom.volume_store import store_name
-from refrad.segmentation.labels import load_labels, save_labels
+from refrad.segmentation.labels import load_labels, read_stored_labels, save_labels, stored_result, summarize_labels
 
 
 def test_labels_round_trip(tmp_path):
@@ -13,6 +19,64 @@ def test_labels_round_trip(tmp_path):
 
 
 def test_labels_have_reproducible_bytes(tmp_path):
-    for name in ("a", "b"):
-        save_labels(tmp_path / f"{name}.nii.gz", np.ones((3, 3, 3), np.uint8), np.eye(4))
-    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    for folder in ("a", "b"):
+        save_labels(tmp_path / folder / "key.nii.gz", np.ones((3, 3, 3), np.uint8), np.eye(4))
+    assert (tmp_path / "a" / "key.nii.gz").read_bytes() == (tmp_path / "b" / "key.nii.gz").read_bytes()
+
+
+@pytest.fixture
+def entry(tmp_path):
+    """An entry of a mask store, and its labels."""
+    labels = np.random.default_rng(0).integers(0, 4, (6, 5, 4)).astype(np.uint8)
+    path = tmp_path / store_name("abcdef")
+    save_labels(path, labels, np.eye(4))
+    return path, labels
+
+
+def other_labels(content):
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(content))
+    return gzip.compress(nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine, image.header).to_bytes())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-1],
+        lambda _: b"no labels " * 99,
+        lambda content: gzip.compress(gzip.decompress(content)),
+        other_labels,
+    ],
+    ids=["empty", "half", "last byte lost", "no gzip", "no seal", "other labels"],
+)
+def test_damaged_labels_are_no_result_of_the_store(entry, damage):
+    path, labels = entry
+    result = stored_result("abcdef", path.parents[1])
+    assert (result.digest, result.labels) == summarize_labels(labels)
+    path.write_bytes(damage(path.read_bytes()))
+    assert stored_result("abcdef", path.parents[1]) is None
+    with pytest.raises(DamagedEntryError, match=r"abcdef.nii.gz is damaged: delete it and run stage masks"):
+        read_stored_labels(path)
+
+
+def test_a_flipped_bit_of_labels_is_noticed_or_without_effect(entry):
+    path, labels = entry
+    whole = bytearray(path.read_bytes())
+    for at in range(len(whole)):
+        whole[at] ^= 1 << at % 8
+        path.write_bytes(whole)
+        whole[at] ^= 1 << at % 8
+        with contextlib.suppress(DamagedEntryError):
+            assert np.array_equal(load_labels(path, summarize_labels(labels)[0]), labels)
+
+
+def test_labels_of_another_entry_or_time_are_noticed(entry):
+    path, labels = entry
+    other = path.with_name("abcdee.nii.gz")
+    save_labels(other, labels, np.eye(4))
+    with pytest.raises(DamagedEntryError):
+        load_labels(path, summarize_labels(labels + 1)[0])  # made again since the table was written
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(DamagedEntryError):
+        load_labels(path)

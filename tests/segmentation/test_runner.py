@@ -5,11 +5,11 @@ import sys
 import textwrap
 import time
 
-import nibabel as nib
 import numpy as np
 import pytest
 
-from refrad.dicom.volume_store import store_name
+from refrad.core.entries import DamagedEntryError
+from refrad.dicom.volume_store import store_name, store_volume
 from refrad.segmentation.base import FailedVolume, SegmentationJob, SegmentedVolume, SegmenterLimits
 from refrad.segmentation.labels import load_labels
 from refrad.segmentation.runner import label_volumes
@@ -61,8 +61,7 @@ def site(tmp_path, monkeypatch):
         folder = tmp_path
 
         def job(self, value: int) -> SegmentationJob:
-            path = tmp_path / f"volume-{value}.nii.gz"
-            nib.save(nib.Nifti1Image(np.full((4, 5, 6), value, np.int16), np.eye(4)), path)
+            path = tmp_path / store_volume(np.full((4, 5, 6), value, np.int16), np.eye(4), tmp_path)[1]
             return SegmentationJob(f"{value:032d}", path, tmp_path / "store" / store_name(f"{value:032d}"), "total")
 
         def label(self, *values: int, limits: SegmenterLimits = GENEROUS) -> dict:
@@ -110,6 +109,14 @@ def test_installation_that_cannot_work_stops_the_run(site):
         site.label(1, 107)
 
 
+def test_damaged_volume_stops_the_run_by_its_name(site):
+    path = site.job(1).volume
+    path.write_bytes(path.read_bytes()[:-9])
+    site.job = lambda _: SegmentationJob("0" * 32, path, site.folder / "labels.nii.gz", "total")
+    with pytest.raises(DamagedEntryError, match=rf"{path.name} is damaged: delete it and run stage volumes"):
+        site.label(1)
+
+
 def test_kill_loses_only_volumes_in_work_and_leaves_no_half_file(site):
     jobs = [site.job(value) for value in range(1, 31)]
     script = textwrap.dedent(f"""
@@ -121,10 +128,10 @@ def test_kill_loses_only_volumes_in_work_and_leaves_no_half_file(site):
         from refrad.segmentation.runner import label_volumes
 
         folder = Path({str(site.folder)!r})
-        keys = [f"{{value:032d}}" for value in range(1, 31)]
+        volumes = {{f"{{value:032d}}": volume for value, volume in enumerate({[str(job.volume) for job in jobs]}, 1)}}
         jobs = [
-            SegmentationJob(key, folder / f"volume-{{int(key)}}.nii.gz", folder / "store" / store_name(key), "total")
-            for key in keys if not (folder / "store" / store_name(key)).exists()
+            SegmentationJob(key, folder / volume, folder / "store" / store_name(key), "total")
+            for key, volume in volumes.items() if not (folder / "store" / store_name(key)).exists()
         ]
         if __name__ == "__main__":
             print(len(jobs), flush=True)

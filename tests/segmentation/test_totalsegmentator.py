@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from refrad.demo.bodies import make_body
 from refrad.demo.rendering import render
+from refrad.dicom.volume_store import store_volume
 from refrad.segmentation.base import UnsegmentableError
 from refrad.segmentation.labels import coverage, resample_labels
 from refrad.segmentation.totalsegmentator import TotalSegmentator
@@ -93,14 +94,11 @@ def body(tmp_path_factory):
     folder = tmp_path_factory.mktemp("body")
 
     def make(modality, task):
-        path = folder / f"{modality}.nii.gz"
         affine = np.diag([-4.0, -4.0, 6.0, 1.0])
         affine[:3, 3] = [190, 190, 170]
         native = {name: number for number, name in class_map[task].items()}
         image, truth = render(make_body(77), affine, (96, 96, 40), modality, native, seed=1)
-        if not path.exists():
-            nib.save(nib.Nifti1Image(np.round(image).astype(np.int16), affine), path)
-        return path, truth
+        return folder / store_volume(np.round(image).astype(np.int16), affine, folder)[1], truth
 
     return make
 

@@ -13,6 +13,7 @@ from refrad.config.imaging import SEGMENTERS, SegmenterEntry
 from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
 from refrad.core.tables import frame_of, read_table, write_table
+from refrad.dicom.volume_store import store_volume
 from refrad.privacy.pseudonyms import FileTable
 from refrad.reporting.wording import REASONS
 from refrad.segmentation.labels import load_labels
@@ -261,11 +262,9 @@ def test_masks_table_has_a_row_for_each_accepted_volume(site):
 def coronal(site, frame: str | None) -> dict:
     """A second series of the study, in another plane and on another grid; table and voxels."""
     affine = np.array([[-4.0, 0, 0, 0], [0, 0, -2.0, 0], [0, 5.0, 0, 0], [0, 0, 0, 1]])
-    nib.save(nib.Nifti1Image(np.zeros((16, 6, 24), np.int16), affine), site.volume_store / "w.nii.gz")
+    digest, file = store_volume(np.zeros((16, 6, 24), np.int16), affine, site.volume_store)
     sizes = {"columns": 16, "rows": 6, "slices": 24, "spacing_x": 4.0, "spacing_y": 5.0, "spacing_z": 2.0}
-    return (
-        site.volume() | sizes | {"volume": "w", "plane": "coronal", "digest": "e", "file": "w.nii.gz", "frame": frame}
-    )
+    return site.volume() | sizes | {"volume": "w", "plane": "coronal", "digest": digest, "file": file, "frame": frame}
 
 
 def test_series_without_masks_borrows_from_another_plane(site):

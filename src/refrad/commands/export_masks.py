@@ -15,9 +15,9 @@ from refrad.core.files import atomic
 from refrad.core.table_rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_table, scan_table
 from refrad.dicom.slices import files_of_volumes
-from refrad.dicom.volume_store import read_volume
 from refrad.privacy.pseudonyms import FileTable
 from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
+from refrad.segmentation.labels import read_stored_labels
 
 __all__ = ["main"]
 
@@ -51,7 +51,7 @@ def main(
         raise ValueError(f"{masks}: no such volume with labels")
     written = 0
     for row in rows_of(rows, AcceptedMaskRow):
-        labels, affine = read_volume(mask_store / row["file"])
+        labels, affine = read_stored_labels(mask_store / row["file"], row["digest"])
         classes = anatomy.native_lut(row["task"])[labels.astype(np.uint8, copy=False)]
         if dicom and instances and files:
             images = _images(row["volume"], instances, files, dicom)

@@ -1,21 +1,25 @@
 """Volumes: their values from the images of slices, and their NIfTI files in a content-addressed store."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from isal import igzip
+from isal import isal_zlib
 from numpy.typing import NDArray
 
-from refrad.core.files import atomic, digest_bytes
+from refrad.core.entries import DamagedEntryError, read_entry, write_entry
+from refrad.core.files import digest_bytes
 
 __all__ = ["assemble", "read_volume", "store_name", "store_volume"]
 
+log = logging.getLogger(__name__)
+
 LOWEST, HIGHEST = -32768, 32767
 LEVEL = 1  # of gzip
-PART = 2**22  # bytes compressed at once
+HEAD = 352  # bytes before the voxels
 SHEARED = (
     1e-3  # cosine between axes of an affine; above it a qform would be wrong. Part of the stored bytes: never change it
 )
@@ -94,7 +98,7 @@ def store_name(key: str) -> str:
 
 
 def store_volume(volume: NDArray[np.int16], affine: NDArray[np.float64], store: Path) -> tuple[str, str]:
-    """Write a volume into a store, unless it is there.
+    """Write a volume into a store, unless it is there and sound.
 
     The affine is the file's sform, and also its qform unless it is sheared, which a qform cannot represent: programs that read
     qforms only find none instead of a wrong one.
@@ -112,7 +116,7 @@ def store_volume(volume: NDArray[np.int16], affine: NDArray[np.float64], store: 
     header.set_data_shape(volume.shape)
     header.set_slope_inter(1, 0)
     header.set_xyzt_units("mm")
-    header["vox_offset"] = 352
+    header["vox_offset"] = HEAD
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     sheared = np.max(np.abs(directions.T @ directions - np.eye(3))) > SHEARED
     header.set_qform(affine, code=0 if sheared else 1)
@@ -122,25 +126,41 @@ def store_volume(volume: NDArray[np.int16], affine: NDArray[np.float64], store: 
     voxels = memoryview(array).cast("B")  # the first axis is the fastest in a file
     digest = digest_bytes(head, voxels)
     name = store_name(digest)
-    if not (store / name).exists():
-        with atomic(store / name) as temporary, temporary.open("wb") as raw, _compressed(raw) as file:
-            file.write(head)
-            for start in range(0, len(voxels), PART):
-                file.write(voxels[start : start + PART])
+    if not (store / name).exists() or _is_damaged(store / name):
+        write_entry(store / name, digest, (head, voxels), isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, -15))
     return digest, name
 
 
-def _compressed(raw: Any) -> Any:
-    writer: Any = igzip.IGzipFile  # several times faster than zlib
-    return writer(fileobj=raw, filename="", mode="wb", compresslevel=LEVEL, mtime=0)
+def _is_damaged(path: Path) -> bool:
+    try:
+        _content(path)
+    except DamagedEntryError:
+        log.warning("%s was damaged and is made again", path)
+        return True
+    return False
 
 
-def read_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Voxels and affine of a NIfTI file of a store.
+def _content(path: Path) -> bytes:
+    """The content of an entry, which its checksum and its seal vouch for; that of earlier releases is compared with the name."""
+    digest = path.name.split(".")[0]
+    try:
+        seal, content = read_entry(path)
+    except ValueError:
+        raise DamagedEntryError.of(path, "volumes") from None
+    view = memoryview(content)
+    if (digest_bytes(view[:HEAD], view[HEAD:]) if seal is None else seal) != digest:
+        raise DamagedEntryError.of(path, "volumes")
+    return content
+
+
+def read_volume(path: Path) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    """Voxels and affine of an entry of the volume store, verified to the end.
 
     Returns:
-        Voxels [column, row, slice] in the type of the file (int16 for volumes, uint8 for labels), and affine float64 [4, 4],
-        RAS+ mm.
+        Voxels int16 [column, row, slice], and affine float64 [4, 4], RAS+ mm.
+
+    Raises:
+        DamagedEntryError: if the content is not that of the name.
     """
-    image = nib.Nifti1Image.from_bytes(igzip.decompress(path.read_bytes()))  # type: ignore[no-untyped-call]
-    return np.asanyarray(image.dataobj), np.asarray(image.affine)
+    image = nib.Nifti1Image.from_bytes(_content(path))  # type: ignore[no-untyped-call]
+    return np.asarray(image.dataobj, np.int16), np.asarray(image.affine)

@@ -9,6 +9,7 @@ from refrad.anatomy.schema import Schema
 from refrad.core.table_rows import FlagRow, rows_of
 from refrad.dicom.volume_store import read_volume
 from refrad.reporting.drawing import data_uri, draw_three_views
+from refrad.segmentation.labels import load_labels
 
 __all__ = ["flagged_figures"]
 
@@ -64,8 +65,7 @@ class _FlaggedVolume(FlagRow):
 
 def _figure(volume: _FlaggedVolume, volume_store: Path, mask_store: Path, schema: Schema) -> dict[str, str]:
     values, _ = read_volume(volume_store / volume["file"])
-    labels, _ = read_volume(mask_store / volume["mask"])
-    classes = schema.native_lut(volume["task"])[labels.astype(np.uint8, copy=False)]
+    classes = schema.native_lut(volume["task"])[load_labels(mask_store / volume["mask"])]
     at = None
     if volume["class_id"]:
         ids = [volume["class_id"], *schema.parts(volume["class_id"])]

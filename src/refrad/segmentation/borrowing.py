@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import nibabel as nib
 
 from refrad.core.files import digest_bytes
 from refrad.core.table_rows import AcceptedVolumeRow
 from refrad.dicom.volume_store import read_volume, store_name
 from refrad.segmentation.base import SegmentationResult, SegmentedVolume
-from refrad.segmentation.labels import coverage, resample_labels, save_labels, stored_result, summarize_labels
+from refrad.segmentation.labels import coverage, read_stored_labels, resample_labels, save_labels, stored_result
 
 __all__ = ["borrow_labels"]
 
@@ -69,10 +66,9 @@ def _borrow(
     key = digest_bytes(donor_key.encode(), b"borrowed", volume["digest"].encode(), str(minimum_coverage).encode())
     if stored := stored_result(key, mask_store):
         return stored
-    image: Any = nib.load(volume_store / volume["file"])  # type: ignore[attr-defined]
-    labels, affine = read_volume(mask_store / store_name(donor_key))
-    if coverage(labels.shape, affine, image.affine, image.shape) < minimum_coverage:
+    values, grid = read_volume(volume_store / volume["file"])
+    labels, affine = read_stored_labels(mask_store / store_name(donor_key))
+    if coverage(labels.shape, affine, grid, values.shape) < minimum_coverage:
         return None
-    resampled = resample_labels(labels, affine, image.affine, image.shape)
-    save_labels(mask_store / store_name(key), resampled, image.affine)
-    return SegmentedVolume(key, 0.0, *summarize_labels(resampled))
+    resampled = resample_labels(labels, affine, grid, values.shape)
+    return SegmentedVolume(key, 0.0, *save_labels(mask_store / store_name(key), resampled, grid))

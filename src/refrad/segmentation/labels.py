@@ -1,6 +1,5 @@
 """Label volumes: uint8 NIfTI files in a content-addressed store, and their resampling to other grids."""
 
-import gzip
 import logging
 import zlib
 from pathlib import Path
@@ -10,11 +9,20 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from refrad.core.files import atomic, digest_bytes
+from refrad.core.entries import DamagedEntryError, read_entry, write_entry
+from refrad.core.files import digest_bytes
 from refrad.dicom.volume_store import store_name
 from refrad.segmentation.base import SegmentedVolume
 
-__all__ = ["coverage", "load_labels", "resample_labels", "save_labels", "stored_result", "summarize_labels"]
+__all__ = [
+    "coverage",
+    "load_labels",
+    "read_stored_labels",
+    "resample_labels",
+    "save_labels",
+    "stored_result",
+    "summarize_labels",
+]
 
 SAMPLES = 32  # columns, rows and slices at which a field of view is tested
 EDGE = 0.01  # voxels by which a grid may exceed it, for affines with few digits
@@ -22,25 +30,60 @@ EDGE = 0.01  # voxels by which a grid may exceed it, for affines with few digits
 log = logging.getLogger(__name__)
 
 
-def save_labels(path: Path, labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> None:
-    """Write a label volume atomically; equal labels give equal bytes.
+def save_labels(path: Path, labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> tuple[str, int]:
+    """Write an entry of the mask store atomically; equal labels give equal bytes.
 
     Args:
-        path: NIfTI file (.nii.gz).
+        path: NIfTI file (.nii.gz), named by the entry's key.
         labels: native ids uint8 [column, row, slice].
         affine: RAS+ mm, [4, 4].
+
+    Returns:
+        Digest of the voxels and number of classes, see `summarize_labels`.
     """
     image: Any = nib.Nifti1Image(labels, affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")
+    digest, count = summarize_labels(labels)
     # Level 6 of gzip writes a third of the bytes of level 1 for labels, at little cost.
-    with atomic(path) as temporary:
-        temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
+    write_entry(path, f"{_key(path)} {digest}", [image.to_bytes()], compressor)
+    return digest, count
 
 
-def load_labels(path: Path) -> NDArray[np.uint8]:
-    """Native ids uint8 [column, row, slice] of a NIfTI file."""
-    image: Any = nib.load(path)  # type: ignore[attr-defined]
-    return np.asarray(image.dataobj, np.uint8)
+def _key(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
+def load_labels(path: Path, digest: str | None = None) -> NDArray[np.uint8]:
+    """Native ids uint8 [column, row, slice] of an entry of the mask store; see `read_stored_labels`."""
+    return read_stored_labels(path, digest)[0]
+
+
+def read_stored_labels(path: Path, digest: str | None = None) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Native ids uint8 [column, row, slice] and affine float64 [4, 4] (RAS+ mm) of an entry of the mask store, verified to the end.
+
+    Args:
+        path: of the entry.
+        digest: of the voxels, from the mask table; not compared if None.
+
+    Raises:
+        DamagedEntryError: if the content is not that of the entry, or has another digest than the table.
+    """
+    _, labels, affine = _read(path, digest)
+    return labels, affine
+
+
+def _read(path: Path, digest: str | None) -> tuple[str, NDArray[np.uint8], NDArray[np.float64]]:
+    """Digest of the voxels, voxels and affine of an entry."""
+    try:
+        seal, content = read_entry(path)
+        key, sealed = (seal or " ").split(" ")
+    except ValueError:
+        raise DamagedEntryError.of(path, "masks") from None
+    if key != _key(path) or digest not in (None, sealed):
+        raise DamagedEntryError.of(path, "masks")
+    image: Any = nib.Nifti1Image.from_bytes(content)  # type: ignore[no-untyped-call]
+    return sealed, np.asarray(image.dataobj, np.uint8), np.asarray(image.affine)
 
 
 def summarize_labels(labels: NDArray[np.uint8]) -> tuple[str, int]:
@@ -49,19 +92,24 @@ def summarize_labels(labels: NDArray[np.uint8]) -> tuple[str, int]:
     Args:
         labels: native ids uint8 [...]; the digest does not depend on the shape.
     """
-    return digest_bytes(labels.tobytes()), int(np.count_nonzero(np.bincount(labels.ravel(), minlength=256)[1:]))
+    return digest_bytes(labels.tobytes()), _count(labels)
+
+
+def _count(labels: NDArray[np.uint8]) -> int:
+    return int(np.count_nonzero(np.bincount(labels.ravel(order="K"), minlength=256)[1:]))
 
 
 def stored_result(key: str, store: Path) -> SegmentedVolume | None:
-    """The result for an entry of the mask store; None if it is missing or cannot be read."""
+    """The result for an entry of the mask store; None if it is missing, damaged, or of a release that did not seal entries."""
     path = store / store_name(key)
     if not path.exists():
         return None
     try:
-        return SegmentedVolume(key, 0.0, *summarize_labels(load_labels(path)))
-    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError):
-        log.warning("an entry of the store cannot be read and is made again")
+        digest, labels, _ = _read(path, None)
+    except DamagedEntryError:
+        log.warning("%s cannot be verified and is made again", path)
         return None
+    return SegmentedVolume(key, 0.0, digest, _count(labels))
 
 
 def resample_labels(

@@ -4,13 +4,12 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import nibabel as nib
+from typing import NamedTuple
 
 from refrad.config.imaging import MasksOptions
 from refrad.core.files import digest_bytes, digest_file
 from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.dicom.volume_store import read_volume
 from refrad.segmentation.base import (
     DeliveredMasks,
     FailedVolume,
@@ -21,7 +20,7 @@ from refrad.segmentation.base import (
     UnsegmentableError,
 )
 from refrad.segmentation.label_files import files_of_mask, read_labels
-from refrad.segmentation.labels import coverage, resample_labels, save_labels, summarize_labels
+from refrad.segmentation.labels import coverage, resample_labels, save_labels
 from refrad.segmentation.mask_table import GivenMask, masks_of_volumes
 
 __all__ = ["Precomputed", "create", "native_ids"]
@@ -106,16 +105,16 @@ def native_ids(task: str) -> dict[str, int]:
 def _write_labels(task: _Task, minimum_coverage: float) -> SegmentationResult:
     """Write the labels of one volume; the result has the reason if they cannot be used."""
     start, job = time.monotonic(), task.job
-    image: Any = nib.load(job.volume)  # type: ignore[attr-defined]
+    volume, grid = read_volume(job.volume)
     try:
         labels, affine, notes = read_labels(task.mask, native_ids(job.task))
-        if coverage(labels.shape, affine, image.affine, image.shape) < minimum_coverage:
+        if coverage(labels.shape, affine, grid, volume.shape) < minimum_coverage:
             raise UnsegmentableError("mask_elsewhere")
     except UnsegmentableError as reason:
         return FailedVolume(job.key, time.monotonic() - start, str(reason))
-    resampled = resample_labels(labels, affine, image.affine, image.shape)
-    save_labels(job.labels, resampled, image.affine)
-    return SegmentedVolume(job.key, time.monotonic() - start, *summarize_labels(resampled), notes)
+    resampled = resample_labels(labels, affine, grid, volume.shape)
+    digest, count = save_labels(job.labels, resampled, grid)
+    return SegmentedVolume(job.key, time.monotonic() - start, digest, count, notes)
 
 
 def _digest(path: Path) -> str | None:

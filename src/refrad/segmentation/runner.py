@@ -30,6 +30,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from refrad.core.entries import DamagedEntryError
 from refrad.dicom.volume_store import read_volume
 from refrad.segmentation.base import (
     FailedVolume,
@@ -39,7 +40,7 @@ from refrad.segmentation.base import (
     SegmenterLimits,
     UnsegmentableError,
 )
-from refrad.segmentation.labels import save_labels, summarize_labels
+from refrad.segmentation.labels import save_labels
 
 __all__ = ["Network", "label_volumes"]
 
@@ -56,6 +57,10 @@ class InstallationFault(NamedTuple):
     """Message of the process when it cannot label any volume: the error, as text."""
 
     error: str
+
+
+Message = SegmentationResult | InstallationFault | DamagedEntryError
+"""The outcome of a job, sent by the segmenting process."""
 
 
 class Network(Protocol):
@@ -169,7 +174,9 @@ class _SegmentingProcess:
             results += [(job, FailedVolume(key, now - start, reason)) for key, (job, start) in self.in_work.items()]
         return results
 
-    def _result(self, message: SegmentationResult | InstallationFault) -> tuple[SegmentationJob, SegmentationResult]:
+    def _result(self, message: Message) -> tuple[SegmentationJob, SegmentationResult]:
+        if isinstance(message, DamagedEntryError):
+            raise message
         if isinstance(message, InstallationFault):
             raise RuntimeError(f"the segmenter cannot run: {message.error}")
         job, _ = self.in_work.pop(message.key)
@@ -228,15 +235,16 @@ def _serve(network: Network, connection: Connection, concurrent_volumes: int, sc
             pool.submit(label, job)
 
 
-def _label(network: Network, job: SegmentationJob) -> SegmentationResult | InstallationFault:
-    """The result of a job, or the fault of the installation that stops the run."""
+def _label(network: Network, job: SegmentationJob) -> Message:
+    """The result of a job, or the fault of the installation or of a stored volume that stops the run."""
     start = time.monotonic()
     try:
         volume, affine = read_volume(job.volume)
         labels = network.segment(np.asarray(volume, np.int16), affine, job.task)
-        save_labels(job.labels, labels, affine)
-        digest, count = summarize_labels(labels)
+        digest, count = save_labels(job.labels, labels, affine)
         return SegmentedVolume(job.key, time.monotonic() - start, digest, count)
+    except DamagedEntryError as error:
+        return error
     except UnsegmentableError as reason:
         return FailedVolume(job.key, time.monotonic() - start, str(reason))
     except FAULTS_OF_A_VOLUME as error:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import nibabel as nib
-import numpy as np
 import polars as pl
 from cyclopts import Parameter
 
@@ -20,6 +18,8 @@ from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow, Tr
 from refrad.core.tables import read_frame, read_table, scan_table
 from refrad.dataset.shard_io import read_images, read_source_fingerprints
 from refrad.dataset.shard_rows import ImageRow
+from refrad.dicom.slices import image_at
+from refrad.dicom.volume_store import read_volume
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.evaluation.result import EvaluationResult
 from refrad.evaluation.rows import PredictionRow
@@ -203,8 +203,8 @@ def _dropped_pairs(files: ReportFiles, count: int) -> Iterator[DroppedPair]:
         mentions[mention["caption"]].append(mention)
     for pair in rows_of(pairs, TripletRow):
         volume, caption = volumes[pair["volume"]], captions[pair["caption"]]
-        nifti: Any = nib.load(files.volume_store / volume["file"])  # type: ignore[attr-defined]
-        image = np.asarray(nifti.dataobj[:, :, pair["index"]], np.int16).T
+        values, _ = read_volume(files.volume_store / volume["file"])
+        image = image_at(values, pair["index"])
         yield DroppedPair(str(pair["reason"]), caption, mentions[pair["caption"]], volume, image)
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
-import nibabel as nib
 import numpy as np
 import polars as pl
 from cyclopts import Parameter
@@ -46,6 +45,7 @@ from refrad.dataset.shard_rows import (
     QuestionStruct,
 )
 from refrad.dicom.slices import image_at
+from refrad.dicom.volume_store import read_volume
 from refrad.segmentation.labels import load_labels
 from refrad.segmentation.structure_finder import OutlierRule, keep_components
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
@@ -125,6 +125,7 @@ class _SegmentedVolume(AcceptedVolumeRow):
     segmenter: str
     weights: str | None
     mask: str
+    mask_digest: str
 
 
 class _TextColumns(TypedDict):
@@ -189,12 +190,13 @@ def _rows(files: ShardFiles, texts: _Texts, schema: Schema, options: ShardsOptio
     structure_options = read_fingerprint(files.structures).options
     rule = OutlierRule(structure_options["minimum_area_mm2"], structure_options["minimum_share"])
     luts = {task: schema.native_lut(task) for task in TASK_OF.values()}
-    labelled = read_table(files.masks, MaskTable).select("volume", "task", "segmenter", "weights", mask="file")
+    labelled = read_table(files.masks, MaskTable).select(
+        "volume", "task", "segmenter", "weights", mask="file", mask_digest="digest"
+    )
     volumes = read_table(files.volumes, VolumeTable).filter(pl.col("volume").is_in(list(by_volume)))
     for volume in rows_of(volumes.join(labelled, on="volume").sort("volume"), _SegmentedVolume):
-        nifti: Any = nib.load(files.volume_store / volume["file"])  # type: ignore[attr-defined]
-        values = np.asarray(nifti.dataobj, np.int16)
-        labels = load_labels(files.mask_store / volume["mask"])
+        values, _ = read_volume(files.volume_store / volume["file"])
+        labels = load_labels(files.mask_store / volume["mask"], volume["mask_digest"])
         pixel_mm2 = volume["spacing_x"] * volume["spacing_y"]
         for index, group in groupby(by_volume[volume["volume"]], key=itemgetter("index")):
             slice_triplets = list(group)

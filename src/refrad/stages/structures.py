@@ -14,7 +14,7 @@ from refrad.config import StructuresOptions
 from refrad.core.contracts import FlagTable, MaskTable, SliceTable, StructureTable, VolumeTable
 from refrad.core.table_rows import AcceptedMaskRow, FlagRow, rows_of
 from refrad.core.tables import frame_of, read_table, write_table
-from refrad.dicom.volume_store import read_volume
+from refrad.segmentation.labels import read_stored_labels
 from refrad.segmentation.plausibility import Flag, find_flags, load_norms, unused_norms
 from refrad.segmentation.structure_finder import OutlierRule, find_structures
 from refrad.workflow.fingerprint import Fingerprint
@@ -66,8 +66,8 @@ def run(
     for volume in _labelled_volumes(volumes, masks):
         instances = slices_of.pop((volume["volume"],)).select("index", "instance")
         with tally.timed("reading"):
-            labels, affine = read_volume(mask_store / volume["file"])
-        labels, lut = labels.astype(np.uint8, copy=False), anatomy.native_lut(volume["task"])
+            labels, affine = read_stored_labels(mask_store / volume["file"], volume["digest"])
+        lut = anatomy.native_lut(volume["task"])
 
         # Implausible volumes are flagged, or quarantined if the config sets it
         with tally.timed("plausibility"):

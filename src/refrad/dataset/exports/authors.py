@@ -14,9 +14,8 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
-import nibabel as nib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +31,7 @@ from refrad.dataset.exports.image_files import write_bytes
 from refrad.dataset.image_codec import decode_mask
 from refrad.dataset.shard_rows import CaptionStruct, ImageRow, QuestionStruct
 from refrad.dicom.slices import image_at
+from refrad.dicom.volume_store import read_volume
 
 __all__ = ["dicom_of", "export"]
 
@@ -150,8 +150,7 @@ def _with_images(rows: Iterable[ImageRow], files: Mapping[str, Path]) -> Iterato
                 raise ValueError(
                     f"volume {volume} of the dataset is not in the tables of stage volumes: give --volumes"
                 )
-            nifti: Any = nib.load(files[volume])  # type: ignore[attr-defined]
-            values = np.asarray(nifti.dataobj, np.int16)
+            values, _ = read_volume(files[volume])
         yield row, image_at(values, row["index"])
 
 
