@@ -87,13 +87,33 @@ def test_division_may_need_two_attributes():
     assert sizes(images) == ([5, 5, 5, 5], {})
 
 
-def test_copies_of_a_file_are_duplicates():
+def test_copies_of_an_image_are_in_its_volume_under_its_key():
+    """Headers alone do not tell whether their pixels are equal."""
     series = [slice_at(z, z) for z in range(5)]
     copies = [header._replace(path=f"zz/{header.path}") for header in series]
-    assert sizes(series + copies) == ([5], {"duplicate": 5})
     images = divide_into_volumes(series + copies)
-    assert reasons(images) == [None] * 5 + ["duplicate"] * 5
-    assert [image.instance for image in images[:5]] == [image.instance for image in images[5:]]
+    assert reasons(images) == [None] * 10
+    assert images[:5] == images[5:]
+
+
+def test_rare_copies_of_an_image_are_duplicates():
+    series = [slice_at(z, z) for z in range(5)]
+    images = divide_into_volumes([*series, series[2]._replace(path="zz")])
+    assert reasons(images) == [None] * 5 + ["duplicate"]
+    assert images[2].instance == images[5].instance
+    assert reasons(divide_into_volumes([*series, series[2]._replace(path="zz")], keep_one=False)) == [None] * 6
+
+
+def test_altered_copies_do_not_divide_a_volume():
+    series = [slice_at(z, z, instance_number=z, frame_of_reference="1") for z in range(5)]
+    copies = [
+        slice_at(z, z, instance_number=z, path=f"a{z}", image_type="DERIVED", position=(0.0, 0.0, z + 0.4))
+        for z in range(5)
+    ]
+    images = divide_into_volumes(copies + series)
+    assert reasons(images) == [None] * 10
+    assert len({image.volume for image in images}) == 1
+    assert len({image.instance for image in images}) == 10  # both become volumes if their pixels differ
 
 
 def test_rare_repetitions_keep_the_lowest_instance_number():

@@ -254,7 +254,7 @@ def test_index_options_decide_on_repetitions_and_duplicates(write_slice, tmp_pat
         stack_of(write_slice, tmp_path / "d" / name, range(5), SeriesInstanceUID=uid, **attributes)
 
     for phase in range(2):
-        series(f"phase{phase}", "1.1", TemporalPositionIdentifier=phase)
+        series(f"phase{phase}", "1.1", TemporalPositionIdentifier=phase, RescaleIntercept=phase)
     series("twice", "1.2")
     write_slice(tmp_path / "d" / "twice" / "again", np.ones((4, 5), np.int16), SeriesInstanceUID="1.2")
     series("text", "1.3", BurnedInAnnotation="YES")

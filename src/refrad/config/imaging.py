@@ -192,6 +192,10 @@ class VolumesOptions(Section):
         description="Policy for stacks with missing or irregularly spaced slices: quarantine, or split (into the regular "
         "runs)."
     )
+    copies: Literal["keep_one", "keep"] = Field(
+        description="Policy for volumes of the same voxels and the same place, under whatever series, study, patient or "
+        "delivery: keep_one, or keep (all)."
+    )
     memory_gb: float = Field(
         ge=1,
         description="Memory limit in GiB, 1 or more, for converting one volume; a volume that needs more is quarantined.",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from refrad.dicom.equal_images import find_copies
 from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.pixels import read_pixels
 from refrad.dicom.reasons import TREATABLE, QuarantineError
@@ -33,6 +34,7 @@ class GeometryCriteria(NamedTuple):
 class ConversionJob(NamedTuple):
     """The images of one stack, as paths below `folder` and frame numbers, and how they are converted.
 
+    Images of equal pixels at one place are taken once.
     `split`: a stack with gaps or changing distances becomes several volumes, one for each of its regular runs.
     """
 
@@ -76,7 +78,8 @@ def convert(job: ConversionJob) -> list[AcceptedVolume | QuarantinedVolume]:
     """Check the geometry of the images, and write those that form a volume into the store.
 
     Returns:
-        One result; if the stack is split, one for each run, and last the images of no run, with the reason for the split.
+        One result for all images; or, if they become several volumes, or are partly used, one result for each volume, and last the
+        images of none: copies of others, or those outside of the regular runs of a split stack.
 
     Raises:
         MemoryError: if the memory does not suffice.
@@ -86,33 +89,78 @@ def convert(job: ConversionJob) -> list[AcceptedVolume | QuarantinedVolume]:
         headers = _headers(job)
     except QuarantineError as error:
         return [QuarantinedVolume(error.reason)]
-    whole = _convert(job, headers)
+    results = _convert_images(job, headers, list(range(len(headers))))
+    if len(results) == 1:
+        return [results[0]._replace(members=None)]
+    numbered = [result._replace(part=part) for part, result in enumerate(results, 1)]
+    if isinstance(numbered[-1], QuarantinedVolume):
+        numbered[-1] = numbered[-1]._replace(part=None)
+    return numbered
+
+
+def _convert_images(
+    job: ConversionJob, headers: Sequence[Header], images: Sequence[int]
+) -> list[AcceptedVolume | QuarantinedVolume]:
+    """The results for some images of a stack, as numbers of `headers`."""
+    try:
+        originals, copies = find_copies(job.folder, [headers[number] for number in images])
+    except QuarantineError as error:
+        return _convert_kinds(job, headers, images, error.reason)
+    unique = [images[number] for number in originals]
+    results = _convert_unique(job, headers, unique)
+    if not copies:
+        return results
+    if len(results) == 1 and isinstance(results[0], QuarantinedVolume):
+        return [results[0]._replace(header=headers[images[0]], members=images)]
+    return [*results, QuarantinedVolume("duplicate", headers[images[copies[0]]], [images[number] for number in copies])]
+
+
+def _convert_kinds(
+    job: ConversionJob, headers: Sequence[Header], images: Sequence[int], reason: str
+) -> list[AcceptedVolume | QuarantinedVolume]:
+    """The results for images that differ at the same places: kinds that share UIDs are volumes, others are quarantined."""
+    kinds: dict[tuple[str, str], list[int]] = {}
+    for number in images:
+        kinds.setdefault((headers[number].image_type, headers[number].frame_of_reference), []).append(number)
+    if len(kinds) == 1:
+        return [QuarantinedVolume(reason, headers[images[0]], images)]
+    return [result for members in kinds.values() for result in _convert_images(job, headers, members)]
+
+
+def _convert_unique(
+    job: ConversionJob, headers: Sequence[Header], images: Sequence[int]
+) -> list[AcceptedVolume | QuarantinedVolume]:
+    """The results for images of different places: one, or if the stack is split, one for each run and one for the others."""
+    whole = _convert(job, [headers[number] for number in images])
     if isinstance(whole, AcceptedVolume) or whole.reason not in GAPS or not job.split:
-        return [whole]
-    return _convert_runs(job, headers, whole.reason)
+        return [whole._replace(members=images)]
+    return _convert_runs(job, headers, images, whole.reason)
 
 
 def _convert_runs(
-    job: ConversionJob, headers: Sequence[Header], reason: str
+    job: ConversionJob, headers: Sequence[Header], images: Sequence[int], reason: str
 ) -> list[AcceptedVolume | QuarantinedVolume]:
     """The results for the regular runs of a stack that is split for `reason`, and for the images of no run."""
+    first = headers[images[0]]
     runs = regular_runs(
-        [header.position for header in headers],
-        headers[0].orientation,
-        headers[0].spacing,
+        [headers[number].position for number in images],
+        first.orientation,
+        first.spacing,
         minimum_slices=job.criteria.minimum_slices,
         spacing_tolerance=job.criteria.spacing_tolerance,
-        decimals=[header.decimals for header in headers],
+        decimals=[headers[number].decimals for number in images],
     )
     results: list[AcceptedVolume | QuarantinedVolume] = []
-    for number, run in enumerate(runs, 1):
-        result = _convert(job, [headers[member] for member in run])
+    unused = set(images)
+    for run in runs:
+        members = [images[number] for number in run]
+        result = _convert(job, [headers[number] for number in members])
         if isinstance(result, AcceptedVolume):
             result = result._replace(treated=(reason, *result.treated))
-        results.append(result._replace(members=run.tolist(), part=number))
-    unused = sorted(set(range(len(headers))).difference(*(run.tolist() for run in runs)))
+        results.append(result._replace(members=members))
+        unused.difference_update(members)
     if unused:
-        results.append(QuarantinedVolume(reason, headers[unused[0]], unused))
+        results.append(QuarantinedVolume(reason, headers[min(unused)], sorted(unused)))
     return results
 
 

@@ -23,7 +23,7 @@ REASONS: Mapping[str, str] = {
     "no_rescale": "A CT image without rescale slope or intercept: its values cannot be converted to Hounsfield units.",
     "not_hounsfield": "A CT image whose values are no Hounsfield units, such as an iodine map, or are given by a lookup table.",
     "no_geometry": "Position, orientation or pixel spacing is missing or invalid.",
-    "duplicate": "Another file or frame of the same volume shows the same position; one is kept.",
+    "duplicate": "Another image of the series shows the same position, or another volume has the same voxels; one is kept.",
     # volumes, by stage volumes
     "orientation_inconsistent": "The slices of the volume are not parallel.",
     "four_dimensional": "Most positions are shown more than once, and no known attribute distinguishes the repetitions.",

@@ -5,11 +5,12 @@ divide a series only where positions repeat or passes interleave, since many sca
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from refrad.dicom.copies import claimed_copies
 from refrad.dicom.geometry import SAME_POSITION
 from refrad.dicom.headers import Header
 from refrad.dicom.localizers import localizers_by_name
@@ -25,6 +26,8 @@ from refrad.dicom.repetitions import (
 __all__ = ["QuarantinedImage", "VolumeMember", "divide_into_volumes"]
 
 ALWAYS_DIVIDE = ("modality", "rows", "columns", "frame_of_reference", "image_type", "echo_time")
+# In these, copies of one image agree, unless one has lost the value; what is read from them may be altered in the others.
+ATTRIBUTES_OF_COPIES = (*DIVIDE_REPETITIONS, "echo_time")
 SAME_DIRECTION = 0.02  # difference of a direction's components; about 1 degree
 SAME_SPACING = 0.001  # share of the pixel spacing
 
@@ -59,10 +62,12 @@ def divide_into_volumes(
         split: divide repetitions of all positions by the attribute that distinguishes them; otherwise they stay together, and
             the volume will be quarantined as four-dimensional.
         keep_one: keep one of several indistinguishable images of a position, if such positions are the exception. If they are
-            the rule, or if this is False, all stay, and the volume will be quarantined.
+            the rule, or if this is False, all stay; then those of equal pixels are taken once, and others are quarantined.
         ambiguous: instance keys that other series have too.
 
-    Keys are unique: where several images have the same UID, the path is added.
+    Images that claim to be copies of one image are in the volume of the best of them, whatever their kind, and the pixels decide.
+
+    Keys are unique, except for copies of one kind: where several images have the same UID, the path is added.
     """
     reasons = [header.reason for header in headers]
     for number in localizers_by_name(headers):
@@ -72,8 +77,14 @@ def divide_into_volumes(
         if reasons[number] is None:
             series.setdefault((header.patient_key, header.study_key, header.series_key), []).append(number)
     by = DIVIDE_REPETITIONS if split else ()
-    groups = [group for members in series.values() for group in _divide(headers, members, reasons, by, keep_one)]
-    keys = _unique_keys(headers, reasons, ambiguous)
+    original_of: dict[int, int] = {}
+    groups: list[list[int]] = []
+    for members in series.values():
+        claims = claimed_copies(headers, members, ATTRIBUTES_OF_COPIES)
+        original_of |= {copy: first for first, *copies in claims for copy in copies}
+        groups += _divide(headers, sorted(claim[0] for claim in claims), reasons, by, keep_one)
+    _add_copies(groups, original_of, reasons, keep_one)
+    keys = _unique_keys(headers, reasons, ambiguous, original_of)
     volumes = {number: f"volume|{min(keys[i] or '' for i in group)}" for group in groups for number in group}
     images: list[VolumeMember | QuarantinedImage] = []
     for number, (key, reason) in enumerate(zip(keys, reasons, strict=True)):
@@ -93,10 +104,7 @@ def _divide(
     keep_one: bool,
 ) -> Iterable[list[int]]:
     """Yield the groups of one series; set the reason "duplicate" for the images that are in no group."""
-    originals = {_identity(headers[number]): number for number in reversed(members)}
-    for number in set(members) - set(originals.values()):
-        reasons[number] = "duplicate"
-    for group in by_attributes(headers, sorted(originals.values()), ALWAYS_DIVIDE):
+    for group in by_attributes(headers, members, ALWAYS_DIVIDE):
         for aligned in _by_geometry(headers, group):
             for part in (p for phase in by_repetition(headers, aligned, by) for p in by_passes(headers, phase)):
                 unique = _without_rare_repetitions(headers, part) if keep_one else part
@@ -105,10 +113,22 @@ def _divide(
                 yield unique
 
 
-def _identity(header: Header) -> tuple[object, ...]:
-    """A value that only copies of an image share: broken archives give the same UID to different images."""
-    attributes = (*ALWAYS_DIVIDE, *DIVIDE_REPETITIONS, "position", "orientation")
-    return header.instance_key, *(getattr(header, name) for name in attributes)
+def _add_copies(
+    groups: list[list[int]], original_of: dict[int, int], reasons: list[str | None], keep_one: bool
+) -> None:
+    """Add copies to the groups of their originals; where they are the exception and `keep_one`, set the reason "duplicate"."""
+    copies_of: dict[int, list[int]] = {}
+    for copy, original in original_of.items():
+        copies_of.setdefault(original, []).append(copy)
+        if reasons[original]:
+            reasons[copy] = "duplicate"
+    for group in groups:
+        copies = [copy for original in group for copy in copies_of.get(original, ())]
+        if keep_one and 2 * len(copies) < len(group):
+            for copy in copies:
+                reasons[copy] = "duplicate"
+        else:
+            group += copies
 
 
 def _by_geometry(headers: Sequence[Header], group: list[int]) -> Iterable[list[int]]:
@@ -128,7 +148,9 @@ def _without_rare_repetitions(headers: Sequence[Header], group: list[int]) -> li
     repeated = repetitions(headers, group)
     if not repeated or 2 * repeated >= len(group) - repeated:
         return group
-    candidates = sorted(group, key=lambda number: (headers[number].instance_number or 0, number))
+    candidates = sorted(
+        group, key=lambda number: (headers[number].instance_number or 0, headers[number].instance_key, number)
+    )
     heights = heights_of(headers, candidates)
     chosen: list[int] = []
     for i in np.lexsort((np.arange(len(candidates)), np.round(heights / SAME_POSITION))):
@@ -138,15 +160,36 @@ def _without_rare_repetitions(headers: Sequence[Header], group: list[int]) -> li
 
 
 def _unique_keys(
-    headers: Sequence[Header], reasons: Sequence[str | None], ambiguous: Container[str]
+    headers: Sequence[Header],
+    reasons: Sequence[str | None],
+    ambiguous: Container[str],
+    original_of: Mapping[int, int],
 ) -> list[str | None]:
-    """The key of each image, with the path where a used image has the UID of another used one."""
-    used = Counter(header.instance_key for header, reason in zip(headers, reasons, strict=True) if reason is None)
+    """The key of each image, with the path where a used image has the UID of another used one.
 
-    def key(header: Header) -> str | None:
+    A copy has the key of its original, unless it is of another kind: then both become volumes if their pixels differ.
+    """
+    used = Counter(
+        header.instance_key
+        for number, (header, reason) in enumerate(zip(headers, reasons, strict=True))
+        if reason is None and number not in original_of
+    )
+
+    def key(number: int) -> str | None:
+        header = headers[number]
         if not header.modality:
             return None
-        unique = used[header.instance_key] < 2 and header.instance_key not in ambiguous
-        return header.instance_key if unique else f"{header.instance_key}|{header.path}"
+        is_unique = used[header.instance_key] < 2 and header.instance_key not in ambiguous
+        if reasons[number] is None and number in original_of:
+            original = headers[original_of[number]]
+            if _kind(header) == _kind(original):
+                header = original
+            else:
+                is_unique = False
+        return header.instance_key if is_unique else f"{header.instance_key}|{header.path}"
 
-    return [key(header) for header in headers]
+    return [key(number) for number in range(len(headers))]
+
+
+def _kind(header: Header) -> tuple[object, ...]:
+    return tuple(getattr(header, name) for name in ALWAYS_DIVIDE)

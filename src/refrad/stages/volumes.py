@@ -13,6 +13,7 @@ from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.table_rows import SliceRow, StackRow, VolumeRow, rows_of
 from refrad.core.tables import frame_of, scan_table, write_table
 from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
+from refrad.dicom.copies import kept_volumes
 from refrad.dicom.headers import Header
 from refrad.dicom.slices import part_name, slice_rows
 from refrad.privacy.header_fields import age_of, body_part_of, contrast_of, date_of, sex_of
@@ -69,15 +70,22 @@ def run(
         )
         for name, images in stacks.items()
     )
-    volume_rows: list[VolumeRow] = []
-    slice_table: list[SliceRow] = []
+    outcomes: list[tuple[pl.DataFrame, AcceptedVolume | QuarantinedVolume]] = []
     with tally.timed("volumes"):
         for job, results in log_progress(run_sandboxed(convert, jobs, limits), log, "stacks", len(stacks)):
-            for result in results or [QuarantinedVolume("beyond_limits")]:
-                row = _row(stacks[job.volume], result, pseudonyms)
-                volume_rows.append(row)
-                slice_table += _slice_rows(row["volume"], stacks[job.volume], result)
-                _count(tally, row, result)
+            outcomes += [(stacks[job.volume], result) for result in results or [QuarantinedVolume("beyond_limits")]]
+    rows = [_row(images, result, pseudonyms) for images, result in outcomes]
+    copies = set(kept_volumes(frame_of(rows, VolumeTable))["volume"])
+    tally.add("copies", "same voxels as another volume", len(copies))
+    volume_rows: list[VolumeRow] = []
+    slice_table: list[SliceRow] = []
+    for (images, result), row in zip(outcomes, rows, strict=True):
+        if options.copies == "keep_one" and row["volume"] in copies:
+            result = QuarantinedVolume("duplicate", result.header, result.members, result.part)
+            row = _row(images, result, pseudonyms)
+        volume_rows.append(row)
+        slice_table += _slice_rows(row["volume"], images, result)
+        _count(tally, row, result)
     log.info("volumes: %d taken, %d used", tally.taken, tally.used)
     write_table(volumes, frame_of(volume_rows, VolumeTable), VolumeTable, fingerprint)
     write_table(slices, frame_of(slice_table, SliceTable), SliceTable, fingerprint)
