@@ -3,10 +3,11 @@
 import shutil
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.factories import Study
 
-from refrad.core.contracts import FlagTable, MaskTable, StructureTable
+from refrad.core.contracts import FlagTable, MaskTable, StructureTable, VolumeTable
 from refrad.core.tables import read_table
 
 
@@ -28,6 +29,28 @@ def test_stray_voxel_does_not_stretch_the_box(study):
     study.structures()
     rows = read_table(study.path("structures"), StructureTable).iter_rows(named=True)
     assert all(row["x_max"] <= 22 for row in rows if row["class_id"] == 5)
+
+
+@pytest.mark.parametrize(("policy", "rows", "counted"), [("leave_out", 5, "left out"), ("keep", 6, "kept")])
+def test_fragment_is_counted_and_left_out_by_default(policy, rows, counted, study):
+    study.labels[28:31, 20, 5] = 5  # three pixels of liver behind its end
+    study.save_labels()
+    study.structures()  # writes the table of masks
+    metrics = study.run("structures", study.structures_options() | {"fragments": policy})
+    table = read_table(study.path("structures"), StructureTable)
+    assert len(table.filter(pl.col("class_id") == 5)) == rows
+    assert metrics["made"][f"fragments {counted}"] == 1
+    assert metrics["tables"][f"fragments {counted}, CT"] == {"liver": 1}
+    assert metrics["flow"]["aside"] == ({"no_structure": 1} if policy == "leave_out" else {})
+
+
+@pytest.mark.parametrize(("age", "count"), [(50, 1), (None, 1), (3, 0)])
+def test_reference_volumes_of_adults_are_not_used_for_children(age, count, study):
+    study.labels[study.labels == 2] = 0
+    study.labels[5:8, 18, 2] = 2  # all that there is of a kidney
+    study.save_labels()
+    study.write(VolumeTable, "volumes", [study.volume() | {"age": age}])
+    assert study.structures()["made"]["fragments left out"] == count
 
 
 def test_slices_of_a_volume_without_mask_are_counted(study):

@@ -287,3 +287,12 @@ class StructuresOptions(Section):
         description="Least area of a piece as a share, 0 to 1, of its class's largest piece in the slice; smaller pieces are "
         "outliers."
     )
+    fragments: Literal["leave_out", "keep"] = Field(
+        description="Policy for fragments, a few pixels apart from an organ that is usually much larger: leave_out (no box and no "
+        "mask) or keep (only count them)."
+    )
+    fragment_px: int = Field(ge=0, description="Largest area of a fragment in px, 0 or more; 0 finds none.")
+    fragment_share: Share = Field(
+        description="Share, 0 to 1, of the class's usual section, below which a section of at most fragment_px is a fragment if "
+        "it touches no larger one in the next slices."
+    )

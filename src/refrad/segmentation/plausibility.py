@@ -39,12 +39,13 @@ class Flag:
 class Norms:
     """Plausible ranges, as in workflow/anatomy/plausibility.yaml.
 
-    Volumes in ml; heights in mm along the body axis; `one_piece`: classes of one connected component, of which the largest must
-    hold the share `piece`; `right_of`: pairs of classes, the first to the right of the second; `body_parts`: BodyPartExamined to
-    regions; `adult`: years.
+    Plausible and reference volumes (of women) in ml; heights in mm along the body axis; `one_piece`: classes of one connected
+    component, of which the largest must hold the share `piece`; `right_of`: pairs of classes, the first to the right of the second;
+    `body_parts`: BodyPartExamined to regions; `adult`: years.
     """
 
     volumes_ml: Mapping[str, tuple[float, float]]
+    references_ml: Mapping[str, float]
     heights_mm: Mapping[str, float]
     one_piece: frozenset[str]
     right_of: Sequence[tuple[str, str]]
@@ -81,6 +82,7 @@ def load_norms(path: Path) -> Norms:
                 for name, organ in organs.items()
                 if "volume_ml" in organ
             },
+            references_ml={name: organ["volume_ml"][0] for name, organ in organs.items() if "volume_ml" in organ},
             heights_mm={name: values["heights"][organ["level"]] for name, organ in organs.items() if "level" in organ},
             one_piece=frozenset(name for name, organ in organs.items() if organ.get("one_piece")),
             right_of=[(right, left) for right, left in values["right_of"]],

@@ -14,6 +14,7 @@ from refrad.config import StructuresOptions
 from refrad.core.contracts import FlagTable, MaskTable, SliceTable, StructureTable, VolumeTable
 from refrad.core.table_rows import AcceptedMaskRow, FlagRow, rows_of
 from refrad.core.tables import frame_of, read_table, write_table
+from refrad.segmentation.fragments import FragmentRule, find_fragments, reference_sections
 from refrad.segmentation.labels import read_stored_labels
 from refrad.segmentation.plausibility import Flag, find_flags, load_norms, unused_norms
 from refrad.segmentation.structure_finder import OutlierRule, find_structures
@@ -22,8 +23,10 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 2
+VERSION = 3
 PAIRS = 40  # most frequent pairs of classes counted in each shard
+
+Columns = dict[str, NDArray[np.int32]]  # of `find_structures`
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ def run(
     options = StructuresOptions.model_validate(fingerprint.options)
     rule = OutlierRule(options.minimum_area_mm2, options.minimum_share)
     anatomy, bounds = load_schema(schema), load_norms(norms)
+    reference_mm2 = reference_sections(bounds, anatomy)
     if unused := unused_norms(bounds, anatomy):
         logger.warning("structures: norms of %s are not used: the class schema has no such class", ", ".join(unused))
     tally = Tally("slices")
@@ -81,7 +85,11 @@ def run(
 
         with tally.timed("structures"):
             columns = find_structures(labels, lut, (volume["spacing_x"], volume["spacing_y"]), rule)
-        table = _structures(columns, instances, volume)
+        with tally.timed("fragments"):
+            is_adult = volume["age"] is None or volume["age"] >= bounds.adult
+            is_fragment = _fragments(columns, labels, lut, reference_mm2 * is_adult, volume, options)
+        _count_fragments(tally, columns["class_id"][is_fragment], volume["modality"], options, anatomy)
+        table = _structures(columns, instances, volume, ~is_fragment | (options.fragments == "keep"))
         tables.append(table)
         pairs.update(_pairs(table))
         _count_classes(tally, table, len(instances), volume["modality"], anatomy)
@@ -115,12 +123,25 @@ def _flag_row(volume: str, flag: Flag, options: StructuresOptions) -> FlagRow:
     }
 
 
+def _fragments(
+    columns: Columns,
+    labels: NDArray[np.uint8],
+    lut: NDArray[np.uint8],
+    reference_mm2: NDArray[np.float64],
+    volume: LabelledVolumeRow,
+    options: StructuresOptions,
+) -> NDArray[np.bool_]:
+    """Which structures of a volume are fragments, by the rule of the config."""
+    rule = FragmentRule(options.fragment_px, options.fragment_share)
+    return find_fragments(columns, labels, lut, reference_mm2 / (volume["spacing_x"] * volume["spacing_y"]), rule)
+
+
 def _structures(
-    columns: dict[str, NDArray[np.int32]], instances: pl.DataFrame, volume: LabelledVolumeRow
+    columns: Columns, instances: pl.DataFrame, volume: LabelledVolumeRow, is_used: NDArray[np.bool_]
 ) -> pl.DataFrame:
     """Rows of the structure table for one volume; `instances` has the columns index (of the slice) and instance."""
     pixel_mm2 = volume["spacing_x"] * volume["spacing_y"]
-    rows = pl.DataFrame(columns).join(instances, on="index", how="inner", validate="m:1")
+    rows = pl.DataFrame(columns).filter(is_used).join(instances, on="index", how="inner", validate="m:1")
     rows = rows.with_columns(volume=pl.lit(volume["volume"]), area_mm2=pl.col("area") * pixel_mm2)
     return rows.select(pl.col(name).cast(kind) for name, kind in frame_of([], StructureTable).schema.items())
 
@@ -140,6 +161,16 @@ def _count_flags(tally: Tally, rows: list[FlagRow], modality: str) -> None:
     """Count a volume once for each of its flags, or once as a volume without."""
     for name in {row["flag"] for row in rows} or {"none"}:
         tally.add(f"volumes with a flag, {modality}", name)
+
+
+def _count_fragments(
+    tally: Tally, classes: NDArray[np.int32], modality: str, options: StructuresOptions, anatomy: Schema
+) -> None:
+    """Count the fragments of a volume by class."""
+    policy = {"leave_out": "left out", "keep": "kept"}[options.fragments]
+    tally.make(f"fragments {policy}", len(classes))
+    for class_id in classes.tolist():
+        tally.add(f"fragments {policy}, {modality}", anatomy.by_id[class_id].name)
 
 
 def _count_classes(tally: Tally, table: pl.DataFrame, slices: int, modality: str, anatomy: Schema) -> None:
