@@ -4,11 +4,10 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from refrad.dicom.diffusion import DIFFUSION_KEYWORDS, DIFFUSION_TAGS, Diffusion, diffusion_of
+from refrad.dicom.diffusion import Diffusion, diffusion_of
 from refrad.dicom.elements import (
     CONVERTED,
     Numbers,
@@ -22,30 +21,13 @@ from refrad.dicom.elements import (
     text_of,
     values_of,
 )
-from refrad.dicom.image_kinds import TILE_TAGS, localizer_name_of, reasons_of, tiles_of
-from refrad.dicom.times import TIME_KEYWORDS, Times, times_of
+from refrad.dicom.header_tags import KEYWORDS
+from refrad.dicom.image_kinds import localizer_name_of, reasons_of, tiles_of
+from refrad.dicom.times import Times, times_of
 
-__all__ = ["NO_IMAGE_RULES", "TAGS", "Header", "ImageRules", "headers_of_dataset"]
+__all__ = ["NO_IMAGE_RULES", "Header", "ImageRules", "headers_of_dataset"]
 
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
-NAME_TAGS: list[int] = [tag for tag, entry in DicomDictionary.items() if entry[0] == "PN"]
-KEYWORDS = re.findall(
-    r"\w+",
-    """
-    SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID Modality ImageType Manufacturer
-    InstitutionName PatientID IssuerOfPatientID PatientBirthDate PatientSex PatientAge AccessionNumber StudyDate StudyTime SeriesDate
-    SeriesTime SeriesDescription BodyPartExamined ContrastBolusAgent ContrastBolusAgentSequence SeriesNumber
-    InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime TriggerTime InversionTime
-    FlipAngle KVP ConvolutionKernel ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns
-    SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
-    BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VolumeBasedCalculationTechnique ProtocolName
-    RealWorldValueMappingSequence
-    SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
-    SliceThickness NominalPercentageOfCardiacPhase IrradiationEventUID
-    """,
-)
-KEYWORDS += DIFFUSION_KEYWORDS + TIME_KEYWORDS
-TAGS = [Tag(tag) for tag in NAME_TAGS] + [Tag(keyword) for keyword in KEYWORDS] + TILE_TAGS + DIFFUSION_TAGS
 
 
 class ImageRules(NamedTuple):
@@ -180,7 +162,7 @@ def headers_of_dataset(
     """The header of a plain image, or those of all frames of an enhanced multi-frame image.
 
     Args:
-        dataset: with its file meta information, and at least `TAGS` and those of the rules.
+        dataset: with its file meta information, and at least `refrad.dicom.header_tags.TAGS` and those of the rules.
         path: of the file, inside the delivery.
         has_pixels: whether pixels follow in the file.
         rules: of the site.

@@ -18,7 +18,8 @@ from pydicom.errors import InvalidDicomError
 from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.dicom.diffusion import diffusion_of_dataset, is_likely_diffusion
-from refrad.dicom.headers import NO_IMAGE_RULES, TAGS, Header, ImageRules, headers_of_dataset
+from refrad.dicom.header_tags import TAGS
+from refrad.dicom.headers import NO_IMAGE_RULES, Header, ImageRules, headers_of_dataset
 
 __all__ = ["find_files", "headers_of_file", "is_storage_error", "quiet_pydicom", "read_headers", "without_path"]
 
