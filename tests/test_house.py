@@ -252,6 +252,7 @@ FILE_MODULES = {
     },
     "processes and jobs, which meet in files": {
         "llm/endpoint.py",
+        "llm/salvage.py",
         "llm/server.py",
         "llm/server_leases.py",
         "llm/sharing.py",

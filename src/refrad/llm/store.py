@@ -1,7 +1,8 @@
 """Replies, kept under the digest of the request: SQLite, for all jobs of one machine at once.
 
 A reply is committed the moment it arrives, so that killing a job loses only the open requests. Failures are kept for
-people to look at; the next run repeats them. SQLite's log cannot be shared over a network: every few minutes, and at the ends of
+people to look at; the next run repeats them. Each answer has a checksum: a damaged one is requested again, and a damaged file is
+moved aside. SQLite's log cannot be shared over a network: every few minutes, and at the ends of
 a job, a machine hands out its new answers in a file that never changes, and each job first takes in those of the others.
 """
 
@@ -9,31 +10,38 @@ import contextlib
 import fcntl
 import gzip
 import json
+import logging
 import os
 import platform
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from refrad.core.files import atomic
+from refrad.llm.salvage import COLUMNS, AnswerRow, checksum, is_damage, move_aside, read_handed, salvage
 
 __all__ = ["ReplyStore", "Store", "UnkeptReplies", "Usage"]
 
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 PATIENCE = 60.0  # seconds to wait for another writer
 HAND_OUT = 120.0  # seconds between files for other machines
 
 _TABLES = """
 create table if not exists replies (
     key text primary key, task text not null, model text not null, answer text, failure text,
-    prompt_tokens integer not null, answer_tokens integer not null, seconds real not null, at real not null
+    prompt_tokens integer not null, answer_tokens integer not null, seconds real not null, at real not null,
+    checksum text
 ) without rowid;
 create table if not exists kept_back (key text primary key) without rowid;
 create table if not exists taken_in (name text primary key) without rowid;
 """
-_COLUMNS = "key, task, model, answer, prompt_tokens, answer_tokens, seconds, at"
+_COLUMNS = set(COLUMNS.split(", ")) | {"checksum"}
+_SWAP = 2**61  # offset in the file of claims, beyond those of keys: locked while a damaged database is replaced
 
 
 class Usage(NamedTuple):
@@ -90,18 +98,77 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"replies-{platform.node()}.sqlite"
-        self._claims = os.open(path.with_suffix(".claims"), os.O_RDWR | os.O_CREAT, 0o600)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        self._path = folder / f"replies-{platform.node()}.sqlite"
+        self._claims = os.open(self._path.with_suffix(".claims"), os.O_RDWR | os.O_CREAT, 0o600)
+        self._answers = folder / "answers"
+        self._answers.mkdir(mode=0o700, exist_ok=True)
+        self._handed_out = time.monotonic()
+        self._open()
+        self._healed(self._take_in)
+        self._healed(self._hand_out)  # answers of a killed job of this machine
+
+    def _open(self) -> None:
+        """Open the database; a damaged one is replaced by what can be read of it."""
+        try:
+            self._connect()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error, opening=True):
+                raise
+            self._replace()
+
+    def _connect(self) -> None:
+        """Open the database, and make its tables if it is new."""
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._inode = self._path.stat().st_ino
+        self._database = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
+        self._database.text_factory = lambda text: text.decode(errors="replace")  # of damaged rows
         self._patiently("pragma journal_mode=wal")
         self._database.execute("pragma synchronous=normal")  # survives any crash of the job
         for statement in _TABLES.split(";"):
             self._patiently(statement)
-        self._answers = folder / "answers"
-        self._answers.mkdir(mode=0o700, exist_ok=True)
-        self._take_in()
-        self._hand_out()  # answers of a killed job of this machine
+        columns = {row[1] for row in self._database.execute("pragma table_info(replies)")}
+        if columns >= _COLUMNS - {"checksum"} and "checksum" not in columns:  # of an earlier release
+            with self._at_once():
+                if "checksum" not in {row[1] for row in self._database.execute("pragma table_info(replies)")}:
+                    self._database.execute("alter table replies add column checksum text")
+                    answers = self._database.execute("select key, answer from replies").fetchall()
+                    digests = [(checksum(key, answer), key) for key, answer in answers]
+                    self._database.executemany("update replies set checksum = ? where key = ?", digests)
+        self._database.execute(f"select {COLUMNS}, checksum from replies limit 1").fetchall()
+
+    def _replace(self) -> None:
+        """Move the damaged database aside, unless another job has done so, and keep its sound answers."""
+        self._database.close()
+        fcntl.lockf(self._claims, fcntl.LOCK_EX, 1, _SWAP)
+        try:
+            if self._path.exists() and self._path.stat().st_ino == self._inode:
+                aside = move_aside(self._path)
+                with contextlib.suppress(FileNotFoundError):  # the newest answers
+                    self._path.with_name(f"{self._path.name}-wal").replace(aside.with_name(f"{aside.name}-wal"))
+                self._path.with_name(f"{self._path.name}-shm").unlink(missing_ok=True)
+                self._connect()
+                with self._at_once():
+                    before = self._database.total_changes
+                    for row in salvage(aside):
+                        self._keep(row)
+                        self._database.execute("insert or ignore into kept_back values (?)", (row[0],))
+                    count = (self._database.total_changes - before) // 2
+                log.warning("%s is damaged and moved aside; %d of its answers are kept", self._path.name, count)
+                self._take_in()
+            else:
+                self._connect()
+        finally:
+            fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, _SWAP)
+
+    def _healed(self, function: Callable[[], R]) -> R:
+        """The result of a function; once more, if it meets damage, after the database has been replaced."""
+        try:
+            return function()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._replace()
+            return function()
 
     def _patiently(self, statement: str) -> None:
         """Changing the journal mode does not wait for others by itself."""
@@ -110,30 +177,45 @@ class Store:
             try:
                 self._database.execute(statement)
                 return
-            except sqlite3.OperationalError:
-                if time.monotonic() > end:
+            except sqlite3.OperationalError as error:
+                if time.monotonic() > end or is_damage(error, opening=True):
                     raise
                 time.sleep(0.05)
 
     def answer(self, key: str) -> str | None:
         """The stored answer as JSON text, or None; a failure is no answer."""
-        row = self._database.execute("select answer from replies where key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        return self._healed(lambda: self._answer(key))
+
+    def _answer(self, key: str) -> str | None:
+        row = self._database.execute("select answer, checksum from replies where key = ?", (key,)).fetchone()
+        if row is None or row == (None, None):
+            return None
+        answer, digest = row
+        if digest is None or digest != checksum(key, answer):
+            log.warning("an answer in %s is damaged and requested again", self._path.name)
+            self._database.execute("delete from replies where key = ?", (key,))
+            return None
+        return str(answer)
 
     def put(self, key: str, task: str, model: str, answer: str | None, failure: str | None, used: Usage) -> None:
         """Keep an answer, or a failure, with its cost. A failure never replaces an answer."""
+        row = (key, task, model, answer, failure, *used, time.time(), checksum(key, answer))
+        self._healed(lambda: self._put(row))
+        if time.monotonic() - self._handed_out > HAND_OUT:
+            self._healed(self._hand_out)
+
+    def _put(self, row: tuple[object, ...]) -> None:
         with self._at_once():
             self._database.execute(
-                "insert into replies values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update set"
+                f"insert into replies ({COLUMNS.replace('answer,', 'answer, failure,', 1)}, checksum)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update set"
                 " answer = excluded.answer, failure = excluded.failure, prompt_tokens = excluded.prompt_tokens,"
-                " answer_tokens = excluded.answer_tokens, seconds = excluded.seconds, at = excluded.at"
-                " where replies.answer is null or excluded.answer is not null",
-                (key, task, model, answer, failure, *used, time.time()),
+                " answer_tokens = excluded.answer_tokens, seconds = excluded.seconds, at = excluded.at,"
+                " checksum = excluded.checksum where replies.answer is null or excluded.answer is not null",
+                row,
             )
-            if answer is not None:
-                self._database.execute("insert or ignore into kept_back values (?)", (key,))
-        if time.monotonic() - self._handed_out > HAND_OUT:
-            self._hand_out()
+            if row[3] is not None:
+                self._database.execute("insert or ignore into kept_back values (?)", (row[0],))
 
     @contextlib.contextmanager
     def _at_once(self) -> Iterator[None]:
@@ -146,7 +228,8 @@ class Store:
         """Write the new answers of this machine to a file for the others."""
         self._handed_out = time.monotonic()
         with self._at_once():
-            rows = self._database.execute(f"select {_COLUMNS} from replies natural join kept_back").fetchall()
+            stored = self._database.execute(f"select {COLUMNS}, checksum from replies natural join kept_back")
+            rows = [row for *row, digest in stored if digest is not None and digest == checksum(row[0], row[3])]
             if not rows:
                 return
             name = f"{platform.node()}-{time.time_ns()}.json.gz"
@@ -161,14 +244,25 @@ class Store:
         imported = {name for (name,) in self._database.execute("select name from taken_in")}
         for path in sorted(self._answers.glob("[!.]*.json.gz")):
             if path.name not in imported:
-                rows = json.loads(gzip.decompress(path.read_bytes()))
+                try:
+                    rows = read_handed(path)
+                except ValueError:
+                    log.warning("%s is damaged and moved aside; its answers are requested again", path.name)
+                    move_aside(path)
+                    continue
                 with self._at_once():
-                    self._database.executemany(
-                        f"insert into replies ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update set"
-                        " answer = excluded.answer, failure = null, at = excluded.at where replies.answer is null",
-                        rows,
-                    )
+                    for row in rows:
+                        self._keep(row)
                     self._database.execute("insert or ignore into taken_in values (?)", (path.name,))
+
+    def _keep(self, row: AnswerRow) -> None:
+        """Keep an answer of elsewhere, unless there is one."""
+        self._database.execute(
+            f"insert into replies ({COLUMNS}, checksum) values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (key) do update"
+            " set answer = excluded.answer, failure = null, at = excluded.at, checksum = excluded.checksum"
+            " where replies.answer is null",
+            (*row, checksum(row[0], row[3])),
+        )
 
     @contextlib.contextmanager
     def claim(self, key: str) -> Iterator[bool]:
@@ -186,6 +280,6 @@ class Store:
 
     def close(self) -> None:
         """Hand out the new answers, and close the files."""
-        self._hand_out()
+        self._healed(self._hand_out)
         self._database.close()
         os.close(self._claims)
