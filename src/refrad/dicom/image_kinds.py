@@ -35,7 +35,7 @@ TILE_TAGS: list[int] = [Tag(group, element) for group, _, number in TILES for el
 PROJECTION = _words(
     *("[A-Z]*MIPS?", "[A-Z]*MINIP", "MNIP", "MAXIP", "(?:MAX|MIN|AVG|AVERAGE|MEAN) IP", "MAXIMUM", "MINIMUM"),
     *("PROJ", "PROJECTIONS?", "PJN", "RAY ?SUM", "STDDEV (?:COR|SAG|TRA)"),
-    *("CPR", "CURVED", "RENDER(?:ED|ING)?", "VRT?", "SSD"),
+    *("CPR", "CURVED", "RENDER(?:ED|ING)?", "VRT?", "SSD", "SHADED", "PANORAMIC"),
 )
 # Values of VolumeBasedCalculationTechnique (PS3.3 C.8.16.2.1.3) of slices. VolumetricProperties is not read: scanners write
 # DISTORTED for slices without distortion correction (Siemens XA) and for curved reformats.
@@ -45,7 +45,8 @@ SLICE_TECHNIQUES = {"", "NONE", "MPR"}
 MAP = _words(
     *("MAT SPECIFIC", "MAT FRACTIONAL", "MAT VALUE BASED", "MAT MODIFIED", "HU MOD(?:IFIED)?"),
     *("(?:EFF|EFFECTIVE) ATOMIC NUM(?:BER)?", "Z ?EFF(?:ECTIVE)?", "(?:EFF|EFFECTIVE) Z"),
-    *("ELECTRON DENSITY", "RHO ?Z?", "STOPPING POWER"),
+    *("ELECTRON DENSITY", "RHO ?Z?", "STOPPING POWER", "MAPS?"),
+    "(?:CALCIUM|FAT|WATER) (?:CONCENTRATION|DENSITY|FRACTION)",
     *("(?:R|REL)?(?:CBF|CBV|MTT|TTP|TMAX)", "TTD", "TTS", "OEF", "PBV", "PERMEABILITY", "BLOOD FLOW", "BLOOD VOLUME"),
 )
 ARITHMETIC = _words("SUBTRACT(?:ION|ED)?", "DIVISION", "MULTIPLICATION", "STD ?DEV(?:IATION)?", "QUANTITY")
