@@ -15,7 +15,7 @@ from refrad.segmentation.plausibility import Norms
 
 __all__ = ["FragmentRule", "find_fragments", "reference_sections"]
 
-USUAL = 0.75  # quantile of the sections of a class in a volume: most are at its ends, or fragments themselves
+USUAL = 0.75  # share of a class's sections in a volume that the usual one exceeds: many are at its ends, or fragments themselves
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,26 @@ def find_fragments(
     """
     index, class_id, area = structures["index"], structures["class_id"], structures["area"]
     is_fragment = np.zeros(len(area), bool)
-    area_of = dict(zip(zip(index.tolist(), class_id.tolist(), strict=True), area.tolist(), strict=True))
-    small = area <= rule.pixels
-    for number in np.unique(class_id[small]).tolist():
-        usual = max(float(np.quantile(area[class_id == number], USUAL)), reference_px[number])
-        for row in np.flatnonzero(small & (class_id == number) & (area < rule.share * usual)).tolist():
-            x_min, y_min, x_max, y_max = (int(structures[name][row]) for name in ("x_min", "y_min", "x_max", "y_max"))
-            box, middle = labels[x_min:x_max, y_min:y_max], int(index[row])
-            section = lut[box[:, :, middle]] == number
-            is_fragment[row] = not any(
-                area_of.get((neighbour, number), 0) > rule.pixels
-                and (section & (lut[box[:, :, neighbour]] == number)).any()
-                for neighbour in (middle - 1, middle + 1)
-            )
+    is_small = area <= rule.pixels
+    candidates = []
+    for number in np.unique(class_id[is_small]).tolist():
+        rows = np.flatnonzero(class_id == number)
+        areas = np.sort(area[rows])
+        usual = max(float(areas[int(USUAL * (len(areas) - 1))]), reference_px[number])
+        candidates += rows[is_small[rows] & (area[rows] < rule.share * usual)].tolist()
+    if not candidates:
+        return is_fragment
+    is_large = ~is_small
+    large = set(zip(index[is_large].tolist(), class_id[is_large].tolist(), strict=True))
+    boxes = np.column_stack([structures[name] for name in ("x_min", "x_max", "y_min", "y_max")])
+    for row in candidates:
+        number, middle = int(class_id[row]), int(index[row])
+        neighbours = [k for k in (middle - 1, middle + 1) if (k, number) in large]
+        if neighbours:
+            x_min, x_max, y_min, y_max = boxes[row].tolist()
+            first = max(middle - 1, 0)
+            is_class = lut[labels[x_min:x_max, y_min:y_max, first : middle + 2]] == number
+            section = is_class[:, :, middle - first]
+            neighbours = [k for k in neighbours if (section & is_class[:, :, k - first]).any()]
+        is_fragment[row] = not neighbours
     return is_fragment
