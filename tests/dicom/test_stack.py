@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from refrad.dicom.reasons import QuarantineError
-from refrad.dicom.stack import check_stack, regular_runs
+from refrad.dicom.stack import check_stack, irregularity_of, regular_runs
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 LIMITS = {"minimum_slices": 3, "spacing_tolerance": 0.02, "angle_tolerance": 0.5}
@@ -133,3 +133,111 @@ def test_regular_runs_are_grids_and_share_no_slice(steps, noise):
         assert stack.order.tolist() == list(range(len(run)))
     if set(steps) == {1} and len(places) >= 3:
         assert [len(run) for run in runs] == [len(places)]
+
+
+def rounded(places, decimals):
+    return [round(float(place), decimals) for place in places]
+
+
+# mm between slices, decimals
+ROUNDED = [
+    (1.25, 1),
+    (0.625, 2),
+    (0.625, 1),
+    (1 / 3, 2),
+    (1 / 3, 1),
+    (0.7, 1),
+    (5 / 3, 1),
+    (1.5, 0),
+    (2.5, 0),
+    (0.8, 1),
+]
+COARSE_ENOUGH = [(step, decimals) for step, decimals in ROUNDED if 10**-decimals <= 0.4 * step]
+
+
+@pytest.mark.parametrize(("step", "decimals"), COARSE_ENOUGH)
+@pytest.mark.parametrize("start", [-100, 0.37, 12.345])
+@pytest.mark.parametrize("rule", ["round", "floor"])
+def test_rounded_positions_are_a_grid(step, decimals, start, rule):
+    unit = 10**-decimals
+    exact = start + step * np.arange(40)
+    places = rounded(exact if rule == "round" else np.floor(exact / unit) * unit, decimals)
+    stack = check(column(places), decimals=[(0, 0, decimals)] * 40)
+    assert stack.spacing[2] == pytest.approx(step, abs=unit / 30)
+    for index, place in enumerate(exact):
+        assert stack.affine[2, 3] + index * stack.affine[2, 2] == pytest.approx(place, abs=1.5 * unit + 1e-9)
+
+
+@pytest.mark.parametrize(("step", "decimals"), COARSE_ENOUGH)
+@pytest.mark.parametrize("lost", [1, 5, 20, 38])
+def test_rounding_explains_no_lost_slice(step, decimals, lost):
+    places = rounded(np.delete(-100 + step * np.arange(40), lost), decimals)
+    assert refusal(column(places), decimals=[(0, 0, decimals)] * 39) in ("slice_missing", "spacing_irregular")
+
+
+@pytest.mark.parametrize(
+    ("places", "decimals"),
+    [
+        ([0, 1, 2, 4, 5, 6], 0),  # a unit as large as the distance explains anything
+        ([0, 5, 10, 18, 23], 0),
+        ([0, 2.5, 5, 7.5, 12.5, 17.5], 1),
+        ([0, 1.3, 2.5, 3.8, 5.0, 6.7], 1),  # 0.2 off
+        ([0, 1.3, 2.5, 3.8, 5.0, 6.3], 2),  # written with more decimals, so not rounded
+    ],
+)
+def test_irregular_places_are_no_rounded_ones(places, decimals):
+    assert refusal(column(places), decimals=[(0, 0, decimals)] * len(places)) != ""
+
+
+def test_coordinates_of_each_axis_have_their_own_decimals():
+    """The decimals along x do not matter to an axial stack; nor does a slice at a round place."""
+    places = rounded(1.25 * np.arange(20), 1)
+    decimals = [(9, 9, 0 if place.is_integer() else 1) for place in places]
+    assert check(column(places), decimals=decimals).plane == "axial"
+
+
+@given(
+    turn=st.tuples(st.floats(-180, 180), st.floats(-180, 180), st.floats(-180, 180)),
+    step=st.floats(0.5, 6),
+    decimals=st.integers(1, 3),
+    order=st.permutations(range(12)),
+)
+def test_rounded_oblique_stack_is_a_grid(turn, step, decimals, order):
+    along_row, along_column, normal = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    exact = np.array([10.0, -50, 20]) + step * np.array(order)[:, None] * normal
+    written = np.round(exact, decimals)
+    if np.sqrt(3) / 2 * 10**-decimals > 0.18 * step:
+        return
+    stack = check(written, [*along_row, *along_column], angle_tolerance=3, decimals=np.full((12, 3), decimals))
+    assert [order[i] for i in stack.order] == list(range(12))
+
+
+@pytest.mark.parametrize("decimals", [3, 4])
+def test_orientation_may_be_rounded_too(decimals):
+    along_row, along_column, normal = Rotation.from_euler("xyz", (20, 10, 5), degrees=True).as_matrix()
+    positions = 3.0 * np.arange(20)[:, None] * normal
+    assert check(positions, np.round([*along_row, *along_column], decimals)).plane == "axial"
+
+
+def test_regular_runs_of_rounded_positions():
+    places = rounded([*(1.25 * np.arange(8)), *(20 + 1.25 * np.arange(6))], 1)
+    runs = regular_runs(
+        column(places), AXIAL, (1, 1), minimum_slices=3, spacing_tolerance=0.02, decimals=[(0, 0, 1)] * 14
+    )
+    assert [len(run) for run in runs] == [8, 6]
+
+
+@pytest.mark.parametrize("count", range(4, 12))
+@pytest.mark.parametrize("unit", [0.15, 0.25, 0.299, 0.3, 0.35, 0.4, 0.44])
+def test_coarse_rounding_explains_no_lost_slice_of_few(count, unit):
+    """Slices 1/unit apart, in units that are written without decimals."""
+    for lost in range(1, count - 1):
+        for start in np.arange(0, 1, 0.1):
+            places = np.round(start + np.delete(np.arange(count), lost) / unit)
+            refusal(column(places), decimals=[(0, 0, 0)] * (count - 1))
+
+
+def test_irregularity_is_that_of_the_stack():
+    places = column([0, 5, 10, 20, 25])
+    assert irregularity_of(places, AXIAL, (1, 1), spacing_tolerance=0.02) == "slice_missing"
+    assert irregularity_of(column([10, 0, 5]), AXIAL, (1, 1), spacing_tolerance=0.02) is None

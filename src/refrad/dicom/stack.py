@@ -22,9 +22,6 @@ from refrad.dicom.reasons import QuarantineError
 __all__ = ["Stack", "check_stack", "irregularity_of", "regular_runs"]
 
 STEEPEST = 45  # degrees; no gantry tilts that far (30 is usual), so the positions are wrong
-COARSEST = (
-    0.2  # error of rounding as a share of the distance between slices; from 0.25 on it would explain a lost slice
-)
 TINY = 1e-6  # mm; errors of floating point
 
 
@@ -206,10 +203,11 @@ def _irregularity(coordinates: Array, spacing: ArrayLike, tolerance: float, roun
 
 def _is_rounded(heights: Array, error: float) -> bool:
     """Whether heights, in order, are those of equal steps, each off by no more than `error` (mm)."""
-    if error > COARSEST * np.median(np.diff(heights)):
-        return False
     numbers = np.arange(len(heights))
     mean, largest = (heights[-1] - heights[0]) / numbers[-1], 2 * error + TINY
+    # A lost slice puts one 1/2 - 1/n of a distance off the nearest grid, less the error of rounding: it must not be as small.
+    if error >= mean * (1 / 4 - 1 / (2 * len(heights))) * (1 - 1 / len(heights)):
+        return False
     if np.ptp(heights - mean * numbers) > 2 * largest:
         return False
     low, high = mean - largest / numbers[-1], mean + largest / numbers[-1]
