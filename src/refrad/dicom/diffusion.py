@@ -39,7 +39,7 @@ PRIVATE_ELEMENTS: dict[tuple[int, str], dict[int, tuple[str, str]]] = {
     (0x0029, "MMCPRIVATE"): {0x30: ("b_value", "FD")},  # Hitachi
 }
 GROUPS = {group for group, _ in PRIVATE_ELEMENTS}
-USUAL_BLOCKS = range(0x10, 0x13)  # an archive may move a block anywhere up to FF
+USUAL_BLOCKS = range(0x10, 0x12)  # an archive may move a block anywhere up to FF
 BIAS = 1_000_000_000  # General Electric adds it to the b-values of several in one series
 LARGEST = 100_000  # s/mm2; scanners reach 40,000
 TYPES = {"FD": "f8", "FL": "f4", "SL": "i4", "UL": "u4", "SS": "i2", "US": "u2"}
