@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,20 @@ def test_command_has_gpus_context_and_arguments(tmp_path):
     }.items():
         assert command[command.index(flag) + 1] == value
     assert command[-1] == "--async-scheduling" and "--enable-log-requests" not in command
+
+
+def test_server_has_its_guard_whatever_the_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/ours")
+    monkeypatch.setenv("VLLM_API_KEY", "of the shell")
+    monkeypatch.setenv("HF_TOKEN", "of the shell")
+    server = Server(options("python", environment={"PYTHONPATH": "/theirs"}), tmp_path)
+    command, environment = server.command(1), server.environment()
+    module, name = command[command.index("--middleware") + 1].split(".")
+    guard, *others = environment["PYTHONPATH"].split(":")
+    assert f"class {name}" in (Path(guard) / f"{module}.py").read_text() and others == ["/theirs"]
+    assert environment["VLLM_API_KEY"] == server.key and server.key not in " ".join(command)
+    assert environment["HF_TOKEN"] == "of the shell"
+    assert Server(options("python"), tmp_path).environment()["PYTHONPATH"] == guard
 
 
 def test_server_does_not_start_if_the_store_has_all_answers(serve, client, tmp_path, echo):

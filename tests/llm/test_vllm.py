@@ -5,8 +5,11 @@ the wits. None of its nonsense may reach a table.
 """
 
 import contextlib
+import http.client
 import json
 import os
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Literal
 
@@ -93,6 +96,29 @@ def test_constrained_answers_have_their_form(running, line):
         (account,) = models.accounts.values()
     assert all(isinstance(reply.answer, Verdict) for reply in replies)
     assert account.calls == 64 and account.prompt_tokens > 64 * 10 and account.answer_tokens > 64
+
+
+def status_of(address, method, path, headers):
+    connection = http.client.HTTPConnection(address, timeout=60)
+    try:
+        connection.request(method, path, body=b"{}" if method == "POST" else None, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_no_route_answers_without_the_key(running):
+    address = urllib.parse.urlsplit(running["endpoint"]).netloc
+    key = {"Authorization": f"Bearer {os.environ['TINY_KEY']}"}
+    request = urllib.request.Request(f"http://{address}/openapi.json", headers=key)
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        paths = set(json.load(reply)["paths"])
+    assert {"/health", "/v1/chat/completions"} <= paths
+    assert status_of(address, "GET", "/health", key) == status_of(address, "GET", "/v1/models", key) == 200
+    for path in paths | {"/", "/docs", "/metrics", "/openapi.json", "/invocations", "/ping", "/nothing", "//v1/models"}:
+        for method in ("GET", "POST", "OPTIONS", "HEAD", "PUT", "DELETE"):
+            for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": ""}):
+                assert status_of(address, method, path, wrong) == 401, (method, path, wrong)
 
 
 def test_unknown_model_is_an_error(running, line):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from refrad.config import ModelOptions
 from refrad.llm.endpoint import ModelError, try_completion
+from refrad.llm.guard.refrad_guard import KEY_VARIABLE
 
 __all__ = ["Server"]
 
@@ -32,6 +33,10 @@ QUIET = {
 }
 # A busy server may close a connection with an unread request as idle: so idle ones stay open for long.
 PATIENT = {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "600"}
+
+# vLLM guards some of its routes with the key; this middleware guards all. It is found by its folder.
+GUARD = "refrad_guard.KeyGuard"
+GUARD_FOLDER = Path(__file__).parent / "guard"
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +62,6 @@ class Server:
         port = self.port = _free_port(self.host)
         self.endpoint = f"http://127.0.0.1:{port}/v1"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
         started = time.monotonic()
         with self.log.open("wb") as file:
             try:
@@ -66,7 +70,7 @@ class Server:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
-                    env=environment | QUIET | PATIENT | {"VLLM_API_KEY": self.key} | self.options.server.environment,
+                    env=self.environment(),
                     start_new_session=True,
                     preexec_fn=_die_with_parent,
                 )
@@ -91,10 +95,17 @@ class Server:
         command = [server.python, "-m", "vllm.entrypoints.openai.api_server", "--model", self.options.model]
         command += ["--served-model-name", self.options.name, "--host", self.host, "--port", str(port)]
         command += ["--max-model-len", str(server.context), "--structured-outputs-config", json.dumps(DECODING)]
-        command += ["--disable-uvicorn-access-log"]
+        command += ["--disable-uvicorn-access-log", "--middleware", GUARD]
         if server.gpus > 1:
             command += ["--tensor-parallel-size", str(server.gpus)]
         return [*command, *server.arguments]
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the server: that of this process without its Python paths, the settings, the key and the guard."""
+        inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        settings = inherited | QUIET | PATIENT | self.options.server.environment
+        paths = [str(GUARD_FOLDER), *filter(None, [settings.get("PYTHONPATH")])]
+        return settings | {KEY_VARIABLE: self.key, "PYTHONPATH": os.pathsep.join(paths)}
 
     def check(self) -> None:
         """Raise ModelError if it has stopped by itself."""

@@ -17,7 +17,9 @@ from refrad.llm.sharing import ServerFolder
 
 __all__ = ["serve"]
 
-EVERYWHERE = "0.0.0.0"  # the other nodes must reach it; it refuses requests without the key of the endpoint file
+EVERYWHERE = (
+    "0.0.0.0"  # the other nodes must reach it; its guard refuses every request without the key of the endpoint file
+)
 
 log = logging.getLogger(__name__)
 
