@@ -1,44 +1,50 @@
 """De-identified DICOM: the basic profile of PS3.15 annex E, with keyed UIDs and shifted dates, and an allow-list of text.
 
-The profile's table comes from a library. It lists the elements that must go; text that it does not list, and that is on no list of this
-module, goes as well, since any text may hold a name. Options of the profile in use: longitudinal information with modified dates
-(113107), patient characteristics (113108; the oldest are 90). Pixels are not looked at.
+The profile's table comes from a library and lists the elements that must go. Of the others these stay: numbers, sequences of
+what stays, the pixels, and coded text with a term of `refrad.privacy.dicom_terms`. Any other text or binary value may hold a
+name, and goes. File meta is made anew. Options of the profile in use: longitudinal information with modified dates (113107),
+patient characteristics (113108; the oldest are 90). Pixels are not looked at.
 """
 
+import math
 import re
+from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from functools import cache
 
 from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID, CTImageStorage, MRImageStorage
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+)
 
+from refrad.privacy.dicom_terms import TERMS, TYPE_WORDS
 from refrad.privacy.header_fields import age_of, body_part_of, date_of, sex_of
 from refrad.privacy.pseudonyms import Pseudonyms
 
 __all__ = ["deidentify"]
 
 TABLE = "dicomfields_2024b"
-STANDARD_ROOT = "1.2.840.10008."  # root of UIDs that the standard defines: classes, syntaxes
-TEXT = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN", "OB", "OW", "TM", "SV", "UV"})
-KEPT = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        SpecificCharacterSet Modality PhotometricInterpretation RescaleType ScanningSequence SequenceVariant ScanOptions
-        MRAcquisitionType PatientPosition InPlanePhaseEncodingDirection LossyImageCompression LossyImageCompressionMethod
-        PixelData PixelPaddingValue BurnedInAnnotation PositionReferenceIndicator PixelPresentation VolumetricProperties
-        VolumeBasedCalculationTechnique ComplexImageComponent AcquisitionContrast DimensionOrganizationType
-        PresentationLUTShape ImageType FrameType
-        """,
-    )
-)
-TYPES = re.compile(
-    r"ORIGINAL|DERIVED|PRIMARY|SECONDARY|AXIAL|LOCALIZER|VOLUME|MIXED|NONE|M|P|R|I|ND|NORM|OTHER|RESAMPLED|REFORMATTED|MPR|"
-    r"MIP|AVERAGE|CT_SOM\d?|SE|FFE|T1|T2|ADC|DIFFUSION|WATER|FAT|IN_PHASE|OUT_PHASE|M_SE|M_FFE|"
-)
+SYNTAX = re.compile(r"1\.2\.840\.10008\.1\.2(\.\d{1,3}){0,3}")  # of the standard, also of later editions
+NUMBERS = frozenset({"DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "AT"})  # VRs whose values are numbers
+PIXELS = frozenset({"PixelData", "FloatPixelData", "DoubleFloatPixelData"})  # of the image; other binary values go
+BINARY = frozenset({"OB", "OW", "OF", "OD"})  # VRs of pixels
+TYPES = frozenset({"ImageType", "FrameType"})
+TABLES = frozenset({"ModalityLUTSequence", "VOILUTSequence"})  # without their binary table they mean nothing
+PICTURES = frozenset({"IconImageSequence"})
+REPEATED = (0x5000, 0x6000)  # first groups of curves and overlays; 256 groups each
+PLAIN = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+NO_DATA = 0x0008  # groups below hold commands, file meta and directories, which have no place in an image
 KINDS = {  # UIDs whose pseudonyms are in the tables of the dataset too
     "SOPInstanceUID": "instance",
     "ReferencedSOPInstanceUID": "instance",
@@ -58,7 +64,8 @@ def deidentify(
     sequences too.
 
     Raises:
-        AttributeError: if it lacks a transfer syntax.
+        AttributeError: if it lacks a transfer syntax or its size.
+        ValueError: if its transfer syntax is none of the standard.
     """
     age = age_of(
         str(dataset.get("PatientAge", "")), str(dataset.get("PatientBirthDate", "")), str(dataset.get("StudyDate", ""))
@@ -70,7 +77,8 @@ def deidentify(
         clean.SOPInstanceUID = _as_uid(instance)
     if not dataset.get("SOPClassUID"):
         plain = MRImageStorage if dataset.get("Modality") == "MR" else CTImageStorage
-        clean.SOPClassUID = dataset.file_meta.get("MediaStorageSOPClassUID") or plain
+        given = dataset.file_meta.get("MediaStorageSOPClassUID")
+        clean.SOPClassUID = given if given and _is_standard(given) else plain
     clean.PatientID = clean.PatientName = patient
     clean.PatientBirthDate, clean.PatientSex, clean.AccessionNumber, clean.StudyID = "", sex or "", "", ""
     clean.StudyTime, clean.ReferringPhysicianName = "", ""
@@ -86,63 +94,117 @@ def deidentify(
         _code("113108", "Retain Patient Characteristics Option"),
     ]
     clean.file_meta = FileMetaDataset()
-    clean.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    clean.file_meta.TransferSyntaxUID = _syntax(dataset)
     clean.file_meta.MediaStorageSOPClassUID = clean.SOPClassUID
     clean.file_meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID
+    if "PixelData" in clean:
+        for keyword in (PIXELS - {"PixelData"}) & set(clean.dir()):
+            del clean[keyword]
+        if clean.file_meta.TransferSyntaxUID in PLAIN:
+            clean.PixelData = _trimmed(clean)
     return clean
 
 
-def _cleaned(dataset: Dataset, pseudonyms: Pseudonyms, shift: timedelta) -> Dataset:
+def _trimmed(image: Dataset) -> bytes:
+    """The plain pixels of an image without what follows them; a file with too few is left as it is."""
+    sizes = (image.Rows, image.Columns, image.get("SamplesPerPixel", 1), image.get("NumberOfFrames") or 1)
+    length = math.prod(map(int, sizes)) * int(image.BitsAllocated) // 8
+    pixels: bytes = image.PixelData
+    return pixels if len(pixels) <= length else pixels[:length] + bytes(length % 2)
+
+
+def _cleaned(dataset: Dataset, pseudonyms: Pseudonyms, shift: timedelta, depth: int = 0) -> Dataset:
     clean = Dataset()
     for tag in dataset.keys():  # noqa: SIM118 - a broken element must not stop the others
         try:
             element = dataset[tag]
+            cleaned = _element(element, pseudonyms, shift, depth)
         except (ValueError, TypeError, ArithmeticError):
             continue
-        if (cleaned := _element(element, pseudonyms, shift)) is not None:
+        if cleaned is not None:
             clean.add(cleaned)
     return clean
 
 
-def _element(element: DataElement, pseudonyms: Pseudonyms, shift: timedelta) -> DataElement | None:
-    """The de-identified element; None if it goes."""
-    action = None if element.keyword in KEPT else _table().get((element.tag.group, element.tag.element))
-    if element.tag.is_private or not element.keyword or element.is_empty:
+def _element(element: DataElement, pseudonyms: Pseudonyms, shift: timedelta, depth: int) -> DataElement | None:
+    """The de-identified element, `depth` sequences deep; None if it goes. What no line here keeps goes."""
+    tag, keyword, vr = element.tag, element.keyword, element.VR
+    if tag.is_private or not keyword or tag.element == 0 or element.is_empty or _is_foreign(tag.group):
         return None
-    if element.VR == "UI":
-        return _with(element, [_uid(str(uid), element.keyword, pseudonyms) for uid in _values(element)])
-    if element.VR in {"DA", "DT"} and element.keyword != "PatientBirthDate":
+    if keyword in PIXELS:
+        return element if depth == 0 and vr in BINARY and isinstance(element.value, bytes) else None
+    if vr == "UI":
+        return _with(element, [_uid(str(uid), keyword, pseudonyms) for uid in _values(element)])
+    if vr in {"DA", "DT"} and keyword != "PatientBirthDate":
         dates = [date_of(str(value)) for value in _values(element)]
-        return _with(element, [(date + shift).strftime("%Y%m%d") for date in dates if date])
+        return _with(element, [f"{date + shift:%4Y%m%d}" for date in dates if date])
+    if keyword in TYPES:
+        words = map(str, _values(element))
+        return _with(element, [word if word in TYPE_WORDS else "OTHER" for word in words]) if vr == "CS" else None
+    if keyword in TERMS:
+        return _with(element, values) if (values := [v for v in _values(element) if v in TERMS[keyword]]) else None
+    action = _table().get((tag.group, tag.element))
     if action == REMOVED:
         return None
-    if element.VR == "SQ":
-        return _with(element, [_cleaned(item, pseudonyms, shift) for item in element.value])
+    if vr == "SQ":
+        return _sequence(element, pseudonyms, shift, depth)
+    if vr not in NUMBERS or not NUMBERS & set(dictionary_VR(tag).split(" or ")):
+        return None
     if action == EMPTIED:
-        return None if element.VR in TEXT else _with(element, [])
-    if element.keyword in {"ImageType", "FrameType"}:
-        return _with(element, [word if TYPES.fullmatch(word) else "OTHER" for word in map(str, _values(element))])
-    return element if element.keyword in KEPT or element.VR not in TEXT | {"DA"} else None
+        return _with(element, [])
+    return element if all(map(_is_number, _values(element))) else None
 
 
-def _with(element: DataElement, values: list[object]) -> DataElement:
+def _sequence(element: DataElement, pseudonyms: Pseudonyms, shift: timedelta, depth: int) -> DataElement | None:
+    if element.keyword in PICTURES:
+        return None
+    items: list[object] = [_cleaned(item, pseudonyms, shift, depth + 1) for item in element.value]
+    if element.keyword in TABLES and not all("LUTData" in item for item in items if isinstance(item, Dataset)):
+        return None
+    return _with(element, items)
+
+
+def _is_foreign(group: int) -> bool:
+    """Is the group one of curves or overlays, or none of an image?"""
+    return group < NO_DATA or any(first <= group < first + 0x100 for first in REPEATED)
+
+
+def _is_number(value: object) -> bool:
+    """Is it a number? Text under a VR of numbers is read as text."""
+    return isinstance(value, int | float | Decimal)
+
+
+def _with(element: DataElement, values: Sequence[object]) -> DataElement:
     value = values[0] if len(values) == 1 and element.VR != "SQ" else values
     return DataElement(element.tag, element.VR, value if values or element.VR == "SQ" else None)
 
 
 def _values(element: DataElement) -> list[object]:
-    return list(element.value) if isinstance(element.value, MultiValue) else [element.value]
+    return list(element.value) if isinstance(element.value, MultiValue | list) else [element.value]
 
 
 def _uid(uid: str, keyword: str, pseudonyms: Pseudonyms) -> UID:
-    if uid.startswith(STANDARD_ROOT):
+    if _is_standard(uid):
         return UID(uid)
     kind = KINDS.get(keyword)
     return _as_uid(getattr(pseudonyms, kind)(uid) if kind else pseudonyms.uid(uid))
 
 
+def _is_standard(uid: str) -> bool:
+    """Does the standard define the UID, such as that of a class? Its root alone may precede anything."""
+    return UID(uid).name != uid
+
+
 def _as_uid(pseudonym: str) -> UID:
     return UID(f"2.25.{int(pseudonym, 16)}")
+
+
+def _syntax(dataset: Dataset) -> UID:
+    """The transfer syntax of a file, if it is one of the standard."""
+    syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
+    if not SYNTAX.fullmatch(syntax):
+        raise ValueError("no transfer syntax of the standard")
+    return syntax
 
 
 @cache
