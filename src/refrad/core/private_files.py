@@ -26,19 +26,19 @@ def close_to_others(path: Path) -> None:
     Raises:
         ValueError: if the permissions cannot be changed; the message names `path` and the remedy.
     """
-    for found in (path, *sorted(path.rglob("*"))):
+    for entry in (path, *sorted(path.rglob("*"))):
         with suppress(FileNotFoundError):  # a temporary file of another process
-            mode = found.stat().st_mode
-            if mode & OTHERS == 0 or (found != path and found.is_symlink()):
+            mode = entry.stat().st_mode
+            if mode & OTHERS == 0 or (entry != path and entry.is_symlink()):
                 continue
             try:
-                found.chmod(mode & ~OTHERS & 0o7777)
+                entry.chmod(mode & ~OTHERS & 0o7777)
             except OSError as error:
                 raise ValueError(
                     f"others can read {path}, and its permissions cannot be changed ({error.strerror}):"
                     f" have its owner run chmod -R go= {path}, or name another in the config"
                 ) from None
-            if found.stat().st_mode & OTHERS:
+            if entry.stat().st_mode & OTHERS:
                 raise ValueError(
                     f"others can read {path}, as its file system has no permissions: name another in the config"
                 )
