@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from refrad.core.files import digest_bytes
 
-__all__ = ["COLUMNS", "AnswerRow", "checksum", "is_damage", "move_aside", "read_handed", "salvage"]
+__all__ = ["COLUMNS", "AnswerRow", "check_database", "checksum", "is_damage", "move_aside", "read_handed", "salvage"]
 
 COLUMNS = "key, task, model, answer, prompt_tokens, answer_tokens, seconds, at"
 AnswerRow = tuple[str, str, str, str, int, int, float, float]
@@ -67,3 +67,18 @@ def salvage(path: Path) -> Iterator[AnswerRow]:
                 for *row, digest in database.execute(f"select {COLUMNS}, checksum from replies order by key {order}"):
                     if digest is not None and digest == checksum(row[0], row[3]):
                         yield from _ROWS.validate_python([row])
+
+
+def check_database(path: Path) -> bool:
+    """Whether a database is whole and all of its answers have the right checksum."""
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.text_factory = lambda text: text.decode(errors="replace")
+            if database.execute("pragma quick_check").fetchone() != ("ok",):
+                return False
+            rows = database.execute("select key, answer, checksum from replies")
+            return all(digest == checksum(key, answer) for key, answer, digest in rows)
+    except sqlite3.DatabaseError as error:
+        if is_damage(error, opening=True):
+            return False
+        raise
