@@ -2,7 +2,7 @@
 
 import pytest
 
-from refrad.core.contracts import EntityTable, TripletTable
+from refrad.core.contracts import EntityTable, TripletTable, VolumeTable
 from refrad.core.tables import read_table
 
 
@@ -88,6 +88,16 @@ def test_caption_without_an_image_has_a_reason(ready, tie, reference, classes, a
     metrics = ready.grounded([ready.caption("c", text, tie=tie)], mentions, references)
     assert metrics["flow"] == {"taken": 1, "used": 0, "aside": {reason: 1}}
     assert kept(ready) == []
+
+
+def test_report_of_a_copied_study_has_no_image(ready):
+    copy = ready.volume() | {"volume": "w", "study": "copy", "digest": None, "file": None, "reason": "duplicate"}
+    ready.write(VolumeTable, "volumes", [ready.volume(), copy])
+    text = "The liver."
+    captions = [ready.caption("c", text), ready.caption("d", text) | {"study": "copy"}]
+    mentions = ready.mention("c", text, "liver", 5) + ready.mention("d", text, "liver", 5)
+    metrics = ready.grounded(captions, mentions)
+    assert metrics["flow"] == {"taken": 2, "used": 1, "aside": {"copied_study": 1}}
 
 
 def test_negated_finding_still_shows_its_organ(ready):

@@ -193,8 +193,8 @@ class VolumesOptions(Section):
         "runs)."
     )
     copies: Literal["keep_one", "keep"] = Field(
-        description="Policy for volumes of the same voxels and the same place, under whatever series, study, patient or "
-        "delivery: keep_one, or keep (all)."
+        description="Policy for volumes of the same voxels and frame of reference in one shard, under whatever series, study or "
+        "patient: keep_one, or keep (all)."
     )
     memory_gb: float = Field(
         ge=1,

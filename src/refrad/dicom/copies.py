@@ -73,10 +73,11 @@ def is_same_place(first: Header, second: Header) -> bool:
 
 
 def kept_volumes(volumes: pl.DataFrame) -> pl.DataFrame:
-    """The volumes that have the same voxels and affine as another one, which is kept: columns volume, kept.
+    """The volumes that have the same voxels and affine as another one: columns volume, kept (the other), is_left_out.
 
     Kept is that of the first patient and study, by pseudonym, so that a study that was copied is kept as a whole; in a study, that
-    with the most complete header.
+    with the most complete header. Left out are those of the frame of reference of a kept one, but for other series of its study,
+    as reports name images by the number of the series.
 
     Args:
         volumes: rows of the volume table.
@@ -86,8 +87,14 @@ def kept_volumes(volumes: pl.DataFrame) -> pl.DataFrame:
     ordered = volumes.filter(pl.col("reason").is_null()).sort(
         "patient", "study", completeness, "volume", descending=[False, False, True, False]
     )
-    first = ordered.select("volume", kept=pl.col("volume").first().over("digest"))
-    return first.filter(pl.col("volume") != pl.col("kept"))
+    study = pl.struct("patient", "study")
+    is_in_study = study == study.first().over("digest", "frame")
+    is_first_of_series = pl.col("volume") == pl.col("volume").first().over("digest", "frame", "patient", "series")
+    return ordered.select(
+        "volume",
+        kept=pl.col("volume").first().over("digest"),
+        is_left_out=(is_in_study & is_first_of_series).not_(),
+    ).filter(pl.col("volume") != pl.col("kept"))
 
 
 def _claims_to_be(copy: Header, original: Header, attributes: Sequence[str]) -> bool:

@@ -68,9 +68,9 @@ def run(
     """Ground the captions of one shard. A caption with a kept pair is used; every other caption is put aside with a reason."""
     options = GroundedOptions.model_validate(fingerprint.options)
     match = class_matcher(load_schema(schema), options.mode)
-    studies, boxes = _studies(
-        read_table(slices, SliceTable), read_table(volumes, VolumeTable), read_table(structures, StructureTable)
-    )
+    volume_table = read_table(volumes, VolumeTable)
+    studies, boxes = _studies(read_table(slices, SliceTable), volume_table, read_table(structures, StructureTable))
+    with_copies = set(volume_table.filter(pl.col("reason") == "duplicate")["study"])
     mentions_of = read_table(mentions, MentionTable).partition_by("caption", as_dict=True)
     references_of = read_table(image_references, ReferenceTable).partition_by("caption", as_dict=True)
     tally = Tally("captions")
@@ -84,6 +84,8 @@ def run(
         try:
             groundable = _groundable_mentions(rows, caption["text"])
             study = studies.get(caption["study"])
+            if study is None and caption["study"] in with_copies:
+                raise PairingError("copied_study")
             images = _images(caption["tie"], references, groundable, study, match, options.images_per_caption, tally)
         except PairingError as reason:
             tally.quarantine(str(reason))
@@ -117,7 +119,7 @@ YIELD = (
     ("captions", ()),
     ("with a mention", ("no_mention", "mention_not_verbatim")),
     ("... of something that is there", ("only_absent_mentions",)),
-    ("... in a study with labelled images", ("no_image_in_study",)),
+    ("... in a study with labelled images", ("no_image_in_study", "copied_study")),
     ("... whose references are found", ("reference_not_found", "reference_ambiguous")),
     ("... and agree with an image", ("no_common_class",)),
 )

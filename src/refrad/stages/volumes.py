@@ -75,12 +75,13 @@ def run(
         for job, results in log_progress(run_sandboxed(convert, jobs, limits), log, "stacks", len(stacks)):
             outcomes += [(stacks[job.volume], result) for result in results or [QuarantinedVolume("beyond_limits")]]
     rows = [_row(images, result, pseudonyms) for images, result in outcomes]
-    copies = set(kept_volumes(frame_of(rows, VolumeTable))["volume"])
+    copies = kept_volumes(frame_of(rows, VolumeTable))
+    left_out = set(copies.filter("is_left_out")["volume"]) if options.copies == "keep_one" else set[str]()
     tally.add("copies", "same voxels as another volume", len(copies))
     volume_rows: list[VolumeRow] = []
     slice_table: list[SliceRow] = []
     for (images, result), row in zip(outcomes, rows, strict=True):
-        if options.copies == "keep_one" and row["volume"] in copies:
+        if row["volume"] in left_out:
             result = QuarantinedVolume("duplicate", result.header, result.members, result.part)
             row = _row(images, result, pseudonyms)
         volume_rows.append(row)
