@@ -243,6 +243,7 @@ FILE_MODULES = {
         "evaluation/answer_cache.py",
         "llm/store.py",
         "privacy/pseudonyms.py",
+        "privacy/storage_errors.py",
         "segmentation/label_files.py",
         "segmentation/mask_table.py",
     },

@@ -9,7 +9,7 @@ import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
-from tests.factories import RAS, instance_of, make_volumes, stacks, write_dicom
+from tests.factories import RAS, instance_of, make_volumes, only_volume, stacks, write_dicom
 
 from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
 from refrad.dicom.slices import image_at
@@ -140,3 +140,47 @@ def test_split_of_a_real_series_matches_simpleitk(shared, tmp_path):
             index = index_of[instance]
             np.testing.assert_array_equal(image_at(volume, index), SimpleITK.GetArrayFromImage(image)[0])
             np.testing.assert_allclose((affine @ [0, 0, index, 1])[:3], RAS @ image.GetOrigin(), atol=1e-3)
+
+
+def write_stack(folder, count, bad=(), step=1.0, missing=()):
+    """CT slices of which the pixels of some are cut; the positions in `missing` have none."""
+    for z in range(count):
+        if z not in missing:
+            path = write_dicom(folder / f"{z:02}", np.full((6, 6), z, np.uint16), ImagePositionPatient=[0, 0, z * step])
+            if z in bad:
+                path.write_bytes(path.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize(
+    ("bad", "missing", "parts"),
+    [
+        ([6], [], [range(6), range(7, 14)]),
+        ([0], [], [range(1, 14)]),
+        ([13], [], [range(13)]),
+        ([0, 13], [], [range(1, 13)]),
+        ([5, 6], [], [range(5), range(7, 14)]),
+        ([4], [9], [range(4), range(5, 9), range(10, 14)]),
+        ([1, 11], [], [range(2, 11)]),  # runs that are too short are no volumes
+    ],
+)
+def test_good_runs_around_unreadable_slices_are_volumes(bad, missing, parts, tmp_path):
+    write_stack(tmp_path / "in", 14, bad, missing=missing)
+    made = make_volumes(tmp_path / "in", tmp_path / "out", gaps="split")
+    accepted = made.volumes.filter(made.volumes["reason"].is_null()).sort("volume")
+    assert made.volumes["volume"].is_unique().all()
+    assert accepted["slices"].to_list() == [len(part) for part in parts]
+    for row, part in zip(accepted.iter_rows(named=True), parts, strict=True):
+        volume, affine = read_volume(made.store / row["file"])
+        assert [int(volume[0, 0, k]) for k in range(len(part))] == list(part)
+        assert affine[2, 3] == part[0]
+        assert row["treated"].startswith("unreadable_pixels")
+    aside = dict(made.volumes.filter(made.volumes["reason"].is_not_null()).select("reason", "slices").rows())
+    assert aside["unreadable_pixels"] == len(bad)
+    assert sum(made.volumes["slices"]) == 14 - len(missing)
+
+
+@pytest.mark.parametrize(("gaps", "bad"), [("quarantine", [6]), ("split", range(14))])
+def test_stack_with_unreadable_slices_is_refused_whole(gaps, bad, tmp_path):
+    write_stack(tmp_path / "in", 14, bad)
+    row = only_volume(make_volumes(tmp_path / "in", tmp_path / "out", gaps=gaps))
+    assert (row["reason"], row["slices"]) == ("unreadable_pixels", 14)

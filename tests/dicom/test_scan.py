@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 
@@ -5,7 +6,7 @@ import pytest
 
 from refrad.core.sandbox import Limits
 from refrad.dicom import scan as delivery
-from refrad.dicom.headers import ImageRules
+from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.scan import find_files, headers_of_file
 
 LIMITS = Limits(memory=4 * 2**30, seconds=60)
@@ -70,15 +71,33 @@ def test_name_that_is_not_utf8_has_a_reason(tmp_path):
     assert reasons == [(r"//SCH\xc4DEL", "name_not_utf8"), (r"SCH\xc4DEL", "not_dicom")]
 
 
-def test_storage_failure_ends_the_run(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.ENOTCONN, errno.EBADMSG])
+def test_storage_failure_for_a_file_is_its_reason(number, tmp_path, monkeypatch):
     (tmp_path / "a").touch()
+    monkeypatch.setattr(delivery, "read_dataset", failing(number))
+    assert headers_of_file(tmp_path, "a") == [Header("a", reason="storage_error")]
 
-    def fail(*_args, **_more):
-        raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(delivery.pydicom, "dcmread", fail)
-    with pytest.raises(OSError, match="Input/output"):
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT])
+def test_failure_of_the_machine_ends_the_run(number, tmp_path, monkeypatch):
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(delivery, "read_dataset", failing(number))
+    with pytest.raises(OSError, match="a file or folder of the delivery"):
         headers_of_file(tmp_path, "a")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ELOOP])
+def test_file_that_leads_astray_is_unreadable(number, tmp_path, monkeypatch):
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(delivery, "read_dataset", failing(number))
+    assert headers_of_file(tmp_path, "a")[0].reason == "unreadable"
+
+
+def failing(number):
+    def fail(*_args, **_more):
+        raise OSError(number, "fails", "/archive/Muster^Max")
+
+    return fail
 
 
 def test_headers_do_not_depend_on_the_number_of_processes(shared):

@@ -161,6 +161,7 @@ class IndexOptions(Section):
         description="Rules that find text in the pixels in addition to the header's BurnedInAnnotation; each maps DICOM "
         "keywords to regular expressions, which must all be found."
     )
+    storage_errors: int = Field(ge=0, description="Files quarantined for failing storage; one more ends the run.")
     memory_gb: float = Field(
         ge=1,
         description="Memory limit in GiB, 1 or more, for reading one header; a file that needs more is quarantined.",
@@ -189,9 +190,10 @@ class VolumesOptions(Section):
         description="Policy for tilted stacks: shear (unchanged voxels, a sheared affine) or quarantine."
     )
     gaps: Literal["split", "quarantine"] = Field(
-        description="Policy for stacks with missing or irregularly spaced slices: quarantine, or split (into the regular "
-        "runs)."
+        description="Policy for stacks with missing, irregularly spaced or unreadable slices: quarantine, or split (into the "
+        "regular runs)."
     )
+    storage_errors: int = Field(ge=0, description="Volumes a shard loses to failing storage; one more ends the run.")
     copies: Literal["keep_one", "keep"] = Field(
         description="Policy for volumes of the same voxels and frame of reference in one shard, under whatever series, study or "
         "patient: keep_one, or keep (all)."

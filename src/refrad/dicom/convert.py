@@ -17,6 +17,7 @@ from refrad.dicom.volume_store import assemble, store_volume
 
 __all__ = ["AcceptedVolume", "ConversionJob", "GeometryCriteria", "QuarantinedVolume", "convert"]
 
+UNREADABLE = "unreadable_pixels"
 GAPS = ("slice_missing", "spacing_irregular")
 # The index has applied the rules of the site, and only images that it uses come here.
 AS_INDEXED = ImageRules(accepted=TREATABLE)
@@ -35,7 +36,8 @@ class ConversionJob(NamedTuple):
     """The images of one stack, as paths below `folder` and frame numbers, and how they are converted.
 
     Images of equal pixels at one place are taken once.
-    `split`: a stack with gaps or changing distances becomes several volumes, one for each of its regular runs.
+    `split`: a stack with gaps, changing distances or images that cannot be decoded becomes several volumes, one for each of its
+    regular runs.
     """
 
     volume: str
@@ -66,12 +68,16 @@ class AcceptedVolume(NamedTuple):
 
 
 class QuarantinedVolume(NamedTuple):
-    """A stack, or a part of it, that became no volume, with the reason code. The other fields are as in `AcceptedVolume`."""
+    """A stack, or a part of it, that became no volume, with the reason code.
+
+    `unread`: path of the file for which the storage failed. The other fields are as in `AcceptedVolume`.
+    """
 
     reason: str
     header: Header | None = None
     members: Sequence[int] | None = None
     part: int | None = None
+    unread: str | None = None
 
 
 def convert(job: ConversionJob) -> list[AcceptedVolume | QuarantinedVolume]:
@@ -79,23 +85,46 @@ def convert(job: ConversionJob) -> list[AcceptedVolume | QuarantinedVolume]:
 
     Returns:
         One result for all images; or, if they become several volumes, or are partly used, one result for each volume, and last the
-        images of none: copies of others, or those outside of the regular runs of a split stack.
+        images of none: copies of others, or those outside of the regular runs of a split stack, or that cannot be decoded.
 
     Raises:
         MemoryError: if the memory does not suffice.
-        OSError: if the storage fails.
+        OSError: if the machine is at fault.
     """
     try:
         headers = _headers(job)
     except QuarantineError as error:
-        return [QuarantinedVolume(error.reason)]
+        return [QuarantinedVolume(error.reason, unread=error.path)]
     results = _convert_images(job, headers, list(range(len(headers))))
+    if job.split and any(isinstance(part, QuarantinedVolume) and part.reason == UNREADABLE for part in results):
+        results = _convert_readable(job, headers)
     if len(results) == 1:
         return [results[0]._replace(members=None)]
     numbered = [result._replace(part=part) for part, result in enumerate(results, 1)]
     if isinstance(numbered[-1], QuarantinedVolume):
         numbered[-1] = numbered[-1]._replace(part=None)
     return numbered
+
+
+def _convert_readable(job: ConversionJob, headers: Sequence[Header]) -> list[AcceptedVolume | QuarantinedVolume]:
+    """The results for the images that can be decoded, and last for those that cannot."""
+    is_readable = [_is_readable(job.folder, header) for header in headers]
+    readable = [number for number, can in enumerate(is_readable) if can]
+    unreadable = [number for number, can in enumerate(is_readable) if not can]
+    if not (readable and unreadable):
+        return [QuarantinedVolume(UNREADABLE, headers[0])]
+    results = [
+        result._replace(treated=(UNREADABLE, *result.treated)) if isinstance(result, AcceptedVolume) else result
+        for result in _convert_images(job, headers, readable)
+    ]
+    return [*results, QuarantinedVolume(UNREADABLE, headers[unreadable[0]], unreadable)]
+
+
+def _is_readable(folder: Path, header: Header) -> bool:
+    try:
+        return len(list(read_pixels(folder, [header]))) == 1
+    except QuarantineError:
+        return False
 
 
 def _convert_images(
@@ -105,6 +134,8 @@ def _convert_images(
     try:
         originals, copies = find_copies(job.folder, [headers[number] for number in images])
     except QuarantineError as error:
+        if error.path is not None:
+            return [QuarantinedVolume(error.reason, headers[images[0]], images, unread=error.path)]
         return _convert_kinds(job, headers, images, error.reason)
     unique = [images[number] for number in originals]
     results = _convert_unique(job, headers, unique)
@@ -182,7 +213,7 @@ def _convert(job: ConversionJob, headers: Sequence[Header]) -> AcceptedVolume | 
             job.modality,
         )
     except QuarantineError as error:
-        return QuarantinedVolume(error.reason, headers[0])
+        return QuarantinedVolume(error.reason, headers[0], unread=error.path)
     digest, file = store_volume(voxels, stack.affine, job.store)
     treated = ["gantry_tilt"] if stack.tilt > job.criteria.angle_tolerance else []
     instance_numbers = [header.instance_number for header in ordered]
@@ -202,5 +233,5 @@ def _headers(job: ConversionJob) -> list[Header]:
         raise QuarantineError("unreadable")
     for header in headers:
         if header.reason:
-            raise QuarantineError(header.reason)
+            raise QuarantineError(header.reason, header.path if header.reason == "storage_error" else None)
     return headers

@@ -20,7 +20,7 @@ KEYWORDS = re.findall(
     SeriesTime SeriesDescription BodyPartExamined ContrastBolusAgent ContrastBolusAgentSequence SeriesNumber
     InstanceNumber AcquisitionNumber TemporalPositionIdentifier EchoTime TriggerTime InversionTime
     FlipAngle KVP ConvolutionKernel ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns
-    SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
+    NumberOfFrames SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
     BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VolumeBasedCalculationTechnique ProtocolName
     RealWorldValueMappingSequence SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence SliceThickness
     NominalPercentageOfCardiacPhase IrradiationEventUID

@@ -9,11 +9,12 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from refrad.dicom.encapsulated import STRICT, check_fragments
 from refrad.dicom.headers import Header
 from refrad.dicom.reasons import QuarantineError
-from refrad.dicom.scan import DEFLATED, is_storage_error, quiet_pydicom, without_path
+from refrad.dicom.scan import is_error_of_one_file, is_storage_error, quiet_pydicom, without_path
 
 __all__ = ["read_pixels"]
 
@@ -28,18 +29,24 @@ def read_pixels(folder: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any
         headers: of the images, with paths below `folder`; images of the same file are adjacent.
 
     Raises:
-        QuarantineError: "unreadable_pixels", if an image cannot be decoded, or has another size than its header states.
+        QuarantineError: "unreadable_pixels", if an image cannot be decoded, or has another size than its header states;
+            "storage_error", if the storage fails.
         MemoryError: if the memory does not suffice.
-        OSError: if the storage fails.
+        OSError: if the machine is at fault.
     """
     for path, images in groupby(headers, lambda header: header.path):
         of_file = list(images)
-        plain = _plain(folder / path, of_file[0]) if len(of_file) == 1 else None
-        decoded = iter([plain]) if plain is not None else _decoded(folder / path, of_file)
-        for header, pixels in zip(of_file, decoded, strict=False):
-            if pixels is None or pixels.shape != (header.rows, header.columns):
-                raise QuarantineError("unreadable_pixels")
-            yield pixels
+        try:
+            plain = _plain(folder / path, of_file[0]) if len(of_file) == 1 else None
+            decoded = iter([plain]) if plain is not None else _decoded(folder / path, of_file)
+            for header, pixels in zip(of_file, decoded, strict=False):
+                if pixels is None or pixels.shape != (header.rows, header.columns):
+                    raise QuarantineError("unreadable_pixels")
+                yield pixels
+        except OSError as error:
+            if is_error_of_one_file(error):
+                raise QuarantineError("storage_error", path) from None
+            raise without_path(error) from None
 
 
 def _plain(path: Path, header: Header) -> NDArray[Any] | None:
@@ -68,13 +75,15 @@ def _decoded(path: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any] | N
             if header.compressed:
                 with path.open("rb") as file:
                     check_fragments(file, header.offset)
-            # Only a data set is inflated by pydicom, no path.
-            source = pydicom.dcmread(path) if header.syntax == DEFLATED else path
-            for image in iter_pixels(source, indices=frames, decoding_plugin=plugin):
+            # Only a data set is inflated by pydicom, no path; only of a path the transfer syntax may be unknown to the file.
+            is_deflated = header.syntax == DeflatedExplicitVRLittleEndian
+            source = pydicom.dcmread(path) if is_deflated else path
+            syntax: dict[str, Any] = {} if is_deflated else {"transfer_syntax_uid": header.syntax}
+            for image in iter_pixels(source, indices=frames, decoding_plugin=plugin, **syntax):
                 yield np.asarray(image)
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:  # decoders raise anything, including panics of Rust
         if is_storage_error(error):
-            raise without_path(error) from None
+            raise
     yield None

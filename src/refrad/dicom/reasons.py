@@ -11,6 +11,10 @@ REASONS: Mapping[str, str] = {
     "name_not_utf8": "The name of the file or of its folder is not UTF-8.",
     "not_ct_or_mr": "The file is DICOM, but no CT or MR image.",
     "no_pixels": "The file has a header but no pixels.",
+    "float_pixels": "The pixels are floating-point numbers, as of a parametric map, not stored values of an image.",
+    "unknown_transfer_syntax": "The pixels are compressed in a way (the transfer syntax) for which there is no decoder.",
+    "frames_without_positions": "A file of several frames, of which the header gives one position or none.",
+    "storage_error": "The storage failed while the file was read: the disk or the file server, not the file, is at fault.",
     "linked_folder": "A link to a folder; links between folders are not followed.",
     "beyond_limits": "Reading it crashed a worker, or took more memory or time than the config allows.",
     "secondary_capture": "A screen capture or another secondary capture.",
@@ -40,11 +44,11 @@ TREATABLE = frozenset({"projection", "burned_in"})
 
 
 class QuarantineError(ValueError):
-    """A volume cannot be used, for `reason`, one of `REASONS`."""
+    """A volume cannot be used, for `reason`, one of `REASONS`; `path` is that of the file for which the storage failed."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, path: str | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.path = reason, path
 
     def __str__(self) -> str:
         return REASONS[self.reason]

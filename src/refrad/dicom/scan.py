@@ -11,25 +11,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
-import pydicom
 from pydicom.config import disable_value_validation
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.dicom.datasets import UNDEFINED, StoredPixels, pixels_after, read_dataset
 from refrad.dicom.diffusion import diffusion_of_dataset, is_likely_diffusion
+from refrad.dicom.encapsulated import is_available
 from refrad.dicom.header_tags import TAGS
 from refrad.dicom.headers import NO_IMAGE_RULES, Header, ImageRules, headers_of_dataset
 
-__all__ = ["find_files", "headers_of_file", "is_storage_error", "quiet_pydicom", "read_headers", "without_path"]
+__all__ = [
+    "find_files",
+    "headers_of_file",
+    "is_error_of_one_file",
+    "is_storage_error",
+    "quiet_pydicom",
+    "read_headers",
+    "without_path",
+]
 
 log = logging.getLogger(__name__)
 
-# Bytes between the tag and the length of pixels that are stored as they are, in little endian
-LENGTH_AFTER = {"1.2.840.10008.1.2": 0, "1.2.840.10008.1.2.1": 4}
-BEFORE_VALUE = 8  # bytes between the tag and the value of compressed pixels: VR, two zeros, length
-DEFLATED = "1.2.840.10008.1.2.1.99"
-PIXEL_TAGS = {b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"}  # (7FE0,0010) in little and in big endian
+PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}  # syntaxes of little endian, whose words are stored as they are
+OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT}
+SMALLEST_FRAME = 8  # bytes: an item without a value
 MAXIMUM_WORKERS = 8
 
 
@@ -65,11 +73,12 @@ def find_files(folder: Path) -> Iterator[str]:
 def read_headers(folder: Path, rules: ImageRules, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:
     """Yield the headers of each file below `folder`, in any order; a multi-frame file has one for each frame.
 
-    A file that crashes its reader or exceeds the limits has one header, with the reason "beyond_limits".
+    A file that crashes its reader or exceeds the limits has one header, with the reason "beyond_limits"; one for which the
+    storage fails has the reason "storage_error".
 
     Raises:
         FileNotFoundError: if there is no such folder, or no file in it.
-        OSError: if the storage fails.
+        OSError: if the storage fails for a folder, or the machine is at fault.
     """
     read = functools.partial(headers_of_file, folder, rules=rules)
     workers = workers or min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS)
@@ -83,7 +92,7 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
 
     Raises:
         MemoryError: if the memory does not suffice.
-        OSError: if the storage fails; a file without read permission or a broken link has a header with a reason instead.
+        OSError: if the machine is at fault (see `is_error_of_one_file`).
     """
     try:
         path.encode()
@@ -92,17 +101,7 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
         if not stat.S_ISREG(mode):  # a pipe or a device would never end
             return [Header(path, reason="linked_folder" if stat.S_ISDIR(mode) else "unreadable")]
         with open(full_path, "rb") as file, quiet_pydicom():  # noqa: PTH123
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS, *rules.tags])
-            # pydicom inflates a deflated file in memory: `file` does not show whether pixels follow.
-            syntax = dataset.file_meta.get("TransferSyntaxUID")
-            has_pixels = syntax == DEFLATED or file.read(4) in PIXEL_TAGS
-            headers = headers_of_dataset(dataset, path, has_pixels, rules)
-            offset = _offset(file, headers) if has_pixels else 0
-            if len(headers) == 1 and headers[0].b_value is None and is_likely_diffusion(dataset):
-                file.seek(0)  # for the private blocks that `TAGS` cannot name
-                dataset = pydicom.dcmread(file, stop_before_pixels=True)
-                headers[0] = headers[0]._replace(**diffusion_of_dataset(dataset)._asdict())
-            return [header._replace(offset=offset) for header in headers] if offset else headers
+            return _headers_of_open_file(file, path, rules)
     except InvalidDicomError:
         return [Header(path, reason="not_dicom")]
     except UnicodeEncodeError:
@@ -112,22 +111,60 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
     except MemoryError:
         raise
     except Exception as error:  # a broken header makes pydicom raise nearly anything
-        if is_storage_error(error):
+        if is_storage_error(error) and not is_error_of_one_file(error):
             raise without_path(error) from None
-        return [Header(path, reason="unreadable")]
+        return [Header(path, reason="storage_error" if is_storage_error(error) else "unreadable")]
 
 
-def _offset(file: BinaryIO, headers: Sequence[Header]) -> int:
-    """Offset of the pixels in the file, which is read up to their tag, if they are compressed or one image of 16-bit words; else 0."""
+def _headers_of_open_file(file: BinaryIO, path: str, rules: ImageRules) -> list[Header]:
+    dataset = read_dataset(file, [*TAGS, *rules.tags])
+    pixels = pixels_after(file, dataset.file_meta.TransferSyntaxUID)
+    headers = headers_of_dataset(dataset, path, bool(pixels.keyword), rules)
+    if (frames := _frames_without_groups(dataset)) > 1:
+        headers = _headers_without_positions(headers[0], frames, os.fstat(file.fileno()).st_size)
+    elif len(headers) == 1 and headers[0].b_value is None and is_likely_diffusion(dataset):
+        file.seek(0)  # for the private blocks that `TAGS` cannot name
+        headers[0] = headers[0]._replace(**diffusion_of_dataset(read_dataset(file, None))._asdict())
+    reason, offset = _unreadable(headers[0], pixels), _offset(headers, pixels)
+    if reason and headers[0].reason != "not_ct_or_mr":
+        headers = [header._replace(reason=reason) for header in headers]
+    return [header._replace(offset=offset) for header in headers] if offset else headers
+
+
+def _frames_without_groups(dataset: Dataset) -> int:
+    """The number of frames of an image that has no functional groups."""
+    try:
+        return 1 if "PerFrameFunctionalGroupsSequence" in dataset else int(dataset.get("NumberOfFrames") or 1)
+    except (ValueError, TypeError, ArithmeticError):
+        return 1
+
+
+def _headers_without_positions(header: Header, frames: int, size: int) -> list[Header]:
+    """The headers of the frames of a plain image: the standard gives the positions of frames in functional groups alone."""
+    if header.reason not in {None, "no_geometry"}:
+        return [header]
+    if frames > size // SMALLEST_FRAME:  # the number is wrong
+        return [header._replace(reason="unreadable_pixels")]
+    header = header._replace(frames=frames, reason="frames_without_positions")
+    return [header._replace(frame=number, instance_number=number + 1) for number in range(frames)]
+
+
+def _unreadable(header: Header, pixels: StoredPixels) -> str | None:
+    """Why the pixels are of a kind that nothing here reads; None if they may be read."""
+    if pixels.keyword not in {"", "PixelData"}:
+        return "float_pixels"
+    if header.compressed and not is_available(header.syntax):
+        return "unknown_transfer_syntax"
+    # Fragments in a syntax of words: the file meta information, which would name the compression, is lost.
+    return "unknown_transfer_syntax" if not header.compressed and pixels.length == UNDEFINED else None
+
+
+def _offset(headers: Sequence[Header], pixels: StoredPixels) -> int:
+    """Offset of the pixels in the file if they are compressed or one image of 16-bit words; else 0."""
     header = headers[0]
-    if header.compressed:
-        return file.tell() + BEFORE_VALUE
-    if len(headers) > 1 or not header.bits or header.syntax not in LENGTH_AFTER:
-        return 0
-    before = LENGTH_AFTER[header.syntax]
-    start = file.read(before + 4)
-    length = int.from_bytes(start[before:], "little")
-    return file.tell() if length == 2 * header.rows * header.columns else 0
+    words = len(headers) == 1 and header.bits > 0 and header.syntax in PLAIN
+    as_they_are = words and pixels.length == 2 * header.rows * header.columns
+    return pixels.offset if header.compressed or as_they_are else 0
 
 
 def _printable(path: str) -> str:
@@ -138,7 +175,12 @@ def _printable(path: str) -> str:
 
 def is_storage_error(error: BaseException) -> TypeGuard[OSError]:
     """Whether the storage is at fault: pydicom raises OSError for broken files too, and links may be circular."""
-    return isinstance(error, OSError) and error.errno not in {None, errno.ELOOP}
+    return isinstance(error, OSError) and error.errno not in {None, errno.ELOOP, errno.EINVAL}
+
+
+def is_error_of_one_file(error: OSError) -> bool:
+    """Whether other files may still be read: a disk or file server fails for one of them, but a full machine for all."""
+    return error.errno not in OF_THE_MACHINE
 
 
 def without_path(error: OSError) -> OSError:

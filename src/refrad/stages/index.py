@@ -28,6 +28,7 @@ from refrad.privacy.pseudonyms import (
     shard_of,
     split_of,
 )
+from refrad.privacy.storage_errors import StorageErrors
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -54,7 +55,8 @@ def run(
 
     Raises:
         FileNotFoundError: if there are no files.
-        ValueError: if the demo's public key is used for other data than the demo's.
+        ValueError: if the storage fails for more files than the config allows;
+            if the demo's public key is used for other data than the demo's.
     """
     options = IndexOptions.model_validate(fingerprint.options)
     tally = Tally("files")
@@ -63,11 +65,14 @@ def run(
     pseudonyms = Pseudonyms(read_or_create_key(key))
     with only_for_the_owner():
         files.parent.mkdir(parents=True, exist_ok=True)
+    storage_errors = StorageErrors(files.parent / "storage_errors.txt", options.storage_errors)
     with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:
         spill = HeaderSpool(Path(private, "headers"))
         with tally.timed("headers"):
             for headers in chain([first], headers_of_files):
                 _refuse_demo_key(pseudonyms, headers)
+                if headers[0].reason == "storage_error":
+                    storage_errors.add(headers[0].path)
                 spill.add(_sort_key(headers[0], pseudonyms, shards), headers)
         with tally.timed("tables"):
             with only_for_the_owner():
@@ -76,6 +81,8 @@ def run(
             write_parts(instances, rows, InstanceTable, fingerprint)
         spill.close()
     log.info("index: %d files, %d used, %d volumes", tally.taken, tally.used, tally.made["volumes"])
+    if storage_errors.count:
+        log.warning("index: the storage failed for %s", storage_errors)
     tally.write(metrics, fingerprint)
 
 

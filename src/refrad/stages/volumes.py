@@ -18,6 +18,7 @@ from refrad.dicom.headers import Header
 from refrad.dicom.slices import part_name, slice_rows
 from refrad.privacy.header_fields import age_of, body_part_of, contrast_of, date_of, sex_of
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
+from refrad.privacy.storage_errors import StorageErrors
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -48,7 +49,8 @@ def run(
     """Make the volumes of one shard from the DICOM files below `dicom`.
 
     Raises:
-        OSError: if the storage fails.
+        OSError: if the storage cannot be written.
+        ValueError: if it fails for more files than the config allows.
     """
     options = VolumesOptions.model_validate(fingerprint.options)
     criteria = GeometryCriteria(
@@ -71,9 +73,15 @@ def run(
         for name, images in stacks.items()
     )
     outcomes: list[tuple[pl.DataFrame, AcceptedVolume | QuarantinedVolume]] = []
+    storage_errors = StorageErrors(files.parent / f"storage_errors_{shard}.txt", options.storage_errors)
     with tally.timed("volumes"):
         for job, results in log_progress(run_sandboxed(convert, jobs, limits), log, "stacks", len(stacks)):
-            outcomes += [(stacks[job.volume], result) for result in results or [QuarantinedVolume("beyond_limits")]]
+            for result in results or [QuarantinedVolume("beyond_limits")]:
+                outcomes.append((stacks[job.volume], result))
+                if isinstance(result, QuarantinedVolume) and result.unread is not None:
+                    storage_errors.add(result.unread)
+    if storage_errors.count:
+        log.warning("volumes: the storage failed for %s", storage_errors)
     rows = [_row(images, result, pseudonyms) for images, result in outcomes]
     copies = kept_volumes(frame_of(rows, VolumeTable))
     left_out = set(copies.filter("is_left_out")["volume"]) if options.copies == "keep_one" else set[str]()
