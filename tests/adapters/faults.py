@@ -15,7 +15,8 @@ from typing import Any
 def _fingerprint(stage: str, changes: str) -> str:
     from refrad.workflow.fingerprint import compose
 
-    options = _config()[stage] | FIXED.get(stage, {}) | json.loads(changes)
+    kept = {"copies": "keep"} if stage == "volumes" else {}  # the copied pictures are the card's to find
+    options = _config()[stage] | kept | FIXED.get(stage, {}) | json.loads(changes)
     return compose(stage, options, {role: FILES[role] for role in ROLES.get(stage, ())}).text
 
 

@@ -195,8 +195,8 @@ class VolumesOptions(Section):
     )
     storage_errors: int = Field(ge=0, description="Volumes a shard loses to failing storage; one more ends the run.")
     copies: Literal["keep_one", "keep"] = Field(
-        description="Policy for volumes of the same voxels and frame of reference in one shard, under whatever series, study or "
-        "patient: keep_one, or keep (all)."
+        description="Policy for volumes of the same voxels and affine in one shard, under whatever series, study or patient: "
+        "keep_one, or keep (all)."
     )
     memory_gb: float = Field(
         ge=1,

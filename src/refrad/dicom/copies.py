@@ -76,8 +76,8 @@ def kept_volumes(volumes: pl.DataFrame) -> pl.DataFrame:
     """The volumes that have the same voxels and affine as another one: columns volume, kept (the other), is_left_out.
 
     Kept is that of the first patient and study, by pseudonym, so that a study that was copied is kept as a whole; in a study, that
-    with the most complete header. Left out are those of the frame of reference of a kept one, but for other series of its study,
-    as reports name images by the number of the series.
+    with the most complete header. Left out are all others but those of other series of the kept study, as its reports name
+    images by the number of the series. The frame of reference is not compared: a new pseudonymisation changes it.
 
     Args:
         volumes: rows of the volume table.
@@ -88,8 +88,8 @@ def kept_volumes(volumes: pl.DataFrame) -> pl.DataFrame:
         "patient", "study", completeness, "volume", descending=[False, False, True, False]
     )
     study = pl.struct("patient", "study")
-    is_in_study = study == study.first().over("digest", "frame")
-    is_first_of_series = pl.col("volume") == pl.col("volume").first().over("digest", "frame", "patient", "series")
+    is_in_study = study == study.first().over("digest")
+    is_first_of_series = pl.col("volume") == pl.col("volume").first().over("digest", "patient", "series")
     return ordered.select(
         "volume",
         kept=pl.col("volume").first().over("digest"),
