@@ -34,16 +34,17 @@ venvs-test: .venv/ready .venv-curate/ready .venv-segment/ready .venv-train/ready
 vllm-test: .venv/ready .venv-vllm/ready
 	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python REFRAD_SLURM=1 $(BIN)/pytest tests/llm/test_vllm.py tests/cluster/test_vllm.py
 
-# torch is installed first, with its dependencies, since these differ between CPU and GPU builds; the rest is exactly the lock.
-.venv/ready: requirements.lock pyproject.toml
+# First exactly the lock, every file checked by its hash. Then torch, with what its build for this device needs beyond the lock; pip would
+# warn of the torchvision that timm lacks, see `lock`.
+.venv/ready: requirements.lock envs/torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts --requirement envs/torch.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 # One environment per stack, from the same pins: make .venv-segment/ready
-.venv-%/ready: envs/%.txt envs/install.sh
+.venv-%/ready: envs/%.txt requirements.lock envs/torch.txt envs/install.sh
 	$(PYTHON) -m venv .venv-$*
 	envs/install.sh $* .venv-$*/bin/python
 	touch $@
@@ -51,16 +52,20 @@ vllm-test: .venv/ready .venv-vllm/ready
 # A separate environment, since vLLM pins its own torch and transformers.
 .venv-vllm/ready: envs/vllm.lock
 	$(PYTHON) -m venv .venv-vllm
-	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-compile --constraint envs/vllm.lock torch==2.13.0
-	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement envs/vllm.lock
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps --requirement envs/vllm.lock
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-compile --no-warn-conflicts torch==2.13.0
 	touch $@
 
 # torchvision is excluded: each of its builds fits one torch build, and a wrong one breaks transformers. The project does not need it.
+# uv adds the hashes of all files of a version, so that the lock fits every platform; it is installed after the versions are fixed.
 lock:
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet torch==2.13.0 '.[segment,train,test,lint]'
-	.venv-lock/bin/pip freeze --exclude refrad --exclude torchvision | grep -v ' @ ' | sed 's/+cpu$$//' > requirements.lock
+	.venv-lock/bin/pip install --quiet --requirement envs/torch.txt '.[segment,train,test,lint]'
+	.venv-lock/bin/pip freeze --exclude refrad | grep -Ev ' @ |^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' > .venv-lock/pins.txt
+	.venv-lock/bin/pip install --quiet uv
+	.venv-lock/bin/uv pip compile --quiet --python .venv-lock/bin/python --no-deps --generate-hashes --no-header --no-annotate \
+		$${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"} .venv-lock/pins.txt > requirements.lock
 	.venv-lock/bin/python envs/stacks.py
 	rm -rf .venv-lock
 

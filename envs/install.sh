@@ -4,7 +4,8 @@
 set -euo pipefail
 pins=envs/$1.txt
 install="${2:-python} -m pip install --quiet --disable-pip-version-check"
-# torch is installed first, with its dependencies, since these differ between CPU and GPU builds; the rest is exactly the pins.
-{ grep '^torch==' "$pins" || true; } | xargs --no-run-if-empty $install --constraint requirements.lock
-$install --no-deps --requirement "$pins"
+# First the pins of the stack, with their hashes from the lock. Then torch, with what its build for this device needs beyond them.
+locked() { awk 'NR == FNR { pins[$1]; next } /==/ { wanted = $1 in pins } wanted' "$pins" requirements.lock; }
+$install --require-hashes --no-deps --requirement <(locked)
+if grep --quiet '^torch==' "$pins"; then $install --no-warn-conflicts --requirement envs/torch.txt; fi
 $install --no-deps --editable .

@@ -1,4 +1,4 @@
-"""Write envs/<stack>.txt: the lines of the lock that a stack needs. Run by `make lock`, in the environment of the lock."""
+"""Write envs/<stack>.txt: the pins of the lock that a stack needs. Run by `make lock`, in the environment of the lock."""
 
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -15,9 +15,10 @@ HEAD = "# Requirements of the stack {stack}, from requirements.lock; written by 
 
 
 def locked() -> dict[str, str]:
-    """Name in its canonical form -> line of requirements.lock."""
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").split()
-    return {canonicalize_name(line.split("==")[0]): line for line in lines}
+    """Name in its canonical form -> pin, of requirements.lock and of torch; without hashes."""
+    files = (ROOT / "requirements.lock", ROOT / "envs" / "torch.txt")
+    pins = [line.split()[0] for file in files for line in file.read_text(encoding="utf-8").splitlines() if "==" in line]
+    return {canonicalize_name(pin.split("==")[0]): pin for pin in pins}
 
 
 def needed(declared: Iterable[str]) -> set[str]:
@@ -36,12 +37,12 @@ def needed(declared: Iterable[str]) -> set[str]:
 
 
 def stack(extras: Iterable[str]) -> list[str]:
-    """The lines of the lock for the project with these extras."""
+    """The pins of the lock for the project with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
     declared = [*project["dependencies"], *(requirement for extra in extras for requirement in optional[extra])]
     names = needed(declared)
-    return sorted((line for name, line in locked().items() if name in names), key=str.lower)
+    return sorted(pin for name, pin in locked().items() if name in names)
 
 
 def _requirements(name: str, extra: str) -> Iterator[tuple[str, str]]:
