@@ -1,11 +1,13 @@
 import inspect
 
 import numpy as np
+import pydicom
 import SimpleITK
 from tests.factories import instance_of, make_volumes, only_volume, write_dicom
 
 from refrad.cli import main
 from refrad.commands import export_dicom as dicom
+from refrad.dicom.volume_store import read_volume
 
 
 def test_export_dicom_command_of_the_docs_has_the_right_flags(root):
@@ -57,6 +59,26 @@ def test_images_without_uids_are_exported_with_pseudonyms(shared, tmp_path, capl
     (series,) = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(next((tmp_path / "out").glob("*/*/*"))))
     row = only_volume(outputs)
     assert series.startswith(f"2.25.{int(row['series'], 16)}")
+
+
+def test_files_without_file_meta_information_are_exported(tmp_path, caplog):
+    for z in range(6):
+        path = tmp_path / "d" / str(z)
+        write_dicom(path, np.full((4, 5), z, np.int16), ImagePositionPatient=[0, 0, z], SOPInstanceUID=f"1.2.{z}")
+        bare = pydicom.dcmread(path)
+        del bare.file_meta
+        bare.preamble = None
+        bare.save_as(path, implicit_vr=z % 2 == 0, little_endian=True, enforce_file_format=False)
+    outputs = make_volumes(tmp_path / "d", tmp_path)
+    with caplog.at_level("INFO"):
+        assert export(tmp_path / "d", tmp_path) == 0
+    assert "6 files written, 0 left out" in caplog.text
+    written = {path.stem: SimpleITK.ReadImage(str(path)) for path in (tmp_path / "out").glob("*/*/*/*.dcm")}
+    assert set(written) == set(outputs.slices["instance"])
+    volume, _ = read_volume(outputs.store / only_volume(outputs)["file"])
+    assert [
+        SimpleITK.GetArrayFromImage(written[instance]).max() for instance in outputs.slices.sort("index")["instance"]
+    ] == volume[0, 0].tolist()
 
 
 def test_broken_or_oversized_files_are_left_out_unnamed(tmp_path, caplog, capfd):

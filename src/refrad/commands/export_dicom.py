@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypedDict
 
 import polars as pl
-import pydicom
 
 from refrad.core.contracts import InstanceTable, SliceTable
 from refrad.core.files import atomic
@@ -15,6 +14,7 @@ from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.table_rows import rows_of
 from refrad.core.tables import read_table, scan_table
+from refrad.dicom.datasets import read_dataset
 from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
 from refrad.privacy.dicom_profile import deidentify
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
@@ -97,9 +97,9 @@ def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: PseudonymousIm
     """
     patient, study, series, instance = image["patient"], image["study"], image["series"], image["instance"]
     try:
-        with quiet_pydicom():
+        with (dicom / image["path"]).open("rb") as file, quiet_pydicom():
             dataset = deidentify(
-                pydicom.dcmread(dicom / image["path"]),
+                read_dataset(file, None, with_pixels=True),
                 pseudonyms,
                 patient=patient,
                 study=study,

@@ -41,8 +41,10 @@ class StoredPixels(NamedTuple):
 NO_PIXELS = StoredPixels("", 0, 0)
 
 
-def read_dataset(file: BinaryIO, tags: Sequence[int] | None) -> FileDataset:
+def read_dataset(file: BinaryIO, tags: Sequence[int] | None, *, with_pixels: bool = False) -> FileDataset:
     """The elements of these tags (None: all), up to the pixels; `file` then stands at the tag of the pixels, unless they are deflated.
+
+    With `with_pixels`, the pixels and what follows them too.
 
     The file meta information always has a transfer syntax: without one it is that of the elements themselves.
 
@@ -56,7 +58,7 @@ def read_dataset(file: BinaryIO, tags: Sequence[int] | None) -> FileDataset:
         raise InvalidDicomError
     file.seek(0)
     dataset = pydicom.dcmread(
-        file, stop_before_pixels=True, force=True, specific_tags=None if tags is None else list(tags)
+        file, stop_before_pixels=not with_pixels, force=True, specific_tags=None if tags is None else list(tags)
     )
     if not has_preamble and not str(dataset.get("SOPClassUID", "")).startswith(STANDARD):
         raise InvalidDicomError
