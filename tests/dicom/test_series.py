@@ -19,6 +19,7 @@ def slice_at(z, uid, **changes):
         "rows": 4,
         "columns": 4,
         "position": (0.0, 0.0, float(z)),
+        "decimals": (3, 3, 3),
         "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
         "spacing": (1.0, 1.0),
     }
@@ -59,6 +60,50 @@ def test_images_of_another_kind_are_another_volume(differs):
     assert sizes([slice_at(z, z) for z in range(5)] + [slice_at(z + 9, z + 9, **differs) for z in range(4)]) == (
         [5, 4],
         {},
+    )
+
+
+def scattered(heights, frames, **changes):
+    pairs = zip(heights, frames, strict=True)
+    return [slice_at(z, n, frame_of_reference=str(frame), **changes) for n, (z, frame) in enumerate(pairs)]
+
+
+DIFFER = "frames_of_reference_differ"
+ALONE = range(12)  # a frame of reference each
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (scattered(range(12), ALONE), ([12], {})),
+        (scattered([5 * z for z in range(12)], ["", *ALONE[1:]]), ([12], {})),
+        (scattered(range(12), [*ALONE[:10], 9, 9]), ([12], {})),
+        (scattered(range(12), [n // 2 for n in range(12)]), ([12], {})),
+        (scattered(range(5), range(5)), ([5], {})),
+        (scattered(range(4), range(4)), ([], {DIFFER: 4})),
+        (scattered([*range(6), *range(9, 15)], ALONE), ([], {DIFFER: 12})),
+        (scattered([0, 1, 2.7, 4, 5, 6, 7.4, 8, 9, 10, 11, 12], ALONE), ([], {DIFFER: 12})),
+        (scattered([3] * 12, ALONE), ([], {DIFFER: 12})),
+        (scattered([*range(9), 30, 41, 57], [*[0] * 4, *range(1, 9)]), ([4], {DIFFER: 8})),
+        (scattered(range(12), [n // 4 for n in range(12)]), ([4, 4, 4], {})),
+        (scattered(range(12), [*[0] * 10, 1, 2]), ([10, 1, 1], {})),
+    ],
+)
+def test_frames_of_reference_of_single_images_are_not_trusted(headers, expected):
+    assert sizes(headers) == expected
+
+
+def test_phases_with_a_frame_of_reference_for_each_image_are_volumes():
+    phases = [slice_at(z, 9 * t + z, temporal=t, frame_of_reference=f"{t} {z}") for t in range(2) for z in range(8)]
+    assert sizes(phases) == ([8, 8], {})
+
+
+def test_scattered_frames_of_one_direction_leave_others_as_they_are():
+    sagittal = {"orientation": (0.0, 1.0, 0.0, 0.0, 0.0, -1.0), "frame_of_reference": "one"}
+    axial = scattered([*range(6), *range(9, 15)], ALONE)
+    assert sizes([*axial, *(slice_at(0, 50 + x, position=(5.0 * x, 0.0, 0.0), **sagittal) for x in range(3))]) == (
+        [3],
+        {DIFFER: 12},
     )
 
 

@@ -163,6 +163,25 @@ def test_frames_of_one_file_are_several_images(shared, tmp_path):
     assert len(outputs.files) == 1
 
 
+def test_series_with_a_study_for_each_file_is_quarantined(write_slice, tmp_path):
+    for z in range(6):
+        uid = f"1.9.{z}"
+        shared = {"ImagePositionPatient": [0, 0, z], "SOPInstanceUID": uid, "SeriesInstanceUID": "1.2"}
+        write_slice(tmp_path / "d" / f"known{z}", PIXELS, PatientID="P", StudyInstanceUID=f"{uid}.1", **shared)
+        nameless = {"PatientID": "", "PatientName": "", "SeriesInstanceUID": "1.3"}
+        write_slice(tmp_path / "d" / f"nameless{z}", PIXELS, StudyInstanceUID=f"{uid}.2", **shared | nameless)
+        for study in range(2):
+            uids = {"SeriesInstanceUID": "1.4", "StudyInstanceUID": f"1.{study}", "SOPInstanceUID": f"{uid}.{study}"}
+            write_slice(tmp_path / "d" / f"reused{study}{z}", PIXELS, PatientID="P", **shared | uids)
+    scout = {"SeriesInstanceUID": "1.2", "StudyInstanceUID": "1.9.0.1", "SOPInstanceUID": "1.99"}
+    write_slice(
+        tmp_path / "d" / "scout", PIXELS, PatientID="P", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], **scout
+    )
+    outputs = run(tmp_path / "d", tmp_path / "out")
+    assert outputs.metrics["flow"] == {"taken": 25, "used": 12, "aside": {"series_in_many_studies": 12, "localizer": 1}}
+    assert outputs.metrics["made"] == {"images": 12, "patients": 1, "series": 1, "studies": 2, "volumes": 2}
+
+
 def test_series_without_uids_is_one_series(shared, tmp_path):
     outputs = run(shared / "dicom-ct" / "totalseg_example_ct_dicom", tmp_path)
     assert outputs.metrics["flow"] == {"taken": 20, "used": 20, "aside": {}}

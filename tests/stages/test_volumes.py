@@ -311,6 +311,32 @@ def test_missing_slice_is_quarantined(write_slice, tmp_path):
     assert only_volume(make_volumes(tmp_path / "d", tmp_path))["reason"] == "slice_missing"
 
 
+def test_grid_of_a_frame_of_reference_for_each_file_is_in_none(write_slice, tmp_path):
+    for series, (places, frame) in enumerate(
+        [(range(6), "1.5.{}"), (range(10, 16), "1.6"), ([20, 21, 22, 24, 25, 26], "1.7.{}")]
+    ):
+        for number, z in enumerate(places):
+            uids = {
+                "SOPInstanceUID": f"1.4.{z}",
+                "FrameOfReferenceUID": frame.format(z),
+                "SeriesInstanceUID": f"1.{series}",
+            }
+            write_slice(
+                tmp_path / "d" / f"{z:02}",
+                np.full((4, 5), z, np.int16),
+                ImagePositionPatient=[0, 0, z],
+                InstanceNumber=number,
+                **uids,
+            )
+    outputs = make_volumes(tmp_path / "d", tmp_path)
+    assert outputs.index["flow"] == {"taken": 18, "used": 12, "aside": {"frames_of_reference_differ": 6}}
+    assert outputs.metrics["flow"] == {"taken": 2, "used": 2, "aside": {}}
+    unknown, known = outputs.volumes.sort("frame", nulls_last=False).rows(named=True)
+    assert (unknown["frame"], unknown["treated"], unknown["slices"]) == (None, "frames_of_reference_differ", 6)
+    assert known["frame"] and known["treated"] is None
+    assert outputs.metrics["tables"]["treated"] == {"frames_of_reference_differ": 1}
+
+
 def test_undecodable_slice_quarantines_its_volume_only(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d" / "good", range(5), SeriesInstanceUID="1.1")
     stack_of(write_slice, tmp_path / "d" / "bad", range(5), SeriesInstanceUID="1.2")

@@ -52,7 +52,8 @@ class ConversionJob(NamedTuple):
 class AcceptedVolume(NamedTuple):
     """A volume in the store, made from a stack or a part of it.
 
-    `header` is that of the first image, as the job lists them. `stack.order` and `instance_numbers` are in slice order.
+    `header` is that of the first image, as the job lists them, without the frame of reference if the images have
+    several. `stack.order` and `instance_numbers` are in slice order.
     `members`: the images used, as indices into the job's frames; None: all. `part`: number among the parts of a split stack,
     from 1.
     """
@@ -197,6 +198,8 @@ def _convert_runs(
 
 def _convert(job: ConversionJob, headers: Sequence[Header]) -> AcceptedVolume | QuarantinedVolume:
     """The volume of all images of these headers, or the reason why there is none."""
+    frames = {header.frame_of_reference for header in headers} - {""}
+    header = headers[0]._replace(frame_of_reference="") if len(frames) > 1 else headers[0]
     try:
         stack = check_stack(
             [header.position for header in headers],
@@ -213,11 +216,13 @@ def _convert(job: ConversionJob, headers: Sequence[Header]) -> AcceptedVolume | 
             job.modality,
         )
     except QuarantineError as error:
-        return QuarantinedVolume(error.reason, headers[0], unread=error.path)
+        return QuarantinedVolume(error.reason, header, unread=error.path)
     digest, file = store_volume(voxels, stack.affine, job.store)
-    treated = ["gantry_tilt"] if stack.tilt > job.criteria.angle_tolerance else []
+    treated = ["frames_of_reference_differ"] if len(frames) > 1 else []
+    if stack.tilt > job.criteria.angle_tolerance:
+        treated.append("gantry_tilt")
     instance_numbers = [header.instance_number for header in ordered]
-    return AcceptedVolume(headers[0], stack, instance_numbers, treated, digest, file)
+    return AcceptedVolume(header, stack, instance_numbers, treated, digest, file)
 
 
 def _headers(job: ConversionJob) -> list[Header]:

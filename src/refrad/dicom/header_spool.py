@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from refrad.dicom.headers import Header
+from refrad.dicom.scattering import is_scattered
 
 __all__ = ["HeaderSpool"]
 
@@ -21,8 +22,9 @@ class HeaderSpool:
         for setting in ("journal_mode = off", "synchronous = off", "temp_store = file", f"cache_size = -{CACHE}"):
             self._base.execute(f"pragma {setting}")
         self._base.execute(
-            "create table image (series text, path text, frame int, instance text, used int, header blob)"
+            "create table image (series text, path text, frame int, instance text, unified text, used int, header blob)"
         )
+        self._base.create_function("is_scattered", 2, is_scattered, deterministic=True)
         self._base.execute("begin")
 
     def add(self, series: str, headers: Iterable[Header]) -> None:
@@ -33,12 +35,13 @@ class HeaderSpool:
                 h.path,
                 h.frame,
                 h.instance_key if h.reason is None else None,
+                h.unified_series_key or None if h.reason is None else None,
                 h.reason is None,
                 marshal.dumps(tuple(h)),
             )
             for h in headers
         )
-        self._base.executemany("insert into image values (?, ?, ?, ?, ?, ?)", rows)
+        self._base.executemany("insert into image values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def ambiguous(self) -> Container[str]:
         """Instance keys that usable images of more than one series share, of the headers added so far. They stay on disk."""
@@ -47,7 +50,16 @@ class HeaderSpool:
             "insert into shared"
             " select instance from image where used group by instance having count(*) > 1 and min(series) < max(series)"
         )
-        return _Shared(self._base)
+        return _Keys(self._base, "shared", "instance")
+
+    def scattered(self) -> Container[str]:
+        """Unified series keys of which usable images have nearly a study each, of the headers added so far. They stay on disk."""
+        self._base.execute("create table scattered (unified text primary key) without rowid")
+        self._base.execute(
+            "insert into scattered select unified from image where unified is not null"
+            " group by unified having is_scattered(count(*), count(distinct series))"
+        )
+        return _Keys(self._base, "scattered", "unified")
 
     def series(self) -> Iterator[tuple[str, list[Header]]]:
         """The headers of each series with its sort key, in the order of these keys, then of path and frame."""
@@ -60,11 +72,11 @@ class HeaderSpool:
         self._base.close()
 
 
-class _Shared(Container[str]):
-    """The keys of the table `shared`."""
+class _Keys(Container[str]):
+    """The keys of a table."""
 
-    def __init__(self, base: sqlite3.Connection) -> None:
-        self._base = base
+    def __init__(self, base: sqlite3.Connection, table: str, column: str) -> None:
+        self._base, self._query = base, f"select 1 from {table} where {column} = ?"
 
     def __contains__(self, key: object) -> bool:
-        return self._base.execute("select 1 from shared where instance = ?", (key,)).fetchone() is not None
+        return self._base.execute(self._query, (key,)).fetchone() is not None

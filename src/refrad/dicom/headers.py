@@ -150,6 +150,12 @@ class Header(NamedTuple):
         return self.series_uid or f"folder|{self.folder}|{self.study_uid}|{self.series_hint}"
 
     @property
+    def unified_series_key(self) -> str:
+        """Key of the series whatever its study: the patient, if known without the study, and the series' UID; "" without a UID."""
+        patient = self.patient_key
+        return self.series_uid and f"{'' if patient == self.study_key else patient}|{self.series_uid}"
+
+    @property
     def instance_key(self) -> str:
         """The UID of the SOP instance, or the path if there is none; and the frame's number if there are several."""
         key = self.instance_uid or f"path|{self.path}"

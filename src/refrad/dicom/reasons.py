@@ -27,6 +27,8 @@ REASONS: Mapping[str, str] = {
     "no_rescale": "A CT image without rescale slope or intercept: its values cannot be converted to Hounsfield units.",
     "not_hounsfield": "A CT image whose values are no Hounsfield units, such as an iodine map, or are given by a lookup table.",
     "no_geometry": "Position, orientation or pixel spacing is missing or invalid.",
+    "series_in_many_studies": "The files of one series belong to several studies: a de-identification gave each file a study of its own.",
+    "frames_of_reference_differ": "The images of one series have a frame of reference each, and their positions are no regular grid.",
     "duplicate": "Another image of the series shows the same position, or another volume has the same voxels; one is kept.",
     # volumes, by stage volumes
     "orientation_inconsistent": "The slices of the volume are not parallel.",

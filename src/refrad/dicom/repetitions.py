@@ -15,7 +15,7 @@ from refrad.dicom.headers import Header
 from refrad.dicom.stack import irregularity_of
 from refrad.dicom.times import HALF_A_DAY
 
-__all__ = ["DIVIDE_REPETITIONS", "by_attributes", "by_passes", "by_repetition", "heights_of", "repetitions"]
+__all__ = ["DIVIDE_REPETITIONS", "by_attributes", "by_passes", "by_repetition", "heights_of", "is_grid", "repetitions"]
 
 # In order of preference
 DIVIDE_REPETITIONS = (
@@ -249,6 +249,11 @@ def _without_overlap(parts: Sequence[NDArray[np.float64]], share: float) -> list
         if max(overlaps) <= share:
             alone.append(i)
     return alone
+
+
+def is_grid(headers: Sequence[Header], group: Sequence[int]) -> bool:
+    """Whether parallel images are a regular grid by more than chance: at least five, each position once."""
+    return len(group) >= FEWEST_SLICES and not repetitions(headers, group) and _irregularity(headers, group) is None
 
 
 def _irregularity(headers: Sequence[Header], group: Sequence[int]) -> str | None:

@@ -5,7 +5,8 @@ divide a series only where positions repeat or passes interleave, since many sca
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -20,12 +21,16 @@ from refrad.dicom.repetitions import (
     by_passes,
     by_repetition,
     heights_of,
+    is_grid,
     repetitions,
 )
+from refrad.dicom.scattering import LEAST, is_scattered
 
 __all__ = ["QuarantinedImage", "VolumeMember", "divide_into_volumes"]
 
-ALWAYS_DIVIDE = ("modality", "rows", "columns", "frame_of_reference", "image_type", "echo_time")
+KIND = ("modality", "rows", "columns", "image_type", "echo_time")
+FRAME = ("frame_of_reference",)
+ALWAYS_DIVIDE = (*KIND, *FRAME)
 # In these, copies of one image agree, unless one has lost the value; what is read from them may be altered in the others.
 ATTRIBUTES_OF_COPIES = (*DIVIDE_REPETITIONS, "echo_time")
 SAME_DIRECTION = 0.02  # difference of a direction's components; about 1 degree
@@ -103,14 +108,50 @@ def _divide(
     by: Sequence[str],
     keep_one: bool,
 ) -> Iterable[list[int]]:
-    """Yield the groups of one series; set the reason "duplicate" for the images that are in no group."""
-    for group in by_attributes(headers, members, ALWAYS_DIVIDE):
-        for aligned in _by_geometry(headers, group):
-            for part in (p for phase in by_repetition(headers, aligned, by) for p in by_passes(headers, phase)):
-                unique = _without_rare_repetitions(headers, part) if keep_one else part
-                for number in set(part) - set(unique):
-                    reasons[number] = "duplicate"
-                yield unique
+    """Yield the groups of one series; set the reason of the images that are in no group."""
+    for kind in by_attributes(headers, members, KIND):
+        grids = _grids_of_scattered_frames(headers, kind, reasons, by, keep_one)
+        left = set(kind).difference(*grids)
+        frames = by_attributes(headers, [number for number in kind if number in left and not reasons[number]], FRAME)
+        for part in chain(grids, *(_parts(headers, frame, by) for frame in frames)):
+            unique = _without_rare_repetitions(headers, part) if keep_one else part
+            for number in set(part) - set(unique):
+                reasons[number] = "duplicate"
+            yield unique
+
+
+def _parts(headers: Sequence[Header], group: list[int], by: Sequence[str]) -> Iterator[list[int]]:
+    """Yield the images of one geometry, repetition and pass."""
+    for aligned in _by_geometry(headers, group):
+        for phase in by_repetition(headers, aligned, by):
+            yield from by_passes(headers, phase)
+
+
+def _grids_of_scattered_frames(
+    headers: Sequence[Header], kind: list[int], reasons: list[str | None], by: Sequence[str], keep_one: bool
+) -> list[list[int]]:
+    """The regular grids of images that have nearly a frame of reference each, which then tells nothing.
+
+    The other images of such frames have the reason "frames_of_reference_differ".
+    """
+    frames = Counter(headers[number].frame_of_reference for number in kind)
+    if sum(images < LEAST for images in frames.values()) < LEAST:
+        return []
+    grids: list[list[int]] = []
+    for aligned in _by_geometry(headers, kind):
+        if not is_scattered(len(aligned), len({headers[number].frame_of_reference for number in aligned})):
+            continue
+        parts = list(_parts(headers, aligned, by))
+        grids_here = [
+            part for part in parts if is_grid(headers, _without_rare_repetitions(headers, part) if keep_one else part)
+        ]
+        grids += grids_here
+        left = set(aligned).difference(*grids_here)
+        for frame in by_attributes(headers, sorted(left), FRAME):
+            if len(frame) < LEAST:
+                for number in frame:
+                    reasons[number] = "frames_of_reference_differ"
+    return grids
 
 
 def _add_copies(

@@ -118,11 +118,13 @@ def _instance_rows(
     spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally
 ) -> Iterator[list[InstanceRow]]:
     """Yield the rows of the instance table, series by series, and count them."""
-    ambiguous = spill.ambiguous()
+    ambiguous, scattered = spill.ambiguous(), spill.scattered()
     owners = {owner: Distinct() for owner in OWNERS}
     for output in ("images", "volumes"):
         tally.make(output, 0)
     for _, headers in spill.series():
+        if headers[0].unified_series_key in scattered:
+            headers = [h if h.reason else h._replace(reason="series_in_many_studies") for h in headers]
         images = divide_into_volumes(
             headers,
             split=options.repetitions == "split",
