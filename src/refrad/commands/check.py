@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from refrad.config import load_config
-from refrad.core.checksums import has_checksums, verify
+from refrad.core.checksums import has_checksums, remedy, verify
 from refrad.core.contracts import MaskTable, VolumeTable
 from refrad.core.entries import DamagedEntryError
 from refrad.core.progress import log_progress
@@ -76,7 +76,7 @@ def _run(checks: list[Check], name: str, workers: int) -> int:
 def _check_table(path: Path) -> str | None:
     try:
         if not has_checksums(path):
-            return f"{path} has no checksums, as tables of earlier releases: delete it and run again"
+            return f"{path} has no checksums, as tables of earlier releases: {remedy(path)}"
         verify(path)
     except TableError as error:
         return str(error)
@@ -107,9 +107,9 @@ def _check_entry(path: Path, table: Path, read: Callable[[], object]) -> str | N
     try:
         read()
     except DamagedEntryError:
-        return f"{path} is damaged: delete it and {table}, and run again"
+        return f"{path} is damaged: delete it and run again with --forcerun {table}"
     except FileNotFoundError:
-        return f"{path} is missing: delete {table}, and run again"
+        return f"{path} is missing: run again with --forcerun {table}"
     return None
 
 

@@ -19,7 +19,16 @@ from isal import isal_zlib
 
 from refrad.core.files import digest_bytes
 
-__all__ = ["ChecksumWriter", "TableError", "checksum_writer", "damaged", "groups_with", "has_checksums", "verify"]
+__all__ = [
+    "ChecksumWriter",
+    "TableError",
+    "checksum_writer",
+    "damaged",
+    "groups_with",
+    "has_checksums",
+    "remedy",
+    "verify",
+]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +46,12 @@ class TableError(ValueError):
 
 def damaged(path: Path) -> TableError:
     """The error for a file whose content is not what was written."""
-    return TableError(f"{path} is damaged: delete it and run again")
+    return TableError(f"{path} is damaged: {remedy(path)}")
+
+
+def remedy(path: Path) -> str:
+    """How a table is made again. Without --forcerun, Snakemake does not miss a file that only finished jobs have read."""
+    return f"delete it and run again with --forcerun {path}"
 
 
 class ChecksumWriter:

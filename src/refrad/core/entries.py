@@ -30,7 +30,8 @@ class DamagedEntryError(ValueError):
     def of(cls, path: Path, stage: str) -> "DamagedEntryError":
         """The error for an entry that a stage makes."""
         return cls(
-            f"{path} is damaged: delete it and run stage {stage} of its shard again (`refrad check` names its table)"
+            f"{path} is damaged: delete it and run stage {stage} of its shard again,"
+            f" with --forcerun and its {stage}.parquet (`refrad check` names it)"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import polars as pl
 from pandera.errors import SchemaErrors
 
-from refrad.core.checksums import TableError, checksum_writer, damaged, groups_with, has_checksums, verify
+from refrad.core.checksums import TableError, checksum_writer, damaged, groups_with, has_checksums, remedy, verify
 from refrad.core.contracts import Table
 from refrad.core.files import atomic
 from refrad.core.types import FINGERPRINT_KEY
@@ -126,7 +126,7 @@ def scan_table(path: Path, contract: type[Table], shard: int | None = None) -> p
         TableError: if it is damaged or has no checksums, or a column of the contract is missing.
     """
     if not has_checksums(path):
-        raise TableError(f"{path} has no checksums, as tables of earlier releases: delete it and run again")
+        raise TableError(f"{path} has no checksums, as tables of earlier releases: {remedy(path)}")
     frame = pl.scan_parquet(path)
     there = frame.collect_schema().names()
     missing = [name for name in contract.to_schema().columns if name not in there]
