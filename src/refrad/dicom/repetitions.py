@@ -120,11 +120,11 @@ def _by_values(
 
 
 def _by_times(headers: Sequence[Header], group: list[int]) -> Iterator[tuple[str, list[list[int]]]]:
-    """Yield the passes of a dynamic series that shows all positions in each pass; of CT, also phases of other coverage."""
+    """Yield the passes of a dynamic series that shows all positions in each pass, or phases and stations of other coverage."""
     heights = heights_of(headers, group)
     for times in _times(headers, group):
         parts = _whole_passes(heights, times)
-        if parts is None and headers[group[0]].modality == "CT":
+        if parts is None:
             parts = next((p for p in _between_gaps(times) if _are_phases(headers, group, heights, p)), None)
         if parts:
             yield "times", [[group[i] for i in part] for part in parts]
@@ -154,12 +154,23 @@ def _whole_passes(heights: NDArray[np.float64], times: NDArray[np.float64]) -> l
 def _are_phases(
     headers: Sequence[Header], group: list[int], heights: NDArray[np.float64], parts: list[list[int]]
 ) -> bool:
-    """Whether parts are grids that cover much of the stack, or only a few images, as those that watch the contrast arrive."""
+    """Whether parts are grids that cover much of the stack, or only a few images, as those that watch the contrast arrive.
+
+    MR acquires every second slice first, so its parts must also show neighbouring positions.
+    """
     large = [part for part in parts if len(part) >= FEWEST_SLICES]
+    if headers[group[0]].modality != "CT" and any(_step(heights[part]) > 1.5 * _step(heights) for part in large):
+        return False
     least = SHORTEST * np.ptp(heights)
     return bool(large) and all(
         np.ptp(heights[part]) >= least and _irregularity(headers, [group[i] for i in part]) is None for part in large
     )
+
+
+def _step(heights: NDArray[np.float64]) -> float:
+    """The usual distance between neighbouring positions, mm."""
+    distances = np.diff(np.sort(heights))
+    return float(np.median(distances[distances >= SAME_POSITION]))
 
 
 def by_passes(headers: Sequence[Header], group: list[int]) -> list[list[int]]:
