@@ -204,6 +204,7 @@ PARQUET_READERS = {"read_parquet", "scan_parquet", "ParquetFile", "read_metadata
 PARQUET_MODULES = {
     "core/checksums.py",
     "core/tables.py",
+    "dataset/picture_files.py",
     "dataset/shard_io.py",
     "sources/reports.py",
     "workflow/fingerprint.py",
@@ -236,6 +237,7 @@ FILE_MODULES = {
         "dataset/exports/image_files.py",
         "dataset/exports/llava.py",
         "dataset/exports/webdataset.py",
+        "dataset/picture_files.py",
         "dataset/shard_io.py",
         "formats/spreadsheets.py",
     },

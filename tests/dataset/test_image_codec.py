@@ -8,12 +8,14 @@ from pycocotools import mask as coco
 from scipy import ndimage
 
 from refrad.dataset.image_codec import (
+    SKETCH,
     decode_image,
     decode_pixels,
+    decode_sketch,
     encode_mask,
     encode_pixels,
     encode_png,
-    perceptual_hash,
+    encode_sketch,
     window_image,
 )
 from refrad.dicom.windows import window_ct
@@ -61,20 +63,16 @@ def test_picture_in_full_resolution_is_not_resampled():
     assert np.array_equal(window_image(hu, "CT", WINDOWS, None), window_ct(hu, WINDOWS))
 
 
-def body(seed, noise=0.0):
-    """Made-up anatomy: blobs of many sizes, with noise."""
-    r = np.random.default_rng(seed)
-    smooth = ndimage.gaussian_filter(r.random((96, 96)), 5)
-    smooth = (smooth - smooth.min()) / np.ptp(smooth) * 200
-    return np.repeat(
-        np.uint8(np.clip(smooth + np.random.default_rng(9).normal(0, noise, (96, 96)), 0, 255))[None], 3, 0
-    )
+@given(st.integers(0, 99), st.integers(16, 80))
+def test_sketch_round_trips_and_has_one_size(seed, side):
+    channels = np.random.default_rng(seed).integers(0, 255, (3, side, side)).astype(np.uint8)
+    sketch = decode_sketch(encode_sketch(channels))
+    assert sketch.shape == (SKETCH, SKETCH) and sketch.dtype == np.int8 and np.abs(sketch).max() > 10
 
 
-def distance(first, second):
-    return (int(perceptual_hash(first), 16) ^ int(perceptual_hash(second), 16)).bit_count()
-
-
-def test_hash_ignores_noise_and_differs_for_another_body():
-    assert distance(body(1), body(1, noise=4)) <= 3
-    assert min(distance(body(1), body(seed)) for seed in range(2, 30)) > 8
+def test_sketch_ignores_gain_and_offset_and_is_empty_without_structure():
+    smooth = ndimage.gaussian_filter(np.random.default_rng(1).random((96, 96)), 4)
+    grey = 60 + 80 * (smooth - smooth.min()) / np.ptp(smooth)
+    first, second = (decode_sketch(encode_sketch(np.uint8([values] * 3))) for values in (grey, grey * 1.2 + 20))
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.98
+    assert not decode_sketch(encode_sketch(np.full((3, 64, 64), 90, np.uint8))).any()

@@ -19,7 +19,7 @@ def tiny_adaptation(**changes):
     small = {
         "name": "x",
         "steps": 6,
-        "leaks": {"difference": 0.0},
+        "leaks": {"correlation": 1.0},
         "batch": 8,
         "compute_dtype": "float32",
         "threads": 1,
@@ -123,10 +123,10 @@ def test_training_starts_from_the_adapted_tower(adapted, telling, root, tmp_path
 
 
 def test_images_also_in_test_are_dropped_or_stop_the_run(run):
-    _, metrics = run(steps=1, leaks={"action": "drop", "difference": 255.0})
+    _, metrics = run(steps=1, leaks={"action": "drop", "correlation": 0.01})
     assert metrics["flow"]["aside"]["also_in_test"] > 0
     with pytest.raises(ValueError, match=r"set adapt\.leaks\.action to drop"):
-        run(leaks={"action": "stop", "difference": 255.0})
+        run(leaks={"action": "stop", "correlation": 0.01})
 
 
 def test_zero_steps_are_refused(run):

@@ -175,7 +175,7 @@ def test_leak_can_stop_the_run(run, slake):
     with pytest.raises(
         ValueError, match=r"1 test images are also images of the training .* set train.leaks.action to drop"
     ):
-        run(tested=[slake], leaks={"action": "stop", "difference": 2})
+        run(tested=[slake], leaks={"action": "stop", "correlation": 0.75})
 
 
 def test_benchmark_without_training_questions_is_refused(run, slake, tmp_path, schema):

@@ -28,7 +28,7 @@ def main(
     out: Path | None = None,
     volumes: Path = Path("results/volumes"),
     volume_store: Path = Path("stores/volumes"),
-    difference: float = 2.0,
+    correlation: float = 0.75,
 ) -> None:
     """Write the dataset as hf, coco, llava, webdataset or authors; refuse if anything crosses the splits.
 
@@ -38,7 +38,7 @@ def main(
         out: a folder; results/export/<format> if not given.
         volumes: only for authors: the tables of stage volumes.
         volume_store: only for authors: folder of the volumes.
-        difference: as `card.duplicate_difference` of the config.
+        correlation: as `card.duplicate_correlation` of the config.
 
     Raises:
         ValueError: for an unknown format, or if patients, studies or pictures are in more than one split.
@@ -49,11 +49,11 @@ def main(
             f"no format {format}: there are {', '.join(EXPORTERS)}; DICOM SEG is made by refrad export-masks"
         )
     files = list_shards(images)
-    leakage = find_leakage(files, difference)
+    leakage = find_leakage(files, correlation)
     if leakage.total:
         raise ValueError(
             f"not exported: {len(leakage.patients)} patients, {len(leakage.studies)} studies and"
-            f" {len(leakage.pictures)} pairs of nearly the same picture are in more than one split; leakage.json next to"
+            f" {len(leakage.pictures)} pairs of copied pictures are in more than one split; leakage.json next to"
             " the shards names them"
         )
     present = {row["split"] for row in read_rows(files, _SplitColumn)}

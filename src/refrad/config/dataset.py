@@ -52,11 +52,11 @@ class CardOptions(Section):
     title: str = Field(min_length=1, description="Title of the dataset.")
     creator: str = Field(min_length=1, description="Creator of the dataset.")
     terms: str = Field(min_length=1, description="License of the images and reports: an SPDX identifier or a sentence.")
-    duplicate_difference: float = Field(
-        ge=0,
-        le=255,
-        description="Largest mean difference in grey levels, 0 to 255, between small copies of two images that count as "
-        "duplicates; a duplicate in another split is a leak.",
+    duplicate_correlation: float = Field(
+        gt=0,
+        le=1,
+        description="Least correlation, 0 to 1, of the fine structure of two aligned images that count as duplicates; a "
+        "duplicate in another split is a leak. Copies have 0.8 and more, images of different people at most 0.65.",
     )
 
 

@@ -90,8 +90,8 @@ class LeakOptions(Section):
     RENAMED: ClassVar[dict[str, str]] = {"found": "action"}
 
     action: Literal["drop", "stop"] = Field(description="Action on a leak: drop (leave out and count) or stop the run.")
-    difference: Annotated[float, Field(ge=0, le=255)] = Field(
-        description="Largest mean difference of two thumbnails of the same image, in grey levels, 0 to 255."
+    correlation: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Least correlation, 0 to 1, of the fine structure of the same image, as card.duplicate_correlation."
     )
 
 

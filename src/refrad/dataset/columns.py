@@ -73,7 +73,10 @@ COLUMNS: Sequence[Column] = (
     ),
     Column("image_full", IMAGE, "image", "PNG of the windowed image in its own resolution", "full"),
     Column(
-        "perceptual_hash", pa.string(), "image", "64 bits, hexadecimal: nearly the same for nearly the same picture"
+        "sketch",
+        pa.binary(),
+        "image",
+        "the structure of the picture without its brightness and contrast, int8 [32, 32], by which copies are found",
     ),
     Column(
         "structures",

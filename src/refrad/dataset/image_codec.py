@@ -1,4 +1,4 @@
-"""Pictures of the dataset: windowed images in the formats of the shards, and back; and which of them look alike."""
+"""Pictures of the dataset: windowed images in the formats of the shards, and back; and sketches that tell which look alike."""
 
 import io
 from collections.abc import Sequence
@@ -9,26 +9,29 @@ import zstandard
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
-from scipy.fft import dctn
+from scipy.ndimage import gaussian_filter
 
 from refrad.dataset.shard_rows import PictureColumns
 from refrad.dicom.windows import scale_mr, window_ct
 
 __all__ = [
+    "SKETCH",
     "decode_image",
     "decode_mask",
     "decode_pixels",
+    "decode_sketch",
+    "draw_sketch",
     "encode_mask",
     "encode_pixels",
     "encode_png",
-    "mean_grey_difference",
-    "perceptual_hash",
-    "thumbnail",
+    "encode_sketch",
+    "quantize_sketch",
     "window_image",
 ]
 
-THUMBNAIL = 32  # px
-LOW = 8  # frequencies of each direction that the hash looks at
+SKETCH = 32  # px
+SKETCH_SCALE = 40  # of int8; structure is about -1 to 1
+NOISE = 3  # grey levels
 
 
 def window_image(
@@ -98,21 +101,37 @@ def decode_mask(rle: str, height: int, width: int) -> NDArray[np.bool_]:
     return decoded
 
 
-def thumbnail(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The soft-tissue channel of a picture uint8 [channel, row, column], as uint8 [32, 32], antialiased."""
-    return np.asarray(Image.fromarray(channels[1]).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
+def draw_sketch(channels: NDArray[np.uint8], side: int, finest: float, coarsest: float) -> NDArray[np.float32]:
+    """The structure of a picture without its gain, offset and window, float32 [side, side], about -1 to 1.
 
-
-def mean_grey_difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Mean absolute difference of two thumbnails uint8 [32, 32], grey levels 0 to 255."""
-    return float(np.abs(first.astype(np.int16) - second).mean())
-
-
-def perceptual_hash(channels: NDArray[np.uint8]) -> str:
-    """64 bits as 16 hexadecimal digits: which low frequencies (DCT-II of the thumbnail, 8 x 8) are above their median.
+    The mean of the wide and the soft-tissue channel, between two scales, divided by its local contrast: what differs by 3 grey
+    levels or less counts less, since noise differs so.
 
     Args:
         channels: a picture uint8 [channel, row, column].
+        side: px of the result.
+        finest: standard deviation of the Gaussian below which structure is lost, px of the result.
+        coarsest: that of the Gaussian above which it is.
     """
-    low = dctn(thumbnail(channels).astype(np.float64), norm="ortho")[:LOW, :LOW].ravel()
-    return np.packbits(low > np.median(low[1:])).tobytes().hex()
+    grey = Image.fromarray((channels[0].astype(np.float32) + channels[1]) / 2)
+    filtering = Image.Resampling.BOX if min(grey.size) >= side else Image.Resampling.BILINEAR
+    small = np.asarray(grey.resize((side, side), filtering))
+    band = gaussian_filter(small, finest, mode="nearest") - gaussian_filter(small, coarsest, mode="nearest")
+    contrast = np.sqrt(gaussian_filter(band**2, 1.5 * coarsest, mode="nearest"))
+    structure: NDArray[np.float32] = band / (contrast + NOISE)
+    return structure
+
+
+def encode_sketch(channels: NDArray[np.uint8]) -> bytes:
+    """The sketch of a picture uint8 [channel, row, column]: int8 [32, 32], in which copies are found."""
+    return quantize_sketch(draw_sketch(channels, SKETCH, 0.5, 3)).tobytes()
+
+
+def quantize_sketch(structure: NDArray[np.float32]) -> NDArray[np.int8]:
+    """The structure of `draw_sketch` as int8 of the same shape."""
+    return np.clip(np.round(structure * SKETCH_SCALE), -127, 127).astype(np.int8)
+
+
+def decode_sketch(data: bytes) -> NDArray[np.int8]:
+    """The sketch int8 [32, 32] from the bytes of `encode_sketch`."""
+    return np.frombuffer(data, np.int8).reshape(SKETCH, SKETCH)

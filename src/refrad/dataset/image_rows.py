@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from refrad.config import ShardsOptions
 from refrad.core.table_rows import CaptionRow, EntityRow, QuestionRow, StructureRow
-from refrad.dataset.image_codec import encode_mask, encode_pixels, encode_png, perceptual_hash, window_image
+from refrad.dataset.image_codec import encode_mask, encode_pixels, encode_png, encode_sketch, window_image
 from refrad.dataset.shard_rows import (
     CaptionStruct,
     EntityStruct,
@@ -22,10 +22,10 @@ __all__ = ["EncodedPicture", "build_caption", "build_question", "build_structure
 
 
 class EncodedPicture(PictureColumns):
-    """The columns that hold an image in the formats of the config, and its perceptual hash."""
+    """The columns that hold an image in the formats of the config, and its sketch."""
 
     image_full: NotRequired[ImageStruct]
-    perceptual_hash: str
+    sketch: bytes
 
 
 def build_caption(caption: CaptionRow, tie: str, entities: Sequence[EntityRow]) -> CaptionStruct:
@@ -88,7 +88,7 @@ def build_structure(structure: StructureRow, classes: NDArray[np.uint8]) -> Stru
 
 
 def encode_picture(image: NDArray[np.int16], modality: str, options: ShardsOptions) -> EncodedPicture:
-    """An image in the formats of the options, and its perceptual hash.
+    """An image in the formats of the options, and its sketch.
 
     Args:
         image: int16 [row, column], HU for CT.
@@ -96,7 +96,7 @@ def encode_picture(image: NDArray[np.int16], modality: str, options: ShardsOptio
         options: windows (HU), size of the square (px) and formats.
     """
     square = window_image(image, modality, options.windows, options.image_size)
-    row: EncodedPicture = {"perceptual_hash": perceptual_hash(square)}
+    row: EncodedPicture = {"sketch": encode_sketch(square)}
     if "png" in options.formats:
         row["image"] = {"bytes": encode_png(square), "path": None}
     if "raw" in options.formats:

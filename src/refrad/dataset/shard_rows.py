@@ -86,7 +86,7 @@ class ImageRow(TypedDict):
     image: NotRequired[ImageStruct]
     pixels: NotRequired[bytes]
     image_full: NotRequired[ImageStruct]
-    perceptual_hash: str
+    sketch: bytes
     structures: list[StructureStruct]
     captions: list[CaptionStruct]
     questions: list[QuestionStruct]

@@ -7,15 +7,11 @@ from pathlib import Path
 import polars as pl
 
 from refrad.core.tables import read_frame
-from refrad.dataset.image_codec import decode_image, mean_grey_difference, perceptual_hash, thumbnail
-from refrad.dataset.leakage import find_near_pairs
-from refrad.dataset.shard_io import read_rows, read_schema
-from refrad.dataset.shard_rows import IdentifiedPicture
+from refrad.dataset.copies import find_copies
+from refrad.dataset.picture_files import PictureFiles
 from refrad.workflow.tally import Tally
 
 __all__ = ["TrainingOverlap", "count_training_parts", "find_training_overlap", "split_for_training"]
-
-IDENTITY = ("image_id", "patient", "split")
 
 
 @dataclass(frozen=True)
@@ -43,48 +39,31 @@ class TrainingOverlap:
         )
 
 
-def find_training_overlap(training: Sequence[Path], tested: Sequence[Path], difference: float) -> TrainingOverlap:
+def find_training_overlap(training: Sequence[Path], tested: Sequence[Path], correlation: float) -> TrainingOverlap:
     """Compare the training images of some files with the test images of others; the files are shards, or files of `refrad public`.
 
-    Two pictures are nearly the same under the rule of `find_leakage`: close perceptual hashes, and at most `difference` grey
-    levels of 255 apart. A file may be on both sides: its own splits are compared then.
+    Two pictures are the same under the rule of `find_copies`, with `correlation` the least of their fine structure. A file may be
+    on both sides: its own splits are compared then.
     """
-    sides = [
-        _hashed_images(path, split).with_columns(side=pl.lit(split))
-        for paths, split in ((training, "train"), (tested, "test"))
-        for path in dict.fromkeys(paths)
-    ]
-    frame = pl.concat(sides) if sides else pl.DataFrame()
-    if frame.is_empty():
+    files = list(dict.fromkeys([*training, *tested]))
+    if not files:
         return TrainingOverlap()
-    by_side = {split: frame.filter(pl.col("side") == split) for split in ("train", "test")}
+    frame = pl.concat([_sides(path, path in training, path in tested) for path in files])
+    by_side = {side: frame.filter(pl.col("side") == side) for side in ("train", "test")}
     # By name
     same_name = set[str]()
     for column in ("image_id", "patient"):
         shared = set(by_side["train"][column]) & set(by_side["test"][column])
         same_name |= set(frame.filter(pl.col(column).is_in(shared))["image_id"])
-    # By picture: hashes propose pairs, thumbnails decide
-    pairs = [
-        sorted((frame.row(a, named=True), frame.row(b, named=True)), key=lambda row: row["side"], reverse=True)
-        for a, b in find_near_pairs(frame.drop("split").rename({"side": "split"}))
-    ]
-    candidates = {row["image_id"] for pair in pairs for row in pair}
-    rows = read_rows(dict.fromkeys([*training, *tested]), IdentifiedPicture) if candidates else ()
-    thumbnails = {
-        (row["image_id"], row["split"]): thumbnail(decode_image(row)) for row in rows if row["image_id"] in candidates
-    }
-    same_picture = [
-        (train["image_id"], test["image_id"])
-        for train, test in pairs
-        if mean_grey_difference(thumbnails[train["image_id"], "train"], thumbnails[test["image_id"], "test"])
-        <= difference
-    ]
+    # By picture
+    copies = find_copies(frame.select("side", "volume"), PictureFiles(files), correlation).pairs
+    pairs = [{frame["side"][row]: frame["image_id"][row] for row in (copy.first, copy.second)} for copy in copies]
     matched_by_name = frozenset(same_name & set(by_side["test"]["image_id"]))
     return TrainingOverlap(
-        training_ids=frozenset(same_name & set(by_side["train"]["image_id"])) | {train for train, _ in same_picture},
-        test_ids=matched_by_name | {test for _, test in same_picture},
+        training_ids=frozenset(same_name & set(by_side["train"]["image_id"])) | {pair["train"] for pair in pairs},
+        test_ids=matched_by_name | {pair["test"] for pair in pairs},
         matched_by_name=matched_by_name,
-        compared=len(frame),
+        compared=sum(map(len, by_side.values())),
     )
 
 
@@ -115,21 +94,8 @@ def count_training_parts(tally: Tally, frame: pl.DataFrame, parts: Mapping[str, 
         tally.add("split", split, len(part))
 
 
-def _hashed_images(path: Path, split: str) -> pl.DataFrame:
-    """image_id, patient, split and perceptual_hash of the images of one split; hashes that the file lacks are computed."""
-    has_hashes = "perceptual_hash" in read_schema(path).names
-    frame = read_frame(path, [*IDENTITY, *(["perceptual_hash"] if has_hashes else [])])
-    frame = frame.filter(pl.col("split") == split)
-    hashes: dict[str, str] = (
-        dict(frame.select("image_id", "perceptual_hash").drop_nulls().iter_rows()) if has_hashes else {}
-    )
-    if len(hashes) < len(frame):
-        unhashed = set(frame["image_id"]) - hashes.keys()
-        hashes |= {
-            row["image_id"]: perceptual_hash(decode_image(row))
-            for row in read_rows([path], IdentifiedPicture)
-            if row["split"] == split and row["image_id"] in unhashed
-        }
-    return frame.select(IDENTITY).with_columns(
-        perceptual_hash=pl.Series([hashes[image_id] for image_id in frame["image_id"]], dtype=pl.String)
-    )
+def _sides(path: Path, in_training: bool, in_test: bool) -> pl.DataFrame:
+    """image_id, patient, volume and side of the rows of a file: train, test, or null for rows that are on neither."""
+    frame = read_frame(path, ["image_id", "patient", "volume", "split"])
+    sides = [side for side, present in (("train", in_training), ("test", in_test)) if present]
+    return frame.select("image_id", "patient", "volume", side=pl.when(pl.col("split").is_in(sides)).then("split"))

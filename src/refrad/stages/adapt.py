@@ -115,7 +115,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
 
 def _split(options: AdaptOptions, images: Sequence[Path], frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Training and validation rows; training images that are also test images are left out or stop the run."""
-    overlap = find_training_overlap(images, images, options.leaks.difference)
+    overlap = find_training_overlap(images, images, options.leaks.correlation)
     if overlap.training_ids and options.leaks.action == "stop":
         raise ValueError(f"adapt: {overlap.sentence()}; set adapt.leaks.action to drop to leave them out")
     return split_for_training(frame, overlap)

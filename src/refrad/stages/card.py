@@ -21,7 +21,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 1
+VERSION = 2
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def run(
     with tally.timed("counting"):
         summary = summarize(images)
     with tally.timed("leakage"):
-        leaks = find_leakage(images, options.duplicate_difference)
+        leaks = find_leakage(images, options.duplicate_correlation)
     with tally.timed("digests"):
         files = [_data_file(path, card.parent) for path in images]
     columns = read_schema(images[0]).names

@@ -120,7 +120,7 @@ def _read_account(checkpoint: Path) -> tuple[TrainOptions, int]:
 
 
 def _check_overlap(training: Sequence[Path], tested: Sequence[Path], options: EvaluateOptions) -> TrainingOverlap:
-    overlap = find_training_overlap(training, tested, options.leaks.difference)
+    overlap = find_training_overlap(training, tested, options.leaks.correlation)
     if overlap.test_ids and options.leaks.action == "stop":
         raise ValueError(
             f"evaluate: {overlap.sentence()}; set evaluate.leaks.action to drop to leave their questions out"

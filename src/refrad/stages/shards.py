@@ -53,7 +53,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["ShardFiles", "run"]
 
-VERSION = 2
+VERSION = 3
 
 R = TypeVar("R")
 

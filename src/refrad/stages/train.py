@@ -98,7 +98,7 @@ def _read(
     """The rows to train on; those of images that are also test images are left out or stop the run."""
     frame = read_image_table(images)
     training = [*images, *benchmarks]
-    overlap = find_training_overlap(training, [*training, *tested], options.leaks.difference)
+    overlap = find_training_overlap(training, [*training, *tested], options.leaks.correlation)
     if overlap.training_ids and options.leaks.action == "stop":
         raise ValueError(
             f"train: {overlap.sentence()}; set train.leaks.action to drop to leave them out of the training"
