@@ -11,6 +11,7 @@ from pydicom.datadict import keyword_dict
 from refrad.config import AdaptOptions, Config, ConfigError, EvaluateOptions, TrainOptions, check_config
 from refrad.config.reference import options_of, reference_page
 from refrad.config.section import Section, nested_section
+from refrad.config.training import LeakOptions
 from refrad.workflow.site import Site
 
 
@@ -126,7 +127,7 @@ def test_wrong_key_type_or_path_is_one_line(config, path, value, message):
 
 def renamed(section, parents=()):
     """Path, old and new name of every renamed key."""
-    for old, new in section.RENAMED.items():
+    for old, new in (section.RENAMED | {old: new for old, (new, _) in section.REPLACED.items()}).items():
         yield parents, old, new
     for key, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
@@ -162,6 +163,12 @@ def test_stored_options_are_read_under_old_key_names(config):
         stored = with_old_keys(section, config[key])
         assert stored != config[key]
         assert section.from_stored(stored) == section.from_stored(config[key]) == getattr(check_config(config), key)
+
+
+def test_stored_options_in_an_earlier_unit_are_replaced(config):
+    leaks = {"found": "drop", "difference": 2.0}
+    stored = config["evaluate"] | {"leaks": leaks}
+    assert EvaluateOptions.from_stored(stored).leaks == LeakOptions(action="drop", correlation=0.75)
 
 
 def test_adafactor_is_not_sharded(config):

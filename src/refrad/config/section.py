@@ -15,6 +15,8 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
     RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions, and their present names
+    # Keys of earlier versions in another unit, their present names, and the value to read in place of a stored one.
+    REPLACED: ClassVar[dict[str, tuple[str, Any]]] = {}
 
     @classmethod
     def from_stored(cls, options: Mapping[str, Any]) -> Self:
@@ -34,7 +36,8 @@ def current_key(section: type[Section], path: Sequence[str | int]) -> str | None
         if inner is None:
             return None
         section = inner
-    return section.RENAMED.get(str(key))
+    replacement, _ = section.REPLACED.get(str(key), (None, None))
+    return section.RENAMED.get(str(key), replacement)
 
 
 def nested_section(annotation: Any) -> type[Section] | None:
@@ -49,6 +52,7 @@ def _with_current_keys(section: type[Section], values: Mapping[str, Any]) -> dic
     current: dict[str, Any] = {}
     for old, value in values.items():
         key = section.RENAMED.get(old, old)
+        key, value = section.REPLACED.get(key, (key, value))
         inner = _section_of(section, key)
         current[key] = _with_current_keys(inner, value) if inner and isinstance(value, Mapping) else value
     return current

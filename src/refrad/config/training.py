@@ -1,6 +1,6 @@
 """Options of adapt, train and evaluate."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -88,6 +88,7 @@ class LeakOptions(Section):
     """Images of the training that are also test images."""
 
     RENAMED: ClassVar[dict[str, str]] = {"found": "action"}
+    REPLACED: ClassVar[dict[str, tuple[str, Any]]] = {"difference": ("correlation", 0.75)}
 
     action: Literal["drop", "stop"] = Field(description="Action on a leak: drop (leave out and count) or stop the run.")
     correlation: Annotated[float, Field(gt=0, le=1)] = Field(

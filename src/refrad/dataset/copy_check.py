@@ -79,11 +79,11 @@ def _correlations(first: NDArray[np.float32], moved: NDArray[np.float32], size: 
 
     Padfield, Masked object registration in the Fourier domain, IEEE TIP 2012, for pictures whose mean is 0 everywhere.
     """
-    shown, overlap = _shown(size)
+    footprint, overlap = _footprint(size)
     still = fft.rfft2(np.stack([first, first**2]), _PADDED)
     resized = fft.rfft2(np.concatenate([moved, moved**2]), _PADDED).conj()
     everywhere = fft.rfft2(np.ones_like(first), _PADDED)
-    products = [still[:1] * resized[: len(moved)], still[1:] * shown, everywhere * resized[len(moved) :]]
+    products = [still[:1] * resized[: len(moved)], still[1:] * footprint, everywhere * resized[len(moved) :]]
     values = _near(fft.irfft2(np.concatenate(products), _PADDED))
     both, energy, energy_moved = np.split(values, [len(moved), len(moved) + 1])
     correlation: NDArray[np.float32] = both / np.sqrt(np.maximum(energy, 1e3) * np.maximum(energy_moved, 1e3))
@@ -92,11 +92,11 @@ def _correlations(first: NDArray[np.float32], moved: NDArray[np.float32], size: 
 
 
 @lru_cache(16)
-def _shown(size: float) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+def _footprint(size: float) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
     """The spectrum of what a picture of this size shows, and the px [down, right] that it shares with another at each shift."""
     whole = np.ones((SKETCH, SKETCH), np.float32)
-    shown = fft.rfft2(resize_about_centre(whole, size, size), _PADDED).conj()
-    return shown, _near(fft.irfft2(fft.rfft2(whole, _PADDED) * shown, _PADDED))
+    footprint = fft.rfft2(resize_about_centre(whole, size, size), _PADDED).conj()
+    return footprint, _near(fft.irfft2(fft.rfft2(whole, _PADDED) * footprint, _PADDED))
 
 
 def _near(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -135,10 +135,10 @@ def correlate_structures(first: NDArray[np.int8], second: NDArray[np.int8], alig
             if shifted[0] > best[0]:
                 best, (height, width) = shifted, factors
     over = _shift(resize_about_centre(moved, height, width), *best[1:])
-    shown = _shift(resize_about_centre(np.ones_like(moved), height, width), *best[1:]) > 0.99
-    if shown.mean() < OVERLAP:
+    overlap = _shift(resize_about_centre(np.ones_like(moved), height, width), *best[1:]) > 0.99
+    if overlap.mean() < OVERLAP:
         return 0.0
-    weight = (_corners(still) + _corners(over)) * shown
+    weight = (_corners(still) + _corners(over)) * overlap
     if _places(weight) < PLACES:
         return _correlation(still, moved, np.ones_like(still))
     return _correlation(still, over, weight)

@@ -93,11 +93,11 @@ class NearestPictures:
             most: described pictures for each picture.
         """
         resized = [resize_about_centre(sketches.astype(np.float32), size, size) for size in SIZES]
-        wanted = np.concatenate([describe(part) for part in resized])
+        queries = np.concatenate([describe(part) for part in resized])
         likely = [np.empty((0, 3))]
-        for cell, rows in self._searched(wanted):
+        for cell, rows in self._searched(queries):
             members = self._order[self._edges[cell] : self._edges[cell + 1]]
-            likeness = wanted[rows] @ self._described[members].astype(np.float32).T
+            likeness = queries[rows] @ self._described[members].astype(np.float32).T
             count = min(most, len(members))
             best = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
             values = np.take_along_axis(likeness, best, 1)
@@ -114,13 +114,13 @@ class NearestPictures:
         once = ranked.unique(["picture", "member"], keep="first", maintain_order=True)
         return once.group_by("picture", maintain_order=True).head(most)
 
-    def _searched(self, wanted: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """Each cell that holds pictures, with the rows of `wanted` that search it."""
+    def _searched(self, queries: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Each cell that holds pictures, with the rows of `queries` that search it."""
         if self._pivots is None:
             if len(self._described):
-                yield 0, np.arange(len(wanted))
+                yield 0, np.arange(len(queries))
             return
-        near = np.argpartition(-(wanted @ self._pivots.T), PROBES, axis=1)[:, :PROBES]
+        near = np.argpartition(-(queries @ self._pivots.T), PROBES, axis=1)[:, :PROBES]
         order = np.argsort(near.ravel(), kind="stable")
         cells = near.ravel()[order]
         edges = np.flatnonzero(np.diff(cells, prepend=-1, append=PIVOTS))

@@ -24,29 +24,29 @@ class PictureFiles:
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
 
-    def sketches(self, wanted: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int8]]]:
+    def sketches(self, selected: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int8]]]:
         """Yield row numbers and their sketches int8 [picture, 32, 32], at most `BLOCK` at once.
 
         Sketches that a file lacks are drawn from its pictures.
 
         Args:
-            wanted: bool [row], the rows.
+            selected: bool [row], the rows.
         """
-        for start, table in self._groups(("sketch",), wanted):
-            rows = np.flatnonzero(wanted[start : start + len(table)])
+        for start, table in self._groups(("sketch",), selected):
+            rows = np.flatnonzero(selected[start : start + len(table)])
             for first in range(0, len(rows), BLOCK):
                 part = rows[first : first + BLOCK]
                 stored = table.take(pa.array(part)).to_pylist()
                 yield start + part, np.stack([_sketch(row) for row in stored])
 
-    def pictures(self, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield row number and picture, uint8 [channel, row, column], of the rows wanted: bool [row]."""
-        for start, table in self._groups((), wanted):
-            for row in np.flatnonzero(wanted[start : start + len(table)]):
+    def pictures(self, selected: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield row number and picture, uint8 [channel, row, column], of the selected rows: bool [row]."""
+        for start, table in self._groups((), selected):
+            for row in np.flatnonzero(selected[start : start + len(table)]):
                 yield start + int(row), decode_image(table.slice(row, 1).to_pylist()[0])
 
-    def _groups(self, columns: Iterable[str], wanted: NDArray[np.bool_]) -> Iterator[tuple[int, pa.Table]]:
-        """Yield the first row number and the rows of each row group with wanted rows; pictures where `columns` are absent."""
+    def _groups(self, columns: Iterable[str], selected: NDArray[np.bool_]) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the first row number and the rows of each row group with selected rows; pictures where `columns` are absent."""
         start = 0
         for path in self._files:
             verify(path, [])
@@ -56,7 +56,7 @@ class PictureFiles:
                 present = [name for name in columns if name in names] or [picture]
                 for number in range(file.num_row_groups):
                     count = file.metadata.row_group(number).num_rows
-                    if wanted[start : start + count].any():
+                    if selected[start : start + count].any():
                         verify(path, present, [number])
                         table = file.read_row_group(number, present)
                         if any(column.null_count for column in table.columns):

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from refrad.core.tables import read_frame
-from refrad.dataset.copies import find_copies
+from refrad.dataset.picture_copies import find_copies
 from refrad.dataset.picture_files import PictureFiles
 from refrad.workflow.tally import Tally
 

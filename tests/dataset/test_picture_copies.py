@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from refrad.dataset import copies
-from refrad.dataset.copies import find_copies
 from refrad.dataset.copy_search import NearestPictures, describe
 from refrad.dataset.image_codec import decode_sketch, encode_pixels, encode_sketch, window_image
+from refrad.dataset.picture_copies import Copies, find_copies
 from refrad.dataset.picture_files import PictureFiles
 from refrad.dataset.shard_io import write_shard
 from refrad.workflow.fingerprint import Fingerprint
@@ -151,7 +150,7 @@ def test_volume_on_two_sides_is_compared_with_itself(search):
 
 def test_empty_pictures_are_like_nothing(search):
     empty = [np.zeros((3, SIDE, SIDE), np.uint8)] * 2
-    assert search({("train", "a"): empty, ("test", "b"): empty}) == copies.Copies((), 0)
+    assert search({("train", "a"): empty, ("test", "b"): empty}) == Copies((), 0)
 
 
 def test_search_in_cells_finds_what_the_search_of_all_finds(monkeypatch):

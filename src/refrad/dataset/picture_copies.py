@@ -112,10 +112,13 @@ def _all_of(
     numbered = images.with_row_index("row").filter(pl.col("side").is_not_null())
     rows_of = dict(numbered.group_by("volume").agg("row").iter_rows())
     volume = images["volume"]
-    known = {(row, volume[partner]) for pair in copies for row, partner in (pair, pair[::-1])}
+    copied = {(row, volume[partner]) for pair in copies for row, partner in (pair, pair[::-1])}
     pairs = []
     for first, second in sorted(series):
-        ours, theirs = np.array(rows_of[first]), np.array([row for row in rows_of[second] if (row, first) not in known])
+        ours, theirs = (
+            np.array(rows_of[first]),
+            np.array([row for row in rows_of[second] if (row, first) not in copied]),
+        )
         if len(theirs):
             likeness = described[theirs].astype(np.float32) @ described[ours].astype(np.float32).T
             near = np.argsort(-likeness, axis=1, kind="stable")[:, :NEIGHBOURS]

@@ -1,0 +1,150 @@
+"""Copies of pictures across splits: the search by sketches, against close hashes and grey levels.
+
+python benchmarks/leakage.py [folder of shards, results/shards] [pictures, 200]
+
+The dataset's pictures are the training, copies of them changed in one way the tests; then the patients are divided into two
+halves, where each pair that is called a copy is a false alarm, provided that no patient has two names.
+"""
+
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import fft, ndimage
+
+from refrad.dataset.image_codec import decode_image, decode_sketch, encode_sketch
+from refrad.dataset.picture_copies import find_copies
+from refrad.dataset.shard_io import list_shards, read_rows
+from refrad.dataset.shard_rows import IdentifiedPicture
+
+Picture = NDArray[np.uint8]
+CORRELATION = 0.75
+BITS, LEVELS = 3, 2  # of 64 bits of the hash, of 255 grey levels
+
+
+class VolumePicture(IdentifiedPicture):
+    """A picture and whose it is."""
+
+    volume: str
+
+
+class HeldPictures:
+    """Pictures in memory, with the methods of `PictureFiles`."""
+
+    def __init__(self, pictures: list[Picture]) -> None:
+        self._pictures = pictures
+        self._sketches = np.stack([decode_sketch(encode_sketch(picture)) for picture in pictures])
+
+    def sketches(self, selected: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int8]]]:
+        rows = np.flatnonzero(selected)
+        yield rows, self._sketches[rows]
+
+    def pictures(self, selected: NDArray[np.bool_]) -> Iterator[tuple[int, Picture]]:
+        yield from ((int(row), self._pictures[row]) for row in np.flatnonzero(selected))
+
+
+def by_sketches(images: pl.DataFrame, pictures: list[Picture]) -> set[tuple[int, int]]:
+    copies = find_copies(images, HeldPictures(pictures), CORRELATION)  # type: ignore[arg-type]
+    return {(copy.first, copy.second) for copy in copies.pairs}
+
+
+def by_hashes(images: pl.DataFrame, pictures: list[Picture]) -> set[tuple[int, int]]:
+    """The rule of earlier versions: 64 signs of low frequencies, then the mean difference of thumbnails."""
+    small = np.stack([np.asarray(Image.fromarray(p[1]).resize((32, 32), Image.Resampling.BOX)) for p in pictures])
+    low = fft.dctn(small.astype(float), axes=(1, 2), norm="ortho")[:, :8, :8].reshape(len(small), 64)
+    signs = np.packbits(low > np.median(low[:, 1:], axis=1, keepdims=True), axis=1)
+    sides = images["side"].to_numpy()
+    copies = set()
+    for row in range(len(small)):
+        apart = np.bitwise_count(signs[row] ^ signs[row + 1 :]).sum(1)
+        for partner in row + 1 + np.flatnonzero((apart <= BITS) & (sides[row] != sides[row + 1 :])):
+            if np.abs(small[row].astype(int) - small[partner]).mean() <= LEVELS:
+                copies.add((row, int(partner)))
+    return copies
+
+
+def cropped(picture: Picture, share: float) -> Picture:
+    height, width = picture.shape[1:]
+    top, left = round(height * (1 - share) / 2), round(width * (1 - share) / 2)
+    inner = picture[:, top : height - top, left : width - left]
+    return resized(inner, (width, height))
+
+
+def resized(picture: Picture, size: tuple[int, int]) -> Picture:
+    return np.stack(
+        [np.asarray(Image.fromarray(channel).resize(size, Image.Resampling.BILINEAR)) for channel in picture]
+    )
+
+
+def as_jpeg(picture: Picture) -> Picture:
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0))).save(file, "JPEG", quality=50)
+    return np.asarray(Image.open(file)).transpose(2, 0, 1)
+
+
+def with_noise(picture: Picture) -> Picture:
+    noise = np.random.default_rng(0).normal(0, 8, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+CHANGES: dict[str, Callable[[Picture], Picture]] = {
+    "none": lambda picture: picture,
+    "noise of 8 grey levels": with_noise,
+    "gain 1.1": lambda picture: np.clip(picture * 1.1, 0, 255).astype(np.uint8),
+    "gain 0.8": lambda picture: (picture * 0.8).astype(np.uint8),
+    "JPEG": as_jpeg,
+    "half of the matrix": lambda picture: resized(
+        resized(picture, (picture.shape[2] // 2, picture.shape[1] // 2)), (picture.shape[2], picture.shape[1])
+    ),
+    "shift of 3 %": lambda picture: np.roll(picture, round(0.03 * picture.shape[2]), axis=2),
+    "shift of 8 %": lambda picture: ndimage.shift(picture, (0, 0.08 * picture.shape[1], 0), order=0),
+    "crop to 85 %": lambda picture: cropped(picture, 0.85),
+    "mirrored": lambda picture: picture[:, :, ::-1],
+    "turned by 180 degrees": lambda picture: picture[:, ::-1, ::-1],
+}
+RULES = {"sketches": by_sketches, "hashes": by_hashes}
+
+
+def main(folder: str = "results/shards", count: str = "200") -> None:
+    rows = pl.DataFrame(
+        [
+            (row["patient"], row["volume"], decode_image(row))
+            for row in read_rows(list_shards(Path(folder)), VolumePicture)
+        ],
+        schema={"patient": pl.String, "volume": pl.String, "picture": pl.Object},
+        orient="row",
+    )
+    chosen = rows.gather(np.sort(np.random.default_rng(0).permutation(len(rows))[: int(count)]))
+    pictures, volumes = chosen["picture"].to_list(), chosen["volume"].to_list()
+    print(f"{len(pictures)} pictures of {chosen['patient'].n_unique()} patients; copies that are found")
+    for name, change in CHANGES.items():
+        images = pl.DataFrame(
+            {
+                "side": ["train"] * len(pictures) + ["test"] * len(pictures),
+                "volume": volumes + [f"{v} copy" for v in volumes],
+            }
+        )
+        both = pictures + [np.ascontiguousarray(change(picture)) for picture in pictures]
+        right = {(row, row + len(pictures)) for row in range(len(pictures))}
+        shares = [f"{rule} {len(find(images, both) & right) / len(right):.0%}" for rule, find in RULES.items()]
+        print(f"{name:24}{', '.join(shares)}")
+    patients = rows["patient"].unique().sort().to_list()
+    side = {patient: ("train", "test")[number % 2] for number, patient in enumerate(patients)}
+    images = pl.DataFrame({"side": [side[patient] for patient in rows["patient"]], "volume": rows["volume"]})
+    seconds = {}
+    for rule, find in RULES.items():
+        start = time.perf_counter()
+        alarms = find(images, rows["picture"].to_list())
+        seconds[rule] = time.perf_counter() - start
+        print(f"false alarms of {rule}: {len(alarms)} in {len(rows)} pictures, {seconds[rule]:.1f} s")
+    print(f"sketches take {seconds['sketches'] / seconds['hashes']:.1f} times the time of hashes")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
