@@ -18,7 +18,7 @@ LIKENESS = (
     0.5  # of descriptions; copies with noise, gain or a small shift have 0.7 and more, crops of 80 % 0.5 and more
 )
 LIMIT = 1_000_000  # pairs that are compared, about
-CANDIDATES = (2, 64)  # least and most pictures of the other sides for each picture, and volumes for each volume
+CANDIDATES = (2, 16)  # least and most pictures of the other sides for each picture, and volumes for each volume
 PAIRS = 2  # pictures compared for each pair of volumes
 NEIGHBOURS = 4  # pictures compared for each picture, of two volumes that share one
 ALIGNED = 0.55  # least correlation of aligned sketches
