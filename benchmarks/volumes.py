@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import yaml
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -197,11 +198,8 @@ def show(name: str, seconds: float, megabytes: float, memory: float) -> None:
 
 def index(count: int) -> None:
     """Print time and memory of stage index on an eighth, a quarter, a half and all of a large delivery."""
-    options = {
-        **{"test": 0.2, "validation": 0.1, "duplicates": "keep_one", "repetitions": "split"},
-        **{"projections": "quarantine", "burned_in": "quarantine", "burned_in_rules": []},
-        **{"memory_gb": 2.0, "seconds": 60.0},
-    }
+    config = Path(__file__).parents[1] / "config.yaml"
+    options = yaml.safe_load(config.read_text(encoding="utf-8"))["index"]
     from refrad.workflow.fingerprint import Fingerprint, stage_version
 
     fingerprint = Fingerprint("index", stage_version("index"), options, {}).text
