@@ -6,9 +6,10 @@ import struct
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 
 from refrad.segmentation.base import UnsegmentableError
-from refrad.segmentation.label_files import OUTSIDE, SHARED, UNKNOWN_FILES, files_of_mask, read_labels
+from refrad.segmentation.label_files import OUTSIDE, SHARED, SURPLUS, UNKNOWN_FILES, files_of_mask, read_labels
 
 IDS = {"spleen": 1, "kidney_right": 2, "kidney_left": 3, "liver": 5}
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])
@@ -46,7 +47,21 @@ def with_forms(path, sform, qform, codes=(1, 1)):
     return path
 
 
+def moved(mm):
+    affine = AFFINE.copy()
+    affine[0, 3] += mm
+    return affine
+
+
 GOOD = {
+    "floats that are nearly whole": lambda f: save(f / "a.nii", LABELS * 0.9999),
+    "bytes behind the voxels": lambda f: damaged(
+        f / "a.nii.gz", lambda content: gzip.compress(content + bytes(SURPLUS))
+    ),
+    "several parts of gzip": lambda f: damaged(
+        f / "a.nii.gz", lambda content: gzip.compress(content[:500]) + gzip.compress(content[500:])
+    ),
+    "affines that are nearly one": lambda f: with_forms(f / "a.nii", AFFINE, moved(0.5)),
     "gzip": lambda f: save(f / "a.nii.gz"),
     "uncompressed": lambda f: save(f / "a.nii"),
     "NIfTI 2": lambda f: save(f / "a.nii.gz", kind=nib.Nifti2Image),
@@ -100,6 +115,20 @@ def flipped_bit(content):
     return bytes(packed)
 
 
+def bomb(content):
+    return gzip.compress(content + bytes(SURPLUS + 1), 1)
+
+
+def other_format(folder, name):
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(LABELS), str(folder / name))
+    return folder / name
+
+
+def grey(folder, highest):
+    r = np.random.default_rng(1)
+    return save(folder / "a.nii.gz", (LABELS > 0) * r.integers(1, highest + 1, LABELS.shape).astype(np.uint8))
+
+
 def freesurfer(path):
     nib.save(nib.MGHImage(LABELS, AFFINE), path)
     return path
@@ -114,7 +143,17 @@ SLANTED = AFFINE.copy()
 SLANTED[0, 3] = 40
 FLAT = np.diag([2.0, 2.0, 0.0, 1.0])
 BAD = {
-    "text": (lambda f: written(f / "a.nii.gz", b"no image" * 99), "unreadable_mask"),
+    "text": (lambda f: written(f / "a.nii.gz", b"no image" * 99), "mask_not_nifti"),
+    "short text": (lambda f: written(f / "a.nii.gz", b"no image"), "mask_not_nifti"),
+    "compressed text": (lambda f: written(f / "a.nii.gz", gzip.compress(b"no image" * 99)), "mask_not_nifti"),
+    "NRRD": (lambda f: other_format(f, "a.nrrd"), "mask_not_nifti"),
+    "MetaImage": (lambda f: other_format(f, "a.mha"), "mask_not_nifti"),
+    "DICOM": (lambda f: written(f / "a.dcm", bytes(128) + b"DICM" + bytes(900)), "mask_not_nifti"),
+    "header alone": (
+        lambda f: damaged(f / "a.nii.gz", lambda content: gzip.compress(content[:352])),
+        "unreadable_mask",
+    ),
+    "surplus": (lambda f: damaged(f / "a.nii.gz", bomb), "unreadable_mask"),
     "empty": (lambda f: written(f / "a.nii.gz", b""), "unreadable_mask"),
     "cut gzip": (lambda f: written(f / "a.nii.gz", save(f / "b.nii.gz").read_bytes()[:-40]), "unreadable_mask"),
     "checksum": (lambda f: damaged(f / "a.nii.gz", flipped_bit), "unreadable_mask"),
@@ -122,9 +161,9 @@ BAD = {
     "terabytes": (lambda f: damaged(f / "a.nii.gz", claimed((30_000, 30_000, 3_000))), "unreadable_mask"),
     "negative size": (lambda f: damaged(f / "a.nii.gz", claimed((8, -7, 6))), "unreadable_mask"),
     "unknown type": (lambda f: damaged(f / "a.nii.gz", claimed((8, 7, 6), 999)), "unreadable_mask"),
-    "Analyze": (lambda f: save(f / "a.hdr", kind=nib.AnalyzeImage), "unreadable_mask"),
+    "Analyze": (lambda f: save(f / "a.hdr", kind=nib.AnalyzeImage), "mask_not_nifti"),
     "half of a pair": (lambda f: save(f / "a.hdr", kind=nib.Nifti1Pair).rename(f / "a"), "unreadable_mask"),
-    "FreeSurfer": (lambda f: freesurfer(f / "a.mgz"), "unreadable_mask"),
+    "FreeSurfer": (lambda f: freesurfer(f / "a.mgz"), "mask_not_nifti"),
     "two volumes": (lambda f: save(f / "a.nii.gz", np.stack([LABELS] * 2, -1)), "mask_not_3d"),
     "one plane": (lambda f: save(f / "a.nii.gz", LABELS[:, :, 0]), "mask_not_3d"),
     "plane and time": (lambda f: save(f / "a.nii.gz", LABELS[:, :, None]), "mask_not_3d"),
@@ -134,11 +173,14 @@ BAD = {
     "not a number": (lambda f: save(f / "a.nii.gz", np.where(LABELS, LABELS, np.nan)), "mask_not_labels"),
     "infinite": (lambda f: save(f / "a.nii.gz", np.where(LABELS, np.inf, 0)), "mask_not_labels"),
     "complex": (lambda f: save(f / "a.nii.gz", LABELS.astype(np.complex64)), "mask_not_labels"),
+    "grey values": (lambda f: grey(f, 255), "mask_not_labels"),
+    "dark grey values": (lambda f: grey(f, 9), "mask_not_labels"),
     "colours": (lambda f: colours(f / "a.nii.gz"), "mask_not_labels"),
     "no affine": (lambda f: with_forms(f / "a.nii", AFFINE, AFFINE, (0, 0)), "mask_no_geometry"),
     "zero affine": (lambda f: with_forms(f / "a.nii", np.zeros((4, 4)), None, (1, 0)), "mask_no_geometry"),
     "flat affine": (lambda f: with_forms(f / "a.nii", FLAT, None, (1, 0)), "mask_no_geometry"),
     "affine of no numbers": (lambda f: with_forms(f / "a.nii", AFFINE * np.nan, None, (1, 0)), "mask_no_geometry"),
+    "affines a shift apart": (lambda f: with_forms(f / "a.nii", AFFINE, moved(1.0)), "mask_no_geometry"),
     "two affines": (lambda f: with_forms(f / "a.nii", AFFINE, SLANTED), "mask_no_geometry"),
     "mirrored twin": (lambda f: with_forms(f / "a.nii", AFFINE, np.diag([2.0, -2, 5, 1])), "mask_no_geometry"),
 }
@@ -166,9 +208,9 @@ def named(path, names, values=LABELS):
 
 
 def test_names_in_the_header_decide_over_the_numbers(tmp_path):
-    path = named(tmp_path / "a.nii.gz", {5: "Spleen", 2: "lung_vessels"})
+    path = named(tmp_path / "a.nii.gz", {5: "Kidney left", 2: "lung_vessels"})
     labels, _, notes = read_labels(path, IDS)
-    assert np.array_equal(labels, np.where(LABELS == 5, 1, 0)) and notes == {OUTSIDE: 1}
+    assert np.array_equal(labels, np.where(LABELS == 5, 3, 0)) and notes == {OUTSIDE: 1}
 
 
 def test_names_of_another_task_are_refused(tmp_path):
@@ -209,6 +251,12 @@ def test_class_files_are_joined_with_the_ids_of_their_names(tmp_path):
     assert notes == {UNKNOWN_FILES: 1, SHARED: 0}
 
 
+@pytest.mark.parametrize("spelling", ["kidney-right", "KIDNEY_RIGHT", "Kidney Right", "kidney.right"])
+def test_spelling_of_class_files_does_not_matter(spelling, tmp_path):
+    folder = folder_of(tmp_path / "m", liver=LIVER * 0.9999, **{spelling: KIDNEY})
+    assert np.array_equal(read_labels(folder, IDS).labels, LABELS)
+
+
 @pytest.mark.parametrize("order", [("liver", "kidney_right"), ("kidney_right", "liver")])
 def test_few_shared_voxels_go_to_the_smaller_class(order, tmp_path):
     large, small = np.zeros((2, 20, 20, 10), np.uint8)
@@ -225,6 +273,8 @@ def test_few_shared_voxels_go_to_the_smaller_class(order, tmp_path):
         ({"lever": LIVER}, "mask_unknown_classes"),
         ({"liver": LIVER, "spleen": LIVER}, "mask_classes_overlap"),
         ({"liver": LIVER, "Liver": LIVER}, "mask_classes_overlap"),
+        ({"kidney_right": KIDNEY, "kidney-right": KIDNEY}, "mask_classes_overlap"),
+        ({"liver": LIVER.astype(np.int8) * -128 + KIDNEY.astype(np.int8)}, "mask_not_binary"),
         ({"liver": LIVER * 0.7}, "mask_not_binary"),
         ({"liver": LABELS}, "mask_not_binary"),
         ({"liver": LIVER.astype(np.int16) - 1}, "mask_not_binary"),

@@ -7,7 +7,14 @@ import pytest
 
 from refrad.core.entries import DamagedEntryError
 from refrad.dicom.volume_store import store_name
-from refrad.segmentation.labels import load_labels, read_stored_labels, save_labels, stored_result, summarize_labels
+from refrad.segmentation.labels import (
+    is_displaced,
+    load_labels,
+    read_stored_labels,
+    save_labels,
+    stored_result,
+    summarize_labels,
+)
 
 
 def test_labels_round_trip(tmp_path):
@@ -80,3 +87,44 @@ def test_labels_of_another_entry_or_time_are_noticed(entry):
     path.write_bytes(other.read_bytes())
     with pytest.raises(DamagedEntryError):
         load_labels(path)
+
+
+GRID = np.array([[0.0, 0, 3.0, 10], [-0.7, 0, 0, 20], [0, -0.7, 0, 30], [0, 0, 0, 1]])  # sagittal
+SHAPE = (40, 30, 20)
+ORDERS = [
+    np.eye(3)[list(order)] * signs for order in ((0, 1, 2), (2, 0, 1), (1, 0, 2)) for signs in ((1, 1, 1), (-1, 1, -1))
+]
+
+
+def reordered(order):
+    """The grid with its axes in another order and direction, and its shape."""
+    to_grid = np.eye(4)
+    to_grid[:3, :3] = order
+    to_grid[:3, 3] = np.where(order.sum(1) < 0, np.array(SHAPE) - 1, 0)
+    return GRID @ to_grid, tuple((np.abs(order).T @ SHAPE).astype(int).tolist())
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("shift", "is_beside"), [(0, False), (1e-4, False), (-0.3, False), (-0.5, True), (0.5, True), (1, True), (-3, True)]
+)
+def test_labels_beside_the_voxels_of_their_grid_are_displaced(order, axis, shift, is_beside):
+    affine, shape = reordered(order)
+    affine[:3, 3] += shift * affine[:3, axis]
+    assert is_displaced(shape, affine, GRID, SHAPE) == is_beside
+
+
+@pytest.mark.parametrize(
+    ("change", "shape", "is_beside"),
+    [
+        (np.diag([1.02, 1, 1, 1]), SHAPE, True),  # spacing with two digits: 0.8 voxels at the end
+        (np.diag([1.005, 1, 1, 1]), SHAPE, False),
+        (np.diag([0.5, 1, 1, 1]), SHAPE, False),  # other grids are resampled
+        (np.eye(4) + np.eye(4, 4, 3) * 0.5, (41, 30, 20), False),
+        (np.eye(4) + np.eye(4, 4, 3) * 5, (30, 30, 20), False),
+        (np.array([[0.7, -0.7, 0, 0], [0.7, 0.7, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), SHAPE, False),
+    ],
+)
+def test_other_grids_are_never_displaced(change, shape, is_beside):
+    assert is_displaced(shape, GRID @ change, GRID, SHAPE) == is_beside

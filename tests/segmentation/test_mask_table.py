@@ -85,7 +85,9 @@ def test_dot_is_the_whole_delivery(images, folder):
         ("ct/one,../outside.nii.gz", "names a mask that is not in the folder", "mask_missing"),
         ("ct/one,..\\outside.nii.gz", "names a mask that is not in the folder", "mask_missing"),
         ("ct/one,sub/../../outside.nii.gz", "names a mask that is not in the folder", "mask_missing"),
-        ("ct/one,{folder}/a.nii.gz", "names a mask that is not in the folder", "mask_missing"),
+        ("ct/one,{folder}/a.nii.gz", USED, "a.nii.gz"),
+        ("ct/one,{folder}/../outside.nii.gz", "names a mask that is not in the folder", "mask_missing"),
+        ("ct/one,/etc/hostname", "names a mask that is not in the folder", "mask_missing"),
         ("ct/one,C:\\masks\\a.nii.gz", "names a mask that is not in the folder", "mask_missing"),
         (f"ct/one,{'a' * 300}", "names a mask that is not in the folder", "mask_missing"),
         (",a.nii.gz", "names nothing of the delivery", None),
@@ -124,9 +126,10 @@ def test_different_masks_of_one_volume_are_ambiguous(rows, reason, folder):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("", "masks.csv: is empty"),
+        ("", "masks.csv: line 1: the table is empty"),
         ("dicom,mask\n", "masks.csv: line 1: no row"),
         ("ct/one,a.nii.gz\nct/two,b.nii.gz\n", "masks.csv: line 1: the header has no column dicom"),
+        ("# of the archive\ndicom,mask\nct/one 1,a.nii.gz\nct/two,b.nii.gz\n", "masks.csv: line 1: no row of 3"),
         ("dicom,file\nct/one,a.nii.gz\n", "masks.csv: line 1: the header has no column mask"),
         ("dicom,mask\n" + "ct/one,x,a.nii.gz\n" * 4, "masks.csv: line 1: the header has 2 columns"),
     ],

@@ -186,8 +186,15 @@ def test_mask_that_does_not_cover_the_volume_is_elsewhere(site, mask, reason):
     assert run(site)["flow"]["aside"] == ({reason: 1} if reason else {})
 
 
+def test_mask_beside_the_voxels_of_the_volume_is_shifted(site):
+    affine = site.affine.copy()
+    affine[:3, 3] += 0.5 * affine[:3, 0]
+    nib.save(nib.Nifti1Image(site.labels, affine), site.delivered / "mask.nii.gz")
+    assert run(site, PRECOMPUTED | {"minimum_coverage": 0.5})["flow"]["aside"] == {"mask_shifted": 1}
+
+
 def test_least_coverage_of_a_mask_is_an_option(site):
-    nib.save(moved(site, slices=0.5), site.delivered / "mask.nii.gz")
+    nib.save(nib.Nifti1Image(site.labels[:, :, :4], site.affine), site.delivered / "mask.nii.gz")
     assert run(site, PRECOMPUTED | {"minimum_coverage": 0.5})["flow"]["used"] == 1
     assert run(site)["flow"]["aside"] == {"mask_elsewhere": 1}  # not from the store
 
@@ -204,14 +211,14 @@ def test_folder_of_class_files_gives_the_labels(site):
     assert np.array_equal(load_labels(site.mask_store / row["file"]), site.labels)
     assert metrics["tables"]["given masks that were read"] == {"files of a class that the task does not have": 1}
     (folder / "liver.nii.gz").write_bytes(b"broken")
-    assert run(site)["flow"]["aside"] == {"unreadable_mask": 1}
+    assert run(site)["flow"]["aside"] == {"mask_not_nifti": 1}
 
 
 def test_broken_mask_is_quarantined_without_its_name_in_the_log(site, caplog):
     (site.delivered / "Doe_John.nii.gz").write_bytes(b"broken")
     (site.delivered / "masks.csv").write_text("dicom,mask\nct,Doe_John.nii.gz\nct/3,no_Doe.nii.gz\n")
     metrics = run(site)
-    assert metrics["flow"] == {"taken": 1, "used": 0, "aside": {"unreadable_mask": 1}}
+    assert metrics["flow"] == {"taken": 1, "used": 0, "aside": {"mask_not_nifti": 1}}
     assert metrics["tables"]["rows of masks.csv"] == {
         "names a mask and images of the delivery": 1,
         "names nothing of the delivery": 1,

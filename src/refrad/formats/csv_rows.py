@@ -124,7 +124,7 @@ class _Table:
         for line in self._lines:
             if line.strip():
                 return line
-        raise ValueError(f"{self._name}: is empty, a header is needed")
+        raise ValueError(f"{self._name}: line 1: the table is empty, a header is needed")
 
     def _records(self) -> Iterator[_Record]:
         """Well-formed records, with no cells where a line is empty or the header again, and None where the rules of CSV fail."""

@@ -6,6 +6,7 @@ valid as the right one.
 
 import gzip
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.segmentation.base import UnsegmentableError
+from refrad.segmentation.labels import LARGEST_SHIFT
 
 __all__ = ["OUTSIDE", "SHARED", "UNKNOWN_FILES", "DeliveredLabels", "class_of_file", "files_of_mask", "read_labels"]
 
 ENDINGS = (".nii.gz", ".nii")
 PAIR = (".hdr", ".img")  # header and voxels in two files
-ROUNDING = 1e-3  # of stored labels that a float or a scale factor made inexact
+ROUNDING = 1e-2  # of stored labels that a float or a scale factor made inexact
+SURPLUS = 1 << 20  # bytes that may follow the voxels
+PART = 1 << 24  # bytes decompressed at once
+GREYEST = 0.5  # share of neighbouring voxels with different labels: of true ones 0.01, at 24 mm 0.25; of images 0.9
+SAMPLES = 32  # slices in which neighbours are compared
 LARGEST_SHARED = 0.01  # share of the labelled voxels that two classes may claim
 SAME_GRID = 1e-3  # mm or mm a voxel, difference of the affines of one grid
 FLATTEST = 1e-6  # ratio of the singular values of an affine, below which its voxels have no volume
@@ -80,6 +86,8 @@ def _read_multi_label(path: Path, native_ids: Mapping[str, int]) -> DeliveredLab
     if not is_whole or rounded.min() < 0 or rounded.max() > 255:
         raise UnsegmentableError("mask_not_labels")
     labels = rounded.astype(np.uint8)
+    if _is_picture(labels):
+        raise UnsegmentableError("mask_not_labels")
     present = np.flatnonzero(np.bincount(labels.ravel(order="K"), minlength=256)[1:]) + 1
     names = _names_in_header(image)
     if not names:
@@ -123,44 +131,88 @@ def _read_classes(folder: Path, native_ids: Mapping[str, int]) -> DeliveredLabel
     return DeliveredLabels(labels, affine, {UNKNOWN_FILES: len(files) - len(of_task), SHARED: shared})
 
 
+def _is_picture(labels: NDArray[np.uint8]) -> bool:
+    """Whether the labels change from voxel to voxel, as grey values of 8 bits do."""
+    slices = np.unique(np.linspace(0, labels.shape[2] - 1, min(SAMPLES, labels.shape[2])).astype(int))
+    left, right = labels[:-1, :, slices], labels[1:, :, slices]
+    is_inside = (left > 0) & (right > 0)
+    differing = int(np.count_nonzero(is_inside & (left != right)))
+    return differing > GREYEST * int(np.count_nonzero(is_inside))
+
+
 def class_of_file(file: Path) -> str:
-    """The class that a file of one class is named by, in lower case."""
+    """The class that a file of one class is named by."""
     name = file.name.lower()
-    return next(name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending))
+    return _class_name(next(name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)))
+
+
+def _class_name(text: str) -> str:
+    """A name as TotalSegmentator spells classes: in lower case, with underscores between the words."""
+    return re.sub(r"[\s_.-]+", "_", text.strip().lower())
 
 
 def _binary(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a file of one class is not 0; all other values must be one whole number."""
+    if values.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            rounded = np.rint(values)
+            if not (np.abs(values - rounded) <= ROUNDING).all():
+                raise UnsegmentableError("mask_not_binary")
+        values = rounded
     top = values.max()
     is_class: NDArray[np.bool_] = values == top
-    if not np.isfinite(top) or top < 0 or top != np.rint(top) or not (is_class | (values == 0)).all():
+    if top < 0 or not (is_class | (values == 0)).all():
         raise UnsegmentableError("mask_not_binary")
     return is_class if top else np.zeros_like(is_class)
 
 
 def _load(path: Path) -> Any:
-    """The NIfTI image of a file, by its content: its name may lack the ending of compressed files, or have it wrongly.
-
-    The whole file is decompressed, so that its checksum is compared.
-    """
+    """The NIfTI image of a file, by its content: its name may lack the ending of compressed files, or have it wrongly."""
     if path.suffix.lower() in PAIR:
         image: Any = nib.load(path)  # type: ignore[attr-defined]
         if not isinstance(image, nib.Nifti1Pair):
-            raise UnsegmentableError("unreadable_mask")  # Analyze, which knows no sides
+            raise UnsegmentableError("mask_not_nifti")  # Analyze, which knows no sides
         return image
-    content = path.read_bytes()
-    if content.startswith(b"\x1f\x8b"):
-        content = gzip.decompress(content)
-    if content[344:347] == b"n+1":
-        kind: Any = nib.Nifti1Image
-    elif content[4:7] == b"n+2":
-        kind = nib.Nifti2Image
-    else:
-        raise UnsegmentableError("unreadable_mask")
-    image = kind.from_bytes(content)
-    if math.prod(map(int, image.shape)) * image.header.get_data_dtype().itemsize > len(content):
+    content = _content(path)
+    image = _kind(content).from_bytes(content)
+    if _length(image.header) > len(content):
         raise UnsegmentableError("unreadable_mask")
     return image
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a NIfTI file, decompressed to the end, so that its checksum is compared; surplus ones are not kept."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if is_packed else path.open("rb") as file:
+        head = file.read(nib.Nifti2Header.sizeof_hdr)
+        if not head:
+            raise UnsegmentableError("unreadable_mask")
+        kind = _kind(head).header_class
+        header = kind(head[: kind.sizeof_hdr], check=False)
+        missing, parts = _length(header) - len(head), [head]
+        while missing > 0 and (part := file.read(min(missing, PART))):  # never as many bytes as the header claims
+            parts.append(part)
+            missing -= len(part)
+        if len(file.read(SURPLUS + 1)) > SURPLUS:
+            raise UnsegmentableError("unreadable_mask")
+    return b"".join(parts)
+
+
+def _kind(content: bytes) -> Any:
+    """The class of NIfTI image that a file is, by its first bytes."""
+    if content[344:347] == b"n+1":
+        return nib.Nifti1Image
+    if content[4:7] == b"n+2":
+        return nib.Nifti2Image
+    is_half = content[344:347] == b"ni1" or content[4:7] == b"ni2"  # a header whose voxels are in another file
+    raise UnsegmentableError("unreadable_mask" if is_half else "mask_not_nifti")
+
+
+def _length(header: Any) -> int:
+    """Bytes of a file by its header."""
+    voxels = math.prod(map(int, header.get_data_shape())) * int(header.get_data_dtype().itemsize)
+    return int(header["vox_offset"]) + voxels
 
 
 def _voxels(image: Any) -> NDArray[Any]:
@@ -189,7 +241,7 @@ def _affine(image: Any) -> NDArray[np.float64]:
         raise UnsegmentableError("mask_no_geometry")
     corners = np.array(np.meshgrid(*[(0, size - 1) for size in image.shape[:3]], [1], indexing="ij")).reshape(4, -1)
     shift = np.linalg.norm((forms[0] - forms[-1]) @ corners, axis=0).max()
-    if shift > np.linalg.norm(forms[0][:3, :3], axis=0).min():
+    if shift > LARGEST_SHIFT * np.linalg.norm(forms[0][:3, :3], axis=0).min():
         raise UnsegmentableError("mask_no_geometry")
     return forms[0]
 
@@ -210,7 +262,7 @@ def _names_in_header(image: Any) -> dict[int, str]:
             continue
         try:
             table = ElementTree.fromstring(content.strip(b"\0 \r\n\t"))
-            names = {int(entry.get("Key", "")): (entry.text or "").strip().lower() for entry in table.iter("Label")}
+            names = {int(entry.get("Key", "")): _class_name(entry.text or "") for entry in table.iter("Label")}
         except (ElementTree.ParseError, ValueError):
             continue
         return {label: name for label, name in names.items() if 0 < label < 256}

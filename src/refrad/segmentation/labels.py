@@ -15,7 +15,9 @@ from refrad.dicom.volume_store import store_name
 from refrad.segmentation.base import SegmentedVolume
 
 __all__ = [
+    "LARGEST_SHIFT",
     "coverage",
+    "is_displaced",
     "load_labels",
     "read_stored_labels",
     "resample_labels",
@@ -26,6 +28,8 @@ __all__ = [
 
 SAMPLES = 32  # columns, rows and slices at which a field of view is tested
 EDGE = 0.01  # voxels by which a grid may exceed it, for affines with few digits
+LARGEST_SHIFT = 0.4  # voxels between two grids that are meant to be one: below half a voxel
+SAME_VOXELS = 0.05  # difference of the size and direction of their voxels, as a share of these
 
 log = logging.getLogger(__name__)
 
@@ -167,3 +171,31 @@ def coverage(
     positions = to_labels[:3, :3] @ points + to_labels[:3, 3:]
     limits = np.array(labels_shape)[:, None] - 0.5
     return float(((positions > -0.5 - EDGE) & (positions < limits + EDGE)).all(0).mean())
+
+
+def is_displaced(
+    labels_shape: tuple[int, ...],
+    labels_affine: NDArray[np.float64],
+    affine: NDArray[np.float64],
+    shape: tuple[int, ...],
+) -> bool:
+    """Whether labels have the voxels of a grid, but beside its places: as many, of the same size, their axes in any order and direction.
+
+    Args:
+        labels_shape: columns, rows and slices of the labels.
+        labels_affine: RAS+ mm, [4, 4], of the labels.
+        affine: RAS+ mm, [4, 4], of the grid.
+        shape: columns, rows and slices of the grid.
+    """
+    to_labels = np.linalg.inv(labels_affine) @ affine
+    order = np.round(to_labels[:3, :3])
+    is_permutation = (np.abs(order).sum(0) == 1).all() and (np.abs(order).sum(1) == 1).all()
+    if not is_permutation or np.abs(to_labels[:3, :3] - order).max() > SAME_VOXELS:
+        return False
+    last = np.abs(order) @ (np.array(shape) - 1)  # index of the grid's last voxel, in the order of the labels' axes
+    if not np.array_equal(last + 1, labels_shape):
+        return False
+    start = np.where(order.sum(1) < 0, last, 0)
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in shape], [1], indexing="ij")).reshape(4, -1)
+    shift = to_labels[:3] @ corners - (order @ corners[:3] + start[:, None])
+    return bool(np.abs(shift).max() > LARGEST_SHIFT)

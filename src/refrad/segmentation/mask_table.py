@@ -62,11 +62,12 @@ def read_rows(folder: Path) -> Iterator[TableRow]:
     table = folder / TABLE
     if not table.is_file():
         raise ValueError(f"{TABLE} (columns dicom and mask) is not in the folder of masks")
-    charset, is_empty = charset_of(table), True
+    charset, rows, broken = charset_of(table), 0, 0
     with table.open(encoding=charset, errors=errors_of(charset), newline="") as file:
         for row in read_csv_rows(file, TABLE):
-            is_empty = False
+            rows += 1
             if row.problem:
+                broken += 1
                 yield TableRow(row.line, None, None, BROKEN)
                 continue
             if missing := [name for name in COLUMNS if name not in row.cells]:
@@ -74,8 +75,9 @@ def read_rows(folder: Path) -> Iterator[TableRow]:
             images, cell = (mend_text(row.cells[name])[0].strip() for name in COLUMNS)
             mask = _find(folder, cell) if cell else None
             yield TableRow(row.line, _images(images), mask, "" if mask else MISSING if cell else EMPTY)
-    if is_empty:
-        raise ValueError(f"{TABLE}: line 1: no row is below the header (columns dicom and mask)")
+    if rows == broken:
+        problem = f"no row of {rows} can be read" if rows else "no row is below the header"
+        raise ValueError(f"{TABLE}: line 1: {problem} (columns dicom and mask)")
 
 
 def masks_of_volumes(delivered: DeliveredMasks) -> dict[str, GivenMask]:
@@ -156,7 +158,9 @@ def _normal(path: str) -> str:
 
 
 def _find(folder: Path, cell: str) -> Path | None:
-    """The file or folder that a cell names inside of `folder`; None if it is not there, or the path is absolute or leaves it."""
+    """The file or folder that a cell names inside of `folder`; None if it is not there, or the path leaves it."""
+    top = folder.resolve().as_posix() + "/"
+    cell = cell.removeprefix(top)
     if PureWindowsPath(cell).drive or PureWindowsPath(cell).root:
         return None
     for name in dict.fromkeys((cell, cell.replace("\\", "/"))):

@@ -20,12 +20,12 @@ from refrad.segmentation.base import (
     UnsegmentableError,
 )
 from refrad.segmentation.label_files import files_of_mask, read_labels
-from refrad.segmentation.labels import coverage, resample_labels, save_labels
+from refrad.segmentation.labels import coverage, is_displaced, resample_labels, save_labels
 from refrad.segmentation.mask_table import GivenMask, masks_of_volumes
 
 __all__ = ["Precomputed", "create", "native_ids"]
 
-READING = b"labels as of version 2"  # changed with each change of what a label file means
+READING = b"labels as of version 3"  # changed with each change of what a label file means
 
 
 class Precomputed:
@@ -110,6 +110,8 @@ def _write_labels(task: _Task, minimum_coverage: float) -> SegmentationResult:
         labels, affine, notes = read_labels(task.mask, native_ids(job.task))
         if coverage(labels.shape, affine, grid, volume.shape) < minimum_coverage:
             raise UnsegmentableError("mask_elsewhere")
+        if is_displaced(labels.shape, affine, grid, volume.shape):
+            raise UnsegmentableError("mask_shifted")
     except UnsegmentableError as reason:
         return FailedVolume(job.key, time.monotonic() - start, str(reason))
     resampled = resample_labels(labels, affine, grid, volume.shape)

@@ -35,7 +35,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 2
+VERSION = 3
 
 logger = logging.getLogger(__name__)
 
