@@ -261,7 +261,6 @@ FILE_MODULES = {
         "llm/sharing.py",
         "training/account.py",
         "training/checkpoint.py",
-        "workflow/estimates.py",
         "workflow/jobs.py",
     },
 }

@@ -1,6 +1,6 @@
 import pytest
 
-from refrad.evaluation.answer_cache import GeneratedAnswer, cached_answers
+from refrad.evaluation.answer_cache import GeneratedAnswer, cached_answers, count_damaged
 from refrad.evaluation.questions import EvalQuestion
 
 QUESTIONS = [EvalQuestion(f"i{n}", "p", task, "en", f"question {n}") for n in range(5) for task in ("vqa", "locate")]
@@ -74,6 +74,32 @@ def test_truncated_line_is_generated_again(tmp_path):
         )
         assert answers == echo(QUESTIONS)
     assert len(generated) == 1
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_flipped_bit_anywhere_gives_no_wrong_answer(tmp_path, bit):
+    path = tmp_path / "a.jsonl"
+    cached_answers(path, KEYS, QUESTIONS, echo, 4)
+    whole = path.read_bytes()
+    assert count_damaged(path) == (0, 0)
+    for at in range(bit, len(whole), 17):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << bit
+        path.write_bytes(damaged)
+        assert cached_answers(path, KEYS, QUESTIONS, echo, 4) == echo(QUESTIONS)
+
+
+def test_damaged_and_unchecked_lines_are_counted(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('["k", "of an earlier release"]\n00000000 ["k", "damaged"]\n\n["k", "cut')
+    assert count_damaged(path) == (2, 2)
+
+
+def test_answers_of_another_model_are_not_taken(tmp_path):
+    cached_answers(tmp_path / "a.jsonl", KEYS, QUESTIONS, echo, 4)
+    (tmp_path / "a.jsonl").rename(tmp_path / "b.jsonl")
+    with pytest.raises(AssertionError, match="generated again"):
+        cached_answers(tmp_path / "b.jsonl", KEYS, QUESTIONS, refuse, 4)
 
 
 def test_cache_is_readable_by_its_owner_alone(tmp_path):

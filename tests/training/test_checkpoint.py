@@ -33,6 +33,64 @@ def test_a_damaged_state_is_passed_over(saved):
     assert names(saved) == ["step-000000001.pt"]
 
 
+def spoil(file, how):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(
+        {"flipped": bytes(content), "truncated": content[:-50], "empty": b"", "zeros": bytes(len(content))}[how]
+    )
+
+
+@pytest.mark.parametrize("how", ["flipped", "truncated", "empty", "zeros"])
+def test_damage_of_any_kind_goes_back_to_the_state_before(saved, caplog, how):
+    for step in (1, 2):
+        saved.save({"step": step, "x": torch.arange(1000)})
+    spoil(saved.folder / "step-000000002.pt", how)
+    with pytest.raises(ValueError, match=r"step-000000002.pt is damaged"):
+        saved.load(2)
+    assert saved.newest()["step"] == 1
+    assert "step-000000002.pt is damaged" in caplog.text and "goes back to the state before" in caplog.text
+    spoil(saved.folder / "step-000000001.pt", how)
+    assert saved.newest() is None and "goes back to the start" in caplog.text
+    assert not list(saved.folder.glob("*.digest"))
+
+
+def test_state_with_the_digest_of_another_is_passed_over(saved):
+    for step in (1, 2):
+        saved.save({"step": step, "x": torch.arange(1000)})
+    one, two = (saved.folder / f"step-00000000{step}.pt.digest" for step in (1, 2))
+    two.write_bytes(one.read_bytes())
+    assert saved.newest()["step"] == 1
+
+
+def test_state_of_an_earlier_release_has_no_digest_and_is_used(saved):
+    saved.save({"step": 1})
+    (saved.folder / "step-000000001.pt.digest").unlink()
+    assert saved.newest()["step"] == 1
+
+
+@pytest.mark.parametrize("how", ["flipped", "truncated", "empty", "missing"])
+def test_state_without_sound_best_weights_is_passed_over(saved, how):
+    for step in (1, 2):
+        saved.save_best(step, {"w": torch.full((1000,), step)})
+        saved.save({"step": step, "trained": {"best_step": step}})
+    best = saved.folder / "best-000000002.pt"
+    if how == "missing":
+        best.unlink()
+    else:
+        spoil(best, how)
+        with pytest.raises(ValueError, match=r"best-000000002.pt is damaged"):
+            saved.best()
+    assert saved.newest()["step"] == 1
+    assert saved.best()["w"][0] == 1
+
+
+def test_damaged_identity_starts_anew(saved):
+    saved.save({"step": 1})
+    (saved.folder / "identity").write_bytes(b"\xff\xfe")
+    assert Checkpoints(saved.folder, "this training").newest() is None
+
+
 def test_the_best_weights_of_every_kept_state_are_kept(saved):
     for step, better in [(1, True), (2, False), (3, True), (4, False), (5, False)]:
         if better:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from refrad.config import load_config
+from refrad.core.manifests import read_sealed
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.jobs import jobs_of
 from refrad.workflow.site import Site
@@ -201,7 +202,7 @@ def _outputs(stage: str, site: Site, wildcards: Mapping[str, str] | None = None)
 
 def _before(metrics: Path) -> Fingerprint | None:
     try:
-        return Fingerprint.parse(loads(metrics.read_text(encoding="utf-8"))["fingerprint"])
+        return Fingerprint.parse(read_sealed(metrics)["fingerprint"])
     except (OSError, ValueError, KeyError):
         return None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from refrad.core.contracts import VolumeTable
+from refrad.core.files import flushed_at_end
 from refrad.core.tables import read_table
 from refrad.core.types import SPLITS
 from refrad.dataset.exports import EXPORTERS, ExportSource
@@ -60,7 +61,8 @@ def main(
     splits = [split for split in SPLITS if split in present]
     folder = out or Path("results/export") / format
     source = ExportSource(files, splits, read_class_names(files[0]), _volume_files(volumes, volume_store))
-    EXPORTERS[format](source, folder)
+    with flushed_at_end(folder):
+        EXPORTERS[format](source, folder)
     logger.info("%s: %d images, splits %s", folder, leakage.images, ", ".join(splits))
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "groups_with",
     "has_checksums",
     "remedy",
+    "table_digest",
     "verify",
 ]
 
@@ -44,9 +45,10 @@ class TableError(ValueError):
     """A table is damaged or breaks its contract. The message names table, column and rule, never a value."""
 
 
-def damaged(path: Path) -> TableError:
-    """The error for a file whose content is not what was written."""
-    return TableError(f"{path} is damaged: {remedy(path)}")
+def damaged(path: Path, files: Collection[str] = ()) -> TableError:
+    """The error for a file whose content is not what was written, or for a folder with such `files`."""
+    names = f" ({', '.join(sorted(files)[:3])})" if files else ""
+    return TableError(f"{path} is damaged{names}: {remedy(path)}")
 
 
 def remedy(path: Path) -> str:
@@ -169,6 +171,7 @@ def _digest(footer: bytearray, value: slice, size: int) -> str:
 class _Checksums:
     """The checksums of a file whose footer is sound, with the chunks that this process has verified."""
 
+    digest: str
     metadata: pq.FileMetaData
     crcs: Mapping[_Chunk, int]
     sound: set[_Chunk] = field(default_factory=set)
@@ -181,6 +184,16 @@ def has_checksums(path: Path) -> bool:
         TableError: if it is damaged.
     """
     return _checksums(path) is not None
+
+
+def table_digest(path: Path) -> str | None:
+    """The digest in the footer of a Parquet file, which depends on all of its content; None without checksums.
+
+    Raises:
+        TableError: if the footer is damaged.
+    """
+    checksums = _checksums(path)
+    return checksums.digest if checksums else None
 
 
 def verify(path: Path, columns: Collection[str] | None = None, groups: Collection[int] | None = None) -> None:
@@ -249,7 +262,7 @@ def _read_checksums(path: Path, inode: int, size: int, modified: int) -> _Checks
             raise damaged(path)
         metadata = pq.read_metadata(path)
         crcs = [int(text[at : at + CRC], 16) for at in range(DIGEST, len(text), CRC)]
-        return _Checksums(metadata, dict(zip(_chunks(metadata), crcs, strict=True)))
+        return _Checksums(text[:DIGEST], metadata, dict(zip(_chunks(metadata), crcs, strict=True)))
     except (ValueError, IndexError, pa.ArrowException):
         raise damaged(path) from None
     except OSError as error:

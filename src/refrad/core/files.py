@@ -1,6 +1,7 @@
 """Writing files so that a crash never leaves half of one."""
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
@@ -13,9 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic", "atomic_folder", "digest_bytes", "digest_file", "is_temporary", "write_json"]
+__all__ = [
+    "atomic",
+    "atomic_folder",
+    "digest_bytes",
+    "digest_file",
+    "flushed_at_end",
+    "is_temporary",
+    "write_json",
+]
 
 UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # by some network drives, for folders
+_deferred: list[Path] = []  # folders whose files `flushed_at_end` flushes
 
 
 @contextlib.contextmanager
@@ -23,17 +33,49 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name next to `path`; rename it to `path` when the block ends well, remove it otherwise.
 
     The temporary name keeps the suffixes of `path`, since some writers choose their format by suffix. The content is on the
-    disk before the name is: a power cut leaves the old file or the new one, never an empty one.
+    disk before the name is: a power cut leaves the old file or the new one, never an empty one; see also `flushed_at_end`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
     try:
         yield temporary
-        _flush(temporary)
+        deferred = any(path.is_relative_to(folder) for folder in _deferred)
+        if not deferred:
+            _flush(temporary)
         temporary.replace(path)
-        _flush(path.parent)
+        if not deferred:
+            _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def flushed_at_end(folder: Path) -> Iterator[None]:
+    """Let `atomic` not wait for the disk for each file below `folder`, but this block once, at its end.
+
+    For commands that write many files, which are written again if the command did not end: a killed process leaves no partial
+    file either, but a power cut may.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _deferred.append(folder)
+    try:
+        yield
+    finally:
+        _deferred.remove(folder)
+    _flush_file_system(folder)
+
+
+def _flush_file_system(folder: Path) -> None:
+    """Wait until all that was written to the file system of a folder is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+        if syncfs is None:
+            os.sync()
+        elif syncfs(descriptor) and (number := ctypes.get_errno()) not in UNSUPPORTED:
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from refrad.core.files import digest_bytes
@@ -17,7 +18,7 @@ from refrad.evaluation.questions import MAX_ANSWER_TOKENS, EvalQuestion
 from refrad.inference.generate import generate, generate_masks
 from refrad.model.radgrounder import head_of
 
-__all__ = ["CachedGenerator", "GeneratedAnswer", "cached_answers"]
+__all__ = ["CachedGenerator", "GeneratedAnswer", "cached_answers", "count_damaged"]
 
 DECODING = 1  # raise it when answers to the same question change
 BATCHES_PER_WRITE = 4
@@ -90,16 +91,26 @@ def cached_answers(
     """Answers to questions, in order: from the file `path` where it has them; the others are generated and appended to it.
 
     Each batch is appended as whole lines and flushed to the disk, so a killed run loses one batch at most; the answer of a
-    truncated line is generated again.
+    truncated or damaged line is generated again.
 
     Args:
-        path: JSON lines of [key, text, mask, ...].
+        path: lines of a checksum and the JSON of [key, text, mask, ...]; those of earlier releases have no checksum.
         keys: the key of each question.
         questions: the questions.
         answer: generates the answers to questions of one task.
         batch: questions handed to `answer` at once.
     """
-    cached = dict(_read_lines(path))
+    cached: dict[str, GeneratedAnswer] = {}
+    damaged = 0
+    for line in _lines(path):
+        try:
+            key, text, *masks = json.loads(_content(path, line))
+        except ValueError:
+            damaged += 1
+            continue
+        cached[key] = GeneratedAnswer(text, tuple(masks))
+    if damaged:
+        log.warning("%d lines of %s are truncated or damaged; their answers are generated again", damaged, path.name)
     hits = sum(key in cached for key in keys)
     missing = sorted(
         {key: question for key, question in zip(keys, questions, strict=True) if key not in cached}.items(),
@@ -110,12 +121,13 @@ def cached_answers(
     path.touch(mode=0o600)  # answers read like reports: for their owner alone
     for items in _batches(missing, batch):
         new = dict(zip((key for key, _ in items), answer([question for _, question in items]), strict=True))
-        lines = "".join(
-            json.dumps([key, generated.text, *generated.masks], ensure_ascii=False) + "\n"
+        contents = (
+            json.dumps([key, generated.text, *generated.masks], ensure_ascii=False).encode()
             for key, generated in new.items()
         )
-        with path.open("a", encoding="utf-8") as file:
-            file.write("\n" + lines if _is_truncated(path) else lines)
+        lines = b"".join(b"%s %s\n" % (_checksum(path, content), content) for content in contents)
+        with path.open("ab") as file:
+            file.write(b"\n" + lines if _is_truncated(path) else lines)
             file.flush()
             os.fsync(file.fileno())
         cached |= new
@@ -134,16 +146,42 @@ def _batches(items: Sequence[tuple[str, EvalQuestion]], size: int) -> Iterator[S
         yield from (of_task[first : first + size] for first in range(0, len(of_task), size))
 
 
-def _read_lines(path: Path) -> Iterator[tuple[str, GeneratedAnswer]]:
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            try:
-                key, text, *masks = json.loads(line)
-            except ValueError:
-                continue  # a truncated line, or the empty line after it
-            yield key, GeneratedAnswer(text, tuple(masks))
+def count_damaged(path: Path) -> tuple[int, int]:
+    """Number of damaged lines of a cache, and of lines without a checksum, as in earlier releases."""
+    damaged = unchecked = 0
+    for line in _lines(path):
+        unchecked += line.startswith(b"[")
+        try:
+            json.loads(_content(path, line))
+        except ValueError:
+            damaged += 1
+    return damaged, unchecked
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file that are not empty; none if there is no file."""
+    if path.exists():
+        with path.open("rb") as file:
+            yield from filter(None, (line.rstrip(b"\n") for line in file))
+
+
+def _content(path: Path, line: bytes) -> bytes:
+    """The JSON of a line.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    if line.startswith(b"["):  # of an earlier release
+        return line
+    checksum, _, content = line.partition(b" ")
+    if checksum != _checksum(path, content):
+        raise ValueError("damaged")
+    return content
+
+
+def _checksum(path: Path, content: bytes) -> bytes:
+    """CRC-32, 8 hexadecimal digits, of a line of the cache of a model."""
+    return b"%08x" % isal_zlib.crc32(path.stem.encode() + content)
 
 
 def _is_truncated(path: Path) -> bool:

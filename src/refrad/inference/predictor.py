@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from refrad.config import TrainOptions
+from refrad.core.manifests import verify_folder
 from refrad.core.types import LANGUAGES, Box
 from refrad.inference.generate import generate, generate_masks
 from refrad.inference.load_image import LoadedImage, load_image
@@ -70,7 +71,7 @@ class Predictor:
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
 
     Raises:
-        ValueError: if the folder is no such checkpoint.
+        ValueError: if the folder is no such checkpoint, or damaged.
     """
 
     def __init__(self, checkpoint: Path, device: str = "auto") -> None:
@@ -194,6 +195,7 @@ def _account(checkpoint: Path) -> Any:
         raise ValueError(
             f"{checkpoint}: no {TRAINING} there; name a folder that stage train made: results/train/<name>"
         )
+    verify_folder(checkpoint)
     account = json.loads(file.read_text(encoding="utf-8"))
     if not {"fingerprint", "shards", "classes"} <= account.keys():
         raise ValueError(f"{checkpoint}: {OLDER}")

@@ -69,13 +69,16 @@ def salvage(path: Path) -> Iterator[AnswerRow]:
                         yield from _ROWS.validate_python([row])
 
 
-def check_database(path: Path) -> bool:
-    """Whether a database is whole and all of its answers have the right checksum."""
+def check_database(path: Path) -> bool | None:
+    """Whether a database is whole and all of its answers have the right checksum; None if it is of an earlier release, without any."""
     try:
         with contextlib.closing(sqlite3.connect(path)) as database:
             database.text_factory = lambda text: text.decode(errors="replace")
             if database.execute("pragma quick_check").fetchone() != ("ok",):
                 return False
+            columns = {row[1] for row in database.execute("pragma table_info(replies)")}
+            if columns and "checksum" not in columns:
+                return None
             rows = database.execute("select key, answer, checksum from replies")
             return all(digest == checksum(key, answer) for key, answer, digest in rows)
     except sqlite3.DatabaseError as error:

@@ -14,6 +14,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from refrad.config import AdaptOptions
 from refrad.core.files import atomic_folder, write_json
+from refrad.core.manifests import verify_folder, write_manifest
 from refrad.dataset.examples import read_image_table
 from refrad.dataset.training_overlap import count_training_parts, find_training_overlap, split_for_training
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
@@ -103,6 +104,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         save_siglip(tokenizer, model, folder)
         _image_processor(options.image_size).save_pretrained(folder)
         write_json(folder / TRAINING, account | {"digest": weights_digest(folder)})
+        write_manifest(folder)
     count_training_parts(tally, frame, parts)
     tally.make("steps", state.steps)
     tally.make("pairs seen", state.tasks["pair"])
@@ -145,6 +147,7 @@ def _initial_model(options: AdaptOptions, frame: pl.DataFrame) -> tuple[PreTrain
     if options.model == "tiny":
         texts = (caption["text"] for captions in frame["captions"] for caption in captions)
         return tiny_siglip(texts, options.image_size, options.seed)
+    verify_folder(Path(options.model))
     tokenizer, model = load_siglip(Path(options.model))
     vision: Any = model.config.vision_config
     if (side := vision.image_size) != options.image_size:

@@ -61,7 +61,7 @@ def run(
     for kind in ("patients", "studies", "pictures"):
         tally.add("in more than one split", kind, len(getattr(leaks, kind)))
     _count(tally, summary.splits)
-    tally.write(metrics, fingerprint)
+    tally.write(metrics, fingerprint, [card, croissant_file, crate, leakage])
     logger.info("%d images, %d leaks between splits", leaks.images, leaks.total)
 
 

@@ -12,7 +12,8 @@ import torch
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import EvaluateOptions, TrainOptions
-from refrad.core.files import atomic, write_json
+from refrad.core.files import atomic
+from refrad.core.manifests import verify_folder, write_sealed
 from refrad.core.table_rows import rows_of
 from refrad.core.tables import read_frame, write_frame
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row, read_image_table
@@ -76,10 +77,11 @@ def run(
     scores of earlier runs, compared item by item.
 
     Raises:
-        ValueError: if there is no test question, or a test image was trained on and evaluate.leaks.action is stop.
+        ValueError: if the checkpoint is damaged, there is no test question, or a test image was trained on and evaluate.leaks.action is stop.
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
+    verify_folder(checkpoint)
     training, steps = _read_account(checkpoint)
     torch.set_num_threads(training.threads)
     overlap = _check_overlap([*images, *(trained or [])], [*images, *(public or [])], options)
@@ -109,7 +111,7 @@ def run(
         "judge": judge,
         **_describe_run(model, steps, codec, examples, overlap),
     }
-    write_json(metrics, result)
+    write_sealed(metrics, result, [truth, predictions, scores])
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
 
 

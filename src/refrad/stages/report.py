@@ -14,6 +14,7 @@ from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ReportOptions
 from refrad.core.contracts import CaptionTable, FlagTable, MaskTable, MentionTable, Table, TripletTable, VolumeTable
 from refrad.core.files import atomic
+from refrad.core.manifests import MANIFEST, read_sealed, verify_file, write_manifest
 from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow, TripletRow, rows_of
 from refrad.core.tables import read_frame, read_table, scan_table
 from refrad.dataset.shard_io import read_images, read_source_fingerprints
@@ -145,6 +146,7 @@ def run(*, files: ReportFiles, pages: Path, fingerprint: Fingerprint) -> None:
         **summary_of(counts, merged, bool(result), _read_json(files.state) or []),
     )
     _write(pages / "index.html", text)
+    write_manifest(pages)
     log.info("%d pages", len(stages) + 2)
 
 
@@ -255,6 +257,7 @@ def _read_predictions(path: Path | None, question_ids: Collection[str]) -> dict[
     """Id of each of these questions to its answer, from predictions.jsonl of stage evaluate."""
     if path is None:
         return {}
+    verify_file(path, path.with_name("metrics.json"))
     with path.open(encoding="utf-8") as file:
         rows: Iterator[PredictionRow] = (json.loads(line) for line in file)
         return {row["id"]: row for row in rows if row["id"] in question_ids}
@@ -273,10 +276,11 @@ def _counts(paths: Iterable[Path]) -> dict[str, list[tuple[str, StageMetrics]]]:
 
 
 def _read_json(path: Path | None) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path else None
+    return read_sealed(path) if path else None
 
 
 def _loss(training: Path) -> Any:
+    verify_file(training, training.with_name(MANIFEST))
     return loss_curve(_read_json(training)["curve"])
 
 

@@ -10,6 +10,7 @@ import torch
 from refrad.anatomy.schema import load_schema
 from refrad.config import TrainOptions
 from refrad.core.files import atomic_folder, write_json
+from refrad.core.manifests import verify_folder, write_manifest
 from refrad.dataset.examples import read_image_table
 from refrad.dataset.training_overlap import count_training_parts, find_training_overlap, split_for_training
 from refrad.inference.generate import mask_dice
@@ -59,11 +60,14 @@ def run(
         tested: benchmarks to evaluate on. Test images, also of the shards, are left out of the training or stop the run.
 
     Raises:
-        ValueError: if there is nothing to train on, the options do not fit the model or the machine, or a test image stops the run.
+        ValueError: if there is nothing to train on, the options do not fit the model or the machine, a model to start from is
+            damaged, or a test image stops the run.
     """
     options = TrainOptions.model_validate(fingerprint.options)
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus)
+    for folder in filter(None, (tower, None if options.model == "tiny" else Path(options.model))):
+        verify_folder(folder)
     logging.getLogger().setLevel(logging.INFO if context.is_main else logging.WARNING)
 
     data = _read(options, images, public or [], tested or [])
@@ -120,6 +124,7 @@ def _write_checkpoint(checkpoint: Path, session: TrainingSession, account: Train
         save_model(session.model, session.processor, folder)
         write_json(folder / TRAINING, account)
         (folder / "README.md").write_text(model_card(account, session.options), encoding="utf-8")
+        write_manifest(folder)
 
 
 def _model_facts(session: TrainingSession) -> ModelFacts:

@@ -1,15 +1,16 @@
 """The saved states of an unfinished training: a crash never damages one, and old ones are removed."""
 
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from refrad.core.files import atomic
+from refrad.core.manifests import SIDECAR, is_sound, write_sidecar
 from refrad.training.distributed import DistributedContext
 from refrad.training.state import SavedState, TrainState
 
@@ -33,15 +34,18 @@ class Checkpoints:
         if not is_main:
             return
         file = folder / "identity"
-        stored_identity = file.read_text(encoding="utf-8") if file.exists() else None
-        if stored_identity != identity:
+        stored_identity = file.read_bytes() if file.exists() else None
+        if stored_identity != identity.encode():
             if stored_identity is not None:
                 log.info("the states in the work folder are of another training: starting anew")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             with atomic(file) as temporary:
                 temporary.write_text(identity, encoding="utf-8")
-        for left in folder.glob(".*.pt"):  # of a process that was killed while it wrote
+        for left in [
+            *folder.glob(".*.pt"),
+            *folder.glob(f".*.pt{SIDECAR}"),
+        ]:  # of a process that was killed while it wrote
             left.unlink()
 
     def save(self, state: SavedState) -> None:
@@ -51,33 +55,53 @@ class Checkpoints:
         self._write(self.folder / f"step-{state['step']:09d}.pt", state)
         files = self._files("step")
         for old in files[: -self.keep]:
-            old.unlink()
+            _remove(old)
         bests = {self._number(file): file for file in self._files("best")}
         needed = {
             max((number for number in bests if number <= self._number(file)), default=0) for file in files[-self.keep :]
         }
         for number in bests.keys() - needed:
-            bests[number].unlink()
+            _remove(bests[number])
 
     def load(self, step: int) -> SavedState:
-        """The state of a step."""
-        state: SavedState = torch.load(self.folder / f"step-{step:09d}.pt", map_location="cpu", weights_only=True)
+        """The state of a step.
+
+        Raises:
+            ValueError: if its file is damaged.
+        """
+        state: SavedState = _load(self.folder / f"step-{step:09d}.pt")
         return state
 
     def newest(self) -> SavedState | None:
-        """The newest undamaged state, or None. Damaged files are removed."""
+        """The newest undamaged state whose best weights are undamaged too, or None. Damaged files are removed."""
         for file in reversed(self._files("step")):
             try:
                 state = self.load(self._number(file))
-            except Exception as error:  # torch raises what its unpickler, zip reader and the disk raise
-                log.warning("%s is damaged (%s): going back to the state before", file.name, type(error).__name__)
-                file.unlink()
+                self._verify_best(state)
+            except ValueError as error:
+                former = "the state before" if file != self._files("step")[0] else "the start"
+                log.warning("%s: the training goes back to %s", error, former)
+                _remove(file)
                 continue
             for best in self._files("best"):  # of steps that will be done again
                 if self._number(best) > state["step"]:
-                    best.unlink()
+                    _remove(best)
             return state
+        for best in self._files("best"):
+            _remove(best)
         return None
+
+    def _verify_best(self, state: SavedState) -> None:
+        """Raise ValueError, and remove the file, if the best weights of a state are missing or damaged."""
+        step = state["trained"]["best_step"] if "trained" in state else None
+        if step is None:
+            return
+        file = self.folder / f"best-{step:09d}.pt"
+        if not file.exists():
+            raise ValueError(f"{file.name} is missing")
+        if is_sound(file) is False:
+            _remove(file)
+            raise ValueError(f"{file.name} is damaged")
 
     def save_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Write weights [name: tensor of its shape] that are better than all before; `save` of the same step must follow."""
@@ -85,9 +109,14 @@ class Checkpoints:
             self._write(self.folder / f"best-{step:09d}.pt", dict(weights))
 
     def best(self) -> dict[str, Tensor] | None:
-        """The newest best weights as `save_best` got them, on the CPU, or None."""
+        """The newest best weights as `save_best` got them, on the CPU, or None.
+
+        Raises:
+            ValueError: if their file is damaged; the next start of the training then goes back to a state before it.
+        """
         files = self._files("best")
-        return torch.load(files[-1], map_location="cpu", weights_only=True) if files else None
+        weights: dict[str, Tensor] | None = _load(files[-1]) if files else None
+        return weights
 
     def clear(self) -> None:
         """Remove the folder, after the training has ended and its result is elsewhere."""
@@ -102,11 +131,32 @@ class Checkpoints:
 
     @staticmethod
     def _write(path: Path, value: SavedState | dict[str, Tensor]) -> None:
-        """Write a file that has its name only when all bytes are on the disk, since the machine may fail too, not only the process."""
-        with atomic(path) as temporary, temporary.open("wb") as file:
-            torch.save(value, file)
-            file.flush()
-            os.fsync(file.fileno())
+        """Write a file, after its checksum: torch verifies none when it reads."""
+        with atomic(path) as temporary:
+            torch.save(value, temporary)
+            write_sidecar(path, temporary)
+
+
+def _load(path: Path) -> Any:
+    """The content of a file that `Checkpoints` wrote.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    if is_sound(path) is False:
+        raise ValueError(f"{path.name} is damaged")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:  # of the storage, which may recover
+        raise
+    except Exception as error:  # torch raises what its unpickler and its zip reader raise
+        raise ValueError(f"{path.name} is damaged ({type(error).__name__})") from None
+
+
+def _remove(path: Path) -> None:
+    """Remove a file with its checksum."""
+    path.unlink(missing_ok=True)
+    path.with_name(path.name + SIDECAR).unlink(missing_ok=True)
 
 
 def newest_state(saved: Checkpoints | None, context: DistributedContext) -> SavedState | None:

@@ -1,6 +1,5 @@
 """Estimated cost of a run, from the counts of its deliveries and the rates of workflow/rates.yaml."""
 
-import json
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from refrad.config import LLM_TASKS, Config, tasks_of
 from refrad.config.imaging import SEGMENTERS
+from refrad.core.manifests import read_sealed
 from refrad.core.types import MODALITIES
 from refrad.workflow.mask_budget import mask_budget
 from refrad.workflow.rates import MaskRates, Rates, StageRate, TrainingRate
@@ -205,7 +205,7 @@ def measured_metrics(results: Path, stores: Path, stage: str) -> MeasuredMetrics
     if not files:
         return None
     size = sum(path.stat().st_size for folder in (results, stores) for path in _files(folder / stage))
-    return {**merge(json.loads(path.read_text(encoding="utf-8")) for path in files), "size": size}
+    return {**merge(map(read_sealed, files)), "size": size}
 
 
 def _files(folder: Path) -> Iterable[Path]:

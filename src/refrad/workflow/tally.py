@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict, TypeVar
 
-from refrad.core.files import write_json
+from refrad.core.manifests import write_sealed
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["Flow", "StageMetrics", "Tally", "merge"]
+
+METRICS = "metrics.json"
 
 N = TypeVar("N", int, float)
 
@@ -82,8 +84,8 @@ class Tally:
         finally:
             self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
 
-    def write(self, path: Path, fingerprint: Fingerprint) -> None:
-        """Write the metrics file of a stage.
+    def write(self, path: Path, fingerprint: Fingerprint, files: Iterable[Path] = ()) -> None:
+        """Write the metrics file of a stage, sealed, with the digests of the tables next to `metrics.json` and of `files`.
 
         Raises:
             ValueError: if used and aside do not add up to taken.
@@ -103,7 +105,8 @@ class Tally:
             "tables": self.tables,
             "seconds": self.seconds,
         }
-        write_json(path, metrics)
+        tables = sorted(path.parent.glob("[!.]*.parquet")) if path.name == METRICS else []
+        write_sealed(path, metrics, [*tables, *files])
 
 
 def merge(metrics: Iterable[StageMetrics]) -> StageMetrics:
