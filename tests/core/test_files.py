@@ -1,10 +1,20 @@
+import ctypes
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from refrad.core.files import atomic, atomic_folder, digest_bytes, digest_file, is_temporary, write_json
+from refrad.core.files import (
+    atomic,
+    atomic_folder,
+    digest_bytes,
+    digest_file,
+    flushed_at_end,
+    is_temporary,
+    write_json,
+)
 
 
 def test_a_crash_while_writing_leaves_the_old_file_and_no_rest(tmp_path):
@@ -90,3 +100,39 @@ def test_a_drive_that_cannot_flush_folders_is_written_all_the_same(tmp_path, mon
     monkeypatch.setattr(os, "fsync", refuse)
     write_json(tmp_path / "a", 1)
     assert (tmp_path / "a").read_text() == "1\n"
+
+
+def test_files_below_a_folder_are_flushed_once_at_its_end(tmp_path, monkeypatch):
+    waits = []
+    monkeypatch.setattr("os.fsync", waits.append)
+    with flushed_at_end(tmp_path / "out"):
+        for name in ("a", "b"):
+            with atomic(tmp_path / "out" / "images" / name) as temporary:
+                temporary.write_text(name)
+            assert (tmp_path / "out" / "images" / name).read_text() == name
+        assert not waits
+        with atomic(tmp_path / "elsewhere") as temporary:
+            temporary.touch()
+        assert len(waits) == 2
+    with atomic(tmp_path / "out" / "later") as temporary:
+        temporary.touch()
+    assert len(waits) == 4
+
+
+def test_failure_of_the_disk_at_the_end_is_not_hidden(tmp_path, monkeypatch):
+    def fails(_):
+        ctypes.set_errno(errno.EIO)
+        return -1
+
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: SimpleNamespace(syncfs=fails))
+    with pytest.raises(OSError, match="Input/output error"), flushed_at_end(tmp_path):
+        pass
+
+
+def test_system_without_syncfs_flushes_all(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: SimpleNamespace())
+    monkeypatch.setattr("os.sync", lambda: flushed.append(True))
+    with flushed_at_end(tmp_path):
+        pass
+    assert flushed

@@ -9,7 +9,7 @@ from typing import TypedDict
 import polars as pl
 
 from refrad.core.contracts import InstanceTable, SliceTable
-from refrad.core.files import atomic
+from refrad.core.files import atomic, flushed_at_end
 from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.table_rows import rows_of
@@ -80,8 +80,9 @@ def main(
     limits = Limits.of_gib(memory_gb, seconds)
     outcomes = run_sandboxed(write, rows_of(clean, PseudonymousImage), limits, len(os.sched_getaffinity(0)))
     counts = {True: 0, False: 0, None: 0}
-    for _, written in log_progress(outcomes, log, "files", len(clean)):
-        counts[written] += 1
+    with flushed_at_end(out):
+        for _, written in log_progress(outcomes, log, "files", len(clean)):
+            counts[written] += 1
     log.info(
         "export-dicom: %d files written, %d left out for burned-in text, %d could not be written, %d went beyond limits",
         *(counts[True], len(images) - len(clean), counts[False], counts[None]),
@@ -106,7 +107,7 @@ def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: PseudonymousIm
                 series=series,
                 instance=instance,
             )
-            with atomic(out / patient / study / series / f"{instance}.dcm") as temporary:
+            with atomic(out / patient / study / series / f"{instance}.dcm", flush=False) as temporary:
                 dataset.save_as(temporary, enforce_file_format=True)
     except MemoryError:
         raise

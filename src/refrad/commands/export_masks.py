@@ -11,7 +11,7 @@ from pydicom import Dataset
 
 from refrad.anatomy.schema import load_schema
 from refrad.core.contracts import InstanceTable, MaskTable
-from refrad.core.files import atomic
+from refrad.core.files import atomic, flushed_at_end
 from refrad.core.table_rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_table, scan_table
 from refrad.dicom.slices import files_of_volumes
@@ -50,23 +50,24 @@ def main(
     if rows.is_empty():
         raise ValueError(f"{masks}: no such volume with labels")
     written = 0
-    for row in rows_of(rows, AcceptedMaskRow):
-        labels, affine = read_stored_labels(mask_store / row["file"], row["digest"])
-        classes = anatomy.native_lut(row["task"])[labels.astype(np.uint8, copy=False)]
-        if dicom and instances and files:
-            images = _images(row["volume"], instances, files, dicom)
-            try:
-                segmentation = dicom_segmentation(classes, affine, images, anatomy, row["segmenter"])
-            except ValueError as error:
-                logger.warning("%s: not written: %s", row["volume"], error)
-                continue
-            with atomic(out / f"{row['volume']}.dcm") as temporary:
-                segmentation.save_as(temporary)
-        else:
-            for name, image in nifti_of_classes(classes, affine, anatomy):
-                with atomic(out / row["volume"] / f"{name}.nii.gz") as temporary:
-                    nib.save(image, temporary)  # type: ignore[no-untyped-call]
-        written += 1
+    with flushed_at_end(out):
+        for row in rows_of(rows, AcceptedMaskRow):
+            labels, affine = read_stored_labels(mask_store / row["file"], row["digest"])
+            classes = anatomy.native_lut(row["task"])[labels.astype(np.uint8, copy=False)]
+            if dicom and instances and files:
+                images = _images(row["volume"], instances, files, dicom)
+                try:
+                    segmentation = dicom_segmentation(classes, affine, images, anatomy, row["segmenter"])
+                except ValueError as error:
+                    logger.warning("%s: not written: %s", row["volume"], error)
+                    continue
+                with atomic(out / f"{row['volume']}.dcm") as temporary:
+                    segmentation.save_as(temporary)
+            else:
+                for name, image in nifti_of_classes(classes, affine, anatomy):
+                    with atomic(out / row["volume"] / f"{name}.nii.gz") as temporary:
+                        nib.save(image, temporary)  # type: ignore[no-untyped-call]
+            written += 1
     logger.info("%d of %d volumes written", written, len(rows))
     if not written:
         raise ValueError("no volume could be written; the lines above give the reasons")

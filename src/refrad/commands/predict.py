@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 from PIL import Image, ImageDraw
 
-from refrad.core.files import atomic
+from refrad.core.files import atomic, flushed_at_end
 from refrad.inference.load_image import SUFFIXES, LoadedImage, is_image
 from refrad.inference.predictor import Prediction, Predictor
 from refrad.reporting.drawing import class_colour
@@ -114,7 +114,11 @@ def _predict_folder(
     files = sorted(path for path in folder.rglob("*") if is_image(path))
     if not files:
         raise ValueError(f"{folder}: no DICOM file there, and none that ends in {', '.join(SUFFIXES)}")
-    with atomic(out / "predictions.jsonl") as temporary, temporary.open("w", encoding="utf-8") as lines:
+    with (
+        flushed_at_end(out),
+        atomic(out / "predictions.jsonl") as temporary,
+        temporary.open("w", encoding="utf-8") as lines,
+    ):
         for first in range(0, len(files), BATCH):
             images: dict[int, LoadedImage] = {}
             errors: dict[int, str] = {}

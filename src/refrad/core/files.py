@@ -29,21 +29,22 @@ _deferred: list[Path] = []  # folders whose files `flushed_at_end` flushes
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary name next to `path`; rename it to `path` when the block ends well, remove it otherwise.
 
     The temporary name keeps the suffixes of `path`, since some writers choose their format by suffix. The content is on the
-    disk before the name is: a power cut leaves the old file or the new one, never an empty one; see also `flushed_at_end`.
+    disk before the name is: a power cut leaves the old file or the new one, never an empty one. Inside of `flushed_at_end`, and
+    in processes of it, which do not `flush`, a power cut may leave an empty one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
     try:
         yield temporary
-        deferred = any(path.is_relative_to(folder) for folder in _deferred)
-        if not deferred:
+        now = flush and not any(path.is_relative_to(folder) for folder in _deferred)
+        if now:
             _flush(temporary)
         temporary.replace(path)
-        if not deferred:
+        if now:
             _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -56,13 +57,13 @@ def flushed_at_end(folder: Path) -> Iterator[None]:
     For commands that write many files, which are written again if the command did not end: a killed process leaves no partial
     file either, but a power cut may.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     _deferred.append(folder)
     try:
         yield
     finally:
         _deferred.remove(folder)
-    _flush_file_system(folder)
+    if folder.exists():
+        _flush_file_system(folder)
 
 
 def _flush_file_system(folder: Path) -> None:
