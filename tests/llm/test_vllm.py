@@ -56,7 +56,7 @@ def tiny(tmp_path_factory, root):
     texts = [path.read_text(encoding="utf-8") for path in (root / "workflow" / "prompts").glob("*.md")]
     folder = write_tiny_gemma(tmp_path_factory.mktemp("models") / "tiny-gemma", [*texts, *SENTENCES])
     arguments = ["--load-format", "dummy", "--enforce-eager", "--dtype", "float32", "--max-num-seqs", "64"]
-    server = {"python": PYTHON, "gpus": 0, "context": 8192, "startup": 300.0, "arguments": arguments}
+    server = {"python": PYTHON, "gpus": 0, "context": 8192, "startup": 900.0, "arguments": arguments}
     server["environment"] = {"VLLM_CPU_KVCACHE_SPACE": "1"}
     return {"endpoint": "managed", "model": str(folder), "timeout": 120.0, "concurrency": 32, "server": server}
 

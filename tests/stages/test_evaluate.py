@@ -27,13 +27,12 @@ def public(tmp_path_factory, schema):
 
 @pytest.fixture(scope="module")
 def evaluated(images, public, root, tmp_path_factory):
-    """A model that learned two squares for a minute, asked about squares that it never saw."""
+    """A model that learned two squares, asked about squares that it never saw."""
     folder = tmp_path_factory.mktemp("evaluate")
     schema = root / "workflow" / "anatomy" / "classes.yaml"
     training = tiny_training(
         tower_pretraining_steps=150,
         steps=250,
-        max_seconds=60.0,
         batch=8,
         learning_rate=2e-3,
         tasks={"locate": 0.8, "detect": 0.1, "vqa": 0.1},
