@@ -1,5 +1,5 @@
 # make demo        set up .venv, run the whole workflow on a synthetic cohort, list the files worth opening
-# make test        set up .venv, run all tests
+# make test        set up .venv, run all tests in two processes
 # make slurm-test  as root: run the workflow on a Slurm of three nodes on this machine, with failures of jobs, nodes and disk
 # make lint        ruff, snakefmt, snakemake --lint, mypy
 # make venvs-test  set up one environment per stack, run the whole workflow on a small demo through them
@@ -16,7 +16,7 @@ demo: .venv/ready
 	$(BIN)/snakemake --profile profiles/local all
 
 test: .venv/ready
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 slurm-test: .venv/ready
 	REFRAD_SLURM=1 $(BIN)/pytest tests/cluster --durations=5

@@ -17,6 +17,25 @@ settings.register_profile("house", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("house")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that of several processes none is left alone with them in the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Of several processes (`make test`) each takes whole files, and one takes all end-to-end tests, which share a run."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByRun(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/end_to_end" if nodeid.startswith("tests/end_to_end/") else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False  # files stay in their order, slow ones first
+    return ByRun(config, log)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The root of the project."""
