@@ -12,6 +12,7 @@ from refrad.dicom.scattering import is_scattered
 __all__ = ["HeaderSpool"]
 
 CACHE = 4096  # KiB of pages; as much again to sort
+WAITING = 256  # headers that are written at once
 
 
 class HeaderSpool:
@@ -26,10 +27,11 @@ class HeaderSpool:
         )
         self._base.create_function("is_scattered", 2, is_scattered, deterministic=True)
         self._base.execute("begin")
+        self._waiting: list[tuple[object, ...]] = []
 
     def add(self, series: str, headers: Iterable[Header]) -> None:
         """Put headers of one file under the sort key of their series."""
-        rows = (
+        self._waiting += [
             (
                 series,
                 h.path,
@@ -40,11 +42,18 @@ class HeaderSpool:
                 marshal.dumps(tuple(h)),
             )
             for h in headers
-        )
-        self._base.executemany("insert into image values (?, ?, ?, ?, ?, ?, ?)", rows)
+        ]
+        if len(self._waiting) >= WAITING:
+            self._write()
+
+    def _write(self) -> None:
+        """Write the headers that still wait in memory."""
+        self._base.executemany("insert into image values (?, ?, ?, ?, ?, ?, ?)", self._waiting)
+        self._waiting.clear()
 
     def ambiguous(self) -> Container[str]:
         """Instance keys that usable images of more than one series share, of the headers added so far. They stay on disk."""
+        self._write()
         self._base.execute("create table shared (instance text primary key) without rowid")
         self._base.execute(
             "insert into shared"
@@ -54,6 +63,7 @@ class HeaderSpool:
 
     def scattered(self) -> Container[str]:
         """Unified series keys of which usable images have nearly a study each, of the headers added so far. They stay on disk."""
+        self._write()
         self._base.execute("create table scattered (unified text primary key) without rowid")
         self._base.execute(
             "insert into scattered select unified from image where unified is not null"
@@ -63,6 +73,7 @@ class HeaderSpool:
 
     def series(self) -> Iterator[tuple[str, list[Header]]]:
         """The headers of each series with its sort key, in the order of these keys, then of path and frame."""
+        self._write()
         rows = self._base.execute("select series, header from image order by series, path, frame")
         for key, images in groupby(rows, lambda row: row[0]):
             yield key, [Header._make(marshal.loads(blob)) for _, blob in images]

@@ -90,7 +90,9 @@ def divide_into_volumes(
         groups += _divide(headers, sorted(claim[0] for claim in claims), reasons, by, keep_one)
     _add_copies(groups, original_of, reasons, keep_one)
     keys = _unique_keys(headers, reasons, ambiguous, original_of)
-    volumes = {number: f"volume|{min(keys[i] or '' for i in group)}" for group in groups for number in group}
+    volumes: dict[int, str] = {}
+    for group in groups:
+        volumes |= dict.fromkeys(group, f"volume|{min((keys[number] or '' for number in group), default='')}")
     images: list[VolumeMember | QuarantinedImage] = []
     for number, (key, reason) in enumerate(zip(keys, reasons, strict=True)):
         if reason is None:

@@ -13,6 +13,7 @@ import re
 import secrets
 import unicodedata
 from array import array
+from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict
 
@@ -43,6 +44,7 @@ DEMO_KEY_PREFIX = b"refrad demo key "
 DEMO_MANUFACTURER = "RefRad demo scanner"
 DIGITS = 16  # hexadecimal; 64 bits: among 100 million pseudonyms, two are equal with a chance of 1 in 3,700
 MAXIMUM_SHIFT = 3650  # days
+REMEMBERED = 1024  # values with their pseudonyms
 _DECIMALS = re.compile(r"(?<=\d)[.,]0+$")  # of a number that went through a spreadsheet
 _PADDING = re.compile(r"^([A-Z]*)0+(?=\d)")
 
@@ -95,6 +97,7 @@ class Pseudonyms:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._mac = lru_cache(maxsize=REMEMBERED)(self._compute)  # images of a patient share most values
 
     @property
     def of_the_demo(self) -> bool:
@@ -141,7 +144,7 @@ class Pseudonyms:
         """Days, -1 to -3650, to add to all dates of the patient with this pseudonym."""
         return datetime.timedelta(days=-1 - int(self._mac("date", patient), 16) % MAXIMUM_SHIFT)
 
-    def _mac(self, kind: str, value: str) -> str:
+    def _compute(self, kind: str, value: str) -> str:
         return hmac.digest(self._key, f"{kind}\0{value}".encode(), hashlib.sha256).hex()[:DIGITS]
 
 
@@ -163,6 +166,7 @@ class Distinct:
         return len(np.unique(np.asarray(self._numbers)))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def fold_patient_key(key: str) -> str:
     """The key of a patient without what differs between the systems of one archive: "P-00123 ", "p123" and "P123" are the same.
 
