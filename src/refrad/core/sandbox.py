@@ -20,9 +20,9 @@ __all__ = ["Limits", "run_sandboxed"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ITEMS_A_MESSAGE = 32
+ITEMS_A_MESSAGE = 4
 SECONDS_TO_START = 300.0
-LOADED_FIRST = ["refrad.dicom.convert"]  # so that a new worker costs milliseconds
+LOADED_FIRST = ["refrad.cli", "refrad.dicom.convert"]  # so that a new worker costs milliseconds
 
 
 class Limits(NamedTuple):

@@ -73,10 +73,11 @@ def values_of(dataset: Dataset) -> Values:
     An element that does not conform to its value representation counts as absent.
     """
     values: Values = {"names": []}
-    for tag in dataset.keys():  # noqa: SIM118 - iterating over the data set itself would stop at a broken element
+    for tag, raw in list(dataset.items()):  # iterating over the data set itself would stop at a broken element
         if tag & 0x10000:  # private: has no keyword
             continue
-        raw = dataset.get_item(tag)
+        if isinstance(raw, RawDataElement) and raw.length == 0 and raw.VR in PLAIN:
+            continue
         if isinstance(raw, RawDataElement) and (plain := _plain(raw)) is not None:
             keyword, representation, element_values = plain
         else:
@@ -131,21 +132,28 @@ def macros_of(group: Dataset, keywords: Container[str], macros: Container[int] =
 
 def clean(value: object) -> str:
     """The value as valid UTF-8, without padding."""
-    return str(value).encode(errors="replace").decode().strip(" \0")
+    text = str(value)
+    return (text if text.isascii() else text.encode(errors="replace").decode()).strip(" \0")
 
 
 def text_of(values: Values, keyword: str) -> str:
     """All values as one text, joined by backslashes; "" if there is none."""
-    return "\\".join(clean(value) for value in values.get(keyword, []))
+    elements = values.get(keyword)
+    if not elements:
+        return ""
+    return clean(elements[0]) if len(elements) == 1 else "\\".join(clean(value) for value in elements)
 
 
 def numbers_of(values: Values, keyword: str, count: int) -> Numbers:
     """The values as `count` numbers; () unless there are exactly as many, all finite and below 10^9."""
+    elements = values.get(keyword)
+    if not elements or len(elements) != count:
+        return ()
     try:
-        numbers = tuple(float(str(value)) for value in values.get(keyword, []))
+        numbers = tuple([float(str(value)) for value in elements])
     except ValueError:
         return ()
-    return numbers if len(numbers) == count and all(abs(number) < 1e9 for number in numbers) else ()
+    return numbers if all(abs(number) < 1e9 for number in numbers) else ()
 
 
 def number_of(values: Values, keyword: str) -> float | None:

@@ -6,6 +6,7 @@ rows, then between columns. Affines are as in NIfTI: x to the right, y to the fr
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,8 +36,13 @@ def is_plausible(position: Sequence[float], orientation: Sequence[float], spacin
     """
     if not (position and orientation and spacing):
         return False
+    return min(spacing) > 0 and _is_right_angle(tuple(orientation))
+
+
+@lru_cache(maxsize=4096)  # the images of a series share it
+def _is_right_angle(orientation: tuple[float, ...]) -> bool:
     directions = np.reshape(orientation, (2, 3))
-    return min(spacing) > 0 and bool(np.max(np.abs(directions @ directions.T - np.eye(2))) < 0.01)
+    return bool(np.max(np.abs(directions @ directions.T - np.eye(2))) < 0.01)
 
 
 def normal_of(orientation: ArrayLike) -> Array:

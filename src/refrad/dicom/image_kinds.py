@@ -14,25 +14,29 @@ from refrad.dicom.geometry import is_plausible
 __all__ = ["MENTIONED", "NAMED", "TILE_TAGS", "localizer_name_of", "reasons_of", "tiles_of"]
 
 
-def _words(*words: str) -> re.Pattern[str]:
-    """Matches one of the words, which are patterns, anywhere in a text from `_plain`; a number may follow the word directly."""
-    return re.compile(rf"\b(?:{'|'.join(words)})[0-9]*\b")
+class _Words:
+    """One of the words, which are patterns, anywhere in a text from `_plain`; a number may follow the word directly."""
+
+    def __init__(self, *words: str) -> None:
+        pattern = re.compile(rf"\b(?:{'|'.join(words)})[0-9]*\b")
+        self.search = lru_cache(maxsize=4096)(pattern.search)  # the images of a series share their texts
+        self.fullmatch = pattern.fullmatch
 
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-CAPTURE = _words("SCREEN ?SAVES?", "SCREEN ?CAPTURES?", "SCREEN ?SHOTS?")
+CAPTURE = _Words("SCREEN ?SAVES?", "SCREEN ?CAPTURES?", "SCREEN ?SHOTS?")
 # POSDISP and GSP are copies of images into which lines are drawn where slices lie (Siemens).
-LOCALIZER = _words(
+LOCALIZER = _Words(
     *("LOCALI[SZ]ERS?", "SCOUTS?", "SCOUTVIEW", "TOPOGRAM", "SURVIEW", "SURVEY", "SCANOGRAM", "POSDISP", "GSP"),
 )
-MOSAIC = _words("MOSAIC")
+MOSAIC = _Words("MOSAIC")
 # Private elements with the number of tiles: group, private creator, element (Siemens, United Imaging)
 CREATOR = 0x0010
 TILES = ((0x0019, "SIEMENS MR HEADER", 0x100A), (0x0065, "Image Private Header", 0x1050))
 TILE_TAGS: list[int] = [Tag(group, element) for group, _, number in TILES for element in (CREATOR, number)]
 # No projections, so not listed: MPR, REFORMATTED, THIN, THICK, AVERAGE and MEAN (slices, however thick), and IP alone, which is
 # "in phase". MAXIMUM and MINIMUM take each pixel from several images (PS3.3 C.8.16.1.4). PJN is short for projection.
-PROJECTION = _words(
+PROJECTION = _Words(
     *("[A-Z]*MIPS?", "[A-Z]*MINIP", "MNIP", "MAXIP", "(?:MAX|MIN|AVG|AVERAGE|MEAN) IP", "MAXIMUM", "MINIMUM"),
     *("PROJ", "PROJECTIONS?", "PJN", "RAY ?SUM", "STDDEV (?:COR|SAG|TRA)"),
     *("CPR", "CURVED", "RENDER(?:ED|ING)?", "VRT?", "SSD", "SHADED", "PANORAMIC"),
@@ -42,19 +46,19 @@ PROJECTION = _words(
 SLICE_TECHNIQUES = {"", "NONE", "MPR"}
 # CT images in other units than HU: multi-energy CT (PS3.3 C.8.15.2.1.1.5; virtual monoenergetic images, weighted ones and those
 # with a material removed are in HU), perfusion, and arithmetic between images.
-MAP = _words(
+MAP = _Words(
     *("MAT SPECIFIC", "MAT FRACTIONAL", "MAT VALUE BASED", "MAT MODIFIED", "HU MOD(?:IFIED)?"),
     *("(?:EFF|EFFECTIVE) ATOMIC NUM(?:BER)?", "Z ?EFF(?:ECTIVE)?", "(?:EFF|EFFECTIVE) Z"),
     *("ELECTRON DENSITY", "RHO ?Z?", "STOPPING POWER", "MAPS?"),
     "(?:CALCIUM|FAT|WATER) (?:CONCENTRATION|DENSITY|FRACTION)",
     *("(?:R|REL)?(?:CBF|CBV|MTT|TTP|TMAX)", "TTD", "TTS", "OEF", "PBV", "PERMEABILITY", "BLOOD FLOW", "BLOOD VOLUME"),
 )
-ARITHMETIC = _words("SUBTRACT(?:ION|ED)?", "DIVISION", "MULTIPLICATION", "STD ?DEV(?:IATION)?", "QUANTITY")
-IODINE = _words("IODINE", "[IJ]OD", "[IJ]ODKARTE")
+ARITHMETIC = _Words("SUBTRACT(?:ION|ED)?", "DIVISION", "MULTIPLICATION", "STD ?DEV(?:IATION)?", "QUANTITY")
+IODINE = _Words("IODINE", "[IJ]OD", "[IJ]ODKARTE")
 # Words of images in HU whose name mentions iodine
-WITHOUT_IODINE = _words("REMOVED", "SUPPRESSED", "VIRTUAL", "VNC", "VUE", "VMI", "MONO", "MONOENERGETIC", "[0-9]*KEV")
+WITHOUT_IODINE = _Words("REMOVED", "SUPPRESSED", "VIRTUAL", "VNC", "VUE", "VMI", "MONO", "MONOENERGETIC", "[0-9]*KEV")
 # RescaleType (PS3.3 C.11.1.1.2), and units of other forms. Much plain CT has US, "unspecified".
-OTHER_UNITS = _words("OD", "MGML", "Z EFF", "ED", "EDW", "PCT", "HU MOD")
+OTHER_UNITS = _Words("OD", "MGML", "Z EFF", "ED", "EDW", "PCT", "HU MOD")
 QUOTIENT = re.compile(r"%|/ *[0-9]* *(?:ML|CC|CM3?|L|G|MIN|S)\b")
 HOUNSFIELD_CODES = {"[hnsf'U]", "HU"}  # UCUM, and a common misspelling
 NO_UNIT_CODES = {"", "1"}
@@ -72,7 +76,7 @@ LOCALIZER_NAMES = (
     ),
     *("SURVIEW", "SCANOGRAM", "TOPOGRAM", "(?:3|THREE|DREI) ?(?:PL|PLANES?|EBENEN)"),
 )
-LOCALIZER_NAME = _words(*LOCALIZER_NAMES)
+LOCALIZER_NAME = _Words(*LOCALIZER_NAMES)
 BEFORE = r"(?:NACH|AFTER|POST|OHNE|WITHOUT|NO|AUS|FROM|VOM|VON|AUF|ON|USING|PER|WIE|AS)(?: (?:DEM|DER|DEN|THE|NEUEM|NEW)){0,2}"
 AFTER = r"(?:BASED|BASIERT|PLANNED|GEPLANT|GUIDED|FREE|ADAPTED|ANGEPASST)"
 PLANNED_ON = re.compile(

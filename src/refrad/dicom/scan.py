@@ -8,12 +8,15 @@ import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
 
 from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
@@ -22,6 +25,7 @@ from refrad.dicom.diffusion import diffusion_of_dataset, is_likely_diffusion
 from refrad.dicom.encapsulated import is_available
 from refrad.dicom.header_tags import TAGS
 from refrad.dicom.headers import NO_IMAGE_RULES, Header, ImageRules, headers_of_dataset
+from refrad.dicom.plain_files import Wanted, read_plain_file, wanted
 
 __all__ = [
     "find_files",
@@ -39,6 +43,8 @@ PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}  # syntaxes of little endia
 OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT}
 SMALLEST_FRAME = 8  # bytes: an item without a value
 MAXIMUM_WORKERS = 8
+FILES_AT_ONCE = 16  # whose headers one message holds
+NUMBER_OF_FRAMES = Tag("NumberOfFrames")
 
 
 def find_files(folder: Path) -> Iterator[str]:
@@ -80,11 +86,31 @@ def read_headers(folder: Path, rules: ImageRules, limits: Limits, workers: int |
         FileNotFoundError: if there is no such folder, or no file in it.
         OSError: if the storage fails for a folder, or the machine is at fault.
     """
-    read = functools.partial(headers_of_file, folder, rules=rules)
     workers = workers or min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS)
-    answers = run_sandboxed(read, find_files(folder), limits, workers)
-    for path, headers in log_progress(answers, log, "files read"):
+    for path, headers in log_progress(_read_sandboxed(folder, rules, limits, workers), log, "files read"):
         yield headers or [Header(_printable(path), reason="beyond_limits")]
+
+
+def _read_sandboxed(
+    folder: Path, rules: ImageRules, limits: Limits, workers: int
+) -> Iterator[tuple[str, list[Header] | None]]:
+    """Yield each file with its headers; None if it crashes its reader or exceeds the limits, which only a file read alone shows."""
+    read = functools.partial(_headers_of_files, folder, rules)
+    paths = find_files(folder)
+    groups = iter(lambda: list(islice(paths, FILES_AT_ONCE)), [])
+    alone: list[str] = []
+    for group, headers_of_group in run_sandboxed(read, groups, limits, workers):
+        if headers_of_group is None:
+            alone += group
+        else:
+            yield from zip(group, headers_of_group, strict=True)
+    for group, headers_of_group in run_sandboxed(read, ([path] for path in alone), limits, workers):
+        yield group[0], headers_of_group[0] if headers_of_group else None
+
+
+def _headers_of_files(folder: Path, rules: ImageRules, paths: Sequence[str]) -> list[list[Header]]:
+    with quiet_pydicom():
+        return [_headers_of_file(folder, path, rules) for path in paths]
 
 
 def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES) -> list[Header]:
@@ -94,13 +120,18 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
         MemoryError: if the memory does not suffice.
         OSError: if the machine is at fault (see `is_error_of_one_file`).
     """
+    with quiet_pydicom():
+        return _headers_of_file(folder, path, rules)
+
+
+def _headers_of_file(folder: Path, path: str, rules: ImageRules) -> list[Header]:
     try:
         path.encode()
         full_path = f"{folder}/{path}"
         mode = os.stat(full_path).st_mode  # noqa: PTH116 - pathlib is slow, and this runs for each file
         if not stat.S_ISREG(mode):  # a pipe or a device would never end
             return [Header(path, reason="linked_folder" if stat.S_ISDIR(mode) else "unreadable")]
-        with open(full_path, "rb") as file, quiet_pydicom():  # noqa: PTH123
+        with open(full_path, "rb") as file:  # noqa: PTH123
             return _headers_of_open_file(file, path, rules)
     except InvalidDicomError:
         return [Header(path, reason="not_dicom")]
@@ -117,12 +148,23 @@ def headers_of_file(folder: Path, path: str, rules: ImageRules = NO_IMAGE_RULES)
 
 
 def _headers_of_open_file(file: BinaryIO, path: str, rules: ImageRules) -> list[Header]:
-    dataset = read_dataset(file, [*TAGS, *rules.tags])
-    pixels = pixels_after(file, dataset.file_meta.TransferSyntaxUID)
+    tags, elements = _wanted(rules)
+    plain = read_plain_file(file, elements)
+    if plain:
+        dataset, pixels = plain
+    else:
+        file.seek(0)
+        dataset = read_dataset(file, tags)
+        pixels = pixels_after(file, dataset.file_meta.TransferSyntaxUID)
     headers = headers_of_dataset(dataset, path, bool(pixels.keyword), rules)
     if (frames := _frames_without_groups(dataset)) > 1:
         headers = _headers_without_positions(headers[0], frames, os.fstat(file.fileno()).st_size)
-    elif len(headers) == 1 and headers[0].b_value is None and is_likely_diffusion(dataset):
+    elif (
+        len(headers) == 1
+        and headers[0].modality == "MR"
+        and headers[0].b_value is None
+        and is_likely_diffusion(dataset)
+    ):
         file.seek(0)  # for the private blocks that `TAGS` cannot name
         headers[0] = headers[0]._replace(**diffusion_of_dataset(read_dataset(file, None))._asdict())
     reason, offset = _unreadable(headers[0], pixels), _offset(headers, pixels)
@@ -131,8 +173,17 @@ def _headers_of_open_file(file: BinaryIO, path: str, rules: ImageRules) -> list[
     return [header._replace(offset=offset) for header in headers] if offset else headers
 
 
+@lru_cache
+def _wanted(rules: ImageRules) -> tuple[Sequence[int], Wanted]:
+    """The tags of all elements that are read, in both forms."""
+    tags = [*TAGS, *rules.tags]
+    return tags, wanted(tags)
+
+
 def _frames_without_groups(dataset: Dataset) -> int:
     """The number of frames of an image that has no functional groups."""
+    if NUMBER_OF_FRAMES not in dataset.keys():  # noqa: SIM118 - which takes any tag or keyword, and is slow
+        return 1
     try:
         return 1 if "PerFrameFunctionalGroupsSequence" in dataset else int(dataset.get("NumberOfFrames") or 1)
     except (ValueError, TypeError, ArithmeticError):
