@@ -21,6 +21,7 @@ include: "rules/masks.smk"
 include: "rules/structures.smk"
 include: "rules/captions.smk"
 include: "rules/mentions.smk"
+include: "rules/copies.smk"
 include: "rules/grounded.smk"
 include: "rules/vqa.smk"
 include: "rules/shards.smk"
@@ -57,6 +58,7 @@ localrules:
     structures,
     captions,
     mentions,
+    copies,
     grounded,
     vqa,
     shards,

@@ -29,7 +29,7 @@ import yaml
 from pydicom.uid import generate_uid
 
 from refrad.demo.scanner import Series, write_series
-from refrad.workflow.stages import SHARD_STAGES
+from refrad.workflow.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHIVE = 217_388  # volumes, as published
@@ -160,7 +160,7 @@ def with_stand_in(project: Path, deliveries: list[dict]) -> Run:
     stand_in = project / "stand-in.sh"
     stand_in.write_text(STAND_IN, encoding="utf-8")
     stand_in.chmod(0o755)
-    rules = ["index_delivery", *(f"{stage}_shard" for stage in SHARD_STAGES)]
+    rules = [stage.rule for stage in STAGES.values() if stage.per != "run"]
     return snakemake(
         project, deliveries, "shards", "--set-resources", *[f"{rule}:python='{stand_in}'" for rule in rules]
     )

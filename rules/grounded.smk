@@ -9,6 +9,7 @@ rule grounded_shard:
         slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
         structures="<results>/structures/{delivery}/{shard}/structures.parquet",
+        copies="<results>/copies/{delivery}/copies.parquet",
         schema=ancient(SITE.schema),
     output:
         triplets="<results>/grounded/{delivery}/{shard}/triplets.parquet",
@@ -29,7 +30,7 @@ rule grounded_shard:
     shell:
         "{resources.python:q} -m refrad grounded"
         " --captions {input.captions} --image-references {input.image_references} --mentions {input.mentions}"
-        " --slices {input.slices} --volumes {input.volumes} --structures {input.structures}"
+        " --slices {input.slices} --volumes {input.volumes} --structures {input.structures} --copies {input.copies}"
         " --schema {input.schema} --triplets {output.triplets} --entities {output.entities}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -186,6 +187,9 @@ def test_shards_of_all_deliveries_are_listed(config):
     second = config["deliveries"][0] | {"name": "second", "shards": 1}
     site = Site(config | {"deliveries": [*config["deliveries"], second]})
     assert site.every_shard("{delivery}/{shard}") == ["demo/0", "demo/1", "second/0"]
+    up_to = site.so_far("{delivery}/{shard}")
+    assert up_to(SimpleNamespace(delivery="demo")) == ["demo/0", "demo/1"]
+    assert up_to(SimpleNamespace(delivery="second")) == ["demo/0", "demo/1", "second/0"]
     assert site.every_delivery("{delivery}") == ["demo", "second"]
 
 

@@ -189,6 +189,7 @@ PACKAGE_SHARE = 0.12  # of all lines
 REPEATED_MODULES = {
     "base": "the interface and the registry of an extension point",
     "captions": "a stage and the builder that it calls",
+    "copies": "a stage, for volumes, and the module for images",
 }
 REPEATED_CLASSES = {
     "Config": "the config, and pandera's Config class inside of a table contract",

@@ -41,7 +41,7 @@ def outcomes(folder, series, **options):
         bases[name] = RNG.integers(0, 900, (COUNT, 6, 5)).astype(np.int16)
         for letter, (added, arguments) in zip("abcd", sets, strict=False):
             write_series(folder / "d" / str(number) / letter, number, bases[name] + added, **arguments)
-    outputs = make_volumes(folder / "d", folder, copies="keep_one", **options)
+    outputs = make_volumes(folder / "d", folder, **options)
     instances = pl.read_parquet(folder / "instances.parquet")
     results = {}
     for number, name in enumerate(series, 1):
@@ -123,7 +123,7 @@ def test_different_images_are_no_copies(tmp_path):
         "other pixels under other UIDs": lost,
         "one other pixel": lost,
         "one UID for two kinds": ([COUNT, COUNT], {}),
-        "one UID for two phases": ([COUNT], {"duplicate": COUNT}),  # by their voxels: the phases are equal
+        "one UID for two phases": ([COUNT, COUNT], {}),
         "one UID for all": ([COUNT], {}),
         "one UID for all, no numbers": ([COUNT], {}),
     }
@@ -182,31 +182,6 @@ def test_copy_replaces_an_image_that_cannot_be_decoded(tmp_path):
     broken.write_bytes(broken.read_bytes()[:-20])
     outputs = make_volumes(tmp_path / "d", tmp_path)
     assert outputs.volumes.select("slices", "reason").rows() == [(COUNT, None), (COUNT, "duplicate")]
-
-
-def test_volumes_of_the_same_voxels_are_counted_and_kept_once(tmp_path):
-    pixels = RNG.integers(0, 900, (COUNT, 6, 5)).astype(np.int16)
-    changes = [{}, {"FrameOfReferenceUID": "1.7"}, {"PatientID": "P2"}, {"StudyInstanceUID": "1.8", "PatientSex": "F"}]
-    for number, values in enumerate(changes, 1):
-        write_series(tmp_path / "d" / f"{number}", number, pixels, **values)
-    write_series(tmp_path / "d" / "moved", 9, pixels, ImagePositionPatient=lambda k: [9, 9, k * STEP])
-    counted = {"same voxels as another volume": 3}
-    all_kept = make_volumes(tmp_path / "d", tmp_path / "kept")
-    assert all_kept.volumes["reason"].to_list() == [None] * 5 and all_kept.metrics["tables"]["copies"] == counted
-    once = make_volumes(tmp_path / "d", tmp_path / "once", copies="keep_one")
-    assert once.metrics["tables"]["copies"] == counted
-    accepted = once.volumes.filter(pl.col("reason").is_null())
-    assert set(once.slices["volume"]) == set(accepted["volume"])
-    copies = once.volumes.filter(pl.col("reason") == "duplicate")
-    assert copies.select("digest", "file", "spacing_z", "plane").null_count().sum_horizontal().item() == 4 * len(copies)
-    same = once.volumes.filter(pl.col("series") != series_of(once, 9)).sort("patient", "study")
-    is_kept = [row[:2] == same.select("patient", "study").row(0) for row in same.select("patient", "study").rows()]
-    assert [reason is None for reason in same["reason"]] == is_kept
-    assert once.metrics["flow"]["aside"] == {"duplicate": is_kept.count(False)}
-
-
-def series_of(outputs, number):
-    return outputs.pseudonyms.series(f"1.2.4.{number}")
 
 
 def test_copies_of_a_stack_with_a_gap_have_a_row(tmp_path):

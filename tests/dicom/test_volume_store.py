@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from refrad.core.entries import DamagedEntryError
-from refrad.dicom.volume_store import assemble, read_volume, store_volume
+from refrad.dicom.volume_store import assemble, read_grid, read_volume, store_volume
 
 AFFINE = np.array([[-0.7, 0, 0, 10], [0, -0.7, 0, 20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
 
@@ -173,3 +173,18 @@ def test_entry_of_an_earlier_release_is_compared_with_its_name(entry):
 def test_a_missing_entry_is_missing_not_damaged(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_volume(tmp_path / "ab" / "abc.nii.gz")
+
+
+def test_grid_of_an_entry_is_that_of_its_volume(tmp_path):
+    affine = np.array([[-0.7, 0, 0, 10.25], [0, 0.7, 0.3, -3], [0, -0.2, 3, 7], [0, 0, 0, 1]])  # sheared: no qform
+    _, file = store_volume(np.zeros((5, 4, 3), np.int16), affine, tmp_path)
+    shape, read = read_grid(tmp_path / file)
+    assert shape == (5, 4, 3)
+    np.testing.assert_array_equal(read, read_volume(tmp_path / file)[1])
+
+
+@pytest.mark.parametrize("content", [b"", b"no gzip file", gzip.compress(b"short")])
+def test_grid_of_a_cut_entry_is_refused(tmp_path, content):
+    (tmp_path / "x.nii.gz").write_bytes(content)
+    with pytest.raises(DamagedEntryError):
+        read_grid(tmp_path / "x.nii.gz")

@@ -8,7 +8,7 @@ STAGES = ["index", "volumes", "masks", "structures", "captions", "mentions", "gr
 
 def test_dry_run_lists_the_stages(project):
     plan = project.planned("all")
-    assert plan == {"demo", "index_delivery", "card", "train", "evaluate", "report"} | {
+    assert plan == {"demo", "index_delivery", "copies_delivery", "card", "train", "evaluate", "report"} | {
         f"{stage}_shard" for stage in STAGES[1:-1]
     }
 

@@ -115,8 +115,7 @@ def make_volumes(
         shards=shards,
         fingerprint=fingerprint("index", **roomy),
     )
-    # Tests write the same pixels into many series.
-    small = {"minimum_slices": 3, "memory_gb": 4.0, "seconds": 60.0, "copies": "keep"} | volumes_options
+    small = {"minimum_slices": 3, "memory_gb": 4.0, "seconds": 60.0} | volumes_options
     tables = {"volumes": out / "volumes.parquet", "slices": out / "slices.parquet"}
     volumes.run(
         **common,

@@ -43,6 +43,7 @@ class Study:
             {"instance": f"i{k}", "volume": "v", "axis": 2, "index": k, "instance_number": k + 1} for k in range(6)
         ]
         self.write(contracts.SliceTable, "slices", slices)
+        self.write(contracts.CopyTable, "copies", [])
 
     def save_labels(self) -> None:
         self.labels_digest, _ = save_labels(self.mask_store / "v.nii.gz", self.labels, self.affine)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from refrad.core.contracts import EntityTable, TripletTable, VolumeTable
+from refrad.core.contracts import CopyTable, EntityTable, SliceTable, TripletTable, VolumeTable
 from refrad.core.tables import read_table
 
 
@@ -90,14 +90,79 @@ def test_caption_without_an_image_has_a_reason(ready, tie, reference, classes, a
     assert kept(ready) == []
 
 
-def test_report_of_a_copied_study_has_no_image(ready):
-    copy = ready.volume() | {"volume": "w", "study": "copy", "digest": None, "file": None, "reason": "duplicate"}
+def leave_out(ready, relation, **columns):
+    """Add the volume w of slices j0, j1, ..., with the image numbers 11, 12, ..., a copy of v that stage copies leaves out."""
+    copy = ready.volume() | {"volume": "w", "series": "w", "series_number": 4} | columns
     ready.write(VolumeTable, "volumes", [ready.volume(), copy])
+    slices = [
+        {"instance": f"{letter}{k}", "volume": volume, "axis": 2, "index": k, "instance_number": first + k}
+        for volume, letter, first in (("v", "i", 1), ("w", "j", 11))
+        for k in range(6)
+    ]
+    ready.write(SliceTable, "slices", slices)
+    left_out = {"volume": "w", "original": "v", "relation": relation, "kind": "same_voxels", "reason": "duplicate"}
+    ready.write(CopyTable, "copies", [left_out])
+
+
+@pytest.mark.parametrize("relation", ["patient", "another_patient", "earlier_delivery"])
+def test_report_of_a_copied_study_has_no_image(ready, relation):
+    leave_out(ready, relation, study="copy")
     text = "The liver."
     captions = [ready.caption("c", text), ready.caption("d", text) | {"study": "copy"}]
     mentions = ready.mention("c", text, "liver", 5) + ready.mention("d", text, "liver", 5)
     metrics = ready.grounded(captions, mentions)
     assert metrics["flow"] == {"taken": 2, "used": 1, "aside": {"copied_study": 1}}
+
+
+@pytest.mark.parametrize(
+    ("tie", "reference", "instance"),
+    [
+        ("reference", {"series_number": 4, "image_first": 15, "image_last": 15}, "i4"),
+        ("reference", {"series_number": 3, "image_first": 5, "image_last": 5}, "i4"),
+        ("reference", {"image_first": 15, "image_last": 15}, "i4"),
+        ("explicit", {"instance": "j2"}, "i2"),
+        ("structure", None, None),
+    ],
+)
+def test_images_of_a_copied_series_are_those_of_its_original(ready, tie, reference, instance):
+    leave_out(ready, "study")
+    empty = dict.fromkeys(("instance", "series_number", "image_first", "image_last", "plane"))
+    references = [empty | reference | {"caption": "c"}] if reference else []
+    ready.grounded([ready.caption("c", "Liver", tie=tie)], ready.mention("c", "Liver", "Liver", 5), references)
+    assert {row["volume"] for row in kept(ready)} == {"v"}
+    assert instance is None or [row["instance"] for row in kept(ready)] == [instance]
+
+
+@pytest.mark.parametrize(("first", "used"), [(1, 1), (3, 0)])
+def test_image_number_of_copies_is_ambiguous_if_it_differs(ready, first, used):
+    leave_out(ready, "study")
+    slices = read_table(ready.path("slices"), SliceTable).to_dicts()
+    for row in slices[6:]:
+        row["instance_number"] = first + row["index"]
+    ready.write(SliceTable, "slices", slices)
+    reference = {
+        "caption": "c",
+        "instance": None,
+        "series_number": None,
+        "image_first": 3,
+        "image_last": 3,
+        "plane": None,
+    }
+    mentions = ready.mention("c", "Liver", "Liver", 5)
+    metrics = ready.grounded([ready.caption("c", "Liver", tie="reference")], mentions, [reference])
+    assert metrics["flow"]["used"] == used
+
+
+def test_copies_that_the_config_keeps_stay(ready):
+    leave_out(ready, "study")
+    (row,) = read_table(ready.path("copies"), CopyTable).to_dicts()
+    ready.write(CopyTable, "copies", [row | {"reason": None}])
+    reference = {"caption": "c", "instance": "j2", "series_number": None, "image_first": None, "image_last": None}
+    references = [reference | {"plane": None}]
+    metrics = ready.grounded(
+        [ready.caption("c", "Liver", tie="explicit")], ready.mention("c", "Liver", "Liver", 5), references
+    )
+    assert metrics["flow"]["aside"] == {"no_common_class": 1}  # j2 has no structures here, and is not i2
 
 
 def test_negated_finding_still_shows_its_organ(ready):

@@ -5,7 +5,7 @@ config.masks.variant
 """
 
 from refrad.config.config import Config, ConfigError, check_config, load_config
-from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
+from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.imaging import (
     Delivery,
     IndexOptions,
@@ -35,6 +35,7 @@ __all__ = [
     "CardOptions",
     "Config",
     "ConfigError",
+    "CopiesOptions",
     "Delivery",
     "EvaluateOptions",
     "GroundedOptions",

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from refrad.config.dataset import CardOptions, GroundedOptions, ReportOptions, ShardsOptions
+from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.imaging import (
     SEGMENTERS,
     Delivery,
@@ -65,6 +65,7 @@ class Config(Section):
     )
     captions: CaptionsOptions = Field(description="Report sentences: docs/captions.md.")
     mentions: MentionsOptions = Field(description="Anatomical mentions in the captions: docs/mentions.md.")
+    copies: CopiesOptions = Field(description="Copies of volumes: docs/volumes.md.")
     grounded: GroundedOptions = Field(description="Pairing of captions and images: docs/grounding.md.")
     vqa: VqaOptions = Field(description="Question-answer pairs: docs/dataset.md.")
     shards: ShardsOptions = Field(description="Images in the dataset: docs/dataset.md.")

@@ -6,7 +6,19 @@ from pydantic import Field, model_validator
 
 from refrad.config.section import Section
 
-__all__ = ["CardOptions", "GroundedOptions", "ReportOptions", "ShardsOptions"]
+__all__ = ["CardOptions", "CopiesOptions", "GroundedOptions", "ReportOptions", "ShardsOptions"]
+
+
+class CopiesOptions(Section):
+    """Policies for copies of volumes, of the same and of earlier deliveries, under whatever series, study or patient."""
+
+    same_voxels: Literal["keep_one", "keep"] = Field(
+        description="Policy for volumes of the same voxels and affine: keep_one, or keep (all)."
+    )
+    altered: Literal["keep_one", "keep"] = Field(
+        description="Policy for volumes of other studies that show the same voxels, compressed, rescaled or cropped: keep_one, "
+        "or keep (all)."
+    )
 
 
 class GroundedOptions(Section):

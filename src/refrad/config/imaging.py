@@ -194,10 +194,6 @@ class VolumesOptions(Section):
         "regular runs)."
     )
     storage_errors: int = Field(ge=0, description="Volumes a shard loses to failing storage; one more ends the run.")
-    copies: Literal["keep_one", "keep"] = Field(
-        description="Policy for volumes of the same voxels and affine in one shard, under whatever series, study or patient: "
-        "keep_one, or keep (all)."
-    )
     memory_gb: float = Field(
         ge=1,
         description="Memory limit in GiB, 1 or more, for converting one volume; a volume that needs more is quarantined.",

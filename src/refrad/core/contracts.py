@@ -11,6 +11,7 @@ from refrad.core.types import LANGUAGES, MODALITIES, SPLITS, TASK_OF
 
 __all__ = [
     "CaptionTable",
+    "CopyTable",
     "EntityTable",
     "FlagTable",
     "InstanceTable",
@@ -28,6 +29,7 @@ __all__ = [
 TASKS = list(TASK_OF.values())
 FLAGS = ["empty", "volume", "pieces", "sides", "elsewhere"]
 PLANES = ["axial", "coronal", "sagittal", "oblique"]
+RELATIONS = ["study", "patient", "another_patient", "earlier_delivery"]
 TIES = ["explicit", "reference", "structure"]
 ASSERTIONS = ["present", "negated", "absent", "uncertain"]
 
@@ -213,6 +215,18 @@ class MentionTable(Table):
     class_id: pl.Int16 = pa.Field(ge=1, description="id in the class schema")
     assertion: str = pa.Field(isin=ASSERTIONS, description="status of the structure in the sentence")
     backend: str = pa.Field(description="backend that found the mention")
+
+
+class CopyTable(Table):
+    """Stage copies: one row per volume of the delivery that is a copy of another one, of this or of an earlier delivery."""
+
+    volume: str = pa.Field(unique=True, description="pseudonym of the copy, a volume of this delivery")
+    original: str = pa.Field(description="pseudonym of the volume of which it is a copy")
+    relation: str = pa.Field(isin=RELATIONS, description="where the original is")
+    kind: str = pa.Field(isin=["same_voxels", "altered"], description="whether voxels and affine are the same")
+    reason: str = pa.Field(
+        nullable=True, description="null if the config keeps both, else the reason why the copy is left out"
+    )
 
 
 class TripletTable(Table):

@@ -14,7 +14,7 @@ from isal import igzip, igzip_lib, isal_zlib
 
 from refrad.core.files import atomic
 
-__all__ = ["DamagedEntryError", "read_entry", "write_entry"]
+__all__ = ["DamagedEntryError", "read_entry", "read_head", "write_entry"]
 
 HEADER = struct.Struct(
     "<4s4x2sH2sH"
@@ -75,3 +75,19 @@ def read_entry(path: Path) -> tuple[str | None, bytes]:
     if (magic, identifier, length) != (MAGIC, ID, size + 4):
         return None, content
     return packed[HEADER.size : HEADER.size + size].decode("ascii", "replace"), content
+
+
+def read_head(path: Path, size: int) -> bytes:
+    """The first `size` bytes of an entry's content, which nothing vouches for.
+
+    Raises:
+        ValueError: if the file is cut there, or is no gzip file.
+    """
+    try:
+        with igzip.open(path) as file:  # type: ignore[no-untyped-call]
+            head: bytes = file.read(size)
+    except (EOFError, struct.error, zlib.error, igzip.BadGzipFile, igzip_lib.IsalError) as error:  # type: ignore[misc]
+        raise ValueError(str(error)) from None
+    if len(head) < size:
+        raise ValueError("too short")
+    return head

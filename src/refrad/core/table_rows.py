@@ -18,6 +18,7 @@ __all__ = [
     "AcceptedVolumeRow",
     "BoxRow",
     "CaptionRow",
+    "CopyRow",
     "EntityColumns",
     "EntityRow",
     "FlagRow",
@@ -231,6 +232,16 @@ class MentionRow(TypedDict):
     class_id: int
     assertion: str
     backend: str
+
+
+class CopyRow(TypedDict):
+    """A row of `CopyTable`: a volume that is a copy of another one."""
+
+    volume: str
+    original: str
+    relation: str
+    kind: str
+    reason: str | None
 
 
 class TripletRow(TypedDict):

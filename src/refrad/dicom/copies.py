@@ -1,20 +1,19 @@
-"""Copies: images that claim to be the same one by their headers, and volumes of the same voxels.
+"""Copies: images that claim to be the same one by their headers.
 
 Copies of a file may have been altered on their way. Whether the pixels of images are equal is found out where they are read:
-`refrad.dicom.equal_images`.
+`refrad.dicom.equal_images`. Copies of whole volumes: `refrad.dicom.copied_volumes`.
 """
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import numpy as np
-import polars as pl
 
 from refrad.dicom.elements import Numbers
 from refrad.dicom.geometry import SAME_POSITION
 from refrad.dicom.headers import Header
 
-__all__ = ["claimed_copies", "is_same_place", "kept_volumes", "preference"]
+__all__ = ["claimed_copies", "is_same_place", "preference"]
 
 MOST_DECIMALS = 6  # further ones are noise of the conversion to binary numbers
 UNKNOWN = (None, "", ())
@@ -70,31 +69,6 @@ def preference(header: Header) -> tuple[object, ...]:
 def is_same_place(first: Header, second: Header) -> bool:
     """Whether two images lie at the same place, within the decimals that both headers have."""
     return all(_agree(getattr(first, name), getattr(second, name)) for name in ("position", "orientation", "spacing"))
-
-
-def kept_volumes(volumes: pl.DataFrame) -> pl.DataFrame:
-    """The volumes that have the same voxels and affine as another one: columns volume, kept (the other), is_left_out.
-
-    Kept is that of the first patient and study, by pseudonym, so that a study that was copied is kept as a whole; in a study, that
-    with the most complete header. Left out are all others but those of other series of the kept study, as its reports name
-    images by the number of the series. The frame of reference is not compared: a new pseudonymisation changes it.
-
-    Args:
-        volumes: rows of the volume table.
-    """
-    header = ("body_part", "contrast", "sex", "age", "date", "frame")
-    completeness = pl.sum_horizontal(pl.col(name).is_not_null() for name in header)
-    ordered = volumes.filter(pl.col("reason").is_null()).sort(
-        "patient", "study", completeness, "volume", descending=[False, False, True, False]
-    )
-    study = pl.struct("patient", "study")
-    is_in_study = study == study.first().over("digest")
-    is_first_of_series = pl.col("volume") == pl.col("volume").first().over("digest", "patient", "series")
-    return ordered.select(
-        "volume",
-        kept=pl.col("volume").first().over("digest"),
-        is_left_out=(is_in_study & is_first_of_series).not_(),
-    ).filter(pl.col("volume") != pl.col("kept"))
 
 
 def _claims_to_be(copy: Header, original: Header, attributes: Sequence[str]) -> bool:

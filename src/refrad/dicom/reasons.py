@@ -29,7 +29,7 @@ REASONS: Mapping[str, str] = {
     "no_geometry": "Position, orientation or pixel spacing is missing or invalid.",
     "series_in_many_studies": "The files of one series belong to several studies: a de-identification gave each file a study of its own.",
     "frames_of_reference_differ": "The images of one series have a frame of reference each, and their positions are no regular grid.",
-    "duplicate": "Another image of the series shows the same position, or another volume has the same voxels; one is kept.",
+    "duplicate": "Another image of the series shows the same position, or another volume has the same voxels and affine; one is kept.",
     # volumes, by stage volumes
     "orientation_inconsistent": "The slices of the volume are not parallel.",
     "four_dimensional": "Most positions are shown more than once, and no known attribute distinguishes the repetitions.",
@@ -38,6 +38,8 @@ REASONS: Mapping[str, str] = {
     "spacing_irregular": "The distances between the slices differ.",
     "too_few_slices": "The volume has fewer slices than volumes.minimum_slices.",
     "unreadable_pixels": "The pixels of a slice cannot be decoded.",
+    # volumes, by stage copies
+    "altered_copy": "A volume of another study, which is kept, shows the same voxels, compressed, rescaled or cropped.",
 }
 
 

@@ -122,9 +122,13 @@ def _narrow(targets: tuple[tuple[int, str], ...], named: set[int]) -> tuple[tupl
 class StudyImages:
     """The images of one study, from which those of a caption are chosen."""
 
-    def __init__(self, slices: Sequence[Slice]) -> None:
+    def __init__(self, slices: Sequence[Slice], copies: Sequence[tuple[Slice, str]] = ()) -> None:
+        """`copies`: slices of copies of volumes, with the volume of the original; a report that names them is given the original."""
         self.slices = slices
-        self._by_instance = {image.instance: image for image in slices}
+        self._copies = [copy for copy, _ in copies]
+        by_position = {(image.volume, image.index): image for image in slices}
+        self._by_instance = {copy.instance: by_position[volume, copy.index] for copy, volume in copies}
+        self._by_instance |= {image.instance: image for image in slices}
         self._largest: dict[int, int] = {}
         for image in slices:
             for class_id, area in image.areas.items():
@@ -155,7 +159,7 @@ class StudyImages:
         """
         images = [
             image
-            for image in self.slices
+            for image in (*self.slices, *self._copies)
             if series_number in (None, image.series_number)
             and plane in (None, image.plane)
             and (
@@ -165,9 +169,13 @@ class StudyImages:
         ]
         if not images:
             raise PairingError("reference_not_found")
-        if len({image.volume for image in images}) > 1:
+        of_volume: dict[str, list[Slice]] = {}
+        for image in images:
+            of_volume.setdefault(image.volume, []).append(self._by_instance[image.instance])
+        originals = next(iter(of_volume.values()))
+        if any(named != originals for named in of_volume.values()):
             raise PairingError("reference_ambiguous")
-        return images
+        return originals
 
     def with_largest(self, mentions: Iterable[GroundableMention], match: Matcher, count: int) -> list[Slice]:
         """Up to `count` slices in which the mentioned classes are largest, relative to their largest area in the study.

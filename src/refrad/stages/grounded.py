@@ -10,6 +10,7 @@ from refrad.anatomy.schema import load_schema
 from refrad.config import GroundedOptions
 from refrad.core.contracts import (
     CaptionTable,
+    CopyTable,
     EntityTable,
     MentionTable,
     ReferenceTable,
@@ -46,7 +47,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 2
+VERSION = 3
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def run(
     slices: Path,
     volumes: Path,
     structures: Path,
+    copies: Path,
     schema: Path,
     triplets: Path,
     entities: Path,
@@ -68,9 +70,12 @@ def run(
     """Ground the captions of one shard. A caption with a kept pair is used; every other caption is put aside with a reason."""
     options = GroundedOptions.model_validate(fingerprint.options)
     match = class_matcher(load_schema(schema), options.mode)
-    volume_table = read_table(volumes, VolumeTable)
+    left_out = read_table(copies, CopyTable).filter(pl.col("reason").is_not_null())
+    volume_table = read_table(volumes, VolumeTable).join(
+        left_out.select("volume", "original", "relation"), on="volume", how="left"
+    )
     studies, boxes = _studies(read_table(slices, SliceTable), volume_table, read_table(structures, StructureTable))
-    with_copies = set(volume_table.filter(pl.col("reason") == "duplicate")["study"])
+    with_copies = set(volume_table.filter(pl.col("relation") != "study")["study"])
     mentions_of = read_table(mentions, MentionTable).partition_by("caption", as_dict=True)
     references_of = read_table(image_references, ReferenceTable).partition_by("caption", as_dict=True)
     tally = Tally("captions")
@@ -136,17 +141,19 @@ def _count_yield(tally: Tally) -> None:
 
 
 class _StudySliceRow(SliceRow):
-    """A slice with its study, the number of its series and the plane of its volume."""
+    """A slice with its study, the number of its series, and the plane of its volume, and what this is a copy of."""
 
     study: str
     series_number: int | None
     plane: str | None
+    original: str | None
+    relation: str | None
 
 
 def _studies(
     slices: pl.DataFrame, volumes: pl.DataFrame, structures: pl.DataFrame
 ) -> tuple[dict[str, StudyImages], dict[tuple[str, int], BoxRow]]:
-    """The images of each study, and the box of each class in each image."""
+    """The images of each study, without those of copies of volumes, and the box of each class in each image."""
     areas: dict[str, dict[int, int]] = {}
     boxes: dict[tuple[str, int], BoxRow] = {}
     for row in rows_of(structures, StructureRow):
@@ -155,9 +162,9 @@ def _studies(
             x_min=row["x_min"], y_min=row["y_min"], x_max=row["x_max"], y_max=row["y_max"]
         )
     images: dict[str, list[Slice]] = {}
-    joined = slices.join(volumes.select("volume", "study", "series_number", "plane"), on="volume").sort(
-        "volume", "index"
-    )
+    copies: dict[str, list[tuple[Slice, str]]] = {}
+    columns = volumes.select("volume", "study", "series_number", "plane", "original", "relation")
+    joined = slices.join(columns, on="volume").sort("volume", "index")
     for image in rows_of(joined, _StudySliceRow):
         image_slice = Slice(
             image["instance"],
@@ -168,8 +175,11 @@ def _studies(
             areas.get(image["instance"], {}),
             image["plane"],
         )
-        images.setdefault(image["study"], []).append(image_slice)
-    return {study: StudyImages(group) for study, group in images.items()}, boxes
+        if image["original"] is None:
+            images.setdefault(image["study"], []).append(image_slice)
+        elif image["relation"] == "study":
+            copies.setdefault(image["study"], []).append((image_slice, image["original"]))
+    return {study: StudyImages(group, copies.get(study, ())) for study, group in images.items()}, boxes
 
 
 def _pair_row(caption: CaptionRow, image: Slice, reason: str | None) -> TripletRow:

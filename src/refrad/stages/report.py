@@ -62,6 +62,7 @@ VOLUME_STEPS = (
     ("stacks of images in them", "index", "volumes"),
     ("volumes", "volumes", "used"),
     ("slices of these", "volumes", "slices"),
+    ("volumes without copies", "copies", "used"),
 )
 
 log = logging.getLogger(__name__)
@@ -172,6 +173,7 @@ def _extras(
     return {
         "index": StageExtras(steps=steps),
         "volumes": StageExtras(figures=figures["volumes"], steps=steps, sheet=sheet),
+        "copies": StageExtras(steps=steps),
         "masks": StageExtras(figures=figures["masks"]),
         "structures": StageExtras(figures=figures["structures"]),
         "grounded": StageExtras(cards=cards[:SHOWN]),

@@ -13,7 +13,6 @@ from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.table_rows import SliceRow, StackRow, VolumeRow, rows_of
 from refrad.core.tables import frame_of, scan_table, write_table
 from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
-from refrad.dicom.copies import kept_volumes
 from refrad.dicom.headers import Header
 from refrad.dicom.slices import part_name, slice_rows
 from refrad.privacy.header_fields import age_of, body_part_of, contrast_of, date_of, sex_of
@@ -26,7 +25,7 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 5
+VERSION = 6
 # Edges of the histograms on the page
 SLICE_SPACINGS = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 PIXEL_SPACINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.5, 2, 4)
@@ -83,20 +82,12 @@ def run(
     if storage_errors.count:
         log.warning("volumes: the storage failed for %s", storage_errors)
     rows = [_row(images, result, pseudonyms) for images, result in outcomes]
-    copies = kept_volumes(frame_of(rows, VolumeTable))
-    left_out = set(copies.filter("is_left_out")["volume"]) if options.copies == "keep_one" else set[str]()
-    tally.add("copies", "same voxels as another volume", len(copies))
-    volume_rows: list[VolumeRow] = []
     slice_table: list[SliceRow] = []
     for (images, result), row in zip(outcomes, rows, strict=True):
-        if row["volume"] in left_out:
-            result = QuarantinedVolume("duplicate", result.header, result.members, result.part)
-            row = _row(images, result, pseudonyms)
-        volume_rows.append(row)
         slice_table += _slice_rows(row["volume"], images, result)
         _count(tally, row, result)
     log.info("volumes: %d taken, %d used", tally.taken, tally.used)
-    write_table(volumes, frame_of(volume_rows, VolumeTable), VolumeTable, fingerprint)
+    write_table(volumes, frame_of(rows, VolumeTable), VolumeTable, fingerprint)
     write_table(slices, frame_of(slice_table, SliceTable), SliceTable, fingerprint)
     tally.write(metrics, fingerprint)
 

@@ -151,11 +151,19 @@ class Site:
 
     def every_shard(self, pattern: str) -> list[str]:
         """`pattern` with {delivery} and {shard} filled in, once for each shard of each delivery."""
-        return [
-            pattern.replace("{delivery}", delivery.name).replace("{shard}", str(shard))
-            for delivery in self.config.deliveries
-            for shard in range(delivery.shards)
-        ]
+        return _of_shards(pattern, self.config.deliveries)
+
+    def so_far(self, pattern: str) -> Any:
+        """A Snakemake input function: `every_shard` of the deliveries up to that of the job, in the order of the config.
+
+        Results that compare deliveries stay as they are when a delivery is appended.
+        """
+
+        def paths(wildcards: Any) -> list[str]:
+            last = list(self.deliveries).index(wildcards.delivery)
+            return _of_shards(pattern, self.config.deliveries[: last + 1])
+
+        return paths
 
     def every_metrics(self) -> list[str]:
         """The metrics files of all stages up to training."""
@@ -211,6 +219,14 @@ class Site:
         files = {path.format(name=self.config.train.name): meaning for path, meaning in RESULTS.items()}
         lines = [f"  {path:<40} {meaning}" for path, meaning in files.items() if Path(path).exists()]
         return "\n".join(["", "worth opening:", *lines]) if lines else ""
+
+
+def _of_shards(pattern: str, deliveries: Sequence[Delivery]) -> list[str]:
+    return [
+        pattern.replace("{delivery}", delivery.name).replace("{shard}", str(shard))
+        for delivery in deliveries
+        for shard in range(delivery.shards)
+    ]
 
 
 def in_braces(paths: Sequence[str]) -> str:

@@ -91,6 +91,11 @@ _RECORDS = (
         source=True,
     ),
     Stage(
+        "copies",
+        "Copies of volumes, within the delivery and of earlier ones: each volume is used once.",
+        per="delivery",
+    ),
+    Stage(
         "grounded",
         "Captions paired with images: kept where a class that the caption mentions is in the slice.",
         per="shard",
