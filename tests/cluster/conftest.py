@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import slurm
-from workplace import Workplace, until
+from workplace import PATIENCE, Workplace, until
 
 RUN = ("snakemake", "--profile", "slurm", "all")
 LOCK = Path("/var/lock/refrad-slurm.lock")
@@ -38,10 +38,19 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory) -> Workplace:
-    """The same two deliveries on one machine, undisturbed: what all other runs must come to."""
+def alone_running(tmp_path_factory) -> Iterator[tuple[Workplace, subprocess.Popen[str]]]:
+    """The same two deliveries on one machine, which starts beside the run on the cluster."""
     workplace = Workplace(tmp_path_factory.mktemp("alone") / "refrad").set_up()
-    workplace.run("snakemake", "--profile", "profiles/local", "--cores", "2", "all")
+    with workplace.start("snakemake", "--profile", "profiles/local", "--cores", "1", "all") as head:
+        yield workplace, head
+        head.terminate()
+
+
+@pytest.fixture(scope="session")
+def alone(alone_running) -> Workplace:
+    """The same two deliveries on one machine, undisturbed: what all other runs must come to."""
+    workplace, head = alone_running
+    assert head.wait(timeout=PATIENCE) == 0, workplace.said()[-12000:]
     return workplace
 
 
@@ -59,7 +68,7 @@ class Disturbed:
 
 
 @pytest.fixture(scope="session")
-def disturbed(cluster, tmp_path_factory) -> Disturbed:  # noqa: ARG001 - it only has to be there
+def disturbed(cluster, alone_running, tmp_path_factory) -> Disturbed:  # noqa: ARG001 - these only have to be there
     """`snakemake --profile slurm all` from the root of the project. A job is cancelled, the head is killed and started again while
     orphans run, and the first attempt at training gets too little memory.
     """
