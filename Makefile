@@ -1,16 +1,19 @@
 # make demo        set up .venv, run the whole workflow on a synthetic cohort, list the files worth opening
 # make test        set up .venv, run all tests in two processes
-# make slurm-test  as root: run the workflow on a Slurm of three nodes on this machine, with failures of jobs, nodes and disk
+# make slurm-test  as root: run the workflow on a Slurm of three nodes on this machine, with failures of jobs and of the head
 # make lint        ruff, snakefmt, snakemake --lint, mypy
-# make venvs-test  set up one environment per stack, run the whole workflow on a small demo through them
-# make vllm-test   set up .venv-vllm, run the client and two stages against a real vLLM on the CPU; as root also on a Slurm
+# make vllm-test   set up .venv-vllm, run the client and three stages against a real vLLM on the CPU
 # make lock        renew requirements.lock from pyproject.toml
+#
+# Not part of .ci/run, since they take long:
+# make cluster-test  as root: as slurm-test, also with failures of a node, the disk and a model server, and with a real vLLM
+# make venvs-test    set up one environment per stack, run the whole workflow on a small demo through them
 
 PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test slurm-test lint venvs-test vllm-test lock clean
+.PHONY: demo test slurm-test cluster-test lint venvs-test vllm-test lock clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --profile profiles/local all
@@ -19,7 +22,10 @@ test: .venv/ready
 	$(BIN)/pytest -n 2
 
 slurm-test: .venv/ready
-	REFRAD_SLURM=1 $(BIN)/pytest tests/cluster --durations=5
+	REFRAD_SLURM=1 $(BIN)/pytest tests/cluster/test_run.py --durations=5
+
+cluster-test: .venv/ready .venv-vllm/ready
+	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python REFRAD_SLURM=1 $(BIN)/pytest tests/cluster --durations=5
 
 lint: .venv/ready
 	$(BIN)/ruff check
@@ -32,7 +38,7 @@ venvs-test: .venv/ready .venv-curate/ready .venv-segment/ready .venv-train/ready
 	REFRAD_STACKS=1 $(BIN)/pytest tests/test_stacks.py
 
 vllm-test: .venv/ready .venv-vllm/ready
-	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python REFRAD_SLURM=1 $(BIN)/pytest tests/llm/test_vllm.py tests/cluster/test_vllm.py
+	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/llm/test_vllm.py --durations=5
 
 # First exactly the lock, every file checked by its hash. Then torch, with what its build for this device needs beyond the lock; pip would
 # warn of the torchvision that timm lacks, see `lock`.

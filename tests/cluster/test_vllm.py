@@ -1,4 +1,4 @@
-"""A real vLLM on the real Slurm, shared by the jobs of two stages, and lost once on the way: `make vllm-test`.
+"""A real vLLM on the real Slurm, shared by the jobs of two stages, and lost once on the way: `make cluster-test`.
 
 The model is a tiny Gemma 3 of random weights: what it says is nonsense in perfect form, which the checks of the stages refuse.
 """
@@ -16,7 +16,7 @@ from workplace import PATIENCE, Workplace, until
 from projects import PROJECT
 
 PYTHON = os.environ.get("REFRAD_VLLM_PYTHON", "")
-pytestmark = pytest.mark.skipif(not PYTHON, reason="needs an environment with vLLM: make vllm-test")
+pytestmark = pytest.mark.skipif(not PYTHON, reason="needs an environment with vLLM: make cluster-test")
 
 STAGES = ("captions", "mentions")
 
