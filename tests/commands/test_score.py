@@ -36,6 +36,7 @@ def test_every_example_of_the_page_can_be_scored(root, tmp_path, capsys):
     ("row", "words"),
     [
         ("no json", "line 2: not one JSON object"),
+        ("[" * 100_000, "line 2: not one JSON object"),
         ({"id": "2", "task": "guess"}, "line 2: task"),
         ({"id": "2", "task": "vqa", "answer": "secret"}, "line 2: a question has a kind"),
         ({"id": "2", "task": "locate"}, "line 2: task locate has entities"),

@@ -59,6 +59,13 @@ def test_config_files_are_merged_key_by_key(tmp_path):
     assert merged == {"demo": {"patients": 3, "seed": 0}, "stores": "a"}
 
 
+@pytest.mark.parametrize("content", [b"a: " + b"[" * 100_000, b"a: [", b"\xff\xfe\xff"])
+def test_config_file_that_is_no_yaml_is_named(content, tmp_path):
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"a\.yaml: cannot be read as YAML"):
+        load_config([tmp_path / "a.yaml"])
+
+
 def test_missing_config_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"no\.yaml"):
         load_config([tmp_path / "no.yaml"])

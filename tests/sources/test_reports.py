@@ -114,7 +114,8 @@ def test_file_outside_of_the_folder_is_refused(tmp_path, name):
         ("reports.jsonl", "[1]\n", "line 1"),
         ("reports.json", '[\n{"report_id": "R1"\n', "line 3: a .json file must hold one array"),
         ("reports.json", '{"report_id": "R1"}', "must hold one array of objects"),
-        ("reports.json", "[" * 100_000, "must hold one array of objects"),
+        ("reports.json", "[" * 100_000, "nested too deeply"),
+        ("reports.json", f'[{{"report_id": {"1" * 5000}}}]', "a number of thousands of digits"),
         ("reports.json", "[1]", "line 1"),
         ("reports.parquet", "no parquet", "no Parquet"),
     ],
@@ -201,15 +202,16 @@ def test_nested_cell_of_an_unused_column_is_ignored(tmp_path):
 
 def test_broken_row_among_others_is_put_aside(tmp_path):
     path = write_json(tmp_path / "a.jsonl", {}, {"report_id": "R2"})
-    path.write_text(path.read_text() + '{"report_id": "R3", "te\n' + "[" * 100_000 + "\n")
+    path.write_text(path.read_text() + '{"report_id": "R3", "te\n' + "[" * 100_000 + f'\n{{"n": {"1" * 5000}}}\n')
     reports, warnings = read_with_notes(path)
     assert [(report.line, report.problem) for report in reports] == [
         (1, ""),
         (2, ""),
         (3, "broken_row"),
         (4, "broken_row"),
+        (5, "broken_row"),
     ]
-    assert warnings == ["a.jsonl: 2 rows cannot be used: broken_row; the first is in line 3"]
+    assert warnings == ["a.jsonl: 3 rows cannot be used: broken_row; the first is in line 3"]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _read(path: Path) -> list[LabelledSentence]:
                     optional_classes=labels[1],
                 )
             )
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             raise ValueError(f"{path}: line {number}: needs JSON with id, language and sentence") from None
         if language not in LANGUAGES:
             raise ValueError(f"{path}: line {number}: language must be one of {', '.join(LANGUAGES)}")

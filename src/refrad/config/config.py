@@ -110,7 +110,7 @@ def load_config(paths: Sequence[Path]) -> dict[str, Any]:
     for path in paths:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
+        except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
             raise ConfigError(f"config: {path}: cannot be read as YAML") from None
         if not isinstance(values, dict):
             raise ConfigError(f"config: {path}: holds no keys")

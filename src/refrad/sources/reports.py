@@ -198,7 +198,7 @@ def _read_json_lines(path: Path) -> Iterator[SourceRow]:
                 continue
             try:
                 row = json.loads(line)
-            except (json.JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError):  # also a number of thousands of digits
                 row = None
             yield SourceRow(number, row) if isinstance(row, dict) else SourceRow(number, {}, BROKEN)
 
@@ -209,8 +209,8 @@ def _read_json_array(path: Path) -> Iterator[SourceRow]:
         array = json.loads(path.read_text(encoding=charset, errors=errors_of(charset)))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path.name}: line {error.lineno}: {NO_ARRAY}") from None
-    except RecursionError:
-        raise ValueError(f"{path.name}: {NO_ARRAY}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path.name}: holds lists nested too deeply, or a number of thousands of digits") from None
     if not isinstance(array, list):
         raise ValueError(f"{path.name}: {NO_ARRAY}")
     for number, row in enumerate(array, start=1):

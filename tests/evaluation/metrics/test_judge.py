@@ -50,6 +50,7 @@ def test_score_is_read_from_any_common_form(reply):
         *("", None, "good", "6", "0", "Score: 7", "-4", "3.5", "Score: 3.5", "4/10", "44", "Score: 12"),
         *('{"score": 9}', '{"score": 4.5}', '{"score": null}', '{"verdict": "good"}', "Score: 4. No, score: 2."),
         *("5 mm nodule in the left lung", "4 of the 5 findings are missing", "1-5", "The nodule measures 4 cm."),
+        *('{"score": ' + "[" * 100_000 + "}", '{"score": ' + "4" * 5000 + "}"),
     ],
 )
 def test_score_that_is_not_certain_is_none(reply):

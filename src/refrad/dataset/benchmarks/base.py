@@ -83,7 +83,7 @@ def read_question_rows(path: Path, row: type[R]) -> list[R]:  # noqa: ARG001  th
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"{path}: not JSON") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: not a list of questions")

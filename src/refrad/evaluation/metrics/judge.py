@@ -179,7 +179,7 @@ def _json_scores(text: str) -> set[int]:
     for match in re.finditer(r"\{[^{}]*\}", text):
         try:
             value = json.loads(match[0], strict=False)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
         for score in (value[key] for key in value if key.lower() in {"score", "rating"}):
             number = parse_score(score) if isinstance(score, str) else score

@@ -104,10 +104,10 @@ def read_records(path: Path, kind: type[R]) -> dict[str, R]:
                 continue
             try:
                 row = kind.model_validate(_with_text_id(json.loads(line)))
-            except json.JSONDecodeError:
-                raise ValueError(f"{path}, line {number}: not one JSON object") from None
             except ValidationError as error:
                 raise ValueError(f"{path}, line {number}: {_sentence(error)}") from None
+            except (ValueError, RecursionError):
+                raise ValueError(f"{path}, line {number}: not one JSON object") from None
             if row.id in records:
                 raise ValueError(f"{path}, line {number}: duplicate id")
             records[row.id] = row
