@@ -33,6 +33,10 @@ REFUSED = {  # the secret, and the options of the model that hold it
     "key of digits, which YAML makes a number": ("4711081547110815", {"key": 4711081547110815}),
     "key of hexadecimal digits": ("A3F9B2C4D5E6F708", {"key": "A3F9B2C4D5E6F708"}),
     "key of capitals": ("QWERTZUIOPASDFGHJKLYXCVB", {"key": "QWERTZUIOPASDFGHJKLYXCVB"}),
+    "key of Amazon": ("AKIA0SFODNN7MADEUP47", {"key": "AKIA0SFODNN7MADEUP47"}),
+    "key as the name of the model": ("sk-made-up-4711", {"model": "sk-made-up-4711"}),
+    "address of the model with a password": ("hush4711", {"model": "https://lotte:hush4711@hub.example/wise"}),
+    "name of a field": ("sk-made-up-4711", {"extra": {"sk-made-up-4711": 1}}),
     "key with a space": ("MY KEY4711", {"key": "MY KEY4711"}),
     "key in a list": ("sk-made-up-4711", {"key": ["sk-made-up-4711"]}),
     "key under another name": ("sk-made-up-4711", {"api_key": "sk-made-up-4711"}),
@@ -62,6 +66,7 @@ REFUSED = {  # the secret, and the options of the model that hold it
     "bare argument": ("sk-made-up-4711", {"server": {"arguments": ["sk-made-up-4711"]}}),
     "field of the requests": ("hush4711", {"extra": {"api_key": "hush4711"}}),
     "header in the requests": ("hush4711", {"extra": {"headers": [{"Authorization": "hush4711"}]}}),
+    "field of authentication": ("hush4711", {"extra": {"auth": "hush4711"}}),
     "header of any name": ("hush4711xyz", {"extra": {"headers": {"X-Auth": "Bearer hush4711xyz"}}}),
     "password in the requests": ("hush4711", {"extra": {"nested": {"userPassword": "hush4711"}}}),
 }
@@ -77,6 +82,62 @@ def test_secret_is_refused_in_one_line_without_it(config, secret, model):
     with pytest.raises(ValidationError) as refused:
         ModelOptions.model_validate({"endpoint": ENDPOINT, "model": "wise"} | model)
     assert secret not in str(refused.value), "as a stage reads its --llm"
+
+
+TOKENS = [  # made up, in the forms of several services
+    *("sk-proj-Ab12_cd34EF56gh78", "hf_AbCdEfGhIjKlMnOp", "ghp_16C7e42F292c6912E7710c", "github_pat_11ABCDEFG0abcdef"),
+    *("glpat-ABCDEFGHIJKLMNOPQRST", "xoxb-123456789012-abcdef", "gsk_AbCdEf0123456789abcdef", "nvapi-abcdef123456"),
+    *("AIzaSyA-1234567890abcdefghijk", "AKIA0SFODNN7MADEUP47", "ASIA0SFODNN7MADEUP47", "ya29.a0AfH6SMBxyz12345"),
+    *("SG.abcdefghij.klmnopqrst", "key-3ab6f0fb29fd6fd54fc373af", "Bearer 0123456789abcdef", "Basic bWFkZTp1cA=="),
+    *("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "bWFkZSB1cCBzZWNyZXQ0NzEx4712Mw="),
+]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_token_of_any_service_is_refused_wherever_it_stands(config, token):
+    for model in (
+        *({"key": token}, {"model": token}, {"extra": {"x": [token]}}, {"extra": {token: 1}}),
+        *({"server": {"arguments": [token]}}, {"server": {"environment": {"VLLM_X": token}}}),
+        *({"endpoint": f"https://gpu07.example/{token}/v1"}, {"endpoint": f"https://gpu07.example/v1;key={token}"}),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            check_config(config(**model))
+        assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_secret_outside_of_a_model_is_not_shown_either(config, token):
+    values = config()
+    for wrong in (
+        *({token: 1}, {"llm": values["llm"] | {token: None}}, {"captions": values["captions"] | {"translate": token}}),
+        *({"privacy": values["privacy"] | {"key": token}}, {"index": values["index"] | {"burned_in": token}}),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            check_config(values | wrong)
+        assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["0f" * 32, "AB" * 16])
+def test_bytes_of_the_key_are_no_name_of_its_file(config, key):
+    values = config()
+    with pytest.raises(ConfigError, match=r"privacy\.key: must be the name of a file") as refused:
+        check_config(values | {"privacy": values["privacy"] | {"key": key}})
+    assert key not in str(refused.value)
+
+
+def test_long_wrong_values_are_not_shown(config):
+    values = config()
+    for value, is_shown in (("quarantined", True), ("no token " * 20, False)):
+        with pytest.raises(ConfigError, match=r"index\.burned_in") as refused:
+            check_config(values | {"index": values["index"] | {"burned_in": value}})
+        assert (value in str(refused.value)) == is_shown
+
+
+@pytest.mark.parametrize(
+    "model", ["/models/Qwen3-VL-30B-A3B-Instruct-FP8", "hub/snapshots/" + "0f8fad5b" * 5, "org/sk-8b", "wise=1"]
+)
+def test_names_of_models_are_taken(config, model):
+    assert check_config(config(model=model)).llm.rewrite.model == model
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,11 @@ def test_request_with_the_key_is_passed_on(ask, name):
         [(b"authorization", b"Bearer")],
         [(b"authorization", b"Bearer wrong")],
         [(b"authorization", BEARER[:-1])],
+        [(b"authorization", b"bearer " + KEY.encode())],
+        [(b"authorization", b" " + BEARER)],
+        [(b"authorization ", BEARER)],
+        [(b"proxy-authorization", BEARER)],
+        [(b"cookie", BEARER)],
         [(b"authorization", BEARER + b"1")],
         [(b"authorization", KEY.encode())],
         [(b"authorization", b"Basic " + KEY.encode())],
@@ -62,7 +67,13 @@ def test_request_with_the_key_is_passed_on(ask, name):
         [(b"authorization", b"Bearer wrong"), (b"authorization", BEARER)],
     ],
 )
-@pytest.mark.parametrize("path", ["/health", "/metrics", "/invocations", "/v1/models", "", "/anything"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/health", "/health?", "/metrics", "/invocations", "/docs", "/openapi.json", "/v1/models", "//v1/models"),
+        *("/v1/../metrics", "/V1/models", "/v1%2fmodels", "", "/anything"),
+    ],
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD"])
 def test_request_without_the_key_is_refused_on_every_route(ask, headers, path, method):
     sent, seen = ask(headers=headers, path=path, method=method)
@@ -83,7 +94,10 @@ def test_start_and_end_of_the_server_are_passed_on(ask):
     assert ask("lifespan")[1]
 
 
-def test_guard_without_a_key_does_not_start(monkeypatch):
+@pytest.mark.parametrize("key", [None, "", " "])
+def test_guard_without_a_key_does_not_start(monkeypatch, key):
     monkeypatch.delenv("VLLM_API_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("VLLM_API_KEY", key)
     with pytest.raises(KeyError):
         KeyGuard(None)

@@ -22,10 +22,13 @@ from refrad.config.imaging import (
     is_demo,
 )
 from refrad.config.language import LLM_TASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
+from refrad.config.secrets import is_secret
 from refrad.config.section import Section, current_key
 from refrad.config.training import AdaptOptions, EvaluateOptions, TrainOptions
 
 __all__ = ["Config", "ConfigError", "check_config", "load_config"]
+
+LONGEST_SHOWN = 32  # characters of a wrong value that a message repeats
 
 
 class ConfigError(ValueError):
@@ -148,7 +151,7 @@ def check_config(config: Mapping[str, Any]) -> Config:
 def _sentence(finding: ErrorDetails) -> str | None:
     """One line for a finding of pydantic: key, finding, and the value in the config. None for a key that has its old name."""
     path = finding["loc"]
-    key = ".".join(str(part) for part in path) or "top level"
+    key = ".".join("..." if is_secret(str(part)) else str(part) for part in path) or "top level"
     match finding["type"]:
         case "extra_forbidden" if (name := current_key(Config, path)) is not None:
             return f"config: {key}: is now called {'.'.join(str(part) for part in (*path[:-1], name))}"
@@ -160,10 +163,12 @@ def _sentence(finding: ErrorDetails) -> str | None:
             return f"config: {key}: missing"
         case _:
             message = re.sub(r"^Value error, ", "", finding["msg"])
-            shown = path[:1] != ("llm",) and not isinstance(
-                finding["input"], dict | list
-            )  # a key may be pasted below llm
-            value = f" (given: {finding['input']!r})" if shown else ""
+            given = str(finding["input"])
+            # A secret may be pasted below llm, and anywhere else.
+            hidden = (
+                path[:1] == ("llm",) or path == ("privacy", "key") or is_secret(given) or len(given) > LONGEST_SHOWN
+            )
+            value = "" if hidden or isinstance(finding["input"], dict | list) else f" (given: {finding['input']!r})"
             return f"config: {key}: {message[0].lower()}{message[1:]}{value}"
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from refrad.config.secrets import check_key_file
 from refrad.config.section import Section, Share
 
 __all__ = [
@@ -115,7 +116,7 @@ def is_demo(delivery: Delivery) -> bool:
 class Privacy(Section):
     """Files that link pseudonyms to the archive."""
 
-    key: str = Field(
+    key: Annotated[str, AfterValidator(check_key_file)] = Field(
         description="File of the 32 secret bytes that make the pseudonyms, created at first use; the demo's key is public "
         "and is refused for any other data, so name another file for your site, such as private/key."
     )

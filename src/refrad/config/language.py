@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from refrad.config.secrets import check_arguments, check_endpoint, check_extra, check_settings, check_variable
+from refrad.config.secrets import (
+    check_arguments,
+    check_endpoint,
+    check_extra,
+    check_model,
+    check_settings,
+    check_variable,
+)
 from refrad.config.section import Section
 from refrad.core.types import LANGUAGES, ModelShaping
 
@@ -84,7 +91,7 @@ class ModelOptions(Section):
         description="Address of an OpenAI-compatible server, up to and without /chat/completions; or managed (a server in "
         "each job); or shared (one server for all jobs).",
     )
-    model: str = Field(
+    model: Annotated[str, AfterValidator(check_model)] = Field(
         min_length=1, description="Name of the model on the server; for managed and shared the folder of its weights."
     )
     key: Annotated[str, AfterValidator(check_variable)] | None = Field(

@@ -29,7 +29,9 @@ class KeyGuard:
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self.app = app
-        self.expected = _digest(f"Bearer {os.environ[KEY_VARIABLE]}".encode())
+        if not (key := os.environ.get(KEY_VARIABLE, "").strip()):
+            raise KeyError(KEY_VARIABLE)
+        self.expected = _digest(f"Bearer {key}".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, or the start and end of the server, which have no sender."""
