@@ -1,6 +1,7 @@
 """Stage index: files of a delivery get pseudonyms, splits and shards, or a reason of quarantine."""
 
 import json
+import os
 import stat
 from types import SimpleNamespace
 
@@ -126,6 +127,23 @@ def test_header_values_stay_in_the_private_table(write_slice, tmp_path, caplog, 
     assert row["institution"] == "Secret Hospital"
     assert row["series_uid"] == "1.2.777"
     assert stat.S_IMODE(outputs.paths["files"].stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_private_folder_that_stands_open_is_closed(write_slice, tmp_path, umask):
+    write_stack(write_slice, tmp_path / "d")
+    private = tmp_path / "out" / "private"
+    before = os.umask(umask)
+    try:
+        (private / "older").mkdir(parents=True)
+        private.chmod(0o755)
+        (private / "older" / "files.parquet").touch(0o644)
+        outputs = run(tmp_path / "d", tmp_path / "out")
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (private, *private.rglob("*"))}
+    assert modes == {path: 0o600 if path.suffix else 0o700 for path in modes}
+    assert stat.S_IMODE(outputs.paths["instances"].stat().st_mode) == 0o666 & ~umask
 
 
 def test_demo_key_is_refused_for_other_data(write_slice, tmp_path):

@@ -113,8 +113,9 @@ def test_the_rules_load_little_since_every_job_of_a_cluster_reads_them_again(roo
     assert not {"aiohttp", "numpy", "polars", "pydicom", "torch"} & set(run.stdout.split())
 
 
-def test_private_folders_are_made_closed_and_stay_so(config, tmp_path):
-    before = os.umask(0o022)
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_private_folders_are_made_closed_and_stay_so(config, tmp_path, umask):
+    before = os.umask(umask)
     try:
         config["privacy"]["folder"] = str(tmp_path / "secure" / "private")
         site = Site(config)

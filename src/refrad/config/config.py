@@ -16,12 +16,12 @@ from refrad.config.imaging import (
     DemoOptions,
     IndexOptions,
     MasksOptions,
-    Privacy,
     StructuresOptions,
     VolumesOptions,
     is_demo,
 )
 from refrad.config.language import LLM_TASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
+from refrad.config.privacy import Privacy
 from refrad.config.secrets import is_secret
 from refrad.config.section import Section, current_key
 from refrad.config.training import AdaptOptions, EvaluateOptions, TrainOptions

@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from refrad.config.secrets import check_key_file
 from refrad.config.section import Section, Share
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "Implausible",
     "IndexOptions",
     "MasksOptions",
-    "Privacy",
     "SegmenterEntry",
     "StructuresOptions",
     "VolumesOptions",
@@ -111,18 +109,6 @@ class Delivery(Section):
 def is_demo(delivery: Delivery) -> bool:
     """A delivery under demo/ is made by the workflow itself."""
     return Path(delivery.reports).parts[:1] == ("demo",)
-
-
-class Privacy(Section):
-    """Files that link pseudonyms to the archive."""
-
-    key: Annotated[str, AfterValidator(check_key_file)] = Field(
-        description="File of the 32 secret bytes that make the pseudonyms, created at first use; the demo's key is public "
-        "and is refused for any other data, so name another file for your site, such as private/key."
-    )
-    folder: str = Field(
-        description="Folder of the tables that link pseudonyms to paths and identifiers of the archive; never publish it."
-    )
 
 
 class DemoOptions(Section):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from refrad.config import IndexOptions
 from refrad.core.contracts import InstanceTable
-from refrad.core.private_files import only_for_the_owner
+from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.core.sandbox import Limits
 from refrad.core.table_rows import InstanceRow
 from refrad.core.tables import write_parts
@@ -65,6 +65,10 @@ def run(
     pseudonyms = Pseudonyms(read_or_create_key(key))
     with only_for_the_owner():
         files.parent.mkdir(parents=True, exist_ok=True)
+    if not instances.resolve().is_relative_to(
+        files.parent.resolve()
+    ):  # a folder for private tables, that may stand open
+        close_to_others(files.parent)
     storage_errors = StorageErrors(files.parent / "storage_errors.txt", options.storage_errors)
     with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:
         spill = HeaderSpool(Path(private, "headers"))
