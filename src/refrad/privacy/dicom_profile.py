@@ -3,7 +3,8 @@
 The profile's table comes from a library and lists the elements that must go. Of the others these stay: numbers, sequences of
 what stays, the pixels, and coded text with a term of `refrad.privacy.dicom_terms`. Any other text or binary value may hold a
 name, and goes. File meta is made anew. Options of the profile in use: longitudinal information with modified dates (113107),
-patient characteristics (113108; the oldest are 90). Pixels are not looked at.
+patient characteristics (113108; the oldest are 90). Pixels are not looked at, but comments in compressed streams and overlays
+in unused bits are blanked.
 """
 
 import math
@@ -30,6 +31,7 @@ from pydicom.uid import (
 
 from refrad.privacy.dicom_terms import TERMS, TYPE_WORDS
 from refrad.privacy.header_fields import age_of, body_part_of, date_of, sex_of
+from refrad.privacy.pixel_comments import blank_comments, blank_overlay_bits
 from refrad.privacy.pseudonyms import Pseudonyms
 
 __all__ = ["deidentify"]
@@ -102,6 +104,9 @@ def deidentify(
             del clean[keyword]
         if clean.file_meta.TransferSyntaxUID in PLAIN:
             clean.PixelData = _trimmed(clean)
+            clean.PixelData = blank_overlay_bits(clean, dataset)
+        else:
+            clean.PixelData = blank_comments(clean.PixelData, clean.file_meta.TransferSyntaxUID)
     return clean
 
 
