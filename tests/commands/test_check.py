@@ -55,10 +55,13 @@ def test_sound_site_is_counted(capsys):
     [
         (
             lambda site: site.study.path("slices"),
-            "is damaged: delete it and run again with --forcerun results/volumes/demo/0/slices.parquet",
+            "is damaged: delete it and run snakemake --force results/volumes/demo/0/slices.parquet",
         ),
-        (lambda site: site.stores / "volumes" / site.study.file, "--forcerun results/volumes/demo/0/volumes.parquet"),
-        (lambda site: site.stores / "masks" / "v.nii.gz", "--forcerun results/volumes/demo/0/masks.parquet"),
+        (
+            lambda site: site.stores / "volumes" / site.study.file,
+            "snakemake --force results/volumes/demo/0/volumes.parquet",
+        ),
+        (lambda site: site.stores / "masks" / "v.nii.gz", "snakemake --force results/volumes/demo/0/masks.parquet"),
         (lambda site: next((site.stores / "llm" / "answers").iterdir()), "requests its answers again"),
         (lambda site: next((site.stores / "llm").glob("*.sqlite")), "requests the others again"),
     ],
@@ -82,4 +85,4 @@ def test_missing_entry_is_named_and_unnamed_ones_are_counted(site, capsys):
     volume.rename(volume.with_name("other.nii.gz"))
     assert check() == 1
     lines = capsys.readouterr().out
-    assert f"{site.study.file} is missing: run again with --forcerun" in lines and "1 entries of the stores" in lines
+    assert f"{site.study.file} is missing: run snakemake --force" in lines and "1 entries of the stores" in lines

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -171,3 +172,11 @@ def test_new_format_is_one_line_of_the_registry(site, tmp_path, monkeypatch):
     out = export(site, "ids", tmp_path / "ids")
     ids = [line for split in ("train", "validation", "test") for line in (out / f"{split}.txt").read_text().split()]
     assert sorted(ids) == sorted(site.rows)
+
+
+def test_webdataset_rows_are_json_without_pictures(site, tmp_path):
+    out = export(site, "webdataset", tmp_path / "wds")
+    with tarfile.open(out / "train-000000.tar") as tar:
+        rows = [json.load(tar.extractfile(name)) for name in tar.getnames() if name.endswith(".json")]
+    assert len(rows) == 24 and not any({"image", "pixels", "sketch"} & row.keys() for row in rows)
+    assert all(row["captions"] == site.rows[row["image_id"]]["captions"] for row in rows)

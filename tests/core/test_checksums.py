@@ -33,7 +33,7 @@ def test_a_bit_flipped_anywhere_is_noticed(table):
     for at in range(len(whole)):
         damage(table, at, at % 8)
         with pytest.raises(
-            TableError, match=r"slices.parquet (is damaged: delete it and run again with --forcerun |has no checksums)"
+            TableError, match=r"slices.parquet (is damaged: delete it and run snakemake --force |has no checksums)"
         ):
             read_table(table, SliceTable)
         table.write_bytes(whole)

@@ -58,7 +58,7 @@ def test_flipped_bits_of_sealed_json_are_noticed_or_change_nothing(tmp_path):
         flip(path, at, at % 8)
         changed = json.loads(path.read_bytes()) != json.loads(whole) if is_json(path) else True
         if changed:
-            with pytest.raises(TableError, match=r"metrics.json is damaged: delete it and run again with --forcerun"):
+            with pytest.raises(TableError, match=r"metrics.json is damaged: delete it and run snakemake --force"):
                 read_sealed(path)
         else:
             assert read_sealed(path) == VALUE
@@ -93,7 +93,9 @@ def checkpoint(tmp_path):
 def test_damaged_file_of_a_folder_is_named(checkpoint, name, damage):
     verify_folder(checkpoint)
     damage(checkpoint / name)
-    with pytest.raises(TableError, match=rf"checkpoint is damaged \({name.split('/')[-1]}\): delete it and run again"):
+    with pytest.raises(
+        TableError, match=rf"checkpoint is damaged \({name.split('/')[-1]}\): delete it and run snakemake"
+    ):
         verify_folder(checkpoint)
 
 

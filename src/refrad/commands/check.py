@@ -31,7 +31,7 @@ TRAINED = ("train", "adapt")  # stages whose output is a folder
 class _Fault(NamedTuple):
     """A file that is damaged or missing, or (`unchecked`) of an earlier release that wrote no checksums.
 
-    line: about it, with the remedy. remake: what --forcerun makes again.
+    line: about it, with the remedy. remake: what snakemake --force makes again.
     """
 
     line: str
@@ -101,7 +101,7 @@ def _conclude(faults: Iterable[_Fault], count: int) -> None:
         return
     remake = sorted({str(fault.remake) for fault in bad if fault.remake})
     if len(remake) > 1:
-        print(f"once these files are deleted, one run makes all again: --forcerun {' '.join(remake)}")
+        print(f"once these files are deleted, one run makes all again: snakemake --force {' '.join(remake)}")
     raise ValueError(f"{len(bad)} of {count} files are damaged or missing")
 
 
@@ -152,9 +152,9 @@ def _check_entry(path: Path, table: Path, read: Callable[[], object]) -> list[_F
     try:
         read()
     except DamagedEntryError:
-        return [_Fault(f"{path} is damaged: delete it and run again with --forcerun {table}", table)]
+        return [_Fault(f"{path} is damaged: delete it and run snakemake --force {table}", table)]
     except FileNotFoundError:
-        return [_Fault(f"{path} is missing: run again with --forcerun {table}", table)]
+        return [_Fault(f"{path} is missing: run snakemake --force {table}", table)]
     return []
 
 
@@ -177,7 +177,7 @@ def _check_counts(path: Path) -> list[_Fault]:
     faults = []
     for file in changed:
         if not file.exists():
-            faults.append(_Fault(f"{file} is missing: run again with --forcerun {file}", file))
+            faults.append(_Fault(f"{file} is missing: run snakemake --force {file}", file))
         elif file.suffix != ".parquet":
             faults.append(_Fault(f"{file} is damaged: {remedy(file)}", file))
         elif not _check_table(file):
@@ -192,7 +192,7 @@ def _check_pages(manifest: Path, page: Path) -> list[_Fault]:
         return []
     if page.parent.name == "status":
         return [_Fault(f"{page.parent} is damaged ({names}): refrad status writes it again")]
-    return [_Fault(f"{page.parent} is damaged ({names}): run again with --forcerun {page}", page)]
+    return [_Fault(f"{page.parent} is damaged ({names}): run snakemake --force {page}", page)]
 
 
 # Trainings

@@ -6,7 +6,7 @@ The footer is verified whenever a file is read, and of the chunks those that the
 
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -39,6 +39,7 @@ CRC = 8  # hexadecimal digits of a chunk
 MAGIC = b"PAR1"
 TAIL = 8  # bytes after the footer: its length and MAGIC
 LONGEST_GROUP = 2**20  # rows
+READ_BYTES = 2**20  # at once, of small chunks
 
 
 class TableError(ValueError):
@@ -52,8 +53,8 @@ def damaged(path: Path, files: Collection[str] = ()) -> TableError:
 
 
 def remedy(path: Path) -> str:
-    """How a table is made again. Without --forcerun, Snakemake does not miss a file that only finished jobs have read."""
-    return f"delete it and run again with --forcerun {path}"
+    """How a table is made again. Without --force, Snakemake does not miss a file that only finished jobs have read."""
+    return f"delete it and run snakemake --force {path}"
 
 
 class ChecksumWriter:
@@ -88,8 +89,9 @@ def checksum_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[C
         footer = _read_footer(file, size)
         value = _value(footer)
         assert value is not None
-        chunks = _chunks(pq.read_metadata(path))
-        crcs = "".join(f"{_crc(file, chunk):0{CRC}x}" for chunk in chunks).encode()
+        metadata = pq.read_metadata(path)
+        chunks = [chunk for group in range(metadata.num_row_groups) for chunk in _chunks(metadata, group)]
+        crcs = "".join(f"{crc:0{CRC}x}" for crc in _crcs(file, chunks)).encode()
         assert len(crcs) == value.stop - value.start - DIGEST
         assert sum(chunk.size for chunk in chunks) == size - len(footer) - TAIL - len(MAGIC)
         footer[value.start + DIGEST : value.stop] = crcs
@@ -106,30 +108,38 @@ def _leaves(kind: pa.DataType) -> int:
 
 
 class _Chunk(NamedTuple):
-    """Position of a column of a row group in a file."""
+    """Position of a column of a row group in a file, bytes, and the number of the Parquet column."""
 
-    group: int
-    column: str
+    column: int
     start: int
     size: int
 
 
-def _chunks(metadata: pq.FileMetaData) -> list[_Chunk]:
-    """All column chunks of a file in their order."""
+def _chunks(metadata: pq.FileMetaData, group: int) -> list[_Chunk]:
+    """The column chunks of a row group, which follow each other in the file."""
+    row_group = metadata.row_group(group)
+    first = row_group.column(0)
+    start = first.dictionary_page_offset if first.has_dictionary_page else first.data_page_offset
     chunks = []
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for index in range(metadata.num_columns):
-            chunk = group.column(index)
-            start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
-            name = chunk.path_in_schema.split(".")[0]
-            chunks.append(_Chunk(number, name, start, chunk.total_compressed_size))
+    for column in range(metadata.num_columns):
+        chunks.append(_Chunk(column, start, row_group.column(column).total_compressed_size))
+        start += chunks[-1].size
     return chunks
 
 
-def _crc(file: BinaryIO, chunk: _Chunk) -> int:
-    content = os.pread(file.fileno(), chunk.size, chunk.start)
-    return int(isal_zlib.crc32(content))
+def _crcs(file: BinaryIO, chunks: Iterable[_Chunk]) -> Iterator[int]:
+    """CRC-32 of each chunk. Small chunks that follow each other are read at once."""
+    content, begin = memoryview(b""), 0
+    chunks = list(chunks)
+    for number, chunk in enumerate(chunks):
+        if not begin <= chunk.start <= chunk.start + chunk.size <= begin + len(content):
+            begin = end = chunk.start
+            for following in chunks[number:]:
+                if following.start != end or (end > begin and following.start + following.size - begin > READ_BYTES):
+                    break
+                end = following.start + following.size
+            content = memoryview(os.pread(file.fileno(), end - begin, begin))
+        yield int(isal_zlib.crc32(content[chunk.start - begin : chunk.start - begin + chunk.size]))
 
 
 def _read_footer(file: BinaryIO, size: int) -> bytearray:
@@ -167,14 +177,37 @@ def _digest(footer: bytearray, value: slice, size: int) -> str:
     return digest_bytes(bytes(blank), size.to_bytes(8, "little"))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Checksums:
-    """The checksums of a file whose footer is sound, with the chunks that this process has verified."""
+    """The checksums of a file whose footer is sound, with the chunks that this process has verified.
+
+    digest: in the footer. names: column of the table to which each Parquet column belongs. crcs: of the chunks, in their order.
+    sound: row group and Parquet column of the verified chunks.
+    """
 
     digest: str
     metadata: pq.FileMetaData
-    crcs: Mapping[_Chunk, int]
-    sound: set[_Chunk] = field(default_factory=set)
+    names: Sequence[str]
+    crcs: Sequence[int]
+    sound: set[tuple[int, int]] = field(default_factory=set)
+
+    def verify(self, file: BinaryIO, group: int, columns: Collection[str] | None) -> bool:
+        """Whether the chunks of columns (all if None) of a row group are sound."""
+        count = len(self.names)
+        missing = [
+            number
+            for number in range(count)
+            if (group, number) not in self.sound and (columns is None or self.names[number] in columns)
+        ]
+        if not missing:
+            return True
+        chunks = _chunks(self.metadata, group)
+        wanted = [chunks[number] for number in missing]
+        for number, crc in zip(missing, _crcs(file, wanted), strict=True):
+            if crc != self.crcs[group * count + number]:
+                return False
+        self.sound.update((group, number) for number in missing)
+        return True
 
 
 def has_checksums(path: Path) -> bool:
@@ -208,16 +241,10 @@ def verify(path: Path, columns: Collection[str] | None = None, groups: Collectio
     if checksums is None:
         _warn(path)
         return
-    wanted = [
-        chunk
-        for chunk in checksums.crcs.keys() - checksums.sound
-        if (columns is None or chunk.column in columns) and (groups is None or chunk.group in groups)
-    ]
     with path.open("rb") as file:
-        for chunk in sorted(wanted):
-            if _crc(file, chunk) != checksums.crcs[chunk]:
+        for group in range(checksums.metadata.num_row_groups) if groups is None else sorted(groups):
+            if not checksums.verify(file, group, columns):
                 raise damaged(path)
-    checksums.sound.update(wanted)
 
 
 @cache
@@ -262,7 +289,10 @@ def _read_checksums(path: Path, inode: int, size: int, modified: int) -> _Checks
             raise damaged(path)
         metadata = pq.read_metadata(path)
         crcs = [int(text[at : at + CRC], 16) for at in range(DIGEST, len(text), CRC)]
-        return _Checksums(text[:DIGEST], metadata, dict(zip(_chunks(metadata), crcs, strict=True)))
+        if len(crcs) != metadata.num_row_groups * metadata.num_columns:
+            raise damaged(path)
+        names = [metadata.schema.column(number).path.split(".")[0] for number in range(metadata.num_columns)]
+        return _Checksums(text[:DIGEST], metadata, names, crcs)
     except (ValueError, IndexError, pa.ArrowException):
         raise damaged(path) from None
     except OSError as error:

@@ -30,8 +30,8 @@ class DamagedEntryError(ValueError):
     def of(cls, path: Path, stage: str) -> "DamagedEntryError":
         """The error for an entry that a stage makes."""
         return cls(
-            f"{path} is damaged: delete it and run stage {stage} of its shard again,"
-            f" with --forcerun and its {stage}.parquet (`refrad check` names it)"
+            f"{path} is damaged: delete it and make {stage}.parquet of its shard again"
+            f" with snakemake --force (`refrad check` names it)"
         )
 
 

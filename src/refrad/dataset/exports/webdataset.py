@@ -15,7 +15,7 @@ from refrad.dataset.shard_rows import ImageRow
 __all__ = ["export"]
 
 SAMPLES_PER_TAR = 1000
-IMAGE_COLUMNS = ("image", "pixels", "image_full")
+IMAGE_COLUMNS = ("image", "pixels", "image_full", "sketch")
 
 
 def export(source: ExportSource, out: Path) -> None:
