@@ -1,5 +1,7 @@
 """What a site has stored is verified as a whole."""
 
+import contextlib
+import sqlite3
 from types import SimpleNamespace
 
 import pytest
@@ -7,8 +9,11 @@ import yaml
 from tests.factories.study import Study
 
 from refrad.cli import main
-from refrad.core.contracts import MaskTable
+from refrad.core.contracts import MaskTable, SliceTable
+from refrad.core.manifests import write_manifest, write_sealed
+from refrad.core.tables import read_table
 from refrad.llm.store import Store, Usage
+from refrad.training.checkpoint import Checkpoints
 
 
 @pytest.fixture
@@ -78,6 +83,97 @@ def test_damaged_file_is_named_with_its_remedy(site, capsys, file, words):
     (line,) = [line for line in captured.out.splitlines() if "damaged" in line]
     assert path.name in line and words in line
     assert "1 of 7 files are damaged or missing" in captured.err
+
+
+def results_of(site):
+    return site.stores.parent / "results"
+
+
+def test_database_of_an_earlier_release_is_counted_apart(site, capsys):
+    path = next((site.stores / "llm").glob("*.sqlite"))
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("alter table replies drop column checksum")
+    assert check() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "1 files are of an earlier release, without checksums: not checked"
+    assert lines[-1] == "all others are sound"
+
+
+def test_damaged_database_of_an_earlier_release_is_named(site, capsys):
+    path = next((site.stores / "llm").glob("*.sqlite"))
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("alter table replies drop column checksum")
+    path.write_bytes(path.read_bytes()[:5000])
+    assert check() == 1
+    assert f"{path.name} is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "train/x/model.safetensors",
+            "x is damaged (model.safetensors): delete it and run snakemake --force results/train/x",
+        ),
+        ("train/x/README.md", "x is whole, but for README.md"),
+        ("train/x/digests.json", "x is damaged (digests.json)"),
+        ("adapt/y.work/step-000000001.pt", "step-000000001.pt is damaged: the training goes back"),
+        ("train/x.metrics.json", "x.metrics.json is damaged: delete it and run snakemake --force"),
+        ("evaluate/x/truth.jsonl", "truth.jsonl is damaged: delete it and run snakemake --force"),
+        ("report/index.html", "report is damaged (index.html): run snakemake --force results/report/index.html"),
+        ("status/index.html", "status is damaged (index.html): refrad status writes it again"),
+    ],
+)
+def test_damaged_files_of_trainings_and_pages_are_named(site, capsys, name, words):
+    results = results_of(site)
+    for path in (
+        "train/x/model.safetensors",
+        "train/x/README.md",
+        "evaluate/x/truth.jsonl",
+        "report/index.html",
+        "status/index.html",
+    ):
+        (results / path).parent.mkdir(parents=True, exist_ok=True)
+        (results / path).write_bytes(b"content of some length")
+    for folder in ("train/x", "report", "status"):
+        write_manifest(results / folder)
+    write_sealed(results / "train" / "x.metrics.json", {"n": 1})
+    write_sealed(results / "evaluate" / "x" / "metrics.json", {"n": 1}, [results / "evaluate" / "x" / "truth.jsonl"])
+    Checkpoints(results / "adapt" / "y.work", "y").save({"step": 1})
+    assert check() == 0
+    capsys.readouterr()
+    spoil(results / name)
+    assert check() == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "damaged" in line or "but for" in line]
+    assert words in line
+
+
+def test_files_without_manifests_are_of_an_earlier_release(site, capsys):
+    results = results_of(site)
+    (results / "train" / "x").mkdir(parents=True)
+    (results / "train" / "x.metrics.json").write_text("{}")
+    assert check() == 0
+    assert "2 files are of an earlier release" in capsys.readouterr().out
+
+
+def test_table_of_another_shard_is_named(site, capsys):
+    slices = site.study.path("slices")
+    write_sealed(slices.with_name("metrics.json"), {"n": 1}, [slices])
+    assert check() == 0
+    frame = read_table(slices, SliceTable)
+    site.study.write(SliceTable, "slices", frame.head(1).to_dicts())
+    assert check() == 1
+    assert "slices.parquet is not the table that its job wrote" in capsys.readouterr().out
+    slices.unlink()
+    assert check() == 1
+    assert "slices.parquet is missing: run snakemake --force" in capsys.readouterr().out
+
+
+def test_damaged_answers_of_a_trained_model_are_counted(site, capsys):
+    (site.stores / "answers").mkdir()
+    (site.stores / "answers" / "m.jsonl").write_text('00000000 ["k", "text"]\n')
+    assert check() == 1
+    assert "m.jsonl is damaged: the next evaluation generates 1 of its answers again" in capsys.readouterr().out
 
 
 def test_missing_entry_is_named_and_unnamed_ones_are_counted(site, capsys):

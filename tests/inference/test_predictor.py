@@ -216,3 +216,14 @@ def test_predictor_opens_checkpoint_with_old_option_names(checkpoint, tmp_path):
     account["fingerprint"] = Fingerprint(stored.stage, stored.version, options, dict(stored.files)).text
     (tmp_path / "old" / "training.json").write_text(json.dumps(account))
     assert Predictor(tmp_path / "old", "cpu").options == Predictor(checkpoint, "cpu").options
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "training.json", "tokenizer.json", "config.json"])
+def test_damaged_checkpoint_is_refused_with_its_remedy(checkpoint, tmp_path, name):
+    folder = tmp_path / "damaged"
+    shutil.copytree(checkpoint, folder)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"damaged is damaged \({name}\): delete it and run snakemake --force"):
+        Predictor(folder, "cpu")
