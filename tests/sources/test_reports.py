@@ -1,5 +1,8 @@
+import errno
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -265,3 +268,37 @@ def test_broken_row_of_references_stops_with_its_line(tmp_path):
     (tmp_path / "references.csv").write_text("report_id,sentence\nR1,Milz\nR2\n")
     with pytest.raises(ValueError, match=r"references\.csv: line 3: the row cannot be read"):
         list(read_rows(tmp_path / "references.csv"))
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_report_for_which_the_storage_fails_is_put_aside(tmp_path, monkeypatch, listed):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.txt").write_text(f"Befund: Leber {name}.")
+    if listed:
+        rows = [f"{name},{name},{name}.txt" for name in ("a", "b", "c")]
+        (tmp_path / "reports.csv").write_text("\n".join(["report_id,accession_number,file", *rows]))
+    fail_for(monkeypatch, "b.txt", errno.EIO)
+    notes = SourceNotes()
+    reports = list(read_reports(tmp_path, lambda _: False, notes))
+    assert [(report.report_id, report.problem) for report in reports] == [("a", ""), ("b", "storage_error"), ("c", "")]
+    assert reports[1].text == "" and notes.rows == {"storage_error": 1}
+
+
+def test_full_machine_stops_the_reading_without_a_path(tmp_path, monkeypatch):
+    (tmp_path / "Müller.txt").write_text("Befund: Leber.")
+    fail_for(monkeypatch, "Müller.txt", errno.EMFILE)
+    with pytest.raises(OSError, match="a report of the folder: Too many open files") as error:
+        list(read_reports(tmp_path, lambda _: False))
+    assert "Müller" not in str(error.value)
+
+
+def fail_for(monkeypatch, name, number):
+    """Let the storage fail for files of a name."""
+    read = Path.open
+
+    def opened(path, *arguments, **options):
+        if path.name == name:
+            raise OSError(number, os.strerror(number), str(path))
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
