@@ -6,7 +6,7 @@ The footer is verified whenever a file is read, and of the chunks those that the
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -127,10 +127,9 @@ def _chunks(metadata: pq.FileMetaData, group: int) -> list[_Chunk]:
     return chunks
 
 
-def _crcs(file: BinaryIO, chunks: Iterable[_Chunk]) -> Iterator[int]:
+def _crcs(file: BinaryIO, chunks: Sequence[_Chunk]) -> Iterator[int]:
     """CRC-32 of each chunk. Small chunks that follow each other are read at once."""
     content, begin = memoryview(b""), 0
-    chunks = list(chunks)
     for number, chunk in enumerate(chunks):
         if not begin <= chunk.start <= chunk.start + chunk.size <= begin + len(content):
             begin = end = chunk.start
@@ -296,8 +295,6 @@ def _read_checksums(path: Path, inode: int, size: int, modified: int) -> _Checks
     except (ValueError, IndexError, pa.ArrowException):
         raise damaged(path) from None
     except OSError as error:
-        if (
-            error.errno is not None
-        ):  # of the storage; pyarrow raises OSErrors without a number for what it cannot decode
+        if error.errno is not None:  # of the storage; pyarrow raises them without a number for what it cannot decode
             raise
         raise damaged(path) from None
