@@ -9,6 +9,7 @@ import pytest
 from tests.factories import fingerprint, image_row, tiny_training
 
 from refrad.cli import main
+from refrad.core.manifests import read_sealed
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.stages import evaluate, train
 from refrad.workflow.fingerprint import Fingerprint
@@ -53,14 +54,14 @@ def evaluated(images, public, root, tmp_path_factory):
         fingerprint=fingerprint("evaluate", samples=100, resamples=500),
     )
     run()
-    first = metrics.read_text()
+    first = read_sealed(metrics)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("refrad.evaluation.answer_cache.generate", None)  # a model that cannot be asked again
         run(against=[files["scores"]])
-        again = json.loads(metrics.read_text())
+        again = read_sealed(metrics)
     run(public=[public])
-    with_public = json.loads(metrics.read_text())
-    return folder, json.loads(first), again, with_public, run
+    with_public = read_sealed(metrics)
+    return folder, first, again, with_public, run
 
 
 @pytest.mark.slow
