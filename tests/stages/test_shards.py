@@ -137,3 +137,11 @@ def test_class_names_come_from_the_file_itself(shard):
 def test_folder_without_shards_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="snakemake shards"):
         list_shards(tmp_path)
+
+
+def test_what_a_killed_job_left_is_no_shard(tmp_path):
+    names = ["b/images.parquet", ".99-host-0123abcd.images.parquet", "b/.99.images.parquet", "a/images.parquet"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list_shards(tmp_path) == [tmp_path / "a/images.parquet", tmp_path / "b/images.parquet"]

@@ -133,10 +133,12 @@ def _leaves(kind: pa.DataType, path: str) -> list[str]:
 def list_shards(images: Path) -> list[Path]:
     """The Parquet files of a dataset: one file, or all of a folder at any depth, in the order of their names.
 
+    What a killed job left half written has a temporary name, which begins with a dot.
+
     Raises:
         FileNotFoundError: if there are none.
     """
-    shards = [images] if images.is_file() else sorted(images.rglob("*.parquet"))
+    shards = [images] if images.is_file() else sorted(images.rglob("[!.]*.parquet"))
     if not shards:
         raise FileNotFoundError(
             f"{images}: no Parquet file here; `snakemake shards` makes the dataset in results/shards"

@@ -201,7 +201,8 @@ def measured_rates(results: Path, stores: Path, rates: Rates, device: str, varia
 
 def measured_metrics(results: Path, stores: Path, stage: str) -> MeasuredMetrics | None:
     """The merged metrics of a stage that has run, with the bytes it wrote; None if it has not."""
-    files = sorted((results / stage).rglob("*metrics.json"))  # train/<name>.metrics.json is next to its checkpoint
+    # train/<name>.metrics.json is next to its checkpoint; a killed job leaves names that begin with a dot
+    files = [path for path in sorted((results / stage).rglob("*metrics.json")) if not path.name.startswith(".")]
     if not files:
         return None
     size = sum(path.stat().st_size for folder in (results, stores) for path in _files(folder / stage))
