@@ -22,7 +22,7 @@ REASONS: Mapping[str, str] = {
     "no_mention": "The caption names no anatomy of the schema.",
     "only_absent_mentions": "All anatomy that the caption names is absent in the patient.",
     "no_image_in_study": "No series of the study has labels.",
-    "copied_study": "All volumes of the study are copies of those of another study, whose reports are used.",
+    "copied_study": "All volumes of the study are copies of those of another study or of an earlier delivery, whose reports are used.",
     "reference_not_found": "The caption names an image that the study does not have.",
     "reference_ambiguous": "The caption names an image number that several series have.",
     "no_common_class": "No class that the caption mentions is in the images it may belong to.",
