@@ -4,9 +4,9 @@ Identifiers (patient, study, series, volume, instance, caption) are keyed pseudo
 the DICOM image: x counts columns and y rows, `x_min <= x < x_max`.
 """
 
-import pandera.polars as pa
 import polars as pl
 
+from refrad.core.schemas import pa
 from refrad.core.types import LANGUAGES, MODALITIES, SPLITS, TASK_OF
 
 __all__ = [

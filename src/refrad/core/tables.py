@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
-from pandera.errors import SchemaErrors
 
 from refrad.core.checksums import TableError, checksum_writer, damaged, groups_with, has_checksums, remedy, verify
 from refrad.core.contracts import Table
 from refrad.core.files import atomic
+from refrad.core.schemas import pa
 from refrad.core.types import FINGERPRINT_KEY
 
 __all__ = [
@@ -85,12 +85,12 @@ def write_parts(
 def _checked(frame: pl.DataFrame, contract: type[Table], path: Path) -> pl.DataFrame:
     try:
         contract.validate(frame, lazy=True)
-    except SchemaErrors as error:
+    except pa.errors.SchemaErrors as error:
         raise TableError(f"{contract.__name__} ({path.name}): {_broken_rules(error)}") from None
     return frame
 
 
-def _broken_rules(error: SchemaErrors) -> str:
+def _broken_rules(error: pa.errors.SchemaErrors) -> str:
     """Column and rule of each failure. Values are left out, as they may be report text, unless they are column names."""
     cases = error.failure_cases.select("column", "check", "failure_case").rows()
     about_columns = {

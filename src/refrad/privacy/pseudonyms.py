@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-import pandera.polars as pa
 import polars as pl
 
 from refrad.core.contracts import Table
 from refrad.core.private_files import close_to_others, only_for_the_owner
+from refrad.core.schemas import pa
 
 __all__ = [
     "DEMO_KEY_PREFIX",
