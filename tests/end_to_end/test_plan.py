@@ -31,9 +31,3 @@ def test_wrong_config_is_one_line_without_a_traceback(project):
     own_words = ("Using profile", "Config file")  # of Snakemake, before it reads the Snakefile
     said = [line for line in (run.stdout + run.stderr).splitlines() if line and not line.startswith(own_words)]
     assert said == ["config: masks.varaint: unknown key"]
-
-
-def test_rules_pass_the_linters(root):
-    for command in (["snakemake", "--lint"], ["snakefmt", "--check", "Snakefile", "rules"]):
-        run = subprocess.run([sys.executable, "-m", *command], cwd=root, capture_output=True, text=True)
-        assert run.returncode == 0, run.stdout + run.stderr
