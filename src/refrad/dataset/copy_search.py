@@ -5,7 +5,7 @@ window are gone from the sketch already. A picture is looked up at several sizes
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy import fft
 
 from refrad.dataset.image_codec import SKETCH
 
-__all__ = ["BLOCK", "SIZES", "NearestPictures", "describe", "resize_about_centre"]
+__all__ = ["BLOCK", "SIZES", "NearestPictures", "describe", "resize_about_centre", "resizing"]
 
 SIZES = (1.0, 1.11, 1.25)  # of the looked-up picture: crops are looked for, down to 80 %
 PADDED = 2 * SKETCH  # px
@@ -48,8 +48,8 @@ def _contrast_of_rings() -> NDArray[np.float32]:
     return np.ascontiguousarray(contrast[:, (radius >= RINGS[0]) & (radius < RINGS[1])])
 
 
-@cache
-def _resizing(side: int, size: float) -> NDArray[np.float32]:
+@lru_cache(512)
+def resizing(side: int, size: float) -> NDArray[np.float32]:
     """The matrix [side, side] that resizes a line of pixels about its centre, linear; 0 outside."""
     centre = (side - 1) / 2
     origin = (np.arange(side) - centre) / size + centre
@@ -60,7 +60,7 @@ def _resizing(side: int, size: float) -> NDArray[np.float32]:
 def resize_about_centre(pictures: NDArray[np.float32], height: float, width: float) -> NDArray[np.float32]:
     """Pictures [..., row, column] resized by factors about their centre, on the same grid, 0 outside."""
     side = pictures.shape[-1]
-    resized = _resizing(side, height) @ pictures @ _resizing(side, width).T
+    resized = resizing(side, height) @ pictures @ resizing(side, width).T
     return resized.astype(np.float32, copy=False)  # type: ignore[no-any-return]
 
 

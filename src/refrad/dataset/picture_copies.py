@@ -1,13 +1,22 @@
 """Copies of a picture on two sides, such as two splits: candidates by their sketches, then a check of the aligned pictures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from refrad.dataset.copy_check import Alignment, align_sketches, correlate_structures, draw_fine_structure
+from refrad.dataset.copy_alignment import Alignment, align_sketches
+from refrad.dataset.copy_check import (
+    FINE,
+    PROMISING,
+    correlate_sketches,
+    correlate_structures,
+    draw_fine_structure,
+    find_corners,
+    refine_shifts,
+)
 from refrad.dataset.copy_search import SIZES, NearestPictures, describe
 from refrad.dataset.image_codec import SKETCH
 from refrad.dataset.picture_files import PictureFiles
@@ -22,8 +31,15 @@ CANDIDATES = (2, 16)  # least and most pictures of the other sides for each pict
 PAIRS = 2  # pictures compared for each pair of volumes
 NEIGHBOURS = 4  # pictures compared for each picture, of two volumes that share one
 ALIGNED = 0.55  # least correlation of aligned sketches
+CORNERS = 0.65  # least correlation of their corners; copies have 0.7 and more
+COARSE = 48  # px of the side at which the structure of pairs is compared next
+COARSE_CORNERS = 0.55  # least correlation there; copies have 0.65 and more
 CHECKED = 2  # ways to align a pair whose pictures are compared
-CHUNK = 20_000  # pairs whose pictures are in memory at once
+CHUNK = 8_000  # pairs whose pictures are in memory at once
+BATCH = 64  # pairs that are aligned at once
+
+
+_Aligned = tuple[tuple[int, int], Alignment]  # rows of a pair, and how the second lies over the first
 
 
 @dataclass(frozen=True, order=True)
@@ -134,32 +150,67 @@ def _all_of(
 def _confirmed(
     pairs: pl.DataFrame, pictures: PictureFiles, count: int, correlation: float
 ) -> dict[tuple[int, int], Copy]:
-    """The copies among pairs of rows (first, second, size), by their rows, the smaller one first."""
+    """The copies among pairs of rows (first, second, size), by their rows, the smaller one first.
+
+    Each check takes ten times as long as the one before and leaves few pairs to the next; a correlation below the limits of the
+    first checks lowers these.
+    """
     copies: dict[tuple[int, int], Copy] = {}
     for chunk in pairs.sort("first", "second", "size").iter_slices(CHUNK):
-        aligned = _aligned(chunk.rows(), pictures, count)
-        structures = {row: draw_fine_structure(picture) for row, picture in pictures.pictures(_mask(aligned, count))}
-        for (first, second), alignments in aligned.items():
-            best = sorted(alignments, key=lambda alignment: -alignment.correlation)[:CHECKED]
-            values = [correlate_structures(structures[first], structures[second], alignment) for alignment in best]
+        aligned = _aligned(chunk, pictures, count, min(CORNERS, correlation))
+        mask = _mask([pair for pair, _ in aligned], count)
+        structures = np.zeros((mask.sum(), FINE, FINE), np.int8)
+        place = np.cumsum(mask) - 1  # of a row among the structures
+        for row, picture in pictures.pictures(mask):
+            structures[place[row]] = draw_fine_structure(picture)
+        for (first, second), alignment in _likely(aligned, structures, place, min(COARSE_CORNERS, correlation)):
+            still, moved = structures[place[first]], structures[place[second]]
+            value = correlate_structures(still, moved, alignment, min(PROMISING, correlation))
             pair = (min(first, second), max(first, second))
-            if max(values) >= correlation and (pair not in copies or max(values) > copies[pair].correlation):
-                copies[pair] = Copy(*pair, max(values), best[values.index(max(values))].way)
+            if value >= correlation and (pair not in copies or value > copies[pair].correlation):
+                copies[pair] = Copy(*pair, value, alignment.way)
     return copies
 
 
-def _aligned(
-    pairs: Sequence[tuple[int, int, float]], pictures: PictureFiles, count: int
-) -> dict[tuple[int, int], list[Alignment]]:
-    """The pairs of rows whose sketches fit each other, with the ways in which they do."""
-    blocks = pictures.sketches(_mask([pair[:2] for pair in pairs], count))
-    sketches = {int(row): sketch for rows, block in blocks for row, sketch in zip(rows, block, strict=True)}
+def _aligned(pairs: pl.DataFrame, pictures: PictureFiles, count: int, least: float) -> list[_Aligned]:
+    """The pairs of rows (first, second, size) whose sketches fit each other, with corners that correlate by `least`, and the best ways."""
+    mask = _mask(pairs.select("first", "second").iter_rows(), count)
+    place = np.cumsum(mask) - 1  # of a row among the sketches
+    stored = np.concatenate([block for _, block in pictures.sketches(mask)])
     aligned: dict[tuple[int, int], list[Alignment]] = {}
-    for first, second, size in pairs:
-        for alignment in align_sketches(sketches[first], sketches[second], size):
-            if alignment.correlation >= ALIGNED:
-                aligned.setdefault((first, second), []).append(alignment)
-    return aligned
+    for (size,), group in pairs.group_by("size", maintain_order=True):
+        for batch in group.iter_slices(BATCH):
+            rows = batch.select("first", "second").rows()
+            first, second = (stored[place[batch[column].to_numpy()]] for column in ("first", "second"))
+            found = align_sketches(first, second, float(size))  # type: ignore[arg-type]
+            flat = [(number, way) for number, ways in enumerate(found) for way in ways if way.correlation >= ALIGNED]
+            if flat:
+                numbers = [number for number, _ in flat]
+                values = correlate_sketches(first[numbers], second[numbers], [way for _, way in flat])
+                for (number, way), value in zip(flat, values, strict=True):
+                    if value >= least:
+                        aligned.setdefault(rows[number], []).append(way)
+    return [
+        (pair, way)
+        for pair, ways in sorted(aligned.items())
+        for way in sorted(ways, key=lambda alignment: -alignment.correlation)[:CHECKED]
+    ]
+
+
+def _likely(
+    aligned: Sequence[_Aligned], structures: NDArray[np.int8], place: NDArray[np.int64], least: float
+) -> Iterator[_Aligned]:
+    """The pairs whose structure fits too, after a shift of a few px: `structures` are those of rows at their `place`."""
+    step = FINE // COARSE
+    pooled = structures.reshape(-1, COARSE, step, COARSE, step).mean((2, 4)).round().astype(np.int8)
+    for start in range(0, len(aligned), BATCH):
+        batch = aligned[start : start + BATCH]
+        first, second = pooled[place[np.array([pair for pair, _ in batch])].T]
+        ways = [way for _, way in batch]
+        refined, values = refine_shifts(first, second, (find_corners(first), find_corners(second)), ways)
+        for (pair, _), way, value in zip(batch, refined, values, strict=True):
+            if value >= least:
+                yield pair, way
 
 
 def _mask(pairs: Iterable[tuple[int, int]], count: int) -> NDArray[np.bool_]:
