@@ -4,6 +4,7 @@
 rule card:
     input:
         images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
+        persons=SITE.every_delivery("<private>/{delivery}/persons.parquet"),
     output:
         card="<results>/shards/README.md",
         croissant="<results>/shards/croissant.json",
@@ -24,6 +25,6 @@ rule card:
     message:
         "card of the dataset"
     shell:
-        "{resources.python:q} -m refrad card --images {params.images}"
+        "{resources.python:q} -m refrad card --images {params.images} --persons {input.persons}"
         " --card {output.card} --croissant-file {output.croissant} --crate {output.crate} --leakage {output.leakage}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

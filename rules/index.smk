@@ -9,6 +9,7 @@ rule index_delivery:
     output:
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",
+        persons="<private>/{delivery}/persons.parquet",
         metrics="<results>/index/{delivery}/metrics.json",
     log:
         "<logs>/index/{delivery}.log",
@@ -29,7 +30,7 @@ rule index_delivery:
     shell:
         "{resources.python:q} -m refrad index"
         " --dicom {params.dicom:q} --reports {input.reports:q} --key {params.key:q} --shards {params.shards}"
-        " --instances {output.instances} --files {output.files}"
+        " --instances {output.instances} --files {output.files} --persons {output.persons}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 
 

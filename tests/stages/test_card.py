@@ -2,10 +2,13 @@
 
 import json
 
+import polars as pl
 import pytest
 from tests.factories import fingerprint
 
+from refrad.core.tables import write_table
 from refrad.dataset.shard_io import read_rows, write_shard
+from refrad.privacy.persons import PersonTable
 from refrad.stages import card
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -16,7 +19,7 @@ SOURCES = {
 }
 
 
-def describe(folder, rows, schema):
+def describe(folder, rows, schema, persons=None):
     """The files of the stage for two shards of rows, and its metrics."""
     half = len(rows) // 2
     paths = [folder / "a" / str(n) / "images.parquet" for n in (0, 1)]
@@ -30,6 +33,7 @@ def describe(folder, rows, schema):
         leakage=folder / "leakage.json",
         metrics=folder / "metrics.json",
         fingerprint=fingerprint("card", **DESCRIPTION),
+        persons=persons,
     )
     return json.loads((folder / "metrics.json").read_text())
 
@@ -65,6 +69,23 @@ def test_leak_is_on_the_card_and_counted(tmp_path, images, schema):
     assert metrics["tables"]["in more than one split"] == {"patients": 1, "studies": 1, "pictures": 0}
     assert "Not to be published" in (tmp_path / "README.md").read_text()
     assert json.loads((tmp_path / "leakage.json").read_text())["total"] == 2
+
+
+@pytest.mark.parametrize(("crossing", "patient_ids"), [(True, "folded"), (False, "exact")])
+def test_card_says_what_was_looked_for(tmp_path, rows, schema, described, crossing, patient_ids):
+    assert "Not looked for: equal names" in (described / "README.md").read_text()
+    persons = pl.DataFrame(
+        {"patient": ["train", "test"], "split": ["train", "test"], "person": ["x", "x" if crossing else "y"]},
+    ).with_columns(issuer=pl.lit(None, pl.String))
+    index = Fingerprint("index", 1, {"patient_ids": patient_ids}, {})
+    write_table(tmp_path / "persons.parquet", persons, PersonTable, index)
+    metrics = describe(tmp_path, rows, schema, persons=[tmp_path / "persons.parquet"])
+    assert metrics["tables"]["patients that may be one person"] == {"in more than one split": int(crossing)}
+    leakage = json.loads((tmp_path / "leakage.json").read_text())
+    assert leakage["persons"] == ([["test", "train"]] if crossing else []) and leakage["total"] == 0
+    text = (tmp_path / "README.md").read_text()
+    assert f"{int(crossing)} possible same patients" in text and "Nothing crosses." in text
+    assert ("padding zeros" in text) == (patient_ids == "folded")
 
 
 def test_folder_with_the_card_loads_as_a_dataset(described, rows, tmp_path):

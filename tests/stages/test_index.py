@@ -12,6 +12,7 @@ from tests.factories import fingerprint
 
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
+from refrad.privacy.persons import PersonTable
 from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms, shard_of, split_of
 from refrad.stages import index
 
@@ -28,13 +29,22 @@ SECRETS = {
 }
 
 
-def run(dicom, out, key=KEY, shards=3, **changes):
+def run(dicom, out, key=KEY, shards=3, persons=False, **changes):
     out.mkdir(exist_ok=True)
     (out / "key").write_bytes(key)
     paths = {"files": out / "private" / "files.parquet", "instances": out / "instances.parquet"}
     metrics = out / "metrics.json"
     options = fingerprint("index", burned_in_rules=[], memory_gb=4.0, **changes)
-    index.run(dicom=dicom, reports=out, key=out / "key", **paths, metrics=metrics, fingerprint=options, shards=shards)
+    index.run(
+        dicom=dicom,
+        reports=out,
+        key=out / "key",
+        **paths,
+        metrics=metrics,
+        fingerprint=options,
+        shards=shards,
+        persons=out / "private" / "persons.parquet" if persons else None,
+    )
     return SimpleNamespace(
         instances=read_table(paths["instances"], InstanceTable),
         files=read_table(paths["files"], FileTable),
@@ -111,6 +121,27 @@ def test_one_patient_id_in_several_spellings_is_in_one_split(write_slice, tmp_pa
     exact = run(tmp_path / "d", tmp_path / "exact", patient_ids="exact").instances
     assert exact["split"].to_list() == [split_of(name, test=0.2, validation=0.1) for name in exact["patient"]]
     assert exact["patient"].to_list() == folded.instances["patient"].to_list()
+
+
+def test_patients_that_may_be_one_person_are_counted(write_slice, tmp_path):
+    ids = [f"P{number}" for number in range(30)]
+    for n, patient in enumerate([*ids, "P0"]):
+        uids = dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), f"{n}.{n}")
+        name = f"Sylvain^Ode{chr(97 + int(patient[1:]) // 2)}"
+        write_slice(
+            tmp_path / "d" / f"{n}", PIXELS, PatientID=patient, PatientName=name, PatientBirthDate="19500102",
+            IssuerOfPatientID=str(n // 30), **uids,
+        )  # fmt: skip
+    write_slice(tmp_path / "d" / "secret", PIXELS, **SECRETS)
+    outputs = run(tmp_path / "d", tmp_path / "out", persons=True)
+    counts = outputs.metrics["tables"]["patients that may be one person"]
+    assert counts["same name and birth date under several ids"] == 15 and counts["one id of several issuers"] == 1
+    assert 0 < counts["of these, in several splits"] < 15
+    table = tmp_path / "out" / "private" / "persons.parquet"
+    persons = read_table(table, PersonTable)
+    assert persons["patient"].n_unique() == 31 and persons["person"].n_unique() == 16 and persons.height == 32
+    assert not {"Secret", "SECRET-ID", "19501231", "Sylvain"} & set(str(persons.to_dicts()).split("'"))
+    assert stat.S_IMODE(table.stat().st_mode) == 0o600
 
 
 def test_header_values_stay_in_the_private_table(write_slice, tmp_path, caplog, capfd):

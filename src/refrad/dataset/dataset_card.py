@@ -16,6 +16,7 @@ __all__ = ["DatasetInfo", "render_card"]
 
 COUNTED = ("patients", "volumes", "images", "captions", "grounded phrases", "boxes", "questions")
 MOST_FREQUENT = 20  # values of a table of counts
+SPELLINGS = ", where ids that differ in case, separators, padding zeros or issuer are in one split"
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
@@ -57,7 +58,7 @@ def render_card(
             _table(("", *SPLITS, "all"), [_row(summary, unit) for unit in COUNTED]),
             *_frequencies(summary),
             "## Splits\n",
-            _splits(leakage),
+            _splits(leakage, fingerprints),
             "## Creation\n",
             "No box and no mask was drawn by hand. Masks come from a segmenter, phrases from a finder; a pair of image and"
             " sentence is kept where both agree on an anatomical class. Both make mistakes: `refrad audit` measures how often.\n",
@@ -107,16 +108,36 @@ def _frequencies(summary: DatasetSummary) -> Iterator[str]:
             yield f"and {len(by_count) - len(top)} more.\n"
 
 
-def _splits(leakage: Leakage) -> str:
-    return (
+def _splits(leakage: Leakage, fingerprints: Mapping[str, Fingerprint]) -> str:
+    """What was looked for between the splits, what was found, and what cannot be found."""
+    index = fingerprints.get("index")
+    spellings = "" if index is None or index.options.get("patient_ids") == "exact" else SPELLINGS
+    found = (
         f"By patient, from a keyed hash, so a patient never changes sides. Found in more than one split:"
         f" {len(leakage.patients)} patients, {len(leakage.studies)} studies, {len(leakage.pictures)} pairs of copied"
         f" pictures among {leakage.images:,} images. "
-        + ("Nothing crosses.\n" if not leakage.total else "**Not to be published before these are resolved.**\n")
-        + f"\nLooked for: patients and studies by their pseudonyms, and pictures that differ in gain, offset, noise, window, matrix,"
-        f" compression, a shift of up to 10 %, a crop to 80 % or more, or that are mirrored; {leakage.compared:,} pairs of pictures"
-        " that look alike were aligned and compared. Not to be found: another reconstruction or examination of a person under"
-        " another id, smaller crops, turns by 90 degrees, strongly smoothed or nearly empty pictures.\n"
+    )
+    verdict = "**Not to be published before these are resolved.**" if leakage.total else "Nothing crosses."
+    return (
+        f"{found}{verdict}\n\n{_persons(leakage)}"
+        f"Looked for: patients and studies by their pseudonyms{spellings}, and pictures that differ in gain, offset, noise, window,"
+        " matrix, compression, a shift of up to 10 %, a crop to 80 % or more or a tilt of a degree, or that are mirrored or turned"
+        f" by 180 degrees; {leakage.compared:,} pairs of pictures that look alike were aligned and compared. Not to be found:"
+        " another reconstruction or examination of a person under another id, smaller crops, larger tilts, turns by 90 degrees,"
+        " strongly smoothed or nearly empty pictures.\n"
+    )
+
+
+def _persons(leakage: Leakage) -> str:
+    """The patients that may be one person, by name and birth date."""
+    if leakage.persons is None:
+        return "Not looked for: equal names and birth dates under different ids.\n\n"
+    found = f"{len(leakage.persons)} possible same patients: equal name and birth date under ids of different splits, by keyed digests."
+    if not leakage.persons:
+        return f"{found}\n\n"
+    return (
+        f"**{found}** `leakage.json` names them by their pseudonyms. They are not moved, and exports do not refuse, since two people"
+        " may share both. If they are one person, give them one PatientID in the archive, or leave one out.\n\n"
     )
 
 

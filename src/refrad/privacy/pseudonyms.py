@@ -136,6 +136,14 @@ class Pseudonyms:
         """Pseudonym of a report, from its identifier."""
         return self._mac("report", key)
 
+    def person(self, key: str) -> str:
+        """Digest of a person, from name and birth date."""
+        return self._mac("person", key)
+
+    def issuer(self, issuer: str) -> str:
+        """Digest of the issuer of a PatientID."""
+        return self._mac("issuer", issuer)
+
     def uid(self, uid: str) -> str:
         """Pseudonym of any other UID."""
         return self._mac("uid", uid)
@@ -173,7 +181,8 @@ def fold_patient_key(key: str) -> str:
     Small letters, blanks, separators, padding zeros, the decimals of a spreadsheet, and what follows the "^" of an HL7
     identifier. Equal keys of different people are harmless: they are in one split, under two pseudonyms.
     """
-    number = unicodedata.normalize("NFKC", key).strip().partition("^")[0] or key
+    normal = unicodedata.normalize("NFKC", key).strip()
+    number = normal.partition("^")[0] or normal
     plain = "".join(letter for letter in _DECIMALS.sub("", number.strip()).upper() if letter.isalnum())
     return _PADDING.sub(r"\1", plain) or key
 

@@ -16,12 +16,12 @@ from refrad.dataset.metadata import DataFile, build_croissant, build_ro_crate
 from refrad.dataset.shard_io import read_schema, read_source_fingerprints
 from refrad.dataset.statistics import summarize
 from refrad.dataset.terms import terms_of_columns
-from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 2
+VERSION = 3
 
 logger = logging.getLogger(__name__)
 
@@ -35,20 +35,26 @@ def run(
     leakage: Path,
     metrics: Path,
     fingerprint: Fingerprint,
+    persons: list[Path] | None = None,
 ) -> None:
-    """Describe all shards in files next to them. Leaks do not stop the run: the files report them, and exports refuse."""
+    """Describe all shards in files next to them. Leaks do not stop the run: the files report them, and exports refuse.
+
+    `persons` are the tables of the patients that may be one person, of all deliveries.
+    """
     options = CardOptions.model_validate(fingerprint.options)
     about = DatasetInfo(options.title, options.creator, options.terms)
     tally = Tally("images")
     with tally.timed("counting"):
         summary = summarize(images)
     with tally.timed("leakage"):
-        leaks = find_leakage(images, options.duplicate_correlation)
+        leaks = find_leakage(images, options.duplicate_correlation, persons or [])
     with tally.timed("digests"):
         files = [_data_file(path, card.parent) for path in images]
     columns = read_schema(images[0]).names
     terms = {name: text for name, text in terms_of_columns(summary, options.terms).items() if name in columns}
     fingerprints = read_source_fingerprints(images[0])
+    if persons:
+        fingerprints = {"index": read_fingerprint(persons[0])} | fingerprints
     today = date.today()
     text = render_card(about, summary, leaks, terms, fingerprints, {"train": "**/*.parquet"})
     with atomic(card) as temporary:
@@ -60,6 +66,7 @@ def run(
     tally.use(leaks.images)
     for kind in ("patients", "studies", "pictures"):
         tally.add("in more than one split", kind, len(getattr(leaks, kind)))
+    tally.add("patients that may be one person", "in more than one split", len(leaks.persons or ()))
     _count(tally, summary.splits)
     tally.write(metrics, fingerprint, [card, croissant_file, crate, leakage])
     logger.info("%d images, %d leaks between splits", leaks.images, leaks.total)

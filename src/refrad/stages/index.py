@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
+import polars as pl
+
 from refrad.config import IndexOptions
 from refrad.core.contracts import InstanceTable
 from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.core.sandbox import Limits
 from refrad.core.table_rows import InstanceRow
-from refrad.core.tables import write_parts
+from refrad.core.tables import read_frame, write_parts, write_table
 from refrad.dicom.header_spool import HeaderSpool
 from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.scan import read_headers
 from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
 from refrad.privacy.header_fields import modality_of
+from refrad.privacy.persons import PersonTable, count_persons, identify_persons
 from refrad.privacy.pseudonyms import (
     DEMO_MANUFACTURER,
     Distinct,
@@ -50,8 +53,9 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
     shards: int,
+    persons: Path | None = None,
 ) -> None:
-    """Index the DICOM files below `dicom`.
+    """Index the DICOM files below `dicom`; `persons` is a private table of the patients that may be one person.
 
     Raises:
         FileNotFoundError: if there are no files.
@@ -84,6 +88,7 @@ def run(
             rows = _instance_rows(spill, pseudonyms, shards, options, tally)
             write_parts(instances, rows, InstanceTable, fingerprint)
         spill.close()
+    _write_persons(persons, files, instances, pseudonyms, fingerprint, tally)
     log.info("index: %d files, %d used, %d volumes", tally.taken, tally.used, tally.made["volumes"])
     if storage_errors.count:
         log.warning("index: the storage failed for %s", storage_errors)
@@ -96,6 +101,20 @@ def _rules(options: IndexOptions) -> ImageRules:
         frozenset(reason for reason, action in actions.items() if action == "keep"),
         tuple(tuple(rule.items()) for rule in options.burned_in_rules),
     )
+
+
+def _write_persons(
+    path: Path | None, files: Path, instances: Path, pseudonyms: Pseudonyms, fingerprint: Fingerprint, tally: Tally
+) -> None:
+    """Count the patients that may be one person, and write them to the table if it is named."""
+    headers = read_frame(files, ["patient", "patient_name", "birth_date", "issuer"])
+    used = read_frame(instances, ["patient", "split", "reason"]).filter(pl.col("reason").is_null())
+    persons = identify_persons(headers, used, pseudonyms)
+    for kind, count in count_persons(persons).items():
+        tally.add("patients that may be one person", kind, count)
+    if path is not None:
+        with only_for_the_owner():
+            write_table(path, persons, PersonTable, fingerprint)
 
 
 def _sort_key(header: Header, pseudonyms: Pseudonyms, shards: int) -> str:
