@@ -86,10 +86,10 @@ def _correlations(
     mirrored = fft.rfft2(np.stack([first[:, ::rows, ::columns] for rows, columns in WAYS], 1), _PADDED)
     of_sizes = []
     for size in sizes:
-        seen, overlap = _seen(size)
+        coverage, overlap = _coverage(size)
         moved = resize_about_centre(second, size, size)
         both = _near(fft.irfft2(mirrored * fft.rfft2(moved, _PADDED).conj()[:, None], _PADDED))
-        inverse = 1 / np.sqrt(np.maximum(seen @ first**2 @ seen.T, LEAST_ENERGY))
+        inverse = 1 / np.sqrt(np.maximum(coverage @ first**2 @ coverage.T, LEAST_ENERGY))
         inverse[:, overlap < OVERLAP * SKETCH**2] = 0
         scaled = both / np.sqrt(np.maximum(_KEPT @ moved**2 @ _KEPT.T, LEAST_ENERGY))[:, None]
         turned = [scaled[:, way, ::rows, ::columns] * inverse for way, (rows, columns) in enumerate(WAYS)]
@@ -103,12 +103,12 @@ _KEPT = np.stack(  # [shift, px]: which px of a line are still seen after it was
 
 
 @lru_cache(16)
-def _seen(size: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _coverage(size: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """How much of each px of a line a shifted one of this size covers, [shift, px], and the px [down, right] that both pictures show."""
     covered = resizing(SKETCH, size).sum(1)
     padded = np.pad(covered, REACH)
-    seen = np.stack([padded[REACH - shift : REACH - shift + SKETCH] for shift in range(-REACH, REACH + 1)])
-    return seen, np.outer(seen.sum(1), seen.sum(1))
+    coverage = np.stack([padded[REACH - shift : REACH - shift + SKETCH] for shift in range(-REACH, REACH + 1)])
+    return coverage, np.outer(coverage.sum(1), coverage.sum(1))
 
 
 def _near(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,5 +140,5 @@ def lay_over(
     side = pictures.shape[-1]
     rows = np.stack([placement(side, way.height, way.down, way.upside_down) for way in alignments])
     columns = np.stack([placement(side, way.width, way.right, way.mirrored) for way in alignments])
-    shown = rows.sum(2)[:, :, None] * columns.sum(2)[:, None] > 0.99
-    return (rows @ pictures @ columns.swapaxes(1, 2)).astype(np.float32, copy=False), shown
+    visible = rows.sum(2)[:, :, None] * columns.sum(2)[:, None] > 0.99
+    return (rows @ pictures @ columns.swapaxes(1, 2)).astype(np.float32, copy=False), visible

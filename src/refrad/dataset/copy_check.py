@@ -104,10 +104,10 @@ def correlate_structures(
         tried = [replace(about, height=about.height * height, width=about.width * width) for height, width in sizes]
         nearby = _best_shifts(spectrum, np.broadcast_to(moved, (4, FINE, FINE)), tried)
         best = max(best, *nearby, key=lambda shifted: shifted[0])
-        over, shown = lay_over(moved, [best[1]])
-        if shown.mean() < OVERLAP:
+        over, visible = lay_over(moved, [best[1]])
+        if visible.mean() < OVERLAP:
             return 0.0
-        weight = np.where(shown, find_corners(still) + find_corners(over), 0)
+        weight = np.where(visible, find_corners(still) + find_corners(over), 0)
         correlation = float(_correlation(still, over, weight)[0])
         if correlation < promising:
             break
@@ -123,8 +123,8 @@ def _correlate_corners(
     corners: tuple[NDArray[np.float32], NDArray[np.float32]],
     alignments: Sequence[Alignment],
 ) -> NDArray[np.float32]:
-    over, shown = lay_over(second.astype(np.float32), alignments)
-    return _correlation(first, over, (corners[0] + lay_over(corners[1], alignments)[0]) * shown)
+    over, visible = lay_over(second.astype(np.float32), alignments)
+    return _correlation(first, over, (corners[0] + lay_over(corners[1], alignments)[0]) * visible)
 
 
 def _correlation(
@@ -161,11 +161,11 @@ def _best_shifts(
     product = fft.irfft2(spectra * _spectra(over).conj(), (spectra.shape[1],) * 2)
     shifts = np.arange(-reach, reach + 1)
     near = product[:, shifts[:, None], shifts[None]].reshape(len(over), -1)
-    places = near.argmax(1)
-    values = near[np.arange(len(over)), places] / np.maximum(np.linalg.norm(over, axis=(1, 2)), 1e-6)
+    numbers = near.argmax(1)
+    values = near[np.arange(len(over)), numbers] / np.maximum(np.linalg.norm(over, axis=(1, 2)), 1e-6)
     refined = []
-    for alignment, value, place in zip(alignments, values, places, strict=True):
-        down, right = divmod(int(place), len(shifts))
+    for alignment, value, number in zip(alignments, values, numbers, strict=True):
+        down, right = divmod(int(number), len(shifts))
         down += round(alignment.down * side) - reach
         right += round(alignment.right * side) - reach
         refined.append((float(value), replace(alignment, down=down / side, right=right / side)))

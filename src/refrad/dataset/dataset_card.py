@@ -112,14 +112,14 @@ def _splits(leakage: Leakage, fingerprints: Mapping[str, Fingerprint]) -> str:
     """What was looked for between the splits, what was found, and what cannot be found."""
     index = fingerprints.get("index")
     spellings = "" if index is None or index.options.get("patient_ids") == "exact" else SPELLINGS
-    found = (
+    counts = (
         f"By patient, from a keyed hash, so a patient never changes sides. Found in more than one split:"
         f" {len(leakage.patients)} patients, {len(leakage.studies)} studies, {len(leakage.pictures)} pairs of copied"
         f" pictures among {leakage.images:,} images. "
     )
     verdict = "**Not to be published before these are resolved.**" if leakage.total else "Nothing crosses."
     return (
-        f"{found}{verdict}\n\n{_persons(leakage)}"
+        f"{counts}{verdict}\n\n{_persons(leakage)}"
         f"Looked for: patients and studies by their pseudonyms{spellings}, and pictures that differ in gain, offset, noise, window,"
         " matrix, compression, a shift of up to 10 %, a crop to 80 % or more or a tilt of a degree, or that are mirrored or turned"
         f" by 180 degrees; {leakage.compared:,} pairs of pictures that look alike were aligned and compared. Not to be found:"
@@ -132,11 +132,11 @@ def _persons(leakage: Leakage) -> str:
     """The patients that may be one person, by name and birth date."""
     if leakage.persons is None:
         return "Not looked for: equal names and birth dates under different ids.\n\n"
-    found = f"{len(leakage.persons)} possible same patients: equal name and birth date under ids of different splits, by keyed digests."
+    sentence = f"{len(leakage.persons)} possible same patients: equal name and birth date under ids of different splits, by keyed digests."
     if not leakage.persons:
-        return f"{found}\n\n"
+        return f"{sentence}\n\n"
     return (
-        f"**{found}** `leakage.json` names them by their pseudonyms. They are not moved, and exports do not refuse, since two people"
+        f"**{sentence}** `leakage.json` names them by their pseudonyms. They are not moved, and exports do not refuse, since two people"
         " may share both. If they are one person, give them one PatientID in the archive, or leave one out.\n\n"
     )
 

@@ -160,11 +160,11 @@ def _confirmed(
         aligned = _aligned(chunk, pictures, count, min(CORNERS, correlation))
         mask = _mask([pair for pair, _ in aligned], count)
         structures = np.zeros((mask.sum(), FINE, FINE), np.int8)
-        place = np.cumsum(mask) - 1  # of a row among the structures
+        position = np.cumsum(mask) - 1  # of a row among the structures
         for row, picture in pictures.pictures(mask):
-            structures[place[row]] = draw_fine_structure(picture)
-        for (first, second), alignment in _likely(aligned, structures, place, min(COARSE_CORNERS, correlation)):
-            still, moved = structures[place[first]], structures[place[second]]
+            structures[position[row]] = draw_fine_structure(picture)
+        for (first, second), alignment in _likely(aligned, structures, position, min(COARSE_CORNERS, correlation)):
+            still, moved = structures[position[first]], structures[position[second]]
             value = correlate_structures(still, moved, alignment, min(PROMISING, correlation))
             pair = (min(first, second), max(first, second))
             if value >= correlation and (pair not in copies or value > copies[pair].correlation):
@@ -175,15 +175,17 @@ def _confirmed(
 def _aligned(pairs: pl.DataFrame, pictures: PictureFiles, count: int, least: float) -> list[_Aligned]:
     """The pairs of rows (first, second, size) whose sketches fit each other, with corners that correlate by `least`, and the best ways."""
     mask = _mask(pairs.select("first", "second").iter_rows(), count)
-    place = np.cumsum(mask) - 1  # of a row among the sketches
+    position = np.cumsum(mask) - 1  # of a row among the sketches
     stored = np.concatenate([block for _, block in pictures.sketches(mask)])
     aligned: dict[tuple[int, int], list[Alignment]] = {}
     for (size,), group in pairs.group_by("size", maintain_order=True):
         for batch in group.iter_slices(BATCH):
             rows = batch.select("first", "second").rows()
-            first, second = (stored[place[batch[column].to_numpy()]] for column in ("first", "second"))
-            found = align_sketches(first, second, float(size))  # type: ignore[arg-type]
-            flat = [(number, way) for number, ways in enumerate(found) for way in ways if way.correlation >= ALIGNED]
+            first, second = (stored[position[batch[column].to_numpy()]] for column in ("first", "second"))
+            ways_of_pairs = align_sketches(first, second, float(size))  # type: ignore[arg-type]
+            flat = [
+                (number, way) for number, ways in enumerate(ways_of_pairs) for way in ways if way.correlation >= ALIGNED
+            ]
             if flat:
                 numbers = [number for number, _ in flat]
                 values = correlate_sketches(first[numbers], second[numbers], [way for _, way in flat])
@@ -198,14 +200,14 @@ def _aligned(pairs: pl.DataFrame, pictures: PictureFiles, count: int, least: flo
 
 
 def _likely(
-    aligned: Sequence[_Aligned], structures: NDArray[np.int8], place: NDArray[np.int64], least: float
+    aligned: Sequence[_Aligned], structures: NDArray[np.int8], position: NDArray[np.int64], least: float
 ) -> Iterator[_Aligned]:
-    """The pairs whose structure fits too, after a shift of a few px: `structures` are those of rows at their `place`."""
+    """The pairs whose structure fits too, after a shift of a few px: `structures` are those of rows at their `position`."""
     step = FINE // COARSE
     pooled = structures.reshape(-1, COARSE, step, COARSE, step).mean((2, 4)).round().astype(np.int8)
     for start in range(0, len(aligned), BATCH):
         batch = aligned[start : start + BATCH]
-        first, second = pooled[place[np.array([pair for pair, _ in batch])].T]
+        first, second = pooled[position[np.array([pair for pair, _ in batch])].T]
         ways = [way for _, way in batch]
         refined, values = refine_shifts(first, second, (find_corners(first), find_corners(second)), ways)
         for (pair, _), way, value in zip(batch, refined, values, strict=True):
