@@ -4,7 +4,8 @@ python benchmarks/leakage.py [folder of shards, results/shards] [pictures, 200]
 
 The dataset's pictures are the training, copies of them changed in one way the tests; a copy is found if it is called one of
 any picture of its volume, since neighbouring slices may look the same. Then the patients are divided into two halves, where
-each pair that is called a copy is a false alarm, provided that no patient has two names.
+each pair that is called a copy is a false alarm, provided that no patient has two names. Last, the search runs without its quick
+checks, which must find no more.
 """
 
 import io
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft, ndimage
 
+from refrad.dataset import picture_copies
 from refrad.dataset.image_codec import decode_image, decode_sketch, encode_sketch
 from refrad.dataset.picture_copies import find_copies
 from refrad.dataset.shard_io import list_shards, read_rows
@@ -145,6 +147,23 @@ def main(folder: str = "results/shards", count: str = "200") -> None:
         seconds[rule] = time.perf_counter() - start
         print(f"false alarms of {rule}: {len(alarms)} in {len(rows)} pictures, {seconds[rule]:.1f} s")
     print(f"sketches take {seconds['sketches'] / seconds['hashes']:.1f} times the time of hashes")
+    compare_with_fine_checks_alone(images, every)
+
+
+def compare_with_fine_checks_alone(images: pl.DataFrame, pictures: list[Picture]) -> None:
+    """Print the CPU time of a compared pair with the quick checks and without, and the copies that each finds."""
+    held = HeldPictures(pictures)
+    milliseconds, copies = [], []
+    for limits in ((picture_copies.CORNERS, picture_copies.COARSE_CORNERS, picture_copies.PROMISING), (-1.0,) * 3):
+        picture_copies.CORNERS, picture_copies.COARSE_CORNERS, picture_copies.PROMISING = limits
+        start = time.process_time()
+        result = find_copies(images, held, CORRELATION)  # type: ignore[arg-type]
+        milliseconds.append(1000 * (time.process_time() - start) / max(1, result.compared))
+        copies.append(len(result.pairs))
+    print(
+        f"quick checks: {copies[0]} copies, {milliseconds[0]:.1f} ms a pair; without: {copies[1]}, {milliseconds[1]:.1f} ms"
+    )
+    print(f"the quick checks save {milliseconds[1] / milliseconds[0]:.1f} times the time")
 
 
 if __name__ == "__main__":
