@@ -135,7 +135,7 @@ def test_fragments_without_a_known_syntax_have_that_reason(tmp_path):
     assert headers_of_file(tmp_path, "a")[0].reason == "unknown_transfer_syntax"
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.110", uid.MPEG4HP41, uid.HEVCMP51, "1.2.3.4"])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.113", uid.MPEG4HP41, uid.HEVCMP51, "1.2.3.4"])
 def test_syntax_without_a_decoder_is_the_reason(syntax, tmp_path):
     path = write_dicom(tmp_path / "a", PIXELS)
     dataset = pydicom.dcmread(path)
@@ -165,6 +165,13 @@ def test_frames_without_groups_are_counted_one_by_one(modality, position, tmp_pa
     assert [(header.frame, header.frames, header.reason) for header in headers] == [
         (number, 4, "frames_without_positions") for number in range(4)
     ]
+
+
+def test_frames_of_a_capture_are_counted_one_by_one(tmp_path):
+    write_dicom(
+        tmp_path / "a", np.stack([PIXELS] * 4), SOPClassUID=uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    )
+    assert [header.reason for header in headers_of_file(tmp_path, "a")] == ["secondary_capture"] * 4
 
 
 @pytest.mark.parametrize(("frames", "reason"), [(2**30, "unreadable_pixels"), (0, None), (1, None), (-3, None)])

@@ -165,6 +165,26 @@ def test_comment_of_canon_gives_b_value_and_direction(comment, diffusion):
     assert diffusion_of_dataset(mr_image(ImageComments=comment)) == diffusion
 
 
+@pytest.mark.parametrize("name", ["*ep_b800#12", "ep_b800#12"])
+def test_name_of_the_sequence_counts_directions(name):
+    dataset = Dataset()
+    dataset.SequenceName = name
+    assert diffusion_of_dataset(dataset) == Diffusion(800, (), "#12")
+
+
+def test_public_direction_is_read_from_a_file(tmp_path):
+    direction = [0.5, -0.25, 0.75]
+    write_dicom(
+        tmp_path / "a",
+        np.zeros((4, 4), np.uint16),
+        Modality="MR",
+        DiffusionBValue=500.0,
+        DiffusionGradientOrientation=direction,
+    )
+    (header,) = headers_of_file(tmp_path, "a")
+    assert (header.b_value, header.direction) == (500, tuple(direction))
+
+
 def test_public_attributes_win_over_private_ones():
     public = {"DiffusionBValue": 990.0, "DiffusionDirectionality": "ISOTROPIC"}
     public |= {"DiffusionGradientOrientation": [1.0, 0.0, 0.0], "SequenceName": "*ep_b1000t"}

@@ -15,22 +15,25 @@ from tests.factories.encapsulated import (
     write_encapsulated,
 )
 
-from refrad.dicom.encapsulated import is_available
+from refrad.dicom.encapsulated import JPEG_XL, is_available
 from refrad.dicom.pixels import read_pixels
 from refrad.dicom.reasons import QuarantineError
 from refrad.dicom.scan import headers_of_file
 
-LOSSY = {uid.JPEGBaseline8Bit: 8, uid.JPEGExtended12Bit: 40}  # largest difference of a pixel
-WITH_AN_END = sorted(set(ENCODERS) - {uid.RLELossless})
+XL_LOSSLESS, XL_FROM_JPEG, XL_ANY = (f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))
+BYTES = {uid.JPEGBaseline8Bit, XL_FROM_JPEG}  # images of 8 bits
+LOSSY = {uid.JPEGBaseline8Bit: 8, XL_FROM_JPEG: 8, uid.JPEGExtended12Bit: 40}  # largest difference of a pixel
+PADDED = sorted(set(ENCODERS) - {uid.RLELossless})  # RLE has no end but the file's
+WITH_AN_END = sorted(set(PADDED) - JPEG_XL)  # a marker of two bytes
 
 
 def image_of(number, syntax):
     image = picture(number)
-    return image >> 4 if syntax == uid.JPEGBaseline8Bit else image
+    return image >> 4 if syntax in BYTES else image
 
 
 def layout_of(syntax):
-    return {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7} if syntax == uid.JPEGBaseline8Bit else {}
+    return {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7} if syntax in BYTES else {}
 
 
 def decoded(path):
@@ -52,7 +55,9 @@ def result_of(tmp_path, value, syntax, frames=1):
 @pytest.mark.parametrize("offsets", [True, False])
 def test_whole_streams_are_decoded(syntax, frames, fragments, offsets, tmp_path):
     assert is_available(syntax)
-    fragments = 1 if syntax == uid.RLELossless else fragments  # PS3.5 A.4.2
+    # PS3.5 A.4.2; and the end of a frame of JPEG XL has no marker
+    if syntax == uid.RLELossless or (syntax in JPEG_XL and not offsets):
+        fragments = 1
     streams = [encode(picture(number), syntax) for number in range(frames)]
     images = result_of(tmp_path, encapsulated(streams, fragments, offsets=offsets) + DELIMITER, syntax, frames)
     for number, image in enumerate(images):
@@ -100,7 +105,9 @@ def test_stream_that_lacks_pixels_before_its_end_is_refused(syntax, share, tmp_p
     assert result_of(tmp_path, encapsulated([body + stream[-2:]]) + DELIMITER, syntax) == "unreadable_pixels"
 
 
-@pytest.mark.parametrize("syntax", [uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless, uid.HTJ2KLossless])
+@pytest.mark.parametrize(
+    "syntax", [uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless, uid.HTJ2KLossless, XL_LOSSLESS]
+)
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_lost_fragments_are_refused(syntax, lost, tmp_path):
     stream = encode(picture(1), syntax)
@@ -111,7 +118,7 @@ def test_lost_fragments_are_refused(syntax, lost, tmp_path):
     assert result_of(tmp_path, value, syntax) == "unreadable_pixels"
 
 
-@pytest.mark.parametrize("syntax", WITH_AN_END)
+@pytest.mark.parametrize("syntax", PADDED)
 @pytest.mark.parametrize("padding", [b"", b"\0", b"\0" * 30, b"\xff\xff", b"   ", b"\x07"])
 def test_padding_after_the_end_is_no_damage(syntax, padding, tmp_path):
     stream = encode(picture(1), syntax).rstrip(b"\0") + padding
@@ -126,7 +133,9 @@ def test_image_of_another_size_in_the_stream_is_refused(syntax, tmp_path):
         assert result_of(tmp_path, encapsulated([stream]) + DELIMITER, syntax) == "unreadable_pixels"
 
 
-@pytest.mark.parametrize("syntax", [uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless, uid.RLELossless])
+@pytest.mark.parametrize(
+    "syntax", [uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless, XL_LOSSLESS, uid.RLELossless]
+)
 def test_file_with_too_few_frames_is_refused(syntax, tmp_path):
     streams = [encode(picture(number), syntax) for number in range(2)]
     for offsets in (True, False):
@@ -148,3 +157,33 @@ def test_real_files_that_are_cut_are_refused(folder, share, shared, tmp_path):
         start = content.rfind(b"\xe0\x7f\x10\x00OB")
         (tmp_path / "a").write_bytes(content[: start + 12 + int((len(content) - start - 12) * share)])
         assert decoded(tmp_path / "a") == "unreadable_pixels"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"PixelRepresentation": 1},
+        {"BitsStored": 10, "HighBit": 9},
+        {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7},
+    ],
+)
+def test_jpeg_xl_of_other_pixels_than_the_header_states_is_refused(attributes, tmp_path):
+    """PS3.5 8.2.15 knows no signed pixels; what a stream of positive numbers would mean is open."""
+    write_encapsulated(
+        tmp_path / "a", encapsulated([encode(picture(1), XL_LOSSLESS)]) + DELIMITER, XL_LOSSLESS, **attributes
+    )
+    assert decoded(tmp_path / "a") == "unreadable_pixels"
+
+
+def test_jpeg_xl_frames_with_an_extended_offset_table_are_decoded(tmp_path):
+    streams = [encode(picture(number), XL_ANY) for number in range(3)]
+    starts = np.cumsum([0] + [len(stream) + 8 for stream in streams[:2]])
+    write_encapsulated(
+        tmp_path / "a",
+        encapsulated(streams, offsets=False) + DELIMITER,
+        XL_ANY,
+        frames=3,
+        ExtendedOffsetTable=starts.astype("<u8").tobytes(),
+        ExtendedOffsetTableLengths=np.array([len(stream) for stream in streams], "<u8").tobytes(),
+    )
+    np.testing.assert_array_equal(decoded(tmp_path / "a"), [picture(number) for number in range(3)])

@@ -1,7 +1,17 @@
 import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    LegacyConvertedEnhancedCTImageStorage,
+    ParametricMapStorage,
+    PositronEmissionTomographyImageStorage,
+    RTDoseStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from refrad.dicom.headers import headers_of_dataset
 from refrad.dicom.reasons import REASONS
@@ -63,6 +73,13 @@ def test_plain_slice_is_usable_and_has_its_geometry():
     [
         ({"Modality": "SR"}, "not_ct_or_mr"),
         ({"Modality": None}, "not_ct_or_mr"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1"}, "not_ct_or_mr"),
+        ({"SOPClassUID": PositronEmissionTomographyImageStorage}, "not_ct_or_mr"),
+        ({"SOPClassUID": RTDoseStorage}, "not_ct_or_mr"),
+        ({"SOPClassUID": SegmentationStorage}, "not_ct_or_mr"),
+        ({"SOPClassUID": ParametricMapStorage}, "not_hounsfield"),
+        ({"BitsAllocated": 1}, "not_ct_or_mr"),
+        ({"ModalityLUTSequence": [Dataset()], "RescaleSlope": None}, "not_hounsfield"),
         ({"Rows": None}, "no_pixels"),
         ({"SOPClassUID": SecondaryCaptureImageStorage}, "secondary_capture"),
         ({"SOPClassUID": SecondaryCaptureImageStorage + ".2"}, "secondary_capture"),
@@ -98,12 +115,14 @@ def test_images_that_are_no_slices_have_documented_reasons(attributes, reason):
     [
         {"ImageType": ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"]},
         {"BurnedInAnnotation": "NO"},
+        {"SOPClassUID": None},
+        {"SOPClassUID": "1.3.12.2.1107.5.9.1"},
+        {"SOPClassUID": LegacyConvertedEnhancedCTImageStorage},
         {"RescaleType": "HU"},
         {"RescaleType": "US"},
         {"VolumetricProperties": "DISTORTED"},
         {"Modality": "MR", "RescaleType": "normalized"},
         {"Modality": "MR", "RescaleSlope": None, "RescaleIntercept": None},
-        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1"},
     ],
 )
 def test_reformats_and_unusual_but_sound_slices_are_usable(attributes):

@@ -88,6 +88,18 @@ PROJECTIONS = [
     r"DERIVED\SECONDARY\PANORAMIC",
     r"DERIVED\SECONDARY\AXIAL\RAYSUM",
     r"DERIVED\SECONDARY\AXIAL\RAY SUM",
+    r"DERIVED\SECONDARY\MIPTHIN",
+    r"DERIVED\SECONDARY\MIPTHICK",
+    r"DERIVED\SECONDARY\REFORMATTED\MIN",
+    r"DERIVED\SECONDARY\REFORMATTED\MAX\X",
+    r"DERIVED\SECONDARY\VOLREN",
+    r"DERIVED\SECONDARY\SURFACE",
+    r"DERIVED\SECONDARY\PANORAMA",
+    r"DERIVED\SECONDARY\ENDOSCOPIC",
+    r"DERIVED\SECONDARY\VIRTUAL ENDOSCOPY",
+    r"DERIVED\SECONDARY\ENDOVIEW",
+    r"DERIVED\SECONDARY\FLYTHROUGH",
+    r"DERIVED\SECONDARY\FLY THROUGH",
 ]
 
 SLICES = [
@@ -112,6 +124,7 @@ SLICES = [
     r"ORIGINAL\PRIMARY\VOLUME\NONE",
     r"DERIVED\PRIMARY\VOLUME\RESAMPLED",
     r"DERIVED\PRIMARY\DIFFUSION\ADC\NORM\DIS2D",
+    r"ORIGINAL\PRIMARY\AXIAL\MIN DOSE",
 ]
 
 
@@ -166,7 +179,11 @@ def test_localizers_are_recognised_by_words_of_image_type(image_type):
     assert of_type(image_type) == "localizer"
 
 
-@pytest.mark.parametrize("word", ["SCREEN SAVE", "SCREENSAVE", "SCREEN_CAPTURE", "SCREENSHOT", "SCREEN SHOT"])
+CAPTURES = ["SCREEN SAVE", "SCREENSAVE", "SCREEN_CAPTURE", "SCREENSHOT", "SCREEN SHOT"]
+CAPTURES += ["DOSE_INFO", "DOSE REPORT", "DOSE_RECORD", "PATIENT PROTOCOL", r"OTHER\CT_SOM5 PROT"]
+
+
+@pytest.mark.parametrize("word", CAPTURES)
 def test_captures_are_recognised_by_words_of_image_type(word):
     assert of_type(rf"DERIVED\SECONDARY\{word}") == "secondary_capture"
     assert reason(SOPClassUID=SecondaryCaptureImageStorage) == "secondary_capture"
@@ -211,6 +228,9 @@ NOT_HOUNSFIELD = [
     *("CBF", "CBV", "MTT", "TTP", "TMAX", "RCBF", "RELCBV", "rMTT", "Tmax Basic", "TTD", "TTS", "OEF", "PBV"),
     *("PERMEABILITY", "BLOOD FLOW", "BLOOD_VOLUME", "PERFUSION_MAP", "MAPS"),
     *("FAT_FRACTION", "WATER DENSITY", "CALCIUM DENSITY", "FAT CONCENTRATION"),
+    *("HAP", "WATER(CALCIUM)", "Calcium (Water)", "FAT_WATER", "Lipid(Blood)", "Uric Acid(Ca)", "BLOOD(URIC ACID)"),
+    *("TIME TO PEAK", "TIME_TO_DRAIN", "TIME TO START", "TIME_TO_MAX", "TRANSIT TIME", "K_TRANS"),
+    *("SEGMENTATION", "LABELMAP", "LABEL MAP", "MASK"),
     *("IODINE", "IODINE_MAP", "JOD", "JODKARTE", "IOD", "WATER IODINE"),
 ]
 IN_HOUNSFIELD = ["VMI", "MAT_REMOVED", "ENERGY_PROP_WT", "VNC", "MONO 70KEV", "IODINE REMOVED", "VIRTUAL NON IODINE"]
@@ -235,7 +255,9 @@ def test_ct_maps_are_not_hounsfield_whatever_their_units_say(word, units):
     assert of_type(image_type, "MR", RescaleType=units) is None
 
 
-@pytest.mark.parametrize("word", ["SUBTRACTION", "SUBTRACT", "DIVISION", "MULTIPLICATION", "STD_DEVIATION", "QUANTITY"])
+@pytest.mark.parametrize(
+    "word", ["SUBTRACTION", "SUBTRACT", "SUB", "DIVISION", "MULTIPLICATION", "STD_DEVIATION", "QUANTITY"]
+)
 def test_arithmetic_between_ct_images_is_not_hounsfield(word):
     assert of_type(rf"DERIVED\PRIMARY\AXIAL\{word}") == "not_hounsfield"
 
@@ -331,6 +353,7 @@ def test_images_with_a_lookup_table_are_not_hounsfield():
             "Scanogram",
             "Topogram",
         ),
+        *("Lokalisierung", "localisateur", "BrainLocate", "Loca", "Planscan", "plan scans", "FastView", "Topogramm"),
         *("pilot", "Locator", "locs", "trufi_loc_multi-iPAT", "localizer2", "drei Ebenen", "Scout nach KM"),
     ],
 )
@@ -366,10 +389,11 @@ def test_names_of_localizers_are_recognised(name):
             "scout guided",
             "localizer-free",
         ),
+        *("T2 Übersicht", "UEBERSICHT cor", "Positioning", "Positionierung", "SmartBrain"),
         *("T1 survey adapted", "T1 Localizer angepasst", "nach der Survey", "nach den Scouts", "nach neuem Survey"),
     ],
 )
-def test_names_that_only_mention_a_localizer_are_told_apart(name):
+def test_names_that_may_be_those_of_a_localizer_are_told_apart(name):
     assert localizer_name_of(name) == "mentioned"
 
 
@@ -379,6 +403,10 @@ def test_names_that_only_mention_a_localizer_are_told_apart(name):
         *(
             "",
             "T2 TSE sag",
+            "T1 Lokalbefund",
+            "Location Knie",
+            "Pilotstudie",
+            "Position 2",
             "localized shim",
             "relocated",
             "unscouted",

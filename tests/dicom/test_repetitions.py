@@ -76,6 +76,8 @@ DIFFERENCES = {
     "contrast": ({"contrast": ""}, {"contrast": "agent"}),
     "thickness": ({"thickness": 3.0}, {"thickness": 5.0}),
     "cardiac phase": ({"cardiac_phase": 40.0}, {"cardiac_phase": 75.0}),
+    "respiratory phase": ({"respiratory_phase": 0.0}, {"respiratory_phase": 50.0}),
+    "component": ({"component": "MAGNITUDE"}, {"component": "PHASE"}),
     "irradiation event": ({"irradiation": "1.2.1"}, {"irradiation": "1.2.2"}),
     "time of the pass": ({"times": [100.0] * 20}, {"times": [160.0] * 20}),
     "times of slices": ({"times": 100 + 0.2 * np.arange(20)}, {"times": 160 + 0.2 * np.arange(20)}),
@@ -282,6 +284,7 @@ JITTER = [
     ("inversion_time", 1e-3, (400.0, 401.0)),
     ("trigger_time", 0.02, (0.0, 20.0)),
     ("cardiac_phase", 1e-4, (40.0, 45.0)),
+    ("respiratory_phase", 1e-4, (0.0, 50.0)),
     ("thickness", 1e-4, (3.0, 5.0)),
 ]
 
@@ -352,3 +355,35 @@ def test_division_does_not_depend_on_the_order_of_files(telling, offsets, modali
         by_number = Counter(frozenset(int(name) // 1000 for name in volume) for volume in expected)
         joined = [parts for parts in by_number if len(parts) > 1]
         assert not joined or 3.0 * count < max(offsets) + 1, joined  # passes one after the other may be one grid
+
+
+def test_dimensions_of_a_multi_frame_image_divide_it():
+    """Stack, position, and what the vendor alone knows, such as labelled and control images; another index for each image."""
+    series = all_of(
+        images(PLACES[:8], 100 * turn, "MR", dimensions=lambda k, turn=turn: (1.0, k + 1.0, turn + 1.0, 8.0 * turn + k))
+        for turn in range(3)
+    )
+    assert sizes(series) == [8, 8, 8]
+    alike = all_of(images(PLACES[:8], 100 * turn, "MR", dimensions=lambda k: (1.0, k + 1.0)) for turn in range(3))
+    assert sizes(alike) == [24]
+    assert sizes(series[:8] + images(PLACES[:8], 200, "MR")) == [16]  # one file has dimensions, the other none
+
+
+def test_two_dimensions_divide_one_after_the_other():
+    series = all_of(
+        images(PLACES[:8], 100 * turn, "MR", dimensions=lambda k, turn=turn: (turn // 2 + 1.0, k + 1.0, turn % 2 + 1.0))
+        for turn in range(4)
+    )
+    assert sizes(series) == [8, 8, 8, 8]
+
+
+@pytest.mark.parametrize("offset", [10.4, 24.0, 101.3])
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_stacks_of_a_multi_frame_image_that_are_no_grid_together(offset, modality):
+    """Stations that overlap, meet or lie apart; of a grid, stacks are parts."""
+    first, second = images(PLACES[:8], 0, modality, stack="1"), images(offset + PLACES[:8], 100, modality, stack="2")
+    assert sizes(first + second) == ([16] if offset == 24 else [8, 8])
+
+
+def test_stacks_of_few_frames_divide_nothing():
+    assert sizes(images([0, 3, 6, 12, 15, 18], 0, "MR", stack=lambda k: str(k // 3))) == [6]

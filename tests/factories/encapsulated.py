@@ -13,6 +13,7 @@ from tests.factories.dicom import write_dicom
 
 DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 SHAPE = (48, 40)
+JPEG_XL = "1.2.840.10008.1.2.4.110"  # lossless; 111: from JPEG, 112: any
 
 
 def picture(seed: int) -> np.ndarray:
@@ -42,6 +43,9 @@ ENCODERS: Mapping[str, Callable[[np.ndarray], bytes]] = {
     uid.HTJ2KLosslessRPCL: imagecodecs.htj2k_encode,
     uid.HTJ2K: imagecodecs.htj2k_encode,
     uid.RLELossless: _rle,
+    JPEG_XL: lambda image: imagecodecs.jpegxl_encode(image, lossless=True, bitspersample=12),
+    f"{JPEG_XL[:-1]}1": lambda image: imagecodecs.jpegxl_encode_jpeg(ENCODERS[uid.JPEGBaseline8Bit](image)),
+    f"{JPEG_XL[:-1]}2": lambda image: imagecodecs.jpegxl_encode(image, lossless=True, usecontainer=True),
 }
 
 
@@ -87,8 +91,9 @@ def write_encapsulated(path: Path, value: bytes, syntax: str, frames: int = 1, *
     }
     write_dicom(path, np.zeros(SHAPE, np.uint16), **{**layout, "PixelData": None, **attributes})
     dataset = pydicom.dcmread(path)
-    dataset.file_meta.TransferSyntaxUID = syntax
+    known = uid.HTJ2KLossless if syntax.startswith(JPEG_XL[:-1]) else syntax  # to pydicom; as long as that of JPEG XL
+    dataset.file_meta.TransferSyntaxUID = known
     dataset.save_as(path)
-    head = path.read_bytes() + b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+    head = path.read_bytes().replace(known.encode(), syntax.encode()) + b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
     path.write_bytes(head + value)
     return len(head)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from tests.factories import fingerprint, make_volumes, only_volume, write_dicom
 
+from refrad.core.contracts import VolumeTable
+from refrad.core.tables import read_table
 from refrad.stages import volumes
 
 FAILING = "/proc/self/mem"  # reading its first bytes is an input/output error
@@ -69,3 +71,17 @@ def test_volumes_go_on_after_a_storage_error(tmp_path):
     assert '"storage_error": 1' in (tmp_path / "out" / "again.json").read_text()
     with pytest.raises(ValueError, match="the storage failed for 1 files"):
         remake(tmp_path, storage_errors=0)
+
+
+@pytest.mark.parametrize("gaps", ["split", "quarantine"])
+def test_good_runs_around_a_failing_file_are_volumes_if_split(gaps, tmp_path):
+    write_series(tmp_path / "in", slices=9)
+    make_volumes(tmp_path / "in", tmp_path / "out")
+    bad = tmp_path / "in" / "1" / "4"
+    bad.unlink()
+    bad.symlink_to(FAILING)
+    remake(tmp_path, gaps=gaps)
+    rows = read_table(tmp_path / "out" / "again.parquet", VolumeTable).select("reason", "slices", "treated").rows()
+    run = (None, 4, "storage_error, slice_missing")
+    assert rows == ([run, run, ("storage_error", 1, None)] if gaps == "split" else [("storage_error", 9, None)])
+    assert (tmp_path / "out" / "storage_errors_0.txt").read_text() == "1/4\n"

@@ -98,7 +98,8 @@ class VolumeTable(Table):
     )
     treated: str = pa.Field(
         nullable=True,
-        description="treatments that were applied, as reasons: gantry_tilt, frames_of_reference_differ, slice_missing, spacing_irregular, unreadable_pixels",
+        description="treatments that were applied, as reasons: gantry_tilt, frames_of_reference_differ, slice_missing, "
+        "spacing_irregular, unreadable_pixels, storage_error",
     )
     burned_in: bool = pa.Field(nullable=True, description="text in the pixels of any slice; null if unknown")
     frame: str = pa.Field(

@@ -18,6 +18,7 @@ from refrad.dicom.volume_store import assemble, store_volume
 __all__ = ["AcceptedVolume", "ConversionJob", "GeometryCriteria", "QuarantinedVolume", "convert"]
 
 UNREADABLE = "unreadable_pixels"
+STORAGE = "storage_error"
 GAPS = ("slice_missing", "spacing_irregular")
 # The index has applied the rules of the site, and only images that it uses come here.
 AS_INDEXED = ImageRules(accepted=TREATABLE)
@@ -36,8 +37,8 @@ class ConversionJob(NamedTuple):
     """The images of one stack, as paths below `folder` and frame numbers, and how they are converted.
 
     Images of equal pixels at one place are taken once.
-    `split`: a stack with gaps, changing distances or images that cannot be decoded becomes several volumes, one for each of its
-    regular runs.
+    `split`: a stack with gaps, changing distances or images that cannot be decoded or for which the storage fails becomes several
+    volumes, one for each of its regular runs.
     """
 
     volume: str
@@ -86,7 +87,8 @@ def convert(job: ConversionJob) -> list[AcceptedVolume | QuarantinedVolume]:
 
     Returns:
         One result for all images; or, if they become several volumes, or are partly used, one result for each volume, and last the
-        images of none: copies of others, or those outside of the regular runs of a split stack, or that cannot be decoded.
+        images of none: copies of others, or those outside of the regular runs of a split stack, that cannot be decoded, or of a
+        file for which the storage fails.
 
     Raises:
         MemoryError: if the memory does not suffice.
@@ -96,8 +98,10 @@ def convert(job: ConversionJob) -> list[AcceptedVolume | QuarantinedVolume]:
         headers = _headers(job)
     except QuarantineError as error:
         return [QuarantinedVolume(error.reason, unread=error.path)]
-    results = _convert_images(job, headers, list(range(len(headers))))
-    if job.split and any(isinstance(part, QuarantinedVolume) and part.reason == UNREADABLE for part in results):
+    images = [number for number, header in enumerate(headers) if header.reason is None]
+    results = _convert_images(job, headers, images) if images else []
+    has_faults = any(isinstance(part, QuarantinedVolume) and part.reason in {UNREADABLE, STORAGE} for part in results)
+    if job.split and (has_faults or len(images) < len(headers)):
         results = _convert_readable(job, headers)
     if len(results) == 1:
         return [results[0]._replace(members=None)]
@@ -108,24 +112,34 @@ def convert(job: ConversionJob) -> list[AcceptedVolume | QuarantinedVolume]:
 
 
 def _convert_readable(job: ConversionJob, headers: Sequence[Header]) -> list[AcceptedVolume | QuarantinedVolume]:
-    """The results for the images that can be decoded, and last for those that cannot."""
-    is_readable = [_is_readable(job.folder, header) for header in headers]
-    readable = [number for number, can in enumerate(is_readable) if can]
-    unreadable = [number for number, can in enumerate(is_readable) if not can]
-    if not (readable and unreadable):
-        return [QuarantinedVolume(UNREADABLE, headers[0])]
+    """The results for the images that can be read; then for the files for which the storage fails; last for undecodable images."""
+    faults = [_fault_of(job.folder, header) for header in headers]
+    readable = [number for number, fault in enumerate(faults) if fault is None]
+    if not readable and STORAGE in faults:
+        return [QuarantinedVolume(STORAGE, unread=headers[faults.index(STORAGE)].path)]
+    treated = UNREADABLE if UNREADABLE in faults else STORAGE
     results = [
-        result._replace(treated=(UNREADABLE, *result.treated)) if isinstance(result, AcceptedVolume) else result
-        for result in _convert_images(job, headers, readable)
+        result._replace(treated=(treated, *result.treated)) if isinstance(result, AcceptedVolume) else result
+        for result in (_convert_images(job, headers, readable) if readable else [])
     ]
-    return [*results, QuarantinedVolume(UNREADABLE, headers[unreadable[0]], unreadable)]
+    unread: dict[str, list[int]] = {}
+    for number, fault in enumerate(faults):
+        if fault == STORAGE:
+            unread.setdefault(headers[number].path, []).append(number)
+    shown = headers[readable[0]] if readable else None
+    results += [QuarantinedVolume(STORAGE, shown, members, unread=path) for path, members in unread.items()]
+    undecoded = [number for number, fault in enumerate(faults) if fault == UNREADABLE]
+    return [*results, QuarantinedVolume(UNREADABLE, headers[undecoded[0]], undecoded)] if undecoded else results
 
 
-def _is_readable(folder: Path, header: Header) -> bool:
+def _fault_of(folder: Path, header: Header) -> str | None:
+    """Why an image cannot be read: `UNREADABLE` or `STORAGE`; None if it can."""
+    if header.reason:
+        return header.reason
     try:
-        return len(list(read_pixels(folder, [header]))) == 1
-    except QuarantineError:
-        return False
+        return None if len(list(read_pixels(folder, [header]))) == 1 else UNREADABLE
+    except QuarantineError as error:
+        return error.reason
 
 
 def _convert_images(
@@ -226,17 +240,24 @@ def _convert(job: ConversionJob, headers: Sequence[Header]) -> AcceptedVolume | 
 
 
 def _headers(job: ConversionJob) -> list[Header]:
-    """The headers of the images, read again, since no table holds positions.
+    """The headers of the images, read again, since no table holds positions; if `split`, some may have the reason `STORAGE`.
 
     Raises:
-        QuarantineError: if a file has changed since it was indexed.
+        QuarantineError: if a file has changed since it was indexed, or the storage fails for it.
     """
     paths = dict.fromkeys(path for path, _ in job.frames)
     of_file = {path: headers_of_file(job.folder, path, AS_INDEXED) for path in paths}
-    headers = [of_file[path][frame] for path, frame in job.frames if frame < len(of_file[path])]
-    if len(headers) < len(job.frames):
-        raise QuarantineError("unreadable")
-    for header in headers:
-        if header.reason:
-            raise QuarantineError(header.reason, header.path if header.reason == "storage_error" else None)
+    headers = []
+    for path, frame in job.frames:
+        of_path = of_file[path]
+        if of_path[0].reason == STORAGE:
+            if not job.split:
+                raise QuarantineError(STORAGE, path)
+            headers.append(of_path[0])
+            continue
+        if frame >= len(of_path):
+            raise QuarantineError("unreadable")
+        if reason := of_path[frame].reason:
+            raise QuarantineError(reason)
+        headers.append(of_path[frame])
     return headers

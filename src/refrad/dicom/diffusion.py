@@ -59,8 +59,8 @@ DIFFUSION_TAGS = [Tag(group, block) for group in sorted(GROUPS) for block in USU
     for number in elements
     for block in USUAL_BLOCKS
 ]
-# "*ep_b400t", "*ep_b800#12", "ep2d b50"
-B_OF_SEQUENCE = re.compile(r"(?<![a-z0-9])b(\d{1,5})(?!\d)", re.IGNORECASE)
+# "*ep_b400t", "*ep_b800#12" (the 12th direction), "ep2d b50"
+B_OF_SEQUENCE = re.compile(r"(?<![a-z0-9])b(\d{1,5})(?!\d)(#\d+)?", re.IGNORECASE)
 # Canon: "b=1500(0.445,0.000,0.895)"
 B_OF_COMMENT = re.compile(r"(?<![a-z0-9])b\s*=\s*(\d+(?:\.\d+)?)(?:\s*\(([^()]*)\))?", re.IGNORECASE)
 NUMBERS_AS_TEXT = re.compile(rb"[0-9.eE+\\ -]+\0?")
@@ -68,7 +68,7 @@ LIKELY_WORDS = ("DIFFUSION", "DWI", "TRACE", "ADC")
 
 
 class Diffusion(NamedTuple):
-    """The b-value in s/mm2, the gradient's direction in the vendor's own axes, and what kind of direction it is."""
+    """The b-value in s/mm2, the gradient's direction in the vendor's own axes, and what kind of direction it is or its number."""
 
     b_value: float | None = None
     direction: Numbers = ()
@@ -85,9 +85,11 @@ def diffusion_of(values: Values, dataset: Dataset | None) -> Diffusion:
     private = _private_values(dataset) if dataset is not None else {}
     comment = B_OF_COMMENT.search(text_of(values, "ImageComments"))
     b_values = [number_of(values, "DiffusionBValue"), *_numbers(private.get("b_value", ()))[:1]]
+    kinds = [text_of(values, "DiffusionDirectionality"), *(str(kind) for kind in private.get("directionality", ()))]
     for keyword in ("SequenceName", "PulseSequenceName"):
         if name := B_OF_SEQUENCE.search(text_of(values, keyword)):
             b_values.append(float(name[1]))
+            kinds.append(name[2] or "")
     if comment:
         b_values.append(float(comment[1]))
     directions = [
@@ -96,7 +98,6 @@ def diffusion_of(values: Values, dataset: Dataset | None) -> Diffusion:
         tuple(number for axis in "xyz" for number in _numbers(private.get(axis, ()))[:1]),
         _numbers(comment[2].split(",")) if comment and comment[2] else (),
     ]
-    kinds = (text_of(values, "DiffusionDirectionality"), *(str(kind) for kind in private.get("directionality", ())))
     return Diffusion(
         next((b for number in b_values if (b := _plausible(number)) is not None), None),
         next((direction for direction in directions if len(direction) == 3), ()),

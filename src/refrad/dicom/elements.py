@@ -57,6 +57,7 @@ MACROS = frozenset(
         "PlaneOrientationSequence",
         "PlanePositionSequence",
         "RealWorldValueMappingSequence",
+        "RespiratorySynchronizationSequence",
         "TemporalPositionSequence",
     )
 )
@@ -87,7 +88,7 @@ def values_of(dataset: Dataset) -> Values:
                 continue
             if element.is_empty:
                 continue
-            is_multiple = isinstance(element.value, MultiValue | Sequence)
+            is_multiple = isinstance(element.value, list | MultiValue | Sequence)
             keyword, representation = element.keyword, element.VR
             element_values = list(element.value) if is_multiple else [element.value]
         if element_values:

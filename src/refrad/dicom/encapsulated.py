@@ -1,13 +1,20 @@
 """Compressed pixels: whether their fragments are whole, and decoders that refuse a stream that is not.
 
 Pixels that a decoder cannot find in its stream are invented by some decoders, so that a broken transfer looks like an image.
-Importing this module makes `STRICT` known to pydicom, the name of a set of decoders that raise instead.
+Importing this module makes `STRICT` known to pydicom, the name of a set of decoders that raise instead. JPEG XL, which
+pydicom does not know, has a function of its own.
 """
 
 import os
 import struct
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
 
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders import pyjpegls, pylibjpeg
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import (
@@ -25,12 +32,21 @@ from pydicom.uid import (
     RLELossless,
 )
 
-__all__ = ["DECODER_DEPENDENCIES", "STRICT", "check_fragments", "decode_whole_stream", "is_available"]
+__all__ = [
+    "DECODER_DEPENDENCIES",
+    "JPEG_XL",
+    "STRICT",
+    "check_fragments",
+    "decode_jpeg_xl",
+    "decode_whole_stream",
+    "is_available",
+]
 
 STRICT = "refrad"
 JPEG = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1})
 JPEG_LS = frozenset({JPEGLSLossless, JPEGLSNearLossless})
 JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
+JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))  # lossless, recompressed JPEG, any
 DECODABLE = JPEG | JPEG_LS | JPEG_2000 | {RLELossless}
 DECODER_DEPENDENCIES = dict.fromkeys(DECODABLE, ("pylibjpeg>=2.1", "pyjpegls>=1.0"))
 
@@ -70,7 +86,7 @@ def check_fragments(file: BinaryIO, offset: int) -> None:
 
 def is_available(syntax: str) -> bool:
     """Whether there is a decoder of a transfer syntax. The name is pydicom's."""
-    return syntax in DECODABLE
+    return syntax in DECODABLE or syntax in JPEG_XL
 
 
 def decode_whole_stream(stream: bytes, runner: DecodeRunner) -> bytes | bytearray:
@@ -91,6 +107,32 @@ def decode_whole_stream(stream: bytes, runner: DecodeRunner) -> bytes | bytearra
     if syntax in JPEG:
         stream = stream.removesuffix(END) + ONES + END
     return pylibjpeg._decode_frame(stream, runner)
+
+
+def decode_jpeg_xl(dataset: Dataset, frames: Sequence[int]) -> Iterator[NDArray[Any]]:
+    """Yield the pixels [row, column] of frames in JPEG XL, uint8 or uint16.
+
+    The decoder refuses a stream that it cannot follow to the end. PS3.5 8.2.15 allows no signed pixels.
+
+    Args:
+        dataset: with its pixels.
+        frames: numbers of the frames, from 0.
+
+    Raises:
+        ValueError: if a stream has other pixels than the header states.
+        Exception: any of the decoder's.
+    """
+    count = int(dataset.get("NumberOfFrames") or 1)
+    offsets = (dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths"))
+    for frame in frames:
+        stream = get_frame(
+            dataset.PixelData, frame, number_of_frames=count, extended_offsets=offsets if all(offsets) else None
+        )
+        pixels = imagecodecs.jpegxl_decode(stream)
+        of_header = np.dtype(f"u{dataset.BitsAllocated // 8}")
+        if dataset.PixelRepresentation or pixels.dtype != of_header or int(pixels.max()) >> dataset.BitsStored:
+            raise ValueError("the compressed pixels are not those of the header")
+        yield pixels
 
 
 def _without_padding(stream: bytes) -> bytes:

@@ -23,7 +23,8 @@ KEYWORDS = re.findall(
     NumberOfFrames SamplesPerPixel PhotometricInterpretation BurnedInAnnotation RescaleSlope RescaleIntercept RescaleType
     BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VolumeBasedCalculationTechnique ProtocolName
     RealWorldValueMappingSequence SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence SliceThickness
-    NominalPercentageOfCardiacPhase IrradiationEventUID
+    NominalPercentageOfCardiacPhase NominalPercentageOfRespiratoryPhase IrradiationEventUID ComplexImageComponent StackID
+    DimensionIndexValues
     """,
 )
 KEYWORDS += DIFFUSION_KEYWORDS + TIME_KEYWORDS

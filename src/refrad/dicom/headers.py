@@ -23,11 +23,10 @@ from refrad.dicom.elements import (
 )
 from refrad.dicom.header_tags import KEYWORDS
 from refrad.dicom.image_kinds import localizer_name_of, reasons_of, tiles_of
+from refrad.dicom.pixel_words import NATIVE, bit_range, bits_of_word
 from refrad.dicom.times import Times, times_of
 
 __all__ = ["NO_IMAGE_RULES", "Header", "ImageRules", "headers_of_dataset"]
-
-NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
 
 
 class ImageRules(NamedTuple):
@@ -58,8 +57,9 @@ class Header(NamedTuple):
     an MR series says, by `localizer_name_of`.
     `decimals`: of the numbers of `position`, as written. `times`: see `refrad.dicom.times.times_of`.
     `syntax` is the transfer syntax of the file. `bits` are stored in words of 16, from the lowest on; 0 for all other kinds
-    of pixels. `offset`: of the value of the pixels in the file, if they can be read from there as they are or are
-    compressed; else 0.
+    of pixels. `bit_range`: of a pixel in its word, from the first bit to before the last, if it is not the lowest that is the
+    first. `offset`: of the value of the pixels in the file, if they can be read from there as they are or are compressed;
+    else 0. `stack` and `dimensions`: of a frame, by its StackID and DimensionIndexValues.
     """
 
     path: str
@@ -112,6 +112,10 @@ class Header(NamedTuple):
     direction: Numbers = ()
     directionality: str = ""
     cardiac_phase: float | None = None
+    respiratory_phase: float | None = None
+    component: str = ""
+    stack: str = ""
+    dimensions: Numbers = ()
     thickness: float | None = None
     irradiation: str = ""
     times: Times = ()
@@ -120,6 +124,7 @@ class Header(NamedTuple):
     offset: int = 0
     bits: int = 0
     signed: bool = False
+    bit_range: tuple[int, ...] = ()
     slope: float = 1.0
     intercept: float = 0.0
 
@@ -180,7 +185,7 @@ def headers_of_dataset(
         return [_of_image(values, common, has_pixels, rules, dataset)]
     # Frames are counted by their descriptions: NumberOfFrames of a broken file may be anything.
     shared = (values.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    values |= macros_of(shared, KEYWORDS, CONVERTED)
+    values |= macros_of(shared, KEYWORDS, CONVERTED) | {"TypeOfFile": values.get("ImageType", [])}
     shared_macros = macros_of(shared, KEYWORDS)
     common = common._replace(frames=len(frames))
     return [
@@ -261,22 +266,19 @@ def _of_image(
         direction=diffusion.direction,
         directionality=diffusion.directionality,
         cardiac_phase=number_of(values, "NominalPercentageOfCardiacPhase"),
+        respiratory_phase=number_of(values, "NominalPercentageOfRespiratoryPhase"),
+        component=text_of(values, "ComplexImageComponent"),
+        stack=text_of(values, "StackID"),
+        dimensions=numbers_of(values, "DimensionIndexValues", len(values.get("DimensionIndexValues", []))),
         thickness=number_of(values, "SliceThickness"),
         irradiation=text_of(values, "IrradiationEventUID"),
         times=times_of(values),
         slope=number_of(values, "RescaleSlope") or 1.0,
         intercept=number_of(values, "RescaleIntercept") or 0.0,
-        bits=_bits_of_word(values),
+        bits=bits_of_word(values),
         signed=integer_of(values, "PixelRepresentation") == 1,
+        bit_range=bit_range(values),
     )
-
-
-def _bits_of_word(values: Values) -> int:
-    stored = integer_of(values, "BitsStored") or 0
-    plain = (
-        integer_of(values, "BitsAllocated") == 16 and integer_of(values, "HighBit") == stored - 1 and 0 < stored <= 16
-    )
-    return stored if plain else 0
 
 
 def _burned_in(values: Values, rules: ImageRules) -> bool | None:

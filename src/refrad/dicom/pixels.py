@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from refrad.dicom.encapsulated import STRICT, check_fragments
+from refrad.dicom.encapsulated import JPEG_XL, STRICT, check_fragments, decode_jpeg_xl
 from refrad.dicom.headers import Header
+from refrad.dicom.pixel_words import WORD, pixels_of_words
 from refrad.dicom.reasons import QuarantineError
 from refrad.dicom.scan import is_error_of_one_file, is_storage_error, quiet_pydicom, without_path
 
@@ -66,24 +67,34 @@ def _plain(path: Path, header: Header) -> NDArray[Any] | None:
 
 def _decoded(path: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any] | None]:
     """Yield the images of a file, and None at the first that cannot be decoded."""
-    header = headers[0]
-    frames = [header.frame for header in headers] if header.frames > 1 else None
-    # One set of decoders, independent of other installed ones, so that pixels are the same everywhere
-    plugin = STRICT if header.compressed else ""
     try:
         with quiet_pydicom():
-            if header.compressed:
-                with path.open("rb") as file:
-                    check_fragments(file, header.offset)
-            # Only a data set is inflated by pydicom, no path; only of a path the transfer syntax may be unknown to the file.
-            is_deflated = header.syntax == DeflatedExplicitVRLittleEndian
-            source = pydicom.dcmread(path) if is_deflated else path
-            syntax: dict[str, Any] = {} if is_deflated else {"transfer_syntax_uid": header.syntax}
-            for image in iter_pixels(source, indices=frames, decoding_plugin=plugin, **syntax):
-                yield np.asarray(image)
+            yield from _images(path, headers)
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:  # decoders raise anything, including panics of Rust
         if is_storage_error(error):
             raise
     yield None
+
+
+def _images(path: Path, headers: Sequence[Header]) -> Iterator[NDArray[Any]]:
+    """Yield the images of a file; anything may be raised."""
+    header = headers[0]
+    frames = [header.frame for header in headers]
+    if header.compressed:
+        with path.open("rb") as file:
+            check_fragments(file, header.offset)
+    if header.syntax in JPEG_XL:
+        yield from decode_jpeg_xl(pydicom.dcmread(path), frames)
+        return
+    # Only a data set is inflated by pydicom, no path; only of a path the transfer syntax may be unknown to the file.
+    is_deflated = header.syntax == DeflatedExplicitVRLittleEndian
+    source = pydicom.dcmread(path) if is_deflated else path
+    options: dict[str, Any] = {} if is_deflated else {"transfer_syntax_uid": header.syntax}
+    if header.bit_range:
+        options |= {"bits_stored": WORD, "high_bit": WORD - 1}
+    # One set of decoders, independent of other installed ones, so that pixels are the same everywhere
+    plugin = STRICT if header.compressed else ""
+    for image in iter_pixels(source, indices=frames if header.frames > 1 else None, decoding_plugin=plugin, **options):
+        yield pixels_of_words(np.asarray(image), header.bit_range) if header.bit_range else np.asarray(image)

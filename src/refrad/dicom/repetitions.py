@@ -4,86 +4,32 @@ Positions that are shown more than once need a division that leaves each once. P
 stacked into one volume either. A division is taken only if its parts are volumes: regular grids, or all positions once.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from refrad.dicom.attributes import DIVIDE_REPETITIONS, divisions_by_value
 from refrad.dicom.geometry import SAME_POSITION, normal_of, positions_along
 from refrad.dicom.headers import Header
 from refrad.dicom.stack import irregularity_of
 from refrad.dicom.times import HALF_A_DAY
 
-__all__ = ["DIVIDE_REPETITIONS", "by_attributes", "by_passes", "by_repetition", "heights_of", "is_grid", "repetitions"]
+__all__ = [
+    "FEWEST_SLICES",
+    "by_passes",
+    "by_repetition",
+    "heights_of",
+    "is_grid",
+    "repetitions",
+]
 
-# In order of preference
-DIVIDE_REPETITIONS = (
-    "temporal",
-    "acquisition",
-    "b_value",
-    "direction",
-    "directionality",
-    "trigger_time",
-    "cardiac_phase",
-    "inversion_time",
-    "flip_angle",
-    "kilovolts",
-    "kernel",
-    "thickness",
-    "contrast",
-    "irradiation",
-)
-# Values of one setting that differ by rounding or by measurement, in the attribute's unit.
-TOLERANCES = {
-    "echo_time": 0.02,
-    "b_value": 0.5,
-    "direction": 0.001,
-    "trigger_time": 0.5,
-    "cardiac_phase": 0.01,
-    "inversion_time": 0.1,
-    "flip_angle": 0.05,
-    "kilovolts": 0.5,
-    "thickness": 0.005,
-}
 REGULAR = 0.02  # largest deviation of a distance between slices of a pass, as a share of their median
 FEWEST_SLICES = 5  # of a pass
 FEWEST_POSITIONS = 3  # of a dynamic series
 MOST_PASSES = 8  # that gaps between times may show
 SHORTEST = 0.2  # share of a stack that a pass covers
-
-
-def by_attributes(headers: Sequence[Header], group: Iterable[int], names: Sequence[str]) -> list[list[int]]:
-    """Images with equal values of the attributes, within `TOLERANCES`."""
-    group = list(group)
-    parts: dict[tuple[object, ...], list[int]] = {}
-    for number, *key in zip(group, *(_classes(headers, group, name) for name in names), strict=True):
-        parts.setdefault(tuple(key), []).append(number)
-    return list(parts.values())
-
-
-def _classes(headers: Sequence[Header], group: Sequence[int], name: str) -> list[object]:
-    """The value of each image, with one number for all numbers that differ by no more than the tolerance step by step."""
-    values = [getattr(headers[number], name) for number in group]
-    distinct = set(values)
-    if name not in TOLERANCES or len(distinct) < 2:
-        return values
-    if name != "direction":
-        classes = _merged({value for value in distinct if value is not None}, TOLERANCES[name])
-        return [classes.get(value) for value in values]
-    axes = [_merged({value[axis] for value in distinct if value}, TOLERANCES[name]) for axis in range(3)]
-    return [tuple(axis[number] for axis, number in zip(axes, value, strict=False)) for value in values]
-
-
-def _merged(numbers: Iterable[float], tolerance: float) -> dict[float, float]:
-    """Each number to the lowest of its class."""
-    classes: dict[float, float] = {}
-    lowest = last = -np.inf
-    for number in sorted(numbers):
-        lowest = number if number - last > tolerance else lowest
-        classes[number] = lowest
-        last = number
-    return classes
 
 
 def by_repetition(headers: Sequence[Header], group: list[int], names: Sequence[str]) -> list[list[int]]:
@@ -98,7 +44,7 @@ def by_repetition(headers: Sequence[Header], group: list[int], names: Sequence[s
     if not repeated or not names:
         return [group]
     best: tuple[int, int, str, list[list[int]]] | None = None
-    for name, parts in (*_by_values(headers, group, names), *_by_times(headers, group)):
+    for name, parts in (*divisions_by_value(headers, group, names), *_by_times(headers, group)):
         left = sum(repetitions(headers, part) for part in parts)
         # Parts of single images (by times, for example) would leave nothing of the volume.
         if left < repeated and 2 * len(parts) <= len(group) and (best is None or (left, len(parts)) < best[:2]):
@@ -107,16 +53,6 @@ def by_repetition(headers: Sequence[Header], group: list[int], names: Sequence[s
         return [group]
     remaining_names = [name for name in names if name != best[2]]
     return [finer for part in best[3] for finer in by_repetition(headers, part, remaining_names)]
-
-
-def _by_values(
-    headers: Sequence[Header], group: list[int], names: Sequence[str]
-) -> Iterator[tuple[str, list[list[int]]]]:
-    """Yield each attribute that differs, with the parts of equal values."""
-    for name in names:
-        parts = by_attributes(headers, group, [name])
-        if len(parts) > 1:
-            yield name, parts
 
 
 def _by_times(headers: Sequence[Header], group: list[int]) -> Iterator[tuple[str, list[list[int]]]]:
@@ -205,7 +141,7 @@ def _passes(
 ) -> Iterator[list[list[int]]]:
     """Yield possible divisions, as indices into the group: by values, by gaps between times, and where a scan returns."""
     index = {number: i for i, number in enumerate(group)}
-    for _, parts in _by_values(headers, group, DIVIDE_REPETITIONS):
+    for _, parts in divisions_by_value(headers, group, DIVIDE_REPETITIONS):
         yield [[index[number] for number in part] for part in parts]
     for times in _times(headers, group):
         yield from _between_gaps(times)

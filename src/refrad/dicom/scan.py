@@ -192,11 +192,14 @@ def _frames_without_groups(dataset: Dataset) -> int:
 
 def _headers_without_positions(header: Header, frames: int, size: int) -> list[Header]:
     """The headers of the frames of a plain image: the standard gives the positions of frames in functional groups alone."""
-    if header.reason not in {None, "no_geometry"}:
+    if header.reason == "not_ct_or_mr":
         return [header]
+    is_without_positions = header.reason in {None, "no_geometry"}
     if frames > size // SMALLEST_FRAME:  # the number is wrong
-        return [header._replace(reason="unreadable_pixels")]
-    header = header._replace(frames=frames, reason="frames_without_positions")
+        return [header._replace(reason="unreadable_pixels")] if is_without_positions else [header]
+    header = header._replace(
+        frames=frames, reason="frames_without_positions" if is_without_positions else header.reason
+    )
     return [header._replace(frame=number, instance_number=number + 1) for number in range(frames)]
 
 

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refrad.dicom.attributes import DIVIDE_REPETITIONS, by_attributes
 from refrad.dicom.copies import claimed_copies
 from refrad.dicom.geometry import SAME_POSITION
 from refrad.dicom.headers import Header
 from refrad.dicom.localizers import localizers_by_name
 from refrad.dicom.repetitions import (
-    DIVIDE_REPETITIONS,
-    by_attributes,
+    FEWEST_SLICES,
     by_passes,
     by_repetition,
     heights_of,
@@ -123,10 +123,18 @@ def _divide(
 
 
 def _parts(headers: Sequence[Header], group: list[int], by: Sequence[str]) -> Iterator[list[int]]:
-    """Yield the images of one geometry, repetition and pass."""
+    """Yield the images of one geometry, stack, repetition and pass."""
     for aligned in _by_geometry(headers, group):
-        for phase in by_repetition(headers, aligned, by):
-            yield from by_passes(headers, phase)
+        for stack in _by_stacks(headers, aligned):
+            for phase in by_repetition(headers, stack, by):
+                yield from by_passes(headers, phase)
+
+
+def _by_stacks(headers: Sequence[Header], group: list[int]) -> list[list[int]]:
+    """The stacks of a multi-frame image (PS3.3 C.7.6.16.2.2.4), unless all together are one grid."""
+    stacks = by_attributes(headers, group, ["stack"])
+    whole = len(stacks) < 2 or min(len(stack) for stack in stacks) < FEWEST_SLICES or is_grid(headers, group)
+    return [group] if whole else stacks
 
 
 def _grids_of_scattered_frames(

@@ -186,19 +186,24 @@ def _irregularity(coordinates: Array, spacing: ArrayLike, tolerance: float, roun
     """
     distances = np.diff(coordinates[:, 2])
     ratios = distances / np.median(distances)
-    wrong = ratios[np.abs(ratios - 1) > tolerance]
-    if len(wrong) and not _is_rounded(
-        coordinates[:, 2], rounding
-    ):  # a gap that is a whole multiple (2, 3, ...) of the median is a missing slice
-        multiples = np.round(wrong)
-        missing = np.all((multiples >= 2) & (np.abs(wrong - multiples) <= tolerance * multiples))
-        return "slice_missing" if missing else "spacing_irregular"
+    if np.max(np.abs(ratios - 1)) > tolerance and not _is_rounded(coordinates[:, 2], rounding):
+        return "slice_missing" if _is_missing(distances, tolerance, rounding) else "spacing_irregular"
     # Small differences may add up, and slices may shift in their plane: all must be within half a voxel of the grid.
     step = (coordinates[-1] - coordinates[0]) / (len(coordinates) - 1)
     offsets = coordinates - (coordinates[0] + np.arange(len(coordinates))[:, None] * step)
     between_rows, between_columns = np.asarray(spacing, dtype=float)
     inside = np.all(np.abs(offsets) <= np.array([between_columns, between_rows, step[2]]) / 2)
     return None if inside else "spacing_irregular"
+
+
+def _is_missing(distances: Array, tolerance: float, rounding: float) -> bool:
+    """Whether all distances are whole multiples (1, 2, 3, ...) of one, within the tolerance and the errors of rounding."""
+    single = np.mean(distances[distances < 1.6 * np.median(distances)])  # between 1, however rounded, and 2
+    multiples = np.round(distances / single)
+    step = np.sum(distances) / np.sum(multiples)
+    errors = np.abs(distances - multiples * step)
+    allowed = tolerance * multiples * step + (2 * rounding if 4 * rounding < step else 0)
+    return bool(multiples.min() >= 1 and multiples.max() >= 2 and np.all(errors <= allowed))
 
 
 def _is_rounded(heights: Array, error: float) -> bool:
