@@ -175,16 +175,25 @@ def test_broken_or_oversized_files_are_left_out_unnamed(tmp_path, caplog, capfd)
         write_dicom(tmp_path / "d" / f"secret{z}", np.full((4, 5), z, np.int16), ImagePositionPatient=[0, 0, z])
     make_volumes(tmp_path / "d", tmp_path)
     (tmp_path / "d" / "secret1").write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff")
-    path = tmp_path / "d" / "secret3"
-    content, sizes = path.read_bytes(), range(0, 20 * 10_000, 20)
-    place = content.index(b"\x18\x00")  # sequences that end where the next one ends, 10,000 deep
-    heads = [struct.pack("<HH2sHLHHL", 8, 0x1140, b"SQ", 0, size + 8, 0xFFFE, 0xE000, size) for size in reversed(sizes)]
-    path.write_bytes(content[:place] + b"".join(heads) + content[place:])
     with (tmp_path / "d" / "secret2").open("r+b") as file:  # takes no room on the disk
         file.seek(file.seek(0, 2) - 48)
         file.write(b"OW\0\0" + (2**31).to_bytes(4, "little"))
         file.truncate(2**31 + 2000)
     with caplog.at_level("INFO"):
         assert export(tmp_path / "d", tmp_path, "--memory-gb", 1) == 0
-    assert "2 files written, 0 left out for burned-in text, 2 could not be written, 1 went beyond limits" in caplog.text
+    assert "3 files written, 0 left out for burned-in text, 1 could not be written, 1 went beyond limits" in caplog.text
     assert "secret" not in caplog.text.lower() + str(capfd.readouterr()).lower()
+
+
+def test_deeply_nested_file_is_left_out(tmp_path, caplog):
+    for z in range(5):
+        write_dicom(tmp_path / "d" / f"secret{z}", np.full((4, 5), z, np.int16), ImagePositionPatient=[0, 0, z])
+    make_volumes(tmp_path / "d", tmp_path)
+    path = tmp_path / "d" / "secret3"
+    content, sizes = path.read_bytes(), range(0, 20 * 10_000, 20)
+    place = content.index(b"\x18\x00")  # sequences that end where the next one ends, 10,000 deep
+    heads = [struct.pack("<HH2sHLHHL", 8, 0x1140, b"SQ", 0, size + 8, 0xFFFE, 0xE000, size) for size in reversed(sizes)]
+    path.write_bytes(content[:place] + b"".join(heads) + content[place:])
+    with caplog.at_level("INFO"):
+        assert export(tmp_path / "d", tmp_path) == 0
+    assert "4 files written" in caplog.text and "secret" not in caplog.text

@@ -1,4 +1,5 @@
 import multiprocessing
+import pickle
 import re
 import stat
 from typing import get_type_hints
@@ -175,3 +176,8 @@ def test_different_pseudonyms_are_counted_in_any_order(numbers):
 
 def test_file_row_has_columns_of_its_table():
     assert list(get_type_hints(FileRow)) == list(FileTable.to_schema().columns)
+
+
+def test_pseudonyms_are_the_same_in_another_process():
+    pseudonyms = Pseudonyms(bytes(range(32)))
+    assert pickle.loads(pickle.dumps(pseudonyms)).patient("123") == pseudonyms.patient("123")

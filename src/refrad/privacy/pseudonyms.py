@@ -99,6 +99,10 @@ class Pseudonyms:
         self._key = key
         self._mac = lru_cache(maxsize=REMEMBERED)(self._compute)  # images of a patient share most values
 
+    def __reduce__(self) -> tuple[type["Pseudonyms"], tuple[bytes]]:
+        """Another process gets the key, and remembers for itself."""
+        return Pseudonyms, (self._key,)
+
     @property
     def of_the_demo(self) -> bool:
         """Whether the key is the demo's, which is public."""
