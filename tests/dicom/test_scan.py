@@ -55,13 +55,27 @@ def test_pipes_and_circular_links_have_reasons(tmp_path):
     }
 
 
-def test_header_beyond_the_memory_limit_has_a_reason(tmp_path):
+def write_greedy(path):
     patient_name = b"\x10\x00\x10\x00" + (2**31).to_bytes(4, "little")
-    with (tmp_path / "greedy").open("wb") as file:
+    with path.open("wb") as file:
         file.write(bytes(128) + b"DICM" + patient_name)
         file.truncate(2**31 + 200)  # takes no room on the disk
+
+
+def test_header_beyond_the_memory_limit_has_a_reason(tmp_path):
+    write_greedy(tmp_path / "greedy")
     ((header,),) = delivery.read_headers(tmp_path, ImageRules(), Limits(2**30, 60), workers=1)
     assert (header.path, header.reason) == ("greedy", "beyond_limits")
+
+
+def test_files_next_to_one_beyond_the_limits_are_read(tmp_path):
+    for number in range(40):
+        (tmp_path / str(number)).touch()
+    write_greedy(tmp_path / "greedy")
+    reasons = [
+        header.reason for (header,) in delivery.read_headers(tmp_path, ImageRules(), Limits(2**30, 60), workers=1)
+    ]
+    assert sorted(reasons) == ["beyond_limits"] + 40 * ["not_dicom"]
 
 
 def test_name_that_is_not_utf8_has_a_reason(tmp_path):
