@@ -72,9 +72,21 @@ def test_organ_of_specks_alone_is_found_by_its_reference_volume(root):
     assert reference[names["kidney_left"]] * 9 == pytest.approx(131_000 ** (2 / 3)) and reference[names["aorta"]] == 0
     labels = np.zeros((30, 30, 9), np.uint8)
     for place, number in enumerate(names.values()):
-        labels[10 * place, :5, 4] = number
+        labels[10 * place + 1, 1:6, 4] = number
     assert fragments_of(labels) == []
     assert fragments_of(labels, reference=reference) == [(4, names["kidney_left"])]
+
+
+@pytest.mark.parametrize(
+    "place", [np.s_[0:2, 9:14], np.s_[28:30, 9:14], np.s_[9:14, 0:2], np.s_[9:14, 28:30], np.s_[9:14, 9:11]]
+)
+def test_edge_of_an_organ_that_the_field_of_view_cuts_is_kept(place):
+    labels = np.zeros((30, 30, 9), np.uint8)
+    labels[(*place, slice(2, 7))] = LIVER
+    is_cut = place != np.s_[9:14, 9:11]
+    assert len(fragments_of(labels, reference=np.full(256, 2000.0))) == (0 if is_cut else 5)
+    labels[9:21, 9:21, :] = LIVER  # the organ is there: then the reference does not decide
+    assert fragments_of(labels) == []
 
 
 @pytest.mark.parametrize(

@@ -61,11 +61,14 @@ def find_fragments(
     index, class_id, area = structures["index"], structures["class_id"], structures["area"]
     is_fragment = np.zeros(len(area), bool)
     is_small = area <= rule.pixels
+    is_cut = (structures["x_min"] == 0) | (structures["y_min"] == 0)
+    is_cut |= (structures["x_max"] == labels.shape[0]) | (structures["y_max"] == labels.shape[1])
     candidates = []
     for number in np.unique(class_id[is_small]).tolist():
         rows = np.flatnonzero(class_id == number)
         areas = np.sort(area[rows])
-        usual = max(float(areas[int(USUAL * (len(areas) - 1))]), reference_px[number])
+        # What the field of view cuts off may be the edge of an organ: its own sections alone say what is usual there.
+        usual = np.maximum(areas[int(USUAL * (len(areas) - 1))], np.where(is_cut[rows], 0, reference_px[number]))
         candidates += rows[is_small[rows] & (area[rows] < rule.share * usual)].tolist()
     if not candidates:
         return is_fragment

@@ -23,7 +23,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 3
+VERSION = 4
 PAIRS = 40  # most frequent pairs of classes counted in each shard
 
 Columns = dict[str, NDArray[np.int32]]  # of `find_structures`
