@@ -6,8 +6,10 @@ adapter.py executes this file in its own namespace after its own functions; `FIL
 # ruff: noqa: F821
 
 import json
+import tempfile
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 
@@ -15,8 +17,7 @@ from typing import Any
 def _fingerprint(stage: str, changes: str) -> str:
     from refrad.workflow.fingerprint import compose
 
-    kept = {"copies": "keep"} if stage == "volumes" else {}  # the copied pictures are the card's to find
-    options = _config()[stage] | kept | FIXED.get(stage, {}) | json.loads(changes)
+    options = _config()[stage] | FIXED.get(stage, {}) | json.loads(changes)
     return compose(stage, options, {role: FILES[role] for role in ROLES.get(stage, ())}).text
 
 
@@ -29,7 +30,21 @@ def call(arguments, seconds=60):
         flags += ["--schema", str(FILES["schema"])]
     if flags[0] == "vqa" and "--mentions" not in flags:
         flags += ["--mentions", flags[flags.index("--captions") + 1].replace("captions.parquet", "mentions.parquet")]
+    if flags[0] == "grounded" and "--copies" not in flags:
+        flags += ["--copies", str(_no_copies())]
     return caught(lambda: main(flags), seconds)
+
+
+@cache
+def _no_copies() -> Path:
+    """A table of stage copies without rows: the copied pictures are the card's to find."""
+    from refrad.core.contracts import CopyTable
+    from refrad.core.tables import frame_of, write_table
+    from refrad.workflow.fingerprint import Fingerprint
+
+    path = Path(tempfile.mkdtemp()) / "copies.parquet"
+    write_table(path, frame_of([], CopyTable), CopyTable, Fingerprint("copies", 1, {}, {}))
+    return path
 
 
 @cache
