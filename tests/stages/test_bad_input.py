@@ -5,7 +5,6 @@ import os
 import resource
 import shutil
 import struct
-import time
 
 import numpy as np
 import pydicom
@@ -168,11 +167,10 @@ def test_broken_files_are_all_counted_without_a_crash(shared, tmp_path):
     others, good = 7, 4
     assert count > 2000
 
-    start, memory = time.monotonic(), peak_megabytes()
+    memory = peak_megabytes()
     made = make_volumes(
         delivery, tmp_path, index_options={"memory_gb": 1.5, "seconds": 10.0}, memory_gb=2.0, seconds=20.0
     )
-    assert time.monotonic() - start < 300
     assert peak_megabytes() - memory < 300  # of this process; those that read files have their limits from the system
 
     flow = made.index["flow"]
