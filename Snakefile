@@ -68,3 +68,4 @@ rule all:
     default_target: True
     input:
         "<results>/report/index.html",
+        expand("<results>/report/stages/{stage}.html", stage=SITE.pages),

@@ -1,4 +1,4 @@
-"""The whole workflow with masks in the place of boxes."""
+"""The whole workflow with masks in the place of boxes, and with an adaptation of the vision tower between shards and training."""
 
 import json
 import shutil
@@ -12,14 +12,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def masks(finished, tmp_path_factory):
-    """The finished run, trained and evaluated once more in the segmentation variant under another name."""
+    """The finished run, trained and evaluated once more in the segmentation variant under another name, with an adapted tower."""
     folder = tmp_path_factory.mktemp("masks")
     shutil.copytree(finished.folder, folder, dirs_exist_ok=True, symlinks=True)
     project = Project(folder)
     tasks = {"locate": 0.8, "detect": 0.2, "vqa": 0.0}
     short = SMALL_DEMO["train"] | {"name": "masks", "variant": "segmentation", "tasks": tasks}
-    project.configure(SMALL_DEMO | {"train": short, "evaluate": {"samples": 4, "compare_with": ["demo"]}})
+    config = SMALL_DEMO | {"train": short, "evaluate": {"samples": 4, "resamples": 200, "compare_with": ["demo"]}}
+    project.configure(config)
     assert project.planned("all") == {"train", "evaluate", "report"}
+    project.configure(config | {"adapt": {"steps": 3, "batch": 4, "threads": 1}})
+    assert project.planned("all") == {"adapt", "train", "evaluate", "report"}
     project.snakemake("all")
     return project
 
@@ -36,3 +39,11 @@ def test_segmentation_page_has_masks(masks):
     page = (masks.folder / "results" / "report" / "stages" / "evaluate.html").read_text()
     assert "mean training mask of the class" in page and "Mean Dice" in page
     assert page.count('class="outlines"') >= 2
+
+
+def test_adapted_tower_is_trained_and_on_the_pages(masks):
+    account = json.loads((masks.folder / "results/train/masks/training.json").read_text())
+    assert json.loads(account["tower"])["options"]["steps"] == 3
+    page = (masks.folder / "results/report/stages/adapt.html").read_text()
+    assert "recall@5 by chance" in page and "<svg" in page
+    assert masks.planned("all") == set()
