@@ -2,7 +2,6 @@ import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
-    CTImageStorage,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     LegacyConvertedEnhancedCTImageStorage,
@@ -12,35 +11,14 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
+from tests.factories import PLAIN_CT, dataset_of
 
 from refrad.dicom.headers import headers_of_dataset
 from refrad.dicom.reasons import REASONS
 
-CT = {
-    "SOPClassUID": CTImageStorage,
-    "SOPInstanceUID": "1.2.3",
-    "SeriesInstanceUID": "1.2.4",
-    "StudyInstanceUID": "1.2.5",
-    "PatientID": "P1",
-    "Modality": "CT",
-    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-    "Rows": 4,
-    "Columns": 5,
-    "SamplesPerPixel": 1,
-    "PhotometricInterpretation": "MONOCHROME2",
-    "ImagePositionPatient": [1, 2, 3],
-    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-    "PixelSpacing": [0.5, 0.25],
-    "RescaleSlope": 1,
-    "RescaleIntercept": -1024,
-}
 
-
-def dataset(attributes=(), meta_uid="1.2.3", syntax=ExplicitVRLittleEndian, base=CT):
-    elements = Dataset()
-    for name, value in (base | dict(attributes)).items():
-        if value is not None:
-            setattr(elements, name, value)
+def dataset(attributes=(), meta_uid="1.2.3", syntax=ExplicitVRLittleEndian):
+    elements = dataset_of(**(PLAIN_CT | dict(attributes)))
     elements.file_meta = FileMetaDataset()
     elements.file_meta.TransferSyntaxUID = syntax
     if meta_uid:
@@ -51,10 +29,6 @@ def dataset(attributes=(), meta_uid="1.2.3", syntax=ExplicitVRLittleEndian, base
 def header(attributes=(), path="a/b/c.dcm", has_pixels=True, **options):
     (only,) = headers_of_dataset(dataset(attributes, **options), path, has_pixels)
     return only
-
-
-def item(**attributes):
-    return dataset(base=attributes)
 
 
 def test_plain_slice_is_usable_and_has_its_geometry():
@@ -187,16 +161,16 @@ def test_keys_without_patient_id_need_name_and_birth_date():
 
 
 def test_enhanced_frames_become_separate_slices():
-    orientation = item(ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
-    measures = item(PixelSpacing=[2, 3])
-    shared = item(PlaneOrientationSequence=[orientation], PixelMeasuresSequence=[measures])
+    orientation = dataset_of(ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+    measures = dataset_of(PixelSpacing=[2, 3])
+    shared = dataset_of(PlaneOrientationSequence=[orientation], PixelMeasuresSequence=[measures])
     frames = [
-        item(
-            PlanePositionSequence=[item(ImagePositionPatient=[k, 0, 0])],
-            PixelValueTransformationSequence=[item(RescaleSlope=k + 1, RescaleIntercept=-k)],
-            MREchoSequence=[item(EffectiveEchoTime=10.0 * k)],
-            FrameContentSequence=[item(TemporalPositionIndex=k)],
-            MRImageFrameTypeSequence=[item(FrameType=["ORIGINAL", "PRIMARY", "M"])],
+        dataset_of(
+            PlanePositionSequence=[dataset_of(ImagePositionPatient=[k, 0, 0])],
+            PixelValueTransformationSequence=[dataset_of(RescaleSlope=k + 1, RescaleIntercept=-k)],
+            MREchoSequence=[dataset_of(EffectiveEchoTime=10.0 * k)],
+            FrameContentSequence=[dataset_of(TemporalPositionIndex=k)],
+            MRImageFrameTypeSequence=[dataset_of(FrameType=["ORIGINAL", "PRIMARY", "M"])],
         )
         for k in range(3)
     ]
@@ -230,9 +204,9 @@ def test_enhanced_frames_become_separate_slices():
 def enhanced(frame, shared=(), **attributes):
     """The header of the only frame of an enhanced image with these functional groups."""
     geometry = {
-        "PlanePositionSequence": [item(ImagePositionPatient=[1, 2, 3])],
-        "PlaneOrientationSequence": [item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
-        "PixelMeasuresSequence": [item(PixelSpacing=[2, 3])],
+        "PlanePositionSequence": [dataset_of(ImagePositionPatient=[1, 2, 3])],
+        "PlaneOrientationSequence": [dataset_of(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
+        "PixelMeasuresSequence": [dataset_of(PixelSpacing=[2, 3])],
     }
     return header(
         {
@@ -240,8 +214,8 @@ def enhanced(frame, shared=(), **attributes):
             "ImagePositionPatient": None,
             "ImageOrientationPatient": None,
             "PixelSpacing": None,
-            "SharedFunctionalGroupsSequence": [item(**dict(shared))],
-            "PerFrameFunctionalGroupsSequence": [item(**geometry | frame)],
+            "SharedFunctionalGroupsSequence": [dataset_of(**dict(shared))],
+            "PerFrameFunctionalGroupsSequence": [dataset_of(**geometry | frame)],
         }
         | attributes
     )
@@ -264,14 +238,14 @@ def enhanced(frame, shared=(), **attributes):
     ],
 )
 def test_values_of_frames_come_from_standard_macros(macro, attribute, field, value):
-    macros = {macro: [item(**{attribute: value})]}
+    macros = {macro: [dataset_of(**{attribute: value})]}
     assert getattr(enhanced(macros), field) == value
     assert getattr(enhanced({}, shared=macros), field) == value
 
 
 def philips_block(group, creator="Philips MR Imaging DD 005"):
     """A private sequence that repeats standard attributes with another meaning."""
-    repeated = item(
+    repeated = dataset_of(
         ImagePositionPatient=[9, 9, 9],
         ImageOrientationPatient=[0, 1, 0, 1, 0, 0],
         PixelSpacing=[7, 7],
@@ -288,14 +262,14 @@ def philips_block(group, creator="Philips MR Imaging DD 005"):
 @pytest.mark.parametrize("creator", ["Philips MR Imaging DD 005", "SIEMENS MR SDS 01"])
 @pytest.mark.parametrize("place", ["frame", "shared", "inside a macro", "file"])
 def test_private_sequences_override_no_macro(creator, place):
-    frame = item(
-        PlanePositionSequence=[item(ImagePositionPatient=[1, 2, 3])],
-        PixelMeasuresSequence=[item(PixelSpacing=[2, 3])],
-        MREchoSequence=[item(EffectiveEchoTime=9)],
-        PixelValueTransformationSequence=[item(RescaleSlope=4, RescaleIntercept=0)],
-        MRImageFrameTypeSequence=[item(FrameType=["ORIGINAL", "PRIMARY"])],
+    frame = dataset_of(
+        PlanePositionSequence=[dataset_of(ImagePositionPatient=[1, 2, 3])],
+        PixelMeasuresSequence=[dataset_of(PixelSpacing=[2, 3])],
+        MREchoSequence=[dataset_of(EffectiveEchoTime=9)],
+        PixelValueTransformationSequence=[dataset_of(RescaleSlope=4, RescaleIntercept=0)],
+        MRImageFrameTypeSequence=[dataset_of(FrameType=["ORIGINAL", "PRIMARY"])],
     )
-    shared = item(PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])])
+    shared = dataset_of(PlaneOrientationSequence=[dataset_of(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])])
     attributes = {"Modality": "MR", "ImagePositionPatient": None, "PixelSpacing": None, "RescaleSlope": None}
     whole = dataset(attributes | {"ImageOrientationPatient": None})
     whole.SharedFunctionalGroupsSequence = [shared]
@@ -310,24 +284,24 @@ def test_private_sequences_override_no_macro(creator, place):
 
 
 def test_values_of_other_standard_sequences_override_no_macro():
-    elsewhere = item(ImagePositionPatient=[9, 9, 9], PixelSpacing=[7, 7], EchoTime=7)
+    elsewhere = dataset_of(ImagePositionPatient=[9, 9, 9], PixelSpacing=[7, 7], EchoTime=7)
     slice_ = enhanced({"RadiopharmaceuticalUsageSequence": [elsewhere], "ReferencedImageSequence": [elsewhere]})
     assert (slice_.position, slice_.spacing, slice_.echo_time) == ((1, 2, 3), (2, 3), None)
 
 
 def test_converted_attributes_count_where_no_macro_has_them():
-    converted = [item(ImagePositionPatient=[9, 9, 9], EchoTime=7, FlipAngle=12, InversionTime=50)]
-    echo = {"MREchoSequence": [item(EffectiveEchoTime=9)]}
+    converted = [dataset_of(ImagePositionPatient=[9, 9, 9], EchoTime=7, FlipAngle=12, InversionTime=50)]
+    echo = {"MREchoSequence": [dataset_of(EffectiveEchoTime=9)]}
     slice_ = enhanced(
         {"UnassignedPerFrameConvertedAttributesSequence": converted},
-        shared=echo | {"UnassignedSharedConvertedAttributesSequence": [item(InversionTime=40, KVP=110)]},
+        shared=echo | {"UnassignedSharedConvertedAttributesSequence": [dataset_of(InversionTime=40, KVP=110)]},
     )
     assert (slice_.position, slice_.echo_time, slice_.flip_angle) == ((1, 2, 3), 9, 12)
     assert (slice_.inversion_time, slice_.kilovolts) == (50, 110)
 
 
 def test_first_item_of_a_macro_counts():
-    positions = [item(ImagePositionPatient=[1, 2, 3]), item(ImagePositionPatient=[9, 9, 9])]
+    positions = [dataset_of(ImagePositionPatient=[1, 2, 3]), dataset_of(ImagePositionPatient=[9, 9, 9])]
     assert enhanced({"PlanePositionSequence": positions}).position == (1, 2, 3)
 
 
@@ -337,7 +311,7 @@ FRAME_TYPES = ["CTImageFrameTypeSequence", "MRImageFrameTypeSequence"]
 @pytest.mark.parametrize("macro", FRAME_TYPES)
 def test_kinds_of_frames_are_those_of_their_frame_type(macro):
     def reason(**attributes):
-        return enhanced({macro: [item(**attributes)]}, VolumeBasedCalculationTechnique="MIXED").reason
+        return enhanced({macro: [dataset_of(**attributes)]}, VolumeBasedCalculationTechnique="MIXED").reason
 
     assert reason(VolumeBasedCalculationTechnique="NONE", VolumetricProperties="DISTORTED") is None
     assert reason(VolumeBasedCalculationTechnique="CURVED_MPR", VolumetricProperties="DISTORTED") == "projection"
@@ -347,8 +321,8 @@ def test_kinds_of_frames_are_those_of_their_frame_type(macro):
 
 
 def test_frames_in_other_units_are_not_hounsfield():
-    units = [item(MeasurementUnitsCodeSequence=[item(CodeValue="mg/mL")])]
-    values = item(RescaleSlope=1, RescaleIntercept=0)
+    units = [dataset_of(MeasurementUnitsCodeSequence=[dataset_of(CodeValue="mg/mL")])]
+    values = dataset_of(RescaleSlope=1, RescaleIntercept=0)
     frame = {"RealWorldValueMappingSequence": units, "PixelValueTransformationSequence": [values]}
     assert enhanced(frame, Modality="CT").reason == "not_hounsfield"
     assert enhanced({}, shared=frame, Modality="CT").reason == "not_hounsfield"

@@ -1,6 +1,7 @@
 import pytest
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
+from tests.factories import PLAIN_CT, dataset_of
 
 from refrad.dicom.elements import values_of
 from refrad.dicom.image_kinds import localizer_name_of, reasons_of, tiles_of
@@ -8,30 +9,9 @@ from refrad.dicom.reasons import REASONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # scanners write values that the standard does not allow
 
-PLAIN = {
-    "Modality": "CT",
-    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-    "Rows": 4,
-    "Columns": 5,
-    "PhotometricInterpretation": "MONOCHROME2",
-    "ImagePositionPatient": [1, 2, 3],
-    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-    "PixelSpacing": [0.5, 0.25],
-    "RescaleSlope": 1,
-    "RescaleIntercept": -1024,
-}
-
-
-def data(**attributes):
-    elements = Dataset()
-    for name, value in attributes.items():
-        if value is not None:
-            setattr(elements, name, value)
-    return elements
-
 
 def reason(**attributes):
-    values = values_of(data(**PLAIN | attributes))
+    values = values_of(dataset_of(**PLAIN_CT | attributes))
     return next(reasons_of(values, has_pixels=True, burned_in=None), None)
 
 
@@ -207,7 +187,7 @@ def test_mosaics_are_refused_before_their_geometry_is_looked_at(image_type):
     ],
 )
 def test_tiles_are_counted_by_private_elements(group, creator, element, representation, value, tiles):
-    image = data(**PLAIN | {"Modality": "MR"})
+    image = dataset_of(**PLAIN_CT | {"Modality": "MR"})
     image.private_block(group, creator, create=True).add_new(element, representation, value)
     assert tiles_of(image) == tiles
     values = values_of(image) | {"tiles": [tiles]}
@@ -216,7 +196,7 @@ def test_tiles_are_counted_by_private_elements(group, creator, element, represen
 
 
 def test_private_element_without_creator_counts_no_tiles():
-    image = data(**PLAIN)
+    image = dataset_of(**PLAIN_CT)
     image.add_new((0x0019, 0x100A), "US", 36)
     assert tiles_of(image) == 0
 
@@ -294,7 +274,7 @@ def test_common_rescale_types_of_plain_ct_are_usable(units):
 
 
 def mapping(*codes):
-    return [data(MeasurementUnitsCodeSequence=[data(CodeValue=code)]) for code in codes]
+    return [dataset_of(MeasurementUnitsCodeSequence=[dataset_of(CodeValue=code)]) for code in codes]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
+from tests.factories import plain_header
 
-from refrad.dicom.headers import Header
 from refrad.dicom.localizers import localizers_by_name
 from refrad.dicom.series import QuarantinedImage, divide_into_volumes
 
@@ -11,15 +11,12 @@ TILTED = (1.0, 0.0, 0.0, 0.0, 0.8, 0.6)  # 37 degrees
 
 
 def image(number, name="named", distance=3.0, spacing=0.8, orientation=AXIAL, series="s"):
-    return Header(
-        f"{series}/{number}",
+    return plain_header(
+        number,
+        path=f"{series}/{number}",
         modality="MR",
-        patient_id="P1",
-        study_uid="1",
         series_uid=series,
         instance_uid=f"{series}.{number}",
-        rows=4,
-        columns=4,
         position=(0.0, 0.0, distance * number),
         orientation=orientation,
         spacing=(spacing, spacing),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.factories import plain_header
 
-from refrad.dicom.headers import Header
 from refrad.dicom.series import VolumeMember, divide_into_volumes
 
 DAY = 86400.0
@@ -19,23 +19,15 @@ def images(places, start=0, modality="CT", times=None, **attributes):
     for k, z in enumerate(places):
         values = {name: value(k) if callable(value) else value for name, value in attributes.items()}
         headers.append(
-            Header(
+            plain_header(
+                start + k,
                 **{
-                    "path": f"{start + k:06}",
                     "modality": modality,
-                    "patient_id": "P",
-                    "study_uid": "S",
-                    "series_uid": "1",
-                    "instance_uid": str(start + k),
-                    "rows": 4,
-                    "columns": 4,
                     "position": (0.0, 0.0, float(z)),
                     "decimals": (0, 0, 3),
-                    "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-                    "spacing": (1.0, 1.0),
                     "times": () if times is None else (None, float(times[k]), None, None),
                     **values,
-                }
+                },
             )
         )
     return headers

@@ -3,27 +3,14 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.factories import plain_header
 
 from refrad.dicom.headers import Header
 from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
 
 
 def slice_at(z, uid, **changes):
-    defaults = {
-        "path": f"{uid:06}",
-        "modality": "CT",
-        "patient_id": "P",
-        "study_uid": "S",
-        "series_uid": "1",
-        "instance_uid": str(uid),
-        "rows": 4,
-        "columns": 4,
-        "position": (0.0, 0.0, float(z)),
-        "decimals": (3, 3, 3),
-        "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-        "spacing": (1.0, 1.0),
-    }
-    return Header(**(defaults | changes))
+    return plain_header(uid, **{"position": (0.0, 0.0, float(z)), "decimals": (3, 3, 3), **changes})
 
 
 def sizes(headers):

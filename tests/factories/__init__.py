@@ -8,7 +8,17 @@
 No test imports from a conftest module or from another test: what two tests need is here.
 """
 
-from tests.factories.dicom import RAS, instance_of, make_volumes, only_volume, stacks, write_dicom
+from tests.factories.dicom import (
+    PLAIN_CT,
+    RAS,
+    dataset_of,
+    instance_of,
+    make_volumes,
+    only_volume,
+    plain_header,
+    stacks,
+    write_dicom,
+)
 from tests.factories.images import SIDE, image_row, png_bytes
 from tests.factories.options import AUGMENT, ROOT, SCHEMA, fingerprint, options, tiny_training
 from tests.factories.reports import ReportDelivery, report_row
@@ -16,18 +26,21 @@ from tests.factories.study import Study
 
 __all__ = [
     "AUGMENT",
+    "PLAIN_CT",
     "RAS",
     "ROOT",
     "SCHEMA",
     "SIDE",
     "ReportDelivery",
     "Study",
+    "dataset_of",
     "fingerprint",
     "image_row",
     "instance_of",
     "make_volumes",
     "only_volume",
     "options",
+    "plain_header",
     "png_bytes",
     "report_row",
     "stacks",

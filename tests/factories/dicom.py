@@ -20,11 +20,30 @@ from tests.factories.options import fingerprint
 
 from refrad.core.contracts import SliceTable, VolumeTable
 from refrad.core.tables import read_table
+from refrad.dicom.headers import Header
 from refrad.privacy.pseudonyms import Pseudonyms
 from refrad.stages import index, volumes
 
 KEY = bytes(range(32))
 RAS = np.diag([-1, -1, 1])  # from DICOM's patient coordinates to NIfTI's
+PLAIN_CT: Mapping[str, Any] = {  # elements of a usable slice, of 4 x 5 pixels
+    "SOPClassUID": CTImageStorage,
+    "SOPInstanceUID": "1.2.3",
+    "SeriesInstanceUID": "1.2.4",
+    "StudyInstanceUID": "1.2.5",
+    "PatientID": "P1",
+    "Modality": "CT",
+    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    "Rows": 4,
+    "Columns": 5,
+    "SamplesPerPixel": 1,
+    "PhotometricInterpretation": "MONOCHROME2",
+    "ImagePositionPatient": [1, 2, 3],
+    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    "PixelSpacing": [0.5, 0.25],
+    "RescaleSlope": 1,
+    "RescaleIntercept": -1024,
+}
 
 
 class WriteSlice(Protocol):
@@ -33,27 +52,48 @@ class WriteSlice(Protocol):
     def __call__(self, path: Path, pixels: np.ndarray, **attributes: Any) -> Path: ...
 
 
+def dataset_of(**attributes: Any) -> Dataset:
+    """A data set of these attributes; one of None is left out."""
+    dataset = Dataset()
+    for name, value in attributes.items():
+        if value is not None:
+            setattr(dataset, name, value)
+    return dataset
+
+
+def plain_header(number: int, **attributes: Any) -> Header:
+    """The header of a usable slice of a series, `number` mm along z unless `attributes` say otherwise."""
+    plain = {
+        "path": f"{number:06}",
+        "modality": "CT",
+        "patient_id": "P",
+        "study_uid": "S",
+        "series_uid": "1",
+        "instance_uid": str(number),
+        "rows": 4,
+        "columns": 4,
+        "position": (0.0, 0.0, float(number)),
+        "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        "spacing": (1.0, 1.0),
+    }
+    return Header(**(plain | attributes))
+
+
 def write_dicom(path: Path, pixels: np.ndarray, **attributes: Any) -> Path:
     """Write `pixels` ([frame,] row, column; 16 bits) as a DICOM file; an attribute of None is left out."""
     modality = attributes.get("Modality", "CT")
     defaults = {
+        **PLAIN_CT,
         "SOPClassUID": MRImageStorage if modality == "MR" else CTImageStorage,
         "SOPInstanceUID": f"1.2.3.{zlib.crc32(str(path).encode())}",
-        "SeriesInstanceUID": "1.2.4",
-        "StudyInstanceUID": "1.2.5",
         "FrameOfReferenceUID": "1.2.6",
-        "PatientID": "P1",
         "Modality": modality,
         "Manufacturer": "Test",
-        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
         "StudyDate": "20240229",
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
         "ImagePositionPatient": [0, 0, 0],
         "PixelSpacing": [1, 1],
         "Rows": pixels.shape[-2],
         "Columns": pixels.shape[-1],
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
         "BitsAllocated": 16,
         "BitsStored": 16,
         "HighBit": 15,
@@ -63,10 +103,7 @@ def write_dicom(path: Path, pixels: np.ndarray, **attributes: Any) -> Path:
         "NumberOfFrames": len(pixels) if pixels.ndim == 3 else None,
         "PixelData": pixels.astype(pixels.dtype.newbyteorder("<")).tobytes(),
     }
-    dataset = Dataset()
-    for name, value in (defaults | attributes).items():
-        if value is not None:
-            setattr(dataset, name, value)
+    dataset = dataset_of(**(defaults | attributes))
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = defaults["SOPClassUID"]
