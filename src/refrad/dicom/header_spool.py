@@ -23,7 +23,7 @@ class HeaderSpool:
         for setting in ("journal_mode = off", "synchronous = off", "temp_store = file", f"cache_size = -{CACHE}"):
             self._base.execute(f"pragma {setting}")
         self._base.execute(
-            "create table image (series text, path text, frame int, instance text, unified text, used int, header blob)"
+            "create table image (series text, path text, frame int, instance text, unified text, header blob)"
         )
         self._base.create_function("is_scattered", 2, is_scattered, deterministic=True)
         self._base.execute("begin")
@@ -38,7 +38,6 @@ class HeaderSpool:
                 h.frame,
                 h.instance_key if h.reason is None else None,
                 h.unified_series_key or None if h.reason is None else None,
-                h.reason is None,
                 marshal.dumps(tuple(h)),
             )
             for h in headers
@@ -48,28 +47,26 @@ class HeaderSpool:
 
     def _write(self) -> None:
         """Write the headers that still wait in memory."""
-        self._base.executemany("insert into image values (?, ?, ?, ?, ?, ?, ?)", self._waiting)
+        self._base.executemany("insert into image values (?, ?, ?, ?, ?, ?)", self._waiting)
         self._waiting.clear()
 
     def ambiguous(self) -> Container[str]:
         """Instance keys that usable images of more than one series share, of the headers added so far. They stay on disk."""
-        self._write()
-        self._base.execute("create table shared (instance text primary key) without rowid")
-        self._base.execute(
-            "insert into shared"
-            " select instance from image where used group by instance having count(*) > 1 and min(series) < max(series)"
-        )
-        return _Keys(self._base, "shared", "instance")
+        return self._keys("instance", "count(*) > 1 and min(series) < max(series)")
 
     def scattered(self) -> Container[str]:
         """Unified series keys of which usable images have nearly a study each, of the headers added so far. They stay on disk."""
+        return self._keys("unified", "is_scattered(count(*), count(distinct series))")
+
+    def _keys(self, column: str, condition: str) -> Container[str]:
+        """The keys of this column, which usable images have, whose images meet a condition together."""
         self._write()
-        self._base.execute("create table scattered (unified text primary key) without rowid")
+        self._base.execute(f"create table keys_{column} ({column} text primary key) without rowid")
         self._base.execute(
-            "insert into scattered select unified from image where unified is not null"
-            " group by unified having is_scattered(count(*), count(distinct series))"
+            f"insert into keys_{column} select {column} from image"
+            f" where {column} is not null group by {column} having {condition}"
         )
-        return _Keys(self._base, "scattered", "unified")
+        return _Keys(self._base, f"keys_{column}", column)
 
     def series(self) -> Iterator[tuple[str, list[Header]]]:
         """The headers of each series with its sort key, in the order of these keys, then of path and frame."""
