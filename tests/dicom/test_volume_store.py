@@ -133,7 +133,9 @@ def test_damaged_entry_is_named_and_made_again(entry, damage):
     path, voxels = entry
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
-    with pytest.raises(DamagedEntryError, match=rf"{path.name} is damaged: delete it and run stage volumes"):
+    with pytest.raises(
+        DamagedEntryError, match=rf"{path.name} is damaged: delete it and make volumes.parquet of its shard again"
+    ):
         read_volume(path)
     store_volume(voxels, AFFINE, path.parents[1])
     assert path.read_bytes() == whole

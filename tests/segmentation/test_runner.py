@@ -113,7 +113,9 @@ def test_damaged_volume_stops_the_run_by_its_name(site):
     path = site.job(1).volume
     path.write_bytes(path.read_bytes()[:-9])
     site.job = lambda _: SegmentationJob("0" * 32, path, site.folder / "labels.nii.gz", "total")
-    with pytest.raises(DamagedEntryError, match=rf"{path.name} is damaged: delete it and run stage volumes"):
+    with pytest.raises(
+        DamagedEntryError, match=rf"{path.name} is damaged: delete it and make volumes.parquet of its shard again"
+    ):
         site.label(1)
 
 
