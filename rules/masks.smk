@@ -29,7 +29,7 @@ rule masks_shard:
         "{resources.python:q} -m refrad masks"
         " --volumes {input.volumes} --volume-store {params.volume_store:q} --store {params.store:q}"
         " --instances {input.instances} --files {input.files}{params.precomputed}"
-        " --masks {output.masks}"
+        " --shard {wildcards.shard} --masks {output.masks}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 
 

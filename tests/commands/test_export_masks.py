@@ -156,6 +156,7 @@ def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
         precomputed=delivered,
         instances=tables["instances"],
         files=tables["files"],
+        shard=0,
         fingerprint=fingerprint("masks", segmenter="precomputed"),
         **metrics,
     )

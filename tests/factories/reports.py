@@ -71,13 +71,13 @@ class ReportDelivery:
 
     def run(
         self,
-        reports: Sequence[Sequence[Any]],
+        rows: Sequence[Sequence[Any]],
         references: Sequence[Sequence[Any]] | None = None,
         shard: int = 1,
         **changes: Any,
     ) -> pl.DataFrame:
         """The captions of a shard; `metrics` and `named` (the image references) are set. Changes replace arguments of the stage."""
-        self.write_rows("reports.csv", REPORT_COLUMNS, reports)
+        self.write_rows("reports.csv", REPORT_COLUMNS, rows)
         if references is not None:
             self.write_rows("references.csv", REFERENCE_COLUMNS[: len(references[0])], references)
         arguments = {

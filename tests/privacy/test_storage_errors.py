@@ -24,3 +24,9 @@ def test_list_of_an_earlier_run_is_removed(tmp_path):
     StorageErrors(path, limit=2).add("a")
     assert StorageErrors(path, limit=2).count == 0
     assert not path.exists()
+
+
+def test_name_that_is_no_text_is_written_with_escapes(tmp_path):
+    path = tmp_path / "storage_errors.txt"
+    StorageErrors(path, limit=2).add("M\udcfcller")
+    assert path.read_text(encoding="utf-8") == "M\\udcfcller\n"

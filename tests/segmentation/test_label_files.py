@@ -1,7 +1,10 @@
 """Label volumes of a site: many labels in a file, or a folder with one file for each class."""
 
+import errno
 import gzip
+import os
 import struct
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -194,6 +197,33 @@ def test_unusable_label_file_has_its_true_reason(name, tmp_path):
 
 def test_label_file_that_is_gone_is_unreadable(tmp_path):
     assert reason_of(tmp_path / "a.nii.gz") == "unreadable_mask"
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EIO, "storage_error"),
+        (errno.ESTALE, "storage_error"),
+        (errno.ETIMEDOUT, "storage_error"),
+        (errno.ENOENT, "unreadable_mask"),
+        (errno.ENOTDIR, "unreadable_mask"),
+        (errno.EISDIR, "unreadable_mask"),
+        (errno.EACCES, "unreadable_mask"),
+        (errno.EPERM, "unreadable_mask"),
+        (errno.ENAMETOOLONG, "unreadable_mask"),
+        (errno.EMFILE, "unreadable_mask"),
+    ],
+)
+def test_failing_storage_is_told_from_a_file_at_fault(number, reason, tmp_path, monkeypatch):
+    path = save(tmp_path / "a.nii.gz")
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(UnsegmentableError, match=reason) as error:
+        read_labels(path, {"liver": 5})
+    assert error.value.unread == (path if reason == "storage_error" else None)
 
 
 def named(path, names, values=LABELS):

@@ -1,6 +1,9 @@
 """The table masks.csv: which mask belongs to which volumes."""
 
+import errno
 import logging
+import os
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -144,3 +147,16 @@ def test_missing_table_is_named_without_its_folder(folder):
     empty = DeliveredMasks(folder, pl.DataFrame, pl.LazyFrame(), {}.__setitem__)
     with pytest.raises(ValueError, match=r"^masks.csv .*is not in the folder of masks$"):
         masks_of_volumes(empty)
+
+
+@pytest.mark.parametrize(("number", "mask"), [(errno.EIO, "m.nii.gz"), (errno.ENAMETOOLONG, "mask_missing")])
+def test_mask_whose_state_the_storage_cannot_tell_is_there(number, mask, folder, monkeypatch):
+    is_file = Path.is_file
+
+    def asked(path):
+        if path.name == "m.nii.gz":
+            raise OSError(number, os.strerror(number))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", asked)
+    assert masks_of(folder, "dicom,mask\nct,m.nii.gz\n") == {"v1": mask, "v2": mask}

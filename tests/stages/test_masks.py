@@ -56,6 +56,7 @@ def run(site, options=PRECOMPUTED, **paths):
         "instances": site.path("instances"),
         "files": site.path("files"),
         "store": site.mask_store,
+        "shard": 0,
     }
     return site.run("masks", options, **(inputs | paths))
 
@@ -290,3 +291,33 @@ def test_series_without_masks_borrows_from_another_plane(site):
 def test_masks_are_borrowed_within_a_frame_and_if_configured(site, frame, borrow):
     site.write(VolumeTable, "volumes", [site.volume() | {"frame": "f"}, coronal(site, frame)])
     assert run(site, PRECOMPUTED | {"borrow": borrow})["flow"]["aside"] == {"no_precomputed_mask": 1}
+
+
+FAILING = "/proc/self/mem"  # reading its first bytes is an input/output error
+
+
+@pytest.mark.parametrize("mask", ["mask.nii.gz", "classes/liver.nii.gz"])
+def test_masks_go_on_after_a_storage_error(site, mask, caplog):
+    volumes = [site.volume(), coronal(site, None)]
+    site.write(VolumeTable, "volumes", volumes)
+    (site.delivered / "classes").mkdir()
+    (site.delivered / mask).unlink(missing_ok=True)
+    (site.delivered / mask).symlink_to(FAILING)
+    (site.delivered / "masks.csv").write_text(f"dicom,mask\nct,{mask.partition('/')[0]}\n")
+    metrics = run(site, shard=4)
+    assert metrics["flow"] == {"taken": 2, "used": 0, "aside": {"storage_error": 1, "no_precomputed_mask": 1}}
+    assert site.path("files").with_name("storage_errors_masks_4.txt").read_text() == f"{mask}\n"
+    assert "the storage failed for 1 files" in caplog.text and "nii" not in caplog.text
+    with pytest.raises(ValueError, match="the storage failed for 1 files"):
+        run(site, PRECOMPUTED | {"storage_errors": 0})
+
+
+def test_mask_is_made_once_the_storage_works_again(site):
+    mask = site.delivered / "mask.nii.gz"
+    mask.rename(site.delivered / "kept")
+    mask.symlink_to(FAILING)
+    assert run(site)["flow"]["aside"] == {"storage_error": 1}
+    mask.unlink()
+    (site.delivered / "kept").rename(mask)
+    assert run(site)["flow"]["used"] == 1
+    assert not site.path("files").with_name("storage_errors_masks_0.txt").exists()

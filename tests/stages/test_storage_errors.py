@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.factories import fingerprint, make_volumes, only_volume, write_dicom
+from tests.factories import ReportDelivery, fingerprint, make_volumes, only_volume, write_dicom
 
 from refrad.core.contracts import VolumeTable
 from refrad.core.tables import read_table
@@ -85,3 +85,19 @@ def test_good_runs_around_a_failing_file_are_volumes_if_split(gaps, tmp_path):
     run = (None, 4, "storage_error, slice_missing")
     assert rows == ([run, run, ("storage_error", 1, None)] if gaps == "split" else [("storage_error", 9, None)])
     assert (tmp_path / "out" / "storage_errors_0.txt").read_text() == "1/4\n"
+
+
+def test_captions_go_on_after_a_storage_error(tmp_path, caplog):
+    delivery, reports = ReportDelivery(tmp_path), tmp_path / "reports"
+    for folder in ("good", "Muster1", "Muster2"):
+        (reports / folder).mkdir(parents=True)
+    (reports / "good" / "ACC99.txt").write_text("Befund: Leber normal.")
+    for folder in ("Muster1", "Muster2"):
+        (reports / folder / "ACC99.txt").symlink_to(FAILING)
+    assert delivery.run([], reports=reports)["text"].to_list() == ["Leber normal."]
+    assert delivery.metrics["tables"]["reports"] == {"used": 1, "storage_error": 2}
+    names = (tmp_path / "storage_errors_captions_1.txt").read_text()
+    assert names == "Muster1/ACC99.txt\nMuster2/ACC99.txt\n"
+    assert "the storage failed for 2 files" in caplog.text and "Muster" not in caplog.text
+    with pytest.raises(ValueError, match="the storage failed for 2 files"):
+        delivery.run([], reports=reports, fingerprint=fingerprint("captions", storage_errors=1))

@@ -233,6 +233,9 @@ class MasksOptions(Section):
         description="Whether a volume without labels gets those of another series of its study in the same frame of "
         "reference."
     )
+    storage_errors: int = Field(
+        ge=0, description="Given masks that a shard loses to failing storage; one more ends the run."
+    )
 
 
 FlagPolicy = Literal["flag", "quarantine"]

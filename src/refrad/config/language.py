@@ -177,6 +177,9 @@ class CaptionsOptions(Section):
         description="Largest share of reports, 0 to 1, that may find no study; above it the stage stops and shows the forms "
         "of the ids.",
     )
+    storage_errors: int = Field(
+        default=10, ge=0, description="Report files that the failing storage keeps back; one more ends the run."
+    )
 
 
 class MentionsOptions(Section):

@@ -28,7 +28,7 @@ class StorageErrors:
         self.count += 1
         with only_for_the_owner():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
+            with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{name}\n")
         if self.count > self._limit:
             raise ValueError(f"the storage failed for {self}: check it, and start again")

@@ -28,7 +28,11 @@ __all__ = [
 
 
 class UnsegmentableError(ValueError):
-    """This volume gets no labels; the message is the reason code."""
+    """This volume gets no labels; the message is the reason code, and `unread` the file or folder for which the storage failed."""
+
+    def __init__(self, reason: str, unread: Path | None = None) -> None:
+        super().__init__(reason)
+        self.unread = unread
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,15 @@ class SegmentedVolume:
 
 @dataclass(frozen=True)
 class FailedVolume:
-    """A volume without labels, with the reason code. `key` and `seconds` are as in `SegmentedVolume`."""
+    """A volume without labels, with the reason code. `key` and `seconds` are as in `SegmentedVolume`.
+
+    `unread` is the delivered file or folder for which the storage failed, if the reason is storage_error.
+    """
 
     key: str
     seconds: float
     reason: str
+    unread: Path | None = None
 
 
 SegmentationResult = SegmentedVolume | FailedVolume

@@ -4,6 +4,7 @@ The files are untrusted: stage masks reads them in a sandbox. Sides cannot be ch
 valid as the right one.
 """
 
+import errno
 import gzip
 import math
 import re
@@ -16,13 +17,31 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from refrad.dicom.scan import is_error_of_one_file, is_storage_error
 from refrad.segmentation.base import UnsegmentableError
 from refrad.segmentation.labels import LARGEST_SHIFT
 
-__all__ = ["OUTSIDE", "SHARED", "UNKNOWN_FILES", "DeliveredLabels", "class_of_file", "files_of_mask", "read_labels"]
+__all__ = [
+    "OUTSIDE",
+    "SHARED",
+    "UNKNOWN_FILES",
+    "DeliveredLabels",
+    "class_of_file",
+    "files_of_mask",
+    "is_failing_storage",
+    "read_labels",
+]
 
 ENDINGS = (".nii.gz", ".nii")
 PAIR = (".hdr", ".img")  # header and voxels in two files
+OF_THE_FILE = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+}  # a name or permission is at fault
 ROUNDING = 1e-2  # of stored labels that a float or a scale factor made inexact
 SURPLUS = 1 << 20  # bytes that may follow the voxels
 PART = 1 << 24  # bytes decompressed at once
@@ -43,6 +62,11 @@ class DeliveredLabels(NamedTuple):
     labels: NDArray[np.uint8]
     affine: NDArray[np.float64]
     notes: Mapping[str, int]
+
+
+def is_failing_storage(error: OSError) -> bool:
+    """Whether the disk or file server failed for a file; it is not at fault for a file that is gone, closed or damaged."""
+    return is_storage_error(error) and is_error_of_one_file(error) and error.errno not in OF_THE_FILE
 
 
 def files_of_mask(path: Path) -> list[Path]:
@@ -73,6 +97,10 @@ def read_labels(path: Path, native_ids: Mapping[str, int]) -> DeliveredLabels:
         return _read_classes(path, native_ids) if path.is_dir() else _read_multi_label(path, native_ids)
     except (MemoryError, UnsegmentableError):
         raise
+    except OSError as error:
+        if is_failing_storage(error):
+            raise UnsegmentableError("storage_error", Path(error.filename or path)) from None
+        raise UnsegmentableError("unreadable_mask") from None
     except Exception:  # decoders raise anything; their messages quote paths
         raise UnsegmentableError("unreadable_mask") from None
 

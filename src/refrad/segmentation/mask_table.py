@@ -14,6 +14,7 @@ import polars as pl
 from refrad.formats.charsets import charset_of, errors_of, mend_text
 from refrad.formats.csv_rows import read_csv_rows
 from refrad.segmentation.base import DeliveredMasks
+from refrad.segmentation.label_files import is_failing_storage
 
 __all__ = ["TABLE", "GivenMask", "TableRow", "masks_of_volumes", "read_rows"]
 
@@ -177,10 +178,12 @@ def _find(folder: Path, cell: str) -> Path | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file or folder; no other kind is opened."""
+    """Whether there is a file or folder, perhaps one for which the storage fails; no other kind is opened."""
     try:
         return path.is_file() or path.is_dir()
-    except (OSError, ValueError):  # too long, or no name of a file at all
+    except OSError as error:
+        return is_failing_storage(error)
+    except ValueError:  # no name of a file at all
         return False
 
 

@@ -19,7 +19,7 @@ from refrad.segmentation.base import (
     SegmenterLimits,
     UnsegmentableError,
 )
-from refrad.segmentation.label_files import files_of_mask, read_labels
+from refrad.segmentation.label_files import files_of_mask, is_failing_storage, read_labels
 from refrad.segmentation.labels import coverage, is_displaced, resample_labels, save_labels
 from refrad.segmentation.mask_table import GivenMask, masks_of_volumes
 
@@ -40,15 +40,16 @@ class Precomputed:
         self.name = "precomputed"
         self._masks = masks
         self._minimum_coverage = minimum_coverage
-        self._digest = cache(_digest)
+        self._read = cache(_read)
 
     def source(self, volume: str, task: str) -> str | None:  # noqa: ARG002
         """Digest of the volume's label files, or the reason why they cannot be used; None if the table names none."""
         if volume not in self._masks:
             return None
-        path, reason = self._usable(volume)
-        digest = self._digest(path) if path else None
-        return digest_bytes(READING, digest.encode(), str(self._minimum_coverage).encode()) if digest else reason
+        files = self._files(volume)
+        if not files.digest:
+            return files.reason
+        return digest_bytes(READING, files.digest.encode(), str(self._minimum_coverage).encode())
 
     def weights(self, task: str) -> None:  # noqa: ARG002
         """None: no network is used."""
@@ -63,20 +64,27 @@ class Precomputed:
         """Write the labels on the grids of the volumes, in a process with limited memory and time for each."""
         readable = []
         for job in jobs:
-            path, reason = self._usable(job.name)
-            if path:
+            path, files = self._masks[job.name].path, self._files(job.name)
+            if path and files.digest:
                 readable.append(_Task(job, path))
             else:
-                yield FailedVolume(job.key, 0.0, reason)
+                yield FailedVolume(job.key, 0.0, files.reason, files.unread)
         write = partial(_write_labels, minimum_coverage=self._minimum_coverage)
         bounds = Limits.of_gib(limits.memory_gb, 60 * limits.minutes)
         for task, result in run_sandboxed(write, readable, bounds):
             yield result or FailedVolume(task.job.key, 0.0, "mask_beyond_limits")
 
-    def _usable(self, volume: str) -> GivenMask:
-        """The mask of a volume, with a reason in place of a path whose files cannot be opened."""
+    def _files(self, volume: str) -> "_Files":
         mask = self._masks[volume]
-        return GivenMask(None, "unreadable_mask") if mask.path and not self._digest(mask.path) else mask
+        return self._read(mask.path) if mask.path else _Files(None, mask.reason)
+
+
+class _Files(NamedTuple):
+    """Digest of the files of a mask, or the reason why they cannot be used, and the one for which the storage failed."""
+
+    digest: str | None
+    reason: str = ""
+    unread: Path | None = None
 
 
 class _Task(NamedTuple):
@@ -113,18 +121,19 @@ def _write_labels(task: _Task, minimum_coverage: float) -> SegmentationResult:
         if is_displaced(labels.shape, affine, grid, volume.shape):
             raise UnsegmentableError("mask_shifted")
     except UnsegmentableError as reason:
-        return FailedVolume(job.key, time.monotonic() - start, str(reason))
+        return FailedVolume(job.key, time.monotonic() - start, str(reason), reason.unread)
     resampled = resample_labels(labels, affine, grid, volume.shape)
     digest, count = save_labels(job.labels, resampled, grid)
     return SegmentedVolume(job.key, time.monotonic() - start, digest, count, notes)
 
 
-def _digest(path: Path) -> str | None:
-    """Digest of the files of a mask and, in a folder, of their names; None if one cannot be read."""
+def _read(path: Path) -> _Files:
+    """The digest is that of the files' contents and, in a folder, of their names."""
+    file, parts = path, list[bytes]()
     try:
-        files = files_of_mask(path)
-        names = [file.name.encode(errors="surrogateescape") if path.is_dir() else b"" for file in files]
-        contents = [digest_file(file).encode() for file in files]
-    except OSError:
-        return None
-    return digest_bytes(*(part for pair in zip(names, contents, strict=True) for part in pair))
+        for file in files_of_mask(path):
+            name = file.name.encode(errors="surrogateescape") if path.is_dir() else b""
+            parts += [name, digest_file(file).encode()]
+    except OSError as error:
+        return _Files(None, "storage_error", file) if is_failing_storage(error) else _Files(None, "unreadable_mask")
+    return _Files(digest_bytes(*parts))

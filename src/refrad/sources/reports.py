@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from refrad.formats.charsets import charset_of, errors_of, mend_text
 from refrad.formats.csv_rows import BROKEN, SourceRow, read_csv_rows
 from refrad.sources.document_formats import UnreadableDocument, decode_document
-from refrad.sources.source_notes import MENDED, WRONG, SourceNotes
+from refrad.sources.source_notes import FAILED, MENDED, WRONG, SourceNotes
 
 __all__ = ["COLUMNS", "Report", "read_reports", "read_rows"]
 
@@ -23,7 +23,6 @@ TIES = ("study_uid", "accession_number", "patient_id", "dicom")  # any of these 
 TABLE_OF_A_FOLDER = "reports.csv"  # in a folder of text files: the columns, with `file` instead of `text`
 TEXT_ENDINGS = ("", ".txt", ".text", ".rtf", ".hl7", ".htm", ".html", ".xml")
 LONGEST_TEXT = 1 << 20  # characters of a report; more are a picture or a file
-FAILED = "storage_error"
 OF_ONE_FILE = {errno.EIO, errno.ESTALE}  # errors of a disk or file server, after which other files may still be read
 NO_ARRAY = "a .json file must hold one array of objects; one object per line is .jsonl"
 EXACT_FLOATS = 2**53  # from here on a float does not hold each whole number
@@ -246,7 +245,7 @@ def _read_folder(folder: Path, is_heading: IsHeading, notes: SourceNotes) -> Ite
         raise ValueError(f"{folder.name}: holds neither text files (*.txt) nor {TABLE_OF_A_FOLDER}{ignored}")
     for number, path in enumerate(texts, start=1):
         cells = {"report_id": path.stem, "accession_number": path.stem}
-        yield _report_of_file(path, SourceRow(number, cells), is_heading, notes)
+        yield _report_of_file(path, folder, SourceRow(number, cells), is_heading, notes)
 
 
 def _read_listed(
@@ -266,18 +265,18 @@ def _read_listed(
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise ValueError(f"{folder.name}/{table.name}: line {row.line}: its file is not in the folder")
         unlisted.discard(path.resolve())
-        yield _report_of_file(path, row, is_heading, notes)
+        yield _report_of_file(path, folder, row, is_heading, notes)
     notes.ignore(unlisted)
 
 
-def _report_of_file(path: Path, row: SourceRow, is_heading: IsHeading, notes: SourceNotes) -> Report:
+def _report_of_file(path: Path, folder: Path, row: SourceRow, is_heading: IsHeading, notes: SourceNotes) -> Report:
     """The report of a text file; one for which the storage fails cannot be used, and the others can."""
     try:
         text = _read_text(path, row.line, notes)
     except OSError as error:
         if error.errno not in OF_ONE_FILE:
             raise OSError(error.errno, f"a report of the folder: {os.strerror(error.errno or 0)}") from None  # no path
-        notes.add(FAILED, row.line)
+        notes.fail(row.line, os.path.relpath(path, folder))
         text, row = "", row._replace(problem=FAILED)
     return _report(row, text, is_heading, notes)
 

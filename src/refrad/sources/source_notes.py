@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-__all__ = ["MENDED", "WRONG", "SourceNotes"]
+__all__ = ["FAILED", "MENDED", "WRONG", "SourceNotes"]
 
+FAILED = "storage_error"
 MENDED, WRONG = "mended", "wrong characters"
 WARNINGS = {
     WRONG: "{amount} wrong characters in {rows} rows, read as Windows-1252 where they are letters",
@@ -17,9 +18,15 @@ _ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")
 
 
 class SourceNotes:
-    """What was wrong in a source: rows of each kind with the line of the first one, and files of a folder that are ignored."""
+    """What was wrong in a source: rows of each kind with the line of the first one, and files of a folder that are ignored.
 
-    def __init__(self) -> None:
+    Args:
+        name_unread: takes the place in its folder of a file for which the storage fails, once for each file.
+    """
+
+    def __init__(self, name_unread: Callable[[str], None] | None = None) -> None:
+        self._name_unread = name_unread
+        self._unread: set[str] = set()
         self.rows: dict[str, int] = {}
         self._amounts: dict[str, int] = {}
         self._first: dict[str, int] = {}
@@ -30,6 +37,13 @@ class SourceNotes:
         self.rows[kind] = self.rows.get(kind, 0) + 1
         self._amounts[kind] = self._amounts.get(kind, 0) + amount
         self._first.setdefault(kind, line)
+
+    def fail(self, line: int, name: str) -> None:
+        """Note a row whose file the storage could not give."""
+        self.add(FAILED, line)
+        if self._name_unread and name not in self._unread:
+            self._unread.add(name)
+            self._name_unread(name)
 
     def ignore(self, files: Iterable[Path]) -> None:
         """Note files that are no reports, by their endings; an ending that may be part of a name is not told."""

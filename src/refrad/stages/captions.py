@@ -12,6 +12,7 @@ from refrad.language.captions import CaptionBuilder, collect_ties
 from refrad.language.sections import is_heading
 from refrad.llm import open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
+from refrad.privacy.storage_errors import StorageErrors
 from refrad.sources.report_survey import survey_reports
 from refrad.sources.reports import read_reports, read_rows
 from refrad.sources.source_notes import SourceNotes
@@ -45,7 +46,8 @@ def run(
     """Write the captions of one shard and the images that they name.
 
     Raises:
-        ValueError: if the reports or the references lack a column, too many reports find no study, the lexicon names a class that the schema lacks, or a
+        ValueError: if the reports or the references lack a column, too many reports find no study, the storage
+            fails for more of them than the config allows, the lexicon names a class that the schema lacks, or a
             model cannot be reached.
     """
     options = CaptionsOptions.model_validate(fingerprint.options)
@@ -55,14 +57,17 @@ def run(
     pseudonyms = Pseudonyms(read_or_create_key(key))
     words = load_lexicon(lexicon, load_schema(schema))
     builder = CaptionBuilder(studies, pseudonyms, ties, words, options, tally)
-    notes = SourceNotes()
+    storage_errors = StorageErrors(files.parent / f"storage_errors_captions_{shard}.txt", options.storage_errors)
+    notes = SourceNotes(storage_errors.add)
     survey = survey_reports(read_reports(reports, is_heading, notes), studies)
     for warning in notes.warnings(reports.name):
         log.warning("captions: %s", warning)
     log.info("captions: %s: %d reports, %d without a study", reports.name, survey.total, survey.without_study)
     survey.check(options.max_without_study, reports.name, studies)
-    for report in read_reports(reports, is_heading):
+    for report in read_reports(reports, is_heading, notes):  # the same notes: each file is named once
         builder.add_report(report, report.line in survey.replaced)
+    if storage_errors.count:
+        log.warning("captions: the storage failed for %s", storage_errors)
     with open_models(llm) as models:
         builder.apply_models(models)
     builder.count()

@@ -1,7 +1,8 @@
 """Label every voxel of the accepted volumes, by TotalSegmentator or from label volumes that exist already."""
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from refrad.core.types import TASK_OF
 from refrad.dicom.slices import files_of_volumes, stack_name
 from refrad.dicom.volume_store import store_name
 from refrad.privacy.pseudonyms import FileTable
+from refrad.privacy.storage_errors import StorageErrors
 from refrad.segmentation.base import (
     DeliveredMasks,
     FailedVolume,
@@ -47,12 +49,17 @@ def run(
     store: Path,
     masks: Path,
     metrics: Path,
+    shard: int,
     fingerprint: Fingerprint,
     precomputed: Path | None = None,
     instances: Path | None = None,
     files: Path | None = None,
 ) -> None:
-    """Label the volumes of one shard, but those whose labels the store holds already."""
+    """Label the volumes of one shard, but those whose labels the store holds already.
+
+    Raises:
+        ValueError: if the storage fails for more given masks than the config allows.
+    """
     options = MasksOptions.model_validate(fingerprint.options)
     tally = Tally("volumes")
     volume_table = read_table(volumes, VolumeTable)
@@ -79,6 +86,9 @@ def run(
     limits = SegmenterLimits(options.minutes, options.memory_gb, options.concurrent_volumes)
     with tally.timed("labels"):
         labelled = segmenter.label(jobs.values(), limits, masks.parent / ".scratch")
+        if precomputed and files:
+            storage_errors = StorageErrors(files.parent / f"storage_errors_masks_{shard}.txt", options.storage_errors)
+            labelled = _name_unread(labelled, precomputed, storage_errors)
         for result in log_progress(labelled, logger, "volumes", len(jobs)):
             results[result.key] = result
             tally.make("labels made", int(isinstance(result, SegmentedVolume)))
@@ -119,6 +129,18 @@ def _delivered(
 
     paths = partial(files_of_volumes, accepted, instances, file_table)
     return DeliveredMasks(folder, paths, file_table.select("path"), count_rows)
+
+
+def _name_unread(
+    labelled: Iterator[SegmentationResult], folder: Path, storage_errors: StorageErrors
+) -> Iterator[SegmentationResult]:
+    """The results, while the given masks for which the storage failed are named by their places in the folder."""
+    for result in labelled:
+        if isinstance(result, FailedVolume) and result.unread is not None:
+            storage_errors.add(os.path.relpath(result.unread, folder))
+        yield result
+    if storage_errors.count:
+        logger.warning("masks: the storage failed for %s", storage_errors)
 
 
 def _count_notes(result: SegmentedVolume, tally: Tally) -> None:
