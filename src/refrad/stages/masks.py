@@ -49,13 +49,13 @@ def run(
     store: Path,
     masks: Path,
     metrics: Path,
-    shard: int,
     fingerprint: Fingerprint,
     precomputed: Path | None = None,
     instances: Path | None = None,
     files: Path | None = None,
+    shard: int = 0,
 ) -> None:
-    """Label the volumes of one shard, but those whose labels the store holds already.
+    """Label the volumes of one shard, but those whose labels the store holds already; `shard` is in the name of the list of failing files.
 
     Raises:
         ValueError: if the storage fails for more given masks than the config allows.
