@@ -9,18 +9,19 @@ import pydicom
 import pytest
 import SimpleITK
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedMRImageStorage
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian
 from tests.factories import instance_of, make_volumes, only_volume, write_dicom
+from tests.factories.encapsulated import DELIMITER, SHAPE, encapsulated, encode, picture, write_encapsulated
 
 from refrad.cli import main
 from refrad.commands import export_dicom as dicom
+from refrad.dicom.encapsulated import JPEG_XL
 from refrad.dicom.volume_store import read_volume
 
 
 def test_export_dicom_command_of_the_docs_has_the_right_flags(root):
-    (line,) = [
-        text for text in (root / "docs" / "volumes.md").read_text().splitlines() if "refrad export-dicom" in text
-    ]
+    lines = (root / "docs" / "volumes.md").read_text().splitlines()
+    (line,) = [text for text in lines if text.startswith("    refrad export-dicom ")]
     flags = {word.removeprefix("--") for word in line.split() if word.startswith("--")}
     assert flags == {name.replace("_", "-") for name in inspect.signature(dicom.main).parameters}
 
@@ -170,6 +171,66 @@ def test_files_without_file_meta_information_are_exported(tmp_path, caplog):
     ] == volume[0, 0].tolist()
 
 
+@pytest.mark.parametrize("syntax", sorted(JPEG_XL))
+@pytest.mark.parametrize("frames", [1, 4])
+def test_jpeg_xl_is_exported_uncompressed(syntax, frames, tmp_path, caplog):
+    is_jpeg = syntax.endswith("111")  # of 8 bits
+    layout = {"BitsAllocated": 8, "BitsStored": 8} if is_jpeg else {}
+    (tmp_path / "d").mkdir()
+    for z in range(1 if frames > 1 else 4):
+        streams = [encode(picture(z + number), syntax) for number in range(frames)]
+        place = {"ImagePositionPatient": [0, 0, z]} if frames == 1 else {"SOPClassUID": EnhancedMRImageStorage}
+        value = encapsulated(streams) + DELIMITER
+        attributes = layout | place | {"Modality": "MR", "HighBit": 7 if is_jpeg else 15 if z == 1 else 11}
+        write_encapsulated(tmp_path / "d" / f"{z}", value, syntax, frames, **attributes)
+    outputs = make_volumes(tmp_path / "d", tmp_path)
+    with caplog.at_level("INFO"):
+        assert export(tmp_path / "d", tmp_path) == 0
+    assert f"{4 // frames} files written, 0 left out for burned-in text, 0 could not be written" in caplog.text
+    written = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert {len(image.PixelData) for image in written} == {frames * SHAPE[0] * SHAPE[1] * (1 if is_jpeg else 2)}
+    assert {image.file_meta.TransferSyntaxUID for image in written} == {ExplicitVRLittleEndian}
+    assert {image.HighBit for image in written} == {7 if is_jpeg else 11}
+    volume, _ = read_volume(outputs.store / only_volume(outputs)["file"])
+    (theirs,) = converted(tmp_path / "out", tmp_path / "nifti")
+    assert sorted(np.asarray(theirs.dataobj).ravel()) == sorted(volume.ravel())
+
+
+def test_file_that_lost_its_pixels_is_left_out(tmp_path, caplog):
+    for z in range(5):
+        write_dicom(tmp_path / "d" / f"{z}", np.full((4, 5), z, np.int16), ImagePositionPatient=[0, 0, z])
+    make_volumes(tmp_path / "d", tmp_path)
+    path = tmp_path / "d" / "2"
+    path.write_bytes(path.read_bytes()[:-52])  # where the pixels begin
+    with caplog.at_level("INFO"):
+        assert export(tmp_path / "d", tmp_path) == 0
+    assert "4 files written, 0 left out for burned-in text, 1 could not be written" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["cut stream", "cut file", "other size", "too few frames", "no JPEG XL"])
+def test_damaged_jpeg_xl_is_left_out_and_counted(damage, tmp_path, caplog):
+    syntax, whole = min(JPEG_XL), encode(picture(1), min(JPEG_XL))
+    (tmp_path / "d").mkdir()
+    for z in range(4):
+        value = encapsulated([whole]) + DELIMITER
+        write_encapsulated(tmp_path / "d" / f"secret{z}", value, syntax, ImagePositionPatient=[0, 0, z])
+    make_volumes(tmp_path / "d", tmp_path)
+    streams = {
+        "cut stream": [whole[:-40]],
+        "other size": [encode(np.ascontiguousarray(picture(1)[:-1]), syntax)],
+        "no JPEG XL": [bytes(200)],
+    }
+    value = encapsulated(streams.get(damage, [whole]))
+    value = value[:-40] if damage == "cut file" else value + DELIMITER
+    # stands where an image of the volume stood, as after a transfer that went wrong
+    count = {"NumberOfFrames": 2} if damage == "too few frames" else {}
+    write_encapsulated(tmp_path / "d" / "secret2", value, syntax, **count)
+    with caplog.at_level("INFO"):
+        assert export(tmp_path / "d", tmp_path) == 0
+    assert "3 files written, 0 left out for burned-in text, 1 could not be written" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_broken_or_oversized_files_are_left_out_unnamed(tmp_path, caplog, capfd):
     for z in range(5):
         write_dicom(tmp_path / "d" / f"secret{z}", np.full((4, 5), z, np.int16), ImagePositionPatient=[0, 0, z])
@@ -191,7 +252,9 @@ def test_deeply_nested_file_is_left_out(tmp_path, caplog):
     make_volumes(tmp_path / "d", tmp_path)
     path = tmp_path / "d" / "secret3"
     content, sizes = path.read_bytes(), range(0, 20 * 10_000, 20)
-    place = content.index(b"\x18\x00")  # sequences that end where the next one ends, 10,000 deep
+    place = content.index(
+        b"\x10\x00\x20\x00LO"
+    )  # before PatientID: sequences that end where the next one ends, 10,000 deep
     heads = [struct.pack("<HH2sHLHHL", 8, 0x1140, b"SQ", 0, size + 8, 0xFFFE, 0xE000, size) for size in reversed(sizes)]
     path.write_bytes(content[:place] + b"".join(heads) + content[place:])
     with caplog.at_level("INFO"):

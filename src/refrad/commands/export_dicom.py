@@ -14,7 +14,8 @@ from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.table_rows import rows_of
 from refrad.core.tables import read_table, scan_table
-from refrad.dicom.datasets import read_dataset
+from refrad.dicom.datasets import PIXELS, read_dataset
+from refrad.dicom.encapsulated import JPEG_XL, decompress_jpeg_xl
 from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
 from refrad.privacy.dicom_profile import deidentify
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
@@ -48,8 +49,9 @@ def main(
 ) -> None:
     """Write each image of an accepted volume to OUT/patient/study/series/instance.dcm, all names pseudonyms.
 
-    Images flagged for burned-in text are excluded. Pixels are copied unchanged. Files are read in separate processes, as by the
-    index: a file that crashes its reader or exceeds a limit is counted, and affects no other.
+    Images flagged for burned-in text are excluded. Pixels are copied unchanged; those in JPEG XL, which few programs read and
+    whose containers may hold text, are decompressed. Files are read in separate processes, as by the index: a file that crashes
+    its reader or exceeds a limit is counted, and affects no other.
 
     Args:
         dicom: the delivery.
@@ -90,7 +92,7 @@ def main(
 
 
 def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: PseudonymousImage) -> bool:
-    """Write one image; return False if its file is too broken.
+    """Write one image; return False if its file is too broken, or has no pixels.
 
     Raises:
         MemoryError: if the memory does not suffice.
@@ -99,14 +101,12 @@ def _write(dicom: Path, out: Path, pseudonyms: Pseudonyms, image: PseudonymousIm
     patient, study, series, instance = image["patient"], image["study"], image["series"], image["instance"]
     try:
         with (dicom / image["path"]).open("rb") as file, quiet_pydicom():
-            dataset = deidentify(
-                read_dataset(file, None, with_pixels=True),
-                pseudonyms,
-                patient=patient,
-                study=study,
-                series=series,
-                instance=instance,
-            )
+            source = read_dataset(file, None, with_pixels=True)
+            if source.file_meta.TransferSyntaxUID in JPEG_XL:
+                decompress_jpeg_xl(source)
+            dataset = deidentify(source, pseudonyms, patient, study=study, series=series, instance=instance)
+            if not any(keyword in dataset for keyword in PIXELS.values()):
+                return False
             with atomic(out / patient / study / series / f"{instance}.dcm", flush=False) as temporary:
                 dataset.save_as(temporary, enforce_file_format=True)
     except MemoryError:

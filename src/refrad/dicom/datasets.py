@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import VR
 
-__all__ = ["NO_PIXELS", "UNDEFINED", "StoredPixels", "pixels_after", "read_dataset"]
+__all__ = ["NO_PIXELS", "PIXELS", "UNDEFINED", "StoredPixels", "pixels_after", "read_dataset"]
 
 UNDEFINED = 0xFFFFFFFF  # length of encapsulated pixels, and of some sequences
 START = 512  # bytes that show whether a file without preamble is DICOM

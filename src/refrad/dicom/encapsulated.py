@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders import pyjpegls, pylibjpeg
@@ -20,6 +21,7 @@ from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -39,6 +41,7 @@ __all__ = [
     "check_fragments",
     "decode_jpeg_xl",
     "decode_whole_stream",
+    "decompress_jpeg_xl",
     "is_available",
 ]
 
@@ -110,7 +113,7 @@ def decode_whole_stream(stream: bytes, runner: DecodeRunner) -> bytes | bytearra
 
 
 def decode_jpeg_xl(dataset: Dataset, frames: Sequence[int]) -> Iterator[NDArray[Any]]:
-    """Yield the pixels [row, column] of frames in JPEG XL, uint8 or uint16.
+    """Yield the pixels [row, column] of frames in JPEG XL, uint8 or uint16, in the size that the header states.
 
     The decoder refuses a stream that it cannot follow to the end. PS3.5 8.2.15 allows no signed pixels.
 
@@ -130,9 +133,24 @@ def decode_jpeg_xl(dataset: Dataset, frames: Sequence[int]) -> Iterator[NDArray[
         )
         pixels = imagecodecs.jpegxl_decode(stream)
         of_header = np.dtype(f"u{dataset.BitsAllocated // 8}")
-        if dataset.PixelRepresentation or pixels.dtype != of_header or int(pixels.max()) >> dataset.BitsStored:
+        is_of_header = pixels.dtype == of_header and pixels.shape == (dataset.Rows, dataset.Columns)
+        if dataset.PixelRepresentation or not is_of_header or int(pixels.max()) >> dataset.BitsStored:
             raise ValueError("the compressed pixels are not those of the header")
         yield pixels
+
+
+def decompress_jpeg_xl(dataset: Dataset) -> None:
+    """Replace the pixels of a data set in JPEG XL by the same ones uncompressed, in explicit little endian.
+
+    Raises:
+        ValueError: if a stream has other pixels than the header states.
+        Exception: any of the decoder's.
+    """
+    frames = decode_jpeg_xl(dataset, range(int(dataset.get("NumberOfFrames") or 1)))
+    pixels = b"".join(frame.astype(frame.dtype.newbyteorder("<")).tobytes() for frame in frames)
+    dataset["PixelData"] = DataElement("PixelData", "OW", pixels + bytes(len(pixels) % 2))
+    dataset.HighBit = dataset.BitsStored - 1  # whatever it was: the decoder puts values into the lowest bits
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
 
 
 def _without_padding(stream: bytes) -> bytes:
