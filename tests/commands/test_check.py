@@ -51,7 +51,7 @@ def spoil(path):
 def test_sound_site_is_counted(capsys):
     assert check() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "3 tables, 2 volumes and masks, 2 files of answers"
+    assert lines[0] == "4 tables, 2 volumes and masks, 2 files of answers"
     assert lines[1].startswith("0 entries of the stores are in no table")
 
 
@@ -82,7 +82,7 @@ def test_damaged_file_is_named_with_its_remedy(site, capsys, file, words):
     captured = capsys.readouterr()
     (line,) = [line for line in captured.out.splitlines() if "damaged" in line]
     assert path.name in line and words in line
-    assert "1 of 7 files are damaged or missing" in captured.err
+    assert "1 of 8 files are damaged or missing" in captured.err
 
 
 def results_of(site):

@@ -96,7 +96,7 @@ def test_pages_exist(finished):
 def test_private_files_are_closed_to_others(finished):
     private = finished.folder / "private"
     modes = {path.relative_to(private): path.stat().st_mode & 0o777 for path in (private, *private.rglob("*"))}
-    assert set(map(str, modes)) == {".", "demo", "demo/files.parquet"}
+    assert set(map(str, modes)) == {".", "demo", "demo/files.parquet", "demo/persons.parquet"}
     assert modes == {path: 0o600 if path.suffix else 0o700 for path in modes}
 
 

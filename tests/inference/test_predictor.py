@@ -11,6 +11,7 @@ from tests.factories import tiny_training, write_dicom
 from refrad.cli import main
 from refrad.commands.predict import draw, report_lines
 from refrad.config import TrainOptions
+from refrad.core.manifests import write_manifest
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.inference.load_image import LoadedImage
 from refrad.inference.predictor import Prediction, Predictor, Region
@@ -202,6 +203,7 @@ def test_checkpoint_with_missing_options_is_refused(checkpoint, tmp_path):
     options = {name: value for name, value in stored.options.items() if name != "resize"}
     account["fingerprint"] = Fingerprint(stored.stage, stored.version, options, dict(stored.files)).text
     (tmp_path / "old" / "training.json").write_text(json.dumps(account))
+    write_manifest(tmp_path / "old")
     with pytest.raises(ValueError, match="made by another version of stage train; train it again"):
         Predictor(tmp_path / "old", "cpu")
 
@@ -215,6 +217,7 @@ def test_predictor_opens_checkpoint_with_old_option_names(checkpoint, tmp_path):
     assert "clip" in options and "tower_steps" in options
     account["fingerprint"] = Fingerprint(stored.stage, stored.version, options, dict(stored.files)).text
     (tmp_path / "old" / "training.json").write_text(json.dumps(account))
+    write_manifest(tmp_path / "old")
     assert Predictor(tmp_path / "old", "cpu").options == Predictor(checkpoint, "cpu").options
 
 

@@ -63,7 +63,7 @@ def test_damaged_labels_are_no_result_of_the_store(entry, damage):
     assert (result.digest, result.labels) == summarize_labels(labels)
     path.write_bytes(damage(path.read_bytes()))
     assert stored_result("abcdef", path.parents[1]) is None
-    with pytest.raises(DamagedEntryError, match=r"abcdef.nii.gz is damaged: delete it and run stage masks"):
+    with pytest.raises(DamagedEntryError, match=r"abcdef.nii.gz is damaged: delete it and make masks.parquet"):
         read_stored_labels(path)
 
 

@@ -182,6 +182,7 @@ def test_check_masks_reads_folders_and_tables_as_the_stage(root, tmp_path, capsy
     assert capsys.readouterr().out.splitlines() == [
         "masks.csv: line 4: names a mask that is not in the folder",
         "classes: 1 files of a class that the task does not have (tumour)",
-        "broken.nii.gz: cannot be used: The given mask is no NIfTI file, or a damaged one.",
+        "broken.nii.gz: cannot be used: The given mask is no NIfTI file; other formats, such as NRRD, MetaImage and DICOM, are "
+        "not read.",
         "2 masks, 0 of them with a flag, 1 cannot be used; 1 organs, 0 flags",
     ]

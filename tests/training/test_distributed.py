@@ -55,7 +55,7 @@ def process(images, schema, folder):
             again = folder / f"again-{sharding}"
             if context.is_main:
                 again.mkdir()
-                for name in ("identity", "step-000000002.pt"):
+                for name in ("identity", "step-000000002.pt", "best-000000002.pt"):
                     (again / name).hardlink_to(folder / f"{sharding}-{masks}" / name)
             distributed.barrier()
             done, _ = trained(images, schema, again, sharding, masks, STEPS, context)
