@@ -11,6 +11,7 @@ TIMINGS = {
     "seconds per volume",
     "labels made",
     "labels from the store",
+    "sealed",  # checksums of the same files, and so of the times in them
 }
 CALLS = (
     "asked: ",

@@ -111,7 +111,8 @@ def correlate_structures(
         correlation = float(_correlation(still, over, weight)[0])
         if correlation < promising:
             break
-    if _places(weight[0]) < PLACES:
+    enlarged = max(1.0, best[1].height * best[1].width)  # what is enlarged fills more blocks, but shows no more places
+    if _places(weight[0]) < PLACES * enlarged:
         in_place, _ = lay_over(moved, [replace(alignment, height=1.0, width=1.0, down=0.0, right=0.0)])
         return float(_correlation(still, in_place, np.ones_like(in_place))[0])
     return correlation
