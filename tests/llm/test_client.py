@@ -200,12 +200,13 @@ class Hostile:
 @pytest.mark.slow
 def test_hostile_server_loses_no_sentence_and_no_check(serve, client, echo, monkeypatch):
     monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("refrad.llm.client.LONGEST_WAIT", 0.5)  # the longest storms take less than the patience
     requests = [
         Request("de", {"sentence": f"Läsion Nr. {number}. {INJECTED if number % 7 == 0 else ''}"})
         for number in range(5000)
     ]
     server = serve(Hostile())
-    asking = client(server.endpoint, timeout=2.0, patience=60.0)
+    asking = client(server.endpoint, timeout=2.0, patience=600.0)
     replies = list(asking.ask(echo, requests))
     assert [reply.request for reply in replies] == requests
     for reply in replies:
