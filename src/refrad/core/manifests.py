@@ -17,6 +17,7 @@ __all__ = [
     "changed_files",
     "is_sound",
     "read_sealed",
+    "sidecar_of",
     "verify_file",
     "verify_folder",
     "write_manifest",
@@ -129,7 +130,7 @@ def verify_file(path: Path, manifest: Path) -> None:
 
 def write_sidecar(path: Path, temporary: Path) -> None:
     """Write `<path>.digest`, the digest of a file that is complete as `temporary` and is to be renamed to `path`."""
-    write_sealed(_sidecar(path), {path.name: _digest(temporary)})
+    write_sealed(sidecar_of(path), {path.name: _digest(temporary)})
 
 
 def is_sound(path: Path) -> bool | None:
@@ -140,14 +141,15 @@ def is_sound(path: Path) -> bool | None:
     """
     digest = _digest(path)
     try:
-        return bool(read_sealed(_sidecar(path)) == {path.name: digest})
+        return bool(read_sealed(sidecar_of(path)) == {path.name: digest})
     except FileNotFoundError:
         return None
     except TableError:
         return False
 
 
-def _sidecar(path: Path) -> Path:
+def sidecar_of(path: Path) -> Path:
+    """The file that holds the digest of a file."""
     return path.with_name(path.name + SIDECAR)
 
 

@@ -69,9 +69,8 @@ def run(
     pseudonyms = Pseudonyms(read_or_create_key(key))
     with only_for_the_owner():
         files.parent.mkdir(parents=True, exist_ok=True)
-    if not instances.resolve().is_relative_to(
-        files.parent.resolve()
-    ):  # a folder for private tables, that may stand open
+    # a folder for private tables, that may stand open
+    if not instances.resolve().is_relative_to(files.parent.resolve()):
         close_to_others(files.parent)
     storage_errors = StorageErrors(files.parent / "storage_errors.txt", options.storage_errors)
     with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from refrad.core.files import atomic
-from refrad.core.manifests import SIDECAR, is_sound, write_sidecar
+from refrad.core.manifests import SIDECAR, is_sound, sidecar_of, write_sidecar
 from refrad.training.distributed import DistributedContext
 from refrad.training.state import SavedState, TrainState
 
@@ -42,10 +42,8 @@ class Checkpoints:
             folder.mkdir(parents=True)
             with atomic(file) as temporary:
                 temporary.write_text(identity, encoding="utf-8")
-        for left in [
-            *folder.glob(".*.pt"),
-            *folder.glob(f".*.pt{SIDECAR}"),
-        ]:  # of a process that was killed while it wrote
+        # of a process that was killed while it wrote
+        for left in [*folder.glob(".*.pt"), *folder.glob(f".*.pt{SIDECAR}")]:
             left.unlink()
 
     def save(self, state: SavedState) -> None:
@@ -156,7 +154,7 @@ def _load(path: Path) -> Any:
 def _remove(path: Path) -> None:
     """Remove a file with its checksum."""
     path.unlink(missing_ok=True)
-    path.with_name(path.name + SIDECAR).unlink(missing_ok=True)
+    sidecar_of(path).unlink(missing_ok=True)
 
 
 def newest_state(saved: Checkpoints | None, context: DistributedContext) -> SavedState | None:
