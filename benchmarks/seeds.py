@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), help="of the finished run")
     parser.add_argument("--report", action="store_true")
     given = parser.parse_args()
-    images = sorted(given.results.glob("shards/*/*/images.parquet"))
+    images = sorted(given.results.glob("shards/data/*/*/[!.]*.parquet"))
     if not images:
         raise SystemExit(f"{given.results}: no shards there; run the workflow up to shards first")
     folders = [given.out / f"{given.variant}-{seed}" for seed in given.seeds]

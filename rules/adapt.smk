@@ -3,7 +3,7 @@
 
 rule adapt:
     input:
-        images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
+        images=SITE.images,
     output:
         checkpoint=directory(f"<results>/adapt/{SITE.config.adapt.name}"),
         metrics=f"<results>/adapt/{SITE.config.adapt.name}.metrics.json",

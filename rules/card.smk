@@ -3,7 +3,7 @@
 
 rule card:
     input:
-        images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
+        images=SITE.images,
         persons=SITE.every_delivery("<private>/{delivery}/persons.parquet"),
     output:
         card="<results>/shards/README.md",

@@ -4,7 +4,7 @@
 rule evaluate:
     input:
         checkpoint=f"<results>/train/{NAME}",
-        images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
+        images=SITE.images,
         schema=ancient(SITE.schema),
         public=SITE.config.evaluate.public,
         trained=SITE.config.train.public.files,

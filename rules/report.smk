@@ -4,7 +4,7 @@
 rule report:
     input:
         metrics=SITE.every_metrics(),
-        images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
+        images=SITE.images,
         volumes=SITE.every_shard("<results>/volumes/{delivery}/{shard}/volumes.parquet"),
         masks=SITE.every_shard("<results>/masks/{delivery}/{shard}/masks.parquet"),
         triplets=SITE.every_shard(

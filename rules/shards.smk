@@ -13,8 +13,10 @@ rule shards_shard:
         masks="<results>/masks/{delivery}/{shard}/masks.parquet",
         schema=ancient(SITE.schema),
     output:
-        images="<results>/shards/{delivery}/{shard}/images.parquet",
-        metrics="<results>/shards/{delivery}/{shard}/metrics.json",
+        train="<results>/shards/data/{delivery}/{shard}/train.parquet",
+        validation="<results>/shards/data/{delivery}/{shard}/validation.parquet",
+        test="<results>/shards/data/{delivery}/{shard}/test.parquet",
+        metrics="<results>/shards/metrics/{delivery}/{shard}/metrics.json",
     log:
         "<logs>/shards/{delivery}/{shard}.log",
     benchmark:
@@ -34,10 +36,11 @@ rule shards_shard:
         " --captions {input.captions} --mentions {input.mentions} --triplets {input.triplets} --entities {input.entities}"
         " --questions {input.questions} --volumes {input.volumes}"
         " --structures {input.structures} --masks {input.masks} --schema {input.schema}"
-        " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q} --images {output.images}"
+        " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"
+        " --train {output.train} --validation {output.validation} --test {output.test}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 
 
 rule shards:
     input:
-        SITE.every_shard("<results>/shards/{delivery}/{shard}/metrics.json"),
+        SITE.every_shard("<results>/shards/metrics/{delivery}/{shard}/metrics.json"),

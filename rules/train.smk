@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        images=SITE.every_shard("<results>/shards/{delivery}/{shard}/images.parquet"),
+        images=SITE.images,
         schema=ancient(SITE.schema),
         tower=SITE.towers,
         public=SITE.config.train.public.files,

@@ -13,7 +13,7 @@ from same import differing
 from workplace import PATIENCE, Workplace, until
 
 STANDIN = Path(__file__).parents[1] / "llm" / "standin"
-SHARDS = ("results/shards/first/0", "results/shards/second/0")
+SHARDS = ("results/shards/data", "results/shards/metrics")
 CAPTIONS = ("results/captions/first/0", "results/captions/second/0")
 
 

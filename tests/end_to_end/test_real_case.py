@@ -152,7 +152,7 @@ def rows(site):
 
     places = {one["name"]: site.folder / one["dicom"] for one in yaml.safe_load(config.read_text())["deliveries"]}
     found = []
-    for table in sorted((site.folder / "results" / "shards").rglob("images.parquet")):
+    for table in sorted((site.folder / "results" / "shards").rglob("*.parquet")):
         for row in pl.read_parquet(table).iter_rows(named=True):
             source = paths[row["image_id"]]
             dataset = pydicom.dcmread(places[source["delivery"]] / source["path"])

@@ -246,7 +246,7 @@ def test_new_delivery_leaves_splits_and_old_shards_unchanged(finished, tmp_path)
 
 
 def _tables(project, delivery):
-    return sorted((project.folder / "results").glob(f"*/{delivery}/**/*.parquet"))
+    return sorted((project.folder / "results").glob(f"**/{delivery}/**/*.parquet"))
 
 
 def _splits(project, delivery):

@@ -10,6 +10,7 @@ from tests.end_to_end.canaries import contents
 
 from refrad.core.contracts import CaptionTable, InstanceTable, VolumeTable
 from refrad.core.tables import read_table
+from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import read_fingerprint
 
 pytestmark = pytest.mark.slow
@@ -107,11 +108,13 @@ def test_stage_name_is_a_target(finished):
 def test_dataset_has_a_card_and_no_leak_between_splits(finished):
     folder = finished.folder / "results/shards"
     assert json.loads((folder / "leakage.json").read_text())["total"] == 0
-    rows = sum(len(pl.read_parquet(path, columns=["image_id"])) for path in folder.rglob("images.parquet"))
+    rows = len(pl.read_parquet(folder / "data", columns=["image_id"]))
     (line,) = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| images |")]
     assert line.endswith(f"| {rows:,} |")
     told = json.loads((folder / "croissant.json").read_text())["distribution"]
-    assert {one["contentUrl"] for one in told if "sha256" in one} == {"demo/0/images.parquet", "demo/1/images.parquet"}
+    assert {one["contentUrl"] for one in told if "sha256" in one} == {
+        f"data/demo/{shard}/{split}.parquet" for shard in (0, 1) for split in SPLITS
+    }
 
 
 def test_shards_have_the_rows_of_the_earlier_tables(finished):
@@ -119,7 +122,7 @@ def test_shards_have_the_rows_of_the_earlier_tables(finished):
     for shard in (0, 1):
         grounded, vqa, shards = (
             json.loads((results / stage / "demo" / str(shard) / "metrics.json").read_text())
-            for stage in ("grounded", "vqa", "shards")
+            for stage in ("grounded", "vqa", "shards/metrics")
         )
         assert min(grounded["tables"]["yield"].values()) == grounded["flow"]["used"]
         assert grounded["made"]["triplets"] == shards["made"]["captions"]

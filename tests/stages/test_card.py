@@ -7,6 +7,7 @@ import pytest
 from tests.factories import fingerprint
 
 from refrad.core.tables import write_table
+from refrad.core.types import SPLITS
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.privacy.persons import PersonTable
 from refrad.stages import card
@@ -22,9 +23,12 @@ SOURCES = {
 def describe(folder, rows, schema, persons=None):
     """The files of the stage for two shards of rows, and its metrics."""
     half = len(rows) // 2
-    paths = [folder / "a" / str(n) / "images.parquet" for n in (0, 1)]
-    for path, part in zip(paths, (rows[:half], rows[half:]), strict=True):
-        write_shard(path, part, schema, Fingerprint("shards", 2, {"image_size": 64}, {}), SOURCES)
+    paths = []
+    for shard, part in enumerate((rows[:half], rows[half:])):
+        for split in SPLITS:
+            paths.append(folder / "data" / "a" / str(shard) / f"{split}.parquet")
+            of_split = [row for row in part if row["split"] == split]
+            write_shard(paths[-1], of_split, schema, Fingerprint("shards", 2, {"image_size": 64}, {}), SOURCES)
     card.run(
         images=paths,
         card=folder / "README.md",
@@ -90,8 +94,9 @@ def test_card_says_what_was_looked_for(tmp_path, rows, schema, described, crossi
 
 def test_folder_with_the_card_loads_as_a_dataset(described, rows, tmp_path):
     datasets = pytest.importorskip("datasets")
-    loaded = datasets.load_dataset(str(described), cache_dir=str(tmp_path))["train"]
-    assert len(loaded) == len(rows) and loaded[0]["image"].size == (64, 64)
+    loaded = datasets.load_dataset(str(described), cache_dir=str(tmp_path))
+    assert {split: set(part["split"]) for split, part in loaded.items()} == {split: {split} for split in SPLITS}
+    assert sum(map(len, loaded.values())) == len(rows) and loaded["train"][0]["image"].size == (64, 64)
 
 
 def test_croissant_is_valid_and_reads_the_rows(described, rows):
@@ -121,7 +126,7 @@ def test_croissant_and_crate_hold_the_digest_of_each_file(described):
 def test_crate_opens_and_has_each_stage_run(described):
     rocrate = pytest.importorskip("rocrate.rocrate")
     crate = rocrate.ROCrate(str(described))
-    assert crate.name == "A small set" and {one.id for one in crate.data_entities} >= {"a/0/images.parquet"}
+    assert crate.name == "A small set" and {one.id for one in crate.data_entities} >= {"data/a/0/train.parquet"}
     fingerprint = crate.dereference("#grounded-fingerprint")["value"]
     assert Fingerprint.parse(fingerprint) == SOURCES["grounded"]
 

@@ -1,4 +1,4 @@
-"""Stage shards: rows of images.parquet with pictures, masks, boxes and provenance."""
+"""Stage shards: rows of a split with pictures, masks, boxes and provenance."""
 
 import io
 from typing import TypedDict
@@ -47,14 +47,14 @@ def shard(study):
 
 
 def test_images_with_a_triplet_have_one_row_each(shard):
-    rows = pl.read_parquet(shard.path("images"))
+    rows = pl.read_parquet(shard.path("train"))
     assert len(rows) == shard.metrics["made"]["rows"] == rows["image_id"].n_unique() > 0
     entities = rows["captions"].to_list()[0][0]["entities"]
     assert [(one["text"], one["class_id"]) for one in entities] == [("Liver", 5), ("kidneys", 2), ("kidneys", 3)]
 
 
 def test_masks_and_boxes_of_a_row_agree(shard):
-    for row in pl.read_parquet(shard.path("images")).iter_rows(named=True):
+    for row in pl.read_parquet(shard.path("train")).iter_rows(named=True):
         for one in row["structures"]:
             mask = coco.decode({"size": [row["height"], row["width"]], "counts": one["rle"].encode()}).astype(bool)
             ys, xs = np.nonzero(mask)
@@ -68,7 +68,7 @@ def test_masks_and_boxes_of_a_row_agree(shard):
 
 
 def test_picture_has_the_organ_inside_its_box(shard):
-    row = pl.read_parquet(shard.path("images")).row(0, named=True)
+    row = pl.read_parquet(shard.path("train")).row(0, named=True)
     picture = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
     assert picture.shape == (64, 64, 3)
     liver = next(one for one in row["structures"] if one["class_id"] == 5)
@@ -82,37 +82,37 @@ def test_picture_has_the_organ_inside_its_box(shard):
 
 
 def test_shard_bytes_depend_on_the_input_only(shard):
-    before = shard.path("images").read_bytes()
+    before = shard.path("train").read_bytes()
     shard.run("shards", OPTIONS)
-    assert shard.path("images").read_bytes() == before
+    assert shard.path("train").read_bytes() == before
 
 
 def test_shard_opens_in_datasets_polars_and_pyarrow(shard, tmp_path):
     datasets = pytest.importorskip("datasets")
-    loaded = datasets.load_dataset("parquet", data_files=str(shard.path("images")), cache_dir=str(tmp_path / "cache"))[
+    loaded = datasets.load_dataset("parquet", data_files=str(shard.path("train")), cache_dir=str(tmp_path / "cache"))[
         "train"
     ]
     assert loaded[0]["image"].size == (64, 64)
     assert loaded.features["structures"].feature["class_id"].int2str(5) == "liver"
-    assert len(loaded) == pq.read_metadata(shard.path("images")).num_rows == len(pl.read_parquet(shard.path("images")))
+    assert len(loaded) == pq.read_metadata(shard.path("train")).num_rows == len(pl.read_parquet(shard.path("train")))
 
 
 def test_pictures_are_stored_in_the_configured_formats(shard):
-    row = pl.read_parquet(shard.path("images")).row(0, named=True)
+    row = pl.read_parquet(shard.path("train")).row(0, named=True)
     assert np.array_equal(decode_pixels(row["pixels"]), decode_image({"image": row["image"]}))
     assert Image.open(io.BytesIO(row["image_full"]["bytes"])).size == (row["width"], row["height"])
     shard.run("shards", OPTIONS | {"formats": ["raw"]})
-    columns = pq.read_schema(shard.path("images")).names
+    columns = pq.read_schema(shard.path("train")).names
     assert "pixels" in columns and not {"image", "image_full"} & set(columns)
-    (picture, *_) = [example_of_row(row) for row in read_image_table([shard.path("images")]).iter_rows(named=True)]
+    (picture, *_) = [example_of_row(row) for row in read_image_table([shard.path("train")]).iter_rows(named=True)]
     assert picture.load_image().size == (64, 64)  # training reads either
 
 
 def test_rows_and_file_metadata_have_their_provenance(shard):
-    told = read_source_fingerprints(shard.path("images"))
+    told = read_source_fingerprints(shard.path("train"))
     assert set(told) == {"volumes", "masks", "structures", "captions", "mentions", "grounded", "vqa", "shards"}
     assert told["grounded"].options == {"mode": "expand", "images_per_caption": 2}
-    for row in pl.read_parquet(shard.path("images")).iter_rows(named=True):
+    for row in pl.read_parquet(shard.path("train")).iter_rows(named=True):
         assert row["provenance"]["fingerprints"] == {stage: fingerprint_digest(one) for stage, one in told.items()}
         assert row["provenance"]["mentions"] == "lexicon"
         assert row["provenance"]["vqa"] == ("templates" if row["questions"] else "")
@@ -131,7 +131,7 @@ def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path, monkeypa
 
 
 def test_class_names_come_from_the_file_itself(shard):
-    assert read_class_names(shard.path("images"))[5] == "liver" and len(read_class_names(shard.path("images"))) == 121
+    assert read_class_names(shard.path("train"))[5] == "liver" and len(read_class_names(shard.path("train"))) == 121
 
 
 def test_folder_without_shards_is_an_error(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from refrad.config import load_config
 from refrad.core.files import write_json
+from refrad.core.types import SPLITS
 from refrad.stages import report
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.jobs import Job, jobs_of
@@ -50,7 +51,12 @@ def write_pages(site: Site) -> Path:
     stages = {job.stage for job in done}
     files = report.ReportFiles(
         metrics=[job.metrics for job in done if job.stage != "evaluate"],
-        images=_tables(done, "shards", "images"),
+        images=[
+            results / "shards" / "data" / job.name.replace(" ", "/") / f"{split}.parquet"
+            for split in SPLITS
+            for job in done
+            if job.stage == "shards"
+        ],
         volumes=_tables(done, "volumes", "volumes"),
         masks=_tables(done, "masks", "masks"),
         triplets=_tables(done, "grounded", "triplets"),

@@ -45,7 +45,7 @@ def render_card(
         leakage: patients, studies and pictures in more than one split.
         terms: of each column that the files have.
         fingerprints: of each stage.
-        data_files: split to pattern, for loaders; or {"train": pattern} where the split is a column.
+        data_files: split to pattern of its files, for loaders.
     """
     columns = [(f"`{name}`", _meaning(name), text) for name, text in terms.items()]
     return "\n".join(

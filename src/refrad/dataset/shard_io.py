@@ -138,7 +138,8 @@ def list_shards(images: Path) -> list[Path]:
     Raises:
         FileNotFoundError: if there are none.
     """
-    shards = [images] if images.is_file() else sorted(images.rglob("[!.]*.parquet"))
+    folder = data if (data := images / "data").is_dir() else images
+    shards = [images] if images.is_file() else sorted(folder.rglob("[!.]*.parquet"))
     if not shards:
         raise FileNotFoundError(
             f"{images}: no Parquet file here; `snakemake shards` makes the dataset in results/shards"

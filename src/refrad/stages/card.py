@@ -10,6 +10,7 @@ from pathlib import Path
 
 from refrad.config import CardOptions
 from refrad.core.files import atomic, write_json
+from refrad.core.types import SPLITS
 from refrad.dataset.dataset_card import DatasetInfo, render_card
 from refrad.dataset.leakage import find_leakage
 from refrad.dataset.metadata import DataFile, build_croissant, build_ro_crate
@@ -21,7 +22,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 3
+VERSION = 4
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def run(
     if persons:
         fingerprints = {"index": read_fingerprint(persons[0])} | fingerprints
     today = date.today()
-    text = render_card(about, summary, leaks, terms, fingerprints, {"train": "**/*.parquet"})
+    text = render_card(about, summary, leaks, terms, fingerprints, _data_files(summary.splits))
     with atomic(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
     write_json(croissant_file, build_croissant(about, files, columns, terms, today))
@@ -70,6 +71,11 @@ def run(
     _count(tally, summary.splits)
     tally.write(metrics, fingerprint, [card, croissant_file, crate, leakage])
     logger.info("%d images, %d leaks between splits", leaks.images, leaks.total)
+
+
+def _data_files(splits: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """Split to the pattern of its files, of the splits that have images; all where none has."""
+    return {split: f"data/*/*/{split}.parquet" for split in SPLITS if not splits or split in splits}
 
 
 def _count(tally: Tally, splits: Mapping[str, Mapping[str, int]]) -> None:

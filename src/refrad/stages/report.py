@@ -270,10 +270,10 @@ def _counts(paths: Iterable[Path]) -> dict[str, list[tuple[str, StageMetrics]]]:
     counts: dict[str, list[tuple[str, StageMetrics]]] = {stage: [] for stage in COUNTED}
     for path in paths:
         metrics: StageMetrics = _read_json(path)
-        parents, stage = path.parent.parts, metrics["stage"]
-        # results/<stage>/<delivery>/<shard>/metrics.json, results/train/<name>.metrics.json
-        name = "/".join(parents[len(parents) - 1 - parents[::-1].index(stage) + 1 :]) or path.name.split(".")[0]
-        counts[stage].append((name, metrics))
+        pattern = Path(STAGES[metrics["stage"]].metrics_pattern).parts
+        parts = zip(pattern, path.parts[-len(pattern) :], strict=True)
+        name = "/".join(part.removesuffix(".metrics.json") for wildcard, part in parts if "{" in wildcard)
+        counts[metrics["stage"]].append((name or "dataset", metrics))
     return counts
 
 

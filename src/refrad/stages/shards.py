@@ -1,4 +1,4 @@
-"""Write the dataset: Parquet with the images inside, one row for each image that has a grounded caption."""
+"""Write the dataset: Parquet with the images inside, one row for each image that has a grounded caption, a file for each split."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -43,6 +43,7 @@ from refrad.dataset.shard_rows import (
     ImageRow,
     ProvenanceStruct,
     QuestionStruct,
+    StructureStruct,
 )
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
@@ -53,7 +54,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["ShardFiles", "run"]
 
-VERSION = 3
+VERSION = 4
 
 R = TypeVar("R")
 
@@ -92,12 +93,16 @@ class ShardFiles:
     mask_store: Path
 
 
-def run(*, files: ShardFiles, images: Path, metrics: Path, fingerprint: Fingerprint) -> None:
-    """Write the images of one shard, one volume in memory at a time.
+def run(
+    *, files: ShardFiles, train: Path, validation: Path, test: Path, metrics: Path, fingerprint: Fingerprint
+) -> None:
+    """Write the images of one shard, one volume in memory at a time. A split without images is a file without rows.
 
     Args:
         files: of the shard.
-        images: the Parquet file to write.
+        train: the Parquet file to write with the images of training patients.
+        validation: that of validation patients.
+        test: that of test patients.
         metrics: counts for the report.
         fingerprint: of stage shards.
     """
@@ -112,9 +117,12 @@ def run(*, files: ShardFiles, images: Path, metrics: Path, fingerprint: Fingerpr
     digests: dict[str, str | None] = {
         stage: fingerprint_digest(source) for stage, source in (sources | {"shards": fingerprint}).items()
     }
-    rows = _rows(files, _Texts(files, digests), anatomy, options, tally)
-    tally.make("rows", write_shard(images, rows, anatomy, fingerprint, sources, options.formats))
-    tally.write(metrics, fingerprint)
+    shard = _Shard(files, digests, anatomy, options)
+    images = {"train": train, "validation": validation, "test": test}
+    for split, path in images.items():
+        rows = shard.rows(split, tally)
+        tally.make("rows", write_shard(path, rows, anatomy, fingerprint, sources, options.formats))
+    tally.write(metrics, fingerprint, images.values())
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
 
 
@@ -181,53 +189,65 @@ def _joined(names: set[str]) -> str:
     return " + ".join(sorted(names))
 
 
-def _rows(files: ShardFiles, texts: _Texts, schema: Schema, options: ShardsOptions, tally: Tally) -> Iterator[ImageRow]:
-    """The rows, volume by volume, in the order of the slices."""
-    triplets = read_table(files.triplets, TripletTable).filter(pl.col("reason").is_null())
-    by_volume = _grouped(triplets.sort("volume", "index", "caption"), "volume", TripletRow)
-    structures = _grouped(read_table(files.structures, StructureTable), "instance", StructureRow)
-    # The outlier rule is part of the structures; masks must follow the same.
-    structure_options = read_fingerprint(files.structures).options
-    rule = OutlierRule(structure_options["minimum_area_mm2"], structure_options["minimum_share"])
-    luts = {task: schema.native_lut(task) for task in TASK_OF.values()}
-    labelled = read_table(files.masks, MaskTable).select(
-        "volume", "task", "segmenter", "weights", mask="file", mask_digest="digest"
-    )
-    volumes = read_table(files.volumes, VolumeTable).filter(pl.col("volume").is_in(list(by_volume)))
-    for volume in rows_of(volumes.join(labelled, on="volume").sort("volume"), _SegmentedVolume):
-        values, _ = read_volume(files.volume_store / volume["file"])
-        labels = load_labels(files.mask_store / volume["mask"], volume["mask_digest"])
-        pixel_mm2 = volume["spacing_x"] * volume["spacing_y"]
-        for index, group in groupby(by_volume[volume["volume"]], key=itemgetter("index")):
-            slice_triplets = list(group)
-            instance = slice_triplets[0]["instance"]
-            tally.take()
-            with tally.timed("masks"):
-                classes = _classes(labels[:, :, index], luts[volume["task"]], pixel_mm2, rule)
-                structs = [build_structure(structure, classes) for structure in structures[instance]]
-            with tally.timed("pictures"):
-                pictures = encode_picture(image_at(values, index), volume["modality"], options)
-            row: ImageRow = {
-                "image_id": instance,
-                "volume": volume["volume"],
-                "study": volume["study"],
-                "patient": volume["patient"],
-                "split": volume["split"],
-                "modality": volume["modality"],
-                "plane": volume["plane"],
-                "index": index,
-                "body_part": volume["body_part"],
-                "contrast": volume["contrast"],
-                "width": volume["columns"],
-                "height": volume["rows"],
-                "spacing_x": volume["spacing_x"],
-                "spacing_y": volume["spacing_y"],
-                **pictures,
-                "structures": structs,
-                **texts.columns(volume, slice_triplets),
-            }
-            _count(tally, row)
-            yield row
+class _Shard:
+    """The images of a shard that have a triplet."""
+
+    def __init__(
+        self, files: ShardFiles, digests: dict[str, str | None], schema: Schema, options: ShardsOptions
+    ) -> None:
+        self.files, self.options = files, options
+        self.texts = _Texts(files, digests)
+        triplets = read_table(files.triplets, TripletTable).filter(pl.col("reason").is_null())
+        self.triplets = _grouped(triplets.sort("volume", "index", "caption"), "volume", TripletRow)
+        self.structures = _grouped(read_table(files.structures, StructureTable), "instance", StructureRow)
+        # The outlier rule is part of the structures; masks must follow the same.
+        structure_options = read_fingerprint(files.structures).options
+        self.rule = OutlierRule(structure_options["minimum_area_mm2"], structure_options["minimum_share"])
+        self.luts = {task: schema.native_lut(task) for task in TASK_OF.values()}
+        labelled = read_table(files.masks, MaskTable).select(
+            "volume", "task", "segmenter", "weights", mask="file", mask_digest="digest"
+        )
+        volumes = read_table(files.volumes, VolumeTable).filter(pl.col("volume").is_in(list(self.triplets)))
+        self.volumes = volumes.join(labelled, on="volume").sort("volume")
+
+    def rows(self, split: str, tally: Tally) -> Iterator[ImageRow]:
+        """The rows of a split, volume by volume, in the order of the slices."""
+        for volume in rows_of(self.volumes.filter(pl.col("split") == split), _SegmentedVolume):
+            values, _ = read_volume(self.files.volume_store / volume["file"])
+            labels = load_labels(self.files.mask_store / volume["mask"], volume["mask_digest"])
+            for index, group in groupby(self.triplets[volume["volume"]], key=itemgetter("index")):
+                triplets = list(group)
+                tally.take()
+                with tally.timed("masks"):
+                    structs = self._structures(volume, labels[:, :, index], triplets[0]["instance"])
+                with tally.timed("pictures"):
+                    pictures = encode_picture(image_at(values, index), volume["modality"], self.options)
+                row: ImageRow = {
+                    "image_id": triplets[0]["instance"],
+                    "volume": volume["volume"],
+                    "study": volume["study"],
+                    "patient": volume["patient"],
+                    "split": volume["split"],
+                    "modality": volume["modality"],
+                    "plane": volume["plane"],
+                    "index": index,
+                    "body_part": volume["body_part"],
+                    "contrast": volume["contrast"],
+                    "width": volume["columns"],
+                    "height": volume["rows"],
+                    "spacing_x": volume["spacing_x"],
+                    "spacing_y": volume["spacing_y"],
+                    **pictures,
+                    "structures": structs,
+                    **self.texts.columns(volume, triplets),
+                }
+                _count(tally, row)
+                yield row
+
+    def _structures(self, volume: _SegmentedVolume, labels: NDArray[np.uint8], instance: str) -> list[StructureStruct]:
+        """The structures of a slice with their masks."""
+        classes = _classes(labels, self.luts[volume["task"]], volume["spacing_x"] * volume["spacing_y"], self.rule)
+        return [build_structure(structure, classes) for structure in self.structures[instance]]
 
 
 def _classes(

@@ -10,6 +10,7 @@ from typing import Any
 
 from refrad.config import Config, ConfigError, Delivery, check_config, is_demo, prompt_files, tasks_of
 from refrad.core.private_files import close_to_others, only_for_the_owner
+from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import compose
 from refrad.workflow.stages import STAGES
 
@@ -36,6 +37,7 @@ class Site:
         python: the interpreter that runs the stages.
         towers: the folder of the adapted vision tower, or nothing where none is trained.
         pages: names of the stages that run before the report, in order.
+        images: paths of the files of the dataset, split by split.
 
     Raises:
         ConfigError: if the config is wrong; the message has one line a finding.
@@ -57,6 +59,11 @@ class Site:
             for name, stage in STAGES.items()
             if name != "report" and not (stage.optional and getattr(self.config, name).steps == 0)
         )
+        self.images: list[str] = [
+            path
+            for split in SPLITS
+            for path in self.every_shard(f"<results>/shards/data/{{delivery}}/{{shard}}/{split}.parquet")
+        ]
 
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.workflow.fingerprint`."""

@@ -46,13 +46,19 @@ class Stage:
     @property
     def metrics_pattern(self) -> str:
         """Path of a job's metrics file under the results, with {delivery}, {shard} or {name} to be filled in."""
-        folders = {"delivery": "{delivery}/", "shard": "{delivery}/{shard}/", "run": "{name}/" if self.named else ""}
-        return self.metrics or f"{self.name}/{folders[self.per]}metrics.json"
+        return self.metrics or "/".join([self.name, *self._wildcards, "metrics.json"])
 
     @property
     def log_pattern(self) -> str:
         """Path of a job's log under the logs, with {delivery}, {shard} or {name} to be filled in."""
-        return f"{self.metrics_pattern.removesuffix('metrics.json').rstrip('/.')}.log"
+        return "/".join([self.name, *self._wildcards]) + ".log"
+
+    @property
+    def _wildcards(self) -> tuple[str, ...]:
+        """What tells the jobs of the stage apart."""
+        if self.per == "run":
+            return ("{name}",) if self.named else ()
+        return ("{delivery}",) if self.per == "delivery" else ("{delivery}", "{shard}")
 
 
 _RECORDS = (
@@ -109,6 +115,7 @@ _RECORDS = (
         per="shard",
         files=("schema",),
         source=True,
+        metrics="shards/metrics/{delivery}/{shard}/metrics.json",
     ),
     Stage("card", "The metadata of the dataset, and the check for leakage between the splits.", per="run"),
     Stage(

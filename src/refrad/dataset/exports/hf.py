@@ -30,7 +30,7 @@ def export(source: ExportSource, out: Path) -> None:
         for number, part in enumerate(_parts(source.rows(split))):
             write_rows(out / "data" / f"{split}-{number:05d}.parquet", part, arrow)
     patterns = [{"split": split, "path": f"data/{split}-*.parquet"} for split in source.splits]
-    card = next((path for path in (files[0].parents[k] / "README.md" for k in range(3)) if path.exists()), None)
+    card = next((path for path in (files[0].parents[k] / "README.md" for k in range(4)) if path.exists()), None)
     with atomic(out / "README.md") as temporary:
         temporary.write_text(_card(card.read_text(encoding="utf-8") if card else "", patterns), encoding="utf-8")
 
