@@ -14,7 +14,7 @@ FLOORS = [
     {"commands"},
     {"acceptance"},
     {"stages", "demo"},
-    {"reporting"},
+    {"reporting", "review"},
     {"evaluation"},
     {"inference", "training"},
     {"dataset"},
@@ -242,11 +242,12 @@ FILE_MODULES = {
         "dataset/shard_io.py",
         "formats/spreadsheets.py",
     },
-    "stores of volumes, masks, answers and keys": {
+    "stores of volumes, masks, answers, verdicts and keys": {
         "evaluation/answer_cache.py",
         "llm/store.py",
         "privacy/pseudonyms.py",
         "privacy/storage_errors.py",
+        "review/verdicts.py",
         "segmentation/label_files.py",
         "segmentation/mask_table.py",
     },

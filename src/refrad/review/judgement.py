@@ -1,0 +1,92 @@
+"""A verdict of a reviewer on an item of the dataset, and which of several verdicts count."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["ITEMS", "QUEUES", "VERDICTS", "ReviewVerdict", "VerdictError", "standing"]
+
+VERDICTS = ("accept", "reject", "wrong_span", "wrong_box", "wrong_side")
+ITEMS = ("caption", "question")
+QUEUES = ("browse", "random")
+LONGEST = {"reviewer": 100, "reason": 1000}  # characters
+
+
+class VerdictError(ValueError):
+    """A verdict, or the file of verdicts, is at fault. The message is one line and names no text of a report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewVerdict:
+    """A verdict of a reviewer on an item as it was when the reviewer saw it.
+
+    Attributes:
+        reviewer: name or initials.
+        delivery: of the shard with the item.
+        shard: number of the shard with the item.
+        patient: pseudonym of the patient.
+        image_id: of the image.
+        item: "caption" or "question".
+        item_id: id of the caption (language included), or `items.question_id`.
+        entity: place in the caption's list of entities of the phrase that the verdict is about; None: the whole item.
+        verdict: a value of `VERDICTS`.
+        reason: in the reviewer's words, or empty.
+        queue: where the item was offered: "browse", or "random" for the sample of which precision is computed.
+        digest: `items.caption_digest` or `items.question_digest` of what the reviewer saw.
+        time: UTC, ISO 8601; `add` fills it in where it is empty.
+    """
+
+    reviewer: str
+    delivery: str
+    shard: int
+    patient: str
+    image_id: str
+    item: str
+    item_id: str
+    entity: int | None = None
+    verdict: str
+    reason: str = ""
+    queue: str = "browse"
+    digest: str
+    time: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            VerdictError: naming the value that is wrong.
+        """
+        for name, allowed in (("item", ITEMS), ("verdict", VERDICTS), ("queue", QUEUES)):
+            if getattr(self, name) not in allowed:
+                raise VerdictError(f"{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}")
+        for name in ("reviewer", "delivery", "patient", "image_id", "item_id", "digest"):
+            if not str(getattr(self, name)).strip():
+                raise VerdictError(f"a verdict needs a {name}")
+        for name, most in LONGEST.items():
+            if len(getattr(self, name)) > most:
+                raise VerdictError(f"{name} has more than {most} characters")
+        if self.entity is not None and (self.item != "caption" or self.entity < 0):
+            raise VerdictError("entity is the place of a phrase in a caption, 0 or more")
+        if self.item == "question" and self.verdict not in ("accept", "reject"):
+            raise VerdictError(f"{self.verdict} is a verdict on a phrase of a caption, not on a question")
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What the verdict is about: image, kind of item, item and digest of the item."""
+        return self.image_id, self.item, self.item_id, self.digest
+
+
+def standing(verdicts: Iterable[ReviewVerdict]) -> list[ReviewVerdict]:
+    """The verdicts that count: of each reviewer and item (image, item and digest) the last.
+
+    A verdict on the whole item replaces all earlier ones of the reviewer on it; one on a phrase replaces those on the same phrase and
+    on the whole item, and leaves those on other phrases.
+    """
+    by_item: dict[tuple[str, tuple[str, str, str, str]], dict[int | None, ReviewVerdict]] = {}
+    for verdict in verdicts:
+        of_item = by_item.setdefault((verdict.reviewer, verdict.key), {})
+        if verdict.entity is None:
+            of_item.clear()
+        of_item.pop(None, None)
+        of_item.pop(verdict.entity, None)
+        of_item[verdict.entity] = verdict
+    return [verdict for of_item in by_item.values() for verdict in of_item.values()]
