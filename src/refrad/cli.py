@@ -108,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Short spinning of waiting threads: endless spinning made training 8 times slower on a busy machine, and sleeping at once
     # makes it half as fast on an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    # Libraries report problems only: what they tell of their progress holds UIDs (highdicom).
+    logging.getLogger("refrad").setLevel(logging.INFO)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     words = _current_spelling(list(sys.argv[1:] if arguments is None else arguments))
     try:
         call = parse(words)

@@ -1,57 +1,29 @@
-import subprocess
-import sys
+import json
 import warnings
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
 import yaml
-from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from tests.factories.oblique_series import AFFINE, classes_of_series, images_of_series, read_with_dcmqi
 
 from refrad.cli import main
-from refrad.dicom.geometry import stack_affine
+from refrad.reporting.drawing import class_colour
 from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
 from refrad.segmentation.labels import resample_labels
 from refrad.stages import index, masks, volumes
 from refrad.workflow.fingerprint import Fingerprint
 
-ORIENTATION = [1, 0, 0, 0, 0.8, -0.6]  # a patient who lies obliquely
-FIRST, STEP = np.array([-20.0, -30.0, 100.0]), np.array([0, 0.6, 0.8]) * 5
-AFFINE = stack_affine(FIRST, STEP, ORIENTATION, [2.0, 1.5])
-
 
 @pytest.fixture
 def classes():
-    """The liver (5), the left kidney (3) and a cut-off piece of the left lung as MR knows it (118), [column, row, slice]."""
-    classes = np.zeros((24, 16, 5), np.uint8)
-    classes[2:14, 3:9, 1:4] = 5
-    classes[16:20, 10:14, 2] = 3
-    classes[:2, :2, 0] = 118
-    return classes
+    return classes_of_series()
 
 
 @pytest.fixture
 def images():
-    """The five DICOM images that the slices show."""
-    study, series, frame = generate_uid(), generate_uid(), generate_uid()
-    datasets = []
-    for number in range(5):
-        image = Dataset()
-        image.file_meta = FileMetaDataset()
-        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, generate_uid()
-        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = study, series, frame
-        image.PatientID, image.PatientName, image.PatientBirthDate, image.PatientSex = "P", "A^B", "", ""
-        image.StudyID = image.StudyDate = image.StudyTime = image.AccessionNumber = image.ReferringPhysicianName = ""
-        image.Modality, image.Rows, image.Columns, image.PixelSpacing = "CT", 16, 24, [2.0, 1.5]
-        image.ImageOrientationPatient = ORIENTATION
-        image.ImagePositionPatient = list(FIRST + number * STEP)
-        datasets.append(image)
-    return datasets
+    return images_of_series()
 
 
 def saved(segmentation, tmp_path):
@@ -60,19 +32,9 @@ def saved(segmentation, tmp_path):
     return path
 
 
-def dcmqi(segmentation, folder):
-    """Labels and affine of a DICOM segmentation, as DCMTK and ITK read it."""
-    folder.mkdir()
-    reader = Path(sys.executable).with_name("segimage2itkimage")
-    command = [reader, "--inputDICOM", segmentation, "--outputDirectory", folder, "--mergeSegments", "-t", "nifti"]
-    subprocess.run(command, check=True, capture_output=True)
-    image = nib.load(folder / "1.nii.gz")
-    return np.asarray(image.dataobj), image.affine
-
-
 def test_segmentation_has_the_same_labels_in_another_reader(classes, images, schema, tmp_path):
     path = saved(dicom_segmentation(classes, AFFINE, images, schema, "totalsegmentator fast"), tmp_path)
-    labels, affine = dcmqi(path, tmp_path / "read")
+    labels, affine = read_with_dcmqi(path, tmp_path / "read")
     assert np.array_equal(resample_labels(labels, affine, AFFINE, classes.shape), classes)
     plain = pydicom.dcmread(path)
     assert plain.SegmentationType == "LABELMAP"
@@ -95,7 +57,7 @@ def test_segment_has_number_name_code_and_side_of_its_class(classes, images, sch
 
 def test_images_without_identifiers_cannot_be_referred_to(classes, images, schema):
     del images[2].SOPInstanceUID
-    with pytest.raises(ValueError, match="the images lack SOPInstanceUID"):
+    with pytest.raises(ValueError, match="1 of 5 images lack SOPInstanceUID"):
         dicom_segmentation(classes, AFFINE, images, schema, "x")
 
 
@@ -103,9 +65,56 @@ def test_invalid_headers_are_refused_without_quoting_them(classes, images, schem
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         images[0].PatientSex = "Mustermann^Max"
-    with pytest.raises(ValueError, match="refuses the headers") as refused:
+    with pytest.raises(ValueError, match="not valid in the images: PatientSex;") as refused:
         dicom_segmentation(classes, AFFINE, images, schema, "x")
     assert "Mustermann" not in str(refused.value)
+
+
+TYPE_2 = ["PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"]
+TYPE_2 += ["AccessionNumber", "ReferringPhysicianName"]
+
+
+@pytest.mark.parametrize("keyword", [*TYPE_2, "all of them"])
+def test_headers_that_may_be_empty_may_be_absent(classes, images, schema, tmp_path, keyword):
+    for image in images:
+        for absent in TYPE_2 if keyword == "all of them" else [keyword]:
+            delattr(image, absent)
+    plain = pydicom.dcmread(saved(dicom_segmentation(classes, AFFINE, images, schema, "x"), tmp_path))
+    assert all(absent in plain and not plain[absent].value for absent in TYPE_2 if absent not in images[0])
+    assert keyword == "all of them" or all(
+        keyword not in image for image in images
+    )  # the archive's own stay as they are
+
+
+@pytest.mark.parametrize(
+    "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "PixelSpacing"]
+)
+def test_message_names_the_missing_keyword(classes, images, schema, keyword):
+    for image in images:
+        delattr(image, keyword)
+    with pytest.raises(ValueError, match=rf"\b{keyword}\b"):
+        dicom_segmentation(classes, AFFINE, images, schema, "x")
+
+
+def test_binary_segmentation_has_the_same_labels(classes, images, schema, tmp_path):
+    path = saved(dicom_segmentation(classes, AFFINE, images, schema, "x", kind="binary"), tmp_path)
+    plain = pydicom.dcmread(path)
+    assert plain.SegmentationType == "BINARY" and plain.file_meta.MediaStorageSOPClassUID.endswith(".66.4")
+    labels = {segment.SegmentNumber: segment.SegmentLabel for segment in plain.SegmentSequence}
+    assert labels == {1: "left kidney", 2: "liver", 3: schema.by_id[118].english}
+    ours, affine = read_with_dcmqi(path, tmp_path / "read")
+    assert np.array_equal(np.array([0, 3, 5, 118])[resample_labels(ours, affine, AFFINE, classes.shape)], classes)
+
+
+@pytest.mark.parametrize("kind", ["labelmap", "binary"])
+def test_segments_have_the_colours_of_the_pages(classes, images, schema, tmp_path, kind):
+    colours = {class_id: class_colour(class_id) for class_id in (3, 5, 118)}
+    path = saved(dicom_segmentation(classes, AFFINE, images, schema, "x", kind=kind, colours=colours), tmp_path)
+    read_with_dcmqi(path, tmp_path / "read")
+    (segments,) = json.loads((tmp_path / "read" / "meta.json").read_text())["segmentAttributes"]
+    read = {segment["SegmentLabel"]: segment["recommendedDisplayRGBValue"] for segment in segments}
+    for class_id, colour in colours.items():
+        assert np.abs(np.subtract(read[schema.by_id[class_id].english], colour)).max() <= 1
 
 
 def test_nifti_files_of_classes_sum_to_the_whole(classes, schema):
@@ -131,7 +140,7 @@ def test_export_masks_writes_one_file_for_each_class(study, tmp_path):
 def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
     """Real CT of a liver and the segmentation that came with it: in through all stages, and out again."""
     delivered, schema = tmp_path / "given", root / "workflow" / "anatomy" / "classes.yaml"
-    theirs, affine = dcmqi(shared / "dicom-ct" / "dcmqi_ct_3slice_seg" / "liver.dcm", delivered)
+    theirs, affine = read_with_dcmqi(shared / "dicom-ct" / "dcmqi_ct_3slice_seg" / "liver.dcm", delivered)
     assert (theirs > 0).sum() > 10_000
     nib.save(nib.Nifti1Image(np.where(theirs > 0, 5, 0).astype(np.uint8), affine), delivered / "mask.nii.gz")
     (delivered / "masks.csv").write_text("dicom,mask\n.,mask.nii.gz\n")
@@ -166,7 +175,7 @@ def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
         warnings.simplefilter("error")  # highdicom's tell the patient's name
         assert main(["export-masks", *(str(word) for option in command.items() for word in option)]) == 0
     (path,) = (tmp_path / "out").iterdir()
-    ours, its_affine = dcmqi(path, tmp_path / "read")
+    ours, its_affine = read_with_dcmqi(path, tmp_path / "read")
     assert np.array_equal(resample_labels(ours, its_affine, affine, theirs.shape), np.where(theirs > 0, 5, 0))
     plain = pydicom.dcmread(path)
     source = [pydicom.dcmread(path, stop_before_pixels=True) for path in dicom.iterdir()]

@@ -1,27 +1,69 @@
-"""Masks for other programs: a DICOM segmentation of a series, or one NIfTI file a class."""
+"""Masks for other programs: a DICOM segmentation of a series with its grounded sentences, or one NIfTI file a class."""
 
 import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypedDict, get_args
 
 import nibabel as nib
 import numpy as np
 import polars as pl
 import pydicom
+from numpy.typing import NDArray
 from pydicom import Dataset
 
-from refrad.anatomy.schema import load_schema
+from refrad.anatomy.schema import Schema, load_schema
 from refrad.core.contracts import InstanceTable, MaskTable
 from refrad.core.files import atomic, flushed_at_end
 from refrad.core.table_rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_table, scan_table
-from refrad.dicom.slices import files_of_volumes
+from refrad.core.types import Language
+from refrad.dataset.shard_io import list_shards, read_rows
+from refrad.dataset.shard_rows import CaptionStruct, StructureStruct
+from refrad.dicom.slices import stack_name
 from refrad.privacy.pseudonyms import FileTable
-from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
+from refrad.reporting.drawing import class_colour
+from refrad.segmentation.dicom_seg import SegmentationKind, dicom_segmentation, nifti_of_classes
 from refrad.segmentation.labels import read_stored_labels
+from refrad.segmentation.structured_report import GroundedPhrase, GroundedSentence, structured_report
 
 __all__ = ["main"]
 
 logger = logging.getLogger(__name__)
+
+
+class _CaptionedRow(TypedDict):
+    """The columns of the dataset that a structured report needs."""
+
+    image_id: str
+    volume: str
+    index: int
+    spacing_x: float
+    spacing_y: float
+    structures: list[StructureStruct]
+    captions: list[CaptionStruct]
+
+
+class _Archive:
+    """The DICOM files of a delivery, and where they hold the images of some volumes."""
+
+    def __init__(self, instances: Path, files: Path, dicom: Path, volumes: Sequence[str]) -> None:
+        stacks = [stack_name(volume) for volume in volumes]
+        images = scan_table(instances, InstanceTable).filter(pl.col("volume").is_in(stacks))
+        paths = scan_table(files, FileTable).select("file", "path")
+        rows = images.select("volume", "instance", "file", "frame").join(paths, on="file").collect()
+        self._of_stack = rows.partition_by("volume", as_dict=True)
+        self._dicom = dicom
+
+    def images(self, volume: str) -> dict[str, Dataset]:
+        """Path to file, without its pixels, of the images of a volume; of a part of a split stack, those of the stack."""
+        paths = self._of_stack[(stack_name(volume),)]["path"].unique().sort()
+        return {path: pydicom.dcmread(self._dicom / path, stop_before_pixels=True, force=True) for path in paths}
+
+    def places(self, volume: str) -> dict[str, tuple[str, int]]:
+        """SOP instance (pseudonym) to the path of its file and its frame."""
+        rows = self._of_stack[(stack_name(volume),)].select("instance", "path", "frame").rows()
+        return {instance: (path, frame) for instance, path, frame in rows}
 
 
 def main(
@@ -34,47 +76,110 @@ def main(
     instances: Path | None = None,
     files: Path | None = None,
     dicom: Path | None = None,
+    kind: SegmentationKind = "labelmap",
+    images: Path | None = None,
 ) -> None:
     """Write the masks of a shard for other programs: one NIfTI file a class, or with --dicom a DICOM segmentation a volume.
 
     --masks is masks.parquet of a shard; --volume selects one volume of it. A DICOM segmentation refers to the images of the
     archive: --dicom is the folder of the delivery, --instances results/index/<delivery>/instances.parquet and --files
-    private/<delivery>/files.parquet. Such a segmentation identifies patients, and must not leave the site.
+    private/<delivery>/files.parquet. --kind is labelmap, or binary for viewers that do not read label maps. With --images, the
+    folder of the dataset, each volume with grounded sentences gets a DICOM structured report (TID 1500) for each language. DICOM files
+    identify patients, and must not leave the site.
     """
     if dicom and not (instances and files):
         raise ValueError("--dicom needs --instances and --files, to find the images of a volume")
+    if images and not dicom:
+        raise ValueError("--images needs --dicom: only DICOM files refer to sentences")
     anatomy = load_schema(schema)
     rows = read_table(masks, MaskTable).filter(pl.col("reason").is_null())
     if volume:
         rows = rows.filter(pl.col("volume") == volume)
     if rows.is_empty():
         raise ValueError(f"{masks}: no such volume with labels")
-    written = 0
+    archive = _Archive(instances, files, dicom, rows["volume"].to_list()) if dicom and instances and files else None
+    captioned = _captioned_rows(images, set(rows["volume"])) if images else {}
+    written = reports = 0
     with flushed_at_end(out):
         for row in rows_of(rows, AcceptedMaskRow):
             labels, affine = read_stored_labels(mask_store / row["file"], row["digest"])
             classes = anatomy.native_lut(row["task"])[labels.astype(np.uint8, copy=False)]
-            if dicom and instances and files:
-                images = _images(row["volume"], instances, files, dicom)
+            if archive:
                 try:
-                    segmentation = dicom_segmentation(classes, affine, images, anatomy, row["segmenter"])
+                    objects = dict(
+                        _dicom_objects(row, classes, affine, archive, anatomy, kind, captioned.get(row["volume"], []))
+                    )
                 except ValueError as error:
                     logger.warning("%s: not written: %s", row["volume"], error)
                     continue
-                with atomic(out / f"{row['volume']}.dcm") as temporary:
-                    segmentation.save_as(temporary)
+                for name, dataset in objects.items():
+                    with atomic(out / name) as temporary:
+                        dataset.save_as(temporary)
+                reports += len(objects) - 1
             else:
                 for name, image in nifti_of_classes(classes, affine, anatomy):
                     with atomic(out / row["volume"] / f"{name}.nii.gz") as temporary:
                         nib.save(image, temporary)  # type: ignore[no-untyped-call]
             written += 1
-    logger.info("%d of %d volumes written", written, len(rows))
+    logger.info("%d of %d volumes written, %d structured reports", written, len(rows), reports)
     if not written:
         raise ValueError("no volume could be written; the lines above give the reasons")
 
 
-def _images(volume: str, instances: Path, files: Path, dicom: Path) -> list[Dataset]:
-    """The DICOM files of a volume, without their pixels; of a part of a split stack, those of the stack."""
-    of_volume = files_of_volumes([volume], scan_table(instances, InstanceTable), scan_table(files, FileTable))
-    paths = of_volume["path"].unique().sort()
-    return [pydicom.dcmread(dicom / path, stop_before_pixels=True, force=True) for path in paths]
+def _captioned_rows(images: Path, volumes: set[str]) -> dict[str, list[_CaptionedRow]]:
+    """The rows of the dataset with captions, by volume, in the order of the slices."""
+    captioned: dict[str, list[_CaptionedRow]] = {}
+    for row in read_rows(list_shards(images), _CaptionedRow):
+        if row["volume"] in volumes and row["captions"]:
+            captioned.setdefault(row["volume"], []).append(row)
+    return {volume: sorted(rows, key=lambda row: row["index"]) for volume, rows in captioned.items()}
+
+
+def _dicom_objects(
+    mask: AcceptedMaskRow,
+    classes: NDArray[np.uint8],
+    affine: NDArray[np.float64],
+    archive: _Archive,
+    schema: Schema,
+    kind: SegmentationKind,
+    rows: Sequence[_CaptionedRow],
+) -> Iterator[tuple[str, Any]]:
+    """File name and content: the segmentation of a volume, then the report of each language that has sentences."""
+    volume = mask["volume"]
+    files = archive.images(volume)
+    images = list(files.values())
+    colours = {entry.id: class_colour(entry.id) for entry in schema.classes}
+    segmentation = dicom_segmentation(classes, affine, images, schema, mask["segmenter"], kind=kind, colours=colours)
+    yield f"{volume}.dcm", segmentation
+    places = archive.places(volume) if rows else {}
+    for language in get_args(Language):
+        sentences = list(_sentences(rows, language, places, files))
+        if sentences:
+            yield (
+                f"{volume}.{language}.sr.dcm",
+                structured_report(sentences, language, segmentation, affine, images, schema),
+            )
+
+
+def _sentences(
+    rows: Sequence[_CaptionedRow],
+    language: Language,
+    places: Mapping[str, tuple[str, int]],
+    files: Mapping[str, Dataset],
+) -> Iterator[GroundedSentence]:
+    """The sentences of a language with their phrases; a phrase that names a class twice counts once."""
+    for row in rows:
+        path, frame = places[row["image_id"]]
+        image = files[path]
+        areas = {structure["class_id"]: structure["area"] for structure in row["structures"]}
+        pixel = row["spacing_x"] * row["spacing_y"]
+        for caption in row["captions"]:
+            phrases = dict.fromkeys((entity["text"], entity["class_id"]) for entity in caption["entities"])
+            if caption["language"] == language and phrases:
+                yield GroundedSentence(
+                    caption["text"],
+                    row["index"],
+                    image.SOPInstanceUID,
+                    frame if image.get("NumberOfFrames") else None,
+                    [GroundedPhrase(text, class_id, areas[class_id] * pixel) for text, class_id in phrases],
+                )
