@@ -1,17 +1,23 @@
 import json
 import warnings
 
+import highdicom as hd
 import nibabel as nib
 import numpy as np
+import polars as pl
 import pydicom
 import pytest
 import yaml
+from tests.factories.images import image_row
 from tests.factories.oblique_series import AFFINE, classes_of_series, images_of_series, read_with_dcmqi
 
+from refrad.anatomy.schema import load_schema
 from refrad.cli import main
+from refrad.dataset.shard_io import write_shard
 from refrad.reporting.drawing import class_colour
 from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
 from refrad.segmentation.labels import resample_labels
+from refrad.segmentation.structured_report import GroundedPhrase, GroundedSentence, structured_report
 from refrad.stages import index, masks, volumes
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -117,6 +123,16 @@ def test_segments_have_the_colours_of_the_pages(classes, images, schema, tmp_pat
         assert np.abs(np.subtract(read[schema.by_id[class_id].english], colour)).max() <= 1
 
 
+def test_name_in_latin_1_is_kept(classes, images, schema, tmp_path):
+    for image in images:
+        image.SpecificCharacterSet, image.PatientName = "ISO_IR 100", "Grün^Jörg"
+    segmentation = dicom_segmentation(classes, AFFINE, images, schema, "x")
+    assert str(pydicom.dcmread(saved(segmentation, tmp_path)).PatientName) == "Grün^Jörg"
+    text = GroundedSentence("Leber vergrößert.", 1, images[1].SOPInstanceUID, None, [GroundedPhrase("Leber", 5, 1.0)])
+    report = structured_report([text], "de", segmentation, AFFINE, images, schema)
+    assert str(pydicom.dcmread(saved(report, tmp_path)).PatientName) == "Grün^Jörg"
+
+
 def test_nifti_files_of_classes_sum_to_the_whole(classes, schema):
     files = dict(nifti_of_classes(classes, AFFINE, schema))
     assert set(files) == {"liver", "kidney_left", "lung_left"}
@@ -169,12 +185,20 @@ def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
         fingerprint=fingerprint("masks", segmenter="precomputed"),
         **metrics,
     )
+    instance = captioned_slice(tables, mask_store, tmp_path / "dataset", load_schema(schema))
     command = {"--masks": tables["masks"], "--mask-store": mask_store, "--schema": schema, "--out": tmp_path / "out"}
-    command |= {"--dicom": dicom, "--instances": tables["instances"], "--files": tables["files"]}
+    command |= {
+        "--dicom": dicom,
+        "--instances": tables["instances"],
+        "--files": tables["files"],
+        "--images": tmp_path / "dataset",
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # highdicom's tell the patient's name
         assert main(["export-masks", *(str(word) for option in command.items() for word in option)]) == 0
-    (path,) = (tmp_path / "out").iterdir()
+    paths = {path.name.split(".", 1)[1]: path for path in (tmp_path / "out").iterdir()}
+    assert set(paths) == {"dcm", "de.sr.dcm"}
+    path = paths["dcm"]
     ours, its_affine = read_with_dcmqi(path, tmp_path / "read")
     assert np.array_equal(resample_labels(ours, its_affine, affine, theirs.shape), np.where(theirs > 0, 5, 0))
     plain = pydicom.dcmread(path)
@@ -183,9 +207,43 @@ def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
     assert plain.FrameOfReferenceUID == source[0].FrameOfReferenceUID
     referred = plain.ReferencedSeriesSequence[0]
     assert referred.SeriesInstanceUID == source[0].SeriesInstanceUID
+    (group,) = hd.sr.srread(
+        paths["de.sr.dcm"]
+    ).content.get_planar_roi_measurement_groups()  # of a phrase that is there twice
+    frame, image = (item.ReferencedSOPSequence[0] for item in group.referenced_segmentation_frame)
+    assert frame.ReferencedSOPInstanceUID == plain.SOPInstanceUID
+    (position,) = [
+        item.ImagePositionPatient for item in source if item.SOPInstanceUID == image.ReferencedSOPInstanceUID
+    ]
+    groups = plain.PerFrameFunctionalGroupsSequence[frame.ReferencedFrameNumber - 1]
+    assert np.allclose(groups.PlanePositionSequence[0].ImagePositionPatient, position, atol=1e-3)
+    table = pl.read_parquet(tables["instances"]).join(
+        pl.read_parquet(tables["files"]).select("file", "path"), on="file"
+    )
+    path = table.filter(pl.col("instance") == instance)["path"].item()
+    assert pydicom.dcmread(dicom / path).SOPInstanceUID == image.ReferencedSOPInstanceUID
     assert {reference.ReferencedSOPInstanceUID for reference in referred.ReferencedInstanceSequence} == {
         image.SOPInstanceUID for image in source
     }
+
+
+def captioned_slice(tables, mask_store, folder, schema):
+    """Write a dataset of one slice of the liver with a German sentence, and return the pseudonym of its image."""
+    (mask,) = pl.read_parquet(tables["masks"]).to_dicts()
+    labels = np.asarray(nib.load(mask_store / mask["file"]).dataobj)
+    index = int((labels == 5).sum((0, 1)).argmax())
+    instance = pl.read_parquet(tables["slices"]).filter(pl.col("index") == index)["instance"].item()
+    row = image_row(0, "train", np.random.default_rng(0)) | {
+        "image_id": instance,
+        "volume": mask["volume"],
+        "index": index,
+    }
+    (caption,) = row["captions"]
+    row["captions"] = [
+        caption | {"language": "de", "text": "Leber und Leber.", "entities": caption["entities"][:1] * 2}
+    ]
+    write_shard(folder / "train.parquet", [row], schema, Fingerprint("shards", 1, {}, {}))
+    return instance
 
 
 def test_segmentations_need_the_tables_that_find_their_images(study, tmp_path, capsys):
@@ -194,3 +252,5 @@ def test_segmentations_need_the_tables_that_find_their_images(study, tmp_path, c
     arguments += ["--out", tmp_path / "out", "--dicom", tmp_path]
     assert main(["export-masks", *map(str, arguments)]) == 1
     assert "--dicom needs --instances and --files" in capsys.readouterr().err
+    assert main(["export-masks", *map(str, arguments[:-2]), "--images", str(tmp_path)]) == 1
+    assert "--images needs --dicom" in capsys.readouterr().err
