@@ -1,9 +1,9 @@
 """A verdict of a reviewer on an item of the dataset, and which of several verdicts count."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["ITEMS", "QUEUES", "VERDICTS", "ReviewVerdict", "VerdictError", "standing"]
+__all__ = ["ITEMS", "QUEUES", "VERDICTS", "ReviewVerdict", "VerdictError", "sampled", "standing"]
 
 VERDICTS = ("accept", "reject", "wrong_span", "wrong_box", "wrong_side")
 ITEMS = ("caption", "question")
@@ -90,3 +90,12 @@ def standing(verdicts: Iterable[ReviewVerdict]) -> list[ReviewVerdict]:
         of_item.pop(verdict.entity, None)
         of_item[verdict.entity] = verdict
     return [verdict for of_item in by_item.values() for verdict in of_item.values()]
+
+
+def sampled(verdicts: Sequence[ReviewVerdict]) -> list[ReviewVerdict]:
+    """Of all verdicts, those that count on items which their reviewer was offered by the random queue.
+
+    A reviewer who thinks again while browsing corrects the verdict of the queue.
+    """
+    offered = {(verdict.reviewer, verdict.key) for verdict in verdicts if verdict.queue == "random"}
+    return [verdict for verdict in standing(verdicts) if (verdict.reviewer, verdict.key) in offered]
