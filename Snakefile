@@ -26,9 +26,15 @@ include: "rules/grounded.smk"
 include: "rules/vqa.smk"
 include: "rules/shards.smk"
 include: "rules/card.smk"
-include: "rules/adapt.smk"
-include: "rules/train.smk"
-include: "rules/evaluate.smk"
+
+
+if SITE.trains:
+
+    include: "rules/adapt.smk"
+    include: "rules/train.smk"
+    include: "rules/evaluate.smk"
+
+
 include: "rules/report.smk"
 
 
@@ -52,6 +58,7 @@ onerror:
 
 localrules:
     all,
+    dataset,
     index,
     volumes,
     masks,
@@ -64,8 +71,14 @@ localrules:
     shards,
 
 
+rule dataset:
+    input:
+        rules.card.output,
+        rules.report.output,
+
+
 rule all:
     default_target: True
     input:
-        "<results>/report/index.html",
-        expand("<results>/report/stages/{stage}.html", stage=SITE.pages),
+        rules.dataset.input,
+        rules.model_report.output if SITE.trains else [],

@@ -1,9 +1,9 @@
-"""One page a stage, the gallery and the index."""
+"""One page a stage, the gallery and the index: of the dataset alone, then with the model."""
 
 
 rule report:
     input:
-        metrics=SITE.every_metrics(),
+        metrics=SITE.every_metrics(SITE.dataset_pages),
         images=SITE.images,
         volumes=SITE.every_shard("<results>/volumes/{delivery}/{shard}/volumes.parquet"),
         masks=SITE.every_shard("<results>/masks/{delivery}/{shard}/masks.parquet"),
@@ -17,10 +17,6 @@ rule report:
             "<results>/mentions/{delivery}/{shard}/mentions.parquet"
         ),
         flags=SITE.every_shard("<results>/structures/{delivery}/{shard}/flags.parquet"),
-        towers=SITE.towers,
-        checkpoint=f"<results>/train/{NAME}",
-        evaluation=f"<results>/evaluate/{NAME}/metrics.json",
-        predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
         schema=ancient(SITE.schema),
     output:
         index=report(
@@ -38,11 +34,13 @@ rule report:
             caption="../workflow/report/overlay.rst",
             category="Pictures",
         ),
-        stages=expand("<results>/report/stages/{stage}.html", stage=SITE.pages),
+        stages=expand("<results>/report/stages/{stage}.html", stage=SITE.dataset_pages),
     log:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.tsv"
+    # Before train, which may take days or end without a checkpoint.
+    priority: 1
     conda:
         "../envs/curate.yaml"
     resources:
@@ -56,19 +54,51 @@ rule report:
         captions=SITE.brief("captions"),
         mentions=SITE.brief("mentions"),
         flags=SITE.brief("flags"),
-        adaptation="--adaptation" if SITE.towers else "",
+        model="",
         fingerprint=SITE.fingerprint("report"),
         volume_store=SITE.store("volumes"),
         mask_store=SITE.store("masks"),
-        pages=subpath(output.index, parent=True),
+        pages=f"{SITE.folder('results')}/report",
     message:
-        "pages of the run"
+        "pages of the dataset"
     shell:
         "{resources.python:q} -m refrad report"
         " --metrics {params.metrics} --images {params.images} --volumes {params.volumes}"
         " --masks {params.masks} --triplets {params.triplets} --captions {params.captions} --mentions {params.mentions}"
         " --flags {params.flags}"
-        " {params.adaptation} {input.towers} --training {input.checkpoint}/training.json"
-        " --evaluation {input.evaluation} --predictions {input.predictions} --schema {input.schema}"
+        "{params.model} --schema {input.schema}"
         " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"
         " --pages {params.pages} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+
+
+if SITE.trains:
+
+    use rule report as model_report with:
+        input:
+            metrics=SITE.every_metrics(SITE.pages),
+            images=rules.report.input.images,
+            volumes=rules.report.input.volumes,
+            masks=rules.report.input.masks,
+            triplets=rules.report.input.triplets,
+            captions=rules.report.input.captions,
+            mentions=rules.report.input.mentions,
+            flags=rules.report.input.flags,
+            schema=ancient(SITE.schema),
+            towers=SITE.towers,
+            checkpoint=f"<results>/train/{NAME}",
+            evaluation=f"<results>/evaluate/{NAME}/metrics.json",
+            predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
+            # This rule writes the pages of the dataset again, with links to its own, and its own after them.
+            index="<results>/report/index.html",
+        output:
+            stages=expand(
+                "<results>/report/stages/{stage}.html", stage=SITE.model_pages
+            ),
+        log:
+            "<logs>/model_report.log",
+        benchmark:
+            "<benchmarks>/model_report.tsv"
+        params:
+            model=SITE.model_flags,
+        message:
+            "pages of the dataset, the training and the evaluation"

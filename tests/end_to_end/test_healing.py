@@ -48,4 +48,4 @@ def test_damage_of_stores_and_tables_is_healed(finished, tmp_path):
 
     assert {path: path.read_bytes() for path in (*entries, *tables)} == entries | tables
     assert check(project)[0] == 0
-    assert project.planned("all") <= {"report"}
+    assert project.planned("all") <= {"report", "model_report"}

@@ -8,9 +8,16 @@ STAGES = ["index", "volumes", "masks", "structures", "captions", "mentions", "gr
 
 def test_dry_run_lists_the_stages(project):
     plan = project.planned("all")
-    assert plan == {"demo", "index_delivery", "copies_delivery", "card", "train", "evaluate", "report"} | {
-        f"{stage}_shard" for stage in STAGES[1:-1]
-    }
+    assert plan == {
+        "demo",
+        "index_delivery",
+        "copies_delivery",
+        "card",
+        "train",
+        "evaluate",
+        "report",
+        "model_report",
+    } | {f"{stage}_shard" for stage in STAGES[1:-1]}
 
 
 def test_vision_tower_is_adapted_if_configured(project):

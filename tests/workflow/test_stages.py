@@ -30,7 +30,11 @@ def test_stage_order_is_that_of_the_snakefile(root):
 
 def test_local_rules_are_those_that_only_collect_files(root):
     lines = (root / "Snakefile").read_text(encoding="utf-8").split("localrules:\n")[1].split("\n\n")[0]
-    assert re.findall(r"\w+", lines) == ["all", *(name for name, stage in STAGES.items() if stage.per != "run")]
+    assert re.findall(r"\w+", lines) == [
+        "all",
+        "dataset",
+        *(name for name, stage in STAGES.items() if stage.per != "run"),
+    ]
 
 
 def test_stage_rules_are_named_as_their_records_say(root):

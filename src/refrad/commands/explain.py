@@ -149,8 +149,8 @@ def changes(before: Fingerprint | None, now: Fingerprint, site: Site) -> Iterato
 
 
 def stage_of(rule: str) -> str:
-    """The stage of a rule: its name without the suffix of rules that run per shard or per delivery."""
-    return rule.removesuffix("_shard").removesuffix("_delivery")
+    """The stage of a rule: its name without the words for a shard, a delivery, or a second rule of the stage."""
+    return rule.removesuffix("_shard").removesuffix("_delivery").removeprefix("model_")
 
 
 def _reasons(stage: str, job: PlannedJob, site: Site) -> Iterator[str]:

@@ -16,7 +16,7 @@ __all__ = ["save_overlay"]
 
 
 def save_overlay(path: Path, rows: Sequence[ImageRow], schema: Schema, columns: int = 3) -> None:
-    """Save some rows as one PNG: slices in true proportions with boxes, class names and the caption below."""
+    """Save some rows as one PNG: slices in true proportions with boxes, class names and the caption below; or a sentence."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -24,6 +24,8 @@ def save_overlay(path: Path, rows: Sequence[ImageRow], schema: Schema, columns: 
 
     lines = -(-len(rows) // columns) or 1
     figure = Figure(figsize=(4 * columns, 4.4 * lines), facecolor="black", layout="constrained")
+    if not rows:
+        figure.text(0.5, 0.5, "The dataset has no images.", color="white", ha="center")
     for number, row in enumerate(rows, 1):
         caption = row["captions"][0]
         axes = figure.add_subplot(lines, columns, number)

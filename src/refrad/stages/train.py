@@ -66,7 +66,7 @@ def run(
     options = TrainOptions.model_validate(fingerprint.options)
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus)
-    for folder in filter(None, (tower, None if options.model == "tiny" else Path(options.model))):
+    for folder in filter(None, (tower, Path(options.model) if options.model not in ("tiny", None) else None)):
         verify_folder(folder)
     logging.getLogger().setLevel(logging.INFO if context.is_main else logging.WARNING)
 

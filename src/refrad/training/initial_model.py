@@ -41,6 +41,8 @@ def _without_head(
     if options.model == "tiny":
         processor = tiny_processor(_texts(examples, anatomy), options.image_size, PATCH)
         return processor, tiny_model(processor, options.seed)
+    if options.model is None:
+        raise ValueError("train.model is null: name tiny, or a folder with a PaliGemma 2")
     folder = Path(options.model)
     if not (folder / "config.json").exists():
         raise ValueError(f"train.model: {folder}: no config.json; name a folder with a PaliGemma 2, or tiny")

@@ -92,6 +92,8 @@ def estimate_stages(counts: Counts, config: Config, rates: Rates) -> list[Estima
         amount = amounts[rate["unit"]]
         seconds, size = (None if cost is None else amount * cost for cost in (rate["seconds"], rate["bytes"]))
         estimates.append(Estimate(stage, amount, rate["unit"], seconds, False, size, rate["basis"]))
+    if config.train.model is None:
+        return estimates
     return [*estimates, _estimate_training(amounts["images"], config, rates["train"])]
 
 

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ class Site:
         schema, norms, lexicon, scale: paths of files that shape results (`Stage.files`).
         key: path of the secret key.
         python: the interpreter that runs the stages.
+        trains: whether a model is trained and evaluated; without train.model the run ends with the dataset.
         towers: the folder of the adapted vision tower, or nothing where none is trained.
-        pages: names of the stages that run before the report, in order.
+        pages: names of the stages that run before the report, in order: `dataset_pages`, then `model_pages`.
         images: paths of the files of the dataset, split by split.
 
     Raises:
@@ -52,18 +53,23 @@ class Site:
         self.scale: str = f"{self.config.llm.prompts}/score.yaml"
         self.key: str = self.config.privacy.key
         self.python: str = sys.executable
+        self.trains: bool = self.config.train.model is not None
         adapt = self.config.adapt
-        self.towers: list[str] = [f"<results>/adapt/{adapt.name}"] if adapt.steps else []
-        self.pages: tuple[str, ...] = tuple(
+        self.towers: list[str] = [f"<results>/adapt/{adapt.name}"] if adapt.steps and self.trains else []
+        names = [
             name
             for name, stage in STAGES.items()
             if name != "report" and not (stage.optional and getattr(self.config, name).steps == 0)
-        )
+        ]
         self.images: list[str] = [
             path
             for split in SPLITS
             for path in self.every_shard(f"<results>/shards/data/{{delivery}}/{{shard}}/{split}.parquet")
         ]
+        last = names.index("card") + 1
+        self.dataset_pages: tuple[str, ...] = tuple(names[:last])
+        self.model_pages: tuple[str, ...] = tuple(names[last:]) if self.trains else ()
+        self.pages: tuple[str, ...] = self.dataset_pages + self.model_pages
 
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.workflow.fingerprint`."""
@@ -172,11 +178,13 @@ class Site:
 
         return paths
 
-    def every_metrics(self) -> list[str]:
-        """The metrics files of all stages up to training."""
+    def every_metrics(self, stages: Iterable[str]) -> list[str]:
+        """The metrics files of stages, without that of evaluate, which is no tally."""
         paths = []
-        for name in self.pages[: self.pages.index("evaluate")]:
+        for name in stages:
             stage = STAGES[name]
+            if name == "evaluate":
+                continue
             pattern = f"<results>/{stage.metrics_pattern}"
             if stage.named:
                 pattern = pattern.replace("{name}", getattr(self.config, stage.named).name)
@@ -197,6 +205,17 @@ class Site:
             return in_braces([paths] if isinstance(paths, str) else paths)
 
         return words
+
+    @property
+    def model_flags(self) -> Any:
+        """A Snakemake params function: the flags of the report for the inputs of training and evaluation."""
+
+        def text(wildcards: Any, input: Any) -> str:  # noqa: ARG001 - names that Snakemake looks for
+            files = {"adaptation": " ".join(input.towers), "training": f"{input.checkpoint}/training.json"}
+            files |= {"evaluation": input.evaluation, "predictions": input.predictions}
+            return "".join(f" --{flag} {shlex.quote(path)}" for flag, path in files.items() if path)
+
+        return text
 
     def of(self, key: str) -> Any:
         """A Snakemake input or params function that gives one value of the delivery, or nothing where it is null."""
