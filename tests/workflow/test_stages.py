@@ -136,7 +136,7 @@ rates = yaml.safe_load(open("workflow/rates.yaml"))
 counts = dict.fromkeys(("files", "slices", "volumes", "CT volumes", "MR volumes", "sentences"), 9)
 print(json.dumps({
     "pages": site.pages,
-    "metrics": [path for path in site.every_metrics() if "summaries" in path],
+    "metrics": [path for path in site.every_metrics(site.pages) if "summaries" in path],
     "jobs": [[str(job.metrics), str(job.log)] for job in jobs_of(site) if job.stage == "summaries"],
     "fingerprint": site.fingerprint("summaries"),
     "llm": site.llm("summaries")(["demo", "0"], {}),

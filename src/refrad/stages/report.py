@@ -53,7 +53,6 @@ WINDOWS, SIZE = MEDGEMMA_WINDOWS, 128  # of the gallery without shards
 SHOWN = 12  # examples on a stage page
 FLAGGED = 8  # volumes with implausible labels on the page of structures
 COUNTED = tuple(STAGES)[: list(STAGES).index("evaluate")]  # stages that count their input
-OF_MODEL = {"adapt", "train"}
 # On the pages of index and volumes
 VOLUME_STEPS = (
     ("files of the deliveries", "index", "taken"),
@@ -113,7 +112,7 @@ class ReportFiles:
 
 
 def run(*, files: ReportFiles, pages: Path, fingerprint: Fingerprint) -> None:
-    """Write all pages under `pages`, index.html after those of the dataset. An unfinished run has those of its finished stages.
+    """Write all pages under `pages`, and remove those of other stages. An unfinished run has the pages of its finished stages.
 
     Args:
         files: of the run.
@@ -128,10 +127,7 @@ def run(*, files: ReportFiles, pages: Path, fingerprint: Fingerprint) -> None:
     stages = [*merged, *(["evaluate"] if result else [])]
     rows = read_images(files.images, _gallery_images(files.images, options.gallery))
     cards = build_cards(rows, schema)
-    texts = _stage_pages(counts, merged, _extras(files, merged, cards, options, schema), stages)
-    for stage, text in texts.items():
-        if stage not in OF_MODEL:
-            _write(pages / "stages" / f"{stage}.html", text)
+    extras = _extras(files, merged, cards, options, schema)
     _write(pages / "gallery.html", _gallery_page(files, cards, options, stages, schema))
     overlay = pages / "overlay.png"
     save_overlay(overlay, sorted(rows, key=_legibility, reverse=True)[:OVERLAY], schema)
@@ -145,29 +141,17 @@ def run(*, files: ReportFiles, pages: Path, fingerprint: Fingerprint) -> None:
         **summary_of(counts, merged, bool(result), _read_json(files.state) or []),
     )
     _write(pages / "index.html", text)
-    # The pages of the model come last: Snakemake compares their times with that of the index, which was made before them.
-    for stage in OF_MODEL & texts.keys():
-        _write(pages / "stages" / f"{stage}.html", texts[stage])
+    # After the index, of which rule model_report writes a second one: its outputs must not be older than that input.
+    for stage, metrics in merged.items():
+        page = render_stage(stage, metrics, counts[stage], extras.get(stage, StageExtras()), stages)
+        _write(pages / "stages" / f"{stage}.html", page)
     if result:
         _write(pages / "stages" / "evaluate.html", _evaluation_page(files, result, stages, schema))
-    for page in (pages / "stages").glob("*.html"):  # of a run that went further, or had other stages
-        if page.stem not in stages:
-            page.unlink()
+    for path in (pages / "stages").glob("*.html"):  # of a run that went further, or had other stages
+        if path.stem not in stages:
+            path.unlink()
     write_manifest(pages)
     log.info("%d pages", len(stages) + 2)
-
-
-def _stage_pages(
-    counts: Mapping[str, Sequence[tuple[str, StageMetrics]]],
-    merged: Mapping[str, StageMetrics],
-    extras: Mapping[str, StageExtras],
-    stages: Sequence[str],
-) -> dict[str, str]:
-    """Stage to its page, of the stages that count their input."""
-    return {
-        stage: render_stage(stage, metrics, counts[stage], extras.get(stage, StageExtras()), stages)
-        for stage, metrics in merged.items()
-    }
 
 
 def _extras(
