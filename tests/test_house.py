@@ -22,9 +22,10 @@ FLOORS = [
     {"segmentation", "grounding"},
     {"dicom", "language", "statements"},
     {"sources"},
-    {"llm", "privacy", "formats"},
+    {"llm"},
     {"workflow"},
     {"config"},
+    {"privacy", "formats"},
     {"anatomy"},
     {"core"},
 ]
@@ -245,7 +246,7 @@ FILE_MODULES = {
     "stores of volumes, masks, answers, verdicts and keys": {
         "evaluation/answer_cache.py",
         "llm/store.py",
-        "privacy/pseudonyms.py",
+        "privacy/keys.py",
         "privacy/storage_errors.py",
         "review/verdicts.py",
         "segmentation/label_files.py",

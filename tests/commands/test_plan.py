@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import yaml
+from tests.factories import OWN_DATA
 
 from refrad.commands import plan
 from refrad.config import check_config
@@ -39,6 +40,8 @@ def test_the_deliveries_are_counted_and_nothing_is_left_behind(root, config, tmp
     dicom, reports = write_delivery(tmp_path / "delivery")
     one = {"name": "a", "dicom": str(dicom), "reports": str(reports), "references": None, "masks": None, "shards": 1}
     config |= {"deliveries": [one], "pathvars": {"results": str(tmp_path / "results")}}
+    for section, values in (OWN_DATA | {"privacy": {"key": str(tmp_path / "key")}}).items():
+        config[section] = config[section] | values
     before = sorted(tmp_path.rglob("*"))
     counts = plan.count(Site(config))
     assert sorted(tmp_path.rglob("*")) == before

@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 from tests.acceptance.answer_sheet import AnswerSheet
+from tests.factories import OWN_DATA
 from tests.llm.talking import TalkingServer, completion
 
 from refrad.acceptance.labelled_item import Anatomy
@@ -46,6 +47,7 @@ def site(root, tmp_path, monkeypatch):
             "stores": str(tmp_path / "stores"),
             "pathvars": {"results": str(tmp_path / "results"), "logs": str(tmp_path / "logs")},
             "vqa": {"findings": 2},
+            **OWN_DATA,
             "llm": {role: {"patience": 0.5} | model for role, model in models.items()} | (llm or {}),
         }
         (tmp_path / name).write_text(yaml.safe_dump(content), encoding="utf-8")

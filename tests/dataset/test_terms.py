@@ -21,5 +21,10 @@ def test_only_output_of_a_model_has_its_terms():
     assert "TotalSegmentator" in texts["structures"] and "TotalSegmentator" not in texts["image"]
 
 
+def test_masks_of_demo_weights_are_no_work_of_totalsegmentator():
+    text = terms(segmenter="totalsegmentator fastest, demo weights, of another series")["structures"]
+    assert "made by RefRad's demo weights" in text and "made by TotalSegmentator" not in text
+
+
 def test_unknown_model_is_named_with_advice():
     assert "made by llm: house-model: look up the terms" in terms(vqa="llm: house-model")["questions"]

@@ -18,6 +18,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 from pycocotools import mask as coco
 from tests.end_to_end.canaries import contents
+from tests.factories import OWN_DATA
 
 from projects import copy_project
 from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
@@ -124,7 +125,7 @@ def site(shared, tmp_path_factory):
             ],
             "privacy": {"key": "private/key"},
             "index": {"test": 0.4, "validation": 0.0},
-            "masks": {"segmenter": "precomputed"},
+            **OWN_DATA,
             "train": {"name": "real", "steps": 20, "max_seconds": 40.0, "threads": 1, "tower_pretraining_steps": 10},
             "evaluate": {"samples": 6},
             "report": {"gallery": 12},

@@ -20,12 +20,13 @@ from tests.factories.dicom import (
     write_dicom,
 )
 from tests.factories.images import SIDE, image_row, png_bytes
-from tests.factories.options import AUGMENT, ROOT, SCHEMA, fingerprint, options, tiny_training
+from tests.factories.options import AUGMENT, OWN_DATA, ROOT, SCHEMA, fingerprint, options, tiny_training
 from tests.factories.reports import ReportDelivery, report_row
 from tests.factories.study import Study
 
 __all__ = [
     "AUGMENT",
+    "OWN_DATA",
     "PLAIN_CT",
     "RAS",
     "ROOT",

@@ -42,6 +42,13 @@ def fingerprint(stage: str, **changes: Any) -> Fingerprint:
     return Fingerprint(stage, stage_version(stage), options(stage, **changes), {})
 
 
+# What a site must say itself for deliveries other than the demo's
+OWN_DATA = {
+    "card": {"title": "CT and MR of a site", "creator": "A hospital", "terms": "Internal use only"},
+    "masks": {"segmenter": "precomputed"},
+}
+
+
 def tiny_training(**changes: Any) -> dict[str, Any]:
     """Options of stage train for three steps of four views in float32 on one CPU, with changes."""
     small = {

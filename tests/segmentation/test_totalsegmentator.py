@@ -69,6 +69,7 @@ def test_rois_that_do_not_exist_are_named(tmp_path):
 
 def test_task_without_the_rois_gets_no_labels(root, monkeypatch):
     segmenter = TotalSegmentator(root / "workflow" / "demo_weights", "fastest", "cpu", ["rib_left_1"])
+    assert segmenter.name == "totalsegmentator fastest, demo weights"
     with pytest.raises(FileNotFoundError, match="network 852"):  # MR looks for them with the 3 mm network
         segmenter.weights("total_mr")
     monkeypatch.setattr(segmenter, "weights", lambda _: "digest")

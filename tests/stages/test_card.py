@@ -8,6 +8,7 @@ from tests.factories import fingerprint
 
 from refrad.core.tables import write_table
 from refrad.core.types import SPLITS
+from refrad.dataset.columns import BACKENDS
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.privacy.persons import PersonTable
 from refrad.stages import card
@@ -20,7 +21,7 @@ SOURCES = {
 }
 
 
-def describe(folder, rows, schema, persons=None):
+def describe(folder, rows, schema, persons=None, sources=SOURCES):
     """The files of the stage for two shards of rows, and its metrics."""
     half = len(rows) // 2
     paths = []
@@ -28,7 +29,7 @@ def describe(folder, rows, schema, persons=None):
         for split in SPLITS:
             paths.append(folder / "data" / "a" / str(shard) / f"{split}.parquet")
             of_split = [row for row in part if row["split"] == split]
-            write_shard(paths[-1], of_split, schema, Fingerprint("shards", 2, {"image_size": 64}, {}), SOURCES)
+            write_shard(paths[-1], of_split, schema, Fingerprint("shards", 2, {"image_size": 64}, {}), sources)
     card.run(
         images=paths,
         card=folder / "README.md",
@@ -63,8 +64,25 @@ def test_card_numbers_are_those_of_the_data(described, rows):
     assert "Nothing crosses." in text
 
 
-def test_card_warns_of_demo_weights(described):
-    assert "of no use for real patients" in (described / "README.md").read_text()
+DEMO_MASKS = SOURCES["masks"].options
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "masks", "warns"),
+    [
+        ("totalsegmentator fastest", DEMO_MASKS, True),  # as versions before named it
+        ("totalsegmentator fastest, demo weights", {}, True),
+        ("totalsegmentator fastest, demo weights, of another series", {}, True),
+        ("totalsegmentator total", DEMO_MASKS | {"weights": "/data/demo_weights_of_2024"}, False),
+        ("precomputed", DEMO_MASKS | {"segmenter": "precomputed"}, False),
+        ("precomputed", {"segmenter": "precomputed", "weights": None}, False),
+    ],
+)
+def test_card_warns_where_demo_weights_made_the_masks(tmp_path, rows, schema, segmenter, masks, warns):
+    provenance = dict.fromkeys(BACKENDS) | {"segmenter": segmenter, "fingerprints": None}
+    changed = [row | {"provenance": provenance} for row in rows]
+    describe(tmp_path, changed, schema, sources={"masks": Fingerprint("masks", 1, masks, {})})
+    assert ("of no use for real patients" in (tmp_path / "README.md").read_text()) == warns
 
 
 def test_leak_is_on_the_card_and_counted(tmp_path, images, schema):

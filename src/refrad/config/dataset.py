@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from refrad.config.section import Section
 
@@ -58,14 +58,27 @@ class ShardsOptions(Section):
         return self
 
 
+def _not_blank(words: str) -> str:
+    if not words.strip():
+        raise ValueError("is blank")
+    return words
+
+
+Words = Annotated[str, AfterValidator(_not_blank)]
+
+
 class CardOptions(Section):
     """Dataset metadata."""
 
     REPLACED: ClassVar[dict[str, tuple[str, Any]]] = {"duplicate_difference": ("duplicate_correlation", 0.75)}
 
-    title: str = Field(min_length=1, description="Title of the dataset.")
-    creator: str = Field(min_length=1, description="Creator of the dataset.")
-    terms: str = Field(min_length=1, description="License of the images and reports: an SPDX identifier or a sentence.")
+    title: Words | None = Field(
+        description="Title of the dataset; your own data have no default, the demo has its own."
+    )
+    creator: Words | None = Field(description="Creator of the dataset, such as your institution; as card.title.")
+    terms: Words | None = Field(
+        description="License of the images and reports, an SPDX identifier or a sentence; as card.title."
+    )
     duplicate_correlation: float = Field(
         gt=0,
         le=1,

@@ -107,8 +107,8 @@ class Delivery(Section):
 
 
 def is_demo(delivery: Delivery) -> bool:
-    """A delivery under demo/ is made by the workflow itself."""
-    return Path(delivery.reports).parts[:1] == ("demo",)
+    """Whether a delivery, of which reports and images are under demo/, is made by the workflow itself."""
+    return all(Path(path).parts[:1] == ("demo",) for path in (delivery.reports, delivery.dicom))
 
 
 class DemoOptions(Section):

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
+from refrad.config.site_data import DEMO_WEIGHTS
 from refrad.core.types import SPLITS
 from refrad.dataset.columns import COLUMNS
 from refrad.dataset.leakage import Leakage
@@ -63,7 +65,7 @@ def render_card(
             "No box and no mask was drawn by hand. Masks come from a segmenter, phrases from a finder; a pair of image and"
             " sentence is kept where both agree on an anatomical class. Both make mistakes: `refrad audit` measures how often.\n",
             _table(("part", "made by", "images"), list(_backends(summary))),
-            *_warnings(fingerprints),
+            *_warnings(summary, fingerprints),
             _table(("stage", "version", "options"), list(_stages(fingerprints))),
             "## Columns and their terms\n",
             _table(("column", "meaning", "terms"), columns),
@@ -174,9 +176,11 @@ def _options(fingerprint: Fingerprint) -> str:
     return ", ".join(f"{key}: {value}" for key, value in sorted(options.items())).replace("|", "/")
 
 
-def _warnings(fingerprints: Mapping[str, Fingerprint]) -> list[str]:
+def _warnings(summary: DatasetSummary, fingerprints: Mapping[str, Fingerprint]) -> list[str]:
     """Warnings about simplifications that users of the data must know."""
-    weights = str(fingerprints["masks"].options.get("weights") or "") if "masks" in fingerprints else ""
-    if "demo_weights" in weights:
+    options = fingerprints["masks"].options if "masks" in fingerprints else {}
+    weights = str(options.get("weights")) if options.get("segmenter") == "totalsegmentator" else ""
+    segmenters = summary.backends.get("segmenter", ())
+    if Path(weights).name == "demo_weights" or any(DEMO_WEIGHTS in segmenter for segmenter in segmenters):
         return ["**The masks come from demo weights, trained on made-up bodies only: of no use for real patients.**\n"]
     return []

@@ -5,6 +5,7 @@ This is not legal advice. The terms are those that the makers of the models publ
 
 from collections.abc import Mapping
 
+from refrad.config.site_data import DEMO_WEIGHTS
 from refrad.dataset.columns import COLUMNS
 from refrad.dataset.statistics import DatasetSummary
 
@@ -12,7 +13,7 @@ __all__ = ["terms_of_columns"]
 
 # A word in the name of a backend, and the terms of its output as its maker publishes them. The first that fits counts.
 MODELS: tuple[tuple[str, str], ...] = (
-    ("demo weights", "made by RefRad's demo weights, Apache-2.0"),
+    (DEMO_WEIGHTS, "made by RefRad's demo weights, Apache-2.0"),
     (
         "totalsegmentator",
         "made by TotalSegmentator (tasks total and total_mr: Apache-2.0); its authors request a citation",

@@ -7,22 +7,18 @@ the same in every delivery.
 import datetime
 import hashlib
 import hmac
-import logging
-import os
 import re
-import secrets
 import unicodedata
 from array import array
 from functools import lru_cache
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 import polars as pl
 
 from refrad.core.contracts import Table
-from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.core.schemas import pa
+from refrad.privacy.keys import DEMO_KEY_PREFIX, read_or_create_key
 
 __all__ = [
     "DEMO_KEY_PREFIX",
@@ -37,10 +33,6 @@ __all__ = [
     "split_of",
 ]
 
-log = logging.getLogger(__name__)
-
-KEY_BYTES = 32
-DEMO_KEY_PREFIX = b"refrad demo key "
 DEMO_MANUFACTURER = "RefRad demo scanner"
 DIGITS = 16  # hexadecimal; 64 bits: among 100 million pseudonyms, two are equal with a chance of 1 in 3,700
 MAXIMUM_SHIFT = 3650  # days
@@ -202,40 +194,3 @@ def split_of(patient: str, *, test: float, validation: float) -> str:
 def shard_of(patient: str, shards: int) -> int:
     """Shard, 0 to `shards` - 1, of the patient with this pseudonym."""
     return int(patient, 16) % shards
-
-
-def read_or_create_key(path: Path) -> bytes:
-    """The site's secret key; made from 32 random bytes at first use, readable by its owner alone, never replaced.
-
-    Processes that create a missing key at the same time all get the same one.
-
-    Raises:
-        ValueError: if the file holds less than 16 bytes.
-    """
-    if not path.exists():
-        _create_key(path)
-    key = path.read_bytes()
-    if len(key) < 16:
-        raise ValueError(f"privacy.key: {path} holds no key: restore it, or name a file that does not exist yet")
-    if not key.startswith(DEMO_KEY_PREFIX):  # that one is public
-        close_to_others(path)
-    return key
-
-
-def _create_key(path: Path) -> None:
-    """Write the whole key under a temporary name, then link it to `path`: all or nothing, and never over another."""
-    with only_for_the_owner():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)
-        except FileExistsError:
-            return
-        finally:
-            draft.unlink()
-    log.info("privacy.key: made %s; keep it safe, and never publish it", path)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.config.imaging import MasksOptions
+from refrad.config.site_data import DEMO_WEIGHTS, is_demo_weights
 from refrad.core.files import digest_bytes, digest_file
 from refrad.core.types import TASK_OF
 from refrad.segmentation.base import (
@@ -58,11 +59,11 @@ class TotalSegmentator:
     """
 
     def __init__(self, weights: Path, variant: str, device: str, rois: Sequence[str] | None = None) -> None:
-        self.name = f"totalsegmentator {variant}"
+        self.folder = weights.resolve()
+        self.name = f"totalsegmentator {variant}" + f", {DEMO_WEIGHTS}" * is_demo_weights(self.folder)
         self.variant = variant
         self.device = device
         self.rois = sorted(rois) if rois else None
-        self.folder = weights.resolve()
         self._digests: dict[str, str] = {}
         self._home: Any = None
         self._run: Callable[..., Any] | None = None

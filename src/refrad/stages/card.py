@@ -24,6 +24,8 @@ __all__ = ["run"]
 
 VERSION = 4
 
+NOT_STATED = "not stated"  # where the stage is run outside of a workflow, which asks for it
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,7 +45,7 @@ def run(
     `persons` are the tables of the patients that may be one person, of all deliveries.
     """
     options = CardOptions.model_validate(fingerprint.options)
-    about = DatasetInfo(options.title, options.creator, options.terms)
+    about = DatasetInfo(*(text or NOT_STATED for text in (options.title, options.creator, options.terms)))
     tally = Tally("images")
     with tally.timed("counting"):
         summary = summarize(images)
@@ -52,7 +54,7 @@ def run(
     with tally.timed("digests"):
         files = [_data_file(path, card.parent) for path in images]
     columns = read_schema(images[0]).names
-    terms = {name: text for name, text in terms_of_columns(summary, options.terms).items() if name in columns}
+    terms = {name: text for name, text in terms_of_columns(summary, about.terms).items() if name in columns}
     fingerprints = read_source_fingerprints(images[0])
     if persons:
         fingerprints = {"index": read_fingerprint(persons[0])} | fingerprints

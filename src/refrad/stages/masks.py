@@ -37,7 +37,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 3
+VERSION = 4
 
 logger = logging.getLogger(__name__)
 

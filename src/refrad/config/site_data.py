@@ -1,0 +1,64 @@
+"""What a site must say itself for its own data: nothing of the demo may pass into a dataset of patients."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refrad.config.imaging import SEGMENTERS, is_demo
+from refrad.privacy.keys import holds_demo_key
+
+if TYPE_CHECKING:
+    from refrad.config.config import Config
+
+__all__ = ["DEMO_CARD", "DEMO_WEIGHTS", "demo_findings", "fill_in_demo", "is_demo_weights"]
+
+# The card of a dataset of the demo alone.
+DEMO_CARD: Mapping[str, str] = {"title": "RefRad demo", "creator": "RefRad", "terms": "CC0-1.0"}
+WANTED: Mapping[str, str] = {
+    "title": "the name of your dataset",
+    "creator": "your institution",
+    "terms": 'the license of images and reports, such as CC-BY-4.0 or "Internal use only"',
+}
+DEMO_WEIGHTS = "demo weights"  # in the name of a segmenter that has them
+NAMES_OF_THE_DEMO = ("title", "creator")  # its terms may be those of any dataset
+# refrad.demo.networks writes this file next to a network, and TotalSegmentator does not.
+MARK_OF_DEMO_NETWORKS = "Dataset*/*/training.json"
+
+
+def is_demo_weights(folder: Path) -> bool:
+    """Whether a folder of network weights, of whatever name, holds networks that know the demo's synthetic bodies only."""
+    return next(folder.glob(MARK_OF_DEMO_NETWORKS), None) is not None
+
+
+def fill_in_demo(config: "Config") -> "Config":
+    """The config with the demo's card where all deliveries are the demo's, and without weights that its segmenter does not read."""
+    if all(map(is_demo, config.deliveries)):
+        missing = {name: text for name, text in DEMO_CARD.items() if getattr(config.card, name) is None}
+        config = config.model_copy(update={"card": config.card.model_copy(update=missing)})
+    if not SEGMENTERS[config.masks.segmenter].reads_weights:
+        config = config.model_copy(update={"masks": config.masks.model_copy(update={"weights": None})})
+    return config
+
+
+def demo_findings(config: "Config") -> Iterator[str]:
+    """A line for each setting of the demo that deliveries of patients would get, with what to write instead."""
+    if all(map(is_demo, config.deliveries)):
+        return
+    for name, wanted in WANTED.items():
+        words = getattr(config.card, name)
+        if words is None:
+            yield f"config: card.{name}: missing, and has no default for your own data: write {wanted}"
+        elif name in NAMES_OF_THE_DEMO and words.strip() == DEMO_CARD[name]:
+            yield f"config: card.{name}: is the demo's: write {wanted}"
+    if holds_demo_key(Path(config.privacy.key)):
+        yield (
+            "config: privacy.key: is the demo's, which is public: name another file, such as private/key; it is made at"
+            " first use"
+        )
+    weights = config.masks.weights
+    if SEGMENTERS[config.masks.segmenter].reads_weights and (weights is None or is_demo_weights(Path(weights))):
+        problem = "missing" if weights is None else "are the demo's, which know synthetic bodies only"
+        yield (
+            f"config: masks.weights: {problem}: name the folder of TotalSegmentator's weights, or choose masks.segmenter:"
+            " precomputed (docs/own-data.md)"
+        )
