@@ -112,7 +112,7 @@ def test_killed_reviewer_loses_no_verdict_that_was_confirmed(path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"verdict": "maybe"}, "verdict must be accept, reject, wrong_span, wrong_box or wrong_side"),
+        ({"verdict": "maybe"}, "verdict must be accept, reject, wrong_span, wrong_box, wrong_side or undo"),
         ({"item": "image"}, "item must be caption or question"),
         ({"queue": "other"}, "queue must be browse or random"),
         ({"reviewer": " "}, "needs a reviewer"),
@@ -227,6 +227,13 @@ def counting(*changes):
         ([{"verdict": "reject"}, {"reviewer": "CD"}], [("reject", None), ("accept", None)]),
         ([{"verdict": "reject"}, {"digest": "d2"}], [("reject", None), ("accept", None)]),
         ([{"verdict": "reject"}, {"item": "question"}], [("reject", None), ("accept", None)]),
+        ([{"verdict": "reject"}, {"verdict": "undo"}], []),
+        ([{"verdict": "undo"}, {"verdict": "reject"}], [("reject", None)]),
+        ([{"verdict": "accept"}, {"verdict": "reject"}, {"verdict": "undo"}], [("accept", None)]),
+        ([{"verdict": "accept"}, {"verdict": "reject"}, {"verdict": "undo"}, {"verdict": "undo"}], []),
+        ([{"verdict": "wrong_box", "entity": 1}, {"verdict": "accept"}, {"verdict": "undo"}], [("wrong_box", 1)]),
+        ([{"verdict": "reject"}, {"verdict": "undo", "reviewer": "CD"}], [("reject", None)]),
+        ([{"verdict": "reject"}, {"verdict": "undo", "digest": "d2"}], [("reject", None)]),
     ],
 )  # fmt: skip
 def test_last_verdict_of_a_reviewer_counts(changes, left):

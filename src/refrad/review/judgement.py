@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 __all__ = ["ITEMS", "QUEUES", "VERDICTS", "ReviewVerdict", "VerdictError", "sampled", "standing"]
 
-VERDICTS = ("accept", "reject", "wrong_span", "wrong_box", "wrong_side")
+VERDICTS = ("accept", "reject", "wrong_span", "wrong_box", "wrong_side", "undo")
 ITEMS = ("caption", "question")
 QUEUES = ("browse", "random")
 LONGEST = {"reviewer": 100, "reason": 1000}  # characters
@@ -28,7 +28,7 @@ class ReviewVerdict:
         item: "caption" or "question".
         item_id: id of the caption (language included), or `items.question_id`.
         entity: place in the caption's list of entities of the phrase that the verdict is about; None: the whole item.
-        verdict: a value of `VERDICTS`.
+        verdict: a value of `VERDICTS`; "undo" takes back the reviewer's last one on the item that is not taken back yet.
         reason: in the reviewer's words, or empty.
         queue: where the item was offered: "browse", or "random" for the sample of which precision is computed.
         digest: `items.caption_digest` or `items.question_digest` of what the reviewer saw.
@@ -66,7 +66,7 @@ class ReviewVerdict:
                 raise VerdictError(f"{name} has more than {most} characters")
         if self.entity is not None and (self.item != "caption" or self.entity < 0):
             raise VerdictError("entity is the place of a phrase in a caption, 0 or more")
-        if self.item == "question" and self.verdict not in ("accept", "reject"):
+        if self.item == "question" and self.verdict not in ("accept", "reject", "undo"):
             raise VerdictError(f"{self.verdict} is a verdict on a phrase of a caption, not on a question")
 
     @property
@@ -76,20 +76,31 @@ class ReviewVerdict:
 
 
 def standing(verdicts: Iterable[ReviewVerdict]) -> list[ReviewVerdict]:
-    """The verdicts that count: of each reviewer and item (image, item and digest) the last.
+    """The verdicts that count: of each reviewer and item (image, item and digest) the last that is not undone.
 
     A verdict on the whole item replaces all earlier ones of the reviewer on it; one on a phrase replaces those on the same phrase and
     on the whole item, and leaves those on other phrases.
     """
-    by_item: dict[tuple[str, tuple[str, str, str, str]], dict[int | None, ReviewVerdict]] = {}
+    by_item: dict[tuple[str, tuple[str, str, str, str]], list[ReviewVerdict]] = {}
     for verdict in verdicts:
-        of_item = by_item.setdefault((verdict.reviewer, verdict.key), {})
+        history = by_item.setdefault((verdict.reviewer, verdict.key), [])
+        if verdict.verdict != "undo":
+            history.append(verdict)
+        elif history:
+            history.pop()
+    return [verdict for history in by_item.values() for verdict in _last_of_phrases(history)]
+
+
+def _last_of_phrases(history: Iterable[ReviewVerdict]) -> list[ReviewVerdict]:
+    """The verdicts of one reviewer on one item that no later one replaces."""
+    last: dict[int | None, ReviewVerdict] = {}
+    for verdict in history:
         if verdict.entity is None:
-            of_item.clear()
-        of_item.pop(None, None)
-        of_item.pop(verdict.entity, None)
-        of_item[verdict.entity] = verdict
-    return [verdict for of_item in by_item.values() for verdict in of_item.values()]
+            last.clear()
+        last.pop(None, None)
+        last.pop(verdict.entity, None)
+        last[verdict.entity] = verdict
+    return list(last.values())
 
 
 def sampled(verdicts: Sequence[ReviewVerdict]) -> list[ReviewVerdict]:

@@ -75,17 +75,20 @@ class VerdictStore:
         with _explained(self._path):
             return int(self._database.execute("select coalesce(max(number), 0) from verdicts").fetchone()[0])
 
-    def all(self, until: int | None = None, image_id: str | None = None) -> list[ReviewVerdict]:
+    def all(
+        self, until: int | None = None, image_id: str | None = None, after: int | None = None
+    ) -> list[ReviewVerdict]:
         """All verdicts in the order in which they were added, each verified by its checksum.
 
         Args:
             until: number of the last verdict to read.
             image_id: if given, those of this image alone.
+            after: number of the last verdict not to read.
 
         Raises:
             VerdictError: if the file is damaged.
         """
-        limits = {"number <= ?": until, "image_id = ?": image_id}
+        limits = {"number <= ?": until, "image_id = ?": image_id, "number > ?": after}
         limits = {text: value for text, value in limits.items() if value is not None}
         where = f" where {' and '.join(limits)}" if limits else ""
         with _explained(self._path):
