@@ -206,6 +206,7 @@ PARQUET_READERS = {"read_parquet", "scan_parquet", "ParquetFile", "read_metadata
 PARQUET_MODULES = {
     "core/checksums.py",
     "core/tables.py",
+    "dataset/image_lookup.py",
     "dataset/picture_files.py",
     "dataset/shard_io.py",
     "sources/reports.py",
@@ -239,6 +240,7 @@ FILE_MODULES = {
         "dataset/exports/image_files.py",
         "dataset/exports/llava.py",
         "dataset/exports/webdataset.py",
+        "dataset/image_lookup.py",
         "dataset/picture_files.py",
         "dataset/shard_io.py",
         "formats/spreadsheets.py",

@@ -39,6 +39,7 @@ COMMANDS = {
     "predict": ("refrad.commands.predict:main", "Run a trained model on an image or a folder of images."),
     "score": ("refrad.commands.score:main", "Score predictions against the ground truth."),
     "find-mentions": ("refrad.commands.find_mentions:main", "Print the mentions of a sentence."),
+    "review": ("refrad.commands.review:main", "Serve the dataset to reviewers in a browser of this machine."),
     "audit": ("refrad.commands.audit:main", "Make a sheet of random triplets to tick; precision of a ticked sheet."),
     "export": ("refrad.commands.export:main", "Write the dataset in another format: hf, coco, llava, webdataset, ..."),
     "public": ("refrad.commands.public:main", "Convert SLAKE or VQA-RAD to the format of the shards."),
@@ -53,7 +54,7 @@ COMMANDS = {
     "demo": ("refrad.commands.demo:main", "Write a synthetic delivery: DICOM files, reports and references."),
 }
 # These write images, sentences or labels, in files that their owner alone can read.
-PRIVATE = {"audit", "export", "export-dicom", "export-masks", "predict", "study export", "try-llm"}
+PRIVATE = {"audit", "export", "export-dicom", "export-masks", "predict", "review", "study export", "try-llm"}
 GROUPS = {"study": "Validate LLMScore with human raters."}
 
 

@@ -1,0 +1,276 @@
+"""The dataset and the verdicts as the review pages use them: pairs of image and caption, by page, and one after the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from refrad.anatomy.schema import Schema
+from refrad.dataset.image_codec import decode_image
+from refrad.dataset.image_lookup import ImageLookup
+from refrad.dataset.shard_rows import CaptionStruct, ImageRow
+from refrad.review.item_index import ItemIndex, ItemQuery, ItemRow
+from refrad.review.judgement import ReviewVerdict
+from refrad.review.random_queue import RandomQueue
+from refrad.review.slice_pictures import nearest_channel
+from refrad.review.suspicion import SUSPICIONS
+from refrad.review.verdict_reader import VerdictReader
+
+__all__ = [
+    "FilterChoice",
+    "FilterOption",
+    "ListedPair",
+    "Neighbours",
+    "PairKey",
+    "PairSelection",
+    "ReviewDesk",
+    "UnknownPairError",
+]
+
+UNSEEN_IN_LIST = ("structures", "questions", "provenance")  # columns that the list does not read
+VERDICT_WORDS = {
+    "none": "not judged",
+    "any": "judged",
+    "accept": "accepted",
+    "reject": "rejected",
+    "wrong_span": "wrong span",
+    "wrong_box": "wrong box",
+    "wrong_side": "wrong side",
+}
+ORDERS = {"dataset": "as in the dataset", "suspicion": "most signs first"}
+
+
+class UnknownPairError(LookupError):
+    """The dataset has no such pair, or has changed since the server started; the message is for the reviewer."""
+
+
+class PairKey(NamedTuple):
+    """A pair of image and caption in the dataset."""
+
+    delivery: str
+    shard: int
+    image_id: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class PairSelection:
+    """The pairs that a reviewer wants to see, as an address has them: a filter is "" where all values may be."""
+
+    text: str = ""
+    class_id: str = ""
+    modality: str = ""
+    plane: str = ""
+    split: str = ""
+    language: str = ""
+    tie: str = ""
+    via: str = ""
+    verdict: str = ""
+    suspicion: str = ""
+    delivery: str = ""
+    sort: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "PairSelection":
+        """The selection of an address."""
+        return cls(**{field.name: query.get(field.name, "")[:200] for field in fields(cls)})
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it leaves out anything."""
+        return any(value for name, value in vars(self).items() if name != "sort")
+
+    def query(self) -> ItemQuery:
+        """The selection as the index understands it; a value that cannot be is as if it were not there."""
+        number = self.class_id
+        return ItemQuery(
+            class_id=int(number) if number.isascii() and number.isdigit() and len(number) < 5 else None,
+            modality=self.modality or None,
+            plane=self.plane or None,
+            split=self.split or None,
+            language=self.language or None,
+            tie=self.tie or None,
+            via=self.via or None,
+            delivery=self.delivery or None,
+            verdict=self.verdict if self.verdict in VERDICT_WORDS else None,
+            suspicion=self.suspicion or None,
+            text=self.text,
+            sort="suspicion" if self.sort == "suspicion" else "dataset",
+        )
+
+
+@dataclass(frozen=True)
+class FilterOption:
+    """A value of a filter, its words, and how many pairs have it, where that is counted."""
+
+    value: str
+    label: str
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class FilterChoice:
+    """A filter with its values."""
+
+    name: str
+    label: str
+    options: Sequence[FilterOption]
+
+
+class ListedPair(NamedTuple):
+    """A pair, with the row of its image (without the pictures), its signs, and the verdicts on the image that count."""
+
+    key: PairKey
+    row: ImageRow
+    caption: CaptionStruct
+    suspicions: Sequence[str]
+    verdicts: Sequence[ReviewVerdict]
+    path: Path
+
+
+class Neighbours(NamedTuple):
+    """The pairs before and after one in a selection, its number from 1 (0: not in it), and how many the selection has."""
+
+    before: PairKey | None
+    after: PairKey | None
+    number: int
+    total: int
+
+
+class ReviewDesk:
+    """The dataset as reviewers meet it.
+
+    Args:
+        index: of the items of the dataset.
+        verdicts: of all reviewers.
+        schema: the class schema.
+        windows: width and level of the three channels of the stored pictures, HU.
+    """
+
+    def __init__(
+        self, index: ItemIndex, verdicts: VerdictReader, schema: Schema, windows: Sequence[Sequence[float]]
+    ) -> None:
+        self._index, self._reader, self._schema = index, verdicts, schema
+        self._windows = [(width, level) for width, level in windows]
+        self._queue = RandomQueue(index)
+        self._lookup = ImageLookup()
+
+    def find(self, selection: PairSelection, start: int, count: int) -> tuple[int, list[ListedPair]]:
+        """How many pairs a selection has, and `count` of them from the `start`-th on."""
+        page = self._index.page(selection.query(), self._reader.read().states, start, count)
+        return page.total, [self._listed(row, UNSEEN_IN_LIST) for row in page.rows]
+
+    def pair(self, key: PairKey) -> ListedPair:
+        """A pair.
+
+        Raises:
+            UnknownPairError: if the dataset has no such pair.
+        """
+        position = self._place(key)
+        if position is None:
+            raise UnknownPairError("The pair is not in the dataset")
+        return self._listed(self._index.rows([position], self._reader.read().states)[0])
+
+    def neighbours(self, selection: PairSelection, key: PairKey, number: int) -> Neighbours:
+        """The neighbours of a pair in a selection.
+
+        Args:
+            selection: which pairs there are.
+            key: the pair.
+            number: its number in the selection when its address was made. A verdict may take it out of the selection since:
+                then the next pair has this number now.
+        """
+        places = self._index.places(selection.query(), self._reader.read().states)
+        position = self._place(key)
+        same = (places == position).arg_max() if position is not None and len(places) else None
+        at = same if same is not None and places[same] == position else None
+        before, after = (at - 1, at + 1) if at is not None else (number - 2, number - 1)
+        return Neighbours(
+            self._key_at(places, before), self._key_at(places, after), 0 if at is None else at + 1, len(places)
+        )
+
+    def verdicts(self, image_id: str) -> Sequence[ReviewVerdict]:
+        """The verdicts on the items of an image that count."""
+        return self._reader.read().by_image.get(image_id, [])
+
+    def add(self, verdict: ReviewVerdict) -> None:
+        """Add a verdict; it is on the disk when this returns; raises as `VerdictReader.add`."""
+        self._reader.add(verdict)
+
+    def next_random(self, reviewer: str) -> PairKey | None:
+        """The next pair of the random queue for a reviewer; None if there is none left."""
+        places = self._queue.next_places(self._reader.read().sample, reviewer)
+        return self._key_of(places[0]) if places else None
+
+    def progress(self, reviewer: str) -> tuple[int, int, int]:
+        """Pairs of the random queue that a reviewer has judged, that anybody has, and how many there are."""
+        sample = [verdict for verdict in self._reader.read().sample if verdict.item == "caption"]
+        own = {verdict.key for verdict in sample if verdict.reviewer == reviewer}
+        return len(own), len({verdict.key for verdict in sample}), len(self._queue)
+
+    def picture(self, pair: ListedPair, window: str) -> NDArray[np.uint8]:
+        """The stored picture of an image in grey, uint8 [row, column], in the channel most like a window."""
+        channels = decode_image(self._lookup.pictures(pair.path, pair.key.image_id))
+        return np.asarray(channels[nearest_channel(window, self._windows) if pair.row["modality"] == "CT" else 0])
+
+    def choices(self, selection: PairSelection) -> list[FilterChoice]:
+        """The filters, each with the values that pairs of the other filters' selection have, the most frequent first."""
+        states = self._reader.read().states
+
+        def counted(name: str, column: str) -> list[FilterOption]:
+            others = replace(selection, **{name: ""}).query()
+            counts = self._index.counts(column, others, states)
+            return [FilterOption(value, self._label(name, value), count) for value, count in counts.items()]
+
+        signs = counted("suspicion", "suspicions")
+        return [
+            FilterChoice("class_id", "Class", sorted(counted("class_id", "classes"), key=lambda option: option.label)),
+            *(
+                FilterChoice(name, name.capitalize(), counted(name, column))
+                for name, column in (
+                    ("modality", "modality"),
+                    ("plane", "plane"),
+                    ("split", "split"),
+                    ("language", "language"),
+                    ("tie", "tie"),
+                    ("via", "vias"),
+                    ("delivery", "delivery"),
+                )
+            ),
+            FilterChoice("verdict", "Verdict", [FilterOption(*words) for words in VERDICT_WORDS.items()]),
+            FilterChoice("suspicion", "Suspicion", [*([FilterOption("any", "any sign")] if signs else []), *signs]),
+            FilterChoice("sort", "Order", [FilterOption("suspicion", ORDERS["suspicion"])]),
+        ]
+
+    def _label(self, name: str, value: str) -> str:
+        if name == "class_id" and int(value) in self._schema.by_id:
+            return self._schema.by_id[int(value)].english
+        return value
+
+    def _listed(self, item: ItemRow, leave_out: Sequence[str] = ()) -> ListedPair:
+        """The pair of an item of the index."""
+        path, image_id = Path(item["file"]), item["image_id"]
+        try:
+            row = self._lookup.row(path, image_id, leave_out)
+            caption = {caption["caption"]: caption for caption in row["captions"]}[item["item_id"]]
+        except (KeyError, FileNotFoundError):
+            raise UnknownPairError("The dataset has changed since this server started: stop and start it") from None
+        key = PairKey(item["delivery"], item["shard"], image_id, item["item_id"])
+        signs = [SUSPICIONS[name].sentence if not leave_out else name for name in item["suspicions"]]
+        return ListedPair(key, row, caption, signs, self.verdicts(image_id), path)
+
+    def _place(self, key: PairKey) -> int | None:
+        """Place of a pair in the index."""
+        same = (pl.col("image_id") == key.image_id) & (pl.col("item_id") == key.caption) & ~pl.col("left_out")
+        same &= (pl.col("delivery") == key.delivery) & (pl.col("shard") == key.shard) & (pl.col("item") == "caption")
+        return next(iter(self._index.items.lazy().filter(same).select("place").collect()["place"]), None)
+
+    def _key_at(self, places: pl.Series, position: int) -> PairKey | None:
+        return self._key_of(places[position]) if 0 <= position < len(places) else None
+
+    def _key_of(self, place: int) -> PairKey:
+        return PairKey(*self._index.items.select("delivery", "shard", "image_id", "item_id").row(place))
