@@ -1,15 +1,18 @@
 """The command `refrad export`: the dataset in the format of another tool."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
+from refrad.anatomy.schema import load_schema
 from refrad.core.contracts import VolumeTable
-from refrad.core.files import flushed_at_end
+from refrad.core.files import atomic_folder, flushed_at_end, write_json
 from refrad.core.tables import read_table
 from refrad.core.types import SPLITS
-from refrad.dataset.exports import EXPORTERS, ExportSource
+from refrad.dataset.exports import EXPORTERS, ExportFormat, ExportSource
+from refrad.dataset.exports.accompanying import card_licence, readme, terms_page
+from refrad.dataset.exports.source import ClassNames, Pictures
 from refrad.dataset.leakage import find_leakage
 from refrad.dataset.shard_io import list_shards, read_class_names, read_rows
 
@@ -27,29 +30,80 @@ def main(
     *,
     images: Path = Path("results/shards"),
     out: Path | None = None,
+    pictures: Pictures = "square",
+    schema: Path = Path("workflow/anatomy/classes.yaml"),
     volumes: Path = Path("results/volumes"),
     volume_store: Path = Path("stores/volumes"),
     correlation: float = 0.75,
 ) -> None:
-    """Write the dataset as hf, coco, llava, webdataset or authors; refuse if anything crosses the splits.
+    """Write the dataset in the format of another tool; refuse if anything crosses the splits.
+
+    hf: the columns of the shards, one set of Parquet files a split, and the card.
+    coco: instances with boxes and masks, captions with phrases; pictures with the sides of the DICOM image.
+    fiftyone: boxes with masks, phrases, sentences and questions, tagged by split; pictures with the sides of the DICOM image.
+    webdataset: tar files of 1,000 pictures and their rows as JSON.
+    llava: conversations with boxes as shares, three decimals.
+    qwen2.5-vl: conversations with boxes as JSON in pixels; sides of the pictures are multiples of 28 px.
+    qwen3-vl: conversations with boxes as JSON in thousandths.
+    internvl: conversations with <ref> and <box> in thousandths, and meta files.
+    llamafactory: sharegpt conversations with dataset_info.json, each split for Qwen2.5-VL and for Qwen3-VL.
+    swift: messages, images and objects, of which ms-swift makes the boxes of each model.
+    authors: the layout of the paper's released code: DICOM in zstd, labels and tables; sentences in both languages only.
 
     Args:
         format: which one.
         images: a Parquet file of the dataset, or a folder of them.
-        out: a folder; results/export/<format> if not given.
+        out: a folder that is empty or does not exist; results/export/<format> if not given.
+        pictures: for conversations: square, as the project trains, or full, with the sides of the DICOM image.
+        schema: for conversations and authors: the class schema, for the names of structures in both languages.
         volumes: only for authors: the tables of stage volumes.
         volume_store: only for authors: folder of the volumes.
         correlation: as `card.duplicate_correlation` of the config.
 
     Raises:
-        ValueError: for an unknown format, or if patients, studies or pictures are in more than one split.
+        ValueError: for an unknown format, if the folder is not empty, or if patients, studies or pictures are in more than one
+            split.
         FileNotFoundError: if there is no dataset.
     """
     if format not in EXPORTERS:
         raise ValueError(
-            f"no format {format}: there are {', '.join(EXPORTERS)}; DICOM SEG is made by refrad export-masks"
+            f"no format {format}: there are {', '.join(EXPORTERS)} (refrad export --help has a sentence for each);"
+            " DICOM SEG is made by refrad export-masks"
         )
+    folder = (out or Path("results/export") / format).resolve()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f"{out or folder} is not empty: remove it, or name another folder with --out")
     files = list_shards(images)
+    _refuse_leaks(files, correlation)
+    card = _card(images)
+    class_names = read_class_names(files[0])
+    present = {row["split"] for row in read_rows(files, _SplitColumn)}
+    source = ExportSource(
+        files=files,
+        splits=[split for split in SPLITS if split in present],
+        class_names=class_names,
+        display_names=_display_names(schema, class_names),
+        volume_files=_volume_files(volumes, volume_store) if EXPORTERS[format].needs_volumes else {},
+        folder=folder,
+        pictures=pictures,
+        card=card,
+        licence=card_licence(card),
+    )
+    with atomic_folder(folder) as temporary, flushed_at_end(temporary):
+        EXPORTERS[format].write(source, temporary)
+        source.tally.check()
+        _write_accompanying(temporary, format, EXPORTERS[format], source)
+    logger.info("%s: splits %s", out or folder, ", ".join(source.splits))
+    for line in source.tally.lines():
+        logger.info("%s", line)
+    logger.info("open it: %s", EXPORTERS[format].opening.replace("FOLDER", str(out or folder)))
+    if not card:
+        logger.warning(
+            "the dataset has no card, so the export states no terms: run `snakemake card` before you pass it on"
+        )
+
+
+def _refuse_leaks(files: list[Path], correlation: float) -> None:
     leakage = find_leakage(files, correlation)
     if leakage.total:
         raise ValueError(
@@ -57,13 +111,42 @@ def main(
             f" {len(leakage.pictures)} pairs of copied pictures are in more than one split; leakage.json next to"
             " the shards names them"
         )
-    present = {row["split"] for row in read_rows(files, _SplitColumn)}
-    splits = [split for split in SPLITS if split in present]
-    folder = out or Path("results/export") / format
-    source = ExportSource(files, splits, read_class_names(files[0]), _volume_files(volumes, volume_store))
-    with flushed_at_end(folder):
-        EXPORTERS[format](source, folder)
-    logger.info("%s: %d images, splits %s", folder, leakage.images, ", ".join(splits))
+
+
+def _card(images: Path) -> str:
+    """The text of the dataset's card; empty if there is none."""
+    path = (images if images.is_dir() else images.parent) / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _write_accompanying(folder: Path, name: str, form: ExportFormat, source: ExportSource) -> None:
+    """The page that opens the export, the terms, the card and the counts; an own README.md of the format stays."""
+    pages = {"README.md": readme(name, form.sentence, form.opening, source.tally), "TERMS.md": terms_page(source.card)}
+    if source.card:
+        pages["CARD.md"] = source.card
+    for file, text in pages.items():
+        if not (folder / file).exists():
+            (folder / file).write_text(text, encoding="utf-8")
+    tally = source.tally
+    left_out = [
+        {"unit": unit, "reason": reason, "count": count} for (unit, reason), count in sorted(tally.left_out.items())
+    ]
+    counts = {"delivered": dict(tally.delivered), "written": dict(tally.written), "left_out": left_out}
+    write_json(folder / "export.json", {"format": name, "splits": list(source.splits), **counts})
+
+
+def _display_names(schema: Path, class_names: ClassNames) -> Mapping[str, ClassNames]:
+    """Language to the names that people use; where the schema has no such class, the class's own name in words."""
+    classes = load_schema(schema).by_name if schema.is_file() else {}
+    if not schema.is_file():
+        logger.warning("%s: no such schema, so structures are called by their class names", schema)
+
+    def names(language: str) -> Iterator[tuple[int, str]]:
+        for class_id, name in class_names.items():
+            words = name.replace("_", " ")
+            yield class_id, str(getattr(classes[name], language)) if name in classes else words
+
+    return {"en": dict(names("english")), "de": dict(names("german"))}
 
 
 def _volume_files(volumes: Path, volume_store: Path) -> Mapping[str, Path]:

@@ -1,60 +1,124 @@
-"""The dataset in the formats of other tools: one module a format, one line a format in `EXPORTERS`.
+"""The dataset in the formats of other tools: one module a format, one entry a format in `EXPORTERS`.
 
-    source = ExportSource(files, splits, class_names, volume_files)
-    EXPORTERS["coco"](source, Path("results/export/coco"))
+    source = ExportSource(files, splits, class_names)
+    EXPORTERS["coco"].write(source, Path("results/export/coco"))
 
-To add a format, write a module with a function `export(source, out)` and add it to `EXPORTERS`.
+To add a format, write a module with a function `export(source, out)`, which counts what it writes in `source.tally`, and add it
+to `EXPORTERS` with a sentence and a line that opens it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from refrad.dataset.shard_io import read_rows
-from refrad.dataset.shard_rows import ImageRow
+from refrad.dataset.exports.source import ExportSource
 
-__all__ = ["EXPORTERS", "ExportSource", "Exporter"]
-
-
-@dataclass(frozen=True)
-class ExportSource:
-    """The dataset to export.
-
-    Attributes:
-        files: the shards.
-        splits: the splits that have images, in the order of `refrad.core.types.SPLITS`.
-        class_names: class id to name.
-        volume_files: volume to its NIfTI file, for formats with the pixel values of the scanner; may be empty.
-    """
-
-    files: Sequence[Path]
-    splits: Sequence[str]
-    class_names: Mapping[int, str]
-    volume_files: Mapping[str, Path] = field(default_factory=dict)
-
-    def rows(self, split: str | None = None) -> Iterator[ImageRow]:
-        """The rows of one split, or of all, in the order of the files; one row group in memory at a time."""
-        return (row for row in read_rows(self.files) if split is None or row["split"] == split)
-
+__all__ = ["EXPORTERS", "ExportFormat", "ExportSource", "Exporter", "list_formats"]
 
 Exporter = Callable[[ExportSource, Path], None]
 """Writes the dataset into a folder."""
 
 
-def _exporter_of(module: str) -> Exporter:
-    """The function `export` of a module of this package, imported when it is called."""
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format that the dataset can be written in.
+
+    Attributes:
+        sentence: what it is, for the usage and the documentation.
+        opened_by: the programs that read it.
+        opening: the line that opens it, in Python or a shell; FOLDER is the folder of the export.
+        write: writes it.
+        needs_volumes: whether it has the values of the scanner, which `ExportSource.volume_files` leads to.
+    """
+
+    sentence: str
+    opened_by: str
+    opening: str
+    write: Exporter
+    needs_volumes: bool = False
+
+
+def _exporter(module: str, function: str = "export") -> Exporter:
+    """The function of a module of this package, imported when it is called."""
 
     def export(source: ExportSource, out: Path) -> None:
-        import_module(f"{__name__}.{module}").export(source, out)
+        getattr(import_module(f"{__name__}.{module}"), function)(source, out)
 
     return export
 
 
-EXPORTERS: dict[str, Exporter] = {
-    "hf": _exporter_of("hf"),
-    "coco": _exporter_of("coco"),
-    "llava": _exporter_of("llava"),
-    "webdataset": _exporter_of("webdataset"),
-    "authors": _exporter_of("authors"),
+EXPORTERS: dict[str, ExportFormat] = {
+    "hf": ExportFormat(
+        "the columns of the shards, one set of Parquet files a split, and the card",
+        "datasets, pandas, polars, DuckDB",
+        'datasets.load_dataset("FOLDER")',
+        _exporter("hf"),
+    ),
+    "coco": ExportFormat(
+        "instances with boxes and masks, captions with phrases; pictures with the sides of the DICOM image",
+        "pycocotools, detectors",
+        'COCO("FOLDER/annotations/instances_train.json")',
+        _exporter("coco"),
+    ),
+    "fiftyone": ExportFormat(
+        "boxes with masks, phrases, sentences and questions, tagged by split; pictures with the sides of the DICOM image",
+        "FiftyOne",
+        'fiftyone.Dataset.from_dir("FOLDER", dataset_type=fiftyone.types.FiftyOneDataset)',
+        _exporter("fiftyone"),
+    ),
+    "webdataset": ExportFormat(
+        "tar files of 1,000 pictures and their rows as JSON",
+        "webdataset",
+        'webdataset.WebDataset("FOLDER/train-000000.tar").decode("pil")',
+        _exporter("webdataset"),
+    ),
+    "llava": ExportFormat(
+        "conversations with boxes as shares, three decimals",
+        "LLaVA-1.5 and trainers in its style",
+        "--data_path FOLDER/train.json --image_folder FOLDER",
+        _exporter("llava"),
+    ),
+    "qwen2.5-vl": ExportFormat(
+        "conversations with boxes as JSON in pixels; sides of the pictures are multiples of 28 px",
+        "qwen-vl-finetune",
+        'data_dict["refrad"] = {"annotation_path": "FOLDER/train.json", "data_path": "FOLDER"}',
+        _exporter("llava", "export_qwen2_5"),
+    ),
+    "qwen3-vl": ExportFormat(
+        "conversations with boxes as JSON in thousandths",
+        "qwen-vl-finetune",
+        'data_dict["refrad"] = {"annotation_path": "FOLDER/train.json", "data_path": "FOLDER"}',
+        _exporter("llava", "export_qwen3"),
+    ),
+    "internvl": ExportFormat(
+        "conversations with <ref> and <box> in thousandths, and meta files",
+        "InternVL",
+        "--meta_path FOLDER/meta_train.json",
+        _exporter("internvl"),
+    ),
+    "llamafactory": ExportFormat(
+        "sharegpt conversations with dataset_info.json, each split for Qwen2.5-VL and for Qwen3-VL",
+        "LLaMA-Factory",
+        "--dataset_dir FOLDER --dataset refrad_train_qwen3_vl",
+        _exporter("llamafactory"),
+    ),
+    "swift": ExportFormat(
+        "messages, images and objects, of which ms-swift makes the boxes of each model",
+        "ms-swift",
+        "swift sft --dataset FOLDER/train.jsonl",
+        _exporter("swift"),
+    ),
+    "authors": ExportFormat(
+        "the layout of the paper's released code: DICOM in zstd, labels and tables; sentences in both languages only",
+        "radgrounder",
+        "source FOLDER/environment.sh",
+        _exporter("authors"),
+        needs_volumes=True,
+    ),
 }
+
+
+def list_formats(formats: Mapping[str, ExportFormat] = EXPORTERS) -> str:
+    """The formats with their sentences, one a line."""
+    return "\n".join(f"{name}: {entry.sentence}." for name, entry in formats.items())

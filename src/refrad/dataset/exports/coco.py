@@ -1,15 +1,16 @@
 """COCO: instances with boxes and run-length masks, and captions, one file of each per split."""
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
 from refrad.core.files import atomic, write_json
-from refrad.dataset.exports import ExportSource
 from refrad.dataset.exports.image_files import image_on_grid
-from refrad.dataset.shard_rows import EntityStruct, ImageRow
+from refrad.dataset.exports.source import ExportSource, FileNames
+from refrad.dataset.shard_rows import EntityStruct
 
 __all__ = ["export"]
+
+NO_QUESTIONS = "COCO has no place for questions and answers"
 
 
 class _Image(TypedDict):
@@ -49,17 +50,19 @@ def export(source: ExportSource, out: Path) -> None:
     Boxes are [x, y, width, height] in px of the DICOM image; the images have the size of the DICOM image. The annotations of a
     split are held in memory, since COCO is one JSON file.
     """
+    names = FileNames()
     for split in source.splits:
-        _export_split(source.rows(split), source.class_names, split, out)
+        _export_split(source, split, out, names)
 
 
-def _export_split(rows: Iterable[ImageRow], names: Mapping[int, str], split: str, out: Path) -> None:
+def _export_split(source: ExportSource, split: str, out: Path, names: FileNames) -> None:
     images: list[_Image] = []
     instances: list[_Instance] = []
     captions: list[_Caption] = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(source.rows(split), 1):
+        source.tally.write_row(row, questions=NO_QUESTIONS)
         height, width = row["height"], row["width"]
-        name = f"{row['image_id']}.png"
+        name = f"{names.name(row['image_id'])}.png"
         with atomic(out / "images" / split / name) as temporary:
             image_on_grid(row).save(temporary, format="PNG", compress_level=1)
         images.append({"id": number, "file_name": name, "width": width, "height": height, "image_id": row["image_id"]})
@@ -86,9 +89,13 @@ def _export_split(rows: Iterable[ImageRow], names: Mapping[int, str], split: str
                     "entities": caption["entities"],
                 }
             )
-    info = {"info": {"description": "made by RefRad; class ids as in the class schema"}, "licenses": []}
+    info = {
+        "info": {"description": "made by RefRad; class ids as in the class schema"},
+        "licenses": [{"id": 1, "name": source.licence, "url": ""}],
+    }
     categories = [
-        {"id": class_id, "name": name, "supercategory": "anatomy"} for class_id, name in sorted(names.items())
+        {"id": class_id, "name": name, "supercategory": "anatomy"}
+        for class_id, name in sorted(source.class_names.items())
     ]
     shared = info | {"images": images}
     folder = out / "annotations"

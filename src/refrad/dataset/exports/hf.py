@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from refrad.core.files import atomic
-from refrad.dataset.exports import ExportSource
+from refrad.dataset.exports.export_tally import ExportTally
+from refrad.dataset.exports.source import ExportSource
 from refrad.dataset.shard_io import read_schema, write_rows
 from refrad.dataset.shard_rows import ImageRow
 
@@ -28,11 +29,16 @@ def export(source: ExportSource, out: Path) -> None:
         raise ValueError("the shards have different columns: run `snakemake shards` with one setting of shards.formats")
     for split in source.splits:
         for number, part in enumerate(_parts(source.rows(split))):
-            write_rows(out / "data" / f"{split}-{number:05d}.parquet", part, arrow)
+            write_rows(out / "data" / f"{split}-{number:05d}.parquet", _counted(part, source.tally), arrow)
     patterns = [{"split": split, "path": f"data/{split}-*.parquet"} for split in source.splits]
-    card = next((path for path in (files[0].parents[k] / "README.md" for k in range(4)) if path.exists()), None)
     with atomic(out / "README.md") as temporary:
-        temporary.write_text(_card(card.read_text(encoding="utf-8") if card else "", patterns), encoding="utf-8")
+        temporary.write_text(_card(source.card, patterns), encoding="utf-8")
+
+
+def _counted(rows: Iterable[ImageRow], tally: ExportTally) -> Iterator[ImageRow]:
+    for row in rows:
+        tally.write_row(row)
+        yield row
 
 
 def _parts(rows: Iterable[ImageRow]) -> Iterator[Iterable[ImageRow]]:

@@ -1,0 +1,57 @@
+"""What travels with each export: a page that opens it, the terms, and the dataset card."""
+
+import re
+from typing import Any
+
+import yaml
+
+from refrad.dataset.exports.export_tally import ExportTally
+
+__all__ = ["card_licence", "readme", "terms_page"]
+
+NO_CARD = (
+    "The dataset had no card when this was exported, so its terms are not stated here. Ask the site that made it before you use"
+    " or pass on anything.\n"
+)
+SECTIONS = ("Columns and their terms", "Citation", "Privacy")
+"""Of the card, for the page of terms."""
+
+
+def card_licence(card: str) -> str:
+    """The name of the terms in the front matter of a card; empty if there is none."""
+    matter = _front_matter(card)
+    return str(matter.get("license_name") or matter.get("license") or "")
+
+
+def readme(name: str, sentence: str, opening: str, tally: ExportTally) -> str:
+    """README.md: the format, the line that opens it, and what was written and left out."""
+    counts = "\n".join(f"- {line}" for line in tally.lines())
+    return (
+        f"# RefRad dataset as {name}\n\n{sentence[:1].upper()}{sentence[1:]}.\n\n"
+        f"## Loading\n\n    {opening}\n\nFOLDER is this folder.\n\n"
+        f"## Counts\n\n{counts}\n\n"
+        "## Terms\n\nTERMS.md has the terms and the citation; CARD.md is the card of the dataset.\n"
+    )
+
+
+def terms_page(card: str) -> str:
+    """TERMS.md: the terms of the whole and of each column, how to cite it, and what is known about privacy, from the card."""
+    if not card:
+        return f"# Terms\n\n{NO_CARD}"
+    matter = _front_matter(card)
+    sections = "\n".join(f"## {title}\n{text}" for title in SECTIONS if (text := _section(card, title)))
+    title = matter.get("pretty_name") or "RefRad dataset"
+    return f"# Terms of {title}\n\nTerms of the whole: {card_licence(card) or 'not stated'}\n\n{sections}"
+
+
+def _front_matter(card: str) -> dict[str, Any]:
+    if not card.startswith("---\n"):
+        return {}
+    matter = yaml.safe_load(card.split("---\n", 2)[1])
+    return matter if isinstance(matter, dict) else {}
+
+
+def _section(card: str, title: str) -> str:
+    """The text below a heading of second level; empty if there is no such heading."""
+    section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", card, re.MULTILINE | re.DOTALL)
+    return section[1] if section else ""
