@@ -1,73 +1,34 @@
-"""Conversations in the format of LLaVA: one per image and language, boxes as [x1, y1, x2, y2], shares of the image."""
+"""Conversations as LLaVA-1.5 and the trainer of Qwen-VL read them: a JSON list of {id, image, conversations} a split.
 
-from collections.abc import Iterator, Sequence
+LLaVA-1.5: haotian-liu/LLaVA, docs/Finetune_Custom_Data. Qwen-VL: QwenLM/Qwen3-VL, qwen-vl-finetune/README.
+"""
+
+from functools import partial
 from pathlib import Path
-from typing import TypedDict
 
-from refrad.dataset.examples import relative_box
-from refrad.dataset.exports import ExportSource
-from refrad.dataset.exports.image_files import square_png, write_bytes, write_json_list
-from refrad.dataset.shard_rows import EntityStruct, ImageRow
-from refrad.model.prompts import detect_prompt, vqa_prompt
+from refrad.dataset.exports.chat import conversations, turns_of
+from refrad.dataset.exports.dialects import LLAVA, QWEN2_5, QWEN3, Dialect
+from refrad.dataset.exports.image_files import write_json_list
+from refrad.dataset.exports.source import ExportSource, FileNames
 
-__all__ = ["Conversation", "Turn", "conversation_of", "export"]
-
-Turn = TypedDict("Turn", {"from": str, "value": str})
-"""A text of a conversation; `from` is human or gpt."""
+__all__ = ["export", "export_qwen2_5", "export_qwen3"]
 
 
-class Conversation(TypedDict):
-    """The turns about an image; `image` is its path relative to the export."""
-
-    id: str
-    image: str
-    conversations: list[Turn]
-
-
-def export(source: ExportSource, out: Path) -> None:
+def _export(source: ExportSource, out: Path, dialect: Dialect) -> None:
     """Write `<split>.json` and `images/<split>/*.png`."""
+    names = FileNames()
     for split in source.splits:
-        write_json_list(out / f"{split}.json", _conversations(source, split, out))
+        records = (
+            {
+                "id": conversation.id,
+                "image": conversation.image,
+                "conversations": turns_of(conversation, dialect),
+            }
+            for conversation in conversations(source, split, out, names, dialect.multiple)
+        )
+        write_json_list(out / f"{split}.json", records)
 
 
-def _conversations(source: ExportSource, split: str, out: Path) -> Iterator[Conversation]:
-    """The conversations of a split; the image of a row is written before its conversations."""
-    for row in source.rows(split):
-        name = f"images/{split}/{row['image_id']}.png"
-        write_bytes(out / name, square_png(row))
-        for language in sorted({caption["language"] for caption in row["captions"]}):
-            turns = conversation_of(row, language)
-            yield {"id": f"{row['image_id']}-{language}", "image": name, "conversations": turns}
-
-
-def conversation_of(row: ImageRow, language: str) -> list[Turn]:
-    """Turns of human and model: first the captions with their boxes, then the questions. `<image>` starts the first turn."""
-    size = row["width"], row["height"]
-    captions = [caption for caption in row["captions"] if caption["language"] == language]
-    grounded = " ".join(_text_with_boxes(caption["text"], caption["entities"], *size) for caption in captions)
-    exchanges = [(detect_prompt(language).rstrip(":"), grounded)]
-    exchanges += [
-        (vqa_prompt(question["question"], question["choices"] or (), language), question["answer"])
-        for question in row["questions"]
-        if question["language"] == language
-    ]
-    turns: list[Turn] = [
-        {"from": speaker, "value": text}
-        for exchange in exchanges
-        for speaker, text in zip(("human", "gpt"), exchange, strict=True)
-    ]
-    turns[0]["value"] = f"<image>\n{turns[0]['value']}"
-    return turns
-
-
-def _text_with_boxes(text: str, entities: Sequence[EntityStruct], width: int, height: int) -> str:
-    """The text with the boxes of each phrase after it."""
-    boxes: dict[int, list[str]] = {}
-    for entity in entities:
-        box = relative_box(entity, width, height)
-        boxes.setdefault(entity["end"], []).append("[" + ", ".join(f"{share:.3f}" for share in box) + "]")
-    pieces, start = [], 0
-    for end in sorted(boxes):
-        pieces.append(f"{text[start:end]} {' '.join(dict.fromkeys(boxes[end]))}")
-        start = end
-    return "".join([*pieces, text[start:]])
+export = partial(_export, dialect=LLAVA)
+export_qwen2_5 = partial(_export, dialect=QWEN2_5)
+export_qwen3 = partial(_export, dialect=QWEN3)
