@@ -18,7 +18,7 @@ import zstandard
 from PIL import Image
 
 from refrad.anatomy.schema import load_schema
-from refrad.dataset.exports.authors import dicom_of
+from refrad.dataset.exports.authors_images import dicom_of
 from refrad.dataset.image_codec import decode_pixels, encode_pixels, window_image
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.workflow.fingerprint import Fingerprint

@@ -1,82 +1,77 @@
-"""The layout that the loaders of the paper's released code expect.
+"""The layout that the loaders of the paper's released code expect (lmb-freiburg/radgrounder, docs/DATASET_FORMAT).
 
     images/{id[:2]}/{id}.dcm.zst      a DICOM image (HU for CT), zstd
     segments/{id[:2]}/{id}.npy        uint8 [row, column], class ids
+    slices/{id[:2]}/{id}.npy          float32 [row, column], the values of the image
     dataset.parquet                   rsopid, modality, body_part, split; english and german sentences with their questions
     rsopid_2_segment_v3_{ct,mr}.json  boxes [x1, y1, x2, y2, class] (exclusive px), keywords [text, class name, class]
-    filtered_{ct,mr}_splits/snippet2rsopids_{split}_{ct,mr}_only.json
+    refrad2d_sampled_dataset_v3_{ct,mr}.json    images with boxes, for questions about what is visible
+    filtered_{ct,mr}_splits/snippet2rsopids_{train,val,test}_{ct,mr}_only.json
+    label_map/                        class names and ids, for a class schema other than the paper's
+    environment.sh                    the environment variables that lead the loaders here
 
 An rsopid is an image with one sentence, so an image with several sentences has several ids, and one DICOM file with several
-names (hard links). A phrase with two classes appears twice among the keywords, in the order of the spans.
+names (hard links). Paths in the JSON files are absolute. The loaders read a sentence in both languages and draw a question in
+each, so sentences that lack either are left out and counted.
 """
 
-import os
+import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pydicom
-import zstandard
 from numpy.typing import NDArray
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from refrad.core.files import atomic, write_json
-from refrad.dataset.exports import ExportSource
+from refrad.core.types import MODALITIES
+from refrad.dataset.exports.authors_images import ARRAY, LABELS, link_image, path_of, with_images, write_image
+from refrad.dataset.exports.authors_keywords import Keyword, keywords_of
+from refrad.dataset.exports.authors_rows import (
+    ROW,
+    SPLIT_NAMES,
+    DatasetRow,
+    by_sentence,
+    dataset_row,
+    has_questions,
+    is_bilingual,
+)
+from refrad.dataset.exports.export_tally import UNITS
 from refrad.dataset.exports.image_files import write_bytes
-from refrad.dataset.image_codec import decode_mask
+from refrad.dataset.exports.source import ExportSource, FileNames
+from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import CaptionStruct, ImageRow, QuestionStruct
-from refrad.dicom.slices import image_at
-from refrad.dicom.volume_store import read_volume
 
-__all__ = ["dicom_of", "export"]
+__all__ = ["export"]
 
-VQA = pa.list_(
-    pa.struct(
-        [(name, pa.string()) for name in ("question", "answer", "question_type")] + [("choices", pa.list_(pa.string()))]
-    )
-)
-TEXTS = pa.struct(
-    [(name, pa.string()) for name in ("CleanedSentence", "ReportFragestellungCleaned", "ReportKlinischeAngabenCleaned")]
-    + [("dicom_vqa", VQA), ("snippet_vqa", VQA)]
-)
-ROW = pa.schema(
-    [(name, pa.string()) for name in ("rsopid", "modality", "body_part", "split")]
-    + [("english", TEXTS), ("german", TEXTS)]
-)
 ROWS_PER_GROUP = 1000
-
-
-class _Question(TypedDict):
-    question: str
-    answer: str
-    choices: list[str]
-    question_type: str
+ONE_LANGUAGE = (
+    "the sentence is there in one language, and the loaders read both: captions.translate: llm adds the other"
+)
+NO_QUESTION = "the image has no question in both languages, and the loaders draw one of each"
+UNBOXED = "sentences have keywords in one language only, so that the loaders show them without boxes"
+REPORTS_ONLY = 'images without questions: call the loaders with question_types="report"'
+NOTHING = (
+    "nothing to export: no sentence is there in both German and English, and the paper's loaders read both;"
+    " set captions.translate: llm (and llm.translate) in the config, and run `snakemake shards card`"
+)
+LANGUAGE_WORDS = {"en": "english", "de": "german"}
+# Of radgrounder/paths.py; the paths are relative to the export.
+VARIABLES = {
+    "REFRAD2D_DICOM_DIR": "images",
+    "REFRAD2D_VQA_PARQUET": "dataset.parquet",
+    "REFRAD2D_SEGMENT_DIR": "",
+    "REFRAD2D_SPLIT_DIR": "",
+    "REFRAD2D_LABEL_MAP": "label_map/merged_label_map.json",
+}
 
 
 class _Texts(TypedDict):
-    CleanedSentence: str
-    ReportFragestellungCleaned: str | None
-    ReportKlinischeAngabenCleaned: str | None
-    dicom_vqa: list[_Question]
-    snippet_vqa: list[_Question]
-
-
-class _DatasetRow(TypedDict):
-    rsopid: str
-    modality: str
-    body_part: str | None
-    split: str
-    english: _Texts | None
-    german: _Texts | None
-
-
-Keyword = list[str | int]
-"""Text, class name and class of a grounded phrase."""
+    captions: list[CaptionStruct]
+    questions: list[QuestionStruct]
 
 
 class _Segments(TypedDict):
@@ -86,151 +81,145 @@ class _Segments(TypedDict):
     keywords_de: list[Keyword]
 
 
+class _Sampled(TypedDict):
+    rsopid: str
+    modality: str
+    scan_slice_path: str
+    segment_slice_path: str
+    bboxes: list[list[int]]
+
+
 def export(source: ExportSource, out: Path) -> None:
     """Write the layout. The JSON files are held in memory, since their format is one object each.
 
     Raises:
-        ValueError: if the NIfTI file of a volume is not among `source.volume_files`.
+        ValueError: if no sentence is there in both languages, or the NIfTI file of a volume is not among
+            `source.volume_files`.
     """
-    segments: dict[str, dict[str, _Segments]] = {"ct": {}, "mr": {}}
-    snippets: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    layout = _Layout(source, out)
     with atomic(out / "dataset.parquet") as temporary, pq.ParquetWriter(temporary, ROW, compression="zstd") as writer:
-        group: list[_DatasetRow] = []
-        for row, image in _with_images(source.rows(), source.volume_files):
-            modality = row["modality"].lower()
-            for rsopid, sentence, captions in _sentences(row):
-                _write_image(out, rsopid, row, image)
-                group.append(_dataset_row(rsopid, row, captions))
-                segments[modality][rsopid] = _segments(rsopid, row, captions, source.class_names)
-                snippets[row["split"], modality][sentence].append(rsopid)
+        group: list[DatasetRow] = []
+        for row, image in with_images(layout.usable_rows(), source.volume_files):
+            group += layout.add(row, image)
             if len(group) >= ROWS_PER_GROUP:
                 writer.write_table(pa.Table.from_pylist(group, ROW))
                 group = []
         writer.write_table(pa.Table.from_pylist(group, ROW))
-    for modality, by_id in segments.items():
-        write_json(out / f"rsopid_2_segment_v3_{modality}.json", by_id)
-    for (split, modality), ids in snippets.items():
-        write_json(out / f"filtered_{modality}_splits" / f"snippet2rsopids_{split}_{modality}_only.json", ids)
+    layout.write()
 
 
-def dicom_of(row: ImageRow, image: NDArray[np.int16]) -> bytes:
-    """A minimal DICOM file of an image int16 [row, column], HU for CT; the patient appears as pseudonyms only."""
-    dataset = pydicom.Dataset()
-    dataset.SOPClassUID = CTImageStorage if row["modality"] == "CT" else MRImageStorage
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[row["image_id"]])
-    dataset.StudyInstanceUID = generate_uid(entropy_srcs=[row["study"]])
-    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[row["volume"]])
-    dataset.Modality, dataset.PatientID, dataset.PatientName = row["modality"], row["patient"], row["patient"]
-    dataset.PatientIdentityRemoved = "YES"
-    dataset.InstanceNumber = row["index"] + 1
-    dataset.Rows, dataset.Columns = image.shape
-    dataset.PixelSpacing = [round(row["spacing_y"], 6), round(row["spacing_x"], 6)]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
-    dataset.RescaleIntercept, dataset.RescaleSlope = 0, 1
-    if row["modality"] == "CT":
-        dataset.RescaleType = "HU"
-    dataset.PixelData = np.ascontiguousarray(image, "<i2").tobytes()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    buffer = pydicom.filebase.DicomBytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return bytes(buffer.getvalue())
+class _Layout:
+    """The tables of the layout as they grow, and what they have of each row."""
 
+    def __init__(self, source: ExportSource, out: Path) -> None:
+        self._source, self._out, self._tally = source, out, source.tally
+        self._names = FileNames()
+        self._ids: dict[str, str] = {}
+        modalities = [modality.lower() for modality in MODALITIES]
+        self._segments: dict[str, dict[str, _Segments]] = {modality: {} for modality in modalities}
+        self._sampled: dict[str, dict[str, _Sampled]] = {modality: {} for modality in modalities}
+        self._snippets: dict[tuple[str, str], dict[str, list[str]]] = {
+            (split, modality): defaultdict(list) for split in SPLIT_NAMES for modality in modalities
+        }
+        self._with_questions = self._look_ahead()
 
-def _with_images(rows: Iterable[ImageRow], files: Mapping[str, Path]) -> Iterator[tuple[ImageRow, NDArray[np.int16]]]:
-    """Each row with its image [row, column]; rows are sorted by volume, so one volume is in memory at a time."""
-    volume, values = None, np.zeros((0, 0, 0), np.int16)
-    for row in rows:
-        if row["volume"] != volume:
-            volume = row["volume"]
-            if volume not in files:
-                raise ValueError(
-                    f"volume {volume} of the dataset is not in the tables of stage volumes: give --volumes"
-                )
-            values, _ = read_volume(files[volume])
-        yield row, image_at(values, row["index"])
+    def _look_ahead(self) -> bool:
+        """Whether any image has the questions that the loaders draw.
 
+        Raises:
+            ValueError: if no sentence is there in both languages.
+        """
+        bilingual = questions = False
+        for row in read_rows(self._source.files, _Texts):
+            bilingual |= any(is_bilingual(captions) for captions in by_sentence(row["captions"] or ()).values())
+            questions |= has_questions(row["questions"] or ())
+        if not bilingual:
+            raise ValueError(NOTHING)
+        return questions
 
-def _sentences(row: ImageRow) -> Iterator[tuple[str, str, list[CaptionStruct]]]:
-    """Id, sentence, and the captions of the sentence, one per language."""
-    sentences: dict[str, list[CaptionStruct]] = {}
-    for caption in row["captions"]:
-        sentences.setdefault(caption["sentence"], []).append(caption)
-    for number, (sentence, captions) in enumerate(sentences.items()):
-        yield row["image_id"] + (f"-{number}" if number else ""), sentence, captions
+    def usable_rows(self) -> Iterator[ImageRow]:
+        """The rows of which a sentence is exported; the others are counted with their reasons."""
+        for row in self._source.rows():
+            if self._with_questions and not has_questions(row["questions"]):
+                self._tally.write_row(row, **dict.fromkeys(UNITS, NO_QUESTION))
+            elif not any(is_bilingual(captions) for captions in by_sentence(row["captions"]).values()):
+                self._tally.write_row(row, **dict.fromkeys(UNITS, ONE_LANGUAGE))
+            else:
+                yield row
 
-
-def _write_image(out: Path, rsopid: str, row: ImageRow, image: NDArray[np.int16]) -> None:
-    """The DICOM file and the labels; further ids of an image are further names of the same files."""
-    first = row["image_id"]
-    for folder, suffix in (("images", ".dcm.zst"), ("segments", ".npy")):
-        path = out / folder / rsopid[:2] / f"{rsopid}{suffix}"
-        if rsopid != first:
-            path.unlink(missing_ok=True)
-            os.link(out / folder / first[:2] / f"{first}{suffix}", path)
-        elif folder == "images":
-            write_bytes(path, zstandard.compress(dicom_of(row, image)))
-        else:
-            with atomic(path) as temporary:
-                np.save(temporary, _labels(row))
-
-
-def _labels(row: ImageRow) -> NDArray[np.uint8]:
-    labels = np.zeros((row["height"], row["width"]), np.uint8)
-    for structure in row["structures"]:
-        labels[decode_mask(structure["rle"], row["height"], row["width"])] = structure["class_id"]
-    return labels
-
-
-def _dataset_row(rsopid: str, row: ImageRow, captions: Sequence[CaptionStruct]) -> _DatasetRow:
-    """A row of dataset.parquet; `english` and `german` are null for a language without a caption."""
-    texts = {caption["language"]: _texts(row, caption) for caption in captions}
-    return {
-        "rsopid": rsopid,
-        "modality": row["modality"],
-        "body_part": row["body_part"],
-        "split": row["split"],
-        "english": texts.get("en"),
-        "german": texts.get("de"),
-    }
-
-
-def _texts(row: ImageRow, caption: CaptionStruct) -> _Texts:
-    questions = [question for question in row["questions"] if question["language"] == caption["language"]]
-    return {
-        "CleanedSentence": caption["text"],
-        "ReportFragestellungCleaned": caption["question"],
-        "ReportKlinischeAngabenCleaned": caption["indication"],
-        "dicom_vqa": [_question(question) for question in questions if question["topic"] == "metadata"],
-        "snippet_vqa": [_question(question) for question in questions if question["topic"] == "findings"],
-    }
-
-
-def _question(question: QuestionStruct) -> _Question:
-    return {
-        "question": question["question"],
-        "answer": question["answer"],
-        "choices": question["choices"],
-        "question_type": question["kind"],
-    }
-
-
-def _segments(rsopid: str, row: ImageRow, captions: Sequence[CaptionStruct], names: Mapping[int, str]) -> _Segments:
-    keywords: dict[str, list[Keyword]] = {
-        caption["language"]: [
-            [entity["text"], names[entity["class_id"]], entity["class_id"]] for entity in caption["entities"]
-        ]
-        for caption in captions
-    }
-    return {
-        "bboxes": [
+    def add(self, row: ImageRow, image: NDArray[np.int16]) -> Iterator[DatasetRow]:
+        """Write the files of a row, and yield its rows of dataset.parquet: one a sentence."""
+        first = ""
+        modality = row["modality"].lower()
+        boxes = [
             [structure["x_min"], structure["y_min"], structure["x_max"], structure["y_max"], structure["class_id"]]
             for structure in row["structures"]
-        ],
-        "segment_slice_path": f"segments/{rsopid[:2]}/{rsopid}.npy",
-        "keywords_eng": keywords.get("en", []),
-        "keywords_de": keywords.get("de", []),
-    }
+        ]
+        for sentence, captions in by_sentence(row["captions"]).items():
+            if not is_bilingual(captions):
+                self._tally.leave_out("sentences", ONE_LANGUAGE, len(captions))
+                self._tally.leave_out("phrases", ONE_LANGUAGE, sum(len(caption["entities"]) for caption in captions))
+                continue
+            rsopid = self._names.name(row["image_id"])
+            if first:
+                link_image(self._out, rsopid, first)
+            else:
+                first = rsopid
+                write_image(self._out, rsopid, row, image)
+                self._sampled[modality][rsopid] = self._sampled_entry(rsopid, row, boxes)
+            self._segments[modality][rsopid] = self._segments_entry(rsopid, captions, boxes)
+            self._snippets[row["split"], modality][sentence].append(rsopid)
+            self._tally.written["sentences"] += len(captions)
+            yield dataset_row(rsopid, row, captions)
+        if not self._with_questions:
+            self._tally.notes[REPORTS_ONLY] += 1
+        self._tally.written.update({"images": 1, "boxes": len(row["structures"]), "questions": len(row["questions"])})
+
+    def _sampled_entry(self, rsopid: str, row: ImageRow, boxes: list[list[int]]) -> _Sampled:
+        return {
+            "rsopid": rsopid,
+            "modality": row["modality"],
+            "scan_slice_path": str(path_of(self._source.folder, ARRAY, rsopid)),
+            "segment_slice_path": str(path_of(self._source.folder, LABELS, rsopid)),
+            "bboxes": boxes,
+        }
+
+    def _segments_entry(self, rsopid: str, captions: Sequence[CaptionStruct], boxes: list[list[int]]) -> _Segments:
+        keywords: dict[str, list[Keyword]] = {}
+        for caption in captions:
+            keywords[caption["language"]] = keywords_of(caption, self._source.class_names, self._tally)
+        self._tally.notes[UNBOXED] += sum(map(bool, keywords.values())) == 1
+        return {
+            "bboxes": boxes,
+            "segment_slice_path": str(path_of(self._source.folder, LABELS, rsopid)),
+            "keywords_eng": keywords["en"],
+            "keywords_de": keywords["de"],
+        }
+
+    def write(self) -> None:
+        """Write the JSON files, all that the loaders open, and the environment variables that lead them here."""
+        for modality, segments in self._segments.items():
+            write_json(self._out / f"rsopid_2_segment_v3_{modality}.json", segments)
+            write_json(self._out / f"refrad2d_sampled_dataset_v3_{modality}.json", self._sampled[modality])
+        for (split, modality), snippets in self._snippets.items():
+            name = f"snippet2rsopids_{SPLIT_NAMES[split]}_{modality}_only.json"
+            write_json(self._out / f"filtered_{modality}_splits" / name, self._unlike_ct(split, modality, snippets))
+        self._write_label_map()
+        lines = [f"export {name}={shlex.quote(str(self._source.folder / path))}" for name, path in VARIABLES.items()]
+        write_bytes(self._out / "environment.sh", ("\n".join(lines) + "\n").encode())
+
+    def _unlike_ct(self, split: str, modality: str, snippets: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """The snippets of a modality under keys that those of CT do not have: the loaders merge the two, one key one value."""
+        ct = self._snippets[split, "ct"] if modality != "ct" else {}
+        return {f"{key}-{modality}" if key in ct else key: ids for key, ids in snippets.items()}
+
+    def _write_label_map(self) -> None:
+        names = self._source.class_names
+        folder = self._out / "label_map"
+        write_json(folder / "merged_label_map.json", {name: class_id for class_id, name in names.items()})
+        for language, word in LANGUAGE_WORDS.items():
+            display = self._source.display_names.get(language, {})
+            write_json(
+                folder / f"class_2_organ_name_{word}.json",
+                {name: display.get(class_id, name.replace("_", " ")) for class_id, name in names.items()},
+            )

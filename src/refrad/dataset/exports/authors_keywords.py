@@ -1,0 +1,65 @@
+"""The keywords of the paper's released loaders: the phrases of a sentence that the loaders can box without a mistake.
+
+The loaders look a keyword up in its sentence as whole words, tag every place where it stands, and give it one box. So a phrase is a
+keyword only if all of its places name the same, and if no longer keyword contains it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from refrad.dataset.exports.export_tally import ExportTally
+from refrad.dataset.exports.source import ClassNames
+from refrad.dataset.shard_rows import CaptionStruct, EntityStruct
+
+__all__ = ["Keyword", "keywords_of"]
+
+Keyword = list[str | int]
+"""Text, class name and class of a grounded phrase."""
+
+NO_WORD = "the loaders look for whole words, and the phrase is a part of one"
+AMBIGUOUS = "the phrase stands elsewhere in the sentence too, where it names something else; the loaders would box both"
+INSIDE = "the phrase lies within a longer one, and the loaders' tags do not nest"
+ONE_CLASS = "the phrase has several classes, and a keyword has one: that of the largest box"
+
+
+def keywords_of(caption: CaptionStruct, names: ClassNames, tally: ExportTally) -> list[Keyword]:
+    """The keywords of a sentence, each text once, in the order of their first places; phrases are counted in the tally."""
+    phrases: dict[str, list[EntityStruct]] = {}
+    for entity in sorted(caption["entities"], key=lambda entity: (entity["start"], entity["end"])):
+        phrases.setdefault(entity["text"], []).append(entity)
+    keywords: list[Keyword] = []
+    usable = {text: entities for text, entities in phrases.items() if _can_be_found(text, entities, caption, tally)}
+    for text, entities in usable.items():
+        if any(_places(text, longer) for longer in usable if longer != text):
+            tally.leave_out("phrases", INSIDE, len(entities))
+            continue
+        largest = max(entities, key=lambda entity: (_area(entity), -entity["class_id"]))["class_id"]
+        written = sum(entity["class_id"] == largest for entity in entities)
+        tally.written["phrases"] += written
+        tally.leave_out("phrases", ONE_CLASS, len(entities) - written)
+        keywords.append([text, names[largest], largest])
+    return keywords
+
+
+def _can_be_found(text: str, entities: Sequence[EntityStruct], caption: CaptionStruct, tally: ExportTally) -> bool:
+    """Whether the places of a phrase in its sentence are those that the loaders find, and all name the same classes."""
+    places = _places(text, caption["text"])
+    classes: Mapping[int, set[int]] = {place: set() for place in places}
+    for entity in entities:
+        if entity["start"] not in classes:
+            tally.leave_out("phrases", NO_WORD, len(entities))
+            return False
+        classes[entity["start"]].add(entity["class_id"])
+    if any(named != classes[places[0]] for named in classes.values()):
+        tally.leave_out("phrases", AMBIGUOUS, len(entities))
+        return False
+    return True
+
+
+def _places(text: str, sentence: str) -> list[int]:
+    """Where a text begins in a sentence as whole words."""
+    return [match.start() for match in re.finditer(rf"\b{re.escape(text)}\b", sentence)]
+
+
+def _area(entity: EntityStruct) -> int:
+    return (entity["x_max"] - entity["x_min"]) * (entity["y_max"] - entity["y_min"])
