@@ -236,9 +236,10 @@ FILE_MODULES = {
     },
     "the dataset, its exports and its comparison with other datasets": {
         "dataset/exports/authors.py",
+        "dataset/exports/authors_images.py",
+        "dataset/exports/chat.py",
         "dataset/exports/hf.py",
         "dataset/exports/image_files.py",
-        "dataset/exports/llava.py",
         "dataset/exports/webdataset.py",
         "dataset/image_lookup.py",
         "dataset/picture_files.py",
