@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from refrad.config import ConfigError
+from refrad.review.site_review import SiteReview
 from refrad.workflow.site import Site
 
 # The plan of an archive is millions of objects that all stay: looking for garbage among them is a quarter of its time.
@@ -18,6 +19,7 @@ except ConfigError as error:
     sys.exit(1)
 
 
+REVIEW = SiteReview(SITE)
 NAME = SITE.config.train.name
 
 

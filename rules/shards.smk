@@ -16,6 +16,7 @@ rule shards_shard:
         train="<results>/shards/data/{delivery}/{shard}/train.parquet",
         validation="<results>/shards/data/{delivery}/{shard}/validation.parquet",
         test="<results>/shards/data/{delivery}/{shard}/test.parquet",
+        left_out="<results>/review/{delivery}/{shard}/left_out.parquet",
         metrics="<results>/shards/metrics/{delivery}/{shard}/metrics.json",
     log:
         "<logs>/shards/{delivery}/{shard}.log",
@@ -26,7 +27,8 @@ rule shards_shard:
     resources:
         python=SITE.python,
     params:
-        fingerprint=SITE.fingerprint("shards"),
+        fingerprint=REVIEW.fingerprint("shards"),
+        review=REVIEW.flags,
         volume_store=SITE.store("volumes"),
         mask_store=SITE.store("masks"),
     message:
@@ -38,6 +40,7 @@ rule shards_shard:
         " --structures {input.structures} --masks {input.masks} --schema {input.schema}"
         " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"
         " --train {output.train} --validation {output.validation} --test {output.test}"
+        " --left-out {output.left_out}{params.review}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 
 

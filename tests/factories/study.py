@@ -101,7 +101,7 @@ class Study:
             )
         arguments["metrics"] = self.folder / f"{stage}.json"
         arguments["fingerprint"] = Fingerprint(stage, 1, options(stage, **(changes or {})), {})
-        names = ("precomputed", "instances", "files", "llm")
+        names = ("precomputed", "instances", "files", "llm", "verdicts", "until")
         defaults = {name: None for name in names if isinstance(arguments.get(name), Path)}
         function(**(arguments | defaults | paths))
         return json.loads((self.folder / f"{stage}.json").read_text())

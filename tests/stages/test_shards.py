@@ -1,6 +1,7 @@
 """Stage shards: rows of a split with pictures, masks, boxes and provenance."""
 
 import io
+from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from refrad.core.tables import read_table
 from refrad.dataset import shard_io as shards
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.image_codec import decode_image, decode_pixels
@@ -22,6 +24,10 @@ from refrad.dataset.shard_io import (
     write_shard,
 )
 from refrad.dataset.shard_rows import ImageRow
+from refrad.review.items import caption_digest
+from refrad.review.judgement import ReviewVerdict
+from refrad.review.left_out import LeftOutTable
+from refrad.review.verdicts import open_verdicts
 from refrad.workflow.fingerprint import Fingerprint
 
 TEXT = "Liver and both kidneys are normal."
@@ -145,3 +151,72 @@ def test_what_a_killed_job_left_is_no_shard(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert list_shards(tmp_path) == [tmp_path / "a/images.parquet", tmp_path / "b/images.parquet"]
+
+
+def review(study, *verdicts):
+    """A file with verdicts (item, id and digest from the shard, and changes) and the shard's rows after they count."""
+    path = study.folder / "verdicts.sqlite"
+    with open_verdicts(path) as store:
+        for verdict in verdicts:
+            store.add(verdict)
+    return study.run("shards", OPTIONS, verdicts=path)
+
+
+def verdict_on(row, caption, **changes):
+    verdict = ReviewVerdict(
+        reviewer="AB", delivery="d", shard=0, patient=row["patient"], image_id=row["image_id"], item="caption",
+        item_id=caption["caption"], verdict="reject", digest=caption_digest(row["image_id"], caption),
+    )  # fmt: skip
+    return replace(verdict, **changes)
+
+
+def test_rejected_captions_and_images_without_any_leave_and_are_counted(shard):
+    before = list(read_rows([shard.path("train")]))
+    row = before[0]
+    metrics = review(shard, *(verdict_on(row, caption) for caption in row["captions"]))
+    after = list(read_rows([shard.path("train")]))
+    assert [kept["image_id"] for kept in after] == [kept["image_id"] for kept in before[1:]]
+    assert after == before[1:]
+    assert metrics["flow"] == {"taken": len(before), "used": len(before) - 1, "aside": {"rejected": 1}}
+    left = read_table(shard.path("left_out"), LeftOutTable)
+    assert left["image_id"].unique().to_list() == [row["image_id"]]
+    assert set(left["item_id"]) >= {caption["caption"] for caption in row["captions"]}
+    counts = metrics["tables"]["left out after review"]
+    assert counts["captions that leave or lose a phrase"] == len(row["captions"])
+    assert counts.get("questions", 0) == len(row["questions"])
+
+
+def test_wrong_box_leaves_all_captions_and_the_structures_of_the_image(shard):
+    row = next(iter(read_rows([shard.path("train")])))
+    caption = next(caption for caption in row["captions"] if caption["text"] == TEXT)
+    metrics = review(shard, verdict_on(row, caption, verdict="wrong_box", entity=0))
+    (after,) = [image for image in read_rows([shard.path("train")]) if image["image_id"] == row["image_id"]]
+    classes = {entity["class_id"] for caption in after["captions"] for entity in caption["entities"]}
+    assert 5 not in classes and 5 not in {structure["class_id"] for structure in after["structures"]}
+    assert metrics["tables"]["left out after review"]["structures"] == 1
+
+
+def test_verdict_on_an_item_as_it_was_before_counts_as_outdated(shard):
+    before = shard.path("train").read_bytes()
+    row = next(iter(read_rows([shard.path("train")])))
+    metrics = review(shard, verdict_on(row, row["captions"][0], digest="another"))
+    assert shard.path("train").read_bytes() == before
+    assert metrics["tables"]["left out after review"] == {"verdicts without effect, as the item has changed": 1}
+
+
+def test_verdict_that_is_taken_back_has_no_effect(shard):
+    before = shard.path("train").read_bytes()
+    row = next(iter(read_rows([shard.path("train")])))
+    caption = row["captions"][0]
+    review(shard, verdict_on(row, caption), verdict_on(row, caption, verdict="accept"))
+    assert shard.path("train").read_bytes() == before
+
+
+def test_later_verdicts_than_the_last_to_use_wait_for_the_next_run(shard):
+    before = shard.path("train").read_bytes()
+    row = next(iter(read_rows([shard.path("train")])))
+    with open_verdicts(shard.folder / "verdicts.sqlite") as store:
+        last = store.add(verdict_on(row, row["captions"][0], verdict="accept"))
+        store.add(verdict_on(row, row["captions"][0]))
+    shard.run("shards", OPTIONS, verdicts=shard.folder / "verdicts.sqlite", until=last)
+    assert shard.path("train").read_bytes() == before

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from refrad.config import load_config
 from refrad.core.manifests import read_sealed
+from refrad.review.site_review import SiteReview
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.jobs import jobs_of
 from refrad.workflow.site import Site
@@ -23,6 +24,8 @@ from refrad.workflow.stages import STAGES
 __all__ = ["PlannedJob", "Verdict", "changes", "explain", "format_lines", "main", "planned_jobs", "stage_of"]
 
 LOCAL = Path("profiles/local")
+
+MAKERS = {"review": "shards"}  # folder of results to the stage that makes it, where the names differ
 
 # Snakemake's reasons that do not concern the fingerprint, in words.
 OTHER_REASONS = {
@@ -98,15 +101,16 @@ def explain(jobs: Sequence[PlannedJob], site: Site) -> list[Verdict]:
     stages = ["demo", *site.pages, "report"]
     totals = Counter(job.stage for job in jobs_of(site))
     verdicts = []
+    review = SiteReview(site)
     for stage in sorted(planned, key=lambda stage: stages.index(stage) if stage in stages else len(stages)):
-        reasons = dict.fromkeys(reason for job in planned[stage] for reason in _reasons(stage, job, site))
+        reasons = dict.fromkeys(reason for job in planned[stage] for reason in _reasons(stage, job, review))
         verdicts.append(Verdict(stage, len(planned[stage]), totals[stage] or 1, tuple(reasons), ()))
     for stage in site.pages:
         if stage not in planned:
             overlooked = dict.fromkeys(
                 change
                 for metrics in _outputs(stage, site)
-                for change in changes(_before(metrics), _now(stage, site), site)
+                for change in changes(_before(metrics), _now(metrics, stage, review), site)
             )
             verdicts.append(Verdict(stage, 0, totals[stage] or 1, (), tuple(overlooked)))
     return verdicts
@@ -153,14 +157,17 @@ def stage_of(rule: str) -> str:
     return rule.removesuffix("_shard").removesuffix("_delivery").removeprefix("model_")
 
 
-def _reasons(stage: str, job: PlannedJob, site: Site) -> Iterator[str]:
+def _reasons(stage: str, job: PlannedJob, review: SiteReview) -> Iterator[str]:
     """The reasons why Snakemake would run a job. It gives them in one line: separated by semicolons, files after a colon."""
+    site = review.site
     for reason in job["reason"].split("; "):
         kind, _, files = reason.partition(": ")
         names = [name for name in files.split(", ") if name]
         if kind.startswith("Params have changed"):
             outputs = _outputs(stage, site, job["wildcards"])
-            differences = [change for path in outputs for change in changes(_before(path), _now(stage, site), site)]
+            differences = [
+                change for path in outputs for change in changes(_before(path), _now(path, stage, review), site)
+            ]
             yield from differences or ["a path, key or number of shards of the delivery changed"]
         elif kind.startswith("Input files updated by another job"):
             yield f"follows from {', '.join(_makers(names))}"
@@ -177,7 +184,11 @@ def _makers(files: Iterable[str]) -> list[str]:
     paths = [Path(file).parts for file in files]
     return list(
         dict.fromkeys(
-            parts[1].split(".")[0] if parts[0] == "results" else "demo" if parts[0] == "demo" else "index"
+            MAKERS.get(parts[1], parts[1].split(".")[0])
+            if parts[0] == "results"
+            else "demo"
+            if parts[0] == "demo"
+            else "index"
             for parts in paths
         )
     )
@@ -207,8 +218,10 @@ def _before(metrics: Path) -> Fingerprint | None:
         return None
 
 
-def _now(stage: str, site: Site) -> Fingerprint:
-    return Fingerprint.parse(site.fingerprint(stage))
+def _now(metrics: Path, stage: str, review: SiteReview) -> Fingerprint:
+    """The fingerprint of the job with these metrics, composed now."""
+    delivery, shard = (metrics.parts[-3], metrics.parts[-2]) if STAGES[stage].per == "shard" else (None, None)
+    return Fingerprint.parse(review.fingerprint_of(stage, delivery, shard))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

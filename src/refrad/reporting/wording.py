@@ -62,8 +62,9 @@ REASONS: Mapping[str, str] = {
     # of captions, found by stages mentions and grounded
     **GROUNDING_REASONS,
     **PAIR_REASONS,
-    # of images, found by stages vqa and train
+    # of images, found by stages vqa, shards and train
     "no_question": "No question about the image: none passed the checks, or no other image of the shard has another answer.",
+    "rejected": "Reviewers rejected all captions of the image.",
     "test_patient": "The patient is for testing only.",
     "also_in_test": "The image, or one nearly the same, is also a test image.",
 }

@@ -33,6 +33,7 @@ class LeftOutTable(Table):
     digest: str = pa.Field(description="digest of the item as it was")
     language: str = pa.Field(isin=LANGUAGES, description="language of the text")
     text: str = pa.Field(description="text of the caption or question")
+    classes: pl.List(pl.Int16) = pa.Field(description="classes of the phrases of a caption")  # type: ignore[valid-type]
     verdict: str = pa.Field(
         isin=["reject", "wrong_span", "wrong_box", "wrong_side", "follows"],
         description="verdict on the item, or follows if the verdict is on another item of the image",
@@ -55,6 +56,7 @@ class LeftOutRow(TypedDict):
     digest: str
     language: str
     text: str
+    classes: list[int]
     verdict: str
 
 

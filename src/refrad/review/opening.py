@@ -70,7 +70,6 @@ def _left_out_items(results: Path) -> pl.DataFrame:
             file=pl.lit(""),
             search=pl.col("text").str.to_lowercase(),
             left_out=pl.lit(True),
-            classes=pl.lit([], pl.List(pl.Int16)),
             vias=pl.lit([], pl.List(pl.String)),
         )
         parts.append(frame.select(parts[0].columns))

@@ -34,7 +34,7 @@ from refrad.core.table_rows import (
     TripletRow,
     rows_of,
 )
-from refrad.core.tables import read_table
+from refrad.core.tables import frame_of, read_table, write_table
 from refrad.core.types import TASK_OF
 from refrad.dataset.image_rows import build_caption, build_question, build_structure, encode_picture
 from refrad.dataset.shard_io import fingerprint_digest, write_shard
@@ -47,6 +47,8 @@ from refrad.dataset.shard_rows import (
 )
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
+from refrad.review.left_out import LeftOutTable
+from refrad.review.shard_review import ShardReview
 from refrad.segmentation.labels import load_labels
 from refrad.segmentation.structure_finder import OutlierRule, keep_components
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
@@ -94,7 +96,16 @@ class ShardFiles:
 
 
 def run(
-    *, files: ShardFiles, train: Path, validation: Path, test: Path, metrics: Path, fingerprint: Fingerprint
+    *,
+    files: ShardFiles,
+    train: Path,
+    validation: Path,
+    test: Path,
+    left_out: Path,
+    metrics: Path,
+    fingerprint: Fingerprint,
+    verdicts: Path | None = None,
+    until: int | None = None,
 ) -> None:
     """Write the images of one shard, one volume in memory at a time. A split without images is a file without rows.
 
@@ -103,8 +114,11 @@ def run(
         train: the Parquet file to write with the images of training patients.
         validation: that of validation patients.
         test: that of test patients.
+        left_out: table of the items that verdicts reject.
         metrics: counts for the report.
         fingerprint: of stage shards.
+        verdicts: file of the verdicts of reviewers, or none.
+        until: number of the last verdict to use.
     """
     options = ShardsOptions.model_validate(fingerprint.options)
     anatomy = load_schema(files.schema)
@@ -117,12 +131,13 @@ def run(
     digests: dict[str, str | None] = {
         stage: fingerprint_digest(source) for stage, source in (sources | {"shards": fingerprint}).items()
     }
-    shard = _Shard(files, digests, anatomy, options)
+    shard = _Shard(files, digests, anatomy, options, ShardReview(verdicts, until))
     images = {"train": train, "validation": validation, "test": test}
     for split, path in images.items():
         rows = shard.rows(split, tally)
         tally.make("rows", write_shard(path, rows, anatomy, fingerprint, sources, options.formats))
-    tally.write(metrics, fingerprint, images.values())
+    write_table(left_out, frame_of(shard.review.left_out, LeftOutTable), LeftOutTable, fingerprint)
+    tally.write(metrics, fingerprint, [*images.values(), left_out])
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
 
 
@@ -193,9 +208,14 @@ class _Shard:
     """The images of a shard that have a triplet."""
 
     def __init__(
-        self, files: ShardFiles, digests: dict[str, str | None], schema: Schema, options: ShardsOptions
+        self,
+        files: ShardFiles,
+        digests: dict[str, str | None],
+        schema: Schema,
+        options: ShardsOptions,
+        review: ShardReview,
     ) -> None:
-        self.files, self.options = files, options
+        self.files, self.options, self.review = files, options, review
         self.texts = _Texts(files, digests)
         triplets = read_table(files.triplets, TripletTable).filter(pl.col("reason").is_null())
         self.triplets = _grouped(triplets.sort("volume", "index", "caption"), "volume", TripletRow)
@@ -241,8 +261,12 @@ class _Shard:
                     "structures": structs,
                     **self.texts.columns(volume, triplets),
                 }
-                _count(tally, row)
-                yield row
+                reviewed = self.review.apply(row, tally)
+                if reviewed is None:
+                    tally.quarantine("rejected")
+                    continue
+                _count(tally, reviewed)
+                yield reviewed
 
     def _structures(self, volume: _SegmentedVolume, labels: NDArray[np.uint8], instance: str) -> list[StructureStruct]:
         """The structures of a slice with their masks."""
