@@ -4,6 +4,7 @@
 rule card:
     input:
         images=SITE.images,
+        left_out=SITE.every_shard("<results>/review/{delivery}/{shard}/left_out.parquet"),
         persons=SITE.every_delivery("<private>/{delivery}/persons.parquet"),
     output:
         card="<results>/shards/README.md",
@@ -21,10 +22,13 @@ rule card:
         python=SITE.python,
     params:
         images=SITE.brief("images"),
-        fingerprint=SITE.fingerprint("card"),
+        left_out=SITE.brief("left_out"),
+        fingerprint=REVIEW.fingerprint("card"),
+        review=REVIEW.flags,
     message:
         "card of the dataset"
     shell:
         "{resources.python:q} -m refrad card --images {params.images} --persons {input.persons}"
+        " --left-out {params.left_out}{params.review}"
         " --card {output.card} --croissant-file {output.croissant} --crate {output.crate} --leakage {output.leakage}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

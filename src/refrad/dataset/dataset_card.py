@@ -38,6 +38,7 @@ def render_card(
     terms: Mapping[str, str],
     fingerprints: Mapping[str, Fingerprint],
     data_files: Mapping[str, str],
+    review: str = "",
 ) -> str:
     """The card as Markdown.
 
@@ -48,6 +49,7 @@ def render_card(
         terms: of each column that the files have.
         fingerprints: of each stage.
         data_files: split to pattern of its files, for loaders.
+        review: section about the review by people.
     """
     columns = [(f"`{name}`", _meaning(name), text) for name, text in terms.items()]
     return "\n".join(
@@ -67,6 +69,7 @@ def render_card(
             _table(("part", "made by", "images"), list(_backends(summary))),
             *_warnings(summary, fingerprints),
             _table(("stage", "version", "options"), list(_stages(fingerprints))),
+            *([review] if review else []),
             "## Columns and their terms\n",
             _table(("column", "meaning", "terms"), columns),
             "## Privacy\n",

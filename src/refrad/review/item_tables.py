@@ -1,6 +1,6 @@
 """Tables of all captions and questions of a dataset file without its pictures, made once for each file and kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -131,13 +131,20 @@ def collect_tables(files: Sequence[Path], cache: Path) -> ItemTables:
     )
 
 
-def tables_of_file(path: Path) -> ItemTables:
-    """The tables of one file of the dataset, <delivery>/<shard>/<split>.parquet, one row group in memory at a time."""
+def tables_of_file(path: Path, images: Container[str] | None = None) -> ItemTables:
+    """The tables of one file of the dataset, <delivery>/<shard>/<split>.parquet, one row group in memory at a time.
+
+    Args:
+        path: of the file.
+        images: if given, only these are in the tables.
+    """
     delivery, shard = path.parent.parent.name, path.parent.name
     origin = {"delivery": delivery, "shard": int(shard) if shard.isdigit() else 0, "file": str(path)}
     items: list[dict[str, Any]] = []
     phrases: list[dict[str, Any]] = []
     for row in read_rows([path], _ReviewedColumns):
+        if images is not None and row["image_id"] not in images:
+            continue
         shared = origin | {name: row[name] for name in ITEM_COLUMNS if name in row}  # type: ignore[literal-required]
         shared["finder"] = row["provenance"]["mentions"] if row["provenance"] else None
         items += [shared | _caption_item(row["image_id"], caption) for caption in row["captions"] or []]

@@ -13,8 +13,8 @@ from refrad.evaluation.metrics.agreement import krippendorff_alpha
 from refrad.review.judgement import ITEMS, ReviewVerdict, sampled, standing
 
 __all__ = [
-    "Agreement",
     "ReviewSummary",
+    "ReviewerAgreement",
     "SampledPrecision",
     "agreement_of",
     "cohen_kappa",
@@ -46,7 +46,7 @@ class SampledPrecision:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ReviewerAgreement:
     """Of the items of the random queue that several reviewers judged.
 
     Attributes:
@@ -88,7 +88,7 @@ class ReviewSummary:
     reviewers: int
     precision: Mapping[str, SampledPrecision] = field(default_factory=dict)
     by_group: Mapping[str, SampledPrecision] = field(default_factory=dict)
-    agreement: Mapping[str, Agreement] = field(default_factory=dict)
+    agreement: Mapping[str, ReviewerAgreement] = field(default_factory=dict)
 
 
 def summarize_review(
@@ -112,6 +112,7 @@ def summarize_review(
     present = {row[:4]: row[4:] for row in items.select(columns).iter_rows()}
     gone = {row[:4]: row[4:] for row in left_out.select(columns).iter_rows()}
     facts = gone | present
+    staying = {key[:3] for key in present}
     counting = [verdict for verdict in standing(verdicts) if verdict.key in facts]
     rejected = {verdict.key for verdict in counting if verdict.verdict != "accept"}
     sample = [verdict for verdict in sampled(verdicts) if verdict.key in facts]
@@ -126,7 +127,9 @@ def summarize_review(
             groups.setdefault(label, []).append((patient, right))
     precision = {label: precision_of_sample(rows) for label, rows in groups.items()}
     return ReviewSummary(
-        total={kind: total.get(kind, 0) + _count(gone, kind) for kind in ITEMS},
+        total={
+            kind: total.get(kind, 0) + _count({key for key in gone if key[:3] not in staying}, kind) for kind in ITEMS
+        },
         reviewed={kind: _count({verdict.key for verdict in counting}, kind) for kind in ITEMS},
         left_out={kind: _count(gone, kind) for kind in ITEMS},
         waiting={kind: _count(rejected & present.keys(), kind) for kind in ITEMS},
@@ -151,7 +154,7 @@ def _count(keys: Iterable[Key], kind: str) -> int:
 
 
 def _outcomes(sample: Iterable[ReviewVerdict]) -> dict[Key, bool]:
-    """Item to whether all reviewers accept it. Of an item that lost a phrase and was judged again, the first state counts."""
+    """Item to whether all reviewers accept it. An item that lost a phrase and was judged again is one item: a wrong one."""
     right: dict[Key, bool] = {}
     for verdict in sample:
         right[verdict.key] = right.get(verdict.key, True) and verdict.verdict == "accept"
@@ -203,7 +206,7 @@ def _design_effect(right: ArrayLike, sizes: ArrayLike) -> float:
     return max(1.0, float(between / independent))
 
 
-def agreement_of(sample: Iterable[ReviewVerdict]) -> Agreement | None:
+def agreement_of(sample: Iterable[ReviewVerdict]) -> ReviewerAgreement | None:
     """The agreement of reviewers about whether an item is right; None where no item has verdicts of two.
 
     Args:
@@ -221,7 +224,7 @@ def agreement_of(sample: Iterable[ReviewVerdict]) -> Agreement | None:
     pairs = [pair for of_item in ratings.values() for pair in combinations(of_item.values(), 2)]
     alpha = krippendorff_alpha(table, "nominal")
     kappa = cohen_kappa(table[0], table[1]) if len(reviewers) == 2 else float("nan")
-    return Agreement(len(ratings), len(pairs), sum(a == b for a, b in pairs), _defined(kappa), _defined(alpha))
+    return ReviewerAgreement(len(ratings), len(pairs), sum(a == b for a, b in pairs), _defined(kappa), _defined(alpha))
 
 
 def cohen_kappa(first: ArrayLike, second: ArrayLike) -> float:

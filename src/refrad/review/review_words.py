@@ -1,10 +1,40 @@
-"""The state of a review in words: for the card and for the terminal. Nobody is named."""
+"""The state of a review in words, for the card and the terminal. Nobody is named."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-from refrad.review.review_statistics import Agreement, ReviewSummary, SampledPrecision
+import polars as pl
 
-__all__ = ["describe_review"]
+from refrad.dataset.shard_io import read_class_names
+from refrad.review.item_tables import ITEM_COLUMNS, tables_of_file
+from refrad.review.left_out import read_left_out
+from refrad.review.review_statistics import ReviewerAgreement, ReviewSummary, SampledPrecision, summarize_review
+from refrad.review.verdicts import open_verdicts
+
+__all__ = ["describe_review", "write_section"]
+
+
+def write_section(
+    files: Sequence[Path], left_out: Sequence[Path], total: Mapping[str, int], verdicts: Path | None, until: int | None
+) -> str:
+    """The section of the card about the review, as Markdown.
+
+    Args:
+        files: of the dataset.
+        left_out: tables of what stage shards left out.
+        total: items of the dataset, by kind: "caption" and "question".
+        verdicts: file of the verdicts; None: there are none.
+        until: number of the last verdict to use.
+    """
+    if verdicts is None:
+        return "## Review\n\nNobody has reviewed the dataset: `refrad review` shows its pairs and keeps verdicts.\n"
+    with open_verdicts(verdicts, writable=False) as store:
+        judged = store.all(until=until)
+    images = {verdict.image_id for verdict in judged}
+    tables = [tables_of_file(path, images).items for path in files] if images else []
+    items = pl.concat([pl.DataFrame(schema=ITEM_COLUMNS), *tables])
+    summary = summarize_review(judged, items, total, read_left_out(left_out), read_class_names(files[0]))
+    return "\n".join(["## Review\n", *(f"- {line}" for line in describe_review(summary)), ""])
 
 
 def describe_review(summary: ReviewSummary) -> Iterator[str]:
@@ -39,7 +69,7 @@ def _precision(estimate: SampledPrecision) -> str:
     )
 
 
-def _agreement(agreement: Agreement) -> str:
+def _agreement(agreement: ReviewerAgreement) -> str:
     share = agreement.same / agreement.pairs
     numbers = [
         f"{name} {value:.2f}"

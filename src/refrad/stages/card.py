@@ -17,6 +17,7 @@ from refrad.dataset.metadata import DataFile, build_croissant, build_ro_crate
 from refrad.dataset.shard_io import read_schema, read_source_fingerprints
 from refrad.dataset.statistics import summarize
 from refrad.dataset.terms import terms_of_columns
+from refrad.review.review_words import write_section
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -39,10 +40,14 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
     persons: list[Path] | None = None,
+    left_out: list[Path] | None = None,
+    verdicts: Path | None = None,
+    until: int | None = None,
 ) -> None:
     """Describe all shards in files next to them. Leaks do not stop the run: the files report them, and exports refuse.
 
-    `persons` are the tables of the patients that may be one person, of all deliveries.
+    `persons` are the tables of the patients that may be one person, of all deliveries. `left_out`
+    are the tables of what stage shards left out because of `verdicts` of reviewers, of which those up to number `until` count.
     """
     options = CardOptions.model_validate(fingerprint.options)
     about = DatasetInfo(*(text or NOT_STATED for text in (options.title, options.creator, options.terms)))
@@ -58,8 +63,11 @@ def run(
     fingerprints = read_source_fingerprints(images[0])
     if persons:
         fingerprints = {"index": read_fingerprint(persons[0])} | fingerprints
+    items = {"caption": summary.total("captions"), "question": summary.total("questions")}
+    with tally.timed("review"):
+        review = write_section(images, left_out or [], items, verdicts, until)
     today = date.today()
-    text = render_card(about, summary, leaks, terms, fingerprints, _data_files(summary.splits))
+    text = render_card(about, summary, leaks, terms, fingerprints, _data_files(summary.splits), review)
     with atomic(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
     write_json(croissant_file, build_croissant(about, files, columns, terms, today))
