@@ -1,11 +1,11 @@
 """The keywords of the paper's released loaders: the phrases of a sentence that the loaders can box without a mistake.
 
 The loaders look a keyword up in its sentence as whole words, tag every place where it stands, and give it one box. So a phrase is a
-keyword only if all of its places name the same, and if no longer keyword contains it.
+keyword only if all of its places name the same, and if no longer keyword overlaps with it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from refrad.dataset.exports.export_tally import ExportTally
 from refrad.dataset.exports.source import ClassNames
@@ -18,7 +18,7 @@ Keyword = list[str | int]
 
 NO_WORD = "the loaders look for whole words, and the phrase is a part of one"
 AMBIGUOUS = "the phrase stands elsewhere in the sentence too, where it names something else; the loaders would box both"
-INSIDE = "the phrase lies within a longer one, and the loaders' tags do not nest"
+INSIDE = "the phrase overlaps with a longer one, and the loaders' tags do not nest"
 ONE_CLASS = "the phrase has several classes, and a keyword has one: that of the largest box"
 
 
@@ -29,8 +29,9 @@ def keywords_of(caption: CaptionStruct, names: ClassNames, tally: ExportTally) -
         phrases.setdefault(entity["text"], []).append(entity)
     keywords: list[Keyword] = []
     usable = {text: entities for text, entities in phrases.items() if _can_be_found(text, entities, caption, tally)}
+    apart = _without_overlap(usable, caption["text"])
     for text, entities in usable.items():
-        if any(_places(text, longer) for longer in usable if longer != text):
+        if text not in apart:
             tally.leave_out("phrases", INSIDE, len(entities))
             continue
         largest = max(entities, key=lambda entity: (_area(entity), -entity["class_id"]))["class_id"]
@@ -39,6 +40,17 @@ def keywords_of(caption: CaptionStruct, names: ClassNames, tally: ExportTally) -
         tally.leave_out("phrases", ONE_CLASS, len(entities) - written)
         keywords.append([text, names[largest], largest])
     return keywords
+
+
+def _without_overlap(texts: Iterable[str], sentence: str) -> set[str]:
+    """The longest phrases no places of which overlap."""
+    chosen: dict[str, list[tuple[int, int]]] = {}
+    for text in sorted(texts, key=lambda text: (-len(text), text)):
+        spans = [(place, place + len(text)) for place in _places(text, sentence)]
+        taken = [span for others in chosen.values() for span in others]
+        if not any(start < end and begin < stop for start, stop in spans for begin, end in taken):
+            chosen[text] = spans
+    return set(chosen)
 
 
 def _can_be_found(text: str, entities: Sequence[EntityStruct], caption: CaptionStruct, tally: ExportTally) -> bool:
