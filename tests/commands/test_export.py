@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 from tests.dataset.exports.paper_loaders import PaperLoaders
-from tests.factories import ROOT, image_row
+from tests.factories import ROOT, image_row, png_bytes
 
 from refrad.cli import main
 from refrad.core import contracts, tables
@@ -239,6 +239,22 @@ def test_full_pictures_keep_the_aspect_and_their_boxes(schema, tmp_path, form):
     assert main(["export", form, *arguments, "--pictures", "full"]) == 0
     size = Image.open(folder / "images" / "train" / "i0000.png").size
     assert size == ((308, 168) if form == "qwen2.5-vl" else (320, 160))
+
+
+def resized_by_qwen(side):
+    """The side that the processor of Qwen2.5-VL gives a square picture: a multiple of 28 px, 56 to 3,584 px in all."""
+    return min(max(round(side / 28) * 28, 56), 3584)
+
+
+@pytest.mark.parametrize("side", [20, 41, 64, 112, 224, 300, 448, 896])
+def test_qwen2_5_pictures_are_not_resized_by_its_processor(schema, tmp_path, side):
+    rows = list(rows_in(["png"], count=1))
+    picture = Image.open(io.BytesIO(rows[0]["image"]["bytes"])).resize((side, side))
+    rows[0]["image"] = {"bytes": png_bytes(np.asarray(picture)), "path": None}
+    out, _ = export_rows(rows, schema, tmp_path, "qwen2.5-vl")
+    (path,) = (out / "images" / "test").iterdir()
+    width, height = Image.open(path).size
+    assert width == height == resized_by_qwen(width)
 
 
 def test_fiftyone_documents_have_masks_of_their_boxes(site, tmp_path):

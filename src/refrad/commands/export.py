@@ -82,7 +82,7 @@ def main(
         files=files,
         splits=[split for split in SPLITS if split in present],
         class_names=class_names,
-        display_names=_display_names(schema, class_names),
+        display_names=_display_names(schema, class_names) if EXPORTERS[format].needs_names else {},
         volume_files=_volume_files(volumes, volume_store) if EXPORTERS[format].needs_volumes else {},
         folder=folder,
         pictures=pictures,

@@ -30,6 +30,7 @@ class ExportFormat:
         opening: the line that opens it, in Python or a shell; FOLDER is the folder of the export.
         write: writes it.
         needs_volumes: whether it has the values of the scanner, which `ExportSource.volume_files` leads to.
+        needs_names: whether it calls structures by the names that people use, `ExportSource.display_names`.
     """
 
     sentence: str
@@ -37,6 +38,7 @@ class ExportFormat:
     opening: str
     write: Exporter
     needs_volumes: bool = False
+    needs_names: bool = False
 
 
 def _exporter(module: str, function: str = "export") -> Exporter:
@@ -78,36 +80,42 @@ EXPORTERS: dict[str, ExportFormat] = {
         "LLaVA-1.5 and trainers in its style",
         "--data_path FOLDER/train.json --image_folder FOLDER",
         _exporter("llava"),
+        needs_names=True,
     ),
     "qwen2.5-vl": ExportFormat(
         "conversations with boxes as JSON in pixels; sides of the pictures are multiples of 28 px",
         "qwen-vl-finetune",
         'data_dict["refrad"] = {"annotation_path": "FOLDER/train.json", "data_path": "FOLDER"}',
         _exporter("llava", "export_qwen2_5"),
+        needs_names=True,
     ),
     "qwen3-vl": ExportFormat(
         "conversations with boxes as JSON in thousandths",
         "qwen-vl-finetune",
         'data_dict["refrad"] = {"annotation_path": "FOLDER/train.json", "data_path": "FOLDER"}',
         _exporter("llava", "export_qwen3"),
+        needs_names=True,
     ),
     "internvl": ExportFormat(
         "conversations with <ref> and <box> in thousandths, and meta files",
         "InternVL",
         "--meta_path FOLDER/meta_train.json",
         _exporter("internvl"),
+        needs_names=True,
     ),
     "llamafactory": ExportFormat(
         "sharegpt conversations with dataset_info.json, each split for Qwen2.5-VL and for Qwen3-VL",
         "LLaMA-Factory",
         "--dataset_dir FOLDER --dataset refrad_train_qwen3_vl",
         _exporter("llamafactory"),
+        needs_names=True,
     ),
     "swift": ExportFormat(
         "messages, images and objects, of which ms-swift makes the boxes of each model",
         "ms-swift",
         "swift sft --dataset FOLDER/train.jsonl",
         _exporter("swift"),
+        needs_names=True,
     ),
     "authors": ExportFormat(
         "the layout of the paper's released code: DICOM in zstd, labels and tables; sentences in both languages only",
@@ -115,6 +123,7 @@ EXPORTERS: dict[str, ExportFormat] = {
         "source FOLDER/environment.sh",
         _exporter("authors"),
         needs_volumes=True,
+        needs_names=True,
     ),
 }
 

@@ -70,4 +70,5 @@ class ExportTally:
         for (unit, reason), count in sorted(self.left_out.items()):
             yield f"left out: {count:,} {unit}: {reason}"
         for note, count in sorted(self.notes.items()):
-            yield f"{count:,} {note}"
+            if count:
+                yield f"{count:,} {note}"
