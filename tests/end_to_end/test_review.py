@@ -1,6 +1,9 @@
 """A rejected pair leaves the dataset, its card, exports and audit at the next run, and nothing else runs again."""
 
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +57,7 @@ def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tables}
 
 
-def test_rejected_pair_is_gone_after_the_next_run(reviewed, monkeypatch, capsys):
+def test_rejected_pair_is_gone_after_the_next_run(reviewed, monkeypatch):
     project, shard, row = reviewed
     monkeypatch.chdir(project.folder)
     images = {path: path.stat().st_mtime_ns for path in list_shards(Path("results/shards"))}
@@ -64,8 +67,11 @@ def test_rejected_pair_is_gone_after_the_next_run(reviewed, monkeypatch, capsys)
     planned = [line.split()[0] for line in lines if line.strip()]
     assert planned.count("shards_shard") == 1 and "train" in planned
     assert not {name.partition("_")[0] for name in planned} & set(BEFORE_REVIEW)
-    assert main(["explain", "config.yaml", "own.yaml"]) == 0
-    assert "shards      runs (1 of 2): the review has another content (missing -> " in capsys.readouterr().out
+    command = [sys.executable, "-m", "refrad", "explain", "config.yaml", "own.yaml"]
+    environment = os.environ | {"PYTHONPATH": "src"}
+    explained = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "shards      runs (1 of 2): the review has another content (missing -> " in explained
+    assert "card        runs (again): the review has another content (missing -> " in explained
 
     project.snakemake("card")
     assert contents(Path()) == before

@@ -9,10 +9,11 @@ from refrad.formats.spreadsheets import write_sheet
 from refrad.reporting.audit_sheet import LEVEL, CaptionedImage, precision_of, sample_triplets
 from refrad.reporting.gallery import build_card
 from refrad.reporting.pages import render
+from refrad.review.items import caption_digest
 
 __all__ = ["main"]
 
-COLUMNS = ("number", "image_id", "caption", "right", "comment")
+COLUMNS = ("number", "image_id", "caption", "digest", "right", "comment")
 
 
 def main(
@@ -49,7 +50,10 @@ def main(
     files = list_shards(images)
     triplets = sample_triplets(read_rows(files, CaptionedImage), count, seed)
     rows = {row["image_id"]: row for row in read_images(files, [image_id for image_id, _ in triplets])}
-    sheet_rows = [(n, image_id, caption["caption"], "", "") for n, (image_id, caption) in enumerate(triplets, 1)]
+    sheet_rows = [
+        (n, image_id, caption["caption"], caption_digest(image_id, caption), "", "")
+        for n, (image_id, caption) in enumerate(triplets, 1)
+    ]
     write_sheet(out / "sheet.csv", COLUMNS, sheet_rows)
     with atomic(out / "sheet.html") as temporary:
         anatomy = load_schema(schema)

@@ -1,7 +1,10 @@
 """The command `refrad review`: the dataset in a browser of this machine, for people who accept or reject its pairs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+
+import polars as pl
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import load_config
@@ -9,10 +12,16 @@ from refrad.dataset.shard_io import list_shards
 from refrad.review.access import make_token
 from refrad.review.desk import ReviewDesk
 from refrad.review.image_answers import ImageAnswers
+from refrad.review.item_index import ItemIndex
+from refrad.review.left_out import read_left_out
 from refrad.review.opening import open_index
 from refrad.review.pair_pages import PairPages
+from refrad.review.review_statistics import summarize_review
+from refrad.review.review_words import describe_review
+from refrad.review.sheet_verdicts import verdicts_of_sheet
 from refrad.review.verdict_posts import VerdictPosts
 from refrad.review.verdict_reader import VerdictReader
+from refrad.review.verdicts import open_verdicts
 from refrad.review.volume_shelf import ShardKey, ShardTables, VolumeShelf
 from refrad.review.web_server import build_application, open_port, serve_until_stopped, start_address
 from refrad.workflow.site import Site
@@ -26,8 +35,13 @@ def main(
     reviewer: str = "",
     port: int | None = None,
     address: Literal["127.0.0.1", "::1"] = "127.0.0.1",
+    summary: bool = False,
+    sheet: Path | None = None,
 ) -> None:
     """Serve the dataset to reviewers at this machine, until Ctrl-C; their verdicts go to the private folder.
+
+    Or, with --summary, print how much is reviewed, the precision, and the agreement of reviewers; with --sheet, take over
+    the marks of a ticked sheet of `refrad audit` as verdicts of --reviewer.
 
     The printed address has a secret: whoever has it can read the reports' sentences. No other machine can reach it.
 
@@ -36,6 +50,8 @@ def main(
         reviewer: name or initials of reviewers who give none in their browser.
         port: of the address; without, the first free one from 8321.
         address: of the loopback interface.
+        summary: print the state of the review and serve nothing.
+        sheet: a sheet.csv of `refrad audit` whose column `right` holds yes or no.
 
     Raises:
         ValueError: if the config is wrong, the port is taken, or the dataset or the file of verdicts is damaged.
@@ -43,11 +59,16 @@ def main(
     """
     site = Site(load_config(config))
     results, private = Path(site.folder("results")), Path(site.config.privacy.folder) / "review"
+    if sheet is not None:
+        print(_take_over(sheet, reviewer, _index(site, results, private), private / "verdicts.sqlite"))
+        return
+    if summary:
+        print("\n".join(_summary(site, _index(site, results, private), results, private / "verdicts.sqlite")))
+        return
     listener = open_port(address, port)
     try:
         schema = load_schema(Path(site.schema))
-        files = list_shards(results / "shards")
-        index = open_index(files, results, private / "index", Path(site.schema), Path(site.lexicon))
+        index = _index(site, results, private)
         verdicts = VerdictReader(private / "verdicts.sqlite")
         desk = ReviewDesk(index, verdicts, schema, site.config.shards.windows)
         stores = Path(site.store("volumes")), Path(site.store("masks"))
@@ -66,6 +87,45 @@ def main(
     finally:
         listener.close()
     print(f"Review ended; {private / 'verdicts.sqlite'} has the verdicts.")
+
+
+def _index(site: Site, results: Path, private: Path) -> ItemIndex:
+    files = list_shards(results / "shards")
+    return open_index(files, results, private / "index", Path(site.schema), Path(site.lexicon))
+
+
+def _summary(site: Site, index: ItemIndex, results: Path, verdicts: Path) -> Iterator[str]:
+    """The state of the review, in lines."""
+    if not verdicts.exists():
+        yield "Nobody has given a verdict."
+        return
+    with open_verdicts(verdicts, writable=False) as store:
+        judged = store.all()
+    items = index.items.filter(~pl.col("left_out"))
+    total = dict(items["item"].value_counts().iter_rows())
+    left_out = read_left_out(sorted((results / "review").glob("*/*/left_out.parquet")))
+    names = {entry.id: entry.name for entry in load_schema(Path(site.schema)).classes}
+    yield from describe_review(summarize_review(judged, items, total, left_out, names))
+
+
+def _take_over(sheet: Path, reviewer: str, index: ItemIndex, path: Path) -> str:
+    """Add the marks of a sheet as verdicts, and return what was done.
+
+    Raises:
+        ValueError: if no reviewer is named, or the sheet cannot be used.
+    """
+    if not reviewer.strip():
+        raise ValueError("name who ticked the sheet, such as --reviewer AB")
+    verdicts, changed = verdicts_of_sheet(sheet.read_text(encoding="utf-8-sig"), sheet.name, reviewer, index)
+    with open_verdicts(path) as store:
+        present = {(verdict.reviewer, verdict.key, verdict.verdict) for verdict in store.latest()}
+        new = [verdict for verdict in verdicts if (verdict.reviewer, verdict.key, verdict.verdict) not in present]
+        for verdict in new:
+            store.add(verdict)
+    return (
+        f"{len(new)} verdicts of {reviewer} added, {len(verdicts) - len(new)} were there;"
+        f" {changed} marks are on pairs that have changed since or are gone"
+    )
 
 
 def _tables(results: Path, shard: ShardKey) -> ShardTables:

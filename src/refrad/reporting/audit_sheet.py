@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from refrad.dataset.shard_rows import CaptionStruct
 
-__all__ = ["LEVEL", "CaptionedImage", "Precision", "precision_of", "sample_triplets"]
+__all__ = ["LEVEL", "CaptionedImage", "Precision", "precision_of", "read_marks", "sample_triplets"]
 
 YES = {"yes", "y", "ja", "j", "1", "x", "true", "right"}
 NO = {"no", "n", "nein", "0", "false", "wrong"}
@@ -42,20 +42,30 @@ def sample_triplets(images: Iterable[CaptionedImage], count: int, seed: int) -> 
     return [pairs[position] for position in np.random.default_rng(seed).permutation(len(pairs))[:count]]
 
 
+def read_marks(text: str, name: str) -> list[tuple[dict[str, str], bool | None]]:
+    """The rows of a returned sheet, each with whether it is right, or None where it is not judged; arguments as for `precision_of`.
+
+    Raises:
+        ValueError: naming the row whose mark is neither yes nor no, or if it is no sheet.
+    """
+    header = text.splitlines()[0] if text else ""
+    rows = list(csv.DictReader(text.splitlines(), delimiter=";" if header.count(";") > header.count(",") else ","))
+    if not rows or "right" not in rows[0]:
+        raise ValueError(f"{name}: no column right, so this is no sheet of refrad audit")
+    marks = [(row, (row["right"] or "").strip().lower()) for row in rows]
+    if wrong := [row["number"] for row, mark in marks if mark and mark not in YES | NO]:
+        raise ValueError(f"{name}: write yes or no in column right, or nothing: see number {wrong[0]}")
+    return [(row, mark in YES if mark else None) for row, mark in marks]
+
+
 def precision_of(text: str, name: str) -> Precision:
     """The precision from the text of a returned sheet (comma or semicolon, as spreadsheets save it); `name` is for messages.
 
     Raises:
         ValueError: naming the row whose mark is neither yes nor no, or if no row is judged.
     """
-    header = text.splitlines()[0] if text else ""
-    rows = list(csv.DictReader(text.splitlines(), delimiter=";" if header.count(";") > header.count(",") else ","))
-    if not rows or "right" not in rows[0]:
-        raise ValueError(f"{name}: no column right, so this is no sheet of refrad audit")
-    marks = [(row["number"], (row["right"] or "").strip().lower()) for row in rows]
-    if wrong := [number for number, mark in marks if mark and mark not in YES | NO]:
-        raise ValueError(f"{name}: write yes or no in column right, or nothing: see number {wrong[0]}")
-    judged = [mark in YES for _, mark in marks if mark]
+    marks = [mark for _, mark in read_marks(text, name)]
+    judged = [mark for mark in marks if mark is not None]
     if not judged:
         raise ValueError(f"{name}: column right is empty")
     interval = binomtest(sum(judged), len(judged)).proportion_ci(LEVEL, method="wilson")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["ITEMS", "QUEUES", "VERDICTS", "ReviewVerdict", "VerdictError", "sampled", "standing"]
+__all__ = ["ITEMS", "LONGEST", "QUEUES", "VERDICTS", "ReviewVerdict", "VerdictError", "sampled", "standing"]
 
 VERDICTS = ("accept", "reject", "wrong_span", "wrong_box", "wrong_side", "undo")
 ITEMS = ("caption", "question")
