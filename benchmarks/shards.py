@@ -130,6 +130,7 @@ def writing(folder: Path, limit: float) -> None:
             "text": "Liver",
             "class_id": 5,
             "via": "exact",
+            "one_sided": False,
             **dict.fromkeys(("x_min", "y_min"), 1),
             **dict.fromkeys(("x_max", "y_max"), 9),
         }

@@ -30,7 +30,7 @@ def image_row(number: int, split: str, rng: np.random.Generator) -> dict[str, An
         box = {"x_min": int(x), "y_min": int(y), "x_max": int(x) + 20, "y_max": int(y) + 20}
         structures.append(box | {"class_id": class_id, "area": 400, "rle": encode_mask(mask)})
         span = {"start": start, "end": start + len(text), "text": text}
-        entities.append(box | span | {"class_id": class_id, "via": "exact"})
+        entities.append(box | span | {"class_id": class_id, "via": "exact", "one_sided": False})
     caption = {
         "caption": f"c{number}",
         "sentence": f"s{number}",

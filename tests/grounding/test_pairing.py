@@ -17,6 +17,33 @@ def ids(schema, *names):
     return [schema.by_name[name].id for name in names]
 
 
+@pytest.mark.parametrize(("finer", "via"), [((), "exact"), (("kidney_left",), "whole")])
+def test_phrase_finer_than_its_class_is_boxed_by_the_whole(schema, finer, via):
+    (kidney,) = ids(schema, "kidney_left")
+    mention = GroundableMention(0, 11, "Nierenstein", (kidney,), frozenset(ids(schema, *finer)))
+    (entity,) = ground_mentions([mention], {kidney: 9}, class_matcher(schema, "expand"))
+    assert entity.via == via
+
+
+@pytest.mark.parametrize(
+    ("classes", "visible", "one_sided"),
+    [
+        (["kidney_left", "kidney_right"], ["kidney_left", "kidney_right"], {False}),
+        (["kidney_left", "kidney_right"], ["kidney_right"], {True}),
+        (["kidney_right"], ["kidney_right"], {False}),
+        (["lung_left", "lung_right"], ["lung_upper_lobe_left", "lung_lower_lobe_left"], {True}),
+        (["lung_left", "lung_right"], ["lung_upper_lobe_left", "lung_lower_lobe_right"], {False}),
+        (["heart", "lung_left", "lung_right"], ["heart"], {False}),
+        (["kidney_left", "kidney_cyst_left"], ["kidney_left"], {False}),
+    ],
+)
+def test_phrase_of_both_sides_with_one_in_the_image_is_marked(schema, classes, visible, one_sided):
+    mention = GroundableMention(0, 1, "x", tuple(ids(schema, *classes)))
+    areas = dict.fromkeys(ids(schema, *visible), 9)
+    entities = ground_mentions([mention], areas, class_matcher(schema, "expand"), schema.twin)
+    assert {entity.one_sided for entity in entities} == one_sided
+
+
 def test_lungs_on_ct_are_the_lobes_that_are_there(schema):
     left, right, upper, lower = ids(schema, "lung_left", "lung_right", "lung_upper_lobe_left", "lung_lower_lobe_right")
     found = ground_mentions(

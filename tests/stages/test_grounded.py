@@ -221,6 +221,27 @@ def test_coarser_match_is_marked(ready):
     assert {(one["class_id"], one["via"]) for one in entities(ready)} == {(121, "whole")}
 
 
+def test_part_of_an_organ_is_boxed_by_the_whole_of_it(ready):
+    text = "Liver segment VII and both kidneys."
+    mentions = [*ready.mention("c", text, "Liver", 5), *ready.mention("c", text, "segment VII", 5)]
+    ready.grounded([ready.caption("c", text)], mentions)
+    assert {(row["text"], row["via"], row["one_sided"]) for row in entities(ready)} == {
+        ("Liver", "whole", False),
+        ("segment VII", "whole", False),
+    }
+
+
+def test_one_side_of_a_phrase_of_both_is_counted(ready):
+    ready.labels[ready.labels == 5] = 8  # as if the liver were the right adrenal gland
+    ready.save_labels()
+    ready.structures()
+    text = "Both adrenal glands are normal."
+    mentions = [row for side in (8, 9) for row in ready.mention("c", text, "Both adrenal glands", side)]
+    metrics = ready.grounded([ready.caption("c", text)], mentions)
+    assert {(row["class_id"], row["via"], row["one_sided"]) for row in entities(ready)} == {(8, "exact", True)}
+    assert metrics["tables"]["sides of phrases"] == {"one of two in the image": len(entities(ready))}
+
+
 def test_mention_outside_its_caption_grounds_nothing(ready):
     mentions = [
         one | {"start": one["start"] + 1, "end": one["end"] + 1} for one in ready.mention("c", "Liver x", "Liver", 5)

@@ -251,6 +251,7 @@ class EntityTable(Table):
     text: str = pa.Field(str_length={"min_value": 1}, description="the span, verbatim")
     class_id: pl.Int16 = pa.Field(ge=1, description="id of the class with the box")
     via: str = pa.Field(description="relation of mention and class: exact, part or whole")
+    one_sided: bool = pa.Field(description="whether the mention names both sides and the image shows this one only")
     x_min: pl.Int32 = pa.Field(ge=0, description="first column of the box, px")
     y_min: pl.Int32 = pa.Field(ge=0, description="first row of the box, px")
     x_max: pl.Int32 = pa.Field(ge=1, description="column after the box, px")

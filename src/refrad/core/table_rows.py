@@ -257,13 +257,17 @@ class TripletRow(TypedDict):
 
 
 class EntityColumns(BoxRow):
-    """A grounded phrase: offsets in code points, text, class, relation to the class, and box in px of the DICOM image."""
+    """A grounded phrase: offsets in code points, text, class, relation to the class, and box in px of the DICOM image.
+
+    `one_sided`: it names both sides, and the image shows this one only.
+    """
 
     start: int
     end: int
     text: str
     class_id: int
     via: str
+    one_sided: bool
 
 
 class EntityRow(EntityColumns):

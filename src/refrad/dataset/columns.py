@@ -19,7 +19,7 @@ BOX = [(name, pa.int32()) for name in ("x_min", "y_min", "x_max", "y_max")]
 STRUCTURE = pa.struct([("class_id", pa.int64()), *BOX, ("area", pa.int32()), ("rle", pa.string())])
 ENTITY = pa.struct(
     [(name, pa.int32()) for name in ("start", "end")]
-    + [("text", pa.string()), ("class_id", pa.int64()), ("via", pa.string()), *BOX]
+    + [("text", pa.string()), ("class_id", pa.int64()), ("via", pa.string()), ("one_sided", pa.bool_()), *BOX]
 )
 CAPTION_STRUCT = pa.struct(
     [(name, pa.string()) for name in ("caption", "sentence", "language", "text", "indication", "question", "tie")]
@@ -91,7 +91,7 @@ COLUMNS: Sequence[Column] = (
         "report",
         "report sentences of the image in every language there is, with indication and clinical question of their report,"
         " how they were tied to the image, and their grounded phrases: span (code points), class, box, and via"
-        " (exact, part or whole)",
+        " (exact, part or whole), and one_sided (the phrase names both sides, the image shows this one only)",
     ),
     Column(
         "questions",

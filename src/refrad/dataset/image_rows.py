@@ -49,6 +49,7 @@ def _entity(entity: EntityRow) -> EntityStruct:
         "text": entity["text"],
         "class_id": entity["class_id"],
         "via": entity["via"],
+        "one_sided": entity["one_sided"],
         "x_min": entity["x_min"],
         "y_min": entity["y_min"],
         "x_max": entity["x_max"],

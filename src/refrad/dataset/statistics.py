@@ -89,6 +89,8 @@ def _count_texts(
         for entity in caption["entities"]:
             summary.add("class", names[entity["class_id"]])
             summary.add("via", entity["via"])
+            if entity["one_sided"]:
+                summary.add("phrases", "name both sides, the image shows one")
     for question in questions:
         summary.add("questions", f"{question['topic']}, {question['kind']}, {question['language']}")
         if question["kind"] == "yesno":

@@ -43,23 +43,31 @@ class PairingError(ValueError):
 
 @dataclass(frozen=True)
 class GroundableMention:
-    """A span of a caption (code points, half-open) and the ids of the classes it names."""
+    """A span of a caption (code points, half-open) and the ids of the classes it names.
+
+    `finer`: those of which it names a part or a finding only (`refrad.grounding.phrase_extent`).
+    """
 
     start: int
     end: int
     text: str
     classes: tuple[int, ...]
+    finer: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Entity:
-    """A mention in an image: the visible class whose box it gets, and how it was matched ("exact", "part" or "whole")."""
+    """A mention in an image: the visible class whose box it gets, and how it was matched ("exact", "part" or "whole").
+
+    `one_sided`: the mention names both sides, and the image shows this one only.
+    """
 
     start: int
     end: int
     text: str
     class_id: int
     via: str
+    one_sided: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,21 +104,30 @@ def class_matcher(schema: Schema, mode: str) -> Matcher:
     return match
 
 
-def ground_mentions(mentions: Iterable[GroundableMention], visible: Areas, match: Matcher) -> list[Entity]:
+def ground_mentions(
+    mentions: Iterable[GroundableMention],
+    visible: Areas,
+    match: Matcher,
+    twin: Callable[[int], int | None] = lambda _: None,
+) -> list[Entity]:
     """The entities of a caption in an image, in the order of their spans; empty if they have no class in common.
 
     Every mention keeps all of its classes that are visible, and each occurrence of a repeated word is a separate mention. Where
-    several classes of a mention lead to one visible class, its `via` is the closest of them.
+    several classes of a mention lead to one visible class, its `via` is the closest of them. The box of a class is coarser
+    ("whole") than a mention that names a part of it. `twin` gives the class of the same organ on the other side.
     """
     mentions = sorted(mentions, key=lambda mention: (mention.start, -mention.end))
     named = {class_id for mention in mentions for class_id in mention.classes}
     entities: dict[tuple[int, int, int], Entity] = {}
     for mention in mentions:
         for class_id in mention.classes:
-            for target, via in _narrow(match(class_id, visible), named):
+            other = twin(class_id)
+            one_sided = other in mention.classes and other is not None and not match(other, visible)
+            for target, relation in _narrow(match(class_id, visible), named):
+                via = "whole" if class_id in mention.finer else relation
                 key = (mention.start, mention.end, target)
                 if key not in entities or VIA.index(via) < VIA.index(entities[key].via):
-                    entities[key] = Entity(mention.start, mention.end, mention.text, target, via)
+                    entities[key] = Entity(mention.start, mention.end, mention.text, target, via, one_sided)
     return list(entities.values())
 
 

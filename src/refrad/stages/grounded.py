@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refrad.anatomy.schema import load_schema
+from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import GroundedOptions
 from refrad.core.contracts import (
     CaptionTable,
@@ -42,12 +42,13 @@ from refrad.grounding.pairing import (
     class_matcher,
     ground_mentions,
 )
+from refrad.grounding.phrase_extent import finer_classes
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 3
+VERSION = 4
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ def run(
 ) -> None:
     """Ground the captions of one shard. A caption with a kept pair is used; every other caption is put aside with a reason."""
     options = GroundedOptions.model_validate(fingerprint.options)
-    match = class_matcher(load_schema(schema), options.mode)
+    anatomy = load_schema(schema)
+    match = class_matcher(anatomy, options.mode)
     left_out = read_table(copies, CopyTable).filter(pl.col("reason").is_not_null())
     volume_table = read_table(volumes, VolumeTable).join(
         left_out.select("volume", "original", "relation"), on="volume", how="left"
@@ -87,7 +89,7 @@ def run(
         rows = list(rows_of(mentions_of[key], MentionRow)) if key in mentions_of else []
         references = list(rows_of(references_of[key], ReferenceRow)) if key in references_of else []
         try:
-            groundable = _groundable_mentions(rows, caption["text"])
+            groundable = _groundable_mentions(rows, caption, anatomy)
             study = studies.get(caption["study"])
             if study is None and caption["study"] in with_copies:
                 raise PairingError("copied_study")
@@ -97,7 +99,7 @@ def run(
             continue
         triplet_count = 0
         for image in images:
-            in_image = ground_mentions(groundable, image.areas, match)
+            in_image = ground_mentions(groundable, image.areas, match, anatomy.twin)
             pair = _pair_row(caption, image, None if in_image else "no_common_class")
             pairs.append(pair)
             grounded += [
@@ -108,6 +110,7 @@ def run(
             tally.add("tie of kept pairs", caption["tie"], int(bool(in_image)))
             for entity in in_image:
                 tally.add("via", entity.via)
+                tally.add("sides of phrases", "one of two in the image" if entity.one_sided else "as named")
         tally.use(1) if triplet_count else tally.quarantine("no_common_class")
     tally.make("pairs", len(pairs))
     tally.make("triplets", sum(pair["reason"] is None for pair in pairs))
@@ -204,12 +207,14 @@ def _entity_row(triplet: str, entity: Entity, box: BoxRow) -> EntityRow:
         "text": entity.text,
         "class_id": entity.class_id,
         "via": entity.via,
+        "one_sided": entity.one_sided,
         **box,
     }
 
 
-def _groundable_mentions(rows: Sequence[MentionRow], text: str) -> list[GroundableMention]:
+def _groundable_mentions(rows: Sequence[MentionRow], caption: CaptionRow, anatomy: Schema) -> list[GroundableMention]:
     """One mention for each span; an absent organ is not in the image."""
+    text, language = caption["text"], caption["language"]
     if not rows:
         raise PairingError("no_mention")
     spans: dict[tuple[int, int, str], list[int]] = {}
@@ -220,7 +225,10 @@ def _groundable_mentions(rows: Sequence[MentionRow], text: str) -> list[Groundab
             spans.setdefault((row["start"], row["end"], row["text"]), []).append(row["class_id"])
     if not spans:
         raise PairingError("only_absent_mentions")
-    return [GroundableMention(*span, tuple(classes)) for span, classes in spans.items()]
+    return [
+        GroundableMention(*span, tuple(classes), finer_classes(text, *span[:2], language, classes, anatomy))
+        for span, classes in spans.items()
+    ]
 
 
 def _images(
