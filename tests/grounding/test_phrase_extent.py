@@ -39,7 +39,7 @@ FINER = {
         Kalotte; Felsenbein; Deckplatte; Grundplatte; Dornfortsatz; Querfortsatz; HWS; LWS; Bandscheibenvorfall;
         Bandscheibenprotrusion; Femurkopf; Schenkelhals; Hüftkopf; Acetabulum; Darmbein; Sitzbein; Beckenkamm;
         Oberarmkopf; Humeruskopf; Humerusschaft; Glenoid; Acromion; Manubrium; Sternumfraktur; Claviculafraktur;
-        Sacrumfraktur; Psoas; Ösophaguskarzinom; Ösophagusdivertikel; Konus; Wirbelfraktur""",
+        Sacrumfraktur; Psoas; Ösophaguskarzinom; Ösophagusdivertikel; Konus; Colon asc; Colon sigm; Dünndarmschlingen; Herzhöhlen; Wirbelfraktur""",
     "en": """
         segment VII; segment 6; hepatic dome; liver capsule; liver edge; liver margin; liver lesion; liver cyst;
         liver mass; liver metastases; hepatic segment 4; hepatic lesion; right hepatic lobe; caudate lobe; hepatic

@@ -121,8 +121,8 @@ def ground_mentions(
     entities: dict[tuple[int, int, int], Entity] = {}
     for mention in mentions:
         for class_id in mention.classes:
-            other = twin(class_id)
-            one_sided = other in mention.classes and other is not None and not match(other, visible)
+            opposite = twin(class_id)
+            one_sided = opposite in mention.classes and opposite is not None and not match(opposite, visible)
             for target, relation in _narrow(match(class_id, visible), named):
                 via = "whole" if class_id in mention.finer else relation
                 key = (mention.start, mention.end, target)

@@ -19,49 +19,52 @@ def _words(text: str) -> tuple[str, ...]:
 PARTS = _words(
     """
     *segment* *lappen* lobe lobes lobar lobus hemihepat* hemiliver* *pol *pole *pols *polen poles caudate caudatus
-    quadrate quadratus couinaud *wand *wandung* *wände* wall walls *spitze *spitzen tip tips *apex apices apical *apikal*
-    *kuppe *kuppel dome *rand *randes edge edges margin margins border *kante *kontur* contour* *oberfläche* surface*
-    *kapsel* capsul* *hilus *hilum hilar *pforte *kopf *kopfes *köpfe *köpfen head heads *schwanz* tail tails *corpus
-    *hals neck necks *fundus *antrum antral *pylor* cardia *curvatur* *boden *dach *basis base bases *becken-kelch*
-    *calyx* *calyces* calyceal *kelch* pyelon pyelum *nierenbecken* *rinde *rinden* cortex cortices cortical *kortex*
-    *kortikal* *mark *pyramide* pyramid* *papille* *papilla* *sinus* *bogen *bogens arch *wurzel* root roots *klappe
-    *klappen* valve valves valvular *klappenersatz* *vorhof* *vorhöfe* atrium atria atrial *kammer* *ventrikel*
-    *ventricle* ventricular *septum* *septen sept* *perikard* *pericard* *myokard* *myocard* *endokard* *endocard*
-    *epikard* *epicard* mitral* tricuspid* *trikuspid* *ohr appendage auricle *bifurk* *bifurcat* *gabel* carina* karina*
-    *schenkel* limb limbs *isthmus* lingula* *uncinat* *duktus ductus *duct *ducts *gang *gänge *gangs ampull* *flexur*
-    *zökum* *zäkum* *cecum* zökal* zäkal* *appendix* appendi* *wurmfortsatz* *blinddarm* sigma* *sigmoid* *rektum*
-    *rectum* rektal* rectal* *rektosig* transversum ascend* aszend* descend* deszend* *bauchaort* *brustaort* infrarenal*
-    juxtarenal* *deckplatte* *grundplatte* *bodenplatte* *abschlussplatte* *endplatte* endplate* *fortsatz* *fortsätze*
-    process* proc facet* *facett* *pedikel* pedicle* *lamina* spinous dens dens* odont* pars *schaft* shaft shafts
-    *kondyl* condyl* *trochanter* *tuberkul* tubercul* tubercle* tuberos* *acetabul* *azetabul* *pfanne* *beckenkamm*
-    *beckenkämme* crest crests wing wings *beckenschaufel* ischi* *sitzbein* pubis pubic *schambein* ilium ilii *darmbein*
-    *glenoid* *akromi* *acromi* *korakoid* *coracoid* *manubri* *xiphoid* *schwertfortsatz* *kalotte* calvari*
-    *felsenbein* petrous mastoid* *jochbein* zygom* maxill* *kiefer* mandib* orbit* *kleinhirn* *zerebell* *cerebell*
-    *grosshirn* *mittelhirn* midbrain *hirnstamm* brainstem* pons pontin* thalam* *ganglien* ganglia *hemisph* insula*
-    *hippokamp* *hippocamp* callosum *balken* *frontal* *temporal* *pariet* *okzip* *occip* *stirnlappen* gyrus gyri
-    *sulkus* *sulci *marklager* konus* conus cauda kauda* filum halsmark brustmark lendenmark *zervikal* cervical
-    *thorakal* thoracic *lumbal* lumbar hws bws lws *drittel* third thirds *hälfte half *abschnitt* *anteil* portion
-    *unterfeld* *mittelfeld* *oberfeld* zone zones field fields distal* proximal* *bulbus* bulb *übergang* junction* gej
-    psoas* iliacus multifid* longissim* iliocostal* pfortader* portal portae milzvene* *lienalis splenica ext externa
-    external int interna internal *hinterwand* *vorderwand* *schleimhaut* mucosa* *lumen mittellinie skull_base
-    renal_medulla* adrenal_medulla* end_plate* white_matter collecting_system* renal_pelv* kidney_pelv* abdominal_aort*
+    quadrate quadratus couinaud *wand *wandung* *wände* wall walls *spitze *spitzen tip tips *apex apices apical
+    *apikal* *kuppe *kuppel dome *rand *randes edge edges margin margins border *kante *kontur* contour* *oberfläche*
+    surface* *kapsel* capsul* *hilus *hilum hilar *pforte *kopf *kopfes *köpfe *köpfen head heads *schwanz* tail tails
+    *corpus *hals neck necks *fundus *antrum antral *pylor* cardia *curvatur* *boden *dach *basis base bases
+    *beckenkelch* *calyx* *calyces* calyceal *kelch* pyelon pyelum *nierenbecken* *rinde *rinden* cortex cortices
+    cortical *kortex* *kortikal* *mark *pyramide* pyramid* *papille* *papilla* *sinus* *bogen *bogens arch *wurzel*
+    root roots *klappe *klappen* valve valves valvular *klappenersatz* *vorhof* *vorhöfe* atrium atria atrial *kammer*
+    *ventrikel* *ventricle* ventricular *septum* *septen sept* *perikard* *pericard* *myokard* *myocard* *endokard*
+    *endocard* *epikard* *epicard* mitral* tricuspid* *trikuspid* *ohr appendage auricle *bifurk* *bifurcat* *gabel*
+    carina* karina* *schenkel* limb limbs *isthmus* lingula* *uncinat* *duktus ductus *duct *ducts *gang *gänge *gangs
+    ampull* *flexur* *zökum* *zäkum* *cecum* zökal* zäkal* *appendix* appendi* *wurmfortsatz* *blinddarm* sigma*
+    *sigmoid* *rektum* *rectum* rektal* rectal* *rektosig* transversum ascend* aszend* descend* deszend* *bauchaort*
+    *brustaort* infrarenal* juxtarenal* *deckplatte* *grundplatte* *bodenplatte* *abschlussplatte* *endplatte*
+    endplate* *fortsatz* *fortsätze* process* proc facet* *facett* *pedikel* pedicle* *lamina* spinous dens dens*
+    odont* pars *schaft* shaft shafts *kondyl* condyl* *trochanter* *tuberkul* tubercul* tubercle* tuberos* *acetabul*
+    *azetabul* *pfanne* *beckenkamm* *beckenkämme* crest crests wing wings *beckenschaufel* ischi* *sitzbein* pubis
+    pubic *schambein* ilium ilii *darmbein* *glenoid* *akromi* *acromi* *korakoid* *coracoid* *manubri* *xiphoid*
+    *schwertfortsatz* *kalotte* calvari* *felsenbein* petrous mastoid* *jochbein* zygom* maxill* *kiefer* mandib*
+    orbit* *kleinhirn* *zerebell* *cerebell* *grosshirn* *mittelhirn* midbrain *hirnstamm* brainstem* pons pontin*
+    thalam* *ganglien* ganglia *hemisph* insula* *hippokamp* *hippocamp* callosum *balken* *frontal* *temporal*
+    *pariet* *okzip* *occip* *stirnlappen* gyrus gyri *sulkus* *sulci *marklager* konus* conus cauda kauda* filum
+    halsmark brustmark lendenmark *zervikal* cervical *thorakal* thoracic *lumbal* lumbar hws bws lws *drittel* third
+    thirds *hälfte half *abschnitt* *anteil* portion *unterfeld* *mittelfeld* *oberfeld* zone zones field fields
+    distal* proximal* *bulbus* bulb *übergang* junction* gej psoas* iliacus multifid* longissim* iliocostal*
+    pfortader* portal portae milzvene* *lienalis splenica ext externa external int interna internal *hinterwand*
+    *vorderwand* *schleimhaut* mucosa* *lumen mittellinie asc desc trans sigm *schlinge* loop loops *höhlen clivus
+    sella *annulus* *anulus* annular uncovertebral* facial_bone* lv rv lvef lvh rvh skull_base renal_medulla*
+    adrenal_medulla* end_plate* white_matter collecting_system* renal_pelv* kidney_pelv* abdominal_aort*
     thoracic_aort* aorta_abdominalis aorta_thorac* iliac_bone* iliac_spine* splenic_vein* brain_stem pelvicalyc*
     """
 )
 FINDINGS = _words(
     """
-    *zyste *zysten *zystisch* *cyst *cysts cystic zystenniere* polycystic bosniak* *stein *steine *steins *steinen stone
-    stones *gallstone* calculus calculi *konkrement* *lith *liths *lithias* *tumor* *tumour* *karzinom* *carcinoma*
-    cancer* *krebs* *malignom* *malignan* *sarkom* *sarcom* *adenom* *hämangiom* *hemangiom* *lipom* *angiom* *fibrom*
-    *meningeom* *meningiom* *gliom* *myom* *onkozytom* *oncocytom* *hamartom* *metasta* *filia* *herd *herde *herden
-    *herdes *herdbefund* *läsion* lesion* *knoten *knotens nodule nodules *abszess* abscess* *aneurysm* *plaque* *thromb*
-    *embol* *stenose* *stenosis *stenoses *dissekt* dissection* *infarkt* infarct* *hämatom* *hematom* *blutung*
-    hemorrhage* haemorrhage* *fraktur* fracture* *lazerat* lacerat* *ruptur *rupturen rupture* *verkalkung* calcification*
-    *polyp *polypen polyp polyps *divertik* *divertic* *ulkus* *ulzer* ulcer* *erguss* *ergüss* effusion* *infiltrat*
-    *prothese* prosthe* *stent* *clip* *clips *prolaps* *protrusion* *hernie* hernia* *vorfall* *vorfäll* mass masses
-    *raumforderung* *konglomerat* *granulom* opacit* consolidat* *konsolid* *atelekt* *atelect* *narbe* scar scars
-    *defekt* defect* *einbruch* *einbrüche* *usur* *osteophyt* *spondylophyt* *fistel* fistul* *perforat* *neoplas*
-    *lymphom* bulla bullae *kontusion* contusion* hcc aaa baa taa taaa npp bsv
+    *zyste *zysten *zystisch* *cyst *cysts cystic zystenniere* polycystic bosniak* *stein *steine *steins *steinen
+    stone stones *gallstone* calculus calculi *konkrement* *lith *liths *lithias* *tumor* *tumour* *karzinom*
+    *carcinoma* cancer* *krebs* *malignom* *malignan* *sarkom* *sarcom* *adenom* *hämangiom* *hemangiom* *lipom*
+    *angiom* *fibrom* *meningeom* *meningiom* *gliom* *myom* *onkozytom* *oncocytom* *hamartom* *metasta* *filia*
+    *herd *herde *herden *herdes *herdbefund* *läsion* lesion* *knoten *knotens nodule nodules *abszess* abscess*
+    *aneurysm* *plaque* *thromb* *embol* *stenose* *stenosis *stenoses *dissekt* dissection* *infarkt* infarct*
+    *hämatom* *hematom* *blutung* hemorrhage* haemorrhage* *fraktur* fracture* *lazerat* lacerat* *ruptur *rupturen
+    rupture* *verkalkung* calcification* *polyp *polypen polyp polyps *divertik* *divertic* *ulkus* *ulzer* ulcer*
+    *erguss* *ergüss* effusion* *infiltrat* *prothese* prosthe* *stent* *clip* *clips *prolaps* *protrusion* *hernie*
+    hernia* *vorfall* *vorfäll* mass masses *raumforderung* *konglomerat* *granulom* opacit* consolidat* *konsolid*
+    *atelekt* *atelect* *narbe* scar scars *defekt* defect* *einbruch* *einbrüche* *usur* *osteophyt* *spondylophyt*
+    *fistel* fistul* *perforat* *neoplas* *lymphom* bulla bullae ake mke mkr *vitium *vitien *kontusion* contusion*
+    hcc aaa baa taa taaa npp bsv
     """
 )
 # Classes of many pieces: a number names one of these.
@@ -110,9 +113,9 @@ def _words_of(caption: str, start: int, end: int, language: str) -> tuple[str, .
     before = re.search(r"([^\W_]+)[ \u00a0-]+$", caption[:start])
     if before and _ADJECTIVE.fullmatch(normalise(before[1])):
         words.insert(0, normalise(before[1]))
-    place = end
+    position = end
     for _ in range(AFTER[language]):
-        link = _LINK.match(caption, place)
+        link = _LINK.match(caption, position)
         after = _WORD.match(caption, link.end()) if link else None
         if not after or not (language == "en" or after[0][0].isupper() or _ADJECTIVE.fullmatch(normalise(after[0]))):
             break
@@ -120,7 +123,7 @@ def _words_of(caption: str, start: int, end: int, language: str) -> tuple[str, .
         if language == "en" and word in {"of", "in", "with", "and", "or", "is", "are", "was", "shows", "without", "at"}:
             break
         words.append(word)
-        place = after.end()
+        position = after.end()
     return tuple(words)
 
 
