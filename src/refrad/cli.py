@@ -41,7 +41,10 @@ COMMANDS = {
     "find-mentions": ("refrad.commands.find_mentions:main", "Print the mentions of a sentence."),
     "review": ("refrad.commands.review:main", "Serve the dataset to reviewers in a browser of this machine."),
     "audit": ("refrad.commands.audit:main", "Make a sheet of random triplets to tick; precision of a ticked sheet."),
-    "export": ("refrad.commands.export:main", "Write the dataset in another format: hf, coco, llava, webdataset, ..."),
+    "export": (
+        "refrad.commands.export:main",
+        "Write the dataset for another tool: coco, fiftyone, llava, qwen3-vl, ...",
+    ),
     "public": ("refrad.commands.public:main", "Convert SLAKE or VQA-RAD to the format of the shards."),
     "export-dicom": ("refrad.commands.export_dicom:main", "Write the accepted images as de-identified DICOM files."),
     "export-masks": ("refrad.commands.export_masks:main", "Write masks as DICOM segmentations or NIfTI files."),

@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refrad.dataset.examples import ExampleCaption, ExampleMention, ExampleQuestion, ImageExample
 from refrad.dataset.exports.conversations import LOCATED, exchanges_of, languages_of
@@ -132,3 +134,33 @@ def test_sentences_of_a_report_are_joined_with_their_spans():
 @pytest.mark.parametrize(("language", "languages"), [("de", ["de"]), ("en", ["en"]), ("fr", [])])
 def test_languages_without_prompts_have_no_conversation(language, languages):
     assert languages_of(image(language=language)) == languages
+
+
+@st.composite
+def marked_sentences(draw):
+    """A sentence with up to six phrases anywhere in it, each with one to three boxes."""
+    text = draw(st.text("Leber ,.-<5[", min_size=1, max_size=30))
+    spans = st.integers(0, len(text) - 1).flatmap(
+        lambda start: st.tuples(st.just(start), st.integers(start + 1, len(text)))
+    )
+    mentions = []
+    for start, end in draw(st.lists(spans, max_size=6, unique=True)):
+        boxes = draw(st.lists(st.sampled_from([BOX, WIDE, INNER]), min_size=1, max_size=3, unique=True))
+        mentions.append(ExampleMention(start, end, text[start:end], tuple(enumerate(boxes, 1))))
+    return text, tuple(mentions)
+
+
+@given(marked_sentences())
+def test_each_phrase_and_box_is_written_once_and_the_text_stays(sentence):
+    text, mentions = sentence
+    exchange = caption_of(text, *mentions)
+    boxes = sum(len(mention.targets) for mention in mentions)
+    tagged = INTERNVL.answer(exchange, SIZE)
+    assert tagged.count("<ref>") == tagged.count("</box>") == len(mentions)
+    assert len(re.findall(r"\[\d+, \d+, \d+, \d+\]", tagged)) == boxes
+    nested = re.compile(r" \(<ref>[^>]*</ref><box>[^>]*</box>\)")
+    assert re.sub(r"</?ref>|<box>.*?</box>", "", nested.sub("", tagged)) == text
+    answer = QWEN3.answer(exchange, SIZE)
+    listed = json.loads(answer.removeprefix(f"{text}\n").strip("`json\n")) if mentions else []
+    assert answer.startswith(text) and len(listed) == boxes
+    assert {entry["label"] for entry in listed} == {mention.text for mention in mentions}
