@@ -63,6 +63,7 @@ def image_row(number: int, split: str, rng: np.random.Generator) -> dict[str, An
         "height": SIDE,
         "spacing_x": 1.0,
         "spacing_y": 1.0,
+        **{"orientation": "stored", "turn": "none", "edges": {"left": "R", "right": "L", "top": "A", "bottom": "P"}},
         "image": {"bytes": png_bytes(picture), "path": None},
         "structures": structures,
         "captions": [caption],

@@ -45,6 +45,13 @@ class Study:
         self.write(contracts.SliceTable, "slices", slices)
         self.write(contracts.CopyTable, "copies", [])
 
+    def move(self, affine: np.ndarray) -> None:
+        """Store the volume and its labels with another affine: the patient lies otherwise."""
+        self.affine = affine
+        self.digest, self.file = store_volume(self.values, affine, self.volume_store)
+        self.save_labels()
+        self.write(contracts.VolumeTable, "volumes", [self.volume()])
+
     def save_labels(self) -> None:
         self.labels_digest, _ = save_labels(self.mask_store / "v.nii.gz", self.labels, self.affine)
 

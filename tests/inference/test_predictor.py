@@ -13,6 +13,7 @@ from refrad.commands.predict import draw, report_lines
 from refrad.config import TrainOptions
 from refrad.core.manifests import write_manifest
 from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dicom.hanging import TURNS
 from refrad.inference.load_image import LoadedImage
 from refrad.inference.predictor import Prediction, Predictor, Region
 from refrad.model.box_tokens import parse_detection
@@ -78,6 +79,27 @@ def test_regions_of_padded_image_are_in_image_pixels(predictor, image, monkeypat
         x_min, y_min, x_max, y_max = (side * 80 for side in inside)
         assert region.box == pytest.approx((x_min, y_min - 16, x_max, y_max - 16))
         assert region.box == pytest.approx((10, 4, 70, 24), abs=0.2)
+
+
+def test_model_sees_the_turned_image_and_regions_are_turned_back(predictor, monkeypatch):
+    """By hand: turned clockwise, the lower left quarter of an image of 80 x 48 px becomes the upper left quarter."""
+    monkeypatch.setattr(predictor, "turned", True)
+    channels = np.zeros((3, 48, 80), np.uint8)
+    channels[:, 24:, :40] = 255
+    image = LoadedImage(channels, "CT", "", TURNS["rotate_90"])
+    pixels, half = predictor.model_input(image), predictor.side // 2
+    assert pixels[: half - 3, : half - 3].min() > 200 and pixels[half + 3 :].max() < 50 > pixels[:, half + 3 :].max()
+    masks = head_of(predictor.model) is not None
+    box = "<p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>"
+    monkeypatch.setattr("refrad.inference.predictor.generate", lambda *_: ["<seg>liver</seg>" if masks else box])
+    drawn = np.zeros((1, predictor.side, predictor.side), bool)
+    drawn[:, :half, :half] = True
+    monkeypatch.setattr("refrad.inference.predictor.generate_masks", lambda *_: [drawn])
+    ((region,),) = [prediction.regions for prediction in predictor.predict_batch([image], "prompt")]
+    if masks:
+        assert np.array_equal(region.mask, channels[0] > 0)
+    else:
+        assert region.box == pytest.approx((0, 24, 40, 48), abs=0.3)
 
 
 @pytest.mark.parametrize("prompt", [{}, {"question": "Is the liver visible?"}, {"locate": "liver"}, {"language": "de"}])

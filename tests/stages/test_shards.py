@@ -24,6 +24,7 @@ from refrad.dataset.shard_io import (
     write_shard,
 )
 from refrad.dataset.shard_rows import ImageRow
+from refrad.dicom.hanging import TURNS
 from refrad.review.items import caption_digest
 from refrad.review.judgement import ReviewVerdict
 from refrad.review.left_out import LeftOutTable
@@ -220,3 +221,57 @@ def test_later_verdicts_than_the_last_to_use_wait_for_the_next_run(shard):
         store.add(verdict_on(row, row["captions"][0]))
     shard.run("shards", OPTIONS, verdicts=shard.folder / "verdicts.sqlite", until=last)
     assert shard.path("train").read_bytes() == before
+
+
+PRONE = np.diag([2.0, 2.0, 5.0, 1.0])
+DECUBITUS = np.array([[0, 2.0, 0, 0], [2.0, 0, 0, 0], [0, 0, 5.0, 0], [0, 0, 0, 1]])
+CORONAL = np.array([[2.0, 0, 0, 0], [0, 0, 5.0, 0], [0, 2.0, 0, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("affine", "turn", "edges"),
+    [
+        (np.diag([-2.0, -2.0, 5.0, 1.0]), "none", "RLAP"),
+        (PRONE, "rotate_180", "RLAP"),
+        (DECUBITUS, "transpose_180", "RLAP"),
+        (CORONAL, "rotate_180", "RLHF"),
+    ],
+    ids=["supine", "prone", "decubitus", "coronal"],
+)
+def test_radiological_images_are_turned_with_boxes_and_masks(study, affine, turn, edges):
+    """The same slices in both orientations: turned back, picture, boxes and masks are those that are stored."""
+    study.move(affine)
+    study.structures()
+    study.grounded([study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5))
+    study.run("vqa")
+    rows = {}
+    for orientation in ("stored", "radiological"):
+        study.run("shards", OPTIONS | {"orientation": orientation})
+        rows[orientation] = pl.read_parquet(study.path("train")).to_dicts()
+    assert len(rows["stored"]) == len(rows["radiological"]) > 0
+    for stored, hung in zip(rows["stored"], rows["radiological"], strict=True):
+        assert (stored["orientation"], stored["turn"], hung["orientation"], hung["turn"]) == (
+            *("stored", "none"),
+            *("radiological", turn),
+        )
+        assert "".join(hung["edges"][edge] for edge in ("left", "right", "top", "bottom")) == edges
+        assert (stored["width"], stored["height"]) == (32, 24)
+        back = TURNS[turn].inverse
+        size = hung["width"], hung["height"]
+        assert back.size(*size) == (32, 24)
+        full = [np.asarray(Image.open(io.BytesIO(row["image_full"]["bytes"]))) for row in (stored, hung)]
+        assert np.array_equal(back.image(full[1]), full[0])
+        entities = [row["captions"][0]["entities"][0] for row in (stored, hung)]
+        assert back.box(box_of(entities[1]), *size) == box_of(entities[0])
+        for theirs, ours in zip(stored["structures"], hung["structures"], strict=True):
+            assert ours["class_id"] == theirs["class_id"] and ours["area"] == theirs["area"]
+            assert back.box(box_of(ours), *size) == box_of(theirs)
+            assert np.array_equal(back.image(mask_of(hung, ours)), mask_of(stored, theirs))
+
+
+def box_of(row):
+    return row["x_min"], row["y_min"], row["x_max"], row["y_max"]
+
+
+def mask_of(row, structure):
+    return coco.decode({"size": [row["height"], row["width"]], "counts": structure["rle"].encode()})

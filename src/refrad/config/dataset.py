@@ -41,6 +41,10 @@ class ShardsOptions(Section):
     image_size: int = Field(
         ge=16, le=2048, description="Side of the square image in px, 16 to 2048; 224 for PaliGemma 2."
     )
+    orientation: Literal["stored", "radiological"] = Field(
+        description="Orientation of the image, boxes and masks: stored (as the DICOM image) or radiological (right side at the left, "
+        "front or head at the top; sagittal: front at the left)."
+    )
     formats: list[Literal["png", "raw", "full"]] = Field(
         min_length=1,
         description="Stored forms of each image: png (for any viewer), raw (the same pixels, much faster to load) or full "

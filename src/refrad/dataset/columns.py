@@ -29,6 +29,7 @@ QUESTION_STRUCT = pa.struct(
     [(name, pa.string()) for name in ("language", "topic", "kind", "question")]
     + [("choices", pa.list_(pa.string())), ("answer", pa.string()), ("backend", pa.string())]
 )
+EDGES = pa.struct([(name, pa.string()) for name in ("left", "right", "top", "bottom")])
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 BACKENDS = ("segmenter", "weights", "mentions", "rewriter", "translator", "vqa")
 PROVENANCE = pa.struct(
@@ -59,10 +60,21 @@ COLUMNS: Sequence[Column] = (
     Column("index", pa.int32(), "header", "place of the slice in its volume"),
     Column("body_part", pa.string(), "header", "BodyPartExamined where it is a defined term, else null"),
     Column("contrast", pa.bool_(), "header", "whether a contrast agent was given; null: unknown"),
-    Column("width", pa.int32(), "header", "columns of the DICOM image, px"),
-    Column("height", pa.int32(), "header", "rows of the DICOM image, px"),
+    Column("width", pa.int32(), "header", "columns of the image in its own resolution, px"),
+    Column("height", pa.int32(), "header", "rows of the image in its own resolution, px"),
     Column("spacing_x", pa.float64(), "header", "mm between columns"),
     Column("spacing_y", pa.float64(), "header", "mm between rows"),
+    Column(
+        "orientation", pa.string(), "header", "stored, or radiological: image, boxes and masks are turned by `turn`"
+    ),
+    Column(
+        "turn",
+        pa.string(),
+        "header",
+        "from the DICOM image to the image: none, mirror, flip, rotate_90 (clockwise), rotate_180, rotate_270, transpose or"
+        " transpose_180",
+    ),
+    Column("edges", EDGES, "header", "side of the patient at each edge of the image: R, L, A, P, H, F, or two of them"),
     Column("image", IMAGE, "image", "PNG of the windowed image, squashed to a square; three channels", "png"),
     Column(
         "pixels",
@@ -82,7 +94,7 @@ COLUMNS: Sequence[Column] = (
         "structures",
         pa.list_(STRUCTURE),
         "anatomy",
-        "all classes in the image: union box (half-open, px of the DICOM image), area in px, mask as COCO run-length"
+        "all classes in the image: union box (half-open, px of the image in its own resolution), area in px, mask as COCO run-length"
         " code of size [height, width]",
     ),
     Column(

@@ -1,24 +1,49 @@
 """Parts of a shard's rows from the tables and from an image."""
 
 from collections.abc import Sequence
-from typing import NotRequired
+from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refrad.config import ShardsOptions
-from refrad.core.table_rows import CaptionRow, EntityRow, QuestionRow, StructureRow
+from refrad.core.table_rows import AcceptedVolumeRow, BoxRow, CaptionRow, EntityRow, QuestionRow, StructureRow
 from refrad.dataset.image_codec import encode_mask, encode_pixels, encode_png, encode_sketch, window_image
 from refrad.dataset.shard_rows import (
     CaptionStruct,
+    EdgeStruct,
     EntityStruct,
     ImageStruct,
     PictureColumns,
     QuestionStruct,
     StructureStruct,
 )
+from refrad.dicom.hanging import Turn, radiological_turn, turned_letters
+from refrad.dicom.side_marks import slice_directions
 
-__all__ = ["EncodedPicture", "build_caption", "build_question", "build_structure", "encode_picture"]
+__all__ = [
+    "EncodedPicture",
+    "GeometryColumns",
+    "TurnedGrid",
+    "build_caption",
+    "build_geometry",
+    "build_question",
+    "build_structure",
+    "encode_picture",
+]
+
+
+class GeometryColumns(TypedDict):
+    """The columns that describe the grid of an image."""
+
+    width: int
+    height: int
+    spacing_x: float
+    spacing_y: float
+    orientation: str
+    turn: str
+    edges: EdgeStruct
 
 
 class EncodedPicture(PictureColumns):
@@ -28,8 +53,63 @@ class EncodedPicture(PictureColumns):
     sketch: bytes
 
 
-def build_caption(caption: CaptionRow, tie: str, entities: Sequence[EntityRow]) -> CaptionStruct:
-    """A caption of an image, its tie to the image, and its grounded mentions there (boxes in px of the DICOM image)."""
+@dataclass(frozen=True)
+class TurnedGrid:
+    """The pixels of an image of the dataset, turned from those of the DICOM image.
+
+    Attributes:
+        turn: from the DICOM image.
+        columns: of the DICOM image, px.
+        rows: of the DICOM image, px.
+    """
+
+    turn: Turn
+    columns: int
+    rows: int
+
+    def box(self, box: BoxRow) -> BoxRow:
+        """A box of the DICOM image, in px of the image."""
+        x_min, y_min, x_max, y_max = self.turn.box(
+            (box["x_min"], box["y_min"], box["x_max"], box["y_max"]), self.columns, self.rows
+        )
+        return {"x_min": x_min, "y_min": y_min, "x_max": x_max, "y_max": y_max}
+
+
+def build_geometry(
+    volume: AcceptedVolumeRow, affine: NDArray[np.float64], orientation: str
+) -> tuple[TurnedGrid, GeometryColumns]:
+    """The grid of the images of a volume, and the columns that describe it.
+
+    Args:
+        volume: of the table.
+        affine: RAS+ mm, [4, 4], of the volume [column, row, slice].
+        orientation: stored or radiological, as `shards.orientation` of the config.
+    """
+    directions = slice_directions(affine)
+    turn = radiological_turn(*directions) if orientation == "radiological" else Turn()
+    width, height = turn.size(volume["columns"], volume["rows"])
+    spacing_x, spacing_y = turn.size(volume["spacing_x"], volume["spacing_y"])
+    letters = turned_letters(*directions, turn)
+    return TurnedGrid(turn, volume["columns"], volume["rows"]), {
+        "width": width,
+        "height": height,
+        "spacing_x": spacing_x,
+        "spacing_y": spacing_y,
+        "orientation": orientation,
+        "turn": turn.name,
+        "edges": {"left": letters.left, "right": letters.right, "top": letters.top, "bottom": letters.bottom},
+    }
+
+
+def build_caption(caption: CaptionRow, tie: str, entities: Sequence[EntityRow], grid: TurnedGrid) -> CaptionStruct:
+    """A caption of an image, its tie to the image, and its grounded mentions there.
+
+    Args:
+        caption: of the table.
+        tie: of the triplet.
+        entities: of the triplet, with boxes in px of the DICOM image.
+        grid: of the image, into which the boxes are turned.
+    """
     return {
         "caption": caption["caption"],
         "sentence": caption["sentence"],
@@ -38,11 +118,11 @@ def build_caption(caption: CaptionRow, tie: str, entities: Sequence[EntityRow]) 
         "indication": caption["indication"],
         "question": caption["question"],
         "tie": tie,
-        "entities": [_entity(entity) for entity in entities],
+        "entities": [_entity(entity, grid) for entity in entities],
     }
 
 
-def _entity(entity: EntityRow) -> EntityStruct:
+def _entity(entity: EntityRow, grid: TurnedGrid) -> EntityStruct:
     return {
         "start": entity["start"],
         "end": entity["end"],
@@ -50,10 +130,7 @@ def _entity(entity: EntityRow) -> EntityStruct:
         "class_id": entity["class_id"],
         "via": entity["via"],
         "one_sided": entity["one_sided"],
-        "x_min": entity["x_min"],
-        "y_min": entity["y_min"],
-        "x_max": entity["x_max"],
-        "y_max": entity["y_max"],
+        **grid.box(entity),
     }
 
 
@@ -70,19 +147,17 @@ def build_question(question: QuestionRow) -> QuestionStruct:
     }
 
 
-def build_structure(structure: StructureRow, classes: NDArray[np.uint8]) -> StructureStruct:
+def build_structure(structure: StructureRow, classes: NDArray[np.uint8], grid: TurnedGrid) -> StructureStruct:
     """A class in an image, with its mask.
 
     Args:
-        structure: of the image.
-        classes: class of each pixel of the DICOM image, uint8 [row, column].
+        structure: of the image, with its box in px of the DICOM image.
+        classes: class of each pixel of the image in its grid, uint8 [row, column].
+        grid: of the image, into which the box is turned.
     """
     return {
         "class_id": structure["class_id"],
-        "x_min": structure["x_min"],
-        "y_min": structure["y_min"],
-        "x_max": structure["x_max"],
-        "y_max": structure["y_max"],
+        **grid.box(structure),
         "area": structure["area"],
         "rle": encode_mask(classes == structure["class_id"]),
     }

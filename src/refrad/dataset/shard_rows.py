@@ -7,6 +7,7 @@ from refrad.core.table_rows import BoxRow, EntityColumns, QuestionColumns
 __all__ = [
     "BenchmarkImageRow",
     "CaptionStruct",
+    "EdgeStruct",
     "EntityStruct",
     "IdentifiedPicture",
     "ImageRow",
@@ -25,8 +26,17 @@ class ImageStruct(TypedDict):
     path: str | None
 
 
+class EdgeStruct(TypedDict):
+    """The side of the patient at each edge of an image, in the letters of DICOM."""
+
+    left: str
+    right: str
+    top: str
+    bottom: str
+
+
 class StructureStruct(BoxRow):
-    """A class in an image: union box in px of the DICOM image, area in px, mask as COCO run-length code."""
+    """A class in an image: union box in px of the image in its own resolution, area in px, mask as COCO run-length code."""
 
     class_id: int
     area: int
@@ -83,6 +93,9 @@ class ImageRow(TypedDict):
     height: int
     spacing_x: float
     spacing_y: float
+    orientation: str
+    turn: str
+    edges: EdgeStruct
     image: NotRequired[ImageStruct]
     pixels: NotRequired[bytes]
     image_full: NotRequired[ImageStruct]

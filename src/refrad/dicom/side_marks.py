@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SECOND_LETTER", "EdgeLetters", "edge_letters", "letters_of_slice"]
+__all__ = ["SECOND_LETTER", "EdgeLetters", "edge_letters", "letters_of_slice", "slice_directions"]
 
 TOWARDS = ("L", "P", "H")  # along x, y and z of LPS+
 AWAY = ("R", "A", "F")
@@ -46,9 +46,19 @@ def letters_of_slice(affine: ArrayLike, across: int = 2) -> EdgeLetters:
         affine: [4, 4], RAS+ mm, of an array [column, row, slice].
         across: array axis across the slice.
     """
+    return edge_letters(*slice_directions(affine, across))
+
+
+def slice_directions(affine: ArrayLike, across: int = 2) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions [3], LPS+, to the right and down in a slice as `refrad.dicom.slices.image_at` gives it.
+
+    Args:
+        affine: [4, 4], RAS+ mm, of an array [column, row, slice].
+        across: array axis across the slice.
+    """
     row, column = (axis for axis in range(3) if axis != across)
-    directions = np.asarray(affine, dtype=float)[:3, :3] * [[-1], [-1], [1]]  # LPS+
-    return edge_letters(directions[:, row], directions[:, column])
+    directions = np.asarray(affine, dtype=float)[:3, :3] * [[-1], [-1], [1]]
+    return directions[:, row], directions[:, column]
 
 
 def _letters(direction: NDArray[np.float64]) -> str:

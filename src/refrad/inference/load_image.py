@@ -7,15 +7,16 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.core.types import MODALITIES
+from refrad.dicom.hanging import Turn, plane_of, radiological_turn
 from refrad.dicom.headers import ImageRules
 from refrad.dicom.pixels import read_pixels
 from refrad.dicom.reasons import REASONS, TREATABLE, QuarantineError
 from refrad.dicom.scan import headers_of_file
+from refrad.dicom.side_marks import slice_directions
 from refrad.dicom.slices import image_at
 from refrad.dicom.windows import scale_mr, window_ct
 
@@ -24,18 +25,23 @@ __all__ = ["SUFFIXES", "LoadedImage", "is_image", "load_image"]
 SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".nii", ".nii.gz")
 BY_ITSELF = ImageRules(accepted=TREATABLE | {"no_geometry"})
 OUTSIDE_BODY = -500.0  # HU; values below it make a NIfTI a CT
-# How an image across each patient axis is shown: where its columns and its rows lead to.
-SHOWN = {"S": ("L", "P"), "P": ("L", "I"), "L": ("P", "I")}
-OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
 
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """An image in its own resolution, windowed: uint8 [3, height, width]; and how it was understood, for people to check."""
+    """An image in its own resolution, windowed.
+
+    Attributes:
+        channels: uint8 [3, height, width]; of DICOM and pictures as stored, of NIfTI as a radiologist reads it.
+        modality: CT or MR; empty for a picture.
+        note: how the image was understood, for people to check.
+        turn: from `channels` to the same image as a radiologist reads it; None if the file does not tell.
+    """
 
     channels: NDArray[np.uint8]
     modality: str
     note: str
+    turn: Turn | None = None
 
 
 def load_image(
@@ -105,7 +111,8 @@ def _dicom(path: Path, windows: Sequence[Sequence[float]], index: int | None) ->
         values = values * header.slope + header.intercept
     note = f"{header.modality}, {values.shape[1]} x {values.shape[0]} px"
     note += f", image {chosen} of {len(headers)}" if len(headers) > 1 else ""
-    return LoadedImage(_windowed(values, header.modality, windows), header.modality, note)
+    turn = radiological_turn(header.orientation[:3], header.orientation[3:]) if header.orientation else None
+    return LoadedImage(_windowed(values, header.modality, windows), header.modality, note, turn)
 
 
 def _nifti(path: Path, windows: Sequence[Sequence[float]], index: int | None, modality: str | None) -> LoadedImage:
@@ -121,24 +128,10 @@ def _nifti(path: Path, windows: Sequence[Sequence[float]], index: int | None, mo
     kind = modality or ("CT" if values.min() < OUTSIDE_BODY else "MR")
     guessed = "" if modality else " by its values"
     chosen = _chosen(index, values.shape[2], path)
-    slab, plane = _as_shown(image_at(values, chosen), aff2axcodes(image.affine))
-    note = f"{kind}{guessed}, {plane}, {slab.shape[1]} x {slab.shape[0]} px, slice {chosen} of {values.shape[2]}"
-    return LoadedImage(_windowed(slab, kind, windows), kind, note)
-
-
-def _as_shown(image: NDArray[Any], codes: Sequence[str]) -> tuple[NDArray[Any], str]:
-    """An image [second array axis, first array axis] turned as DICOM shows it: left on the right, front or head up.
-
-    `codes`: where the three array axes lead to in the patient (L or R, P or A, S or I).
-    """
-    across = codes[2] if codes[2] in SHOWN else OPPOSITE[codes[2]]
-    columns, rows = SHOWN[across]
-    first, second = codes[:2]
-    if first in (rows, OPPOSITE[rows]):
-        image, first, second = image.T, second, first
-    image = image[:, ::-1] if first != columns else image
-    image = image[::-1] if second != rows else image
-    return image, {"S": "axial", "P": "coronal", "L": "sagittal"}[across]
+    directions = slice_directions(image.affine)
+    slab = radiological_turn(*directions).image(image_at(values, chosen))
+    note = f"{kind}{guessed}, {plane_of(*directions)}, {slab.shape[1]} x {slab.shape[0]} px, slice {chosen} of {values.shape[2]}"
+    return LoadedImage(_windowed(slab, kind, windows), kind, note, Turn())
 
 
 def _picture(path: Path) -> LoadedImage:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from refrad.config import TrainOptions
 from refrad.core.manifests import verify_folder
 from refrad.core.types import LANGUAGES, Box
+from refrad.dicom.hanging import Turn
 from refrad.inference.generate import generate, generate_masks
 from refrad.inference.load_image import LoadedImage, load_image
 from refrad.model.box_tokens import parse_detection, parse_segmentation
@@ -82,6 +83,7 @@ class Predictor:
             raise ValueError(f"{checkpoint}: {OLDER}") from None
         shards = Fingerprint.parse(account["shards"]).options
         self.windows, self.shard_side = shards["windows"], int(shards["image_size"])
+        self.turned = shards.get("orientation", "stored") == "radiological"
         self.classes: Mapping[int, str] = {int(class_id): name for class_id, name in account["classes"].items()}
         self.processor = load_processor(checkpoint)
         self.model = load_model(checkpoint, self.processor)
@@ -157,33 +159,41 @@ class Predictor:
 
     def model_input(self, image: LoadedImage) -> NDArray[np.uint8]:
         """The image as in training, uint8 [side, side, 3]: resized to the square of the shards, then to that of the model."""
-        channels = image.channels.transpose(1, 2, 0)
+        channels = self._turn(image).image(image.channels.transpose(1, 2, 0))
         square = Image.fromarray(np.ascontiguousarray(channels)).resize(
             (self.shard_side,) * 2, Image.Resampling.BILINEAR
         )
         return render_view(square, self._view(image), self.side)
 
+    def _turn(self, image: LoadedImage) -> Turn:
+        """The turn from the image to what the model was trained on."""
+        return image.turn if self.turned and image.turn else Turn()
+
     def _view(self, image: LoadedImage) -> View:
+        """The view of the turned image."""
         height, width = image.channels.shape[1:]
-        return whole_view((width, height), self.options.resize)
+        return whole_view(self._turn(image).size(width, height), self.options.resize)
 
     def _with_boxes(self, image: LoadedImage, answer: str) -> Prediction:
         parsed = parse_detection(answer, self.options.coordinates)
         height, width = image.channels.shape[1:]
-        view = self._view(image)
+        view, turn = self._view(image), self._turn(image)
+        turned_width, turned_height = turn.size(width, height)
         regions = []
         for entity in parsed.entities:
             x_min, y_min, x_max, y_max = box_in_image(entity.box, view)
-            box = x_min * width, y_min * height, x_max * width, y_max * height
+            turned = x_min * turned_width, y_min * turned_height, x_max * turned_width, y_max * turned_height
+            box = turn.inverse.box(turned, turned_width, turned_height)
             regions.append(Region(entity.text, self.classes.get(entity.class_id), box))
         return Prediction(parsed.plain, tuple(regions), parsed.damaged, answer, image)
 
     def _with_masks(self, image: LoadedImage, answer: str, masks: NDArray[np.bool_]) -> Prediction:
         parsed = parse_segmentation(answer)
         height, width = image.channels.shape[1:]
-        view = self._view(image)
+        view, turn = self._view(image), self._turn(image)
+        size = turn.size(width, height)
         regions = tuple(
-            Region(phrase.text, None, None, mask_in_image(masks[phrase.tag], view, (width, height)))
+            Region(phrase.text, None, None, turn.inverse.image(mask_in_image(masks[phrase.tag], view, size)))
             for phrase in parsed.phrases
         )
         return Prediction(parsed.plain, regions, parsed.damaged, answer, image)

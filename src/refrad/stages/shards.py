@@ -36,7 +36,14 @@ from refrad.core.table_rows import (
 )
 from refrad.core.tables import frame_of, read_table, write_table
 from refrad.core.types import TASK_OF
-from refrad.dataset.image_rows import build_caption, build_question, build_structure, encode_picture
+from refrad.dataset.image_rows import (
+    TurnedGrid,
+    build_caption,
+    build_geometry,
+    build_question,
+    build_structure,
+    encode_picture,
+)
 from refrad.dataset.shard_io import fingerprint_digest, write_shard
 from refrad.dataset.shard_rows import (
     CaptionStruct,
@@ -172,13 +179,13 @@ class _Texts:
         self.questions = _grouped(questions, "instance", QuestionRow)
         self.finders = dict(read_table(files.mentions, MentionTable).select("caption", "backend").rows())
 
-    def columns(self, volume: _SegmentedVolume, triplets: Sequence[TripletRow]) -> _TextColumns:
+    def columns(self, volume: _SegmentedVolume, triplets: Sequence[TripletRow], grid: TurnedGrid) -> _TextColumns:
         """The columns captions, questions and provenance of an image, from its triplets in the order of the captions."""
         captions = [self.captions[triplet["caption"]] for triplet in triplets]
         questions = self.questions.get(triplets[0]["instance"], [])
         return {
             "captions": [
-                build_caption(caption, triplet["tie"], self.entities[triplet["triplet"]])
+                build_caption(caption, triplet["tie"], self.entities[triplet["triplet"]], grid)
                 for triplet, caption in zip(triplets, captions, strict=True)
             ],
             "questions": [build_question(question) for question in questions],
@@ -233,15 +240,18 @@ class _Shard:
     def rows(self, split: str, tally: Tally) -> Iterator[ImageRow]:
         """The rows of a split, volume by volume, in the order of the slices."""
         for volume in rows_of(self.volumes.filter(pl.col("split") == split), _SegmentedVolume):
-            values, _ = read_volume(self.files.volume_store / volume["file"])
+            values, affine = read_volume(self.files.volume_store / volume["file"])
             labels = load_labels(self.files.mask_store / volume["mask"], volume["mask_digest"])
+            grid, geometry = build_geometry(volume, affine, self.options.orientation)
             for index, group in groupby(self.triplets[volume["volume"]], key=itemgetter("index")):
                 triplets = list(group)
                 tally.take()
                 with tally.timed("masks"):
-                    structs = self._structures(volume, labels[:, :, index], triplets[0]["instance"])
+                    structs = self._structures(volume, labels[:, :, index], triplets[0]["instance"], grid)
                 with tally.timed("pictures"):
-                    pictures = encode_picture(image_at(values, index), volume["modality"], self.options)
+                    pictures = encode_picture(
+                        grid.turn.image(image_at(values, index)), volume["modality"], self.options
+                    )
                 row: ImageRow = {
                     "image_id": triplets[0]["instance"],
                     "volume": volume["volume"],
@@ -253,13 +263,10 @@ class _Shard:
                     "index": index,
                     "body_part": volume["body_part"],
                     "contrast": volume["contrast"],
-                    "width": volume["columns"],
-                    "height": volume["rows"],
-                    "spacing_x": volume["spacing_x"],
-                    "spacing_y": volume["spacing_y"],
+                    **geometry,
                     **pictures,
                     "structures": structs,
-                    **self.texts.columns(volume, triplets),
+                    **self.texts.columns(volume, triplets, grid),
                 }
                 reviewed = self.review.apply(row, tally)
                 if reviewed is None:
@@ -268,10 +275,13 @@ class _Shard:
                 _count(tally, reviewed)
                 yield reviewed
 
-    def _structures(self, volume: _SegmentedVolume, labels: NDArray[np.uint8], instance: str) -> list[StructureStruct]:
+    def _structures(
+        self, volume: _SegmentedVolume, labels: NDArray[np.uint8], instance: str, grid: TurnedGrid
+    ) -> list[StructureStruct]:
         """The structures of a slice with their masks."""
         classes = _classes(labels, self.luts[volume["task"]], volume["spacing_x"] * volume["spacing_y"], self.rule)
-        return [build_structure(structure, classes) for structure in self.structures[instance]]
+        classes = grid.turn.image(classes)
+        return [build_structure(structure, classes, grid) for structure in self.structures[instance]]
 
 
 def _classes(

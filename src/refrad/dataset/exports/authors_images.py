@@ -15,6 +15,7 @@ from refrad.core.files import atomic
 from refrad.dataset.exports.image_files import write_bytes
 from refrad.dataset.image_codec import decode_mask
 from refrad.dataset.shard_rows import ImageRow
+from refrad.dicom.hanging import TURNS
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
 
@@ -72,7 +73,7 @@ def with_images(rows: Iterable[ImageRow], files: Mapping[str, Path]) -> Iterator
                     f"volume {volume} of the dataset is not in the tables of stage volumes: give --volumes"
                 )
             values, _ = read_volume(files[volume])
-        yield row, image_at(values, row["index"])
+        yield row, TURNS[row["turn"]].image(image_at(values, row["index"]))
 
 
 def write_image(out: Path, rsopid: str, row: ImageRow, image: NDArray[np.int16]) -> None:
