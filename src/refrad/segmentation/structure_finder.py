@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Component", "OutlierRule", "class_mask", "find_structures", "keep_components"]
+__all__ = ["Component", "OutlierRule", "class_mask", "classes_of_slice", "find_structures", "keep_components"]
 
 Ints = NDArray[np.int64]
 COLUMNS = ("index", "class_id", "x_min", "y_min", "x_max", "y_max", "area", "components")
@@ -202,3 +202,21 @@ def class_mask(
         np.where(classes == class_id, classes, 0).astype(np.uint8), spacing[0] * spacing[1], rule
     )
     return (components > 0).T
+
+
+def classes_of_slice(
+    labels: NDArray[np.uint8], lut: NDArray[np.uint8], pixel_mm2: float, rule: OutlierRule
+) -> NDArray[np.uint8]:
+    """The classes of a slice uint8 [row, column], oriented as the DICOM image, without outliers; one pass for all classes.
+
+    Args:
+        labels: native labels [column, row].
+        lut: uint8 [256], from native label to class id.
+        pixel_mm2: area of a pixel, mm².
+        rule: that of stage structures.
+    """
+    numbers, components = keep_components(lut[labels], pixel_mm2, rule)
+    owner = np.zeros(max((number for number, *_ in components), default=0) + 1, np.uint8)
+    for number, class_id, *_ in components:
+        owner[number] = class_id
+    return owner[numbers].T

@@ -57,7 +57,7 @@ from refrad.dicom.volume_store import read_volume
 from refrad.review.left_out import LeftOutTable
 from refrad.review.shard_review import ShardReview
 from refrad.segmentation.labels import load_labels
-from refrad.segmentation.structure_finder import OutlierRule, keep_components
+from refrad.segmentation.structure_finder import OutlierRule, classes_of_slice
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -279,20 +279,11 @@ class _Shard:
         self, volume: _SegmentedVolume, labels: NDArray[np.uint8], instance: str, grid: TurnedGrid
     ) -> list[StructureStruct]:
         """The structures of a slice with their masks."""
-        classes = _classes(labels, self.luts[volume["task"]], volume["spacing_x"] * volume["spacing_y"], self.rule)
+        classes = classes_of_slice(
+            labels, self.luts[volume["task"]], volume["spacing_x"] * volume["spacing_y"], self.rule
+        )
         classes = grid.turn.image(classes)
         return [build_structure(structure, classes, grid) for structure in self.structures[instance]]
-
-
-def _classes(
-    labels: NDArray[np.uint8], lut: NDArray[np.uint8], pixel_mm2: float, rule: OutlierRule
-) -> NDArray[np.uint8]:
-    """The classes of a slice uint8 [row, column], oriented as the DICOM image, without outliers; one pass for all classes."""
-    numbers, components = keep_components(lut[labels], pixel_mm2, rule)
-    owner = np.zeros(max((number for number, *_ in components), default=0) + 1, np.uint8)
-    for number, class_id, *_ in components:
-        owner[number] = class_id
-    return owner[numbers].T
 
 
 def _count(tally: Tally, row: ImageRow) -> None:
