@@ -84,11 +84,11 @@ def radiological_turn(row_direction: ArrayLike, column_direction: ArrayLike) -> 
     Raises:
         ValueError: if the directions have no length, hold NaN or infinity, or are parallel.
     """
-    wanted = np.array(RADIOLOGICAL[plane_of(row_direction, column_direction)])
+    hung = np.array(RADIOLOGICAL[plane_of(row_direction, column_direction)])
     right, down = (np.asarray(direction, dtype=float) for direction in (row_direction, column_direction))
     right, down = right / np.linalg.norm(right), down / np.linalg.norm(down)
     return max(
-        TURNS.values(), key=lambda turn: round(float((np.array(_directions(right, down, turn)) * wanted).sum()), 6)
+        TURNS.values(), key=lambda turn: round(float((np.array(_directions(right, down, turn)) * hung).sum()), 6)
     )
 
 
