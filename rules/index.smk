@@ -25,11 +25,12 @@ rule index_delivery:
         dicom=SITE.of("dicom"),
         shards=SITE.of("shards"),
         key=SITE.key,
+        choice=SITE.choice.flags,
     message:
         "index of {wildcards.delivery}"
     shell:
         "{resources.python:q} -m refrad index"
-        " --dicom {params.dicom:q} --reports {input.reports:q} --key {params.key:q} --shards {params.shards}"
+        " --dicom {params.dicom:q} --reports {input.reports:q} --key {params.key:q} --shards {params.shards}{params.choice}"
         " --instances {output.instances} --files {output.files} --persons {output.persons}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 

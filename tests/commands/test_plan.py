@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 import yaml
-from tests.factories import OWN_DATA
+from tests.factories import OWN_DATA, write_dicom
 
 from refrad.commands import plan
 from refrad.config import check_config
 from refrad.config.imaging import SEGMENTERS, SegmenterEntry
+from refrad.stages import index
 from refrad.workflow import estimates
+from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.mask_budget import mask_budget
 from refrad.workflow.site import Site
 
@@ -52,10 +54,67 @@ def test_the_deliveries_are_counted_and_nothing_is_left_behind(root, config, tmp
     assert (counts["reports"], counts["sentences"]) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("lists", "counted"),
+    [
+        ({}, (6, 2, 2, 3)),
+        ({"include": "patient,P2"}, (3, 1, 1, 1)),
+        ({"exclude": "patient,P2"}, (3, 1, 1, 2)),
+        ({"include": "patient,P3"}, (0, 0, 0, 0)),
+    ],
+)
+def test_plan_follows_the_lists_that_choose(root, config, tmp_path, monkeypatch, lists, counted):
+    monkeypatch.chdir(root)
+    for number in range(6):
+        patient = f"{number // 3 + 1}"
+        write_dicom(
+            tmp_path / "dicom" / str(number), np.zeros((8, 8), np.int16), ImagePositionPatient=[0, 0, number],
+            PatientID=f"P{patient}", StudyInstanceUID=f"1.{patient}", SeriesInstanceUID=f"1.{patient}.1",
+            SOPInstanceUID=f"1.9.{number}", InstanceNumber=number,
+        )  # fmt: skip
+    findings = ("Liver normal. Spleen normal.", "Liver normal.")
+    rows = [f'r{number},1.{number},"Findings: {text}"' for number, text in enumerate(findings, start=1)]
+    (tmp_path / "reports.csv").write_text("\n".join(["report_id,study_uid,text", *rows]))
+    for name, row in lists.items():
+        (tmp_path / f"{name}.csv").write_text(f"kind,value\n{row}\n")
+        config["index"][name] = str(tmp_path / f"{name}.csv")
+    places = {"dicom": str(tmp_path / "dicom"), "reports": str(tmp_path / "reports.csv"), "shards": 1}
+    config |= {"deliveries": [{"name": "a", "references": None, "masks": None, **places}]}
+    for section, values in (OWN_DATA | {"privacy": {"key": str(tmp_path / "key")}}).items():
+        config[section] = config[section] | values
+    config["pathvars"] = {"results": str(tmp_path / "results")}
+    counts = plan.count(Site(config))
+    assert tuple(counts[name] for name in ("slices", "patients", "reports", "sentences")) == counted
+    assert not (tmp_path / "key").exists()
+
+
+def test_plan_counts_anew_where_the_lists_have_changed(root, config, tmp_path, write_delivery, monkeypatch):
+    monkeypatch.chdir(root)
+    dicom, reports = write_delivery(tmp_path / "delivery")
+    places = {"dicom": str(dicom), "reports": str(reports), "shards": 1}
+    config |= {"deliveries": [{"name": "a", "references": None, "masks": None, **places}]}
+    private = {"key": str(tmp_path / "key"), "folder": str(tmp_path / "private")}
+    for section, values in (OWN_DATA | {"privacy": private}).items():
+        config[section] = config[section] | values
+    config["pathvars"] = {"results": str(tmp_path / "results")}
+    made = {"files": tmp_path / "private/a/files.parquet", "instances": tmp_path / "results/index/a/instances.parquet"}
+    site = Site(config)
+    index.run(
+        dicom=dicom, reports=reports, key=tmp_path / "key", metrics=tmp_path / "metrics.json", shards=1, **made,
+        fingerprint=Fingerprint.parse(site.fingerprint("index")),
+    )  # fmt: skip
+    monkeypatch.setattr(plan.index, "run", None)
+    assert plan.count(site)["slices"] == 6  # from the table
+    monkeypatch.undo()
+    monkeypatch.chdir(root)
+    (tmp_path / "exclude.csv").write_text("kind,value\nmodality,CT\n")
+    config["index"]["exclude"] = str(tmp_path / "exclude.csv")
+    counts = plan.count(Site(config))
+    assert (counts["slices"], counts["reports"]) == (0, 0)
+
+
 @pytest.fixture
 def write_delivery():
-    from tests.factories import write_dicom
-
     def make(folder):
         for number in range(6):
             pixels = np.zeros((8, 8), np.int16)

@@ -8,6 +8,8 @@ from tests.factories import OWN_DATA
 
 from refrad.config import ConfigError, check_config
 from refrad.config.site_data import is_demo_weights
+from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.site import Site
 
 CARD = ("title", "creator", "terms")
 
@@ -145,3 +147,66 @@ def test_demo_key_is_refused_before_anything_runs(own, tmp_path, name):
     own["privacy"]["key"] = name
     (line,) = findings(own)
     assert line.startswith("config: privacy.key: is the demo's") and "made at first use" in line
+
+
+@pytest.mark.parametrize("key", ["index.include", "index.exclude"])
+def test_wrong_list_is_refused_line_by_line_before_anything_runs(own, tmp_path, key):
+    path = tmp_path / "list.csv"
+    own["index"][key.partition(".")[2]] = str(path)
+    assert findings(own) == [f"config: {key}: no such file: {path}"]
+    path.write_text("kind,value\npatient,SECRET7\nregion,SECRET8\ndate,SECRET9\n")
+    lines = findings(own)
+    assert [line.partition(": the kind")[0].partition(": a date")[0] for line in lines] == [
+        f"config: {key}: list.csv, line 3", f"config: {key}: list.csv, line 4",
+    ]  # fmt: skip
+    assert "SECRET" not in "".join(lines)
+    path.write_text("kind,value\npatient,SECRET7\n")
+    check_config(own)
+    path.unlink()
+    path.mkdir()
+    assert findings(own) == [f"config: {key}: no such file: {path}"]
+
+
+def test_list_without_lines_excludes_nobody_and_includes_nothing(own, tmp_path):
+    (tmp_path / "list.csv").write_text("kind,value\n")
+    own["index"]["exclude"] = str(tmp_path / "list.csv")
+    check_config(own)
+    own["index"]["include"] = str(tmp_path / "list.csv")
+    (line,) = findings(own)
+    assert line.startswith("config: index.include: has no line")
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("privacy", "key"), ("privacy", "folder"), ("index", "include"), ("index", "exclude")]
+)
+@pytest.mark.parametrize("place", ["results/list.csv", "results/a/../b/list.csv", "link/list.csv"])
+def test_private_file_inside_the_results_is_refused(own, tmp_path, section, key, place):
+    for folder in ("results/a", "results/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "list.csv").write_text("kind,value\npatient,1\n")
+    (tmp_path / "results" / "list.csv").write_text("kind,value\npatient,1\n")
+    (tmp_path / "link").symlink_to(tmp_path / "results" / "a")
+    own["pathvars"] = {"results": str(tmp_path / "results")}
+    own[section][key] = str(tmp_path / place)
+    (line,) = findings(own)
+    assert line == f"config: {section}.{key}: is inside of results/, which is published: move it, such as to private/"
+
+
+def test_fingerprint_has_the_keyed_digest_of_a_list_and_not_its_place(own, tmp_path):
+    plain = Site(own).fingerprint("index")
+    assert not (tmp_path / "private" / "key").exists()  # no list, no need for the key
+    own["index"]["include"] = str(tmp_path / "list.csv")
+    (tmp_path / "list.csv").write_text("kind,value\npatient,4711\n")
+    site = Site(own)
+    text = site.fingerprint("index")
+    assert text != plain and "4711" not in text and "list.csv" not in text
+    assert Fingerprint.parse(text).options == Fingerprint.parse(plain).options
+    (tmp_path / "list.csv").rename(tmp_path / "moved.csv")
+    own["index"]["include"] = str(tmp_path / "moved.csv")
+    assert Site(own).fingerprint("index") == text
+    assert Site(own).choice.flags(None, {}) == f" --include {tmp_path}/moved.csv"
+    own["privacy"]["key"] = str(tmp_path / "other")
+    assert Site(own).fingerprint("index") != text
+    assert {Site(own).fingerprint(stage) for stage in ("volumes", "captions")} == {
+        site.fingerprint(stage) for stage in ("volumes", "captions")
+    }

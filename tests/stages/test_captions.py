@@ -6,6 +6,10 @@ import pytest
 import yaml
 from tests.factories import ReportDelivery, fingerprint, report_row
 
+from refrad.core.contracts import InstanceTable
+from refrad.core.tables import frame_of, read_table, write_table
+from refrad.workflow.fingerprint import read_fingerprint
+
 
 @pytest.fixture
 def delivery(tmp_path):
@@ -81,6 +85,35 @@ def test_report_of_no_study_is_counted_in_one_shard_only(delivery):
     assert delivery.run([stray], shard=1, fingerprint=allowed).is_empty() and delivery.metrics["flow"]["taken"] == 0
     delivery.run([stray], shard=0, fingerprint=allowed)
     assert delivery.metrics["flow"]["aside"] == {"no_study": delivery.metrics["flow"]["taken"]}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "counted"),
+    [
+        (["excluded"], "excluded"),
+        (["not_chosen"], "not_chosen"),
+        (["localizer", "not_chosen", "excluded"], "excluded"),
+        (["localizer", "not_chosen"], "not_chosen"),
+        (["localizer"], "report_without_images"),
+    ],
+)
+def test_report_of_a_study_that_is_left_out_has_the_reason_of_its_images(delivery, reasons, counted):
+    path = delivery.folder / "instances.parquet"
+    (image,) = read_table(path, InstanceTable).to_dicts()
+    rows = [image | {"volume": None, "reason": reason, "instance": f"i{n}"} for n, reason in enumerate(reasons)]
+    write_table(path, frame_of(rows, InstanceTable), InstanceTable, read_fingerprint(path))
+    made = delivery.run([report_row()], fingerprint=fingerprint("captions", max_without_study=0))
+    assert made.is_empty() and delivery.named.is_empty()
+    assert delivery.metrics["flow"]["aside"] == {counted: delivery.metrics["flow"]["taken"]}
+    assert delivery.metrics["tables"]["reports"] == {counted: 1}
+
+
+def test_report_of_a_study_that_is_left_out_in_part_is_used(delivery):
+    path = delivery.folder / "instances.parquet"
+    (image,) = read_table(path, InstanceTable).to_dicts()
+    rows = [image, image | {"volume": None, "reason": "excluded", "instance": "j"}]
+    write_table(path, frame_of(rows, InstanceTable), InstanceTable, read_fingerprint(path))
+    assert len(delivery.run([report_row()])) > 0 and delivery.metrics["tables"]["reports"] == {"used": 1}
 
 
 def test_later_report_of_the_same_id_replaces_the_earlier(delivery):

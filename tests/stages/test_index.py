@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.factories import fingerprint
 
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
+from refrad.privacy.choice_lists import digests_of_choice, read_choice_list
 from refrad.privacy.persons import PersonTable
 from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms, shard_of, split_of
 from refrad.stages import index
@@ -29,12 +31,19 @@ SECRETS = {
 }
 
 
-def run(dicom, out, key=KEY, shards=3, persons=False, **changes):
+def run(dicom, out, key=KEY, shards=3, persons=False, lists=None, digests=None, **changes):
     out.mkdir(exist_ok=True)
     (out / "key").write_bytes(key)
+    chosen = {}
+    for name, text in (lists or {}).items():
+        chosen[name] = out / f"{name}.csv"
+        chosen[name].write_text(f"kind,value\n{text}\n")
     paths = {"files": out / "private" / "files.parquet", "instances": out / "instances.parquet"}
     metrics = out / "metrics.json"
     options = fingerprint("index", burned_in_rules=[], memory_gb=4.0, **changes)
+    if digests is None:
+        digests = digests_of_choice({name: read_choice_list(path) for name, path in chosen.items()}, key)
+    options = replace(options, files=digests)
     index.run(
         dicom=dicom,
         reports=out,
@@ -44,6 +53,7 @@ def run(dicom, out, key=KEY, shards=3, persons=False, **changes):
         fingerprint=options,
         shards=shards,
         persons=out / "private" / "persons.parquet" if persons else None,
+        **chosen,
     )
     return SimpleNamespace(
         instances=read_table(paths["instances"], InstanceTable),
@@ -265,3 +275,92 @@ def test_real_mr_echoes_and_phases_are_separate_volumes(shared, tmp_path):
     # The same four instances four times over, in different transfer syntaxes.
     assert volumes("dicom2nifti_compressed_") == 1
     assert set(groups["dicom2nifti_compressed_rle"] + groups["dicom2nifti_compressed_j2k"]) == {None}
+
+
+@pytest.fixture
+def two_patients(write_slice, tmp_path):
+    """Two patients with a study of two series each, a localizer of the first, and a file that is not DICOM."""
+    for patient in ("SECRET-1", "SECRET-2"):
+        for series in (1, 2):
+            uids = {"StudyInstanceUID": f"1.{patient[-1]}", "SeriesInstanceUID": f"1.{patient[-1]}.{series}"}
+            for z in range(5):
+                write_slice(
+                    tmp_path / "d" / f"{patient}-{series}-{z}", PIXELS, PatientID=patient, ImagePositionPatient=[0, 0, z],
+                    InstanceNumber=z + 1, SOPInstanceUID=f"1.{patient[-1]}.{series}.{z}", **uids,
+                )  # fmt: skip
+    scout = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "StudyInstanceUID": "1.1", "SeriesInstanceUID": "1.1.9"}
+    write_slice(tmp_path / "d" / "scout", PIXELS, PatientID="SECRET-1", SOPInstanceUID="1.1.9.1", **scout)
+    (tmp_path / "d" / "notes.txt").write_text("no image")
+    return tmp_path / "d"
+
+
+@pytest.mark.parametrize(
+    ("lists", "used", "aside"),
+    [
+        ({}, 20, {"localizer": 1, "not_dicom": 1}),
+        ({"include": "patient,SECRET-1"}, 10, {"localizer": 1, "not_dicom": 1, "not_chosen": 10}),
+        ({"exclude": "patient,secret1"}, 10, {"excluded": 11, "not_dicom": 1}),
+        (
+            {"include": "patient,SECRET-1\nmodality,CT", "exclude": "series,1.1.2"},
+            *(5, {"localizer": 1, "not_dicom": 1, "not_chosen": 10, "excluded": 5}),
+        ),
+        ({"include": "date,1999-01-01"}, 0, {"not_dicom": 1, "not_chosen": 21}),
+        ({"exclude": "modality,CT"}, 0, {"not_dicom": 1, "excluded": 21}),
+    ],
+)
+def test_images_that_the_lists_leave_out_are_counted(two_patients, tmp_path, lists, used, aside):
+    outputs = run(two_patients, tmp_path / "out", lists=lists)
+    assert outputs.metrics["flow"] == {"taken": 22, "used": used, "aside": aside}
+    assert (
+        outputs.metrics["made"]["volumes"] == used // 5 and outputs.metrics["tables"]["reason"].get("used", 0) == used
+    )
+    assert len(outputs.files) == 22  # the reports of what is left out find their study
+
+
+def test_what_is_chosen_has_the_pseudonyms_of_the_whole(two_patients, tmp_path):
+    whole = run(two_patients, tmp_path / "whole").instances
+    chosen = run(two_patients, tmp_path / "part", lists={"include": "patient,SECRET-2"}).instances
+    used = chosen.filter(pl.col("reason").is_null())
+    assert used.height == 10 and used["patient"].n_unique() == 1
+    assert used.equals(whole.filter(pl.col("file").is_in(used["file"].to_list())))
+
+
+def test_entries_that_match_nothing_are_named_by_line_and_never_by_value(two_patients, tmp_path, caplog, capfd):
+    rows = "patient,SECRET-1\npatient,SECRET-9\nstudy,1.99\nbody_part,SECRETPART\ndate,1931-12-24"
+    with caplog.at_level("DEBUG"):
+        outputs = run(two_patients, tmp_path / "out", lists={"include": rows, "exclude": "series,1.77"})
+    table = outputs.metrics["tables"]["entries of index.include"]
+    assert table == {"match images": 1, "match none in this delivery": 4}
+    assert "index.include: 4 entries match no image of this delivery: line 3, 4, 5, 6" in caplog.text
+    assert "index.exclude: 1 entries match no image of this delivery: line 2" in caplog.text
+    assert (
+        "no image of this delivery is used: one must match an entry of each kind of the list: body_part" in caplog.text
+    )
+    public = str(outputs.instances.to_dicts()) + json.dumps(outputs.metrics) + caplog.text + str(capfd.readouterr())
+    assert not any(word in public for word in ("SECRET", "1.99", "1.77", "1931"))
+
+
+def test_entry_in_several_spellings_is_told_by_line(write_slice, tmp_path, caplog):
+    for n, patient in enumerate(("0123", "00123")):
+        uids = dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), f"{n}.{n}")
+        write_slice(tmp_path / "d" / str(n), PIXELS, PatientID=patient, **uids)
+    kept = run(tmp_path / "d", tmp_path / "in", lists={"include": "modality,CT\npatient,123"})
+    assert kept.metrics["flow"]["aside"] == {"not_chosen": 2}
+    assert "differ in spelling only: none is used; write the identifier as the headers have it: line 3" in caplog.text
+    left_out = run(tmp_path / "d", tmp_path / "ex", lists={"exclude": "modality,MR\npatient,123"})
+    assert left_out.metrics["flow"]["aside"] == {"excluded": 2}
+    assert "differ in spelling only: all are left out: line 3" in caplog.text
+
+
+@pytest.mark.parametrize("digests", [{}, {"index.include": "0" * 16}])
+def test_list_that_changed_since_the_run_began_is_refused(two_patients, tmp_path, digests):
+    with pytest.raises(ValueError, match=r"^index\.include: the list has changed since the run began"):
+        run(two_patients, tmp_path / "out", lists={"include": "patient,SECRET-1"}, digests=digests)
+    with pytest.raises(ValueError, match=r"^index\.exclude: the list has changed"):
+        run(two_patients, tmp_path / "out", digests={"index.exclude": "0" * 16})
+
+
+def test_persons_of_patients_who_are_left_out_are_not_counted(two_patients, tmp_path):
+    run(two_patients, tmp_path / "out", lists={"exclude": "patient,SECRET-1"}, persons=True)
+    persons = read_table(tmp_path / "out" / "private" / "persons.parquet", PersonTable)
+    assert persons["patient"].unique().to_list() == [Pseudonyms(KEY).patient("SECRET-2")]

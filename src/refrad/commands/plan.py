@@ -1,7 +1,7 @@
 """The command `refrad plan`: the cost of a run before it starts; afterwards next to its actual cost."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
@@ -14,7 +14,10 @@ from refrad.core.tables import read_table
 from refrad.core.types import MODALITIES
 from refrad.language.sections import CAPTIONED, is_heading, split_sections
 from refrad.language.sentences import split_sentences
-from refrad.sources.reports import read_reports
+from refrad.privacy.choice_lists import LEFT_OUT
+from refrad.privacy.pseudonyms import FileTable
+from refrad.sources.reports import Report, read_reports
+from refrad.sources.study_lookup import StudyLookup
 from refrad.stages import index
 from refrad.workflow.estimates import (
     ESTIMATED,
@@ -26,7 +29,7 @@ from refrad.workflow.estimates import (
     measured_metrics,
     measured_rates,
 )
-from refrad.workflow.fingerprint import Fingerprint
+from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.rates import load_rates
 from refrad.workflow.site import Site
 
@@ -79,8 +82,7 @@ def count(site: Site) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     for delivery in site.config.deliveries:
-        table = Path(site.folder("results")) / "index" / delivery.name / "instances.parquet"
-        instances = read_table(table, InstanceTable) if table.exists() else _index(site, delivery.name)
+        instances, files = _indexed(site, delivery.name)
         used = instances.filter(pl.col("volume").is_not_null())
         numbers = {"files": instances["file"].n_unique(), "slices": len(used)}
         numbers |= {f"{name}s": used[name].n_unique() for name in ("patient", "volume")}
@@ -89,17 +91,43 @@ def count(site: Site) -> dict[str, int]:
             f"{modality} volumes": used.filter(pl.col("modality") == modality)["volume"].n_unique()
             for modality in MODALITIES
         }
-        numbers |= count_texts(Path(delivery.reports))
+        numbers |= count_texts(Path(delivery.reports), _chosen(instances, files) if site.choice.paths else None)
         for name, number in numbers.items():
             counts[name] = counts.get(name, 0) + number
     return counts
 
 
-def _index(site: Site, name: str) -> pl.DataFrame:
-    """The instance table of a delivery, made by stage index in a temporary folder with a temporary key."""
+def _indexed(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables of images and files of a delivery: those of stage index, if it made them by the same lists of a choice."""
+    table = Path(site.folder("results")) / "index" / name / "instances.parquet"
+    files = Path(site.config.privacy.folder, name, "files.parquet")
+    if not table.exists() or (site.choice.paths and not files.exists()):
+        return _index(site, name)
+    lists = {role: digest for role, digest in read_fingerprint(table).files.items() if role.startswith("index.")}
+    if lists != (site.choice.digests(Path(site.key)) if Path(site.key).exists() else {}):
+        return _index(site, name)
+    return read_table(table, InstanceTable), read_table(files, FileTable) if site.choice.paths else pl.DataFrame()
+
+
+def _chosen(instances: pl.DataFrame, files: pl.DataFrame) -> Callable[[Report], bool]:
+    """Whether a report is used, of which the lists of the choice may leave out the study."""
+    studies = StudyLookup(files.lazy(), instances.with_columns(shard=pl.lit(0, pl.Int32)).lazy(), 0)
+
+    def is_chosen(report: Report) -> bool:
+        study = studies.study_of(report)
+        return study is None or study in studies.with_images or studies.why_no_images(study) not in LEFT_OUT
+
+    return is_chosen
+
+
+def _index(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables of images and files of a delivery, made by stage index in a temporary folder with a temporary key."""
     delivery = site.deliveries[name]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        fingerprint = Fingerprint(
+            "index", index.VERSION, site.config.index.model_dump(), site.choice.digests(folder / "key")
+        )
         index.run(
             dicom=Path(delivery.dicom),
             reports=Path(delivery.reports),
@@ -107,15 +135,16 @@ def _index(site: Site, name: str) -> pl.DataFrame:
             files=folder / "files.parquet",
             instances=folder / "instances.parquet",
             metrics=folder / "metrics.json",
-            fingerprint=Fingerprint.parse(site.fingerprint("index")),
+            fingerprint=fingerprint,
             shards=delivery.shards,
+            **site.choice.paths,
         )
-        return read_table(folder / "instances.parquet", InstanceTable)
+        return read_table(folder / "instances.parquet", InstanceTable), read_table(folder / "files.parquet", FileTable)
 
 
-def count_texts(reports: Path) -> dict[str, int]:
-    """Counts of a table or folder of reports: reports, and sentences of findings and impression."""
-    rows = list(read_reports(reports, is_heading))
+def count_texts(reports: Path, is_chosen: Callable[[Report], bool] | None = None) -> dict[str, int]:
+    """Counts of a table or folder of reports: reports, all or those that are chosen, and sentences of findings and impression."""
+    rows = [row for row in read_reports(reports, is_heading) if is_chosen is None or is_chosen(row)]
     sentences = sum(
         len(split_sentences(text)) for row in rows for section, text in split_sections(row.text) if section in CAPTIONED
     )

@@ -24,7 +24,7 @@ from refrad.config.language import LLM_TASKS, CaptionsOptions, LlmOptions, Menti
 from refrad.config.privacy import Privacy
 from refrad.config.secrets import is_secret
 from refrad.config.section import Section, current_key
-from refrad.config.site_data import demo_findings, fill_in_demo
+from refrad.config.site_data import demo_findings, fill_in_demo, private_findings
 from refrad.config.training import AdaptOptions, EvaluateOptions, TrainOptions
 
 __all__ = ["Config", "ConfigError", "check_config", "load_config"]
@@ -143,7 +143,12 @@ def check_config(config: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         lines = (_sentence(finding) for finding in error.errors())
         raise ConfigError("\n".join(line for line in lines if line)) from None
-    problems = [*_missing_paths(checked), *_missing_models(checked), *demo_findings(checked)]
+    problems = [
+        *_missing_paths(checked),
+        *_missing_models(checked),
+        *demo_findings(checked),
+        *private_findings(checked),
+    ]
     if problems:
         raise ConfigError("\n".join(problems))
     return fill_in_demo(checked)

@@ -119,7 +119,9 @@ class DemoOptions(Section):
 
 
 class IndexOptions(Section):
-    """Splits, as shares of the patients; policies for images that are not plain slices; limits of reading a file."""
+    """Splits, as shares of the patients; policies for images that are not plain slices; the choice; limits of reading a file."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"include", "exclude"})
 
     test: Share = Field(description="Share of the patients in the test split, 0 to 1.")
     validation: Share = Field(
@@ -147,6 +149,15 @@ class IndexOptions(Section):
     ] = Field(
         description="Rules that find text in the pixels in addition to the header's BurnedInAnnotation; each maps DICOM "
         "keywords to regular expressions, which must all be found."
+    )
+    include: str | None = Field(
+        default=None,
+        description="Table (CSV, columns kind and value) of the patients, studies, series, modalities, body parts and dates "
+        "to use, or null for all: docs/own-data.md.",
+    )
+    exclude: str | None = Field(
+        default=None,
+        description="Table, as index.include, of what is left out, also where index.include names it; or null.",
     )
     storage_errors: int = Field(ge=0, description="Files quarantined for failing storage; one more ends the run.")
     memory_gb: float = Field(

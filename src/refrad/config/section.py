@@ -15,6 +15,8 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
     RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions, and their present names
+    # Keys that name private files. They stay out of the fingerprint, which is published and has a digest of the content.
+    PRIVATE: ClassVar[frozenset[str]] = frozenset()
     # Keys of earlier versions in another unit, their present names, and the value to read in place of a stored one.
     REPLACED: ClassVar[dict[str, tuple[str, Any]]] = {}
 

@@ -1,16 +1,17 @@
-"""What a site must say itself for its own data: nothing of the demo may pass into a dataset of patients."""
+"""What a site must say itself for its own data, and its private files: nothing of the demo may pass into a dataset of patients."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refrad.config.imaging import SEGMENTERS, is_demo
+from refrad.privacy.choice_lists import read_choice_list
 from refrad.privacy.keys import holds_demo_key
 
 if TYPE_CHECKING:
     from refrad.config.config import Config
 
-__all__ = ["DEMO_CARD", "DEMO_WEIGHTS", "demo_findings", "fill_in_demo", "is_demo_weights"]
+__all__ = ["DEMO_CARD", "DEMO_WEIGHTS", "demo_findings", "fill_in_demo", "is_demo_weights", "private_findings"]
 
 # The card of a dataset of the demo alone.
 DEMO_CARD: Mapping[str, str] = {"title": "RefRad demo", "creator": "RefRad", "terms": "CC0-1.0"}
@@ -62,3 +63,26 @@ def demo_findings(config: "Config") -> Iterator[str]:
             f"config: masks.weights: {problem}: name the folder of TotalSegmentator's weights, or choose masks.segmenter:"
             " precomputed (docs/own-data.md)"
         )
+
+
+def private_findings(config: "Config") -> Iterator[str]:
+    """A line for each private file or folder inside the results, and for each wrong line of the lists of the choice."""
+    results = Path(config.pathvars.get("results", "results")).resolve()
+    lists = {"index.include": config.index.include, "index.exclude": config.index.exclude}
+    places = {"privacy.key": config.privacy.key, "privacy.folder": config.privacy.folder, **lists}
+    for key, path in places.items():
+        if path is not None and Path(path).resolve().is_relative_to(results):
+            yield f"config: {key}: is inside of {results.name}/, which is published: move it, such as to private/"
+    for key, path in lists.items():
+        if path is None:
+            continue
+        if not Path(path).is_file():
+            yield f"config: {key}: no such file: {path}"
+            continue
+        try:
+            entries = read_choice_list(Path(path))
+        except ValueError as error:
+            yield from (f"config: {key}: {line}" for line in str(error).splitlines())
+        else:
+            if key == "index.include" and not entries:
+                yield f"config: {key}: has no line, so nothing would be used: add some, or write null to use all"

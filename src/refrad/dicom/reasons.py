@@ -30,6 +30,8 @@ REASONS: Mapping[str, str] = {
     "series_in_many_studies": "The files of one series belong to several studies: a de-identification gave each file a study of its own.",
     "frames_of_reference_differ": "The images of one series have a frame of reference each, and their positions are no regular grid.",
     "duplicate": "Another image of the series shows the same position, or another volume has the same voxels and affine; one is kept.",
+    "excluded": "Named by the list index.exclude: the patient, study, series, modality, body part or date.",
+    "not_chosen": "Not named by the list index.include, which says what is used.",
     # volumes, by stage volumes
     "orientation_inconsistent": "The slices of the volume are not parallel.",
     "four_dimensional": "Most positions are shown more than once, and no known attribute distinguishes the repetitions.",

@@ -76,7 +76,7 @@ class CaptionBuilder:
         elif study is None:
             self._leave_out(self._studies.why_no_study(report), sentences)
         elif study not in self._studies.with_images:
-            self._leave_out("report_without_images", sentences)
+            self._leave_out(self._studies.why_no_images(study), sentences)
         elif is_replaced:
             self._leave_out("replaced_report", sentences)
         else:

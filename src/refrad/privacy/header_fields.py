@@ -3,7 +3,7 @@
 import datetime
 import re
 
-__all__ = ["age_of", "body_part_of", "contrast_of", "date_of", "modality_of", "sex_of"]
+__all__ = ["MODALITIES", "age_of", "body_part_of", "contrast_of", "date_of", "modality_of", "sex_of"]
 
 OLDEST = 90  # years; older people are too few to be anonymous
 

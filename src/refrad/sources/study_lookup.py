@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from refrad.privacy.choice_lists import LEFT_OUT
 from refrad.privacy.known_identifiers import Identifiers, collect_identifiers
 from refrad.sources.reports import Report
 from refrad.sources.study_ids import StudyIds
@@ -36,6 +37,8 @@ class StudyLookup:
         own_files = identified.filter(pl.col("shard") == shard).collect()
         used = own.filter(pl.col("volume").is_not_null())
         self.with_images = set(used["study"])
+        reasons = _sets(own.filter(pl.col("reason").is_in(LEFT_OUT)).select("study", "reason").unique().iter_rows())
+        self._left_out: dict[str, str] = {study: min(names, key=LEFT_OUT.index) for study, names in reasons.items()}
         self.series_of = _sets(used.select("study", "series_number").drop_nulls().unique().iter_rows())
         uids = own_files.filter(pl.col("instance_uid") != "").select("file", "instance_uid")
         named = uids.join(own.filter(pl.col("instance").is_not_null()), on="file")
@@ -54,6 +57,10 @@ class StudyLookup:
     def why_no_study(self, report: Report) -> str:
         """The reason why a report finds no study."""
         return self.ids.match(report)[1]
+
+    def why_no_images(self, study: str) -> str:
+        """The reason why a study of this shard has no images: the site left them out, or none became a volume."""
+        return self._left_out.get(study, "report_without_images")
 
     def identifiers(self, study: str) -> Identifiers:
         """The identifiers in the headers of a study of this shard, and in those of all its patients."""

@@ -16,8 +16,10 @@ from refrad.core.table_rows import InstanceRow
 from refrad.core.tables import read_frame, write_parts, write_table
 from refrad.dicom.header_spool import HeaderSpool
 from refrad.dicom.headers import Header, ImageRules
+from refrad.dicom.image_choice import ImageChoice
 from refrad.dicom.scan import read_headers
 from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
+from refrad.privacy.choice_lists import LISTS, digests_of_choice, read_choice_list
 from refrad.privacy.header_fields import modality_of
 from refrad.privacy.persons import PersonTable, count_persons, identify_persons
 from refrad.privacy.pseudonyms import (
@@ -40,6 +42,9 @@ __all__ = ["VERSION", "run"]
 log = logging.getLogger(__name__)
 
 VERSION = 4
+SHOWN_LINES = 100
+# What becomes of identifiers that differ in spelling only
+SPELLINGS = {"include": "none is used; write the identifier as the headers have it", "exclude": "all are left out"}
 OWNERS = ("patients", "studies", "series")
 
 
@@ -54,19 +59,24 @@ def run(
     fingerprint: Fingerprint,
     shards: int,
     persons: Path | None = None,
+    include: Path | None = None,
+    exclude: Path | None = None,
 ) -> None:
     """Index the DICOM files below `dicom`; `persons` is a private table of the patients that may be one person.
 
+    `include` and `exclude` are the lists that choose images.
+
     Raises:
         FileNotFoundError: if there are no files.
-        ValueError: if the storage fails for more files than the config allows;
-            if the demo's public key is used for other data than the demo's.
+        ValueError: if the storage fails for more files than the config allows, the demo's public key is used for other data
+            than the demo's, or a list has changed since the run began.
     """
     options = IndexOptions.model_validate(fingerprint.options)
     tally = Tally("files")
     headers_of_files = read_headers(dicom, _rules(options), Limits.of_gib(options.memory_gb, options.seconds))
     first = next(headers_of_files)  # raises for a missing delivery, before a key is made
     pseudonyms = Pseudonyms(read_or_create_key(key))
+    choice = _read_choice({"include": include, "exclude": exclude}, key, fingerprint)
     with only_for_the_owner():
         files.parent.mkdir(parents=True, exist_ok=True)
     # a folder for private tables, that may stand open
@@ -80,15 +90,17 @@ def run(
                 _refuse_demo_key(pseudonyms, headers)
                 if headers[0].reason == "storage_error":
                     storage_errors.add(headers[0].path)
+                choice.learn(headers[0])
                 spill.add(_sort_key(headers[0], pseudonyms, shards), headers)
         with tally.timed("tables"):
             with only_for_the_owner():
                 write_parts(files, _file_rows(spill, pseudonyms, shards), FileTable, fingerprint)
-            rows = _instance_rows(spill, pseudonyms, shards, options, tally)
+            rows = _instance_rows(spill, pseudonyms, shards, options, tally, choice)
             write_parts(instances, rows, InstanceTable, fingerprint)
         spill.close()
     _write_persons(persons, files, instances, pseudonyms, fingerprint, tally)
     log.info("index: %d files, %d used, %d volumes", tally.taken, tally.used, tally.made["volumes"])
+    _report_choice(choice, tally)
     if storage_errors.count:
         log.warning("index: the storage failed for %s", storage_errors)
     tally.write(metrics, fingerprint)
@@ -100,6 +112,38 @@ def _rules(options: IndexOptions) -> ImageRules:
         frozenset(reason for reason, action in actions.items() if action == "keep"),
         tuple(tuple(rule.items()) for rule in options.burned_in_rules),
     )
+
+
+def _read_choice(paths: Mapping[str, Path | None], key: Path, fingerprint: Fingerprint) -> ImageChoice:
+    """The choice of images by the lists of the site, which must be those of the fingerprint."""
+    lists = {name: read_choice_list(path) for name, path in paths.items() if path}
+    digests = digests_of_choice(lists, read_or_create_key(key))
+    for role in (f"index.{name}" for name in LISTS):
+        if digests.get(role) != fingerprint.files.get(role):
+            raise ValueError(f"{role}: the list has changed since the run began: start the run again")
+    return ImageChoice(lists.get("include", ()), lists.get("exclude", ()))
+
+
+def _report_choice(choice: ImageChoice, tally: Tally) -> None:
+    """Count the entries of the lists, and name the lines of those that match nothing or several identifiers."""
+    for name, entries in (("include", choice.include), ("exclude", choice.exclude)):
+        unmatched = sorted(set(entries.lines) - entries.matched)
+        if entries.lines:
+            tally.add(f"entries of index.{name}", "match images", len(entries.lines) - len(unmatched))
+            tally.add(f"entries of index.{name}", "match none in this delivery", len(unmatched))
+        for lines, finding in (
+            (unmatched, "match no image of this delivery"),
+            (sorted(entries.doubtful), f"match several identifiers that differ in spelling only: {SPELLINGS[name]}"),
+        ):
+            if lines:
+                numbers = ", ".join(map(str, lines[:SHOWN_LINES])) + ", ..." * (len(lines) > SHOWN_LINES)
+                log.warning("index.%s: %d entries %s: line %s", name, len(lines), finding, numbers)
+    if choice.include.kinds and not tally.used:
+        kinds = ", ".join(sorted(choice.include.kinds))
+        log.warning(
+            "index.include: no image of this delivery is used: one must match an entry of each kind of the list: %s",
+            kinds,
+        )
 
 
 def _write_persons(
@@ -137,14 +181,16 @@ def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
 
 
 def _instance_rows(
-    spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally
+    spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally, choice: ImageChoice
 ) -> Iterator[list[InstanceRow]]:
     """Yield the rows of the instance table, series by series, and count them."""
+    choice.settle()
     ambiguous, scattered = spill.ambiguous(), spill.scattered()
     owners = {owner: Distinct() for owner in OWNERS}
     for output in ("images", "volumes"):
         tally.make(output, 0)
     for _, headers in spill.series():
+        headers = choice.leave_out(headers)
         if headers[0].unified_series_key in scattered:
             headers = [h if h.reason else h._replace(reason="series_in_many_studies") for h in headers]
         images = divide_into_volumes(

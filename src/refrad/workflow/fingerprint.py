@@ -93,10 +93,14 @@ def compose(
     options: Mapping[str, Any],
     files: Mapping[str, str | Path],
     models: Mapping[str, ModelShaping] | None = None,
+    keyed: Mapping[str, str] | None = None,
 ) -> Fingerprint:
-    """The fingerprint of a stage from its options, the files (role to path) and the models that shape its result."""
+    """The fingerprint of a stage from its options, the files (role to path) and the models that shape its result.
+
+    `keyed` has the digests of private files (role to digest), which need the site's key.
+    """
     digests = {role: content_digest(Path(path)) for role, path in sorted(files.items())}
-    return Fingerprint(stage, stage_version(stage), dict(options), digests, models or {})
+    return Fingerprint(stage, stage_version(stage), dict(options), digests | dict(keyed or {}), models or {})
 
 
 def read_fingerprint(path: Path) -> Fingerprint:

@@ -12,6 +12,7 @@ from refrad.config import Config, ConfigError, Delivery, check_config, is_demo, 
 from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import compose
+from refrad.workflow.site_choice import SiteChoice
 from refrad.workflow.stages import STAGES
 
 __all__ = ["Site", "in_braces"]
@@ -34,6 +35,7 @@ class Site:
         deliveries: name to delivery.
         schema, norms, lexicon, scale: paths of files that shape results (`Stage.files`).
         key: path of the secret key.
+        choice: the lists that choose images.
         python: the interpreter that runs the stages.
         trains: whether a model is trained and evaluated; without train.model the run ends with the dataset.
         towers: the folder of the adapted vision tower, or nothing where none is trained.
@@ -52,6 +54,7 @@ class Site:
         self.lexicon: str = self.config.mentions.lexicon
         self.scale: str = f"{self.config.llm.prompts}/score.yaml"
         self.key: str = self.config.privacy.key
+        self.choice = SiteChoice(self.config.index)
         self.python: str = sys.executable
         self.trains: bool = self.config.train.model is not None
         adapt = self.config.adapt
@@ -73,7 +76,8 @@ class Site:
 
     def fingerprint(self, stage: str) -> str:
         """The one string param of a stage's rule; see `refrad.workflow.fingerprint`."""
-        options = getattr(self.config, stage).model_dump(mode="json", by_alias=True)
+        section = getattr(self.config, stage)
+        options = section.model_dump(mode="json", by_alias=True, exclude=set(section.PRIVATE))
         tasks = tasks_of(stage, options).values()
         roles = STAGES[stage].files + (STAGES[stage].model_files if tasks else ())
         files: dict[str, str | Path] = {role: getattr(self, role) for role in roles}
@@ -81,7 +85,9 @@ class Site:
             for language, path in prompt_files(Path(self.config.llm.prompts), task).items():
                 files[f"prompt {task}.{language}"] = path
         models = {task: getattr(self.config.llm, task).shaping() for task in tasks}
-        return compose(stage, options, files, models).text
+        return compose(
+            stage, options, files, models, self.choice.digests(Path(self.key)) if stage == "index" else {}
+        ).text
 
     @property
     def tested(self) -> Any:
