@@ -232,6 +232,7 @@ FILE_MODULES = {
         "formats/charsets.py",
         "inference/load_image.py",
         "inference/predictor.py",
+        "privacy/choice_lists.py",
         "sources/reports.py",
     },
     "the dataset, its exports and its comparison with other datasets": {

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from tests.factories import OWN_DATA
 
 from projects import SMALL_DEMO
 from refrad.core.contracts import CopyTable, VolumeTable
@@ -19,9 +20,10 @@ def test_repeated_delivery_is_copies_and_reruns_nothing(project):
     (project.folder / "demo").rename(project.folder / "site")
     for delivery in deliveries:
         delivery |= {key: delivery[key].replace("demo/demo", "site/demo") for key in ("dicom", "reports", "references")}
-    project.configure(SMALL_DEMO | {"deliveries": deliveries[:1]})
+    own = SMALL_DEMO | OWN_DATA | {"privacy": {"key": "private/key"}}
+    project.configure(own | {"deliveries": deliveries[:1]})
     project.snakemake("copies")
-    project.configure(SMALL_DEMO | {"deliveries": deliveries})
+    project.configure(own | {"deliveries": deliveries})
     lines = project.snakemake("copies", "--dry-run").stdout.splitlines()
     assert lines and all(" again" in line for line in lines), lines
     project.snakemake("copies")
@@ -33,5 +35,5 @@ def test_repeated_delivery_is_copies_and_reruns_nothing(project):
     volumes = read_table(results / "volumes/again/0/volumes.parquet", VolumeTable)
     accepted = volumes.filter(volumes["reason"].is_null())["volume"].sort()
     assert copies["volume"].to_list() == accepted.to_list() and set(copies["relation"]) == {"earlier_delivery"}
-    project.configure(SMALL_DEMO | {"deliveries": deliveries[1:]})
+    project.configure(own | {"deliveries": deliveries[1:]})
     assert "copies_delivery" in project.planned("copies")  # the first delivery is removed

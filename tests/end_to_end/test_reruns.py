@@ -99,6 +99,13 @@ def report_text(edit):
     edit("demo/demo/reports.csv", lambda text: text.replace("Leber", "Leber ", 1))
 
 
+def patient_excluded(edit):
+    """A list that names somebody, in the private folder."""
+    excluding = {"index": {"exclude": "private/exclude.csv"}}
+    own = edit("own.yaml", lambda text: yaml.safe_dump(_over(yaml.safe_load(text), excluding)))
+    (own.parent / "private" / "exclude.csv").write_text("kind,value\npatient,nobody\n")
+
+
 # Each change of the table in docs/reruns.md. The later ones need a run that asked language models: see `with_models`.
 CHANGES = {
     "nothing": lambda _: None,
@@ -118,6 +125,7 @@ CHANGES = {
     "a window (`shards.windows`)": configured(shards={"windows": [[2250, -100], [350, 40], [90, 40]]}),
     "images per caption (`grounded.images_per_caption`)": configured(grounded={"images_per_caption": 3}),
     "the split (`index.test`)": configured(index={"test": 0.31}),
+    "a patient in the list of `index.exclude`": patient_excluded,
     "the learning rate (`train.learning_rate`)": configured(train={"learning_rate": 1e-3}),
     "how many samples are evaluated (`evaluate.samples`)": configured(evaluate={"samples": 7}),
     "VERSION of the code of vqa": new_version("vqa"),

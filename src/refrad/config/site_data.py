@@ -45,12 +45,12 @@ def demo_findings(config: "Config") -> Iterator[str]:
     """A line for each setting of the demo that deliveries of patients would get, with what to write instead."""
     if all(map(is_demo, config.deliveries)):
         return
-    for name, wanted in WANTED.items():
+    for name, advice in WANTED.items():
         words = getattr(config.card, name)
         if words is None:
-            yield f"config: card.{name}: missing, and has no default for your own data: write {wanted}"
+            yield f"config: card.{name}: missing, and has no default for your own data: write {advice}"
         elif name in NAMES_OF_THE_DEMO and words.strip() == DEMO_CARD[name]:
-            yield f"config: card.{name}: is the demo's: write {wanted}"
+            yield f"config: card.{name}: is the demo's: write {advice}"
     if holds_demo_key(Path(config.privacy.key)):
         yield (
             "config: privacy.key: is the demo's, which is public: name another file, such as private/key; it is made at"

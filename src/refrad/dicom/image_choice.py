@@ -123,13 +123,13 @@ class _Entries:
 
     def _spellings(self, value: str, spellings: Collection[str], lines: Sequence[int]) -> Collection[str]:
         """The identifiers of the archive that an entry names."""
-        same = [spelling for spelling in spellings if spelling.strip() == value]
+        equal = [spelling for spelling in spellings if spelling.strip() == value]
         if not self._is_strict:
             self.doubtful.update(lines if len(spellings) > 1 else ())
             return spellings
-        near = same or [spelling for spelling in spellings if _near(spelling) == _near(value)]
-        self.doubtful.update(lines if len({spelling.strip() for spelling in near}) > 1 else ())
-        return near if same or len({spelling.strip() for spelling in near}) == 1 else ()
+        nearest = equal or [spelling for spelling in spellings if _near(spelling) == _near(value)]
+        self.doubtful.update(lines if len({spelling.strip() for spelling in nearest}) > 1 else ())
+        return nearest if equal or len({spelling.strip() for spelling in nearest}) == 1 else ()
 
     def kinds_of(self, header: Header, traits: _Traits) -> frozenset[str]:
         """The kinds of which an entry matches the image; notes these entries."""
@@ -143,7 +143,7 @@ class _Entries:
         lines["patient"] = by_patient or ()
         lines["study"] = self._studies.get(header.study_key, ())
         if self._ranges and (day := traits.date):
-            lines["date"] = [line for first, last, own in self._ranges if first <= day <= last for line in own]
+            lines["date"] = [line for first, last, rows in self._ranges if first <= day <= last for line in rows]
         for kind_lines in lines.values():
             self.matched.update(kind_lines)
         return frozenset(kind for kind, kind_lines in lines.items() if kind_lines)
@@ -153,7 +153,10 @@ def _traits_of(headers: Sequence[Header]) -> Iterator[_Traits]:
     """What the lists ask of each image of a series; an image without body part or date has that of the others, if they agree."""
     body_parts = [body_part_key(header.body_part) for header in headers]
     days = [_day_of(header) for header in headers]
-    part, day = (values.pop() if len(values := set(known) - {""}) == 1 else "" for known in (body_parts, days))
+    part, day = (
+        values.pop() if len(values := set(values_of_images) - {""}) == 1 else ""
+        for values_of_images in (body_parts, days)
+    )
     for header, own_part, own_day in zip(headers, body_parts, days, strict=True):
         yield _Traits(
             header.series_uid,

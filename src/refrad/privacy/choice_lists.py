@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,9 +122,16 @@ def read_choice_list(path: Path) -> tuple[ChoiceEntry, ...]:
         ValueError: if the file is no such table or a line is wrong; a line of the message for each, with its number and remedy.
     """
     try:
-        rows = list(_rows(path))
+        state = path.stat()
+        return _entries(path, state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise ValueError(f"{path.name}: cannot be read: {error.strerror}") from None
+
+
+@lru_cache(maxsize=8)
+def _entries(path: Path, _changed_at: int, _size: int) -> tuple[ChoiceEntry, ...]:
+    """The entries of a list as it is now; kept, since both the check of the config and the fingerprint ask for them."""
+    rows = list(_rows(path))
     entries, problems = [], []
     for line, kind, value in rows:
         try:
