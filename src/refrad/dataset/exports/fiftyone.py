@@ -123,6 +123,7 @@ def _phrases(row: ImageRow, path: str, names: ClassNames) -> Iterator[Document]:
                 "start": entity["start"],
                 "end": entity["end"],
                 "via": entity["via"],
+                "one_sided": bool(entity.get("one_sided")),
                 "class_id": entity["class_id"],
             }
 

@@ -61,8 +61,9 @@ def _sample_fields() -> Iterable[Document]:
     for name in ("modality", "plane", "body_part"):
         yield _document(name, f"{LABELS}Classification", [*_label_fields(), _field("confidence", SHARE)])
     yield _detections("structures", {"class_id": NUMBER, "area": NUMBER})
+    numbers = dict.fromkeys(("start", "end", "class_id"), NUMBER)
     words = dict.fromkeys(("phrase", "sentence", "language", "via"), STRING)
-    yield _detections("phrases", words | dict.fromkeys(("start", "end", "class_id"), NUMBER))
+    yield _detections("phrases", words | numbers | {"one_sided": "BooleanField"})
     for language in LANGUAGES:
         yield _field(f"sentences_{language}", LIST, of=STRING)
         yield _field(f"questions_{language}", LIST, of=STRING)
