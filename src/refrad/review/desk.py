@@ -41,6 +41,7 @@ VERDICT_WORDS = {
     "wrong_box": "wrong box",
     "wrong_side": "wrong side",
 }
+KEPT_CHOICES = 50  # counts of filters in memory
 ORDERS = {"dataset": "as in the dataset", "suspicion": "most signs first"}
 
 
@@ -154,10 +155,13 @@ class ReviewDesk:
     def __init__(
         self, index: ItemIndex, verdicts: VerdictReader, schema: Schema, windows: Sequence[Sequence[float]]
     ) -> None:
-        self._index, self._reader, self._schema = index, verdicts, schema
+        pairs = index.items.filter((pl.col("item") == "caption") & ~pl.col("left_out"))
+        self._index = ItemIndex(pairs.drop("place", "suspicions"), index.marks)  # a third of all, so pages are faster
+        self._reader, self._schema = verdicts, schema
         self._windows = [(width, level) for width, level in windows]
-        self._queue = RandomQueue(index)
+        self._queue = RandomQueue(self._index)
         self._lookup = ImageLookup()
+        self._choices: dict[tuple[PairSelection, int], list[FilterChoice]] = {}
 
     def find(self, selection: PairSelection, start: int, count: int) -> tuple[int, list[ListedPair]]:
         """How many pairs a selection has, and `count` of them from the `start`-th on."""
@@ -218,8 +222,19 @@ class ReviewDesk:
         return np.asarray(channels[nearest_channel(window, self._windows) if pair.row["modality"] == "CT" else 0])
 
     def choices(self, selection: PairSelection) -> list[FilterChoice]:
-        """The filters, each with the values that pairs of the other filters' selection have, the most frequent first."""
-        states = self._reader.read().states
+        """The filters, each with the values that pairs of the other filters' selection have, the most frequent first.
+
+        They are counted once for the pages of a list, unless a verdict is added and selects.
+        """
+        read = self._reader.read()
+        version = len(read.all) if selection.verdict else 0
+        if (selection, version) not in self._choices:
+            if len(self._choices) >= KEPT_CHOICES:
+                self._choices.clear()
+            self._choices[selection, version] = self._counted_choices(selection, read.states)
+        return self._choices[selection, version]
+
+    def _counted_choices(self, selection: PairSelection, states: pl.DataFrame) -> list[FilterChoice]:
 
         def counted(name: str, column: str) -> list[FilterOption]:
             others = replace(selection, **{name: ""}).query()
