@@ -22,6 +22,7 @@ from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.review.access import AccessGuard
 from refrad.review.desk import ReviewDesk
 from refrad.review.image_answers import ImageAnswers
+from refrad.review.left_out import read_left_out
 from refrad.review.opening import open_index
 from refrad.review.pair_pages import PairPages
 from refrad.review.verdict_posts import VerdictPosts
@@ -42,6 +43,7 @@ PAGES = {
     "page 3000 of it": "/?page=3000",
     "words": "/?text=spleen+normal",
     "a class, most signs first": "/?class_id=5&sort=suspicion",
+    "the summary": "/summary",
     "four filters": "/?class_id=5&modality=MR&split=test&verdict=none",
 }
 
@@ -113,7 +115,8 @@ def server(folder: Path, files: list[Path]) -> AccessGuard:
     start = time.perf_counter()
     index = open_index(files, folder, folder / "index", CLASSES, LEXICON)
     print(f", opened again in {time.perf_counter() - start:.1f} s")
-    desk = ReviewDesk(index, VerdictReader(folder / "v.sqlite"), schema, [(2250, -100), (350, 40), (80, 40)])
+    verdicts, windows = VerdictReader(folder / "v.sqlite"), [(2250, -100), (350, 40), (80, 40)]
+    desk = ReviewDesk(index, verdicts, schema, windows, read_left_out([]))
     nothing = ShardTables(folder / "no", folder / "no")
     shelf = VolumeShelf(lambda _: nothing, folder, folder, schema)
     images, posts = ImageAnswers(desk, shelf, schema), VerdictPosts(desk, "AB")

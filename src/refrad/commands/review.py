@@ -70,7 +70,8 @@ def main(
         schema = load_schema(Path(site.schema))
         index = _index(site, results, private)
         verdicts = VerdictReader(private / "verdicts.sqlite")
-        desk = ReviewDesk(index, verdicts, schema, site.config.shards.windows)
+        left_out = _left_out(results)
+        desk = ReviewDesk(index, verdicts, schema, site.config.shards.windows, left_out)
         stores = Path(site.store("volumes")), Path(site.store("masks"))
         shelf = VolumeShelf(lambda shard: _tables(results, shard), *stores, schema)
         token = make_token()
@@ -94,6 +95,10 @@ def _index(site: Site, results: Path, private: Path) -> ItemIndex:
     return open_index(files, results, private / "index", Path(site.schema), Path(site.lexicon))
 
 
+def _left_out(results: Path) -> pl.DataFrame:
+    return read_left_out(sorted((results / "review").glob("*/*/left_out.parquet")))
+
+
 def _summary(site: Site, index: ItemIndex, results: Path, verdicts: Path) -> Iterator[str]:
     """The state of the review, in lines."""
     if not verdicts.exists():
@@ -103,7 +108,7 @@ def _summary(site: Site, index: ItemIndex, results: Path, verdicts: Path) -> Ite
         judged = store.all()
     items = index.items.filter(~pl.col("left_out"))
     total = dict(items["item"].value_counts().iter_rows())
-    left_out = read_left_out(sorted((results / "review").glob("*/*/left_out.parquet")))
+    left_out = _left_out(results)
     names = {entry.id: entry.name for entry in load_schema(Path(site.schema)).classes}
     yield from describe_review(summarize_review(judged, items, total, left_out, names))
 

@@ -1,7 +1,7 @@
 """The dataset and the verdicts as the review pages use them: pairs of image and caption, by page, and one after the other."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,36 +13,19 @@ from refrad.anatomy.schema import Schema
 from refrad.dataset.image_codec import decode_image
 from refrad.dataset.image_lookup import ImageLookup
 from refrad.dataset.shard_rows import CaptionStruct, ImageRow
-from refrad.review.item_index import ItemIndex, ItemQuery, ItemRow
+from refrad.review.item_index import ItemIndex, ItemRow
 from refrad.review.judgement import ReviewVerdict
+from refrad.review.pair_selection import ORDERS, VERDICT_WORDS, FilterChoice, FilterOption, PairSelection
 from refrad.review.random_queue import RandomQueue
+from refrad.review.review_statistics import ReviewSummary, summarize_review
 from refrad.review.slice_pictures import nearest_channel
 from refrad.review.suspicion import SUSPICIONS
 from refrad.review.verdict_reader import VerdictReader
 
-__all__ = [
-    "FilterChoice",
-    "FilterOption",
-    "ListedPair",
-    "Neighbours",
-    "PairKey",
-    "PairSelection",
-    "ReviewDesk",
-    "UnknownPairError",
-]
+__all__ = ["ListedPair", "Neighbours", "PairKey", "ReviewDesk", "UnknownPairError"]
 
 UNSEEN_IN_LIST = ("structures", "questions", "provenance")  # columns that the list does not read
-VERDICT_WORDS = {
-    "none": "not judged",
-    "any": "judged",
-    "accept": "accepted",
-    "reject": "rejected",
-    "wrong_span": "wrong span",
-    "wrong_box": "wrong box",
-    "wrong_side": "wrong side",
-}
 KEPT_CHOICES = 50  # counts of filters in memory
-ORDERS = {"dataset": "as in the dataset", "suspicion": "most signs first"}
 
 
 class UnknownPairError(LookupError):
@@ -56,70 +39,6 @@ class PairKey(NamedTuple):
     shard: int
     image_id: str
     caption: str
-
-
-@dataclass(frozen=True)
-class PairSelection:
-    """The pairs that a reviewer wants to see, as an address has them: a filter is "" where all values may be."""
-
-    text: str = ""
-    class_id: str = ""
-    modality: str = ""
-    plane: str = ""
-    split: str = ""
-    language: str = ""
-    tie: str = ""
-    via: str = ""
-    verdict: str = ""
-    suspicion: str = ""
-    delivery: str = ""
-    sort: str = ""
-
-    @classmethod
-    def of(cls, query: Mapping[str, str]) -> "PairSelection":
-        """The selection of an address."""
-        return cls(**{field.name: query.get(field.name, "")[:200] for field in fields(cls)})
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether it leaves out anything."""
-        return any(value for name, value in vars(self).items() if name != "sort")
-
-    def query(self) -> ItemQuery:
-        """The selection as the index understands it; a value that cannot be is as if it were not there."""
-        number = self.class_id
-        return ItemQuery(
-            class_id=int(number) if number.isascii() and number.isdigit() and len(number) < 5 else None,
-            modality=self.modality or None,
-            plane=self.plane or None,
-            split=self.split or None,
-            language=self.language or None,
-            tie=self.tie or None,
-            via=self.via or None,
-            delivery=self.delivery or None,
-            verdict=self.verdict if self.verdict in VERDICT_WORDS else None,
-            suspicion=self.suspicion or None,
-            text=self.text,
-            sort="suspicion" if self.sort == "suspicion" else "dataset",
-        )
-
-
-@dataclass(frozen=True)
-class FilterOption:
-    """A value of a filter, its words, and how many pairs have it, where that is counted."""
-
-    value: str
-    label: str
-    count: int | None = None
-
-
-@dataclass(frozen=True)
-class FilterChoice:
-    """A filter with its values."""
-
-    name: str
-    label: str
-    options: Sequence[FilterOption]
 
 
 class ListedPair(NamedTuple):
@@ -150,13 +69,21 @@ class ReviewDesk:
         verdicts: of all reviewers.
         schema: the class schema.
         windows: width and level of the three channels of the stored pictures, HU.
+        left_out: `LeftOutTable`: what the last run left out because of verdicts.
     """
 
     def __init__(
-        self, index: ItemIndex, verdicts: VerdictReader, schema: Schema, windows: Sequence[Sequence[float]]
+        self,
+        index: ItemIndex,
+        verdicts: VerdictReader,
+        schema: Schema,
+        windows: Sequence[Sequence[float]],
+        left_out: pl.DataFrame,
     ) -> None:
         pairs = index.items.filter((pl.col("item") == "caption") & ~pl.col("left_out"))
         self._index = ItemIndex(pairs.drop("place", "suspicions"), index.marks)  # a third of all, so pages are faster
+        self._items, self._left_out = index.items.filter(~pl.col("left_out")), left_out
+        self._totals = dict(self._items["item"].value_counts().iter_rows())
         self._reader, self._schema = verdicts, schema
         self._windows = [(width, level) for width, level in windows]
         self._queue = RandomQueue(self._index)
@@ -220,6 +147,14 @@ class ReviewDesk:
         """The stored picture of an image in grey, uint8 [row, column], in the channel most like a window."""
         channels = decode_image(self._lookup.pictures(pair.path, pair.key.image_id))
         return np.asarray(channels[nearest_channel(window, self._windows) if pair.row["modality"] == "CT" else 0])
+
+    def summary(self) -> ReviewSummary:
+        """The state of the review: how much is judged, the precision, and the agreement of reviewers."""
+        verdicts = self._reader.read().all
+        images = list({verdict.image_id for verdict in verdicts})
+        items = self._items.filter(pl.col("image_id").is_in(images))
+        names = {number: entry.english for number, entry in self._schema.by_id.items()}
+        return summarize_review(verdicts, items, self._totals, self._left_out, names)
 
     def choices(self, selection: PairSelection) -> list[FilterChoice]:
         """The filters, each with the values that pairs of the other filters' selection have, the most frequent first.

@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from refrad.review.desk import PairKey, PairSelection
+from refrad.review.desk import PairKey
+from refrad.review.pair_selection import PairSelection
 from refrad.review.volume_shelf import ShardKey
 
 __all__ = ["address", "key_of", "key_query", "pair_address", "shard_of", "whole_number"]

@@ -8,10 +8,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from refrad.anatomy.schema import Schema
 from refrad.dicom.side_marks import letters_of_slice
-from refrad.review.desk import ListedPair, PairKey, PairSelection, ReviewDesk
+from refrad.review.desk import ListedPair, PairKey, ReviewDesk
 from refrad.review.items import caption_digest, question_digest, question_id
 from refrad.review.judgement import ReviewVerdict
 from refrad.review.pair_address import address, key_of, key_query, pair_address, whole_number
+from refrad.review.pair_selection import PairSelection
 from refrad.review.pair_view import (
     boxes_of,
     colours_of,
@@ -124,7 +125,7 @@ class PairPages:
 
     def show_summary(self, request: Request) -> Response:
         """Precision, agreement and counts."""
-        return self._page(request, "summary", "Summary", current="Summary")
+        return self._page(request, "summary", "Summary", current="Summary", summary=self._desk.summary())
 
     def ask_reviewer(self, request: Request) -> Response:
         """The form for the reviewer's name."""
