@@ -21,9 +21,10 @@ from PIL import Image
 from scipy import fft, ndimage
 
 from refrad.dataset import picture_copies
+from refrad.dataset.file_list import list_dataset
 from refrad.dataset.image_codec import decode_image, decode_sketch, encode_sketch
 from refrad.dataset.picture_copies import find_copies
-from refrad.dataset.shard_io import list_shards, read_rows
+from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import IdentifiedPicture
 
 Picture = NDArray[np.uint8]
@@ -115,7 +116,7 @@ RULES = {"sketches": by_sketches, "hashes": by_hashes}
 
 
 def main(folder: str = "results/shards", count: str = "200") -> None:
-    rows = list(read_rows(list_shards(Path(folder)), VolumePicture))
+    rows = list(read_rows(list_dataset(Path(folder)), VolumePicture))
     every = [decode_image(row) for row in rows]
     chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: int(count)])
     pictures, volumes = [every[row] for row in chosen], [rows[row]["volume"] for row in chosen]

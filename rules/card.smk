@@ -23,6 +23,7 @@ rule card:
     params:
         images=SITE.brief("images"),
         left_out=SITE.brief("left_out"),
+        former=SITE.former,
         fingerprint=REVIEW.fingerprint("card"),
         review=REVIEW.flags,
     message:
@@ -31,4 +32,5 @@ rule card:
         "{resources.python:q} -m refrad card --images {params.images} --persons {input.persons}"
         " --left-out {params.left_out}{params.review}"
         " --card {output.card} --croissant-file {output.croissant} --crate {output.crate} --leakage {output.leakage}"
+        " --former {params.former:q}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

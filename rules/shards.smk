@@ -31,6 +31,8 @@ rule shards_shard:
         review=REVIEW.flags,
         volume_store=SITE.store("volumes"),
         mask_store=SITE.store("masks"),
+        card=SITE.card,
+        croissant=SITE.croissant,
     message:
         "images and their texts of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
@@ -41,6 +43,7 @@ rule shards_shard:
         " --volume-store {params.volume_store:q} --mask-store {params.mask_store:q}"
         " --train {output.train} --validation {output.validation} --test {output.test}"
         " --left-out {output.left_out}{params.review}"
+        " --card {params.card:q} --croissant {params.croissant:q}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 
 

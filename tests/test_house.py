@@ -243,6 +243,7 @@ FILE_MODULES = {
         "dataset/exports/image_files.py",
         "dataset/exports/webdataset.py",
         "dataset/image_lookup.py",
+        "dataset/file_list.py",
         "dataset/picture_files.py",
         "dataset/shard_io.py",
         "formats/spreadsheets.py",

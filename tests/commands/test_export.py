@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 from tests.dataset.exports.paper_loaders import PaperLoaders
-from tests.factories import ROOT, image_row, png_bytes
+from tests.factories import ROOT, describe_dataset, image_row, png_bytes, write_shards
 
 from refrad.cli import main
 from refrad.core import contracts, tables
@@ -30,7 +30,7 @@ GERMAN = {"caption": "d", "language": "de", "text": "Leber und Milz o.B.", "tie"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, images, schema):
+def site(tmp_path_factory, images):
     """A dataset of 34 images whose splits share no patient, a sentence in two languages and one more, and its volume."""
     folder = tmp_path_factory.mktemp("site")
     rows = [row | {"patient": row["split"], "study": row["split"]} for row in read_rows([images])]
@@ -41,9 +41,7 @@ def site(tmp_path_factory, images, schema):
         german,
         first | {"caption": "x", "sentence": "second", "text": "Liver and more.", "entities": first["entities"][:1]},
     ]
-    path = folder / "shards" / "a" / "0" / "images.parquet"
-    write_shard(path, rows, schema, Fingerprint("shards", 2, {}, {}))
-    (folder / "shards" / "README.md").write_text("---\npretty_name: Card\nconfigs: []\n---\n\n# Card\n")
+    describe_dataset(folder / "shards", write_shards(folder / "shards", {"a/0": rows}), title="Card")
     values = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 34)).astype(np.int16)
     digest, file = store_volume(values, np.eye(4), folder)
     told = dict.fromkeys(contracts.VolumeTable.to_schema().columns)

@@ -8,12 +8,11 @@ import polars as pl
 import pydicom
 import pytest
 import yaml
+from tests.factories.dataset import describe_dataset, write_shards
 from tests.factories.images import image_row
 from tests.factories.oblique_series import AFFINE, classes_of_series, images_of_series, read_with_dcmqi
 
-from refrad.anatomy.schema import load_schema
 from refrad.cli import main
-from refrad.dataset.shard_io import write_shard
 from refrad.reporting.drawing import class_colour
 from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
 from refrad.segmentation.labels import resample_labels
@@ -185,7 +184,7 @@ def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
         fingerprint=fingerprint("masks", segmenter="precomputed"),
         **metrics,
     )
-    instance = captioned_slice(tables, mask_store, tmp_path / "dataset", load_schema(schema))
+    instance = captioned_slice(tables, mask_store, tmp_path / "dataset")
     command = {"--masks": tables["masks"], "--mask-store": mask_store, "--schema": schema, "--out": tmp_path / "out"}
     command |= {
         "--dicom": dicom,
@@ -227,7 +226,7 @@ def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
     }
 
 
-def captioned_slice(tables, mask_store, folder, schema):
+def captioned_slice(tables, mask_store, folder):
     """Write a dataset of one slice of the liver with a German sentence, and return the pseudonym of its image."""
     (mask,) = pl.read_parquet(tables["masks"]).to_dicts()
     labels = np.asarray(nib.load(mask_store / mask["file"]).dataobj)
@@ -242,7 +241,7 @@ def captioned_slice(tables, mask_store, folder, schema):
     row["captions"] = [
         caption | {"language": "de", "text": "Leber und Leber.", "entities": caption["entities"][:1] * 2}
     ]
-    write_shard(folder / "train.parquet", [row], schema, Fingerprint("shards", 1, {}, {}))
+    describe_dataset(folder, write_shards(folder, {"a/0": [row]}))
     return instance
 
 

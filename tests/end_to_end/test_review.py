@@ -12,7 +12,7 @@ import pytest
 from projects import Project
 from refrad.cli import main
 from refrad.core.tables import read_table
-from refrad.dataset.shard_io import list_shards, read_rows
+from refrad.dataset.shard_io import read_rows
 from refrad.review.items import caption_digest
 from refrad.review.judgement import ReviewVerdict
 from refrad.review.left_out import LeftOutTable
@@ -29,7 +29,9 @@ def reviewed(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("review") / "copy"
     shutil.copytree(finished.folder, folder, symlinks=True)
     project = Project(folder)
-    path = next(path for path in list_shards(folder / "results" / "shards") if list(read_rows([path])))
+    path = next(
+        path for path in sorted((folder / "results" / "shards" / "data").rglob("*.parquet")) if list(read_rows([path]))
+    )
     row = next(iter(read_rows([path])))
     with open_verdicts(folder / "private" / "review" / "verdicts.sqlite") as store:
         for caption in row["captions"]:
@@ -60,7 +62,7 @@ def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
 def test_rejected_pair_is_gone_after_the_next_run(reviewed, monkeypatch):
     project, shard, row = reviewed
     monkeypatch.chdir(project.folder)
-    images = {path: path.stat().st_mtime_ns for path in list_shards(Path("results/shards"))}
+    images = {path: path.stat().st_mtime_ns for path in sorted(Path("results/shards/data").rglob("*.parquet"))}
     before = contents(Path())
     count = sum(1 for _ in read_rows(list(images)))
     lines = project.snakemake("all", "--dry-run").stdout.splitlines()
@@ -77,7 +79,7 @@ def test_rejected_pair_is_gone_after_the_next_run(reviewed, monkeypatch):
     assert contents(Path()) == before
     again = {path.parent for path, changed in images.items() if path.stat().st_mtime_ns != changed}
     assert again == {shard.parent}
-    rows = list(read_rows(list_shards(Path("results/shards"))))
+    rows = list(read_rows(sorted(Path("results/shards/data").rglob("*.parquet"))))
     assert len(rows) == count - 1 and row["image_id"] not in {kept["image_id"] for kept in rows}
     left = read_table(Path("results/review", *shard.parts[-3:-1], "left_out.parquet"), LeftOutTable)
     assert set(left["image_id"]) == {row["image_id"]}
@@ -94,7 +96,7 @@ def test_rejected_pair_is_gone_after_the_next_run(reviewed, monkeypatch):
         for verdict in store.latest():
             store.add(replace(verdict, verdict="accept", time="", queue="browse"))
     project.snakemake("card")
-    assert sum(1 for _ in read_rows(list_shards(Path("results/shards")))) == count, "all is back"
+    assert sum(1 for _ in read_rows(sorted(Path("results/shards/data").rglob("*.parquet")))) == count, "all is back"
 
 
 def test_accepted_pairs_change_the_card_alone(reviewed, monkeypatch):

@@ -8,6 +8,7 @@
 No test imports from a conftest module or from another test: what two tests need is here.
 """
 
+from tests.factories.dataset import describe_dataset, write_shards
 from tests.factories.dicom import (
     PLAIN_CT,
     RAS,
@@ -35,6 +36,7 @@ __all__ = [
     "ReportDelivery",
     "Study",
     "dataset_of",
+    "describe_dataset",
     "fingerprint",
     "image_row",
     "instance_of",
@@ -47,4 +49,5 @@ __all__ = [
     "stacks",
     "tiny_training",
     "write_dicom",
+    "write_shards",
 ]

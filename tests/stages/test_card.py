@@ -4,14 +4,13 @@ import json
 
 import polars as pl
 import pytest
-from tests.factories import fingerprint
+from tests.factories import describe_dataset, write_shards
 
 from refrad.core.tables import write_table
 from refrad.core.types import SPLITS
 from refrad.dataset.columns import BACKENDS
-from refrad.dataset.shard_io import read_rows, write_shard
+from refrad.dataset.shard_io import read_rows
 from refrad.privacy.persons import PersonTable
-from refrad.stages import card
 from refrad.workflow.fingerprint import Fingerprint
 
 DESCRIPTION = {"title": "A small set", "creator": "Some site"}
@@ -21,26 +20,11 @@ SOURCES = {
 }
 
 
-def describe(folder, rows, schema, persons=None, sources=SOURCES):
+def describe(folder, rows, persons=None, sources=SOURCES):
     """The files of the stage for two shards of rows, and its metrics."""
     half = len(rows) // 2
-    paths = []
-    for shard, part in enumerate((rows[:half], rows[half:])):
-        for split in SPLITS:
-            paths.append(folder / "data" / "a" / str(shard) / f"{split}.parquet")
-            of_split = [row for row in part if row["split"] == split]
-            write_shard(paths[-1], of_split, schema, Fingerprint("shards", 2, {"image_size": 64}, {}), sources)
-    card.run(
-        images=paths,
-        card=folder / "README.md",
-        croissant_file=folder / "croissant.json",
-        crate=folder / "ro-crate-metadata.json",
-        leakage=folder / "leakage.json",
-        metrics=folder / "metrics.json",
-        fingerprint=fingerprint("card", **DESCRIPTION),
-        persons=persons,
-    )
-    return json.loads((folder / "metrics.json").read_text())
+    paths = write_shards(folder, {"a/0": rows[:half], "a/1": rows[half:]}, sources)
+    return describe_dataset(folder, paths, persons, **DESCRIPTION)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +34,9 @@ def rows(images):
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory, rows, schema):
+def described(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("dataset")
-    describe(folder, rows, schema)
+    describe(folder, rows)
     return folder
 
 
@@ -78,30 +62,30 @@ DEMO_MASKS = SOURCES["masks"].options
         ("precomputed", {"segmenter": "precomputed", "weights": None}, False),
     ],
 )
-def test_card_warns_where_demo_weights_made_the_masks(tmp_path, rows, schema, segmenter, masks, warns):
+def test_card_warns_where_demo_weights_made_the_masks(tmp_path, rows, segmenter, masks, warns):
     provenance = dict.fromkeys(BACKENDS) | {"segmenter": segmenter, "fingerprints": None}
     changed = [row | {"provenance": provenance} for row in rows]
-    describe(tmp_path, changed, schema, sources={"masks": Fingerprint("masks", 1, masks, {})})
+    describe(tmp_path, changed, sources={"masks": Fingerprint("masks", 1, masks, {})})
     assert ("of no use for real patients" in (tmp_path / "README.md").read_text()) == warns
 
 
-def test_leak_is_on_the_card_and_counted(tmp_path, images, schema):
+def test_leak_is_on_the_card_and_counted(tmp_path, images):
     leaky = [row | {"patient": "p", "study": "s"} for row in read_rows([images])]
-    metrics = describe(tmp_path, leaky, schema)
+    metrics = describe(tmp_path, leaky)
     assert metrics["tables"]["in more than one split"] == {"patients": 1, "studies": 1, "pictures": 0}
     assert "Not to be published" in (tmp_path / "README.md").read_text()
     assert json.loads((tmp_path / "leakage.json").read_text())["total"] == 2
 
 
 @pytest.mark.parametrize(("crossing", "patient_ids"), [(True, "folded"), (False, "exact")])
-def test_card_says_what_was_looked_for(tmp_path, rows, schema, described, crossing, patient_ids):
+def test_card_says_what_was_looked_for(tmp_path, rows, described, crossing, patient_ids):
     assert "Not looked for: equal names" in (described / "README.md").read_text()
     persons = pl.DataFrame(
         {"patient": ["train", "test"], "split": ["train", "test"], "person": ["x", "x" if crossing else "y"]},
     ).with_columns(issuer=pl.lit(None, pl.String))
     index = Fingerprint("index", 1, {"patient_ids": patient_ids}, {})
     write_table(tmp_path / "persons.parquet", persons, PersonTable, index)
-    metrics = describe(tmp_path, rows, schema, persons=[tmp_path / "persons.parquet"])
+    metrics = describe(tmp_path, rows, persons=[tmp_path / "persons.parquet"])
     assert metrics["tables"]["patients that may be one person"] == {"in more than one split": int(crossing)}
     leakage = json.loads((tmp_path / "leakage.json").read_text())
     assert leakage["persons"] == ([["test", "train"]] if crossing else []) and leakage["total"] == 0
@@ -149,6 +133,6 @@ def test_crate_opens_and_has_each_stage_run(described):
     assert Fingerprint.parse(fingerprint) == SOURCES["grounded"]
 
 
-def test_dataset_without_images_has_a_card(tmp_path, schema):
-    metrics = describe(tmp_path, [], schema)
+def test_dataset_without_images_has_a_card(tmp_path):
+    metrics = describe(tmp_path, [])
     assert metrics["flow"]["taken"] == 0 and "| images | 0 | 0 | 0 | 0 |" in (tmp_path / "README.md").read_text()

@@ -17,7 +17,6 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.image_codec import decode_image, decode_pixels
 from refrad.dataset.shard_io import (
     fingerprint_digest,
-    list_shards,
     read_class_names,
     read_rows,
     read_source_fingerprints,
@@ -139,19 +138,6 @@ def test_rows_can_be_read_one_group_at_a_time(images, schema, tmp_path, monkeypa
 
 def test_class_names_come_from_the_file_itself(shard):
     assert read_class_names(shard.path("train"))[5] == "liver" and len(read_class_names(shard.path("train"))) == 121
-
-
-def test_folder_without_shards_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="snakemake shards"):
-        list_shards(tmp_path)
-
-
-def test_what_a_killed_job_left_is_no_shard(tmp_path):
-    names = ["b/images.parquet", ".99-host-0123abcd.images.parquet", "b/.99.images.parquet", "a/images.parquet"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert list_shards(tmp_path) == [tmp_path / "a/images.parquet", tmp_path / "b/images.parquet"]
 
 
 def review(study, *verdicts):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from refrad.anatomy.schema import load_schema
 from refrad.core.files import atomic, write_json
-from refrad.dataset.shard_io import list_shards, read_images, read_rows
+from refrad.dataset.file_list import list_dataset
+from refrad.dataset.shard_io import read_images, read_rows
 from refrad.formats.spreadsheets import write_sheet
 from refrad.reporting.audit_sheet import LEVEL, CaptionedImage, precision_of, sample_triplets
 from refrad.reporting.gallery import build_card
@@ -28,7 +29,7 @@ def main(
     """Write sheet.html and sheet.csv with random triplets; or, with --sheet, the precision from the ticked sheet.csv.
 
     Args:
-        images: a Parquet file of the dataset, or a folder of them.
+        images: folder of the dataset, whose croissant.json names the files; or a Parquet file of it.
         out: where the sheet goes, or precision.json.
         count: triplets on the sheet.
         seed: another one draws others.
@@ -47,7 +48,7 @@ def main(
             f" ({LEVEL:.0%} interval {precision.low:.3f} to {precision.high:.3f}, Wilson); {precision.not_judged} not judged"
         )
         return
-    files = list_shards(images)
+    files = list_dataset(images)
     triplets = sample_triplets(read_rows(files, CaptionedImage), count, seed)
     rows = {row["image_id"]: row for row in read_images(files, [image_id for image_id, _ in triplets])}
     sheet_rows = [

@@ -13,8 +13,9 @@ from refrad.core.types import SPLITS
 from refrad.dataset.exports import EXPORTERS, ExportFormat, ExportSource
 from refrad.dataset.exports.accompanying import card_licence, readme, terms_page
 from refrad.dataset.exports.source import ClassNames, Pictures
+from refrad.dataset.file_list import CARD, dataset_root, list_dataset
 from refrad.dataset.leakage import find_leakage
-from refrad.dataset.shard_io import list_shards, read_class_names, read_rows
+from refrad.dataset.shard_io import read_class_names, read_rows
 
 __all__ = ["main"]
 
@@ -52,7 +53,7 @@ def main(
 
     Args:
         format: which one.
-        images: a Parquet file of the dataset, or a folder of them.
+        images: folder of the dataset, whose croissant.json names the files; or a Parquet file of it.
         out: a folder that is empty or does not exist; results/export/<format> if not given.
         pictures: for conversations: square, as the project trains, or full, with the sides of the DICOM image.
         schema: for conversations and authors: the class schema, for the names of structures in both languages.
@@ -73,7 +74,7 @@ def main(
     folder = (out or Path("results/export") / format).resolve()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ValueError(f"{out or folder} is not empty: remove it, or name another folder with --out")
-    files = list_shards(images)
+    files = list_dataset(images)
     _refuse_leaks(files, correlation)
     card = _card(images)
     class_names = read_class_names(files[0])
@@ -115,8 +116,8 @@ def _refuse_leaks(files: list[Path], correlation: float) -> None:
 
 def _card(images: Path) -> str:
     """The text of the dataset's card; empty if there is none."""
-    path = (images if images.is_dir() else images.parent) / "README.md"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    root = dataset_root(images if images.is_dir() else images.parent)
+    return (root / CARD).read_text(encoding="utf-8") if root else ""
 
 
 def _write_accompanying(folder: Path, name: str, form: ExportFormat, source: ExportSource) -> None:

@@ -18,7 +18,8 @@ from refrad.core.files import atomic, flushed_at_end
 from refrad.core.table_rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_table, scan_table
 from refrad.core.types import Language
-from refrad.dataset.shard_io import list_shards, read_rows
+from refrad.dataset.file_list import list_dataset
+from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import CaptionStruct, StructureStruct
 from refrad.dicom.slices import stack_name
 from refrad.privacy.pseudonyms import FileTable
@@ -129,7 +130,7 @@ def main(
 def _captioned_rows(images: Path, volumes: set[str]) -> dict[str, list[_CaptionedRow]]:
     """The rows of the dataset with captions, by volume, in the order of the slices."""
     captioned: dict[str, list[_CaptionedRow]] = {}
-    for row in read_rows(list_shards(images), _CaptionedRow):
+    for row in read_rows(list_dataset(images), _CaptionedRow):
         if row["volume"] in volumes and row["captions"]:
             captioned.setdefault(row["volume"], []).append(row)
     return {volume: sorted(rows, key=lambda row: row["index"]) for volume, rows in captioned.items()}

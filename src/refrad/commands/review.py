@@ -8,7 +8,7 @@ import polars as pl
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import load_config
-from refrad.dataset.shard_io import list_shards
+from refrad.dataset.file_list import list_dataset
 from refrad.review.access import make_token
 from refrad.review.desk import ReviewDesk
 from refrad.review.image_answers import ImageAnswers
@@ -91,7 +91,7 @@ def main(
 
 
 def _index(site: Site, results: Path, private: Path) -> ItemIndex:
-    files = list_shards(results / "shards")
+    files = list_dataset(results / "shards")
     return open_index(files, results, private / "index", Path(site.schema), Path(site.lexicon))
 
 

@@ -4,19 +4,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from refrad.config.site_data import DEMO_WEIGHTS
 from refrad.core.types import SPLITS
 from refrad.dataset.columns import COLUMNS
+from refrad.dataset.file_list import DataFile, data_digest, describe_for_loaders
 from refrad.dataset.leakage import Leakage
 from refrad.dataset.statistics import DatasetSummary
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["DatasetInfo", "render_card"]
+__all__ = ["DatasetInfo", "render_card", "with_files"]
 
 COUNTED = ("patients", "volumes", "images", "captions", "grounded phrases", "boxes", "questions")
+LOADING = "## Loading"
 MOST_FREQUENT = 20  # values of a table of counts
 SPELLINGS = ", where ids that differ in case, separators, padding zeros or issuer are in one split"
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -37,7 +40,7 @@ def render_card(
     leakage: Leakage,
     terms: Mapping[str, str],
     fingerprints: Mapping[str, Fingerprint],
-    data_files: Mapping[str, str],
+    files: Mapping[str, Sequence[DataFile]],
     review: str = "",
 ) -> str:
     """The card as Markdown.
@@ -48,13 +51,13 @@ def render_card(
         leakage: patients, studies and pictures in more than one split.
         terms: of each column that the files have.
         fingerprints: of each stage.
-        data_files: split to pattern of its files, for loaders.
+        files: split to its files.
         review: section about the review by people.
     """
     columns = [(f"`{name}`", _meaning(name), text) for name, text in terms.items()]
     return "\n".join(
         [
-            _front_matter(about, summary, data_files),
+            _front_matter(about, summary, files),
             f"# {about.title}\n",
             f"Slices of CT and MR with sentences of their radiology reports, and a box and a mask for each anatomical phrase in"
             f" them. Published by {about.creator}. Every number on this card is counted from the files of the dataset.\n",
@@ -76,13 +79,31 @@ def render_card(
             "Identifiers are keyed pseudonyms. Rules replace the names, dates and identifying numbers of the reports by"
             " placeholders; they can miss some. The pixels are not searched for faces and burned-in text. Treat the data as"
             " confidential unless your institution has decided otherwise.\n",
-            "## Loading\n",
-            "    from datasets import load_dataset\n    dataset = load_dataset(FOLDER)\n",
+            f"{LOADING}\n",
+            _loading(files),
         ]
     )
 
 
-def _front_matter(about: DatasetInfo, summary: DatasetSummary, data_files: Mapping[str, str]) -> str:
+def with_files(card: str, files: Mapping[str, Sequence[DataFile]]) -> str:
+    """A card of the same data in other files: its front matter and its section on loading name these.
+
+    Args:
+        card: text of `render_card`; or empty.
+        files: split to its files.
+    """
+    _, front, text = card.split("---\n", 2) if card.startswith("---\n") else ("", "", card)
+    matter = (yaml.safe_load(front) or {}) | describe_for_loaders(files)
+    before, _, loading = text.partition(f"{LOADING}\n")
+    _, heading, after = loading.partition("\n## ")
+    return f"{_yaml(matter)}{before}{LOADING}\n\n{_loading(files)}{heading}{after}"
+
+
+def _yaml(front: Mapping[str, Any]) -> str:
+    return f"---\n{yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _front_matter(about: DatasetInfo, summary: DatasetSummary, files: Mapping[str, Sequence[DataFile]]) -> str:
     """The YAML block that dataset hubs read."""
     front = {
         "pretty_name": about.title,
@@ -92,14 +113,22 @@ def _front_matter(about: DatasetInfo, summary: DatasetSummary, data_files: Mappi
         "task_categories": ["image-to-text", "visual-question-answering", "object-detection"],
         "tags": ["medical", "radiology", "ct", "mri", "grounding"],
         "size_categories": [next((word for limit, word in SIZES if summary.total("images") < limit), "n>10M")],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": path} for split, path in data_files.items()],
-            }
-        ],
+        **describe_for_loaders(files),
     }
-    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n"
+    return _yaml(front)
+
+
+def _loading(files: Mapping[str, Sequence[DataFile]]) -> str:
+    """The calls that open the dataset, and what identifies it."""
+    all_files = [file for of_split in files.values() for file in of_split]
+    return (
+        f"`croissant.json` names the {len(all_files):,} files of the dataset, {sum(file.size for file in all_files):,} bytes, with their"
+        f" digests. Digest of all data: `{data_digest(all_files)}`.\n\n"
+        "    from datasets import load_dataset\n    dataset = load_dataset(FOLDER)\n\n"
+        '`dataset["train"]` holds training patients only; a split without images is missing. Other tools open the folder `data`, with'
+        " the column `split`:\n\n"
+        '    import pyarrow.parquet\n    table = pyarrow.parquet.read_table(f"{FOLDER}/data")\n'
+    )
 
 
 def _frequencies(summary: DatasetSummary) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Machine-readable metadata of the dataset: Croissant 1.0 (mlcommons.org/croissant) and RO-Crate 1.1 (w3id.org/ro/crate)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from typing import Any
@@ -10,9 +9,10 @@ import pyarrow as pa
 
 from refrad.dataset.columns import COLUMNS, IMAGE
 from refrad.dataset.dataset_card import DatasetInfo
+from refrad.dataset.file_list import DataFile
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["DataFile", "build_croissant", "build_ro_crate"]
+__all__ = ["build_croissant", "build_distribution", "build_ro_crate"]
 
 CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -63,15 +63,6 @@ TYPES: Mapping[pa.DataType, str] = {
 }
 
 
-@dataclass(frozen=True)
-class DataFile:
-    """A file of the dataset: path relative to its root, SHA-256 and size in bytes."""
-
-    path: str
-    sha256: str
-    size: int
-
-
 def build_croissant(
     about: DatasetInfo, files: Sequence[DataFile], columns: Sequence[str], terms: Mapping[str, str], today: date
 ) -> dict[str, Any]:
@@ -100,27 +91,7 @@ def build_croissant(
         "license": about.terms,
         "citeAs": f"{about.creator}: {about.title}.",
         "url": "README.md",
-        "distribution": [
-            *(
-                {
-                    "@type": "cr:FileObject",
-                    "@id": file.path,
-                    "name": file.path,
-                    "contentUrl": file.path,
-                    "contentSize": f"{file.size} B",
-                    "encodingFormat": "application/x-parquet",
-                    "sha256": file.sha256,
-                }
-                for file in files
-            ),
-            {
-                "@type": "cr:FileSet",
-                "@id": "parquet",
-                "name": "parquet",
-                "encodingFormat": "application/x-parquet",
-                "includes": "**/*.parquet",
-            },
-        ],
+        "distribution": build_distribution(files),
         "recordSet": [
             {
                 "@type": "cr:RecordSet",
@@ -132,6 +103,30 @@ def build_croissant(
             }
         ],
     }
+
+
+def build_distribution(files: Sequence[DataFile]) -> list[dict[str, Any]]:
+    """The files of a dataset as Croissant: each with its digest, and the set of all."""
+    objects = [
+        {
+            "@type": "cr:FileObject",
+            "@id": file.path,
+            "name": file.path,
+            "contentUrl": file.path,
+            "contentSize": f"{file.size} B",
+            "encodingFormat": "application/x-parquet",
+            "sha256": file.sha256,
+        }
+        for file in files
+    ]
+    file_set = {
+        "@type": "cr:FileSet",
+        "@id": "parquet",
+        "name": "parquet",
+        "encodingFormat": "application/x-parquet",
+        "includes": [file.path for file in files],
+    }
+    return [*objects, file_set]
 
 
 def _field(identity: str, column: str, kind: pa.DataType) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from refrad.dataset.shard_rows import BenchmarkImageRow, ImageRow
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = [
+    "count_rows",
     "fingerprint_digest",
-    "list_shards",
     "read_class_names",
     "read_images",
     "read_rows",
@@ -130,23 +130,6 @@ def _leaves(kind: pa.DataType, path: str) -> list[str]:
     return [path]
 
 
-def list_shards(images: Path) -> list[Path]:
-    """The Parquet files of a dataset: one file, or all of a folder at any depth, in the order of their names.
-
-    What a killed job left half written has a temporary name, which begins with a dot.
-
-    Raises:
-        FileNotFoundError: if there are none.
-    """
-    folder = data if (data := images / "data").is_dir() else images
-    shards = [images] if images.is_file() else sorted(folder.rglob("[!.]*.parquet"))
-    if not shards:
-        raise FileNotFoundError(
-            f"{images}: no Parquet file here; `snakemake shards` makes the dataset in results/shards"
-        )
-    return shards
-
-
 @overload
 def read_rows(files: Iterable[Path]) -> Iterator[ImageRow]: ...
 
@@ -199,6 +182,16 @@ def read_schema(path: Path) -> pa.Schema:
     """
     with _open(path) as file:
         return file.schema_arrow
+
+
+def count_rows(path: Path) -> int:
+    """Number of rows of a file of the dataset.
+
+    Raises:
+        TableError: if the file is damaged.
+    """
+    with _open(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _open(path: Path) -> pq.ParquetFile:

@@ -1,19 +1,19 @@
-"""Write the metadata of the dataset: the card, Croissant, RO-Crate, and the leakage between the splits."""
+"""Write the metadata of the dataset: the card, Croissant with the list of files, RO-Crate, and the leakage between the splits."""
 
-import hashlib
 import logging
-import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 from refrad.config import CardOptions
-from refrad.core.files import atomic, write_json
+from refrad.core.files import atomic, is_temporary, write_json
 from refrad.core.types import SPLITS
 from refrad.dataset.dataset_card import DatasetInfo, render_card
+from refrad.dataset.file_list import DataFile, delivery_of, describe_file, unnamed_files
 from refrad.dataset.leakage import find_leakage
-from refrad.dataset.metadata import DataFile, build_croissant, build_ro_crate
+from refrad.dataset.metadata import build_croissant, build_ro_crate
 from refrad.dataset.shard_io import read_schema, read_source_fingerprints
 from refrad.dataset.statistics import summarize
 from refrad.dataset.terms import terms_of_columns
@@ -37,6 +37,7 @@ def run(
     croissant_file: Path,
     crate: Path,
     leakage: Path,
+    former: Path,
     metrics: Path,
     fingerprint: Fingerprint,
     persons: list[Path] | None = None,
@@ -44,10 +45,21 @@ def run(
     verdicts: Path | None = None,
     until: int | None = None,
 ) -> None:
-    """Describe all shards in files next to them. Leaks do not stop the run: the files report them, and exports refuse.
+    """Describe all shards in files at the root of their folder. Leaks do not stop the run: the files report them, and exports refuse.
 
-    `persons` are the tables of the patients that may be one person, of all deliveries. `left_out`
-    are the tables of what stage shards left out because of `verdicts` of reviewers, of which those up to number `until` count.
+    Args:
+        images: the files of the dataset.
+        card: the dataset card; its folder is the root of the dataset.
+        croissant_file: Croissant, the list of the files with their digests.
+        crate: RO-Crate.
+        leakage: the leaks between the splits.
+        former: folder to which files of former deliveries or shards move, so that the dataset is alone in its own.
+        metrics: counts for the report.
+        fingerprint: of stage card.
+        persons: tables of the patients that may be one person, of all deliveries.
+        left_out: tables of what stage shards left out because of verdicts of reviewers.
+        verdicts: file of these verdicts, or none.
+        until: number of the last verdict to use.
     """
     options = CardOptions.model_validate(fingerprint.options)
     about = DatasetInfo(*(text or NOT_STATED for text in (options.title, options.creator, options.terms)))
@@ -57,7 +69,7 @@ def run(
     with tally.timed("leakage"):
         leaks = find_leakage(images, options.duplicate_correlation, persons or [])
     with tally.timed("digests"):
-        files = [_data_file(path, card.parent) for path in images]
+        files = [describe_file(path, card.parent) for path in images]
     columns = read_schema(images[0]).names
     terms = {name: text for name, text in terms_of_columns(summary, about.terms).items() if name in columns}
     fingerprints = read_source_fingerprints(images[0])
@@ -67,12 +79,21 @@ def run(
     with tally.timed("review"):
         review = write_section(images, left_out or [], items, verdicts, until)
     today = date.today()
-    text = render_card(about, summary, leaks, terms, fingerprints, _data_files(summary.splits), review)
+    text = render_card(about, summary, leaks, terms, fingerprints, _by_split(files), review)
     with atomic(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
     write_json(croissant_file, build_croissant(about, files, columns, terms, today))
     write_json(crate, build_ro_crate(about, files, fingerprints, today))
     write_json(leakage, asdict(leaks) | {"total": leaks.total})
+    for name, number in _move_others(card.parent, images, former).items():
+        tally.add("files of former deliveries and shards", name, number)
+        logger.warning(
+            "%d files of delivery %s are not of the dataset and moved to %s: it left the config, or has fewer shards; delete them"
+            " there, unless it comes back",
+            number,
+            name,
+            former,
+        )
     tally.take(leaks.images)
     tally.use(leaks.images)
     for kind in ("patients", "studies", "pictures"):
@@ -83,19 +104,36 @@ def run(
     logger.info("%d images, %d leaks between splits", leaks.images, leaks.total)
 
 
-def _data_files(splits: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
-    """Split to the pattern of its files, of the splits that have images; all where none has."""
-    return {split: f"data/*/*/{split}.parquet" for split in SPLITS if not splits or split in splits}
+def _by_split(files: Sequence[DataFile]) -> dict[str, list[DataFile]]:
+    """Split to its files."""
+    return {split: [file for file in files if Path(file.path).stem == split] for split in SPLITS}
+
+
+def _move_others(root: Path, images: Iterable[Path], former: Path) -> dict[str, int]:
+    """Move what is not of the dataset out of its folder, with its path there; number of files by delivery."""
+    for path in (root / "data").rglob(".*"):  # what killed jobs left, which some readers take for data
+        if is_temporary(path.name):
+            path.unlink(missing_ok=True)
+    counts = root.glob("*/*/metrics.json")  # of earlier releases, next to a shard
+    moved: dict[str, int] = {}
+    for path in (*unnamed_files(root, images), *counts):
+        target = former / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, target)
+        name = delivery_of(path, root)
+        moved[name] = moved.get(name, 0) + 1
+        _remove_empty(path.parent, root)
+    return moved
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove a folder and those around it up to the root, as far as they are empty."""
+    while folder != root and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 def _count(tally: Tally, splits: Mapping[str, Mapping[str, int]]) -> None:
     for split, counts in splits.items():
         for unit, n in counts.items():
             tally.add(unit, split, n)
-
-
-def _data_file(path: Path, root: Path) -> DataFile:
-    """A file with its digest, by its path relative to the card, which is at the root of the dataset."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return DataFile(Path(os.path.relpath(path, root)).as_posix(), digest, path.stat().st_size)

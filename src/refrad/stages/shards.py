@@ -66,7 +66,6 @@ __all__ = ["ShardFiles", "run"]
 VERSION = 4
 
 R = TypeVar("R")
-
 logger = logging.getLogger(__name__)
 
 
@@ -109,6 +108,8 @@ def run(
     validation: Path,
     test: Path,
     left_out: Path,
+    card: Path,
+    croissant: Path,
     metrics: Path,
     fingerprint: Fingerprint,
     verdicts: Path | None = None,
@@ -122,12 +123,16 @@ def run(
         validation: that of validation patients.
         test: that of test patients.
         left_out: table of the items that verdicts reject.
+        card: the dataset card, and
+        croissant: the list of the files; both no longer hold and are removed, until stage card writes them again.
         metrics: counts for the report.
         fingerprint: of stage shards.
         verdicts: file of the verdicts of reviewers, or none.
         until: number of the last verdict to use.
     """
     options = ShardsOptions.model_validate(fingerprint.options)
+    for path in (card, croissant):
+        path.unlink(missing_ok=True)
     anatomy = load_schema(files.schema)
     tally = Tally("images")
     tables = (

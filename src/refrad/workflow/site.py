@@ -40,7 +40,9 @@ class Site:
         trains: whether a model is trained and evaluated; without train.model the run ends with the dataset.
         towers: the folder of the adapted vision tower, or nothing where none is trained.
         pages: names of the stages that run before the report, in order: `dataset_pages`, then `model_pages`.
-        images: paths of the files of the dataset, split by split.
+        images: paths of the files of the dataset, split by split: all rules that read it take these.
+        card, croissant: paths of the dataset card and of the list of the files.
+        former: folder of the files of former deliveries and shards.
 
     Raises:
         ConfigError: if the config is wrong; the message has one line a finding.
@@ -64,6 +66,9 @@ class Site:
             for name, stage in STAGES.items()
             if name != "report" and not (stage.optional and getattr(self.config, name).steps == 0)
         ]
+        self.card: str = f"{self.folder('results')}/shards/README.md"
+        self.croissant: str = f"{self.folder('results')}/shards/croissant.json"
+        self.former: str = f"{self.folder('results')}/former"
         self.images: list[str] = [
             path
             for split in SPLITS

@@ -1,14 +1,16 @@
-"""Hugging Face datasets: the columns of the shards, one set of files per split, and the dataset card."""
+"""Hugging Face datasets: the columns of the shards, files of many shards in one, and the dataset card with the list of files."""
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-import yaml
-
-from refrad.core.files import atomic
+from refrad.core.files import atomic, write_json
+from refrad.dataset.dataset_card import with_files
 from refrad.dataset.exports.export_tally import ExportTally
 from refrad.dataset.exports.source import ExportSource
+from refrad.dataset.file_list import CARD, CROISSANT, DataFile, dataset_root, describe_file
+from refrad.dataset.metadata import build_distribution
 from refrad.dataset.shard_io import read_schema, write_rows
 from refrad.dataset.shard_rows import ImageRow
 
@@ -18,7 +20,7 @@ ROWS_PER_FILE = 10_000
 
 
 def export(source: ExportSource, out: Path) -> None:
-    """Write `data/<split>-00000.parquet` and so on, with the features of the shards, and README.md.
+    """Write `data/<split>-00000.parquet` and so on, with the features of the shards, and its card and list of files.
 
     Raises:
         ValueError: if the shards do not have the same columns, as after a change of `shards.formats`.
@@ -27,12 +29,17 @@ def export(source: ExportSource, out: Path) -> None:
     arrow = read_schema(files[0])
     if any(read_schema(path).names != arrow.names for path in files):
         raise ValueError("the shards have different columns: run `snakemake shards` with one setting of shards.formats")
+    written: dict[str, list[DataFile]] = {}
     for split in source.splits:
         for number, part in enumerate(_parts(source.rows(split))):
-            write_rows(out / "data" / f"{split}-{number:05d}.parquet", _counted(part, source.tally), arrow)
-    patterns = [{"split": split, "path": f"data/{split}-*.parquet"} for split in source.splits]
-    with atomic(out / "README.md") as temporary:
-        temporary.write_text(_card(source.card, patterns), encoding="utf-8")
+            path = out / "data" / f"{split}-{number:05d}.parquet"
+            write_rows(path, _counted(part, source.tally), arrow)
+            written.setdefault(split, []).append(describe_file(path, out))
+    root = dataset_root(files[0].parent)
+    croissant = json.loads((root / CROISSANT).read_text(encoding="utf-8")) if root else {}
+    write_json(out / CROISSANT, croissant | {"distribution": build_distribution(list(chain(*written.values())))})
+    with atomic(out / CARD) as temporary:
+        temporary.write_text(with_files(source.card, written), encoding="utf-8")
 
 
 def _counted(rows: Iterable[ImageRow], tally: ExportTally) -> Iterator[ImageRow]:
@@ -49,10 +56,3 @@ def _parts(rows: Iterable[ImageRow]) -> Iterator[Iterable[ImageRow]]:
         yield part
         for _ in part:  # rows that the writer has not read
             pass
-
-
-def _card(card: str, patterns: list[dict[str, str]]) -> str:
-    """The dataset card with the files of this layout in its front matter."""
-    _, front, text = card.split("---\n", 2) if card.startswith("---\n") else ("", "", card)
-    matter = (yaml.safe_load(front) or {}) | {"configs": [{"config_name": "default", "data_files": patterns}]}
-    return f"---\n{yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)}---\n{text}"
