@@ -9,7 +9,7 @@ from tests.factories import image_row
 
 from refrad.core.contracts import CaptionTable, FlagTable, MentionTable
 from refrad.core.tables import frame_of, write_table
-from refrad.dataset.shard_io import list_shards, read_rows, write_shard
+from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.review.feedback import leave_out
 from refrad.review.item_index import ItemQuery, verdict_states
 from refrad.review.judgement import ReviewVerdict
@@ -49,7 +49,7 @@ def site(tmp_path, schema):
 def opened(site, root):
     def opened():
         anatomy = root / "workflow" / "anatomy"
-        files = list_shards(site / "results" / "shards")
+        files = sorted((site / "results" / "shards").rglob("*.parquet"))
         return open_index(
             files, site / "results", site / "private" / "index", anatomy / "classes.yaml", anatomy / "lexicon.yaml"
         )
@@ -165,7 +165,7 @@ def test_damaged_table_of_the_cache_is_made_again(opened, site):
 
 
 def test_what_was_left_out_is_a_list_of_its_own(opened, site):
-    row = next(iter(read_rows(list_shards(site / "results" / "shards"))))
+    row = next(iter(read_rows(sorted((site / "results" / "shards").rglob("*.parquet")))))
     index = opened()
     verdict = verdict_on(index.page(ItemQuery(), NOBODY).rows[0], verdict="reject")
     left = leave_out(row, [verdict]).left_out

@@ -146,8 +146,7 @@ def run(
     shard = _Shard(files, digests, anatomy, options, ShardReview(verdicts, until))
     images = {"train": train, "validation": validation, "test": test}
     for split, path in images.items():
-        rows = shard.rows(split, tally)
-        tally.make("rows", write_shard(path, rows, anatomy, fingerprint, sources, options.formats))
+        tally.make("rows", write_shard(path, shard.rows(split, tally), anatomy, fingerprint, sources, options.formats))
     write_table(left_out, frame_of(shard.review.left_out, LeftOutTable), LeftOutTable, fingerprint)
     tally.write(metrics, fingerprint, [*images.values(), left_out])
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
