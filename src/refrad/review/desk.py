@@ -13,7 +13,7 @@ from refrad.anatomy.schema import Schema
 from refrad.dataset.image_codec import decode_image
 from refrad.dataset.image_lookup import ImageLookup
 from refrad.dataset.shard_rows import CaptionStruct, ImageRow
-from refrad.review.item_index import ItemIndex, ItemRow
+from refrad.review.item_index import ItemIndex, ItemQuery, ItemRow
 from refrad.review.judgement import ReviewVerdict
 from refrad.review.pair_selection import ORDERS, VERDICT_WORDS, FilterChoice, FilterOption, PairSelection
 from refrad.review.random_queue import RandomQueue
@@ -171,10 +171,18 @@ class ReviewDesk:
 
     def _counted_choices(self, selection: PairSelection, states: pl.DataFrame) -> list[FilterChoice]:
 
+        places: dict[ItemQuery, pl.Series] = {}  # filters that are not set count the same pairs
+
         def counted(name: str, column: str) -> list[FilterOption]:
-            others = replace(selection, **{name: ""}).query()
-            counts = self._index.counts(column, others, states)
-            return [FilterOption(value, self._label(name, value), count) for value, count in counts.items()]
+            query = replace(selection, **{name: ""}).query()
+            if query not in places:
+                places[query] = self._index.places(query, states)
+            values = self._index.items[column].gather(places[query])
+            values = values.explode(empty_as_null=False) if values.dtype == pl.List else values
+            counts = values.drop_nulls().value_counts().sort(["count", column], descending=[True, False])
+            return [
+                FilterOption(str(value), self._label(name, str(value)), count) for value, count in counts.iter_rows()
+            ]
 
         signs = counted("suspicion", "suspicions")
         return [
