@@ -73,7 +73,7 @@ def test_rejected_pair_is_gone_after_the_next_run(reviewed, monkeypatch):
     environment = os.environ | {"PYTHONPATH": "src"}
     explained = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert "shards      runs (1 of 2): the review has another content (missing -> " in explained
-    assert "card        runs (again): the review has another content (missing -> " in explained
+    assert "card        runs (again): " in explained and "evaluate" in explained
 
     project.snakemake("card")
     assert contents(Path()) == before

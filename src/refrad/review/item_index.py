@@ -6,11 +6,12 @@ from typing import Literal, TypedDict, cast
 
 import polars as pl
 
-from refrad.review.judgement import ReviewVerdict
+from refrad.review.judgement import ITEMS, ReviewVerdict
 
 __all__ = ["ItemIndex", "ItemPage", "ItemQuery", "ItemRow", "verdict_states"]
 
 KEY = ("image_id", "item", "item_id")
+STATE_KEY = ("item_id", "digest")  # what names an item as it is: the digest covers its image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,11 @@ class ItemIndex:
             pl.col("suspicions").fill_null(pl.lit([], dtype=pl.List(pl.String)))
         ).with_row_index("place")
         self.marks = marks
+        self._lists = {
+            (item, left_out): self.items.filter((pl.col("item") == item) & (pl.col("left_out") == left_out))
+            for item in ITEMS
+            for left_out in (False, True)
+        }
 
     def page(self, query: ItemQuery, states: pl.DataFrame, start: int = 0, count: int = 50) -> ItemPage:
         """The items of a query from the `start`-th on, `count` at most; `states` are those of `verdict_states`."""
@@ -117,7 +123,9 @@ class ItemIndex:
 
     def rows(self, places: Sequence[int], states: pl.DataFrame) -> list[ItemRow]:
         """The items at these places of `items`, in this order, with their verdicts."""
-        rows = self.items[list(places)].join(states, on=[*KEY, "digest"], how="left", maintain_order="left")
+        rows = self.items[list(places)].join(
+            states.select(*STATE_KEY, "verdicts", "reviewers"), on=STATE_KEY, how="left", maintain_order="left"
+        )
         return cast(list[ItemRow], rows.drop("place", "search", "finder").to_dicts())
 
     def counts(self, column: str, query: ItemQuery, states: pl.DataFrame) -> dict[str, int]:
@@ -152,7 +160,8 @@ class ItemIndex:
 
     def _matching(self, query: ItemQuery, states: pl.DataFrame) -> pl.DataFrame:
         """`place` and `suspicions` of the items of a query."""
-        conditions = [pl.col("item") == query.item, pl.col("left_out") == query.left_out]
+        frame = self._lists[query.item, query.left_out]
+        conditions = []
         for column in ("modality", "plane", "split", "tie", "language", "delivery", "patient", "image_id"):
             if (value := getattr(query, column)) is not None:
                 conditions.append(pl.col(column) == value)
@@ -164,19 +173,17 @@ class ItemIndex:
             conditions.append(pl.col("suspicions").list.len() > 0)
         elif query.suspicion is not None:
             conditions.append(pl.col("suspicions").list.contains(query.suspicion))
-        frame = self.items.lazy().filter(*conditions)
-        for word in query.text.lower().split():
+        needed = ["place", "suspicions", "search", *STATE_KEY]
+        frame = frame.lazy().filter(*conditions).select(needed).collect() if conditions else frame.select(needed)
+        for word in query.text.lower().split():  # each looks into what the one before has left
             frame = frame.filter(pl.col("search").str.contains(word, literal=True))
         if query.verdict is not None:
-            on = [*KEY, "digest"]
-            if query.verdict in ("none", "any"):
-                frame = frame.join(
-                    states.lazy(), on=on, how="anti" if query.verdict == "none" else "semi", maintain_order="left"
-                )
-            else:
+            of_kind = states
+            if query.verdict not in ("none", "any"):
                 of_kind = states.filter(pl.col("verdicts").list.contains(query.verdict))
-                frame = frame.join(of_kind.lazy(), on=on, how="semi", maintain_order="left")
-        return frame.select("place", "suspicions").collect()
+            how: Literal["anti", "semi"] = "anti" if query.verdict == "none" else "semi"
+            frame = frame.join(of_kind, on=STATE_KEY, how=how, maintain_order="left")
+        return frame.select("place", "suspicions")
 
 
 def verdict_states(verdicts: Iterable[ReviewVerdict]) -> pl.DataFrame:

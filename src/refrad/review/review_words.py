@@ -13,6 +13,8 @@ from refrad.review.verdicts import open_verdicts
 
 __all__ = ["describe_review", "write_section"]
 
+LEFT_OUT = {"caption": "left out, or without one of their phrases", "question": "left out"}
+
 
 def write_section(
     files: Sequence[Path], left_out: Sequence[Path], total: Mapping[str, int], verdicts: Path | None, until: int | None
@@ -43,7 +45,7 @@ def describe_review(summary: ReviewSummary) -> Iterator[str]:
         plural = f"{kind}s"
         yield (
             f"{plural.capitalize()}: {summary.reviewed[kind]:,} of {summary.total[kind]:,} reviewed;"
-            f" {summary.left_out[kind]:,} left out or without one of their phrases after review{_waiting(summary.waiting[kind])}."
+            f" {summary.left_out[kind]:,} {LEFT_OUT[kind]}{_waiting(summary.waiting[kind])}."
         )
         if kind in summary.precision:
             yield f"Precision of {plural} before the rejected ones left: {_precision(summary.precision[kind])}."
