@@ -12,6 +12,7 @@ from refrad.core.types import SPLITS
 from refrad.dataset.shard_io import read_rows
 
 datasets = pytest.importorskip("datasets")
+pytest.importorskip("duckdb")
 PAGES = ("README.md", "docs/dataset.md")
 READERS = r"\b(datasets|duckdb|mlcroissant|pandas|polars|pyarrow)\b"
 
