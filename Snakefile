@@ -48,12 +48,8 @@ onsuccess:
 
 
 onerror:
+    print(explain_failure(), file=sys.stderr)
     release_servers()
-    from refrad.commands.status import (
-        write_pages,
-    )  # here, as it loads what draws pictures
-
-    print(f"\nwhat is done and what failed: {write_pages(SITE)}", file=sys.stderr)
 
 
 localrules:

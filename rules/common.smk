@@ -30,6 +30,18 @@ def release_servers():
     release(Path(SITE.store("llm")) / "servers")
 
 
+def explain_failure():
+    """The end of a run that failed; an error here is one line, since it must not hide that of the run."""
+    try:
+        from refrad.commands import (
+            status,
+        )  # here, as it loads what draws pictures
+
+        return status.explain_failure(SITE)
+    except Exception as error:
+        return f"no status pages: {type(error).__name__}: {error}"
+
+
 wildcard_constraints:
     delivery="|".join(SITE.deliveries),
     shard=r"\d+",

@@ -139,7 +139,8 @@ def test_status_in_json_counts_the_jobs(root, monkeypatch, capsys, tmp_path):
     (tmp_path / "own.yaml").write_text(f"pathvars: {{results: {tmp_path}/results, logs: {tmp_path}/logs}}\n")
     assert main(["status", "config.yaml", str(tmp_path / "own.yaml"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert list(report) == ["stages", "failed", "page"] and report["stages"]["index"]["waiting"] == 1
+    assert list(report) == ["stages", "running", "failed", "stopped", "page", "left_out"]
+    assert report["stages"]["index"]["waiting"] == 1
 
 
 @pytest.mark.parametrize("stage", ["index", "volumes", "structures", "captions", "grounded", "shards"])

@@ -269,6 +269,7 @@ FILE_MODULES = {
         "llm/sharing.py",
         "training/account.py",
         "training/checkpoint.py",
+        "workflow/job_records.py",
         "workflow/jobs.py",
     },
 }

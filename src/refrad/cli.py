@@ -20,6 +20,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 import refrad
 from refrad.core.private_files import only_for_the_owner
 from refrad.workflow.fingerprint import Fingerprint, stage_version
+from refrad.workflow.job_records import own_record, start_heartbeat
 from refrad.workflow.stages import STAGES
 
 __all__ = ["COMMANDS", "Call", "app", "find_function", "main", "parse"]
@@ -233,8 +234,11 @@ def _check_version(name: str, fingerprint: Fingerprint | None) -> None:
 
 
 def _log_place(name: str) -> None:
-    """The first line of a job's log on a cluster: its node and its GPU."""
+    """The first lines of a job's log: its process, by which `refrad status` finds it, and on a cluster its node and GPU."""
     if job := os.environ.get("SLURM_JOB_ID"):
         gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
         node = os.environ.get("SLURMD_NODENAME", "?")
         log.info("%s: Slurm job %s on %s, %s", name, job, node, f"GPU {gpu}" if gpu else "no GPU")
+    if name in STAGES:
+        log.info("%s: %s", name, own_record())
+        start_heartbeat()

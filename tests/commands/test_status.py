@@ -1,11 +1,16 @@
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 import yaml
 
 from refrad.commands import status
 from refrad.config import ConfigError, load_config
-from refrad.workflow.jobs import jobs_of
+from refrad.workflow import job_records
+from refrad.workflow.jobs import STATES, jobs_of
 from refrad.workflow.site import Site
 
 
@@ -42,14 +47,96 @@ def test_job_states_follow_from_its_files(site):
 
 def test_summary_ends_with_the_last_log_lines_of_failed_jobs(site):
     text = status.summary(jobs_of(site))
-    assert text.splitlines()[-2] == "volumes demo 1: refrad volumes: the disk is full"
+    assert text.splitlines()[-2] == "volumes demo 1 (failed): refrad volumes: the disk is full"
 
 
 def test_status_pages_never_replace_the_report(site, tmp_path):
-    page = status.write_pages(site)
+    page, notes = status.write_pages(site, jobs_of(site))
+    assert not notes
     assert page == tmp_path / "results" / "status" / "index.html"
     assert "the disk is full" in page.read_text(encoding="utf-8")
     assert not (tmp_path / "results" / "report").exists()
+
+
+def test_log_tells_running_failed_and_stopped_jobs_apart(site, tmp_path):
+    log = tmp_path / "logs" / "volumes" / "demo" / "0.log"
+    living = subprocess.Popen(["sleep", "60"])
+    start = job_records.process_start(living.pid)
+    own = job_records.own_record()
+
+    def state(*lines):
+        log.write_text("\n".join(("12:00:00 volumes: begins", *lines, "")), encoding="utf-8")
+        return next(job.state for job in jobs_of(site) if (job.stage, job.name) == ("volumes", "demo 0"))
+
+    record = f"12:00:00 volumes: {own._replace(pid=living.pid, start=start)}"
+    assert state(record) == "running"
+    assert state(record, "refrad volumes: the disk is full") == "failed"
+    living.kill()
+    living.wait()
+    assert state(record, "12:00:01 volumes: 1 of 9") == "stopped"
+    assert state(record, "Traceback (most recent call last):", "ValueError: x") == "failed"
+    assert state(record, "Traceback (most recent call last):", "KeyboardInterrupt") == "stopped"
+    assert state(f"12:00:00 volumes: {own._replace(start=own.start + 1)}") == "stopped", "another process of this id"
+
+
+@pytest.mark.parametrize(("queue", "state"), [("77\n78", "running"), ("78", "stopped"), ("", "stopped")])
+def test_slurm_queue_tells_whether_a_job_runs(site, tmp_path, monkeypatch, queue, state):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "squeue").write_text(f"#!/bin/sh\nprintf '{queue}\n'\n", encoding="utf-8")
+    (folder / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    job_records.slurm_jobs.cache_clear()
+    log = tmp_path / "logs" / "volumes" / "demo" / "0.log"
+    log.write_text("volumes: process 1 since 2 in ab-1 on node7, Slurm job 77\n", encoding="utf-8")
+    states = {(job.stage, job.name): job.state for job in jobs_of(site)}
+    job_records.slurm_jobs.cache_clear()
+    assert states["volumes", "demo 0"] == state
+
+
+@pytest.mark.parametrize(("age", "state"), [(10, "running"), (3600, "stopped")])
+def test_heartbeat_counts_where_the_process_cannot_be_seen(site, tmp_path, monkeypatch, age, state):
+    monkeypatch.setattr(job_records, "slurm_jobs", lambda: None)
+    log = tmp_path / "logs" / "volumes" / "demo" / "0.log"
+    log.write_text("volumes: process 1 since 2 in ab-1 on elsewhere\n", encoding="utf-8")
+    os.utime(log, (time.time() - age,) * 2)
+    states = {(job.stage, job.name): job.state for job in jobs_of(site)}
+    assert states["volumes", "demo 0"] == state
+
+
+def test_stage_writes_its_process_and_its_error_into_its_log(site, tmp_path, root):
+    log = tmp_path / "logs" / "volumes" / "demo" / "0.log"
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "refrad", "card", "--images", "none.parquet", "--persons", "none"]
+        for flag in ("card", "croissant-file", "crate", "leakage", "metrics"):
+            command += [f"--{flag}", str(tmp_path / flag)]
+        run = subprocess.run([*command, "--fingerprint", site.fingerprint("card")], cwd=root, stderr=file, stdout=file)
+    assert run.returncode == 1
+    (record,) = job_records.read_records(log)
+    assert record.host == job_records.own_record().host and not job_records.is_alive([record], log)
+
+
+@pytest.mark.parametrize("damage", ["metrics", "nothing done", "broken page"])
+def test_end_of_a_failed_run_names_the_error_whatever_is_there(site, tmp_path, monkeypatch, damage):
+    metrics = tmp_path / "results" / "index" / "demo" / "metrics.json"
+    if damage == "metrics":
+        metrics.write_text('{"sta', encoding="utf-8")
+    elif damage == "nothing done":
+        metrics.unlink()
+    else:
+        monkeypatch.setattr(status.report, "run", lambda **_: 1 / 0)
+    text = status.explain_failure(site)
+    assert ("no status pages: ZeroDivisionError" in text) == (damage == "broken page")
+    if damage != "broken page":
+        assert "failed: volumes demo 1: refrad volumes: the disk is full" in text
+        assert (tmp_path / "results" / "status" / "index.html").is_file()
+
+
+def test_status_takes_config_yaml_without_arguments(site, monkeypatch, capsys, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(site.config.model_dump(mode="json", by_alias=True)))
+    monkeypatch.setattr(status, "load_config", lambda paths: load_config([tmp_path / paths[0]]))
+    status.main()
+    assert capsys.readouterr().out.splitlines()[0].split() == ["stage", *STATES]
 
 
 def test_config_files_are_merged_key_by_key(tmp_path):

@@ -1,67 +1,128 @@
-"""The command `refrad status`: which jobs of a run are done, failed or waiting, from the files that they leave."""
+"""The command `refrad status`: which jobs of a run are done, running, failed, stopped or waiting, from their files."""
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from json import dumps
 from pathlib import Path
 
 from refrad.config import load_config
 from refrad.core.files import write_json
+from refrad.core.manifests import read_sealed
 from refrad.core.types import SPLITS
 from refrad.stages import report
 from refrad.workflow.fingerprint import Fingerprint
-from refrad.workflow.jobs import Job, jobs_of
+from refrad.workflow.jobs import STATES, Job, jobs_of
 from refrad.workflow.site import Site
 
-__all__ = ["main", "summary", "write_pages"]
+__all__ = ["explain_failure", "main", "summary", "write_pages"]
+
+ENDED = ("failed", "stopped")
+LONGEST = 300  # characters of an error in a line
 
 
-def main(config: list[Path], *, json: bool = False) -> None:
-    """List which jobs of a run are done, failed or waiting, and write the pages of its results so far to results/status.
+def main(config: list[Path] | None = None, *, json: bool = False) -> None:
+    """List which jobs of a run are done, running, failed, stopped or waiting, and write the pages so far to results/status.
 
     Args:
-        config: config files, later ones over earlier ones.
+        config: config files, later ones over earlier ones; config.yaml alone where there are none.
         json: print one JSON object instead of lines.
 
     Raises:
         ValueError: if the config is wrong.
     """
-    site = Site(load_config(config))
+    site = Site(load_config(config or [Path("config.yaml")]))
     jobs = jobs_of(site)
-    page = write_pages(site)
+    page, notes = write_pages(site, jobs)
     if json:
-        state = {"stages": _counts(jobs), "failed": [_row(job) for job in jobs if job.state == "failed"]}
-        print(dumps(state | {"page": str(page)}, ensure_ascii=False, indent=2))
+        state: dict[str, object] = {"stages": _counts(jobs)}
+        state |= {name: [_row(job) for job in jobs if job.state == name] for name in ("running", *ENDED)}
+        print(dumps(state | {"page": str(page), "left_out": notes}, ensure_ascii=False, indent=2))
         return
     print(summary(jobs))
-    print(f"\nworth opening: {page}")
+    print("\n".join(["", *notes, f"worth opening: {page}"]))
 
 
-def write_pages(site: Site) -> Path:
+def explain_failure(site: Site) -> str:
+    """The end of a run that failed: jobs that failed or were stopped, and the page to open. It never raises.
+
+    It follows the error of the run, which an error of its own must not hide.
+    """
+    try:
+        jobs = jobs_of(site)
+        lines = [f"{job.state}: {job.stage} {job.name}: {job.last_line}" for job in jobs if job.state in ENDED]
+        page, notes = write_pages(site, jobs)
+        finished = Path(site.folder("results")) / "report" / "index.html"
+        lines += [f"the pages of the dataset: {finished}"] if finished.exists() else []
+        return "\n".join(["", *lines, *notes, f"what is done and what failed: {page}"])
+    except Exception as error:
+        return f"\nno status pages: {_in_words(error)}"
+
+
+def write_pages(site: Site, jobs: Sequence[Job]) -> tuple[Path, list[str]]:
     """Write the pages of the results so far, in a folder apart from the report of a complete run.
 
+    Where a table is missing, damaged or of another schema, the pages are without pictures, or have the states of the jobs only.
+
     Returns:
-        The page to open.
+        The page to open, and a line on each part that was left out, with the reason.
     """
-    jobs = jobs_of(site)
-    results, name = Path(site.folder("results")), site.config.train.name
-    folder = results / "status"
+    folder = Path(site.folder("results")) / "status"
     write_json(folder / "state.json", [_row(job) for job in jobs if job.state != "done"])
-    done = [job for job in jobs if job.state == "done"]
+    files, notes = _files(site, jobs, folder / "state.json")
+    without_tables = report.ReportFiles(
+        metrics=files.metrics,
+        images=[],
+        volumes=[],
+        masks=[],
+        schema=files.schema,
+        volume_store=files.volume_store,
+        mask_store=files.mask_store,
+        state=files.state,
+    )
+    fingerprint = Fingerprint.parse(site.fingerprint("report"))
+    for part, choice in (("pictures", files), ("counts", without_tables)):
+        try:
+            report.run(files=choice, pages=folder, fingerprint=fingerprint)
+            return folder / "index.html", notes
+        except Exception as error:  # whatever the results of an interrupted run hold, its states can be shown
+            notes.append(f"the status pages are without {part}: {_in_words(error)}")
+    report.run(files=replace(without_tables, metrics=[]), pages=folder, fingerprint=fingerprint)
+    return folder / "index.html", notes
+
+
+def _in_words(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST]}"
+
+
+def _files(site: Site, jobs: Sequence[Job], state: Path) -> tuple[report.ReportFiles, list[str]]:
+    """The files of the finished jobs, and a line on each job whose metrics are damaged."""
+    results, name = Path(site.folder("results")), site.config.train.name
+    done, notes = [], []
+    for job in jobs:
+        if job.state == "done":
+            try:
+                read_sealed(job.metrics)
+                done.append(job)
+            except (OSError, ValueError) as error:
+                notes.append(f"left out of the status pages: {_in_words(error)}")
     stages = {job.stage for job in done}
+    mentions = _tables(done, "mentions", "mentions")
     files = report.ReportFiles(
         metrics=[job.metrics for job in done if job.stage != "evaluate"],
         images=[
-            results / "shards" / "data" / job.name.replace(" ", "/") / f"{split}.parquet"
+            path
             for split in SPLITS
             for job in done
             if job.stage == "shards"
+            and (path := results / "shards" / "data" / job.name.replace(" ", "/") / f"{split}.parquet").exists()
         ],
         volumes=_tables(done, "volumes", "volumes"),
         masks=_tables(done, "masks", "masks"),
-        triplets=_tables(done, "grounded", "triplets"),
-        captions=_tables(done, "captions", "captions"),
-        mentions=_tables(done, "mentions", "mentions"),
+        triplets=_tables(done, "grounded", "triplets") if mentions else [],
+        captions=_tables(done, "captions", "captions") if mentions else [],
+        mentions=mentions,
         flags=_tables(done, "structures", "flags"),
         adaptation=next((job.metrics.parent / job.name for job in done if job.stage == "adapt"), None),
         training=results / "train" / name / "training.json" if "train" in stages else None,
@@ -70,10 +131,9 @@ def write_pages(site: Site) -> Path:
         schema=Path(site.schema),
         volume_store=Path(site.store("volumes")),
         mask_store=Path(site.store("masks")),
-        state=folder / "state.json",
+        state=state,
     )
-    report.run(files=files, pages=folder, fingerprint=Fingerprint.parse(site.fingerprint("report")))
-    return folder / "index.html"
+    return files, notes
 
 
 def _row(job: Job) -> dict[str, str]:
@@ -90,15 +150,16 @@ def _row(job: Job) -> dict[str, str]:
 
 
 def _tables(done: Sequence[Job], stage: str, table: str) -> list[Path]:
-    return [job.metrics.with_name(f"{table}.parquet") for job in done if job.stage == stage]
+    paths = [job.metrics.with_name(f"{table}.parquet") for job in done if job.stage == stage]
+    return [path for path in paths if path.exists()]
 
 
 def summary(jobs: Sequence[Job]) -> str:
-    """A line a stage, then the last line of the log of each failed job."""
-    lines = [f"{'stage':<12}{'done':>8}{'failed':>8}{'waiting':>9}"]
-    lines += [f"{stage:<12}{n['done']:>8}{n['failed']:>8}{n['waiting']:>9}" for stage, n in _counts(jobs).items()]
-    failed = [job for job in jobs if job.state == "failed"]
-    lines += [f"\n{job.stage} {job.name}: {job.last_line}\n  {job.log}" for job in failed]
+    """A line a stage, then the last line of the log of each job that failed or was stopped."""
+    lines = [f"{'stage':<12}" + "".join(f"{state:>9}" for state in STATES)]
+    lines += [f"{stage:<12}" + "".join(f"{n[state]:>9}" for state in STATES) for stage, n in _counts(jobs).items()]
+    ended = [job for job in jobs if job.state in ENDED]
+    lines += [f"\n{job.stage} {job.name} ({job.state}): {job.last_line}\n  {job.log}" for job in ended]
     return "\n".join(lines)
 
 
@@ -107,4 +168,4 @@ def _counts(jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
     states: dict[str, Counter[str]] = {}
     for job in jobs:
         states.setdefault(job.stage, Counter())[job.state] += 1
-    return {stage: {state: n[state] for state in ("done", "failed", "waiting")} for stage, n in states.items()}
+    return {stage: {state: n[state] for state in STATES} for stage, n in states.items()}

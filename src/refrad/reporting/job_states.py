@@ -8,7 +8,7 @@ __all__ = ["JobSegment", "job_segments"]
 
 
 class JobSegment(NamedTuple):
-    """Adjacent jobs in one state ("done", "failed" or "waiting"): their number, and their names in words."""
+    """Adjacent jobs in one state ("done", "running", "failed", "stopped" or "waiting"): their number, and their names in words."""
 
     state: str
     jobs: int

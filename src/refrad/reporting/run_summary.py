@@ -61,11 +61,11 @@ def summary_of(
         shards: stage to the metrics of its shards, each with its delivery/shard.
         merged: stage to its metrics over all shards, of those that have run.
         evaluated: has stage evaluate run?
-        jobs: those that have failed or wait, as `refrad.commands.status` writes them.
+        jobs: those that are not done, as `refrad.commands.status` writes them.
     """
     fingerprints = {stage: Fingerprint.parse(metrics["fingerprint"]) for stage, metrics in merged.items()}
     return {
-        "failed": [job for job in jobs if job["state"] == "failed"],
+        "failed": [job for job in jobs if job["state"] in ("failed", "stopped")],
         "done": {stage: len(parts) for stage, parts in shards.items() if parts},
         "left": Counter(job["stage"] for job in jobs),
         "states": _states(shards, evaluated, jobs),
@@ -99,7 +99,7 @@ def counts_of(merged: Mapping[str, StageMetrics], names: Iterable[tuple[str, str
 
 
 def _states(shards: Shards, evaluated: bool, jobs: Sequence[Mapping[str, str]]) -> dict[str, list[JobSegment]]:
-    """Stage to its jobs that are done, have failed or wait, in the order of the stages."""
+    """Stage to its jobs by state, in the order of the stages."""
     done = {stage: [name for name, _ in parts] for stage, parts in shards.items()}
     done |= {"evaluate": ["evaluate"] if evaluated else []}
     states = {

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from refrad.workflow.job_records import is_alive, read_records
 from refrad.workflow.site import Site
 from refrad.workflow.stages import STAGES, Stage
 
-__all__ = ["Job", "jobs_of"]
+__all__ = ["STATES", "Job", "jobs_of"]
 
+STATES = ("done", "running", "failed", "stopped", "waiting")
 LINE_LIMIT = 500  # characters of a log's last line, at most
+TAIL = 2**16  # bytes of a log in which its last line and an error are found
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,40 @@ class Job:
     metrics: Path
     log: Path
 
-    @property
+    @cached_property
     def state(self) -> str:
-        """One of "done", "failed" (or stopped, or still running: there is a log but no result) or "waiting"."""
-        return "done" if self.metrics.exists() else "failed" if self.log.exists() else "waiting"
+        """One of STATES, when first read.
+
+        A job that has neither a result nor a running process has failed if its log ends with an error, else it was stopped:
+        by a signal, by Slurm or with its machine.
+        """
+        if self.metrics.exists():
+            return "done"
+        if not self.log.exists():
+            return "waiting"
+        records = read_records(self.log)
+        lines = self._lines()
+        if any(line.startswith(f"refrad {self.stage}: ") for line in lines):
+            return "failed"
+        if is_alive(records, self.log):
+            return "running"
+        if any(line.startswith("Traceback ") for line in lines):
+            return "stopped" if lines[-1].startswith("KeyboardInterrupt") else "failed"
+        return "stopped" if records or not lines else "failed"
 
     @property
     def last_line(self) -> str:
         """The last line of the log. Stages put no report text, names or paths of the archive there."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if self.log.exists() else []
+        lines = self._lines()
         return lines[-1][:LINE_LIMIT] if lines else ""
+
+    def _lines(self) -> list[str]:
+        """The last lines of the log."""
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - TAIL))
+            return file.read().decode("utf-8", errors="replace").strip().splitlines()
 
 
 def jobs_of(site: Site) -> list[Job]:
