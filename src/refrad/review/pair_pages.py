@@ -32,7 +32,10 @@ __all__ = ["PairPages"]
 
 PAGE = 24  # pairs
 FROM_STORE = "Exact voxels of the volume."
-FROM_DATASET = "The volume is not in the store: this is the picture of the dataset, and its sides are not known."
+FROM_DATASET = (
+    "This is the picture of the dataset, without letters of the sides: the volume is not in the store, or the dataset hangs it"
+    " as radiologists do (shards.orientation)."
+)
 
 
 class PairPages:
@@ -157,8 +160,13 @@ class PairPages:
         }
 
     def _volume(self, key: PairKey, pair: ListedPair) -> StoredVolume | None:
-        """The volume that the image of a pair is a slice of, if the store has it in the size of the image."""
+        """The volume that the image of a pair is a slice of, if the store has it in the size of the image.
+
+        None for rows of the orientation radiological, whose boxes are turned: on the stored slice they would be at wrong places.
+        """
         row = pair.row
+        if row.get("orientation") not in (None, "stored"):
+            return None
         volume = self._shelf.volume(ShardKey(key.delivery, key.shard), row["volume"])
         fits = volume is not None and volume.voxels.shape[:2] == (row["width"], row["height"])
         return volume if fits and volume is not None and row["index"] < volume.voxels.shape[2] else None
