@@ -55,6 +55,7 @@ def image_facts(
             language: plain_findings([_caption_facts(*pair, areas, schema) for pair in pairs], language)
             for language, pairs in of_language.items()
         },
+        volume["patient"],
     )
 
 

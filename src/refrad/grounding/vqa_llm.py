@@ -82,7 +82,8 @@ def qa_request(image: ImageFacts, language: str, schema: Schema) -> Request:
     visible = sorted(image.areas, key=lambda class_id: -image.areas[class_id])
     structures = [schema.by_id[class_id] for class_id in visible]
     names = [structure.english if language == "en" else structure.german for structure in structures]
-    return Request(language, {"sentences": list(image.texts[language]), "visible": names, "modality": image.modality})
+    data = {"sentences": list(image.texts[language]), "visible": names, "modality": image.modality}
+    return Request(language, data, image.patient)
 
 
 def _check(count: int, _request: Request, answer: GeneratedPairs) -> str | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any, Literal
 
 from pydantic import create_model
@@ -72,11 +72,18 @@ def mentions_task(models: Models, lexicon: Lexicon, schema: Schema) -> Task[Any]
 
 
 def find_with_model(
-    sentences: Iterable[tuple[str, str]], models: Models, lexicon: Lexicon, schema: Schema
+    sentences: Iterable[tuple[str, str]],
+    models: Models,
+    lexicon: Lexicon,
+    schema: Schema,
+    patients: Iterable[str] = (),
 ) -> Iterator[list[TextMention] | None]:
-    """For each (sentence, language) its mentions in their order, or None where the model failed."""
+    """For each (sentence, language) its mentions in their order, or None where the model failed; `patients` has a pseudonym for each."""
     task = mentions_task(models, lexicon, schema)
-    requests = (Request(language, {"sentence": sentence}) for sentence, language in sentences)
+    requests = (
+        Request(language, {"sentence": sentence}, patient)
+        for (sentence, language), patient in zip(sentences, chain(patients, repeat("")), strict=False)
+    )
     for reply in models.ask(task, requests):
         yield None if reply.answer is None else located_mentions(reply.request.data["sentence"], reply.answer.mentions)
 

@@ -81,7 +81,7 @@ def rewrite_captions(captions: Sequence[CaptionRow], models: Models, lexicon: Le
     """
     task = rewrite_task(models, lexicon)
     # The language is in the data for the check; the prompt of that language is the one used.
-    requests = (_request(caption["text"], caption["language"]) for caption in captions)
+    requests = (_request(caption, "text") for caption in captions)
     rewritten = []
     for caption, reply in zip(captions, models.ask(task, requests), strict=True):
         if reply.answer is None:
@@ -106,7 +106,7 @@ def translate_captions(
     def translate(
         column: Literal["text", "indication", "question"], rows: Sequence[CaptionRow]
     ) -> Iterator[str | None]:
-        replies = models.ask(task, (_request(row[column] or "", row["language"]) for row in rows if row[column]))
+        replies = models.ask(task, (_request(row, column) for row in rows if row[column]))
         for row in rows:
             answer = next(replies).answer if row[column] else None
             yield " ".join(answer.sentence.split()) if answer else None
@@ -151,8 +151,8 @@ def judge_captions(
                 tally.add(f"errors found: {kind}", error)
 
 
-def _request(text: str, language: str) -> Request:
-    return Request(language, {"sentence": text})
+def _request(caption: CaptionRow, column: Literal["text", "indication", "question"]) -> Request:
+    return Request(caption["language"], {"sentence": caption[column]}, caption["patient"])
 
 
 def _check_rewriting(lexicon: Lexicon, request: Request, answer: Sentence) -> str | None:

@@ -161,6 +161,7 @@ class Client:
         body = self.body(task, request)
         key = digest_bytes(json.dumps(body, sort_keys=True, ensure_ascii=False).encode())
         account = self.accounts[task.name]
+        self.store.note(key, request.subject)
         if (flying := self._flying.get(key)) is not None:
             account.requests["same as another"] += 1
             same: Reply[A] = await asyncio.shield(flying)

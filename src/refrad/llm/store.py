@@ -37,6 +37,7 @@ create table if not exists replies (
     prompt_tokens integer not null, answer_tokens integer not null, seconds real not null, at real not null,
     checksum text
 ) without rowid;
+create table if not exists asked (key text not null, subject text not null, primary key (key, subject)) without rowid;
 create table if not exists kept_back (key text primary key) without rowid;
 create table if not exists taken_in (name text primary key) without rowid;
 """
@@ -61,6 +62,9 @@ class ReplyStore(Protocol):
     def put(self, key: str, task: str, model: str, answer: str | None, failure: str | None, used: Usage) -> None:
         """Take an answer, or a failure."""
 
+    def note(self, key: str, subject: str) -> None:
+        """Take down whose data the request of `key` describes, if that is known."""
+
     def claim(self, key: str) -> contextlib.AbstractContextManager[bool]:
         """Whether this process may send the request of `key` now."""
 
@@ -80,6 +84,9 @@ class UnkeptReplies:
     def put(self, key: str, task: str, model: str, answer: str | None, failure: str | None, used: Usage) -> None:  # noqa: ARG002
         """Note the cost of a request."""
         self.used.append(used)
+
+    def note(self, key: str, subject: str) -> None:
+        """Nothing to note: no reply is kept."""
 
     def claim(self, key: str) -> contextlib.AbstractContextManager[bool]:  # noqa: ARG002
         """True: no other process sends these requests."""
@@ -216,6 +223,12 @@ class Store:
             )
             if row[3] is not None:
                 self._database.execute("insert or ignore into kept_back values (?)", (row[0],))
+
+    def note(self, key: str, subject: str) -> None:
+        """Take down whose data a request describes, so that its reply is found when the patient withdraws."""
+        query = "select 1 from asked where key = ? and subject = ?"
+        if subject and not self._healed(lambda: self._database.execute(query, (key, subject)).fetchone()):
+            self._healed(lambda: self._database.execute("insert or ignore into asked values (?, ?)", (key, subject)))
 
     @contextlib.contextmanager
     def _at_once(self) -> Iterator[None]:

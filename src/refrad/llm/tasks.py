@@ -41,10 +41,15 @@ class BadAnswer(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """One request: the language of the prompt, and the data that the prompt describes (JSON values)."""
+    """One request: the language of the prompt, and the data that the prompt describes (JSON values).
+
+    `subject` is the pseudonym of the patient whom the data describe: it is not sent, but kept with the reply, so that the reply
+    can be removed when the patient withdraws.
+    """
 
     language: str
     data: Mapping[str, Any]
+    subject: str = ""
 
 
 def _accept(_request: Request, _answer: Any) -> str | None:

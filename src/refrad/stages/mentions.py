@@ -46,9 +46,9 @@ def run(
     for warning in schema_warnings(words, anatomy):
         log.warning("mentions: %s", warning)
     rows: list[MentionRow] = []
-    table = read_table(captions, CaptionTable).select("caption", "language", "text").rows()
+    table = read_table(captions, CaptionTable).select("caption", "language", "text", "patient").rows()
     results = _find_mentions(table, options, llm, words, anatomy, tally)
-    for (caption, language, _), (caption_mentions, backend) in zip(table, results, strict=True):
+    for (caption, language, *_), (caption_mentions, backend) in zip(table, results, strict=True):
         tally.take()
         if caption_mentions is None:
             tally.quarantine("model_failed")
@@ -80,24 +80,25 @@ def run(
 
 
 def _find_mentions(
-    table: Sequence[tuple[str, str, str]],
+    table: Sequence[tuple[str, str, str, str]],
     options: MentionsOptions,
     llm: str | None,
     words: Lexicon,
     anatomy: Schema,
     tally: Tally,
 ) -> Iterator[tuple[list[TextMention] | None, str]]:
-    """For each (caption, language, text) its mentions and the name of the finder; None where the model failed without a fallback."""
+    """For each (caption, language, text, patient) its mentions and the name of the finder; None where the model failed without a fallback."""
     if options.finder == "lexicon":
-        for _, language, text in table:
+        for _, language, text, _ in table:
             with tally.timed("finding"):
                 by_lexicon = find_mentions(text, language, words)
             yield by_lexicon, "lexicon"
         return
     with open_models(llm) as models:
         name = models.name("mentions")
-        replies = find_with_model(((text, language) for _, language, text in table), models, words, anatomy)
-        for (_, language, text), by_model in zip(table, replies, strict=True):
+        sentences = ((text, language) for _, language, text, _ in table)
+        replies = find_with_model(sentences, models, words, anatomy, (patient for *_, patient in table))
+        for (_, language, text, _), by_model in zip(table, replies, strict=True):
             by_lexicon = find_mentions(text, language, words)
             if by_model is not None:
                 tally.add("found by", name)
