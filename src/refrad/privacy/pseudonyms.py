@@ -144,6 +144,10 @@ class Pseudonyms:
         """Pseudonym of any other UID."""
         return self._mac("uid", uid)
 
+    def withdrawn(self, kind: str, identifier: str) -> str:
+        """Digest of an identifier of a patient who has withdrawn; it is none of the pseudonyms."""
+        return self._mac(f"withdrawn {kind}", identifier)
+
     def date_shift(self, patient: str) -> datetime.timedelta:
         """Days, -1 to -3650, to add to all dates of the patient with this pseudonym."""
         return datetime.timedelta(days=-1 - int(self._mac("date", patient), 16) % MAXIMUM_SHIFT)

@@ -13,6 +13,7 @@ STAGES: Mapping[str, str] = {stage.name: stage.sentence for stage in RECORDS.val
 
 REASONS: Mapping[str, str] = {
     **IMAGING_REASONS,
+    "withdrawn": "The patient has withdrawn: see `refrad forget`.",
     # of volumes, found by stage masks
     "no_precomputed_mask": "The site's masks.csv names no mask for the volume.",
     "ambiguous_mask": "Rows of the site's masks.csv name different masks for the volume.",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from refrad.sources.reports import Report
 
-__all__ = ["StudyIds", "form_of"]
+__all__ = ["LOOSE", "StudyIds", "form_of", "spelling_key"]
 
 LOOSE = ("accession_number", "patient_id")  # a UID has one spelling only
 LONGEST_FORM = 40  # characters
@@ -29,18 +29,18 @@ class StudyIds:
         for column in LOOSE:
             self._spellings[column] = defaultdict(set)
             for spelling in studies.get(column, {}):
-                self._spellings[column][_key(spelling)].add(spelling)
+                self._spellings[column][spelling_key(spelling)].add(spelling)
         self._patients: dict[str, set[str]] = defaultdict(set)  # study to keys of its patient ids
         for patient, names in studies.get("patient_id", {}).items():
             for study in names:
-                self._patients[study].add(_key(patient))
+                self._patients[study].add(spelling_key(patient))
         self._given: dict[tuple[str, str], set[str]] = defaultdict(set)  # column and key to spellings in the table
 
     def learn(self, report: Report) -> None:
         """Note how the table writes the ids of a report: of two spellings, only that of the headers counts."""
         for column in LOOSE:
             spelling = _without_decimals(getattr(report, column))
-            if (key := _key(spelling)) in self._spellings[column]:
+            if (key := spelling_key(spelling)) in self._spellings[column]:
                 self._given[column, key].add(spelling)
 
     def match(self, report: Report) -> tuple[str | None, str]:
@@ -68,7 +68,7 @@ class StudyIds:
 
     def _loosely(self, report: Report, column: str, given: str) -> tuple[set[str], bool]:
         """The studies whose id differs from the given one in spelling only, and whether that may be another one's id."""
-        key = _key(given)
+        key = spelling_key(given)
         spellings = self._spellings[column].get(key, set())
         if not spellings:
             return set(), False
@@ -77,11 +77,15 @@ class StudyIds:
         studies = self._studies[column][next(iter(spellings))]
         if column == "patient_id" or not report.patient_id:
             return studies, False
-        patient = _key(report.patient_id)
+        patient = spelling_key(report.patient_id)
         is_known = patient in self._spellings["patient_id"]
         if is_known and not any(patient in self._patients[study] for study in studies):
             return set(), True
         return studies, False
+
+    def knows(self, column: str, spelling: str) -> bool:
+        """Whether a header has an id in exactly this spelling."""
+        return spelling in self._studies.get(column, ())
 
     def forms(self, column: str) -> Iterable[str]:
         """The forms of the ids of a column in the headers."""
@@ -98,6 +102,6 @@ def _without_decimals(name: str) -> str:
     return _DECIMALS.sub("", name) if name.replace(".", "", 1).replace(",", "", 1).isdigit() else name
 
 
-def _key(name: str) -> str:
+def spelling_key(name: str) -> str:
     """What spellings of one id share: letters in lower case, without spaces, leading zeros and decimals."""
     return "".join(_without_decimals(name).casefold().split()).lstrip("0") or "0"

@@ -1,6 +1,7 @@
 """Turn report sentences into captions: de-identified, without comparisons, tied to the images that they name."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from refrad.anatomy.lexicon import load_lexicon
@@ -13,10 +14,12 @@ from refrad.language.sections import is_heading
 from refrad.llm import open_models
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.privacy.storage_errors import StorageErrors
+from refrad.privacy.withdrawals import withdrawals_of
 from refrad.sources.report_survey import survey_reports
-from refrad.sources.reports import read_reports, read_rows
+from refrad.sources.reports import Report, read_reports, read_rows
 from refrad.sources.source_notes import SourceNotes
 from refrad.sources.study_lookup import StudyLookup
+from refrad.sources.withdrawn_reports import WITHDRAWN, mark_withdrawn
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -59,12 +62,17 @@ def run(
     builder = CaptionBuilder(studies, pseudonyms, ties, words, options, tally)
     storage_errors = StorageErrors(files.parent / f"storage_errors_captions_{shard}.txt", options.storage_errors)
     notes = SourceNotes(storage_errors.add)
-    survey = survey_reports(read_reports(reports, is_heading, notes), studies)
+    withdrawals = withdrawals_of(files, pseudonyms)
+
+    def delivered() -> Iterator[Report]:  # the same notes each time: each file is named once
+        return mark_withdrawn(read_reports(reports, is_heading, notes), withdrawals, studies.ids)
+
+    survey = survey_reports((report for report in delivered() if report.problem != WITHDRAWN), studies)
     for warning in notes.warnings(reports.name):
         log.warning("captions: %s", warning)
     log.info("captions: %s: %d reports, %d without a study", reports.name, survey.total, survey.without_study)
     survey.check(options.max_without_study, reports.name, studies)
-    for report in read_reports(reports, is_heading, notes):  # the same notes: each file is named once
+    for report in delivered():
         builder.add_report(report, report.line in survey.replaced)
     if storage_errors.count:
         log.warning("captions: the storage failed for %s", storage_errors)

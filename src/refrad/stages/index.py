@@ -34,6 +34,7 @@ from refrad.privacy.pseudonyms import (
     split_of,
 )
 from refrad.privacy.storage_errors import StorageErrors
+from refrad.privacy.withdrawals import Withdrawals, withdrawals_of
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -64,7 +65,8 @@ def run(
 ) -> None:
     """Index the DICOM files below `dicom`; `persons` is a private table of the patients that may be one person.
 
-    `include` and `exclude` are the lists that choose images.
+    `include` and `exclude` are the lists that choose images. Files of patients who have withdrawn, by the list in the private
+    folder, are counted, and in no table.
 
     Raises:
         FileNotFoundError: if there are no files.
@@ -82,12 +84,16 @@ def run(
     # a folder for private tables, that may stand open
     if not instances.resolve().is_relative_to(files.parent.resolve()):
         close_to_others(files.parent)
+    withdrawals = withdrawals_of(files, pseudonyms)
     storage_errors = StorageErrors(files.parent / "storage_errors.txt", options.storage_errors)
     with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:
         spill = HeaderSpool(Path(private, "headers"))
         with tally.timed("headers"):
             for headers in chain([first], headers_of_files):
                 _refuse_demo_key(pseudonyms, headers)
+                if _is_withdrawn(headers[0], withdrawals):
+                    _count_withdrawn(tally, headers)
+                    continue
                 if headers[0].reason == "storage_error":
                     storage_errors.add(headers[0].path)
                 choice.learn(headers[0])
@@ -104,6 +110,17 @@ def run(
     if storage_errors.count:
         log.warning("index: the storage failed for %s", storage_errors)
     tally.write(metrics, fingerprint)
+
+
+def _is_withdrawn(header: Header, withdrawals: Withdrawals) -> bool:
+    return withdrawals.has_image(header.patient_key, header.study_uid, header.path, bool(header.modality))
+
+
+def _count_withdrawn(tally: Tally, headers: Sequence[Header]) -> None:
+    """Count a file of a patient who has withdrawn, which is in no table."""
+    tally.take()
+    tally.quarantine("withdrawn")
+    tally.add("reason", "withdrawn", len(headers))
 
 
 def _rules(options: IndexOptions) -> ImageRules:
