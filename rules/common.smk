@@ -14,6 +14,7 @@ gc.set_threshold(100_000, 50)
 try:
     SITE = Site(config)
     SITE.close_private_folder()
+    SITE.refuse_unfinished_removal()
 except ConfigError as error:
     print(error, file=sys.stderr)
     sys.exit(1)

@@ -14,7 +14,7 @@ FLOORS = [
     {"commands"},
     {"acceptance"},
     {"stages", "demo"},
-    {"reporting", "review"},
+    {"reporting", "review", "withdrawal"},
     {"evaluation"},
     {"inference", "training"},
     {"dataset"},
@@ -205,6 +205,7 @@ FILE_CALLS |= {"read_parquet", "scan_parquet", "write_parquet", "ParquetFile", "
 PARQUET_READERS = {"read_parquet", "scan_parquet", "ParquetFile", "read_metadata", "read_schema", "read_parquet_schema"}
 PARQUET_MODULES = {
     "core/checksums.py",
+    "core/row_removal.py",
     "core/tables.py",
     "dataset/image_lookup.py",
     "dataset/picture_files.py",
@@ -256,6 +257,13 @@ FILE_MODULES = {
         "review/verdicts.py",
         "segmentation/label_files.py",
         "segmentation/mask_table.py",
+    },
+    "removal of patients": {
+        "llm/reply_removal.py",
+        "withdrawal/bookkeeping.py",
+        "withdrawal/checkpoints.py",
+        "withdrawal/evaluations.py",
+        "withdrawal/traces.py",
     },
     "programs of others that read files": {
         "segmentation/nnunet_patches.py",

@@ -34,6 +34,7 @@ COMMANDS = {
     "status": ("refrad.commands.status:main", "List done, failed and waiting jobs; write pages of the results so far."),
     "explain": ("refrad.commands.explain:main", "List the stages that would run again, with the reasons."),
     "recover": ("refrad.commands.recover:main", "Clean up after a run that died, so that it can start again."),
+    "forget": ("refrad.commands.forget:main", "Remove a patient who withdraws consent from all that a run holds."),
     "check": ("refrad.commands.check:main", "Verify all that a site has stored: tables, shards, stores."),
     "serve": ("refrad.commands.serve:main", "Serve a language model to all jobs that share it."),
     "try-llm": ("refrad.commands.try_llm:main", "Try a language model on labelled sentences before a run."),

@@ -33,7 +33,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-KEY = "refrad.checksums"
+CHECKSUMS_KEY = "refrad.checksums"
 DIGEST = 32  # hexadecimal digits of the footer
 CRC = 8  # hexadecimal digits of a chunk
 MAGIC = b"PAR1"
@@ -83,7 +83,7 @@ def checksum_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[C
     with pq.ParquetWriter(path, schema, **options) as parquet:
         writer = ChecksumWriter(parquet, sum(_leaves(column.type) for column in schema))
         yield writer
-        parquet.add_key_value_metadata({KEY: "0" * writer.digits})
+        parquet.add_key_value_metadata({CHECKSUMS_KEY: "0" * writer.digits})
     with path.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
         footer = _read_footer(file, size)
@@ -156,10 +156,10 @@ def _read_footer(file: BinaryIO, size: int) -> bytearray:
 
 def _value(footer: bytearray) -> slice | None:
     """Where the checksums are in a footer: after the key, a byte for the field, and their length as a varint."""
-    start = footer.find(KEY.encode())
+    start = footer.find(CHECKSUMS_KEY.encode())
     if start < 0:
         return None
-    start += len(KEY) + 1
+    start += len(CHECKSUMS_KEY) + 1
     length = shift = 0
     while True:
         byte = footer[start]

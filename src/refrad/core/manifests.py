@@ -17,6 +17,7 @@ __all__ = [
     "changed_files",
     "is_sound",
     "read_sealed",
+    "sealed_files",
     "sidecar_of",
     "verify_file",
     "verify_folder",
@@ -45,6 +46,15 @@ def read_sealed(path: Path) -> Any:
         TableError: if the file is damaged.
     """
     return _read(path)[0]
+
+
+def sealed_files(path: Path) -> list[Path]:
+    """The files for which a JSON object of `write_sealed` vouches; none for other JSON.
+
+    Raises:
+        TableError: if the object is damaged.
+    """
+    return [path.parent / name for name in _read(path)[1] or {}]
 
 
 def _read(path: Path) -> tuple[Any, Mapping[str, str] | None]:

@@ -15,7 +15,9 @@ from refrad.workflow.fingerprint import compose
 from refrad.workflow.site_choice import SiteChoice
 from refrad.workflow.stages import STAGES
 
-__all__ = ["Site", "in_braces"]
+__all__ = ["UNFINISHED", "Site", "in_braces"]
+
+UNFINISHED = "unfinished.json"  # of a removal that `refrad forget` has begun
 
 # Files that `worth_opening` names, where they exist; {name} is the name of the model.
 RESULTS = {
@@ -143,6 +145,15 @@ class Site:
                 close_to_others(private)
         except (OSError, ValueError) as error:
             raise ConfigError(f"config: privacy.folder: {error}") from None
+
+    def refuse_unfinished_removal(self) -> None:
+        """Refuse to run while a patient is removed, or the removal was cut off: some tables have the patient, others not.
+
+        Raises:
+            ConfigError: if it is so.
+        """
+        if Path(self.config.privacy.folder, "forgotten", UNFINISHED).exists():
+            raise ConfigError("a patient is being removed, or the removal was cut off: `refrad forget` ends it")
 
     def make_private_folder(self) -> None:
         """Make the private folder and those of the deliveries in it, closed to others: Snakemake would make open ones."""
