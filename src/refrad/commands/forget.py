@@ -16,7 +16,7 @@ from refrad.commands.recover import OLD, head_of, leftovers
 from refrad.config import load_config
 from refrad.core.files import atomic
 from refrad.core.manifests import read_sealed, write_sealed
-from refrad.core.private_files import only_for_the_owner
+from refrad.core.private_files import UNFINISHED_REMOVAL, only_for_the_owner
 from refrad.privacy.pseudonyms import Pseudonyms, read_or_create_key
 from refrad.privacy.withdrawals import FOLDER, LIST, Withdrawals
 from refrad.withdrawal.checkpoints import find_checkpoints
@@ -25,11 +25,12 @@ from refrad.withdrawal.protocol import Protocol, lines_of, next_name, write_prot
 from refrad.withdrawal.removal import Places, RemovalPlan, apply_plan, plan_removal
 from refrad.withdrawal.subject import Subject
 from refrad.withdrawal.traces import Traces
-from refrad.workflow.site import UNFINISHED, Site
+from refrad.workflow.site import Site
 
 __all__ = ["main"]
 
 LOCK = "lock"
+UNFINISHED = Path(UNFINISHED_REMOVAL).name
 STDIN = "-"
 
 

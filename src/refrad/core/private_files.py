@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["close_to_others", "only_for_the_owner"]
+__all__ = ["UNFINISHED_REMOVAL", "close_to_others", "only_for_the_owner"]
+
+UNFINISHED_REMOVAL = "forgotten/unfinished.json"  # in the private folder, while `refrad forget` removes a patient
 
 OTHERS = 0o077  # the permissions of all but the owner
 

@@ -19,6 +19,7 @@ from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.image_choice import ImageChoice
 from refrad.dicom.scan import read_headers
 from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
+from refrad.dicom.withdrawn_images import leave_out_withdrawn
 from refrad.privacy.choice_lists import LISTS, digests_of_choice, read_choice_list
 from refrad.privacy.header_fields import modality_of
 from refrad.privacy.persons import PersonTable, count_persons, identify_persons
@@ -34,7 +35,7 @@ from refrad.privacy.pseudonyms import (
     split_of,
 )
 from refrad.privacy.storage_errors import StorageErrors
-from refrad.privacy.withdrawals import Withdrawals, withdrawals_of
+from refrad.privacy.withdrawals import withdrawals_of
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -89,11 +90,8 @@ def run(
     with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:
         spill = HeaderSpool(Path(private, "headers"))
         with tally.timed("headers"):
-            for headers in chain([first], headers_of_files):
+            for headers in leave_out_withdrawn(chain([first], headers_of_files), withdrawals, tally):
                 _refuse_demo_key(pseudonyms, headers)
-                if _is_withdrawn(headers[0], withdrawals):
-                    _count_withdrawn(tally, headers)
-                    continue
                 if headers[0].reason == "storage_error":
                     storage_errors.add(headers[0].path)
                 choice.learn(headers[0])
@@ -110,17 +108,6 @@ def run(
     if storage_errors.count:
         log.warning("index: the storage failed for %s", storage_errors)
     tally.write(metrics, fingerprint)
-
-
-def _is_withdrawn(header: Header, withdrawals: Withdrawals) -> bool:
-    return withdrawals.has_image(header.patient_key, header.study_uid, header.path, bool(header.modality))
-
-
-def _count_withdrawn(tally: Tally, headers: Sequence[Header]) -> None:
-    """Count a file of a patient who has withdrawn, which is in no table."""
-    tally.take()
-    tally.quarantine("withdrawn")
-    tally.add("reason", "withdrawn", len(headers))
 
 
 def _rules(options: IndexOptions) -> ImageRules:

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from refrad.config import Config, ConfigError, Delivery, check_config, is_demo, prompt_files, tasks_of
-from refrad.core.private_files import close_to_others, only_for_the_owner
+from refrad.core.private_files import UNFINISHED_REMOVAL, close_to_others, only_for_the_owner
 from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import compose
 from refrad.workflow.site_choice import SiteChoice
 from refrad.workflow.stages import STAGES
 
-__all__ = ["UNFINISHED", "Site", "in_braces"]
-
-UNFINISHED = "unfinished.json"  # of a removal that `refrad forget` has begun
+__all__ = ["Site", "in_braces"]
 
 # Files that `worth_opening` names, where they exist; {name} is the name of the model.
 RESULTS = {
@@ -147,12 +145,8 @@ class Site:
             raise ConfigError(f"config: privacy.folder: {error}") from None
 
     def refuse_unfinished_removal(self) -> None:
-        """Refuse to run while a patient is removed, or the removal was cut off: some tables have the patient, others not.
-
-        Raises:
-            ConfigError: if it is so.
-        """
-        if Path(self.config.privacy.folder, "forgotten", UNFINISHED).exists():
+        """Raise ConfigError while a patient is removed, or if that was cut off: some tables have the patient, others not."""
+        if Path(self.config.privacy.folder, UNFINISHED_REMOVAL).exists():
             raise ConfigError("a patient is being removed, or the removal was cut off: `refrad forget` ends it")
 
     def make_private_folder(self) -> None:
