@@ -4,7 +4,7 @@ import gc
 import sys
 from pathlib import Path
 
-from refrad.config import ConfigError
+from refrad.core.private_files import refuse_unfinished_removal
 from refrad.review.site_review import SiteReview
 from refrad.workflow.site import Site
 
@@ -14,8 +14,8 @@ gc.set_threshold(100_000, 50)
 try:
     SITE = Site(config)
     SITE.close_private_folder()
-    SITE.refuse_unfinished_removal()
-except ConfigError as error:
+    refuse_unfinished_removal(Path(SITE.config.privacy.folder))
+except ValueError as error:  # among them ConfigError
     print(error, file=sys.stderr)
     sys.exit(1)
 

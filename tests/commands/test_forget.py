@@ -15,16 +15,15 @@ from tests.factories import fingerprint
 from tests.factories.dicom import write_dicom
 
 from refrad.cli import main
-from refrad.config import ConfigError, load_config
 from refrad.core.contracts import CopyTable, MaskTable
 from refrad.core.manifests import changed_files, write_sealed
+from refrad.core.private_files import refuse_unfinished_removal
 from refrad.core.tables import frame_of, write_table
 from refrad.dicom.volume_store import read_volume
 from refrad.llm.store import Store, Usage
 from refrad.privacy.pseudonyms import Pseudonyms
 from refrad.segmentation.labels import save_labels
 from refrad.stages import captions, index, volumes
-from refrad.workflow.site import Site
 
 KEY = bytes(range(32))
 PSEUDONYMS = Pseudonyms(KEY)
@@ -317,12 +316,12 @@ def test_removal_that_was_cut_off_is_ended_by_the_next_call(monkeypatch, capsys,
 
 @pytest.mark.usefixtures("site")
 def test_workflow_does_not_start_while_a_removal_is_unfinished():
-    checked = Site(load_config([Path("config.yaml")]))
-    checked.refuse_unfinished_removal()
-    Path("private/forgotten").mkdir(parents=True)
-    Path("private/forgotten/unfinished.json").write_text("{}")
-    with pytest.raises(ConfigError, match="refrad forget"):
-        checked.refuse_unfinished_removal()
+    private = Path("private")
+    refuse_unfinished_removal(private)
+    (private / "forgotten").mkdir()
+    (private / "forgotten/unfinished.json").write_text("{}")
+    with pytest.raises(ValueError, match="refrad forget"):
+        refuse_unfinished_removal(private)
 
 
 @pytest.mark.usefixtures("site")

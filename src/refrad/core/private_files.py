@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["UNFINISHED_REMOVAL", "close_to_others", "only_for_the_owner"]
+__all__ = ["UNFINISHED_REMOVAL", "close_to_others", "only_for_the_owner", "refuse_unfinished_removal"]
 
 UNFINISHED_REMOVAL = "forgotten/unfinished.json"  # in the private folder, while `refrad forget` removes a patient
 
@@ -44,3 +44,13 @@ def close_to_others(path: Path) -> None:
                 raise ValueError(
                     f"others can read {path}, as its file system has no permissions: name another in the config"
                 )
+
+
+def refuse_unfinished_removal(private: Path) -> None:
+    """Refuse a run while a patient is removed, or if that was cut off: some tables have the patient, others not.
+
+    Raises:
+        ValueError: if it is so.
+    """
+    if (private / UNFINISHED_REMOVAL).exists():
+        raise ValueError("a patient is being removed, or the removal was cut off: `refrad forget` ends it")

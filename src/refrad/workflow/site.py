@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from refrad.config import Config, ConfigError, Delivery, check_config, is_demo, prompt_files, tasks_of
-from refrad.core.private_files import UNFINISHED_REMOVAL, close_to_others, only_for_the_owner
+from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import compose
 from refrad.workflow.site_choice import SiteChoice
@@ -143,11 +143,6 @@ class Site:
                 close_to_others(private)
         except (OSError, ValueError) as error:
             raise ConfigError(f"config: privacy.folder: {error}") from None
-
-    def refuse_unfinished_removal(self) -> None:
-        """Raise ConfigError while a patient is removed, or if that was cut off: some tables have the patient, others not."""
-        if Path(self.config.privacy.folder, UNFINISHED_REMOVAL).exists():
-            raise ConfigError("a patient is being removed, or the removal was cut off: `refrad forget` ends it")
 
     def make_private_folder(self) -> None:
         """Make the private folder and those of the deliveries in it, closed to others: Snakemake would make open ones."""
