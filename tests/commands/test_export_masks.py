@@ -13,7 +13,7 @@ from tests.factories.images import image_row
 from tests.factories.oblique_series import AFFINE, classes_of_series, images_of_series, read_with_dcmqi
 
 from refrad.cli import main
-from refrad.reporting.drawing import class_colour
+from refrad.reporting.palette import class_colour
 from refrad.segmentation.dicom_seg import dicom_segmentation, nifti_of_classes
 from refrad.segmentation.labels import resample_labels
 from refrad.segmentation.structured_report import GroundedPhrase, GroundedSentence, structured_report

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 from jinja2 import UndefinedError
 
-from refrad.reporting.pages import curve, in_order, render
+from refrad.reporting.pages import curve, fingerprint_rows, render
+from refrad.workflow.fingerprint import Fingerprint
 
 
 def test_missing_value_is_an_error_and_no_gap():
@@ -9,13 +12,24 @@ def test_missing_value_is_an_error_and_no_gap():
         render("gallery.html", title="Gallery", up="", there=[])
 
 
-def test_curve_names_its_lines_and_its_axis():
-    drawn = curve([("training", [(0, 2.0), (10, 1.0)]), ("validation", [(10, 1.5)])], "seconds")
-    assert drawn.count("<polyline") == 2 and "seconds (0 to 10)" in drawn and "2.00" in drawn
+def test_curve_names_its_lines_and_its_axes():
+    drawn = curve([("training", [(0, 2.0), (500, 1.0)]), ("validation", [(500, 1.5)])], "seconds of training", "loss")
+    assert drawn.count("<polyline") == 2 and "Curves of loss over seconds of training: training, validation" in drawn
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert texts == ["loss", "0.00", "0", "1.00", "250", "2.00", "500", "seconds of training"]
 
 
-def test_bins_are_in_order_of_edges_and_other_rows_by_count():
-    bins = {"from 10": 9, "8 to 10": 1, "0 to 0.5": 2, "0.5 to 1": 5}
-    assert [name for name, _ in in_order(bins)] == ["0 to 0.5", "0.5 to 1", "8 to 10", "from 10"]
-    assert [name for name, _ in in_order({"CT": 1, "MR": 3})] == ["MR", "CT"]
-    assert [name for name, _ in in_order({"3": 1, "12": 3})] == ["12", "3"]
+def test_fingerprint_is_a_table_of_names_and_values():
+    options = {"a": {"b": [0.9, 1.1], "c": None, "e": {}}, "d": "text", "f": [], "g": [{"h": 1}], "i": True}
+    rows = fingerprint_rows({"fingerprint": Fingerprint("train", 3, options, {"schema": "1b2c"}).text})
+    assert rows == [
+        ("version of the stage", "3"),
+        ("a.b", "0.9, 1.1"),
+        ("a.c", "null"),
+        ("a.e", "{}"),
+        ("d", "text"),
+        ("f", "none"),
+        ("g", '[{"h": 1}]'),
+        ("i", "true"),
+        ("files.schema", "1b2c"),
+    ]

@@ -1,6 +1,8 @@
 import re
 
-from refrad.reporting.wording import REASONS, STAGES
+from refrad.evaluation.metrics.records import TASKS
+from refrad.evaluation.metrics.scoring import METRICS
+from refrad.reporting.wording import METRIC_NAMES, REASONS, STAGES, TASK_NAMES
 from refrad.workflow.stages import STAGES as COMMANDS
 
 
@@ -19,3 +21,8 @@ def test_reasons_in_the_code_have_a_sentence(root):
         )
     assert len(given) > 15
     assert given <= set(REASONS)
+
+
+def test_metrics_and_tasks_have_names_in_words():
+    assert METRIC_NAMES.keys() == METRICS.keys() and TASK_NAMES.keys() == set(TASKS)
+    assert not any("_" in name for name in [*METRIC_NAMES.values(), *TASK_NAMES.values()])

@@ -7,6 +7,7 @@ from itertools import pairwise
 import nibabel as nib
 import numpy as np
 import pytest
+from tests.browser import browsing
 from tests.factories import fingerprint
 
 from refrad.reporting.gallery import mark_spans
@@ -66,7 +67,13 @@ def metrics_of(stage, taken):
 
 
 @pytest.fixture
-def pages(study, images, root, tmp_path):
+def pages(report_of):
+    return report_of()
+
+
+@pytest.fixture
+def report_of(study, images, root, tmp_path):
+    """A function that writes the pages with some options."""
     metrics = []
     for stage in report.COUNTED:
         for shard in ("a/0", "a/1"):
@@ -106,8 +113,12 @@ def pages(study, images, root, tmp_path):
         volume_store=study.volume_store,
         mask_store=study.mask_store,
     )
-    report.run(files=files, pages=tmp_path / "report", fingerprint=fingerprint("report", gallery=8))
-    return tmp_path / "report"
+
+    def write(**options):
+        report.run(files=files, pages=tmp_path / "report", fingerprint=fingerprint("report", gallery=8, **options))
+        return tmp_path / "report"
+
+    return write
 
 
 def test_stages_have_a_page_each_and_working_links(pages):
@@ -123,7 +134,10 @@ def test_pages_need_no_other_file(pages):
     for page in pages.rglob("*.html"):
         sources = re.findall(r'(?:src|href)="([^"]+)"', page.read_text())
         assert not [
-            one for one in sources if not one.startswith("data:image/png;base64,") and not one.endswith(".html")
+            one
+            for one in sources
+            if not one.startswith(("data:image/png;base64,", "data:image/jpeg;base64,", "#p"))
+            and not one.endswith(".html")
         ]
         assert "<script" not in page.read_text()
 
@@ -194,8 +208,57 @@ def test_overlay_is_a_picture(pages):
 
 def test_volumes_are_shown_with_and_without_their_classes(pages, study):
     assert nib.load(study.mask_store / "v.nii.gz").shape == (32, 24, 6)
-    for stage, pictures in {"volumes": 2, "masks": 1}.items():  # volumes have a contact sheet too
-        assert (pages / "stages" / f"{stage}.html").read_text().count("<img") == pictures
+    for stage, pictures in {"volumes": 4, "masks": 3}.items():  # three views; volumes have a middle slice too
+        text = (pages / "stages" / f"{stage}.html").read_text()
+        assert text.count('<svg class="tile"') == pictures
+        assert text.count("edges: left R, right L, top A, bottom P") == pictures - 2
+        assert ('<span class="chip c5"' in text) is (stage == "masks")  # the legend of the colours
+
+
+def test_each_card_has_pseudonyms_questions_and_sides_or_the_reason(pages):
+    *kept, dropped = (pages / "gallery.html").read_text().split("<article")[1:]
+    for card in kept:
+        for name in ("image", "volume", "patient", "caption"):
+            assert re.search(rf"{name} <code>[\w ]+</code>", card)
+        assert "<dt>Which imaging modality is this?</dt><dd>CT</dd>" in card
+        assert "sides unknown: the volume in the store is not that of the dataset" in card  # made up without a volume
+    assert "image <code>i5</code>" in dropped and "caption <code>c</code>" in dropped
+    assert ">R</text>" in dropped and ">L</text>" in dropped and ">A</text>" in dropped and ">P</text>" in dropped
+
+
+@pytest.mark.parametrize("sentences", [0, 5])
+def test_samples_are_on_stage_pages_on_request_only(report_of, sentences):
+    pages = report_of(sentences=sentences)
+    shown = {"captions": "Liver", "mentions": '<mark class="c5"', "vqa": "Which imaging modality is this?"}
+    for stage, words in shown.items():
+        text = (pages / "stages" / f"{stage}.html").read_text()
+        assert (words in text) is bool(sentences), stage
+        assert ("report.sentences is 0" in text) is not bool(sentences)
+
+
+def test_pages_fit_a_phone(pages, tmp_path):
+    """Nothing but a table that scrolls inside of its frame reaches beyond the right edge."""
+    with browsing(tmp_path / "profile") as browser:
+        browser.call("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=False)
+        for page in sorted(pages.rglob("*.html")):
+            browser.open(page)
+            beyond = browser.run(
+                "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 391"
+                " && !e.closest('.wide') && !e.closest('svg')).map(e => e.outerHTML.slice(0, 80))"
+            )
+            assert not beyond, (page.name, beyond)
+            assert browser.run("document.documentElement.scrollWidth") <= 390, page.name
+
+
+def test_gallery_shows_the_window_that_is_chosen(pages, tmp_path):
+    """By organ first, then the channel of the choice, and all three as colours without a filter."""
+    with browsing(tmp_path / "profile") as browser:
+        browser.open(pages / "gallery.html")
+        filters = []
+        for choice in range(5):
+            browser.run(f"document.querySelector('#f-window').selectedIndex = {choice}")
+            filters.append(browser.run("getComputedStyle(document.querySelector('.slice')).filter"))
+    assert filters == ['url("#window-1")', 'url("#window-0")', 'url("#window-1")', 'url("#window-2")', "none"]
 
 
 def test_unfinished_run_has_pages_of_its_finished_stages(root, tmp_path):
@@ -229,6 +292,7 @@ def test_index_page_has_the_yield_of_each_step(pages):
     text = (pages / "index.html").read_text()
     assert text.index("files of the deliveries") < text.index("slices of volumes") < text.index("grounded caption")
     assert "captions that name anatomy" in text
+    assert [text.index(f"<h3>{title}") for title in ("Files", "Images", "Sentences", "Captions", "Pairs")]
 
 
 def test_volumes_page_has_a_contact_sheet(pages):

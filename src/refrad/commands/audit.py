@@ -1,20 +1,27 @@
 """The command `refrad audit`: a sheet of random triplets for a radiologist to tick, and the precision from the ticked sheet."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from refrad.anatomy.schema import load_schema
+import polars as pl
+
+from refrad.anatomy.schema import Schema, load_schema
+from refrad.core.contracts import VolumeTable
 from refrad.core.files import atomic, write_json
+from refrad.core.tables import read_table
 from refrad.dataset.file_list import list_dataset
-from refrad.dataset.shard_io import read_images, read_rows
+from refrad.dataset.shard_io import read_images, read_rows, read_source_fingerprints
+from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.formats.spreadsheets import write_sheet
-from refrad.reporting.audit_sheet import LEVEL, CaptionedImage, precision_of, sample_triplets
-from refrad.reporting.gallery import build_card
+from refrad.reporting.audit_sheet import LEVEL, CaptionedImage, SampledTriplet, precision_of, sample_triplets
+from refrad.reporting.card_pictures import PictureSources, pictures_of_rows
+from refrad.reporting.gallery import ImageCard, build_card
 from refrad.reporting.pages import render
 from refrad.review.items import caption_digest
 
 __all__ = ["main"]
 
-COLUMNS = ("number", "image_id", "caption", "digest", "right", "comment")
+COLUMNS = ("number", "image_id", "caption", "digest", "right", "comment", "shard", "volume", "patient")
 
 
 def main(
@@ -25,6 +32,8 @@ def main(
     seed: int = 0,
     schema: Path = Path("workflow/anatomy/classes.yaml"),
     sheet: Path | None = None,
+    volumes: Path = Path("results/volumes"),
+    volume_store: Path = Path("stores/volumes"),
 ) -> None:
     """Write sheet.html and sheet.csv with random triplets; or, with --sheet, the precision from the ticked sheet.csv.
 
@@ -35,6 +44,8 @@ def main(
         seed: another one draws others.
         schema: the class schema.
         sheet: a sheet.csv whose column `right` holds yes or no.
+        volumes: folder of the tables of stage volumes, for slices in full resolution; without it the sheet has the pictures of the dataset.
+        volume_store: folder of the volumes.
 
     Raises:
         ValueError: if the sheet holds something else, or nothing.
@@ -49,17 +60,43 @@ def main(
         )
         return
     files = list_dataset(images)
-    triplets = sample_triplets(read_rows(files, CaptionedImage), count, seed)
-    rows = {row["image_id"]: row for row in read_images(files, [image_id for image_id, _ in triplets])}
-    sheet_rows = [
-        (n, image_id, caption["caption"], caption_digest(image_id, caption), "", "")
-        for n, (image_id, caption) in enumerate(triplets, 1)
-    ]
-    write_sheet(out / "sheet.csv", COLUMNS, sheet_rows)
+    triplets = sample_triplets((read_rows([path], CaptionedImage) for path in files), count, seed)
+    cards = _cards(triplets, files, load_schema(schema), volumes, volume_store)
+    rows = []
+    for number, (triplet, card) in enumerate(zip(triplets, cards, strict=True), 1):
+        path = files[triplet.shard]
+        shard = path.relative_to(images).as_posix() if images.is_dir() else path.name
+        origin = shard, card.pseudonyms["volume"], card.pseudonyms["patient"]
+        item = triplet.image_id, triplet.caption["caption"], caption_digest(triplet.image_id, triplet.caption)
+        rows.append((number, *item, "", "", *origin))
+    write_sheet(out / "sheet.csv", COLUMNS, rows)
     with atomic(out / "sheet.html") as temporary:
-        anatomy = load_schema(schema)
-        cards = [build_card(rows[image_id], anatomy, caption=caption) for image_id, caption in triplets]
-        temporary.write_text(
-            render("audit.html", title="Audit", up="../report/", there=[], cards=cards), encoding="utf-8"
-        )
+        text = render("audit.html", title="Audit", up="../report/", there=[], cards=cards)
+        temporary.write_text(text, encoding="utf-8")
     print(f"{out / 'sheet.html'}: {len(triplets)} triplets; write yes or no in column right of {out / 'sheet.csv'}")
+    if reduced := sum(bool(card.picture.note) for card in cards):
+        print(
+            f"{reduced} of them have the small picture of the dataset, without sides: see --volumes and --volume-store"
+        )
+
+
+def _cards(
+    triplets: Sequence[SampledTriplet], files: Sequence[Path], schema: Schema, volumes: Path, volume_store: Path
+) -> list[ImageCard]:
+    """The card of each triplet, in their order; one shard in memory at a time."""
+    tables = [
+        read_table(path, VolumeTable).select("volume", "file") for path in sorted(volumes.rglob("volumes.parquet"))
+    ]
+    frame = pl.concat(tables) if tables else PictureSources().volumes
+    cards: dict[int, ImageCard] = {}
+    for shard in sorted({triplet.shard for triplet in triplets}):
+        of_shard = {number: triplet for number, triplet in enumerate(triplets) if triplet.shard == shard}
+        options = read_source_fingerprints(files[shard])["shards"].options
+        sources = PictureSources(frame, volume_store, options.get("windows", MEDGEMMA_WINDOWS), options["image_size"])
+        image_ids = dict.fromkeys(triplet.image_id for triplet in of_shard.values())
+        rows = {row["image_id"]: row for row in read_images([files[shard]], list(image_ids))}
+        pictures = pictures_of_rows(rows.values(), sources, schema)
+        for number, triplet in of_shard.items():
+            name = triplet.image_id
+            cards[number] = build_card(rows[name], schema, pictures[name], triplet.caption)
+    return [cards[number] for number in range(len(triplets))]

@@ -23,7 +23,7 @@ from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import CaptionStruct, StructureStruct
 from refrad.dicom.slices import stack_name
 from refrad.privacy.pseudonyms import FileTable
-from refrad.reporting.drawing import class_colour
+from refrad.reporting.palette import class_colour
 from refrad.segmentation.dicom_seg import SegmentationKind, dicom_segmentation, nifti_of_classes
 from refrad.segmentation.labels import read_stored_labels
 from refrad.segmentation.structured_report import GroundedPhrase, GroundedSentence, structured_report

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from refrad.core.files import atomic, flushed_at_end
 from refrad.inference.load_image import SUFFIXES, LoadedImage, is_image
 from refrad.inference.predictor import Prediction, Predictor
-from refrad.reporting.drawing import class_colour
+from refrad.reporting.palette import class_colour
 
 __all__ = ["draw", "main"]
 

@@ -97,6 +97,6 @@ class ReportOptions(Section):
     gallery: int = Field(ge=0, description="Number of images in the gallery, 0 or more.")
     sentences: int = Field(
         ge=0,
-        description="Number of captions with marked mentions on the page of mentions, 0 or more; above 0 the page shows "
-        "de-identified report text.",
+        description="Number of sample captions, with their mentions, and of sample questions on the pages of captions, mentions and vqa, "
+        "0 or more; above 0 these pages show de-identified report text.",
     )

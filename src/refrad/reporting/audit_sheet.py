@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from refrad.dataset.shard_rows import CaptionStruct
 
-__all__ = ["LEVEL", "CaptionedImage", "Precision", "precision_of", "read_marks", "sample_triplets"]
+__all__ = ["LEVEL", "CaptionedImage", "Precision", "SampledTriplet", "precision_of", "read_marks", "sample_triplets"]
 
 YES = {"yes", "y", "ja", "j", "1", "x", "true", "right"}
 NO = {"no", "n", "nein", "0", "false", "wrong"}
@@ -36,9 +36,23 @@ class CaptionedImage(TypedDict):
     captions: list[CaptionStruct]
 
 
-def sample_triplets(images: Iterable[CaptionedImage], count: int, seed: int) -> list[tuple[str, CaptionStruct]]:
-    """Image ids, each with one of its captions: `count` pairs, drawn uniformly and in random order."""
-    pairs = [(image["image_id"], caption) for image in images for caption in image["captions"]]
+@dataclass(frozen=True)
+class SampledTriplet:
+    """A pair of image and caption: the number of the shard, the image id, and the caption."""
+
+    shard: int
+    image_id: str
+    caption: CaptionStruct
+
+
+def sample_triplets(shards: Iterable[Iterable[CaptionedImage]], count: int, seed: int) -> list[SampledTriplet]:
+    """`count` pairs of all shards, drawn uniformly and in random order; an image in two shards is two images."""
+    pairs = [
+        SampledTriplet(number, image["image_id"], caption)
+        for number, images in enumerate(shards)
+        for image in images
+        for caption in image["captions"]
+    ]
     return [pairs[position] for position in np.random.default_rng(seed).permutation(len(pairs))[:count]]
 
 

@@ -1,31 +1,59 @@
 """The page of the evaluation: cards of the worst and best answers, and the rows of its tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
-import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.dataset.image_codec import decode_image, decode_mask
-from refrad.dataset.shard_rows import ImageRow
+from refrad.dataset.image_codec import decode_mask
+from refrad.dataset.shard_rows import ImageRow, QuestionStruct
 from refrad.evaluation.error_analysis import ExampleAnswer, ExampleTarget
+from refrad.evaluation.headline import KindAccuracy, VqaSummary
 from refrad.evaluation.metrics.grounding import phrase_key
 from refrad.evaluation.metrics.summary import SummaryRow
 from refrad.evaluation.result import EvaluationResult, PublishedRow
 from refrad.evaluation.rows import NamedRegionRow, PredictionRow
+from refrad.reporting.card_pictures import SlicePicture
 from refrad.reporting.drawing import data_uri, draw_outlines
-from refrad.reporting.gallery import ImageCard, card_box
+from refrad.reporting.gallery import ImageCard, card_box, pseudonyms_of
 
-__all__ = ["OverallRow", "ScoreSections", "compare_with_baselines", "example_cards", "score_sections"]
+__all__ = [
+    "AskedImage",
+    "ChanceRow",
+    "OverallRow",
+    "ScoreSections",
+    "compare_with_baselines",
+    "compare_with_chance",
+    "example_cards",
+    "score_sections",
+]
 
 BASELINES = {
     "mean_mask": "mean training mask of the class",
     "mean_box": "mean training box of the class",
     "untrained": "untrained weights",
 }
+
+
+CLOSED_KINDS = ("yesno", "multiple")
+YES_NO = ("yes", "no")  # answers of a question that lists no choices
+
+
+class AskedImage(TypedDict):
+    """The column of the dataset that the chance level follows from."""
+
+    questions: list[QuestionStruct]
+
+
+class ChanceRow(TypedDict):
+    """Closed questions of a kind: their number, the accuracy of the model and that of random answers."""
+
+    name: str
+    questions: int
+    accuracy: float
+    chance: float
 
 
 class OverallRow(SummaryRow):
@@ -45,6 +73,7 @@ class ScoreSections:
 def example_cards(
     examples: Mapping[str, Sequence[ExampleAnswer]],
     images: Mapping[str, ImageRow],
+    pictures: Mapping[str, SlicePicture],
     predictions: Mapping[str, PredictionRow],
     schema: Schema,
 ) -> dict[str, list[ImageCard]]:
@@ -53,6 +82,7 @@ def example_cards(
     Args:
         examples: under "worst" and "best".
         images: image id to the row of the image; examples without one have no card.
+        pictures: image id to the picture of the image.
         predictions: id of each question to its answer.
         schema: the class schema.
     """
@@ -62,7 +92,7 @@ def example_cards(
 
     return {
         name: [
-            _card(example, images[example["image_id"]], answer(example), schema)
+            _card(example, images[example["image_id"]], pictures[example["image_id"]], answer(example), schema)
             for example in kind
             if example["image_id"] in images
         ]
@@ -70,8 +100,15 @@ def example_cards(
     }
 
 
-def _card(example: ExampleAnswer, row: ImageRow, entities: Sequence[NamedRegionRow], schema: Schema) -> ImageCard:
+def _card(
+    example: ExampleAnswer,
+    row: ImageRow,
+    picture: SlicePicture,
+    entities: Sequence[NamedRegionRow],
+    schema: Schema,
+) -> ImageCard:
     targets = example["true"]
+    class_ids = [target["key"] for target in targets if isinstance(target["key"], int)]
     if any("mask" in entity for entity in entities) or isinstance(targets[0]["region"], Mapping):
         boxes, outlines = [], _outlines(targets, entities)
         names = [str(target["key"]) for target in targets], [entity["text"] for entity in entities]
@@ -88,12 +125,13 @@ def _card(example: ExampleAnswer, row: ImageRow, entities: Sequence[NamedRegionR
     sides = [", ".join(dict.fromkeys(side)) or "nothing" for side in names]
     text = Markup("Target: {}. Answer: {}. IoU {:.2f}").format(*sides, example["iou"])
     return ImageCard(
-        picture=data_uri(Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))),
+        picture=picture,
+        channel=picture.channel_of(schema.by_id[key].name for key in class_ids if key in schema.by_id),
         outlines=outlines,
-        aspect=row["width"] * row["spacing_x"] / (row["height"] * row["spacing_y"]),
         text=text,
         boxes=boxes,
         facts=[fact for fact in (row["modality"], row["plane"]) if fact],
+        pseudonyms=pseudonyms_of(row),
     )
 
 
@@ -119,6 +157,32 @@ def compare_with_baselines(
     return trained + [
         (text, result["baselines"][name][metric]) for name, text in BASELINES.items() if name in result["baselines"]
     ]
+
+
+def compare_with_chance(vqa: VqaSummary | Mapping[str, float], questions: Iterable[QuestionStruct]) -> list[ChanceRow]:
+    """The accuracy of closed questions and that of random answers, over all and by topic and kind; empty without such questions.
+
+    Args:
+        vqa: of the result.
+        questions: of test images, which have the choices of each kind; a kind that has none here is left out, and so is the total then.
+    """
+    shares: dict[str, list[float]] = {}
+    for question in questions:
+        if question["kind"] in CLOSED_KINDS:
+            name = f"{question['topic']}, {question['kind']}"
+            shares.setdefault(name, []).append(1 / (len(question["choices"]) or len(YES_NO)))
+    by_kind: Mapping[str, KindAccuracy] = vqa.get("by_kind", {})  # type: ignore[assignment]
+    rows: list[ChanceRow] = [
+        {"name": name.replace("yesno", "yes or no"), **kind, "chance": sum(shares[name]) / len(shares[name])}
+        for name, kind in by_kind.items()
+        if name in shares
+    ]
+    if not rows or len(rows) < len(by_kind):
+        return rows
+    count = sum(row["questions"] for row in rows)
+    chance = sum(row["questions"] * row["chance"] for row in rows) / count
+    total: ChanceRow = {"name": "all", "questions": count, "accuracy": float(vqa["accuracy"]), "chance": chance}
+    return [total, *rows]
 
 
 def score_sections(result: EvaluationResult) -> ScoreSections:

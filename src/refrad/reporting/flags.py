@@ -8,12 +8,11 @@ import polars as pl
 from refrad.anatomy.schema import Schema
 from refrad.core.table_rows import FlagRow, rows_of
 from refrad.dicom.volume_store import read_volume
-from refrad.reporting.drawing import data_uri, draw_three_views
+from refrad.reporting.gallery import legend_of
+from refrad.reporting.views import Views, VolumeFigure, three_views
 from refrad.segmentation.labels import load_labels
 
-__all__ = ["flagged_figures"]
-
-UNITS = {"volume": "ml", "pieces": "of it in its largest piece", "sides": "of the pairs", "elsewhere": "mm away"}
+__all__ = ["flag_sentence", "flagged_figures"]
 
 
 def flagged_figures(
@@ -24,7 +23,7 @@ def flagged_figures(
     mask_store: Path,
     schema: Schema,
     count: int,
-) -> list[dict[str, str]]:
+) -> list[VolumeFigure]:
     """Three views and a sentence for each of at most `count` flagged volumes; kinds of flags in turn, so that rare ones appear.
 
     Args:
@@ -36,7 +35,7 @@ def flagged_figures(
         schema: the class schema.
         count: figures at most.
     """
-    about = volumes.select("volume", "modality", "plane", "spacing_x", "spacing_y", "spacing_z", "file")
+    about = volumes.select("volume", "patient", "modality", "plane", "file")
     labelled = masks.select("volume", "task", mask="file")
     chosen = (
         flags.sort("volume", "flag", "class_id")
@@ -53,36 +52,49 @@ def flagged_figures(
 class _FlaggedVolume(FlagRow):
     """A flag with the facts of its volume, joined."""
 
+    patient: str
     modality: str
     plane: str
-    spacing_x: float
-    spacing_y: float
-    spacing_z: float
     file: str
     task: str
     mask: str
 
 
-def _figure(volume: _FlaggedVolume, volume_store: Path, mask_store: Path, schema: Schema) -> dict[str, str]:
-    values, _ = read_volume(volume_store / volume["file"])
+def _figure(volume: _FlaggedVolume, volume_store: Path, mask_store: Path, schema: Schema) -> VolumeFigure:
+    values, affine = read_volume(volume_store / volume["file"])
     classes = schema.native_lut(volume["task"])[load_labels(mask_store / volume["mask"])]
     at = None
     if volume["class_id"]:
         ids = [volume["class_id"], *schema.parts(volume["class_id"])]
         at = [int(np.median(indices)) for indices in np.nonzero(np.isin(classes, ids))]
-    spacing = volume["spacing_x"], volume["spacing_y"], volume["spacing_z"]
-    views = draw_three_views(values, spacing, volume["modality"], classes, at=at)
-    return {
-        "picture": data_uri(views),
-        "caption": f"{volume['modality']}, {volume['plane']}: {_sentence(volume, schema)}",
+    views = Views(values, affine, volume["modality"], classes, schema, at)
+    kind = f"{volume['modality']}, {volume['plane']}"
+    caption = f"{kind}: {flag_sentence(volume, schema)} Volume {volume['volume']}, patient {volume['patient']}."
+    return VolumeFigure(three_views(views), caption, legend_of(views.visible_classes(), schema))
+
+
+def flag_sentence(flag: FlagRow, schema: Schema) -> str:
+    """A flag in a plain sentence with its value and the plausible values, such as "The spleen lies 202 mm too low: ...".
+
+    Args:
+        flag: FlagTable row.
+        schema: the class schema.
+    """
+    organ = schema.by_id[flag["class_id"]].english if flag["class_id"] else "whole volume"
+    value, low, high = flag["value"] or 0.0, flag["low"] or 0.0, flag["high"] or 0.0
+    size, height = "small" if value < low else "large", "low" if value < 0 else "high"
+    sentences = {
+        "empty": "No class of the schema is in the volume.",
+        "volume": f"The {organ} has {_ml(value)} ml, which is too {size}: {_ml(low)} to {_ml(high)} ml are plausible.",
+        "pieces": f"The {organ} is in pieces: the largest holds {value:.0%} of it, and at least {low:.0%} are plausible.",
+        "sides": f"Left and right are probably swapped: of {value:.0%} of the pairs of organs the left one lies to the right.",
+        "elsewhere": f"The {organ} lies {abs(value):,.0f} mm too {height} for the other organs of the image;"
+        f" up to {high:,.0f} mm are plausible.",
     }
+    if flag["flag"] == "elsewhere" and flag["value"] is None:
+        sentences["elsewhere"] = f"The {organ} does not belong to the body part that the header names."
+    return sentences[flag["flag"]] + (" The volume is quarantined." if flag["action"] == "quarantine" else "")
 
 
-def _sentence(volume: _FlaggedVolume, schema: Schema) -> str:
-    name = schema.by_id[volume["class_id"]].english if volume["class_id"] else "the whole volume"
-    value = ""
-    if volume["value"] is not None:
-        value = (
-            f", {volume['value']:.4g} {UNITS[volume['flag']]} (plausible: {volume['low']:.4g} to {volume['high']:.4g})"
-        )
-    return f"{name}, flag {volume['flag']}{value}" + ("; quarantined" if volume["action"] == "quarantine" else "")
+def _ml(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -4,28 +4,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-import numpy as np
 import polars as pl
 from markupsafe import Markup
-from numpy.typing import NDArray
-from PIL import Image
 
 from refrad.anatomy.schema import Schema
-from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow
+from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow
 from refrad.dataset.examples import relative_box
-from refrad.dataset.image_codec import decode_image, decode_mask, window_image
-from refrad.dataset.shard_rows import CaptionStruct, ImageRow
-from refrad.reporting.drawing import class_colour, data_uri, draw_outlines
+from refrad.dataset.image_codec import decode_mask
+from refrad.dataset.shard_rows import CaptionStruct, ImageRow, QuestionStruct
+from refrad.reporting.card_pictures import SlicePicture
+from refrad.reporting.drawing import data_uri, draw_outlines
+from refrad.reporting.palette import css_colour
 
 __all__ = [
     "CardBox",
-    "DroppedPair",
+    "ClassChip",
     "ImageCard",
     "build_card",
     "build_cards",
-    "build_dropped_cards",
     "choose_images",
+    "class_chip",
+    "facts_of",
+    "filter_values",
     "filters_of_cards",
+    "legend_of",
+    "pseudonyms_of",
 ]
 
 LANGUAGES = {"de": "German", "en": "English"}
@@ -59,38 +62,22 @@ class ClassChip:
 
 @dataclass(frozen=True)
 class ImageCard:
-    """One image with one caption. `aspect` is width by height in mm; `text` is HTML with the spans marked.
+    """One image with one caption. `text` is HTML with the spans marked.
 
-    `picture` has the three windows as its channels. `values` are those of the filters: filter to values.
+    `channel` is the channel of the picture to show first, `pseudonyms` are those by which the row is found, by their columns, `values`
+    are those of the filters: filter to values.
     """
 
-    picture: str
+    picture: SlicePicture
+    channel: int
     outlines: str
-    aspect: float
     text: Markup
     boxes: Sequence[CardBox]
     facts: Sequence[str]
+    pseudonyms: Mapping[str, str]
     chips: Sequence[ClassChip] = ()
+    questions: Sequence[QuestionStruct] = ()
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DroppedPair:
-    """A pair of image and caption that stage grounded dropped.
-
-    Attributes:
-        reason: the code of the reason.
-        caption: CaptionTable row.
-        mentions: MentionTable rows of the caption.
-        volume: VolumeTable row.
-        image: the slice int16 [row, column], HU for CT.
-    """
-
-    reason: str
-    caption: CaptionRow
-    mentions: Sequence[MentionRow]
-    volume: AcceptedVolumeRow
-    image: NDArray[np.int16]
 
 
 def choose_images(frame: pl.DataFrame, count: int) -> list[str]:
@@ -104,6 +91,7 @@ def choose_images(frame: pl.DataFrame, count: int) -> list[str]:
     kinds = [pl.col("modality"), pl.col("plane"), first.field("tie"), first.field("language").alias("language")]
     return (
         frame.sort("image_id")
+        .unique("image_id", keep="first", maintain_order=True)  # deliveries may share an image
         .with_columns(turn=pl.int_range(pl.len()).over(kinds))
         .sort("turn", "image_id")
         .head(count)["image_id"]
@@ -111,8 +99,8 @@ def choose_images(frame: pl.DataFrame, count: int) -> list[str]:
     )
 
 
-def build_card(row: ImageRow, schema: Schema, caption: CaptionStruct | None = None) -> ImageCard:
-    """A card of a row with one of its captions, the first if none is named."""
+def build_card(row: ImageRow, schema: Schema, picture: SlicePicture, caption: CaptionStruct | None = None) -> ImageCard:
+    """A card of a row with one of its captions, the first if none is named, and the questions in the language of that caption."""
     caption = caption or row["captions"][0]
     entities = caption["entities"]
     classes = {entity["class_id"] for entity in entities}
@@ -126,58 +114,33 @@ def build_card(row: ImageRow, schema: Schema, caption: CaptionStruct | None = No
         card_box(entity["class_id"], relative_box(entity, row["width"], row["height"]), schema) for entity in entities
     ]
     return ImageCard(
-        picture=data_uri(Image.fromarray(np.ascontiguousarray(decode_image(row).transpose(1, 2, 0)))),
+        picture=picture,
+        channel=picture.channel_of(schema.by_id[class_id].name for class_id in classes),
         outlines=data_uri(draw_outlines(masks, size)),
-        aspect=row["width"] * row["spacing_x"] / (row["height"] * row["spacing_y"]),
         text=mark_spans(caption["text"], entities),
         boxes=list(dict.fromkeys(boxes)),
-        facts=_facts(row, caption),
-        chips=list(dict.fromkeys(_chip(entity["class_id"], schema, VIA[entity["via"]]) for entity in entities)),
-        values=_values(row, caption, classes, schema, "kept"),
+        facts=facts_of(row, caption),
+        pseudonyms=pseudonyms_of(row) | {"caption": caption["caption"]},
+        chips=list(dict.fromkeys(class_chip(entity["class_id"], schema, VIA[entity["via"]]) for entity in entities)),
+        questions=[question for question in row["questions"] or () if question["language"] == caption["language"]],
+        values=filter_values(row, caption, classes, schema, "kept"),
     )
 
 
-def build_cards(rows: Iterable[ImageRow], schema: Schema) -> list[ImageCard]:
-    """A card for the first caption of each language of each row."""
+def build_cards(rows: Iterable[ImageRow], pictures: Mapping[str, SlicePicture], schema: Schema) -> list[ImageCard]:
+    """A card for the first caption of each language of each row, with the picture of its image id."""
     cards = []
     for row in rows:
         first: dict[str, CaptionStruct] = {}
         for caption in row["captions"]:
             first.setdefault(caption["language"], caption)
-        cards += [build_card(row, schema, caption=caption) for caption in first.values()]
+        cards += [build_card(row, schema, pictures[row["image_id"]], caption) for caption in first.values()]
     return cards
 
 
-def build_dropped_cards(
-    pairs: Iterable[DroppedPair], schema: Schema, windows: Sequence[Sequence[float]], size: int
-) -> list[ImageCard]:
-    """Cards of dropped pairs: the image, the classes that the caption names, and the reason.
-
-    Args:
-        pairs: of image and caption.
-        schema: the class schema.
-        windows: width and level of the three channels, HU.
-        size: side of the images, px.
-    """
-    cards = []
-    for pair in pairs:
-        volume = pair.volume
-        channels = window_image(pair.image, volume["modality"], windows, size).transpose(1, 2, 0)
-        classes = {mention["class_id"] for mention in pair.mentions}
-        verdict = f"dropped: {pair.reason.replace('_', ' ')}"
-        cards.append(
-            ImageCard(
-                picture=data_uri(Image.fromarray(np.ascontiguousarray(channels))),
-                outlines="",
-                aspect=volume["columns"] * volume["spacing_x"] / (volume["rows"] * volume["spacing_y"]),
-                text=mark_spans(pair.caption["text"], pair.mentions),
-                boxes=(),
-                facts=[verdict, *_facts(volume, pair.caption)],
-                chips=[_chip(class_id, schema, "not in the image") for class_id in sorted(classes)],
-                values=_values(volume, pair.caption, classes, schema, verdict),
-            )
-        )
-    return cards
+def pseudonyms_of(row: ImageRow) -> dict[str, str]:
+    """The pseudonyms by which a row of the dataset is found."""
+    return {"image": row["image_id"], "volume": row["volume"], "patient": row["patient"]}
 
 
 def filters_of_cards(cards: Iterable[ImageCard]) -> dict[str, list[str]]:
@@ -189,15 +152,10 @@ def filters_of_cards(cards: Iterable[ImageCard]) -> dict[str, list[str]]:
     return {name: sorted(values) for name, values in choices.items() if len(values) > 1}
 
 
-def soft_tissue_image(row: ImageRow) -> Image.Image:
-    """The stored picture in grey: its second channel, the soft-tissue window of CT."""
-    return Image.fromarray(decode_image(row)[1])
-
-
 def card_box(class_id: int, box: Sequence[float], schema: Schema, by_model: bool = False) -> CardBox:
     """A box (x_min, y_min, x_max, y_max as shares) with its class's name and colour."""
     corner_and_size = box[0], box[1], box[2] - box[0], box[3] - box[1]
-    return CardBox(class_id, schema.by_id[class_id].english, _colour(class_id), *corner_and_size, by_model)
+    return CardBox(class_id, schema.by_id[class_id].english, css_colour(class_id), *corner_and_size, by_model)
 
 
 class Span(TypedDict):
@@ -216,7 +174,7 @@ def mark_spans(text: str, entities: Sequence[Span]) -> Markup:
     parts, at = [], 0
     for (start, end), classes in sorted(spans.items()):
         if start >= at:
-            colours = [_colour(class_id) for class_id in dict.fromkeys(classes)]
+            colours = [css_colour(class_id) for class_id in dict.fromkeys(classes)]
             names = " ".join(f"c{class_id}" for class_id in dict.fromkeys(classes))
             parts.append(
                 Markup('{}<mark class="{}" style="--class:{};--classes:{}">{}</mark>').format(
@@ -227,26 +185,30 @@ def mark_spans(text: str, entities: Sequence[Span]) -> Markup:
     return Markup("").join([*parts, Markup("{}").format(text[at:])])
 
 
-def _colour(class_id: int) -> str:
-    return "rgb({},{},{})".format(*class_colour(class_id))
+def legend_of(class_ids: Iterable[int], schema: Schema) -> list[ClassChip]:
+    """The classes of a picture in their colours, in the order of `class_ids`."""
+    return [class_chip(class_id, schema, "") for class_id in class_ids]
 
 
-def _chip(class_id: int, schema: Schema, note: str) -> ClassChip:
-    return ClassChip(class_id, schema.by_id[class_id].english, _colour(class_id), note)
+def class_chip(class_id: int, schema: Schema, note: str) -> ClassChip:
+    """A class in its colour, with a note about it."""
+    return ClassChip(class_id, schema.by_id[class_id].english, css_colour(class_id), note)
 
 
-def _facts(row: ImageRow | AcceptedVolumeRow, caption: CaptionStruct | CaptionRow) -> list[str]:
+def facts_of(row: ImageRow | AcceptedVolumeRow, caption: CaptionStruct | CaptionRow) -> list[str]:
+    """What a card says of its image and caption."""
     facts = [row["modality"], row["plane"], LANGUAGES[caption["language"]], row["split"], f"tied by {caption['tie']}"]
     return [str(fact) for fact in facts if fact]
 
 
-def _values(
+def filter_values(
     row: ImageRow | AcceptedVolumeRow,
     caption: CaptionStruct | CaptionRow,
     classes: Iterable[int],
     schema: Schema,
     verdict: str,
 ) -> dict[str, list[str]]:
+    """The values of the filters that a card has."""
     facts = {"modality": row["modality"], "plane": row["plane"], "language": LANGUAGES[caption["language"]]}
     facts |= {"split": row["split"], "tie": caption["tie"], "verdict": verdict}
     values = {name: [str(value)] for name, value in facts.items() if value}

@@ -1,8 +1,7 @@
 """Self-contained HTML pages: no script, no font, no picture from elsewhere."""
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,25 +9,32 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from refrad.dataset.shard_rows import QuestionStruct
+from refrad.reporting.bins import in_order
+from refrad.reporting.card_pictures import CHANNELS
 from refrad.reporting.evaluation_page import compare_with_baselines
 from refrad.reporting.gallery import ImageCard, filters_of_cards
 from refrad.reporting.sentence_index import SentenceSample
-from refrad.reporting.wording import REASONS, STAGES
+from refrad.reporting.views import VolumeFigure
+from refrad.reporting.wording import METRIC_NAMES, REASONS, STAGES, TASK_NAMES
 from refrad.workflow.tally import StageMetrics
 
-__all__ = ["StageExtras", "curve", "loss_curve", "pretty_fingerprint", "render", "render_gallery", "render_stage"]
+__all__ = ["StageExtras", "curve", "fingerprint_rows", "loss_curve", "render", "render_gallery", "render_stage"]
 
 
 @dataclass(frozen=True)
 class StageExtras:
     """Content of a stage page in addition to its counts: pictures, tables and curves; an empty one has no section."""
 
-    figures: Sequence[Mapping[str, str]] = ()
-    sheet: Mapping[str, str] | None = None
+    figures: Sequence[VolumeFigure] = ()
+    sheet: VolumeFigure | None = None
     cards: Sequence[ImageCard] = ()
     curve: Markup | None = None
+    hint: str = ""
+    captions: Sequence[SentenceSample] = ()
     samples: Sequence[SentenceSample] = ()
-    steps: Sequence[tuple[str, int]] = ()
+    questions: Sequence[tuple[str, QuestionStruct]] = ()
+    steps: Sequence[tuple[str, Sequence[tuple[str, int]]]] = ()
 
 
 @cache
@@ -41,8 +47,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "compare_with_baselines": compare_with_baselines}
+    environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "TASKS": TASK_NAMES}
+    environment.globals |= {"compare_with_baselines": compare_with_baselines}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
+    environment.filters |= {
+        "metric_words": METRIC_NAMES.__getitem__,
+        "sentence_case": lambda text: text[:1].upper() + text[1:],
+    }
     environment.filters |= {"in_order": in_order, "in_words": lambda rows: [(k.replace("_", " "), v) for k, v in rows]}
     return environment
 
@@ -75,28 +86,44 @@ def render_stage(
         there=stages,
         metrics=metrics,
         shards=jobs,
-        made_with=pretty_fingerprint(metrics),
+        made=fingerprint_rows(metrics),
         **vars(extras),
     )
 
 
-def render_gallery(cards: Sequence[ImageCard], windows: Sequence[Sequence[float]], stages: Sequence[str]) -> str:
-    """The gallery with its filters; `windows` are width and level of the three channels, HU."""
+def render_gallery(cards: Sequence[ImageCard], stages: Sequence[str]) -> str:
+    """The gallery with its filters."""
+    first: dict[str, int] = {}
     return render(
         "gallery.html",
         title="Gallery",
         up="",
         there=stages,
         cards=cards,
+        firsts=[first.setdefault(card.picture.uri, number) for number, card in enumerate(cards)],
         filters=filters_of_cards(cards),
-        windows=windows,
+        channels=CHANNELS,
         classes=sorted({chip.class_id for card in cards for chip in card.chips}),
     )
 
 
-def pretty_fingerprint(metrics: StageMetrics | Mapping[str, Any]) -> str:
-    """The fingerprint of a metrics file as indented JSON."""
-    return json.dumps(json.loads(metrics["fingerprint"]), indent=2, ensure_ascii=False)
+def fingerprint_rows(metrics: StageMetrics | Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The fingerprint of a metrics file as names and values: the release of the stage, its options, then digests of files and models."""
+    fingerprint = json.loads(metrics["fingerprint"])
+    version, options = fingerprint.pop("version"), fingerprint.pop("options")
+    fingerprint.pop("stage")
+    return [("version of the stage", str(version)), *_flat(options), *_flat(fingerprint)]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names and values of a nested mapping."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            simple = isinstance(value, list) and not any(isinstance(entry, list | dict) for entry in value)
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield f"{prefix}{name}", (", ".join(map(str, value)) or "none") if simple else text
 
 
 def loss_curve(points: Sequence[Mapping[str, Any]]) -> Markup:
@@ -105,7 +132,7 @@ def loss_curve(points: Sequence[Mapping[str, Any]]) -> Markup:
     validation = [
         (point["seconds"], point["validation_loss"]) for point in points if point["validation_loss"] is not None
     ]
-    return curve([*lines, ("validation patients", validation)] if validation else lines, "seconds")
+    return curve([*lines, ("validation patients", validation)] if validation else lines, "seconds of training", "loss")
 
 
 def _number(value: float) -> str:
@@ -115,14 +142,6 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value and float(value).is_integer() else f"{value:,.3f}"
 
 
-def in_order(rows: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Bins of a histogram ("0.5 to 1", "from 10") by their edges, other rows by their numbers, the largest first."""
-    edges = {name: re.match(r"(?:from )?([\d.]+)(?: to |$)", name) for name in rows}
-    if all(edges.values()) and any(" to " in name for name in rows):
-        return sorted(rows.items(), key=lambda row: (row[0].startswith("from"), float((edges[row[0]] or [0, 0])[1])))
-    return sorted(rows.items(), key=lambda row: -row[1])
-
-
 def _seconds(value: float) -> str:
     if value < 1:
         return f"{1000 * value:.0f} ms" if value >= 0.01 else f"{1000 * value:.1f} ms"
@@ -130,35 +149,36 @@ def _seconds(value: float) -> str:
 
 
 def curve(
-    lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: str, width: int = 640, height: int = 240
+    lines: Sequence[tuple[str, Sequence[tuple[float, float]]]],
+    x_label: str,
+    y_label: str,
+    width: int = 640,
+    height: int = 260,
 ) -> Markup:
     """Lines of (x, y) points as an SVG from y = 0 up, each with a name; the first is drawn full, later ones dashed."""
     points = [point for _, line in lines for point in line]
     x_max, y_max = max(x for x, _ in points) or 1, max(y for _, y in points) or 1
-    left, bottom = 44, 34
+    left, top, right, bottom = 44, 26, 24, 40
 
-    def at(x: float, y: float) -> str:
-        return f"{left + (width - left - 8) * x / x_max:.1f},{8 + (height - bottom - 8) * (1 - y / y_max):.1f}"
+    def at(x: float, y: float) -> tuple[str, str]:
+        across, down = left + (width - left - right) * x / x_max, top + (height - top - bottom) * (1 - y / y_max)
+        return f"{across:.1f}", f"{down:.1f}"
 
-    parts = [
-        Markup('<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            width, height, "Curves of " + ", ".join(name for name, _ in lines)
-        )
-    ]
+    names = f"Curves of {y_label} over {x_label}: {', '.join(name for name, _ in lines)}"
+    parts = [Markup('<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(width, height, names)]
+    parts.append(Markup('<text x="4" y="14">{}</text>').format(y_label))
     for share in (0, 0.5, 1):
-        x, y = at(0, share * y_max).split(",")
-        parts.append(Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="grid"/>').format(x, y, width - 8, y))
-        parts.append(
-            Markup('<text x="{}" y="{}" text-anchor="end">{:.2f}</text>').format(left - 6, float(y) + 4, share * y_max)
-        )
+        x, y = at(share * x_max, share * y_max)
+        parts.append(Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="grid"/>').format(left, y, width - right, y))
+        label = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>')
+        parts.append(label.format(left - 6, float(y) + 4, "end", f"{share * y_max:.2f}"))
+        parts.append(label.format(x, height - bottom + 16, "middle", f"{share * x_max:,.4g}"))
     for number, (name, line) in enumerate(lines):
-        path = " ".join(at(x, y) for x, y in line)
+        path = " ".join(",".join(at(x, y)) for x, y in line)
         parts.append(
             Markup('<polyline points="{}" class="line{}"><title>{}</title></polyline>').format(path, number, name)
         )
     parts.append(
-        Markup('<text x="{}" y="{}" text-anchor="end">{} (0 to {:g})</text></svg>').format(
-            width - 8, height - 8, x_label, x_max
-        )
+        Markup('<text x="{}" y="{}" text-anchor="end">{}</text></svg>').format(width - right, height - 6, x_label)
     )
     return Markup("").join(parts)

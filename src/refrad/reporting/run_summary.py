@@ -9,7 +9,7 @@ from refrad.reporting.job_states import JobSegment, job_segments
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import StageMetrics
 
-__all__ = ["backend_of", "counts_of", "summary_of"]
+__all__ = ["FUNNELS", "VOLUME_FUNNELS", "backend_of", "counts_of", "funnels_of", "summary_of"]
 
 # The choices of the config that name a backend, so that the page shows which work a simplification did.
 BACKENDS = {
@@ -31,10 +31,13 @@ NUMBERS = (
     ("grounded mentions", "shards", "entities"),
     ("questions", "shards", "questions"),
 )
-# Images and sentences that remain at each step: name, stage, and which of its counts.
+# Items that remain at each step, of one unit each: name, stage, and which of its counts.
 FUNNELS = {
-    "Images": (
+    "Files": (
         ("files of the deliveries", "index", "taken"),
+        ("files with usable images", "index", "used"),
+    ),
+    "Images": (
         ("CT and MR images", "index", "images"),
         ("slices of volumes", "volumes", "slices"),
         ("slices with structures", "structures", "used"),
@@ -42,10 +45,26 @@ FUNNELS = {
     ),
     "Sentences": (
         ("sentences of the reports", "captions", "taken"),
+        ("sentences that became captions", "captions", "used"),
+    ),
+    "Captions": (
         ("captions", "captions", "captions"),
         ("captions that name anatomy", "mentions", "used"),
         ("captions with an image", "grounded", "used"),
-        ("pairs of image and caption", "grounded", "triplets"),
+    ),
+    "Pairs of image and caption": (
+        ("pairs", "grounded", "pairs"),
+        ("pairs with a common class", "grounded", "triplets"),
+    ),
+}
+# On the pages of index, volumes and copies
+VOLUME_FUNNELS = {
+    "Files": FUNNELS["Files"],
+    "Images": FUNNELS["Images"][:2],
+    "Volumes": (
+        ("stacks of images", "volumes", "taken"),
+        ("volumes", "volumes", "used"),
+        ("volumes without copies", "copies", "used"),
     ),
 }
 
@@ -77,7 +96,7 @@ def summary_of(
             for stage, metrics in merged.items()
             for reason, count in sorted(metrics["flow"]["aside"].items(), key=lambda row: -row[1])
         ],
-        "funnels": [(title, steps) for title, names in FUNNELS.items() if (steps := counts_of(merged, names))],
+        "remaining": funnels_of(merged, FUNNELS),
         "deliveries": [name.split("/")[0] for name, _ in shards["index"]],
         "numbers": counts_of(merged, NUMBERS),
         "stages": list(merged.items()),
@@ -87,6 +106,13 @@ def summary_of(
             if stage in fingerprints and fingerprints[stage].options.get(key) is not None
         ],
     }
+
+
+def funnels_of(
+    merged: Mapping[str, StageMetrics], funnels: Mapping[str, Sequence[tuple[str, str, str]]]
+) -> list[tuple[str, list[tuple[str, int]]]]:
+    """The title and the counts of each funnel, of the stages that have run; none without counts."""
+    return [(title, steps) for title, names in funnels.items() if (steps := counts_of(merged, names))]
 
 
 def counts_of(merged: Mapping[str, StageMetrics], names: Iterable[tuple[str, str, str]]) -> list[tuple[str, int]]:

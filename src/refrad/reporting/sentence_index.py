@@ -1,23 +1,27 @@
-"""Sample sentences with their mentions marked: report text, for pages whose owner has chosen to show it."""
+"""Sample sentences with their mentions marked, and sample questions: report text, for pages whose owner has chosen to show it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import polars as pl
 from markupsafe import Markup
 
 from refrad.anatomy.schema import Schema
 from refrad.core.table_rows import MentionRow, rows_of
+from refrad.dataset.shard_rows import ImageRow, QuestionStruct
 from refrad.reporting.gallery import mark_spans
 
-__all__ = ["SentenceSample", "sample_sentences"]
+__all__ = ["SentenceSample", "sample_questions", "sample_sentences"]
 
 
 @dataclass(frozen=True)
 class SentenceSample:
-    """A sentence as HTML, and of each span its words, classes and assertion."""
+    """A sentence as HTML, its section and tie, and of each span its words, classes and assertion."""
 
     language: str
+    section: str
+    tie: str
     text: Markup
     mentions: Sequence[tuple[str, str, str]]
 
@@ -33,7 +37,7 @@ def sample_sentences(
         count: captions at most.
         schema: the class schema.
     """
-    columns = ["caption", "language", "text"]
+    columns = ["caption", "language", "section", "tie", "text"]
     chosen = (
         captions.select(columns)
         .sort("caption")
@@ -48,9 +52,25 @@ def sample_sentences(
     for mention in rows_of(rows, MentionRow):
         mentions_of[mention["caption"]].append(mention)
     return [
-        SentenceSample(language, mark_spans(text, mentions_of[name]), _spans(mentions_of[name], schema))
-        for name, language, text in chosen.select(columns).iter_rows()
+        SentenceSample(language, section, tie, mark_spans(text, mentions_of[name]), _spans(mentions_of[name], schema))
+        for name, language, section, tie, text in chosen.select(columns).iter_rows()
     ]
+
+
+def sample_questions(rows: Iterable[ImageRow], count: int) -> list[tuple[str, QuestionStruct]]:
+    """Image id and question: `count` at most, topics, kinds and languages in turn, always the same ones.
+
+    Args:
+        rows: of the dataset.
+        count: questions at most.
+    """
+    of_kind: dict[tuple[str, str, str], list[tuple[str, QuestionStruct]]] = {}
+    for row in rows:
+        for question in row["questions"] or ():
+            kind = question["topic"], question["kind"], question["language"]
+            of_kind.setdefault(kind, []).append((row["image_id"], question))
+    turns = zip_longest(*(of_kind[kind] for kind in sorted(of_kind)))
+    return [sample for turn in turns for sample in turn if sample is not None][:count]
 
 
 def _spans(mentions: Sequence[MentionRow], schema: Schema) -> list[tuple[str, str, str]]:

@@ -7,9 +7,30 @@ from refrad.grounding.pairing import REASONS as GROUNDING_REASONS
 from refrad.grounding.vqa_checks import REASONS as PAIR_REASONS
 from refrad.workflow.stages import STAGES as RECORDS
 
-__all__ = ["REASONS", "STAGES"]
+__all__ = ["METRIC_NAMES", "REASONS", "STAGES", "TASK_NAMES"]
 
 STAGES: Mapping[str, str] = {stage.name: stage.sentence for stage in RECORDS.values() if stage.name != "report"}
+
+METRIC_NAMES: Mapping[str, str] = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "class_recall": "named structures with a region",
+    "iou50": "share with an IoU of 0.5 or more",
+    "g_iou": "G-IoU of phrases and regions",
+    "f1": "token F1",
+    "recall": "share of the true words",
+    "measure_f1": "token F1 with units",
+    "accuracy": "accuracy of closed questions",
+    "cider_classic": "CIDEr (0 to 10)",
+    "cider_released": "CIDEr as the paper computes it (0 to 10)",
+    "llm_score": "LLMScore (0 to 1)",
+}
+TASK_NAMES: Mapping[str, str] = {
+    "locate": "structures that the prompt names",
+    "detect": "captions with regions",
+    "caption": "captions",
+    "vqa": "questions",
+}
 
 REASONS: Mapping[str, str] = {
     **IMAGING_REASONS,

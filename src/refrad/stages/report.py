@@ -4,69 +4,58 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 from cyclopts import Parameter
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ReportOptions
-from refrad.core.contracts import CaptionTable, FlagTable, MaskTable, MentionTable, Table, TripletTable, VolumeTable
+from refrad.core.contracts import CaptionTable, FlagTable, MaskTable, MentionTable, Table, VolumeTable
 from refrad.core.files import atomic
 from refrad.core.manifests import MANIFEST, read_sealed, verify_file, write_manifest
-from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow, TripletRow, rows_of
 from refrad.core.tables import read_frame, read_table, scan_table
-from refrad.dataset.shard_io import read_images, read_source_fingerprints
+from refrad.dataset.shard_io import read_images, read_rows, read_source_fingerprints
 from refrad.dataset.shard_rows import ImageRow
-from refrad.dicom.slices import image_at
-from refrad.dicom.volume_store import read_volume
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.evaluation.result import EvaluationResult
 from refrad.evaluation.rows import PredictionRow
+from refrad.reporting.card_pictures import PictureSources, pictures_of_rows
 from refrad.reporting.drawing import data_uri
-from refrad.reporting.evaluation_page import example_cards, score_sections
+from refrad.reporting.dropped_pairs import DroppedPair, TripletTables, build_dropped_cards, choose_dropped_pairs
+from refrad.reporting.evaluation_page import AskedImage, compare_with_chance, example_cards, score_sections
 from refrad.reporting.flags import flagged_figures
-from refrad.reporting.gallery import DroppedPair, ImageCard, build_cards, build_dropped_cards, choose_images
+from refrad.reporting.gallery import ImageCard, build_cards, choose_images
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import (
     StageExtras,
+    fingerprint_rows,
     loss_curve,
-    pretty_fingerprint,
     render,
     render_gallery,
     render_stage,
 )
-from refrad.reporting.run_summary import counts_of, summary_of
-from refrad.reporting.sentence_index import SentenceSample, sample_sentences
-from refrad.reporting.views import volume_figures, volume_sheet
+from refrad.reporting.run_summary import VOLUME_FUNNELS, funnels_of, summary_of
+from refrad.reporting.sentence_index import SentenceSample, sample_questions, sample_sentences
+from refrad.reporting.views import VolumeFigure, volume_figures, volume_sheet
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.stages import STAGES
 from refrad.workflow.tally import StageMetrics, merge
 
 __all__ = ["ReportFiles", "run"]
 
-VERSION = 3
+VERSION = 4
 OVERLAY = 6  # images in overlay.png
 DROPPED = 4  # images of the gallery for each dropped pair in it
-WINDOWS, SIZE = MEDGEMMA_WINDOWS, 128  # of the gallery without shards
 SHOWN = 12  # examples on a stage page
 FLAGGED = 8  # volumes with implausible labels on the page of structures
 COUNTED = tuple(STAGES)[: list(STAGES).index("evaluate")]  # stages that count their input
-# On the pages of index and volumes
-VOLUME_STEPS = (
-    ("files of the deliveries", "index", "taken"),
-    ("files with usable images", "index", "used"),
-    ("images (slices, frames)", "index", "images"),
-    ("series", "index", "series"),
-    ("stacks of images in them", "index", "volumes"),
-    ("volumes", "volumes", "used"),
-    ("slices of these", "volumes", "slices"),
-    ("volumes without copies", "copies", "used"),
-)
+NO_SAMPLES = "Samples of report text are not shown: the option report.sentences is 0."
+CHANCE_IMAGES = 2000  # test images whose questions give the chance level
 
 log = logging.getLogger(__name__)
-R = TypeVar("R")
 
 
 @Parameter(name="*")
@@ -126,11 +115,16 @@ def run(*, files: ReportFiles, pages: Path, fingerprint: Fingerprint) -> None:
     result = _read_json(files.evaluation)
     stages = [*merged, *(["evaluate"] if result else [])]
     rows = read_images(files.images, _gallery_images(files.images, options.gallery))
-    cards = build_cards(rows, schema)
+    sources = _picture_sources(files)
+    pictures = pictures_of_rows(rows, sources, schema)
+    cards = build_cards(rows, pictures, schema)
     extras = _extras(files, merged, cards, options, schema)
-    _write(pages / "gallery.html", _gallery_page(files, cards, options, stages, schema))
+    if options.sentences:
+        extras["vqa"] = StageExtras(questions=sample_questions(rows, options.sentences))
+    dropped = build_dropped_cards(_dropped_pairs(files, options.gallery // DROPPED), schema)
+    _write(pages / "gallery.html", render_gallery([*cards, *dropped], stages))
     overlay = pages / "overlay.png"
-    save_overlay(overlay, sorted(rows, key=_legibility, reverse=True)[:OVERLAY], schema)
+    save_overlay(overlay, sorted(rows, key=_legibility, reverse=True)[:OVERLAY], pictures, schema)
     text = render(
         "index.html",
         title="Run",
@@ -146,7 +140,7 @@ def run(*, files: ReportFiles, pages: Path, fingerprint: Fingerprint) -> None:
         page = render_stage(stage, metrics, counts[stage], extras.get(stage, StageExtras()), stages)
         _write(pages / "stages" / f"{stage}.html", page)
     if result:
-        _write(pages / "stages" / "evaluate.html", _evaluation_page(files, result, stages, schema))
+        _write(pages / "stages" / "evaluate.html", _evaluation_page(files, result, stages, schema, sources))
     for path in (pages / "stages").glob("*.html"):  # of a run that went further, or had other stages
         if path.stem not in stages:
             path.unlink()
@@ -163,7 +157,7 @@ def _extras(
 ) -> dict[str, StageExtras]:
     """Stage to the pictures, tables and curves of its page."""
     stores = files.volume_store, files.mask_store
-    figures: dict[str, list[dict[str, str]]] = {"volumes": [], "masks": [], "structures": []}
+    figures: dict[str, list[VolumeFigure]] = {"volumes": [], "masks": [], "structures": []}
     volumes = _concat(files.volumes, VolumeTable) if files.volumes else None
     if volumes is not None and files.masks:
         masks = _concat(files.masks, MaskTable)
@@ -172,7 +166,9 @@ def _extras(
             flags = _concat(files.flags, FlagTable)
             figures["structures"] = flagged_figures(flags, volumes, masks, *stores, schema, FLAGGED)
     sheet = volume_sheet(volumes, files.volume_store) if volumes is not None else None
-    steps = counts_of(merged, VOLUME_STEPS)
+    steps = funnels_of(merged, VOLUME_FUNNELS)
+    samples = _sentence_samples(files, options.sentences, schema)
+    hint = "" if options.sentences else NO_SAMPLES
     return {
         "index": StageExtras(steps=steps),
         "volumes": StageExtras(figures=figures["volumes"], steps=steps, sheet=sheet),
@@ -181,7 +177,9 @@ def _extras(
         "structures": StageExtras(figures=figures["structures"]),
         "grounded": StageExtras(cards=cards[:SHOWN]),
         "shards": StageExtras(cards=cards[:SHOWN]),
-        "mentions": StageExtras(samples=_sentence_samples(files, options.sentences, schema)),
+        "captions": StageExtras(captions=samples, hint=hint),
+        "mentions": StageExtras(samples=samples, hint=hint),
+        "vqa": StageExtras(hint=hint),
         "adapt": StageExtras(curve=_loss(files.adaptation / "training.json") if files.adaptation else None),
         "train": StageExtras(curve=_loss(files.training) if files.training else None),
     }
@@ -195,33 +193,13 @@ def _sentence_samples(files: ReportFiles, count: int, schema: Schema) -> list[Se
     return sample_sentences(captions, mentions, count, schema)
 
 
-def _dropped_pairs(files: ReportFiles, count: int) -> Iterator[DroppedPair]:
-    """At most `count` pairs that stage grounded dropped, with their slices; the same ones every time."""
-    if not files.triplets:
-        return
-    reasons = [read_table(path, TripletTable).filter(pl.col("reason").is_not_null()) for path in files.triplets]
-    pairs = pl.concat(reasons).sort("triplet").head(count)
-    of_pairs = {name: pl.col(name).is_in(pairs[name].to_list()) for name in ("caption", "volume")}
-    captions = {row["caption"]: row for row in _rows(files.captions, CaptionTable, of_pairs["caption"], CaptionRow)}
-    volumes = {row["volume"]: row for row in _rows(files.volumes, VolumeTable, of_pairs["volume"], AcceptedVolumeRow)}
-    mentions: dict[str, list[MentionRow]] = {name: [] for name in captions}
-    is_groundable = of_pairs["caption"] & (pl.col("assertion") != "absent")
-    for mention in _rows(files.mentions, MentionTable, is_groundable, MentionRow):
-        mentions[mention["caption"]].append(mention)
-    for pair in rows_of(pairs, TripletRow):
-        volume, caption = volumes[pair["volume"]], captions[pair["caption"]]
-        values, _ = read_volume(files.volume_store / volume["file"])
-        image = image_at(values, pair["index"])
-        yield DroppedPair(str(pair["reason"]), caption, mentions[pair["caption"]], volume, image)
+def _dropped_pairs(files: ReportFiles, count: int) -> Iterable[DroppedPair]:
+    tables = TripletTables(files.triplets, files.captions, files.mentions, files.volumes)
+    return choose_dropped_pairs(tables, files.volume_store, count) if files.triplets else ()
 
 
 def _concat(paths: Iterable[Path], contract: type[Table]) -> pl.DataFrame:
     return pl.concat([read_table(path, contract) for path in paths])
-
-
-def _rows(paths: Iterable[Path], contract: type[Table], among: pl.Expr, row: type[R]) -> Iterator[R]:
-    """The rows of some tables for which `among` holds; one table in memory at a time."""
-    return (typed for path in paths for typed in rows_of(read_table(path, contract).filter(among), row))
 
 
 def _gallery_images(shards: Sequence[Path], count: int) -> list[str]:
@@ -230,22 +208,25 @@ def _gallery_images(shards: Sequence[Path], count: int) -> list[str]:
     return choose_images(pl.concat(frames), count) if frames else []
 
 
-def _gallery_page(
-    files: ReportFiles, cards: Sequence[ImageCard], options: ReportOptions, stages: Sequence[str], schema: Schema
+def _picture_sources(files: ReportFiles) -> PictureSources:
+    """Where the slices of the dataset are, and how its pictures were made from them."""
+    if not files.images:
+        return PictureSources()
+    shards = read_source_fingerprints(files.images[0])["shards"].options
+    columns = [read_table(path, VolumeTable).select("volume", "file") for path in files.volumes]
+    volumes = pl.concat(columns) if columns else PictureSources().volumes
+    return PictureSources(volumes, files.volume_store, shards.get("windows", MEDGEMMA_WINDOWS), shards["image_size"])
+
+
+def _evaluation_page(
+    files: ReportFiles, result: EvaluationResult, stages: Sequence[str], schema: Schema, sources: PictureSources
 ) -> str:
-    """The gallery: the cards of the shards, then those of some dropped pairs in the windows of the shards."""
-    shards = read_source_fingerprints(files.images[0])["shards"].options if files.images else {}
-    windows, size = shards.get("windows", WINDOWS), shards.get("image_size", SIZE)
-    dropped = build_dropped_cards(_dropped_pairs(files, options.gallery // DROPPED), schema, windows, size)
-    return render_gallery([*cards, *dropped], windows, stages)
-
-
-def _evaluation_page(files: ReportFiles, result: EvaluationResult, stages: Sequence[str], schema: Schema) -> str:
     examples = [example for kind in result["examples"].values() for example in kind]
     images = read_images(files.images, sorted({example["image_id"] for example in examples}))
     predictions = _read_predictions(files.predictions, {example["id"] for example in examples})
     by_image = {image["image_id"]: image for image in images} if files.predictions else {}
-    cards = example_cards(result["examples"], by_image, predictions, schema)
+    pictures = pictures_of_rows(by_image.values(), sources, schema)
+    test = islice(read_rows([path for path in files.images if path.stem == "test"], AskedImage), CHANCE_IMAGES)
     return render(
         "evaluate.html",
         title="evaluate",
@@ -253,8 +234,9 @@ def _evaluation_page(files: ReportFiles, result: EvaluationResult, stages: Seque
         there=stages,
         result=result,
         tables=score_sections(result),
-        cards=cards,
-        made_with=pretty_fingerprint(result),
+        chance=compare_with_chance(result["vqa"], [question for row in test for question in row["questions"] or ()]),
+        cards=example_cards(result["examples"], by_image, pictures, predictions, schema),
+        made=fingerprint_rows(result),
     )
 
 
