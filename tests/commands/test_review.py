@@ -1,5 +1,6 @@
 """`refrad review` as a process, visited by a headless Chromium and by programs that should not get in."""
 
+import io
 import json
 import os
 import signal
@@ -12,7 +13,9 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tests.factories.review_site import HOSTILE, write_review_site
 
 from browser import browsing, wait_for
@@ -269,7 +272,7 @@ def test_picture_without_a_volume_says_so(browser, server):
         visit(browser, browser.run(f"document.querySelectorAll('a.open')[{index % 24}].href"))
         if "gone" in text(browser, ".origin"):
             break
-    assert "not in the store" in text(browser, "#source") and texts(browser, ".side") == []
+    assert "not in the store" in text(browser, "#source") and texts(browser, ".side") == ["R", "L", "A", "P"]
     assert browser.run("document.querySelector('#index')") is None
     address = browser.run("document.querySelector('#picture').getAttribute('href')")
     assert address.startswith("/picture.png")
@@ -391,6 +394,24 @@ def test_server_is_reached_from_this_machine_alone(server):
     listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
     lines = [line.split() for line in listening.splitlines() if f":{port:04X} " in line and " 0A " in line]
     assert [fields[1] for fields in lines] == [f"0100007F:{port:04X}"]
+
+
+def test_slice_is_served_as_the_dataset_hangs_it(site):
+    with reviewing(site, "--reviewer", "AB") as (address, _):
+        port = root_of(address).rsplit(":", 1)[1]
+        cookie = {"Cookie": f"refrad-review-{port}={address.split('token=')[1]}"}
+
+        def picture(turn):
+            query = f"of=demo&shard=0&volume=axial&index=2&window=lung&turn={turn}"
+            request = urllib.request.Request(f"{root_of(address)}/slice.png?{query}", headers=cookie)
+            with urllib.request.urlopen(request) as answer:
+                return np.asarray(Image.open(io.BytesIO(answer.read())))
+
+        stored = picture("none")
+        assert (picture("rotate_180") == np.rot90(stored, 2)).all() and (stored != np.rot90(stored, 2)).any()
+        assert (picture("transpose") == stored.T).all()
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            picture("upside_down")
 
 
 def test_nothing_is_logged_or_named_but_the_address(site):

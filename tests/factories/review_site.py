@@ -35,6 +35,8 @@ def review_rows(count: int = 30) -> list[dict[str, Any]]:
         volume = "gone" if number % 8 == 7 else "coronal" if number % 4 == 3 else "axial"
         row |= {"volume": volume, "index": number % SLICES, "plane": "coronal" if volume == "coronal" else "axial"}
         row |= {"spacing_y": 2.0 if volume == "coronal" else 1.0}
+        if volume == "coronal":
+            row["edges"] = {"left": "R", "right": "L", "top": "H", "bottom": "F"}
         rows.append(row)
     caption = rows[1]["captions"][0]
     spleen = HOSTILE.index("spleen")

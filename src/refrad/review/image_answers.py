@@ -1,10 +1,14 @@
 """The pictures and outlines that the review pages fetch."""
 
+from typing import Any
+
+from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from refrad.anatomy.schema import Schema
+from refrad.dicom.hanging import TURNS
 from refrad.dicom.slices import image_at
 from refrad.review.desk import ReviewDesk
 from refrad.review.pair_address import key_of, shard_of, whole_number
@@ -30,7 +34,7 @@ class ImageAnswers:
         index = whole_number(query.get("index", ""))
         if volume is None or not 0 <= index < volume.voxels.shape[2]:
             raise HTTPException(404, "no such slice")
-        grey = draw_slice(image_at(volume.voxels, index), volume.modality, query.get("window", ""))
+        grey = draw_slice(_turned(image_at(volume.voxels, index), request), volume.modality, query.get("window", ""))
         return Response(encode_grey(grey), media_type="image/png")
 
     def stored_picture(self, request: Request) -> Response:
@@ -46,7 +50,7 @@ class ImageAnswers:
         index = whole_number(query.get("index", ""))
         if classes is None or not 0 <= index < classes.shape[2]:
             return JSONResponse([])
-        labels = image_at(classes, index)
+        labels = _turned(image_at(classes, index), request)
         chosen = sorted({whole_number(name) for name in query.get("classes", "").split(",")[:MOST_CLASSES]})
         paths = [(class_id, outline_path(labels == class_id)) for class_id in chosen if class_id > 0]
         return JSONResponse([{"class_id": class_id, "path": path} for class_id, path in paths if path])
@@ -58,3 +62,11 @@ class ImageAnswers:
         others = {structure["class_id"] for structure in pair.row["structures"]} - named.keys()
         views = outlines_of(pair.row, others, {}, self._schema)
         return JSONResponse([{"name": view.name, "path": view.path} for view in views])
+
+
+def _turned(image: NDArray[Any], request: Request) -> NDArray[Any]:
+    """A slice [row, column] as the dataset has it, by the name of the turn in the address."""
+    turn = TURNS.get(request.query_params.get("turn", "none"))
+    if turn is None:
+        raise HTTPException(404, "no such turn")
+    return turn.image(image)

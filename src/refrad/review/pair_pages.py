@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from refrad.anatomy.schema import Schema
-from refrad.dicom.side_marks import letters_of_slice
+from refrad.dicom.hanging import TURNS
 from refrad.review.desk import ListedPair, PairKey, ReviewDesk
 from refrad.review.items import caption_digest, question_digest, question_id
 from refrad.review.judgement import ReviewVerdict
@@ -32,10 +32,7 @@ __all__ = ["PairPages"]
 
 PAGE = 24  # pairs
 FROM_STORE = "Exact voxels of the volume."
-FROM_DATASET = (
-    "This is the picture of the dataset, without letters of the sides: the volume is not in the store, or the dataset hangs it"
-    " as radiologists do (shards.orientation)."
-)
+FROM_DATASET = "The volume is not in the store: this is the picture of the dataset."
 
 
 class PairPages:
@@ -96,11 +93,9 @@ class PairPages:
             digest=caption_digest(row["image_id"], caption),
             slice=self._slice(key, pair, volume, window),
             view=view_of(row, _picture_address(key, pair, volume, window)),
-            marks=letters_of_slice(volume.affine)._asdict() if volume else None,
+            marks=row["edges"],
             windows=WINDOWS["CT" if row["modality"] == "CT" else "MR"],
-            source="Exact voxels of the volume."
-            if volume
-            else "The volume is not in the store: this is the picture of the dataset, and no sides are known.",
+            source=FROM_STORE if volume else FROM_DATASET,
             heading=" · ".join(_facts(pair)),
             caption=caption,
             parts_of_text=split_text(caption),
@@ -160,21 +155,18 @@ class PairPages:
         }
 
     def _volume(self, key: PairKey, pair: ListedPair) -> StoredVolume | None:
-        """The volume that the image of a pair is a slice of, if the store has it in the size of the image.
-
-        None for rows of the orientation radiological, whose boxes are turned: on the stored slice they would be at wrong places.
-        """
+        """The volume that the image of a pair is a slice of, if the store has it in the size of the image."""
         row = pair.row
-        if row.get("orientation") not in (None, "stored"):
-            return None
         volume = self._shelf.volume(ShardKey(key.delivery, key.shard), row["volume"])
-        fits = volume is not None and volume.voxels.shape[:2] == (row["width"], row["height"])
-        return volume if fits and volume is not None and row["index"] < volume.voxels.shape[2] else None
+        if volume is None or row["index"] >= volume.voxels.shape[2]:
+            return None
+        width, height = TURNS[row["turn"]].size(*volume.voxels.shape[:2])
+        return volume if (width, height) == (row["width"], row["height"]) else None
 
     def _slice(self, key: PairKey, pair: ListedPair, volume: StoredVolume | None, window: str) -> dict[str, Any]:
         """What the script of the page needs to turn slices, to choose windows and to zoom."""
         row, colours = pair.row, colours_of(pair.caption["entities"])
-        of_volume = {"of": key.delivery, "shard": key.shard, "volume": row["volume"]}
+        of_volume = {"of": key.delivery, "shard": key.shard, "volume": row["volume"], "turn": row["turn"]}
         return {
             "path": "/slice.png" if volume else "/picture.png",
             "pair": dict(key_query(key)),
@@ -222,8 +214,8 @@ def _siblings(key: PairKey, pair: ListedPair) -> list[dict[str, str]]:
 def _picture_address(key: PairKey, pair: ListedPair, volume: StoredVolume | None, window: str) -> str:
     if volume is None:
         return address("/picture.png", [*key_query(key), ("window", window)])
-    values = {"of": key.delivery, "shard": key.shard, "volume": pair.row["volume"], "index": pair.row["index"]}
-    return address("/slice.png", values | {"window": window})
+    values = {"of": key.delivery, "shard": key.shard, "volume": pair.row["volume"], "turn": pair.row["turn"]}
+    return address("/slice.png", values | {"index": pair.row["index"], "window": window})
 
 
 def _to_reviewer(request: Request) -> Response:
