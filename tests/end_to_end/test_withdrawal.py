@@ -121,6 +121,12 @@ def replies(project):
         return {key for (key,) in database.execute("select key from replies")}
 
 
+def failures(project):
+    (path,) = (project.folder / "stores/llm").glob("replies-*.sqlite")
+    with sqlite3.connect(path) as database:
+        return database.execute("select count(*) from replies where answer is null").fetchone()[0]
+
+
 def test_patient_who_withdraws_is_removed(run, server):
     patient = patients_of(run, "train")[0]
     wanted = needles(run, patient)
@@ -151,6 +157,7 @@ def test_patient_who_withdraws_is_removed(run, server):
     assert run.planned("all") == {"card", "report", "model_report"}
     asked = len(server.bodies)
     run.snakemake("all")
+    assert len(server.bodies) == asked
     assert traces(run, wanted) == {}
     assert run.planned("all") == set()
     assert refrad(run, "check", "config.yaml", "own.yaml").stdout.splitlines()[-1] == "all are sound"
@@ -164,7 +171,9 @@ def test_patient_who_withdraws_is_removed(run, server):
         again = tables(run, f"results/{stage}/**/*.parquet")
         assert all(one.equals(other) for one, other in zip(frames, again, strict=True)), stage
     assert traces(run, wanted) == {}
-    assert len(server.bodies) == asked
+    again = {json.loads(body["messages"][1]["content"])["sentence"] for body in server.bodies[asked:]}
+    assert len(again) == failures(run)  # which every run requests again
+    assert not again & wanted["sentences"]
     metrics = json.loads((run.folder / "results/index/demo/metrics.json").read_text())
     assert metrics["flow"]["aside"]["withdrawn"] > 0
     reports = [
