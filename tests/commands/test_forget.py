@@ -469,6 +469,7 @@ def test_file_that_still_holds_a_trace_is_named(capsys):
     Path("results/own/notes.txt").write_text(f"see patient {pseudonym('00123')}")
     Path("results/own/letter.txt").write_text(PATIENTS["00123"])
     Path("results/own/fine.txt").write_text(pseudonym("P7"))
+    pl.DataFrame({"picture": [b"PNG"], "of": [pseudonym("P7")]}).write_parquet("results/own/pictures.parquet")
     assert run_forget("00123") == 0
     lines = capsys.readouterr().out.splitlines()
     assert "2 files still hold a trace of the patient: look at them, and delete them by hand:" in lines

@@ -87,7 +87,8 @@ class Traces:
             for column in frame.select(pl.col(pl.String)):
                 if column.is_in(list(self._short)).any() and column.name not in ("reason", "text"):
                     return True
-        return self.is_in(frame.write_json().encode())
+        text = [name for name, kind in frame.schema.items() if "Binary" not in str(kind)]  # JSON has no bytes
+        return self.is_in(frame.select(text).write_json().encode())
 
 
 def _columns_of_text(path: Path) -> list[str]:
