@@ -44,11 +44,11 @@ onstart:
 
 onsuccess:
     release_servers()
-    print(SITE.worth_opening(), file=sys.stderr)
+    print(explain_end(succeeded=True), file=sys.stderr)
 
 
 onerror:
-    print(explain_failure(), file=sys.stderr)
+    print(explain_end(succeeded=False), file=sys.stderr)
     release_servers()
 
 

@@ -1,7 +1,9 @@
 """Shared by all rules: the checked config, the shards, the fingerprints."""
 
 import gc
+import os
 import sys
+import time
 from pathlib import Path
 
 from refrad.core.private_files import refuse_unfinished_removal
@@ -21,6 +23,7 @@ except ValueError as error:  # among them ConfigError
 
 
 REVIEW = SiteReview(SITE)
+STARTED = time.time()
 NAME = SITE.config.train.name
 
 
@@ -31,16 +34,19 @@ def release_servers():
     release(Path(SITE.store("llm")) / "servers")
 
 
-def explain_failure():
-    """The end of a run that failed; an error here is one line, since it must not hide that of the run."""
+def explain_end(succeeded):
+    """The end of the run in words; an error here is one line, since it must not fail the run or hide its error."""
     try:
         from refrad.commands import (
             status,
         )  # here, as it loads what draws pictures
 
-        return status.explain_failure(SITE)
+        coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        if succeeded:
+            return status.explain_success(SITE, STARTED, coloured)
+        return status.explain_failure(SITE, coloured)
     except Exception as error:
-        return f"no status pages: {type(error).__name__}: {error}"
+        return f"no summary of the run: {type(error).__name__}: {error}"
 
 
 wildcard_constraints:

@@ -108,7 +108,7 @@ def test_stage_writes_its_process_and_its_error_into_its_log(site, tmp_path, roo
     log = tmp_path / "logs" / "volumes" / "demo" / "0.log"
     with log.open("w") as file:
         command = [sys.executable, "-m", "refrad", "card", "--images", "none.parquet", "--persons", "none"]
-        for flag in ("card", "croissant-file", "crate", "leakage", "metrics"):
+        for flag in ("card", "croissant-file", "crate", "leakage", "former", "metrics"):
             command += [f"--{flag}", str(tmp_path / flag)]
         run = subprocess.run([*command, "--fingerprint", site.fingerprint("card")], cwd=root, stderr=file, stdout=file)
     assert run.returncode == 1
@@ -130,6 +130,47 @@ def test_end_of_a_failed_run_names_the_error_whatever_is_there(site, tmp_path, m
     if damage != "broken page":
         assert "failed: volumes demo 1: refrad volumes: the disk is full" in text
         assert (tmp_path / "results" / "status" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(("age", "named"), [(60, []), (-60, ["report/index.html"])])
+def test_end_of_a_run_names_only_files_that_it_made(site, tmp_path, age, named):
+    for path in ("shards/README.md", "report/index.html"):
+        (tmp_path / "results" / path).parent.mkdir()
+        (tmp_path / "results" / path).write_text("x")
+    now = time.time()
+    os.utime(tmp_path / "results" / "shards" / "README.md", (now - 3600,) * 2)
+    text = status.explain_success(site, now + age, False)
+    assert [path for path in ("shards/README.md", "report/index.html") if path in text] == named
+    assert "files                      3           2           1  1 not DICOM" in text
+
+
+def test_end_of_a_run_leaves_out_the_stages_after_it(site, tmp_path):
+    later = tmp_path / "results" / "volumes" / "demo" / "0" / "metrics.json"
+    later.parent.mkdir(parents=True)
+    later.write_text((tmp_path / "results" / "index" / "demo" / "metrics.json").read_text())
+    now = time.time()
+    os.utime(later, (now - 3600,) * 2)
+    assert "volumes" not in status.explain_success(site, now - 60, False)
+    assert "1 of 2 of volumes" in status.explain_success(site, now - 7200, False)
+
+
+def test_end_of_a_run_counts_no_damaged_metrics(site, tmp_path):
+    (tmp_path / "results" / "index" / "demo" / "metrics.json").write_text('{"sta')
+    assert "jobs that are not counted: 1 of 1 of index" in status.explain_success(site, 0, False)
+
+
+@pytest.mark.parametrize("coloured", [True, False])
+def test_end_of_a_failed_run_says_that_the_dataset_is_empty(site, tmp_path, coloured):
+    index = json.loads((tmp_path / "results" / "index" / "demo" / "metrics.json").read_text())
+    for shard in ("0", "1"):
+        path = tmp_path / "results" / "shards" / "metrics" / "demo" / shard / "metrics.json"
+        path.parent.mkdir(parents=True)
+        empty = {"stage": "shards", "fingerprint": site.fingerprint("shards"), "unit": "images"}
+        path.write_text(json.dumps(index | empty | {"flow": {"taken": 0, "used": 0, "aside": {}}}))
+    text = status.explain_failure(site, coloured)
+    assert "No image is grounded" in text and "1 of 3 files: The file is not DICOM." in text
+    assert f"{tmp_path}/results/status/stages/index.html" in text
+    assert (tmp_path / "results" / "status" / "stages" / "index.html").is_file() and ("\x1b[31m" in text) == coloured
 
 
 def test_status_takes_config_yaml_without_arguments(site, monkeypatch, capsys, tmp_path):

@@ -1,21 +1,23 @@
-"""The command `refrad status`: which jobs of a run are done, running, failed, stopped or waiting, from their files."""
+"""The command `refrad status`: which jobs of a run are done, running, failed, stopped or waiting; and the end of a run in words."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from json import dumps
 from pathlib import Path
+from typing import Any
 
 from refrad.config import load_config
 from refrad.core.files import write_json
 from refrad.core.manifests import read_sealed
 from refrad.core.types import SPLITS
+from refrad.reporting.run_end import FILES, end_of_run, explain_empty_dataset
 from refrad.stages import report
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.jobs import STATES, Job, jobs_of
 from refrad.workflow.site import Site
 
-__all__ = ["explain_failure", "main", "summary", "write_pages"]
+__all__ = ["explain_failure", "explain_success", "main", "summary", "write_pages"]
 
 ENDED = ("failed", "stopped")
 LONGEST = 300  # characters of an error in a line
@@ -43,7 +45,22 @@ def main(config: list[Path] | None = None, *, json: bool = False) -> None:
     print("\n".join(["", *notes, f"worth opening: {page}"]))
 
 
-def explain_failure(site: Site) -> str:
+def explain_success(site: Site, since: float, coloured: bool) -> str:
+    """The end of a run that succeeded: what it counted, and the files that it made at or after `since`, in seconds since the epoch.
+
+    Stages after the last one that the run made are not of it: a run of one stage leaves their results as they are.
+    """
+    jobs = jobs_of(site)
+    made = [job.stage for job in jobs if job.metrics.exists() and job.metrics.stat().st_mtime >= since]
+    stages = site.pages[: site.pages.index(made[-1]) + 1] if made else site.pages
+    counted, expected = _counted([job for job in jobs if job.stage in stages])
+    results = Path(site.folder("results"))
+    paths = {results / path.format(name=site.config.train.name): meaning for path, meaning in FILES.items()}
+    files = [(str(path), words) for path, words in paths.items() if path.exists() and path.stat().st_mtime >= since]
+    return end_of_run(counted, expected, files, str(results / "report"), coloured)
+
+
+def explain_failure(site: Site, coloured: bool = False) -> str:
     """The end of a run that failed: jobs that failed or were stopped, and the page to open. It never raises.
 
     It follows the error of the run, which an error of its own must not hide.
@@ -52,11 +69,24 @@ def explain_failure(site: Site) -> str:
         jobs = jobs_of(site)
         lines = [f"{job.state}: {job.stage} {job.name}: {job.last_line}" for job in jobs if job.state in ENDED]
         page, notes = write_pages(site, jobs)
+        lines += explain_empty_dataset(*_counted(jobs), str(page.parent), coloured)
         finished = Path(site.folder("results")) / "report" / "index.html"
         lines += [f"the pages of the dataset: {finished}"] if finished.exists() else []
         return "\n".join(["", *lines, *notes, f"what is done and what failed: {page}"])
     except Exception as error:
         return f"\nno status pages: {_in_words(error)}"
+
+
+def _counted(jobs: Sequence[Job]) -> tuple[dict[str, list[tuple[str, Any]]], dict[str, int]]:
+    """Stage to what its metrics files hold, each with the name of its job, and to its number of jobs; a damaged file holds None."""
+    counted: dict[str, list[tuple[str, Any]]] = {}
+    for job in jobs:
+        if job.stage != "evaluate" and job.metrics.exists():
+            try:
+                counted.setdefault(job.stage, []).append((job.name, read_sealed(job.metrics)))
+            except (OSError, ValueError):
+                counted.setdefault(job.stage, []).append((job.name, None))
+    return counted, Counter(job.stage for job in jobs)
 
 
 def write_pages(site: Site, jobs: Sequence[Job]) -> tuple[Path, list[str]]:

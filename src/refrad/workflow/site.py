@@ -17,15 +17,6 @@ from refrad.workflow.stages import STAGES
 
 __all__ = ["Site", "in_braces"]
 
-# Files that `worth_opening` names, where they exist; {name} is the name of the model.
-RESULTS = {
-    "results/report/index.html": "the run on one page, with a page for each stage",
-    "results/report/gallery.html": "slices with boxes and their sentences",
-    "results/shards/README.md": "the card of the dataset; the Parquet files are below",
-    "results/train/{name}": "the checkpoint, loads with from_pretrained",
-    "results/evaluate/{name}/metrics.json": "its evaluation on the test patients",
-}
-
 
 class Site:
     """The checked config as the rules use it.
@@ -250,12 +241,6 @@ class Site:
             return "" if value is None else f" {flag} {shlex.quote(value)}"
 
         return text
-
-    def worth_opening(self) -> str:
-        """Lines that name the files to open after a run, those that exist."""
-        files = {path.format(name=self.config.train.name): meaning for path, meaning in RESULTS.items()}
-        lines = [f"  {path:<40} {meaning}" for path, meaning in files.items() if Path(path).exists()]
-        return "\n".join(["", "worth opening:", *lines]) if lines else ""
 
 
 def _of_shards(pattern: str, deliveries: Sequence[Delivery]) -> list[str]:
