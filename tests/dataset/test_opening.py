@@ -4,6 +4,7 @@ import re
 import shutil
 from collections import Counter
 
+import datasets
 import pytest
 from tests.factories import describe_dataset, write_shards
 
@@ -11,8 +12,6 @@ from refrad.cli import main
 from refrad.core.types import SPLITS
 from refrad.dataset.shard_io import read_rows
 
-datasets = pytest.importorskip("datasets")
-pytest.importorskip("duckdb")
 PAGES = ("README.md", "docs/dataset.md")
 READERS = r"\b(datasets|duckdb|mlcroissant|pandas|polars|pyarrow)\b"
 
