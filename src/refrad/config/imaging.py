@@ -88,8 +88,8 @@ class Delivery(Section):
     """One export of the archive."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9_-]+$",
-        description='Name of the delivery and of its folders in results: letters, digits, "-" and "_".',
+        pattern=r"^[A-Za-z0-9-][A-Za-z0-9_-]*$",  # pyarrow and pandas skip folders that begin with "_"
+        description='Name of the delivery and of its folders in results: letters, digits, "-" and, but not in front, "_".',
     )
     dicom: str = Field(description="Folder of the DICOM files, at any depth and with any file names.")
     reports: str = Field(
