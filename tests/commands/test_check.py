@@ -1,17 +1,20 @@
 """What a site has stored is verified as a whole."""
 
 import contextlib
+import shutil
 import sqlite3
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from tests.factories import describe_dataset, write_shards
 from tests.factories.study import Study
 
 from refrad.cli import main
 from refrad.core.contracts import MaskTable, SliceTable
 from refrad.core.manifests import write_manifest, write_sealed
 from refrad.core.tables import read_table
+from refrad.dataset.shard_io import read_rows
 from refrad.llm.store import Store, Usage
 from refrad.training.checkpoint import Checkpoints
 
@@ -83,6 +86,77 @@ def test_damaged_file_is_named_with_its_remedy(site, capsys, file, words):
     (line,) = [line for line in captured.out.splitlines() if "damaged" in line]
     assert path.name in line and words in line
     assert "1 of 8 files are damaged or missing" in captured.err
+
+
+# The dataset and its list
+
+
+@pytest.fixture
+def dataset(site, images):
+    """The dataset of the site, with its card and the counts of the stages."""
+    results = results_of(site)
+    rows = list(read_rows([images]))
+    files = write_shards(results / "shards", {"a/0": rows[::2], "b/0": rows[1::2]})
+    for shard in ("a/0", "b/0"):
+        counts = results / "shards" / "metrics" / shard / "metrics.json"
+        counts.parent.mkdir(parents=True)
+        write_sealed(counts, {"n": 1}, [path for path in files if f"/data/{shard}/" in str(path)])
+    describe_dataset(results / "shards", files)
+    return results / "shards"
+
+
+@pytest.mark.usefixtures("dataset")
+def test_sound_dataset_is_as_its_list_says(capsys):
+    assert check() == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "all are sound"
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_missing_or_damaged_file_of_the_list_is_named_once(dataset, capsys, counts):
+    if not counts:
+        shutil.rmtree(dataset / "metrics")
+    (dataset / "data/a/0/test.parquet").unlink()
+    spoil(dataset / "data/b/0/train.parquet")
+    assert check() == 1
+    captured = capsys.readouterr()
+    lines = [line for line in captured.out.splitlines() if "parquet" in line and not line.startswith("once")]
+    assert sorted(line.split(" ", 1)[0] for line in lines) == [
+        "results/shards/data/a/0/test.parquet",
+        "results/shards/data/b/0/train.parquet",
+    ]
+    assert all("snakemake --force results/shards/data/" in line for line in lines) and "2 of" in captured.err
+
+
+def test_sound_file_that_is_not_the_listed_one_is_named(dataset, capsys):
+    shutil.rmtree(dataset / "metrics")
+    shutil.copy(dataset / "data/a/0/train.parquet", dataset / "data/b/0/train.parquet")
+    assert check() == 1
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if "but not the file that croissant.json lists" in line
+    ]
+    (line,) = lines
+    assert line.startswith("results/shards/data/b/0/train.parquet") and line.endswith(
+        "--force results/shards/README.md"
+    )
+
+
+def test_damaged_list_is_named(dataset, capsys):
+    (dataset / "croissant.json").write_text("{")
+    assert check() == 1
+    assert "results/shards/croissant.json is damaged" in capsys.readouterr().out
+
+
+def test_files_of_former_deliveries_are_counted_apart(dataset, capsys):
+    former = dataset.parent / "former"
+    for folder in ("data", "metrics"):
+        (former / folder).mkdir(parents=True)
+        (dataset / folder / "b").rename(former / folder / "b")
+    spoil(former / "data/b/0/train.parquet")
+    (former / "old/0").mkdir(parents=True)
+    (former / "old/0/images.parquet").write_bytes(b"of an earlier release")
+    describe_dataset(dataset, sorted((dataset / "data").rglob("*.parquet")))
+    assert check() == 0
+    assert "4 tables in results/former have left the dataset and are not checked" in capsys.readouterr().out
 
 
 def results_of(site):

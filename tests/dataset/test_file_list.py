@@ -107,9 +107,12 @@ def test_card_moves_files_of_former_deliveries_out(dataset, rows, tmp_path):
     for name in ("images.parquet", "metrics.json"):
         (former / name).write_bytes(b"of an earlier release")
     (dataset / "data" / "a" / "0" / ".99-host-0123abcd.train.parquet").write_bytes(b"half")
+    for shard in ("a/0", "b/0", "b/1"):
+        (dataset / "metrics" / shard).mkdir(parents=True)
+        (dataset / "metrics" / shard / "metrics.json").write_text("{}")
     (dataset / "notes.parquet").write_bytes(b"of the user")
     metrics = describe_dataset(dataset, write_shards(dataset, {"b/0": rows[1::3]}))
-    assert metrics["tables"]["files of former deliveries and shards"] == {"a": 3, "b": 3, "old": 2}
+    assert metrics["tables"]["files of former deliveries and shards"] == {"a": 4, "b": 4, "old": 2}
     assert sorted(path.name for path in (dataset / "data").iterdir()) == ["b"]
     assert names(list_dataset(dataset), dataset) == files_of("b/0")
     assert pq.read_table(dataset / "data").num_rows == len(rows[1::3])
@@ -117,8 +120,10 @@ def test_card_moves_files_of_former_deliveries_out(dataset, rows, tmp_path):
     assert {path.relative_to(moved).as_posix() for path in moved.rglob("*.*")} == {
         "old/0/images.parquet",
         "old/0/metrics.json",
+        *(f"metrics/{shard}/metrics.json" for shard in ("a/0", "b/1")),
         *(f"data/{name}" for name in files_of("a/0", "b/1")),
     }
+    assert [path.parent.name for path in (dataset / "metrics").rglob("metrics.json")] == ["0"]
     assert (dataset / "notes.parquet").exists() and not list(dataset.rglob(".*.parquet")) and not former.exists()
     again = describe_dataset(dataset, write_shards(dataset, {"b/0": rows[1::3]}))
     assert "files of former deliveries and shards" not in again["tables"]

@@ -2,7 +2,7 @@
 
 import logging
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from refrad.core.entries import DamagedEntryError
 from refrad.core.manifests import MANIFEST, SIDECAR, changed_files, is_sound
 from refrad.core.progress import log_progress
 from refrad.core.tables import TableError, read_table
+from refrad.dataset.file_list import CARD, CROISSANT, digest_sha256, read_file_list
 from refrad.dicom.volume_store import read_volume
 from refrad.evaluation.answer_cache import count_damaged
 from refrad.llm.salvage import check_database, read_handed
@@ -56,20 +57,24 @@ def main(config: list[Path], *, workers: int = 4) -> None:
     """
     site = Site(load_config(config))
     results, private = Path(site.folder("results")), Path(site.config.privacy.folder)
-    tables = sorted([*results.rglob("[!.]*.parquet"), *private.rglob("[!.]*.parquet")])
+    former = Path(site.former)
+    stored = [*results.rglob("[!.]*.parquet"), *private.rglob("[!.]*.parquet")]
+    tables = sorted(path for path in stored if not path.is_relative_to(former))
     faults = _run([partial(_check_table, path) for path in tables], "tables", workers)
     named: dict[Path, _Check] = {}
     for path in tables:
         if path.name in ("volumes.parquet", "masks.parquet"):
             named |= dict(_entries(path, site))
     faults += _run(list(named.values()), "volumes and masks", workers)
-    counts, pages = _checks_of_jobs(results)
+    counts, pages = _checks_of_jobs(results, former)
     faults += _run(counts, "files of counts", workers)
+    listed = _checks_of_list(results / "shards", {fault.remake for fault in faults})
+    faults += _run(listed, "files of the list", workers)
     folders, states = _checks_of_trainings(results)
     faults += _run([*folders, *states], "checkpoints", workers)
     answers = _checks_of_answers(site)
     faults += _run(answers, "files of answers", workers)
-    stored = {path for stage in ("volumes", "masks") for path in Path(site.store(stage)).rglob("[!.]*.nii.gz")}
+    entries = {path for stage in ("volumes", "masks") for path in Path(site.store(stage)).rglob("[!.]*.nii.gz")}
     numbers = {
         "tables": len(tables),
         "volumes and masks": len(named),
@@ -80,9 +85,12 @@ def main(config: list[Path], *, workers: int = 4) -> None:
         "files of answers": len(answers),
     }
     print(", ".join(f"{number} {name}" for name, number in numbers.items() if number))
-    print(
-        f"{len(stored - named.keys())} entries of the stores are in no table: of other runs, or left from earlier ones"
-    )
+    unnamed = len(entries - named.keys())
+    print(f"{unnamed} entries of the stores are in no table: of other runs, or left from earlier ones")
+    if number := sum(path.is_relative_to(former) for path in stored):
+        print(
+            f"{number} tables in {former} have left the dataset and are not checked: delete them, unless one comes back"
+        )
     _conclude(faults, sum(numbers.values()))
 
 
@@ -161,9 +169,10 @@ def _check_entry(path: Path, table: Path, read: Callable[[], object]) -> list[_F
 # Files of jobs
 
 
-def _checks_of_jobs(results: Path) -> tuple[list[_Check], int]:
+def _checks_of_jobs(results: Path, former: Path) -> tuple[list[_Check], int]:
     """The checks of metrics with the files that they name, and of folders of pages; and the number of the latter."""
-    metrics = [path for path in sorted(results.rglob("*metrics.json")) if not path.name.startswith(".")]
+    written = [path for path in sorted(results.rglob("*metrics.json")) if not path.name.startswith(".")]
+    metrics = [path for path in written if not path.is_relative_to(former)]
     pages = [path for path in (results / "report" / MANIFEST, results / "status" / MANIFEST) if path.exists()]
     checks: list[_Check] = [partial(_check_counts, path) for path in metrics]
     return [*checks, *(partial(_check_pages, path, path.parent / "index.html") for path in pages)], len(pages)
@@ -183,6 +192,30 @@ def _check_counts(path: Path) -> list[_Fault]:
         elif not _check_table(file):
             faults.append(_Fault(f"{file} is not the table that its job wrote: {remedy(file)}", file))
     return faults
+
+
+def _checks_of_list(root: Path, named: Collection[Path | None]) -> list[_Check]:
+    """The checks of the files of the dataset against its list, without those that are `named` already."""
+    croissant = root / CROISSANT
+    if not croissant.exists() or croissant in named:
+        return []
+    try:
+        files = read_file_list(croissant)
+    except TableError as error:
+        fault = _Fault(str(error), croissant)
+        return [lambda: [fault]]
+    return [partial(_check_listed, path, croissant, file.sha256) for path, file in files.items() if path not in named]
+
+
+def _check_listed(path: Path, croissant: Path, sha256: str) -> list[_Fault]:
+    if not path.exists():
+        return [_Fault(f"{path} is missing: run snakemake --force {path}", path)]
+    if digest_sha256(path) == sha256:
+        return []
+    card = croissant.with_name(CARD)
+    return [
+        _Fault(f"{path} is sound, but not the file that {croissant.name} lists: run snakemake --force {card}", card)
+    ]
 
 
 def _check_pages(manifest: Path, page: Path) -> list[_Fault]:

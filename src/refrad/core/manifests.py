@@ -54,7 +54,12 @@ def sealed_files(path: Path) -> list[Path]:
     Raises:
         TableError: if the object is damaged.
     """
-    return [path.parent / name for name in _read(path)[1] or {}]
+    return [_named(path, name) for name in _read(path)[1] or {}]
+
+
+def _named(manifest: Path, name: str) -> Path:
+    """A file that a JSON object names, without "..", so that Snakemake knows the path."""
+    return Path(os.path.normpath(manifest.parent / name))
 
 
 def _read(path: Path) -> tuple[Any, Mapping[str, str] | None]:
@@ -103,11 +108,8 @@ def changed_files(manifest: Path, prose: bool = True) -> list[Path] | None:
         return [manifest]
     if digests is None:
         return None
-    return [
-        manifest.parent / name
-        for name, digest in digests.items()
-        if (prose or not name.endswith(PROSE)) and not _has_digest(manifest.parent / name, digest)
-    ]
+    files = {_named(manifest, name): digest for name, digest in digests.items() if prose or not name.endswith(PROSE)}
+    return [path for path, digest in files.items() if not _has_digest(path, digest)]
 
 
 def write_manifest(folder: Path) -> None:

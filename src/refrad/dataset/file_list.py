@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from refrad.core.checksums import TableError, damaged
 from refrad.core.files import digest_bytes
@@ -49,6 +49,13 @@ class DataFile:
     sha256: str
     size: int
     rows: int
+
+
+class ListedFile(NamedTuple):
+    """What the list says of a file: size in bytes, and SHA-256."""
+
+    size: int
+    sha256: str
 
 
 def describe_file(path: Path, root: Path) -> DataFile:
@@ -116,7 +123,8 @@ def list_dataset(images: Path) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"{images}: no file of the dataset is here; {root / CROISSANT} names its files")
     for path in files:
-        fault = "is missing" if not path.is_file() else "has another size" if path.stat().st_size != named[path] else ""
+        other_size = path.is_file() and path.stat().st_size != named[path].size
+        fault = "is missing" if not path.is_file() else "has another size" if other_size else ""
         if fault:
             raise TableError(
                 f"{path} {fault}, and {CROISSANT} names it: run snakemake --force {root / CARD}, which checks"
@@ -134,8 +142,8 @@ def list_dataset(images: Path) -> list[Path]:
     return [images / path.relative_to(folder) for path in files]
 
 
-def read_file_list(croissant: Path) -> dict[Path, int]:
-    """The files that a list names, below its folder, with their sizes in bytes.
+def read_file_list(croissant: Path) -> dict[Path, ListedFile]:
+    """The files that a list names, below its folder, with what it says of them.
 
     Raises:
         TableError: if the list is damaged.
@@ -143,7 +151,10 @@ def read_file_list(croissant: Path) -> dict[Path, int]:
     try:
         entries = json.loads(croissant.read_text(encoding="utf-8"))["distribution"]
         files = [entry for entry in entries if "sha256" in entry]
-        return {croissant.parent / file["contentUrl"]: int(file["contentSize"].split()[0]) for file in files}
+        return {
+            croissant.parent / file["contentUrl"]: ListedFile(int(file["contentSize"].split()[0]), file["sha256"])
+            for file in files
+        }
     except (ValueError, KeyError, TypeError, AttributeError):
         raise damaged(croissant) from None
 
@@ -159,6 +170,6 @@ def unnamed_files(root: Path, named: Iterable[Path]) -> list[Path]:
 
 
 def delivery_of(path: Path, root: Path) -> str:
-    """Name of the delivery of a file: its folder in the folder data, or in that of the dataset in earlier releases."""
+    """Name of the delivery of a file: its folder in the folder data or metrics, or in that of the dataset in earlier releases."""
     parts = path.relative_to(root).parts
-    return parts[1 if parts[0] == "data" else 0]
+    return parts[1 if len(parts) > DEPTH else 0]

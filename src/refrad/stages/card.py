@@ -114,9 +114,11 @@ def _move_others(root: Path, images: Iterable[Path], former: Path) -> dict[str, 
     for path in (root / "data").rglob(".*"):  # what killed jobs left, which some readers take for data
         if is_temporary(path.name):
             path.unlink(missing_ok=True)
-    counts = root.glob("*/*/metrics.json")  # of earlier releases, next to a shard
+    shards = {path.parts[-3:-1] for path in images}
+    counts = [path for path in root.glob("metrics/*/*/metrics.json") if path.parts[-3:-1] not in shards]
+    earlier = root.glob("*/*/metrics.json")  # of earlier releases, next to a shard
     moved: dict[str, int] = {}
-    for path in (*unnamed_files(root, images), *counts):
+    for path in (*unnamed_files(root, images), *counts, *earlier):
         target = former / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
