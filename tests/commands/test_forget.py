@@ -1,5 +1,6 @@
 """A patient who withdraws consent leaves all that a run holds, also after a crash, and nobody else does."""
 
+import base64
 import csv
 import io
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from tests.factories import fingerprint
+from tests.factories import fingerprint, write_shards
 from tests.factories.dicom import write_dicom
 
 from refrad.cli import main
@@ -19,6 +20,7 @@ from refrad.core.contracts import CopyTable, MaskTable
 from refrad.core.manifests import changed_files, write_sealed
 from refrad.core.private_files import refuse_unfinished_removal
 from refrad.core.tables import frame_of, write_table
+from refrad.dataset.shard_io import read_rows
 from refrad.dicom.volume_store import read_volume
 from refrad.llm.store import Store, Usage
 from refrad.privacy.pseudonyms import Pseudonyms
@@ -461,6 +463,28 @@ def test_evaluation_of_another_model_stays_without_the_patient():
     assert [json.loads(line)["id"] for line in (folder / "truth.jsonl").read_text().splitlines()] == ["P7"]
     assert [row["id"] for row in json.loads((folder / "metrics.json").read_text())["examples"]["best"]] == ["P7"]
     assert changed_files(folder / "metrics.json") == []
+
+
+@pytest.mark.usefixtures("site")
+def test_images_of_former_shards_go_and_checkpoints_that_saw_them_are_named(images, capsys):
+    rows = [row | {"split": "train"} for row in read_rows([images])]
+    own, foreign = ([row | {"patient": pseudonym(name), "study": name} for row in rows] for name in ("00123", "P7"))
+    (moved, *_) = write_shards(Path("results/former"), {"gone/0": [*own[:5], *foreign[5:]]})
+    write_sealed(Path("results/former/metrics/gone/0/metrics.json"), {"tables": {}}, [moved])
+    for name, delivery in (("seen", "gone"), ("unseen", "here")):
+        checkpoint = Path("results/train") / name
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "model.safetensors").write_bytes(b"weights")
+        record = Path(".snakemake/metadata") / base64.b64encode(str(checkpoint).encode()).decode()
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps({"input": [f"results/shards/data/{delivery}/0/train.parquet"]}))
+    assert run_forget("00123") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "         5  images of former deliveries and shards" in lines
+    assert [line.split(":")[0] for line in lines if line.startswith("results/train")] == ["results/train/seen"]
+    assert "looked through private, results, stores and logs: nothing is left" in lines
+    assert {row["patient"] for row in read_rows([moved])} == {pseudonym("P7")}
+    assert changed_files(Path("results/former/metrics/gone/0/metrics.json")) == []
 
 
 @pytest.mark.usefixtures("site")

@@ -184,6 +184,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _places(site: Site) -> Places:
     return Places(
         results=Path(site.folder("results")),
+        former=Path(site.former),
         private=Path(site.config.privacy.folder),
         volumes=Path(site.store("volumes")),
         masks=Path(site.store("masks")),

@@ -43,6 +43,7 @@ class Places:
     """The folders of a run."""
 
     results: Path
+    former: Path
     private: Path
     volumes: Path
     masks: Path
@@ -101,7 +102,8 @@ def plan_removal(places: Places, subject: Subject, name: str, unnamed: bool) -> 
     """
     plan = RemovalPlan()
     tables = tables_of(places.results, places.private)
-    counts = collect_subject(subject, tables, places.results / "shards")
+    shards, former = places.results / "shards", places.former
+    counts = collect_subject(subject, tables, shards, former)
     plan.tables = {str(path): Rewritten.of(path, rows) for path, rows in counts.items()}
     _plan_copies(plan, tables, subject)
     _plan_entries(plan, places, subject, unnamed)
@@ -112,8 +114,9 @@ def plan_removal(places: Places, subject: Subject, name: str, unnamed: bool) -> 
     databases = [remove_rows_of_database(path, subject, dry_run=True) for path in find_databases(places.private)]
     plan.counts = {
         "rows of private tables": _rows(plan, places.private),
-        "rows of tables of stages": _rows(plan, places.results) - _rows(plan, places.results / "shards"),
-        "images of the dataset": _rows(plan, places.results / "shards"),
+        "rows of tables of stages": _rows(plan, places.results) - _rows(plan, shards) - _rows(plan, former),
+        "images of the dataset": _rows(plan, shards),
+        "images of former deliveries and shards": _rows(plan, former),
         "volumes and label volumes": len(plan.entries),
         "model answers": len(plan.replies),
         "verdicts of reviewers": sum(databases),

@@ -42,8 +42,8 @@ class Subject:
         ids: kind to pseudonyms: patient, study, series, volume, instance, file, caption, sentence, report, triplet.
         shared: those that rows of other patients have as well.
         texts: their sentences, without those that are in sentences of others.
-        splits: split to the number of their images in the dataset.
-        shards: the files of the dataset that have rows of theirs.
+        splits: split to the number of their images in the dataset, and in former shards of it.
+        shards: the files of the dataset that have rows of theirs; of former shards, where these were.
     """
 
     ids: dict[str, set[str]] = field(default_factory=dict)
@@ -110,23 +110,25 @@ def choose_rows(frame: pl.DataFrame, subject: Subject) -> pl.Series:
     return chosen
 
 
-def collect_subject(subject: Subject, tables: Sequence[Path], shards: Path) -> dict[Path, int]:
+def collect_subject(subject: Subject, tables: Sequence[Path], shards: Path, former: Path) -> dict[Path, int]:
     """Add to a subject the pseudonyms and texts of all rows that are theirs; returns how many rows each table has of them.
 
     Args:
         subject: with the pseudonyms of patients, studies and unread files; the others are added.
         tables: as `tables_of` gives them.
         shards: folder of the dataset.
+        former: folder to which shards that left the dataset have moved.
     """
     counts: dict[Path, int] = {}
     for path in tables:
+        place = shards / path.relative_to(former) if path.is_relative_to(former) else path  # as trainings knew it
         for frame in read_columns(path, _columns_to_collect(path)):
             chosen = choose_rows(frame.select(id_columns(path)), subject)
             if chosen.any():
                 counts[path] = counts.get(path, 0) + int(chosen.sum())
-                _collect(subject, frame.filter(chosen), path.is_relative_to(shards))
-                if path.is_relative_to(shards) and str(path) not in subject.shards:
-                    subject.shards.append(str(path))
+                _collect(subject, frame.filter(chosen), place.is_relative_to(shards))
+                if place.is_relative_to(shards) and str(place) not in subject.shards:
+                    subject.shards.append(str(place))
     for path in tables:
         if path.name in COMPARED:
             for frame in read_columns(path, _columns_to_collect(path)):
