@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from refrad.anatomy.schema import load_schema
 from refrad.core.contracts import MaskTable, VolumeTable
 from refrad.core.tables import frame_of, write_table
-from refrad.dataset.shard_io import write_shard
 from refrad.dicom.volume_store import store_volume
 from refrad.segmentation.labels import save_labels
 from refrad.workflow.fingerprint import Fingerprint
 
+from .dataset import describe_dataset, write_shards
 from .images import SIDE, image_row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,12 +49,10 @@ def write_review_site(folder: Path, rows: Sequence[dict[str, Any]] | None = None
     """A folder with config.yaml and results in which `refrad review config.yaml` runs."""
     shutil.copy(ROOT / "config.yaml", folder)
     (folder / "workflow").symlink_to(ROOT / "workflow")
-    schema = load_schema(ROOT / "workflow" / "anatomy" / "classes.yaml")
     stage = Fingerprint("shards", 1, {}, {})
     rows = review_rows() if rows is None else rows
-    for split in ("train", "validation", "test"):
-        path = folder / "results" / "shards" / "data" / "demo" / "0" / f"{split}.parquet"
-        write_shard(path, [row for row in rows if row["split"] == split], schema, stage)
+    dataset = folder / "results" / "shards"
+    describe_dataset(dataset, write_shards(dataset, {"demo/0": rows}))
     volumes, masks = [], []
     for name, affine in (("axial", AXIAL), ("coronal", CORONAL), ("gone", None)):
         labels = np.zeros((SIDE, SIDE, SLICES), np.uint8)

@@ -36,7 +36,15 @@ def row_of(values, index=1, modality="CT", classes=(LIVER,), name="i"):
     box = {"x_min": 40, "y_min": 20, "x_max": 53, "y_max": 33, "area": 169, "rle": encode_mask(mask)}
     picture = {"bytes": png_bytes(square.transpose(1, 2, 0)), "path": None}
     facts = {"image_id": name, "volume": "v", "study": "s", "patient": "p", "split": "test", "modality": modality}
-    facts |= {"plane": "axial", "index": index, "width": 90, "height": 60, "spacing_x": 1.0, "spacing_y": 2.0}
+    facts |= {
+        "plane": "axial",
+        "index": index,
+        "width": 90,
+        "height": 60,
+        "spacing_x": 1.0,
+        "spacing_y": 2.0,
+        "turn": "none",
+    }
     return facts | {"image": picture, "structures": [box | {"class_id": class_id} for class_id in classes]}
 
 
@@ -74,6 +82,21 @@ def test_letters_of_a_picture_follow_the_affine(tmp_path, schema, orientation, l
     step = 5 * np.cross(orientation[:3], orientation[3:])
     sources = sources_of(tmp_path, values, stack_affine((0, 0, 0), step, orientation, (2, 1)))
     assert pictures_of_rows([row_of(values)], sources, schema)["i"].edges == letters
+
+
+def test_turned_row_is_shown_in_full_resolution_as_it_hangs(tmp_path, schema):
+    """A prone patient: turned, the right side is at the left edge."""
+    values = volume_of()
+    sources = sources_of(tmp_path, values, stack_affine((0, 0, 0), (0, 0, 5), (-1, 0, 0, 0, -1, 0), (2, 1)))
+    square = window_image(np.rot90(image_at(values, 1), 2), "CT", MEDGEMMA_WINDOWS, SIDE)
+    row = row_of(values) | {
+        "turn": "rotate_180",
+        "image": {"bytes": png_bytes(square.transpose(1, 2, 0)), "path": None},
+    }
+    picture = pictures_of_rows([row], sources, schema)["i"]
+    assert picture.edges == ("R", "L", "A", "P") and not picture.note
+    shown = pixels_of(picture)[..., picture.channel_of(["liver"])]
+    assert np.abs(shown.astype(int) - display_grey(np.rot90(image_at(values, 1), 2), "CT")).mean() < 6
 
 
 def test_lungs_are_shown_in_a_lung_window_first(tmp_path, schema):

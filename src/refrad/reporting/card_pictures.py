@@ -13,7 +13,8 @@ from PIL import Image
 from refrad.anatomy.schema import Schema
 from refrad.dataset.image_codec import decode_image, window_image
 from refrad.dataset.shard_rows import ImageRow
-from refrad.dicom.side_marks import EdgeLetters, letters_of_slice
+from refrad.dicom.hanging import TURNS, turned_letters
+from refrad.dicom.side_marks import EdgeLetters, slice_directions
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
 from refrad.dicom.windows import (
@@ -128,7 +129,8 @@ def pictures_of_rows(rows: Iterable[ImageRow], sources: PictureSources, schema: 
                 why = NO_STORE if values is None else OTHER_VOLUME
                 picture = _stored_picture(row, is_head, why, sources.windows)
             else:
-                picture = picture_of_slice(image, row["modality"], is_head, _aspect(row), letters_of_slice(affine))
+                edges = turned_letters(*slice_directions(affine), TURNS[row["turn"]])
+                picture = picture_of_slice(image, row["modality"], is_head, _aspect(row), edges)
             pictures[row["image_id"]] = picture
     return pictures
 
@@ -150,10 +152,11 @@ def _stored_picture(row: ImageRow, is_head: bool, why: str, windows: Sequence[Se
 
 
 def _slice_of_row(values: NDArray[np.int16], row: ImageRow, sources: PictureSources) -> NDArray[np.int16] | None:
-    """The slice of a row, or None if it does not give the picture of the row, such as after a rerun with other data."""
-    if values.shape[:2] != (row["width"], row["height"]) or row["index"] >= values.shape[2]:
+    """The slice of a row, turned as the row is, or None if it does not give the picture of the row, such as after a rerun with other data."""
+    turn = TURNS[row["turn"]]
+    if turn.size(*values.shape[:2]) != (row["width"], row["height"]) or row["index"] >= values.shape[2]:
         return None
-    image = image_at(values, row["index"])
+    image = turn.image(image_at(values, row["index"]))
     same = window_image(image, row["modality"], sources.windows, sources.size)
     return image if np.array_equal(same, decode_image(row)) else None
 
