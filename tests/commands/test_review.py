@@ -354,6 +354,7 @@ def test_random_queue_goes_on_by_itself(browser, server, site):
         assert f"you have judged {number};" in text(browser, "#progress")
         image = browser.run("JSON.parse(document.querySelector('#pair').dataset.key).image_id")
         images.add(image)
+        wait_for(lambda: browser.run("document.readyState === 'complete'"))  # before, the page hears no keys
         press(browser, "a")
         wait_for(lambda last=number: f"you have judged {last + 1};" in (text(browser, "#progress") or ""))
     assert len(images) == 3
@@ -448,7 +449,7 @@ def test_site_without_a_dataset_gets_one_line(site, tmp_path):
     (tmp_path / "workflow").symlink_to((site / "workflow").resolve())
     command = [sys.executable, "-m", "refrad", "review", "config.yaml"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
-    assert run.returncode == 1 and run.stderr.count("\n") == 1 and "no Parquet file" in run.stderr
+    assert run.returncode == 1 and run.stderr.count("\n") == 1 and "snakemake card" in run.stderr
 
 
 def test_ipv6_loopback_serves_if_asked(site):
