@@ -150,7 +150,7 @@ def test_model_pairs_are_checked_and_bad_ones_have_a_reason(model):
 def test_rejected_pairs_do_not_reach_the_shards(study, model):
     model([GOOD, BAD])
     study.run("shards", {"image_size": 32, "formats": ["raw"]})
-    asked = [q["question"] for row in pl.read_parquet(study.path("images"))["questions"] for q in row]
+    asked = [q["question"] for row in pl.read_parquet(study.path("train"))["questions"] for q in row]
     assert GOOD["question"] in asked and BAD["question"] not in asked
 
 
