@@ -101,9 +101,8 @@ def report_text(edit):
 
 def patient_excluded(edit):
     """A list that names somebody, in the private folder."""
-    excluding = {"index": {"exclude": "private/exclude.csv"}}
-    own = edit("own.yaml", lambda text: yaml.safe_dump(_over(yaml.safe_load(text), excluding)))
-    (own.parent / "private" / "exclude.csv").write_text("kind,value\npatient,nobody\n")
+    edit("private/exclude.csv", lambda _: "kind,value\npatient,nobody\n", new=True)
+    configured(index={"exclude": "private/exclude.csv"})(edit)
 
 
 # Each change of the table in docs/reruns.md. The later ones need a run that asked language models: see `with_models`.
@@ -180,19 +179,22 @@ def with_models(finished, tmp_path_factory):
 
 
 def edits(project):
-    """A function that edits a file of the project; it is put back after the test, modification time included."""
+    """A function that edits a file of the project, or makes one; the former state is back after the test, time included."""
     kept = {}
 
-    def change(name, edited):
+    def change(name, edited, new=False):
         path = project.folder / name
-        kept.setdefault(path, (path.read_bytes(), path.stat()))
-        text = edited(path.read_text(encoding="utf-8"))
+        kept.setdefault(path, (b"", None) if new else (path.read_bytes(), path.stat()))
+        text = edited("" if new else path.read_text(encoding="utf-8"))
         assert text.encode() != kept[path][0], "the edit changed nothing"
         path.write_text(text, encoding="utf-8")
         return path
 
     yield change
     for path, (content, status) in kept.items():
+        if status is None:
+            path.unlink()
+            continue
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
