@@ -5,8 +5,8 @@
     volume, affine = read_volume(store / file)  # refrad.dicom.volume_store
 
 Headers: scan, headers, elements, header_spool. Volumes: series, geometry, pixels, convert, volume_store, slices. Reason codes of
-quarantined items: reasons. Windows of images: windows. Letters at their edges: side_marks. Views as radiologists hang
-them: body_planes. Turns of single slices: hanging. The package imports none of them by itself, since many need pydicom.
+quarantined items: reasons. Windows of images: windows. Letters at their edges: side_marks. Slices as radiologists hang
+them: hanging. The package imports none of them by itself, since many need pydicom.
 """
 
 __all__: list[str] = []

@@ -8,12 +8,13 @@ feet-first examinations and mirrored storage need no special case. Pixels only c
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
+import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from refrad.dicom.side_marks import EdgeLetters, edge_letters
 
-__all__ = ["TURNS", "Turn", "plane_of", "radiological_turn", "turned_letters"]
+__all__ = ["PLANES", "TURNS", "Turn", "axis_across", "plane_of", "radiological_turn", "turned_letters"]
 
 T = TypeVar("T", int, float)
 
@@ -72,19 +73,21 @@ RADIOLOGICAL = {
     "coronal": ((1, 0, 0), (0, 0, -1)),  # left at the right
     "axial": ((1, 0, 0), (0, 1, 0)),  # left at the right, back at the bottom
 }
+PLANES = ("axial", "coronal", "sagittal")  # in the order in which views are shown
 
 
-def radiological_turn(row_direction: ArrayLike, column_direction: ArrayLike) -> Turn:
-    """The turn after which a slice hangs as a radiologist reads its plane; of an oblique slice, the nearest plane.
+def radiological_turn(row_direction: ArrayLike, column_direction: ArrayLike, plane: str | None = None) -> Turn:
+    """The turn after which a slice hangs as a radiologist reads its plane.
 
     Args:
         row_direction: [3], LPS+, to the right in the stored picture.
         column_direction: [3], LPS+, down in the stored picture.
+        plane: axial, coronal or sagittal; None: the one that the slice is nearest to.
 
     Raises:
         ValueError: if the directions have no length, hold NaN or infinity, or are parallel.
     """
-    hung = np.array(RADIOLOGICAL[plane_of(row_direction, column_direction)])
+    hung = np.array(RADIOLOGICAL[plane or plane_of(row_direction, column_direction)])
     right, down = (np.asarray(direction, dtype=float) for direction in (row_direction, column_direction))
     right, down = right / np.linalg.norm(right), down / np.linalg.norm(down)
     return max(
@@ -93,13 +96,24 @@ def radiological_turn(row_direction: ArrayLike, column_direction: ArrayLike) -> 
 
 
 def plane_of(row_direction: ArrayLike, column_direction: ArrayLike) -> str:
-    """The plane that a slice is nearest to: axial, coronal or sagittal. Args and Raises: as `radiological_turn`."""
+    """The plane that a slice is nearest to: axial, coronal or sagittal. Args and Raises: those of `radiological_turn`."""
     right, down = (np.asarray(direction, dtype=float) for direction in (row_direction, column_direction))
     normal = np.abs(np.cross(right / np.linalg.norm(right), down / np.linalg.norm(down)))
     if not np.isfinite(normal).all() or normal.max() < 0.1:
         raise ValueError("the directions of the slice span no plane")
     # Rounded, so that a slice between two planes hangs the same whatever the last digits are.
     return list(RADIOLOGICAL)[int(np.argmax(np.round(normal, 6)))]
+
+
+def axis_across(affine: ArrayLike, plane: str) -> int:
+    """The array axis across the slices of a volume that are nearest to a plane of the body; each plane has another one.
+
+    Args:
+        affine: [4, 4], RAS+ mm.
+        plane: axial, coronal or sagittal.
+    """
+    body_axes = nib.io_orientation(np.asarray(affine, dtype=float))[:, 0]  # type: ignore[no-untyped-call]
+    return int(np.flatnonzero(body_axes == list(RADIOLOGICAL).index(plane))[0])
 
 
 def turned_letters(row_direction: ArrayLike, column_direction: ArrayLike, turn: Turn) -> EdgeLetters:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from refrad.anatomy.schema import Schema
 from refrad.core.table_rows import AcceptedVolumeRow, rows_of
-from refrad.dicom.body_planes import PLANES, hung_letters, hung_slice, radiological_view
-from refrad.dicom.side_marks import letters_of_slice
+from refrad.dicom.hanging import PLANES, Turn, axis_across, radiological_turn, turned_letters
+from refrad.dicom.side_marks import letters_of_slice, slice_directions
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
 from refrad.dicom.windows import SOFT_TISSUE, DisplayWindow, display_grey, window_of_classes
@@ -80,18 +80,23 @@ class Views:
 
     def picture(self, plane: str, labels: bool) -> SlicePicture:
         """The view in a plane of the body, in the window of the organs that cover most of it."""
-        view = radiological_view(self.affine, plane)
+        turn, directions = self._turn(plane)
         classes = self._slice(self.classes, plane)
         grey = display_grey(self._slice(self.values, plane), self.modality, self._window(classes))
-        spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
-        aspect = grey.shape[1] * spacing[view.right] / (grey.shape[0] * spacing[view.down])
+        spacing_x, spacing_y = turn.size(*(float(np.linalg.norm(direction)) for direction in directions))
+        aspect = grey.shape[1] * spacing_x / (grey.shape[0] * spacing_y)
         uri = jpeg_uri(overlay_labels(grey, classes) if labels else grey)
-        return SlicePicture(uri, float(aspect), edges=hung_letters(self.affine, view))
+        return SlicePicture(uri, aspect, edges=turned_letters(*directions, turn))
+
+    def _turn(self, plane: str) -> tuple[Turn, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """The turn of the slices of a plane, and the directions of their rows and columns before it, mm a pixel."""
+        directions = slice_directions(self.affine, axis_across(self.affine, plane))
+        return radiological_turn(*directions, plane), directions
 
     def _slice(self, array: NDArray[Any], plane: str) -> NDArray[Any]:
-        view = radiological_view(self.affine, plane)
-        index = self.at[view.across] if self.at else array.shape[view.across] // 2
-        return hung_slice(array, view, index)
+        across = axis_across(self.affine, plane)
+        index = self.at[across] if self.at else array.shape[across] // 2
+        return self._turn(plane)[0].image(image_at(array, index, across))
 
     def _window(self, classes: NDArray[np.uint8]) -> DisplayWindow:
         """The window of the organs that cover most pixels."""
