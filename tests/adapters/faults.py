@@ -1,6 +1,6 @@
 """Names of this project for the fault cases of ../shared/cases/faults: functions of its adapter.py under the same names.
 
-adapter.py executes this file in its own namespace after its own functions; `FILES`, `FIXED`, `ROLES`, `HEADER`, `caught` and `_config` are its.
+adapter.py executes this file in its own namespace after its own functions; `FILES`, `FIXED`, `ROLES`, `HEADER`, `caught`, `workflow` and `_config` are its.
 """
 
 # ruff: noqa: F821
@@ -22,10 +22,26 @@ def _fingerprint(stage: str, changes: str) -> str:
 
 
 def call(arguments, seconds=60):
-    """Run `refrad ...` in this process; stage captions also reads the class schema, and stage vqa the mentions."""
+    """Run `refrad ...` in this process; stage captions also reads the class schema, and stage vqa the mentions.
+
+    Stage shards writes a file for each split; the cases read all rows in one.
+    """
     from refrad.cli import main
 
     flags = [str(argument) for argument in arguments]
+    if flags[0] == "shards":
+        at = flags.index("--images")
+        images = Path(flags[at + 1])
+        splits = {split: images.with_name(f"{split}.parquet") for split in ("train", "validation", "test")}
+        flags[at : at + 2] = [word for split, path in splits.items() for word in (f"--{split}", str(path))]
+        flags += ["--left-out", str(images.with_name("left_out.parquet"))]
+        flags += ["--card", str(images.with_name("README.md")), "--croissant", str(images.with_name("croissant.json"))]
+        outcome = caught(lambda: main(flags), seconds)
+        if outcome.status == 0:
+            _join([*splits.values()], images)
+        return outcome
+    if flags[0] == "card" and "--former" not in flags:
+        flags += ["--former", str(Path(flags[flags.index("--card") + 1]).parent / "former")]
     if flags[0] == "captions" and "--schema" not in flags:
         flags += ["--schema", str(FILES["schema"])]
     if flags[0] == "vqa" and "--mentions" not in flags:
@@ -33,6 +49,35 @@ def call(arguments, seconds=60):
     if flags[0] == "grounded" and "--copies" not in flags:
         flags += ["--copies", str(_no_copies())]
     return caught(lambda: main(flags), seconds)
+
+
+def _join(files: list[Path], whole: Path) -> None:
+    """One file with the rows of all files of the dataset."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from refrad.dataset.shard_io import write_rows
+
+    tables = [pq.read_table(path) for path in files]
+    write_rows(whole, pa.concat_tables(tables).to_pylist(), tables[0].schema)
+
+
+_workflow = workflow
+
+
+def workflow(folder: Path, config: Path, target: str, dry: bool = False, seconds: float = 120) -> Any:
+    """As the adapter's, with what the config of a site must say of its dataset and its segmenter."""
+    import yaml
+
+    weights = Path(folder) / "weights"
+    weights.mkdir(exist_ok=True)
+    site = {
+        "card": {"title": "CT", "creator": "A hospital", "terms": "Internal use only"},
+        "masks": {"weights": str(weights)},
+    }
+    whole = Path(folder) / "whole.yaml"
+    whole.write_text(yaml.safe_dump(site | yaml.safe_load(Path(config).read_text(encoding="utf-8"))))
+    return _workflow(folder, whole, target, dry, seconds)
 
 
 @cache
