@@ -26,7 +26,7 @@ def test_archive_plan_is_complete_and_small(scale, tmp_path):
     jobs = Counter(line.split()[0] for line in plan.said.splitlines())
     assert {stage: jobs[f"{stage}_shard"] for stage in SHARD_STAGES} == dict.fromkeys(SHARD_STAGES, SHARDS)
     assert jobs["index_delivery"] == scale.DELIVERIES
-    assert plan.peak < 300
+    assert plan.peak < 350  # MB; the dataset has three files a shard, and two rules read it for the pages
 
 
 def test_archive_runs_through_the_real_stages(scale):

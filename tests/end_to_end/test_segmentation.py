@@ -20,9 +20,9 @@ def masks(finished, tmp_path_factory):
     short = SMALL_DEMO["train"] | {"name": "masks", "variant": "segmentation", "tasks": tasks}
     config = SMALL_DEMO | {"train": short, "evaluate": {"samples": 4, "resamples": 200, "compare_with": ["demo"]}}
     project.configure(config)
-    assert project.planned("all") == {"train", "evaluate", "report"}
+    assert project.planned("all") == {"train", "evaluate", "model_report"}
     project.configure(config | {"adapt": {"steps": 3, "batch": 4, "threads": 1}})
-    assert project.planned("all") == {"adapt", "train", "evaluate", "report"}
+    assert project.planned("all") == {"adapt", "train", "evaluate", "model_report"}
     project.snakemake("all")
     return project
 
