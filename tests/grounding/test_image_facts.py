@@ -9,7 +9,7 @@ from refrad.grounding.image_facts import image_facts
 from refrad.grounding.vqa_findings import Finding
 
 SCHEMA = load_schema(Path(__file__).resolve().parents[2] / "workflow" / "anatomy" / "classes.yaml")
-VOLUME = {"modality": "CT", "plane": "axial", "contrast": True, "spacing_x": 0.5, "split": "test"}
+VOLUME = {"modality": "CT", "plane": "axial", "contrast": True, "spacing_x": 0.5, "split": "test", "patient": "p"}
 
 
 def structure(class_id, area=100):
