@@ -13,7 +13,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from refrad.core.files import digest_bytes
 
-__all__ = ["COLUMNS", "AnswerRow", "check_database", "checksum", "is_damage", "move_aside", "read_handed", "salvage"]
+__all__ = [
+    "COLUMNS",
+    "DATABASE_ERRORS",
+    "AnswerRow",
+    "check_database",
+    "checksum",
+    "is_damage",
+    "move_aside",
+    "read_handed",
+    "salvage",
+]
 
 COLUMNS = "key, task, model, answer, prompt_tokens, answer_tokens, seconds, at"
 AnswerRow = tuple[str, str, str, str, int, int, float, float]
@@ -21,6 +31,8 @@ AnswerRow = tuple[str, str, str, str, int, int, float, float]
 
 _ROWS = TypeAdapter(list[AnswerRow])
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+DATABASE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""Errors of statements; the second is that of a message which quotes damaged names of tables."""
 
 
 def checksum(key: Any, answer: Any) -> str | None:
@@ -28,13 +40,13 @@ def checksum(key: Any, answer: Any) -> str | None:
     return digest_bytes(str(key).encode(), answer.encode()) if isinstance(answer, str) else None
 
 
-def is_damage(error: sqlite3.Error, opening: bool = False) -> bool:
+def is_damage(error: Exception, opening: bool = False) -> bool:
     """Whether an error means that the file is no whole database: not that it is in use, or that the storage fails.
 
     While it is opened, it may also turn out to have other tables than ours.
     """
     code = getattr(error, "sqlite_errorcode", 0) & 255
-    return code in _DAMAGE or (opening and code == sqlite3.SQLITE_ERROR)
+    return isinstance(error, UnicodeDecodeError) or code in _DAMAGE or (opening and code == sqlite3.SQLITE_ERROR)
 
 
 def move_aside(path: Path) -> Path:
@@ -63,7 +75,7 @@ def salvage(path: Path) -> Iterator[AnswerRow]:
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.text_factory = lambda text: text.decode(errors="replace")
         for order in ("asc", "desc"):  # from both ends up to the damage
-            with contextlib.suppress(sqlite3.Error, ValidationError):
+            with contextlib.suppress(sqlite3.Error, UnicodeDecodeError, ValidationError):
                 for *row, digest in database.execute(f"select {COLUMNS}, checksum from replies order by key {order}"):
                     if digest is not None and digest == checksum(row[0], row[3]):
                         yield from _ROWS.validate_python([row])
@@ -81,7 +93,7 @@ def check_database(path: Path) -> bool | None:
                 return None
             rows = database.execute("select key, answer, checksum from replies")
             return all(digest == checksum(key, answer) for key, answer, digest in rows)
-    except sqlite3.DatabaseError as error:
+    except DATABASE_ERRORS as error:
         if is_damage(error, opening=True):
             return False
         raise
