@@ -198,6 +198,8 @@ def _explained(path: Path) -> Iterator[None]:
                 f"{path} is in use by another process since {PATIENCE:.0f} s: end it, or try again"
             ) from None
         raise VerdictError(f"{path}: {words}") from None
+    except UnicodeDecodeError:  # a message that quotes damaged names of tables
+        raise _damaged(path) from None
     except PermissionError:
         raise VerdictError(
             f"{path} cannot be opened or written: check its permissions and those of its folder"
