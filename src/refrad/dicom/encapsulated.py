@@ -49,6 +49,7 @@ STRICT = "refrad"
 JPEG = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1})
 JPEG_LS = frozenset({JPEGLSLossless, JPEGLSNearLossless})
 JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
+LONGEST_PADDING = 64  # zeros after a stream in JPEG XL; of more, some stand for lost pixels
 JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))  # lossless, recompressed JPEG, any
 DECODABLE = JPEG | JPEG_LS | JPEG_2000 | {RLELossless}
 DECODER_DEPENDENCIES = dict.fromkeys(DECODABLE, ("pylibjpeg>=2.1", "pyjpegls>=1.0"))
@@ -131,6 +132,8 @@ def decode_jpeg_xl(dataset: Dataset, frames: Sequence[int]) -> Iterator[NDArray[
         stream = get_frame(
             dataset.PixelData, frame, number_of_frames=count, extended_offsets=offsets if all(offsets) else None
         )
+        if len(stream) - len(stream.rstrip(b"\0")) > LONGEST_PADDING:  # the decoder takes some of them for pixels
+            raise ValueError("the compressed pixels do not end")
         pixels = imagecodecs.jpegxl_decode(stream)
         of_header = np.dtype(f"u{dataset.BitsAllocated // 8}")
         is_of_header = pixels.dtype == of_header and pixels.shape == (dataset.Rows, dataset.Columns)
