@@ -15,7 +15,7 @@ from refrad.core.files import digest_bytes
 
 __all__ = [
     "COLUMNS",
-    "DATABASE_ERRORS",
+    "ERRORS",
     "AnswerRow",
     "check_database",
     "checksum",
@@ -31,7 +31,7 @@ AnswerRow = tuple[str, str, str, str, int, int, float, float]
 
 _ROWS = TypeAdapter(list[AnswerRow])
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-DATABASE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 """Errors of statements; the second is that of a message which quotes damaged names of tables."""
 
 
@@ -93,7 +93,7 @@ def check_database(path: Path) -> bool | None:
                 return None
             rows = database.execute("select key, answer, checksum from replies")
             return all(digest == checksum(key, answer) for key, answer, digest in rows)
-    except DATABASE_ERRORS as error:
+    except ERRORS as error:
         if is_damage(error, opening=True):
             return False
         raise

@@ -21,16 +21,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from refrad.core.files import atomic
-from refrad.llm.salvage import (
-    COLUMNS,
-    DATABASE_ERRORS,
-    AnswerRow,
-    checksum,
-    is_damage,
-    move_aside,
-    read_handed,
-    salvage,
-)
+from refrad.llm.salvage import COLUMNS, ERRORS, AnswerRow, checksum, is_damage, move_aside, read_handed, salvage
 
 __all__ = ["ReplyStore", "Store", "UnkeptReplies", "Usage"]
 
@@ -127,7 +118,7 @@ class Store:
         """Open the database; a damaged one is replaced by what can be read of it."""
         try:
             self._connect()
-        except DATABASE_ERRORS as error:
+        except ERRORS as error:
             if not is_damage(error, opening=True):
                 raise
             self._replace()
@@ -180,7 +171,7 @@ class Store:
         """The result of a function; once more, if it meets damage, after the database has been replaced."""
         try:
             return function()
-        except DATABASE_ERRORS as error:
+        except ERRORS as error:
             if not is_damage(error):
                 raise
             self._replace()
