@@ -70,7 +70,9 @@ def test_rewritten_sentence_never_changes_its_meaning(sentences, serve_answers, 
         honest = dice.random() < 0.5
         return {"sentence": data["sentence"] if honest else lie(data["sentence"], dice)}
 
-    captions = [{"text": text, "language": language, "rewriter": "none"} for text, language in sentences]
+    captions = [
+        {"text": text, "language": language, "rewriter": "none", "patient": "P1"} for text, language in sentences
+    ]
     with serve_answers(answer) as models:
         made = rewrite_captions(captions, models, lexicon)
     assert len(made) == COUNT
