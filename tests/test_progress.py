@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from refrad.workflow.job_records import own_record
 from snakemake_logger_plugin_refrad import Job, LogHandler
 
 
@@ -48,6 +49,12 @@ def test_last_log_line_is_without_its_time(tmp_path):
     log.write_text("10:11:12 first\n10:11:13 3 of 9 volumes\n")
     assert Job("masks", log, time.monotonic(), 0).last_line() == "3 of 9 volumes"
     assert Job("masks", tmp_path / "none.log", 0, 0).last_line() == ""
+
+
+def test_record_of_the_process_is_no_progress(tmp_path):
+    log = tmp_path / "job.log"
+    log.write_text(f"10:11:12 masks: {own_record()}\n")
+    assert Job("masks", log, time.monotonic(), 0).last_line() == ""
 
 
 def test_dry_run_has_each_rule_and_its_reason(capsys):

@@ -20,6 +20,8 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
+from refrad.workflow.job_records import is_record
+
 __all__ = ["LogHandler", "LogHandlerSettings"]
 
 QUIET_SECONDS = 30  # a plain line about a long job at most this often
@@ -48,6 +50,8 @@ class Job:
         except OSError:
             return ""
         line = lines[-1] if lines else ""
+        if is_record(line):
+            return ""
         return line[9:] if line[2:3] == ":" and line[5:6] == ":" else line
 
     def seconds(self) -> str:
@@ -151,7 +155,7 @@ class LogHandler(LogHandlerBase):
                 for job in self.running.values():
                     if time.monotonic() - job.logged >= QUIET_SECONDS:
                         job.logged = time.monotonic()
-                        self.console.print(f"{job.seconds():>6}  {job.message} ... {job.last_line()[:100]}")
+                        self.console.print(f"{job.seconds():>6}  {job.message} ... {job.last_line()[:100]}".rstrip())
 
     @property
     def writes_to_stream(self) -> bool:

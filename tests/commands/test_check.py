@@ -146,6 +146,15 @@ def test_damaged_list_is_named(dataset, capsys):
     assert "results/shards/croissant.json is damaged" in capsys.readouterr().out
 
 
+def test_file_that_the_list_does_not_name_is_moved_by_the_card(dataset, capsys):
+    stray = dataset / "data" / "notes.parquet"
+    stray.write_bytes(b"of the user")
+    assert check() == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "notes" in line]
+    assert line.startswith("results/shards/data/notes.parquet is not in croissant.json: run snakemake --force")
+    assert "results/shards/README.md, which moves it out" in line
+
+
 def test_files_of_former_deliveries_are_counted_apart(dataset, capsys):
     former = dataset.parent / "former"
     for folder in ("data", "metrics"):

@@ -98,7 +98,18 @@ def test_files_beside_the_list_are_left_out_and_named(dataset, caplog):
     with caplog.at_level(logging.WARNING):
         assert names(list_dataset(dataset), dataset) == files_of("a/0", "b/0", "b/1")
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "3 of b, 3 of gone, 1 of old; `snakemake card`" in message
+    assert "3 of b, 3 of gone, 1 of old; `snakemake --force " in message
+
+
+def test_command_of_the_remedy_is_one_that_snakemake_knows(dataset, monkeypatch, caplog):
+    shutil.copy(dataset / "data" / "a" / "0" / "train.parquet", dataset / "data" / "notes.parquet")
+    monkeypatch.chdir(dataset.parent)
+    with caplog.at_level(logging.WARNING):
+        list_dataset(dataset)
+    assert "1 of no delivery; `snakemake --force shards/README.md` moves them out" in caplog.text
+    (dataset / "data" / "a" / "0" / "train.parquet").unlink()
+    with pytest.raises(TableError, match=r"run snakemake --force shards/README.md, "):
+        list_dataset(dataset)
 
 
 def test_card_moves_files_of_former_deliveries_out(dataset, rows, tmp_path):

@@ -15,7 +15,7 @@ from refrad.core.entries import DamagedEntryError
 from refrad.core.manifests import MANIFEST, SIDECAR, changed_files, is_sound
 from refrad.core.progress import log_progress
 from refrad.core.tables import TableError, read_table
-from refrad.dataset.file_list import CARD, CROISSANT, digest_sha256, read_file_list
+from refrad.dataset.file_list import CARD, CROISSANT, digest_sha256, read_file_list, stray_files
 from refrad.dicom.volume_store import read_volume
 from refrad.evaluation.answer_cache import count_damaged
 from refrad.llm.salvage import check_database, read_handed
@@ -59,7 +59,8 @@ def main(config: list[Path], *, workers: int = 4) -> None:
     results, private = Path(site.folder("results")), Path(site.config.privacy.folder)
     former = Path(site.former)
     stored = [*results.rglob("[!.]*.parquet"), *private.rglob("[!.]*.parquet")]
-    tables = sorted(path for path in stored if not path.is_relative_to(former))
+    strays = stray_files(results / "shards")
+    tables = sorted(path for path in stored if not path.is_relative_to(former) and path not in strays)
     faults = _run([partial(_check_table, path) for path in tables], "tables", workers)
     named: dict[Path, _Check] = {}
     for path in tables:
@@ -68,7 +69,7 @@ def main(config: list[Path], *, workers: int = 4) -> None:
     faults += _run(list(named.values()), "volumes and masks", workers)
     counts, pages = _checks_of_jobs(results, former)
     faults += _run(counts, "files of counts", workers)
-    listed = _checks_of_list(results / "shards", {fault.remake for fault in faults})
+    listed = _checks_of_list(results / "shards", {fault.remake for fault in faults}, strays)
     faults += _run(listed, "files of the list", workers)
     folders, states = _checks_of_trainings(results)
     faults += _run([*folders, *states], "checkpoints", workers)
@@ -194,28 +195,26 @@ def _check_counts(path: Path) -> list[_Fault]:
     return faults
 
 
-def _checks_of_list(root: Path, named: Collection[Path | None]) -> list[_Check]:
-    """The checks of the files of the dataset against its list, without those that are `named` already."""
-    croissant = root / CROISSANT
+def _checks_of_list(root: Path, named: Collection[Path | None], strays: Iterable[Path]) -> list[_Check]:
+    """The checks of the files of the dataset against its list, without those that are `named` already; and its strays."""
+    croissant, card = root / CROISSANT, root / CARD
     if not croissant.exists() or croissant in named:
         return []
     try:
         files = read_file_list(croissant)
     except TableError as error:
-        fault = _Fault(str(error), croissant)
-        return [lambda: [fault]]
-    return [partial(_check_listed, path, croissant, file.sha256) for path, file in files.items() if path not in named]
+        return [partial(list, [_Fault(str(error), croissant)])]
+    checks = [partial(_check_listed, path, card, file.sha256) for path, file in files.items() if path not in named]
+    moves_out = f"is not in {CROISSANT}: run snakemake --force {card}, which moves it out"
+    return [*checks, *(partial(list, [_Fault(f"{path} {moves_out}", card)]) for path in strays)]
 
 
-def _check_listed(path: Path, croissant: Path, sha256: str) -> list[_Fault]:
+def _check_listed(path: Path, card: Path, sha256: str) -> list[_Fault]:
     if not path.exists():
         return [_Fault(f"{path} is missing: run snakemake --force {path}", path)]
     if digest_sha256(path) == sha256:
         return []
-    card = croissant.with_name(CARD)
-    return [
-        _Fault(f"{path} is sound, but not the file that {croissant.name} lists: run snakemake --force {card}", card)
-    ]
+    return [_Fault(f"{path} is sound, but not the file that {CROISSANT} lists: run snakemake --force {card}", card)]
 
 
 def _check_pages(manifest: Path, page: Path) -> list[_Fault]:

@@ -31,12 +31,15 @@ __all__ = [
     "digest_sha256",
     "list_dataset",
     "read_file_list",
+    "remake_card",
+    "stray_files",
     "unnamed_files",
 ]
 
 CARD = "README.md"
 CROISSANT = "croissant.json"
 DEPTH = 3  # folders between the list and a file: data, the delivery, the shard
+NO_DELIVERY = "no delivery"  # of files that the project did not write
 
 log = logging.getLogger(__name__)
 
@@ -127,17 +130,18 @@ def list_dataset(images: Path) -> list[Path]:
         fault = "is missing" if not path.is_file() else "has another size" if other_size else ""
         if fault:
             raise TableError(
-                f"{path} {fault}, and {CROISSANT} names it: run snakemake --force {root / CARD}, which checks"
-                " all files and names them anew"
+                f"{path} {fault}, and {CROISSANT} names it: run {remake_card(root)}, which makes what is missing,"
+                " checks all files and names them anew"
             )
     if count := Counter(delivery_of(path, root) for path in unnamed_files(root, named)):
         names = ", ".join(f"{number} of {name}" for name, number in sorted(count.items()))
         log.warning(
-            "left out: Parquet files that are in %s and not in %s, as of deliveries that left the config: %s;"
-            " `snakemake card` moves them out of the folder",
+            "left out: Parquet files that are in %s and not in %s, as of deliveries that left the config: %s; `%s` moves"
+            " them out of the folder",
             root,
             CROISSANT,
             names,
+            remake_card(root),
         )
     return [images / path.relative_to(folder) for path in files]
 
@@ -169,7 +173,26 @@ def unnamed_files(root: Path, named: Iterable[Path]) -> list[Path]:
     return sorted(path for path in shards if path.resolve() not in files)
 
 
+def stray_files(root: Path) -> list[Path]:
+    """The shards in the folder of a dataset that its list does not name; none without a sound list."""
+    try:
+        return unnamed_files(root, read_file_list(root / CROISSANT))
+    except (FileNotFoundError, TableError):
+        return []
+
+
 def delivery_of(path: Path, root: Path) -> str:
     """Name of the delivery of a file: its folder in the folder data or metrics, or in that of the dataset in earlier releases."""
-    parts = path.relative_to(root).parts
-    return parts[1 if len(parts) > DEPTH else 0]
+    match path.relative_to(root).parts:
+        case ("data" | "metrics", name, _, _, *_):
+            return name
+        case (name, _, _) if name != "data":
+            return name
+    return NO_DELIVERY
+
+
+def remake_card(root: Path) -> str:
+    """The command that writes card and list again, and moves other files out: with --force, since it may have nothing to do."""
+    card = root / CARD
+    inside = card.is_relative_to(Path.cwd())  # Snakemake knows its files by their paths from the folder of the project
+    return f"snakemake --force {card.relative_to(Path.cwd()) if inside else card}"

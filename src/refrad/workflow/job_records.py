@@ -14,7 +14,16 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["ProcessRecord", "is_alive", "own_record", "process_start", "read_records", "slurm_jobs", "start_heartbeat"]
+__all__ = [
+    "ProcessRecord",
+    "is_alive",
+    "is_record",
+    "own_record",
+    "process_start",
+    "read_records",
+    "slurm_jobs",
+    "start_heartbeat",
+]
 
 BEAT = 60.0  # seconds between two touches of the log
 SILENCE = 5 * BEAT  # seconds without one after which a process counts as dead
@@ -43,6 +52,11 @@ def own_record() -> ProcessRecord:
     return ProcessRecord(
         pid, process_start(pid) or 0, _namespace(), socket.gethostname(), os.environ.get("SLURM_JOB_ID")
     )
+
+
+def is_record(line: str) -> bool:
+    """Whether a line of a log is the record of a process, which says nothing of the job's progress."""
+    return _RECORD.search(line) is not None
 
 
 def read_records(log: Path) -> list[ProcessRecord]:
