@@ -3,11 +3,15 @@
 import re
 import runpy
 import subprocess
+import tomllib
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 STACKS = ("curate", "segment", "train")
+LOCKED = ("segment", "train", "test", "lint")  # extras of `make lock`
 # Stands for the Python of an environment: prints its arguments, then the last of them if that is what a command writes.
 SPEAKING_PYTHON = """#!/bin/sh
 echo "$@"
@@ -68,6 +72,18 @@ def test_stack_has_its_declared_packages_and_their_needs(root, written):
     script = runpy.run_path(str(root / "envs" / "stacks.py"))
     for name, extras in script["STACKS"].items():
         assert written[name] == script["stack"](extras), f"envs/{name}.txt is not what make lock would write"
+
+
+def test_lock_has_what_the_project_declares_and_no_more(root):
+    script = runpy.run_path(str(root / "envs" / "stacks.py"))
+    pins = script["locked"]()
+    assert script["stack"](LOCKED) == sorted(pins.values()), "make lock renews it"
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [
+        *project["dependencies"],
+        *(name for extra in LOCKED for name in project["optional-dependencies"][extra]),
+    ]
+    assert {canonicalize_name(Requirement(requirement).name) for requirement in declared} <= pins.keys()
 
 
 def test_heavy_packages_are_in_heavy_stacks_only(written):

@@ -88,8 +88,8 @@ def run(
     for name, number in _move_others(card.parent, images, former).items():
         tally.add("files of former deliveries and shards", name, number)
         logger.warning(
-            "%d files of delivery %s are not of the dataset and moved to %s: it left the config, or has fewer shards; delete them"
-            " there, unless it comes back",
+            "%d files of %s are not of the dataset and moved to %s, as of deliveries that left the config or have fewer shards;"
+            " delete them there, unless a delivery comes back",
             number,
             name,
             former,
