@@ -6,7 +6,7 @@ import pytest
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import load_schema
-from refrad.grounding.phrase_extent import FINDINGS, PARTS, finer_classes
+from refrad.grounding.phrase_extent import FINDINGS, PARTS, REGIONS, finer_classes
 from refrad.language.mention_finder import find_mentions
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "anatomy"
@@ -39,7 +39,10 @@ FINER = {
         Kalotte; Felsenbein; Deckplatte; Grundplatte; Dornfortsatz; Querfortsatz; HWS; LWS; Bandscheibenvorfall;
         Bandscheibenprotrusion; Femurkopf; Schenkelhals; Hüftkopf; Acetabulum; Darmbein; Sitzbein; Beckenkamm;
         Oberarmkopf; Humeruskopf; Humerusschaft; Glenoid; Acromion; Manubrium; Sternumfraktur; Claviculafraktur;
-        Sacrumfraktur; Psoas; Ösophaguskarzinom; Ösophagusdivertikel; Konus; Colon asc; Colon sigm; Dünndarmschlingen; Herzhöhlen; Wirbelfraktur""",
+        Sacrumfraktur; Psoas; Ösophaguskarzinom; Ösophagusdivertikel; Konus; Colon asc; Colon sigm; Dünndarmschlingen; Herzhöhlen;
+        Wirbelfraktur; Aorta thoracica; Linksventrikuläre Hypertrophie; Nebenmilz; Transplantatniere; terminales Ileum;
+        Jejunum; Hüftgelenk rechts; Gallenblasenwandverdickung; Gallenblasenwandödem; Lendenwirbelsäule; Gesichtsschädel;
+        Hydronephrose; Tracheostoma; V. cava inferior Filter; die 3 Wirbelkörper""",
     "en": """
         segment VII; segment 6; hepatic dome; liver capsule; liver edge; liver margin; liver lesion; liver cyst;
         liver mass; liver metastases; hepatic segment 4; hepatic lesion; right hepatic lobe; caudate lobe; hepatic
@@ -57,7 +60,9 @@ FINER = {
         transverse process; facet; cervical spine; lumbar spine; disc herniation; disc protrusion; femoral head;
         femoral neck; femoral shaft; acetabulum; iliac crest; ischium; humeral head; glenoid; acromion; manubrium;
         sternal fracture; clavicle fracture; psoas; duodenal bulb; duodenal diverticulum; esophageal tumor; distal
-        esophagus; conus""",
+        esophagus; conus; segments 5/6; segments V and VI; transverse colon; jejunum; terminal ileum; hip joint;
+        accessory spleen; splenule; transplant kidney; intrahepatic IVC; suprarenal aorta; IVC filter; sternal notch;
+        hydronephrosis; tracheostomy; lung lobes""",
 }
 EXACT = {
     "de": """
@@ -68,14 +73,17 @@ EXACT = {
         Herz; Herzgröße; Aorta; V. cava inferior; VCI; Gehirn; Schädel; Wirbelkörper; LWK 4; BWK 12; HWK 3;
         Bandscheibe; Sternum; Femur; Humerus; 5. Rippe links; Hüftbein; Kreuzbein; Rückenmark; Medulla spinalis;
         Linkes Vorhofohr; Herzohr; M. gluteus maximus; Iliopsoas; Rippenknorpel; Ösophagus; Speiseröhre;
-        Schulterblatt; Schlüsselbein""",
+        Schulterblatt; Schlüsselbein; Unterlappen beidseits; 5. und 6. Rippe links; Rippen; Wirbelsäule; Wanderniere;
+        Kardiomegalie; Aorta; Nebennieren schlank""",
     "en": """
         liver; liver parenchyma; spleen; both kidneys; left kidney; kidneys; adrenal glands; both adrenal glands;
         gallbladder; stomach; pancreas; colon; small bowel; duodenum; urinary bladder; bladder; prostate gland;
         thyroid gland; trachea; lung; lungs; right upper lobe; left lower lobe; middle lobe; heart; aorta; inferior
         vena cava; IVC; brain; skull; vertebral body; L4; T12; disc; sternum; femur; humerus; left fifth rib; hip
         bone; sacrum; spinal cord; left atrial appendage; gluteus maximus; iliopsoas; costal cartilage; esophagus;
-        shoulder blade; collarbone""",
+        shoulder blade; collarbone; lower lobes; upper lobes; suprarenal gland; ribs; cardiomegaly; ribs 4-6 on the left;
+        Gallbladder contains stones; The spleen demonstrates calcifications; Both kidneys contain calculi;
+        Liver parenchyma homogeneous""",
 }
 
 
@@ -112,6 +120,8 @@ def test_names_of_organs_are_not_finer_than_them(language, phrase):
         ("en", "Renal cyst on the left", {"kidney_cyst_left"}),
         ("de", "Zyste der linken Niere", {"kidney_cyst_left", "kidney_left"}),
         ("en", "left lower lobe nodule in the left lung", {"lung_left"}),
+        ("de", "Nierenzysten bds.", {"kidney_cyst_left", "kidney_cyst_right"}),
+        ("en", "Kidneys have cysts", {"kidney_left", "kidney_right", "kidney_cyst_left", "kidney_cyst_right"}),
         ("de", "L4/5", {"vertebrae_L4", "vertebrae_L5"}),
         ("en", "Head of the pancreas", {"pancreas"}),
         ("en", "The liver is normal, cyst of the spleen", {"liver", "spleen"}),
@@ -125,8 +135,29 @@ def test_extent_is_that_of_the_span_and_of_each_class(language, phrase, exact):
 
 
 def test_words_for_parts_stand_once_and_are_found():
-    words = [*PARTS, *FINDINGS]
+    words = [*PARTS, *FINDINGS, *REGIONS]
     assert len(words) == len(set(words))
     for word in words:
         text = word.replace("*", "").replace("_", " ")
         assert finer_classes(text, 0, len(text), "de", [SCHEMA.by_name["stomach"].id], SCHEMA), word
+
+
+@pytest.mark.parametrize(
+    ("language", "phrase", "start", "target", "coarser"),
+    [
+        ("en", "vertebral body L3", 0, "vertebrae", True),
+        ("en", "vertebral body L3", 0, "vertebrae_L3", False),
+        ("de", "LWS", 0, "vertebrae_L3", False),
+        ("de", "Deckplatte LWK 3", 0, "vertebrae_L3", True),
+        ("en", "T12 vertebral body", 4, "vertebrae", True),
+        ("en", "T12 vertebral body", 4, "vertebrae_T12", False),
+        ("en", "L4-L5 disc", 6, "intervertebral_discs", True),
+        ("de", "LWK 4/5 Bandscheibe", 8, "intervertebral_discs", True),
+        ("en", "lung lobes", 0, "lung_upper_lobe_left", False),
+        ("en", "lung bases", 0, "lung_lower_lobe_left", True),
+    ],
+)
+def test_extent_depends_on_the_class_that_is_boxed(language, phrase, start, target, coarser):
+    (mention,) = [mention for mention in find_mentions(phrase, language, LEXICON) if mention.start == start]
+    boxed = SCHEMA.by_name[target].id
+    assert bool(finer_classes(phrase, start, mention.end, language, [boxed], SCHEMA)) is coarser

@@ -45,7 +45,7 @@ class PairingError(ValueError):
 class GroundableMention:
     """A span of a caption (code points, half-open) and the ids of the classes it names.
 
-    `finer`: those of which it names a part or a finding only (`refrad.grounding.phrase_extent`).
+    `finer`: those, and those of their parts, of which it names a part or a finding only (`refrad.grounding.phrase_extent`).
     """
 
     start: int
@@ -124,7 +124,7 @@ def ground_mentions(
             opposite = twin(class_id)
             one_sided = opposite in mention.classes and opposite is not None and not match(opposite, visible)
             for target, relation in _narrow(match(class_id, visible), named):
-                via = "whole" if class_id in mention.finer else relation
+                via = "whole" if target in mention.finer else relation
                 key = (mention.start, mention.end, target)
                 if key not in entities or VIA.index(via) < VIA.index(entities[key].via):
                     entities[key] = Entity(mention.start, mention.end, mention.text, target, via, one_sided)

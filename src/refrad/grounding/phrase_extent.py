@@ -40,14 +40,16 @@ PARTS = _words(
     orbit* *kleinhirn* *zerebell* *cerebell* *grosshirn* *mittelhirn* midbrain *hirnstamm* brainstem* pons pontin*
     thalam* *ganglien* ganglia *hemisph* insula* *hippokamp* *hippocamp* callosum *balken* *frontal* *temporal*
     *pariet* *okzip* *occip* *stirnlappen* gyrus gyri *sulkus* *sulci *marklager* konus* conus cauda kauda* filum
-    halsmark brustmark lendenmark *zervikal* cervical *thorakal* thoracic *lumbal* lumbar hws bws lws *drittel* third
+    halsmark brustmark lendenmark *drittel* third
     thirds *hälfte half *abschnitt* *anteil* portion *unterfeld* *mittelfeld* *oberfeld* zone zones field fields
     distal* proximal* *bulbus* bulb *übergang* junction* gej psoas* iliacus multifid* longissim* iliocostal*
     pfortader* portal portae milzvene* *lienalis splenica ext externa external int interna internal *hinterwand*
     *vorderwand* *schleimhaut* mucosa* *lumen mittellinie asc desc trans sigm *schlinge* loop loops *höhlen clivus
     sella *annulus* *anulus* annular uncovertebral* facial_bone* lv rv lvef lvh rvh skull_base renal_medulla*
     adrenal_medulla* end_plate* white_matter collecting_system* renal_pelv* kidney_pelv* abdominal_aort*
-    thoracic_aort* aorta_abdominalis aorta_thorac* iliac_bone* iliac_spine* splenic_vein* brain_stem pelvicalyc*
+    thoracic_aort* aorta_abdominalis aorta_thoraci* iliac_bone* iliac_spine* splenic_vein* brain_stem pelvicaly*
+    suprarenal_aorta suprarenal_ivc *intrahepat* retrohepat* transvers* jejun* ileum* ileal notch *gelenk*
+    joint joints *wandverdick* *wandödem* *gesichtsschädel* *hirnschädel* *ventrikulär*
     """
 )
 FINDINGS = _words(
@@ -64,19 +66,32 @@ FINDINGS = _words(
     hernia* *vorfall* *vorfäll* mass masses *raumforderung* *konglomerat* *granulom* opacit* consolidat* *konsolid*
     *atelekt* *atelect* *narbe* scar scars *defekt* defect* *einbruch* *einbrüche* *usur* *osteophyt* *spondylophyt*
     *fistel* fistul* *perforat* *neoplas* *lymphom* bulla bullae ake mke mkr *vitium *vitien *kontusion* contusion*
-    hcc aaa baa taa taaa npp bsv
+    hcc aaa baa taa taaa npp bsv hydronephro* *filter *filters tracheostom* tracheotom* *transplantatniere*
+    *nierentransplantat* transplant_kidney* kidney_transplant* renal_transplant* *nebenmilz* accessory_spl* splenul*
     """
+)
+# Regions: parts of the spine or the aorta, and wholes of a single vertebra.
+REGIONS = _words(
+    "*zervikal* cervical *thorakal* thoracic *lumbal* lumbar hws bws lws *halswirbels* *brustwirbels* *lendenwirbels*"
 )
 # Classes of many pieces: a number names one of these.
 COLLECTIVE = ("intervertebral_discs", "costal_cartilages", "vertebrae")
 # A word before or after an organ that belongs to its name; other neighbours belong to other phrases.
+PLURALS = ("s", "n", "en")  # of the words of class names: lobes, Zysten
 AFTER = {"de": 1, "en": 2}  # how many words
+# An English word after which another phrase begins: "gallbladder contains stones".
+_ENDS_PHRASE = re.compile(
+    r"of|in|on|with|without|at|to|from|by|for|and|or|no|but|is|are|was|were|ha[sd]|have|contain\w*|demonstrat\w*|show\w*|appear\w*|reveal\w*|exhibit\w*|harbou?r\w*|measur\w*"
+)
+_NUMBER = re.compile(r"[\divxIVX/ -]+")  # alone, of a list: "6" in "segments 5/6"
+_LEVEL_BEFORE = re.compile(r"(?<![^\s(])[A-Za-z]{0,3}\d+(?:[/-][A-Za-z]{0,3}\d+)*[ \u00a0-]+$")  # "L4/5" before "disc"
 _LINK = re.compile(r"[ \u00a0-]+")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
-_ALL = PARTS + FINDINGS
+_ALL = PARTS + FINDINGS + REGIONS
+_REGIONS = frozenset(REGIONS)
 _ADJECTIVE = re.compile(
     normalise(
-        r"(?:distal|proximal|infrarenal|juxtarenal|thorakal|thoracic|abdominal|aszend|ascend|deszend|descend|cervical|zervikal|lumbal|lumbar|sigmoid|transvers)\w*"
+        r"(?:distal|proximal|infrarenal|juxtarenal|suprarenal|intrahepat|retrohepat|accessory|transplant|thorakal|thoracic|abdominal|aszend|ascend|deszend|descend|cervical|zervikal|lumbal|lumbar|sigmoid|transvers)\w*"
     )
 )
 
@@ -84,7 +99,7 @@ _ADJECTIVE = re.compile(
 def finer_classes(
     caption: str, start: int, end: int, language: str, classes: Iterable[int], schema: Schema
 ) -> frozenset[int]:
-    """Those of the classes of a phrase of which it names a part or a finding only, so that their box is coarser than it.
+    """Those of some classes of which a phrase names a part or a finding only, so that their box is coarser than it.
 
     A class named like the part is no coarser: "upper lobe" is finer than a lung and not than an upper lobe of it.
 
@@ -93,17 +108,24 @@ def finer_classes(
         start: first code point of the phrase.
         end: code point after the last one.
         language: of the caption, "de" or "en".
-        classes: ids of the classes that the phrase names.
+        classes: ids of classes that may be boxed for the phrase: those that it names, and their parts and wholes.
         schema: the class schema.
     """
     words = _words_of(caption, start, end, language)
-    if not (named := _patterns_of(words)) and not any(character.isdigit() for word in words for character in word):
+    is_number = _NUMBER.fullmatch(caption, start, end)
+    has_number = _LEVEL_BEFORE.search(caption[:start]) or any(
+        character.isdigit() for word in words for character in word
+    )
+    if not (named := _patterns_of(words)) and not is_number and not has_number:
         return frozenset()
     return frozenset(
-        class_id
-        for class_id in classes
-        if named - _own_patterns(schema.by_id[class_id].english, schema.by_id[class_id].german)
-        or (schema.by_id[class_id].name in COLLECTIVE and any(re.search(r"\d", word) for word in words))
+        entry.id
+        for entry in map(schema.by_id.__getitem__, classes)
+        if named
+        - _own_patterns(entry.english, entry.german)
+        - (_REGIONS if entry.name.startswith("vertebrae_") else set())
+        or (entry.name in COLLECTIVE and has_number)
+        or (is_number and not re.search(r"\d", entry.name))
     )
 
 
@@ -120,7 +142,7 @@ def _words_of(caption: str, start: int, end: int, language: str) -> tuple[str, .
         if not after or not (language == "en" or after[0][0].isupper() or _ADJECTIVE.fullmatch(normalise(after[0]))):
             break
         word = normalise(after[0])
-        if language == "en" and word in {"of", "in", "with", "and", "or", "is", "are", "was", "shows", "without", "at"}:
+        if language == "en" and _ENDS_PHRASE.fullmatch(after[0].lower()):
             break
         words.append(word)
         position = after.end()
@@ -152,4 +174,5 @@ def _own_patterns(*class_names: str) -> frozenset[str]:
     names = [normalise(name) for name in class_names]
     if any(re.search(r"\b(and|und)\b", name) for name in names):
         return frozenset()
-    return _patterns_of(word for name in names for word in _WORD.findall(name))
+    words = [word for name in names for word in _WORD.findall(name)]
+    return _patterns_of([*words, *(word + ending for word in words for ending in PLURALS)])

@@ -225,10 +225,12 @@ def _groundable_mentions(rows: Sequence[MentionRow], caption: CaptionRow, anatom
             spans.setdefault((row["start"], row["end"], row["text"]), []).append(row["class_id"])
     if not spans:
         raise PairingError("only_absent_mentions")
-    return [
-        GroundableMention(*span, tuple(classes), finer_classes(text, *span[:2], language, classes, anatomy))
-        for span, classes in spans.items()
-    ]
+    mentions = []
+    for span, classes in spans.items():
+        boxed = frozenset(classes).union(*(anatomy.related[class_id] for class_id in classes))
+        finer = finer_classes(text, *span[:2], language, boxed, anatomy)
+        mentions.append(GroundableMention(*span, tuple(classes), finer))
+    return mentions
 
 
 def _images(
