@@ -3,7 +3,7 @@ import re
 import pytest
 from jinja2 import UndefinedError
 
-from refrad.reporting.pages import curve, fingerprint_rows, render
+from refrad.reporting.pages import StageExtras, curve, fingerprint_rows, render, render_stage
 from refrad.workflow.fingerprint import Fingerprint
 
 
@@ -26,10 +26,35 @@ def test_fingerprint_is_a_table_of_names_and_values():
         ("version of the stage", "3"),
         ("a.b", "0.9, 1.1"),
         ("a.c", "null"),
-        ("a.e", "{}"),
+        ("a.e", "none"),
         ("d", "text"),
         ("f", "none"),
         ("g", '[{"h": 1}]'),
         ("i", "true"),
         ("files.schema", "1b2c"),
     ]
+
+
+def test_long_tables_of_a_stage_are_folded_and_say_what_they_count():
+    metrics = {
+        "stage": "mentions",
+        "fingerprint": Fingerprint("mentions", 3, {}, {}).text,
+        "unit": "captions",
+        "flow": {"taken": 40, "used": 40, "aside": {}},
+        "made": {},
+        "tables": {
+            "class in de": {f"class {letter}": 40 - number for number, letter in enumerate("abcdefghijklmnopqr")},
+            "reason": {"used": 40},
+        },
+        "seconds": {"total": 1.0},
+    }
+    page = render_stage("mentions", metrics, [], StageExtras(), ["mentions"])
+    shown, folded = page.split("<details")
+    assert "<h2>Mentions by class, German</h2>" in shown and "<summary>6 more</summary>" in folded
+    assert ("class l<" in shown, "class m<" in shown, "class m<" in folded, "class r<" in folded) == (
+        True,
+        False,
+        True,
+        True,
+    )
+    assert "<h2>Reason</h2>" not in page

@@ -11,7 +11,7 @@ from refrad.anatomy.schema import Schema
 from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow
 from refrad.dataset.examples import relative_box
 from refrad.dataset.image_codec import decode_mask
-from refrad.dataset.shard_rows import CaptionStruct, ImageRow, QuestionStruct
+from refrad.dataset.shard_rows import CaptionStruct, EntityStruct, ImageRow, QuestionStruct
 from refrad.reporting.card_pictures import SlicePicture
 from refrad.reporting.drawing import data_uri, draw_outlines
 from refrad.reporting.palette import css_colour
@@ -121,7 +121,7 @@ def build_card(row: ImageRow, schema: Schema, picture: SlicePicture, caption: Ca
         boxes=list(dict.fromkeys(boxes)),
         facts=facts_of(row, caption),
         pseudonyms=pseudonyms_of(row) | {"caption": caption["caption"]},
-        chips=list(dict.fromkeys(class_chip(entity["class_id"], schema, VIA[entity["via"]]) for entity in entities)),
+        chips=list(dict.fromkeys(class_chip(entity["class_id"], schema, _note(entity)) for entity in entities)),
         questions=[question for question in row["questions"] or () if question["language"] == caption["language"]],
         values=filter_values(row, caption, classes, schema, "kept"),
     )
@@ -183,6 +183,11 @@ def mark_spans(text: str, entities: Sequence[Span]) -> Markup:
             )
             at = end
     return Markup("").join([*parts, Markup("{}").format(text[at:])])
+
+
+def _note(entity: EntityStruct) -> str:
+    """How the box of an entity differs from what its phrase names."""
+    return ", ".join(filter(None, (VIA[entity["via"]], "one of two sides" if entity["one_sided"] else "")))
 
 
 def legend_of(class_ids: Iterable[int], schema: Schema) -> list[ClassChip]:

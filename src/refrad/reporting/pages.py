@@ -16,7 +16,7 @@ from refrad.reporting.evaluation_page import compare_with_baselines
 from refrad.reporting.gallery import ImageCard, filters_of_cards
 from refrad.reporting.sentence_index import SentenceSample
 from refrad.reporting.views import VolumeFigure
-from refrad.reporting.wording import METRIC_NAMES, REASONS, STAGES, TASK_NAMES
+from refrad.reporting.wording import METRIC_NAMES, REASONS, STAGES, TABLE_TITLES, TASK_NAMES
 from refrad.workflow.tally import StageMetrics
 
 __all__ = ["StageExtras", "curve", "fingerprint_rows", "loss_curve", "render", "render_gallery", "render_stage"]
@@ -87,6 +87,7 @@ def render_stage(
         metrics=metrics,
         shards=jobs,
         made=fingerprint_rows(metrics),
+        titles=TABLE_TITLES.get(stage, {}),
         **vars(extras),
     )
 
@@ -123,7 +124,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         else:
             simple = isinstance(value, list) and not any(isinstance(entry, list | dict) for entry in value)
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield f"{prefix}{name}", (", ".join(map(str, value)) or "none") if simple else text
+            yield (
+                f"{prefix}{name}",
+                (", ".join(map(str, value)) or "none") if simple else "none" if value == {} else text,
+            )
 
 
 def loss_curve(points: Sequence[Mapping[str, Any]]) -> Markup:

@@ -7,9 +7,54 @@ from refrad.grounding.pairing import REASONS as GROUNDING_REASONS
 from refrad.grounding.vqa_checks import REASONS as PAIR_REASONS
 from refrad.workflow.stages import STAGES as RECORDS
 
-__all__ = ["METRIC_NAMES", "REASONS", "STAGES", "TASK_NAMES"]
+__all__ = ["METRIC_NAMES", "REASONS", "STAGES", "TABLE_TITLES", "TASK_NAMES"]
 
 STAGES: Mapping[str, str] = {stage.name: stage.sentence for stage in RECORDS.values() if stage.name != "report"}
+
+# Stage to the tables of its metrics whose names lack what they count.
+TABLE_TITLES: Mapping[str, Mapping[str, str]] = {
+    "index": {
+        "burned-in text": "images by burned-in text, as the header has it",
+        "modality": "files by modality",
+        "shard": "patients by shard",
+        "split": "patients by split",
+    },
+    "volumes": {
+        "body part": "volumes by body part, as the header has it",
+        "burned-in text": "volumes by burned-in text, as the header has it",
+        "mm between pixels": "volumes by mm between pixels",
+        "mm between slices": "volumes by mm between slices",
+        "modality": "volumes by modality",
+        "plane": "volumes by plane",
+        "slices a volume": "volumes by number of slices",
+    },
+    "masks": {"labels per volume": "volumes by number of labels", "seconds per volume": "volumes by seconds of work"},
+    "captions": {
+        "language": "captions by language",
+        "references": "references to images",
+        "rewriter": "captions by rewriter",
+        "scrubbed": "removed identifiers by kind",
+        "section": "captions by section",
+        "sections": "sections of the reports",
+        "tie": "captions by tie to an image",
+        "translator": "captions by translator",
+    },
+    "mentions": {
+        "assertion": "mentions by assertion",
+        "class in de": "mentions by class, German",
+        "class in en": "mentions by class, English",
+    },
+    "grounded": {
+        "pairs": "pairs of caption and image",
+        "references": "references to images",
+        "sides of phrases": "entities by sides of the phrase",
+        "tie of kept pairs": "kept pairs by tie",
+        "via": "entities by via",
+        "yield": "captions left after each step",
+    },
+    "vqa": {"checks": "questions by outcome of the checks", "kind": "questions by kind"},
+    "shards": {"modality": "images by modality", "plane": "images by plane", "split": "images by split"},
+}
 
 METRIC_NAMES: Mapping[str, str] = {
     "iou": "IoU",

@@ -52,7 +52,7 @@ DROPPED = 4  # images of the gallery for each dropped pair in it
 SHOWN = 12  # examples on a stage page
 FLAGGED = 8  # volumes with implausible labels on the page of structures
 COUNTED = tuple(STAGES)[: list(STAGES).index("evaluate")]  # stages that count their input
-NO_SAMPLES = "Samples of report text are not shown: the option report.sentences is 0."
+NO_SAMPLES = "Samples of report text are not shown: the option report.sentences is 0. The gallery has captions with their mentions and questions."
 CHANCE_IMAGES = 2000  # test images whose questions give the chance level
 
 log = logging.getLogger(__name__)
