@@ -1,11 +1,13 @@
 """Damage anywhere in a table is noticed before a value of it is used."""
 
+from pathlib import Path
+
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
 from refrad.core import tables
-from refrad.core.checksums import TableError, verify
+from refrad.core.checksums import TableError, remedy, verify
 from refrad.core.contracts import InstanceTable, QuestionTable, SliceTable
 from refrad.core.tables import frame_of, read_frame, read_table, scan_table, write_frame, write_parts
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
@@ -136,3 +138,16 @@ def test_a_missing_table_is_missing_not_damaged(tmp_path):
 def test_equal_tables_have_equal_bytes(table, tmp_path):
     write_parts(tmp_path / "again.parquet", ([row] for row in SLICES), SliceTable, FINGERPRINT)
     assert (tmp_path / "again.parquet").read_bytes() == table.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("results/former/data/a/0/train.parquet", "delete it: it is of a former delivery or shard"),
+        ("results/former/metrics/a/0/metrics.json", "delete it: it is of a former delivery or shard"),
+        ("results/volumes/former/0/volumes.parquet", "delete it and run snakemake --force results/volumes/former/0"),
+        ("results/shards/data/former/0/train.parquet", "delete it and run snakemake --force results/shards/data"),
+    ],
+)
+def test_remedy_for_a_file_that_no_rule_makes_names_no_rule(path, words):
+    assert remedy(Path(path)).startswith(words)

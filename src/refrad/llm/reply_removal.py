@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refrad.core.files import atomic
-from refrad.llm.salvage import read_handed
+from refrad.llm.salvage import ERRORS, read_handed
 
 __all__ = ["StoredReplies", "find_replies", "remove_replies"]
 
@@ -111,5 +111,5 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
                 " (key text not null, subject text not null, primary key (key, subject)) without rowid"
             )
             yield database
-    except sqlite3.DatabaseError as error:
+    except ERRORS as error:
         raise ValueError(f"{path} cannot be read ({error}): delete it, or start again once no job uses it") from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refrad.core.checksums import TableError
 from refrad.core.files import atomic
 from refrad.core.manifests import changed_files, read_sealed, sealed_files, write_sealed
 
@@ -53,10 +54,13 @@ def note_of(name: str) -> Note:
 
 
 def seal_again(results: Path, tables: Mapping[str, Rewritten], note: Note) -> None:
-    """Write the counts of stages that vouch for rewritten tables again, with the digests of these and a note."""
+    """Write the counts of stages that vouch for rewritten tables again, with the digests of these and a note; not damaged ones."""
     rewritten = {Path(name).resolve(): state for name, state in tables.items()}
     for path in sorted(results.rglob("*metrics.json")):
-        files = sealed_files(path)
+        try:
+            files = sealed_files(path)
+        except TableError:  # damaged, and stays so: `refrad check` names it
+            continue
         named = [state for file in files if (state := rewritten.get(file.resolve()))]
         if not named:
             continue

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from refrad.llm.salvage import ERRORS
 from refrad.withdrawal.subject import KINDS, Subject
 
 __all__ = ["find_databases", "remove_rows_of_database"]
@@ -43,7 +44,7 @@ def remove_rows_of_database(path: Path, subject: Subject, dry_run: bool = False)
             database.execute("commit")
             database.execute("vacuum")
             database.execute("pragma wal_checkpoint(truncate)")
-    except sqlite3.DatabaseError as error:
+    except ERRORS as error:
         raise ValueError(f"{path} cannot be read ({error}): close what uses it, and start again") from None
     return removed
 
