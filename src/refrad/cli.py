@@ -13,11 +13,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 import refrad
+from refrad.core.noted_exports import note_export
 from refrad.core.private_files import only_for_the_owner
 from refrad.workflow.fingerprint import Fingerprint, stage_version
 from refrad.workflow.job_records import own_record, start_heartbeat
@@ -127,7 +129,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_version(call.name, call.arguments.arguments.get("fingerprint"))
         with only_for_the_owner() if call.name in PRIVATE else nullcontext():
-            call.function(*call.arguments.args, **call.arguments.kwargs)
+            try:
+                call.function(*call.arguments.args, **call.arguments.kwargs)
+            finally:
+                _note_output(call)
         sys.stdout.flush()
     except (ValueError, FileNotFoundError) as error:
         print(f"refrad {call.name}: {error}", file=sys.stderr)
@@ -141,6 +146,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"refrad {call.name}: the disk or the quota is full: free some space and start again", file=sys.stderr)
         return 1
     return 0
+
+
+def _note_output(call: Call) -> None:
+    """Note where a command has written images or sentences, for `refrad forget`; in the folder of a run only."""
+    call.arguments.apply_defaults()
+    out, private = call.arguments.arguments.get("out"), Path("private")
+    if call.name in PRIVATE and out and Path(out).exists() and private.is_dir():
+        note_export(private, call.name, Path(out))
 
 
 def parse(words: Sequence[str]) -> Call:
