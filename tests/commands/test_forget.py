@@ -16,16 +16,22 @@ from tests.factories import fingerprint, write_shards
 from tests.factories.dicom import write_dicom
 
 from refrad.cli import main
+from refrad.config import load_config
 from refrad.core.contracts import CopyTable, MaskTable
 from refrad.core.manifests import changed_files, write_sealed
+from refrad.core.noted_exports import note_export
 from refrad.core.private_files import refuse_unfinished_removal
 from refrad.core.tables import frame_of, write_table
 from refrad.dataset.shard_io import read_rows
 from refrad.dicom.volume_store import read_volume
 from refrad.llm.store import Store, Usage
 from refrad.privacy.pseudonyms import Pseudonyms
+from refrad.review.judgement import ReviewVerdict
+from refrad.review.site_review import SiteReview
+from refrad.review.verdicts import open_verdicts
 from refrad.segmentation.labels import save_labels
 from refrad.stages import captions, index, volumes
+from refrad.workflow.site import Site
 
 KEY = bytes(range(32))
 PSEUDONYMS = Pseudonyms(KEY)
@@ -262,7 +268,7 @@ def test_unknown_patient_is_one_line_and_changes_nothing(capsys, patient_id, wor
 @pytest.mark.usefixtures("site")
 def test_same_person_under_other_ids_is_named_and_removed_if_wanted(capsys):
     assert run_forget("P7", "--dry-run") == 0
-    assert "1 other ids may be the same person" in capsys.readouterr().out
+    assert "1 others may be the same person" in capsys.readouterr().out
     assert run_forget("P7", "--with-candidates") == 0
     assert patients_in("private/demo/files.parquet") == {pseudonym("00123"), pseudonym("0123")}
     assert patients_in("results/captions/*/*/captions.parquet") == {pseudonym("00123"), pseudonym("0123")}
@@ -289,10 +295,71 @@ def test_protocol_holds_no_original_identifier():
     assert path.stat().st_mode & 0o077 == 0
 
 
+# Images without a PatientID
+
+
+def deliver_volume(folder, patient_id="", **header):
+    for z in range(5):
+        place = {"ImagePositionPatient": [0, 0, z], "InstanceNumber": z + 1}
+        pixels = np.full((4, 5), 900 + z, np.int16)
+        write_dicom(Path(f"demo/demo/dicom/{folder}/{z}.dcm"), pixels, PatientID=patient_id, **place, **header)
+
+
+def run_again():
+    for name in ("private/demo", "results", "stores"):
+        shutil.rmtree(name)
+    run_stages()
+
+
+OF_P7 = {"PatientName": "", "PatientBirthDate": "", "StudyInstanceUID": "1.2.2.77777", "SeriesInstanceUID": "1.3.50.1"}
+OF_ERIKA = {"PatientName": "Muster^Erika", "PatientBirthDate": "19501231", "StudyInstanceUID": "1.2.60.77777"}
+
+
+@pytest.mark.usefixtures("site")
+def test_images_without_id_in_a_study_of_the_patient_go_and_stay_out():
+    deliver_volume("p", **OF_P7)
+    run_again()
+    assert run_forget("P7") == 0
+    expected = {pseudonym(name) for name in PATIENTS if name != "P7"}
+    assert patients_in("private/demo/files.parquet") == expected
+    assert patients_in("results/volumes/*/*/volumes.parquet") == expected
+    assert len(list(Path("stores/volumes").rglob("*.nii.gz"))) == 3
+    run_again()
+    assert patients_in("private/demo/files.parquet") == expected
+
+
+@pytest.mark.usefixtures("site")
+def test_patient_without_id_is_a_candidate_and_goes_by_a_study(capsys):
+    deliver_volume("e", **OF_ERIKA, SeriesInstanceUID="1.3.60.1")
+    run_again()
+    assert run_forget("00123", "--dry-run") == 0
+    assert "2 others may be the same person" in capsys.readouterr().out  # with "0123"
+    assert run_forget("1.2.60.77777") == 0
+    assert patients_in("private/demo/files.parquet") == set(map(pseudonym, PATIENTS))
+    assert run_forget("1.2.60.77777") == 0
+    assert "has been removed before" in capsys.readouterr().out
+    deliver_volume("e", **OF_ERIKA | {"StudyInstanceUID": "1.2.61.77777"}, SeriesInstanceUID="1.3.61.1")
+    run_again()
+    assert patients_in("private/demo/files.parquet") == set(map(pseudonym, PATIENTS))
+
+
+@pytest.mark.usefixtures("site")
+def test_id_that_no_delivery_has_is_kept_out_in_advance(capsys):
+    Path("ids.txt").write_text("P7\n\nX99\n", encoding="utf-16")
+    assert run_forget("--from", "ids.txt") == 1
+    assert "no delivery has a patient of id 2 of 2, " in capsys.readouterr().err
+    assert run_forget("--from", "ids.txt", "--in-advance") == 0
+    assert pseudonym("P7") not in patients_in("private/demo/files.parquet")
+    deliver_volume("x", "X99", StudyInstanceUID="1.2.99.77777", SeriesInstanceUID="1.3.99.77777")
+    run_again()
+    assert patients_in("private/demo/files.parquet") == {pseudonym(name) for name in PATIENTS if name != "P7"}
+
+
 # Crashes, and other processes
 
 CUT = [f"refrad.withdrawal.removal.{name}" for name in ("remove_rows", "seal_again", "remove_replies", "keep_records")]
-CUT += [f"refrad.commands.forget.{name}" for name in ("Withdrawals", "Traces", "write_protocol")]
+CUT += [f"refrad.commands.forget.{name}" for name in ("keep_digests", "Traces", "write_protocol")]
+CUT += ["refrad.privacy.withdrawals.Withdrawals.add"]
 
 
 @pytest.mark.usefixtures("site")
@@ -412,19 +479,43 @@ def test_label_volume_of_earlier_settings_goes_by_its_grid(capsys):
 
 @pytest.mark.usefixtures("site")
 def test_verdicts_of_reviewers_go_though_they_only_grow():
-    Path("private/review").mkdir()
-    with closing(sqlite3.connect("private/review/verdicts.sqlite")) as database:
-        database.execute("create table verdicts (number integer primary key, patient text, image_id text, reason text)")
-        database.execute("create trigger stay before delete on verdicts begin select raise(abort, 'no'); end")
-        rows = [(pseudonym("00123"), "i", "Zyste ist Haemangiom"), (pseudonym("P7"), "j", "gut")]
-        database.executemany("insert into verdicts (patient, image_id, reason) values (?, ?, ?)", rows)
-        database.commit()
+    path = Path("private/review/verdicts.sqlite")
+    reject("00123", "Zyste ist Haemangiom")
+    reject("P7", "gut")
     assert run_forget("00123") == 0
-    with closing(sqlite3.connect("private/review/verdicts.sqlite")) as database:
-        assert database.execute("select reason from verdicts").fetchall() == [("gut",)]
-        with pytest.raises(sqlite3.IntegrityError):
-            database.execute("delete from verdicts")
-    assert b"Haemangiom" not in Path("private/review/verdicts.sqlite").read_bytes()
+    with open_verdicts(path) as store:
+        assert [verdict.reason for verdict in store.all()] == ["gut"]
+    with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.IntegrityError):
+        database.execute("delete from verdicts")
+    assert b"Haemangiom" not in path.read_bytes()
+
+
+def reject(patient_id, reason):
+    with open_verdicts(Path("private/review/verdicts.sqlite")) as store:
+        store.add(
+            ReviewVerdict(
+                reviewer="AB", delivery="demo", shard=0, patient=pseudonym(patient_id), image_id=f"i{patient_id}",
+                item="caption", item_id="c1", verdict="reject", reason=reason, digest="d1",
+            )
+        )  # fmt: skip
+
+
+@pytest.mark.usefixtures("site")
+def test_shard_of_an_erased_rejection_keeps_its_fingerprint():
+    def fingerprints():
+        review = SiteReview(Site(load_config([Path("config.yaml")])))
+        return [review.fingerprint_of("shards", "demo", shard) for shard in range(SHARDS)]
+
+    unjudged = fingerprints()
+    reject("00123", "Zyste ist Haemangiom")
+    reject("P7", "gut")
+    rejected = fingerprints()
+    assert rejected != unjudged
+    for patient_id in ("00123", "P7"):
+        assert run_forget(patient_id) == 0
+        assert fingerprints() == rejected
+    text = Path("private/forgotten/rejections.json").read_text()
+    assert not any(word in text for word in (pseudonym("00123"), "i00123", "c1", "Haemangiom"))
 
 
 @pytest.mark.usefixtures("site")
@@ -446,6 +537,23 @@ def test_replies_pages_answers_and_lists_are_removed():
     assert run_forget("00123") == 0
     assert Path("private/demo/storage_errors_1.txt").read_text() == "P7/0.dcm\n"
     assert [name for name in texts if Path(name).exists()] == ["private/demo/storage_errors_1.txt"]
+
+
+@pytest.mark.usefixtures("site")
+def test_exports_elsewhere_are_named_and_those_of_the_results_go(capsys, tmp_path):
+    for name in ("results/export/dicom", "results/export/foreign", str(tmp_path / "given")):
+        Path(name).mkdir(parents=True)
+        note_export(Path("private"), "export-dicom", Path(name))
+    Path("results/export/dicom/image.dcm").write_bytes(b"..." + pseudonym("00123").encode())
+    assert run_forget("00123") == 0
+    assert sorted(path.name for path in Path("results/export").iterdir()) == ["foreign"]
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if "export-dicom" in line]
+    assert line.startswith(f"{tmp_path / 'given'} (export-dicom, 20") and line.endswith(
+        ": delete it by hand, and recall its copies"
+    )
+    (path,) = Path("private/forgotten").glob("20*.json")
+    assert len(json.loads(path.read_text())["exports"]) == 1
 
 
 @pytest.mark.usefixtures("site")

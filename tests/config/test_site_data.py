@@ -192,6 +192,17 @@ def test_private_file_inside_the_results_is_refused(own, tmp_path, section, key,
     assert line == f"config: {section}.{key}: is inside of results/, which is published: move it, such as to private/"
 
 
+@pytest.mark.parametrize("name", ["forgotten", "review", "Review", "key", "out"])
+def test_delivery_with_the_name_of_a_private_file_is_refused(own, tmp_path, name):
+    (tmp_path / "private").mkdir(exist_ok=True)
+    (tmp_path / "private" / "out").write_text("kind,value\npatient,1\n")
+    own["privacy"]["folder"] = str(tmp_path / "private")
+    own["index"]["exclude"] = str(tmp_path / "private" / "out")
+    own["deliveries"][0]["name"] = name
+    (line,) = findings(own)
+    assert line.startswith("config: deliveries.0.name: is taken in ") and line.endswith("choose another name")
+
+
 def test_fingerprint_has_the_keyed_digest_of_a_list_and_not_its_place(own, tmp_path):
     plain = Site(own).fingerprint("index")
     assert not (tmp_path / "private" / "key").exists()  # no list, no need for the key

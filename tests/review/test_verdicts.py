@@ -201,17 +201,6 @@ def test_full_disk_is_told_and_leaves_the_verdicts(path):
         assert store.all()[0].digest == "d1"
 
 
-def test_withdrawn_patient_leaves_the_file(path):
-    with open_verdicts(path) as store:
-        store.add(VERDICT)
-        store.add(given_verdict(patient="beef", image_id="i9"))
-        assert store.erase(["beef", "cafe"]) == 1
-        assert [verdict.patient for verdict in store.all()] == ["00ff"]
-    assert b"beef" not in path.read_bytes()
-    with sqlite3.connect(path) as database, pytest.raises(sqlite3.IntegrityError, match="only added"):
-        database.execute("delete from verdicts")
-
-
 def counting(*changes):
     return [(v.verdict, v.entity) for v in standing([given_verdict(**change) for change in changes])]
 

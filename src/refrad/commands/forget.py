@@ -5,7 +5,7 @@ import getpass
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,16 +14,22 @@ from cyclopts import Parameter
 
 from refrad.commands.recover import OLD, head_of, leftovers
 from refrad.config import load_config
+from refrad.core.checksums import TableError
 from refrad.core.files import atomic
 from refrad.core.manifests import read_sealed, write_sealed
-from refrad.core.private_files import UNFINISHED_REMOVAL, only_for_the_owner
+from refrad.core.noted_exports import noted_exports
+from refrad.core.private_files import REMOVALS, UNFINISHED_REMOVAL, only_for_the_owner
+from refrad.formats.charsets import charset_of, errors_of
 from refrad.privacy.pseudonyms import Pseudonyms, read_or_create_key
-from refrad.privacy.withdrawals import FOLDER, LIST, Withdrawals
+from refrad.privacy.withdrawals import LIST, Withdrawals
+from refrad.review.erased_rejections import keep_digests, rejections_of_patients
+from refrad.review.site_review import verdicts_file
 from refrad.withdrawal.checkpoints import find_checkpoints
-from refrad.withdrawal.identity import Identity, find_identity
-from refrad.withdrawal.protocol import Protocol, lines_of, next_name, write_protocol
+from refrad.withdrawal.identity import find_identity
+from refrad.withdrawal.protocol import Protocol, next_name, write_protocol
 from refrad.withdrawal.removal import Places, RemovalPlan, apply_plan, plan_removal
-from refrad.withdrawal.subject import Subject
+from refrad.withdrawal.removal_words import absent_line, end_lines, removal_lines
+from refrad.withdrawal.subject import Subject, collect_subject, tables_of
 from refrad.withdrawal.traces import Traces
 from refrad.workflow.site import Site
 
@@ -43,13 +49,15 @@ def main(
     with_candidates: bool = False,
     checkpoints: bool = False,
     unnamed: bool = False,
+    in_advance: bool = False,
 ) -> None:
     """Remove a patient who has withdrawn consent from all that this run holds, and keep the patient out of later runs.
 
     The archive and the reports stay. `private/forgotten` gets a protocol of what was removed and who must act.
 
     Args:
-        patient: PatientID as in the headers. Without it and --from, it is asked for, so that it is in no history of the shell.
+        patient: PatientID as in the headers; of a patient without one, a StudyInstanceUID. Without it and --from, it is asked for,
+            so that it is in no history of the shell.
         config: the files given to Snakemake's --configfile; config.yaml alone where there are none.
         from_: a file with PatientIDs, one a line; - for standard input.
         dry_run: only say what would be removed.
@@ -57,13 +65,14 @@ def main(
             differs in spelling only.
         checkpoints: delete the checkpoints that have seen the patient, so that the next run trains again.
         unnamed: remove also the volumes and label volumes in the stores that no table of this run names.
+        in_advance: keep out also ids that no delivery has yet, such as those of reports without images.
 
     Raises:
-        ValueError: if no delivery has the patient, a workflow is running, or a file is damaged.
+        ValueError: if no delivery has a patient, a workflow is running, or a file is damaged.
         FileNotFoundError: if there is no key.
     """
     site = Site(load_config(config or [Path("config.yaml")]))
-    folder = Path(site.config.privacy.folder) / FOLDER
+    folder = Path(site.config.privacy.folder) / REMOVALS
     key = Path(site.key)
     if not key.exists():
         raise FileNotFoundError(f"privacy.key: there is no {key}, and without it no patient can be found")
@@ -80,16 +89,23 @@ def main(
         places = _places(site)
         subject = Subject({"patient": identity.patients, "study": identity.studies, "file": identity.files})
         plan = plan_removal(places, subject, site.config.train.name, unnamed)
-        if not identity.deliveries and not plan.tables:
-            withdrawals = Withdrawals(folder / LIST, pseudonyms)
-            if all(withdrawals.has("patient", patient_id) for patient_id in patient_ids):
-                print("nothing to remove: the patient has been removed before")
-                return
-            raise ValueError(_unknown(identity))
+        withdrawals = Withdrawals(folder / LIST, pseudonyms)
+        unknown = [
+            name
+            for name in identity.unknown
+            if not withdrawals.has("patient", name) and not withdrawals.has("study", name)
+        ]
+        absent = _absent(unknown, places, pseudonyms) if plan.tables else unknown
+        if absent and not in_advance:
+            raise ValueError(absent_line(identity, patient_ids, absent))
+        if not identity.deliveries and not plan.tables and not unknown:
+            print("nothing to remove: the patient has been removed before")
+            return
+        exports = _exports(places) if plan.tables else {}
         exposed = find_checkpoints(places.results, subject, places.records)
         if checkpoints:
             plan.deleted += exposed
-        print("\n".join(_said(identity, plan, exposed, checkpoints, dry_run)))
+        print("\n".join(removal_lines(identity, plan, absent, exports, exposed, checkpoints, dry_run)))
         if dry_run:
             return
         record = {
@@ -97,6 +113,12 @@ def main(
             "subject": subject.to_json(),
             "plan": plan.to_json(),
             "checkpoints": {} if checkpoints else exposed,
+            "exports": [f"{path} ({origin})" for path, origin in exports.items()],
+            "rejections": rejections_of_patients(
+                verdicts_file(folder.parent),
+                subject.of("patient"),
+                {delivery.shards for delivery in site.deliveries.values()},
+            ),
             "name": next_name(folder),
         }
         with only_for_the_owner():
@@ -111,10 +133,14 @@ def main(
 
 def _finish(site: Site, folder: Path, pseudonyms: Pseudonyms) -> None:
     """Do, or end, the removal that `unfinished.json` describes; then look for what is left, and write the protocol."""
-    record: dict[str, Any] = read_sealed(folder / UNFINISHED)
+    try:
+        record: dict[str, Any] = read_sealed(folder / UNFINISHED)
+    except TableError:
+        raise TableError(f"{folder / UNFINISHED} is damaged: delete it, and give the PatientID again") from None
     identity, subject = record["identity"], Subject.from_json(record["subject"])
     plan, places = RemovalPlan.from_json(record["plan"]), _places(site)
     Withdrawals(folder / LIST, pseudonyms).add(identity["identifiers"])
+    keep_digests(places.private, record["rejections"])
     _sweep(places, Path(site.config.stores))
     apply_plan(plan, places, subject, record["name"])
     _thin_lists(places.private, set(identity["paths"]), set(identity["originals"]))
@@ -126,11 +152,12 @@ def _finish(site: Site, folder: Path, pseudonyms: Pseudonyms) -> None:
         plan.counts,
         plan.deleted,
         record["checkpoints"],
-        left=left,
+        record["exports"],
+        left,
     )
     path = write_protocol(folder, record["name"], protocol)
     (folder / UNFINISHED).unlink()
-    print("\n".join(_ended(path, left)))
+    print("\n".join(end_lines(path, left)))
 
 
 def _patient_ids(patient: str | None, from_: str | None) -> list[str]:
@@ -142,7 +169,7 @@ def _patient_ids(patient: str | None, from_: str | None) -> list[str]:
     if from_ == STDIN:
         lines = sys.stdin.read().splitlines()
     elif from_ is not None:
-        lines = Path(from_).read_text(encoding="utf-8-sig").splitlines()
+        lines = _lines_of_file(Path(from_))
     elif patient is None:
         lines = [getpass.getpass("PatientID (not shown): ")]
     else:
@@ -151,6 +178,13 @@ def _patient_ids(patient: str | None, from_: str | None) -> list[str]:
     if not any(names):
         raise ValueError("no PatientID: give one, or a file with one a line by --from, or - for standard input")
     return [name for name in names if name]
+
+
+def _lines_of_file(path: Path) -> list[str]:
+    if not path.is_file():
+        raise ValueError(f"--from: no such file: {path}")
+    charset = charset_of(path)
+    return path.read_text(encoding=charset, errors=errors_of(charset)).splitlines()
 
 
 def _refuse_running(folder: Path) -> None:
@@ -194,45 +228,22 @@ def _places(site: Site) -> Places:
     )
 
 
-def _unknown(identity: Identity) -> str:
-    if identity.candidates:
-        return (
-            f"no delivery has a patient of this id, but {len(identity.candidates)} ids differ from it in spelling only:"
-            " give the id as the headers have it, or --with-candidates"
-        )
-    return "no delivery has a patient of this id: give it as the headers have it, digits padded as they are there"
+def _exports(places: Places) -> dict[str, str]:
+    """Folders outside of the results into which commands wrote images or sentences: those in the results are removed or searched."""
+    results = places.results.resolve()
+    noted = noted_exports(places.private)
+    return {path: origin for path, origin in noted.items() if not Path(path).is_relative_to(results)}
 
 
-def _said(
-    identity: Identity, plan: RemovalPlan, exposed: Mapping[str, str], checkpoints: bool, dry_run: bool
-) -> Iterator[str]:
-    """What is removed, and what must be known before."""
-    deliveries = ", ".join(identity.deliveries) or "none (from the tables alone)"
-    yield f"{'would remove' if dry_run else 'removes'} {len(identity.patient_ids)} patients of deliveries {deliveries}:"
-    yield from lines_of(plan.counts, plan.deleted)
-    if identity.issuers > 1:
-        yield f"the id comes from {identity.issuers} issuers: as they share a pseudonym, the patients of all are removed"
-    if identity.candidates:
-        yield (
-            f"{len(identity.candidates)} other ids may be the same person (equal name and birth date, or another spelling of"
-            " the id) and stay: --with-candidates removes them too"
-        )
-    if plan.foreign_copies:
-        yield (
-            f"{plan.foreign_copies} volumes of other patients are copies of volumes of this one: they stay left out of the"
-            " dataset until stage copies runs again; if they are the same person's, forget that id too"
-        )
-    if plan.kept_entries:
-        yield f"{plan.kept_entries} entries of the stores stay, as a table names them for another patient too"
-    if plan.unnamed:
-        yield (
-            f"{plan.unnamed} entries of the stores are in no table of this run, and may be of anyone: --unnamed removes"
-            " them, unless other runs share the stores"
-        )
-    for path, meaning in exposed.items():
-        yield f"{path}: {'deleted' if checkpoints else meaning}"
-    if exposed and not checkpoints:
-        yield "no training runs by itself: --checkpoints deletes these, or start snakemake --forcerun train"
+def _absent(unknown: Sequence[str], places: Places, pseudonyms: Pseudonyms) -> list[str]:
+    """The ids that are in no table either, of those that no private table has."""
+    tables = tables_of(places.results, places.private) if unknown else []
+    shards = places.results / "shards"
+    return [
+        name
+        for name in unknown
+        if not collect_subject(Subject({"patient": {pseudonyms.patient(name)}}), tables, shards, places.former)
+    ]
 
 
 def _sweep(places: Places, stores: Path) -> None:
@@ -266,15 +277,5 @@ def _left(
     delivered = [
         Path(path) for delivery in site.config.deliveries for path in (delivery.reports, delivery.references) if path
     ]
-    without = [places.private / FOLDER, Path(site.key), *delivered, *map(Path, checkpoints)]
+    without = [places.private / REMOVALS, Path(site.key), *delivered, *map(Path, checkpoints)]
     return [str(path) for path in traces.search(folders, without)]
-
-
-def _ended(protocol: Path, left: list[str]) -> Iterator[str]:
-    if left:
-        yield f"{len(left)} files still hold a trace of the patient: look at them, and delete them by hand:"
-        yield from (f"  {path}" for path in left)
-    else:
-        yield "looked through private, results, stores and logs: nothing is left"
-    yield f"protocol: {protocol}; it names who must act, for checkpoints, copies and backups"
-    yield "now run snakemake: it makes the card and the pages again"

@@ -1,10 +1,11 @@
 """What a site must say itself for its own data, and its private files: nothing of the demo may pass into a dataset of patients."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refrad.config.imaging import SEGMENTERS, is_demo
+from refrad.core.private_files import REMOVALS, REVIEW
 from refrad.privacy.choice_lists import read_choice_list
 from refrad.privacy.keys import holds_demo_key
 
@@ -73,6 +74,7 @@ def private_findings(config: "Config") -> Iterator[str]:
     for key, path in places.items():
         if path is not None and Path(path).resolve().is_relative_to(results):
             yield f"config: {key}: is inside of {results.name}/, which is published: move it, such as to private/"
+    yield from _name_findings(config, [path for key, path in places.items() if path and key != "privacy.folder"])
     for key, path in lists.items():
         if path is None:
             continue
@@ -86,3 +88,16 @@ def private_findings(config: "Config") -> Iterator[str]:
         else:
             if key == "index.include" and not entries:
                 yield f"config: {key}: has no line, so nothing would be used: add some, or write null to use all"
+
+
+def _name_findings(config: "Config", files: Iterable[str]) -> Iterator[str]:
+    """A line for each delivery whose private folder would be one of another use, or a file."""
+    private = Path(config.privacy.folder).resolve()
+    taken = {private / name for name in (REMOVALS, REVIEW)} | {Path(path).resolve() for path in files}
+    names = {str(path).casefold() for path in taken}  # some file systems do not tell capitals apart
+    for number, delivery in enumerate(config.deliveries):
+        if str(private / delivery.name).casefold() in names:
+            yield (
+                f"config: deliveries.{number}.name: is taken in {config.privacy.folder}/, where each delivery has a folder:"
+                " choose another name"
+            )

@@ -5,9 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["UNFINISHED_REMOVAL", "close_to_others", "only_for_the_owner", "refuse_unfinished_removal"]
+__all__ = [
+    "REMOVALS",
+    "REVIEW",
+    "UNFINISHED_REMOVAL",
+    "close_to_others",
+    "only_for_the_owner",
+    "refuse_unfinished_removal",
+]
 
-UNFINISHED_REMOVAL = "forgotten/unfinished.json"  # in the private folder, while `refrad forget` removes a patient
+# Folders in the private folder, next to those of the deliveries
+REMOVALS = "forgotten"
+REVIEW = "review"
+UNFINISHED_REMOVAL = f"{REMOVALS}/unfinished.json"  # in the private folder, while `refrad forget` removes a patient
 
 OTHERS = 0o077  # the permissions of all but the owner
 

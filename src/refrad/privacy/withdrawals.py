@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from refrad.core.checksums import TableError
 from refrad.core.manifests import read_sealed, write_sealed
-from refrad.core.private_files import only_for_the_owner
+from refrad.core.private_files import REMOVALS, only_for_the_owner
 from refrad.privacy.pseudonyms import Pseudonyms
 
-__all__ = ["FOLDER", "LIST", "Kind", "Withdrawals", "withdrawals_of"]
+__all__ = ["LIST", "Kind", "Withdrawals", "withdrawals_of"]
 
-FOLDER = "forgotten"  # in the private folder
 LIST = "withdrawn.json"
 
 Kind = Literal["patient", "spelling", "study", "accession", "folder"]
@@ -34,7 +34,12 @@ class Withdrawals:
 
     def __init__(self, path: Path, pseudonyms: Pseudonyms) -> None:
         self._path, self._pseudonyms = path, pseudonyms
-        self._digests: set[str] = set(read_sealed(path)["digests"]) if path.exists() else set()
+        try:
+            self._digests: set[str] = set(read_sealed(path)["digests"]) if path.exists() else set()
+        except TableError:
+            raise TableError(
+                f"{path} is damaged: put a backup of it in its place; without it, patients who have withdrawn come back"
+            ) from None
 
     def __len__(self) -> int:
         return len(self._digests)
@@ -74,4 +79,4 @@ def withdrawals_of(files: Path, pseudonyms: Pseudonyms) -> Withdrawals:
     Raises:
         TableError: if the list is damaged.
     """
-    return Withdrawals(files.parent.parent / FOLDER / LIST, pseudonyms)
+    return Withdrawals(files.parent.parent / REMOVALS / LIST, pseudonyms)

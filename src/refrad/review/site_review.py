@@ -1,13 +1,16 @@
 """The verdicts of a site as the rules use them: which shards and what else must run again because of them."""
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from refrad.core.files import digest_bytes
+from refrad.core.private_files import REVIEW
 from refrad.privacy.pseudonyms import shard_of
+from refrad.review.erased_rejections import read_digests, rejection_digest
 from refrad.review.feedback import rejections
 from refrad.review.judgement import ReviewVerdict, standing
 from refrad.review.verdicts import open_verdicts
@@ -21,7 +24,7 @@ ROLE = "review"  # of the verdicts among the files of a fingerprint
 
 def verdicts_file(private: str | Path) -> Path:
     """The file of verdicts in the private folder of a site."""
-    return Path(private) / "review" / "verdicts.sqlite"
+    return Path(private) / REVIEW / "verdicts.sqlite"
 
 
 class SiteReview:
@@ -50,10 +53,10 @@ class SiteReview:
         """The fingerprint of a job; that of the stage alone for stages that use no verdicts, or where none is there."""
         text = self.site.fingerprint(stage)
         if stage == "card":
-            digest = _digest(self._verdicts)
+            digest = _digest(map(rejection_digest, self._verdicts))
         elif stage == "shards" and delivery is not None and shard is not None:
             count = self.site.deliveries[delivery].shards
-            digest = _digest(self._rejected.get((count, int(shard)), []))
+            digest = _digest(self._rejected.get((count, int(shard)), ()))
         else:
             digest = ""
         if not digest:
@@ -89,17 +92,20 @@ class SiteReview:
         return standing(self._read[1])
 
     @cached_property
-    def _rejected(self) -> dict[tuple[int, int], list[ReviewVerdict]]:
-        """Number of shards of a delivery, and number of the shard, to the verdicts that reject something in it."""
+    def _rejected(self) -> dict[tuple[int, int], list[str]]:
+        """Number of shards of a delivery, and number of the shard, to digests of what is rejected in it, now or before a removal."""
         counts = {delivery.shards for delivery in self.site.deliveries.values()}
-        by_shard: dict[tuple[int, int], list[ReviewVerdict]] = {}
+        by_shard: dict[tuple[int, int], list[str]] = {}
+        for count, shard, digest in read_digests(Path(self.site.config.privacy.folder)):
+            by_shard.setdefault((count, shard), []).append(digest)
         for verdicts in rejections(self._verdicts).values():
             for count in counts:
-                by_shard.setdefault((count, shard_of(verdicts[0].patient, count)), []).extend(verdicts)
+                digests = by_shard.setdefault((count, shard_of(verdicts[0].patient, count)), [])
+                digests += map(rejection_digest, verdicts)
         return by_shard
 
 
-def _digest(verdicts: list[ReviewVerdict]) -> str:
-    """12 hexadecimal digits of what verdicts say, whatever their order; "" without any."""
-    words = sorted(f"{verdict.key} {verdict.entity} {verdict.verdict}" for verdict in verdicts)
-    return digest_bytes(*(word.encode() for word in words))[:12] if words else ""
+def _digest(verdicts: Iterable[str]) -> str:
+    """12 hexadecimal digits of the digests of verdicts, whatever their order and however many say the same; "" without any."""
+    digests = sorted(set(verdicts))
+    return digest_bytes(*(digest.encode() for digest in digests))[:12] if digests else ""

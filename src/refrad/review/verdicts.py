@@ -103,21 +103,6 @@ class VerdictStore:
         """The verdicts that count (`standing`), in the order in which they were added; arguments as those of `all`."""
         return standing(self.all(until, image_id))
 
-    def erase(self, patients: Iterable[str]) -> int:
-        """Remove all verdicts on the images of these patients (pseudonyms), as when consent is withdrawn, and return how many.
-
-        This is the one exception to adding only. What the file held of them is overwritten.
-        """
-        with _explained(self._path):
-            self._database.execute("pragma secure_delete = on")
-            with _at_once(self._database):
-                self._database.execute("drop trigger if exists verdicts_stay")
-                before = self._database.total_changes
-                self._database.executemany("delete from verdicts where patient = ?", [(name,) for name in patients])
-                count = self._database.total_changes - before
-                self._database.execute(_statements()[1])
-        return count
-
 
 def open_verdicts(path: Path, *, writable: bool = True) -> VerdictStore:
     """Open a file of verdicts; make it, and its folder, if it is to be written and does not exist. Only the owner can read both.

@@ -14,7 +14,10 @@ __all__ = ["Protocol", "lines_of", "next_name", "write_protocol"]
 BACKUPS = (
     "backups of the folders of this run, and snapshots of its file system: have them deleted, or wait until they expire"
 )
-EXPORTS = "copies of the dataset outside of results/export: recall them from whoever has them"
+EXPORTS = (
+    "copies of the dataset outside of results/export, those under exports and what was made of them: delete them, and recall them"
+    " from whoever has them"
+)
 DELIVERY = "the archive and the reports: they were not touched; later runs leave the patient out of them"
 
 
@@ -29,7 +32,7 @@ class Protocol:
         removed: kind to number.
         files: removed as a whole, without those of the stores.
         checkpoints: path to what it has of the patient, and the remedy.
-        exports: known copies of the dataset elsewhere.
+        exports: folders outside of the results into which images or sentences were written, with command and day.
         left: files that hold a trace of the patient.
         must_act: who must act, in sentences.
     """

@@ -18,6 +18,7 @@ from refrad.withdrawal.databases import find_databases, remove_rows_of_database
 from refrad.withdrawal.evaluations import evaluations_with, thin_evaluation
 from refrad.withdrawal.orphans import orphans_of
 from refrad.withdrawal.subject import Subject, choose_rows, collect_subject, id_columns, tables_of
+from refrad.withdrawal.traces import Traces
 from refrad.workflow.fingerprint import read_fingerprint
 
 __all__ = ["Places", "RemovalPlan", "apply_plan", "plan_removal"]
@@ -110,7 +111,7 @@ def plan_removal(places: Places, subject: Subject, name: str, unnamed: bool) -> 
     replies = find_replies(places.llm, subject.of("patient"), lambda text: any(own in text for own in subject.texts))
     plan.replies = sorted(replies.own)
     _plan_evaluations(plan, places, subject, name)
-    _plan_pages(plan, places, bool(subject.splits))
+    _plan_pages(plan, places, subject)
     databases = [remove_rows_of_database(path, subject, dry_run=True) for path in find_databases(places.private)]
     plan.counts = {
         "rows of private tables": _rows(plan, places.private),
@@ -220,9 +221,12 @@ def _plan_evaluations(plan: RemovalPlan, places: Places, subject: Subject, name:
     plan.deleted += [str(path) for path in sorted(places.answers.glob("[!.]*.jsonl"))]
 
 
-def _plan_pages(plan: RemovalPlan, places: Places, in_dataset: bool) -> None:
+def _plan_pages(plan: RemovalPlan, places: Places, subject: Subject) -> None:
     """The card, the pages and the exports, as all of these show or count the subject's images."""
-    results = places.results
-    names = [*PAGES, *CARD] if in_dataset or plan.tables else []
-    names += [f"{EXPORTS}/{path.name}" for path in sorted((results / EXPORTS).glob("[!.]*"))] if in_dataset else []
-    plan.deleted += [str(results / name) for name in names if (results / name).exists()]
+    names = [*PAGES, *CARD] if plan.tables else []
+    plan.deleted += [str(places.results / name) for name in names if (places.results / name).exists()]
+    # An export may have images that are not in the dataset, or not any more.
+    traces = Traces(subject.pseudonyms, set(), subject.texts)
+    for path in sorted((places.results / EXPORTS).glob("[!.]*")):
+        if subject.splits or any(traces.search([path])):
+            plan.deleted.append(str(path))
