@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pydicom.sr._concepts_dict import concepts
 
 from refrad.anatomy.schema import load_schema
 
@@ -34,6 +35,8 @@ def test_classes_have_totalsegmentators_codes_regions_and_sides(schema):
     path = Path(package.__file__).parent / "resources" / "totalsegmentator_snomed_mapping.csv"
     with path.open(encoding="utf-8") as file:
         codes = {row["Structure"]: row["SegmentedPropertyTypeCodeSequence.CodeValue"] for row in csv.DictReader(file)}
+    for side in ("left", "right"):  # the table has 29700009, which is the right artery, for both
+        codes[f"subclavian_artery_{side}"] = "36765005"
     assert {one.name: one.snomed for one in schema.classes if one.name in codes} == {
         one.name: codes[one.name] for one in schema.classes if one.name in codes
     }
@@ -43,6 +46,16 @@ def test_classes_have_totalsegmentators_codes_regions_and_sides(schema):
     assert {one.region for one in schema.classes} == regions
     for one in schema.classes:
         assert one.side == next((side for side in ("left", "right") if side in one.name.split("_")), None), one.name
+
+
+def test_code_of_a_paired_class_names_no_side(schema):
+    """The dictionary of DICOM knows most of the codes; a side in the code would contradict the modifier of the other class."""
+    meanings = {code: meaning for words in concepts["SCT"].values() for code, (meaning, _) in words.items()}
+    for entry in schema.classes:
+        other = schema.twins.get(entry.name)
+        if other and entry.snomed == schema.by_name[other].snomed:
+            words = meanings.get(entry.snomed, "").lower().split()
+            assert "left" not in words and "right" not in words, entry.name
 
 
 def test_mr_only_classes_are_wholes_of_ct_classes(schema):

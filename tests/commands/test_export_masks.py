@@ -10,7 +10,14 @@ import pytest
 import yaml
 from tests.factories.dataset import describe_dataset, write_shards
 from tests.factories.images import image_row
-from tests.factories.oblique_series import AFFINE, classes_of_series, images_of_series, read_with_dcmqi
+from tests.factories.oblique_series import (
+    AFFINE,
+    classes_of_series,
+    frames_of_series,
+    images_of_series,
+    read_with_dcmqi,
+    slices_of,
+)
 
 from refrad.cli import main
 from refrad.reporting.palette import class_colour
@@ -38,7 +45,7 @@ def saved(segmentation, tmp_path):
 
 
 def test_segmentation_has_the_same_labels_in_another_reader(classes, images, schema, tmp_path):
-    path = saved(dicom_segmentation(classes, AFFINE, images, schema, "totalsegmentator fast"), tmp_path)
+    path = saved(dicom_segmentation(classes, AFFINE, slices_of(images), schema, "totalsegmentator fast"), tmp_path)
     labels, affine = read_with_dcmqi(path, tmp_path / "read")
     assert np.array_equal(resample_labels(labels, affine, AFFINE, classes.shape), classes)
     plain = pydicom.dcmread(path)
@@ -51,7 +58,7 @@ def test_segmentation_has_the_same_labels_in_another_reader(classes, images, sch
 
 
 def test_segment_has_number_name_code_and_side_of_its_class(classes, images, schema, tmp_path):
-    plain = pydicom.dcmread(saved(dicom_segmentation(classes, AFFINE, images, schema, "x"), tmp_path))
+    plain = pydicom.dcmread(saved(dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x"), tmp_path))
     segments = {segment.SegmentNumber: segment for segment in plain.SegmentSequence if segment.SegmentNumber}
     assert set(segments) == {3, 5, 118}
     kidney = segments[3].SegmentedPropertyTypeCodeSequence[0]
@@ -63,7 +70,7 @@ def test_segment_has_number_name_code_and_side_of_its_class(classes, images, sch
 def test_images_without_identifiers_cannot_be_referred_to(classes, images, schema):
     del images[2].SOPInstanceUID
     with pytest.raises(ValueError, match="1 of 5 images lack SOPInstanceUID"):
-        dicom_segmentation(classes, AFFINE, images, schema, "x")
+        dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x")
 
 
 def test_invalid_headers_are_refused_without_quoting_them(classes, images, schema):
@@ -71,7 +78,7 @@ def test_invalid_headers_are_refused_without_quoting_them(classes, images, schem
         warnings.simplefilter("ignore")
         images[0].PatientSex = "Mustermann^Max"
     with pytest.raises(ValueError, match="not valid in the images: PatientSex;") as refused:
-        dicom_segmentation(classes, AFFINE, images, schema, "x")
+        dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x")
     assert "Mustermann" not in str(refused.value)
 
 
@@ -84,25 +91,111 @@ def test_headers_that_may_be_empty_may_be_absent(classes, images, schema, tmp_pa
     for image in images:
         for absent in TYPE_2 if keyword == "all of them" else [keyword]:
             delattr(image, absent)
-    plain = pydicom.dcmread(saved(dicom_segmentation(classes, AFFINE, images, schema, "x"), tmp_path))
+    plain = pydicom.dcmread(saved(dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x"), tmp_path))
     assert all(absent in plain and not plain[absent].value for absent in TYPE_2 if absent not in images[0])
     assert keyword == "all of them" or all(
         keyword not in image for image in images
     )  # the archive's own stay as they are
 
 
-@pytest.mark.parametrize(
-    "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "PixelSpacing"]
-)
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Rows"])
 def test_message_names_the_missing_keyword(classes, images, schema, keyword):
     for image in images:
         delattr(image, keyword)
     with pytest.raises(ValueError, match=rf"\b{keyword}\b"):
-        dicom_segmentation(classes, AFFINE, images, schema, "x")
+        dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x")
+
+
+def test_images_without_a_frame_of_reference_get_one(classes, images, schema):
+    for image in images:
+        del image.FrameOfReferenceUID
+    segmentations = [
+        dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x", kind=kind)
+        for kind in ("labelmap", "binary")
+    ]
+    sentence = GroundedSentence("Leber.", 1, [GroundedPhrase("Leber", 5, 1.0)])
+    structured_report([sentence], "de", segmentations[0], AFFINE, slices_of(images), schema)
+    frames = {segmentation.FrameOfReferenceUID for segmentation in segmentations}
+    assert len(frames) == 1 and frames.pop().startswith("1.2.826.") and "FrameOfReferenceUID" not in images[0]
+    for segmentation, kind in zip(segmentations, ("labelmap", "binary"), strict=True):
+        assert np.array_equal(labels_in_place(segmentation, AFFINE, classes.shape, schema), classes), kind
+
+
+@pytest.mark.parametrize("kind", ["labelmap", "binary"])
+def test_slices_of_a_tilted_gantry_keep_their_places(classes, images, schema, kind):
+    tilted = AFFINE.copy()
+    tilted[:3, 2] += 1.2 * tilted[:3, 1]
+    for number, image in enumerate(images):
+        image.ImagePositionPatient = list(np.diag([-1, -1, 1]) @ (tilted[:3, 3] + number * tilted[:3, 2]))
+    segmentation = dicom_segmentation(classes, tilted, slices_of(images), schema, "x", kind=kind)
+    assert np.array_equal(labels_in_place(segmentation, tilted, classes.shape, schema), classes)
+    (measures,) = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert float(measures.SliceThickness) == pytest.approx(5) and list(measures.PixelSpacing) == [2.0, 1.5]
+    places = {image.SOPInstanceUID: image.ImagePositionPatient for image in images}
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        (source,) = group.DerivationImageSequence[0].SourceImageSequence
+        assert np.allclose(group.PlanePositionSequence[0].ImagePositionPatient, places[source.ReferencedSOPInstanceUID])
+
+
+@pytest.mark.parametrize("kind", ["labelmap", "binary"])
+def test_segmentation_of_frames_refers_to_them(classes, schema, kind):
+    slices = frames_of_series()
+    segmentation = dicom_segmentation(classes, AFFINE, slices, schema, "x", kind=kind)
+    assert np.array_equal(labels_in_place(segmentation, AFFINE, classes.shape, schema), classes)
+    inverse = np.linalg.inv(AFFINE) @ np.diag([-1, -1, 1, 1])
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        (source,) = group.DerivationImageSequence[0].SourceImageSequence
+        index = round((inverse @ [*group.PlanePositionSequence[0].ImagePositionPatient, 1])[2])
+        assert source.ReferencedFrameNumber == slices[index].frame + 1
+
+
+def test_frames_of_several_files_are_refused(classes, schema):
+    slices = frames_of_series() | {4: frames_of_series()[4]}
+    with pytest.raises(ValueError, match="frames of several files"):
+        dicom_segmentation(classes, AFFINE, slices, schema, "x")
+
+
+def test_orientations_that_differ_by_rounding_are_one(classes, images, schema):
+    images[3].ImageOrientationPatient = [1, 0, 0, 0, 0.80001, -0.6]
+    segmentation = dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x")
+    assert np.array_equal(labels_in_place(segmentation, AFFINE, classes.shape, schema), classes)
+
+
+def test_slice_without_an_image_is_segmented_too(classes, images, schema):
+    slices = slices_of(images)
+    del slices[2]
+    segmentation = dicom_segmentation(classes, AFFINE, slices, schema, "x")
+    assert np.array_equal(labels_in_place(segmentation, AFFINE, classes.shape, schema), classes)
+
+
+def labels_in_place(segmentation, affine, shape, schema):
+    """Class ids [column, row, slice] of a segmentation, each frame in the slice whose position it has."""
+    numbers = {segment.SegmentNumber: segment.SegmentLabel for segment in segmentation.SegmentSequence}
+    names = {entry.english[:64]: entry.id for entry in schema.classes}
+    labels, inverse = np.zeros(shape, np.uint8), np.linalg.inv(affine) @ np.diag([-1, -1, 1, 1])
+    for frame, group in zip(segmentation.pixel_array, segmentation.PerFrameFunctionalGroupsSequence, strict=True):
+        position = inverse @ [*map(float, group.PlanePositionSequence[0].ImagePositionPatient), 1]
+        assert np.allclose(position[:2], 0, atol=1e-4)
+        part = labels[:, :, round(position[2])]
+        if segmentation.SegmentationType == "BINARY":
+            number = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+            part[frame.T > 0] = names[numbers[number]]
+        else:
+            part[:] = frame.T
+    return labels
+
+
+def test_cyst_is_a_morphologically_abnormal_structure(classes, images, schema):
+    classes[classes == 3] = schema.by_name["kidney_cyst_left"].id
+    segmentation = dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x", kind="binary")
+    categories = {
+        s.SegmentLabel: s.SegmentedPropertyCategoryCodeSequence[0].CodeValue for s in segmentation.SegmentSequence
+    }
+    assert categories["left kidney cyst"] == "49755003" and categories["liver"] == "91723000"
 
 
 def test_binary_segmentation_has_the_same_labels(classes, images, schema, tmp_path):
-    path = saved(dicom_segmentation(classes, AFFINE, images, schema, "x", kind="binary"), tmp_path)
+    path = saved(dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x", kind="binary"), tmp_path)
     plain = pydicom.dcmread(path)
     assert plain.SegmentationType == "BINARY" and plain.file_meta.MediaStorageSOPClassUID.endswith(".66.4")
     labels = {segment.SegmentNumber: segment.SegmentLabel for segment in plain.SegmentSequence}
@@ -114,7 +207,9 @@ def test_binary_segmentation_has_the_same_labels(classes, images, schema, tmp_pa
 @pytest.mark.parametrize("kind", ["labelmap", "binary"])
 def test_segments_have_the_colours_of_the_pages(classes, images, schema, tmp_path, kind):
     colours = {class_id: class_colour(class_id) for class_id in (3, 5, 118)}
-    path = saved(dicom_segmentation(classes, AFFINE, images, schema, "x", kind=kind, colours=colours), tmp_path)
+    path = saved(
+        dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x", kind=kind, colours=colours), tmp_path
+    )
     read_with_dcmqi(path, tmp_path / "read")
     (segments,) = json.loads((tmp_path / "read" / "meta.json").read_text())["segmentAttributes"]
     read = {segment["SegmentLabel"]: segment["recommendedDisplayRGBValue"] for segment in segments}
@@ -122,13 +217,14 @@ def test_segments_have_the_colours_of_the_pages(classes, images, schema, tmp_pat
         assert np.abs(np.subtract(read[schema.by_id[class_id].english], colour)).max() <= 1
 
 
-def test_name_in_latin_1_is_kept(classes, images, schema, tmp_path):
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO 2022 IR 100", ["", "ISO 2022 IR 100"], "ISO_IR 192"], ids=str)
+def test_name_is_kept_in_any_character_set(classes, images, schema, tmp_path, charset):
     for image in images:
-        image.SpecificCharacterSet, image.PatientName = "ISO_IR 100", "Grün^Jörg"
-    segmentation = dicom_segmentation(classes, AFFINE, images, schema, "x")
+        image.SpecificCharacterSet, image.PatientName = charset, "Grün^Jörg"
+    segmentation = dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x")
     assert str(pydicom.dcmread(saved(segmentation, tmp_path)).PatientName) == "Grün^Jörg"
-    text = GroundedSentence("Leber vergrößert.", 1, images[1].SOPInstanceUID, None, [GroundedPhrase("Leber", 5, 1.0)])
-    report = structured_report([text], "de", segmentation, AFFINE, images, schema)
+    text = GroundedSentence("Leber vergrößert.", 1, [GroundedPhrase("Leber", 5, 1.0)])
+    report = structured_report([text], "de", segmentation, AFFINE, slices_of(images), schema)
     assert str(pydicom.dcmread(saved(report, tmp_path)).PatientName) == "Grün^Jörg"
 
 
@@ -188,6 +284,7 @@ def test_export_masks_round_trips_a_real_delivery(shared, root, tmp_path):
     command = {"--masks": tables["masks"], "--mask-store": mask_store, "--schema": schema, "--out": tmp_path / "out"}
     command |= {
         "--dicom": dicom,
+        "--slices": tables["slices"],
         "--instances": tables["instances"],
         "--files": tables["files"],
         "--images": tmp_path / "dataset",
@@ -251,5 +348,7 @@ def test_segmentations_need_the_tables_that_find_their_images(study, tmp_path, c
     arguments += ["--out", tmp_path / "out", "--dicom", tmp_path]
     assert main(["export-masks", *map(str, arguments)]) == 1
     assert "--dicom needs --instances and --files" in capsys.readouterr().err
+    assert main(["export-masks", *map(str, arguments), "--instances", "i", "--files", "f"]) == 1
+    assert "--dicom needs --slices" in capsys.readouterr().err
     assert main(["export-masks", *map(str, arguments[:-2]), "--images", str(tmp_path)]) == 1
     assert "--images needs --dicom" in capsys.readouterr().err

@@ -8,11 +8,12 @@ import nibabel as nib
 import numpy as np
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from refrad.dicom.geometry import stack_affine
+from refrad.segmentation.source_images import SourceSlice
 
-__all__ = ["AFFINE", "classes_of_series", "images_of_series", "read_with_dcmqi"]
+__all__ = ["AFFINE", "classes_of_series", "frames_of_series", "images_of_series", "read_with_dcmqi", "slices_of"]
 
 ORIENTATION = [1, 0, 0, 0, 0.8, -0.6]
 FIRST, STEP = np.array([-20.0, -30.0, 100.0]), np.array([0, 0.6, 0.8]) * 5
@@ -45,6 +46,30 @@ def images_of_series():
         image.ImagePositionPatient = list(FIRST + number * STEP)
         datasets.append(image)
     return datasets
+
+
+def slices_of(images):
+    """The images as slices of a volume, in their order."""
+    return {index: SourceSlice(image) for index, image in enumerate(images)}
+
+
+def frames_of_series():
+    """The slices as frames 9, 7, 5, 3, 1 of one Enhanced CT file, which states their places in each frame; its other frames have
+    the same places, as those of another phase.
+    """
+    (image, *_), groups = images_of_series(), []
+    image.SOPClassUID, image.NumberOfFrames = EnhancedCTImageStorage, 10
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        delattr(image, keyword)
+    for frame in range(10):
+        place, plane, measures, group = Dataset(), Dataset(), Dataset(), Dataset()
+        place.ImagePositionPatient = list(FIRST + (4 - frame // 2) * STEP)
+        plane.ImageOrientationPatient, measures.PixelSpacing = ORIENTATION, [2.0, 1.5]
+        group.PlanePositionSequence, group.PlaneOrientationSequence = [place], [plane]
+        group.PixelMeasuresSequence = [measures]
+        groups.append(group)
+    image.SharedFunctionalGroupsSequence, image.PerFrameFunctionalGroupsSequence = [Dataset()], groups
+    return {index: SourceSlice(image, 9 - 2 * index) for index in range(5)}
 
 
 def read_with_dcmqi(segmentation: Path, folder: Path):

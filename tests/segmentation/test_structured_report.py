@@ -7,7 +7,7 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
-from tests.factories.oblique_series import AFFINE, classes_of_series, images_of_series
+from tests.factories.oblique_series import AFFINE, classes_of_series, frames_of_series, images_of_series, slices_of
 
 from refrad.segmentation.dicom_seg import dicom_segmentation
 from refrad.segmentation.structured_report import GroundedPhrase, GroundedSentence, structured_report
@@ -20,17 +20,17 @@ def images():
     return images_of_series()
 
 
-def sentences(images):
+def sentences():
     return [
-        GroundedSentence("Leber unauffällig.", 1, images[1].SOPInstanceUID, None, [LIVER]),
-        GroundedSentence("Leber und Niere links orthotop.", 2, images[2].SOPInstanceUID, None, [LIVER, KIDNEY]),
+        GroundedSentence("Leber unauffällig.", 1, [LIVER]),
+        GroundedSentence("Leber und Niere links orthotop.", 2, [LIVER, KIDNEY]),
     ]
 
 
-def written(images, schema, tmp_path, kind="labelmap", texts=None, language="de"):
+def written(slices, schema, tmp_path, kind="labelmap", texts=None, language="de"):
     """Paths of a segmentation and of its report."""
-    segmentation = dicom_segmentation(classes_of_series(), AFFINE, images, schema, "x", kind=kind)
-    report = structured_report(texts or sentences(images), language, segmentation, AFFINE, images, schema)
+    segmentation = dicom_segmentation(classes_of_series(), AFFINE, slices, schema, "x", kind=kind)
+    report = structured_report(texts or sentences(), language, segmentation, AFFINE, slices, schema)
     paths = tmp_path / "seg.dcm", tmp_path / "report.dcm"
     for path, dataset in zip(paths, (segmentation, report), strict=True):
         dataset.save_as(path)
@@ -45,7 +45,7 @@ def evaluations(path, tmp_path):
 
 
 def test_each_phrase_is_a_region_with_its_sentence(images, schema, tmp_path):
-    _, report = written(images, schema, tmp_path)
+    _, report = written(slices_of(images), schema, tmp_path)
     groups = evaluations(report, tmp_path)
     texts = [
         {item["conceptCode"]["CodeMeaning"]: item["conceptValue"] for item in group["qualitativeEvaluations"]}
@@ -63,7 +63,7 @@ def test_each_phrase_is_a_region_with_its_sentence(images, schema, tmp_path):
 
 @pytest.mark.parametrize("kind", ["labelmap", "binary"])
 def test_region_refers_to_the_frame_and_the_image_of_its_slice(images, schema, tmp_path, kind):
-    segmentation, report = written(images, schema, tmp_path, kind)
+    segmentation, report = written(slices_of(images), schema, tmp_path, kind)
     groups = hd.sr.srread(report).content.get_planar_roi_measurement_groups()
     plain = pydicom.dcmread(segmentation)
     classes = classes_of_series()
@@ -80,7 +80,7 @@ def test_region_refers_to_the_frame_and_the_image_of_its_slice(images, schema, t
 
 
 def test_report_is_of_the_study_and_lists_its_evidence(images, schema, tmp_path):
-    segmentation, report = written(images, schema, tmp_path)
+    segmentation, report = written(slices_of(images), schema, tmp_path)
     plain = pydicom.dcmread(report)
     assert plain.StudyInstanceUID == images[0].StudyInstanceUID and plain.PatientID == "P"
     (study,) = plain.CurrentRequestedProcedureEvidenceSequence
@@ -94,21 +94,21 @@ def test_report_is_of_the_study_and_lists_its_evidence(images, schema, tmp_path)
 
 @pytest.mark.parametrize(("language", "meaning"), [("de", "German"), ("en", "English")])
 def test_report_states_its_language(images, schema, tmp_path, language, meaning):
-    _, report = written(images, schema, tmp_path, language=language)
+    _, report = written(slices_of(images), schema, tmp_path, language=language)
     items = [item for item in pydicom.dcmread(report).ContentSequence if item.ValueType == "CODE"]
     languages = [item for item in items if item.ConceptNameCodeSequence[0].CodeValue == "121049"]
     assert [item.ConceptCodeSequence[0].CodeMeaning for item in languages] == [meaning]
 
 
-def test_frame_of_a_multi_frame_image_is_named(images, schema, tmp_path):
-    text = GroundedSentence("Leber.", 1, images[1].SOPInstanceUID, 6, [LIVER])
-    _, report = written(images, schema, tmp_path, texts=[text])
+def test_frame_of_a_multi_frame_image_is_named(schema, tmp_path):
+    text = GroundedSentence("Leber.", 1, [LIVER])
+    _, report = written(frames_of_series(), schema, tmp_path, texts=[text])
     (group,) = hd.sr.srread(report).content.get_planar_roi_measurement_groups()
-    assert group.referenced_segmentation_frame[1].ReferencedSOPSequence[0].ReferencedFrameNumber == 7
+    assert group.referenced_segmentation_frame[1].ReferencedSOPSequence[0].ReferencedFrameNumber == 8
 
 
 def test_class_that_the_slice_lacks_is_refused(images, schema):
-    segmentation = dicom_segmentation(classes_of_series(), AFFINE, images, schema, "x", kind="binary")
-    text = GroundedSentence("Niere links.", 1, images[1].SOPInstanceUID, None, [KIDNEY])
+    segmentation = dicom_segmentation(classes_of_series(), AFFINE, slices_of(images), schema, "x", kind="binary")
+    text = GroundedSentence("Niere links.", 1, [KIDNEY])
     with pytest.raises(ValueError, match="no kidney_left in slice 1"):
-        structured_report([text], "de", segmentation, AFFINE, images, schema)
+        structured_report([text], "de", segmentation, AFFINE, slices_of(images), schema)

@@ -1,7 +1,7 @@
 """Masks for other programs: a DICOM segmentation of a series with its grounded sentences, or one NIfTI file a class."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, get_args
 
@@ -10,10 +10,9 @@ import numpy as np
 import polars as pl
 import pydicom
 from numpy.typing import NDArray
-from pydicom import Dataset
 
 from refrad.anatomy.schema import Schema, load_schema
-from refrad.core.contracts import InstanceTable, MaskTable
+from refrad.core.contracts import InstanceTable, MaskTable, SliceTable
 from refrad.core.files import atomic, flushed_at_end
 from refrad.core.table_rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_table, scan_table
@@ -21,11 +20,11 @@ from refrad.core.types import Language
 from refrad.dataset.file_list import list_dataset
 from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import CaptionStruct, StructureStruct
-from refrad.dicom.slices import stack_name
 from refrad.privacy.pseudonyms import FileTable
 from refrad.reporting.palette import class_colour
 from refrad.segmentation.dicom_seg import SegmentationKind, dicom_segmentation, nifti_of_classes
 from refrad.segmentation.labels import read_stored_labels
+from refrad.segmentation.source_images import SourceSlice
 from refrad.segmentation.structured_report import GroundedPhrase, GroundedSentence, structured_report
 
 __all__ = ["main"]
@@ -36,7 +35,6 @@ logger = logging.getLogger(__name__)
 class _CaptionedRow(TypedDict):
     """The columns of the dataset that a structured report needs."""
 
-    image_id: str
     volume: str
     index: int
     spacing_x: float
@@ -46,25 +44,33 @@ class _CaptionedRow(TypedDict):
 
 
 class _Archive:
-    """The DICOM files of a delivery, and where they hold the images of some volumes."""
+    """The DICOM files of a delivery, and where they hold the slices of some volumes."""
 
-    def __init__(self, instances: Path, files: Path, dicom: Path, volumes: Sequence[str]) -> None:
-        stacks = [stack_name(volume) for volume in volumes]
-        images = scan_table(instances, InstanceTable).filter(pl.col("volume").is_in(stacks))
+    def __init__(self, slices: Path, instances: Path, files: Path, dicom: Path, volumes: Sequence[str]) -> None:
+        of_volumes = scan_table(slices, SliceTable).filter(pl.col("volume").is_in(volumes))
+        places = scan_table(instances, InstanceTable).select("instance", "file", "frame")
         paths = scan_table(files, FileTable).select("file", "path")
-        rows = images.select("volume", "instance", "file", "frame").join(paths, on="file").collect()
-        self._of_stack = rows.partition_by("volume", as_dict=True)
+        rows = of_volumes.join(places, on="instance").join(paths, on="file").sort("index")
+        self._of_volume = rows.select("volume", "index", "path", "frame").collect().partition_by("volume", as_dict=True)
         self._dicom = dicom
 
-    def images(self, volume: str) -> dict[str, Dataset]:
-        """Path to file, without its pixels, of the images of a volume; of a part of a split stack, those of the stack."""
-        paths = self._of_stack[(stack_name(volume),)]["path"].unique().sort()
-        return {path: pydicom.dcmread(self._dicom / path, stop_before_pixels=True, force=True) for path in paths}
+    def slices(self, volume: str) -> dict[int, SourceSlice]:
+        """Slice index to its image, without pixels, and frame.
 
-    def places(self, volume: str) -> dict[str, tuple[str, int]]:
-        """SOP instance (pseudonym) to the path of its file and its frame."""
-        rows = self._of_stack[(stack_name(volume),)].select("instance", "path", "frame").rows()
-        return {instance: (path, frame) for instance, path, frame in rows}
+        Raises:
+            ValueError: if the tables do not have the volume, or files are missing in the delivery.
+        """
+        if (volume,) not in self._of_volume:
+            raise ValueError("--slices, --instances and --files do not have it: give the tables of its own delivery")
+        rows = self._of_volume[(volume,)].select("index", "path", "frame").rows()
+        paths = dict.fromkeys(path for _, path, _ in rows)
+        if missing := sum(not (self._dicom / path).is_file() for path in paths):
+            raise ValueError(f"{missing} of {len(paths)} of its files are not in the folder of --dicom")
+        images = {path: pydicom.dcmread(self._dicom / path, stop_before_pixels=True, force=True) for path in paths}
+        return {
+            index: SourceSlice(images[path], frame if images[path].get("NumberOfFrames") else None)
+            for index, path, frame in rows
+        }
 
 
 def main(
@@ -74,6 +80,7 @@ def main(
     schema: Path,
     out: Path,
     volume: str | None = None,
+    slices: Path | None = None,
     instances: Path | None = None,
     files: Path | None = None,
     dicom: Path | None = None,
@@ -84,9 +91,9 @@ def main(
 
     --masks is masks.parquet of a shard; --volume selects one volume of it. A DICOM segmentation refers to the images of the
     archive: --dicom is the folder of the delivery, --instances results/index/<delivery>/instances.parquet and --files
-    private/<delivery>/files.parquet. --kind is labelmap, or binary for viewers that do not read label maps. With --images, the
-    folder of the dataset, each volume with grounded sentences gets a DICOM structured report (TID 1500) for each language. DICOM files
-    identify patients, and must not leave the site.
+    private/<delivery>/files.parquet; --slices, needed if --masks is not in results/masks, is slices.parquet of its shard. --kind is
+    labelmap, or binary for viewers that do not read label maps. With --images, the folder of the dataset, each volume with grounded
+    sentences gets a DICOM structured report (TID 1500) for each language. DICOM files identify patients, and must not leave the site.
     """
     if dicom and not (instances and files):
         raise ValueError("--dicom needs --instances and --files, to find the images of a volume")
@@ -98,7 +105,9 @@ def main(
         rows = rows.filter(pl.col("volume") == volume)
     if rows.is_empty():
         raise ValueError(f"{masks}: no such volume with labels")
-    archive = _Archive(instances, files, dicom, rows["volume"].to_list()) if dicom and instances and files else None
+    archive = None
+    if dicom and instances and files:
+        archive = _Archive(slices or _slices_of_shard(masks), instances, files, dicom, rows["volume"].to_list())
     captioned = _captioned_rows(images, set(rows["volume"])) if images else {}
     written = reports = 0
     with flushed_at_end(out):
@@ -127,6 +136,17 @@ def main(
         raise ValueError("no volume could be written; the lines above give the reasons")
 
 
+def _slices_of_shard(masks: Path) -> Path:
+    """slices.parquet of the shard of results/masks/<delivery>/<shard>/masks.parquet."""
+    shard = masks.resolve().parent
+    slices = shard.parents[2] / "volumes" / shard.parent.name / shard.name / "slices.parquet"
+    if not slices.is_file():
+        raise ValueError(
+            "--dicom needs --slices, slices.parquet of the shard: --masks is not in results/masks/<delivery>/<shard>"
+        )
+    return slices
+
+
 def _captioned_rows(images: Path, volumes: set[str]) -> dict[str, list[_CaptionedRow]]:
     """The rows of the dataset with captions, by volume, in the order of the slices."""
     captioned: dict[str, list[_CaptionedRow]] = {}
@@ -146,32 +166,20 @@ def _dicom_objects(
     rows: Sequence[_CaptionedRow],
 ) -> Iterator[tuple[str, Any]]:
     """File name and content: the segmentation of a volume, then the report of each language that has sentences."""
-    volume = mask["volume"]
-    files = archive.images(volume)
-    images = list(files.values())
+    volume, slices = mask["volume"], archive.slices(mask["volume"])
     colours = {entry.id: class_colour(entry.id) for entry in schema.classes}
-    segmentation = dicom_segmentation(classes, affine, images, schema, mask["segmenter"], kind=kind, colours=colours)
+    segmentation = dicom_segmentation(classes, affine, slices, schema, mask["segmenter"], kind=kind, colours=colours)
     yield f"{volume}.dcm", segmentation
-    places = archive.places(volume) if rows else {}
     for language in get_args(Language):
-        sentences = list(_sentences(rows, language, places, files))
+        sentences = list(_sentences(rows, language))
         if sentences:
-            yield (
-                f"{volume}.{language}.sr.dcm",
-                structured_report(sentences, language, segmentation, affine, images, schema),
-            )
+            report = structured_report(sentences, language, segmentation, affine, slices, schema)
+            yield f"{volume}.{language}.sr.dcm", report
 
 
-def _sentences(
-    rows: Sequence[_CaptionedRow],
-    language: Language,
-    places: Mapping[str, tuple[str, int]],
-    files: Mapping[str, Dataset],
-) -> Iterator[GroundedSentence]:
+def _sentences(rows: Sequence[_CaptionedRow], language: Language) -> Iterator[GroundedSentence]:
     """The sentences of a language with their phrases; a phrase that names a class twice counts once."""
     for row in rows:
-        path, frame = places[row["image_id"]]
-        image = files[path]
         areas = {structure["class_id"]: structure["area"] for structure in row["structures"]}
         pixel = row["spacing_x"] * row["spacing_y"]
         for caption in row["captions"]:
@@ -180,7 +188,5 @@ def _sentences(
                 yield GroundedSentence(
                     caption["text"],
                     row["index"],
-                    image.SOPInstanceUID,
-                    frame if image.get("NumberOfFrames") else None,
                     [GroundedPhrase(text, class_id, areas[class_id] * pixel) for text, class_id in phrases],
                 )

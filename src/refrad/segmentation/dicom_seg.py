@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, config
+from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-from pydicom.valuerep import validate_value
 
 import refrad
 from refrad.anatomy.schema import AnatomyClass, Schema
+from refrad.segmentation.source_images import SliceGrid, SourceSlice, stand_ins
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription
     from highdicom.sr import CodedConcept
+    from pydicom.sr.coding import Code
 
 __all__ = [
     "SegmentationKind",
-    "checked_images",
+    "coded_category",
     "coded_class",
     "coded_side",
     "dicom_segmentation",
@@ -30,13 +31,8 @@ __all__ = [
 ]
 
 SegmentationKind = Literal["labelmap", "binary"]
-IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
-# Required, but may be empty: type 2 of the modules Patient and General Study (PS3.3 C.7.1.1 and C.7.2.1). De-identified files lack some.
-MAY_BE_EMPTY = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
-    *("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"),
-)
 SIDES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}  # SNOMED CT
+ABNORMAL = {"367643001"}  # SNOMED CT: cyst, which is no structure of the normal body
 
 
 def nifti_of_classes(
@@ -58,7 +54,7 @@ def nifti_of_classes(
 def dicom_segmentation(
     classes: NDArray[np.uint8],
     affine: NDArray[np.float64],
-    images: Sequence[Dataset],
+    slices: Mapping[int, SourceSlice],
     schema: Schema,
     segmenter: str,
     *,
@@ -74,7 +70,7 @@ def dicom_segmentation(
     Args:
         classes: class ids uint8 [column, row, slice].
         affine: RAS+ mm, [4, 4], of the classes.
-        images: the DICOM files of the volume: single images of one series, or one multi-frame file.
+        slices: slice index to its image: single images of one series, or frames of one file. Slices may lack an image.
         schema: names and codes of the classes.
         segmenter: name of the segmenter that made the labels.
         kind: labelmap or binary.
@@ -84,20 +80,15 @@ def dicom_segmentation(
         ValueError: if there are no classes, or the images lack identifiers that the segmentation must refer to, or other
             headers that it must repeat are missing or not valid. The message names keywords, and quotes no value.
     """
-    import highdicom as hd
-
     present = _present_classes(classes)
     if not present:
         raise ValueError("the volume has no class at all")
-    # highdicom: axes slice, row, column; LPS+.
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
-    sources = checked_images(images, float(np.linalg.norm(lps[:3, 0])))
+    grid = SliceGrid.of(affine)
+    sources = stand_ins(slices, grid)
     numbers = {class_id: class_id if kind == "labelmap" else number for number, class_id in enumerate(present, 1)}
     lut = np.zeros(256, np.uint8)
     lut[list(numbers)] = list(numbers.values())
-    labels = hd.Volume(
-        np.ascontiguousarray(lut[classes].T), lps, "PATIENT", frame_of_reference_uid=images[0].FrameOfReferenceUID
-    )
+    labels = np.ascontiguousarray(lut[classes].T)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote headers
@@ -105,55 +96,9 @@ def dicom_segmentation(
                 _description(schema.by_id[class_id], number, segmenter, (colours or {}).get(class_id))
                 for class_id, number in numbers.items()
             ]
-            return _segmentation(labels, sources, descriptions, segmenter, kind)
+            return _segmentation(labels, grid, sources, descriptions, segmenter, kind)
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(_refusal(error)) from None
-
-
-def checked_images(images: Sequence[Dataset], thickness: float) -> list[Dataset]:
-    """Copies of the images, with the headers that highdicom needs: what may be empty and is absent is added empty.
-
-    Args:
-        images: the DICOM files of a volume.
-        thickness: of a slice in mm, for images that lack it.
-
-    Raises:
-        ValueError: if an identifier is missing or a header that the segmentation repeats is not valid, naming the keyword.
-    """
-    for keyword in IDENTIFIERS:
-        if lacking := sum(not image.get(keyword) for image in images):
-            raise ValueError(
-                f"{lacking} of {len(images)} images lack {keyword}, which a segmentation must refer to: restore it in the archive"
-            )
-    sources = []
-    for image in images:
-        source = Dataset()  # its own elements: a shallow copy of pydicom shares them with the image
-        source.update({element.tag: element for element in image})
-        if "file_meta" in image.__dict__:
-            source.file_meta = image.file_meta
-        if not source.get("SliceThickness"):  # may be empty in the files, but highdicom requires it
-            source.SliceThickness = thickness
-        if not source.get("SpecificCharacterSet", "-"):  # an empty one is the default, and highdicom refuses it
-            del source.SpecificCharacterSet
-        for keyword in MAY_BE_EMPTY:
-            if source.get(keyword) is None:
-                setattr(source, keyword, "")
-        sources.append(source)
-    _check_repeated(sources[0])
-    return sources
-
-
-def _check_repeated(image: Dataset) -> None:
-    """Refuse an image whose headers that the segmentation repeats do not keep to their value representation."""
-    wrong = []
-    for keyword in (*IDENTIFIERS, *MAY_BE_EMPTY):
-        element = image[keyword]
-        try:
-            validate_value(element.VR, element.value, config.RAISE)
-        except (ValueError, TypeError):
-            wrong.append(keyword)
-    if wrong:
-        raise ValueError(f"not valid in the images: {', '.join(wrong)}; correct the headers in the archive")
 
 
 def _refusal(error: Exception) -> str:
@@ -172,13 +117,22 @@ def _present_classes(classes: NDArray[np.uint8]) -> list[int]:
 
 
 def _segmentation(
-    labels: Any, sources: Sequence[Dataset], descriptions: Sequence[Any], segmenter: str, kind: SegmentationKind
+    labels: NDArray[np.uint8],
+    grid: SliceGrid,
+    sources: Sequence[Dataset],
+    descriptions: Sequence[Any],
+    segmenter: str,
+    kind: SegmentationKind,
 ) -> "Segmentation":
+    """A segmentation of segment numbers [slice, row, column]. Each plane has its own position, since slices of a tilted gantry are no box."""
     import highdicom as hd
 
     return hd.seg.Segmentation(
         source_images=sources,
         pixel_array=labels,
+        plane_positions=[hd.PlanePositionSequence("PATIENT", grid.position(index)) for index in range(len(labels))],
+        plane_orientation=hd.PlaneOrientationSequence("PATIENT", grid.orientation),
+        pixel_measures=hd.PixelMeasuresSequence(grid.spacing, grid.distance, grid.distance),
         segmentation_type=kind.upper(),
         segment_descriptions=descriptions,
         series_instance_uid=generate_uid(),
@@ -207,7 +161,7 @@ def _description(
     description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=anatomy_class.english[:64],
-        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_category=coded_category(anatomy_class),
         segmented_property_type=coded_class(anatomy_class),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm,
@@ -216,6 +170,15 @@ def _description(
     if side := coded_side(anatomy_class):
         description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [side]
     return description
+
+
+def coded_category(anatomy_class: AnatomyClass) -> "Code":
+    """The SNOMED CT code of what a class is: an anatomical structure, or a morphologically abnormal one, as a cyst."""
+    from pydicom.sr.codedict import codes
+
+    abnormal = anatomy_class.snomed in ABNORMAL
+    category: Code = codes.SCT.MorphologicallyAbnormalStructure if abnormal else codes.SCT.AnatomicalStructure
+    return category
 
 
 def coded_class(anatomy_class: AnatomyClass) -> "CodedConcept":

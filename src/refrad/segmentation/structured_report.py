@@ -1,19 +1,19 @@
 """Grounded sentences as a DICOM structured report that refers to the segmentation and to the images."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 from pydicom.uid import generate_uid
 
 import refrad
 from refrad.anatomy.schema import Schema
 from refrad.core.types import Language
-from refrad.segmentation.dicom_seg import checked_images, coded_class, coded_side
+from refrad.segmentation.dicom_seg import coded_category, coded_class, coded_side
+from refrad.segmentation.source_images import SliceGrid, SourceSlice, stand_ins
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
@@ -44,15 +44,11 @@ class GroundedSentence:
     Attributes:
         text: the sentence.
         index: of the slice in the volume.
-        sop_instance: UID of the image.
-        frame: of a multi-frame image, from 0; None for a single image.
         phrases: in the order of the sentence.
     """
 
     text: str
     index: int
-    sop_instance: str
-    frame: int | None
     phrases: Sequence[GroundedPhrase]
 
 
@@ -61,7 +57,7 @@ def structured_report(
     language: Language,
     segmentation: "Segmentation",
     affine: NDArray[np.float64],
-    images: Sequence[Dataset],
+    slices: Mapping[int, SourceSlice],
     schema: Schema,
 ) -> "Comprehensive3DSR":
     """A measurement report (PS3.16, TID 1500) with one planar region (TID 1410) for each phrase.
@@ -74,7 +70,7 @@ def structured_report(
         language: of the sentences.
         segmentation: of the volume, by `dicom_segmentation`; it has the classes of all phrases in their slices.
         affine: RAS+ mm, [4, 4], of the volume.
-        images: the DICOM files of the volume.
+        slices: slice index to its image, at least of the slices of the sentences.
         schema: names and codes of the classes.
 
     Raises:
@@ -83,8 +79,8 @@ def structured_report(
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
-    sources = {image.SOPInstanceUID: image for image in checked_images(images, 1.0)}
-    referred = [sources[uid] for uid in dict.fromkeys(sentence.sop_instance for sentence in sentences)]
+    pieces = {sentence.index: slices[sentence.index] for sentence in sentences}
+    sources = {image.SOPInstanceUID: image for image in stand_ins(pieces, SliceGrid.of(affine))}
     frames = _frames(segmentation, affine)
     segments = {segment.SegmentLabel: segment.SegmentNumber for segment in segmentation.SegmentSequence}
     regions = []
@@ -93,9 +89,9 @@ def structured_report(
         frame = frames.get((segment, sentence.index)) or frames.get((None, sentence.index))
         if segment is None or frame is None:
             raise ValueError(f"the segmentation has no {schema.by_id[phrase.class_id].name} in slice {sentence.index}")
-        image = sources[sentence.sop_instance]
+        piece = pieces[sentence.index]
         source = hd.sr.SourceImageForSegmentation(
-            image.SOPClassUID, image.SOPInstanceUID, None if sentence.frame is None else [sentence.frame + 1]
+            piece.image.SOPClassUID, piece.image.SOPInstanceUID, None if piece.frame is None else [piece.frame + 1]
         )
         region = hd.sr.ReferencedSegmentationFrame(
             segmentation.SOPClassUID, segmentation.SOPInstanceUID, frame, segment, source
@@ -110,19 +106,20 @@ def structured_report(
             observer_device_context=hd.sr.ObserverContext(codes.DCM.Device, device)
         ),
         procedure_reported=codes.cid100.CTUnspecifiedBodyRegion
-        if images[0].get("Modality") == "CT"
+        if next(iter(sources.values())).get("Modality") == "CT"
         else codes.cid100.MRIUnspecifiedBodyRegion,
         imaging_measurements=regions,
         title=codes.cid7021.ImagingMeasurementReport,
         language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(
             hd.sr.CodedConcept(code, "RFC5646", meaning)
         ),
-        referenced_images=referred,
+        # Of multi-frame images highdicom makes no library: it looks for the geometry outside of their frames.
+        referenced_images=[image for image in sources.values() if "PixelSpacing" in image] or None,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote headers
         return hd.sr.Comprehensive3DSR(
-            evidence=[*referred, segmentation],
+            evidence=[*sources.values(), segmentation],
             content=report,
             series_instance_uid=generate_uid(),
             series_number=901,
@@ -160,7 +157,7 @@ def _region(
     group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(uid=generate_uid(), identifier=identifier),
         referenced_segment=segment,
-        finding_category=codes.SCT.AnatomicalStructure,
+        finding_category=coded_category(anatomy_class),
         finding_type=coded_class(anatomy_class),
         finding_sites=[hd.sr.FindingSite(coded_class(anatomy_class), laterality=coded_side(anatomy_class))],
         measurements=[hd.sr.Measurement(codes.SCT.Area, phrase.area_mm2, codes.UCUM.SquareMillimeter)],
