@@ -88,6 +88,21 @@ def test_only_the_given_files_are_worth_opening(fine):
     assert "worth opening" not in told(fine, files=[])
 
 
+def test_files_of_deliveries_that_left_are_named(fine):
+    fine["card"] = [
+        ("dataset", metrics("shards", 1, tables={"files of former deliveries and shards": {"b": 4, "a": 1}}))
+    ]
+    assert "no longer in the dataset: 1 file of a, 4 files of b, now in results/former" in told(fine).splitlines()
+
+
+def test_run_that_stops_without_a_usable_file_has_the_reason(fine):
+    counts = {"index": [("ct", metrics("index", 0, not_dicom=3))]}
+    lines = explain_empty_dataset(counts, {"index": 1, "shards": 2}, "status", False)
+    assert lines[0].startswith("No image is grounded") and lines[1] == "  3 of 3 files: The file is not DICOM."
+    assert not explain_empty_dataset(counts, {"index": 2}, "status", False), "the other delivery may have some"
+    assert not explain_empty_dataset({"index": fine["index"]}, {"index": 1, "shards": 2}, "status", False)
+
+
 @pytest.mark.parametrize(("without", "used", "is_red"), [(2, 0, True), (1, 3, False)])
 def test_reports_without_a_study_are_counted(fine, without, used, is_red):
     fine["captions"] = [("ct 0", metrics("captions", 5, tables={"reports": {"used": used, "no_study": without}}))]

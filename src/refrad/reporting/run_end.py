@@ -39,6 +39,7 @@ CAUSES = {
     "grounded": "",
     "shards": "",
 }
+NEEDED = ("index", "volumes", "captions", "shards")  # without an item used in one of them there is no image
 NAMES = {
     "dicom": "DICOM",
     "ct": "CT",
@@ -50,6 +51,7 @@ NAMES = {
     "pdf": "PDF",
 }
 LISTS = ("include", "exclude")
+MOVED = "files of former deliveries and shards"  # table of stage card
 
 Counted = Mapping[str, Sequence[tuple[str, Any]]]
 """Stage to what its metrics files hold, each with its delivery or delivery and shard; half a file is not counted."""
@@ -70,7 +72,7 @@ def end_of_run(
     merged = _merged(counted)
     empty = explain_empty_dataset(counted, expected, pages, coloured)
     lines = [*_dataset(merged), *_table(merged), *_reports(merged, coloured), *_entries(counted), *empty]
-    lines += _missing(counted, expected)
+    lines += [*_former(merged), *_missing(counted, expected)]
     if files and not empty:  # else the page to open is named above
         width = max(len(path) for path, _ in files)
         lines += ["worth opening:", *(f"  {path:<{width}}  {meaning}" for path, meaning in files)]
@@ -80,11 +82,12 @@ def end_of_run(
 def explain_empty_dataset(counted: Counted, expected: Mapping[str, int], pages: str, coloured: bool) -> list[str]:
     """Lines on a dataset without an image: the largest reasons by their share of the inputs, and the page of the first.
 
-    No line if there are images, or if not all shards are counted. Arguments as those of `end_of_run`.
+    No line if there are images, or as long as there may be some. Arguments as those of `end_of_run`.
     """
     merged = _merged(counted)
-    whole = len(_sound(counted.get("shards", ()))) >= expected.get("shards", 1)
-    if "shards" not in merged or not whole or merged["shards"]["made"].get("rows", 0):
+    whole = [stage for stage in merged if len(_sound(counted[stage])) >= expected.get(stage, 1)]
+    made = "shards" in merged and merged["shards"]["made"].get("rows", 0)
+    if made or not any(stage == "shards" or not merged[stage]["flow"]["used"] for stage in whole if stage in NEEDED):
         return []
     causes = _causes(merged)[:SHOWN]
     lines = ["No image is grounded: the dataset is empty." + " The largest reasons:" * bool(causes)]
@@ -168,6 +171,13 @@ def _missing(counted: Counted, expected: Mapping[str, int]) -> list[str]:
         if parts and (left := expected.get(stage, 0) - len(_sound(parts))) > 0
     ]
     return [f"jobs that are not counted: {', '.join(missing)}"] if missing else []
+
+
+def _former(merged: Mapping[str, StageMetrics]) -> list[str]:
+    """A line on deliveries whose files stage card moved out of the dataset."""
+    files = merged["card"]["tables"].get(MOVED, {}) if "card" in merged else {}
+    names = ", ".join(f"{_number(int(count), 'file')} of {name}" for name, count in sorted(files.items()))
+    return [f"no longer in the dataset: {names}, now in results/former"] if files else []
 
 
 def _merged(counted: Counted) -> dict[str, StageMetrics]:
