@@ -47,7 +47,8 @@ def test_page_and_table_number_the_same_triplets(sheet, images):
     assert {(row["shard"], row["volume"]) for row in rows} == {("images.parquet", "v")}
     for row in rows:
         assert f"<code>{row['image_id']}</code>" in page and f"<code>{row['patient']}</code>" in page
-    assert "<code>refrad review</code>" in page and "sides unknown: the volume is not in the store" in page
+    assert "<code>refrad review</code>" in page and "px: the volume is not in the store" in page
+    assert page.count("edges: left R, right L, top A, bottom P") == 10
 
 
 def test_image_in_two_deliveries_is_two_images(tmp_path, images, schema, root):
@@ -79,9 +80,10 @@ def test_sheet_has_full_resolution_and_sides_where_the_volumes_are(tmp_path, stu
     options += ["--schema", str(root / "workflow" / "anatomy" / "classes.yaml"), "--volumes", str(study.folder)]
     assert main(["audit", *options, "--volume-store", str(study.volume_store)]) == 0
     page = (tmp_path / "audit" / "sheet.html").read_text()
-    assert "edges: left R, right L, top A, bottom P" in page and "sides unknown" not in page
+    assert "edges: left R, right L, top A, bottom P" in page and "picture of the dataset" not in page
     assert main(["audit", *options, "--volume-store", str(tmp_path / "none")]) == 0
-    assert "sides unknown" in (tmp_path / "audit" / "sheet.html").read_text()
+    page = (tmp_path / "audit" / "sheet.html").read_text()
+    assert "picture of the dataset" in page and "edges: left R, right L, top A, bottom P" in page
     assert "1 of them have the small picture of the dataset" in capsys.readouterr().out
 
 

@@ -44,6 +44,7 @@ def row_of(values, index=1, modality="CT", classes=(LIVER,), name="i"):
         "spacing_x": 1.0,
         "spacing_y": 2.0,
         "turn": "none",
+        "edges": {"left": "R", "right": "L", "top": "A", "bottom": "P"},
     }
     return facts | {"image": picture, "structures": [box | {"class_id": class_id} for class_id in classes]}
 
@@ -154,11 +155,11 @@ def two_files_of_one_volume(folder, values):
     ],
 )
 def test_picture_of_the_dataset_is_shown_where_the_volume_is_another(tmp_path, schema, broken, why):
-    """A wrong slice, or letters of a wrong one, would be worse than a small picture."""
+    """A wrong slice would be worse than a small picture, and the row has the letters of its own."""
     values = volume_of()
     row = row_of(values)
     picture = pictures_of_rows([row], broken(tmp_path, values), schema)["i"]
-    assert why in picture.note and "sides unknown" in picture.note and picture.edges is None
+    assert why in picture.note and picture.edges._asdict() == row["edges"]
     stored = window_image(image_at(values, 1), "CT", MEDGEMMA_WINDOWS, SIDE)
     assert np.abs(pixels_of(picture)[..., 1].astype(int) - stored[1]).mean() < 6
     assert np.abs(pixels_of(picture)[..., 0].astype(int) - stored[0]).mean() < 6  # the widest, for lungs

@@ -2,8 +2,12 @@ import re
 
 import pytest
 from jinja2 import UndefinedError
+from markupsafe import Markup
 
-from refrad.reporting.pages import StageExtras, curve, fingerprint_rows, render, render_stage
+from refrad.dicom.side_marks import EdgeLetters
+from refrad.reporting.card_pictures import SlicePicture
+from refrad.reporting.gallery import ImageCard
+from refrad.reporting.pages import StageExtras, curve, fingerprint_rows, render, render_gallery, render_stage
 from refrad.workflow.fingerprint import Fingerprint
 
 
@@ -58,3 +62,15 @@ def test_long_tables_of_a_stage_are_folded_and_say_what_they_count():
         True,
     )
     assert "<h2>Reason</h2>" not in page
+
+
+def test_letters_of_a_thin_picture_stand_apart():
+    """A view across a single slice is a line; its letters would lie on each other."""
+    edges = EdgeLetters("R", "L", "H", "F")
+    page = render_gallery([thin_card(SlicePicture("", 50.0, (), edges))], [])
+    assert 'viewBox="0.0 -140.0 1000 300"' in page and 'class="edges" transform="translate(0.0 -140.0)"' in page
+    assert 'viewBox="0.0 0.0 1000 1000' in render_gallery([thin_card(SlicePicture("", 1.0, (), edges))], [])
+
+
+def thin_card(picture):
+    return ImageCard(picture, 1, "", Markup("text"), (), (), {})

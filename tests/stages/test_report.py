@@ -221,7 +221,8 @@ def test_each_card_has_pseudonyms_questions_and_sides_or_the_reason(pages):
         for name in ("image", "volume", "patient", "caption"):
             assert re.search(rf"{name} <code>[\w ]+</code>", card)
         assert "<dt>Which imaging modality is this?</dt><dd>CT</dd>" in card
-        assert "sides unknown: the volume in the store is not that of the dataset" in card  # made up without a volume
+        assert "px: the volume in the store is not that of the dataset" in card
+        assert ">R</text>" in card and ">P</text>" in card
     assert "image <code>i5</code>" in dropped and "caption <code>c</code>" in dropped
     assert ">R</text>" in dropped and ">L</text>" in dropped and ">A</text>" in dropped and ">P</text>" in dropped
 

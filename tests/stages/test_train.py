@@ -62,6 +62,7 @@ def test_account_has_steps_options_and_counts(trained):
     assert account["steps"] == 3 and account["curve"][-1]["step"] == 3
     assert json.loads(account["fingerprint"])["options"]["learning_rate"] == 1e-3
     assert metrics["flow"] == {"taken": 34, "used": 28, "aside": {"test_patient": 6}}
+    assert metrics["seconds"]["total"] > metrics["seconds"]["training"]
 
 
 def test_training_continues_from_a_checkpoint(trained, run):

@@ -75,9 +75,7 @@ def main(
         temporary.write_text(text, encoding="utf-8")
     print(f"{out / 'sheet.html'}: {len(triplets)} triplets; write yes or no in column right of {out / 'sheet.csv'}")
     if reduced := sum(bool(card.picture.note) for card in cards):
-        print(
-            f"{reduced} of them have the small picture of the dataset, without sides: see --volumes and --volume-store"
-        )
+        print(f"{reduced} of them have the small picture of the dataset: see --volumes and --volume-store")
 
 
 def _cards(

@@ -143,12 +143,12 @@ def has_brain(class_names: Iterable[str]) -> bool:
 def _stored_picture(row: ImageRow, is_head: bool, why: str, windows: Sequence[Sequence[float]]) -> SlicePicture:
     """The picture of the dataset, each channel from the stored one whose window is nearest."""
     stored = decode_image(row).transpose(1, 2, 0)
-    note = f"picture of the dataset, {stored.shape[0]} px, sides unknown: {why}"
+    note, edges = f"picture of the dataset, {stored.shape[0]} px: {why}", EdgeLetters(**row["edges"])
     if row["modality"] != "CT":
-        return SlicePicture(jpeg_uri(stored[..., 1]), _aspect(row), note=note)
+        return SlicePicture(jpeg_uri(stored[..., 1]), _aspect(row), (), edges, note)
     display = HEAD_WINDOWS if is_head else BODY_WINDOWS
     channels = stored[..., [_nearest(window, windows) for window in display]]
-    return SlicePicture(jpeg_uri(channels), _aspect(row), display, note=note)
+    return SlicePicture(jpeg_uri(channels), _aspect(row), display, edges, note)
 
 
 def _slice_of_row(values: NDArray[np.int16], row: ImageRow, sources: PictureSources) -> NDArray[np.int16] | None:

@@ -14,6 +14,7 @@ from refrad.reporting.palette import class_colour, class_palette
 __all__ = ["data_uri", "draw_outlines", "jpeg_uri", "overlay_labels"]
 
 JPEG_QUALITY = 85
+OUTLINED = 256  # px, the least longer side of a picture of outlines, so that they are sharp over a small slice
 
 
 def data_uri(picture: bytes | Image.Image) -> str:
@@ -45,11 +46,17 @@ def draw_outlines(
     shape: tuple[int, int],
     dashed: Sequence[tuple[int, NDArray[np.bool_]]] = (),
 ) -> Image.Image:
-    """The edges of masks [row, column] in the colours of their classes, on a transparent picture; those of others `dashed`."""
+    """The edges of masks [row, column] in the colours of their classes, on a transparent picture; those of others `dashed`.
+
+    The picture of a small slice has a whole number of px for each of its pixels.
+    """
+    finer = max(1, OUTLINED // max(shape))
+    shape = shape[0] * finer, shape[1] * finer
     thick = max(1, round(max(shape) / 512))  # px: thin, for small organs, and yet seen where the picture is small
     picture = np.zeros((*shape, 4), np.uint8)
     gaps = np.indices(shape).sum(0) // (4 * thick) % 2 == 1
-    for number, (class_id, mask) in enumerate([*masks, *dashed]):
+    for number, (class_id, coarse) in enumerate([*masks, *dashed]):
+        mask = coarse.repeat(finer, axis=0).repeat(finer, axis=1)
         edge = mask & ~ndimage.binary_erosion(mask, iterations=thick)
         picture[edge & ~gaps if number >= len(masks) else edge] = (*class_colour(class_id), 255)
     return Image.fromarray(picture)

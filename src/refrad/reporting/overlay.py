@@ -81,7 +81,7 @@ def _draw_row(axes: "Axes", row: ImageRow, picture: SlicePicture, schema: Schema
             fontsize=10,
             weight="bold",
         ).set_path_effects([withStroke(linewidth=2, foreground="black")])
-    axes.set_title(_wrapped(caption["text"]), color="white", fontsize=9, y=-0.02, va="top", loc="center")
+    axes.set_title(_wrapped(caption["text"]), color="white", fontsize=9, y=0, pad=-4, va="top", loc="center")
     axes.set_axis_off()
 
 

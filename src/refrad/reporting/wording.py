@@ -54,6 +54,7 @@ TABLE_TITLES: Mapping[str, Mapping[str, str]] = {
     },
     "vqa": {"checks": "questions by outcome of the checks", "kind": "questions by kind"},
     "shards": {"modality": "images by modality", "plane": "images by plane", "split": "images by split"},
+    "train": {"public images": "images of public sets", "split": "images by split", "task": "samples by task"},
 }
 
 METRIC_NAMES: Mapping[str, str] = {

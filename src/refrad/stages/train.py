@@ -63,6 +63,7 @@ def run(
         ValueError: if there is nothing to train on, the options do not fit the model or the machine, a model to start from is
             damaged, or a test image stops the run.
     """
+    tally = Tally("images")
     options = TrainOptions.model_validate(fingerprint.options)
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus)
@@ -89,7 +90,6 @@ def run(
         **state.results(),
     }
     _write_checkpoint(checkpoint, session, account)
-    tally = Tally("images")
     count_training_parts(tally, data.frame, data.parts)
     count_results(tally, account)
     tally.write(metrics, fingerprint)
