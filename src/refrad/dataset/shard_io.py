@@ -7,8 +7,9 @@ scales by image_size / width and image_size / height.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -25,6 +26,7 @@ __all__ = [
     "count_rows",
     "fingerprint_digest",
     "read_class_names",
+    "read_columns",
     "read_images",
     "read_rows",
     "read_schema",
@@ -153,6 +155,21 @@ def read_rows(files: Iterable[Path], row: type[Any] | None = None) -> Iterator[A
                 verify(path, present, [group])
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=present):
                     yield from batch.to_pylist()
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+    """Columns of a file.
+
+    Args:
+        path: a Parquet file of the dataset.
+        columns: as Parquet names them, such as "image_id" or "captions.list.element.text".
+
+    Raises:
+        TableError: if the file is damaged.
+    """
+    with _open(path) as file:
+        verify(path, {name.split(".")[0] for name in columns})
+        return cast(pl.DataFrame, pl.from_arrow(file.read(list(columns))))
 
 
 def read_images(files: Iterable[Path], image_ids: Sequence[str]) -> list[ImageRow]:

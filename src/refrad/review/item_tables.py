@@ -1,23 +1,27 @@
 """Tables of all captions and questions of a dataset file without its pictures, made once for each file and kept."""
 
-from collections.abc import Container, Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, cast
 
 import polars as pl
 
 from refrad.core.checksums import TableError, table_digest
 from refrad.core.files import digest_bytes
 from refrad.core.private_files import only_for_the_owner
+from refrad.core.progress import log_progress
 from refrad.core.tables import read_frame, write_frame
-from refrad.dataset.shard_io import read_rows
-from refrad.dataset.shard_rows import CaptionStruct, ProvenanceStruct, QuestionStruct, StructureStruct
-from refrad.review.items import caption_digest, question_digest, question_id
+from refrad.dataset.shard_io import read_columns
+from refrad.dataset.shard_rows import QuestionStruct
+from refrad.review.items import ASKED, caption_digest, question_digest, question_id
 
 __all__ = ["ITEM_COLUMNS", "ItemTables", "collect_tables", "tables_of_file"]
 
-VERSION = 1  # of the kept tables; another one makes them again
+VERSION = 2  # of the kept tables; another one makes them again
+
+log = logging.getLogger(__name__)
 
 ITEM_COLUMNS: Mapping[str, Any] = {
     "delivery": pl.String,
@@ -79,25 +83,20 @@ class ItemTables:
     phrases: pl.DataFrame
 
 
-class _ReviewedColumns(TypedDict):
-    """The columns of a shard that are read: none with a picture."""
-
-    image_id: str
-    volume: str
-    study: str
-    patient: str
-    split: str
-    modality: str | None
-    plane: str | None
-    index: int
-    width: int
-    height: int
-    spacing_x: float
-    spacing_y: float
-    structures: list[StructureStruct] | None
-    captions: list[CaptionStruct] | None
-    questions: list[QuestionStruct] | None
-    provenance: ProvenanceStruct | None
+IDENTITY = ("image_id", "volume", "study", "patient", "split", "modality", "plane", "index")
+CORNERS = ("x_min", "y_min", "x_max", "y_max")
+# The columns of a file that are read, as Parquet names them: none with a picture or a mask.
+READ = (
+    *(*IDENTITY, "width", "height", "spacing_x", "spacing_y", "provenance.mentions"),
+    *(f"structures.list.element.{name}" for name in ("class_id", "area")),
+    *(f"captions.list.element.{name}" for name in ("caption", "sentence", "language", "text", "tie")),
+    *(
+        f"captions.list.element.entities.list.element.{name}"
+        for name in ("start", "end", "text", "class_id", "via", *CORNERS)
+    ),
+    *(f"questions.list.element.{name}" for name in ("language", "topic", "kind", "question", "answer")),
+    "questions.list.element.choices.list.element",
+)
 
 
 def collect_tables(files: Sequence[Path], cache: Path) -> ItemTables:
@@ -110,7 +109,7 @@ def collect_tables(files: Sequence[Path], cache: Path) -> ItemTables:
         cache: folder of the kept tables.
     """
     tables, names = [], set()
-    for path in files:
+    for path in log_progress(files, log, "files of the list", len(files), every=2):
         name = digest_bytes(f"{VERSION} {path} {table_digest(path)}".encode())
         stored_items, stored_phrases = cache / f"{name}-items.parquet", cache / f"{name}-phrases.parquet"
         names |= {stored_items.name, stored_phrases.name}
@@ -131,78 +130,97 @@ def collect_tables(files: Sequence[Path], cache: Path) -> ItemTables:
     )
 
 
-def tables_of_file(path: Path, images: Container[str] | None = None) -> ItemTables:
-    """The tables of one file of the dataset, <delivery>/<shard>/<split>.parquet, one row group in memory at a time.
+def tables_of_file(path: Path, images: Collection[str] | None = None) -> ItemTables:
+    """The tables of one file of the dataset, <delivery>/<shard>/<split>.parquet, whose pictures and masks are not read.
 
     Args:
         path: of the file.
         images: if given, only these are in the tables.
     """
     delivery, shard = path.parent.parent.name, path.parent.name
-    origin = {"delivery": delivery, "shard": int(shard) if shard.isdigit() else 0, "file": str(path)}
-    items: list[dict[str, Any]] = []
-    phrases: list[dict[str, Any]] = []
-    for row in read_rows([path], _ReviewedColumns):
-        if images is not None and row["image_id"] not in images:
-            continue
-        shared = origin | {name: row[name] for name in ITEM_COLUMNS if name in row}  # type: ignore[literal-required]
-        shared["finder"] = row["provenance"]["mentions"] if row["provenance"] else None
-        items += [shared | _caption_item(row["image_id"], caption) for caption in row["captions"] or []]
-        items += [shared | _question_item(row["image_id"], question) for question in row["questions"] or []]
-        phrases += [phrase for caption in row["captions"] or [] for phrase in _phrases(row, caption)]
-    return ItemTables(pl.DataFrame(items, schema=ITEM_COLUMNS), pl.DataFrame(phrases, schema=PHRASE_COLUMNS))
+    rows = read_columns(path, READ)
+    if images is not None:
+        rows = rows.filter(pl.col("image_id").is_in(list(images)))
+    rows = rows.with_columns(
+        delivery=pl.lit(delivery),
+        shard=pl.lit(int(shard) if shard.isdigit() else 0),
+        file=pl.lit(str(path)),
+        finder=pl.col("provenance").struct.field("mentions"),
+    )
+    return ItemTables(pl.concat([_caption_items(rows), _question_items(rows)]), _phrases(rows))
 
 
-def _caption_item(image_id: str, caption: CaptionStruct) -> dict[str, Any]:
-    return {
-        "item": "caption",
-        "item_id": caption["caption"],
-        "digest": caption_digest(image_id, caption),
-        "sentence": caption["sentence"],
-        "language": caption["language"],
-        "text": caption["text"],
-        "search": caption["text"].lower(),
-        "tie": caption["tie"],
-        "classes": sorted({entity["class_id"] for entity in caption["entities"]}),
-        "vias": sorted({entity["via"] for entity in caption["entities"]}),
-    }
+def _caption_items(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row of `ITEM_COLUMNS` for each caption of images."""
+    captions = _exploded(rows, "captions")
+    phrased = captions.select("language", "text", "entities").to_dicts()
+    digests = [caption_digest(*caption) for caption in zip(captions["image_id"], cast(list[Any], phrased), strict=True)]
+    items = captions.with_columns(
+        item=pl.lit("caption"),
+        item_id=pl.col("caption"),
+        digest=pl.Series(digests, dtype=pl.String),
+        search=pl.col("text").str.to_lowercase(),
+        **{
+            column: pl.col("entities").list.eval(pl.element().struct.field(name)).list.unique().list.sort()
+            for column, name in (("classes", "class_id"), ("vias", "via"))
+        },
+    )
+    return _conformed(items, ITEM_COLUMNS)
 
 
-def _question_item(image_id: str, question: QuestionStruct) -> dict[str, Any]:
-    words = (question["question"], *(question["choices"] or ()), question["answer"])
-    return {
-        "item": "question",
-        "item_id": question_id(question),
-        "digest": question_digest(image_id, question),
-        "language": question["language"],
-        "text": question["question"],
-        "answer": question["answer"],
-        "search": " ".join(words).lower(),
-        "topic": question["topic"],
-        "classes": [],
-        "vias": [],
-    }
+def _question_items(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row of `ITEM_COLUMNS` for each question of images."""
+    questions = _exploded(rows, "questions")
+    wordings = cast(list[QuestionStruct], questions.select(*ASKED).to_dicts())
+    digests = list(map(question_digest, questions["image_id"], wordings))
+    choices = pl.when(pl.col("choices").list.len() > 0).then(pl.col("choices").list.join(" "))
+    items = questions.with_columns(
+        item=pl.lit("question"),
+        item_id=pl.Series(map(question_id, wordings), dtype=pl.String),
+        digest=pl.Series(digests, dtype=pl.String),
+        text=pl.col("question"),
+        search=pl.concat_str("question", choices, "answer", separator=" ", ignore_nulls=True).str.to_lowercase(),
+        classes=pl.lit([], pl.List(pl.Int16)),
+        vias=pl.lit([], pl.List(pl.String)),
+    )
+    return _conformed(items, ITEM_COLUMNS)
 
 
-def _phrases(row: _ReviewedColumns, caption: CaptionStruct) -> list[dict[str, Any]]:
-    """The grounded phrases of a caption of an image."""
-    pixel = (row["spacing_x"] or 1.0) * (row["spacing_y"] or 1.0)
-    areas = {structure["class_id"]: structure["area"] for structure in row["structures"] or []}
-    phrases: list[dict[str, Any]] = []
-    for number, entity in enumerate(caption["entities"]):
-        width, height = entity["x_max"] - entity["x_min"], entity["y_max"] - entity["y_min"]
-        phrases.append(
-            {
-                **{name: row[name] for name in ("image_id", "volume", "modality", "plane")},  # type: ignore[literal-required]
-                **{name: entity[name] for name in ("start", "end", "text", "class_id", "via")},  # type: ignore[literal-required]
-                "item_id": caption["caption"],
-                "language": caption["language"],
-                "entity": number,
-                "x": (entity["x_min"] + width / 2) / row["width"],
-                "y": (entity["y_min"] + height / 2) / row["height"],
-                "width": width,
-                "height": height,
-                "area_mm2": areas.get(entity["class_id"], width * height) * pixel,
-            }
-        )
-    return phrases
+def _phrases(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row of `PHRASE_COLUMNS` for each grounded phrase of the captions of images."""
+    images = rows.with_columns(pixel=pl.col("spacing_x").fill_null(1.0) * pl.col("spacing_y").fill_null(1.0))
+    areas = _exploded(rows, "structures").select("image_id", "class_id", "area")
+    captions = _exploded(images, "captions").select(
+        *("image_id", "volume", "modality", "plane", "language", "entities", "pixel"),
+        *(pl.col(name).alias(f"image_{name}") for name in ("width", "height")),
+        item_id="caption",
+        entity=pl.int_ranges(pl.col("entities").list.len()),
+    )
+    phrases = captions.explode("entities", "entity", empty_as_null=False).unnest("entities")
+    width, height = pl.col("x_max") - pl.col("x_min"), pl.col("y_max") - pl.col("y_min")
+    phrases = phrases.join(
+        areas.unique(["image_id", "class_id"], keep="last"),
+        on=["image_id", "class_id"],
+        how="left",
+        maintain_order="left",
+    ).with_columns(
+        x=(pl.col("x_min") + width / 2) / pl.col("image_width"),
+        y=(pl.col("y_min") + height / 2) / pl.col("image_height"),
+        width=width,
+        height=height,
+        area_mm2=pl.coalesce("area", width * height) * pl.col("pixel"),
+    )
+    return _conformed(phrases, PHRASE_COLUMNS)
+
+
+def _exploded(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """A row for each entry of a list of structs, with the fields as columns, in the order of the entries."""
+    return rows.filter(pl.col(column).list.len() > 0).explode(column).unnest(column)
+
+
+def _conformed(rows: pl.DataFrame, columns: Mapping[str, Any]) -> pl.DataFrame:
+    """The columns of a table in its types, null where there are none."""
+    return rows.select(
+        pl.col(name).cast(kind) if name in rows.columns else pl.lit(None, kind).alias(name)
+        for name, kind in columns.items()
+    )
