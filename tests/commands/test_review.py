@@ -19,6 +19,14 @@ from PIL import Image
 from tests.factories.review_site import HOSTILE, write_review_site
 
 from browser import browsing, wait_for
+from refrad.core.tables import frame_of, write_table
+from refrad.dataset.shard_io import read_rows
+from refrad.review.feedback import leave_out
+from refrad.review.items import caption_digest
+from refrad.review.judgement import ReviewVerdict
+from refrad.review.left_out import LeftOutTable
+from refrad.review.verdicts import open_verdicts
+from refrad.workflow.fingerprint import Fingerprint
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 DESKTOP = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
@@ -316,7 +324,7 @@ def test_pages_need_no_scrolling_to_the_side(browser, server, metrics):
     try:
         open_pair(browser, server, "?text=script")
         pair = browser.run("location.href")
-        for page in ("/", "/?suspicion=any", "/summary", "/reviewer", pair.removeprefix(root_of(server))):
+        for page in ("/", "/?suspicion=any", "/left-out", "/summary", "/reviewer", pair.removeprefix(root_of(server))):
             visit(browser, root_of(server) + page)
             assert browser.run("document.documentElement.scrollWidth") <= metrics["width"], page
     finally:
@@ -359,6 +367,53 @@ def test_random_queue_goes_on_by_itself(browser, server, site):
         wait_for(lambda last=number: f"you have judged {last + 1};" in (text(browser, "#progress") or ""))
     assert len(images) == 3
     assert [row[5] for row in verdicts_in(site) if row[0] == "QU"] == ["random"] * 3
+
+
+def test_queue_waits_for_a_verdict_and_draws_captions(browser, server, site):
+    name_reviewer(browser, server, "EF")
+    visit(browser, f"{root_of(server)}/queue")
+    press(browser, "j")
+    assert text(browser, "#status").startswith("Give a verdict first") and "/pair" in browser.run("location.href")
+    press(browser, "v")
+    assert saved(browser, site, lambda: press(browser, "a"))[-2:] == ("question", "browse")
+
+
+def test_what_left_is_listed_and_taken_back(browser, server, site):
+    """The page shows what the last run left out; its verdict is undone by the key, of its reviewer alone."""
+    row = next(iter(read_rows([next((site / "results" / "shards" / "data").rglob("train.parquet"))])))
+    caption = row["captions"][0] | {"text": "Milz <b>groß</b>."}
+    verdict = ReviewVerdict(
+        reviewer="GH", delivery="demo", shard=0, patient=row["patient"], image_id=row["image_id"], item="caption",
+        item_id=caption["caption"], verdict="reject", reason="wrong organ",
+        digest=caption_digest(row["image_id"], caption),
+    )  # fmt: skip
+    with open_verdicts(site / "private" / "review" / "verdicts.sqlite") as store:
+        store.add(verdict)
+    left = leave_out(row | {"captions": [caption]}, [verdict]).left_out
+    path = site / "results" / "review" / "demo" / "0" / "left_out.parquet"
+    former = site / "results" / "review" / "former" / "0" / "left_out.parquet"
+    for table in (path, former):
+        write_table(table, frame_of(left, LeftOutTable), LeftOutTable, Fingerprint("shards", 1, {}, {}))
+    try:
+        with reviewing(site) as (address, _):
+            visit(browser, address)
+            wait_for(lambda: browser.run("document.body?.dataset.page") == "pairs")
+            name_reviewer(browser, address, "IJ")
+            visit(browser, f"{root_of(address)}/left-out?text=milz")
+            assert text(browser, "#count") == "1 item" and text(browser, "article b") == "Milz <b>groß</b>."
+            assert texts(browser, ".verdict") == ["GH: rejected (wrong organ)"]
+            assert texts(browser, "article button") == []
+            name_reviewer(browser, address, "GH")
+            visit(browser, f"{root_of(address)}/left-out")
+            press(browser, "j")
+            row = saved(browser, site, lambda: press(browser, "u"))
+            assert row[:2] == ("GH", "undo") and texts(browser, ".verdict") == []
+            visit(browser, f"{root_of(address)}/left-out")
+            assert "comes back at the next run" in text(browser, "article")
+    finally:
+        path.unlink()
+        former.unlink()
+        visit(browser, server)
 
 
 def test_failing_write_is_said_on_the_page(browser, tmp_path):

@@ -9,11 +9,9 @@ from tests.factories import image_row
 
 from refrad.core.contracts import CaptionTable, FlagTable, MentionTable
 from refrad.core.tables import frame_of, write_table
-from refrad.dataset.shard_io import read_rows, write_shard
-from refrad.review.feedback import leave_out
+from refrad.dataset.shard_io import write_shard
 from refrad.review.item_index import ItemQuery, verdict_states
 from refrad.review.judgement import ReviewVerdict
-from refrad.review.left_out import LeftOutTable
 from refrad.review.opening import compare_with_lexicon, open_index
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -102,7 +100,7 @@ def test_questions_are_found_by_question_and_answer(opened):
     assert len(ids(index, item="question", text="modality ct")) == 10
     row = index.page(ItemQuery(item="question"), NOBODY).rows[0]
     assert (row["text"], row["answer"], row["topic"]) == ("Which imaging modality is this?", "CT", "metadata")
-    assert row["classes"] == [] and row["suspicions"] == [] and row["verdicts"] is None
+    assert row["classes"] == [] and row["suspicions"] == []
 
 
 def test_pages_are_parts_of_the_list(opened):
@@ -110,8 +108,6 @@ def test_pages_are_parts_of_the_list(opened):
     pages = [index.page(ItemQuery(), NOBODY, start, 4) for start in (0, 4, 8, 12)]
     assert [len(page.rows) for page in pages] == [4, 4, 2, 0] and {page.total for page in pages} == {10}
     assert [row["item_id"] for page in pages for row in page.rows] == [f"c{number}" for number in range(10)]
-    assert index.counts("modality", ItemQuery(), NOBODY) == {"CT": 6, "MR": 4}
-    assert index.counts("classes", ItemQuery(modality="MR"), NOBODY) == {"1": 4, "5": 4}
 
 
 def test_verdicts_that_count_filter_the_list(opened):
@@ -127,8 +123,6 @@ def test_verdicts_that_count_filter_the_list(opened):
     assert ids(index, states, verdict="any") == ["c0", "c1"] and ids(index, states, verdict="none") == [
         f"c{n}" for n in range(2, 10)
     ]
-    row = index.page(ItemQuery(), states).rows[1]
-    assert (row["verdicts"], row["reviewers"]) == (["accept", "wrong_box"], ["AB", "CD"])
 
 
 def test_suspicious_items_come_first_and_name_their_phrases(opened, site):
@@ -139,7 +133,6 @@ def test_suspicious_items_come_first_and_name_their_phrases(opened, site):
     assert ids(index, suspicion="implausible") == [f"c{number}" for number in range(10)]
     assert ids(index, suspicion="any", sort="suspicion")[0].startswith("c") and ids(index, suspicion="far") == []
     assert index.suspicious_phrases(rows[0]["image_id"], "c0") == {0: ["implausible"]}
-    assert index.counts("suspicions", ItemQuery(), NOBODY) == {"implausible": 10}
 
 
 def test_tables_of_unchanged_files_are_read_again(opened, site, schema):
@@ -162,20 +155,6 @@ def test_damaged_table_of_the_cache_is_made_again(opened, site):
     for path in (site / "private" / "index").iterdir():
         path.write_bytes(path.read_bytes()[:-20])
     assert opened().items.equals(expected)
-
-
-def test_what_was_left_out_is_a_list_of_its_own(opened, site):
-    row = next(iter(read_rows(sorted((site / "results" / "shards").rglob("*.parquet")))))
-    index = opened()
-    verdict = verdict_on(index.page(ItemQuery(), NOBODY).rows[0], verdict="reject")
-    left = leave_out(row, [verdict]).left_out
-    path = site / "results/review/clinic/0/left_out.parquet"
-    write_table(path, frame_of(left, LeftOutTable), LeftOutTable, STAMP)
-    index = opened()
-    assert ids(index, left_out=True) == ["c0"] and "c0" in ids(index)
-    (listed,) = index.page(ItemQuery(left_out=True), verdict_states([verdict])).rows
-    assert (listed["delivery"], listed["shard"], listed["verdicts"]) == ("clinic", 0, ["reject"])
-    assert listed["digest"] == verdict.digest and listed["text"] == row["captions"][0]["text"]
 
 
 def test_model_and_lexicon_are_compared_by_their_classes(schema, root):

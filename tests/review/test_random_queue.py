@@ -9,20 +9,24 @@ import pytest
 
 from refrad.review.item_index import ItemIndex
 from refrad.review.item_tables import ITEM_COLUMNS
-from refrad.review.judgement import ReviewVerdict, sampled
+from refrad.review.judgement import ReviewVerdict, VerdictHistory
 from refrad.review.random_queue import SHARED, RandomQueue, owner_of
 from refrad.review.suspicion import MARK_COLUMNS
 
 
-def index_of(count, items=("caption",), left_out=()):
+def sampled(verdicts):
+    return VerdictHistory(verdicts).counting().sample
+
+
+def index_of(count, items=("caption",), without=()):
     rows = [
         dict.fromkeys(ITEM_COLUMNS)
         | {"image_id": f"i{number}", "item": item, "item_id": f"{item}{number}", "digest": f"d{number}"}
         for number in range(count)
         for item in items
+        if number not in without
     ]
-    frame = pl.DataFrame(rows, schema=ITEM_COLUMNS).with_columns(left_out=pl.col("image_id").is_in(list(left_out)))
-    return ItemIndex(frame, pl.DataFrame(schema=MARK_COLUMNS))
+    return ItemIndex(pl.DataFrame(rows, schema=ITEM_COLUMNS), pl.DataFrame(schema=MARK_COLUMNS))
 
 
 def verdict_on(index, place, reviewer="AB", **changes):
@@ -94,9 +98,11 @@ def test_browsing_does_not_change_the_queue():
 
 
 def test_queue_stays_as_it_is_when_other_items_leave():
-    index, fewer = index_of(30), index_of(30, left_out=["i3", "i9"])
-    order = RandomQueue(index).next_places([], "AB", 30)
-    assert RandomQueue(fewer).next_places([], "AB", 30) == [place for place in order if place not in (3, 9)]
+    def order(index):
+        return [index.items["image_id"][place] for place in RandomQueue(index).next_places([], "AB", 30)]
+
+    every = order(index_of(30))
+    assert order(index_of(30, without=(3, 9))) == [name for name in every if name not in ("i3", "i9")]
 
 
 def test_changed_item_is_offered_again():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from refrad.core.tables import frame_of
-from refrad.review.judgement import ReviewVerdict
+from refrad.review.judgement import ReviewVerdict, VerdictHistory
 from refrad.review.left_out import LeftOutTable
 from refrad.review.review_statistics import agreement_of, cohen_kappa, precision_of_sample, summarize_review
 from refrad.review.review_words import describe_review
@@ -47,7 +47,7 @@ def left_row(number, **changes):
 def summary_of(verdicts, items, left_out=()):
     frame = pl.DataFrame(list(items), schema_overrides={"classes": pl.List(pl.Int16)})
     total = {"caption": sum(row["item"] == "caption" for row in items), "question": 0}
-    return summarize_review(verdicts, frame, total, frame_of(left_out, LeftOutTable), NAMES)
+    return summarize_review(VerdictHistory(verdicts).counting(), frame, total, frame_of(left_out, LeftOutTable), NAMES)
 
 
 @given(st.integers(1, 300), st.data())

@@ -8,12 +8,9 @@ SHARD = ShardKey("demo", 0)
 
 def shelf_of(folder, schema):
     results = folder / "results"
-
-    def tables(shard):
-        part = f"{shard.delivery}/{shard.shard}"
-        return ShardTables(results / "volumes" / part / "volumes.parquet", results / "masks" / part / "masks.parquet")
-
-    return VolumeShelf(tables, folder / "stores" / "volumes", folder / "stores" / "masks", schema)
+    part = f"{SHARD.delivery}/{SHARD.shard}"
+    tables = ShardTables(results / "volumes" / part / "volumes.parquet", results / "masks" / part / "masks.parquet")
+    return VolumeShelf({SHARD: tables}, folder / "stores" / "volumes", folder / "stores" / "masks", schema)
 
 
 def test_volume_and_classes_are_those_of_the_stores(tmp_path, schema):

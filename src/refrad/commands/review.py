@@ -1,10 +1,9 @@
 """The command `refrad review`: the dataset in a browser of this machine, for people who accept or reject its pairs."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
-
-import polars as pl
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import load_config
@@ -13,7 +12,8 @@ from refrad.review.access import make_token
 from refrad.review.desk import ReviewDesk
 from refrad.review.image_answers import ImageAnswers
 from refrad.review.item_index import ItemIndex
-from refrad.review.left_out import read_left_out
+from refrad.review.judgement import VerdictHistory
+from refrad.review.left_out import left_out_tables, read_left_out
 from refrad.review.opening import open_index
 from refrad.review.pair_pages import PairPages
 from refrad.review.review_statistics import summarize_review
@@ -63,17 +63,18 @@ def main(
         print(_take_over(sheet, reviewer, _index(site, results, private), private / "verdicts.sqlite"))
         return
     if summary:
-        print("\n".join(_summary(site, _index(site, results, private), results, private / "verdicts.sqlite")))
+        print("\n".join(_summary(site, results, private)))
         return
     listener = open_port(address, port)
     try:
         schema = load_schema(Path(site.schema))
         index = _index(site, results, private)
         verdicts = VerdictReader(private / "verdicts.sqlite")
-        left_out = _left_out(results)
+        files = list_dataset(results / "shards")
+        left_out = read_left_out(left_out_tables(results, files))
         desk = ReviewDesk(index, verdicts, schema, site.config.shards.windows, left_out)
         stores = Path(site.store("volumes")), Path(site.store("masks"))
-        shelf = VolumeShelf(lambda shard: _tables(results, shard), *stores, schema)
+        shelf = VolumeShelf(_tables(results, files), *stores, schema)
         token = make_token()
         application = build_application(
             PairPages(desk, shelf, schema, reviewer),
@@ -82,6 +83,8 @@ def main(
             token,
             listener.getsockname()[1],
         )
+        gc.collect()
+        gc.freeze()  # what is loaded stays: collecting it again and again would slow the pages
         print(f"Review of {len(index.items):,} items; Ctrl-C ends it. Open in a browser of this machine:")
         print(start_address(listener, token), flush=True)
         serve_until_stopped(application, listener)
@@ -95,20 +98,17 @@ def _index(site: Site, results: Path, private: Path) -> ItemIndex:
     return open_index(files, results, private / "index", Path(site.schema), Path(site.lexicon))
 
 
-def _left_out(results: Path) -> pl.DataFrame:
-    return read_left_out(sorted((results / "review").glob("*/*/left_out.parquet")))
-
-
-def _summary(site: Site, index: ItemIndex, results: Path, verdicts: Path) -> Iterator[str]:
+def _summary(site: Site, results: Path, private: Path) -> Iterator[str]:
     """The state of the review, in lines."""
+    verdicts = private / "verdicts.sqlite"
     if not verdicts.exists():
         yield "Nobody has given a verdict."
         return
     with open_verdicts(verdicts, writable=False) as store:
-        judged = store.all()
-    items = index.items.filter(~pl.col("left_out"))
+        judged = VerdictHistory(store.all()).counting()
+    items = _index(site, results, private).items
     total = dict(items["item"].value_counts().iter_rows())
-    left_out = _left_out(results)
+    left_out = read_left_out(left_out_tables(results, list_dataset(results / "shards")))
     names = {entry.id: entry.name for entry in load_schema(Path(site.schema)).classes}
     yield from describe_review(summarize_review(judged, items, total, left_out, names))
 
@@ -125,14 +125,22 @@ def _take_over(sheet: Path, reviewer: str, index: ItemIndex, path: Path) -> str:
     with open_verdicts(path) as store:
         present = {(verdict.reviewer, verdict.key, verdict.verdict) for verdict in store.latest()}
         new = [verdict for verdict in verdicts if (verdict.reviewer, verdict.key, verdict.verdict) not in present]
-        for verdict in new:
-            store.add(verdict)
+        store.add_all(new)
     return (
         f"{len(new)} verdicts of {reviewer} added, {len(verdicts) - len(new)} were there;"
         f" {changed} marks are on pairs that have changed since or are gone"
     )
 
 
-def _tables(results: Path, shard: ShardKey) -> ShardTables:
-    folder = Path(shard.delivery, str(shard.shard))
-    return ShardTables(results / "volumes" / folder / "volumes.parquet", results / "masks" / folder / "masks.parquet")
+def _tables(results: Path, files: Sequence[Path]) -> dict[ShardKey, ShardTables]:
+    """The tables of the shards of the dataset."""
+    tables = {}
+    for path in files:
+        folder = Path(path.parent.parent.name, path.parent.name)
+        if folder.name.isdigit():
+            volumes, masks = (
+                results / "volumes" / folder / "volumes.parquet",
+                results / "masks" / folder / "masks.parquet",
+            )
+            tables[ShardKey(folder.parent.name, int(folder.name))] = ShardTables(volumes, masks)
+    return tables

@@ -1,5 +1,6 @@
 """The dataset and the verdicts as the review pages use them: pairs of image and caption, by page, and one after the other."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +11,24 @@ import polars as pl
 from numpy.typing import NDArray
 
 from refrad.anatomy.schema import Schema
+from refrad.core.table_rows import rows_of
 from refrad.dataset.image_codec import decode_image
 from refrad.dataset.image_lookup import ImageLookup
 from refrad.dataset.shard_rows import CaptionStruct, ImageRow
 from refrad.review.item_index import ItemIndex, ItemQuery, ItemRow
 from refrad.review.judgement import ReviewVerdict
+from refrad.review.left_out import FOLLOWS, LeftOutRow
 from refrad.review.pair_selection import ORDERS, VERDICT_WORDS, FilterChoice, FilterOption, PairSelection
 from refrad.review.random_queue import RandomQueue
 from refrad.review.review_statistics import ReviewSummary, summarize_review
 from refrad.review.slice_pictures import nearest_channel
 from refrad.review.suspicion import SUSPICIONS
-from refrad.review.verdict_reader import VerdictReader
+from refrad.review.verdict_reader import ReadVerdicts, VerdictReader
 
-__all__ = ["ListedPair", "Neighbours", "PairKey", "ReviewDesk", "UnknownPairError"]
+__all__ = ["CHANGED", "LeftOutItem", "ListedPair", "Neighbours", "PairKey", "ReviewDesk", "UnknownPairError"]
 
 UNSEEN_IN_LIST = ("structures", "questions", "provenance")  # columns that the list does not read
+CHANGED = "The dataset has changed since this server started: stop and start it"
 KEPT_CHOICES = 50  # counts of filters in memory
 
 
@@ -50,6 +54,15 @@ class ListedPair(NamedTuple):
     suspicions: Sequence[str]
     verdicts: Sequence[ReviewVerdict]
     path: Path
+
+
+class LeftOutItem(NamedTuple):
+    """An item that left at the last run, names of its classes, the verdicts on it that count, and how many of its image left with it."""
+
+    row: LeftOutRow
+    classes: Sequence[str]
+    verdicts: Sequence[ReviewVerdict]
+    followers: int
 
 
 class Neighbours(NamedTuple):
@@ -80,20 +93,25 @@ class ReviewDesk:
         windows: Sequence[Sequence[float]],
         left_out: pl.DataFrame,
     ) -> None:
-        pairs = index.items.filter((pl.col("item") == "caption") & ~pl.col("left_out"))
+        pairs = index.items.filter(pl.col("item") == "caption")
         self._index = ItemIndex(pairs.drop("place", "suspicions"), index.marks)  # a third of all, so pages are faster
-        self._items, self._left_out = index.items.filter(~pl.col("left_out")), left_out
+        self._items, self._left_out = index.items, left_out
         self._totals = dict(self._items["item"].value_counts().iter_rows())
         self._reader, self._schema = verdicts, schema
         self._windows = [(width, level) for width, level in windows]
         self._queue = RandomQueue(self._index)
         self._lookup = ImageLookup()
-        self._choices: dict[tuple[PairSelection, int], list[FilterChoice]] = {}
+        self._choices: dict[tuple[PairSelection, ReadVerdicts | None], list[FilterChoice]] = {}
+        self._summary: tuple[ReadVerdicts, ReviewSummary] | None = None
 
     def find(self, selection: PairSelection, start: int, count: int) -> tuple[int, list[ListedPair]]:
-        """How many pairs a selection has, and `count` of them from the `start`-th on."""
+        """How many pairs a selection has, and `count` of them from the `start`-th on, without those that have left since."""
         page = self._index.page(selection.query(), self._reader.read().states, start, count)
-        return page.total, [self._listed(row, UNSEEN_IN_LIST) for row in page.rows]
+        pairs = []
+        for row in page.rows:
+            with contextlib.suppress(UnknownPairError):
+                pairs.append(self._listed(row, UNSEEN_IN_LIST))
+        return page.total, pairs
 
     def pair(self, key: PairKey) -> ListedPair:
         """A pair.
@@ -104,7 +122,7 @@ class ReviewDesk:
         position = self._place(key)
         if position is None:
             raise UnknownPairError("The pair is not in the dataset")
-        return self._listed(self._index.rows([position], self._reader.read().states)[0])
+        return self._listed(self._index.rows([position])[0])
 
     def neighbours(self, selection: PairSelection, key: PairKey, number: int) -> Neighbours:
         """The neighbours of a pair in a selection.
@@ -134,12 +152,12 @@ class ReviewDesk:
 
     def next_random(self, reviewer: str) -> PairKey | None:
         """The next pair of the random queue for a reviewer; None if there is none left."""
-        places = self._queue.next_places(self._reader.read().sample, reviewer)
+        places = self._queue.next_places(self._reader.read().counting.sample, reviewer)
         return self._key_of(places[0]) if places else None
 
     def progress(self, reviewer: str) -> tuple[int, int, int]:
         """Pairs of the random queue that a reviewer has judged, that anybody has, and how many there are."""
-        sample = [verdict for verdict in self._reader.read().sample if verdict.item == "caption"]
+        sample = [verdict for verdict in self._reader.read().counting.sample if verdict.item == "caption"]
         own = {verdict.key for verdict in sample if verdict.reviewer == reviewer}
         return len(own), len({verdict.key for verdict in sample}), len(self._queue)
 
@@ -150,11 +168,27 @@ class ReviewDesk:
 
     def summary(self) -> ReviewSummary:
         """The state of the review: how much is judged, the precision, and the agreement of reviewers."""
-        verdicts = self._reader.read().all
-        images = list({verdict.image_id for verdict in verdicts})
-        items = self._items.filter(pl.col("image_id").is_in(images))
-        names = {number: entry.english for number, entry in self._schema.by_id.items()}
-        return summarize_review(verdicts, items, self._totals, self._left_out, names)
+        read, summarized = self._reader.read(), self._summary
+        if summarized is None or summarized[0] is not read:
+            names = {number: entry.english for number, entry in self._schema.by_id.items()}
+            summarized = read, summarize_review(read.counting, self._items, self._totals, self._left_out, names)
+            self._summary = summarized
+        return summarized[1]
+
+    def left_out(self, text: str, start: int, count: int) -> tuple[int, list[LeftOutItem]]:
+        """How many items with these words left at the last run because of a verdict on them, and `count` from the `start`-th on."""
+        items = self._left_out.filter(pl.col("verdict") != FOLLOWS)
+        for word in text.lower().split():
+            items = items.filter(pl.col("text").str.to_lowercase().str.contains(word, literal=True))
+        rows = rows_of(items.slice(start, count), LeftOutRow)
+        return len(items), [self._left_out_item(row) for row in rows]
+
+    def _left_out_item(self, row: LeftOutRow) -> LeftOutItem:
+        key = row["image_id"], row["item"], row["item_id"], row["digest"]
+        names = [self._label("class_id", str(number)) for number in row["classes"]]
+        verdicts = [verdict for verdict in self.verdicts(row["image_id"]) if verdict.key == key]
+        of_image = (pl.col("image_id") == row["image_id"]) & (pl.col("verdict") == FOLLOWS)
+        return LeftOutItem(row, names, verdicts, len(self._left_out.filter(of_image)))
 
     def choices(self, selection: PairSelection) -> list[FilterChoice]:
         """The filters, each with the values that pairs of the other filters' selection have, the most frequent first.
@@ -162,7 +196,7 @@ class ReviewDesk:
         They are counted once for the pages of a list, unless a verdict is added and selects.
         """
         read = self._reader.read()
-        version = len(read.all) if selection.verdict else 0
+        version = read if selection.verdict else None
         if (selection, version) not in self._choices:
             if len(self._choices) >= KEPT_CHOICES:
                 self._choices.clear()
@@ -216,14 +250,26 @@ class ReviewDesk:
             row = self._lookup.row(path, image_id, leave_out)
             caption = {caption["caption"]: caption for caption in row["captions"]}[item["item_id"]]
         except (KeyError, FileNotFoundError):
-            raise UnknownPairError("The dataset has changed since this server started: stop and start it") from None
+            raise UnknownPairError(CHANGED) from None
         key = PairKey(item["delivery"], item["shard"], image_id, item["item_id"])
-        signs = [SUSPICIONS[name].sentence if not leave_out else name for name in item["suspicions"]]
-        return ListedPair(key, row, caption, signs, self.verdicts(image_id), path)
+        return ListedPair(key, row, caption, item["suspicions"], self.verdicts(image_id), path)
+
+    def signs(self, pair: ListedPair) -> list[str]:
+        """The signs of a pair as sentences; where it has several phrases, with the numbers of those that have the sign, from 1."""
+        numbers: dict[str, list[int]] = {}
+        for phrase, names in self._index.suspicious_phrases(pair.key.image_id, pair.key.caption).items():
+            for name in names:
+                numbers.setdefault(name, []).append(phrase + 1)
+        several = len(pair.caption["entities"]) > 1
+        return [
+            SUSPICIONS[name].sentence
+            + (f" Phrase {', '.join(map(str, numbers[name]))}." if several and name in numbers else "")
+            for name in pair.suspicions
+        ]
 
     def _place(self, key: PairKey) -> int | None:
         """Place of a pair in the index."""
-        same = (pl.col("image_id") == key.image_id) & (pl.col("item_id") == key.caption) & ~pl.col("left_out")
+        same = (pl.col("image_id") == key.image_id) & (pl.col("item_id") == key.caption)
         same &= (pl.col("delivery") == key.delivery) & (pl.col("shard") == key.shard) & (pl.col("item") == "caption")
         return next(iter(self._index.items.lazy().filter(same).select("place").collect()["place"]), None)
 

@@ -20,7 +20,7 @@ from refrad.core.table_rows import BoxRow
 from refrad.dataset.shard_rows import CaptionStruct, EntityStruct, ImageRow, QuestionStruct
 from refrad.review.items import caption_digest, question_digest, question_id
 from refrad.review.judgement import ReviewVerdict
-from refrad.review.left_out import LeftOutRow
+from refrad.review.left_out import FOLLOWS, LeftOutRow
 
 __all__ = ["ReviewedImage", "leave_out", "rejections"]
 
@@ -91,12 +91,12 @@ def leave_out(row: ImageRow, verdicts: Sequence[ReviewVerdict]) -> ReviewedImage
         if stays:
             staying_captions.append(reviewed)
         if not stays or reviewed != caption:
-            left_out.append(_left_out_caption(row, caption, verdict_of.get(("caption", caption["caption"]), "follows")))
+            left_out.append(_left_out_caption(row, caption, verdict_of.get(("caption", caption["caption"]), FOLLOWS)))
     staying_questions: list[QuestionStruct] = []
     for question in row["questions"]:
         rejected = verdict_of.get(("question", question_id(question)))
         if rejected or not staying_captions or (on_captions and question["topic"] == "findings"):
-            left_out.append(_left_out_question(row, question, rejected or "follows"))
+            left_out.append(_left_out_question(row, question, rejected or FOLLOWS))
         else:
             staying_questions.append(question)
     structures = [structure for structure in row["structures"] if _boxed(structure) not in boxes]

@@ -24,7 +24,6 @@ class ItemQuery:
         verdict: "none", "any", or one that counts: "accept", "reject", "wrong_span", "wrong_box", "wrong_side".
         suspicion: "any", or a name of `suspicion.SUSPICIONS`.
         text: words to find in caption, or in question, choices and answer, in capital or small letters.
-        left_out: list what the last run left out because of verdicts instead of what is in the dataset.
         sort: "dataset" (by delivery, shard and file) or "suspicion" (most signs first).
     """
 
@@ -42,12 +41,11 @@ class ItemQuery:
     verdict: str | None = None
     suspicion: str | None = None
     text: str = ""
-    left_out: bool = False
     sort: Literal["dataset", "suspicion"] = "dataset"
 
 
 class ItemRow(TypedDict):
-    """An item of a page: the columns of `item_tables.ITEM_COLUMNS`, its signs, the verdicts that count, and who gave them (None: nobody)."""
+    """An item of a page: the columns of `item_tables.ITEM_COLUMNS`, and its signs."""
 
     delivery: str
     shard: int
@@ -71,10 +69,7 @@ class ItemRow(TypedDict):
     topic: str | None
     classes: list[int]
     vias: list[str]
-    left_out: bool
     suspicions: list[str]
-    verdicts: list[str] | None
-    reviewers: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -89,29 +84,23 @@ class ItemIndex:
     """All items of a dataset in memory (about 0.5 kB each), with their signs. Reading from several threads is safe.
 
     Attributes:
-        items: a row an item: `ITEM_COLUMNS`, `suspicions` (names, a list) and `left_out`.
+        items: a row an item: `ITEM_COLUMNS`, and `suspicions` (names, a list).
         marks: `suspicion.MARK_COLUMNS`: also the phrases that have a sign.
     """
 
     def __init__(self, items: pl.DataFrame, marks: pl.DataFrame) -> None:
         names = marks.select(*KEY, "suspicion").unique().group_by(KEY).agg(suspicions=pl.col("suspicion").sort())
-        if "left_out" not in items.columns:
-            items = items.with_columns(left_out=pl.lit(False))
         joined = items.join(names, on=KEY, how="left", maintain_order="left")
         self.items = joined.with_columns(
             pl.col("suspicions").fill_null(pl.lit([], dtype=pl.List(pl.String)))
         ).with_row_index("place")
         self.marks = marks
-        self._lists = {
-            (item, left_out): self.items.filter((pl.col("item") == item) & (pl.col("left_out") == left_out))
-            for item in ITEMS
-            for left_out in (False, True)
-        }
+        self._lists = {item: self.items.filter(pl.col("item") == item) for item in ITEMS}
 
     def page(self, query: ItemQuery, states: pl.DataFrame, start: int = 0, count: int = 50) -> ItemPage:
         """The items of a query from the `start`-th on, `count` at most; `states` are those of `verdict_states`."""
         places = self.places(query, states)
-        return ItemPage(len(places), self.rows(places.slice(start, count).to_list(), states))
+        return ItemPage(len(places), self.rows(places.slice(start, count).to_list()))
 
     def places(self, query: ItemQuery, states: pl.DataFrame) -> pl.Series:
         """Places in `items` of all items of a query, in its order; the item before and after one are its neighbours here."""
@@ -121,31 +110,13 @@ class ItemIndex:
             matching = signs.sort(["signs", "place"], descending=[True, False])
         return matching["place"]
 
-    def rows(self, places: Sequence[int], states: pl.DataFrame) -> list[ItemRow]:
-        """The items at these places of `items`, in this order, with their verdicts."""
-        rows = self.items[list(places)].join(
-            states.select(*STATE_KEY, "verdicts", "reviewers"), on=STATE_KEY, how="left", maintain_order="left"
-        )
-        return cast(list[ItemRow], rows.drop("place", "search", "finder").to_dicts())
-
-    def counts(self, column: str, query: ItemQuery, states: pl.DataFrame) -> dict[str, int]:
-        """How many items of a query have each value of a column (each of a list), most frequent first, as for a menu.
-
-        Args:
-            column: modality, plane, split, tie, language, delivery, topic, classes, vias or suspicions.
-            query: without a limit on the column itself.
-            states: as for `page`.
-        """
-        values = (
-            self._matching(query, states).select("place").join(self.items.select("place", column), on="place")[column]
-        )
-        values = values.explode(empty_as_null=False) if values.dtype == pl.List else values
-        table = values.drop_nulls().value_counts().sort(["count", column], descending=[True, False])
-        return {str(value): int(count) for value, count in table.iter_rows()}
+    def rows(self, places: Sequence[int]) -> list[ItemRow]:
+        """The items at these places of `items`, in this order."""
+        return cast(list[ItemRow], self.items[list(places)].drop("place", "search", "finder").to_dicts())
 
     def place_of(self, image_id: str, item_id: str) -> int | None:
         """Place in `items` of an item that is in the dataset."""
-        same = (pl.col("image_id") == image_id) & (pl.col("item_id") == item_id) & ~pl.col("left_out")
+        same = (pl.col("image_id") == image_id) & (pl.col("item_id") == item_id)
         return next(iter(self.items.filter(same)["place"]), None)
 
     def suspicious_phrases(self, image_id: str, item_id: str) -> dict[int, list[str]]:
@@ -160,7 +131,7 @@ class ItemIndex:
 
     def _matching(self, query: ItemQuery, states: pl.DataFrame) -> pl.DataFrame:
         """`place` and `suspicions` of the items of a query."""
-        frame = self._lists[query.item, query.left_out]
+        frame = self._lists[query.item]
         conditions = []
         for column in ("modality", "plane", "split", "tie", "language", "delivery", "patient", "image_id"):
             if (value := getattr(query, column)) is not None:
@@ -187,13 +158,11 @@ class ItemIndex:
 
 
 def verdict_states(verdicts: Iterable[ReviewVerdict]) -> pl.DataFrame:
-    """A row for each judged item (image_id, item, item_id, digest): `verdicts` (distinct, sorted) and `reviewers` that count.
+    """A row for each judged item, `STATE_KEY`, with its distinct `verdicts`.
 
     Args:
         verdicts: those that count, as `VerdictStore.latest` gives them.
     """
-    rows = [(*verdict.key, verdict.verdict, verdict.reviewer) for verdict in verdicts]
-    key = [*KEY, "digest"]
-    frame = pl.DataFrame(rows, schema=dict.fromkeys([*key, "verdict", "reviewer"], pl.String), orient="row")
-    of_items = frame.group_by(key, maintain_order=True)
-    return of_items.agg(verdicts=pl.col("verdict").unique().sort(), reviewers=pl.col("reviewer").unique().sort())
+    rows = [(verdict.item_id, verdict.digest, verdict.verdict) for verdict in verdicts]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys([*STATE_KEY, "verdict"], pl.String), orient="row")
+    return frame.group_by(STATE_KEY, maintain_order=True).agg(verdicts=pl.col("verdict").unique().sort())

@@ -1,13 +1,27 @@
 """A verdict of a reviewer on an item of the dataset, and which of several verdicts count."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
-__all__ = ["ITEMS", "LONGEST", "QUEUES", "VERDICTS", "ReviewVerdict", "VerdictError", "sampled", "standing"]
+__all__ = [
+    "ITEMS",
+    "LONGEST",
+    "QUEUES",
+    "VERDICTS",
+    "CountingVerdicts",
+    "ItemKey",
+    "ReviewVerdict",
+    "VerdictError",
+    "VerdictHistory",
+    "standing",
+]
 
 VERDICTS = ("accept", "reject", "wrong_span", "wrong_box", "wrong_side", "undo")
 ITEMS = ("caption", "question")
 QUEUES = ("browse", "random")
+ItemKey = tuple[str, str, str, str]
+"""Image, kind of item, item, digest of the item."""
 LONGEST = {"reviewer": 100, "reason": 1000}  # characters
 
 
@@ -69,26 +83,61 @@ class ReviewVerdict:
         if self.item == "question" and self.verdict not in ("accept", "reject", "undo"):
             raise VerdictError(f"{self.verdict} is a verdict on a phrase of a caption, not on a question")
 
-    @property
-    def key(self) -> tuple[str, str, str, str]:
+    @cached_property
+    def key(self) -> ItemKey:
         """What the verdict is about: image, kind of item, item and digest of the item."""
         return self.image_id, self.item, self.item_id, self.digest
 
 
-def standing(verdicts: Iterable[ReviewVerdict]) -> list[ReviewVerdict]:
-    """The verdicts that count: of each reviewer and item (image, item and digest) the last that is not undone.
+@dataclass(frozen=True)
+class CountingVerdicts:
+    """Of some verdicts, those that count.
 
-    A verdict on the whole item replaces all earlier ones of the reviewer on it; one on a phrase replaces those on the same phrase and
-    on the whole item, and leaves those on other phrases.
+    Attributes:
+        standing: of each reviewer and item (image, item and digest) the last that is not undone. A verdict on the whole item replaces
+            all earlier ones of the reviewer on it; one on a phrase replaces those on the same phrase and on the whole item, and leaves
+            those on other phrases.
+        sample: those of them on items which their reviewer was offered by the random queue. A reviewer who thinks again while browsing
+            corrects the verdict of the queue.
     """
-    by_item: dict[tuple[str, tuple[str, str, str, str]], list[ReviewVerdict]] = {}
-    for verdict in verdicts:
-        history = by_item.setdefault((verdict.reviewer, verdict.key), [])
+
+    standing: list[ReviewVerdict]
+    sample: list[ReviewVerdict]
+
+
+class VerdictHistory:
+    """The verdicts of all reviewers in the order in which they were added; a further one changes what counts at little cost."""
+
+    def __init__(self, verdicts: Iterable[ReviewVerdict] = ()) -> None:
+        self._histories: dict[tuple[str, ItemKey], list[ReviewVerdict]] = {}
+        self._standing: dict[tuple[str, ItemKey], list[ReviewVerdict]] = {}
+        self._offered: set[tuple[str, ItemKey]] = set()
+        for verdict in verdicts:
+            self.add(verdict)
+
+    def add(self, verdict: ReviewVerdict) -> None:
+        """Add a verdict, or an undoing."""
+        name = verdict.reviewer, verdict.key
+        if verdict.queue == "random":
+            self._offered.add(name)
+        history = self._histories.setdefault(name, [])
         if verdict.verdict != "undo":
             history.append(verdict)
         elif history:
             history.pop()
-    return [verdict for history in by_item.values() for verdict in _last_of_phrases(history)]
+        self._standing[name] = _last_of_phrases(history)
+
+    def counting(self) -> CountingVerdicts:
+        """The verdicts that count now."""
+        return CountingVerdicts(
+            [verdict for of_item in self._standing.values() for verdict in of_item],
+            [verdict for name, of_item in self._standing.items() if name in self._offered for verdict in of_item],
+        )
+
+
+def standing(verdicts: Iterable[ReviewVerdict]) -> list[ReviewVerdict]:
+    """The verdicts that count, see `CountingVerdicts`."""
+    return VerdictHistory(verdicts).counting().standing
 
 
 def _last_of_phrases(history: Iterable[ReviewVerdict]) -> list[ReviewVerdict]:
@@ -101,12 +150,3 @@ def _last_of_phrases(history: Iterable[ReviewVerdict]) -> list[ReviewVerdict]:
         last.pop(verdict.entity, None)
         last[verdict.entity] = verdict
     return list(last.values())
-
-
-def sampled(verdicts: Sequence[ReviewVerdict]) -> list[ReviewVerdict]:
-    """Of all verdicts, those that count on items which their reviewer was offered by the random queue.
-
-    A reviewer who thinks again while browsing corrects the verdict of the queue.
-    """
-    offered = {(verdict.reviewer, verdict.key) for verdict in verdicts if verdict.queue == "random"}
-    return [verdict for verdict in standing(verdicts) if (verdict.reviewer, verdict.key) in offered]

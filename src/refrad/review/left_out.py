@@ -1,6 +1,6 @@
 """The table of what left the dataset because of verdicts, written by stage shards for each shard."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,7 +11,9 @@ from refrad.core.schemas import pa
 from refrad.core.tables import read_table
 from refrad.core.types import LANGUAGES, MODALITIES, SPLITS
 
-__all__ = ["LeftOutRow", "LeftOutTable", "read_left_out"]
+__all__ = ["FOLLOWS", "LeftOutRow", "LeftOutTable", "left_out_tables", "read_left_out"]
+
+FOLLOWS = "follows"  # verdict of an item that leaves because of another one of its image
 
 
 class LeftOutTable(Table):
@@ -35,7 +37,7 @@ class LeftOutTable(Table):
     text: str = pa.Field(description="text of the caption or question")
     classes: pl.List(pl.Int16) = pa.Field(description="classes of the phrases of a caption")  # type: ignore[valid-type]
     verdict: str = pa.Field(
-        isin=["reject", "wrong_span", "wrong_box", "wrong_side", "follows"],
+        isin=["reject", "wrong_span", "wrong_box", "wrong_side", FOLLOWS],
         description="verdict on the item, or follows if the verdict is on another item of the image",
     )
 
@@ -58,6 +60,18 @@ class LeftOutRow(TypedDict):
     text: str
     classes: list[int]
     verdict: str
+
+
+def left_out_tables(results: Path, files: Sequence[Path]) -> list[Path]:
+    """The tables of the shards that are the dataset; tables of deliveries that have left the config stay out.
+
+    Args:
+        results: folder of the results.
+        files: of the dataset, <delivery>/<shard>/<split>.parquet.
+    """
+    shards = dict.fromkeys(Path(path.parent.parent.name, path.parent.name) for path in files)
+    paths = [results / "review" / shard / "left_out.parquet" for shard in shards]
+    return [path for path in paths if path.exists()]
 
 
 def read_left_out(paths: Iterable[Path]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Opening the index of a finished run: its items, their signs, and what the last run left out."""
+"""Opening the index of a finished run: its items and their signs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,12 @@ from refrad.core.private_files import only_for_the_owner
 from refrad.core.tables import TableError, read_frame, read_table, write_frame
 from refrad.language.mention_finder import find_mentions
 from refrad.review.item_index import ItemIndex
-from refrad.review.item_tables import ITEM_COLUMNS, collect_tables
-from refrad.review.left_out import LeftOutTable
+from refrad.review.item_tables import collect_tables
 from refrad.review.suspicion import Evidence, find_suspicions
 from refrad.workflow.fingerprint import content_digest
 
 __all__ = ["compare_with_lexicon", "open_index"]
 
-LEFT_OUT = "left_out.parquet"
 UNNAMED = {"item_id": pl.String, "class_id": pl.Int16}
 
 
@@ -30,7 +28,7 @@ def open_index(files: Sequence[Path], results: Path, cache: Path, schema: Path, 
 
     Args:
         files: Parquet files of the dataset, as `list_dataset` gives them.
-        results: folder of the results, for the tables of stages structures, captions and mentions, and what was left out.
+        results: folder of the results, for the tables of stages structures, captions and mentions.
         cache: private folder where tables of unchanged files are kept, such as private/review/index.
         schema: the class schema.
         lexicon: the lexicon.
@@ -53,27 +51,7 @@ def open_index(files: Sequence[Path], results: Path, cache: Path, schema: Path, 
         else pl.DataFrame(schema={"volume": pl.String, "class_id": pl.Int16, "flag": pl.String}),
         pl.concat([pl.DataFrame(schema=UNNAMED), *_unnamed(results, cache, shards, anatomy, lexicon)]),
     )
-    marks = find_suspicions(evidence)
-    items = tables.items.with_columns(left_out=pl.lit(False))
-    return ItemIndex(pl.concat([items, _left_out_items(results)]), marks)
-
-
-def _left_out_items(results: Path) -> pl.DataFrame:
-    """What the last run left out, as items."""
-    parts = [pl.DataFrame(schema={**ITEM_COLUMNS, "left_out": pl.Boolean})]
-    for path in sorted((results / "review").glob(f"*/*/{LEFT_OUT}")):
-        frame = read_table(path, LeftOutTable).drop("verdict")
-        missing = [pl.lit(None, kind).alias(name) for name, kind in ITEM_COLUMNS.items() if name not in frame.columns]
-        frame = frame.with_columns(missing).with_columns(
-            delivery=pl.lit(path.parent.parent.name),
-            shard=pl.lit(int(path.parent.name), pl.Int32),
-            file=pl.lit(""),
-            search=pl.col("text").str.to_lowercase(),
-            left_out=pl.lit(True),
-            vias=pl.lit([], pl.List(pl.String)),
-        )
-        parts.append(frame.select(parts[0].columns))
-    return pl.concat(parts)
+    return ItemIndex(tables.items, find_suspicions(evidence))
 
 
 def _tables(folder: Path, shards: Sequence[tuple[str, int]], name: str) -> list[Path]:

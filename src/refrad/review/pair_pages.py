@@ -1,5 +1,6 @@
 """The pages of the review server: the list of pairs, one pair with its pictures, the queue and the summary."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,11 +9,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from refrad.anatomy.schema import Schema
 from refrad.dicom.hanging import TURNS
-from refrad.review.desk import ListedPair, PairKey, ReviewDesk
+from refrad.review.desk import CHANGED, LeftOutItem, ListedPair, PairKey, ReviewDesk
 from refrad.review.items import caption_digest, question_digest, question_id
 from refrad.review.judgement import ReviewVerdict
 from refrad.review.pair_address import address, key_of, key_query, pair_address, whole_number
-from refrad.review.pair_selection import PairSelection
+from refrad.review.pair_selection import LONGEST_TEXT, PairSelection
 from refrad.review.pair_view import (
     boxes_of,
     colours_of,
@@ -25,12 +26,14 @@ from refrad.review.pair_view import (
 )
 from refrad.review.review_pages import render_page
 from refrad.review.slice_pictures import WINDOWS
+from refrad.review.suspicion import SUSPICIONS
 from refrad.review.verdict_posts import VerdictText, reviewer_of, texts_of
 from refrad.review.volume_shelf import ShardKey, StoredVolume, VolumeShelf
 
 __all__ = ["PairPages"]
 
 PAGE = 24  # pairs
+OWN_ADDRESS = re.compile(r"/(?![/\\])[!-~]*")  # browsers take /\\host for another host, and drop tabs
 FROM_STORE = "Exact voxels of the volume."
 FROM_DATASET = "The volume is not in the store: this is the picture of the dataset."
 
@@ -65,6 +68,7 @@ class PairPages:
             choices=self._desk.choices(selection),
             pairs=[self._card(pair, selection, rank) for rank, pair in enumerate(pairs, (number - 1) * PAGE + 1)],
             total=total,
+            changed=CHANGED if len(pairs) < min(PAGE, total - (number - 1) * PAGE) else "",
             number=number,
             pages=pages,
             first=(number - 1) * PAGE + 1,
@@ -88,7 +92,7 @@ class PairPages:
             "Pair",
             current="Random queue" if queue else "Pairs",
             queue=queue,
-            **(self._progress(reviewer) if queue else self._turns(request, key)),
+            **(self._progress(reviewer, pair) if queue else self._turns(request, key)),
             key=key._asdict(),
             digest=caption_digest(row["image_id"], caption),
             slice=self._slice(key, pair, volume, window),
@@ -102,7 +106,7 @@ class PairPages:
             entities=entities_of(caption, row, self._schema),
             boxes=boxes_of(caption["entities"], self._schema),
             outlines=outlines_of(row, colours_of(caption["entities"]), colours_of(caption["entities"]), self._schema),
-            suspicions=pair.suspicions,
+            suspicions=self._desk.signs(pair),
             verdicts=_verdict_texts(pair),
             siblings=_siblings(key, pair),
             questions=_questions(pair),
@@ -125,20 +129,42 @@ class PairPages:
         """Precision, agreement and counts."""
         return self._page(request, "summary", "Summary", current="Summary", summary=self._desk.summary())
 
+    def list_left_out(self, request: Request) -> Response:
+        """What left the dataset at the last run because of verdicts, which can be taken back."""
+        text = request.query_params.get("text", "")[:LONGEST_TEXT]
+        number = max(1, whole_number(request.query_params.get("page", "1")))
+        total, items = self._desk.left_out(text, (number - 1) * PAGE, PAGE)
+        pages = max(1, -(-total // PAGE))
+        reviewer = reviewer_of(request, self._reviewer)
+        return self._page(
+            request,
+            "left_out",
+            "Left out",
+            current="Left out",
+            text=text,
+            items=[_left_out_card(item, reviewer) for item in items],
+            total=total,
+            number=number,
+            pages=pages,
+            previous=address("/left-out", {"text": text, "page": number - 1}) if number > 1 else "",
+            next=address("/left-out", {"text": text, "page": number + 1}) if number < pages else "",
+        )
+
     def ask_reviewer(self, request: Request) -> Response:
         """The form for the reviewer's name."""
         target = request.query_params.get("next", "/")
-        on = target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/"
+        on = target if OWN_ADDRESS.fullmatch(target) else "/"
         return self._page(request, "reviewer", "Reviewer", next=on)
 
     def _page(self, request: Request, page: str, title: str, current: str = "", **values: Any) -> Response:
         reviewer = reviewer_of(request, self._reviewer)
         return HTMLResponse(render_page(page, title, reviewer, current, **values))
 
-    def _progress(self, reviewer: str) -> dict[str, Any]:
-        """The place in the random queue."""
+    def _progress(self, reviewer: str, pair: ListedPair) -> dict[str, Any]:
+        """The place in the random queue. Nobody goes on without a verdict, since a sample must have no gaps."""
         own, judged, total = self._desk.progress(reviewer)
-        return {"own": own, "judged": judged, "total": total, "previous": "", "next": "/queue"}
+        is_judged = any(verdict.reviewer == reviewer for verdict in _on_caption(pair, pair.verdicts))
+        return {"own": own, "judged": judged, "total": total, "previous": "", "next": "/queue" if is_judged else ""}
 
     def _turns(self, request: Request, key: PairKey) -> dict[str, Any]:
         """The place in a selection, and the pairs before and after."""
@@ -194,8 +220,23 @@ class PairPages:
             "facts": _facts(pair),
             "verdicts": texts,
             "state": texts[-1]["state"] if texts else "",
-            "suspicions": pair.suspicions,
+            "suspicions": [(name, SUSPICIONS[name].sentence) for name in pair.suspicions],
         }
+
+
+def _left_out_card(item: LeftOutItem, reviewer: str) -> dict[str, Any]:
+    """An item that left at the last run."""
+    row = item.row
+    facts = (row["modality"], row["plane"], row["language"], row["split"], row["item"], f"slice {row['index'] + 1}")
+    return {
+        **row,
+        "facts": [fact for fact in facts if fact],
+        "names": item.classes,
+        "verdicts": texts_of(item.verdicts),
+        "followers": item.followers,
+        "own": any(verdict.reviewer == reviewer and verdict.verdict != "accept" for verdict in item.verdicts),
+        "returns": all(verdict.verdict == "accept" for verdict in item.verdicts),
+    }
 
 
 def _siblings(key: PairKey, pair: ListedPair) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from refrad.review.item_index import ItemQuery
 
-__all__ = ["ORDERS", "VERDICT_WORDS", "FilterChoice", "FilterOption", "PairSelection"]
+__all__ = ["LONGEST_TEXT", "ORDERS", "VERDICT_WORDS", "FilterChoice", "FilterOption", "PairSelection"]
 
 VERDICT_WORDS = {
     "none": "not judged",
@@ -16,6 +16,7 @@ VERDICT_WORDS = {
     "wrong_box": "wrong box",
     "wrong_side": "wrong side",
 }
+LONGEST_TEXT = 200  # characters of a filter
 ORDERS = {"dataset": "as in the dataset", "suspicion": "most signs first"}
 
 
@@ -39,7 +40,7 @@ class PairSelection:
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "PairSelection":
         """The selection of an address."""
-        return cls(**{field.name: query.get(field.name, "")[:200] for field in fields(cls)})
+        return cls(**{field.name: query.get(field.name, "")[:LONGEST_TEXT] for field in fields(cls)})
 
     @property
     def is_narrow(self) -> bool:

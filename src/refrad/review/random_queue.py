@@ -44,7 +44,7 @@ class RandomQueue:
 
     def __init__(self, index: ItemIndex, item: str = "caption", seed: int = 0) -> None:
         self._seed = seed
-        offered = index.items.filter((pl.col("item") == item) & ~pl.col("left_out"))
+        offered = index.items.filter(pl.col("item") == item)
         keys = offered.select("image_id", "item_id", "digest", "place").rows()
         self._queue = sorted(
             (rank_in_queue(seed, image, name), image, name, digest, number) for image, name, digest, number in keys
@@ -58,7 +58,7 @@ class RandomQueue:
         """Places in the index of the next items for a reviewer, `count` at most: none that the reviewer has judged in this queue.
 
         Args:
-            sample: the verdicts of the random queue that count, as `judgement.sampled` gives them.
+            sample: the verdicts of the random queue that count, `CountingVerdicts.sample`.
             reviewer: who reviews.
             count: most items to return.
         """

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from refrad.evaluation.metrics.agreement import krippendorff_alpha
-from refrad.review.judgement import ITEMS, ReviewVerdict, sampled, standing
+from refrad.review.judgement import ITEMS, CountingVerdicts, ItemKey, ReviewVerdict
 
 __all__ = [
     "ReviewSummary",
@@ -24,9 +24,6 @@ __all__ = [
 
 LEAST = 20  # judged items of a class or modality that have a line
 Z = 1.959963984540054  # of a two-sided interval of 95 %
-
-Key = tuple[str, str, str, str]
-"""Image, kind of item, item, digest of the item."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class ReviewSummary:
 
 
 def summarize_review(
-    verdicts: Sequence[ReviewVerdict],
+    verdicts: CountingVerdicts,
     items: pl.DataFrame,
     total: Mapping[str, int],
     left_out: pl.DataFrame,
@@ -101,7 +98,7 @@ def summarize_review(
     """The state of a review.
 
     Args:
-        verdicts: all verdicts, in the order in which they were added.
+        verdicts: those that count.
         items: items of the dataset, all or those of images with verdicts: `image_id`, `item`, `item_id`, `digest`, `patient`,
             `modality`, `classes`.
         total: items of the dataset, by kind.
@@ -109,13 +106,21 @@ def summarize_review(
         names: of the classes.
     """
     columns = ["image_id", "item", "item_id", "digest", "patient", "modality", "classes"]
-    present = {row[:4]: row[4:] for row in items.select(columns).iter_rows()}
     gone = {row[:4]: row[4:] for row in left_out.select(columns).iter_rows()}
+    concerned = items.lazy().select(columns)
+    for position, name in ((0, "image_id"), (2, "item_id")):
+        named = pl.Series(
+            list({key[position] for key in (*gone, *(verdict.key for verdict in verdicts.standing))}), dtype=pl.String
+        )
+        concerned = concerned.filter(pl.col(name).is_in(named.implode()))
+    present_items = concerned.collect()
+    values = zip(*(present_items[name].to_list() for name in columns), strict=True)  # faster than rows
+    present = {row[:4]: row[4:] for row in values}
     facts = gone | present
     staying = {key[:3] for key in present}
-    counting = [verdict for verdict in standing(verdicts) if verdict.key in facts]
+    counting = [verdict for verdict in verdicts.standing if verdict.key in facts]
     rejected = {verdict.key for verdict in counting if verdict.verdict != "accept"}
-    sample = [verdict for verdict in sampled(verdicts) if verdict.key in facts]
+    sample = [verdict for verdict in verdicts.sample if verdict.key in facts]
     outcomes = _outcomes(sample)
     groups: dict[str, list[tuple[str, bool]]] = {}
     for key, right in outcomes.items():
@@ -133,7 +138,7 @@ def summarize_review(
         reviewed={kind: _count({verdict.key for verdict in counting}, kind) for kind in ITEMS},
         left_out={kind: _count(gone, kind) for kind in ITEMS},
         waiting={kind: _count(rejected & present.keys(), kind) for kind in ITEMS},
-        outdated=len({(verdict.key, verdict.reviewer) for verdict in standing(verdicts) if verdict.key not in facts}),
+        outdated=len({(verdict.key, verdict.reviewer) for verdict in verdicts.standing if verdict.key not in facts}),
         reviewers=len({verdict.reviewer for verdict in counting}),
         precision={kind: precision[kind] for kind in ITEMS if kind in precision},
         by_group={
@@ -149,16 +154,16 @@ def summarize_review(
     )
 
 
-def _count(keys: Iterable[Key], kind: str) -> int:
+def _count(keys: Iterable[ItemKey], kind: str) -> int:
     return sum(key[1] == kind for key in keys)
 
 
-def _outcomes(sample: Iterable[ReviewVerdict]) -> dict[Key, bool]:
+def _outcomes(sample: Iterable[ReviewVerdict]) -> dict[ItemKey, bool]:
     """Item to whether all reviewers accept it. An item that lost a phrase and was judged again is one item: a wrong one."""
-    right: dict[Key, bool] = {}
+    right: dict[ItemKey, bool] = {}
     for verdict in sample:
         right[verdict.key] = right.get(verdict.key, True) and verdict.verdict == "accept"
-    states: dict[tuple[str, str, str], Key] = {}
+    states: dict[tuple[str, str, str], ItemKey] = {}
     for key in right:
         former = states.get(key[:3])
         if former is None or (right[former] and not right[key]):
@@ -212,7 +217,7 @@ def agreement_of(sample: Iterable[ReviewVerdict]) -> ReviewerAgreement | None:
     Args:
         sample: verdicts that count, of items of one kind.
     """
-    ratings: dict[Key, dict[str, bool]] = {}
+    ratings: dict[ItemKey, dict[str, bool]] = {}
     for verdict in sample:
         of_item = ratings.setdefault(verdict.key, {})
         of_item[verdict.reviewer] = of_item.get(verdict.reviewer, True) and verdict.verdict == "accept"

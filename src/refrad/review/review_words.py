@@ -7,12 +7,14 @@ import polars as pl
 
 from refrad.dataset.shard_io import read_class_names
 from refrad.review.item_tables import ITEM_COLUMNS, tables_of_file
+from refrad.review.judgement import VerdictHistory
 from refrad.review.left_out import read_left_out
 from refrad.review.review_statistics import ReviewerAgreement, ReviewSummary, SampledPrecision, summarize_review
 from refrad.review.verdicts import open_verdicts
 
 __all__ = ["describe_review", "write_section"]
 
+UNKNOWN = {"caption": "none was judged in the random queue", "question": "the random queue draws captions"}
 LEFT_OUT = {"caption": "left out, or without one of their phrases", "question": "left out"}
 
 
@@ -31,8 +33,8 @@ def write_section(
     if verdicts is None:
         return "## Review\n\nNobody has reviewed the dataset: `refrad review` shows its pairs and keeps verdicts.\n"
     with open_verdicts(verdicts, writable=False) as store:
-        judged = store.all(until=until)
-    images = {verdict.image_id for verdict in judged}
+        judged = VerdictHistory(store.all(until=until)).counting()
+    images = {verdict.image_id for verdict in judged.standing}
     tables = [tables_of_file(path, images).items for path in files] if images else []
     items = pl.concat([pl.DataFrame(schema=ITEM_COLUMNS), *tables])
     summary = summarize_review(judged, items, total, read_left_out(left_out), read_class_names(files[0]))
@@ -50,7 +52,7 @@ def describe_review(summary: ReviewSummary) -> Iterator[str]:
         if kind in summary.precision:
             yield f"Precision of {plural} before the rejected ones left: {_precision(summary.precision[kind])}."
         elif summary.reviewed[kind]:
-            yield f"Precision of {plural}: unknown, as none was judged in the random queue."
+            yield f"Precision of {plural}: unknown, as {UNKNOWN[kind]}."
         if kind in summary.agreement:
             yield f"Agreement about {plural}: {_agreement(summary.agreement[kind])}."
     for label, estimate in summary.by_group.items():

@@ -1,6 +1,7 @@
 """What the review pages send: verdicts, undoings, and the reviewer's name. A reply comes after the verdict is on the disk."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -103,14 +104,28 @@ class VerdictPosts:
         if verdict not in PAST:
             raise PostError("no such verdict")
         self._desk.add(item.verdict(reviewer, verdict, entity, reason))
-        return {"message": f"Saved: {PAST[verdict]}.", "verdicts": item.texts()}
+        texts = texts_of(self._on_item(item.key), item.named_caption)
+        return {"message": f"Saved: {PAST[verdict]}.", "verdicts": texts}
 
     def _undo(self, reviewer: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        item = _ReviewedItem(self._desk, body)
-        if not any(verdict.reviewer == reviewer for verdict in item.standing()):
-            return {"undone": False, "message": "You have no verdict here to undo.", "verdicts": item.texts()}
-        self._desk.add(item.verdict(reviewer, "undo"))
-        return {"undone": True, "message": "Undone.", "verdicts": item.texts()}
+        key = tuple(str(body.get(name, "")) for name in ("image_id", "item", "item_id", "digest"))
+        own = [verdict for verdict in self._on_item(key) if verdict.reviewer == reviewer]
+        if own:
+            self._desk.add(replace(own[-1], verdict="undo", entity=None, reason="", time=""))
+        try:
+            caption = _ReviewedItem(self._desk, body).named_caption
+        except (PostError, UnknownPairError):  # it has left, or has changed
+            caption = None
+        texts = texts_of(self._on_item(key), caption)
+        return {
+            "undone": bool(own),
+            "message": "Undone." if own else "You have no verdict here to undo.",
+            "verdicts": texts,
+        }
+
+    def _on_item(self, key: tuple[str, ...]) -> list[ReviewVerdict]:
+        """The verdicts on an item that count."""
+        return [verdict for verdict in self._desk.verdicts(key[0]) if verdict.key == key]
 
 
 class _ReviewedItem:
@@ -125,7 +140,7 @@ class _ReviewedItem:
             key = PairKey(str(body["delivery"]), int(body["shard"]), str(body["image_id"]), str(body["caption"]))
             self.item, self.item_id = str(body["item"]), str(body["item_id"])
             self._pair = desk.pair(key)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise PostError("the request names no pair") from None
         self._desk, self._key, self.caption, row = desk, key, self._pair.caption, self._pair.row
         if self.item == "caption":
@@ -137,7 +152,8 @@ class _ReviewedItem:
             self.digest = question_digest(row["image_id"], questions[self.item_id])
         if self.digest != body.get("digest"):
             raise PostError("the dataset has changed since the page was loaded: load it again")
-        self._queue = "random" if body.get("queue") == "random" else "browse"
+        # The queue draws captions: which of an image's questions are judged is the choice of the reviewer, and no sample.
+        self._queue = "random" if body.get("queue") == "random" and self.item == "caption" else "browse"
 
     def verdict(self, reviewer: str, verdict: str, entity: int | None = None, reason: str = "") -> ReviewVerdict:
         """A verdict on the item."""
@@ -156,17 +172,15 @@ class _ReviewedItem:
             digest=self.digest,
         )
 
-    def standing(self) -> list[ReviewVerdict]:
-        """The verdicts on the item that count."""
-        return [
-            verdict
-            for verdict in self._desk.verdicts(self._key.image_id)
-            if (verdict.item, verdict.item_id, verdict.digest) == (self.item, self.item_id, self.digest)
-        ]
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What verdicts on the item are about."""
+        return self._key.image_id, self.item, self.item_id, self.digest
 
-    def texts(self) -> list[VerdictText]:
-        """The verdicts on the item in words."""
-        return texts_of(self.standing(), self.caption if self.item == "caption" else None)
+    @property
+    def named_caption(self) -> CaptionStruct | None:
+        """The caption, whose phrases verdicts on it name; None for a question."""
+        return self.caption if self.item == "caption" else None
 
 
 async def _body(request: Request) -> Mapping[str, Any]:

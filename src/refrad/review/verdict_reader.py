@@ -1,44 +1,36 @@
 """The verdicts of a file as the review pages need them, read again only where the file has grown."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
 from refrad.review.item_index import verdict_states
-from refrad.review.judgement import ReviewVerdict, sampled, standing
+from refrad.review.judgement import CountingVerdicts, ReviewVerdict, VerdictHistory
 from refrad.review.verdicts import open_verdicts
 
 __all__ = ["ReadVerdicts", "VerdictReader"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReadVerdicts:
-    """All verdicts up to a time, and what follows from them.
+    """The verdicts that count at a time; another object where they have changed.
 
     Attributes:
-        all: in the order in which they were added.
-        states: of the items with a verdict that counts, see `verdict_states`.
-        sample: those that count of the random queue, see `sampled`.
-        by_image: those that count, by image id.
+        counting: all of them, and those of the random queue.
+        by_image: all of them by image id.
     """
 
-    all: Sequence[ReviewVerdict]
-    states: pl.DataFrame = field(init=False)
-    sample: Sequence[ReviewVerdict] = field(init=False)
-    by_image: dict[str, list[ReviewVerdict]] = field(init=False)
+    counting: CountingVerdicts
+    by_image: Mapping[str, Sequence[ReviewVerdict]]
 
-    def __post_init__(self) -> None:
-        """Compute what follows from the verdicts."""
-        counting = standing(self.all)
-        by_image: dict[str, list[ReviewVerdict]] = {}
-        for verdict in counting:
-            by_image.setdefault(verdict.image_id, []).append(verdict)
-        object.__setattr__(self, "states", verdict_states(counting))
-        object.__setattr__(self, "sample", sampled(self.all))
-        object.__setattr__(self, "by_image", by_image)
+    @cached_property
+    def states(self) -> pl.DataFrame:
+        """The judged items, see `verdict_states`."""
+        return verdict_states(self.counting.standing)
 
 
 class VerdictReader:
@@ -46,7 +38,7 @@ class VerdictReader:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        self._last = 0
+        self._history, self._last = VerdictHistory(), 0
         self._read: ReadVerdicts | None = None
         self._seen: tuple[int, int] | None = None
         open_verdicts(path).close()  # a damaged file is found before the first page
@@ -63,11 +55,12 @@ class VerdictReader:
             if self._read is None or version != self._seen:
                 with open_verdicts(self._path, writable=False) as store:
                     last = store.last_number()
-                    # A file that has changed without a new verdict has lost some: those of a patient who withdrew consent.
-                    grown = self._read is not None and last > self._last
-                    before = self._read.all if self._read is not None and grown else ()
-                    verdicts = [*before, *store.all(until=last, after=self._last if grown else 0)]
-                self._read, self._last, self._seen = ReadVerdicts(verdicts), last, version
+                    if last <= self._last:
+                        # Changed without a new verdict: it has lost some, those of a patient who withdrew consent.
+                        self._history, self._last = VerdictHistory(), 0
+                    for verdict in store.all(until=last, after=self._last):
+                        self._history.add(verdict)
+                self._read, self._last, self._seen = _read(self._history.counting()), last, version
             return self._read
 
     def add(self, verdict: ReviewVerdict) -> None:
@@ -81,3 +74,10 @@ class VerdictReader:
             store.add(verdict)
         with self._lock:
             self._seen = None  # two changes may have one time
+
+
+def _read(counting: CountingVerdicts) -> ReadVerdicts:
+    by_image: dict[str, list[ReviewVerdict]] = {}
+    for verdict in counting.standing:
+        by_image.setdefault(verdict.image_id, []).append(verdict)
+    return ReadVerdicts(counting, by_image)

@@ -54,21 +54,28 @@ class VerdictStore:
         self._database.close()
 
     def add(self, verdict: ReviewVerdict) -> int:
-        """Add a verdict; it is on the disk when this returns. Returns its number, which grows from verdict to verdict.
+        """Add a verdict; see `add_all`. Returns its number, which grows from verdict to verdict."""
+        self.add_all([verdict])
+        return int(self._database.execute("select last_insert_rowid()").fetchone()[0])
+
+    def add_all(self, verdicts: Iterable[ReviewVerdict]) -> None:
+        """Add verdicts, all or none; they are on the disk when this returns.
 
         Raises:
             VerdictError: if the file cannot be written.
             OSError: if the disk or the quota is full.
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        values = [getattr(verdict, name) or now if name == "time" else getattr(verdict, name) for name in _COLUMNS]
-        places = ", ".join("?" * (len(values) + 1))
+        rows = [
+            [getattr(verdict, name) or now if name == "time" else getattr(verdict, name) for name in _COLUMNS]
+            for verdict in verdicts
+        ]
+        places = ", ".join("?" * (len(_COLUMNS) + 1))
         with _explained(self._path), _at_once(self._database):
-            cursor = self._database.execute(
+            self._database.executemany(
                 f"insert into verdicts ({', '.join(_COLUMNS)}, checksum) values ({places})",
-                [*values, _checksum(values)],
+                [[*values, _checksum(values)] for values in rows],
             )
-        return int(cursor.lastrowid or 0)
 
     def last_number(self) -> int:
         """Number of the last verdict; 0 if there is none. A cheap test for new verdicts."""

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -58,14 +58,14 @@ class VolumeShelf:
     """The volumes of a dataset by shard and pseudonym. A volume that the store lacks, or whose entry is damaged, is None.
 
     Args:
-        tables: gives the tables of a shard, which are read when its first volume is shown.
+        tables: of the shards that there are; those of a shard are read when its first volume is shown.
         volume_store: folder of the volumes.
         mask_store: folder of the label volumes.
         schema: the class schema, for the class ids of native labels.
     """
 
     def __init__(
-        self, tables: Callable[[ShardKey], ShardTables], volume_store: Path, mask_store: Path, schema: Schema
+        self, tables: Mapping[ShardKey, ShardTables], volume_store: Path, mask_store: Path, schema: Schema
     ) -> None:
         self._tables, self._volume_store, self._mask_store, self._schema = tables, volume_store, mask_store, schema
         self._volume_rows = _Recent[ShardKey, dict[str, AcceptedVolumeRow]](self._rows_of_volumes, len, TABLE_ROWS)
@@ -86,11 +86,11 @@ class VolumeShelf:
         return self._classes((shard, name))
 
     def _rows_of_volumes(self, shard: ShardKey) -> dict[str, AcceptedVolumeRow]:
-        path = self._tables(shard).volumes
+        path = self._tables[shard].volumes if shard in self._tables else None
         return {row["volume"]: row for row in rows_of(_accepted_rows(path, VolumeTable), AcceptedVolumeRow)}
 
     def _rows_of_masks(self, shard: ShardKey) -> dict[str, AcceptedMaskRow]:
-        path = self._tables(shard).masks
+        path = self._tables[shard].masks if shard in self._tables else None
         return {row["volume"]: row for row in rows_of(_accepted_rows(path, MaskTable), AcceptedMaskRow)}
 
     def _read_volume(self, key: tuple[ShardKey, str]) -> StoredVolume | None:
@@ -131,11 +131,13 @@ class _Recent(Generic[K, R]):
             return self._results[key]
 
 
-def _accepted_rows(path: Path, contract: type[Table]) -> pl.DataFrame:
+def _accepted_rows(path: Path | None, contract: type[Table]) -> pl.DataFrame:
     """The accepted rows of a table, or none where it is not there or damaged."""
     try:
         return (
-            read_table(path, contract).filter(pl.col("reason").is_null()) if path.exists() else frame_of([], contract)
+            read_table(path, contract).filter(pl.col("reason").is_null())
+            if path and path.exists()
+            else frame_of([], contract)
         )
     except TableError as error:
         log.warning("%s", error)

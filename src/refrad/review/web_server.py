@@ -72,6 +72,7 @@ def build_application(
         Route("/", pages.list_pairs),
         Route("/pair", pages.show_pair),
         Route("/queue", pages.next_of_queue),
+        Route("/left-out", pages.list_left_out),
         Route("/summary", pages.show_summary),
         Route("/slice.png", images.slice_picture),
         Route("/picture.png", images.stored_picture),

@@ -20,9 +20,20 @@ async function post(path, body) {
   return null;
 }
 
+// The verdicts on an item, in the part of the page that shows it: one question may be asked of several images.
+function show(item, verdicts, part = document) {
+  const place = part.querySelector(`[data-verdicts="${CSS.escape(item.item + " " + item.item_id)}"]`);
+  place.replaceChildren(...verdicts.flatMap((verdict) => {
+    const mark = document.createElement("span");
+    mark.className = "verdict"; mark.dataset.verdict = verdict.state; mark.textContent = verdict.text;
+    return [mark, document.createTextNode(" ")];
+  }));
+}
+
 function follow(rel) {
   const link = document.querySelector(`a[rel=${rel}]`);
   if (link) link.click();
+  else if (page === "pair" && byId("pair").dataset.queue === "random") say("Give a verdict first: a random sample has no gaps.");
   else say(rel === "next" ? "This is the last one." : "This is the first one.");
 }
 
@@ -68,6 +79,24 @@ if (page === "pairs") {
   document.querySelector(".filters").addEventListener("formdata", (event) => { for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name); });
 }
 
+// ---- what has left the dataset
+if (page === "left_out") {
+  const items = [...document.querySelectorAll("article")];
+  const move = (step) => {
+    const item = items[items.indexOf(document.activeElement.closest("article")) + step];
+    if (item) item.focus(); else follow(step > 0 ? "next" : "prev");
+  };
+  const undo = async (item) => {
+    if (!item) { say("Which item? j goes to the next one."); return; }
+    const reply = await post("/undo", { image_id: item.dataset.image, item: item.dataset.item, item_id: item.dataset.itemId, digest: item.dataset.digest });
+    if (!reply) return;
+    say(reply.message + (reply.undone ? " It comes back at the next run, unless another verdict rejects it." : ""));
+    show({ item: item.dataset.item, item_id: item.dataset.itemId }, reply.verdicts, item);
+  };
+  items.forEach((item) => item.querySelector("[data-verdict-act]")?.addEventListener("click", () => undo(item)));
+  Object.assign(keys, { j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), n: () => follow("next"), p: () => follow("prev"), u: () => undo(document.activeElement.closest("article")) });
+}
+
 // ---- the reviewer's name
 if (page === "reviewer") {
   byId("reviewer").addEventListener("submit", async (event) => {
@@ -100,15 +129,6 @@ if (page === "pair") {
   // -- verdicts
   const question = () => document.activeElement.closest(".question") || null;
   const itemOf = (near) => near ? { item: "question", item_id: near.dataset.question, digest: near.dataset.digest } : { item: "caption", item_id: key.caption, digest: article.dataset.digest };
-
-  const show = (item, verdicts) => {
-    const place = document.querySelector(`[data-verdicts="${CSS.escape(item.item + " " + item.item_id)}"]`);
-    place.replaceChildren(...verdicts.flatMap((verdict) => {
-      const mark = document.createElement("span");
-      mark.className = "verdict"; mark.dataset.verdict = verdict.state; mark.textContent = verdict.text;
-      return [mark, document.createTextNode(" ")];
-    }));
-  };
 
   async function judge(verdict, item, extra = {}) {
     const reply = await post("/verdict", { ...key, ...item, verdict, queue, ...extra });
