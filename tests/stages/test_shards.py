@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from typing import TypedDict
 
+import nibabel as nib
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
@@ -253,6 +254,41 @@ def test_radiological_images_are_turned_with_boxes_and_masks(study, affine, turn
             assert ours["class_id"] == theirs["class_id"] and ours["area"] == theirs["area"]
             assert back.box(box_of(ours), *size) == box_of(theirs)
             assert np.array_equal(back.image(mask_of(hung, ours)), mask_of(stored, theirs))
+
+
+FEET_FIRST_PRONE = np.diag([2.0, -2.0, -5.0, 1.0])
+SAGITTAL = np.array([[0, 0, -5.0, 0], [-2.0, 0, 0, 0], [0, -2.0, 0, 0], [0, 0, 0, 1]])
+TILTED = np.array([[2.0, 0, 0, 0], [0, 2.0, 1.7, 0], [0, 0, 5.0, 0], [0, 0, 0, 1]])
+OBLIQUE = np.array([[1.9, 0, 1.5, 0], [0.3, 1.9, -1.0, 0], [-0.55, 0.4, 4.6, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    "affine", [FEET_FIRST_PRONE, SAGITTAL, TILTED, OBLIQUE], ids=["feet_first_prone", "sagittal", "tilted", "oblique"]
+)
+def test_hung_masks_are_slices_of_the_array_that_nibabel_turns(study, affine):
+    """Independent of the turns: the labels in RAS+, seen from their far ends."""
+    study.move(affine)
+    study.structures()
+    study.grounded([study.caption("c", TEXT)], study.mention("c", TEXT, "Liver", 5))
+    study.run("vqa")
+    study.run("shards", OPTIONS | {"orientation": "radiological"})
+    canonical = np.asarray(nib.as_closest_canonical(nib.Nifti1Image(study.labels, affine)).dataobj)
+    axis, sign = nib.io_orientation(affine)[2]
+    edges = {0: "APHF", 1: "RLHF", 2: "RLAP"}[int(axis)]
+    rows = pl.read_parquet(study.path("train")).to_dicts()
+    assert rows
+    for row in rows:
+        index = row["index"] if sign > 0 else canonical.shape[int(axis)] - 1 - row["index"]
+        classes = np.take(canonical, index, int(axis)).T[::-1, ::-1]
+        assert "".join(row["edges"][edge][0] for edge in ("left", "right", "top", "bottom")) == edges
+        assert row["captions"][0]["text"] == TEXT
+        for structure in row["structures"]:
+            mask, whole = mask_of(row, structure), classes == structure["class_id"]
+            assert (
+                mask.shape == whole.shape and not (mask & ~whole).any() and (whole & ~mask).sum() <= 1
+            )  # the stray voxel
+            ys, xs = np.nonzero(mask)
+            assert box_of(structure) == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
 
 
 def box_of(row):
