@@ -51,8 +51,8 @@ def explain_success(site: Site, since: float, coloured: bool) -> str:
     Stages after the last one that the run made are not of it: a run of one stage leaves their results as they are.
     """
     jobs = jobs_of(site)
-    made = [job.stage for job in jobs if job.metrics.exists() and job.metrics.stat().st_mtime >= since]
-    stages = site.pages[: site.pages.index(made[-1]) + 1] if made else site.pages
+    new = [job.stage for job in jobs if job.metrics.exists() and job.metrics.stat().st_mtime >= since]
+    stages = site.pages[: site.pages.index(new[-1]) + 1] if new else site.pages
     counted, expected = _counted([job for job in jobs if job.stage in stages])
     results = Path(site.folder("results"))
     paths = {results / path.format(name=site.config.train.name): meaning for path, meaning in FILES.items()}

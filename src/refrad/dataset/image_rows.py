@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,9 @@ from refrad.core.table_rows import AcceptedVolumeRow, BoxRow, CaptionRow, Entity
 from refrad.dataset.image_codec import encode_mask, encode_pixels, encode_png, encode_sketch, window_image
 from refrad.dataset.shard_rows import (
     CaptionStruct,
-    EdgeStruct,
+    EncodedPicture,
     EntityStruct,
-    ImageStruct,
-    PictureColumns,
+    GeometryColumns,
     QuestionStruct,
     StructureStruct,
 )
@@ -23,8 +21,6 @@ from refrad.dicom.hanging import Turn, radiological_turn, turned_letters
 from refrad.dicom.side_marks import slice_directions
 
 __all__ = [
-    "EncodedPicture",
-    "GeometryColumns",
     "TurnedGrid",
     "build_caption",
     "build_geometry",
@@ -32,25 +28,6 @@ __all__ = [
     "build_structure",
     "encode_picture",
 ]
-
-
-class GeometryColumns(TypedDict):
-    """The columns that describe the grid of an image."""
-
-    width: int
-    height: int
-    spacing_x: float
-    spacing_y: float
-    orientation: str
-    turn: str
-    edges: EdgeStruct
-
-
-class EncodedPicture(PictureColumns):
-    """The columns that hold an image in the formats of the config, and its sketch."""
-
-    image_full: NotRequired[ImageStruct]
-    sketch: bytes
 
 
 @dataclass(frozen=True)

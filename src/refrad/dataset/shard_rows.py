@@ -8,8 +8,12 @@ __all__ = [
     "BenchmarkImageRow",
     "CaptionStruct",
     "EdgeStruct",
+    "EncodedPicture",
     "EntityStruct",
+    "GeometryColumns",
+    "GridColumns",
     "IdentifiedPicture",
+    "ImageIdentity",
     "ImageRow",
     "ImageStruct",
     "PictureColumns",
@@ -76,34 +80,32 @@ class ProvenanceStruct(TypedDict):
     fingerprints: dict[str, str | None]
 
 
-class ImageRow(TypedDict):
-    """A row of a shard. The pictures that the config does not ask for are absent."""
+class ImageIdentity(TypedDict):
+    """The columns that say which image a row is about: pseudonyms, split of the patient, and place in the volume."""
 
     image_id: str
     volume: str
     study: str
     patient: str
     split: str
-    modality: str
-    plane: str | None
     index: int
-    body_part: str | None
-    contrast: bool | None
+
+
+class GridColumns(TypedDict):
+    """The columns with the size of an image in its own resolution, px, and its spacing, mm."""
+
     width: int
     height: int
     spacing_x: float
     spacing_y: float
+
+
+class GeometryColumns(GridColumns):
+    """The columns that describe the grid of an image."""
+
     orientation: str
     turn: str
     edges: EdgeStruct
-    image: NotRequired[ImageStruct]
-    pixels: NotRequired[bytes]
-    image_full: NotRequired[ImageStruct]
-    sketch: bytes
-    structures: list[StructureStruct]
-    captions: list[CaptionStruct]
-    questions: list[QuestionStruct]
-    provenance: ProvenanceStruct
 
 
 class PictureColumns(TypedDict):
@@ -111,6 +113,26 @@ class PictureColumns(TypedDict):
 
     image: NotRequired[ImageStruct]
     pixels: NotRequired[bytes]
+
+
+class EncodedPicture(PictureColumns):
+    """The columns that hold an image in the formats of the config, and its sketch."""
+
+    image_full: NotRequired[ImageStruct]
+    sketch: bytes
+
+
+class ImageRow(ImageIdentity, GeometryColumns, EncodedPicture):
+    """A row of a shard. The pictures that the config does not ask for are absent."""
+
+    modality: str
+    plane: str | None
+    body_part: str | None
+    contrast: bool | None
+    structures: list[StructureStruct]
+    captions: list[CaptionStruct]
+    questions: list[QuestionStruct]
+    provenance: ProvenanceStruct
 
 
 class IdentifiedPicture(PictureColumns):
@@ -121,20 +143,10 @@ class IdentifiedPicture(PictureColumns):
     split: str
 
 
-class BenchmarkImageRow(PictureColumns):
+class BenchmarkImageRow(ImageIdentity, GridColumns, PictureColumns):
     """A row of a public benchmark, for a shard: the columns that benchmarks have; the others are null in the file."""
 
-    image_id: str
-    volume: str
-    study: str
-    patient: str
-    split: str
     modality: str | None
-    index: int
-    width: int
-    height: int
-    spacing_x: float
-    spacing_y: float
     image_full: NotRequired[ImageStruct]
     structures: list[StructureStruct]
     captions: list[CaptionStruct]

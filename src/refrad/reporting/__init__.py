@@ -6,7 +6,7 @@
     text = render_gallery(cards, stages)  # refrad.reporting.pages
 
 Pages: pages, run_summary, evaluation_page, audit_sheet, wording. Their parts: gallery, dropped_pairs, card_pictures, drawing, palette,
-overlay, views, flags, bins, job_states, sentence_index. The package imports none of them by itself.
+overlay, views, flags, bins, job_states, sentence_index, templating. The package imports none of them by itself.
 """
 
 __all__: list[str] = []

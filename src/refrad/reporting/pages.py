@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from refrad.dataset.shard_rows import QuestionStruct
@@ -15,6 +15,7 @@ from refrad.reporting.card_pictures import CHANNELS
 from refrad.reporting.evaluation_page import compare_with_baselines
 from refrad.reporting.gallery import ImageCard, filters_of_cards
 from refrad.reporting.sentence_index import SentenceSample
+from refrad.reporting.templating import page_environment
 from refrad.reporting.views import VolumeFigure
 from refrad.reporting.wording import METRIC_NAMES, REASONS, STAGES, TABLE_TITLES, TASK_NAMES
 from refrad.workflow.tally import StageMetrics
@@ -39,14 +40,7 @@ class StageExtras:
 
 @cache
 def _environment() -> Environment:
-    # Autoescape: sentences of reports are data, never HTML.
-    environment = Environment(
-        loader=PackageLoader("refrad.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("refrad.reporting")
     environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "TASKS": TASK_NAMES}
     environment.globals |= {"compare_with_baselines": compare_with_baselines}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}

@@ -86,8 +86,8 @@ def explain_empty_dataset(counted: Counted, expected: Mapping[str, int], pages: 
     """
     merged = _merged(counted)
     whole = [stage for stage in merged if len(_sound(counted[stage])) >= expected.get(stage, 1)]
-    made = "shards" in merged and merged["shards"]["made"].get("rows", 0)
-    if made or not any(stage == "shards" or not merged[stage]["flow"]["used"] for stage in whole if stage in NEEDED):
+    images = "shards" in merged and merged["shards"]["made"].get("rows", 0)
+    if images or not any(stage == "shards" or not merged[stage]["flow"]["used"] for stage in whole if stage in NEEDED):
         return []
     causes = _causes(merged)[:SHOWN]
     lines = ["No image is grounded: the dataset is empty." + " The largest reasons:" * bool(causes)]

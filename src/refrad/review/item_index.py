@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, cast
+from typing import Literal, cast
 
 import polars as pl
 
+from refrad.dataset.shard_rows import ImageIdentity
 from refrad.review.judgement import ITEMS, ReviewVerdict
 
 __all__ = ["ItemIndex", "ItemPage", "ItemQuery", "ItemRow", "verdict_states"]
@@ -44,20 +45,14 @@ class ItemQuery:
     sort: Literal["dataset", "suspicion"] = "dataset"
 
 
-class ItemRow(TypedDict):
+class ItemRow(ImageIdentity):
     """An item of a page: the columns of `item_tables.ITEM_COLUMNS`, and its signs."""
 
     delivery: str
     shard: int
     file: str
-    image_id: str
-    volume: str
-    study: str
-    patient: str
-    split: str
     modality: str | None
     plane: str | None
-    index: int
     item: str
     item_id: str
     digest: str

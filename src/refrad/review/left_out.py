@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import polars as pl
 
@@ -10,6 +9,7 @@ from refrad.core.contracts import PLANES, Table
 from refrad.core.schemas import pa
 from refrad.core.tables import read_table
 from refrad.core.types import LANGUAGES, MODALITIES, SPLITS
+from refrad.dataset.shard_rows import ImageIdentity
 
 __all__ = ["FOLLOWS", "LeftOutRow", "LeftOutTable", "left_out_tables", "read_left_out"]
 
@@ -42,17 +42,11 @@ class LeftOutTable(Table):
     )
 
 
-class LeftOutRow(TypedDict):
+class LeftOutRow(ImageIdentity):
     """A row of `LeftOutTable`."""
 
-    image_id: str
-    volume: str
-    study: str
-    patient: str
-    split: str
     modality: str
     plane: str | None
-    index: int
     item: str
     item_id: str
     digest: str

@@ -3,7 +3,9 @@
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
+
+from refrad.reporting.templating import page_environment
 
 __all__ = ["ACTIONS", "KEYS", "REASONS", "render_page"]
 
@@ -45,13 +47,7 @@ KEYS = (
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("refrad.review"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("refrad.review")
     environment.globals |= {"ACTIONS": ACTIONS, "KEYS": KEYS, "REASONS": REASONS}
     return environment
 
