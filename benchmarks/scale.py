@@ -110,7 +110,10 @@ def snakemake(project: Path, deliveries: list[dict], *arguments: str) -> Run:
         SystemExit: if it fails, with its last words.
     """
     config = {"deliveries": deliveries, "privacy": {"key": "private/key"}, "masks": {"segmenter": "precomputed"}}
-    config |= {"card": {"title": "Scale", "creator": "The benchmark", "terms": "Internal use only"}}
+    config |= {
+        "card": {"title": "Scale", "creator": "The benchmark", "terms": "Internal use only"},
+        "train": {"name": "site"},
+    }
     (project / "own.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "profiles/local", "--cores", "2"]
     command += ["--configfile", "config.yaml", "own.yaml"]

@@ -102,7 +102,16 @@ def change(config, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["masks", "varaint"], "fast", "config: masks.varaint: unknown key"),
+        (["masks", "varaint"], "fast", "config: masks.varaint: unknown key; did you mean masks.variant?"),
+        (
+            ["deliveries", 0, "dicoms"],
+            "x",
+            "config: deliveries.0.dicoms: unknown key; did you mean deliveries.0.dicom?",
+        ),
+        (["trian"], {}, "config: trian: unknown key; did you mean train?"),
+        (["llm", "rewrite"], {"modle": "x"}, "config: llm.rewrite.modle: unknown key; did you mean llm.rewrite.model?"),
+        (["xyzzy"], 1, "config: xyzzy: unknown key"),
+        (["shards"], None, "config: shards: missing; name config.yaml before your own file: it holds the defaults"),
         (["masks", "variant"], "slow", "config: masks.variant: input should be 'fastest', 'fast' or 'total'"),
         (["train", "batch"], "16", "config: train.batch: input should be a valid integer"),
         (["index", "test"], 1.5, "config: index.test: input should be less than or equal to 1"),

@@ -278,7 +278,6 @@ FILE_MODULES = {
         "training/account.py",
         "training/checkpoint.py",
         "workflow/job_records.py",
-        "workflow/jobs.py",
     },
 }
 

@@ -44,6 +44,39 @@ def test_error_is_logged_in_full(handler):
     assert "it went wrong" in send(handler, LogEvent.ERROR, level=logging.ERROR, text="it went wrong")
 
 
+@pytest.mark.parametrize(
+    ("log", "told", "words"),
+    [
+        ("10:11:12 begins\nrefrad masks: the disk is full\n", "", "refrad masks: the disk is full"),
+        (
+            "10:11:12 3 of 9 volumes\n",
+            "",
+            "killed, out of memory or time: its log has no error; the last line of its log: 3 of 9 volumes",
+        ),
+        (
+            "",
+            "SLURM status is: OUT_OF_MEMORY. For further error details see the cluster/cloud log and",
+            "SLURM status is: OUT_OF_MEMORY.",
+        ),
+    ],
+)
+def test_failed_job_is_its_error_and_its_log(handler, tmp_path, log, told, words):
+    (tmp_path / "job.log").write_text(log)
+    send(handler, LogEvent.JOB_INFO, jobid=1, rule_msg="masks of demo, shard 0", log=[tmp_path / "job.log"])
+    send(handler, LogEvent.ERROR, level=logging.ERROR, text="RuleException:\nCalledProcessError in file x")
+    lines = send(handler, LogEvent.JOB_ERROR, jobid=1, level=logging.ERROR, text=told).splitlines()
+    assert lines[0] == "  0:00  failed: masks of demo, shard 0" and lines[1].strip() == words
+    assert lines[-1].strip() == f"log: {tmp_path}/job.log"
+
+
+def test_run_without_a_job_says_so(handler):
+    assert send(handler, None, text="Nothing to be done (all is there).") == "nothing to be done: all is up to date\n"
+
+
+def test_lock_left_by_a_killed_run_has_its_remedy(handler):
+    assert "refrad recover" in send(handler, LogEvent.ERROR, level=logging.ERROR, text="LockException:\nError: x")
+
+
 def test_last_log_line_is_without_its_time(tmp_path):
     log = tmp_path / "job.log"
     log.write_text("10:11:12 first\n10:11:13 3 of 9 volumes\n")

@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _note_output(call)
         sys.stdout.flush()
     except (ValueError, FileNotFoundError) as error:
-        print(f"refrad {call.name}: {error}", file=sys.stderr)
+        print(f"refrad {call.name}: {_in_words(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # `refrad plan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit flushes nothing into the pipe
@@ -232,6 +232,13 @@ def _unknown_command(chain: Sequence[str], word: str) -> str:
 
 def _one_line(error: CycloptsError) -> str:
     return " ".join(str(error).split())
+
+
+def _in_words(error: ValueError | FileNotFoundError) -> str:
+    if not isinstance(error, FileNotFoundError) or error.filename is None:
+        return str(error)
+    elsewhere = not Path(error.filename).is_absolute() and not Path("Snakefile").exists()
+    return f"no such file or folder: {error.filename}" + ": start this in the folder of the Snakefile" * elsewhere
 
 
 def _check_version(name: str, fingerprint: Fingerprint | None) -> None:

@@ -1,7 +1,8 @@
 """The display of a run: a line for every running job and a bar on a terminal, sparse plain lines in a pipe.
 
 Snakemake finds this logger by its package name: `snakemake --logger refrad`. Job logs are written by the stages, which
-never put report text, names or paths of the archive there, so their last line may be shown.
+never put report text, names or paths of the archive there, so their last line may be shown. Of a failed job, the line with
+the error and the path of the log are shown; Snakemake's own log has the command.
 """
 
 import json
@@ -20,10 +21,17 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
-from refrad.workflow.job_records import is_record
+from refrad.workflow.job_records import error_line, is_record, tail
 
 __all__ = ["LogHandler", "LogHandlerSettings"]
 
+# Snakemake's words about a failed job, which has its own lines here, and about the end of a run, which its Snakefile describes.
+REPEATED = ("CalledProcessError in file", "Exiting because a job execution failed", "At least one job did not complete")
+LOCKED = (
+    "\nIf another run is active here, wait for it; after a kill or a power loss, `refrad recover` unlocks the folder."
+)
+# Of a job of a cluster.
+POINTER = "For further error details see the cluster/cloud log"
 QUIET_SECONDS = 30  # a plain line about a long job at most this often
 
 
@@ -45,14 +53,17 @@ class Job:
 
     def last_line(self) -> str:
         """The last line of the job's log, without its clock time, or nothing yet."""
-        try:
-            lines = self.log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines() if self.log else []
-        except OSError:
-            return ""
+        lines = tail(self.log) if self.log else []
         line = lines[-1] if lines else ""
         if is_record(line):
             return ""
         return line[9:] if line[2:3] == ":" and line[5:6] == ":" else line
+
+    def error(self) -> str:
+        """The line of the job's log that names the error, in words if there is none."""
+        lines = tail(self.log) if self.log else []
+        last = f"; the last line of its log: {line}" if (line := self.last_line()) else ""
+        return error_line(lines) or f"killed, out of memory or time: its log has no error{last}"
 
     def seconds(self) -> str:
         """How long it has been running."""
@@ -85,9 +96,16 @@ class LogHandler(LogHandlerBase):
                 self._end(getattr(record, "job_id", None))
             elif event == LogEvent.PROGRESS:
                 self.done, self.total = record.done, record.total  # type: ignore[attr-defined]
-            elif event in (LogEvent.JOB_ERROR, LogEvent.ERROR) or (event is None and record.levelno >= WARNING):
-                self.running.pop(getattr(record, "jobid", -1), None)
-                self.console.print(Text(self.format(record), style="red"))
+            elif event == LogEvent.JOB_ERROR:
+                self._fail(record)
+            elif event == LogEvent.ERROR or (event is None and record.levelno >= WARNING):
+                text = self.format(record)
+                if "LockException" in text:
+                    text += LOCKED
+                if not any(words in text for words in REPEATED):
+                    self.console.print(Text(text, style="red"))
+            elif event is None and str(record.msg).startswith("Nothing to be done"):
+                self.console.print("nothing to be done: all is up to date")
             elif event == LogEvent.RUN_INFO and "total" in str(record.msg):
                 self.total = int(str(record.msg).split()[-1])
 
@@ -134,6 +152,19 @@ class LogHandler(LogHandlerBase):
         job = self.running.pop(number, None) if number is not None else None
         if job:
             self.console.print(f"{job.seconds():>6}  {job.message}")
+
+    def _fail(self, record: LogRecord) -> None:
+        job = self.running.pop(getattr(record, "jobid", -1), None)
+        if job is None:
+            self.console.print(Text(self.format(record), style="red"))
+            return
+        told = (
+            str(record.msg or "").partition(POINTER)[0].strip()
+        )  # of the scheduler of a cluster, such as OUT_OF_MEMORY
+        told = "" if told.startswith("Error in rule ") else told
+        lines = [f"{job.seconds():>6}  failed: {job.message}", *told.splitlines(), job.error()]
+        lines += [f"log: {job.log}"] if job.log else []
+        self.console.print(Text("\n        ".join(lines), style="red"))
 
     def _picture(self) -> Group:
         """The running jobs, each with its last words, above one bar."""

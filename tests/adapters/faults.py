@@ -73,6 +73,7 @@ def workflow(folder: Path, config: Path, target: str, dry: bool = False, seconds
     weights.mkdir(exist_ok=True)
     site = {
         "card": {"title": "CT", "creator": "A hospital", "terms": "Internal use only"},
+        "train": {"name": "site"},
         "masks": {"weights": str(weights)},
     }
     whole = Path(folder) / "whole.yaml"

@@ -54,4 +54,4 @@ def test_a_wrong_line_is_named_and_not_quoted(tmp_path, capsys, row, words):
 
 def test_a_missing_file_is_one_line(tmp_path, capsys):
     assert main(["score", str(tmp_path / "a"), "--truth", str(tmp_path / "b")]) == 1
-    assert "No such file" in capsys.readouterr().err
+    assert "no such file" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import yaml
 from refrad.commands import status
 from refrad.config import ConfigError, load_config
 from refrad.workflow import job_records
-from refrad.workflow.jobs import STATES, jobs_of
+from refrad.workflow.jobs import STATES, jobs_of, page_jobs
 from refrad.workflow.site import Site
 
 
@@ -132,6 +132,44 @@ def test_end_of_a_failed_run_names_the_error_whatever_is_there(site, tmp_path, m
         assert (tmp_path / "results" / "status" / "index.html").is_file()
 
 
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("refrad volumes: bad\nW1129 torch: sending SIGTERM\n", "failed: volumes demo 0: refrad volumes: bad"),
+        (
+            "Traceback (most recent call last):\n  File x\nKeyError: 'a'\nUserWarning: leaked\n",
+            "failed: volumes demo 0: KeyError: 'a'",
+        ),
+        ("", "stopped: volumes demo 0: killed, out of memory or time, or its machine went down"),
+    ],
+)
+def test_end_of_a_failed_run_has_error_log_and_remedy(site, tmp_path, log, words):
+    """Also of a job that wrote no record of its process, and just now."""
+    (tmp_path / "logs" / "volumes" / "demo" / "0.log").write_text(log)
+    lines = status.explain_failure(site).splitlines()
+    assert lines[lines.index(words) + 1] == f"  log: {tmp_path}/logs/volumes/demo/0.log"
+    assert lines[-1] == status.NEXT
+
+
+def test_finished_job_that_would_run_again_is_due(site):
+    jobs = status.with_due(
+        [*jobs_of(site), *page_jobs(site)],
+        [
+            {"rule": "index_delivery", "wildcards": {"delivery": "demo"}, "reason": ""},
+            {"rule": "volumes_shard", "wildcards": {"delivery": "demo", "shard": "1"}, "reason": ""},
+            {"rule": "model_report", "wildcards": {}, "reason": ""},
+        ],
+    )
+    states = {(job.stage, job.name): job.state for job in jobs}
+    assert states["index", "demo"] == "due" and states["volumes", "demo 1"] == "failed"
+    assert states["report", "model"] == states["volumes", "demo 0"] == "waiting"
+
+
+def test_job_of_the_pages_that_failed_is_named(site, tmp_path):
+    (tmp_path / "logs" / "report.log").write_text("refrad report: the disk or the quota is full\n")
+    assert "failed: report dataset: refrad report: the disk or the quota is full" in status.explain_failure(site)
+
+
 @pytest.mark.parametrize(("age", "named"), [(60, []), (-60, ["report/index.html"])])
 def test_end_of_a_run_names_only_files_that_it_made(site, tmp_path, age, named):
     for path in ("shards/README.md", "report/index.html"):
@@ -187,13 +225,24 @@ def test_config_files_are_merged_key_by_key(tmp_path):
     assert merged == {"demo": {"patients": 3, "seed": 0}, "stores": "a"}
 
 
-@pytest.mark.parametrize("content", [b"a: " + b"[" * 100_000, b"a: [", b"\xff\xfe\xff"])
-def test_config_file_that_is_no_yaml_is_named(content, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"a: " + b"[" * 100_000, ""),
+        (b"a: [", ", line 1"),
+        (b"a: 1\nb:\n\tc: 1", ", line 3"),
+        (b"a: 1\nb 2\nc: 3", ", line 3"),
+        (b"\xff\xfe\xff", ""),
+    ],
+)
+def test_config_file_that_is_no_yaml_is_named(content, line, tmp_path):
     (tmp_path / "a.yaml").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"a\.yaml: cannot be read as YAML"):
+    with pytest.raises(ConfigError, match=rf"a\.yaml{line}: cannot be read as YAML: "):
         load_config([tmp_path / "a.yaml"])
 
 
 def test_missing_config_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"no\.yaml"):
+    with pytest.raises(
+        ConfigError, match=r"no\.yaml: no such file or directory: start this in the folder of the Snakefile"
+    ):
         load_config([tmp_path / "no.yaml"])

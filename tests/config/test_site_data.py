@@ -30,6 +30,7 @@ def own(config, tmp_path):
     config["deliveries"] = [{"name": "a", "references": None, "masks": None, "shards": 1} | places]
     config["privacy"]["key"] = str(tmp_path / "private" / "key")
     config["card"] |= OWN_DATA["card"]
+    config["train"] |= OWN_DATA["train"]
     config["masks"]["weights"] = str(tmp_path / "weights")
     return config
 
@@ -101,6 +102,14 @@ def test_delivery_with_one_foot_in_the_demo_is_no_demo(own, key):
     own["deliveries"][0][key] = f"demo/demo/{key}"
     own["card"]["terms"] = None
     assert any(line.startswith("config: card.terms: missing") for line in findings(own))
+
+
+def test_run_of_own_data_has_its_own_name(own):
+    own["train"]["name"] = "demo"
+    (line,) = findings(own)
+    assert line == "config: train.name: is the demo's: write a name for your run, such as site"
+    own["train"]["model"] = None
+    check_config(own)
 
 
 def copied(source, target):

@@ -37,4 +37,4 @@ def test_wrong_config_is_one_line_without_a_traceback(project):
     assert run.returncode != 0
     own_words = ("Using profile", "Config file")  # of Snakemake, before it reads the Snakefile
     said = [line for line in (run.stdout + run.stderr).splitlines() if line and not line.startswith(own_words)]
-    assert said == ["config: masks.varaint: unknown key"]
+    assert said == ["config: masks.varaint: unknown key; did you mean masks.variant?"]

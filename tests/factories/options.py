@@ -46,6 +46,7 @@ def fingerprint(stage: str, **changes: Any) -> Fingerprint:
 OWN_DATA = {
     "card": {"title": "CT and MR of a site", "creator": "A hospital", "terms": "Internal use only"},
     "masks": {"segmenter": "precomputed"},
+    "train": {"name": "site"},
 }
 
 

@@ -1,4 +1,4 @@
-"""The command `refrad status`: which jobs of a run are done, running, failed, stopped or waiting; and the end of a run in words."""
+"""The command `refrad status`: which jobs of a run are done, due, running, failed, stopped or waiting; and the end of a run in words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
+from refrad.commands.explain import PlannedJob, planned_jobs, stage_of
 from refrad.config import load_config
 from refrad.core.files import write_json
 from refrad.core.manifests import read_sealed
@@ -14,17 +15,24 @@ from refrad.core.types import SPLITS
 from refrad.reporting.run_end import FILES, end_of_run, explain_empty_dataset
 from refrad.stages import report
 from refrad.workflow.fingerprint import Fingerprint
-from refrad.workflow.jobs import STATES, Job, jobs_of
+from refrad.workflow.job_records import read_records
+from refrad.workflow.jobs import STATES, Job, jobs_of, page_jobs
 from refrad.workflow.site import Site
+from refrad.workflow.stages import STAGES
 
-__all__ = ["explain_failure", "explain_success", "main", "summary", "write_pages"]
+__all__ = ["explain_failure", "explain_success", "main", "summary", "with_due", "write_pages"]
 
 ENDED = ("failed", "stopped")
 LONGEST = 300  # characters of an error in a line
+SHOWN = 10  # jobs that are named after a run that failed
+NEXT = "remove the cause and start the same command again; what is done is kept"
 
 
 def main(config: list[Path] | None = None, *, json: bool = False) -> None:
     """List which jobs of a run are done, running, failed, stopped or waiting, and write the pages so far to results/status.
+
+    A job is due if it was done, but would run again: its config or its inputs changed, or a job before it is missing.
+    `refrad explain` gives the reasons.
 
     Args:
         config: config files, later ones over earlier ones; config.yaml alone where there are none.
@@ -33,9 +41,14 @@ def main(config: list[Path] | None = None, *, json: bool = False) -> None:
     Raises:
         ValueError: if the config is wrong.
     """
-    site = Site(load_config(config or [Path("config.yaml")]))
+    files = config or [Path("config.yaml")]
+    site = Site(load_config(files))
     jobs = jobs_of(site)
     page, notes = write_pages(site, jobs)
+    try:
+        jobs = with_due([*jobs, *page_jobs(site)], planned_jobs(files))
+    except ValueError as error:
+        notes.append(f"jobs that are due are counted as done: {_in_words(error)}")
     if json:
         state: dict[str, object] = {"stages": _counts(jobs)}
         state |= {name: [_row(job) for job in jobs if job.state == name] for name in ("running", *ENDED)}
@@ -67,12 +80,12 @@ def explain_failure(site: Site, coloured: bool = False) -> str:
     """
     try:
         jobs = jobs_of(site)
-        lines = [f"{job.state}: {job.stage} {job.name}: {job.last_line}" for job in jobs if job.state in ENDED]
+        lines = _endings([*jobs, *page_jobs(site)])
         page, notes = write_pages(site, jobs)
         lines += explain_empty_dataset(*_counted(jobs), str(page.parent), coloured)
         finished = Path(site.folder("results")) / "report" / "index.html"
         lines += [f"the pages of the dataset: {finished}"] if finished.exists() else []
-        return "\n".join(["", *lines, *notes, f"what is done and what failed: {page}"])
+        return "\n".join(["", *lines, *notes, f"what is done and what failed: {page}", NEXT])
     except Exception as error:
         return f"\nno status pages: {_in_words(error)}"
 
@@ -185,12 +198,44 @@ def _tables(done: Sequence[Job], stage: str, table: str) -> list[Path]:
 
 
 def summary(jobs: Sequence[Job]) -> str:
-    """A line a stage, then the last line of the log of each job that failed or was stopped."""
+    """A line a stage, then the error and the log of each job that failed or was stopped."""
     lines = [f"{'stage':<12}" + "".join(f"{state:>9}" for state in STATES)]
     lines += [f"{stage:<12}" + "".join(f"{n[state]:>9}" for state in STATES) for stage, n in _counts(jobs).items()]
     ended = [job for job in jobs if job.state in ENDED]
-    lines += [f"\n{job.stage} {job.name} ({job.state}): {job.last_line}\n  {job.log}" for job in ended]
+    lines += [f"\n{job.stage} {job.name} ({job.state}): {_cause(job)}\n  {job.log}" for job in ended]
     return "\n".join(lines)
+
+
+def _endings(jobs: Sequence[Job]) -> list[str]:
+    """The error and the log of the jobs of a run that is over: of those that failed, then of those that were stopped.
+
+    A job without a record was stopped before it wrote one, since no job begins any more.
+    """
+    ended = [job for job in jobs if job.state == "failed"]
+    ended += [job for job in jobs if job.state == "stopped" or (job.state == "running" and not read_records(job.log))]
+    lines = [
+        f"{'failed' if job.state == 'failed' else 'stopped'}: {job.stage} {job.name}: {_cause(job)}\n  log: {job.log}"
+        for job in ended[:SHOWN]
+    ]
+    more = len(ended) - SHOWN
+    return [*lines, f"and {more:,} more jobs: `refrad status` lists all"] if more > 0 else lines
+
+
+def _cause(job: Job) -> str:
+    """The error of a job that failed; of one that was stopped, why it may have been."""
+    if job.state == "failed":
+        return job.last_line
+    last = f"; last line: {job.last_line}" if job.last_line else ""
+    return f"killed, out of memory or time, or its machine went down{last}"
+
+
+def with_due(jobs: Sequence[Job], planned: Sequence[PlannedJob]) -> list[Job]:
+    """The jobs, with `due` set for those that Snakemake would run."""
+    keys = {
+        (stage_of(job["rule"]), " ".join(job["wildcards"].get(key, "") for key in ("delivery", "shard")).strip())
+        for job in planned
+    }
+    return [replace(job, due=(job.stage, "" if STAGES[job.stage].per == "run" else job.name) in keys) for job in jobs]
 
 
 def _counts(jobs: Sequence[Job]) -> dict[str, dict[str, int]]:

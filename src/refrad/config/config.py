@@ -1,5 +1,6 @@
 """The whole config: reading, merging and checking its files."""
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +24,13 @@ from refrad.config.imaging import (
 from refrad.config.language import LLM_TASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
 from refrad.config.privacy import Privacy
 from refrad.config.secrets import is_secret
-from refrad.config.section import Section, current_key
+from refrad.config.section import Section, current_key, section_at
 from refrad.config.site_data import demo_findings, fill_in_demo, private_findings
 from refrad.config.training import AdaptOptions, EvaluateOptions, TrainOptions
 
 __all__ = ["Config", "ConfigError", "check_config", "load_config"]
 
+FIRST = "; name config.yaml before your own file: it holds the defaults"
 LONGEST_SHOWN = 32  # characters of a wrong value that a message repeats
 
 
@@ -108,16 +110,23 @@ def load_config(paths: Sequence[Path]) -> dict[str, Any]:
     """Config files, later ones over earlier ones key by key, as Snakemake's --configfile does. Not checked yet.
 
     Raises:
-        ConfigError: if a file is not there or not YAML with keys.
+        ConfigError: if a file is not there or not YAML with keys. It names the file and the line, and never the content.
     """
     merged: dict[str, Any] = {}
     for path in paths:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
-            raise ConfigError(f"config: {path}: cannot be read as YAML") from None
+        except OSError as error:
+            advice = "start this in the folder of the Snakefile, or name the config files"
+            raise ConfigError(f"config: {path}: {(error.strerror or 'cannot be read').lower()}: {advice}") from None
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            advice = "check the indentation (blanks, no tabs), brackets, quotes and colons there and just above"
+            raise ConfigError(f"config: {path}{line}: cannot be read as YAML: {advice}") from None
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+            raise ConfigError(f"config: {path}: cannot be read as YAML: write it as UTF-8 text") from None
         if not isinstance(values, dict):
-            raise ConfigError(f"config: {path}: holds no keys")
+            raise ConfigError(f"config: {path}: holds no keys such as `train:`")
         merged = _overlay(merged, values)
     return merged
 
@@ -162,11 +171,11 @@ def _sentence(finding: ErrorDetails) -> str | None:
         case "extra_forbidden" if (name := current_key(Config, path)) is not None:
             return f"config: {key}: is now called {'.'.join(str(part) for part in (*path[:-1], name))}"
         case "extra_forbidden":
-            return f"config: {key}: unknown key"
+            return f"config: {key}: unknown key{_nearest(path)}"
         case "missing" if any(current_key(Config, (*path[:-1], name)) == path[-1] for name in finding["input"]):
             return None
         case "missing":
-            return f"config: {key}: missing"
+            return f"config: {key}: missing{FIRST * (len(path) == 1)}"
         case _:
             message = re.sub(r"^Value error, ", "", finding["msg"])
             given = str(finding["input"])
@@ -176,6 +185,16 @@ def _sentence(finding: ErrorDetails) -> str | None:
             )
             value = "" if hidden or isinstance(finding["input"], dict | list) else f" (given: {finding['input']!r})"
             return f"config: {key}: {message[0].lower()}{message[1:]}{value}"
+
+
+def _nearest(path: Sequence[str | int]) -> str:
+    """The known key that resembles an unknown one, as a question, or nothing."""
+    *parents, key = path
+    section: type[Section] | None = Config
+    for parent in parents:
+        section = section_at(section, str(parent)) if section and isinstance(parent, str) else section
+    names = difflib.get_close_matches(str(key), section.model_fields if section else (), n=1)
+    return f"; did you mean {'.'.join(map(str, (*parents, names[0])))}?" if names else ""
 
 
 def _missing_paths(config: Config) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Section", "Share", "current_key", "nested_section"]
+__all__ = ["Section", "Share", "current_key", "nested_section", "section_at"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -34,7 +34,7 @@ def current_key(section: type[Section], path: Sequence[str | int]) -> str | None
     """The present name of the key at `path` in a config section, if the key has an earlier version's name; else None."""
     *parents, key = path
     for parent in parents:
-        inner = _section_of(section, str(parent))
+        inner = section_at(section, str(parent))
         if inner is None:
             return None
         section = inner
@@ -55,12 +55,12 @@ def _with_current_keys(section: type[Section], values: Mapping[str, Any]) -> dic
     for old, value in values.items():
         key = section.RENAMED.get(old, old)
         key, value = section.REPLACED.get(key, (key, value))
-        inner = _section_of(section, key)
+        inner = section_at(section, key)
         current[key] = _with_current_keys(inner, value) if inner and isinstance(value, Mapping) else value
     return current
 
 
-def _section_of(section: type[Section], key: str) -> type[Section] | None:
+def section_at(section: type[Section], key: str) -> type[Section] | None:
     """The section that a key holds, also if it may be null."""
     if key not in section.model_fields:
         return None

@@ -21,6 +21,7 @@ WANTED: Mapping[str, str] = {
     "creator": "your institution",
     "terms": 'the license of images and reports, such as CC-BY-4.0 or "Internal use only"',
 }
+DEMO_RUN = "demo"  # train.name of config.yaml
 DEMO_WEIGHTS = "demo weights"  # in the name of a segmenter that has them
 NAMES_OF_THE_DEMO = ("title", "creator")  # its terms may be those of any dataset
 # refrad.demo.networks writes this file next to a network, and TotalSegmentator does not.
@@ -57,6 +58,8 @@ def demo_findings(config: "Config") -> Iterator[str]:
             "config: privacy.key: is the demo's, which is public: name another file, such as private/key; it is made at"
             " first use"
         )
+    if config.train.name == DEMO_RUN and config.train.model is not None:
+        yield "config: train.name: is the demo's: write a name for your run, such as site"
     weights = config.masks.weights
     if SEGMENTERS[config.masks.segmenter].reads_weights and (weights is None or is_demo_weights(Path(weights))):
         problem = "missing" if weights is None else "are the demo's, which know synthetic bodies only"

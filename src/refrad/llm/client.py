@@ -87,6 +87,7 @@ class Client:
         self._flying: dict[str, asyncio.Future[Reply[Any]]] = {}
         self._last_success = 0.0
         self._lost = 0  # servers since the last success
+        self._warned = 0.0
 
     @property
     def request_limit(self) -> int:
@@ -291,6 +292,11 @@ class Client:
                     f" ({problem}): check that it runs, then start again; earlier answers are kept"
                 )
             account.again[problem] += 1
+            if problem == "unreachable" and time.monotonic() - self._warned > LOG_SECONDS:
+                self._warned = time.monotonic()
+                log.info(
+                    "no server answers at %s: tries again for %.0f s", self.options.endpoint, self.options.patience
+                )
             await asyncio.sleep(max(asked_wait, random.uniform(wait / 2, wait)))
             wait = min(2 * wait, LONGEST_WAIT)
 

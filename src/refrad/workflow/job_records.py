@@ -9,13 +9,14 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 __all__ = [
     "ProcessRecord",
+    "error_line",
     "is_alive",
     "is_record",
     "own_record",
@@ -23,12 +24,15 @@ __all__ = [
     "read_records",
     "slurm_jobs",
     "start_heartbeat",
+    "tail",
 ]
 
 BEAT = 60.0  # seconds between two touches of the log
 SILENCE = 5 * BEAT  # seconds without one after which a process counts as dead
 HEAD = 2**16  # bytes of a log that hold the records of all its processes
+TAIL = 2**16  # bytes of a log in which its last line and an error are found
 QUEUE_TIME = 30  # seconds that squeue may take
+_MESSAGE = re.compile(r"refrad [a-z-]+: ")
 _RECORD = re.compile(r"process (\d+) since (\d+) in (\S+) on ([^\s,]+)(?:, Slurm job (\d+))?")
 
 
@@ -66,6 +70,27 @@ def read_records(log: Path) -> list[ProcessRecord]:
     return [
         ProcessRecord(int(match[1]), int(match[2]), match[3], match[4], match[5]) for match in _RECORD.finditer(text)
     ]
+
+
+def tail(log: Path) -> list[str]:
+    """The last lines of a log, without empty ones at its end; none if there is no log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL))
+            return file.read().decode("utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return []
+
+
+def error_line(lines: Sequence[str]) -> str:
+    """The line of a log that names the error: a stage's own message, else the exception of the last traceback; "" without one.
+
+    Later lines may be those of a library or of the launcher of several processes.
+    """
+    if message := next((line for line in reversed(lines) if _MESSAGE.match(line)), ""):
+        return message
+    traces = [number for number, line in enumerate(lines) if line.startswith("Traceback ")]
+    return next((line for line in lines[traces[-1] + 1 :] if line[:1].strip()), "Traceback") if traces else ""
 
 
 def is_alive(records: Iterable[ProcessRecord], log: Path) -> bool:

@@ -5,25 +5,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from refrad.workflow.job_records import is_alive, read_records
+from refrad.workflow.job_records import error_line, is_alive, read_records, tail
 from refrad.workflow.site import Site
 from refrad.workflow.stages import STAGES, Stage
 
-__all__ = ["STATES", "Job", "jobs_of"]
+__all__ = ["STATES", "Job", "jobs_of", "page_jobs"]
 
-STATES = ("done", "running", "failed", "stopped", "waiting")
-LINE_LIMIT = 500  # characters of a log's last line, at most
-TAIL = 2**16  # bytes of a log in which its last line and an error are found
+STATES = ("done", "due", "running", "failed", "stopped", "waiting")
+LINE_LIMIT = 500  # characters of a line of a log, at most
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a run. It writes `metrics` last: where that file exists, the job is done."""
+    """One job of a run. It writes `metrics` last: where that file exists, the job is done, or is due to run again."""
 
     stage: str
     name: str
     metrics: Path
     log: Path
+    due: bool = False
 
     @cached_property
     def state(self) -> str:
@@ -33,32 +33,27 @@ class Job:
         by a signal, by Slurm or with its machine.
         """
         if self.metrics.exists():
-            return "done"
+            return "due" if self.due else "done"
         if not self.log.exists():
             return "waiting"
         records = read_records(self.log)
-        lines = self._lines()
-        if any(line.startswith(f"refrad {self.stage}: ") for line in lines):
+        lines = tail(self.log)
+        error = error_line(lines)
+        if error.startswith(f"refrad {self.stage}: "):
             return "failed"
-        if is_alive(records, self.log):
+        if is_alive(records, self.log) and not (error and not records):
             return "running"
-        if any(line.startswith("Traceback ") for line in lines):
-            return "stopped" if lines[-1].startswith("KeyboardInterrupt") else "failed"
+        if error:
+            return "stopped" if error.startswith("KeyboardInterrupt") else "failed"
         return "stopped" if records or not lines else "failed"
 
     @property
     def last_line(self) -> str:
-        """The last line of the log. Stages put no report text, names or paths of the archive there."""
-        lines = self._lines()
-        return lines[-1][:LINE_LIMIT] if lines else ""
-
-    def _lines(self) -> list[str]:
-        """The last lines of the log."""
-        if not self.log.exists():
-            return []
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - TAIL))
-            return file.read().decode("utf-8", errors="replace").strip().splitlines()
+        """The line of the log that names the error, else its last line. Stages put no report text, names or paths of the archive
+        there.
+        """
+        lines = tail(self.log)
+        return (error_line(lines) or (lines[-1] if lines else ""))[:LINE_LIMIT]
 
 
 def jobs_of(site: Site) -> list[Job]:
@@ -74,6 +69,14 @@ def jobs_of(site: Site) -> list[Job]:
         for stage in map(STAGES.__getitem__, site.pages)
         for wildcards in _wildcards(stage, site)
     ]
+
+
+def page_jobs(site: Site) -> list[Job]:
+    """The jobs that write the pages of a run: those of the dataset, and those of the model where one is trained."""
+    pages, logs = Path(site.folder("results")) / "report", Path(site.folder("logs"))
+    jobs = [Job("report", "dataset", pages / "index.html", logs / "report.log")]
+    last = pages / "stages" / f"{site.pages[-1]}.html"
+    return jobs + [Job("report", "model", last, logs / "model_report.log")] * site.trains
 
 
 def _wildcards(stage: Stage, site: Site) -> Iterator[dict[str, str]]:
