@@ -8,7 +8,7 @@ from tests.dataset.exports.paper_loaders import PaperLoaders
 from tests.factories import image_row
 
 from refrad.dataset.exports.authors import export
-from refrad.dataset.exports.authors_keywords import keywords_of
+from refrad.dataset.exports.authors_keywords import keywords_of, masks_are_in_order
 from refrad.dataset.exports.export_tally import ExportTally
 from refrad.dataset.exports.source import ExportSource
 from refrad.dataset.shard_io import write_shard
@@ -51,6 +51,8 @@ DOUBLE = "Leber normal groß, Leber homogen."
         ("Niere rechts, Niere links.", [("Niere", 2, 10), ("Niere", 3, 10, 1)], []),
         ("Leber und Milz.", [("Milz", 1, 10), ("Leber", 5, 10)], [["Leber", "liver", 5], ["Milz", "spleen", 1]]),
         ("Keine Auffälligkeit.", [], []),
+        ("BWK 11,5 gesintert.", [("BWK 11,5", 5, 10)], []),
+        ("Leber und\xa0Milz.", [("und\xa0Milz", 1, 10)], []),
     ],
     ids=[
         "several classes, the largest",
@@ -64,10 +66,28 @@ DOUBLE = "Leber normal groß, Leber homogen."
         "two sides by one word",
         "in the order of the text",
         "none",
+        "cleaned by the loaders",
+        "with an odd space",
     ],
 )
 def test_keywords_are_phrases_that_loaders_can_box(text, entities, words):
     assert keywords(text, *(entity(text, *arguments) for arguments in entities)) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "keywords", "right"),
+    [
+        ("Linke Niere und Milz.", [("Linke Niere", 3), ("Milz", 1)], True),
+        ("Milz und linke Niere.", [("Milz", 1), ("linke Niere", 3)], False),
+        ("Leber, Milz.", [("Leber", 5), ("Milz", 1)], True),
+        ("Leberzyste. Leber, Milz.", [("Leber", 5), ("Milz", 1)], False),
+        ("Milz, Milz und Leber.", [("Milz", 1), ("Leber", 5)], False),
+        ("Ohne Befund.", [], True),
+    ],
+    ids=["longest first", "longest last", "in order", "a longer word before", "twice", "none"],
+)
+def test_masks_that_loaders_pair_with_another_keyword_are_known(text, keywords, right):
+    assert masks_are_in_order([[words, NAMES[class_id], class_id] for words, class_id in keywords], text) == right
 
 
 WORDS = st.sampled_from(["Leber", "Milz", "linke", "Niere", "Nieren", "o.B.", "(S1)", "Th12/L1", "groß"])

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from refrad.core.files import atomic, write_json
 from refrad.core.types import MODALITIES
 from refrad.dataset.exports.authors_images import ARRAY, LABELS, link_image, path_of, with_images, write_image
-from refrad.dataset.exports.authors_keywords import Keyword, keywords_of
+from refrad.dataset.exports.authors_keywords import Keyword, keywords_of, masks_are_in_order
 from refrad.dataset.exports.authors_rows import (
     ROW,
     SPLIT_NAMES,
@@ -53,6 +53,10 @@ ONE_LANGUAGE = (
 )
 NO_QUESTION = "the image has no question in both languages, and the loaders draw one of each"
 UNBOXED = "sentences have keywords in one language only, so that the loaders show them without boxes"
+SHIFTED = (
+    "sentences get their boxes right, but their masks in another order from the segmentation loader, which sorts them by the length of"
+    " the keyword"
+)
 REPORTS_ONLY = 'images without questions: call the loaders with question_types="report"'
 NOTHING = (
     "nothing to export: no sentence is there in both German and English, and the paper's loaders read both;"
@@ -187,7 +191,9 @@ class _Layout:
     def _segments_entry(self, rsopid: str, captions: Sequence[CaptionStruct], boxes: list[list[int]]) -> _Segments:
         keywords: dict[str, list[Keyword]] = {}
         for caption in captions:
-            keywords[caption["language"]] = keywords_of(caption, self._source.class_names, self._tally)
+            texts = keywords_of(caption, self._source.class_names, self._tally)
+            self._tally.notes[SHIFTED] += not masks_are_in_order(texts, caption["text"])
+            keywords[caption["language"]] = texts
         self._tally.notes[UNBOXED] += sum(map(bool, keywords.values())) == 1
         return {
             "bboxes": boxes,

@@ -1,7 +1,9 @@
 """The keywords of the paper's released loaders: the phrases of a sentence that the loaders can box without a mistake.
 
 The loaders look a keyword up in its sentence as whole words, tag every place where it stands, and give it one box. So a phrase is a
-keyword only if all of its places name the same, and if no longer keyword overlaps with it.
+keyword only if all of its places name the same, and if no longer keyword overlaps with it. They clean the sentence first, which puts
+a space behind punctuation and takes it away before, so a phrase that this would change is none either. A keyword has one class, as
+in the data of the paper.
 """
 
 import re
@@ -11,14 +13,17 @@ from refrad.dataset.exports.export_tally import ExportTally
 from refrad.dataset.exports.source import ClassNames
 from refrad.dataset.shard_rows import CaptionStruct, EntityStruct
 
-__all__ = ["Keyword", "keywords_of"]
+__all__ = ["Keyword", "keywords_of", "masks_are_in_order"]
 
 Keyword = list[str | int]
 """Text, class name and class of a grounded phrase."""
 
 NO_WORD = "the loaders look for whole words, and the phrase is a part of one"
 AMBIGUOUS = "the phrase stands elsewhere in the sentence too, where it names something else; the loaders would box both"
+CLEANED = "the loaders change the spaces or signs of the phrase, and would not find it"
 INSIDE = "the phrase overlaps with a longer one, and the loaders' tags do not nest"
+CHANGED = re.compile(r"\s[.,:;!?]|[.,:;!?][^\s.,:;!?]|[^\S ]")
+"""Of the text of a phrase, what the loaders' cleaning changes: spaces before punctuation, none behind it, and odd spaces."""
 ONE_CLASS = "the phrase has several classes, and a keyword has one: that of the largest box"
 
 
@@ -42,6 +47,18 @@ def keywords_of(caption: CaptionStruct, names: ClassNames, tally: ExportTally) -
     return keywords
 
 
+def masks_are_in_order(keywords: Sequence[Keyword], sentence: str) -> bool:
+    """Whether the segmentation loader pairs each tag of a sentence with its own mask.
+
+    It tags the places of whole words, and counts masks keyword by keyword, the longest first, for each place of its letters.
+    """
+    texts = {str(text): class_id for text, _, class_id in keywords}
+    tagged = [text for text in texts if not any(text in longer for longer in texts if longer != text)]
+    masks = [texts[text] for text in sorted(tagged, key=len, reverse=True) for _ in range(sentence.count(text))]
+    tags = sorted((start, texts[text]) for text in tagged for start in _places(text, sentence))
+    return [class_id for _, class_id in tags] == masks[: len(tags)]
+
+
 def _without_overlap(texts: Iterable[str], sentence: str) -> set[str]:
     """The longest phrases no places of which overlap."""
     chosen: dict[str, list[tuple[int, int]]] = {}
@@ -55,6 +72,9 @@ def _without_overlap(texts: Iterable[str], sentence: str) -> set[str]:
 
 def _can_be_found(text: str, entities: Sequence[EntityStruct], caption: CaptionStruct, tally: ExportTally) -> bool:
     """Whether the places of a phrase in its sentence are those that the loaders find, and all name the same classes."""
+    if CHANGED.search(text) or not text.isprintable():
+        tally.leave_out("phrases", CLEANED, len(entities))
+        return False
     places = _places(text, caption["text"])
     classes: Mapping[int, set[int]] = {place: set() for place in places}
     for entity in entities:
