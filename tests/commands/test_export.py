@@ -145,7 +145,7 @@ def json_boxes(text):
     return [(entry["label"], entry["bbox_2d"]) for block in blocks for entry in json.loads(block)]
 
 
-@pytest.mark.parametrize(("form", "side", "steps"), [("qwen2.5-vl", 56, 56), ("qwen3-vl", 64, 1000)])
+@pytest.mark.parametrize(("form", "side", "steps"), [("qwen2.5-vl", 112, 112), ("qwen3-vl", 64, 1000)])
 def test_qwen_has_boxes_as_json_in_the_unit_of_its_model(site, tmp_path, form, side, steps):
     out = export(site, form, tmp_path / "qwen")
     records = json.loads((out / "train.json").read_text())
@@ -194,14 +194,14 @@ def test_llamafactory_lists_each_split_for_both_kinds_of_qwen(site, tmp_path):
             assert [turn["from"] for turn in turns] == ["human", "gpt"] * (len(turns) // 2)
             images = record[entry["columns"]["images"]]
             assert "".join(turn["value"] for turn in turns).count("<image>") == len(images) == 1
-            assert Image.open(out / images[0]).size == (56, 56)
+            assert Image.open(out / images[0]).size == (112, 112)
     both = [json.loads((out / f"train_{model}.json").read_text()) for model in ("qwen2_5_vl", "qwen3_vl")]
     for px, thousandths in zip(*both, strict=True):
         texts = [" ".join(answers(record["conversations"])) for record in (px, thousandths)]
         for (label, in_px), (same, in_thousandths) in zip(*map(json_boxes, texts), strict=True):
             assert label == same
             assert all(
-                abs(a / 56 - b / 1000) <= 0.5 / 56 + 0.5 / 1000 + 1e-9
+                abs(a / 112 - b / 1000) <= 0.5 / 112 + 0.5 / 1000 + 1e-9
                 for a, b in zip(in_px, in_thousandths, strict=True)
             )
 
@@ -240,8 +240,8 @@ def test_full_pictures_keep_the_aspect_and_their_boxes(schema, tmp_path, form):
 
 
 def resized_by_qwen(side):
-    """The side that the processor of Qwen2.5-VL gives a square picture: a multiple of 28 px, 56 to 3,584 px in all."""
-    return min(max(round(side / 28) * 28, 56), 3584)
+    """The side that the processor of Qwen2.5-VL gives a square picture: a multiple of 28 px, 112 to 3,584 px in all."""
+    return min(max(round(side / 28) * 28, 112), 3584)
 
 
 @pytest.mark.parametrize("side", [20, 41, 64, 112, 224, 300, 448, 896])

@@ -46,13 +46,14 @@ def chat_picture(row: ImageRow, pictures: Pictures, multiple: int) -> tuple[byte
     Args:
         row: of the dataset.
         pictures: "square", or "full" for the sides of the DICOM image. Boxes as shares of the sides fit both.
-        multiple: the sides become the nearest multiples of this, at least two of them, px.
+        multiple: the sides become the nearest multiples of this, px, at least four of them: trainers of Qwen-VL enlarge a picture
+            of less than 16 of its squares.
     """
     if pictures == "square" and multiple == 1:
         data = square_png(row)
         return data, Image.open(io.BytesIO(data)).size
     image = image_on_grid(row) if pictures == "full" else _square_image(row)
-    width, height = (max(2, round(side / multiple)) * multiple if multiple > 1 else side for side in image.size)
+    width, height = (max(4, round(side / multiple)) * multiple if multiple > 1 else side for side in image.size)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
