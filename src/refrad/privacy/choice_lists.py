@@ -164,7 +164,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
 def _entry(line: int, kind: str, value: str) -> ChoiceEntry:
     name = re.sub(r"[\s-]+", "_", kind.casefold())
     if not kind or not value:
-        raise ValueError("needs a kind and a value, such as patient,12345")
+        raise ValueError("needs a kind and a value, such as patient,12345, and as many columns as the first line")
     if name not in KINDS:
         raise ValueError(f"the kind must be {', '.join(list(KINDS)[:-1])} or {list(KINDS)[-1]}")
     return ChoiceEntry(line, name, KINDS[name](value))
