@@ -106,9 +106,10 @@ def test_message_names_the_missing_keyword(classes, images, schema, keyword):
         dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x")
 
 
-def test_images_without_a_frame_of_reference_get_one(classes, images, schema):
-    for image in images:
-        del image.FrameOfReferenceUID
+@pytest.mark.parametrize("references", [None, "1.2.{}", "1.2.6"], ids=["none", "one each", "the same"])
+def test_images_without_a_common_frame_of_reference_get_one(classes, images, schema, references):
+    for number, image in enumerate(images):
+        image.FrameOfReferenceUID = references and references.format(number)
     segmentations = [
         dicom_segmentation(classes, AFFINE, slices_of(images), schema, "x", kind=kind)
         for kind in ("labelmap", "binary")
@@ -116,7 +117,9 @@ def test_images_without_a_frame_of_reference_get_one(classes, images, schema):
     sentence = GroundedSentence("Leber.", 1, [GroundedPhrase("Leber", 5, 1.0)])
     structured_report([sentence], "de", segmentations[0], AFFINE, slices_of(images), schema)
     frames = {segmentation.FrameOfReferenceUID for segmentation in segmentations}
-    assert len(frames) == 1 and frames.pop().startswith("1.2.826.") and "FrameOfReferenceUID" not in images[0]
+    (frame,) = frames
+    assert frame == "1.2.6" if references == "1.2.6" else frame.startswith("1.2.826.")
+    assert images[0].FrameOfReferenceUID == (references and references.format(0))  # the archive's own stay as they are
     for segmentation, kind in zip(segmentations, ("labelmap", "binary"), strict=True):
         assert np.array_equal(labels_in_place(segmentation, AFFINE, classes.shape, schema), classes), kind
 

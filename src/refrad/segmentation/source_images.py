@@ -66,8 +66,8 @@ class SliceGrid:
 def stand_ins(slices: Mapping[int, SourceSlice], grid: SliceGrid) -> list[Dataset]:
     """Copies of the images with the headers that highdicom needs, and with the geometry of the volume.
 
-    What may be empty and is absent is added empty. Images without a frame of reference, as many de-identified archives have them,
-    get one that is made from the series UID: the same in each object of the series. highdicom finds the image of a slice by its
+    What may be empty and is absent is added empty. Images without a frame of reference, or with one each, as de-identified archives
+    have them, get one that is made from the series UID: the same in each object of the series. highdicom finds the image of a slice by its
     place, and multi-frame files may have it in each frame or nowhere, so the copies have that of the grid.
 
     Args:
@@ -83,12 +83,16 @@ def stand_ins(slices: Mapping[int, SourceSlice], grid: SliceGrid) -> list[Datase
     if multi_frame and len(images) > 1:
         raise ValueError("its slices are frames of several files, and a segmentation can refer to one multi-frame file")
     _check_identifiers(list(images.values()))
+    references = {str(image.FrameOfReferenceUID) for image in images.values() if image.get("FrameOfReferenceUID")}
+    reference = references.pop() if len(references) == 1 else None
     if multi_frame:
         (image,) = images.values()
         frames = {piece.frame: index for index, piece in slices.items() if piece.frame is not None}
-        sources = [_multi_frame(_completed(image, grid), frames, grid)]
+        sources = [_multi_frame(_completed(image, grid, reference), frames, grid)]
     else:
-        sources = [_single(_completed(piece.image, grid), index, grid) for index, piece in sorted(slices.items())]
+        sources = [
+            _single(_completed(piece.image, grid, reference), index, grid) for index, piece in sorted(slices.items())
+        ]
     _check_repeated(sources[0])
     return sources
 
@@ -101,8 +105,8 @@ def _check_identifiers(images: Sequence[Dataset]) -> None:
             )
 
 
-def _completed(image: Dataset, grid: SliceGrid) -> Dataset:
-    """A copy with all that highdicom requires of the header, but the place."""
+def _completed(image: Dataset, grid: SliceGrid, reference: str | None) -> Dataset:
+    """A copy with all that highdicom requires of the header, but the place. `reference` is the frame of reference of all images, if any."""
     source = Dataset()  # with its own elements: a shallow copy of pydicom shares them with the image
     source.update({element.tag: copy.copy(element) for element in image})
     if "file_meta" in image.__dict__:
@@ -116,8 +120,9 @@ def _completed(image: Dataset, grid: SliceGrid) -> Dataset:
         source.SpecificCharacterSet = (
             "ISO_IR 192"  # UTF-8: highdicom refuses an empty one, a single ISO 2022 IR 100, and others
         )
-    if not source.get("FrameOfReferenceUID"):
-        source.FrameOfReferenceUID = generate_uid(entropy_srcs=["frame of reference", source.SeriesInstanceUID])
+    source.FrameOfReferenceUID = reference or generate_uid(
+        entropy_srcs=["frame of reference", source.SeriesInstanceUID]
+    )
     for keyword in MAY_BE_EMPTY:
         if source.get(keyword) is None:
             setattr(source, keyword, "")
