@@ -318,6 +318,13 @@ def test_export_goes_into_an_empty_folder_only(site, tmp_path, form, capsys):
     assert "is not empty" in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize("command", [["export", "coco"], ["export", "hf"], ["audit"]], ids=" ".join)
+def test_empty_dataset_is_refused_and_leaves_no_folder(schema, tmp_path, command, capsys):
+    write_shard(tmp_path / "images.parquet", [], schema, Fingerprint("shards", 2, {}, {}))
+    assert main([*command, "--images", str(tmp_path / "images.parquet"), "--out", str(tmp_path / "x")]) == 1
+    assert "the dataset holds no" in capsys.readouterr().err and not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize("form", list(EXPORTERS))
 def test_counts_terms_and_card_travel_with_each_export(site, tmp_path, form):
     out = export(site, form, tmp_path / "out")

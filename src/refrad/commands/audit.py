@@ -48,7 +48,7 @@ def main(
         volume_store: folder of the volumes.
 
     Raises:
-        ValueError: if the sheet holds something else, or nothing.
+        ValueError: if the sheet holds something else, or nothing, or the dataset is empty.
         FileNotFoundError: if there is no dataset, or no sheet.
     """
     if sheet is not None:
@@ -61,6 +61,8 @@ def main(
         return
     files = list_dataset(images)
     triplets = sample_triplets((read_rows([path], CaptionedImage) for path in files), count, seed)
+    if not triplets:
+        raise ValueError(f"{images}: the dataset holds no triplet; the report of the run says why")
     cards = _cards(triplets, files, load_schema(schema), volumes, volume_store)
     rows = []
     for number, (triplet, card) in enumerate(zip(triplets, cards, strict=True), 1):

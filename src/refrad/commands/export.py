@@ -62,7 +62,7 @@ def main(
         correlation: as `card.duplicate_correlation` of the config.
 
     Raises:
-        ValueError: for an unknown format, if the folder is not empty, or if patients, studies or pictures are in more than one
+        ValueError: for an unknown format, if the folder is not empty, the dataset is, or if patients, studies or pictures are in more than one
             split.
         FileNotFoundError: if there is no dataset.
     """
@@ -79,6 +79,8 @@ def main(
     card = _card(images)
     class_names = read_class_names(files[0])
     present = {row["split"] for row in read_rows(files, _SplitColumn)}
+    if not present:
+        raise ValueError(f"{images}: the dataset holds no image; the report of the run says why")
     source = ExportSource(
         files=files,
         splits=[split for split in SPLITS if split in present],
