@@ -268,7 +268,7 @@ def test_unknown_patient_is_one_line_and_changes_nothing(capsys, patient_id, wor
 @pytest.mark.usefixtures("site")
 def test_same_person_under_other_ids_is_named_and_removed_if_wanted(capsys):
     assert run_forget("P7", "--dry-run") == 0
-    assert "1 others may be the same person" in capsys.readouterr().out
+    assert "1 other id may be the same person" in capsys.readouterr().out
     assert run_forget("P7", "--with-candidates") == 0
     assert patients_in("private/demo/files.parquet") == {pseudonym("00123"), pseudonym("0123")}
     assert patients_in("results/captions/*/*/captions.parquet") == {pseudonym("00123"), pseudonym("0123")}
@@ -333,7 +333,7 @@ def test_patient_without_id_is_a_candidate_and_goes_by_a_study(capsys):
     deliver_volume("e", **OF_ERIKA, SeriesInstanceUID="1.3.60.1")
     run_again()
     assert run_forget("00123", "--dry-run") == 0
-    assert "2 others may be the same person" in capsys.readouterr().out  # with "0123"
+    assert "2 other ids may be the same person" in capsys.readouterr().out  # with "0123"
     assert run_forget("1.2.60.77777") == 0
     assert patients_in("private/demo/files.parquet") == set(map(pseudonym, PATIENTS))
     assert run_forget("1.2.60.77777") == 0

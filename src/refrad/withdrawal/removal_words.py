@@ -49,8 +49,9 @@ def removal_lines(
     if identity.issuers > 1:
         yield f"the id comes from {identity.issuers} issuers: as they share a pseudonym, the patients of all are removed"
     if identity.candidates:
+        number = len(identity.candidates)
         yield (
-            f"{len(identity.candidates)} others may be the same person (equal name and birth date, another spelling of the id,"
+            f"{number} other {'id' if number == 1 else 'ids'} may be the same person (equal name and birth date, another spelling of the id,"
             " or images in the same study) and stay: --with-candidates removes them too"
         )
     if absent:
