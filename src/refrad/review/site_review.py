@@ -12,7 +12,7 @@ from refrad.core.private_files import REVIEW
 from refrad.privacy.pseudonyms import shard_of
 from refrad.review.erased_rejections import read_digests, rejection_digest
 from refrad.review.feedback import rejections
-from refrad.review.judgement import ReviewVerdict, standing
+from refrad.review.judgement import ReviewVerdict, VerdictHistory, standing
 from refrad.review.verdicts import open_verdicts
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.site import Site
@@ -30,8 +30,8 @@ def verdicts_file(private: str | Path) -> Path:
 class SiteReview:
     """Fingerprints with the verdicts of the review, which are read once.
 
-    A rejection counts for the shard of its patient in each delivery, since a patient may be in several. The order of verdicts and
-    who gave them do not matter, and what is accepted changes no shard.
+    A rejection counts for the shard of its patient in each delivery, since a patient may be in several. The order of verdicts does
+    not matter; for the shards, neither who gave them nor how many gave the same, and what is accepted changes no shard.
 
     Attributes:
         site: the config.
@@ -53,10 +53,10 @@ class SiteReview:
         """The fingerprint of a job; that of the stage alone for stages that use no verdicts, or where none is there."""
         text = self.site.fingerprint(stage)
         if stage == "card":
-            digest = _digest(map(rejection_digest, self._verdicts))
+            digest = _digest(_counted_for_card(self._read[1]))
         elif stage == "shards" and delivery is not None and shard is not None:
             count = self.site.deliveries[delivery].shards
-            digest = _digest(self._rejected.get((count, int(shard)), ()))
+            digest = _digest(set(self._rejected.get((count, int(shard)), ())))
         else:
             digest = ""
         if not digest:
@@ -88,24 +88,34 @@ class SiteReview:
             return number, store.all(until=number)
 
     @cached_property
-    def _verdicts(self) -> list[ReviewVerdict]:
-        return standing(self._read[1])
-
-    @cached_property
     def _rejected(self) -> dict[tuple[int, int], list[str]]:
         """Number of shards of a delivery, and number of the shard, to digests of what is rejected in it, now or before a removal."""
         counts = {delivery.shards for delivery in self.site.deliveries.values()}
         by_shard: dict[tuple[int, int], list[str]] = {}
         for count, shard, digest in read_digests(Path(self.site.config.privacy.folder)):
             by_shard.setdefault((count, shard), []).append(digest)
-        for verdicts in rejections(self._verdicts).values():
+        for verdicts in rejections(standing(self._read[1])).values():
             for count in counts:
                 digests = by_shard.setdefault((count, shard_of(verdicts[0].patient, count)), [])
                 digests += map(rejection_digest, verdicts)
         return by_shard
 
 
+def _counted_for_card(verdicts: Iterable[ReviewVerdict]) -> list[str]:
+    """What the statistics of the card rest on: which verdicts count, which of them are of the random queue, and which have the same reviewer.
+
+    Reviewers are numbers here, since their names must not be found by trying.
+    """
+    counting = VerdictHistory(verdicts).counting()
+    reviewers = sorted({verdict.reviewer for verdict in counting.standing})
+    return [
+        f"{queue} {reviewers.index(verdict.reviewer)} {rejection_digest(verdict)}"
+        for queue, of_queue in (("any", counting.standing), ("random", counting.sample))
+        for verdict in of_queue
+    ]
+
+
 def _digest(verdicts: Iterable[str]) -> str:
-    """12 hexadecimal digits of the digests of verdicts, whatever their order and however many say the same; "" without any."""
-    digests = sorted(set(verdicts))
+    """12 hexadecimal digits of the digests of verdicts, whatever their order; "" without any."""
+    digests = sorted(verdicts)
     return digest_bytes(*(digest.encode() for digest in digests))[:12] if digests else ""
