@@ -4,7 +4,9 @@
 rule card:
     input:
         images=SITE.images,
-        left_out=SITE.every_shard("<results>/review/{delivery}/{shard}/left_out.parquet"),
+        left_out=SITE.every_shard(
+            "<results>/review/{delivery}/{shard}/left_out.parquet"
+        ),
         persons=SITE.every_delivery("<private>/{delivery}/persons.parquet"),
     output:
         card="<results>/shards/README.md",

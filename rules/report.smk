@@ -58,7 +58,7 @@ rule report:
         fingerprint=SITE.fingerprint("report"),
         volume_store=SITE.store("volumes"),
         mask_store=SITE.store("masks"),
-        pages=f"{SITE.folder('results')}/report",
+        pages=lambda wildcards, output: str(Path(output.stages[0]).parents[1]),
     message:
         "pages of the dataset"
     shell:
