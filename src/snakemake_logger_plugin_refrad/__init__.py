@@ -158,11 +158,9 @@ class LogHandler(LogHandlerBase):
         if job is None:
             self.console.print(Text(self.format(record), style="red"))
             return
-        told = (
-            str(record.msg or "").partition(POINTER)[0].strip()
-        )  # of the scheduler of a cluster, such as OUT_OF_MEMORY
-        told = "" if told.startswith("Error in rule ") else told
-        lines = [f"{job.seconds():>6}  failed: {job.message}", *told.splitlines(), job.error()]
+        reason = str(record.msg or "").partition(POINTER)[0].strip()  # of a cluster's scheduler, such as OUT_OF_MEMORY
+        reasons = [] if reason.startswith("Error in rule ") else reason.splitlines()
+        lines = [f"{job.seconds():>6}  failed: {job.message}", *reasons, job.error()]
         lines += [f"log: {job.log}"] if job.log else []
         self.console.print(Text("\n        ".join(lines), style="red"))
 

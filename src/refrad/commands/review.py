@@ -7,7 +7,7 @@ from typing import Literal
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import load_config
-from refrad.dataset.file_list import list_dataset
+from refrad.dataset.file_list import list_dataset, shard_folder
 from refrad.review.access import make_token
 from refrad.review.desk import ReviewDesk
 from refrad.review.image_answers import ImageAnswers
@@ -135,8 +135,7 @@ def _take_over(sheet: Path, reviewer: str, index: ItemIndex, path: Path) -> str:
 def _tables(results: Path, files: Sequence[Path]) -> dict[ShardKey, ShardTables]:
     """The tables of the shards of the dataset."""
     tables = {}
-    for path in files:
-        folder = Path(path.parent.parent.name, path.parent.name)
+    for folder in dict.fromkeys(map(shard_folder, files)):
         if folder.name.isdigit():
             volumes, masks = (
                 results / "volumes" / folder / "volumes.parquet",

@@ -32,6 +32,7 @@ __all__ = [
     "list_dataset",
     "read_file_list",
     "remake_card",
+    "shard_folder",
     "stray_files",
     "unnamed_files",
 ]
@@ -189,6 +190,11 @@ def delivery_of(path: Path, root: Path) -> str:
         case (name, _, _) if name != "data":
             return name
     return NO_DELIVERY
+
+
+def shard_folder(path: Path) -> Path:
+    """<delivery>/<shard> of a file <delivery>/<shard>/<split>.parquet of the dataset; the same in the folders of all stages."""
+    return Path(path.parent.parent.name, path.parent.name)
 
 
 def remake_card(root: Path) -> str:

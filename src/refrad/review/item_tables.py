@@ -13,6 +13,7 @@ from refrad.core.files import digest_bytes
 from refrad.core.private_files import only_for_the_owner
 from refrad.core.progress import log_progress
 from refrad.core.tables import read_frame, write_frame
+from refrad.dataset.file_list import shard_folder
 from refrad.dataset.shard_io import read_columns
 from refrad.dataset.shard_rows import QuestionStruct
 from refrad.review.items import ASKED, caption_digest, question_digest, question_id
@@ -137,13 +138,13 @@ def tables_of_file(path: Path, images: Collection[str] | None = None) -> ItemTab
         path: of the file.
         images: if given, only these are in the tables.
     """
-    delivery, shard = path.parent.parent.name, path.parent.name
+    folder = shard_folder(path)
     rows = read_columns(path, READ)
     if images is not None:
         rows = rows.filter(pl.col("image_id").is_in(list(images)))
     rows = rows.with_columns(
-        delivery=pl.lit(delivery),
-        shard=pl.lit(int(shard) if shard.isdigit() else 0),
+        delivery=pl.lit(folder.parent.name),
+        shard=pl.lit(int(folder.name) if folder.name.isdigit() else 0),
         file=pl.lit(str(path)),
         finder=pl.col("provenance").struct.field("mentions"),
     )

@@ -9,6 +9,7 @@ from refrad.core.contracts import PLANES, Table
 from refrad.core.schemas import pa
 from refrad.core.tables import read_table
 from refrad.core.types import LANGUAGES, MODALITIES, SPLITS
+from refrad.dataset.file_list import shard_folder
 from refrad.dataset.shard_rows import ImageIdentity
 
 __all__ = ["FOLLOWS", "LeftOutRow", "LeftOutTable", "left_out_tables", "read_left_out"]
@@ -63,7 +64,7 @@ def left_out_tables(results: Path, files: Sequence[Path]) -> list[Path]:
         results: folder of the results.
         files: of the dataset, <delivery>/<shard>/<split>.parquet.
     """
-    shards = dict.fromkeys(Path(path.parent.parent.name, path.parent.name) for path in files)
+    shards = dict.fromkeys(map(shard_folder, files))
     paths = [results / "review" / shard / "left_out.parquet" for shard in shards]
     return [path for path in paths if path.exists()]
 

@@ -49,9 +49,9 @@ def removal_lines(
     if identity.issuers > 1:
         yield f"the id comes from {identity.issuers} issuers: as they share a pseudonym, the patients of all are removed"
     if identity.candidates:
-        number = len(identity.candidates)
+        count = len(identity.candidates)
         yield (
-            f"{number} other {'id' if number == 1 else 'ids'} may be the same person (equal name and birth date, another spelling of the id,"
+            f"{count} other {'id' if count == 1 else 'ids'} may be the same person (equal name and birth date, another spelling of the id,"
             " or images in the same study) and stay: --with-candidates removes them too"
         )
     if absent:
@@ -76,7 +76,13 @@ def removal_lines(
         yield "no training runs by itself: --checkpoints deletes these, or start snakemake --forcerun train"
 
 
-def end_lines(protocol: Path, left: list[str]) -> Iterator[str]:
+def end_lines(protocol: Path, left: Sequence[str]) -> Iterator[str]:
+    """What is left after a removal, and what to do next.
+
+    Args:
+        protocol: the file with the protocol.
+        left: files that still hold a trace of the patient.
+    """
     if left:
         yield f"{len(left)} files still hold a trace of the patient: look at them, and delete them by hand:"
         yield from (f"  {path}" for path in left)
