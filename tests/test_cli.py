@@ -176,3 +176,12 @@ def test_reader_that_closes_the_pipe_ends_a_command_quietly(root):
     result = subprocess.run(command, cwd=root, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (result.returncode, result.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "words", [["find-mentions", "The left kidney is normal."], ["budget", "--ct", "1", "--mr", "1"]]
+)
+def test_defaults_of_commands_work_in_any_folder(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 0
+    assert capsys.readouterr().out and not list(tmp_path.iterdir())

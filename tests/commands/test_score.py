@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from tests.llm.talking import answering
 
 from refrad.cli import main
 
@@ -55,3 +56,21 @@ def test_a_wrong_line_is_named_and_not_quoted(tmp_path, capsys, row, words):
 def test_a_missing_file_is_one_line(tmp_path, capsys):
     assert main(["score", str(tmp_path / "a"), "--truth", str(tmp_path / "b")]) == 1
     assert "no such file" in capsys.readouterr().err
+
+
+def test_replies_are_kept_in_the_project_or_in_the_users_cache(tmp_path, monkeypatch):
+    truth = write(
+        tmp_path / "truth.jsonl", {"id": 1, "task": "vqa", "kind": "open", "answer": "liver", "question": "?"}
+    )
+    given = write(tmp_path / "predictions.jsonl", {"id": 1, "answer": "spleen"})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("project", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Snakefile").write_text("") if name == "project" else None
+        monkeypatch.chdir(tmp_path / name)
+        with answering(lambda _: {"score": 2}) as server:
+            assert (
+                main(["score", given, "--truth", truth, "--judge-endpoint", server.endpoint, "--judge-model", "m"]) == 0
+            )
+    assert {path.name for path in (tmp_path / "project").iterdir()} == {"Snakefile", "stores"}
+    assert not list((tmp_path / "elsewhere").iterdir()) and any((tmp_path / "cache" / "refrad" / "llm").iterdir())

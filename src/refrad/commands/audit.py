@@ -8,6 +8,7 @@ import polars as pl
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.core.contracts import VolumeTable
 from refrad.core.files import atomic, write_json
+from refrad.core.installation import resolve_shipped
 from refrad.core.tables import read_table
 from refrad.dataset.file_list import list_dataset
 from refrad.dataset.shard_io import read_images, read_rows, read_source_fingerprints
@@ -63,7 +64,7 @@ def main(
     triplets = sample_triplets((read_rows([path], CaptionedImage) for path in files), count, seed)
     if not triplets:
         raise ValueError(f"{images}: the dataset holds no triplet; the report of the run says why")
-    cards = _cards(triplets, files, load_schema(schema), volumes, volume_store)
+    cards = _cards(triplets, files, load_schema(resolve_shipped(schema)), volumes, volume_store)
     rows = []
     for number, (triplet, card) in enumerate(zip(triplets, cards, strict=True), 1):
         path = files[triplet.shard]

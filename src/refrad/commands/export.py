@@ -8,6 +8,7 @@ from typing import TypedDict
 from refrad.anatomy.schema import load_schema
 from refrad.core.contracts import VolumeTable
 from refrad.core.files import atomic_folder, flushed_at_end, write_json
+from refrad.core.installation import resolve_shipped
 from refrad.core.tables import read_table
 from refrad.core.types import SPLITS
 from refrad.dataset.exports import EXPORTERS, ExportFormat, ExportSource
@@ -85,7 +86,7 @@ def main(
         files=files,
         splits=[split for split in SPLITS if split in present],
         class_names=class_names,
-        display_names=_display_names(schema, class_names) if EXPORTERS[format].needs_names else {},
+        display_names=_display_names(resolve_shipped(schema), class_names) if EXPORTERS[format].needs_names else {},
         volume_files=_volume_files(volumes, volume_store) if EXPORTERS[format].needs_volumes else {},
         folder=folder,
         pictures=pictures,

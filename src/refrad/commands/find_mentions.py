@@ -5,6 +5,7 @@ from pathlib import Path
 
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import load_schema
+from refrad.core.installation import resolve_shipped
 from refrad.core.types import LANGUAGES
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
@@ -30,7 +31,7 @@ def main(
     """
     if language is not None and language not in LANGUAGES:
         raise ValueError(f"--language must be {' or '.join(LANGUAGES)}")
-    words = load_lexicon(lexicon, load_schema(schema) if schema else None)
+    words = load_lexicon(resolve_shipped(lexicon), load_schema(resolve_shipped(schema)) if schema else None)
     mentions = find_mentions(text, language or detect_language(text), words)
     entities = [{key: getattr(mention, key) for key in KEYS} for mention in mentions]
     print(json.dumps({"entities": entities}, ensure_ascii=False))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.anatomy.schema import load_schema
+from refrad.core.installation import resolve_shipped
 from refrad.dataset.benchmarks import (
     Benchmark,
     BenchmarkQuestion,
@@ -67,7 +68,7 @@ def main(
         benchmark = drop_leaks(benchmark) if leaking == "drop" else benchmark
     options = {"set": benchmark.name, "languages": languages or ["en"], "size": size, "leaking": leaking}
     fingerprint = Fingerprint("public", 1, options, {})
-    count = write_shard(out, benchmark_rows(benchmark, size), load_schema(schema), fingerprint)
+    count = write_shard(out, benchmark_rows(benchmark, size), load_schema(resolve_shipped(schema)), fingerprint)
     splits = Counter(question.split for question in benchmark.questions)
     print(f"{benchmark.name}: {count} images, questions: " + ", ".join(f"{n} {split}" for split, n in splits.items()))
     print("excluded: " + (", ".join(f"{n} {reason}" for reason, n in benchmark.excluded.items()) or "nothing"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from refrad.core.files import write_json
+from refrad.core.installation import resolve_shipped, user_cache
 from refrad.evaluation.metrics.intervals import RESAMPLES
 from refrad.evaluation.metrics.judge import llm_scores, load_scale
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
@@ -15,6 +16,8 @@ from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow, compare
 from refrad.llm import open_models
 
 __all__ = ["ScoreResult", "main"]
+
+PROJECT_STORE = Path("stores/llm")
 
 
 class ScoreResult(TypedDict):
@@ -39,14 +42,15 @@ def main(
     judge_endpoint: str | None = None,
     judge_model: str = "",
     prompts: Path = Path("workflow/prompts"),
-    store: Path = Path("stores/llm"),
+    store: Path | None = None,
 ) -> None:
     """Score PREDICTIONS (JSON lines) against TRUTH: means with 95 % intervals, for each task, language, modality, class, ...
 
     AGAINST are the predictions of another model on the same truth: the difference is tested in pairs. EMBEDDER is the folder of
     a sentence-transformers model, for G-IoU; without it names must be equal. OUT is a JSON file for all numbers. INTERVAL is
     percentile or bca. JUDGE_ENDPOINT and JUDGE_MODEL name an OpenAI-compatible server and its model, for LLMScore: captions and open
-    answers are sent there, and its replies are kept in STORE. The format of both files: docs/evaluation.md.
+    answers are sent there, and its replies are kept in STORE: by default stores/llm in the folder of a project, elsewhere
+    refrad/llm in the user's cache ($XDG_CACHE_HOME or ~/.cache). The format of both files: docs/evaluation.md.
 
     Raises:
         ValueError: if a file is invalid; the message names the line.
@@ -59,6 +63,7 @@ def main(
 
         similarity = Embedder(embedder)
     questions = read_records(truth, TruthRecord)
+    prompts = resolve_shipped(prompts) if judge_endpoint else prompts
     with open_models(_judging(judge_endpoint, judge_model, prompts, store)) as models:
         if judge_endpoint:
             judge = partial(llm_scores, models=models, scale=load_scale(prompts / "score.yaml"))
@@ -80,11 +85,13 @@ def main(
         write_json(out, result)
 
 
-def _judging(endpoint: str | None, model: str, prompts: Path, store: Path) -> str | None:
+def _judging(endpoint: str | None, model: str, prompts: Path, store: Path | None) -> str | None:
+    """The line of `open_models`; a project, the folder of a Snakefile, keeps the replies with those of its stages."""
     if endpoint is None:
         return None
+    folder = store or (PROJECT_STORE if Path("Snakefile").is_file() else user_cache("llm"))
     role = {"endpoint": endpoint, "model": model}
-    return json.dumps({"roles": {"score": role}, "store": str(store), "log": "judge", "prompts": str(prompts)})
+    return json.dumps({"roles": {"score": role}, "store": str(folder), "log": "judge", "prompts": str(prompts)})
 
 
 def _print_scores(rows: Sequence[SummaryRow], counts: Mapping[str, int]) -> None:

@@ -10,6 +10,7 @@ from typing import NotRequired, TypedDict
 from refrad.anatomy.lexicon import load_lexicon
 from refrad.anatomy.schema import load_schema
 from refrad.core.files import atomic
+from refrad.core.installation import resolve_shipped
 from refrad.core.types import LANGUAGES
 from refrad.language.mention_finder import find_mentions
 from refrad.language.sections import detect_language
@@ -89,7 +90,7 @@ def main(
     Raises:
         ValueError: if a line of GOLD lacks a value, or the lexicon names a class that the schema lacks.
     """
-    words = load_lexicon(lexicon, load_schema(schema) if schema else None)
+    words = load_lexicon(resolve_shipped(lexicon), load_schema(resolve_shipped(schema)) if schema else None)
     rows = list(_read(gold))
     predicted = [
         {name for mention in find_mentions(row["sentence"], row["language"], words) for name in mention.classes}

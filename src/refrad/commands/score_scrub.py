@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from refrad.anatomy.lexicon import Lexicon, load_lexicon
+from refrad.core.installation import resolve_shipped
 from refrad.language.captions import CAPTIONED
 from refrad.language.lexicon_matcher import is_anatomy
 from refrad.language.report_scrubbing import scrub_report
@@ -111,7 +112,7 @@ def main(letters: Path, *, labels: Path | None = None, lexicon: Path = Path("wor
 
     Each number is printed twice where the patient's names are labelled: by the rules alone, and with the names known.
     """
-    words = load_lexicon(lexicon)
+    words = load_lexicon(resolve_shipped(lexicon))
     if labels is not None:
         texts = list(read_labelled(letters, labels))
     else:

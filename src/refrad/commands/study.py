@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.core.files import atomic, write_json
+from refrad.core.installation import resolve_shipped
 from refrad.core.tables import read_frame
 from refrad.evaluation.metrics.agreement import krippendorff_alpha, pearson_r
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
@@ -78,7 +79,7 @@ def export(
         number: (true.question or "", true.answer or "", answers[true.id].answer or "")
         for number, true in zip(numbers, drawn, strict=True)
     }
-    template = page.read_text(encoding="utf-8")
+    template = resolve_shipped(page).read_text(encoding="utf-8")
     for rater in range(1, raters + 1):
         order = sorted(items)
         random.Random(seed * 1000 + rater).shuffle(order)

@@ -5,6 +5,8 @@ from typing import Literal, NotRequired, TypedDict, get_args
 
 import yaml
 
+from refrad.core.installation import resolve_shipped
+
 __all__ = [
     "RATES",
     "VARIANTS",
@@ -123,5 +125,5 @@ class Rates(TypedDict):
 
 def load_rates(path: Path = RATES) -> Rates:
     """The rates of a file such as workflow/rates.yaml."""
-    rates: Rates = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rates: Rates = yaml.safe_load(resolve_shipped(path).read_text(encoding="utf-8"))
     return rates
