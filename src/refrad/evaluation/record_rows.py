@@ -1,12 +1,15 @@
 """Rows of truth.jsonl and predictions.jsonl, in the format of docs/evaluation.md."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.metrics.grounding import Region
 from refrad.evaluation.questions import EvalQuestion
-from refrad.evaluation.regions import DecodedAnswer
 from refrad.evaluation.rows import NamedRegionRow, PredictionRow, TruthRow
+
+if TYPE_CHECKING:  # they import torch, which `refrad convert` does without
+    from refrad.evaluation.answer_cache import GeneratedAnswer
+    from refrad.evaluation.regions import DecodedAnswer
 
 __all__ = ["prediction_row", "truth_row"]
 
@@ -32,7 +35,7 @@ def truth_row(question: EvalQuestion) -> TruthRow:
     }
 
 
-def prediction_row(question: EvalQuestion, answer: GeneratedAnswer, decoded: DecodedAnswer) -> PredictionRow:
+def prediction_row(question: EvalQuestion, answer: "GeneratedAnswer", decoded: "DecodedAnswer") -> PredictionRow:
     """An answer to a question, with its regions unless the task is vqa."""
     row: PredictionRow = {
         "id": question.id,

@@ -10,6 +10,7 @@ __all__ = [
     "BenchmarkQuestion",
     "BenchmarkReader",
     "BenchmarkSource",
+    "answer_of",
     "find_split_files",
     "kind_of",
     "read_question_rows",
@@ -75,19 +76,29 @@ def find_split_files(folder: Path, splits: Mapping[str, str]) -> dict[str, Path]
     return files
 
 
-def read_question_rows(path: Path, row: type[R]) -> list[R]:  # noqa: ARG001  the type of the result
-    """The rows of a JSON file of questions, with `row` as their type; the values are not checked.
+def read_question_rows(path: Path, row: type[R]) -> list[R]:
+    """The rows of a JSON file of questions, with `row`, a typed dictionary, as their type; only its required keys are checked.
 
     Raises:
-        ValueError: if the file is not a JSON list of objects.
+        ValueError: if the file is not a JSON list of objects, or a row lacks a required key; the message has the row's number.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError):
         raise ValueError(f"{path}: not JSON") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: not a list of questions")
+    required: frozenset[str] = getattr(row, "__required_keys__", frozenset())
+    for number, values in enumerate(rows, 1):
+        if missing := sorted(key for key in required if values.get(key) is None):
+            raise ValueError(f"{path}: question {number} lacks {' and '.join(missing)}")
     return cast(list[R], rows)
+
+
+def answer_of(row: Mapping[str, object]) -> str:
+    """The answer of a row as text, blank if it has none; numbers are answers."""
+    answer = row.get("answer")
+    return "" if answer is None else str(answer).strip()
 
 
 def kind_of(answer_type: object, answer: str) -> str:

@@ -7,6 +7,7 @@ from refrad.dataset.benchmarks.base import (
     BenchmarkQuestion,
     BenchmarkReader,
     BenchmarkSource,
+    answer_of,
     find_split_files,
     kind_of,
     read_question_rows,
@@ -23,11 +24,11 @@ class SlakeQuestion(TypedDict):
 
     img_name: str
     question: str
-    answer: NotRequired[str]
+    answer: NotRequired[str | int | float | None]
     answer_type: NotRequired[str | None]
     content_type: NotRequired[str | None]
-    modality: NotRequired[str]
-    q_lang: NotRequired[str]
+    modality: NotRequired[str | None]
+    q_lang: NotRequired[str | None]
 
 
 def read_slake(folder: Path) -> BenchmarkSource | None:
@@ -41,16 +42,16 @@ def read_slake(folder: Path) -> BenchmarkSource | None:
 
 
 def _question(split: str, row: SlakeQuestion) -> BenchmarkQuestion:
-    answer = str(row.get("answer", "")).strip()
+    answer = answer_of(row)
     image = str(row["img_name"]).strip()
     return BenchmarkQuestion(
         image=image,
         image_id=image.removesuffix("/source.jpg"),
         split=split,
-        language=row.get("q_lang", "en"),
+        language=str(row.get("q_lang") or "en"),
         kind=kind_of(row.get("answer_type"), answer),
         topic=str(row.get("content_type") or "").strip(),
-        modality=MODALITIES.get(str(row.get("modality", "")).lower(), ""),
+        modality=MODALITIES.get(str(row.get("modality") or "").lower(), ""),
         question=str(row["question"]).strip(),
         answer=answer,
     )

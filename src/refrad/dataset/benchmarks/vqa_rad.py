@@ -8,6 +8,7 @@ from refrad.dataset.benchmarks.base import (
     BenchmarkQuestion,
     BenchmarkReader,
     BenchmarkSource,
+    answer_of,
     find_split_files,
     kind_of,
     read_question_rows,
@@ -29,7 +30,7 @@ class VqaRadQuestion(TypedDict):
 
     image_name: str
     question: str
-    answer: NotRequired[str]
+    answer: NotRequired[str | int | float | None]
     answer_type: NotRequired[str | None]
     phrase_type: NotRequired[str]
     q_type: NotRequired[str | None]
@@ -58,7 +59,7 @@ def _release_split(row: VqaRadQuestion) -> str:
 
 
 def _question(split: str, row: VqaRadQuestion) -> BenchmarkQuestion:
-    answer = str(row.get("answer", "")).strip()
+    answer = answer_of(row)
     image = str(row["image_name"]).strip()
     return BenchmarkQuestion(
         image=image,
