@@ -229,7 +229,7 @@ FILE_MODULES = {
         "dataset/benchmarks/base.py",
         "dicom/pixels.py",
         "dicom/scan.py",
-        "evaluation/metrics/records.py",
+        "evaluation/metrics/json_lines.py",
         "formats/charsets.py",
         "inference/load_image.py",
         "inference/predictor.py",

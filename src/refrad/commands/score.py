@@ -57,6 +57,8 @@ def main(
     """
     if interval not in ("percentile", "bca"):
         raise ValueError("--interval must be percentile or bca")
+    if resamples < 1:
+        raise ValueError("--resamples must be at least 1")
     similarity = judge = None
     if embedder is not None:
         from refrad.evaluation.metrics.similarity import Embedder
@@ -67,9 +69,11 @@ def main(
     with open_models(_judging(judge_endpoint, judge_model, prompts, store)) as models:
         if judge_endpoint:
             judge = partial(llm_scores, models=models, scale=load_scale(prompts / "score.yaml"))
-        items, counts = score_items(questions, read_records(predictions, PredictionRecord), similarity, judge=judge)
+        items, counts = score_items(
+            questions, read_records(predictions, PredictionRecord, questions), similarity, judge=judge
+        )
         other_items, _ = (
-            score_items(questions, read_records(against, PredictionRecord), similarity, judge=judge)
+            score_items(questions, read_records(against, PredictionRecord, questions), similarity, judge=judge)
             if against
             else (items, {})
         )

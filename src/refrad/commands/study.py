@@ -63,10 +63,11 @@ def export(
     """
     if (out / KEY).exists():
         raise ValueError(f"{out}: holds a study already; its key would be lost")
-    answers = read_records(predictions, PredictionRecord)
+    questions = read_records(truth, TruthRecord)
+    answers = read_records(predictions, PredictionRecord, questions)
     candidates = [
         true
-        for true in read_records(truth, TruthRecord).values()
+        for true in questions.values()
         if true.task != "locate" and not true.closed and (true.answer or "").strip() and true.id in answers
     ]
     if len(candidates) < pairs:

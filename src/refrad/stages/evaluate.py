@@ -196,8 +196,9 @@ def _score_answers(
     with open_models(llm) as models:
         judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
         similarity = Embedder(Path(options.embedder)) if options.embedder else None
-        records = read_records(truth, TruthRecord), read_records(predictions, PredictionRecord)
-        items, counts = score_items(*records, similarity, names, judge)
+        questions = read_records(truth, TruthRecord)
+        answers = read_records(predictions, PredictionRecord, questions)
+        items, counts = score_items(questions, answers, similarity, names, judge)
         return items, counts, models.name("score") if judge else None
 
 

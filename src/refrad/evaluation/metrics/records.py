@@ -1,44 +1,63 @@
 """Predictions and truth as JSON lines: the format that any model's output can be brought into (docs/evaluation.md)."""
 
-import json
+import logging
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from refrad.evaluation.metrics.comparability import check_comparable, kind_of_regions
 from refrad.evaluation.metrics.grounding import Region, RunLengths
+from refrad.evaluation.metrics.json_lines import read_objects
+from refrad.evaluation.metrics.record_keys import suggest_key
+from refrad.evaluation.metrics.run_lengths import draw_polygons, read_mask
 
 __all__ = ["EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
 
+log = logging.getLogger(__name__)
+
 TASKS = ("locate", "detect", "caption", "vqa")
+KINDS = ("open", "closed", "yesno", "multiple")
+SPELLINGS = {"yes/no": "yesno", "yes no": "yesno", "multiple choice": "multiple"}  # of kinds
+# Keys without which a prediction says nothing, by the task of its question
+NEEDED = {"vqa": ("answer",), "caption": ("answer",), "detect": ("answer", "entities"), "locate": ("entities",)}
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Answers and patients may be numbers, as in VQA-RAD.
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
 
 class EntityRecord(_Record):
-    """A named region: a box (x_min, y_min, x_max, y_max) or a mask (COCO run lengths: size [height, width] and counts)."""
+    """A named region: a box (x_min, y_min, x_max, y_max) or a mask.
+
+    A mask is read in any form of COCO, and then compressed run lengths of `size` [height, width]; or polygons, until the size of
+    their image is known.
+    """
 
     text: str = ""
-    class_id: int | None = None
-    box: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
-    mask: dict[str, Any] | None = None
+    class_id: Annotated[int, Field(strict=True)] | None = None
+    box: Annotated[list[Number], Field(min_length=4, max_length=4)] | None = None
+    mask: Annotated[Any, BeforeValidator(lambda mask: None if mask is None else read_mask(mask))] = None
 
     @model_validator(mode="after")
     def has_one_region(self) -> "EntityRecord":
         """A box or a mask, with a name or a class."""
         if (self.box is None) == (self.mask is None):
             raise ValueError("an entity has either a box or a mask")
-        if self.mask is not None and not {"size", "counts"} <= set(self.mask):
-            raise ValueError("a mask has size [height, width] and counts")
+        if self.box is not None and (self.box[0] > self.box[2] or self.box[1] > self.box[3]):
+            raise ValueError("a box is x_min, y_min, x_max, y_max; here a maximum is below its minimum")
         if not self.text and self.class_id is None:
             raise ValueError("an entity has a text or a class_id")
         return self
 
     @property
     def region(self) -> Region:
-        """The box, or else the mask."""
+        """The box, or else the mask, whose polygons are drawn."""
         return self.box if self.box is not None else cast(RunLengths, self.mask)
 
 
@@ -49,13 +68,18 @@ class PredictionRecord(_Record):
     answer: str | None = None
     entities: tuple[EntityRecord, ...] = ()
 
+    def is_empty(self, task: str) -> bool:
+        """True if the prediction has nothing that answers a question of the task."""
+        has_words = bool((self.answer or "").strip())
+        return not (self.entities if task == "locate" else has_words or (task == "detect" and self.entities))
+
 
 class TruthRecord(_Record):
     """A question and its true answer.
 
     `group` is the independent unit, a patient; the id if it is left out. `kind` of a question is open, or closed (yesno
-    and multiple are closed too). `size` is the image's [width, height] in the unit of the boxes; without it boxes up to 1 are
-    taken as shares.
+    and multiple are closed too). `size` is the image's [width, height] in the unit of the boxes and polygons; without it boxes up
+    to 1 are taken as shares.
     """
 
     id: str
@@ -69,7 +93,7 @@ class TruthRecord(_Record):
     modality: str | None = None
     topic: str | None = None
     dataset: str | None = None
-    size: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    size: Annotated[list[Annotated[Number, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
 
     @model_validator(mode="after")
     def matches_its_task(self) -> "TruthRecord":
@@ -80,6 +104,9 @@ class TruthRecord(_Record):
             raise ValueError("task locate has entities")
         if self.task in ("vqa", "caption") and self.answer is None:
             raise ValueError(f"task {self.task} has the true answer")
+        if self.entities and self.task in ("locate", "detect"):
+            object.__setattr__(self, "entities", _drawn(self.entities, self.size))
+            kind_of_regions([entity.region for entity in self.entities], self.size)
         return self
 
     @property
@@ -91,38 +118,111 @@ class TruthRecord(_Record):
 R = TypeVar("R", PredictionRecord, TruthRecord)
 
 
-def read_records(path: Path, kind: type[R]) -> dict[str, R]:
+def read_records(path: Path, kind: type[R], truth: Mapping[str, TruthRecord] | None = None) -> dict[str, R]:
     """The rows of a JSON lines file by their id, in order.
 
+    Args:
+        path: the file.
+        kind: what its rows are.
+        truth: the questions of predictions, by id: the regions of each prediction must fit those of its question, and polygons
+            are drawn in the size of its image.
+
     Raises:
+        FileNotFoundError: if there is no such file.
         ValueError: naming file and line and the error, without values, or a duplicate id.
     """
     records: dict[str, R] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = kind.model_validate(_with_text_id(json.loads(line)))
-            except ValidationError as error:
-                raise ValueError(f"{path}, line {number}: {_sentence(error)}") from None
-            except (ValueError, RecursionError):
-                raise ValueError(f"{path}, line {number}: not one JSON object") from None
-            if row.id in records:
-                raise ValueError(f"{path}, line {number}: duplicate id")
-            records[row.id] = row
+    unclear: list[int] = []  # lines
+    for number, row in read_objects(path):
+        try:
+            record = kind.model_validate(_prepared(row, kind, truth))
+            if truth is not None and isinstance(record, PredictionRecord) and record.id in truth:
+                record, is_clear = _fitted(record, truth[record.id])  # type: ignore[assignment]  # R is a prediction here
+                unclear += [] if is_clear else [number]
+        except ValidationError as error:
+            raise ValueError(f"{path}, line {number}: {_sentence(error, row)}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+        if record.id in records:
+            raise ValueError(f"{path}, line {number}: duplicate id")
+        records[record.id] = record
     if not records:
         raise ValueError(f"{path}: no row in it")
+    if unclear:
+        log.warning(
+            "%s: %d rows have boxes from 0 to 1 that may be pixels or shares of the image, the first in line %d; they are"
+            " compared as they are",
+            *(path, len(unclear), unclear[0]),
+        )
     return records
 
 
-def _with_text_id(row: Any) -> Any:
-    return row | {"id": str(row["id"])} if isinstance(row, dict) and isinstance(row.get("id"), int) else row
+def _prepared(
+    row: dict[str, Any], kind: type[PredictionRecord] | type[TruthRecord], truth: Mapping[str, TruthRecord] | None
+) -> dict[str, Any]:
+    """A row with its id as text, and spellings of `task` and `kind` as RefRad has them."""
+    if type(row.get("id", "")) not in (str, int):
+        raise ValueError("id: a text or a whole number, in quotes if it has a fraction")
+    if isinstance(answer := row.get("answer"), float) and not isfinite(answer):
+        raise ValueError("answer: not a number; null if there is none")
+    changes: dict[str, Any] = {"id": str(row["id"])} if "id" in row else {}
+    if row.get("entities", ()) is None:
+        changes["entities"] = ()
+    if kind is TruthRecord:
+        for key in ("task", "kind"):
+            if isinstance(word := row.get(key), str) and word not in KINDS:
+                changes[key] = SPELLINGS.get(word := word.strip().lower().replace("-", " "), word)
+        needed: Sequence[str] = ("id", "task")
+    else:
+        question = truth.get(changes.get("id", "")) if truth else None
+        needed = ("id", *(NEEDED[question.task] if question else ()))
+    if (suggestion := suggest_key(row, needed)) is not None:
+        raise ValueError(suggestion)
+    return row | changes
 
 
-def _sentence(error: ValidationError) -> str:
-    """Key and message of the first error."""
-    first = error.errors()[0]
+def _fitted(prediction: PredictionRecord, true: TruthRecord) -> tuple[PredictionRecord, bool]:
+    """A prediction with its polygons drawn, and False if the unit of its boxes is not clear.
+
+    Raises:
+        ValueError: if its regions cannot be compared with those of the question.
+    """
+    if true.task not in ("locate", "detect") or not prediction.entities:
+        return prediction, True
+    entities = _drawn(prediction.entities, true.size)
+    prediction = prediction if entities is prediction.entities else prediction.model_copy(update={"entities": entities})
+    is_clear = check_comparable(
+        [entity.region for entity in entities], [entity.region for entity in true.entities], true.size
+    )
+    return prediction, is_clear
+
+
+def _drawn(entities: tuple[EntityRecord, ...], size: Sequence[float] | None) -> tuple[EntityRecord, ...]:
+    """The entities with polygons drawn in an image of `size` [width, height], px; as they are if there is none."""
+    if not any(isinstance(entity.mask, list) for entity in entities):
+        return entities
+    if size is None or any(side < 1 or side != int(side) for side in size):
+        raise ValueError(
+            'a polygon needs the width and height of its image in pixels, as "size" of the truth; or give run lengths'
+        )
+    width, height = int(size[0]), int(size[1])
+    return tuple(
+        entity.model_copy(update={"mask": draw_polygons(entity.mask, height, width)})
+        if isinstance(entity.mask, list)
+        else entity
+        for entity in entities
+    )
+
+
+def _sentence(error: ValidationError, row: dict[str, Any]) -> str:
+    """Key and message of the first error, and the key that is meant if another stands there."""
+    first = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
+    names: Sequence[str] = ("id", "task", "answer", "entities", "kind")
+    part: Any = row
+    if first["loc"] and first["loc"][0] == "entities" and len(first["loc"]) == 2:
+        part, names = first["input"], ("box", "mask", "text", "class_id")
+    if first["type"] in ("missing", "value_error") and (suggestion := suggest_key(part, names)) is not None:
+        message += f"; {suggestion}"
     return f"{where}: {message}" if where else message

@@ -73,8 +73,8 @@ def score_items(
     """The score of each item on each metric of its task, and counts of items without a score.
 
     Items are questions and captions; of task locate, the true regions. A question without a prediction scores as an empty
-    answer and is counted as `unanswered`. Questions with a blank true answer, and captions without any true entity (for G-IoU),
-    have no score and are counted.
+    answer and is counted as `unanswered`; `empty answers` are predictions without anything that answers their question. Questions
+    with a blank true answer, and captions without any true entity (for G-IoU), have no score and are counted.
 
     Args:
         truth: by id.
@@ -96,6 +96,9 @@ def score_items(
         answered=sum(name in predictions for name in truth),
         unanswered=sum(name not in predictions for name in truth),
         unasked=sum(name not in truth for name in predictions),
+    )
+    counts["empty answers"] = sum(
+        predictions[name].is_empty(true.task) for name, true in truth.items() if name in predictions
     )
     pairs = [(true, predictions.get(true.id, PredictionRecord(id=true.id))) for true in truth.values()]
     rows = [

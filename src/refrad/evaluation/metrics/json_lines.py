@@ -1,0 +1,58 @@
+"""JSON lines that other programs have written: one object a line."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["read_objects"]
+
+WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00")  # how a file in UTF-16 or UTF-32 begins; b"\0" after the first character
+
+
+class _RepeatedKey(ValueError):
+    pass
+
+
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The number, from 1, and the object of each line that is not blank. Byte order marks are left out.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: in one line that names the file, and the line if it is at fault, and repeats none of its content.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path}: not a file that can be read ({error.strerror})") from None
+    with file:
+        for number, content in enumerate(file, 1):
+            if number == 1 and (content.startswith(WIDE[:2]) or WIDE[2] in content):
+                raise ValueError(f"{path}: the file is in UTF-16 or no text: save it in UTF-8")
+            try:
+                text = content.decode("utf-8").removeprefix("\ufeff")
+            except UnicodeDecodeError:
+                raise ValueError(f"{path}, line {number}: not in UTF-8: save the file in UTF-8") from None
+            if not text.strip():
+                continue
+            try:
+                row = _DECODER.decode(text)
+            except _RepeatedKey:
+                raise ValueError(f"{path}, line {number}: a key occurs twice in one object") from None
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: not one JSON object")
+            yield number, row
+
+
+def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise _RepeatedKey
+    return row
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_repetition)

@@ -1,0 +1,49 @@
+import pytest
+
+from refrad.evaluation.metrics.comparability import check_comparable, kind_of_regions
+
+PIXELS, SHARES, CORNER = [10, 10, 20, 20], [0.1, 0.1, 0.2, 0.2], [0, 0, 1, 1]
+MASK, WIDE = {"size": [4, 4], "counts": "0d0"}, {"size": [4, 5], "counts": "0d0"}
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true"), [(SHARES, PIXELS), (PIXELS, SHARES), (MASK, PIXELS), (CORNER, MASK), (MASK, WIDE)]
+)
+@pytest.mark.parametrize("size", [None, [100, 100]])
+def test_regions_of_two_kinds_cannot_be_compared(predicted, true, size):
+    with pytest.raises(ValueError, match="same form"):
+        check_comparable([predicted], [true], size)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true"), [(SHARES, SHARES), (PIXELS, PIXELS), (MASK, MASK), ([-0.1, 0, 1.2, 1], SHARES)]
+)
+def test_regions_of_one_kind_can_be_compared(predicted, true):
+    assert check_comparable([predicted], [true], None)
+
+
+@pytest.mark.parametrize(("predicted", "true"), [(CORNER, PIXELS), (PIXELS, CORNER)])
+def test_unit_of_the_first_pixel_is_unclear(predicted, true):
+    assert not check_comparable([predicted], [true], None)
+
+
+def test_unit_of_boxes_is_clear_with_a_second_box_or_the_size():
+    assert check_comparable([CORNER, PIXELS], [PIXELS], None) and check_comparable([PIXELS], [CORNER], [100, 100])
+    assert check_comparable([CORNER], [CORNER], None) and check_comparable([CORNER], [SHARES], None)
+    assert check_comparable([[0, 0, 0, 0]], [PIXELS], None)  # an empty box, in any unit
+
+
+def test_answer_without_regions_can_be_compared():
+    assert check_comparable([], [PIXELS], None) and check_comparable([PIXELS], [], None)
+
+
+@pytest.mark.parametrize("regions", [[PIXELS, SHARES], [PIXELS, MASK], [CORNER, MASK], [MASK, WIDE]])
+def test_regions_of_one_row_are_of_one_kind(regions):
+    with pytest.raises(ValueError, match="several kinds"):
+        kind_of_regions(regions)
+
+
+def test_box_beside_its_image_is_refused():
+    with pytest.raises(ValueError, match="outside of the image"):
+        kind_of_regions([[300, 10, 320, 20]], [256, 512])
+    assert kind_of_regions([[300, 10, 320, 20]], [512, 256]) == "boxes in pixels"
