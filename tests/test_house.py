@@ -220,6 +220,7 @@ FILE_MODULES = {
         "anatomy/schema.py",
         "config/config.py",
         "evaluation/metrics/judge.py",
+        "evaluation/other_prompts.py",
         "llm/tasks.py",
         "segmentation/plausibility.py",
         "workflow/fingerprint.py",

@@ -65,7 +65,8 @@ class TalkingServer:
                 length = {name.lower(): value.strip() for name, value in lines}["content-length"]
                 body = json.loads(await reader.readexactly(int(length)))
                 self.bodies.append(body)
-                self.asked[body["messages"][1]["content"]] += 1
+                content = body["messages"][min(1, len(body["messages"]) - 1)]["content"]
+                self.asked[content if isinstance(content, str) else json.dumps(content)] += 1
                 self.under_way += 1
                 self.most_under_way = max(self.most_under_way, self.under_way)
                 try:

@@ -4,6 +4,7 @@ config = check_config(load_config([Path("config.yaml"), Path("site.yaml")]))
 config.masks.variant
 """
 
+from refrad.config.comparison import BoxOptions, OtherModelOptions
 from refrad.config.config import Config, ConfigError, check_config, load_config
 from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.imaging import (
@@ -31,6 +32,7 @@ __all__ = [
     "LLM_TASKS",
     "AdaptOptions",
     "AugmentOptions",
+    "BoxOptions",
     "CaptionsOptions",
     "CardOptions",
     "Config",
@@ -45,6 +47,7 @@ __all__ = [
     "MasksOptions",
     "MentionsOptions",
     "ModelOptions",
+    "OtherModelOptions",
     "ReportOptions",
     "ShardsOptions",
     "StructuresOptions",

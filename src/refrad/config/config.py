@@ -207,6 +207,10 @@ def _missing_paths(config: Config) -> list[str]:
     if SEGMENTERS[config.masks.segmenter].reads_weights and config.masks.weights:
         paths["masks.weights"] = config.masks.weights
     paths |= {f"evaluate.public.{number}": path for number, path in enumerate(config.evaluate.public)}
+    for number, entry in enumerate(config.evaluate.others):
+        paths[f"evaluate.others.{number}.prompts"] = entry.prompts
+        if entry.folder is not None:
+            paths[f"evaluate.others.{number}.folder"] = entry.folder
     if config.evaluate.embedder is not None:
         paths["evaluate.embedder"] = config.evaluate.embedder
     for number, delivery in enumerate(config.deliveries):
@@ -224,9 +228,18 @@ def _missing_models(config: Config) -> list[str]:
     """Findings about language models: a chosen backend without a model, a judge without sentences to judge."""
     tasks = tasks_of("captions", config.captions.model_dump())
     idle = "judge" in tasks and not {"rewrite", "translate"} & tasks.keys()
-    return ["config: captions.judge: judges what models rewrite or translate, and none does"] * idle + [
-        f"config: {task.stage}.{task.option}: needs a model in llm.{task.name}: docs/llm.md"
-        for task in LLM_TASKS
-        if task.option in tasks_of(task.stage, getattr(config, task.stage).model_dump())
-        and getattr(config.llm, task.name) is None
+    unknown = [
+        f"config: evaluate.others.{number}.model: needs a model of this name in llm.vision: docs/llm.md"
+        for number, entry in enumerate(config.evaluate.others)
+        if entry.model is not None and entry.model not in config.llm.vision
     ]
+    return (
+        ["config: captions.judge: judges what models rewrite or translate, and none does"] * idle
+        + unknown
+        + [
+            f"config: {task.stage}.{task.option}: needs a model in llm.{task.name}: docs/llm.md"
+            for task in LLM_TASKS
+            if task.option in tasks_of(task.stage, getattr(config, task.stage).model_dump())
+            and getattr(config.llm, task.name) is None
+        ]
+    )

@@ -151,6 +151,9 @@ class LlmOptions(Section):
     mentions: ModelOptions | None = Field(description="Model for mentions.finder, or null.")
     qa: ModelOptions | None = Field(description="Model for vqa.writer, or null.")
     score: ModelOptions | None = Field(default=None, description="Model for evaluate.judge, or null.")
+    vision: dict[str, ModelOptions] = Field(
+        default={}, description="Vision-language models for evaluate.others, each under a name of your choice."
+    )
 
 
 class CaptionsOptions(Section):

@@ -50,7 +50,7 @@ def options_of(section: type[Section], defaults: Mapping[str, Any], prefix: str 
         value = defaults[key] if key in defaults else field.get_default(call_default_factory=True)
         if isinstance(value, Section):
             value = value.model_dump()
-        below = isinstance(value, dict) and nested is not None
+        below = isinstance(value, dict) and value != {} and nested is not None
         default = "" if below or (field.is_required() and key not in defaults) else _as_yaml(value)
         yield Option(prefix + key, default, field.description or "", nested)
         if nested is not None and below:
@@ -69,10 +69,19 @@ def reference_page(defaults: Mapping[str, Any]) -> str:
         values = defaults[name]
         options = list(options_of(nested, values[0] if isinstance(values, list) else values))
         sections.append(_section(f"## {name}", field.description or "", options))
-        for model in dict.fromkeys(option.nested for option in options if option.nested and option.default == "null"):
+        absent = (option.nested for option in options if option.nested and option.default in ("null", "[]"))
+        for model in dict.fromkeys(absent):
             title = f"### Keys of a model of {name}"
-            sections.append(_section(title, "Each role of the section takes these keys.", list(options_of(model, {}))))
+            keys = [key for option in options_of(model, {}) for key in _with_keys(option)]
+            sections.append(_section(title, "Each model of the section takes these keys.", keys))
     return "\n".join([HEAD, _section("## Top level", "", top), *sections])
+
+
+def _with_keys(option: Option) -> Iterator[Option]:
+    """An option, and behind it the keys of its section where that is null by default."""
+    yield option
+    if option.nested and option.default == "null":
+        yield from options_of(option.nested, {}, f"{option.key}.")
 
 
 def _section(title: str, sentence: str, options: list[Option]) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from refrad.config.comparison import OtherModels
 from refrad.config.section import Section, Share
 
 __all__ = [
@@ -284,4 +285,7 @@ class EvaluateOptions(Section):
     leaks: LeakOptions = Field(description="Test images that were also training images.")
     compare_with: list[Name] = Field(
         description="Earlier runs (train.name) in results/evaluate to compare with item by item."
+    )
+    others: OtherModels = Field(
+        default=[], description="Other vision-language models that get the same questions: docs/evaluation.md."
     )

@@ -10,8 +10,20 @@ Each reply holds an answer that passed all checks, or None and the reason why.
 """
 
 from refrad.llm.endpoint import ModelError
+from refrad.llm.free_text import TextAnswer, TextTask
 from refrad.llm.models import Models, open_models
 from refrad.llm.replies import Reply
 from refrad.llm.tasks import Answer, Request, Task, load_task
 
-__all__ = ["Answer", "ModelError", "Models", "Reply", "Request", "Task", "load_task", "open_models"]
+__all__ = [
+    "Answer",
+    "ModelError",
+    "Models",
+    "Reply",
+    "Request",
+    "Task",
+    "TextAnswer",
+    "TextTask",
+    "load_task",
+    "open_models",
+]

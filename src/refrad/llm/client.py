@@ -148,12 +148,11 @@ class Client:
 
     def body(self, task: Task[Any], request: Request) -> dict[str, Any]:
         """The JSON body of a request, without its `max_tokens`; its digest is the key of the reply in the store."""
-        form = {"name": task.name, "schema": task.schema, "strict": True}
         return {
             "model": self.options.name,
             "messages": task.messages(request),
             "temperature": self.options.temperature,
-            "response_format": {"type": "json_schema", "json_schema": form},
+            **task.response_format,
             **self.options.extra,
         }
 
@@ -194,7 +193,7 @@ class Client:
         """A stored answer, if it passes the checks of today."""
         text = self.store.answer(key)
         try:
-            return None if text is None else task.read(text, request)
+            return None if text is None else task.restore(text, request)
         except BadAnswer:
             return None
 
@@ -215,6 +214,7 @@ class Client:
             await asyncio.sleep(SEND_FIRST)
             try:
                 answer = task.read(completion.text, request)
+                answer = task.mark_cut(answer) if completion.cut_off else answer
                 if not repair and (advice := task.advise(request, answer)) is not None:
                     raise BadAnswer("advised", advice)
                 failure = None

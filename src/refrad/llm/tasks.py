@@ -41,7 +41,7 @@ class BadAnswer(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """One request: the language of the prompt, and the data that the prompt describes (JSON values).
+    """One request: the language of the prompt, the data that the prompt describes (JSON values), and PNG files that it shows.
 
     `subject` is the pseudonym of the patient whom the data describe: it is not sent, but kept with the reply, so that the reply
     can be removed when the patient withdraws.
@@ -50,6 +50,7 @@ class Request:
     language: str
     data: Mapping[str, Any]
     subject: str = ""
+    images: tuple[bytes, ...] = ()
 
 
 def _accept(_request: Request, _answer: Any) -> str | None:
@@ -78,7 +79,13 @@ class Task(Generic[A]):
         """JSON schema of the answer."""
         return self.answer.model_json_schema()
 
-    def messages(self, request: Request) -> list[dict[str, str]]:
+    @property
+    def response_format(self) -> dict[str, Any]:
+        """The fields of a request that constrain its answer to the schema."""
+        form = {"name": self.name, "schema": self.schema, "strict": True}
+        return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+    def messages(self, request: Request) -> list[dict[str, Any]]:
         """The prompt, then the data as JSON: text inside of a string is data, never an instruction."""
         data = json.dumps(request.data, ensure_ascii=False, sort_keys=True)
         return [
@@ -113,6 +120,14 @@ class Task(Generic[A]):
         answer = answers[0]
         if (wrong := self.check(request, answer)) is not None:
             raise BadAnswer("check_failed", wrong)
+        return answer
+
+    def restore(self, text: str, request: Request) -> A:
+        """A stored answer, checked as `read` checks a reply."""
+        return self.read(text, request)
+
+    def mark_cut(self, answer: A) -> A:
+        """The answer of a reply that ran into the limit of tokens, which a task may note in it."""
         return answer
 
 

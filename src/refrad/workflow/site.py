@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from refrad.config import Config, ConfigError, Delivery, check_config, is_demo, prompt_files, tasks_of
+from refrad.config import Config, ConfigError, Delivery, ModelOptions, check_config, is_demo, prompt_files, tasks_of
 from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import compose
@@ -81,9 +81,19 @@ class Site:
             for language, path in prompt_files(Path(self.config.llm.prompts), task).items():
                 files[f"prompt {task}.{language}"] = path
         models = {task: getattr(self.config.llm, task).shaping() for task in tasks}
+        if stage == "evaluate":
+            for entry in self.config.evaluate.others:
+                files[f"prompts of {entry.name}"] = entry.prompts
+            models |= {role: model.shaping() for role, model in self.vision.items()}
         return compose(
             stage, options, files, models, self.choice.digests(Path(self.key)) if stage == "index" else {}
         ).text
+
+    @property
+    def vision(self) -> dict[str, ModelOptions]:
+        """Role to model, for the models of servers in evaluate.others."""
+        used = [entry for entry in self.config.evaluate.others if entry.model is not None]
+        return {entry.role: self.config.llm.vision[entry.model or ""] for entry in used}
 
     @property
     def tested(self) -> Any:
@@ -110,6 +120,8 @@ class Site:
         roles = {
             task: getattr(self.config.llm, task).model_dump(mode="json") for task in tasks_of(stage, options).values()
         }
+        if stage == "evaluate":
+            roles |= {role: model.model_dump(mode="json") for role, model in self.vision.items()}
         folders = {"prompts": self.config.llm.prompts, "store": self.store("llm"), "servers": self.server_logs}
 
         def text(wildcards: Any, resources: Any) -> str:
