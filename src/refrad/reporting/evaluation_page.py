@@ -11,6 +11,7 @@ from refrad.dataset.image_codec import decode_mask
 from refrad.dataset.shard_rows import ImageRow, QuestionStruct
 from refrad.evaluation.error_analysis import ExampleAnswer, ExampleTarget
 from refrad.evaluation.headline import KindAccuracy, VqaSummary
+from refrad.evaluation.metrics.finding_scores import FINDING_METRICS
 from refrad.evaluation.metrics.grounding import phrase_key
 from refrad.evaluation.metrics.summary import SummaryRow
 from refrad.evaluation.result import EvaluationResult, PublishedRow
@@ -37,6 +38,7 @@ BASELINES = {
 }
 
 
+FINDING_STRATA = ("category", "size")
 CLOSED_KINDS = ("yesno", "multiple")
 YES_NO = ("yes", "no")  # answers of a question that lists no choices
 
@@ -186,7 +188,7 @@ def compare_with_chance(vqa: VqaSummary | Mapping[str, float], questions: Iterab
 
 
 def score_sections(result: EvaluationResult) -> ScoreSections:
-    """The scores of a result, with the numbers of the paper."""
+    """The scores of a result, with the numbers of the paper; the scores of findings by category and size alone."""
     paper = {(row["dataset"], row["task"], row["metric"]): row for row in result["paper"]}
     overall: list[OverallRow] = [
         {**row, "paper": paper.get((row["dataset"] or "", row["task"], row["metric"]))}
@@ -195,7 +197,9 @@ def score_sections(result: EvaluationResult) -> ScoreSections:
     ]
     by: dict[str, dict[tuple[str, str], list[SummaryRow]]] = {}
     for row in result["scores"]:
-        if row["by"] is not None and row["mean"] is not None:
+        if row["by"] is None or (row["metric"] in FINDING_METRICS and row["by"] not in FINDING_STRATA):
+            continue
+        if row["mean"] is not None:
             name = ", ".join(part for part in (row["dataset"], row["task"]) if part)
             by.setdefault(row["by"], {}).setdefault((name, row["metric"]), []).append(row)
     return ScoreSections(overall, by)

@@ -69,6 +69,14 @@ METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy of closed questions",
     "cider_classic": "CIDEr (0 to 10)",
     "cider_released": "CIDEr as the paper computes it (0 to 10)",
+    "finding_dice": "Dice of findings",
+    "hit10": "findings hit (Dice of 0.1 or more)",
+    "instance_recall": "recall of instances",
+    "instance_precision": "precision of instances",
+    "instance_f1": "F1 of instances",
+    "pointing": "pointing game",
+    "side_accuracy": "findings on the correct side",
+    "specificity": "absent findings without a region",
     "llm_score": "LLMScore (0 to 1)",
 }
 TASK_NAMES: Mapping[str, str] = {

@@ -48,7 +48,7 @@ from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["run"]
 
-VERSION = 4
+VERSION = 5
 
 log = logging.getLogger(__name__)
 

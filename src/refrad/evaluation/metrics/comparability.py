@@ -5,7 +5,7 @@ from typing import Any
 
 from refrad.evaluation.metrics.grounding import Region
 
-__all__ = ["check_comparable", "kind_of_regions"]
+__all__ = ["PIXELS", "check_comparable", "kind_of_regions"]
 
 BEYOND = 0.5  # of width or height: how far a box in shares may reach beyond the image
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from refrad.evaluation.metrics.comparability import check_comparable, kind_of_regions
-from refrad.evaluation.metrics.grounding import Region, RunLengths
+from refrad.evaluation.metrics.grounding import Region, RunLengths, phrase_key
 from refrad.evaluation.metrics.json_lines import read_objects
 from refrad.evaluation.metrics.record_keys import suggest_key
 from refrad.evaluation.metrics.run_lengths import draw_polygons, read_mask
@@ -41,6 +41,7 @@ class EntityRecord(_Record):
 
     text: str = ""
     class_id: Annotated[int, Field(strict=True)] | None = None
+    category: str | None = None
     box: Annotated[list[Number], Field(min_length=4, max_length=4)] | None = None
     mask: Annotated[Any, BeforeValidator(lambda mask: None if mask is None else read_mask(mask))] = None
 
@@ -68,10 +69,17 @@ class PredictionRecord(_Record):
     answer: str | None = None
     entities: tuple[EntityRecord, ...] = ()
 
-    def is_empty(self, task: str) -> bool:
-        """True if the prediction has nothing that answers a question of the task."""
+    @property
+    def is_given(self) -> bool:
+        """True if the model has answered: with words, regions, or an explicitly empty list of regions."""
+        return "entities" in self.model_fields_set or bool((self.answer or "").strip())
+
+    def is_empty(self, true: "TruthRecord") -> bool:
+        """True if the prediction has nothing that answers its question."""
+        if true.task in ("locate", "detect") and not true.entities and self.is_given:
+            return False  # no region is due
         has_words = bool((self.answer or "").strip())
-        return not (self.entities if task == "locate" else has_words or (task == "detect" and self.entities))
+        return not (self.entities if true.task == "locate" else has_words or (true.task == "detect" and self.entities))
 
 
 class TruthRecord(_Record):
@@ -79,7 +87,9 @@ class TruthRecord(_Record):
 
     `group` is the independent unit, a patient; the id if it is left out. `kind` of a question is open, or closed (yesno
     and multiple are closed too). `size` is the image's [width, height] in the unit of the boxes and polygons; without it boxes up
-    to 1 are taken as shares.
+    to 1 are taken as shares. `absent` are the names of findings that the image does not show, so that no region is due; an
+    explicitly empty list of `entities` states that none is due at all. `midline` is the x that separates the patient's sides, in
+    the unit of the boxes or in px; half the width if it is left out.
     """
 
     id: str
@@ -92,6 +102,9 @@ class TruthRecord(_Record):
     language: str | None = None
     modality: str | None = None
     topic: str | None = None
+    category: str | None = None
+    absent: tuple[str, ...] = ()
+    midline: Number | None = None
     dataset: str | None = None
     size: Annotated[list[Annotated[Number, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
 
@@ -100,14 +113,25 @@ class TruthRecord(_Record):
         """Check that a question has a kind, and each task its true answer or entities."""
         if self.task == "vqa" and self.kind is None:
             raise ValueError("a question has a kind: open or closed")
-        if self.task == "locate" and not self.entities:
-            raise ValueError("task locate has entities")
+        if self.task == "locate" and "entities" not in self.model_fields_set and not self.absent:
+            raise ValueError("task locate has entities; an empty list if no region is due")
+        if self.absent and self.task not in ("locate", "detect"):
+            raise ValueError("absent findings belong to tasks locate and detect")
+        if any(not name.strip() for name in self.absent):
+            raise ValueError("an absent finding has a name")
+        if {phrase_key(name) for name in self.absent} & {phrase_key(entity.text) for entity in self.entities}:
+            raise ValueError("a finding is absent or has entities, not both")
         if self.task in ("vqa", "caption") and self.answer is None:
             raise ValueError(f"task {self.task} has the true answer")
         if self.entities and self.task in ("locate", "detect"):
             object.__setattr__(self, "entities", _drawn(self.entities, self.size))
             kind_of_regions([entity.region for entity in self.entities], self.size)
         return self
+
+    @property
+    def no_region_due(self) -> bool:
+        """True if the truth states that no region at all is due, neither of a named finding nor of another."""
+        return "entities" in self.model_fields_set and not self.entities and not self.absent
 
     @property
     def closed(self) -> bool:
@@ -166,8 +190,8 @@ def _prepared(
     if isinstance(answer := row.get("answer"), float) and not isfinite(answer):
         raise ValueError("answer: not a number; null if there is none")
     changes: dict[str, Any] = {"id": str(row["id"])} if "id" in row else {}
-    if row.get("entities", ()) is None:
-        changes["entities"] = ()
+    if row.get("entities", ()) is None:  # as if left out: it does not state that there is no region
+        row = {key: value for key, value in row.items() if key != "entities"}
     if kind is TruthRecord:
         for key in ("task", "kind"):
             if isinstance(word := row.get(key), str) and word not in KINDS:

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from refrad.evaluation.metrics.cider import NORMALISATIONS, cider
+from refrad.evaluation.metrics.finding_scores import FINDING_METRICS, score_findings
 from refrad.evaluation.metrics.grounding import EntityName, Similarity, g_ious, name_of, overlap, same_name
 from refrad.evaluation.metrics.judge import JudgedAnswer
 from refrad.evaluation.metrics.localization import score_locations
@@ -33,9 +34,10 @@ METRICS: Mapping[str, str] = {
     "cider_classic": "CIDEr (0 to 10) over lower-case words without punctuation. Ignores synonyms and negation; not comparable"
     " between test sets.",
     "cider_released": "CIDEr (0 to 10) over words with case and punctuation, as the paper's released code computes it.",
+    **FINDING_METRICS,
     "llm_score": "verdict of a language model from 1 to 5, as (s - 1) / 4. Ignores errors that the judge overlooks.",
 }
-STRATA = ("language", "modality", "kind", "topic", "class", "size", "length")
+STRATA = ("language", "modality", "kind", "topic", "class", "size", "category", "length")
 SIZES = ((0.01, "below 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (np.inf, "20 % and more"))
 LENGTHS = ((3, "1 to 3 words"), (10, "4 to 10 words"), (np.inf, "11 words and more"))
 COLUMNS = dict.fromkeys(("dataset", "id", "task", "metric", "group", *STRATA), pl.String) | {"value": pl.Float64}
@@ -56,6 +58,7 @@ ScoreRow = TypedDict(
         "topic": str | None,
         "class": str | None,
         "size": str | None,
+        "category": str | None,
         "length": str | None,
         "value": float,
     },
@@ -98,11 +101,12 @@ def score_items(
         unasked=sum(name not in truth for name in predictions),
     )
     counts["empty answers"] = sum(
-        predictions[name].is_empty(true.task) for name, true in truth.items() if name in predictions
+        predictions[name].is_empty(true) for name, true in truth.items() if name in predictions
     )
     pairs = [(true, predictions.get(true.id, PredictionRecord(id=true.id))) for true in truth.values()]
     rows = [
         *_location_rows([pair for pair in pairs if pair[0].task == "locate"], names or {}),
+        *_finding_rows([pair for pair in pairs if pair[0].task in ("locate", "detect")], counts, names or {}),
         *_answer_rows([pair for pair in pairs if pair[0].task == "vqa"], counts),
         *_caption_rows([pair for pair in pairs if pair[0].task in ("caption", "detect")], counts, similarity),
         *(_judge_rows(pairs, judge) if judge else ()),
@@ -111,7 +115,12 @@ def score_items(
 
 
 def _row(
-    true: TruthRecord, metric: str, value: float, class_name: str | None = None, size: str | None = None
+    true: TruthRecord,
+    metric: str,
+    value: float,
+    class_name: str | None = None,
+    size: str | None = None,
+    category: str | None = None,
 ) -> ScoreRow:
     return {
         "dataset": true.dataset,
@@ -125,6 +134,7 @@ def _row(
         "topic": true.topic,
         "class": class_name,
         "size": size,
+        "category": category or true.category,
         "length": _length(true.answer),
         "value": value,
     }
@@ -139,7 +149,7 @@ def _length(answer: str | None) -> str | None:
 def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ScoreRow]:
     for true, prediction in pairs:
         for target, score in zip(true.entities, score_locations(true.entities, prediction.entities), strict=True):
-            strata = _class_name(target, names), _size(target, true.size)
+            strata = _class_name(name_of(target), names), _size(target, true.size), target.category
             yield _row(true, "iou", score.iou, *strata)
             if target.mask is not None:
                 yield _row(true, "dice", score.dice, *strata)
@@ -147,8 +157,19 @@ def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ScoreRow]
             yield _row(true, "iou50", float(score.hit), *strata)
 
 
-def _class_name(entity: EntityRecord, names: Mapping[int, str]) -> str:
-    class_id, text = name_of(entity)
+def _finding_rows(pairs: Pairs, counts: Counter[str], names: Mapping[int, str]) -> Iterator[ScoreRow]:
+    for true, prediction in pairs:
+        for finding in score_findings(true, prediction):
+            class_name = _class_name(finding.name, names) if finding.name else None
+            size = None if finding.share is None else _size_name(finding.share)
+            for metric, value in finding.values:
+                yield _row(true, metric, value, class_name, size, finding.category)
+            if finding.lacks_side:
+                counts["findings without a side"] += 1
+
+
+def _class_name(name: EntityName, names: Mapping[int, str]) -> str:
+    class_id, text = name
     return names.get(class_id or 0) or text or f"class {class_id}"
 
 
@@ -163,6 +184,10 @@ def _size(entity: EntityRecord, image_size: Sequence[float] | None) -> str | Non
         width, height = image_size or (1.0, 1.0)
         x_min, y_min, x_max, y_max = entity.box
         share = (x_max - x_min) * (y_max - y_min) / (width * height)
+    return _size_name(share)
+
+
+def _size_name(share: float) -> str:
     return next(name for limit, name in SIZES if share < limit)
 
 

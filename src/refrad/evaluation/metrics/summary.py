@@ -6,6 +6,7 @@ from typing import TypedDict
 import numpy as np
 import polars as pl
 
+from refrad.evaluation.metrics.finding_scores import UNPAIRED
 from refrad.evaluation.metrics.intervals import Method, bootstrap, paired_difference
 from refrad.evaluation.metrics.scoring import STRATA
 
@@ -120,6 +121,8 @@ def _or_none(value: float) -> float | None:
 def compare(ours: pl.DataFrame, theirs: pl.DataFrame, resamples: int) -> list[ComparisonRow]:
     """Differences of our scores from those of another model: one row a dataset, task and metric.
 
+    Precision and F1 of instances have none, since the instances of two answers are not the same items.
+
     Args:
         ours: scores as `score_items` returns them.
         theirs: the same of the other model.
@@ -127,7 +130,9 @@ def compare(ours: pl.DataFrame, theirs: pl.DataFrame, resamples: int) -> list[Co
     """
     keys = ["dataset", "id", "task", "metric", "class"]
     numbered = [
-        frame.filter(pl.col("value").is_not_nan()).with_columns(turn=pl.int_range(pl.len()).over(keys))
+        frame.filter(pl.col("value").is_not_nan() & ~pl.col("metric").is_in(UNPAIRED)).with_columns(
+            turn=pl.int_range(pl.len()).over(keys)
+        )
         for frame in (ours, theirs)
     ]
     paired = numbered[0].join(
