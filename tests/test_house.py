@@ -190,6 +190,7 @@ PACKAGE_SHARE = 0.12  # of all lines
 REPEATED_MODULES = {
     "base": "the interface and the registry of an extension point",
     "captions": "a stage and the builder that it calls",
+    "convert": "a command, for questions, and the module for volumes",
     "copies": "a stage, for volumes, and the module for images",
 }
 REPEATED_CLASSES = {

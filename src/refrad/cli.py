@@ -50,6 +50,7 @@ COMMANDS = {
         "Write the dataset for another tool: coco, fiftyone, llava, qwen3-vl, ...",
     ),
     "public": ("refrad.commands.public:main", "Convert SLAKE or VQA-RAD to the format of the shards."),
+    "convert": ("refrad.commands.convert:main", "Write the truth for `score` from SLAKE, VQA-RAD or the shards."),
     "export-dicom": ("refrad.commands.export_dicom:main", "Write the accepted images as de-identified DICOM files."),
     "export-masks": ("refrad.commands.export_masks:main", "Write masks as DICOM segmentations or NIfTI files."),
     "budget": ("refrad.commands.budget:main", "Estimate GPU hours and disk of the masks."),
@@ -61,7 +62,7 @@ COMMANDS = {
     "demo": ("refrad.commands.demo:main", "Write a synthetic delivery: DICOM files, reports and references."),
 }
 # These write images, sentences or labels, in files that their owner alone can read.
-PRIVATE = {"audit", "export", "export-dicom", "export-masks", "predict", "review", "study export", "try-llm"}
+PRIVATE = {"audit", "convert", "export", "export-dicom", "export-masks", "predict", "review", "study export", "try-llm"}
 GROUPS = {"study": "Validate LLMScore with human raters."}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -14,10 +15,11 @@ from refrad.core.tables import read_frame
 from refrad.core.types import Box
 from refrad.dataset.image_codec import decode_image, decode_mask
 from refrad.dataset.shard_io import read_schema
-from refrad.dataset.shard_rows import CaptionStruct, IdentifiedPicture, PictureColumns, QuestionStruct, StructureStruct
+from refrad.dataset.shard_rows import CaptionStruct, PictureColumns, QuestionStruct, StructureStruct
 
 __all__ = [
     "ExampleCaption",
+    "ExampleColumns",
     "ExampleMention",
     "ExampleQuestion",
     "ExampleRow",
@@ -41,15 +43,22 @@ COLUMNS = (
 IMAGE_COLUMNS = ("pixels", "image")  # the first column that a file has is read
 
 
-class ExampleRow(IdentifiedPicture):
-    """A row of `read_image_table`; without pixels it has no picture."""
+class ExampleColumns(TypedDict):
+    """A row of `read_image_table` without its picture; modality is null for a benchmark that does not say it."""
 
+    image_id: str
+    patient: str
+    split: str
     modality: str
     width: int
     height: int
     structures: list[StructureStruct] | None
     captions: list[CaptionStruct] | None
     questions: list[QuestionStruct] | None
+
+
+class ExampleRow(ExampleColumns, PictureColumns):
+    """A row of `read_image_table`; without pixels it has no picture."""
 
 
 @dataclass(frozen=True)

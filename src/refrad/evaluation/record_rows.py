@@ -23,7 +23,7 @@ def truth_row(question: EvalQuestion) -> TruthRow:
         "image_id": question.image_id,
         "question": question.text,
         "language": question.language,
-        "modality": question.modality,
+        "modality": question.modality or None,
         "dataset": question.dataset,
         "kind": question.kind or None,
         "topic": question.topic or None,

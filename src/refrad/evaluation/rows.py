@@ -25,7 +25,7 @@ class TruthRow(TypedDict):
     image_id: str
     question: str
     language: str
-    modality: str
+    modality: str | None
     dataset: str
     kind: str | None
     topic: str | None

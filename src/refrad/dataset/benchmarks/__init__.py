@@ -7,7 +7,7 @@ To add a benchmark, write a module with a `BenchmarkReader` and add it to `BENCH
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ __all__ = [
     "BenchmarkQuestion",
     "BenchmarkReader",
     "BenchmarkSource",
+    "UnknownBenchmarkError",
     "drop_leaks",
     "find_split_leaks",
     "missing_images",
@@ -31,15 +32,31 @@ __all__ = [
 BENCHMARKS: dict[str, BenchmarkReader] = {"slake": slake.READER, "vqa-rad": vqa_rad.READER}
 
 
+class UnknownBenchmarkError(ValueError):
+    """No reader recognizes a folder."""
+
+
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark: its questions, the file of each image, the number of excluded questions by reason, and warnings."""
+    """A benchmark: its questions, the file of each image, the number of excluded questions by split and reason, and warnings."""
 
     name: str
     questions: tuple[BenchmarkQuestion, ...]
     files: Mapping[str, Path]
-    excluded: Mapping[str, int]
+    excluded_by_split: Mapping[tuple[str, str], int]
     warnings: tuple[str, ...]
+
+    @property
+    def excluded(self) -> dict[str, int]:
+        """The number of excluded questions of all splits by reason."""
+        return self.count_excluded(SPLITS)
+
+    def count_excluded(self, splits: Collection[str]) -> dict[str, int]:
+        """The number of excluded questions of some splits by reason."""
+        counts: Counter[str] = Counter()
+        for (split, reason), count in self.excluded_by_split.items():
+            counts[reason] += count if split in splits else 0
+        return dict(+counts)
 
 
 def read_benchmark(folder: Path, languages: Sequence[str] = ("en",)) -> Benchmark:
@@ -49,7 +66,8 @@ def read_benchmark(folder: Path, languages: Sequence[str] = ("en",)) -> Benchmar
     need not exist yet: `files` has the expected place of each.
 
     Raises:
-        ValueError: if no reader recognizes the folder.
+        UnknownBenchmarkError: if no reader recognizes the folder.
+        ValueError: if a file of it is damaged.
     """
     for name, reader in BENCHMARKS.items():
         if source := reader.read(folder):
@@ -57,21 +75,21 @@ def read_benchmark(folder: Path, languages: Sequence[str] = ("en",)) -> Benchmar
             images = sorted({question.image for question in questions})
             return Benchmark(name, questions, _files(folder, source.image_folders, images), excluded, source.warnings)
     layouts = [reader.layout for reader in BENCHMARKS.values()]
-    raise ValueError(f"{folder}: neither {' nor '.join(layouts)}")
+    raise UnknownBenchmarkError(f"{folder}: neither {' nor '.join(layouts)}")
 
 
 def _usable_questions(
     source: Iterable[BenchmarkQuestion], languages: set[str]
-) -> tuple[tuple[BenchmarkQuestion, ...], Mapping[str, int]]:
+) -> tuple[tuple[BenchmarkQuestion, ...], Mapping[tuple[str, str], int]]:
     questions: dict[BenchmarkQuestion, None] = {}
-    excluded: Counter[str] = Counter()
+    excluded: Counter[tuple[str, str]] = Counter()
     for question in source:
         if question.language not in languages:
-            excluded[f"language {question.language}"] += 1
+            excluded[question.split, f"language {question.language}"] += 1
         elif not question.answer:
-            excluded["blank answer"] += 1
+            excluded[question.split, "blank answer"] += 1
         elif question in questions:
-            excluded["repeated"] += 1
+            excluded[question.split, "repeated"] += 1
         else:
             questions[question] = None
     return tuple(questions), dict(excluded)
@@ -102,9 +120,11 @@ def find_split_leaks(benchmark: Benchmark) -> dict[str, set[str]]:
 def drop_leaks(benchmark: Benchmark) -> Benchmark:
     """The benchmark with each shared image in one split only: test before validation before train."""
     last = {image: max(splits, key=SPLITS.index) for image, splits in find_split_leaks(benchmark).items()}
-    questions = tuple(
-        question for question in benchmark.questions if last.get(question.image, question.split) == question.split
-    )
-    leaking = len(benchmark.questions) - len(questions)
-    excluded = dict(benchmark.excluded) | ({"image also in a later split": leaking} if leaking else {})
-    return replace(benchmark, questions=questions, excluded=excluded)
+    questions = []
+    excluded = Counter(benchmark.excluded_by_split)
+    for question in benchmark.questions:
+        if last.get(question.image, question.split) == question.split:
+            questions.append(question)
+        else:
+            excluded[question.split, "image also in a later split"] += 1
+    return replace(benchmark, questions=tuple(questions), excluded_by_split=dict(excluded))
