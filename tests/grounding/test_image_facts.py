@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from refrad.anatomy.schema import load_schema
-from refrad.grounding.image_facts import image_facts
+from refrad.grounding.image_facts import PairedCaption, image_facts
 from refrad.grounding.vqa_findings import Finding
 
 SCHEMA = load_schema(Path(__file__).resolve().parents[2] / "workflow" / "anatomy" / "classes.yaml")
@@ -21,13 +21,16 @@ def mentions(assertion, *class_ids):
 
 
 def caption(text, *rows, tie="reference", language="en"):
-    return ({"text": text, "tie": tie, "language": language}, [row for group in rows for row in group])
+    return PairedCaption({"text": text, "tie": tie, "language": language}, [row for group in rows for row in group], ())
 
 
 def facts_of(*captions, visible=(2, 3, 5)):
-    languages = {row["language"] for row, _ in captions}
-    named = {language: list(visible) for language in languages}
-    return image_facts(VOLUME, [structure(class_id) for class_id in visible], captions, named, SCHEMA)
+    """The facts of an image whose captions name all of the visible classes."""
+    return ungrounded_facts_of(*(entry._replace(classes=visible) for entry in captions), visible=visible)
+
+
+def ungrounded_facts_of(*captions, visible=(2, 3, 5)):
+    return image_facts("i", VOLUME, [structure(class_id) for class_id in visible], captions, SCHEMA)
 
 
 CYST = caption("14 mm cyst of the left kidney.", mentions("present", 23), mentions("present", 3))
@@ -72,8 +75,21 @@ def test_finding_is_that_of_the_named_image():
 
 @pytest.mark.parametrize(("visible", "count"), [((3, 5), 0), ((3, 23), 1)])
 def test_image_of_the_largest_kidney_shows_a_cyst_if_it_is_a_visible_class(visible, count):
-    row, rows = CYST
-    assert len(facts_of((row | {"tie": "structure"}, rows), visible=visible).findings["en"]) == count
+    tied = CYST._replace(row=CYST.row | {"tie": "structure"})
+    assert len(facts_of(tied, visible=visible).findings["en"]) == count
+
+
+def test_image_without_a_grounded_caption_has_facts_of_its_labels():
+    facts = ungrounded_facts_of(caption("Normal variant."))
+    assert (facts.grounded, facts.named, facts.texts) == (False, {"en": []}, {"en": ["Normal variant."]})
+    assert facts.areas.keys() == {2, 3, 5} and facts.findings == {"en": []}
+
+
+def test_ungrounded_caption_is_not_contradicted_and_not_asked_about():
+    removed = caption("Spleen removed, cyst as before.", mentions("absent", 1))
+    facts = ungrounded_facts_of(CYST._replace(classes=(3,)), removed)
+    assert facts.texts == {"en": [CYST.row["text"]]} and facts.grounded
+    assert facts.denied == {1} and {23, 24} <= facts.affirmed
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def sampled(verdicts):
 def index_of(count, items=("caption",), without=()):
     rows = [
         dict.fromkeys(ITEM_COLUMNS)
-        | {"image_id": f"i{number}", "item": item, "item_id": f"{item}{number}", "digest": f"d{number}"}
+        | {"image_id": f"i{number}", "item": item, "item_id": f"{item}{number}", "digest": f"d{number}", "classes": [5]}
         for number in range(count)
         for item in items
         if number not in without

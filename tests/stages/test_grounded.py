@@ -289,3 +289,52 @@ def test_translation_has_the_same_images_and_its_own_spans(ready):
     by_caption = {name: sorted(one["instance"] for one in kept(ready) if one["caption"] == name) for name in "ab"}
     assert by_caption["a"] == by_caption["b"] != []
     assert {(one["text"], one["start"]) for one in entities(ready)} == {("Leber", 0), ("liver", 12)}
+
+
+def named_image(number, caption="c"):
+    """The reference of a caption to an image of the series."""
+    columns = {"series_number": 3, "image_first": number, "image_last": number, "plane": None}
+    return {"caption": caption, "instance": None} | columns
+
+
+@pytest.mark.parametrize(
+    ("classes", "assertion", "reason"),
+    [([], "present", "no_mention"), ([5], "absent", "only_absent_mentions"), ([1], "present", "no_common_class")],
+)
+def test_caption_that_names_an_image_is_paired_without_a_box(ready, classes, assertion, reason):
+    text = "The organ, image 3."
+    mentions = ready.mention("c", text, "organ", *classes, assertion=assertion)
+    metrics = ready.grounded([ready.caption("c", text, tie="reference")], mentions, [named_image(3)])
+    (pair,) = read_table(ready.path("triplets"), TripletTable).rows(named=True)
+    assert (pair["instance"], pair["reason"]) == ("i2", reason) and entities(ready) == []
+    assert metrics["flow"]["aside"] == {reason: 1}  # the caption is not grounded all the same
+    assert metrics["made"]["ungrounded pairs"] == metrics["tables"]["captions by their pairs"]["ungrounded"] == 1
+
+
+def test_caption_of_a_series_without_anatomy_has_no_image(ready):
+    series = named_image(None) | {"image_last": None}
+    metrics = ready.grounded([ready.caption("c", "Good quality.", tie="reference")], [], [series])
+    assert metrics["made"]["pairs"] == 0 and metrics["flow"]["aside"] == {"no_mention": 1}
+
+
+def test_image_of_a_volume_without_labels_is_not_in_the_dataset(ready):
+    volumes = [ready.volume(), ready.volume() | {"volume": "w", "series": "w", "series_number": 4}]
+    ready.write(VolumeTable, "volumes", volumes)
+    slices = read_table(ready.path("slices"), SliceTable).to_dicts()
+    ready.write(SliceTable, "slices", [*slices, slices[0] | {"instance": "j0", "volume": "w"}])
+    reference = named_image(1) | {"series_number": 4}
+    metrics = ready.grounded([ready.caption("c", "Good quality.", tie="reference")], [], [reference])
+    assert metrics["tables"]["pairs"] == {"not_labelled": 1} and metrics["made"]["ungrounded pairs"] == 0
+
+
+def test_pairs_add_up_to_those_with_and_without_boxes(ready):
+    texts = ["Liver, images 5 and 6", "Normal, image 2", "Spleen, image 3", "No image"]
+    captions = [ready.caption(f"c{n}", text, tie="reference" if n < 3 else "structure") for n, text in enumerate(texts)]
+    references = [named_image(5, "c0"), named_image(6, "c0"), named_image(2, "c1"), named_image(3, "c2")]
+    mentions = ready.mention("c0", texts[0], "Liver", 5) + ready.mention("c2", texts[2], "Spleen", 1)
+    metrics = ready.grounded(captions, mentions, references)
+    made, tables = metrics["made"], metrics["tables"]
+    # Image 5 shows the liver, image 6 (i5) nothing; image 2 has no caption with anatomy, image 3 no spleen.
+    assert (made["pairs"], made["triplets"], made["ungrounded pairs"]) == (4, 1, 3)
+    assert tables["pairs"] == {"kept": 1, "no_common_class": 2, "no_mention": 1}
+    assert tables["captions by their pairs"] == {"grounded": 1, "ungrounded": 2, "without": 1}

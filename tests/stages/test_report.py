@@ -155,7 +155,7 @@ def test_gallery_draws_each_mention_with_its_box(pages):
 
 def test_gallery_has_dropped_pairs_with_reason_without_box(pages):
     (*_, last) = (pages / "gallery.html").read_text().split("<article")
-    assert "dropped: no common class" in last and "<rect" not in last and "not in the image" in last
+    assert "not grounded: no common class" in last and "<rect" not in last and "not in the image" in last
 
 
 def test_gallery_filters_hide_cards_of_other_values_only(pages):
@@ -166,13 +166,13 @@ def test_gallery_filters_hide_cards_of_other_values_only(pages):
         for name, options in re.findall(r'<select id="f-(\w+)">(.*?)</select>', text)
         if name != "window"
     }
-    assert choices["verdict"] == ["dropped: no common class", "kept"] and {"tie", "class"} <= choices.keys()
+    assert choices["verdict"] == ["kept", "not grounded: no common class"] and {"tie", "class"} <= choices.keys()
     assert [(name, int(place) - 2) for name, place, _ in rules] == [
         (n, k) for n, c in choices.items() for k in range(len(c))
     ]
     cards = re.findall(r'<article class="card([^"]*)"', text)
     shown = {name: sum(name in one.split() for one in cards) for _, _, name in rules}
-    assert (shown["verdict-1"], shown["verdict-2"]) == (1, len(cards) - 1)
+    assert (shown["verdict-1"], shown["verdict-2"]) == (len(cards) - 1, 1)
     assert sum(shown[f"tie-{k + 1}"] for k in range(len(choices["tie"]))) == len(cards)
 
 
@@ -291,7 +291,7 @@ def test_unfinished_run_has_pages_of_its_finished_stages(root, tmp_path):
 
 def test_index_page_has_the_yield_of_each_step(pages):
     text = (pages / "index.html").read_text()
-    assert text.index("files of the deliveries") < text.index("slices of volumes") < text.index("grounded caption")
+    assert text.index("files of the deliveries") < text.index("slices of volumes") < text.index("images with a caption")
     assert "captions that name anatomy" in text
     assert [text.index(f"<h3>{title}") for title in ("Files", "Images", "Sentences", "Captions", "Pairs")]
 

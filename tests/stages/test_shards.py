@@ -297,3 +297,40 @@ def box_of(row):
 
 def mask_of(row, structure):
     return coco.decode({"size": [row["height"], row["width"]], "counts": structure["rle"].encode()})
+
+
+@pytest.fixture
+def with_ungrounded(study):
+    """A study whose report names images 3 and 6 in sentences without a box: image 3 shows the liver of another sentence, 6 nothing."""
+    study.structures()
+    sentences = {"c": "Liver cyst.", "d": "Good quality.", "e": "Normal variant."}
+    captions = [study.caption(name, text, "reference") for name, text in sentences.items()]
+    reference = {"instance": None, "series_number": 3, "plane": None}
+    references = [
+        reference | {"caption": name, "image_first": number, "image_last": number}
+        for name, number in (("c", 3), ("d", 3), ("e", 6))
+    ]
+    study.grounded(captions, study.mention("c", "Liver cyst.", "Liver", 5), references)
+    study.run("vqa")
+    return study
+
+
+def test_all_pairs_of_the_report_are_in_the_dataset_and_marked(with_ungrounded):
+    metrics = with_ungrounded.run("shards", OPTIONS | {"pairs": "all"})
+    rows = {row["image_id"]: row for row in pl.read_parquet(with_ungrounded.path("train")).iter_rows(named=True)}
+    marks = {
+        name: [(c["text"], c["grounded"], len(c["entities"])) for c in row["captions"]] for name, row in rows.items()
+    }
+    assert marks == {
+        "i2": [("Liver cyst.", True, 1), ("Good quality.", False, 0)],
+        "i5": [("Normal variant.", False, 0)],
+    }
+    assert rows["i5"]["structures"] == [] and rows["i5"]["provenance"]["mentions"] is None
+    assert metrics["tables"]["captions"] == {"grounded": 1, "ungrounded": 2}
+
+
+def test_grounded_pairs_alone_leave_the_others_out(with_ungrounded):
+    metrics = with_ungrounded.run("shards", OPTIONS | {"pairs": "grounded"})
+    (row,) = pl.read_parquet(with_ungrounded.path("train")).to_dicts()
+    assert [caption["text"] for caption in row["captions"]] == ["Liver cyst."]
+    assert metrics["tables"]["captions"] == {"grounded": 1}

@@ -38,6 +38,10 @@ class GroundedOptions(Section):
 class ShardsOptions(Section):
     """Images inside the shards."""
 
+    pairs: Literal["all", "grounded"] = Field(
+        description="Pairs of image and caption: all (also those that a report makes by naming an image, without a box), as for the "
+        "paper's report task, or grounded."
+    )
     image_size: int = Field(
         ge=16, le=2048, description="Side of the square image in px, 16 to 2048; 224 for PaliGemma 2."
     )

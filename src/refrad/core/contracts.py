@@ -231,7 +231,7 @@ class CopyTable(Table):
 
 
 class TripletTable(Table):
-    """Stage grounded: one row per considered pair of caption and image, kept or dropped with a reason."""
+    """Stage grounded: one row per considered pair of caption and image, grounded, or not with a reason."""
 
     triplet: str = pa.Field(unique=True, description="id of the pair")
     instance: str = pa.Field(description="pseudonym of the SOP instance (and frame)")
@@ -239,7 +239,7 @@ class TripletTable(Table):
     index: pl.Int32 = pa.Field(ge=0, description="position of the slice along the axis")
     caption: str = pa.Field(description="id of the caption")
     tie: str = pa.Field(isin=TIES, description="how the caption finds its images")
-    reason: str = pa.Field(nullable=True, description="null if kept, else the reason why the pair was dropped")
+    reason: str = pa.Field(nullable=True, description="null if grounded, else the reason why not")
 
 
 class EntityTable(Table):

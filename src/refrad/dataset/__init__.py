@@ -1,4 +1,4 @@
-"""The dataset: Parquet with the images inside, one row for each image that has a grounded caption.
+"""The dataset: Parquet with the images inside, one row for each image that has a caption.
 
     for row in read_rows(list_dataset(folder)):  # refrad.dataset.shard_io
         picture = decode_image(row)  # refrad.dataset.image_codec

@@ -23,7 +23,7 @@ ENTITY = pa.struct(
 )
 CAPTION_STRUCT = pa.struct(
     [(name, pa.string()) for name in ("caption", "sentence", "language", "text", "indication", "question", "tie")]
-    + [("entities", pa.list_(ENTITY))]
+    + [("grounded", pa.bool_()), ("entities", pa.list_(ENTITY))]
 )
 QUESTION_STRUCT = pa.struct(
     [(name, pa.string()) for name in ("language", "topic", "kind", "question")]
@@ -102,7 +102,7 @@ COLUMNS: Sequence[Column] = (
         pa.list_(CAPTION_STRUCT),
         "report",
         "report sentences of the image in every language there is, with indication and clinical question of their report,"
-        " how they were tied to the image, and their grounded phrases: span (code points), class, box, and via"
+        " how they were tied to the image, whether they are grounded in it, and their grounded phrases: span (code points), class, box, and via"
         " (exact, part or whole), and one_sided (the phrase names both sides, the image shows this one only)",
     ),
     Column(

@@ -18,7 +18,7 @@ from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["DatasetInfo", "render_card", "with_files"]
 
-COUNTED = ("patients", "volumes", "images", "captions", "grounded phrases", "boxes", "questions")
+COUNTED = ("patients", "volumes", "images", "captions", "grounded captions", "grounded phrases", "boxes", "questions")
 LOADING = "## Loading"
 MOST_FREQUENT = 20  # values of a table of counts
 SPELLINGS = ", where ids that differ in case, separators, padding zeros or issuer are in one split"

@@ -95,6 +95,7 @@ def build_caption(caption: CaptionRow, tie: str, entities: Sequence[EntityRow], 
         "indication": caption["indication"],
         "question": caption["question"],
         "tie": tie,
+        "grounded": bool(entities),
         "entities": [_entity(entity, grid) for entity in entities],
     }
 

@@ -97,7 +97,7 @@ def build_croissant(
                 "@type": "cr:RecordSet",
                 "@id": "images",
                 "name": "images",
-                "description": "One record for each image that has a grounded caption.",
+                "description": "One record for each image that has a caption.",
                 "key": {"@id": "images/image_id"},
                 "field": fields,
             }

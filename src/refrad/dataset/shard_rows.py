@@ -52,7 +52,7 @@ class EntityStruct(EntityColumns):
 
 
 class CaptionStruct(TypedDict):
-    """A report sentence of an image, with its grounded phrases."""
+    """A report sentence of an image, with its grounded phrases: none if it is not `grounded`."""
 
     caption: str
     sentence: str
@@ -61,6 +61,7 @@ class CaptionStruct(TypedDict):
     indication: str | None
     question: str | None
     tie: str
+    grounded: bool
     entities: list[EntityStruct]
 
 

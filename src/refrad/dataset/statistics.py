@@ -59,6 +59,7 @@ def summarize(files: Sequence[Path]) -> DatasetSummary:
         volumes.setdefault(split, set()).add(row["volume"])
         summary.count(split, "images")
         summary.count(split, "captions", len(row["captions"]))
+        summary.count(split, "grounded captions", sum(bool(caption["entities"]) for caption in row["captions"]))
         summary.count(split, "questions", len(row["questions"]))
         summary.add("modality", row["modality"])
         summary.add("plane", row["plane"])

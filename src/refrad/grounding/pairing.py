@@ -8,6 +8,7 @@ from refrad.anatomy.schema import Schema
 
 __all__ = [
     "REASONS",
+    "UNGROUNDED",
     "Entity",
     "GroundableMention",
     "Matcher",
@@ -27,7 +28,10 @@ REASONS: Mapping[str, str] = {
     "reference_ambiguous": "The caption names an image number that several series have.",
     "no_common_class": "No class that the caption mentions is in the images it may belong to.",
     "mention_not_verbatim": "The caption has another text at the offsets of a mention: the tables of mentions and captions do not belong together.",
+    "not_labelled": "The volume of the image has no labels, or is quarantined for them.",
 }
+UNGROUNDED = ("no_mention", "only_absent_mentions", "no_common_class")
+"""Reasons of pairs that the report makes itself, by a reference, and that have no box: they are in the dataset with `shards.pairs: all`."""
 MIN_GAP = 3  # slices between two images of one volume for the same caption
 VIA = ("exact", "part", "whole")  # the closest match first
 
@@ -147,6 +151,7 @@ class StudyImages:
         self._by_instance = {copy.instance: by_position[volume, copy.index] for copy, volume in copies}
         self._by_instance |= {image.instance: image for image in slices}
         self._largest: dict[int, int] = {}
+        self._labelled = {image.volume for image in slices if image.areas}
         for image in slices:
             for class_id, area in image.areas.items():
                 self._largest[class_id] = max(area, self._largest.get(class_id, 0))
@@ -155,6 +160,10 @@ class StudyImages:
     def labelled(self) -> bool:
         """Whether any class is in any of the images."""
         return bool(self._largest)
+
+    def has_labels(self, volume: str) -> bool:
+        """Whether any class is in any image of a volume."""
+        return volume in self._labelled
 
     def with_instance(self, instance: str) -> list[Slice]:
         """The image of this pseudonym.

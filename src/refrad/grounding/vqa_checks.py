@@ -51,7 +51,7 @@ class ImageFacts:
     `areas`: visible class to area in px. `named`: language to the visible classes that the captions name. `widths`: class to
     the width of its box in mm. `texts`: language to the captions. `split`: of its patient. `affirmed` and `denied`: the classes that a caption calls
     present, and those that it calls absent, visible or not. `findings`: language to what the captions find in visible classes.
-    `patient`: pseudonym.
+    `patient`: pseudonym. `grounded`: whether any of its captions is.
     """
 
     instance: str
@@ -67,6 +67,7 @@ class ImageFacts:
     denied: frozenset[int] = frozenset()
     findings: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
     patient: str = ""
+    grounded: bool = True
 
 
 @dataclass(frozen=True)

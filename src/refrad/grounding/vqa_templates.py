@@ -69,10 +69,15 @@ def write_questions(images: Sequence[ImageFacts], schema: Schema, findings: int,
     """
     pairs: list[list[VqaPair]] = [[] for _ in images]
     order = sorted(range(len(images)), key=lambda index: digest_bytes(images[index].instance.encode()))
-    # Images of one split look for partners among themselves: the answers of the test split are as balanced as the others.
-    groups = {(language, image.split) for image in images for language in image.named}
-    for language, split in sorted(groups):
-        indices = [index for index in order if images[index].split == split and language in images[index].named]
+    # Images of one split look for partners among themselves: the answers of the test split are as balanced as the others. So do those
+    # without a grounded caption, which `shards.pairs: grounded` leaves out.
+    groups = {(language, image.split, image.grounded) for image in images for language in image.named}
+    for language, split, is_grounded in sorted(groups):
+        indices = [
+            index
+            for index in order
+            if (images[index].split, images[index].grounded) == (split, is_grounded) and language in images[index].named
+        ]
         writer = _Writer([images[index] for index in indices], schema, language)
         for index, written in zip(indices, writer.write(findings, metadata), strict=True):
             pairs[index] += written

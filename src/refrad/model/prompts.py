@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "MAX_NAMES",
+    "caption_prompt",
     "detect_prompt",
     "every_prompt",
     "locate_prompt",
@@ -20,6 +21,7 @@ __all__ = [
 MAX_NAMES = 1  # structures in one prompt, at most
 
 LOCATE = {"en": "Locate: {}", "de": "Lokalisiere: {}"}
+CAPTION = {"en": "Caption this image:", "de": "Beschreibe dieses Bild:"}
 DETECT = {
     "en": "Caption this image and detect keywords:",
     "de": "Beschreibe dieses Bild und detektiere Schlüsselwörter:",
@@ -37,6 +39,11 @@ QUESTION = {"en": "Question: {}", "de": "Fragestellung: {}"}
 def locate_prompt(names: Sequence[str], language: str, masks: bool = False) -> str:
     """The prompt for the boxes, or masks, of named structures."""
     return (OUTLINE if masks else LOCATE)[language].format(", ".join(names))
+
+
+def caption_prompt(language: str) -> str:
+    """The prompt for a caption without boxes."""
+    return CAPTION[language]
 
 
 def detect_prompt(language: str, masks: bool = False) -> str:

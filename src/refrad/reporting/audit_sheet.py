@@ -46,12 +46,13 @@ class SampledTriplet:
 
 
 def sample_triplets(shards: Iterable[Iterable[CaptionedImage]], count: int, seed: int) -> list[SampledTriplet]:
-    """`count` pairs of all shards, drawn uniformly and in random order; an image in two shards is two images."""
+    """`count` grounded pairs of all shards, drawn uniformly and in random order; an image in two shards is two images."""
     pairs = [
         SampledTriplet(number, image["image_id"], caption)
         for number, images in enumerate(shards)
         for image in images
         for caption in image["captions"]
+        if caption["entities"]
     ]
     return [pairs[position] for position in np.random.default_rng(seed).permutation(len(pairs))[:count]]
 

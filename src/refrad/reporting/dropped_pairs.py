@@ -94,7 +94,7 @@ def build_dropped_cards(pairs: Iterable[DroppedPair], schema: Schema) -> list[Im
         volume, caption = pair.volume, pair.caption
         classes = {mention["class_id"] for mention in pair.mentions}
         names = [schema.by_id[class_id].name for class_id in sorted(classes)]
-        verdict = f"dropped: {pair.reason.replace('_', ' ')}"
+        verdict = f"not grounded: {pair.reason.replace('_', ' ')}"
         aspect = volume["columns"] * volume["spacing_x"] / (volume["rows"] * volume["spacing_y"])
         edges = letters_of_slice(pair.affine)
         picture = picture_of_slice(pair.image, volume["modality"], has_brain(names), aspect, edges)

@@ -27,12 +27,14 @@ __all__ = [
     "facts_of",
     "filter_values",
     "filters_of_cards",
+    "grounded_first",
     "legend_of",
     "pseudonyms_of",
 ]
 
 LANGUAGES = {"de": "German", "en": "English"}
 VIA = {"exact": "", "part": "part", "whole": "coarser"}
+UNGROUNDED = "not grounded"
 FILTERS = ("class", "modality", "plane", "language", "split", "tie", "verdict")
 
 
@@ -89,6 +91,7 @@ def choose_images(frame: pl.DataFrame, count: int) -> list[str]:
     """
     first = pl.col("captions").list.first().struct
     kinds = [pl.col("modality"), pl.col("plane"), first.field("tie"), first.field("language").alias("language")]
+    kinds += [(first.field("entities").list.len() > 0).alias("grounded")]
     return (
         frame.sort("image_id")
         .unique("image_id", keep="first", maintain_order=True)  # deliveries may share an image
@@ -101,7 +104,7 @@ def choose_images(frame: pl.DataFrame, count: int) -> list[str]:
 
 def build_card(row: ImageRow, schema: Schema, picture: SlicePicture, caption: CaptionStruct | None = None) -> ImageCard:
     """A card of a row with one of its captions, the first if none is named, and the questions in the language of that caption."""
-    caption = caption or row["captions"][0]
+    caption = caption or grounded_first(row["captions"])[0]
     entities = caption["entities"]
     classes = {entity["class_id"] for entity in entities}
     size = row["height"], row["width"]
@@ -119,23 +122,28 @@ def build_card(row: ImageRow, schema: Schema, picture: SlicePicture, caption: Ca
         outlines=data_uri(draw_outlines(masks, size)),
         text=mark_spans(caption["text"], entities),
         boxes=list(dict.fromkeys(boxes)),
-        facts=facts_of(row, caption),
+        facts=facts_of(row, caption) if entities else [UNGROUNDED, *facts_of(row, caption)],
         pseudonyms=pseudonyms_of(row) | {"caption": caption["caption"]},
         chips=list(dict.fromkeys(class_chip(entity["class_id"], schema, _note(entity)) for entity in entities)),
         questions=[question for question in row["questions"] or () if question["language"] == caption["language"]],
-        values=filter_values(row, caption, classes, schema, "kept"),
+        values=filter_values(row, caption, classes, schema, "kept" if entities else UNGROUNDED),
     )
 
 
 def build_cards(rows: Iterable[ImageRow], pictures: Mapping[str, SlicePicture], schema: Schema) -> list[ImageCard]:
-    """A card for the first caption of each language of each row, with the picture of its image id."""
+    """A card for the first caption of each language of each row, with the picture of its image id; of grounded ones if there are any."""
     cards = []
     for row in rows:
         first: dict[str, CaptionStruct] = {}
-        for caption in row["captions"]:
+        for caption in grounded_first(row["captions"]):
             first.setdefault(caption["language"], caption)
         cards += [build_card(row, schema, pictures[row["image_id"]], caption) for caption in first.values()]
     return cards
+
+
+def grounded_first(captions: Sequence[CaptionStruct]) -> list[CaptionStruct]:
+    """The captions of an image, those without boxes at the end."""
+    return sorted(captions, key=lambda caption: not caption["entities"])
 
 
 def pseudonyms_of(row: ImageRow) -> dict[str, str]:

@@ -14,6 +14,7 @@ from refrad.anatomy.schema import Schema
 from refrad.core.files import atomic
 from refrad.dataset.shard_rows import CaptionStruct, ImageRow
 from refrad.reporting.card_pictures import SlicePicture
+from refrad.reporting.gallery import grounded_first
 from refrad.reporting.palette import class_colour
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def save_overlay(
 def _draw_row(axes: "Axes", row: ImageRow, picture: SlicePicture, schema: Schema) -> None:
     from matplotlib.patheffects import withStroke
 
-    caption = row["captions"][0]
+    caption = grounded_first(row["captions"])[0]
     width, height = row["width"] * row["spacing_x"], row["height"] * row["spacing_y"]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.uri.partition(",")[2]))).convert("RGB"))
     names = [schema.by_id[entity["class_id"]].name for entity in caption["entities"]]

@@ -28,6 +28,8 @@ NUMBERS = (
     ("volumes", "volumes", "used"),
     ("captions", "captions", "captions"),
     ("images in the dataset", "shards", "rows"),
+    ("grounded pairs", "grounded", "triplets"),
+    ("ungrounded pairs", "grounded", "ungrounded pairs"),
     ("grounded mentions", "shards", "entities"),
     ("questions", "shards", "questions"),
 )
@@ -41,7 +43,7 @@ FUNNELS = {
         ("CT and MR images", "index", "images"),
         ("slices of volumes", "volumes", "slices"),
         ("slices with structures", "structures", "used"),
-        ("images with a grounded caption", "shards", "rows"),
+        ("images with a caption", "shards", "rows"),
     ),
     "Sentences": (
         ("sentences of the reports", "captions", "taken"),
@@ -54,7 +56,7 @@ FUNNELS = {
     ),
     "Pairs of image and caption": (
         ("pairs", "grounded", "pairs"),
-        ("pairs with a common class", "grounded", "triplets"),
+        ("grounded pairs", "grounded", "triplets"),
     ),
 }
 # On the pages of index, volumes and copies

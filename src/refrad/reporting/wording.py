@@ -45,15 +45,22 @@ TABLE_TITLES: Mapping[str, Mapping[str, str]] = {
         "class in en": "mentions by class, English",
     },
     "grounded": {
+        "captions by their pairs": "captions by their pairs",
         "pairs": "pairs of caption and image",
         "references": "references to images",
         "sides of phrases": "entities by sides of the phrase",
         "tie of kept pairs": "kept pairs by tie",
+        "tie of ungrounded pairs": "ungrounded pairs by tie",
         "via": "entities by via",
         "yield": "captions left after each step",
     },
     "vqa": {"checks": "questions by outcome of the checks", "kind": "questions by kind"},
-    "shards": {"modality": "images by modality", "plane": "images by plane", "split": "images by split"},
+    "shards": {
+        "captions": "captions by grounding",
+        "modality": "images by modality",
+        "plane": "images by plane",
+        "split": "images by split",
+    },
     "train": {"public images": "images of public sets", "split": "images by split", "task": "samples by task"},
 }
 

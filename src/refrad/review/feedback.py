@@ -87,7 +87,7 @@ def leave_out(row: ImageRow, verdicts: Sequence[ReviewVerdict]) -> ReviewedImage
     staying_captions: list[CaptionStruct] = []
     for caption in row["captions"]:
         reviewed = _without_phrases(caption, spans, boxes)
-        stays = caption["sentence"] not in sentences and bool(reviewed["entities"])
+        stays = caption["sentence"] not in sentences and bool(reviewed["entities"]) == bool(caption["entities"])
         if stays:
             staying_captions.append(reviewed)
         if not stays or reviewed != caption:

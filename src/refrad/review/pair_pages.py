@@ -265,9 +265,9 @@ def _to_reviewer(request: Request) -> Response:
 
 
 def _facts(pair: ListedPair) -> list[str]:
-    row = pair.row
-    names = (row["modality"], row["plane"], pair.caption["language"], row["split"], f"tied by {pair.caption['tie']}")
-    return [name for name in names if name]
+    row, caption = pair.row, pair.caption
+    names = row["modality"], row["plane"], caption["language"], row["split"], f"tied by {caption['tie']}"
+    return [name for name in (*names, "" if caption["entities"] else "not grounded: no box") if name]
 
 
 def _questions(pair: ListedPair) -> list[dict[str, Any]]:

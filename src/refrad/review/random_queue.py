@@ -44,7 +44,8 @@ class RandomQueue:
 
     def __init__(self, index: ItemIndex, item: str = "caption", seed: int = 0) -> None:
         self._seed = seed
-        offered = index.items.filter(pl.col("item") == item)
+        # A pair without a box has nothing to be right about but its reference: the precision is that of grounded pairs.
+        offered = index.items.filter(pl.col("item") == item, (pl.col("classes").list.len() > 0) | (item != "caption"))
         keys = offered.select("image_id", "item_id", "digest", "place").rows()
         self._queue = sorted(
             (rank_in_queue(seed, image, name), image, name, digest, number) for image, name, digest, number in keys

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refrad.anatomy.schema import Schema, load_schema
+from refrad.anatomy.schema import load_schema
 from refrad.config import GroundedOptions
 from refrad.core.contracts import (
     CaptionTable,
@@ -32,23 +32,22 @@ from refrad.core.table_rows import (
     rows_of,
 )
 from refrad.core.tables import frame_of, read_table, write_table
+from refrad.grounding.caption_images import ImageFinder
 from refrad.grounding.pairing import (
+    UNGROUNDED,
     Entity,
-    GroundableMention,
-    Matcher,
     PairingError,
     Slice,
     StudyImages,
     class_matcher,
     ground_mentions,
 )
-from refrad.grounding.phrase_extent import finer_classes
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 4
+VERSION = 5
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +67,10 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
 ) -> None:
-    """Ground the captions of one shard. A caption with a kept pair is used; every other caption is put aside with a reason."""
+    """Ground the captions of one shard. A caption with a kept pair is used; every other caption is put aside with a reason.
+
+    The table of triplets has the pairs that captions make themselves, by a reference, also where no box results (`UNGROUNDED`).
+    """
     options = GroundedOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
     match = class_matcher(anatomy, options.mode)
@@ -81,43 +83,43 @@ def run(
     mentions_of = read_table(mentions, MentionTable).partition_by("caption", as_dict=True)
     references_of = read_table(image_references, ReferenceTable).partition_by("caption", as_dict=True)
     tally = Tally("captions")
+    finder = ImageFinder(anatomy, match, options.images_per_caption, tally)
     pairs: list[TripletRow] = []
-    grounded: list[EntityRow] = []
+    entity_rows: list[EntityRow] = []
     for caption in rows_of(read_table(captions, CaptionTable), CaptionRow):
         tally.take()
         key = (caption["caption"],)
         rows = list(rows_of(mentions_of[key], MentionRow)) if key in mentions_of else []
         references = list(rows_of(references_of[key], ReferenceRow)) if key in references_of else []
+        study = studies.get(caption["study"])
         try:
-            groundable = _groundable_mentions(rows, caption, anatomy)
-            study = studies.get(caption["study"])
-            if study is None and caption["study"] in with_copies:
-                raise PairingError("copied_study")
-            images = _images(caption["tie"], references, groundable, study, match, options.images_per_caption, tally)
-        except PairingError as reason:
-            tally.quarantine(str(reason))
+            candidates = finder.find(caption, rows, references, study)
+        except PairingError as error:
+            is_copied = str(error) == "no_image_in_study" and study is None and caption["study"] in with_copies
+            tally.quarantine("copied_study" if is_copied else str(error))
+            tally.add("captions by their pairs", "without")
             continue
-        triplet_count = 0
-        for image in images:
-            in_image = ground_mentions(groundable, image.areas, match, anatomy.twin)
-            pair = _pair_row(caption, image, None if in_image else "no_common_class")
+        reasons = []
+        for image in candidates.images:
+            in_image = ground_mentions(candidates.mentions, image.areas, match, anatomy.twin)
+            is_labelled = study is not None and study.has_labels(image.volume)
+            reason = candidates.reason or "no_common_class" if is_labelled else "not_labelled"
+            pair = _pair_row(caption, image, None if in_image else reason)
+            reasons.append(pair["reason"])
             pairs.append(pair)
-            grounded += [
+            entity_rows += [
                 _entity_row(pair["triplet"], entity, boxes[image.instance, entity.class_id]) for entity in in_image
             ]
-            triplet_count += bool(in_image)
-            tally.add("pairs", "kept" if in_image else "no_common_class")
-            tally.add("tie of kept pairs", caption["tie"], int(bool(in_image)))
-            for entity in in_image:
-                tally.add("via", entity.via)
-                tally.add("sides of phrases", "one of two in the image" if entity.one_sided else "as named")
-        tally.use(1) if triplet_count else tally.quarantine("no_common_class")
+            _count_pair(tally, pair, in_image)
+        tally.use() if None in reasons else tally.quarantine(candidates.reason or "no_common_class")
+        tally.add("captions by their pairs", _kind_of_pairs(reasons))
     tally.make("pairs", len(pairs))
     tally.make("triplets", sum(pair["reason"] is None for pair in pairs))
-    tally.make("entities", len(grounded))
+    tally.make("ungrounded pairs", sum(pair["reason"] in UNGROUNDED for pair in pairs))
+    tally.make("entities", len(entity_rows))
     _count_yield(tally)
     write_table(triplets, frame_of(pairs, TripletTable), TripletTable, fingerprint)
-    write_table(entities, frame_of(grounded, EntityTable), EntityTable, fingerprint)
+    write_table(entities, frame_of(entity_rows, EntityTable), EntityTable, fingerprint)
     tally.write(metrics, fingerprint)
     logger.info("%d captions, %d of them grounded in %d triplets", tally.taken, tally.used, tally.made["triplets"])
 
@@ -141,6 +143,23 @@ def _count_yield(tally: Tally) -> None:
         tally.add("yield", step, left)
     if left != tally.used:
         raise ValueError(f"grounded: the yield does not add up: {left} captions left, {tally.used} used")
+
+
+def _count_pair(tally: Tally, pair: TripletRow, entities: Sequence[Entity]) -> None:
+    tally.add("pairs", pair["reason"] or "kept")
+    if pair["reason"] in UNGROUNDED:
+        tally.add("tie of ungrounded pairs", pair["tie"])
+    tally.add("tie of kept pairs", pair["tie"], int(bool(entities)))
+    for entity in entities:
+        tally.add("via", entity.via)
+        tally.add("sides of phrases", "one of two in the image" if entity.one_sided else "as named")
+
+
+def _kind_of_pairs(reasons: Sequence[str | None]) -> str:
+    """Whether a caption has a pair with a box, or none but ungrounded ones, or none that may be in the dataset."""
+    if None in reasons:
+        return "grounded"
+    return "ungrounded" if any(reason in UNGROUNDED for reason in reasons) else "without"
 
 
 class _StudySliceRow(SliceRow):
@@ -210,63 +229,3 @@ def _entity_row(triplet: str, entity: Entity, box: BoxRow) -> EntityRow:
         "one_sided": entity.one_sided,
         **box,
     }
-
-
-def _groundable_mentions(rows: Sequence[MentionRow], caption: CaptionRow, anatomy: Schema) -> list[GroundableMention]:
-    """One mention for each span; an absent organ is not in the image."""
-    text, language = caption["text"], caption["language"]
-    if not rows:
-        raise PairingError("no_mention")
-    spans: dict[tuple[int, int, str], list[int]] = {}
-    for row in rows:
-        if text[row["start"] : row["end"]] != row["text"]:
-            raise PairingError("mention_not_verbatim")
-        if row["assertion"] != "absent":
-            spans.setdefault((row["start"], row["end"], row["text"]), []).append(row["class_id"])
-    if not spans:
-        raise PairingError("only_absent_mentions")
-    mentions = []
-    for span, classes in spans.items():
-        boxed = frozenset(classes).union(*(anatomy.related[class_id] for class_id in classes))
-        finer = finer_classes(text, *span[:2], language, boxed, anatomy)
-        mentions.append(GroundableMention(*span, tuple(classes), finer))
-    return mentions
-
-
-def _images(
-    tie: str,
-    references: Sequence[ReferenceRow],
-    mentions: Sequence[GroundableMention],
-    study: StudyImages | None,
-    match: Matcher,
-    count: int,
-    tally: Tally,
-) -> list[Slice]:
-    """The images of a caption. Each of its references is counted, as found or by the reason why not."""
-    if study is None or not study.labelled:
-        raise PairingError("no_image_in_study")
-    if tie == "structure":
-        return study.with_largest(mentions, match, count)
-    images: dict[str, Slice] = {}
-    failure = PairingError("reference_not_found")
-    for reference in references:
-        instance = reference["instance"]
-        if (instance is None) == (tie == "explicit"):
-            continue  # a caption that is tied by hand has no other images
-        try:
-            if instance is not None:
-                named = study.with_instance(instance)
-            else:
-                first, last = reference["image_first"], reference["image_last"]
-                named = study.with_numbers(reference["series_number"], first, last, reference["plane"])
-                if first is None:  # a whole series: its best slices
-                    named = StudyImages(named).with_largest(mentions, match, count)
-        except PairingError as reason:
-            failure = reason
-            tally.add("references", str(reason))
-        else:
-            images |= {image.instance: image for image in named}
-            tally.add("references", "found")
-    if not images:
-        raise failure
-    return list(images.values())

@@ -27,7 +27,7 @@ from refrad.reporting.drawing import data_uri
 from refrad.reporting.dropped_pairs import DroppedPair, TripletTables, build_dropped_cards, choose_dropped_pairs
 from refrad.reporting.evaluation_page import AskedImage, compare_with_chance, example_cards, score_sections
 from refrad.reporting.flags import flagged_figures
-from refrad.reporting.gallery import ImageCard, build_cards, choose_images
+from refrad.reporting.gallery import ImageCard, build_cards, choose_images, grounded_first
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import (
     StageExtras,
@@ -273,7 +273,7 @@ def _loss(training: Path) -> Any:
 
 def _legibility(row: ImageRow) -> tuple[int, int]:
     """Sort key: images with two or three named structures first, whose labels do not overlap, then longer sentences."""
-    caption = row["captions"][0]
+    caption = grounded_first(row["captions"])[0]
     return -abs(len({entity["class_id"] for entity in caption["entities"]}) - 2), len(caption["text"])
 
 

@@ -1,12 +1,12 @@
-"""Write the dataset: Parquet with the images inside, one row for each image that has a grounded caption, a file for each split."""
+"""Write the dataset: Parquet with the images inside, one row for each image that has a caption, a file for each split."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -16,20 +16,12 @@ from numpy.typing import NDArray
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ShardsOptions
 from refrad.core.contracts import (
-    CaptionTable,
-    EntityTable,
     MaskTable,
-    MentionTable,
-    QuestionTable,
     StructureTable,
     TripletTable,
     VolumeTable,
 )
 from refrad.core.table_rows import (
-    AcceptedVolumeRow,
-    CaptionRow,
-    EntityRow,
-    QuestionRow,
     StructureRow,
     TripletRow,
     rows_of,
@@ -38,22 +30,19 @@ from refrad.core.tables import frame_of, read_table, write_table
 from refrad.core.types import TASK_OF
 from refrad.dataset.image_rows import (
     TurnedGrid,
-    build_caption,
     build_geometry,
-    build_question,
     build_structure,
     encode_picture,
 )
+from refrad.dataset.image_texts import ImageTexts, VolumeWithLabels, grouped
 from refrad.dataset.shard_io import fingerprint_digest, write_shard
 from refrad.dataset.shard_rows import (
-    CaptionStruct,
     ImageRow,
-    ProvenanceStruct,
-    QuestionStruct,
     StructureStruct,
 )
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
+from refrad.grounding.caption_images import is_paired
 from refrad.review.left_out import LeftOutTable
 from refrad.review.shard_review import ShardReview
 from refrad.segmentation.labels import load_labels
@@ -63,7 +52,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["ShardFiles", "run"]
 
-VERSION = 4
+VERSION = 5
 
 R = TypeVar("R")
 logger = logging.getLogger(__name__)
@@ -152,71 +141,8 @@ def run(
     logger.info("%d images with %d captions", tally.used, tally.made.get("captions", 0))
 
 
-class _SegmentedVolume(AcceptedVolumeRow):
-    """A volume with the columns of its label volume."""
-
-    task: str
-    segmenter: str
-    weights: str | None
-    mask: str
-    mask_digest: str
-
-
-class _TextColumns(TypedDict):
-    """The columns of an image that come from reports and questions."""
-
-    captions: list[CaptionStruct]
-    questions: list[QuestionStruct]
-    provenance: ProvenanceStruct
-
-
-class _Texts:
-    """Captions, questions and provenance of the images."""
-
-    def __init__(self, files: ShardFiles, digests: dict[str, str | None]) -> None:
-        self.digests = digests
-        self.captions = {
-            caption["caption"]: caption for caption in rows_of(read_table(files.captions, CaptionTable), CaptionRow)
-        }
-        self.entities = _grouped(read_table(files.entities, EntityTable), "triplet", EntityRow)
-        questions = read_table(files.questions, QuestionTable).filter(pl.col("reason").is_null())
-        self.questions = _grouped(questions, "instance", QuestionRow)
-        self.finders = dict(read_table(files.mentions, MentionTable).select("caption", "backend").rows())
-
-    def columns(self, volume: _SegmentedVolume, triplets: Sequence[TripletRow], grid: TurnedGrid) -> _TextColumns:
-        """The columns captions, questions and provenance of an image, from its triplets in the order of the captions."""
-        captions = [self.captions[triplet["caption"]] for triplet in triplets]
-        questions = self.questions.get(triplets[0]["instance"], [])
-        return {
-            "captions": [
-                build_caption(caption, triplet["tie"], self.entities[triplet["triplet"]], grid)
-                for triplet, caption in zip(triplets, captions, strict=True)
-            ],
-            "questions": [build_question(question) for question in questions],
-            "provenance": {
-                "segmenter": volume["segmenter"],
-                "weights": volume["weights"],
-                "mentions": _joined({self.finders[triplet["caption"]] for triplet in triplets}),
-                "rewriter": _joined({caption["rewriter"] for caption in captions}),
-                "translator": _joined({caption["translator"] for caption in captions}),
-                "vqa": _joined({question["backend"] for question in questions}),
-                "fingerprints": self.digests,
-            },
-        }
-
-
-def _grouped(frame: pl.DataFrame, key: str, row: type[R]) -> dict[str, list[R]]:
-    """Value of the column `key` to its rows, in the order of the frame."""
-    groups = frame.group_by([key], maintain_order=True)
-    return {str(name): list(rows_of(group, row)) for (name,), group in groups}
-
-
-def _joined(names: set[str]) -> str:
-    return " + ".join(sorted(names))
-
-
 class _Shard:
-    """The images of a shard that have a triplet."""
+    """The images of a shard that have a pair with a caption."""
 
     def __init__(
         self,
@@ -227,10 +153,10 @@ class _Shard:
         review: ShardReview,
     ) -> None:
         self.files, self.options, self.review = files, options, review
-        self.texts = _Texts(files, digests)
-        triplets = read_table(files.triplets, TripletTable).filter(pl.col("reason").is_null())
-        self.triplets = _grouped(triplets.sort("volume", "index", "caption"), "volume", TripletRow)
-        self.structures = _grouped(read_table(files.structures, StructureTable), "instance", StructureRow)
+        self.texts = ImageTexts(files.captions, files.mentions, files.entities, files.questions, digests)
+        triplets = read_table(files.triplets, TripletTable).filter(is_paired(options.pairs))
+        self.triplets = grouped(triplets.sort("volume", "index", "caption"), "volume", TripletRow)
+        self.structures = grouped(read_table(files.structures, StructureTable), "instance", StructureRow)
         # The outlier rule is part of the structures; masks must follow the same.
         structure_options = read_fingerprint(files.structures).options
         self.rule = OutlierRule(structure_options["minimum_area_mm2"], structure_options["minimum_share"])
@@ -243,7 +169,7 @@ class _Shard:
 
     def rows(self, split: str, tally: Tally) -> Iterator[ImageRow]:
         """The rows of a split, volume by volume, in the order of the slices."""
-        for volume in rows_of(self.volumes.filter(pl.col("split") == split), _SegmentedVolume):
+        for volume in rows_of(self.volumes.filter(pl.col("split") == split), VolumeWithLabels):
             values, affine = read_volume(self.files.volume_store / volume["file"])
             labels = load_labels(self.files.mask_store / volume["mask"], volume["mask_digest"])
             grid, geometry = build_geometry(volume, affine, self.options.orientation)
@@ -280,19 +206,21 @@ class _Shard:
                 yield reviewed
 
     def _structures(
-        self, volume: _SegmentedVolume, labels: NDArray[np.uint8], instance: str, grid: TurnedGrid
+        self, volume: VolumeWithLabels, labels: NDArray[np.uint8], instance: str, grid: TurnedGrid
     ) -> list[StructureStruct]:
         """The structures of a slice with their masks."""
         classes = classes_of_slice(
             labels, self.luts[volume["task"]], volume["spacing_x"] * volume["spacing_y"], self.rule
         )
         classes = grid.turn.image(classes)
-        return [build_structure(structure, classes, grid) for structure in self.structures[instance]]
+        return [build_structure(structure, classes, grid) for structure in self.structures.get(instance, ())]
 
 
 def _count(tally: Tally, row: ImageRow) -> None:
     tally.use()
     tally.make("captions", len(row["captions"]))
+    for caption in row["captions"]:
+        tally.add("captions", "grounded" if caption["grounded"] else "ungrounded")
     tally.make("entities", sum(len(caption["entities"]) for caption in row["captions"]))
     tally.make("questions", len(row["questions"]))
     tally.add("split", row["split"])

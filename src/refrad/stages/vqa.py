@@ -1,4 +1,4 @@
-"""Write question-answer pairs for the images that have a grounded caption."""
+"""Write question-answer pairs for the images that have a caption, grounded or not."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,9 +20,18 @@ from refrad.core.contracts import (
     TripletTable,
     VolumeTable,
 )
-from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow, MentionRow, QuestionRow, StructureRow, rows_of
+from refrad.core.table_rows import (
+    AcceptedVolumeRow,
+    CaptionRow,
+    MentionRow,
+    QuestionRow,
+    StructureRow,
+    TripletRow,
+    rows_of,
+)
 from refrad.core.tables import frame_of, read_table, write_table
-from refrad.grounding.image_facts import image_facts
+from refrad.grounding.caption_images import is_paired
+from refrad.grounding.image_facts import PairedCaption, image_facts
 from refrad.grounding.vqa_checks import ImageFacts, VqaChecks, VqaPair
 from refrad.grounding.vqa_llm import generate_pairs
 from refrad.grounding.vqa_templates import write_questions
@@ -33,7 +42,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 3
+VERSION = 4
 
 logger = logging.getLogger(__name__)
 
@@ -114,11 +123,16 @@ def _question_row(instance: str, pair: VqaPair, reason: str | None) -> QuestionR
 def _write_pairs(
     images: Sequence[ImageFacts], options: VqaOptions, llm: str | None, checks: VqaChecks, tally: Tally
 ) -> Iterator[list[VqaPair]]:
-    """The pairs of each image: all by templates, or those on findings by the model and those on metadata by templates."""
+    """The pairs of each image: all by templates, or those on findings by the model and those on metadata by templates.
+
+    The model is not asked about images without a grounded caption, which not every dataset has: templates write all of their questions.
+    """
     if options.writer == "templates":
         yield from write_questions(images, checks.schema, options.findings, options.metadata)
         return
-    requests = [(image, language) for image in images for language in sorted(image.named)]
+    grounded = [image for image in images if image.grounded]
+    ungrounded = [image for image in images if not image.grounded]
+    requests = [(image, language) for image in grounded for language in sorted(image.named)]
     with open_models(llm) as models:
         generated: dict[str, list[VqaPair]] = {}
         replies = generate_pairs(requests, models, checks, options.findings)
@@ -127,12 +141,14 @@ def _write_pairs(
                 tally.add("checks", "model_failed")
             generated.setdefault(image.instance, []).extend(pairs or [])
         models.account(tally)
-    for image, pairs in zip(images, write_questions(images, checks.schema, 0, options.metadata), strict=True):
-        yield generated[image.instance] + pairs
+    for group, findings in ((grounded, 0), (ungrounded, options.findings)):
+        for image, pairs in zip(group, write_questions(group, checks.schema, findings, options.metadata), strict=True):
+            generated[image.instance] = generated.get(image.instance, []) + pairs
+    yield from (generated[image.instance] for image in images)
 
 
 def _image_facts(files: VqaFiles, schema: Schema) -> list[ImageFacts]:
-    """The facts of each image that has a grounded caption, in the order of the pseudonyms of images."""
+    """The facts of each image that has a caption, in the order of the pseudonyms of images."""
     caption_of = {row["caption"]: row for row in rows_of(read_table(files.captions, CaptionTable), CaptionRow)}
     mentions_of: dict[str, list[MentionRow]] = {}
     for mention in rows_of(read_table(files.mentions, MentionTable), MentionRow):
@@ -140,19 +156,20 @@ def _image_facts(files: VqaFiles, schema: Schema) -> list[ImageFacts]:
     accepted = read_table(files.volumes, VolumeTable).filter(pl.col("reason").is_null())
     volume_of = {row["volume"]: row for row in rows_of(accepted, AcceptedVolumeRow)}
     structures_of = read_table(files.structures, StructureTable).partition_by("instance", as_dict=True)
-    passed = read_table(files.triplets, TripletTable).filter(pl.col("reason").is_null())
-    entities = read_table(files.entities, EntityTable).join(passed, on="triplet")
+    classes_of: dict[str, list[int]] = {}
+    for triplet, class_id in read_table(files.entities, EntityTable).select("triplet", "class_id").rows():
+        classes_of.setdefault(triplet, []).append(class_id)
+    pairs = read_table(files.triplets, TripletTable).filter(is_paired("all")).sort("instance", "caption")
     images = []
-    for (instance, volume), group in entities.sort("instance", "caption", "start", "class_id").group_by(
-        ["instance", "volume"], maintain_order=True
-    ):
-        named: dict[str, list[int]] = {}
-        for caption, class_id in group.select("caption", "class_id").rows():
-            named.setdefault(caption_of[caption]["language"], []).append(class_id)
+    for (instance, volume), group in pairs.group_by(["instance", "volume"], maintain_order=True):
+        structures = list(rows_of(structures_of[(instance,)], StructureRow)) if (instance,) in structures_of else []
         captions = [
-            (caption_of[caption], mentions_of.get(caption, ()))
-            for caption in group["caption"].unique(maintain_order=True)
+            PairedCaption(
+                caption_of[pair["caption"]],
+                mentions_of.get(pair["caption"], ()),
+                classes_of.get(pair["triplet"], ()),
+            )
+            for pair in rows_of(group, TripletRow)
         ]
-        structures = list(rows_of(structures_of[(instance,)], StructureRow))
-        images.append(image_facts(volume_of[volume], structures, captions, named, schema))
+        images.append(image_facts(str(instance), volume_of[volume], structures, captions, schema))
     return images

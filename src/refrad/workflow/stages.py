@@ -111,7 +111,7 @@ _RECORDS = (
     Stage("vqa", "Question-answer pairs of the images.", per="shard", files=("schema", "lexicon"), source=True),
     Stage(
         "shards",
-        "The dataset: one row for each image that has a grounded caption.",
+        "The dataset: one row for each image that has a caption.",
         per="shard",
         files=("schema",),
         source=True,

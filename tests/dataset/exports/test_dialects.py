@@ -164,3 +164,8 @@ def test_each_phrase_and_box_is_written_once_and_the_text_stays(sentence):
     listed = json.loads(answer.removeprefix(f"{text}\n").strip("`json\n")) if mentions else []
     assert answer.startswith(text) and len(listed) == boxes
     assert {entry["label"] for entry in listed} == {mention.text for mention in mentions}
+
+
+def test_ungrounded_sentence_is_prompted_without_boxes():
+    prompts = [caption_of("Leber o. B.", *group).prompt for group in ((), (mention("Leber o. B.", "Leber", (5, BOX)),))]
+    assert prompts == ["Beschreibe dieses Bild", "Beschreibe dieses Bild und detektiere Schlüsselwörter"]

@@ -12,7 +12,7 @@ from typing import Literal
 from refrad.core.types import LANGUAGES
 from refrad.dataset.examples import ExampleCaption, ExampleMention, ExampleQuestion, ImageExample
 from refrad.dataset.exports.source import ClassNames
-from refrad.model.prompts import detect_prompt, locate_prompt, prefix, vqa_prompt
+from refrad.model.prompts import caption_prompt, detect_prompt, locate_prompt, prefix, vqa_prompt
 
 __all__ = ["LOCATED", "Exchange", "exchanges_of", "languages_of"]
 
@@ -82,7 +82,8 @@ def _caption(captions: list[ExampleCaption], language: str) -> Exchange:
             for mention in caption.mentions
         ]
     before = prefix(language, captions[0].indication, captions[0].question)
-    prompt = "\n".join(part for part in (before, detect_prompt(language).rstrip(":")) if part)
+    wording = detect_prompt(language) if mentions else caption_prompt(language)
+    prompt = "\n".join(part for part in (before, wording.rstrip(":")) if part)
     return Exchange("caption", language, _plain(prompt), _plain(texts), tuple(mentions))
 
 
