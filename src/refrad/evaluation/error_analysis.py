@@ -9,7 +9,7 @@ import numpy as np
 from refrad.anatomy.schema import Schema
 from refrad.evaluation.metrics.grounding import NamedRegion, Region, overlap
 from refrad.evaluation.metrics.intervals import group_interval
-from refrad.evaluation.metrics.localization import LocationScore
+from refrad.evaluation.metrics.localization import LocationScore, match_locations
 from refrad.evaluation.questions import EvalQuestion
 
 __all__ = [
@@ -114,7 +114,7 @@ def confused_sides(
     """How often left and right are confused, among the targets whose single class has a twin on the other side.
 
     `named`: the class of the other side was given, and the target's class was not (phrases have no twins). `placed`: the region
-    given for the target overlaps the twin's true region more than the target's. `rate` is the share of targets with either, with
+    matched with the target overlaps the twin's true region more than the target's. `rate` is the share of targets with either, with
     its 95 % interval over patients (None for a single patient).
 
     Args:
@@ -128,21 +128,19 @@ def confused_sides(
     confused: list[bool] = []
     name_errors = position_errors = 0
     for question, regions in zip(questions, answers, strict=True):
-        answer: dict[int | str, Region] = {}
-        for region in regions:
-            answer.setdefault(region.key, region.region)
+        answer_keys = {region.key for region in regions}
         target_keys = {target.key for target in question.targets}
-        for target in question.targets:
+        for target, match in zip(question.targets, match_locations(question.targets, regions), strict=True):
             class_ids = target.classes
             twin = schema.twin(class_ids[0]) if len(class_ids) == 1 and class_ids[0] in schema.by_id else None
             if twin is None:
                 continue
-            wrong_name = target.key not in answer and twin in answer and twin not in target_keys
+            wrong_name = match is None and twin in answer_keys and twin not in target_keys
             twin_region = class_regions.get(question.image_id, {}).get(twin)
             wrong_place = (
-                target.key in answer
+                match is not None
                 and twin_region is not None
-                and overlap(answer[target.key], twin_region) > overlap(answer[target.key], target.region)
+                and overlap(match.region, twin_region) > overlap(match.region, target.region)
             )
             name_errors += wrong_name
             position_errors += wrong_place

@@ -183,7 +183,9 @@ def tabulate_scores(
         ],
         "paper": [
             {"dataset": dataset, "task": task, "metric": metric, "mean": mean, "half": half}
-            for (dataset, task, metric), (mean, half) in published(variant).items()
+            for (dataset, task, metric), (mean, half) in published(
+                variant, similar_names=bool(options.embedder)
+            ).items()
         ],
         "metrics": {name: text for name, text in METRICS.items() if name in used},
     }

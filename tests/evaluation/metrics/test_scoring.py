@@ -32,7 +32,35 @@ def test_open_and_closed_questions_have_separate_metrics():
     items, counts = score_items(QUESTIONS, answers(a="1.2 cm", b="yes.", c="x"))
     assert values(items, "accuracy") == {"b": 1}
     assert values(items, "measure_f1") == {"a": 1, "d": 0} and values(items, "f1")["a"] == 0.5
+    assert values(items, "f1_all") == {"a": 0.5, "b": 1, "d": 0}
     assert counts["unanswered"] == 1 and counts["blank truth"] == 1 and counts["answered"] == 3
+
+
+def test_silence_is_never_right():
+    questions = truths(
+        {"id": "a", "task": "vqa", "kind": "multiple", "answer": "A"},
+        {"id": "b", "task": "vqa", "kind": "multiple", "answer": "B"},
+    )
+    items, counts = score_items(questions, answers(b="C"))
+    assert set(items["value"]) == {0.0} and counts["unanswered"] == 1
+
+
+def test_lenient_accuracy_stands_beside_the_strict_one():
+    items, _ = score_items(QUESTIONS, answers(b="Yes, there is."))
+    assert values(items, "accuracy") == {"b": 0} and values(items, "accuracy_lenient") == {"b": 1}
+
+
+def test_cider_counts_documents_of_one_dataset_and_task():
+    def caption(name, text, task="caption", dataset="a"):
+        return {"id": name, "task": task, "answer": text, "dataset": dataset}
+
+    rows = [caption("x", "liver cyst small"), caption("y", "spleen mass large")]
+    alone, _ = score_items(truths(*rows), answers(x="liver cyst", y="spleen mass large"))
+    others = [caption("z", "liver cyst small", dataset="b"), caption("w", "liver cyst small", task="detect")]
+    beside, _ = score_items(truths(*rows, *others), answers(x="liver cyst", y="spleen mass large", z="q", w="q"))
+    expected = values(alone, "cider_classic")
+    assert {name: values(beside, "cider_classic")[name] for name in expected} == expected
+    assert expected["y"] == 7.5  # an equal caption of 3 words: cosine 1 for n = 1, 2, 3 of 4
 
 
 def test_metrics_have_definitions():
@@ -49,7 +77,7 @@ def test_structures_are_scored_one_by_one():
     asked = truths(
         {"id": "l", "task": "locate", "entities": [{"class_id": 5, "box": LEFT}, {"class_id": 1, "box": RIGHT}]}
     )
-    given = (EntityRecord(class_id=5, box=[0.0, 0.0, 0.5, 0.5]), EntityRecord(class_id=5, box=LEFT))
+    given = (EntityRecord(class_id=5, box=[0.0, 0.0, 0.5, 0.5]), EntityRecord(class_id=5, box=RIGHT))
     items, _ = score_items(asked, {"l": PredictionRecord(id="l", entities=given)}, names={5: "liver", 1: "spleen"})
     found = items.filter(pl.col("metric") == "iou").select("class", "value", "size").rows()
     assert found == [("liver", 0.5, "20 % and more"), ("spleen", 0.0, "20 % and more")]
@@ -113,4 +141,5 @@ def test_models_are_compared_on_common_items():
 def test_datasets_are_not_averaged():
     asked = truths(*({"id": name, "task": "vqa", "kind": "closed", "answer": "yes", "dataset": name} for name in "ab"))
     items, _ = score_items(asked, answers(a="yes", b="no"))
-    assert [(row["dataset"], row["mean"]) for row in summarise(items, 100, strata=())] == [("a", 1), ("b", 0)]
+    strict = items.filter(metric="accuracy")
+    assert [(row["dataset"], row["mean"]) for row in summarise(strict, 100, strata=())] == [("a", 1), ("b", 0)]

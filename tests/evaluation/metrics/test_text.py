@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, measures, normalised, recall
 
-plain = st.text("abc the 12.,- cmx", max_size=30)
+plain = st.text("abc the 12.,- cmx", max_size=30).filter(str.strip)
 
 
 def test_f1_by_hand():
@@ -76,4 +76,47 @@ def test_words_of_chinese_are_characters():
 
 def test_text_metrics_of_an_empty_answer_are_zero():
     assert f1("", "liver") == recall("", "liver") == measure_f1("", "liver") == accuracy("", "liver") == 0
-    assert f1("", "") == recall("", "") == 1
+    assert f1("", "") == recall("", "") == accuracy(" ", "") == 0
+
+
+@pytest.mark.parametrize("answer", ["", " ", "The an", "?", "an", "the the", "B"])
+def test_truth_that_is_an_article_is_met_by_itself_alone(answer):
+    metrics = accuracy, f1, recall, measure_f1
+    assert [metric(answer, "A") for metric in metrics] == [0] * 4
+    assert [metric("a", "A") for metric in metrics] == [1] * 4
+
+
+def test_truth_of_punctuation_is_compared_as_written():
+    assert accuracy("+", "+") == 1 and accuracy("-", "+") == accuracy("", "+") == 0
+    assert f1("+", "+") == 1 and f1("-", "+") == 0
+
+
+def test_letter_of_an_option_is_no_article_of_a_multiple_choice():
+    assert accuracy("Hepatitis A", "hepatitis", multiple=True) == 0
+    assert accuracy("A cyst", "cyst") == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Nierengr\u00f6\u00dfe", "Nierengro\u0308\u00dfe"),
+        ("\u201eZyste\u201c", "Zyste"),
+        ("\u00bbZyste\u00ab", "Zyste"),
+        ("Crohn\u2019s disease", "Crohn's disease"),
+        ("yes\u2026", "yes"),
+    ],
+)
+def test_spellings_of_one_text_are_equal_on_every_metric(one, other):
+    for a, b in ((one, other), (other, one)):
+        assert accuracy(a, b) == f1(a, b) == recall(a, b) == measure_f1(a, b) == 1
+
+
+def test_hyphen_and_slash_separate_words_of_a_closed_answer():
+    assert accuracy("contrast-enhanced", "contrast enhanced") == accuracy("left\u2013right", "left-right") == 1
+    assert accuracy("L4/5", "L45") == 0
+    assert f1("contrast-enhanced", "contrast enhanced") == 0  # SQuAD removes the hyphen
+
+
+def test_control_tokens_are_no_words():
+    assert f1("left kidney<eos>", "left kidney") == measure_f1("12 mm</s>", "1.2 cm") == 1
+    assert accuracy("yes<eos>", "yes") == 0  # strict, as in the paper

@@ -1,5 +1,6 @@
 """Overlap of regions and names: IoU and Dice of boxes and masks, and G-IoU."""
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
@@ -25,6 +26,7 @@ __all__ = [
     "name_of",
     "overlap",
     "phrase_key",
+    "region_order",
     "same",
     "same_name",
 ]
@@ -80,8 +82,8 @@ class NamedRegion:
 
 
 def phrase_key(text: str) -> str:
-    """The text in small letters without surrounding white space: phrases with the same key have the same name."""
-    return text.strip().casefold()
+    """The text in small, composed letters without surrounding white space: phrases with the same key have the same name."""
+    return unicodedata.normalize("NFC", text).strip().casefold()
 
 
 def name_of(entity: Named) -> EntityName:
@@ -137,6 +139,13 @@ def _run_lengths(region: Any) -> Any:
     return dict(region) | {"counts": counts.encode("ascii") if isinstance(counts, str) else counts}
 
 
+def region_order(region: Region) -> tuple[Any, ...]:
+    """A sort key of regions of one kind: matchings of sorted regions do not depend on the order in which they were given."""
+    if isinstance(region, np.ndarray) and region.ndim == 2:
+        return (region.tobytes(),)
+    return tuple(map(str, region.values())) if isinstance(region, Mapping) else tuple(map(float, region))
+
+
 def same(a: Sequence[Any], b: Sequence[Any]) -> NDArray[np.float64]:
     """Similarity of each pair of keys, float64 [n]: 1 if they are equal, else 0."""
     return np.fromiter((left == right for left, right in zip(a, b, strict=True)), np.float64, len(a))
@@ -146,7 +155,8 @@ def g_iou(predicted: Entities[Key], true: Entities[Key], similarity: Similarity 
     """G-IoU of one sample: sum over matched pairs of IoU x similarity, divided by max(number predicted, number true).
 
     Entities are matched one to one, greedily by similarity: the most similar pair is matched first, and its members are not
-    used again. Equal similarities are taken in the order of `predicted`, then of `true`. A sample without predictions scores 0.
+    used again. Of pairs with equal similarity the one with the larger IoU is matched first, so that the score does not depend on
+    the order of the entities. A sample without predictions scores 0.
     Source: the paper on spatially grounded radiology models (MICCAI 2026), where the similarity is the cosine of text embeddings.
 
     Args:
@@ -188,17 +198,26 @@ def _matched(
     predicted: Sequence[Entities[Key]], true: Sequence[Entities[Key]], similarity: Similarity
 ) -> NDArray[np.float64]:
     """Sum of IoU x similarity over the matched pairs of each sample; all samples have P predicted and T true entities."""
+    predicted, true = _ordered(predicted), _ordered(true)
     likeness = _likeness(predicted, true, similarity)
     samples, _, true_count = likeness.shape
-    regions = _stacked(predicted), _stacked(true)
+    overlaps = _pairwise_ious(_stacked(predicted), _stacked(true))
     rows = np.arange(samples)
     total = np.zeros(samples)
     for _ in range(min(likeness.shape[1:])):
-        i, j = np.divmod(likeness.reshape(samples, -1).argmax(axis=1), true_count)
-        total += likeness[rows, i, j] * _ious(regions[0][rows, i], regions[1][rows, j])
+        most_similar = likeness == likeness.max(axis=(1, 2), keepdims=True)
+        i, j = np.divmod(np.where(most_similar, overlaps, -1).reshape(samples, -1).argmax(axis=1), true_count)
+        total += likeness[rows, i, j] * overlaps[rows, i, j]
         likeness[rows, i, :] = -np.inf
         likeness[rows, :, j] = -np.inf
     return total
+
+
+def _ordered(samples: Sequence[Entities[Key]]) -> Sequence[Entities[Key]]:
+    """The entities of each sample in an order of their own, for pairs with equal similarity and equal IoU."""
+    if len(samples[0]) < 2:
+        return samples
+    return [sorted(entities, key=lambda entity: (str(entity[0]), region_order(entity[1]))) for entities in samples]
 
 
 def _likeness(
@@ -226,11 +245,22 @@ def _stacked(samples: Sequence[Entities[Key]]) -> NDArray[Any]:
     return np.array([[region for _, region in entities] for entities in samples], np.float64)
 
 
-def _ious(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
-    """IoU of each of our regions with their region at the same index, float [n]."""
+def _pairwise_ious(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
+    """IoU of each of our regions with each of theirs of the same sample, float [samples, P, T]."""
+    samples, ours_count = ours.shape[:2]
+    theirs_count = theirs.shape[1]
     if ours.dtype == object or theirs.dtype == object:
-        return np.array([overlap(a, b) for a, b in zip(ours, theirs, strict=True)])
-    return _box_ious(ours, theirs)
+        ious = [
+            overlap(ours[n, i], theirs[n, j])
+            for n in range(samples)
+            for i in range(ours_count)
+            for j in range(theirs_count)
+        ]
+        return np.array(ious).reshape(samples, ours_count, theirs_count)
+    shape = samples, ours_count, theirs_count, 4
+    left = np.broadcast_to(ours[:, :, None], shape).reshape(-1, 4)
+    right = np.broadcast_to(theirs[:, None], shape).reshape(-1, 4)
+    return _box_ious(left, right).reshape(samples, ours_count, theirs_count)
 
 
 def _box_ious(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:

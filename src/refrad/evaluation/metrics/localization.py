@@ -1,20 +1,25 @@
 """Scores of regions that a question names: IoU, Dice, recall, and the share with an IoU of at least 0.5."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict, TypeVar
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from refrad.evaluation.metrics.grounding import Named, dice_of_iou, name_of, overlap, same_name
+from refrad.evaluation.metrics.grounding import Named, dice_of_iou, name_of, overlap, region_order, same_name
 from refrad.evaluation.metrics.intervals import group_interval
 
 __all__ = [
     "LocationScore",
     "LocationSummary",
+    "match_locations",
     "mean_iou_by_key",
     "score_locations",
     "summarise_locations",
 ]
+
+N = TypeVar("N", bound=Named)
+M = TypeVar("M", bound=Named)
 
 HIT = 0.5  # IoU from which a region counts as a hit
 
@@ -50,16 +55,45 @@ class LocationSummary(TypedDict):
 def score_locations(true: Sequence[Named], predicted: Sequence[Named]) -> list[LocationScore]:
     """The score of each true region of one question, in order.
 
-    A true region is compared with the first predicted region of the same name; without such a region its IoU is 0.
+    True and predicted regions are matched as in `match_locations`; a true region without a match has IoU 0.
 
     Raises:
         ValueError: if a box is compared with a mask, or two masks differ in size.
     """
-    scores = []
-    for target in true:
-        match = next((entity for entity in predicted if same_name(name_of(entity), name_of(target))), None)
-        scores.append(LocationScore(overlap(match.region, target.region) if match else 0.0, match is not None))
-    return scores
+    return [
+        LocationScore(0.0 if match is None else overlap(match.region, target.region), match is not None)
+        for target, match in zip(true, match_locations(true, predicted), strict=True)
+    ]
+
+
+def match_locations(true: Sequence[N], predicted: Sequence[M]) -> list[M | None]:
+    """The predicted region that each true region is compared with, None without one.
+
+    Regions of the same name are matched one to one: as many as possible, and of such matchings the one with the largest sum of
+    IoU (assignment problem). The result does not depend on the order of the regions.
+
+    Raises:
+        ValueError: if a box is compared with a mask, or two masks differ in size.
+    """
+    matches: list[M | None] = [None] * len(true)
+    true_names, predicted_names = [name_of(region) for region in true], [name_of(region) for region in predicted]
+    same = np.array([[same_name(a, b) for b in predicted_names] for a in true_names], bool)
+    same = same.reshape(len(true), len(predicted))
+    if same.sum(0).max(initial=0) <= 1 and same.sum(1).max(initial=0) <= 1:  # the usual case: names are unique
+        for row, column in np.argwhere(same).tolist():
+            matches[row] = predicted[column]
+        return matches
+    rows = sorted(range(len(true)), key=lambda row: region_order(true[row].region))
+    columns = sorted(range(len(predicted)), key=lambda column: region_order(predicted[column].region))
+    gains = np.zeros(same.shape)
+    for row, i in enumerate(rows):
+        for column, j in enumerate(columns):
+            if same[i, j]:  # a match outweighs any sum of IoU
+                gains[row, column] = min(same.shape) + 1 + overlap(predicted[j].region, true[i].region)
+    for row, column in zip(*linear_sum_assignment(gains, maximize=True), strict=True):
+        if gains[row, column]:
+            matches[rows[row]] = predicted[columns[column]]
+    return matches
 
 
 def summarise_locations(

@@ -12,6 +12,7 @@ from refrad.evaluation.metrics.cider import NORMALISATIONS, cider
 from refrad.evaluation.metrics.finding_scores import FINDING_METRICS, score_findings
 from refrad.evaluation.metrics.grounding import EntityName, Similarity, g_ious, name_of, overlap, same_name
 from refrad.evaluation.metrics.judge import JudgedAnswer
+from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.localization import score_locations
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall, words
@@ -20,19 +21,22 @@ __all__ = ["METRICS", "STRATA", "ScoreRow", "score_items"]
 
 # Definition of each metric, and the differences that it does not measure.
 METRICS: Mapping[str, str] = {
-    "iou": "structures that the prompt names: IoU with the first region of the name in the answer, 0 without one. Ignores further"
-    " regions of the answer.",
+    "iou": "structures that the prompt names: IoU with the region of the name in the answer, 0 without one; several of one name are"
+    " matched one to one, by overlap. Ignores surplus regions of the answer.",
     "dice": "like iou, of masks: twice the intersection / the sum of both areas. Ignores the same.",
     "class_recall": "share of the structures that the prompt names for which the answer has a region of the class, at any position.",
     "iou50": "share of the structures that the prompt names with an IoU of at least 0.5.",
-    "g_iou": "entities matched greedily by the similarity of their names; IoU x similarity of the matched, divided by the larger"
+    "g_iou": "entities matched greedily by the similarity of their names, ties by overlap; IoU x similarity of the matched, divided by the larger"
     " number of entities, true or predicted. Ignores the words around the entities.",
     "f1": "SQuAD's token F1 of open questions. Ignores word order, negation and decimals: 1.2 cm equals 12 cm.",
+    "f1_all": "SQuAD's token F1 of all questions, open and closed, as papers on SLAKE and VQA-RAD report it. Ignores the same.",
     "recall": "share of the true words in the answer, open questions. Ignores surplus words as well.",
     "measure_f1": "token F1 in which numbers are read with their units: 1.2 cm is 12 mm and not 12 cm. Ignores word order and negation.",
-    "accuracy": "closed questions: equal without regard to case, punctuation and articles. Does not accept synonyms.",
-    "cider_classic": "CIDEr (0 to 10) over lower-case words without punctuation. Ignores synonyms and negation; not comparable"
-    " between test sets.",
+    "accuracy": "closed questions: equal without regard to case, punctuation and articles, as in the paper. Does not accept synonyms or sentences.",
+    "accuracy_lenient": "closed questions: the first yes or no that the answer says, the option that it names by letter or text, or the"
+    " true words in it. Believes the first statement of an answer.",
+    "cider_classic": "CIDEr (0 to 10) over lower-case words without punctuation, with the document frequencies of one dataset and task."
+    " Ignores synonyms and negation; not comparable between test sets.",
     "cider_released": "CIDEr (0 to 10) over words with case and punctuation, as the paper's released code computes it.",
     **FINDING_METRICS,
     "llm_score": "verdict of a language model from 1 to 5, as (s - 1) / 4. Ignores errors that the judge overlooks.",
@@ -196,24 +200,36 @@ def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[ScoreRow]:
         reference, answer = (true.answer or "").strip(), (prediction.answer or "").strip()
         if not reference:
             counts["blank truth"] += 1
-        elif true.closed:
-            yield _row(true, "accuracy", accuracy(answer, reference))
+            continue
+        token_f1 = f1(answer, reference)
+        yield _row(true, "f1_all", token_f1)
+        if true.closed:
+            multiple = true.kind == "multiple"
+            lenient = accuracy_lenient(answer, reference, multiple=multiple, question=true.question or "")
+            yield _row(true, "accuracy", accuracy(answer, reference, multiple=multiple))
+            yield _row(true, "accuracy_lenient", lenient)
         else:
-            for metric, function in (("f1", f1), ("recall", recall), ("measure_f1", measure_f1)):
-                yield _row(true, metric, function(answer, reference))
+            yield _row(true, "f1", token_f1)
+            yield _row(true, "recall", recall(answer, reference))
+            yield _row(true, "measure_f1", measure_f1(answer, reference))
 
 
 def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> Iterator[ScoreRow]:
     # Text metrics of all captions with words
     captions = [(true, prediction) for true, prediction in pairs if (true.answer or "").strip()]
-    answers = [prediction.answer or "" for _, prediction in captions]
-    references = [true.answer or "" for true, _ in captions]
-    for normalisation in NORMALISATIONS:
-        values = cider(answers, references, normalisation).tolist()
-        for (true, _), value in zip(captions, values, strict=True):
-            yield _row(true, f"cider_{normalisation}", value)
-    for (true, _), answer, reference in zip(captions, answers, references, strict=True):
-        yield _row(true, "measure_f1", measure_f1(answer, reference))
+    # CIDEr: document frequencies are those of the captions of one dataset and task.
+    parts: dict[tuple[str | None, str], list[tuple[TruthRecord, PredictionRecord]]] = {}
+    for true, prediction in captions:
+        parts.setdefault((true.dataset, true.task), []).append((true, prediction))
+    for part in parts.values():
+        answers = [prediction.answer or "" for _, prediction in part]
+        references = [true.answer or "" for true, _ in part]
+        for normalisation in NORMALISATIONS:
+            values = cider(answers, references, normalisation).tolist()
+            for (true, _), value in zip(part, values, strict=True):
+                yield _row(true, f"cider_{normalisation}", value)
+    for true, prediction in captions:
+        yield _row(true, "measure_f1", measure_f1(prediction.answer or "", true.answer or ""))
 
     # G-IoU of the captions with true entities
     grounded = [(true, prediction) for true, prediction in pairs if true.task == "detect" and true.entities]

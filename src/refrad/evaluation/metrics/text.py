@@ -2,13 +2,25 @@
 
 import re
 import string
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 __all__ = ["accuracy", "f1", "measure_f1", "measures", "normalised", "recall", "words"]
 
-PUNCTUATION = str.maketrans("", "", string.punctuation)
+DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212/"
+# ASCII punctuation, as in SQuAD, and quotation marks, dashes and ellipses of other alphabets.
+OTHER_PUNCTUATION = [
+    chr(code)
+    for code in (*range(0x80, 0x3100), *range(0xFF00, 0xFFF0))
+    if unicodedata.category(chr(code)).startswith("P")
+]
+PUNCTUATION = str.maketrans(dict.fromkeys((*string.punctuation, *OTHER_PUNCTUATION)))
+PARTED = str.maketrans(dict.fromkeys(DASHES, " "))
 ARTICLES = re.compile(r"\b(a|an|the)\b")
+LONG_ARTICLES = re.compile(r"\b(an|the)\b")  # of multiple choices, where "a" may be the letter of an option
+# Control tokens of models, which some leave in their answers.
+CONTROL_TOKENS = re.compile(r"</?s>|<(?:eos|bos|pad|unk|end_of_turn|start_of_turn)>|<\|[^|<>]*\|>")
 HAN = re.compile(r"([\u3400-\u9fff])")
 
 NUMBER = r"(?:(?<![\w.,])[-−])?\d+(?:[.,]\d+)?"
@@ -33,36 +45,66 @@ MEASURE = re.compile(
 PLAIN_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 
 
-def normalised(text: str) -> str:
-    """Lower case without punctuation, English articles and surplus white space: the normalisation of SQuAD (Rajpurkar 2016)."""
-    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+def normalised(text: str, articles: re.Pattern[str] = ARTICLES) -> str:
+    """Lower case without punctuation, English articles and surplus white space: the normalisation of SQuAD (Rajpurkar 2016).
+
+    Composed and decomposed letters (NFC and NFD) become equal, and all quotation marks are punctuation, not only those of ASCII.
+    """
+    return " ".join(articles.sub(" ", _folded(text).translate(PUNCTUATION)).split())
+
+
+def _folded(text: str) -> str:
+    """Composed letters (NFC) in lower case."""
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).lower()
 
 
 def words(text: str) -> list[str]:
-    """The words of a normalised text; each Chinese character is one word."""
-    return HAN.sub(r" \1 ", normalised(text)).split()
+    """The words of a normalised text without control tokens of models; each Chinese character is one word."""
+    return HAN.sub(r" \1 ", normalised(_without_control_tokens(text))).split()
+
+
+def _without_control_tokens(text: str) -> str:
+    return CONTROL_TOKENS.sub(" ", text) if "<" in text else text
 
 
 def f1(predicted: str, true: str) -> float:
     """Token F1 of SQuAD: 2 PR / (P + R) over the words that both texts have, with multiplicity.
 
-    Two empty texts score 1, one empty text 0. Ignores the order of words, negation ("no mass" shares a word with "mass") and, since
-    punctuation is dropped, decimals: "1.2 cm" equals "12 cm". `measure_f1` reads decimals.
+    A blank answer scores 0. Ignores the order of words, negation ("no mass" shares a word with "mass") and, since punctuation is
+    dropped, decimals: "1.2 cm" equals "12 cm". `measure_f1` reads decimals.
     """
-    return _f1(words(predicted), words(true))
+    return _f1(*_compared_words(predicted, true, words))
 
 
 def recall(predicted: str, true: str) -> float:
     """Share of the true words that were predicted. Ignores surplus words, and all that `f1` ignores."""
-    ours, theirs = Counter(words(predicted)), Counter(words(true))
-    if not theirs:
-        return float(not ours)
+    ours, theirs = map(Counter, _compared_words(predicted, true, words))
     return (ours & theirs).total() / theirs.total()
 
 
-def accuracy(predicted: str, true: str) -> float:
-    """1 if both texts are equal once normalised, else 0. Does not accept synonyms: "right" is not "right side"."""
-    return float(normalised(predicted) == normalised(true))
+def accuracy(predicted: str, true: str, *, multiple: bool = False) -> float:
+    """1 if both texts are equal once normalised, else 0; a blank answer is never right.
+
+    A hyphen or slash separates words. If one text has nothing left ("A", "+"), articles are kept in both, and if still nothing
+    is left, both are compared as written, but for case. Does not accept synonyms: "right" is not "right side".
+
+    Args:
+        predicted: the answer.
+        true: the true answer.
+        multiple: the question is a multiple choice, where "a" is no article.
+    """
+    if not predicted.strip():
+        return 0.0
+    forms: tuple[Callable[[str], str], ...] = (
+        lambda text: normalised(text.translate(PARTED), LONG_ARTICLES if multiple else ARTICLES),
+        lambda text: " ".join(_written_words(text.translate(PARTED))),
+        lambda text: _folded(text).strip(),
+    )
+    for form in forms:
+        ours, theirs = form(predicted), form(true)
+        if ours and theirs:
+            return float(ours == theirs)
+    return 0.0
 
 
 def measure_f1(predicted: str, true: str) -> float:
@@ -70,13 +112,13 @@ def measure_f1(predicted: str, true: str) -> float:
 
     Decimal comma and point are equal. A comma or point is never a thousands separator. Ignores the order of words and negation.
     """
-    return _f1(measures(predicted), measures(true))
+    return _f1(*_compared_words(predicted, true, measures))
 
 
 def measures(text: str) -> list[str]:
     """The words of a text with its numbers as words such as "12mm" or "3"; numbers share a unit in "2 x 3 cm" and "3-4 mm"."""
     tokens, position = [], 0
-    lower = text.lower()
+    lower = _folded(_without_control_tokens(text))
     for match in MEASURE.finditer(lower):
         if match.start() and (lower[match.start() - 1].isalnum() or lower[match.start() - 1] == "_"):
             continue  # the number is part of a word: t2, l4
@@ -90,8 +132,23 @@ def measures(text: str) -> list[str]:
     return tokens + words(lower[position:])
 
 
-def _f1(predicted: Iterable[str], true: Iterable[str]) -> float:
+def _compared_words(predicted: str, true: str, split: Callable[[str], list[str]]) -> tuple[list[str], list[str]]:
+    """The words of an answer and of a true answer; if `split` leaves nothing of the true one, articles are kept, then all is.
+
+    An answer without any word is compared as no words.
+    """
+    if theirs := split(true):
+        return split(predicted), theirs
+    if theirs := _written_words(true):
+        return _written_words(predicted), theirs
+    return _folded(predicted).split(), _folded(true).split() or [""]
+
+
+def _written_words(text: str) -> list[str]:
+    """The words with articles, without punctuation."""
+    return _folded(text).translate(PUNCTUATION).split()
+
+
+def _f1(predicted: Sequence[str], true: Sequence[str]) -> float:
     ours, theirs = Counter(predicted), Counter(true)
-    if not ours or not theirs:
-        return float(ours == theirs)
-    return 2 * (ours & theirs).total() / (ours.total() + theirs.total())
+    return 2 * (ours & theirs).total() / (len(predicted) + len(true))

@@ -1,0 +1,83 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.evaluation.metrics.lenient import accuracy_lenient, options_of
+from refrad.evaluation.metrics.text import accuracy
+
+LETTERED = "Which modality is this? A) CT B) MRI C) X-ray D) Ultrasound"
+LISTED = "<image>\n\nWhich organ is the largest?\nliver\nleft kidney\nspleen\nAnswer: "
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "score"),
+    [
+        ("Yes, there is a lesion.", "yes", 1),
+        ("The answer is yes.", "yes", 1),
+        ("yes<eos>", "yes", 1),
+        ("No evidence of a mass.", "no", 1),
+        ("There is no evidence of a mass.", "no", 1),
+        ("Ja, im linken Lappen.", "ja", 1),
+        ("Kein Nachweis einer Raumforderung.", "nein", 1),
+        ("Ja.", "yes", 1),
+        ("Yes, in the left lobe.", "no", 0),
+        ("No, but yes on the other side", "yes", 0),
+        ("normal", "no", 0),
+        ("Nodule in the lung", "no", 0),
+        ("Yesterday's scan shows it", "yes", 0),
+        ("", "no", 0),
+    ],
+)
+def test_first_yes_or_no_of_a_sentence_counts(answer, truth, score):
+    assert accuracy_lenient(answer, truth) == score
+
+
+@pytest.mark.parametrize(
+    "answer", ["B", "b.", "(B)", "**B**", "B) MRI", "The answer is B.", "Option B", "Antwort: (B)"]
+)
+def test_letter_of_an_option_is_read(answer):
+    assert accuracy_lenient(answer, "B", multiple=True) == 1
+    assert accuracy_lenient(answer, "MRI", multiple=True, question=LETTERED) == 1
+    assert accuracy_lenient(answer, "A", multiple=True) == 0
+    assert accuracy_lenient(answer, "CT", multiple=True, question=LETTERED) == 0
+
+
+@pytest.mark.parametrize(
+    "answer", ["This is an MRI scan.", "Not a CT, but an MRI.", "MRI, since a CT would show more bone."]
+)
+def test_text_of_an_option_is_read(answer):
+    assert accuracy_lenient(answer, "B", multiple=True, question=LETTERED) == 1
+    assert accuracy_lenient(answer, "MRI", multiple=True, question=LETTERED) == 1
+    assert accuracy_lenient(answer, "CT", multiple=True, question=LETTERED) == 0
+    assert accuracy_lenient(answer, "D", multiple=True, question=LETTERED) == 0
+
+
+def test_article_is_no_letter_of_an_option():
+    assert accuracy_lenient("A scan of the abdomen", "A", multiple=True, question=LETTERED) == 0
+
+
+def test_two_letters_are_no_answer():
+    assert accuracy_lenient("The answer is A or the answer is B", "A", multiple=True) == 0
+
+
+def test_options_without_letters_are_those_of_the_prompt():
+    assert options_of(LISTED) == {"A": "liver", "B": "left kidney", "C": "spleen"}
+    assert accuracy_lenient("It is the left kidney.", "left kidney", multiple=True, question=LISTED) == 1
+    assert accuracy_lenient("It is the spleen, then the liver.", "liver", multiple=True, question=LISTED) == 0
+    assert options_of("Which organ is the largest?") == {}
+
+
+def test_options_with_letters_are_read():
+    assert options_of(LETTERED) == {"A": "CT", "B": "MRI", "C": "X-ray", "D": "Ultrasound"}
+
+
+def test_other_closed_answers_stand_in_the_sentence():
+    assert accuracy_lenient("This is a sagittal view.", "sagittal") == 1
+    assert accuracy_lenient("This is not a sagittal view.", "sagittal") == 0
+    assert accuracy_lenient("abnormal", "normal") == 0
+
+
+@given(st.text("yes no ja A(B).", max_size=20), st.sampled_from(["yes", "nein", "A", "B", "CT"]), st.booleans())
+def test_lenient_accuracy_is_never_below_the_strict_one(answer, truth, multiple):
+    lenient = accuracy_lenient(answer, truth, multiple=multiple, question=LETTERED)
+    assert lenient >= accuracy(answer, truth, multiple=multiple)
