@@ -19,6 +19,6 @@ def evaluate(predictions: Path, truth: Path, out: Path, more: list[str]) -> int:
 
 def score_of(reply: str | None) -> int | None:
     """The score of 1 to 5 in a judge's reply, or None."""
-    from refrad.evaluation.metrics.judge import parse_score
+    from refrad.evaluation.metrics.judge_replies import parse_score
 
     return parse_score(reply)

@@ -100,6 +100,9 @@ def _judging(endpoint: str | None, model: str, prompts: Path, store: Path | None
 
 def _print_scores(rows: Sequence[SummaryRow], counts: Mapping[str, int]) -> None:
     print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    failed = sum(row["failed"] for row in rows if row["by"] is None)
+    if failed:
+        print(f"the judge failed on {failed} answers, which have no llm_score")
     for by in dict.fromkeys(row["by"] for row in rows):
         print(f"\n{'all' if by is None else 'by ' + by}")
         for row in rows:
@@ -108,6 +111,7 @@ def _print_scores(rows: Sequence[SummaryRow], counts: Mapping[str, int]) -> None
             name = "".join(f"{stratum}, " for stratum in (row["dataset"], row["value"]) if stratum)
             print(
                 f"  {row['task']:<8}{name}{row['metric']:<16}{_interval(row)}  {row['items']} items, {row['groups']} groups"
+                + (f", {row['failed']} failed" if row["failed"] else "")
             )
 
 

@@ -63,12 +63,13 @@ def read_completion(content: bytes) -> Completion:
             raise HalfReply
         text, usage = choice["message"].get("content"), value.get("usage") or {}
         return Completion(
-            text if isinstance(text, str) else None,
+            # Half a character of an escape sequence cannot be written or sent back.
+            text.encode("utf-8", "replace").decode() if isinstance(text, str) else None,
             choice.get("finish_reason") == "length",
             int(usage.get("prompt_tokens") or 0),
             int(usage.get("completion_tokens") or 0),
         )
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, OverflowError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
         raise HalfReply from None
 
 

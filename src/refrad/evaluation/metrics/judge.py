@@ -1,8 +1,7 @@
-"""LLMScore: a language model judges an answer against the true one, as in the paper; the parser of its replies."""
+"""LLMScore: a language model judges an answer against the true one, as in the paper."""
 
 import itertools
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 
+from refrad.evaluation.metrics.judge_replies import parse_score
 from refrad.llm import Answer, Models, Request, Task, load_task
 from refrad.llm.tasks import BadAnswer
 
@@ -24,19 +24,10 @@ __all__ = [
     "ScoreTask",
     "llm_scores",
     "load_scale",
-    "parse_score",
     "score_task",
 ]
 
 FIELDS = ("question", "candidate", "reference")
-
-FENCE = re.compile(r"```(?:json)?|```")
-# A separate whole number, and the maximum after it if there is one ("4/5", "4 out of 5").
-ALONE = r"(?<![\w.,/-])(\d{1,3})(?:[.,]0+)?(?!\w|[.,]\d|\s*[-–]\s*\d)(?:\s*(?:/|out of|von)\s*(\d+))?"
-NAMED = re.compile(
-    r"(?:score|rating|grade|verdict|bewertung|note)\W{0,12}?(?:(?:is|of|ist)\b\W{0,6})?" + ALONE, re.IGNORECASE
-)
-OPENING = re.compile(r"\A\W*" + ALONE + r"\s*(?:$|[.:;,(\-–\n])")
 
 
 class JudgedAnswer(NamedTuple):
@@ -152,36 +143,3 @@ def llm_scores(answers: Sequence[JudgedAnswer], models: Models, scale: Scale) ->
     )
     replies = models.ask(task, requests)
     return np.array([scale.share(reply.answer.score) if reply.answer else np.nan for reply in replies], np.float64)
-
-
-def parse_score(reply: str | None, low: int = 1, high: int = 5) -> int | None:
-    """The score in a judge's reply, or None if none can be read for certain.
-
-    Read are JSON with a "score" (also fenced, or with text around it), "4", "**3**", "4/5", "Score: 4", "I give a score of 4",
-    and a number that opens the reply ("4 - nearly right"). None come of a number off the scale or with a fraction, of
-    different scores in one reply, and of an empty one.
-    """
-    text = FENCE.sub(" ", reply or "").strip()
-    scores = _json_scores(text)
-    if not scores:
-        # The scale itself ("1-5", "from 1 to 5") is no score.
-        plain = re.sub(rf"\(?\b{low}\s*(?:-|–|to|bis)\s*{high}\b\)?", " ", re.sub(r"[*_`\"']", "", text))
-        named = NAMED.findall(plain) or OPENING.findall(plain)
-        scores = {int(number) if out_of in ("", str(high)) else -1 for number, out_of in named}
-    if len(scores) != 1:
-        return None
-    (score,) = scores
-    return score if low <= score <= high else None
-
-
-def _json_scores(text: str) -> set[int]:
-    scores: set[int] = set()
-    for match in re.finditer(r"\{[^{}]*\}", text):
-        try:
-            value = json.loads(match[0], strict=False)
-        except (ValueError, RecursionError):
-            continue
-        for score in (value[key] for key in value if key.lower() in {"score", "rating"}):
-            number = parse_score(score) if isinstance(score, str) else score
-            scores.add(int(number) if isinstance(number, int | float) and number == int(number) else -1)
-    return scores
