@@ -12,7 +12,7 @@ from refrad.core.tables import read_table
 from refrad.dataset.image_rows import TurnedGrid, build_caption, build_question
 from refrad.dataset.shard_rows import CaptionStruct, ProvenanceStruct, QuestionStruct
 
-__all__ = ["ImageTexts", "VolumeWithLabels", "TextColumns", "grouped"]
+__all__ = ["ImageTexts", "TextColumns", "VolumeWithLabels", "grouped"]
 
 R = TypeVar("R")
 
