@@ -65,23 +65,23 @@ def main(
         ValueError: if the source is none of these, or nothing is left of it.
         FileNotFoundError: if there is no source.
     """
-    for values, known in (
+    for values, choices in (
         (splits, SPLITS),
         (tasks, TASKS),
         ([leaking], get_args(Leaking)),
         ([regions], get_args(Regions)),
     ):
-        if unknown := set(values or ()) - set(known):
-            raise ValueError(f"{', '.join(sorted(unknown))}: choose from {', '.join(known)}")
+        if unknown := set(values or ()) - set(choices):
+            raise ValueError(f"{', '.join(sorted(unknown))}: choose from {', '.join(choices)}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name a file, such as {out / 'truth.jsonl'}")
     chosen = splits or ["test"]
     left_out: Counter[str] = Counter()
     if benchmark := _open_benchmark(source, languages or ["en"]):
-        kept = _without_leaks(benchmark, leaking)
-        left_out.update(kept.count_excluded(chosen))
+        cleared = _without_leaks(benchmark, leaking)
+        left_out.update(cleared.count_excluded(chosen))
         rows: Iterator[TruthRow] = (
-            row for row in benchmark_truth(kept, chosen, left_out) if row["task"] in (tasks or TASKS)
+            row for row in benchmark_truth(cleared, chosen, left_out) if row["task"] in (tasks or TASKS)
         )
         there = Counter(question.split for question in benchmark.questions)
     else:
@@ -113,7 +113,7 @@ def benchmark_truth(benchmark: Benchmark, splits: Collection[str], left_out: Cou
         if question.split not in splits:
             continue
         identity = f"{benchmark.name}:{question.image_id}"
-        asked = EvalQuestion(
+        item = EvalQuestion(
             image_id=identity,
             patient=identity,
             task="vqa",
@@ -125,11 +125,11 @@ def benchmark_truth(benchmark: Benchmark, splits: Collection[str], left_out: Cou
             modality=question.modality,
             dataset=benchmark.name,
         )
-        if asked.id in ids:
+        if item.id in ids:
             left_out["repeated"] += 1
             continue
-        ids.add(asked.id)
-        yield {**truth_row(asked), "question": question.question}
+        ids.add(item.id)
+        yield {**truth_row(item), "question": question.question}
 
 
 def shard_truth(
