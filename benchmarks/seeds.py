@@ -63,6 +63,7 @@ def make(site: Site, folder: Path, images: Sequence[Path]) -> None:
             "truth": "truth.jsonl",
             "predictions": "predictions.jsonl",
             "scores": "scores.parquet",
+            "others": "others",
             "metrics": "metrics.json",
         },
     }

@@ -16,6 +16,7 @@ rule evaluate:
         truth=f"<results>/evaluate/{NAME}/truth.jsonl",
         predictions=f"<results>/evaluate/{NAME}/predictions.jsonl",
         scores=f"<results>/evaluate/{NAME}/scores.parquet",
+        others=directory(f"<results>/evaluate/{NAME}/others"),
         metrics=f"<results>/evaluate/{NAME}/metrics.json",
     log:
         f"<logs>/evaluate/{NAME}.log",
@@ -42,4 +43,4 @@ rule evaluate:
         " --checkpoint {input.checkpoint} --images {params.images} --schema {input.schema}"
         " {params.public} {input.public} {params.trained} {input.trained} {params.against} {input.against} --store {params.store:q} --scale {params.scale:q}{params.llm}"
         " --truth {output.truth} --predictions {output.predictions} --scores {output.scores}"
-        " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
+        " --others {output.others} --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -171,6 +171,7 @@ def test_judge_of_random_weights_has_each_answer_counted(running, line, images, 
         "truth": "truth.jsonl",
         "predictions": "given.jsonl",
         "scores": "scores.parquet",
+        "others": "others",
         "metrics": "metrics.json",
     }
     evaluate.run(

@@ -1,16 +1,21 @@
 """Stage evaluate: answers, scores with baselines, and error analysis of a small trained model."""
 
+import base64
+import io
 import json
 from functools import partial
 
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 from tests.factories import fingerprint, image_row, tiny_training
+from tests.llm.talking import TalkingServer, completion
 
 from refrad.cli import main
 from refrad.core.manifests import read_sealed
 from refrad.dataset.shard_io import read_rows, write_shard
+from refrad.reporting.comparison_page import comparison_tables
 from refrad.stages import evaluate, train
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -44,6 +49,7 @@ def evaluated(images, public, root, tmp_path_factory):
     made = {"metrics": folder / "train.json", "work": folder / "x.work"}
     train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, training, {}))
     names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
+    names["others"] = "others"
     files = {name: folder / file for name, file in names.items()}
     run = partial(
         evaluate.run,
@@ -123,7 +129,7 @@ def test_leaked_test_images_are_not_evaluated(evaluated, images, public, tmp_pat
     stolen = [row | {"image_id": "slake:x", "split": "test", "patient": "x"} for row in read_rows([images])][:1]
     rows = [*read_rows([public]), *(row | {"captions": [], "structures": []} for row in stolen)]
     write_shard(tmp_path / "slake.parquet", rows, schema, Fingerprint("public", 1, {}, {}))
-    kept = {name: tmp_path / name for name in ("truth", "predictions", "scores", "metrics")}
+    kept = {name: tmp_path / name for name in ("truth", "predictions", "scores", "others", "metrics")}
     run(public=[tmp_path / "slake.parquet"], **kept)
     metrics = json.loads((tmp_path / "metrics").read_text())
     assert metrics["leaks"]["found"] == 1
@@ -152,6 +158,61 @@ def test_error_analysis_adds_up(evaluated):
     assert len(pl.read_parquet(folder / "scores.parquet").filter(metric="iou")) == 12
 
 
+def tell_size(body):
+    """The answer of a model that sees the sent picture: its width and height."""
+    url = body["messages"][0]["content"][0]["image_url"]["url"]
+    picture = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    return completion(f"CT of {picture.width} x {picture.height}")
+
+
+@pytest.mark.slow
+def test_other_models_are_scored_in_pairs_and_asked_once(evaluated, public, root, tmp_path):
+    folder, first, *_, run = evaluated
+    server = TalkingServer(tell_size)
+    answered = {"endpoint": server.endpoint, "model": "seer"}
+    roles = {
+        "vision.seer": answered,
+        "vision.gone": {"endpoint": "http://127.0.0.1:9/v1", "model": "gone", "patience": 0.1},
+    }
+    llm = json.dumps(
+        {"prompts": str(root / "workflow/prompts"), "store": str(tmp_path / "llm"), "log": "", "roles": roles}
+    )
+    names = ("truth", "predictions", "scores", "others", "metrics")
+    prompts = {name: str(root / "workflow" / "prompts" / f"{name}.yaml") for name in ("others", "paligemma")}
+    entries = [
+        {"name": "gone", "model": "gone", "prompts": prompts["others"]},
+        {"name": "Seer 1", "model": "seer", "prompts": prompts["others"]},
+        {
+            **{"name": "tiny", "folder": str(folder / "x"), "prompts": prompts["paligemma"], "tokens": 4},
+            **{"tasks": ["vqa", "locate"], "boxes": {"unit": "loc", "order": "yxyx"}},
+        },
+    ]
+
+    def results_of(others):
+        choice = fingerprint("evaluate", samples=100, resamples=200, others=others)
+        run(public=[public], llm=llm, fingerprint=choice, **{name: tmp_path / name for name in names})
+        return read_sealed(tmp_path / "metrics")
+
+    seer = results_of(entries[1:2])["others"][0]
+    sent = len(server.bodies)
+    metrics = results_of(entries)
+    server.stop()
+    assert len(server.bodies) == sent == 8  # six images of the site and two of the benchmark, one question each
+    gone, again, tiny = metrics["others"]
+    assert again == seer and seer["counts"]["answered"] == 8 and seer["failure"] is None
+    assert gone["failure"].startswith("gone: no answer") and gone["scores"] == []
+    assert tiny["failure"] is None and tiny["counts"]["asked"] == 8 + 12
+    f1 = {row["dataset"]: row for row in seer["compared"] if row["metric"] == "f1"}
+    assert set(f1) == {"internal", "slake"} and f1["internal"]["items"] == 6
+    assert f1["internal"]["theirs"] == pytest.approx(2 * (1 / 5) * 1 / (1 / 5 + 1))  # one of "CT of 64 x 64" is in "CT"
+    assert metrics["mean_iou"] == first["mean_iou"]
+    rows = (tmp_path / "others" / "Seer 1.predictions.jsonl").read_text().splitlines()
+    assert {json.loads(row)["answer"] for row in rows} == {"CT of 64 x 64"}
+    assert [[row.name for row in table.rows] for table in comparison_tables(metrics)] == [
+        ["RadGrounder", "Seer 1", "tiny"]
+    ] * 2
+
+
 @pytest.fixture(scope="module")
 def segmented(images, root, tmp_path_factory):
     """A model that learned for some seconds to mark squares by masks, asked about squares that it never saw."""
@@ -169,6 +230,7 @@ def segmented(images, root, tmp_path_factory):
     made = {"metrics": folder / "train.json", "work": folder / "x.work"}
     train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, training, {}))
     names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
+    names["others"] = "others"
     run = partial(
         evaluate.run,
         **shared,

@@ -31,7 +31,7 @@ class BoxOptions(Section):
 class OtherModelOptions(Section):
     """A vision-language model of a server or of a folder, and how it is prompted."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9 ._-]*[A-Za-z0-9_-])?$")] = Field(
         description="Name of the model in the tables and of its files in results/evaluate/<train.name>/others."
     )
     model: str | None = Field(default=None, description="Name of the model in llm.vision, or null with folder.")

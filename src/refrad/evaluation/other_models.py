@@ -35,13 +35,11 @@ class OtherAnswers:
     """The answers of a model.
 
     Attributes:
-        questions: ids of the questions that it answered, and so of those that are compared.
         rows: its answers.
         counts: questions of its tasks (`asked`), `answered`, `failed` (no answer, left out of all means), `cut off` at the limit of
             tokens, and `boxes` and `malformed boxes`, which were dropped.
     """
 
-    questions: frozenset[str]
     rows: list[PredictionRow]
     counts: dict[str, int]
 
@@ -82,7 +80,7 @@ def ask_other_model(
             counts["answered"] += 1
             counts["cut off"] += answer.cut_off
             rows.append(prediction_of(question, answer, options, pictures.size_of(question), classes, counts))
-    return OtherAnswers(frozenset(row["id"] for row in rows), rows, dict(counts))
+    return OtherAnswers(rows, dict(counts))
 
 
 def ask_server(models: Models) -> Answerer:

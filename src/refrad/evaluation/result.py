@@ -34,6 +34,7 @@ __all__ = [
     "EvaluationResult",
     "HeadlineWithBaselines",
     "LeakCounts",
+    "OtherModelResult",
     "PublishedRow",
     "RunComparisonRow",
     "RunDescription",
@@ -112,13 +113,32 @@ class RunDescription(TypedDict):
     weights: str
 
 
+class OtherModelResult(TypedDict):
+    """Another model in metrics.json.
+
+    `failure` is the reason why it has no scores, else None; `counts` are those of `OtherAnswers`; `scores` are over all items, and
+    `compared` are the differences of the evaluated model from it, in pairs.
+    """
+
+    name: str
+    model: str
+    window: int | str
+    failure: str | None
+    counts: dict[str, int]
+    scores: list[SummaryRow]
+    compared: list[ComparisonRow]
+
+
 class EvaluationResult(HeadlineWithBaselines, ScoreTables, ErrorAnalysis, RunDescription):
-    """The content of metrics.json. `counts` are those of `score_items`; `judge` is the name of the model that judged."""
+    """The content of metrics.json. `counts` are those of `score_items`; `judge` is the name of the model that judged; `others` are
+    other models on the same questions.
+    """
 
     stage: str
     fingerprint: str
     counts: dict[str, int]
     judge: str | None
+    others: list[OtherModelResult]
 
 
 def headline_with_baselines(

@@ -61,7 +61,9 @@ class TextTask(Task[TextAnswer]):
         Raises:
             BadAnswer: "unfinished", if the reply ends within the thoughts.
         """
-        words = _THOUGHT.split(text or "")[-1]
+        words = (
+            _THOUGHT.split(text or "")[-1].encode("utf-8", "replace").decode()
+        )  # no file takes half a surrogate pair
         if "<think" in words:
             raise BadAnswer("unfinished", "The answer is missing after the thoughts.")
         return TextAnswer(text=words.strip())

@@ -14,7 +14,7 @@ from refrad.llm.endpoint import ModelError, key_of
 from refrad.llm.replies import Account, Reply
 from refrad.llm.server import Server
 from refrad.llm.sharing import SharedServer
-from refrad.llm.store import ReplyStore, Store
+from refrad.llm.store import ReplyStore, Store, UnkeptReplies
 from refrad.llm.tasks import Answer, Request, Task
 from refrad.workflow.tally import Tally
 
@@ -82,6 +82,12 @@ class Models:
         self.name(task.role)
         return self._client(task.role).ask(task, requests)
 
+    @property
+    def store(self) -> ReplyStore:
+        """The store of replies; without a folder for it, one that keeps nothing."""
+        self._store = self._store or (Store(self._store_folder) if self._store_folder != Path() else UnkeptReplies())
+        return self._store
+
     def limit_requests(self, role: str, most: int) -> None:
         """Send at most so many requests of a role at once from now on, whatever its `concurrency` says."""
         self._client(role).limit_requests(most)
@@ -114,15 +120,14 @@ class Models:
         for opened in self._opened:
             if opened.client.options == options:
                 return opened.client
-        self._store = self._store or Store(self._store_folder)
         if options.endpoint == "managed":
             server = Server(options, self._log.with_name(f"{self._log.name}.{role}.vllm.log"))
-            opened = _Opened(Client(options, self._store, lambda: self._start(server), server.check), server)
+            opened = _Opened(Client(options, self.store, lambda: self._start(server), server.check), server)
         elif options.endpoint == "shared":
             shared = SharedServer(options, self._store_folder / "servers", self._logs, self._submit)
-            opened = _Opened(Client(options, self._store, shared.connect, shared.check), shared=shared)
+            opened = _Opened(Client(options, self.store, shared.connect, shared.check), shared=shared)
         else:
-            opened = _Opened(Client(options, self._store, lambda: (options.endpoint, key_of(options))))
+            opened = _Opened(Client(options, self.store, lambda: (options.endpoint, key_of(options))))
         self._opened.append(opened)
         return opened.client
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from refrad.anatomy.schema import load_schema
-from refrad.config import EvaluateOptions, TrainOptions
-from refrad.core.files import atomic
+from refrad.anatomy.schema import Schema, load_schema
+from refrad.config import EvaluateOptions, OtherModelOptions, TrainOptions
+from refrad.core.files import atomic_folder
 from refrad.core.manifests import verify_folder, write_sealed
 from refrad.core.table_rows import rows_of
 from refrad.core.tables import read_frame, write_frame
@@ -25,12 +25,16 @@ from refrad.evaluation.answered_questions import (
     build_codec,
 )
 from refrad.evaluation.headline import DEFINITIONS
+from refrad.evaluation.local_model import ask_folder
+from refrad.evaluation.metrics.json_lines import write_objects
 from refrad.evaluation.metrics.judge import llm_scores, load_scale
-from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
-from refrad.evaluation.metrics.scoring import score_items
+from refrad.evaluation.metrics.records import TruthRecord, read_records
 from refrad.evaluation.metrics.similarity import Embedder
+from refrad.evaluation.other_models import OtherAnswers, ask_other_model, ask_server
+from refrad.evaluation.other_scores import ItemScorer, compare_other_models
+from refrad.evaluation.questions import EvalQuestion
 from refrad.evaluation.record_rows import prediction_row, truth_row
-from refrad.evaluation.regions import RegionCodec
+from refrad.evaluation.regions import RegionCodec, phrase_classes
 from refrad.evaluation.result import (
     EvaluationResult,
     RunDescription,
@@ -38,8 +42,7 @@ from refrad.evaluation.result import (
     headline_with_baselines,
     tabulate_scores,
 )
-from refrad.evaluation.rows import PredictionRow, TruthRow
-from refrad.llm import open_models
+from refrad.llm import Models, open_models
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model
 from refrad.model.training_account import TRAINING
@@ -63,6 +66,7 @@ def run(
     truth: Path,
     predictions: Path,
     scores: Path,
+    others: Path,
     metrics: Path,
     fingerprint: Fingerprint,
     public: list[Path] | None = None,
@@ -74,7 +78,7 @@ def run(
 
     `store` is the answer cache: a killed job resumes, and new metrics need no new answers. `public` and `trained` are benchmarks,
     files of `refrad public`: those whose test questions are included, and those that the model was trained on. `against` are
-    scores of earlier runs, compared item by item.
+    scores of earlier runs, compared item by item. `others` is the folder of the answers and scores of other models.
 
     Raises:
         ValueError: if the checkpoint is damaged, there is no test question, or a test image was trained on and evaluate.leaks.action is stop.
@@ -91,13 +95,19 @@ def run(
     model = _load_model(checkpoint, training)
     codec = build_codec(model, examples, anatomy)
     answered = answer_questions(model, examples, codec, store, options.batch)
-    _write_json_lines(truth, map(truth_row, answered.questions))
-    _write_json_lines(predictions, map(prediction_row, answered.questions, answered.answers, answered.decoded))
+    write_objects(truth, map(truth_row, answered.questions))
+    write_objects(predictions, map(prediction_row, answered.questions, answered.answers, answered.decoded))
 
     # Scores
     names = {structure.id: structure.name for structure in anatomy.classes}
-    items, counts, judge = _score_answers(truth, predictions, names, options, scale, llm)
-    write_frame(scores, items)
+    with open_models(llm) as models:
+        scorer = _open_scorer(truth, names, options, scale, models)
+        items, counts = scorer.score(predictions)
+        write_frame(scores, items)
+        ask = partial(_ask_other, answered.questions, examples, anatomy, models, model.device, options.batch)
+        with atomic_folder(others) as folder:
+            compared = compare_other_models(options, training.variant, items, scorer, ask, folder)
+        judge = models.name("score") if scorer.judge else None
 
     # Results
     earlier = ((path.parent.name, read_frame(path)) for path in against or [])
@@ -109,9 +119,10 @@ def run(
         **analyse_errors(answered, examples, codec, anatomy, options.resamples),
         "counts": counts,
         "judge": judge,
+        "others": compared,
         **_describe_run(model, steps, codec, examples, overlap),
     }
-    write_sealed(metrics, result, [truth, predictions, scores])
+    write_sealed(metrics, result, [truth, predictions, scores, *sorted(others.iterdir())])
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
 
 
@@ -189,19 +200,27 @@ def _describe_run(
     }
 
 
-def _score_answers(
-    truth: Path, predictions: Path, names: Mapping[int, str], options: EvaluateOptions, scale: Path, llm: str | None
-) -> tuple[pl.DataFrame, dict[str, int], str | None]:
-    """The scored items and the counts of `score_items`, and the name of the judge, None without one."""
-    with open_models(llm) as models:
-        judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
-        similarity = Embedder(Path(options.embedder)) if options.embedder else None
-        questions = read_records(truth, TruthRecord)
-        answers = read_records(predictions, PredictionRecord, questions)
-        items, counts = score_items(questions, answers, similarity, names, judge)
-        return items, counts, models.name("score") if judge else None
+def _open_scorer(
+    truth: Path, names: Mapping[int, str], options: EvaluateOptions, scale: Path, models: Models
+) -> ItemScorer:
+    judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
+    similarity = Embedder(Path(options.embedder)) if options.embedder else None
+    return ItemScorer(read_records(truth, TruthRecord), names, similarity, judge)
 
 
-def _write_json_lines(path: Path, rows: Iterable[TruthRow | PredictionRow]) -> None:
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def _ask_other(
+    questions: Sequence[EvalQuestion],
+    examples: EvaluationImages,
+    anatomy: Schema,
+    models: Models,
+    device: torch.device,
+    batch: int,
+    entry: OtherModelOptions,
+) -> OtherAnswers:
+    """The answers of another model; a label has the class that the schema and the captions of the images give the phrase."""
+    answerer = (
+        ask_server(models) if entry.folder is None else ask_folder(Path(entry.folder), models.store, device, batch)
+    )
+    classes = phrase_classes([*examples.training, *examples.test], anatomy)
+    images = {image.image_id: image for image in examples.shown}
+    return ask_other_model(entry, questions, images, classes, answerer)

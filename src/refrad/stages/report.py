@@ -23,6 +23,7 @@ from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.evaluation.result import EvaluationResult
 from refrad.evaluation.rows import PredictionRow
 from refrad.reporting.card_pictures import PictureSources, pictures_of_rows
+from refrad.reporting.comparison_page import comparison_tables
 from refrad.reporting.drawing import data_uri
 from refrad.reporting.dropped_pairs import DroppedPair, TripletTables, build_dropped_cards, choose_dropped_pairs
 from refrad.reporting.evaluation_page import AskedImage, compare_with_chance, example_cards, score_sections
@@ -234,6 +235,7 @@ def _evaluation_page(
         there=stages,
         result=result,
         tables=score_sections(result),
+        comparison=comparison_tables(result),
         chance=compare_with_chance(result["vqa"], [question for row in test for question in row["questions"] or ()]),
         cards=example_cards(result["examples"], by_image, pictures, predictions, schema),
         made=fingerprint_rows(result),

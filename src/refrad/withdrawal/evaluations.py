@@ -12,6 +12,7 @@ from refrad.withdrawal.subject import Subject
 __all__ = ["evaluations_with", "thin_evaluation"]
 
 TRUTH, PREDICTIONS, METRICS = "truth.jsonl", "predictions.jsonl", "metrics.json"
+OTHERS = "others"  # folder of the answers of other models, whose questions are in TRUTH
 
 
 def evaluations_with(results: Path, subject: Subject) -> list[Path]:
@@ -24,8 +25,7 @@ def thin_evaluation(folder: Path, subject: Subject) -> None:
     """Remove the questions about the patient from an evaluation that the config no longer names. Its numbers stay, and its table is
     thinned with the others.
     """
-    for name in (PREDICTIONS, TRUTH):
-        path = folder / name
+    for path in (folder / PREDICTIONS, folder / TRUTH, *sorted((folder / OTHERS).glob("[!.]*.jsonl"))):
         if path.exists():
             status = path.stat()
             with atomic(path) as temporary:

@@ -128,7 +128,7 @@ class Site:
             log = f"{'/'.join([self.folder('logs'), stage, *map(str, wildcards)])}"
             submit = resources.get("llm_server", "")
             settings = {**folders, "log": log, "submit": submit, "roles": roles}
-            return f" --llm {shlex.quote(json.dumps(settings))}" if roles else ""
+            return f" --llm {shlex.quote(json.dumps(settings))}" if roles or options.get("others") else ""
 
         return text
 

@@ -1,11 +1,13 @@
-"""JSON lines that other programs have written: one object a line."""
+"""JSON lines, one object a line: those that other programs have written, and our own."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_objects"]
+from refrad.core.files import atomic
+
+__all__ = ["read_objects", "write_objects"]
 
 WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00")  # how a file in UTF-16 or UTF-32 begins; b"\0" after the first character
 
@@ -46,6 +48,12 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: not one JSON object")
             yield number, row
+
+
+def write_objects(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one object a line, atomically."""
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
