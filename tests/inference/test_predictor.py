@@ -14,6 +14,7 @@ from refrad.config import TrainOptions
 from refrad.core.manifests import write_manifest
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dicom.hanging import TURNS
+from refrad.inference.generate import GeneratedText
 from refrad.inference.load_image import LoadedImage
 from refrad.inference.predictor import Prediction, Predictor, Region
 from refrad.model.box_tokens import parse_detection
@@ -65,7 +66,10 @@ def test_regions_of_padded_image_are_in_image_pixels(predictor, image, monkeypat
     assert (pixels[:12] == 0).all() and (pixels[-12:] == 0).all() and pixels[14:-14].any(axis=(1, 2)).all()
     box = "<p bbox=<loc0128><loc0064><loc0255><loc0447> id=<seg005>>liver</p>"
     masks = head_of(predictor.model) is not None
-    monkeypatch.setattr("refrad.inference.predictor.generate", lambda *_: ["<seg>liver</seg>" if masks else box])
+    monkeypatch.setattr(
+        "refrad.inference.predictor.generate",
+        lambda *_: [GeneratedText("<seg>liver</seg>" if masks else box, 9, False)],
+    )
     drawn = np.zeros((predictor.side, predictor.side), bool)
     drawn[:32, 16:48] = True  # above the middle
     monkeypatch.setattr("refrad.inference.predictor.generate_masks", lambda *_: [drawn[None]])
@@ -91,7 +95,10 @@ def test_model_sees_the_turned_image_and_regions_are_turned_back(predictor, monk
     assert pixels[: half - 3, : half - 3].min() > 200 and pixels[half + 3 :].max() < 50 > pixels[:, half + 3 :].max()
     masks = head_of(predictor.model) is not None
     box = "<p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>"
-    monkeypatch.setattr("refrad.inference.predictor.generate", lambda *_: ["<seg>liver</seg>" if masks else box])
+    monkeypatch.setattr(
+        "refrad.inference.predictor.generate",
+        lambda *_: [GeneratedText("<seg>liver</seg>" if masks else box, 9, False)],
+    )
     drawn = np.zeros((1, predictor.side, predictor.side), bool)
     drawn[:, :half, :half] = True
     monkeypatch.setattr("refrad.inference.predictor.generate_masks", lambda *_: [drawn])
@@ -170,7 +177,15 @@ def test_predict_command_prints_json_lines_for_a_folder(checkpoint, image, tmp_p
     printed = capsys.readouterr().out
     assert printed == (out / "predictions.jsonl").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in printed.splitlines()]
-    assert [set(row) for row in rows] == [{"file", "text", "answer", "picture", "places"}, {"file", "error"}]
+    assert [set(row) for row in rows] == [{"file", "text", "answer", "cut", "picture", "places"}, {"file", "error"}]
+
+
+def test_predict_command_reports_a_cut_answer(checkpoint, image, tmp_path, capsys):
+    for tokens in ("1", "0"):
+        status = main(["predict", str(checkpoint), str(image), "--out", str(tmp_path), "--answer-tokens", tokens])
+        assert status == (tokens == "0")
+    printed = capsys.readouterr()
+    assert "the answer is cut" in printed.out and "answer tokens are 0: they must be 1 or more" in printed.err
 
 
 def test_predict_command_error_is_one_line(checkpoint, tmp_path, capsys):
@@ -182,7 +197,8 @@ def test_masks_are_made_for_closed_phrases_only(predictor, image, monkeypatch):
     if head_of(predictor.model) is None:
         pytest.skip("the detection variant has no masks")
     monkeypatch.setattr(
-        "refrad.inference.predictor.generate", lambda *_: ["<seg>Liver</seg> and <seg>spleen</seg>, <seg>open"]
+        "refrad.inference.predictor.generate",
+        lambda *_: [GeneratedText("<seg>Liver</seg> and <seg>spleen</seg>, <seg>open", 12, True)],
     )
     prediction = predictor.predict(image)
     assert [region.phrase for region in prediction.regions] == ["Liver", "spleen"]

@@ -5,6 +5,7 @@ from tests.factories import AUGMENT
 from torch.nn import functional
 
 from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.prompt_targets import locate
 from refrad.inference.generate import generate, generate_masks
 from refrad.model.box_tokens import parse_segmentation
 from refrad.model.collate import collate
@@ -12,7 +13,7 @@ from refrad.model.mask_head import HEAD_FILE, mask_loss
 from refrad.model.preprocess import WHOLE, render_view
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import add_head, head_of, load_model, save_model, tiny_model
-from refrad.training.samples import SampleOptions, Samples, locate, surface_forms
+from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import batch_loss, train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.trainer import TrainConfig
@@ -132,8 +133,8 @@ def test_it_learns_masks(make, names, images, processor, model):
             text = locate([mention], "en", None)[0]
             image = render_view(picture.load_image(), WHOLE, 64)
             (answer,) = generate(model, processor, [image], [text], 24)
-            (masks,) = generate_masks(model, processor, [image], [text], [answer])
-            assert len(masks) == len(parse_segmentation(answer).phrases)
+            (masks,) = generate_masks(model, processor, [image], [text], [answer.text])
+            assert len(masks) == len(parse_segmentation(answer.text).phrases)
             true = picture.mask(one for one, _ in mention.targets)
             given = masks[0] if len(masks) else np.zeros_like(true)
             scores.append(2 * (given & true).sum() / (given.sum() + true.sum()))

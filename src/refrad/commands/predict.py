@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from refrad.core.files import atomic, flushed_at_end
 from refrad.inference.load_image import SUFFIXES, LoadedImage, is_image
-from refrad.inference.predictor import Prediction, Predictor
+from refrad.inference.predictor import ANSWER_TOKENS, Prediction, Predictor
 from refrad.reporting.palette import class_colour
 
 __all__ = ["draw", "main"]
@@ -27,10 +27,11 @@ PlaceRow = TypedDict("PlaceRow", {"phrase": str, "class": str | None, "box": lis
 
 
 class ImagePrediction(TypedDict):
-    """A prediction in JSON: text without tags, the answer as generated, the name of the picture, and the regions."""
+    """A prediction in JSON: text without tags, the answer as generated and whether it was cut, the name of the picture, and the regions."""
 
     text: str
     answer: str
+    cut: bool
     picture: str
     places: list[PlaceRow]
 
@@ -60,6 +61,7 @@ def main(
     language: str = "en",
     out: Path = Path("predicted"),
     device: str = "auto",
+    answer_tokens: int = ANSWER_TOKENS,
     json: bool = False,
 ) -> None:
     """Caption IMAGE (.dcm, .png, .jpg, .nii, .nii.gz, or a folder of them) with the model in CHECKPOINT, with boxes or masks.
@@ -67,10 +69,11 @@ def main(
     Prints the answer and its regions, and writes a picture with boxes or masks into the folder OUT; for a folder of images also
     predictions.jsonl, which gives the reason for each image that cannot be read. --question asks a question, --locate names a
     structure to find. --slice counts from 0; the default is the middle one. --modality (CT or MR) is for NIfTI, which does not
-    state it. --language is en or de. --json prints a JSON object an image instead, like the lines of
+    state it. --language is en or de. Answers longer than --answer-tokens
+    are cut, which is reported. --json prints a JSON object an image instead, like the lines of
     predictions.jsonl. Research use only.
     """
-    predictor = Predictor(checkpoint, device)
+    predictor = Predictor(checkpoint, device, answer_tokens)
     prompt = predictor.prompt(question, locate, indication, language)
     if image.is_dir():
         read = failed = 0
@@ -103,6 +106,8 @@ def report_lines(prediction: Prediction) -> Iterator[str]:
         else:
             extent = f"{0 if region.mask is None else int(region.mask.sum())} px"
         yield f"  {region.phrase}{name}: {extent}"
+    if prediction.cut:
+        yield "  the answer is cut: --answer-tokens allows no more tokens"
     if prediction.damaged:
         yield f"  {len(prediction.damaged)} tags of the answer could not be read"
 
@@ -151,7 +156,13 @@ def _row(prediction: Prediction, path: Path) -> ImagePrediction:
         for region in prediction.regions
     ]
     picture = _write_picture(prediction, path)
-    return {"text": prediction.text, "answer": prediction.answer, "picture": picture.name, "places": places}
+    return {
+        "text": prediction.text,
+        "answer": prediction.answer,
+        "cut": prediction.cut,
+        "picture": picture.name,
+        "places": places,
+    }
 
 
 def _picture_name(path: Path) -> str:

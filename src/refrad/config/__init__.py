@@ -26,11 +26,12 @@ from refrad.config.language import (
     prompt_files,
     tasks_of,
 )
-from refrad.config.training import AdaptOptions, AugmentOptions, EvaluateOptions, TrainOptions
+from refrad.config.training import AdaptOptions, AnswerTokens, AugmentOptions, EvaluateOptions, TrainOptions
 
 __all__ = [
     "LLM_TASKS",
     "AdaptOptions",
+    "AnswerTokens",
     "AugmentOptions",
     "BoxOptions",
     "CaptionsOptions",

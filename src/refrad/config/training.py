@@ -9,6 +9,7 @@ from refrad.config.section import Section, Share
 
 __all__ = [
     "AdaptOptions",
+    "AnswerTokens",
     "AugmentOptions",
     "CheckpointOptions",
     "EvaluateOptions",
@@ -257,6 +258,15 @@ class TrainOptions(Section):
         return self
 
 
+class AnswerTokens(Section):
+    """Largest number of tokens of an answer; longer ones are cut. Never less than the longest true answer of the task."""
+
+    locate: Count = Field(default=96, description="Tokens, 1 or more, of the regions of a named structure.")
+    detect: Count = Field(default=160, description="Tokens, 1 or more, of a caption with boxes or masks.")
+    vqa: Count = Field(default=24, description="Tokens, 1 or more, of the answer to a question.")
+    caption: Count = Field(default=160, description="Tokens, 1 or more, of a caption without regions.")
+
+
 class EvaluateOptions(Section):
     """Evaluation on test patients."""
 
@@ -266,6 +276,11 @@ class EvaluateOptions(Section):
         default=2000, description="Largest number of test images, 1 or more; 2000, as in the paper, if left out."
     )
     batch: Count = Field(description="Questions, 1 or more, answered in one batch.")
+    answer_tokens: AnswerTokens = Field(
+        default=AnswerTokens(),
+        description="Largest number of tokens of an answer by task, raised to the longest true answer of the test set: "
+        "docs/evaluation.md.",
+    )
     resamples: Annotated[int, Field(ge=100)] = Field(
         description="Bootstrap resamples, 100 or more, of whole patients for the 95 % intervals."
     )

@@ -13,24 +13,38 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from refrad.core.files import digest_bytes
+from refrad.core.progress import log_progress
 from refrad.dataset.image_codec import encode_mask
-from refrad.evaluation.questions import MAX_ANSWER_TOKENS, EvalQuestion
+from refrad.evaluation.questions import EvalQuestion
 from refrad.inference.generate import generate, generate_masks
 from refrad.model.radgrounder import head_of
 
 __all__ = ["CachedGenerator", "GeneratedAnswer", "cached_answers", "count_damaged"]
 
-DECODING = 1  # raise it when answers to the same question change
+DECODING = 2  # raise it when answers to the same question change
 BATCHES_PER_WRITE = 4
 
 log = logging.getLogger(__name__)
 
 
 class GeneratedAnswer(NamedTuple):
-    """The text of an answer and, with a mask head, the mask of each closing tag as run lengths at the side of the model's images."""
+    """An answer of a model.
+
+    Attributes:
+        text: with tags.
+        masks: with a mask head, the mask of each closing tag as run lengths at the side of the model's images.
+        tokens: number of its tokens, with the end-of-text token that a cut answer lacks.
+        cut: the answer reached the largest number of tokens before its end.
+    """
 
     text: str
     masks: tuple[str, ...] = ()
+    tokens: int = 0
+    cut: bool = False
+
+    def holds(self, limit: int) -> bool:
+        """True if the model gives this answer when it may use `limit` tokens: it ends within them, or is cut at just as many."""
+        return self.tokens == limit if self.cut else self.tokens <= limit
 
 
 class CachedGenerator:
@@ -41,10 +55,18 @@ class CachedGenerator:
         images: image id to the model's input, uint8 [side, side, 3].
         store: folder of the cache, with one file for each model.
         batch: questions answered in one batch.
+        limits: dataset and task to the largest number of tokens of an answer.
     """
 
-    def __init__(self, processor: Any, images: Mapping[str, NDArray[np.uint8]], store: Path, batch: int) -> None:
-        self.processor, self.images, self.store, self.batch = processor, images, store, batch
+    def __init__(
+        self,
+        processor: Any,
+        images: Mapping[str, NDArray[np.uint8]],
+        store: Path,
+        batch: int,
+        limits: Mapping[tuple[str, str], int],
+    ) -> None:
+        self.processor, self.images, self.store, self.batch, self.limits = processor, images, store, batch, limits
 
     def generate(
         self, model: torch.nn.Module, name: str, questions: Sequence[EvalQuestion], blank: bool = False
@@ -61,16 +83,16 @@ class CachedGenerator:
         def model_input(question: EvalQuestion) -> NDArray[np.uint8]:
             return self.images[question.image_id] * (not blank)
 
-        def answer(batch: Sequence[EvalQuestion]) -> list[GeneratedAnswer]:
-            task = batch[0].task
+        def answer(batch: Sequence[EvalQuestion], limit: int) -> list[GeneratedAnswer]:
             inputs, prompts = [model_input(question) for question in batch], [question.text for question in batch]
-            texts = generate(model, self.processor, inputs, prompts, MAX_ANSWER_TOKENS[task], self.batch)  # type: ignore[arg-type]
-            if task == "vqa" or head_of(model) is None:  # type: ignore[arg-type]
-                return [GeneratedAnswer(text) for text in texts]
+            answers = generate(model, self.processor, inputs, prompts, limit, self.batch)  # type: ignore[arg-type]
+            if batch[0].task == "vqa" or head_of(model) is None:
+                return [GeneratedAnswer(text, (), tokens, cut) for text, tokens, cut in answers]
+            texts = [answer.text for answer in answers]
             masks = generate_masks(model, self.processor, inputs, prompts, texts, self.batch)  # type: ignore[arg-type]
             return [
-                GeneratedAnswer(text, tuple(encode_mask(mask) for mask in answer_masks))
-                for text, answer_masks in zip(texts, masks, strict=True)
+                GeneratedAnswer(text, tuple(encode_mask(mask) for mask in answer_masks), tokens, cut)
+                for (text, tokens, cut), answer_masks in zip(answers, masks, strict=True)
             ]
 
         keys = [
@@ -78,72 +100,106 @@ class CachedGenerator:
             for question in questions
         ]
         path = self.store / f"{digest_bytes(name.encode(), str(DECODING).encode())}.jsonl"
-        return cached_answers(path, keys, questions, answer, self.batch * BATCHES_PER_WRITE)
+        limits = [self.limits[question.dataset, question.task] for question in questions]
+        return cached_answers(path, keys, questions, limits, answer, self.batch * BATCHES_PER_WRITE)
 
 
 def cached_answers(
     path: Path,
     keys: Sequence[str],
     questions: Sequence[EvalQuestion],
-    answer: Callable[[Sequence[EvalQuestion]], list[GeneratedAnswer]],
+    limits: Sequence[int],
+    answer: Callable[[Sequence[EvalQuestion], int], list[GeneratedAnswer]],
     batch: int,
 ) -> list[GeneratedAnswer]:
     """Answers to questions, in order: from the file `path` where it has them; the others are generated and appended to it.
+
+    A cached answer is used if the model would give it again, see `GeneratedAnswer.holds`: one that ended serves every limit that
+    it fits in, and one that was cut only the limit that cut it.
 
     Each batch is appended as whole lines and flushed to the disk, so a killed run loses one batch at most; the answer of a
     truncated or damaged line is generated again.
 
     Args:
-        path: lines of a checksum and the JSON of [key, text, mask, ...]; those of earlier releases have no checksum.
+        path: lines of a checksum and the JSON of [key, text, tokens, cut, mask, ...]. Lines without number of tokens are those of
+            earlier releases; their answers are generated again, since nobody knows which of them were cut.
         keys: the key of each question.
         questions: the questions.
-        answer: generates the answers to questions of one task.
+        limits: the largest number of tokens of the answer to each question.
+        answer: generates the answers to questions of one task with one limit.
         batch: questions handed to `answer` at once.
     """
-    cached: dict[str, GeneratedAnswer] = {}
-    damaged = 0
-    for line in _lines(path):
-        try:
-            key, text, *masks = json.loads(_content(path, line))
-        except ValueError:
-            damaged += 1
-            continue
-        cached[key] = GeneratedAnswer(text, tuple(masks))
-    if damaged:
-        log.warning("%d lines of %s are truncated or damaged; their answers are generated again", damaged, path.name)
-    hits = sum(key in cached for key in keys)
-    missing = sorted(
-        {key: question for key, question in zip(keys, questions, strict=True) if key not in cached}.items(),
-        key=_task_and_length,
-    )
-    log.info("%d questions: %d answers cached, %d to generate", len(keys), hits, len(missing))
+    cached = _read_answers(path)
+
+    def fitting(key: str, limit: int) -> GeneratedAnswer | None:
+        return next((generated for generated in cached.get(key, ()) if generated.holds(limit)), None)
+
+    missing = {
+        (key, limit): question
+        for key, limit, question in zip(keys, limits, questions, strict=True)
+        if fitting(key, limit) is None
+    }
+    log.info("%d answers: %d to generate", len(keys), len(missing))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)  # answers read like reports: for their owner alone
-    for items in _batches(missing, batch):
-        new = dict(zip((key for key, _ in items), answer([question for _, question in items]), strict=True))
-        contents = (
-            json.dumps([key, generated.text, *generated.masks], ensure_ascii=False).encode()
-            for key, generated in new.items()
-        )
+    for (task, limit), group in _groups(missing).items():
+        generated_answers = _generate_and_append(path, group, limit, answer, batch)
+        for key, generated in log_progress(generated_answers, log, f"answers of task {task}", len(group)):
+            cached.setdefault(key, []).append(generated)
+    answers = [fitting(key, limit) for key, limit in zip(keys, limits, strict=True)]
+    return [generated for generated in answers if generated is not None]
+
+
+def _groups(
+    missing: Mapping[tuple[str, int], EvalQuestion],
+) -> dict[tuple[str, int], list[tuple[str, EvalQuestion]]]:
+    """Task and limit to their keys and questions, those of similar length together, so that padding is short."""
+    groups: dict[tuple[str, int], list[tuple[str, EvalQuestion]]] = {}
+    for (key, limit), question in sorted(missing.items(), key=lambda item: len(item[1].text)):
+        groups.setdefault((question.task, limit), []).append((key, question))
+    return groups
+
+
+def _generate_and_append(
+    path: Path,
+    group: Sequence[tuple[str, EvalQuestion]],
+    limit: int,
+    answer: Callable[[Sequence[EvalQuestion], int], list[GeneratedAnswer]],
+    batch: int,
+) -> Iterator[tuple[str, GeneratedAnswer]]:
+    """Key and answer of each question of a group, once its batch is on the disk."""
+    for first in range(0, len(group), batch):
+        items = group[first : first + batch]
+        answers = answer([question for _, question in items], limit)
+        pairs = [(key, generated) for (key, _), generated in zip(items, answers, strict=True)]
+        contents = [
+            json.dumps([key, text, tokens, cut, *masks], ensure_ascii=False).encode()
+            for key, (text, masks, tokens, cut) in pairs
+        ]
         lines = b"".join(b"%s %s\n" % (_checksum(path, content), content) for content in contents)
         with path.open("ab") as file:
             file.write(b"\n" + lines if _is_truncated(path) else lines)
             file.flush()
             os.fsync(file.fileno())
-        cached |= new
-        log.info("%d answers of task %s", len(new), items[0][1].task)
-    return [cached[key] for key in keys]
+        yield from pairs
 
 
-def _task_and_length(item: tuple[str, EvalQuestion]) -> tuple[str, int]:
-    """Sort key: questions of one task and of similar length share a batch, so that padding is short."""
-    return item[1].task, len(item[1].text)
-
-
-def _batches(items: Sequence[tuple[str, EvalQuestion]], size: int) -> Iterator[Sequence[tuple[str, EvalQuestion]]]:
-    for task in dict.fromkeys(question.task for _, question in items):
-        of_task = [item for item in items if item[1].task == task]
-        yield from (of_task[first : first + size] for first in range(0, len(of_task), size))
+def _read_answers(path: Path) -> dict[str, list[GeneratedAnswer]]:
+    """Key to the answers of a cache, one for each limit that led to another answer."""
+    cached: dict[str, list[GeneratedAnswer]] = {}
+    damaged = 0
+    for line in _lines(path):
+        try:
+            row = json.loads(_content(path, line))
+        except ValueError:
+            damaged += 1
+            continue
+        match row:
+            case [str(key), str(text), int(tokens), bool(cut), *masks]:
+                cached.setdefault(key, []).append(GeneratedAnswer(text, tuple(masks), tokens, cut))
+    if damaged:
+        log.warning("%d lines of %s are truncated or damaged; their answers are generated again", damaged, path.name)
+    return cached
 
 
 def count_damaged(path: Path) -> tuple[int, int]:

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 
 from refrad.anatomy.schema import Schema
-from refrad.config import TrainOptions
+from refrad.config import EvaluateOptions, TrainOptions
 from refrad.core.files import digest_bytes
 from refrad.dataset.examples import ImageExample
 from refrad.evaluation.answer_cache import CachedGenerator, GeneratedAnswer
+from refrad.evaluation.answer_lengths import AnswerLengthRow, answer_limits, count_lengths
 from refrad.evaluation.metrics.grounding import NamedRegion, Region
 from refrad.evaluation.questions import EvalQuestion, build_questions
 from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, RegionCodec, phrase_classes
@@ -62,6 +63,7 @@ class AnsweredQuestions:
         internal: number of questions about the test images.
         blanked: regions of the trained model for `located` about black images.
         untrained: regions of untrained weights for `located`.
+        lengths: of the answers of the trained model, by dataset and task.
     """
 
     questions: list[EvalQuestion]
@@ -70,6 +72,7 @@ class AnsweredQuestions:
     internal: int
     blanked: list[tuple[NamedRegion, ...]]
     untrained: list[tuple[NamedRegion, ...]]
+    lengths: list[AnswerLengthRow]
 
     @property
     def test_questions(self) -> list[EvalQuestion]:
@@ -109,7 +112,7 @@ def build_codec(trained: TrainedModel, images: EvaluationImages, schema: Schema)
 
 
 def answer_questions(
-    trained: TrainedModel, images: EvaluationImages, codec: RegionCodec, store: Path, batch: int
+    trained: TrainedModel, images: EvaluationImages, codec: RegionCodec, store: Path, options: EvaluateOptions
 ) -> AnsweredQuestions:
     """Answers to all questions about the images; the model is moved to the CPU before untrained weights answer.
 
@@ -118,22 +121,25 @@ def answer_questions(
         images: test images and benchmarks.
         codec: of the model's variant.
         store: folder of the answer cache.
-        batch: questions answered in one batch.
+        options: of stage evaluate.
     """
-    resize, masks = trained.training.resize, trained.training.variant == "segmentation"
-    questions = [question for image in images.test for question in build_questions(image, "internal", resize, masks)]
+    training = trained.training
+    resize, form = training.resize, (training.resize, training.variant == "segmentation", training.coordinates)
+    questions = [question for image in images.test for question in build_questions(image, "internal", *form)]
     public = [
         question
         for name, benchmark in images.benchmarks.items()
         for image in benchmark
-        for question in build_questions(image, name, resize, masks)
+        for question in build_questions(image, name, *form)
     ]
     located = [question for question in questions if question.task == "locate"]
     inputs = {
         image.image_id: render_view(image.load_image(), whole_view(image.size, resize), trained.side)
         for image in images.shown
     }
-    generator = CachedGenerator(trained.processor, inputs, store, batch)
+    limits = answer_limits([*questions, *public], trained.processor, options.answer_tokens)
+    tokens = {group: limit["limit"] for group, limit in limits.items()}
+    generator = CachedGenerator(trained.processor, inputs, store, options.batch, tokens)
 
     # The trained model, then the same model with black images
     answers = generator.generate(trained.model, trained.weights, questions)
@@ -153,6 +159,7 @@ def answer_questions(
         return [codec.decode(question, answer).regions for question, answer in pairs]
 
     decoded = [codec.decode(*pair) for pair in zip([*questions, *public], answers, strict=True)]
+    lengths = count_lengths([*questions, *public], answers, limits)
     return AnsweredQuestions(
-        [*questions, *public], answers, decoded, len(questions), regions(blanked), regions(untrained)
+        [*questions, *public], answers, decoded, len(questions), regions(blanked), regions(untrained), lengths
     )

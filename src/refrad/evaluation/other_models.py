@@ -118,6 +118,7 @@ def prediction_of(
         "task": question.task,
         "language": question.language,
         "raw": answer.text,
+        "cut": answer.cut_off,
         "answer": answer.text,
     }
     if question.task in BOX_TASKS and options.boxes is not None:

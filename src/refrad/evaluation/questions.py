@@ -1,21 +1,19 @@
 """Questions to a trained RadGrounder about a test image."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from refrad.core.files import digest_bytes
 from refrad.dataset.examples import ExampleMention, ImageExample
 from refrad.dataset.image_codec import encode_mask
+from refrad.dataset.prompt_targets import detect, locate
 from refrad.evaluation.metrics.grounding import NamedRegion, Region
-from refrad.model.preprocess import WHOLE, View, whole_view
-from refrad.model.prompts import MAX_NAMES, detect_prompt, locate_prompt, prefix, prompt_text, vqa_text
+from refrad.model.preprocess import WHOLE, View, box_in_view, whole_view
+from refrad.model.prompts import MAX_NAMES, prefix, vqa_text
 
-__all__ = ["MAX_ANSWER_TOKENS", "EvalQuestion", "Target", "build_questions", "mask_region"]
-
-MAX_ANSWER_TOKENS = {"locate": 96, "detect": 160, "vqa": 24}
-"""Longest answer of each task: a region is 8 tokens and its name, and a question names at most MAX_NAMES regions."""
+__all__ = ["EvalQuestion", "Target", "build_questions", "mask_region"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,8 @@ class EvalQuestion:
     """One question to a model.
 
     `task` is locate, detect or vqa; `answer` the true caption, or the true answer of a vqa question; `kind` and `topic` those of
-    the vqa question; `view` the part of the image that the model receives.
+    the vqa question; `view` the part of the image that the model receives; `tagged` the true answer with its tags, as a model is
+    trained to write it.
     """
 
     image_id: str
@@ -49,6 +48,7 @@ class EvalQuestion:
     modality: str = ""
     dataset: str = "internal"
     view: View = WHOLE
+    tagged: str = ""
 
     @property
     def id(self) -> str:
@@ -62,6 +62,7 @@ def build_questions(
     dataset: str = "internal",
     resize: Literal["stretch", "pad"] = "stretch",
     masks: bool = False,
+    order: str = "yxyx",
 ) -> list[EvalQuestion]:
     """All questions about an image: its mentions by name, one caption in each language, and its question-answer pairs.
 
@@ -70,6 +71,7 @@ def build_questions(
         dataset: name of the dataset, a part of each question's id.
         resize: the resizing of images in the training of the model, see `whole_view`.
         masks: build the questions of the segmentation variant.
+        order: of the coordinates in true answers with boxes, "yxyx" or "xyxy".
     """
     view = whole_view(image.size, resize)
     question_about = partial(
@@ -79,19 +81,31 @@ def build_questions(
     for caption in image.captions:
         for first in range(0, len(caption.mentions), MAX_NAMES):
             mentions = caption.mentions[first : first + MAX_NAMES]
-            text = prompt_text(locate_prompt([mention.text for mention in mentions], caption.language, masks))
-            questions.append(question_about("locate", caption.language, text, _targets(mentions, image, masks)))
+            text, tagged, _ = locate(_in_view(mentions, view), caption.language, None if masks else order)
+            targets = _targets(mentions, image, masks)
+            questions.append(question_about("locate", caption.language, text, targets, tagged=tagged))
     for language in sorted({caption.language for caption in image.captions}):
         caption = next(caption for caption in image.captions if caption.language == language)
-        text = prompt_text(detect_prompt(language, masks), prefix(language, caption.indication, caption.question))
+        before = prefix(language, caption.indication, caption.question)
+        text, tagged, _ = detect(caption, _in_view(caption.mentions, view), before, None if masks else order)
         targets = _targets(caption.mentions, image, masks)
-        questions.append(question_about("detect", language, text, targets, caption.text))
+        questions.append(question_about("detect", language, text, targets, caption.text, tagged=tagged))
     for pair in image.questions:
         text = vqa_text(pair.question, pair.choices, pair.language)
-        questions.append(
-            question_about("vqa", pair.language, text, answer=pair.answer, kind=pair.kind, topic=pair.topic)
-        )
+        asked = question_about("vqa", pair.language, text, answer=pair.answer, kind=pair.kind, topic=pair.topic)
+        questions.append(replace(asked, tagged=pair.answer))
     return list({question.id: question for question in questions}.values())
+
+
+def _in_view(mentions: Iterable[ExampleMention], view: View) -> list[ExampleMention]:
+    """The mentions with their boxes as shares of the view, which is of the whole image."""
+    return [
+        replace(
+            mention,
+            targets=tuple((class_id, box_in_view(box, view) or box) for class_id, box in mention.targets),
+        )
+        for mention in mentions
+    ]
 
 
 def _targets(mentions: Iterable[ExampleMention], image: ImageExample, masks: bool) -> tuple[Target, ...]:

@@ -43,6 +43,7 @@ def prediction_row(question: EvalQuestion, answer: "GeneratedAnswer", decoded: "
         "task": question.task,
         "language": question.language,
         "raw": answer.text,
+        "cut": answer.cut,
         "answer": decoded.plain,
     }
     if question.task != "vqa":

@@ -8,6 +8,7 @@ import polars as pl
 
 from refrad.anatomy.schema import Schema
 from refrad.config import EvaluateOptions
+from refrad.evaluation.answer_lengths import AnswerLengthRow
 from refrad.evaluation.error_analysis import (
     ClassConfusion,
     ExampleAnswer,
@@ -130,12 +131,13 @@ class OtherModelResult(TypedDict):
 
 
 class EvaluationResult(HeadlineWithBaselines, ScoreTables, ErrorAnalysis, RunDescription):
-    """The content of metrics.json. `counts` are those of `score_items`; `judge` is the name of the model that judged; `others` are
-    other models on the same questions.
+    """The content of metrics.json. `answers` has the lengths of the model's answers and how many were cut; `counts` are those of
+    `score_items`; `judge` is the name of the model that judged; `others` are other models on the same questions.
     """
 
     stage: str
     fingerprint: str
+    answers: list[AnswerLengthRow]
     counts: dict[str, int]
     judge: str | None
     others: list[OtherModelResult]

@@ -34,12 +34,13 @@ class TruthRow(TypedDict):
 
 
 class PredictionRow(TypedDict):
-    """A line of predictions.jsonl: the columns of `PredictionRecord`, and image_id, task, language and the raw text."""
+    """A line of predictions.jsonl: the columns of `PredictionRecord`, and image_id, task, language, the raw text, and whether it was cut."""
 
     id: str
     image_id: str
     task: str
     language: str
     raw: str
+    cut: bool
     answer: str
     entities: NotRequired[list[NamedRegionRow]]

@@ -1,7 +1,7 @@
 """Generation with a trained model: greedy decoding of many prompts."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +16,18 @@ from refrad.model.collate import Sample, collate
 from refrad.model.forward import encode
 from refrad.model.radgrounder import head_of
 
-__all__ = ["WellFormed", "generate", "generate_masks", "mask_dice"]
+__all__ = ["GeneratedText", "WellFormed", "generate", "generate_masks", "mask_dice"]
 
 BATCH = 64
 SIDES = 4
+
+
+class GeneratedText(NamedTuple):
+    """A generated answer: its text with tags, its number of tokens with eos, and whether it was cut, that is, has no eos."""
+
+    text: str
+    tokens: int
+    cut: bool
 
 
 class WellFormed(LogitsProcessor):
@@ -62,14 +70,16 @@ def generate(
     texts: Sequence[str],
     limit: int,
     batch: int = BATCH,
-) -> list[str]:
+) -> list[GeneratedText]:
     """The model's answer to each text (see `refrad.model.prompts`) about its image (uint8 [height, width, 3]), in order.
 
-    An answer ends at eos or after `limit` tokens; tags are kept, and are well-formed. Prompts of like length are decoded together.
+    An answer ends at eos, or is cut after `limit` tokens, which may leave its last tag incomplete; tags are kept, and are
+    well-formed. Prompts of like length are decoded together.
     """
     model.eval()
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    answers = [""] * len(texts)
+    answers: list[GeneratedText] = [GeneratedText("", 0, False)] * len(texts)
+    eos = processor.tokenizer.eos_token_id
     grammar = LogitsProcessorList([WellFormed(processor)])
     generate: Any = model.generate  # type: ignore[misc]
     for first in range(0, len(order), batch):
@@ -83,9 +93,12 @@ def generate(
         )
         inputs.pop("labels", None)
         sequences = generate(**inputs.to(model.device), max_new_tokens=limit, do_sample=False, logits_processor=grammar)
-        new = processor.batch_decode(sequences[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        for i, text in zip(chosen, new, strict=True):
-            answers[i] = text
+        new = sequences[:, inputs["input_ids"].shape[1] :].cpu()
+        is_eos = new == eos
+        ended, lengths = is_eos.any(1).tolist(), (is_eos.int().argmax(1) + 1).tolist()
+        decoded = processor.batch_decode(new, skip_special_tokens=True)
+        for i, text, has_end, length in zip(chosen, decoded, ended, lengths, strict=True):
+            answers[i] = GeneratedText(text, length if has_end else new.shape[1], not has_end)
     return answers
 
 
@@ -95,7 +108,7 @@ def generate_masks(
     processor: PaliGemmaProcessor,
     images: Sequence[NDArray[np.uint8]],
     texts: Sequence[str],
-    generate: Sequence[str],
+    answers: Sequence[str],
     batch: int = BATCH,
 ) -> list[NDArray[np.bool_]]:
     """The masks of the answers of a model with a mask head: for each answer bool [closing tags, side, side], in their order.
@@ -112,7 +125,7 @@ def generate_masks(
     answer_masks: list[NDArray[np.bool_]] = []
     for first in range(0, len(texts), batch):
         chosen = range(first, min(first + batch, len(texts)))
-        tensors = collate(processor, [Sample("", "", images[i], texts[i], generate[i]) for i in chosen])
+        tensors = collate(processor, [Sample("", "", images[i], texts[i], answers[i]) for i in chosen])
         inputs = {name: tensor.to(model.device) for name, tensor in tensors.items()}
         ends = (inputs.pop("labels") == head.end).nonzero()
         patches, hidden = encode(model, inputs)

@@ -20,7 +20,7 @@ from refrad.config import TrainOptions
 from refrad.core.manifests import verify_folder
 from refrad.core.types import LANGUAGES, Box
 from refrad.dicom.hanging import Turn
-from refrad.inference.generate import generate, generate_masks
+from refrad.inference.generate import GeneratedText, generate, generate_masks
 from refrad.inference.load_image import LoadedImage, load_image
 from refrad.model.box_tokens import parse_detection, parse_segmentation
 from refrad.model.preprocess import View, box_in_image, mask_in_image, render_view, whole_view
@@ -30,9 +30,9 @@ from refrad.model.radgrounder import head_of, load_model
 from refrad.model.training_account import TRAINING
 from refrad.workflow.fingerprint import Fingerprint
 
-__all__ = ["Prediction", "Predictor", "Region"]
+__all__ = ["ANSWER_TOKENS", "Prediction", "Predictor", "Region"]
 
-MAX_TOKENS = 256  # of an answer
+ANSWER_TOKENS = 256  # of an answer, at most
 OLDER = "made by another version of stage train; train it again"
 
 
@@ -55,6 +55,7 @@ class Prediction:
     """A model's answer for one image.
 
     text: without tags. regions: of its phrases. damaged: tags that could not be read. answer: as generated, with tags.
+    cut: the answer reached the largest number of tokens before its end.
     """
 
     text: str
@@ -62,6 +63,7 @@ class Prediction:
     damaged: tuple[str, ...]
     answer: str
     image: LoadedImage
+    cut: bool = False
 
 
 class Predictor:
@@ -70,12 +72,16 @@ class Predictor:
     Args:
         checkpoint: the folder that stage train made.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        answer_tokens: largest number of tokens of an answer.
 
     Raises:
-        ValueError: if the folder is no such checkpoint, or damaged.
+        ValueError: if the folder is no such checkpoint, or damaged, or the number of tokens is below 1.
     """
 
-    def __init__(self, checkpoint: Path, device: str = "auto") -> None:
+    def __init__(self, checkpoint: Path, device: str = "auto", answer_tokens: int = ANSWER_TOKENS) -> None:
+        if answer_tokens < 1:
+            raise ValueError(f"answer tokens are {answer_tokens}: they must be 1 or more")
+        self.answer_tokens = answer_tokens
         account = _account(checkpoint)
         try:
             self.options = TrainOptions.from_stored(Fingerprint.parse(account["fingerprint"]).options)
@@ -151,10 +157,10 @@ class Predictor:
         if not images:
             return []
         pixels, prompts = [self.model_input(image) for image in images], [prompt] * len(images)
-        answers = generate(self.model, self.processor, pixels, prompts, MAX_TOKENS)
+        answers = generate(self.model, self.processor, pixels, prompts, self.answer_tokens)
         if not self.masks:
             return [self._with_boxes(image, answer) for image, answer in zip(images, answers, strict=True)]
-        masks = generate_masks(self.model, self.processor, pixels, prompts, answers)
+        masks = generate_masks(self.model, self.processor, pixels, prompts, [answer.text for answer in answers])
         return [self._with_masks(*result) for result in zip(images, answers, masks, strict=True)]
 
     def model_input(self, image: LoadedImage) -> NDArray[np.uint8]:
@@ -174,8 +180,8 @@ class Predictor:
         height, width = image.channels.shape[1:]
         return whole_view(self._turn(image).size(width, height), self.options.resize)
 
-    def _with_boxes(self, image: LoadedImage, answer: str) -> Prediction:
-        parsed = parse_detection(answer, self.options.coordinates)
+    def _with_boxes(self, image: LoadedImage, answer: GeneratedText) -> Prediction:
+        parsed = parse_detection(answer.text, self.options.coordinates)
         height, width = image.channels.shape[1:]
         view, turn = self._view(image), self._turn(image)
         turned_width, turned_height = turn.size(width, height)
@@ -185,10 +191,10 @@ class Predictor:
             turned = x_min * turned_width, y_min * turned_height, x_max * turned_width, y_max * turned_height
             box = turn.inverse.box(turned, turned_width, turned_height)
             regions.append(Region(entity.text, self.classes.get(entity.class_id), box))
-        return Prediction(parsed.plain, tuple(regions), parsed.damaged, answer, image)
+        return Prediction(parsed.plain, tuple(regions), parsed.damaged, answer.text, image, answer.cut)
 
-    def _with_masks(self, image: LoadedImage, answer: str, masks: NDArray[np.bool_]) -> Prediction:
-        parsed = parse_segmentation(answer)
+    def _with_masks(self, image: LoadedImage, answer: GeneratedText, masks: NDArray[np.bool_]) -> Prediction:
+        parsed = parse_segmentation(answer.text)
         height, width = image.channels.shape[1:]
         view, turn = self._view(image), self._turn(image)
         size = turn.size(width, height)
@@ -196,7 +202,7 @@ class Predictor:
             Region(phrase.text, None, None, turn.inverse.image(mask_in_image(masks[phrase.tag], view, size)))
             for phrase in parsed.phrases
         )
-        return Prediction(parsed.plain, regions, parsed.damaged, answer, image)
+        return Prediction(parsed.plain, regions, parsed.damaged, answer.text, image, answer.cut)
 
 
 def _account(checkpoint: Path) -> Any:

@@ -94,7 +94,7 @@ def run(
     # Answers
     model = _load_model(checkpoint, training)
     codec = build_codec(model, examples, anatomy)
-    answered = answer_questions(model, examples, codec, store, options.batch)
+    answered = answer_questions(model, examples, codec, store, options)
     write_objects(truth, map(truth_row, answered.questions))
     write_objects(predictions, map(prediction_row, answered.questions, answered.answers, answered.decoded))
 
@@ -117,6 +117,7 @@ def run(
         **headline_with_baselines(answered, examples, codec, items, names, options.resamples),
         **tabulate_scores(items, options, earlier, training.variant),
         **analyse_errors(answered, examples, codec, anatomy, options.resamples),
+        "answers": answered.lengths,
         "counts": counts,
         "judge": judge,
         "others": compared,

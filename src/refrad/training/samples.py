@@ -13,11 +13,11 @@ from PIL import Image
 from refrad.anatomy.schema import Schema
 from refrad.config import AugmentOptions
 from refrad.core.types import LANGUAGES, Box
-from refrad.dataset.examples import ExampleCaption, ExampleMention, ImageExample, example_of_row
-from refrad.model.box_tokens import TaggedEntity, detection_text, phrases_of, segmentation_text
+from refrad.dataset.examples import ExampleMention, ImageExample, example_of_row
+from refrad.dataset.prompt_targets import detect, locate
 from refrad.model.collate import Sample
 from refrad.model.preprocess import View, box_in_view, render_view, whole_view
-from refrad.model.prompts import MAX_NAMES, detect_prompt, locate_prompt, prefix, prompt_text, vqa_text
+from refrad.model.prompts import MAX_NAMES, prefix, vqa_text
 from refrad.training.augment import random_view
 
 __all__ = [
@@ -26,8 +26,6 @@ __all__ = [
     "Samples",
     "SurfaceForms",
     "class_frequencies",
-    "detect",
-    "locate",
     "surface_forms",
 ]
 
@@ -52,40 +50,6 @@ def surface_forms(pictures: Iterable[ImageExample], schema: Schema) -> SurfaceFo
         if len(classes) == 1 and text not in (forms := names.setdefault((language, min(classes)), [])):
             forms.append(text)
     return names
-
-
-Prompted = tuple[str, str, list[tuple[int, ...]]]
-
-
-def locate(names: Sequence[ExampleMention], language: str, order: str | None) -> Prompted:
-    """Text and target of the question where the named structures are. The spans of `names` are ignored.
-
-    With `order` of coordinates the target has boxes; without, segmentation tags, and the classes of each mask come along.
-    """
-    joined, mentions = "", []
-    for name in names:
-        start = len(joined) + (2 if joined else 0)
-        joined = f"{joined}, {name.text}" if joined else name.text
-        mentions.append(ExampleMention(start, len(joined), name.text, name.targets))
-    text = prompt_text(locate_prompt([name.text for name in names], language, masks=order is None))
-    return text, *_tagged(joined, mentions, order)
-
-
-def detect(caption: ExampleCaption, mentions: Sequence[ExampleMention], before: str, order: str | None) -> Prompted:
-    """Text and target of the question for a caption with boxes or segmentation tags, with the classes of each mask."""
-    text = prompt_text(detect_prompt(caption.language, masks=order is None), before)
-    return text, *_tagged(caption.text, mentions, order)
-
-
-def _tagged(text: str, mentions: Sequence[ExampleMention], order: str | None) -> tuple[str, list[tuple[int, ...]]]:
-    entities = [
-        TaggedEntity(mention.start, mention.end, class_id, box)
-        for mention in mentions
-        for class_id, box in mention.targets
-    ]
-    if order is None:
-        return segmentation_text(text, entities), [phrase.classes for phrase in phrases_of(entities)]
-    return detection_text(text, entities, 1, 1, order), []
 
 
 def class_frequencies(frame: pl.DataFrame) -> Counter[int]:
