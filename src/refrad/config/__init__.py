@@ -7,6 +7,7 @@ config.masks.variant
 from refrad.config.comparison import BoxOptions, OtherModelOptions
 from refrad.config.config import Config, ConfigError, check_config, load_config
 from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
+from refrad.config.evaluation import AnswerTokens, EvaluateOptions
 from refrad.config.imaging import (
     Delivery,
     IndexOptions,
@@ -26,7 +27,7 @@ from refrad.config.language import (
     prompt_files,
     tasks_of,
 )
-from refrad.config.training import AdaptOptions, AnswerTokens, AugmentOptions, EvaluateOptions, TrainOptions
+from refrad.config.training import AdaptOptions, AugmentOptions, TrainOptions
 
 __all__ = [
     "LLM_TASKS",

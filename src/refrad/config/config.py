@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
+from refrad.config.evaluation import EvaluateOptions
 from refrad.config.imaging import (
     SEGMENTERS,
     Delivery,
@@ -26,7 +27,7 @@ from refrad.config.privacy import Privacy
 from refrad.config.secrets import is_secret
 from refrad.config.section import Section, current_key, section_at
 from refrad.config.site_data import demo_findings, fill_in_demo, private_findings
-from refrad.config.training import AdaptOptions, EvaluateOptions, TrainOptions
+from refrad.config.training import AdaptOptions, TrainOptions
 
 __all__ = ["Config", "ConfigError", "check_config", "load_config"]
 

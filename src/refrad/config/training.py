@@ -1,19 +1,18 @@
-"""Options of adapt, train and evaluate."""
+"""Options of adapt and train."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from refrad.config.comparison import OtherModels
 from refrad.config.section import Section, Share
 
 __all__ = [
     "AdaptOptions",
-    "AnswerTokens",
     "AugmentOptions",
     "CheckpointOptions",
-    "EvaluateOptions",
+    "Count",
     "LeakOptions",
+    "Name",
     "PublicOptions",
     "Tasks",
     "TrainOptions",
@@ -256,51 +255,3 @@ class TrainOptions(Section):
         if self.sharding == "fsdp2" and self.optimizer == "adafactor":
             raise ValueError("sharding fsdp2 needs optimizer adamw: adafactor works on whole matrices")
         return self
-
-
-class AnswerTokens(Section):
-    """Largest number of tokens of an answer; longer ones are cut. Never less than the longest true answer of the task."""
-
-    locate: Count = Field(default=96, description="Tokens, 1 or more, of the regions of a named structure.")
-    detect: Count = Field(default=160, description="Tokens, 1 or more, of a caption with boxes or masks.")
-    vqa: Count = Field(default=24, description="Tokens, 1 or more, of the answer to a question.")
-    caption: Count = Field(default=160, description="Tokens, 1 or more, of a caption without regions.")
-
-
-class EvaluateOptions(Section):
-    """Evaluation on test patients."""
-
-    RENAMED: ClassVar[dict[str, str]] = {"against": "compare_with"}
-
-    samples: Count = Field(
-        default=2000, description="Largest number of test images, 1 or more; 2000, as in the paper, if left out."
-    )
-    batch: Count = Field(description="Questions, 1 or more, answered in one batch.")
-    answer_tokens: AnswerTokens = Field(
-        default=AnswerTokens(),
-        description="Largest number of tokens of an answer by task, raised to the longest true answer of the test set: "
-        "docs/evaluation.md.",
-    )
-    resamples: Annotated[int, Field(ge=100)] = Field(
-        description="Bootstrap resamples, 100 or more, of whole patients for the 95 % intervals."
-    )
-    interval: Literal["percentile", "bca"] = Field(
-        description="Bootstrap interval: percentile or bca (bias-corrected and accelerated)."
-    )
-    embedder: str | None = Field(
-        description="Folder of a sentence-transformers model for G-IoU, or null: classes are equal or different."
-    )
-    judge: Literal["none", "llm"] = Field(
-        default="none",
-        description="Judge: none, or llm (the model llm.score gives captions and open answers an LLMScore).",
-    )
-    public: list[str] = Field(
-        description="Benchmarks to evaluate as well, files that refrad public writes: docs/evaluation.md."
-    )
-    leaks: LeakOptions = Field(description="Test images that were also training images.")
-    compare_with: list[Name] = Field(
-        description="Earlier runs (train.name) in results/evaluate to compare with item by item."
-    )
-    others: OtherModels = Field(
-        default=[], description="Other vision-language models that get the same questions: docs/evaluation.md."
-    )

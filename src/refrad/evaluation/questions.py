@@ -92,8 +92,8 @@ def build_questions(
         questions.append(question_about("detect", language, text, targets, caption.text, tagged=tagged))
     for pair in image.questions:
         text = vqa_text(pair.question, pair.choices, pair.language)
-        asked = question_about("vqa", pair.language, text, answer=pair.answer, kind=pair.kind, topic=pair.topic)
-        questions.append(replace(asked, tagged=pair.answer))
+        question = question_about("vqa", pair.language, text, answer=pair.answer, kind=pair.kind, topic=pair.topic)
+        questions.append(replace(question, tagged=pair.answer))
     return list({question.id: question for question in questions}.values())
 
 
