@@ -1,7 +1,8 @@
 import json
+import time
 
 import pytest
-from tests.llm.talking import answering
+from tests.llm.talking import TalkingServer, answering, completion
 
 from refrad.cli import main
 
@@ -74,3 +75,44 @@ def test_replies_are_kept_in_the_project_or_in_the_users_cache(tmp_path, monkeyp
             )
     assert {path.name for path in (tmp_path / "project").iterdir()} == {"Snakefile", "stores"}
     assert not list((tmp_path / "elsewhere").iterdir()) and any((tmp_path / "cache" / "refrad" / "llm").iterdir())
+
+
+def judged(tmp_path, endpoint, model="test"):
+    truth = write(tmp_path / "truth.jsonl", {"id": 1, "task": "vqa", "kind": "open", "answer": "liver"})
+    given = write(tmp_path / "predictions.jsonl", {"id": "1", "answer": "spleen"})
+    judge = ["--judge-endpoint", endpoint, "--judge-model", model, "--store", str(tmp_path / "store")]
+    return main(["score", given, "--truth", truth, *judge, "--resamples", "10"])
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9/v1", "https://127.0.0.1:9/v1", "gpu07:8000/v1"])
+def test_dead_judge_is_reported_at_once(tmp_path, capsys, endpoint):
+    started = time.monotonic()
+    assert judged(tmp_path, endpoint) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "--judge-endpoint" in message and time.monotonic() - started < 60  # without the limit: 600 s
+
+
+def test_judge_of_another_name_is_reported(tmp_path, capsys):
+    server = TalkingServer(lambda _: (404, {}, b"no such model"))
+    assert judged(tmp_path, server.endpoint) == 1
+    server.stop()
+    assert "--judge-model" in capsys.readouterr().err
+
+
+def test_judge_without_a_model_is_refused(tmp_path, capsys):
+    assert judged(tmp_path, "http://127.0.0.1:9/v1", "") == 1
+    assert "needs --judge-model" in capsys.readouterr().err
+
+
+def test_failures_of_the_judge_are_printed(tmp_path, capsys):
+    server = TalkingServer(lambda _: completion("I cannot judge this."))
+    assert judged(tmp_path, server.endpoint) == 0
+    server.stop()
+    assert "the judge failed on 1 answers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("resamples", ["0", "-5"])
+def test_intervals_need_a_resample(tmp_path, capsys, resamples):
+    truth = write(tmp_path / "truth.jsonl", TRUTH)
+    assert main(["score", truth, "--truth", truth, "--resamples", resamples]) == 1
+    assert "--resamples must be at least 1" in capsys.readouterr().err

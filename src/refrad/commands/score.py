@@ -6,17 +6,21 @@ from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
+
 from refrad.core.files import write_json
 from refrad.core.installation import resolve_shipped, user_cache
 from refrad.evaluation.metrics.intervals import RESAMPLES
-from refrad.evaluation.metrics.judge import llm_scores, load_scale
+from refrad.evaluation.metrics.judge import JudgedAnswer, Scale, llm_scores, load_scale
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import METRICS, score_items
 from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow, compare, summarise
-from refrad.llm import open_models
+from refrad.llm import ModelError, Models, open_models
 
 __all__ = ["ScoreResult", "main"]
 
+FIRST_CONTACT = 4.0  # seconds in which the judge must be reached
 PROJECT_STORE = Path("stores/llm")
 
 
@@ -64,11 +68,13 @@ def main(
         from refrad.evaluation.metrics.similarity import Embedder
 
         similarity = Embedder(embedder)
+    _check_judge(judge_endpoint, judge_model)
     questions = read_records(truth, TruthRecord)
     prompts = resolve_shipped(prompts) if judge_endpoint else prompts
     with open_models(_judging(judge_endpoint, judge_model, prompts, store)) as models:
         if judge_endpoint:
-            judge = partial(llm_scores, models=models, scale=load_scale(prompts / "score.yaml"))
+            judge = partial(_judge, models=models, scale=load_scale(prompts / "score.yaml"))
+            models.expect_server("score", FIRST_CONTACT)
         items, counts = score_items(
             questions, read_records(predictions, PredictionRecord, questions), similarity, judge=judge
         )
@@ -87,6 +93,23 @@ def main(
         used = {row["metric"] for row in rows}
         result["definitions"] = {name: text for name, text in METRICS.items() if name in used}
         write_json(out, result)
+
+
+def _check_judge(endpoint: str | None, model: str) -> None:
+    if endpoint is None:
+        return
+    if not endpoint.startswith(("http://", "https://")):
+        raise ValueError("--judge-endpoint must be an address such as http://gpu07:8000/v1")
+    if not model:
+        raise ValueError("--judge-endpoint needs --judge-model, the name of the model on the server")
+
+
+def _judge(answers: Sequence[JudgedAnswer], models: Models, scale: Scale) -> NDArray[np.float64]:
+    """LLMScore; of a server that is lost after its first answers, their scores."""
+    try:
+        return llm_scores(answers, models, scale, keep_partial=True)
+    except ModelError as error:
+        raise ValueError(f"--judge-endpoint, --judge-model: {error}") from None
 
 
 def _judging(endpoint: str | None, model: str, prompts: Path, store: Path | None) -> str | None:

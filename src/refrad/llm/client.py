@@ -36,6 +36,7 @@ WINDOW = 8  # requests in hand for each that is under way, so that a slow one ho
 HARDEST_TRIES = 4  # of a request that the server fails on, or does not answer in time
 LOST_TRIES = 3  # servers lost one after the other
 FIRST_WAIT = 0.25  # seconds before a request is sent again; each time twice as long, up to LONGEST_WAIT
+CONNECT_SECONDS = 8.0  # until a connection counts as refused
 KEPT_OPEN = 1.0  # seconds that an idle connection is used again; a vLLM of others closes it after 5, or sooner if busy
 SEND_FIRST = 0.002  # seconds until a reply is looked at: the next requests go out before
 LOG_SECONDS = 60.0  # seconds between lines in the log
@@ -82,6 +83,7 @@ class Client:
         self._connect, self._check = connect, check
         self._loop = asyncio.new_event_loop()
         self._gate = Gate(options.concurrency)
+        self._first_contact = options.patience  # seconds
         self._http: aiohttp.ClientSession | None = None
         self._endpoint = ""
         self._flying: dict[str, asyncio.Future[Reply[Any]]] = {}
@@ -97,6 +99,10 @@ class Client:
     def limit_requests(self, most: int) -> None:
         """Send at most so many requests at once from now on, whatever `concurrency` says; not while replies are awaited."""
         self._gate = Gate(most)
+
+    def expect_server(self, seconds: float) -> None:
+        """Stop if no server can be reached for so many seconds before the first answer, instead of after `patience`."""
+        self._first_contact = min(seconds, self.options.patience)
 
     def ask(self, task: Task[A], requests: Iterable[Request]) -> Iterator[Reply[A]]:
         """The replies, in the order of the requests, which are read as they are needed.
@@ -266,6 +272,8 @@ class Client:
                     completion = read_completion(text)
                     self._count(completion, account, used, time.monotonic() - entered)
                     return completion
+            except aiohttp.ConnectionTimeoutError:
+                problem = "unreachable"
             except TimeoutError:
                 problem = "time_out"
             except (aiohttp.ClientError, OSError):
@@ -286,17 +294,16 @@ class Client:
             hard += problem not in ("busy", "unreachable")
             if hard >= HARDEST_TRIES:
                 raise _Failed(problem)
-            if time.monotonic() - max(self._last_success, begun) > self.options.patience:
+            patience = self._first_contact if problem == "unreachable" else self.options.patience
+            if time.monotonic() - max(self._last_success, begun) > patience:
                 raise ModelError(
-                    f"{self.options.name}: no answer from {self.options.endpoint} for {self.options.patience:.0f} s"
+                    f"{self.options.name}: no answer from {self.options.endpoint} for {patience:.0f} s"
                     f" ({problem}): check that it runs, then start again; earlier answers are kept"
                 )
             account.again[problem] += 1
             if problem == "unreachable" and time.monotonic() - self._warned > LOG_SECONDS:
                 self._warned = time.monotonic()
-                log.info(
-                    "no server answers at %s: tries again for %.0f s", self.options.endpoint, self.options.patience
-                )
+                log.info("no server answers at %s: tries again for %.0f s", self.options.endpoint, patience)
             await asyncio.sleep(max(asked_wait, random.uniform(wait / 2, wait)))
             wait = min(2 * wait, LONGEST_WAIT)
 
@@ -310,7 +317,7 @@ class Client:
         self._http = aiohttp.ClientSession(
             headers=headers,
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_OPEN),
-            timeout=aiohttp.ClientTimeout(total=self.options.timeout),
+            timeout=aiohttp.ClientTimeout(total=self.options.timeout, connect=CONNECT_SECONDS),
             trust_env=False,
         )
         return self._http
@@ -328,7 +335,7 @@ class Client:
 
     def _count(self, completion: Completion, account: Account, used: list[float], seconds: float) -> None:
         """Tokens and time of a reply are added to the account of the task and to those of the request."""
-        self._last_success, self._lost = time.monotonic(), 0
+        self._last_success, self._lost, self._first_contact = time.monotonic(), 0, self.options.patience
         account.calls += 1
         account.prompt_tokens += completion.prompt_tokens
         account.answer_tokens += completion.answer_tokens

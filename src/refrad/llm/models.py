@@ -92,6 +92,10 @@ class Models:
         """Send at most so many requests of a role at once from now on, whatever its `concurrency` says."""
         self._client(role).limit_requests(most)
 
+    def expect_server(self, role: str, seconds: float) -> None:
+        """Stop if the server of a role cannot be reached for so many seconds before its first answer."""
+        self._client(role).expect_server(seconds)
+
     @property
     def accounts(self) -> dict[str, Account]:
         """Task to its account, for the tasks that were used."""

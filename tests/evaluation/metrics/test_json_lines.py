@@ -29,6 +29,7 @@ def test_byte_order_mark_is_left_out(tmp_path, text):
         (b'{"id": 1} {"id": 2}', "line 1: not one JSON object"),
         (b'{"id": ' + b"[" * 200_000, "line 1: not one JSON object"),
         (b'{"id": ' + b"4" * 20_000 + b"}", "line 1: not one JSON object"),
+        (b'{"id": 1, "answer": "\\ud800"}', "line 1: half a character"),
         (b'{"id": 1, "answer": "a", "answer": "b"}', "line 1: a key occurs twice"),
         (b'{"id": 1, "entities": [{"box": 1, "box": 2}]}', "line 1: a key occurs twice"),
     ],

@@ -7,7 +7,7 @@ from tests.llm.talking import TalkingServer, completion
 
 from refrad.core.files import digest_bytes
 from refrad.evaluation.metrics.judge import JudgedAnswer, JudgeVerdict, llm_scores, load_scale, score_task
-from refrad.llm import Request, open_models
+from refrad.llm import ModelError, Request, open_models
 
 SCALE = """low: 1
 high: 5
@@ -61,6 +61,56 @@ def test_judge_failure_gives_no_score(root, tmp_path):
     server.stop()
     assert scores[:3].tolist() == [1, 0.5, 0] and np.isnan(scores[3])
     assert count["c"] == 2 and server.bodies[0]["temperature"] == 0
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(
+            completion(text)
+            for text in ('{"score": NaN}', '{"score": 1e400}', "Grade 3 tumour: correct", "\ud800", "", None)
+        ),
+        *((200, {}, content) for content in (b"", b"[]", b"null", b'{"choices": [{}]}', b"\xff", b"[" * 100_000)),
+        (200, {}, b'{"choices": [{"message": {"content": "good"}}], "usage": {"prompt_tokens": 1e400}}'),
+        *((status, {}, b"no") for status in (400, 413, 422, 500)),
+    ],
+)
+def test_reply_of_any_kind_fails_alone(root, tmp_path, reply, monkeypatch):
+    monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.01)
+
+    def behave(body):
+        return completion("4") if json.loads(body["messages"][1]["content"])["candidate"] == "a" else reply
+
+    server = TalkingServer(behave)
+    prompts = root / "workflow" / "prompts"
+    role = {"endpoint": server.endpoint, "model": "test"}
+    given = {"roles": {"score": role}, "store": str(tmp_path), "log": "", "prompts": str(prompts)}
+    with open_models(json.dumps(given)) as models:
+        answers = [JudgedAnswer("q", candidate, "r", "en") for candidate in "ab"]
+        scores = llm_scores(answers, models, load_scale(prompts / "score.yaml"))
+    server.stop()
+    assert scores[0] == 0.75 and np.isnan(scores[1])
+
+
+def test_scores_before_the_loss_of_the_server_stay(root, tmp_path):
+    """404 to a request means that the server no longer has the model."""
+
+    def behave(body):
+        return completion("4") if json.loads(body["messages"][1]["content"])["candidate"] == "a" else (404, {}, b"")
+
+    server = TalkingServer(behave)
+    prompts = root / "workflow" / "prompts"
+    role = {"endpoint": server.endpoint, "model": "test"}
+    given = json.dumps({"roles": {"score": role}, "store": str(tmp_path), "log": "", "prompts": str(prompts)})
+    answers, scale = [JudgedAnswer("q", name, "r", "en") for name in "ab"], load_scale(prompts / "score.yaml")
+    with open_models(given) as models:
+        scores = llm_scores(answers, models, scale, keep_partial=True)
+        with pytest.raises(ModelError):
+            llm_scores(answers[1:], models, scale, keep_partial=True)
+        with pytest.raises(ModelError):
+            llm_scores(answers, models, scale)
+    server.stop()
+    assert scores[0] == 0.75 and np.isnan(scores[1])
 
 
 def test_verdict_schema_keeps_the_keys_of_stored_replies():

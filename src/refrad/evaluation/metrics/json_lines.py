@@ -45,6 +45,13 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise ValueError(f"{path}, line {number}: a key occurs twice in one object") from None
             except (ValueError, RecursionError):
                 row = None
+            if "\\ud" in text.lower() and row is not None:
+                try:
+                    json.dumps(row, ensure_ascii=False).encode()
+                except UnicodeEncodeError:
+                    raise ValueError(
+                        f"{path}, line {number}: half a character (\\ud800 to \\udfff) in a text"
+                    ) from None
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: not one JSON object")
             yield number, row

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from refrad.evaluation.metrics.judge_replies import parse_score
-from refrad.llm import Answer, Models, Request, Task, load_task
+from refrad.llm import Answer, ModelError, Models, Request, Task, load_task
 from refrad.llm.tasks import BadAnswer
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "load_scale",
     "score_task",
 ]
+
+log = logging.getLogger(__name__)
 
 FIELDS = ("question", "candidate", "reference")
 
@@ -128,11 +132,16 @@ def score_task(prompts: Path, scale: Scale) -> ScoreTask:
     return ScoreTask(task.name, task.role, task.prompts, JudgeVerdict, task.tokens, low=scale.low, high=scale.high)
 
 
-def llm_scores(answers: Sequence[JudgedAnswer], models: Models, scale: Scale) -> NDArray[np.float64]:
+def llm_scores(
+    answers: Sequence[JudgedAnswer], models: Models, scale: Scale, *, keep_partial: bool = False
+) -> NDArray[np.float64]:
     """LLMScore of each answer, (score - low) / (high - low), float [answers].
 
     NaN if the judge fails twice: a failure is counted and left out of means. Texts in a third language are judged with the
-    English prompt.
+    English prompt. With `keep_partial`, the answers that are left when the server is lost have failed.
+
+    Raises:
+        ModelError: if the model cannot be used at all; with `keep_partial`, if it has judged nothing before.
     """
     task = score_task(models.prompts, scale)
     requests = (
@@ -141,5 +150,18 @@ def llm_scores(answers: Sequence[JudgedAnswer], models: Models, scale: Scale) ->
         )
         for answer in answers
     )
-    replies = models.ask(task, requests)
-    return np.array([scale.share(reply.answer.score) if reply.answer else np.nan for reply in replies], np.float64)
+    scores, failures = np.full(len(answers), np.nan), Counter[str]()
+    try:
+        for number, reply in enumerate(models.ask(task, requests)):
+            if reply.answer is not None:
+                scores[number] = scale.share(reply.answer.score)
+            else:
+                failures[reply.failure or "no_score"] += 1
+    except ModelError as error:
+        if not keep_partial or np.isnan(scores).all():
+            raise
+        log.warning("%s", error)
+    if failures:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
+        log.warning("the judge failed on %d of %d answers: %s", failures.total(), len(answers), reasons)
+    return scores

@@ -108,12 +108,13 @@ def score_items(
         predictions[name].is_empty(true) for name, true in truth.items() if name in predictions
     )
     pairs = [(true, predictions.get(true.id, PredictionRecord(id=true.id))) for true in truth.values()]
+    judged = list(_judge_rows(pairs, judge)) if judge else []  # first: a judge that cannot be used ends all
     rows = [
         *_location_rows([pair for pair in pairs if pair[0].task == "locate"], names or {}),
         *_finding_rows([pair for pair in pairs if pair[0].task in ("locate", "detect")], counts, names or {}),
         *_answer_rows([pair for pair in pairs if pair[0].task == "vqa"], counts),
         *_caption_rows([pair for pair in pairs if pair[0].task in ("caption", "detect")], counts, similarity),
-        *(_judge_rows(pairs, judge) if judge else ()),
+        *judged,
     ]
     return pl.DataFrame(rows, schema=COLUMNS), dict(counts)
 
