@@ -43,9 +43,9 @@ def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, quest
     """
     if accuracy(predicted, true, multiple=multiple):
         return 1.0
-    said, target = words(predicted), words(true)
+    answer_words, target = words(predicted), words(true)
     if len(target) == 1 and target[0] in YES | NO:
-        first = next((word for word in said if word in YES | NO), None)
+        first = next((word for word in answer_words if word in YES | NO), None)
         return float(first is not None and (first in YES) == (target[0] in YES))
     options = options_of(question) if multiple else {}
     letter = _letter(predicted) if multiple else None
@@ -55,7 +55,7 @@ def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, quest
     if true_letter and multiple:
         target = words(options.get(true_letter, ""))
     choices = [words(text) for text in options.values()] or [target]
-    return float(bool(target) and _first_said(said, choices) == target)
+    return float(bool(target) and _first_said(answer_words, choices) == target)
 
 
 def options_of(question: str) -> dict[str, str]:
@@ -69,8 +69,8 @@ def options_of(question: str) -> dict[str, str]:
     lines = [line.strip() for line in question.splitlines() if line.strip()]
     if lines and ANSWER_LINE.match(lines[-1]):
         lines.pop()
-    asked = next((number for number, line in enumerate(lines) if line.endswith(("?", "？", ":"))), len(lines))
-    choices = lines[asked + 1 :]
+    question_line = next((number for number, line in enumerate(lines) if line.endswith(("?", "？", ":"))), len(lines))
+    choices = lines[question_line + 1 :]
     return dict(zip("ABCDEFGH", choices, strict=False)) if len(choices) > 1 else {}
 
 
