@@ -161,3 +161,9 @@ def test_g_iou_prefers_a_similar_name_to_a_larger_overlap():
 def test_g_iou_of_the_truth_is_its_share_of_non_empty_boxes(true):
     held = sum(iou(box, box) for _, box in true)
     assert g_iou(true, true) == pytest.approx(held / len(true))
+
+
+def test_similarities_that_differ_by_rounding_are_a_tie():
+    similarity = {("a", "x"): 1.0, ("a", "y"): 1 - 1e-9, ("b", "x"): 1 - 1e-9, ("b", "y"): 1.0}
+    score = g_iou([("a", LEFT), ("b", RIGHT)], [("x", RIGHT), ("y", LEFT)], of_table(similarity))
+    assert score == pytest.approx(1)

@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 
@@ -143,3 +144,9 @@ def test_datasets_are_not_averaged():
     items, _ = score_items(asked, answers(a="yes", b="no"))
     strict = items.filter(metric="accuracy")
     assert [(row["dataset"], row["mean"]) for row in summarise(strict, 100, strata=())] == [("a", 1), ("b", 0)]
+
+
+def test_judge_is_not_asked_about_silence():
+    asked = truths(*({"id": name, "task": "vqa", "kind": "open", "answer": "liver"} for name in "ab"))
+    items, _ = score_items(asked, answers(a=" ", b="liver"), judge=lambda judged: np.ones(len(judged)))
+    assert values(items, "llm_score") == {"a": 0, "b": 1}

@@ -120,3 +120,18 @@ def test_hyphen_and_slash_separate_words_of_a_closed_answer():
 def test_control_tokens_are_no_words():
     assert f1("left kidney<eos>", "left kidney") == measure_f1("12 mm</s>", "1.2 cm") == 1
     assert accuracy("yes<eos>", "yes") == 0  # strict, as in the paper
+
+
+def test_hyphen_is_a_blank_or_nothing_in_closed_answers():
+    assert accuracy("x ray", "X-ray") == accuracy("xray", "X-ray") == accuracy("left/right", "left right") == 1
+    assert accuracy("scan", "A-scan") == 0  # the letter is no article
+
+
+@pytest.mark.parametrize(("answer", "true"), [("C", "A, C"), ("hepatitis", "hepatitis A"), ("The an", "A")])
+def test_single_letters_of_multiple_choices_are_no_articles(answer, true):
+    assert accuracy(answer, true, multiple=True) == 0
+    assert accuracy(true.lower(), true, multiple=True) == 1
+
+
+def test_article_before_a_word_is_dropped_in_multiple_choices():
+    assert accuracy("cyst", "A cyst", multiple=True) == 1

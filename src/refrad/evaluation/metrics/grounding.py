@@ -39,6 +39,8 @@ class RunLengths(TypedDict):
     counts: str | list[int]
 
 
+SIMILARITY_TOLERANCE = 1e-6
+
 # A box (x_min, y_min, x_max, y_max), a bool mask [height, width], or a mask as COCO run lengths.
 Region: TypeAlias = Sequence[float] | NDArray[Any] | RunLengths
 Key = TypeVar("Key")
@@ -205,7 +207,8 @@ def _matched(
     rows = np.arange(samples)
     total = np.zeros(samples)
     for _ in range(min(likeness.shape[1:])):
-        most_similar = likeness == likeness.max(axis=(1, 2), keepdims=True)
+        # Similarities that differ by rounding alone are equal.
+        most_similar = likeness >= likeness.max(axis=(1, 2), keepdims=True) - SIMILARITY_TOLERANCE
         i, j = np.divmod(np.where(most_similar, overlaps, -1).reshape(samples, -1).argmax(axis=1), true_count)
         total += likeness[rows, i, j] * overlaps[rows, i, j]
         likeness[rows, i, :] = -np.inf

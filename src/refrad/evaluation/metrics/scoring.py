@@ -253,11 +253,14 @@ def _same_names(ours: Sequence[EntityName], theirs: Sequence[EntityName]) -> NDA
 
 
 def _judge_rows(pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]) -> Iterator[ScoreRow]:
-    judged = [
-        (true, prediction)
-        for true, prediction in pairs
-        if true.task != "locate" and not true.closed and (true.answer or "").strip()
-    ]
+    judged = []
+    for true, prediction in pairs:
+        if true.task == "locate" or true.closed or not (true.answer or "").strip():
+            continue
+        if (prediction.answer or "").strip():
+            judged.append((true, prediction))
+        else:
+            yield _row(true, "llm_score", 0.0)  # the judge does not rate silence
     answers = [
         JudgedAnswer(true.question or "", prediction.answer or "", true.answer or "", true.language or "en")
         for true, prediction in judged

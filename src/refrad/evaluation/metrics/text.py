@@ -16,9 +16,12 @@ OTHER_PUNCTUATION = [
     if unicodedata.category(chr(code)).startswith("P")
 ]
 PUNCTUATION = str.maketrans(dict.fromkeys((*string.punctuation, *OTHER_PUNCTUATION)))
-PARTED = str.maketrans(dict.fromkeys(DASHES, " "))
+JOINT = "\u02d0"  # a word character where a hyphen or slash stood: the A of "A-scan" is no article
+PARTED = str.maketrans(dict.fromkeys(DASHES, JOINT))
+HYPHEN_IN_WORD = re.compile(r"(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_])")
 ARTICLES = re.compile(r"\b(a|an|the)\b")
-LONG_ARTICLES = re.compile(r"\b(an|the)\b")  # of multiple choices, where "a" may be the letter of an option
+# Of multiple choices: "a" at the end or before another letter is the letter of an option ("hepatitis A", "A, C").
+ARTICLES_OF_CHOICES = re.compile(r"\b(an|the)\b|\ba\b(?=\s+\w{2})")
 # Control tokens of models, which some leave in their answers.
 CONTROL_TOKENS = re.compile(r"</?s>|<(?:eos|bos|pad|unk|end_of_turn|start_of_turn)>|<\|[^|<>]*\|>")
 HAN = re.compile(r"([\u3400-\u9fff])")
@@ -85,26 +88,35 @@ def recall(predicted: str, true: str) -> float:
 def accuracy(predicted: str, true: str, *, multiple: bool = False) -> float:
     """1 if both texts are equal once normalised, else 0; a blank answer is never right.
 
-    A hyphen or slash separates words. If one text has nothing left ("A", "+"), articles are kept in both, and if still nothing
-    is left, both are compared as written, but for case. Does not accept synonyms: "right" is not "right side".
+    A hyphen or slash is read as a blank, a hyphen between letters also as nothing: "x-ray" equals "x ray" and "xray". If one text
+    has nothing left ("A", "+"), articles are kept in both, and if still nothing is left, both are compared as written, but for case.
+    Does not accept synonyms: "right" is not "right side".
 
     Args:
         predicted: the answer.
         true: the true answer.
-        multiple: the question is a multiple choice, where "a" is no article.
+        multiple: the question is a multiple choice, where "a" is an article before a word only.
     """
     if not predicted.strip():
         return 0.0
     forms: tuple[Callable[[str], str], ...] = (
-        lambda text: normalised(text.translate(PARTED), LONG_ARTICLES if multiple else ARTICLES),
-        lambda text: " ".join(_written_words(text.translate(PARTED))),
+        lambda text: normalised(text, ARTICLES_OF_CHOICES if multiple else ARTICLES),
+        lambda text: " ".join(_written_words(text)),
         lambda text: _folded(text).strip(),
     )
     for form in forms:
         ours, theirs = form(predicted), form(true)
         if ours and theirs:
-            return float(ours == theirs)
+            return float(bool(_readings(predicted, form) & _readings(true, form)))
     return 0.0
+
+
+def _readings(text: str, form: Callable[[str], str]) -> set[str]:
+    """The text in a form, with the hyphens between letters as blanks and as nothing."""
+    return {
+        " ".join(form(reading.translate(PARTED)).replace(JOINT, " ").split())
+        for reading in (text, HYPHEN_IN_WORD.sub("", text))
+    }
 
 
 def measure_f1(predicted: str, true: str) -> float:
