@@ -14,9 +14,23 @@ def image(images):
 
 def test_questions_cover_mentions_captions_and_pairs(image):
     questions = build_questions(image)
-    assert [question.task for question in questions] == ["locate", "locate", "detect", "vqa"]
+    assert [question.task for question in questions] == ["locate", "locate", "detect", "caption", "vqa"]
     assert [len(question.targets) for question in questions[:2]] == [1, 1]
-    assert questions[2].answer == image.captions[0].text
+    assert questions[2].answer == questions[3].answer == image.captions[0].text
+    assert questions[3].targets == ()
+
+
+def test_ungrounded_caption_is_asked_for_without_regions(image):
+    ungrounded = replace(
+        image.captions[0], text="Normal.", language="en", indication="pain", question="Tumour?", mentions=()
+    )
+    questions = build_questions(replace(image, captions=(ungrounded,), questions=()))
+    (question,) = questions
+    assert (question.task, question.answer) == ("caption", "Normal.")
+    assert question.text == "<image>\nClinical information: pain\nQuestion: Tumour?\nCaption this image: "
+    mixed = build_questions(replace(image, captions=(ungrounded, replace(image.captions[0], language="en"))))
+    answers = {question.task: question.answer for question in mixed if question.task in ("detect", "caption")}
+    assert answers == {"detect": image.captions[0].text, "caption": "Normal."}
 
 
 def test_question_ids_are_the_same_in_every_run(image):

@@ -90,9 +90,9 @@ def test_each_question_of_each_test_image_is_answered(evaluated):
     folder, metrics, *_ = evaluated
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert metrics["images"] == 6 and metrics["asked"] == 12
-    assert sorted({row["task"] for row in rows}) == ["detect", "locate", "vqa"]
+    assert sorted({row["task"] for row in rows}) == ["caption", "detect", "locate", "vqa"]
     ours = [row for row in rows if not row["image_id"].startswith("slake:")]
-    assert len(ours) == 6 * (2 + 1 + 1)  # two mentions, a caption and a question each
+    assert len(ours) == 6 * (2 + 2 + 1)  # two mentions, a caption with and one without boxes, and a question each
 
 
 @pytest.mark.slow

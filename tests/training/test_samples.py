@@ -115,3 +115,17 @@ def test_what_a_site_learns_from_its_own_images_stays_the_same(mixed, make):
     alone = make(AUGMENT)
     assert list(mixed.tasks(3)[:24]) == list(alone.tasks(3))
     assert mixed[3, 7].text == alone[3, 7].text and np.array_equal(mixed[3, 7].image, alone[3, 7].image)
+
+
+def test_caption_is_the_text_without_tags_and_with_the_prior_knowledge(make, frame):
+    shares = {"locate": 0.0, "detect": 0.0, "vqa": 0.0, "caption": 1.0}
+    texts = {caption["text"] for captions in frame["captions"] for caption in captions}
+    whole, varied = make(None, shares=shares), make(AUGMENT, shares=shares)
+    for index in range(len(whole)):
+        sample = whole[0, index]
+        prompt = {"en": "Caption this image: ", "de": "Beschreibe dieses Bild: "}[sample.language]
+        assert sample.task == "caption" and sample.target in texts and sample.text.endswith(f"\n{prompt}")
+    # In training nothing, the clinical information, the question or both come before the prompt, in validation both.
+    assert len({sample_of.count("\n") for sample_of in (whole[0, index].text for index in range(len(whole)))}) == 1
+    first = [varied[epoch, 0].text for epoch in range(24)]
+    assert len({text.count(":") for text in first}) > 1

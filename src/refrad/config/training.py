@@ -29,6 +29,14 @@ class Tasks(Section):
     locate: Share = Field(description="Share, 0 to 1, of batches that ask for the box or mask of a named structure.")
     detect: Share = Field(description="Share, 0 to 1, of batches that ask for a caption with boxes or masks.")
     vqa: Share = Field(description="Share, 0 to 1, of batches that ask a question.")
+    caption: Share = Field(default=0.0, description="Share, 0 to 1, of batches that ask for a caption without boxes.")
+
+    @model_validator(mode="after")
+    def a_task_has_a_share(self) -> "Tasks":
+        """Shares are relative to their sum."""
+        if not self.locate + self.detect + self.vqa + self.caption:
+            raise ValueError("needs a task with a share above 0")
+        return self
 
 
 class CheckpointOptions(Section):

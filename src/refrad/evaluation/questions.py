@@ -6,12 +6,12 @@ from functools import partial
 from typing import Literal
 
 from refrad.core.files import digest_bytes
-from refrad.dataset.examples import ExampleMention, ImageExample
+from refrad.dataset.examples import ExampleCaption, ExampleMention, ImageExample
 from refrad.dataset.image_codec import encode_mask
 from refrad.dataset.prompt_targets import detect, locate
 from refrad.evaluation.metrics.grounding import NamedRegion, Region
 from refrad.model.preprocess import WHOLE, View, box_in_view, whole_view
-from refrad.model.prompts import MAX_NAMES, prefix, vqa_text
+from refrad.model.prompts import MAX_NAMES, caption_prompt, prefix, prompt_text, vqa_text
 
 __all__ = ["EvalQuestion", "Target", "build_questions", "mask_region"]
 
@@ -31,7 +31,7 @@ class Target(NamedRegion):
 class EvalQuestion:
     """One question to a model.
 
-    `task` is locate, detect or vqa; `answer` the true caption, or the true answer of a vqa question; `kind` and `topic` those of
+    `task` is locate, detect, caption or vqa; `answer` the true caption, or the true answer of a vqa question; `kind` and `topic` those of
     the vqa question; `view` the part of the image that the model receives; `tagged` the true answer with its tags, as a model is
     trained to write it.
     """
@@ -64,7 +64,9 @@ def build_questions(
     masks: bool = False,
     order: str = "yxyx",
 ) -> list[EvalQuestion]:
-    """All questions about an image: its mentions by name, one caption in each language, and its question-answer pairs.
+    """All questions about an image: its mentions by name, a caption with and without regions in each language, and its question-answer pairs.
+
+    An image without a grounded caption has no question for regions.
 
     Args:
         image: with its captions and questions.
@@ -85,11 +87,14 @@ def build_questions(
             targets = _targets(mentions, image, masks)
             questions.append(question_about("locate", caption.language, text, targets, tagged=tagged))
     for language in sorted({caption.language for caption in image.captions}):
-        caption = next(caption for caption in image.captions if caption.language == language)
-        before = prefix(language, caption.indication, caption.question)
-        text, tagged, _ = detect(caption, _in_view(caption.mentions, view), before, None if masks else order)
-        targets = _targets(caption.mentions, image, masks)
-        questions.append(question_about("detect", language, text, targets, caption.text, tagged=tagged))
+        captions = [caption for caption in image.captions if caption.language == language]
+        for caption in [caption for caption in captions if caption.mentions][:1]:
+            before = _prior_knowledge(caption)
+            text, tagged, _ = detect(caption, _in_view(caption.mentions, view), before, None if masks else order)
+            targets = _targets(caption.mentions, image, masks)
+            questions.append(question_about("detect", language, text, targets, caption.text, tagged=tagged))
+        text, answer = prompt_text(caption_prompt(language), _prior_knowledge(captions[0])), captions[0].text
+        questions.append(question_about("caption", language, text, answer=answer, tagged=answer))
     for pair in image.questions:
         text = vqa_text(pair.question, pair.choices, pair.language)
         question = question_about("vqa", pair.language, text, answer=pair.answer, kind=pair.kind, topic=pair.topic)
@@ -106,6 +111,10 @@ def _in_view(mentions: Iterable[ExampleMention], view: View) -> list[ExampleMent
         )
         for mention in mentions
     ]
+
+
+def _prior_knowledge(caption: ExampleCaption) -> str:
+    return prefix(caption.language, caption.indication, caption.question)
 
 
 def _targets(mentions: Iterable[ExampleMention], image: ImageExample, masks: bool) -> tuple[Target, ...]:

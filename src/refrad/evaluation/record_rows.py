@@ -36,7 +36,7 @@ def truth_row(question: EvalQuestion) -> TruthRow:
 
 
 def prediction_row(question: EvalQuestion, answer: "GeneratedAnswer", decoded: "DecodedAnswer") -> PredictionRow:
-    """An answer to a question, with its regions unless the task is vqa."""
+    """An answer to a question, with its regions if the task is locate or detect."""
     row: PredictionRow = {
         "id": question.id,
         "image_id": question.image_id,
@@ -46,7 +46,7 @@ def prediction_row(question: EvalQuestion, answer: "GeneratedAnswer", decoded: "
         "cut": answer.cut,
         "answer": decoded.plain,
     }
-    if question.task != "vqa":
+    if question.task in ("locate", "detect"):
         row["entities"] = [_entity_row(region.text, region.class_id, region.region) for region in decoded.regions]
     return row
 

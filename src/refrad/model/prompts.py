@@ -76,6 +76,6 @@ def every_prompt() -> list[str]:
     """All wordings of this module, for a tokenizer to learn."""
     return [
         text.format("")
-        for wording in (LOCATE, DETECT, OUTLINE, SEGMENT, ANSWER, INDICATION, QUESTION)
+        for wording in (LOCATE, CAPTION, DETECT, OUTLINE, SEGMENT, ANSWER, INDICATION, QUESTION)
         for text in wording.values()
     ]

@@ -20,7 +20,7 @@ def data_facts(data: TrainingData, samples: Samples, schema: Schema, tested: Seq
 
     Image ids of a public benchmark begin with the benchmark's name.
     """
-    benchmarks = data.train["image_id"].str.split(":").list.first().gather(samples.public)
+    benchmarks = data.train["image_id"].str.split(":").list.first().gather(samples.mixture.public)
     return {
         "images": {split: len(part) for split, part in data.parts.items()},
         "classes": {anatomy_class.id: anatomy_class.name for anatomy_class in schema.classes},

@@ -13,23 +13,21 @@ from PIL import Image
 from refrad.anatomy.schema import Schema
 from refrad.config import AugmentOptions
 from refrad.core.types import LANGUAGES, Box
-from refrad.dataset.examples import ExampleMention, ImageExample, example_of_row
+from refrad.dataset.examples import ExampleCaption, ExampleMention, ImageExample, example_of_row
 from refrad.dataset.prompt_targets import detect, locate
 from refrad.model.collate import Sample
 from refrad.model.preprocess import View, box_in_view, render_view, whole_view
-from refrad.model.prompts import MAX_NAMES, prefix, vqa_text
+from refrad.model.prompts import MAX_NAMES, caption_prompt, prefix, prompt_text, vqa_text
 from refrad.training.augment import random_view
+from refrad.training.task_mixture import TASKS, TaskMixture
 
 __all__ = [
-    "TASKS",
     "SampleOptions",
     "Samples",
     "SurfaceForms",
     "class_frequencies",
     "surface_forms",
 ]
-
-TASKS = ("locate", "detect", "vqa")
 
 SurfaceForms = Mapping[tuple[str, int], Sequence[str]]
 
@@ -71,6 +69,7 @@ def lengths_of(frame: pl.DataFrame) -> Mapping[str, NDArray[np.float64]]:
     means = frame.select(
         locate=pl.lit(0.0),
         detect=captions.eval(caption.str.len_chars() + tags).list.mean(),
+        caption=captions.eval(caption.str.len_chars()).list.mean(),
         vqa=questions.eval(question.str.len_chars()).list.mean(),
     ).fill_null(0.0)
     return {task: np.broadcast_to(means[task].to_numpy(), len(frame)) for task in TASKS}
@@ -81,7 +80,7 @@ class SampleOptions:
     """How samples are made from rows.
 
     size: side of the images, px. order: of the coordinates in the text, yxyx or xyxy; None for segmentation.
-    shares: of the tasks; an image that cannot serve a task serves "locate". seed: of all random choices.
+    shares: of the tasks, see `TaskMixture`. seed: of all random choices.
     augment: how views are drawn (training); None for whole images with the full clinical information (validation).
     resize: how an image fills the square, see `whole_view`.
     public_share: of the samples that are questions of benchmarks. Their rows have no captions and no structures and serve no
@@ -109,44 +108,28 @@ class Samples:
     def __init__(self, frame: pl.DataFrame, names: SurfaceForms, options: SampleOptions) -> None:
         self.frame, self.names, self.size, self.order = frame, names, options.size, options.order
         self.seed, self.augment, self.resize = options.seed, options.augment, options.resize
-        shares, public_share = options.shares, options.public_share
-        weights = np.array([shares[task] for task in TASKS])
-        self.shares = weights / weights.sum()
+        self.mixture = TaskMixture(frame, options.shares, options.public_share, options.seed)
         self.frequencies = class_frequencies(frame)
-        self.answerable = frame["questions"].list.len().fill_null(0).gt(0).to_numpy()
-        grounded = frame["captions"].list.len().fill_null(0) + frame["structures"].list.len().fill_null(0)
-        self.own, self.public = (np.flatnonzero(rows) for rows in (grounded > 0, grounded == 0))
-        self.benchmarks = frame["image_id"].str.split(":").list.first().to_numpy()
-        self.drawn_public = round(public_share / (1 - public_share) * len(self.own)) if len(self.public) else 0
         self._lengths = lengths_of(frame)
         self._rows = frame.to_arrow()  # unlike the frame's own, its rows can be read in a forked process
-        self._drawn: tuple[int, NDArray[np.str_]] | None = None
+        self._drawn: tuple[int, NDArray[np.int64], NDArray[np.str_]] | None = None
 
     def __len__(self) -> int:
-        return len(self.own) + self.drawn_public
+        return len(self.mixture)
 
-    def _row(self, epoch: int, index: int) -> int:
-        """The row of a sample: each of the site's own once an epoch, then public ones, which take turns over the epochs."""
-        turn = index - len(self.own)
-        return int(self.own[index] if turn < 0 else self.public[(epoch * self.drawn_public + turn) % len(self.public)])
-
-    def _rows_of(self, epoch: int) -> NDArray[np.int64]:
-        turns = (epoch * self.drawn_public + np.arange(self.drawn_public)) % max(len(self.public), 1)
-        return np.concatenate([self.own, self.public[turns]])
+    def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+        """Row and task of each sample of an epoch; those of the last one are kept."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, self.mixture.rows(epoch), self.mixture.tasks(epoch)
+        return self._drawn[1:]
 
     def lengths(self, epoch: int, task: str) -> NDArray[np.float64]:
         """About how long the text of each sample of an epoch would be in a task, in characters: float64 [samples]."""
-        return self._lengths[task if task in TASKS else "vqa"][self._rows_of(epoch)]
+        return self._lengths[task if task in TASKS else "vqa"][self._epoch(epoch)[0]]
 
     def tasks(self, epoch: int) -> NDArray[np.str_]:
         """The task of each sample of an epoch, str [samples], known without making any; of public ones the benchmark's name."""
-        if self._drawn is None or self._drawn[0] != epoch:
-            drawn = np.random.default_rng((self.seed, epoch, 0)).random(len(self.own))
-            tasks = np.array(TASKS)[np.searchsorted(self.shares.cumsum()[:-1], drawn, side="right")]
-            own = np.where((tasks == "vqa") & ~self.answerable[self.own], "locate", tasks)
-            public = self.benchmarks[self._rows_of(epoch)[len(own) :]].astype(str)
-            self._drawn = epoch, np.concatenate([own, public])
-        return self._drawn[1]
+        return self._epoch(epoch)[1]
 
     def task(self, epoch: int, index: int) -> str:
         """The task of a sample."""
@@ -155,12 +138,14 @@ class Samples:
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         rng = np.random.default_rng((self.seed, *key, 1))
         epoch, index = key
-        picture = example_of_row(self._rows.slice(self._row(epoch, index), 1).to_pylist()[0])
+        picture = example_of_row(self._rows.slice(int(self._epoch(epoch)[0][index]), 1).to_pylist()[0])
         match self.task(epoch, index):
             case "detect":
                 return self._detect(picture, rng)
             case "locate":
                 return self._locate(picture, rng)
+            case "caption":
+                return self._caption(picture, rng)
             case _:
                 return self._vqa(picture, rng)
 
@@ -187,15 +172,27 @@ class Samples:
 
     def _detect(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         view = self._view(picture, rng)
-        caption = picture.captions[int(rng.integers(len(picture.captions)))]
-        indication, question = rng.integers(2, size=2) if self.augment else (1, 1)
-        before = prefix(
-            caption.language, caption.indication if indication else None, caption.question if question else None
-        )
+        grounded = [caption for caption in picture.captions if caption.mentions]
+        caption = grounded[int(rng.integers(len(grounded)))]
+        before = self._prior_knowledge(caption, rng)
         text, target, classes = detect(caption, self._in_view(picture, caption.mentions, view), before, self.order)
         masks = self._masks(picture, classes, view)
         return Sample(
             "detect", caption.language, render_view(picture.load_image(), view, self.size), text, target, masks
+        )
+
+    def _caption(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
+        view = self._view(picture, rng)
+        caption = picture.captions[int(rng.integers(len(picture.captions)))]
+        text = prompt_text(caption_prompt(caption.language), self._prior_knowledge(caption, rng))
+        image = render_view(picture.load_image(), view, self.size)
+        return Sample("caption", caption.language, image, text, caption.text, self._masks(picture, [], view))
+
+    def _prior_knowledge(self, caption: ExampleCaption, rng: np.random.Generator) -> str:
+        """Nothing, the clinical information, the question or both, each equally often; in validation both."""
+        indication, question = rng.integers(2, size=2) if self.augment else (1, 1)
+        return prefix(
+            caption.language, caption.indication if indication else None, caption.question if question else None
         )
 
     def _vqa(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
