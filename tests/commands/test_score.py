@@ -116,3 +116,23 @@ def test_intervals_need_a_resample(tmp_path, capsys, resamples):
     truth = write(tmp_path / "truth.jsonl", TRUTH)
     assert main(["score", truth, "--truth", truth, "--resamples", resamples]) == 1
     assert "--resamples must be at least 1" in capsys.readouterr().err
+
+
+def test_text_metrics_are_scored_and_defined(tmp_path, capsys):
+    caption = {"id": 1, "task": "caption", "answer": "The liver is normal."}
+    files = [
+        write(tmp_path / "p.jsonl", {"id": 1, "answer": "Normal liver."}),
+        "--truth",
+        write(tmp_path / "t.jsonl", caption),
+    ]
+    out = tmp_path / "result.json"
+    assert main(["score", *files, "--text-metrics", "bleu4", "rougel", "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    means = {row["metric"]: row["mean"] for row in result["scores"] if row["by"] is None}
+    # One of the two words in order, of 2 and 4 words: 2 x 1 / 6
+    assert means["rougel"] == pytest.approx(1 / 3) and 0 < means["bleu4"] < 1
+    assert {"bleu4", "rougel"} <= result["definitions"].keys()
+    capsys.readouterr()
+    for wrong in (["bertscore"], ["green"], ["meteor"]):
+        assert main(["score", *files, "--text-metrics", *wrong]) != 0
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1

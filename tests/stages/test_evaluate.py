@@ -57,7 +57,7 @@ def evaluated(images, public, root, tmp_path_factory):
         **files,
         scale=scale,
         metrics=metrics,
-        fingerprint=fingerprint("evaluate", samples=100, resamples=500),
+        fingerprint=fingerprint("evaluate", samples=100, resamples=500, text_metrics=["rougel"]),
     )
     run()
     first = read_sealed(metrics)
@@ -99,6 +99,7 @@ def test_each_question_of_each_test_image_is_answered(evaluated):
 def test_each_number_has_a_definition(evaluated):
     _, metrics, *_ = evaluated
     assert {row["metric"] for row in metrics["scores"]} == set(metrics["metrics"])
+    assert "rougel" in metrics["metrics"]  # of evaluate.text_metrics
     explained = {name.split(".")[0] for name in metrics["definitions"]}
     numbers = {"mean_iou", "mean_iou_interval", "class_recall", "iou50", "free", "vqa", "baselines", "blanked"}
     assert numbers <= set(metrics) and numbers <= explained

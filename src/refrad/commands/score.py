@@ -16,6 +16,7 @@ from refrad.evaluation.metrics.judge import JudgedAnswer, Scale, llm_scores, loa
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import METRICS, score_items
 from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow, compare, summarise
+from refrad.evaluation.metrics.text_metrics import load_text_metrics
 from refrad.llm import ModelError, Models, open_models
 
 __all__ = ["ScoreResult", "main"]
@@ -47,6 +48,9 @@ def main(
     judge_model: str = "",
     prompts: Path = Path("workflow/prompts"),
     store: Path | None = None,
+    text_metrics: list[str] | None = None,
+    bertscore_model: Path | None = None,
+    bertscore_layer: int | None = None,
 ) -> None:
     """Score PREDICTIONS (JSON lines) against TRUTH: means with 95 % intervals, for each task, language, modality, class, ...
 
@@ -54,7 +58,9 @@ def main(
     a sentence-transformers model, for G-IoU; without it names must be equal. OUT is a JSON file for all numbers. INTERVAL is
     percentile or bca. JUDGE_ENDPOINT and JUDGE_MODEL name an OpenAI-compatible server and its model, for LLMScore: captions and open
     answers are sent there, and its replies are kept in STORE: by default stores/llm in the folder of a project, elsewhere
-    refrad/llm in the user's cache ($XDG_CACHE_HOME or ~/.cache). The format of both files: docs/evaluation.md.
+    refrad/llm in the user's cache ($XDG_CACHE_HOME or ~/.cache). TEXT_METRICS are further metrics of captions
+    and open answers, any of bleu4, rougel and bertscore; BERTSCORE_MODEL is the folder of a transformers encoder for bertscore, and
+    BERTSCORE_LAYER the hidden layer of it, by default the last. The format of both files: docs/evaluation.md.
 
     Raises:
         ValueError: if a file is invalid; the message names the line.
@@ -63,6 +69,7 @@ def main(
         raise ValueError("--interval must be percentile or bca")
     if resamples < 1:
         raise ValueError("--resamples must be at least 1")
+    further = load_text_metrics(text_metrics or [], bertscore_model, bertscore_layer)
     similarity = judge = None
     if embedder is not None:
         from refrad.evaluation.metrics.similarity import Embedder
@@ -75,14 +82,9 @@ def main(
         if judge_endpoint:
             judge = partial(_judge, models=models, scale=load_scale(prompts / "score.yaml"))
             models.expect_server("score", FIRST_CONTACT)
-        items, counts = score_items(
-            questions, read_records(predictions, PredictionRecord, questions), similarity, judge=judge
-        )
-        other_items, _ = (
-            score_items(questions, read_records(against, PredictionRecord, questions), similarity, judge=judge)
-            if against
-            else (items, {})
-        )
+        score = partial(score_items, questions, similarity=similarity, judge=judge, text_metrics=further)
+        items, counts = score(read_records(predictions, PredictionRecord, questions))
+        other_items, _ = score(read_records(against, PredictionRecord, questions)) if against else (items, {})
     rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
     result: ScoreResult = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
     _print_scores(rows, counts)
@@ -133,7 +135,7 @@ def _print_scores(rows: Sequence[SummaryRow], counts: Mapping[str, int]) -> None
                 continue
             name = "".join(f"{stratum}, " for stratum in (row["dataset"], row["value"]) if stratum)
             print(
-                f"  {row['task']:<8}{name}{row['metric']:<16}{_interval(row)}  {row['items']} items, {row['groups']} groups"
+                f"  {row['task']:<8}{name}{row['metric']:<19}{_interval(row)}  {row['items']} items, {row['groups']} groups"
                 + (f", {row['failed']} failed" if row["failed"] else "")
             )
 
@@ -142,7 +144,7 @@ def _print_differences(rows: Sequence[ComparisonRow]) -> None:
     print("\ndifference to the other model")
     for row in rows:
         print(
-            f"  {row['task']:<8}{row['metric']:<16}{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p']:.2g}"
+            f"  {row['task']:<8}{row['metric']:<19}{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p']:.2g}"
         )
 
 

@@ -214,6 +214,8 @@ def _missing_paths(config: Config) -> list[str]:
             paths[f"evaluate.others.{number}.folder"] = entry.folder
     if config.evaluate.embedder is not None:
         paths["evaluate.embedder"] = config.evaluate.embedder
+    if config.evaluate.bertscore_model is not None:
+        paths["evaluate.bertscore_model"] = config.evaluate.bertscore_model
     for number, delivery in enumerate(config.deliveries):
         if is_demo(delivery):
             continue

@@ -43,6 +43,15 @@ class EvaluateOptions(Section):
     embedder: str | None = Field(
         description="Folder of a sentence-transformers model for G-IoU, or null: classes are equal or different."
     )
+    text_metrics: list[Literal["bleu4", "rougel", "bertscore"]] = Field(
+        default=[], description="Further metrics of captions and open answers: any of bleu4, rougel, bertscore."
+    )
+    bertscore_model: str | None = Field(
+        default=None, description="Folder of a transformers encoder for bertscore, or null without that metric."
+    )
+    bertscore_layer: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Hidden layer of it that bertscore compares, or null: the last one."
+    )
     judge: Literal["none", "llm"] = Field(
         default="none",
         description="Judge: none, or llm (the model llm.score gives captions and open answers an LLMScore).",

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from refrad.evaluation.metrics.judge import JudgedAnswer
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import score_items
 from refrad.evaluation.metrics.summary import compare, summarise
+from refrad.evaluation.metrics.text_metrics import TextMetric
 from refrad.evaluation.other_models import OtherAnswers
 from refrad.evaluation.result import OtherModelResult
 
@@ -29,17 +30,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ItemScorer:
-    """Scores of predictions by one truth, as `score_items` computes them with these names, this similarity and this judge."""
+    """Scores of predictions by one truth, as `score_items` computes them with these names, this similarity, judge and text metrics."""
 
     truth: Mapping[str, TruthRecord]
     names: Mapping[int, str]
     similarity: Similarity | None
     judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]] | None
+    text_metrics: Mapping[str, TextMetric] = field(default_factory=dict)
 
     def score(self, predictions: Path) -> tuple[pl.DataFrame, dict[str, int]]:
         """The scored items of all questions, and the counts."""
         records = read_records(predictions, PredictionRecord, self.truth)
-        return score_items(self.truth, records, self.similarity, self.names, self.judge)
+        return score_items(self.truth, records, self.similarity, self.names, self.judge, self.text_metrics)
 
     def score_answered(self, predictions: Path, tasks: Iterable[str]) -> pl.DataFrame:
         """The scored items of the questions of some tasks that have a prediction.
@@ -49,7 +51,7 @@ class ItemScorer:
         """
         records = read_records(predictions, PredictionRecord, self.truth)
         truth = {name: true for name, true in self.truth.items() if true.task in set(tasks)}
-        items, _ = score_items(truth, records, self.similarity, self.names, self.judge)
+        items, _ = score_items(truth, records, self.similarity, self.names, self.judge, self.text_metrics)
         return items.filter(pl.col("id").is_in(list(records)))
 
 

@@ -86,6 +86,9 @@ METRIC_NAMES: Mapping[str, str] = {
     "pointing": "pointing game",
     "side_accuracy": "findings on the correct side",
     "specificity": "absent findings without a region",
+    "bleu4": "BLEU-4 of each text",
+    "rougel": "ROUGE-L",
+    "bertscore": "BERTScore",
     "llm_score": "LLMScore (0 to 1)",
 }
 TASK_NAMES: Mapping[str, str] = {

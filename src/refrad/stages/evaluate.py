@@ -30,6 +30,7 @@ from refrad.evaluation.metrics.json_lines import write_objects
 from refrad.evaluation.metrics.judge import llm_scores, load_scale
 from refrad.evaluation.metrics.records import TruthRecord, read_records
 from refrad.evaluation.metrics.similarity import Embedder
+from refrad.evaluation.metrics.text_metrics import TextMetric, load_text_metrics
 from refrad.evaluation.other_models import OtherAnswers, ask_other_model, ask_server
 from refrad.evaluation.other_scores import ItemScorer, compare_other_models
 from refrad.evaluation.questions import EvalQuestion
@@ -85,6 +86,7 @@ def run(
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
+    _load_text_metrics(options)  # what is missing is said before the model answers
     verify_folder(checkpoint)
     training, steps = _read_account(checkpoint)
     torch.set_num_threads(training.threads)
@@ -201,12 +203,17 @@ def _describe_run(
     }
 
 
+def _load_text_metrics(options: EvaluateOptions) -> dict[str, TextMetric]:
+    model = Path(options.bertscore_model) if options.bertscore_model else None
+    return load_text_metrics(options.text_metrics, model, options.bertscore_layer)
+
+
 def _open_scorer(
     truth: Path, names: Mapping[int, str], options: EvaluateOptions, scale: Path, models: Models
 ) -> ItemScorer:
     judge = partial(llm_scores, models=models, scale=load_scale(scale)) if options.judge == "llm" else None
     similarity = Embedder(Path(options.embedder)) if options.embedder else None
-    return ItemScorer(read_records(truth, TruthRecord), names, similarity, judge)
+    return ItemScorer(read_records(truth, TruthRecord), names, similarity, judge, _load_text_metrics(options))
 
 
 def _ask_other(

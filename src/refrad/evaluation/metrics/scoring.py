@@ -16,6 +16,7 @@ from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.localization import score_locations
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall, words
+from refrad.evaluation.metrics.text_metrics import TEXT_METRICS, TextMetric
 
 __all__ = ["METRICS", "STRATA", "ScoreRow", "score_items"]
 
@@ -39,6 +40,7 @@ METRICS: Mapping[str, str] = {
     " Ignores synonyms and negation; not comparable between test sets.",
     "cider_released": "CIDEr (0 to 10) over words with case and punctuation, as the paper's released code computes it.",
     **FINDING_METRICS,
+    **TEXT_METRICS,
     "llm_score": "verdict of a language model from 1 to 5, as (s - 1) / 4. Ignores errors that the judge overlooks.",
 }
 STRATA = ("language", "modality", "kind", "topic", "class", "size", "category", "length")
@@ -76,6 +78,7 @@ def score_items(
     similarity: Similarity | None = None,
     names: Mapping[int, str] | None = None,
     judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]] | None = None,
+    text_metrics: Mapping[str, TextMetric] | None = None,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The score of each item on each metric of its task, and counts of items without a score.
 
@@ -89,6 +92,7 @@ def score_items(
         similarity: of names, for G-IoU; None: same class or, where one of them has no class, same text.
         names: of the classes, for the column `class`.
         judge: returns the LLMScore of captions and of answers to open questions; NaN where the judge failed.
+        text_metrics: by name, of the same texts.
 
     Returns:
         One row an item and metric with the columns dataset, id, task, metric, value, group and STRATA; and the counts.
@@ -114,6 +118,7 @@ def score_items(
         *_finding_rows([pair for pair in pairs if pair[0].task in ("locate", "detect")], counts, names or {}),
         *_answer_rows([pair for pair in pairs if pair[0].task == "vqa"], counts),
         *_caption_rows([pair for pair in pairs if pair[0].task in ("caption", "detect")], counts, similarity),
+        *_text_rows(pairs, text_metrics or {}),
         *judged,
     ]
     return pl.DataFrame(rows, schema=COLUMNS), dict(counts)
@@ -252,11 +257,27 @@ def _same_names(ours: Sequence[EntityName], theirs: Sequence[EntityName]) -> NDA
     return np.array([same_name(a, b) for a, b in zip(ours, theirs, strict=True)], np.float64)
 
 
+def _free_texts(pairs: Pairs) -> Pairs:
+    """The captions and the answers to open questions whose true text is not blank."""
+    return [
+        (true, prediction)
+        for true, prediction in pairs
+        if true.task != "locate" and not true.closed and (true.answer or "").strip()
+    ]
+
+
+def _text_rows(pairs: Pairs, metrics: Mapping[str, TextMetric]) -> Iterator[ScoreRow]:
+    texts = _free_texts(pairs)
+    answers = [prediction.answer or "" for _, prediction in texts]
+    references = [true.answer or "" for true, _ in texts]
+    for name, metric in metrics.items():
+        for (true, _), value in zip(texts, metric(answers, references).tolist(), strict=True):
+            yield _row(true, name, value)
+
+
 def _judge_rows(pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]) -> Iterator[ScoreRow]:
     judged = []
-    for true, prediction in pairs:
-        if true.task == "locate" or true.closed or not (true.answer or "").strip():
-            continue
+    for true, prediction in _free_texts(pairs):
         if (prediction.answer or "").strip():
             judged.append((true, prediction))
         else:
