@@ -81,3 +81,29 @@ def test_other_closed_answers_stand_in_the_sentence():
 def test_lenient_accuracy_is_never_below_the_strict_one(answer, truth, multiple):
     lenient = accuracy_lenient(answer, truth, multiple=multiple, question=LETTERED)
     assert lenient >= accuracy(answer, truth, multiple=multiple)
+
+
+@pytest.mark.parametrize(
+    ("answer", "true"),
+    [
+        ("<think>no, maybe</think> Yes", "yes"),
+        ("maybe no</think> Ja.", "ja"),
+        ("There is no doubt: yes", "yes"),
+        ("The mass is not visible.", "no"),
+        ("Die Niere ist nicht abgrenzbar.", "nein"),
+        (r"\boxed{no}", "no"),
+    ],
+)
+def test_thinking_and_denials_are_read(answer, true):
+    assert accuracy_lenient(answer, true) == 1
+
+
+@pytest.mark.parametrize("answer", ["Not sure", "I have no idea", "normal", "Noch offen", "Nodule"])
+def test_sentence_without_yes_or_no_answers_nothing(answer):
+    assert accuracy_lenient(answer, "no") == accuracy_lenient(answer, "yes") == 0
+
+
+def test_options_repeated_are_no_answer():
+    options = "A) CT B) MRI C) X-ray"
+    assert accuracy_lenient(options, "A", multiple=True, question=f"Which modality? {options}") == 0
+    assert accuracy_lenient(r"\boxed{B}", "B", multiple=True, question=f"Which modality? {options}") == 1

@@ -13,6 +13,14 @@ NEGATIONS = frozenset({"no", "not", "nicht", "without", "ohne", "neither", "nor"
 # Articles of German, and verbs, between a negation and what it denies: "not an MRI", "is not the liver".
 FILLERS = frozenset({"ein", "eine", "einen", "einer", "eines", "einem", "der", "die", "das", "den", "dem", "des"})
 
+THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
+# Phrases that deny a finding, and phrases with a no that answer nothing
+DENIED_FINDING = re.compile(
+    r"\b(?:not|nicht) (?:present|visible|seen|evident|identified|detected|vorhanden|nachweisbar|sichtbar|erkennbar|abgrenzbar)\b"
+)
+NO_ANSWER = re.compile(r"\b(?:no|keine?n?) (?:doubt|idea|answer|zweifel|ahnung|antwort)\b")
+
 # "A) text", "(A) text", "A. text", "A: text", each at the begin of a line or after white space.
 OPTION = re.compile(r"(?:(?<=\s)|\A)\(?([A-H])[).:]\s+(.+?)(?=\s+\(?[A-H][).:]\s|\n|\Z)", re.DOTALL)
 ANSWER_LINE = re.compile(r"\A(?:answer|antwort)\b.*:?\s*\Z", re.IGNORECASE)
@@ -33,7 +41,8 @@ def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, quest
       denying it.
     - Other true answers: their words stand in the answer, one after another, and are not denied by the word before them.
 
-    Control tokens ("<eos>") are ignored. Does not accept synonyms, and believes the first statement of an answer.
+    Control tokens ("<eos>") and thinking are ignored. "Not visible" is a no, "not" and "normal" alone are not.
+    Does not accept synonyms, and believes the first statement of an answer.
 
     Args:
         predicted: the answer.
@@ -43,10 +52,14 @@ def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, quest
     """
     if accuracy(predicted, true, multiple=multiple):
         return 1.0
+    predicted = BOXED.sub(r"\1", THINKING.sub(" ", predicted)).strip()
     answer_words, target = words(predicted), words(true)
     if len(target) == 1 and target[0] in YES | NO:
-        first = next((word for word in answer_words if word in YES | NO), None)
+        sentence = NO_ANSWER.sub(" ", DENIED_FINDING.sub(" no ", " ".join(answer_words)))
+        first = next((word for word in sentence.split() if word in YES | NO), None)
         return float(first is not None and (first in YES) == (target[0] in YES))
+    if multiple and len({letter for letter, _ in OPTION.findall(predicted)}) > 1 and not NAMED_LETTER.search(predicted):
+        return 0.0  # it repeats the options
     options = options_of(question) if multiple else {}
     letter = _letter(predicted) if multiple else None
     true_letter = _letter(true)
