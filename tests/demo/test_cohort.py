@@ -1,5 +1,6 @@
 import csv
 import hashlib
+import re
 
 import numpy as np
 import pydicom
@@ -95,3 +96,9 @@ def test_left_is_left():
     _, labels = render(make_body(0), affine, (50, 50, 40), "CT", native, seed=0)
     x = {name: 200 - 8 * np.argwhere(labels == native[name]).mean(0)[0] for name in ("liver", "spleen", "stomach")}
     assert x["liver"] > 0 > x["spleen"] and x["stomach"] < 0  # RAS: x grows towards the right
+
+
+def test_some_sentences_name_an_image_and_no_anatomy(cohort):
+    text = (cohort / "reports.csv").read_text(encoding="utf-8")
+    closing = r"(?:freie Flüssigkeit|Lymphknoten|unauffälliger Befund|free fluid|lymph nodes|Otherwise unremarkable) \((?:Se|Serie|series)? ?\d+[/,]"
+    assert re.search(closing, text)

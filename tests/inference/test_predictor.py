@@ -118,9 +118,16 @@ def test_predict_accepts_each_kind_of_prompt(predictor, image, prompt):
         assert region.mask is None or region.mask.shape == (48, 80)
 
 
+def test_caption_without_regions_has_the_prompt_of_its_training(predictor):
+    prompt = predictor.prompt(None, None, "Schmerz", "de", regions=False)
+    assert prompt == "<image>\nKlinische Angaben: Schmerz\nBeschreibe dieses Bild: "
+
+
 def test_predict_refuses_wrong_arguments(predictor, image, tmp_path):
     with pytest.raises(ValueError, match="must be en or de"):
         predictor.predict(image, language="fr")
+    with pytest.raises(ValueError, match="locate asks for regions"):
+        predictor.prompt(None, "liver", regions=False)
     with pytest.raises(ValueError, match="question and locate exclude each other"):
         predictor.predict(image, question="?", locate="liver")
     with pytest.raises(ValueError, match="name a folder that stage train made"):

@@ -198,9 +198,11 @@ def test_other_models_are_scored_in_pairs_and_asked_once(evaluated, public, root
     sent = len(server.bodies)
     metrics = results_of(entries)
     server.stop()
-    assert len(server.bodies) == sent == 8  # six images of the site and two of the benchmark, one question each
+    assert (
+        len(server.bodies) == sent == 14
+    )  # a question for six images of the site and two of the benchmark, and a caption for the six
     gone, again, tiny = metrics["others"]
-    assert again == seer and seer["counts"]["answered"] == 8 and seer["failure"] is None
+    assert again == seer and seer["counts"]["answered"] == 14 and seer["failure"] is None
     assert gone["failure"].startswith("gone: no answer") and gone["scores"] == []
     assert tiny["failure"] is None and tiny["counts"]["asked"] == 8 + 12
     f1 = {row["dataset"]: row for row in seer["compared"] if row["metric"] == "f1"}

@@ -59,6 +59,7 @@ def main(
     locate: str | None = None,
     indication: str | None = None,
     language: str = "en",
+    regions: bool = True,
     out: Path = Path("predicted"),
     device: str = "auto",
     answer_tokens: int = ANSWER_TOKENS,
@@ -68,13 +69,14 @@ def main(
 
     Prints the answer and its regions, and writes a picture with boxes or masks into the folder OUT; for a folder of images also
     predictions.jsonl, which gives the reason for each image that cannot be read. --question asks a question, --locate names a
-    structure to find. --slice counts from 0; the default is the middle one. --modality (CT or MR) is for NIfTI, which does not
+    structure to find, --no-regions demands a caption without boxes or masks.
+    --slice counts from 0; the default is the middle one. --modality (CT or MR) is for NIfTI, which does not
     state it. --language is en or de. Answers longer than --answer-tokens
     are cut, which is reported. --json prints a JSON object an image instead, like the lines of
     predictions.jsonl. Research use only.
     """
     predictor = Predictor(checkpoint, device, answer_tokens)
-    prompt = predictor.prompt(question, locate, indication, language)
+    prompt = predictor.prompt(question, locate, indication, language, regions)
     if image.is_dir():
         read = failed = 0
         for row in _predict_folder(predictor, image, out, slice, modality, prompt):

@@ -88,6 +88,7 @@ DAILY |= {
     "hip_right",
 }
 ALWAYS_SEEN = 0.88
+NAMED = 0.7  # share of the closing sentences that name an image
 RESECTED = {
     "gallbladder": ("Z.n. Cholezystektomie.", "Status post cholecystectomy."),
     "spleen": ("Milz fehlt bei Z.n. Splenektomie.", "Status post splenectomy."),
@@ -155,7 +156,8 @@ def write_report(
         often = ALWAYS_SEEN if classes[0] in DAILY else 1 - ALWAYS_SEEN
         if len(visible) == len(classes) and not ill and r.random() < often:
             add(str(r.choice(de if german else en)), visible, 0.45)
-    sentences.append(str(r.choice(NOTHING[0 if german else 1])))
+    closing = str(r.choice(NOTHING[0 if german else 1]))
+    sentences.append(_naming_an_image(np.random.default_rng(day.toordinal()), closing, all_series, german))
     body_text = " ".join(sentences[:14])
     references = [reference for reference in references if reference.sentence in body_text]
     if german:
@@ -200,6 +202,16 @@ def _choose_image(
         if total[index] > 0.3 * len(classes):
             best.append((float(total[index]) + r.uniform(0, 0.1), number, index))
     return (all_series[max(best)[1]], max(best)[2]) if best else None
+
+
+def _naming_an_image(r: np.random.Generator, sentence: str, all_series: Sequence[Seen], german: bool) -> str:
+    """A sentence without anatomy, which often names an image all the same: a pair without a box.
+
+    The generator is a separate one, so that the rest of the cohort does not depend on this sentence.
+    """
+    series = all_series[int(r.integers(len(all_series)))]
+    image = series, int(r.integers(len(series.uids)))
+    return f"{sentence[:-1]} {_reference(r, image, german)}." if r.random() < NAMED else sentence
 
 
 def _reference(r: np.random.Generator, chosen: tuple[Seen, int], german: bool) -> str:

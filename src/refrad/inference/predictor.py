@@ -25,7 +25,7 @@ from refrad.inference.load_image import LoadedImage, load_image
 from refrad.model.box_tokens import parse_detection, parse_segmentation
 from refrad.model.preprocess import View, box_in_image, mask_in_image, render_view, whole_view
 from refrad.model.processor import load_processor
-from refrad.model.prompts import detect_prompt, locate_prompt, prefix, prompt_text, vqa_prompt
+from refrad.model.prompts import caption_prompt, detect_prompt, locate_prompt, prefix, prompt_text, vqa_prompt
 from refrad.model.radgrounder import head_of, load_model
 from refrad.model.training_account import TRAINING
 from refrad.workflow.fingerprint import Fingerprint
@@ -106,8 +106,9 @@ class Predictor:
         locate: str | None = None,
         indication: str | None = None,
         language: str = "en",
+        regions: bool = True,
     ) -> Prediction:
-        """The answer to a `question`, the regions of the structure `locate`, or, with neither, a caption with its regions.
+        """The answer to a `question`, the regions of the structure `locate`, or, with neither, a caption with or without `regions`.
 
         Args:
             image: a file that `load_image` reads.
@@ -117,12 +118,13 @@ class Predictor:
             locate: name of a structure.
             indication: clinical information, for a caption.
             language: of question, structure and caption: en or de.
+            regions: whether a caption comes with its regions.
 
         Raises:
             FileNotFoundError: if there is no such file.
             ValueError: if the file is no image, or the arguments do not fit together.
         """
-        prompt = self.prompt(question, locate, indication, language)
+        prompt = self.prompt(question, locate, indication, language, regions)
         return self.predict_batch([self.load(image, index, modality)], prompt)[0]
 
     def load(self, image: Path, index: int | None = None, modality: str | None = None) -> LoadedImage:
@@ -130,7 +132,12 @@ class Predictor:
         return load_image(image, self.windows, index, modality)
 
     def prompt(
-        self, question: str | None, locate: str | None, indication: str | None = None, language: str = "en"
+        self,
+        question: str | None,
+        locate: str | None,
+        indication: str | None = None,
+        language: str = "en",
+        regions: bool = True,
     ) -> str:
         """The text for the processor that the arguments of `predict` make.
 
@@ -141,11 +148,14 @@ class Predictor:
             raise ValueError(f"language is {language}: it must be en or de")
         if question and locate:
             raise ValueError("question and locate exclude each other: give one of them")
+        if locate and not regions:
+            raise ValueError("locate asks for regions: leave --no-regions out")
         if question:
             return prompt_text(vqa_prompt(question, (), language))
         if locate:
             return prompt_text(locate_prompt([locate], language, self.masks))
-        return prompt_text(detect_prompt(language, self.masks), prefix(language, indication, None))
+        wording = detect_prompt(language, self.masks) if regions else caption_prompt(language)
+        return prompt_text(wording, prefix(language, indication, None))
 
     @property
     def masks(self) -> bool:
