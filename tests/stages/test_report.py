@@ -311,3 +311,42 @@ def test_pages_are_accessible_and_need_no_network(pages):
         assert all(after - before <= 1 for before, after in pairwise(levels)), page.name
         assert not re.findall(r'<img(?![^>]*alt="[^"]+")|role="img"(?! aria-label="[^"]+")', text), page.name
         assert not re.findall(r'(?:src|href)="(?:https?:)?//|<script|<link|@import', text), page.name
+
+
+def test_other_models_stand_in_one_table_with_their_differences(report_of, tmp_path):
+    seer = {
+        "dataset": "internal",
+        "task": "locate",
+        "metric": "iou",
+        "by": None,
+        "value": None,
+        "mean": 0.25,
+        "items": 12,
+    }
+    pair = {
+        "dataset": "internal",
+        "task": "locate",
+        "metric": "iou",
+        "difference": 0.35,
+        "low": 0.3,
+        "high": 0.4,
+        "p": 0.01,
+    }
+    others = [
+        {
+            **{"name": "Seer", "model": "seer-4b", "window": 1, "failure": None, "counts": {"asked": 14, "failed": 2}},
+            "scores": [seer | {"low": 0.2, "high": 0.3, "groups": 2, "failed": 0}],
+            "compared": [pair | {"ours": 0.6, "theirs": 0.25, "items": 12, "groups": 2}],
+        },
+        {
+            **{"name": "Gone", "model": "gone", "window": 1, "failure": "gone: no answer for 600 s", "counts": {}},
+            **{"scores": [], "compared": []},
+        },
+    ]
+    (tmp_path / "evaluation.json").write_text(json.dumps(RESULT | {"others": others}))
+    text = (report_of() / "stages" / "evaluate.html").read_text()
+    section = text.split("Other vision-language models")[1].split("<h2>")[0]
+    table, models = section.split("</table>")[:2]
+    assert "0.250" in table and "0.600" in table
+    assert "+0.350 (+0.300 to +0.400), p 0.01, 12 items" in table and "Gone" not in table
+    assert "gone: no answer for 600 s" in models and "seer-4b" in models
