@@ -136,3 +136,9 @@ def test_text_metrics_are_scored_and_defined(tmp_path, capsys):
     for wrong in (["bertscore"], ["green"], ["meteor"]):
         assert main(["score", *files, "--text-metrics", *wrong]) != 0
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_result_is_a_file(tmp_path, capsys):
+    truth = write(tmp_path / "truth.jsonl", TRUTH)
+    assert main(["score", truth, "--truth", truth, "--out", str(tmp_path)]) == 1
+    assert "is a folder: name a file" in capsys.readouterr().err

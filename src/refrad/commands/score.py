@@ -69,6 +69,8 @@ def main(
         raise ValueError("--interval must be percentile or bca")
     if resamples < 1:
         raise ValueError("--resamples must be at least 1")
+    if out is not None and out.is_dir():
+        raise ValueError(f"--out {out} is a folder: name a file, such as {out / 'result.json'}")
     further = load_text_metrics(text_metrics or [], bertscore_model, bertscore_layer)
     similarity = judge = None
     if embedder is not None:
