@@ -122,6 +122,7 @@ CHANGES = {
     "a term of the lexicon": replaced("workflow/anatomy/lexicon.yaml", "endings:", "new_words: [Leberchen]\nendings:"),
     "the rule of boxes (`structures.minimum_share`)": configured(structures={"minimum_share": 0.3}),
     "a window (`shards.windows`)": configured(shards={"windows": [[2250, -100], [350, 40], [90, 40]]}),
+    "pairs without boxes (`shards.pairs`)": configured(shards={"pairs": "grounded"}),
     "images per caption (`grounded.images_per_caption`)": configured(grounded={"images_per_caption": 3}),
     "the split (`index.test`)": configured(index={"test": 0.31}),
     "a patient in the list of `index.exclude`": patient_excluded,

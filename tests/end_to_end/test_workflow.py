@@ -125,7 +125,9 @@ def test_shards_have_the_rows_of_the_earlier_tables(finished):
             for stage in ("grounded", "vqa", "shards/metrics")
         )
         assert min(grounded["tables"]["yield"].values()) == grounded["flow"]["used"]
-        assert grounded["made"]["triplets"] == shards["made"]["captions"]
+        assert grounded["made"]["triplets"] == shards["tables"]["captions"]["grounded"]
+        assert grounded["made"]["ungrounded pairs"] == shards["tables"]["captions"].get("ungrounded", 0)
+        assert sum(shards["tables"]["captions"].values()) == shards["made"]["captions"]
         assert grounded["made"]["entities"] == shards["made"]["entities"]
         assert vqa["made"]["questions"] == shards["made"]["questions"]
         assert vqa["made"]["questions kept out"] == 0
