@@ -190,6 +190,7 @@ def test_best_weights_on_validation_patients_are_saved(run, images, schema):
     """A learning rate far too high spoils the weights after the first steps; the last ones are worse."""
     options = {
         "learning_rate": 0.05,
+        "seed": 2,
         "steps": 8,
         "tower_pretraining_steps": 0,
         "warmup_ratio": 0.0,
@@ -202,7 +203,8 @@ def test_best_weights_on_validation_patients_are_saved(run, images, schema):
         model = load_model(kept[use], processor).eval()
         rows = {split: read_image_table([images], {split}) for split in ("train", "validation")}
         names = surface_forms([example_of_row(row) for row in rows["train"].iter_rows(named=True)], schema)
-        held_out = Samples(rows["validation"], names, SampleOptions(64, "yxyx", tiny_training()["tasks"], 0, None))
+        choice = SampleOptions(64, "yxyx", tiny_training()["tasks"], options["seed"], None)
+        held_out = Samples(rows["validation"], names, choice)
         batch = collate(processor, [held_out[0, index] for index in range(len(held_out))])
         with torch.no_grad():
             losses[use] = batch_loss(model, batch).item()
