@@ -59,6 +59,7 @@ def test_commands_exist_with_their_flags(root):
                     function = find_function(line.split()[1:3] if line.split()[1] == "study" else line.split()[1:2])
                     flags = {one.replace("-", "_") for one in re.findall(r"(?<!\S)--([\w-]+)", found[2])}
                     parameters = {name.rstrip("_") for name in inspect.signature(function).parameters}
+                    parameters |= {f"no_{name}" for name in parameters}  # of a flag that is on by default
                     assert flags <= parameters, f"{page.name}: {line}"
                     seen += 1
     assert seen > 5
@@ -119,7 +120,7 @@ def test_inference_page_commands_can_be_parsed(root):
         for line in block.splitlines()
         if line.startswith("refrad predict")
     ]
-    assert len(commands) == 4
+    assert len(commands) == 5
     for command in commands:
         values = parse(shlex.split(command)[1:]).arguments.arguments
         assert str(values["checkpoint"]) == "results/train/demo" and values["image"].name
