@@ -59,7 +59,7 @@ def main(
     locate: str | None = None,
     indication: str | None = None,
     language: str = "en",
-    regions: bool = True,
+    no_regions: bool = False,
     out: Path = Path("predicted"),
     device: str = "auto",
     answer_tokens: int = ANSWER_TOKENS,
@@ -76,7 +76,7 @@ def main(
     predictions.jsonl. Research use only.
     """
     predictor = Predictor(checkpoint, device, answer_tokens)
-    prompt = predictor.prompt(question, locate, indication, language, regions)
+    prompt = predictor.prompt(question, locate, indication, language, regions=not no_regions)
     if image.is_dir():
         read = failed = 0
         for row in _predict_folder(predictor, image, out, slice, modality, prompt):
