@@ -86,6 +86,32 @@ def test_mean_box_is_a_baseline(evaluated):
 
 
 @pytest.mark.slow
+def test_baselines_rest_on_a_sample_and_so_does_the_number_beside_them(evaluated, tmp_path):
+    """Two of the six images have four of the twelve targets; on all images the number is that of the model."""
+    _, metrics, *_, run = evaluated
+    assert (metrics["same_items"]["images"], metrics["same_items"]["asked"]) == (6, 12)
+    assert metrics["same_items"]["mean_iou"] == metrics["mean_iou"]
+    files = {name: tmp_path / name for name in ("truth", "predictions", "scores", "metrics", "others")}
+    run(**files, fingerprint=fingerprint("evaluate", samples=100, resamples=500, baseline_samples=2))
+    sampled = json.loads((tmp_path / "metrics").read_text())
+    assert (sampled["same_items"]["images"], sampled["same_items"]["asked"]) == (2, 4)
+    assert sampled["mean_iou"] == metrics["mean_iou"]
+
+
+@pytest.mark.slow
+def test_answers_in_bfloat16_are_near_those_in_float32(evaluated, tmp_path):
+    """bfloat16 has 8 bits of precision: 0.4 % of a logit. A word changes only where two are nearly equal, as neighbouring bins are, so
+    boxes move by few bins and names hardly ever change.
+    """
+    _, metrics, *_, run = evaluated
+    files = {name: tmp_path / name for name in ("truth", "predictions", "scores", "metrics", "others")}
+    run(**files, fingerprint=fingerprint("evaluate", samples=100, resamples=500, compute_dtype="bfloat16"))
+    half = json.loads((tmp_path / "metrics").read_text())
+    assert half["mean_iou"] == pytest.approx(metrics["mean_iou"], abs=0.05)
+    assert half["class_recall"] == pytest.approx(metrics["class_recall"], abs=0.1)
+
+
+@pytest.mark.slow
 def test_each_question_of_each_test_image_is_answered(evaluated):
     folder, metrics, *_ = evaluated
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
@@ -101,7 +127,17 @@ def test_each_number_has_a_definition(evaluated):
     assert {row["metric"] for row in metrics["scores"]} == set(metrics["metrics"])
     assert "rougel" in metrics["metrics"]  # of evaluate.text_metrics
     explained = {name.split(".")[0] for name in metrics["definitions"]}
-    numbers = {"mean_iou", "mean_iou_interval", "class_recall", "iou50", "free", "vqa", "baselines", "blanked"}
+    numbers = {
+        "mean_iou",
+        "mean_iou_interval",
+        "class_recall",
+        "iou50",
+        "free",
+        "vqa",
+        "baselines",
+        "blanked",
+        "same_items",
+    }
     assert numbers <= set(metrics) and numbers <= explained
 
 

@@ -28,6 +28,7 @@ RESULT = {
     },
     **{"by_class": {"liver": 0.6}, "free": {"g_iou": 0.2, "class_recall": 0.3, "visible": 0.5}, "vqa": {}},
     **{"baselines": {name: {"mean_iou": 0.1} for name in ("untrained", "mean_box")}, "blanked": {"mean_iou": 0.2}},
+    "same_items": {"mean_iou": 0.5, "images": 2, "asked": 4},
     **{
         "similarity": "equal classes",
         "judge": None,

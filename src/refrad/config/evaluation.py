@@ -29,6 +29,14 @@ class EvaluateOptions(Section):
         default=2000, description="Largest number of test images, 1 or more; 2000, as in the paper, if left out."
     )
     batch: Count = Field(description="Questions, 1 or more, answered in one batch.")
+    compute_dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="Type of the model's weights and products: float32, or bfloat16 (half the memory, and faster on a GPU).",
+    )
+    baseline_samples: Count = Field(
+        default=200,
+        description="Largest number of the test images, 1 or more, for the blank-image ablation and the baselines.",
+    )
     answer_tokens: AnswerTokens = Field(
         default=AnswerTokens(),
         description="Largest number of tokens of an answer by task, raised to the longest true answer of the test set: "

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from refrad.anatomy.schema import Schema
@@ -18,7 +19,7 @@ from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, Region
 from refrad.model.preprocess import render_view, whole_view
 from refrad.model.radgrounder import untrained_like
 
-__all__ = ["AnsweredQuestions", "EvaluationImages", "TrainedModel", "answer_questions", "build_codec"]
+__all__ = ["AnsweredQuestions", "EvaluationImages", "TrainedModel", "answer_questions", "build_codec", "evenly"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class EvaluationImages:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with its processor, its training options, the digest of its weights and the content of its config.json."""
+    """A model with its processor, its training options, the digest of its weights, the content of its config.json, and its dtype."""
 
     model: Any
     processor: Any
@@ -45,6 +46,11 @@ class TrainedModel:
     weights: str
     config: bytes
     device: torch.device
+    dtype: str = "float32"
+
+    def cache_name(self, weights: str) -> str:
+        """Name of weights in the answer cache; in another dtype their answers may differ."""
+        return weights if self.dtype == "float32" else f"{weights} {self.dtype}"
 
     @property
     def side(self) -> int:
@@ -61,8 +67,9 @@ class AnsweredQuestions:
         answers: of the trained model.
         decoded: the same answers, decoded.
         internal: number of questions about the test images.
-        blanked: regions of the trained model for `located` about black images.
-        untrained: regions of untrained weights for `located`.
+        sampled: ids of the images of the baselines.
+        blanked: regions of the trained model for `baseline_questions` about black images.
+        untrained: regions of untrained weights for `baseline_questions`.
         lengths: of the answers of the trained model, by dataset and task.
     """
 
@@ -70,6 +77,7 @@ class AnsweredQuestions:
     answers: list[GeneratedAnswer]
     decoded: list[DecodedAnswer]
     internal: int
+    sampled: frozenset[str]
     blanked: list[tuple[NamedRegion, ...]]
     untrained: list[tuple[NamedRegion, ...]]
     lengths: list[AnswerLengthRow]
@@ -90,6 +98,17 @@ class AnsweredQuestions:
         return [question for question in self.test_questions if question.task == "locate"]
 
     @property
+    def baseline_questions(self) -> list[EvalQuestion]:
+        """Those of `located` that the baselines answer as well."""
+        return [question for question in self.located if question.image_id in self.sampled]
+
+    @property
+    def baseline_regions(self) -> list[tuple[NamedRegion, ...]]:
+        """The regions of the trained model in the answers to `baseline_questions`."""
+        pairs = zip(self.located, self.located_regions, strict=True)
+        return [regions for question, regions in pairs if question.image_id in self.sampled]
+
+    @property
     def located_regions(self) -> list[tuple[NamedRegion, ...]]:
         """The regions in the answers to `located`."""
         pairs = zip(self.test_questions, self.test_regions, strict=True)
@@ -101,6 +120,11 @@ class AnsweredQuestions:
         for question, regions in zip(self.test_questions, self.test_regions, strict=True):
             keys[question.image_id].update(region.key for region in regions)
         return {image.image_id: codec.visible(image, keys[image.image_id]) for image in images.test}
+
+
+def evenly(count: int, samples: int) -> list[int]:
+    """At most `samples` indices of `count` images, at equal distances; image ids are pseudonyms, so that is a fair draw over patients."""
+    return [int(index) for index in np.unique(np.linspace(0, count - 1, min(samples, count)).round())]
 
 
 def build_codec(trained: TrainedModel, images: EvaluationImages, schema: Schema) -> RegionCodec:
@@ -132,7 +156,9 @@ def answer_questions(
         for image in benchmark
         for question in build_questions(image, name, *form)
     ]
-    located = [question for question in questions if question.task == "locate"]
+    grounded = list(dict.fromkeys(question.image_id for question in questions if question.task == "locate"))
+    sampled = frozenset(grounded[index] for index in evenly(len(grounded), options.baseline_samples))
+    located = [question for question in questions if question.task == "locate" and question.image_id in sampled]
     inputs = {
         image.image_id: render_view(image.load_image(), whole_view(image.size, resize), trained.side)
         for image in images.shown
@@ -142,9 +168,10 @@ def answer_questions(
     generator = CachedGenerator(trained.processor, inputs, store, options.batch, tokens)
 
     # The trained model, then the same model with black images
-    answers = generator.generate(trained.model, trained.weights, questions)
-    answers += generator.generate(trained.model, trained.weights, public)
-    blanked = generator.generate(trained.model, trained.weights, located, blank=True)
+    weights = trained.cache_name(trained.weights)
+    answers = generator.generate(trained.model, weights, questions)
+    answers += generator.generate(trained.model, weights, public)
+    blanked = generator.generate(trained.model, weights, located, blank=True)
 
     # Untrained weights, which the cache identifies by what determines them
     seed = trained.training.seed
@@ -152,7 +179,7 @@ def answer_questions(
     untrained_model = untrained_like(trained.model, trained.processor, seed)
     trained.model.cpu()
     untrained_model.to(trained.device)  # type: ignore[arg-type]
-    untrained = generator.generate(untrained_model, name, located)
+    untrained = generator.generate(untrained_model, trained.cache_name(name), located)
 
     def regions(located_answers: list[GeneratedAnswer]) -> list[tuple[NamedRegion, ...]]:
         pairs = zip(located, located_answers, strict=True)
@@ -161,5 +188,5 @@ def answer_questions(
     decoded = [codec.decode(*pair) for pair in zip([*questions, *public], answers, strict=True)]
     lengths = count_lengths([*questions, *public], answers, limits)
     return AnsweredQuestions(
-        [*questions, *public], answers, decoded, len(questions), regions(blanked), regions(untrained), lengths
+        [*questions, *public], answers, decoded, len(questions), sampled, regions(blanked), regions(untrained), lengths
     )

@@ -43,6 +43,7 @@ DEFINITIONS = {
     "baselines.untrained": "the same questions to the same architecture with random weights",
     "baselines.mean_box": "the mean box of each class over the training images, as shares of width and height",
     "baselines.mean_mask": "the pixels that a class covers most often in training images, as many as it covers on average",
+    "same_items": "the trained model on the images that the blank-image ablation and the baselines rest on",
     "blanked": "blank-image ablation: the same questions to the trained model with black images",
 }
 

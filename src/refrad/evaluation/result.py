@@ -39,6 +39,7 @@ __all__ = [
     "PublishedRow",
     "RunComparisonRow",
     "RunDescription",
+    "SampledSummary",
     "ScoreTables",
     "analyse_errors",
     "headline_with_baselines",
@@ -49,9 +50,20 @@ EXAMPLES = 6  # worst, and as many best
 CONFUSIONS = 20
 
 
-class HeadlineWithBaselines(Headline):
-    """The headline numbers, and the same means of task locate for the blank-image ablation and each baseline."""
+class SampledSummary(LocationSummary):
+    """The means of the trained model over the `asked` regions of the `images` that the baselines were asked about."""
 
+    images: int
+    asked: int
+
+
+class HeadlineWithBaselines(Headline):
+    """The headline numbers, and the same means of task locate for the blank-image ablation and each baseline.
+
+    These rest on a sample of the images; `same_items` has the means of the trained model on it.
+    """
+
+    same_items: SampledSummary
     blanked: LocationSummary
     baselines: dict[str, LocationSummary]
 
@@ -164,7 +176,7 @@ def headline_with_baselines(
     visible = answered.visible(images, codec)
     internal = items.filter(dataset="internal")
     result = headline(answered.test_questions, answered.test_regions, internal, visible, resamples)
-    located = answered.located
+    located = answered.baseline_questions
     patients = [question.patient for question in located]
 
     def summary(regions: Sequence[Sequence[NamedRegion]]) -> LocationSummary:
@@ -178,6 +190,11 @@ def headline_with_baselines(
     return {
         **result,
         "by_class": by_class,
+        "same_items": {
+            **summary(answered.baseline_regions),
+            "images": len(answered.sampled),
+            "asked": sum(len(question.targets) for question in located),
+        },
         "blanked": summary(answered.blanked),
         "baselines": {name: summary(regions) for name, regions in baselines.items()},
     }

@@ -39,27 +39,26 @@ class WellFormed(LogitsProcessor):
         (self.end,) = processor.tokenizer(">", add_special_tokens=False)["input_ids"]  # a byte in a small vocabulary
 
     def __call__(self, input_ids: LongTensor, scores: Tensor) -> Tensor:
-        """Scores float [batch, words] with all words at -inf that would spoil a tag."""
-        allowed = [self._allowed(row) for row in input_ids[:, -SIDES - 1 :].tolist()]
-        masked = torch.full_like(scores, -torch.inf)
-        for number, span in enumerate(allowed):
-            first, last = span or (0, scores.shape[1])
-            masked[number, first:last] = scores[number, first:last]
-        return masked
+        """Scores float [batch, words] with all words at -inf that would spoil a tag.
 
-    def _allowed(self, row: list[int]) -> tuple[int, int] | None:
-        """First and last (exclusive) word that may follow the last words; None for any."""
-        if row[-1] == self.id:
-            return self.seg, self.seg + SEG_TOKENS
-        if row[-2] == self.id:
-            return self.end, self.end + 1
-        if self.tag not in row:
-            return None
-        sides = row[len(row) - row[::-1].index(self.tag) :]
-        if len(sides) == SIDES:
-            return self.id, self.id + 1
-        least = sides[len(sides) - 2] if len(sides) >= 2 else self.loc  # the opposite side
-        return least, self.loc + COORDINATE_BINS
+        Only tensors are used, so a GPU need not wait for the CPU after each word. Of the four cases below a later one overrides
+        an earlier one.
+        """
+        last, before = input_ids[:, -1], input_ids[:, -2]
+        from_end = (input_ids[:, -SIDES - 1 :].flip(1) == self.tag).int()  # 1 where a tag begins, the last word first
+        is_open, sides = from_end.any(1), from_end.argmax(1)
+        first = torch.where(sides >= 2, before, self.loc)  # no less than the opposite side
+        end = torch.full_like(first, self.loc + COORDINATE_BINS)
+        for applies, lowest, number in (
+            (is_open & (sides == SIDES), self.id, 1),
+            (~is_open, 0, scores.shape[1]),
+            (before == self.id, self.end, 1),
+            (last == self.id, self.seg, SEG_TOKENS),
+        ):
+            first, end = first.masked_fill(applies, lowest), end.masked_fill(applies, lowest + number)
+        words = torch.arange(scores.shape[1], device=scores.device)
+        spoils = (words < first[:, None]) | (words >= end[:, None])
+        return scores.masked_fill(spoils, -torch.inf)
 
 
 @torch.no_grad()
@@ -128,7 +127,7 @@ def generate_masks(
         tensors = collate(processor, [Sample("", "", images[i], texts[i], answers[i]) for i in chosen])
         inputs = {name: tensor.to(model.device) for name, tensor in tensors.items()}
         ends = (inputs.pop("labels") == head.end).nonzero()
-        patches, hidden = encode(model, inputs)
+        patches, hidden = (states.float() for states in encode(model, inputs))  # the head is float32
         drawn = (head(patches, hidden, ends, images[first].shape[0]) > 0).cpu().numpy()
         answer_masks += [drawn[(ends[:, 0] == row).cpu().numpy()] for row in range(len(chosen))]
     return answer_masks

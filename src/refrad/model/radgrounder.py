@@ -83,17 +83,17 @@ def tiny_vision(side: int) -> SiglipVisionConfig:
 def untrained_like(
     model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, seed: int
 ) -> PaliGemmaForConditionalGeneration:
-    """The same architecture with random weights: what training is compared with."""
-    fresh = _fresh(model.config, processor, seed)
+    """The same architecture with random weights, in the dtype of the model: what training is compared with."""
+    fresh: PaliGemmaForConditionalGeneration = _fresh(model.config, processor, seed).to(model.dtype)  # type: ignore[arg-type]
     if head_of(model):
         add_head(fresh, processor, seed)
     return fresh
 
 
 def load_model(
-    folder: Path, processor: PaliGemmaProcessor, attention: str = "eager"
+    folder: Path, processor: PaliGemmaProcessor, attention: str = "eager", dtype: torch.dtype = torch.float32
 ) -> PaliGemmaForConditionalGeneration:
-    """The model of a folder in float32 (pure bfloat16 loses most updates), with an embedding for every token of `processor`.
+    """The model of a folder, with an embedding for every token of `processor`; its mask head is float32 in any case.
 
     A token that the folder's tokenizer does not know begins as the mean of the tokens that its text was made of until now.
     The embeddings grow, if they must, to a multiple of 64.
@@ -102,10 +102,11 @@ def load_model(
         folder: with config.json, weights and tokenizer.
         processor: that of the folder, with the tokens of grounding.
         attention: of the language model: "eager", or "flex_attention" for GPUs. Others ignore the soft-cap or the prefix.
+        dtype: of the weights: float32 for training (pure bfloat16 loses most updates).
     """
     how: Any = "eager" if attention == "eager" else {"text_config": attention, "vision_config": "sdpa"}
     model = PaliGemmaForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation=how, local_files_only=True
+        folder, dtype=dtype, attn_implementation=how, local_files_only=True
     )
     if head := load_head(model.config, _end(processor), folder):
         model.add_module("mask_head", head)

@@ -155,7 +155,7 @@ def compare_with_baselines(
     result: EvaluationResult, metric: Literal["mean_iou", "mean_dice"]
 ) -> list[tuple[str, float]]:
     """Name and mean of the trained model, of the blank-image ablation and of each baseline."""
-    trained = [("RadGrounder", result[metric]), ("blank-image ablation", result["blanked"][metric])]
+    trained = [("RadGrounder", result["same_items"][metric]), ("blank-image ablation", result["blanked"][metric])]
     return trained + [
         (text, result["baselines"][name][metric]) for name, text in BASELINES.items() if name in result["baselines"]
     ]

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import torch
 
@@ -23,6 +22,7 @@ from refrad.evaluation.answered_questions import (
     TrainedModel,
     answer_questions,
     build_codec,
+    evenly,
 )
 from refrad.evaluation.headline import DEFINITIONS
 from refrad.evaluation.local_model import ask_folder
@@ -94,7 +94,7 @@ def run(
     examples = _read_images(images, public or [], options.samples, overlap.test_ids, training.variant)
 
     # Answers
-    model = _load_model(checkpoint, training)
+    model = _load_model(checkpoint, training, options.compute_dtype)
     codec = build_codec(model, examples, anatomy)
     answered = answer_questions(model, examples, codec, store, options)
     write_objects(truth, map(truth_row, answered.questions))
@@ -174,19 +174,18 @@ def _test_images(paths: Sequence[Path], samples: int, leaking: Collection[str]) 
 
 
 def _sample(frame: pl.DataFrame, samples: int | None) -> list[ImageExample]:
-    """At most `samples` images, or all; image ids are pseudonyms, so every n-th image is a fair draw over patients."""
-    count = len(frame) if samples is None else min(samples, len(frame))
-    indices = np.unique(np.linspace(0, len(frame) - 1, count).round().astype(int))
+    """At most `samples` images, or all, see `evenly`."""
+    indices = evenly(len(frame), len(frame) if samples is None else samples)
     return [example_of_row(row) for row in rows_of(frame[indices], ExampleRow)]
 
 
-def _load_model(checkpoint: Path, training: TrainOptions) -> TrainedModel:
+def _load_model(checkpoint: Path, training: TrainOptions, dtype: str) -> TrainedModel:
     processor = load_processor(checkpoint)
     device = torch.device("cuda" if training.gpus and torch.cuda.is_available() else "cpu")
-    model = load_model(checkpoint, processor)
+    model = load_model(checkpoint, processor, dtype=getattr(torch, dtype))
     model.to(device)  # type: ignore[arg-type]
     config = (checkpoint / "config.json").read_bytes()
-    return TrainedModel(model, processor, training, weights_digest(checkpoint), config, device)
+    return TrainedModel(model, processor, training, weights_digest(checkpoint), config, device, dtype)
 
 
 def _describe_run(
