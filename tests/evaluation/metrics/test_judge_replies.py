@@ -265,6 +265,15 @@ def test_numbers_of_findings_are_no_scores(words, number):
     assert parse_score(f"{text}\nScore: 2") == parse_score(f'{{"score": 2, "reason": "{text}"}}') == 2
 
 
+@pytest.mark.parametrize(
+    "part", ["a ", "score ", "1 ", "<think>", "{", "I would ", "\n", "<reason>", "(on the scale ", "1-", " "]
+)
+def test_endless_reply_gives_no_score(part):
+    """Also the expressions that search it must end."""
+    assert parse_score(part * 100_000) is parse_score(part * 1000) is None
+    assert parse_score(f"<think>{part * 10_000}</think>4") == 4
+
+
 @given(st.integers(-20, 20), st.integers(0, 3), st.integers(1, 10))
 def test_score_on_any_scale_is_read_or_refused(score, low, width):
     high = low + width

@@ -14,7 +14,7 @@ __all__ = ["parse_score"]
 # Thoughts before the answer, in the forms of common models, and where the answer begins after them
 THOUGHT = re.compile(r"(?is)<(think(?:ing)?|thought)>.*?</\1>|\[think\].*?\[/think\]|<\|channel>thought.*?<channel\|>")
 THOUGHT_END = re.compile(
-    r"(?i).*(?:</(?:think(?:ing)?|thought)>|\[/think\]|<\|channel\|>\s*final\b[^<]*<\|message\|>|assistantfinal)",
+    r"(?i)\A.*(?:</(?:think(?:ing)?|thought)>|\[/think\]|<\|channel\|>\s*final\b[^<]*<\|message\|>|assistantfinal)",
     re.DOTALL,
 )
 THOUGHT_START = re.compile(
@@ -31,6 +31,7 @@ BOXED = re.compile(r"\\boxed\{\s*(?:\\text\{)?\s*([^{}]*?)\s*\}+")
 
 KEYS = {"score", "rating", "punktzahl", "bewertung", "note", "verdict", "final score", "overall score", "llm score"}
 LARGEST_KEYS = {"max", "max score", "maximum", "out of", "of"}
+LONGEST = 4000  # characters of a reply after its thoughts; a longer one has no certain score
 MOST_OBJECTS = 50  # that are tried in one reply
 
 GAP = (
@@ -162,7 +163,9 @@ def parse_score(reply: str | None, low: int = 1, high: int = 5) -> int | None:
 
 def _after_thoughts(text: str) -> str:
     """A reply without the thoughts of its model; thoughts that are cut off leave nothing."""
-    text = THOUGHT_END.sub("", THOUGHT.sub(" ", text))
+    text = THOUGHT_END.sub("", THOUGHT.sub(" ", text) if len(text) < LONGEST else text)
+    if len(text) > LONGEST:
+        return ""
     return REASON_TAG.sub("\n", TOKEN.sub(" ", THOUGHT_START.sub("", text))).strip()
 
 
