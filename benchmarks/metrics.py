@@ -44,10 +44,14 @@ def naive_iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def naive_g_iou(predicted: list, true: list) -> float:
-    """G-IoU of one image: look for the most alike pair among what is left, again and again."""
+    """G-IoU of one image: look for the most alike pair among what is left, of equal ones the most overlapping, again and again."""
     left, right, total = list(predicted), list(true), 0.0
+
+    def likeness(pair: tuple) -> tuple[float, float]:
+        return float(pair[0][0] == pair[1][0]), naive_iou(pair[0][1], pair[1][1])
+
     while left and right:
-        p, t = max(((p, t) for p in left for t in right), key=lambda pair: float(pair[0][0] == pair[1][0]))
+        p, t = max(((p, t) for p in left for t in right), key=likeness)
         total += float(p[0] == t[0]) * naive_iou(p[1], t[1])
         left.remove(p)
         right.remove(t)

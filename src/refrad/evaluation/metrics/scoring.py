@@ -1,8 +1,9 @@
 """Scores of single items from predictions and truth."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,10 +16,11 @@ from refrad.evaluation.metrics.judge import JudgedAnswer
 from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.localization import score_locations
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
-from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall, words
+from refrad.evaluation.metrics.score_table import STRATA, ItemScore, score_table
+from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall
 from refrad.evaluation.metrics.text_metrics import TEXT_METRICS, TextMetric
 
-__all__ = ["METRICS", "STRATA", "ScoreRow", "score_items"]
+__all__ = ["METRICS", "STRATA", "score_items"]
 
 # Definition of each metric, and the differences that it does not measure.
 METRICS: Mapping[str, str] = {
@@ -43,33 +45,10 @@ METRICS: Mapping[str, str] = {
     **TEXT_METRICS,
     "llm_score": "verdict of a language model from 1 to 5, as (s - 1) / 4. Ignores errors that the judge overlooks.",
 }
-STRATA = ("language", "modality", "kind", "topic", "class", "size", "category", "length")
 SIZES = ((0.01, "below 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (np.inf, "20 % and more"))
-LENGTHS = ((3, "1 to 3 words"), (10, "4 to 10 words"), (np.inf, "11 words and more"))
-COLUMNS = dict.fromkeys(("dataset", "id", "task", "metric", "group", *STRATA), pl.String) | {"value": pl.Float64}
+
 
 Pairs = Sequence[tuple[TruthRecord, PredictionRecord]]
-
-ScoreRow = TypedDict(
-    "ScoreRow",
-    {
-        "dataset": str | None,
-        "id": str,
-        "task": str,
-        "metric": str,
-        "group": str,
-        "language": str | None,
-        "modality": str | None,
-        "kind": str | None,
-        "topic": str | None,
-        "class": str | None,
-        "size": str | None,
-        "category": str | None,
-        "length": str | None,
-        "value": float,
-    },
-)
-"""The score of an item on a metric, with the strata of the item; `value` is NaN where the judge failed."""
 
 
 def score_items(
@@ -113,15 +92,15 @@ def score_items(
     )
     pairs = [(true, predictions.get(true.id, PredictionRecord(id=true.id))) for true in truth.values()]
     judged = list(_judge_rows(pairs, judge)) if judge else []  # first: a judge that cannot be used ends all
-    rows = [
-        *_location_rows([pair for pair in pairs if pair[0].task == "locate"], names or {}),
-        *_finding_rows([pair for pair in pairs if pair[0].task in ("locate", "detect")], counts, names or {}),
-        *_answer_rows([pair for pair in pairs if pair[0].task == "vqa"], counts),
-        *_caption_rows([pair for pair in pairs if pair[0].task in ("caption", "detect")], counts, similarity),
-        *_text_rows(pairs, text_metrics or {}),
-        *judged,
-    ]
-    return pl.DataFrame(rows, schema=COLUMNS), dict(counts)
+    scores = itertools.chain(
+        _location_rows([pair for pair in pairs if pair[0].task == "locate"], names or {}),
+        _finding_rows([pair for pair in pairs if pair[0].task in ("locate", "detect")], counts, names or {}),
+        _answer_rows([pair for pair in pairs if pair[0].task == "vqa"], counts),
+        _caption_rows([pair for pair in pairs if pair[0].task in ("caption", "detect")], counts, similarity),
+        _text_rows(pairs, text_metrics or {}),
+        judged,
+    )
+    return score_table(scores, truth.values()), dict(counts)
 
 
 def _row(
@@ -131,32 +110,11 @@ def _row(
     class_name: str | None = None,
     size: str | None = None,
     category: str | None = None,
-) -> ScoreRow:
-    return {
-        "dataset": true.dataset,
-        "id": true.id,
-        "task": true.task,
-        "metric": metric,
-        "group": true.group or true.id,
-        "language": true.language,
-        "modality": true.modality,
-        "kind": true.kind,
-        "topic": true.topic,
-        "class": class_name,
-        "size": size,
-        "category": category or true.category,
-        "length": _length(true.answer),
-        "value": value,
-    }
+) -> ItemScore:
+    return ItemScore(true.id, metric, class_name, size, category or true.category, value)
 
 
-def _length(answer: str | None) -> str | None:
-    """The stratum of an answer's length; None for an empty answer."""
-    count = len(words(answer or ""))
-    return next(name for limit, name in LENGTHS if count <= limit) if count else None
-
-
-def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ScoreRow]:
+def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ItemScore]:
     for true, prediction in pairs:
         for target, score in zip(true.entities, score_locations(true.entities, prediction.entities), strict=True):
             strata = _class_name(name_of(target), names), _size(target, true.size), target.category
@@ -167,7 +125,7 @@ def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ScoreRow]
             yield _row(true, "iou50", float(score.hit), *strata)
 
 
-def _finding_rows(pairs: Pairs, counts: Counter[str], names: Mapping[int, str]) -> Iterator[ScoreRow]:
+def _finding_rows(pairs: Pairs, counts: Counter[str], names: Mapping[int, str]) -> Iterator[ItemScore]:
     for true, prediction in pairs:
         for finding in score_findings(true, prediction):
             class_name = _class_name(finding.name, names) if finding.name else None
@@ -201,7 +159,7 @@ def _size_name(share: float) -> str:
     return next(name for limit, name in SIZES if share < limit)
 
 
-def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[ScoreRow]:
+def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[ItemScore]:
     for true, prediction in pairs:
         reference, answer = (true.answer or "").strip(), (prediction.answer or "").strip()
         if not reference:
@@ -220,7 +178,7 @@ def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[ScoreRow]:
             yield _row(true, "measure_f1", measure_f1(answer, reference))
 
 
-def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> Iterator[ScoreRow]:
+def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> Iterator[ItemScore]:
     # Text metrics of all captions with words
     captions = [(true, prediction) for true, prediction in pairs if (true.answer or "").strip()]
     # CIDEr: document frequencies are those of the captions of one dataset and task.
@@ -266,7 +224,7 @@ def _free_texts(pairs: Pairs) -> Pairs:
     ]
 
 
-def _text_rows(pairs: Pairs, metrics: Mapping[str, TextMetric]) -> Iterator[ScoreRow]:
+def _text_rows(pairs: Pairs, metrics: Mapping[str, TextMetric]) -> Iterator[ItemScore]:
     texts = _free_texts(pairs)
     answers = [prediction.answer or "" for _, prediction in texts]
     references = [true.answer or "" for true, _ in texts]
@@ -275,7 +233,7 @@ def _text_rows(pairs: Pairs, metrics: Mapping[str, TextMetric]) -> Iterator[Scor
             yield _row(true, name, value)
 
 
-def _judge_rows(pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]) -> Iterator[ScoreRow]:
+def _judge_rows(pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]) -> Iterator[ItemScore]:
     judged = []
     for true, prediction in _free_texts(pairs):
         if (prediction.answer or "").strip():

@@ -1,5 +1,6 @@
 """Means of item scores with intervals, and comparisons of two models."""
 
+import logging
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -11,6 +12,11 @@ from refrad.evaluation.metrics.intervals import Method, bootstrap, paired_differ
 from refrad.evaluation.metrics.scoring import STRATA
 
 __all__ = ["ComparisonRow", "SummaryRow", "compare", "summarise"]
+
+CELLS = 4_000_000  # groups x means whose intervals are computed at once
+MOST_VALUES = 500  # of a stratum that get means
+
+log = logging.getLogger(__name__)
 
 
 class SummaryRow(TypedDict):
@@ -55,7 +61,7 @@ def summarise(
     """Mean and 95 % interval of each dataset, task and metric, over all items and within each value of each stratum.
 
     Groups (patients) are drawn, the same groups for all means. Items with the value NaN (the judge failed) are left out and
-    counted as `failed`.
+    counted as `failed`. Of a stratum with more than 500 values the most frequent have means, with a warning.
 
     Args:
         items: scores as `score_items` returns them.
@@ -69,39 +75,60 @@ def summarise(
 
 def _summarise_dataset(items: pl.DataFrame, resamples: int, method: Method, strata: Sequence[str]) -> list[SummaryRow]:
     """The rows of one dataset: its groups are drawn separately, so that other datasets do not change its intervals."""
-    # Each item once for all items, and once for each stratum in which it has a value.
-    copies = [
-        items.with_columns(by=pl.lit(None, pl.String), within=pl.lit(None, pl.String)),
-        *(
-            items.filter(pl.col(name).is_not_null()).with_columns(by=pl.lit(name), within=pl.col(name))
-            for name in strata
-        ),
-    ]
-    # Sums of each group for each mean, as arrays [groups, means].
-    keys = ["dataset", "task", "metric", "by", "within"]
-    failed = pl.col("value").is_nan()
-    sums = (
-        pl.concat(copies)
-        .group_by([*keys, "group"], maintain_order=True)
-        .agg(total=pl.col("value").fill_nan(0).sum(), count=(~failed).sum().cast(pl.Float64), failed=failed.sum())
+    groups = items.select("group").unique(maintain_order=True).with_row_index("group_index")
+    numbered = items.join(groups, on="group", maintain_order="left")
+    keys = ["dataset", "task", "metric"]
+    rows: list[SummaryRow] = []
+    # All items, then those that have a value in each stratum, one after the other, so that no item is held twice.
+    for by in (None, *strata):
+        within = pl.lit(None, pl.String) if by is None else pl.col(by)
+        part = numbered.select(*keys, "group_index", "value", within=within)
+        part = part if by is None else _with_frequent_values(part.filter(pl.col("within").is_not_null()), by)
+        failed = pl.col("value").is_nan()
+        sums = part.group_by([*keys, "within", "group_index"], maintain_order=True).agg(
+            total=pl.col("value").fill_nan(0).sum(), count=(~failed).sum().cast(pl.Float64), failed=failed.sum()
+        )
+        means = sums.select(*keys, "within").unique(maintain_order=True).with_row_index("mean")
+        indexed = sums.join(means, on=[*keys, "within"], nulls_equal=True)
+        block = max(CELLS // len(groups), 1)
+        for first in range(0, len(means), block):
+            cells = indexed.filter(pl.col("mean").is_between(first, first + block - 1))
+            rows += _summarise_means(cells, means[first : first + block], by, len(groups), resamples, method)
+    return rows
+
+
+def _with_frequent_values(part: pl.DataFrame, by: str) -> pl.DataFrame:
+    """The items with the most frequent values of a stratum: names in free words are many, and few of them have more than one item."""
+    frequent = part["within"].value_counts(sort=True, name="number")
+    if len(frequent) <= MOST_VALUES:
+        return part
+    log.warning(
+        "%s: of %d values the %d most frequent have means; all items are in the means over all",
+        by,
+        len(frequent),
+        MOST_VALUES,
     )
-    means = sums.select(keys).unique(maintain_order=True).with_row_index("mean")
-    groups = sums.select("group").unique(maintain_order=True).with_row_index("group_index")
-    indexed = sums.join(means, on=keys, nulls_equal=True).join(groups, on="group")
-    cells = indexed["group_index"].to_numpy(), indexed["mean"].to_numpy()
-    totals, counts = np.zeros((2, len(groups), len(means)))
-    totals[cells], counts[cells] = indexed["total"].to_numpy(), indexed["count"].to_numpy()
+    return part.filter(pl.col("within").is_in(frequent["within"][:MOST_VALUES].to_list()))
+
+
+def _summarise_means(
+    sums: pl.DataFrame, means: pl.DataFrame, by: str | None, group_count: int, resamples: int, method: Method
+) -> list[SummaryRow]:
+    """The rows of means, from the sums of each group for each mean."""
+    totals, counts = np.zeros((2, group_count, len(means)))
+    cells = sums["group_index"].to_numpy(), sums["mean"].to_numpy() - means["mean"][0]
+    totals[cells], counts[cells] = sums["total"].to_numpy(), sums["count"].to_numpy()
     # Intervals: a single group shows no difference between groups.
     intervals = bootstrap(totals, counts, resamples, method=method)
     single = (counts > 0).sum(0) < 2
     low, high = np.where(single, np.nan, intervals.low), np.where(single, np.nan, intervals.high)
-    failures = indexed.group_by("mean").agg(pl.col("failed").sum()).sort("mean")["failed"].to_list()
+    failures = sums.group_by("mean").agg(pl.col("failed").sum()).sort("mean")["failed"].to_list()
     return [
         SummaryRow(
             dataset=row["dataset"],
             task=row["task"],
             metric=row["metric"],
-            by=row["by"],
+            by=by,
             value=row["within"],
             mean=_or_none(intervals.estimate[index]),
             low=_or_none(low[index]),
