@@ -1,8 +1,8 @@
 """CIDEr: overlap of the n-grams of a caption with its reference, weighted by their rarity."""
 
+import itertools
 import math
 import string
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -41,36 +41,49 @@ def cider(predicted: Sequence[str], true: Sequence[str], normalisation: str) -> 
         normalisation: "classic" (lower case, punctuation dropped, as in the COCO evaluation) or "released" (split at white
             space, with case and punctuation, as in the released code and the numbers of the paper).
     """
+    count = len(true)
+    if not count:
+        return np.zeros(0)
+    # Words as numbers: those of all predicted captions, then those of all true ones. `caption` is the number of each word's caption.
     split = NORMALISATIONS[normalisation]
-    ours, theirs = ([_grams(split(text)) for text in texts] for texts in (predicted, true))
-    documents = Counter(gram for grams in theirs for gram in grams)
-    log_documents = math.log(max(len(true), 1))
+    vocabulary: dict[str, int] = {}
+    words = [[vocabulary.setdefault(word, len(vocabulary)) for word in split(text)] for text in (*predicted, *true)]
+    word = np.fromiter(itertools.chain.from_iterable(words), np.int64)
+    caption = np.repeat(np.arange(2 * count), [len(numbers) for numbers in words])
+    cosines, bigrams = np.zeros((MAX_NGRAM, count)), np.zeros(2 * count)
+    gram, start = word, np.arange(len(word))
+    for n in range(1, MAX_NGRAM + 1):
+        if n > 1:  # an n-gram is the one a word shorter at its place, and the word after it in the same caption
+            inside = start + n - 1 < len(word)
+            inside[inside] = caption[start[inside] + n - 1] == caption[start[inside]]
+            start = start[inside]
+            gram = np.unique(gram[inside] * len(vocabulary) + word[start + n - 1], return_inverse=True)[1]
+        if n == 2:  # the original counts a text's length in bigrams
+            bigrams = np.bincount(caption[start], minlength=2 * count).astype(np.float64)
+        cosines[n - 1] = _cosines(caption[start], gram, count)
+    penalty = np.exp(-((bigrams[:count] - bigrams[count:]) ** 2) / (2 * SIGMA**2))
+    return np.asarray(SCALE * penalty * cosines.sum(0) / MAX_NGRAM)
 
-    def weights(grams: Counter[tuple[str, ...]]) -> dict[tuple[str, ...], float]:
-        return {gram: count * (log_documents - math.log(max(documents[gram], 1))) for gram, count in grams.items()}
 
-    return np.array([_alike(weights(a), weights(b), a, b) for a, b in zip(ours, theirs, strict=True)], np.float64)
+def _cosines(caption: NDArray[np.int64], gram: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Clipped cosine of the n-grams of each predicted caption with those of its true one, float [count]; 0 where one has no weight.
 
-
-def _grams(tokens: Sequence[str]) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(tokens[i : i + n]) for n in range(1, MAX_NGRAM + 1) for i in range(len(tokens) - n + 1))
-
-
-def _alike(
-    ours: Mapping[tuple[str, ...], float],
-    theirs: Mapping[tuple[str, ...], float],
-    our_grams: Counter[tuple[str, ...]],
-    their_grams: Counter[tuple[str, ...]],
-) -> float:
-    shared, norms = [0.0] * MAX_NGRAM, [[0.0] * MAX_NGRAM, [0.0] * MAX_NGRAM]
-    for side, weights in enumerate((ours, theirs)):
-        for gram, weight in weights.items():
-            norms[side][len(gram) - 1] += weight**2
-    for gram, weight in ours.items():
-        if gram in theirs:
-            shared[len(gram) - 1] += min(weight, theirs[gram]) * theirs[gram]
-    # The original counts a text's length in bigrams.
-    lengths = [sum(count for gram, count in grams.items() if len(gram) == 2) for grams in (our_grams, their_grams)]
-    penalty = math.exp(-((lengths[0] - lengths[1]) ** 2) / (2 * SIGMA**2))
-    cosines = [dot / math.sqrt(a * b) if a and b else 0.0 for dot, a, b in zip(shared, norms[0], norms[1], strict=True)]
-    return SCALE * penalty * sum(cosines) / MAX_NGRAM
+    Args:
+        caption: the number of the caption of each n-gram, first predicted ones, then from `count` on true ones.
+        gram: the number of each n-gram.
+        count: predicted captions, and as many true ones.
+    """
+    if not len(gram):
+        return np.zeros(count)
+    kinds = int(gram.max()) + 1
+    keys, frequencies = np.unique(caption * kinds + gram, return_counts=True)
+    owner, gram = np.divmod(keys, kinds)
+    documents = np.bincount(gram[owner >= count], minlength=kinds)
+    weights = frequencies * (math.log(count) - np.log(np.maximum(documents, 1)))[gram]
+    norms = np.bincount(owner, weights**2, minlength=2 * count)
+    ours = owner < count
+    _, left, right = np.intersect1d(keys[ours], keys[~ours] - count * kinds, assume_unique=True, return_indices=True)
+    clipped = np.minimum(weights[ours][left], weights[~ours][right]) * weights[~ours][right]
+    shared = np.bincount(owner[ours][left], clipped, minlength=count)
+    scale = np.sqrt(norms[:count] * norms[count:])
+    return np.asarray(np.divide(shared, scale, out=np.zeros(count), where=scale > 0))

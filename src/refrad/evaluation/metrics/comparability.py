@@ -59,7 +59,7 @@ def check_comparable(predicted: Sequence[Region], true: Sequence[Region], size: 
 
 
 def _kind(region: Any) -> str:
-    if isinstance(region, Mapping):
+    if not isinstance(region, list | tuple) and isinstance(region, Mapping):  # the second is slow, and boxes are many
         height, width = region["size"]
         return f"masks of {height} x {width} px"
     if max(region) > 1 + BEYOND or min(region) < -BEYOND:

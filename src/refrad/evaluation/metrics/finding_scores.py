@@ -186,6 +186,8 @@ def _instances(regions: Sequence[Region]) -> Sequence[Region]:
 def _count_matches(grid: RegionGrid | BoxPair) -> int:
     """The largest number of pairs, one to one, of a true and a predicted instance with a Dice of at least 0.2."""
     allowed = grid.dices() >= INSTANCE - ROUNDING
+    if min(allowed.shape) <= 1:
+        return int(allowed.any())
     return int(allowed[linear_sum_assignment(allowed, maximize=True)].sum())
 
 

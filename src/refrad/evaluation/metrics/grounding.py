@@ -85,7 +85,7 @@ class NamedRegion:
 
 def phrase_key(text: str) -> str:
     """The text in small, composed letters without surrounding white space: phrases with the same key have the same name."""
-    return unicodedata.normalize("NFC", text).strip().casefold()
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip().casefold()
 
 
 def name_of(entity: Named) -> EntityName:
@@ -105,7 +105,10 @@ def dice_of_iou(iou: float) -> float:
 
 def iou(a: Box, b: Box) -> float:
     """Intersection over union of two half-open boxes (x_min, y_min, x_max, y_max) in one unit; 0 where both are empty."""
-    return float(_box_ious(np.array([a], np.float64), np.array([b], np.float64))[0])
+    shared = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+    areas = [max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0) for box in (a, b)]
+    union = areas[0] + areas[1] - shared
+    return float(shared / union) if union > 0 else 0.0
 
 
 def overlap(a: Region, b: Region) -> float:
@@ -129,6 +132,8 @@ def overlap(a: Region, b: Region) -> float:
 
 
 def _is_mask(region: Region) -> bool:
+    if isinstance(region, list | tuple):  # a box: the check for a mapping is slow, and boxes are many
+        return False
     return isinstance(region, Mapping) or (isinstance(region, np.ndarray) and region.ndim == 2)
 
 

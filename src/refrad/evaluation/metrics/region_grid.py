@@ -165,6 +165,8 @@ def _box_cells(boxes: Floats) -> tuple[Bools, Floats, Floats]:
 
 def is_mask(region: Region) -> bool:
     """True for a mask, False for a box."""
+    if isinstance(region, list | tuple):  # a box: the check for a mapping is slow, and boxes are many
+        return False
     return isinstance(region, Mapping) or (isinstance(region, np.ndarray) and region.ndim == 2)
 
 

@@ -1,0 +1,47 @@
+import logging
+
+import polars as pl
+import pytest
+
+from refrad.evaluation.metrics import summary
+from refrad.evaluation.metrics.scoring import STRATA
+from refrad.evaluation.metrics.summary import summarise
+
+
+def scored(names):
+    """An item for each name of a region, of two patients in turn; the value is 1 for every second item of a patient."""
+    rows = [
+        {
+            "dataset": "a",
+            "id": str(number),
+            "task": "locate",
+            "metric": "iou",
+            "group": f"p{number % 2}",
+            **dict.fromkeys(STRATA),
+            "class": name,
+            "value": float(number % 4 < 2),
+        }
+        for number, name in enumerate(names)
+    ]
+    strings = dict.fromkeys(("dataset", "id", "task", "metric", "group", *STRATA), pl.String)
+    return pl.DataFrame(rows, schema=strings | {"value": pl.Float64})
+
+
+def test_rare_names_have_no_mean_of_their_own_but_count_in_the_whole(monkeypatch, caplog):
+    monkeypatch.setattr(summary, "MOST_VALUES", 2)
+    with caplog.at_level(logging.WARNING):
+        rows = summarise(scored([*["liver"] * 4, *["spleen"] * 3, "a shadow"]), 100)
+    assert {row["value"] for row in rows if row["by"] == "class"} == {"liver", "spleen"}
+    (whole,) = [row for row in rows if row["by"] is None]
+    assert (whole["items"], whole["mean"]) == (8, 0.5)
+    assert caplog.messages == ["class: of 3 values the 2 most frequent have means; all items are in the means over all"]
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3, 100])
+def test_means_do_not_depend_on_how_many_are_computed_at_once(monkeypatch, cells):
+    items = scored(["liver", "spleen", "aorta", "liver", "aorta", "spleen", "liver", "liver"])
+    expected = summarise(items, 100)
+    monkeypatch.setattr(summary, "CELLS", cells)
+    assert summarise(items, 100) == expected
+    liver = next(row for row in expected if row["value"] == "liver")
+    assert (liver["mean"], liver["items"], liver["groups"]) == (0.25, 4, 2)  # numbers 0, 3, 6, 7: 1, 0, 0, 0
