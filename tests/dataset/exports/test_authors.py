@@ -93,6 +93,11 @@ def test_masks_that_loaders_pair_with_another_keyword_are_known(text, keywords, 
 WORDS = st.sampled_from(["Leber", "Milz", "linke", "Niere", "Nieren", "o.B.", "(S1)", "Th12/L1", "groß"])
 
 
+def test_marks_between_words_are_no_keywords():
+    text = "Th12/L1"
+    assert keywords(text, entity(text, "Th12", 2), entity(text, "/", 2)) == [["Th12", NAMES[2], 2]]
+
+
 @given(st.lists(WORDS, min_size=1, max_size=7), st.data())
 def test_loaders_tag_each_keyword_and_nest_none(words, data):
     text = " ".join(words)

@@ -89,8 +89,11 @@ def _can_be_found(text: str, entities: Sequence[EntityStruct], caption: CaptionS
 
 
 def _places(text: str, sentence: str) -> list[int]:
-    """Where a text begins in a sentence as whole words."""
-    return [match.start() for match in re.finditer(rf"\b{re.escape(text)}\b", sentence)]
+    """Where a text begins in a sentence as whole words.
+
+    A text that begins or ends with a mark has none: next to a tag the loaders no longer find it ("/" in "Th12/L1").
+    """
+    return [match.start() for match in re.finditer(rf"\b(?=\w){re.escape(text)}(?<=\w)\b", sentence)]
 
 
 def _area(entity: EntityStruct) -> int:
