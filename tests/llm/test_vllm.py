@@ -184,7 +184,7 @@ def test_judge_of_random_weights_has_each_answer_counted(running, line, images, 
     )
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     truth = [json.loads(row) for row in (tmp_path / "truth.jsonl").read_text().splitlines()]
-    judged = [one for one in truth if one["task"] == "detect" or one["kind"] == "open"]
+    judged = [row for row in truth if row["task"] in {"detect", "caption"} or row["kind"] == "open"]
     items = pl.read_parquet(tmp_path / "scores.parquet").filter(pl.col("metric") == "llm_score")
     assert metrics["judge"] == "tiny-gemma" and len(items) == len(judged) > 6
     known = items["value"].fill_nan(None)

@@ -1,6 +1,7 @@
 """Scores of single items from predictions and truth."""
 
 import itertools
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from refrad.core.progress import log_progress
 from refrad.evaluation.metrics.cider import NORMALISATIONS, cider
 from refrad.evaluation.metrics.finding_scores import FINDING_METRICS, score_findings
 from refrad.evaluation.metrics.grounding import EntityName, Similarity, g_ious, name_of, overlap, same_name
@@ -21,6 +23,8 @@ from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall
 from refrad.evaluation.metrics.text_metrics import TEXT_METRICS, TextMetric
 
 __all__ = ["METRICS", "STRATA", "score_items"]
+
+log = logging.getLogger(__name__)
 
 # Definition of each metric, and the differences that it does not measure.
 METRICS: Mapping[str, str] = {
@@ -100,7 +104,7 @@ def score_items(
         _text_rows(pairs, text_metrics or {}),
         judged,
     )
-    return score_table(scores, truth.values()), dict(counts)
+    return score_table(log_progress(scores, log, "scores"), truth.values()), dict(counts)
 
 
 def _row(
