@@ -41,6 +41,7 @@ FORMS = [
         "Gesamtbewertung: {} von 5",
         "Grade: {}",
     ),
+    *("[[{}]]", "Rating: [[{}]]", "Insgesamt: {}/5", "Overall: {}", "Die Seite stimmt, daher {} Punkte."),
     *(
         "<score>{}</score>",
         "Score (1-5): {}",

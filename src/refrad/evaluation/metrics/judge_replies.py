@@ -46,7 +46,8 @@ LABEL = re.compile(
 )
 # Words that also name other things than scores: only at the beginning of a line that says nothing else.
 WEAK_LABEL = re.compile(
-    r"(?im)^\W*(?:(?:final|overall|my|the|your)[ \t]+)?(?:grade|(?:gesamt|end)?note|points|punkte|urteil|ergebnis|result|answer|antwort)"
+    r"(?im)^\W*(?:(?:final|overall|my|the|your)[ \t]+)?(?:grade|(?:gesamt|end)?note|points|punkte|urteil|ergebnis|result|answer|antwort|overall"
+    r"|total|insgesamt|gesamt)"
     r"[ \t]*[:=|\-–][ \t]*" + NUMBER
 )
 # Words that may stand before a label; after any other it is the score of something else ("Gleason score 4").
@@ -96,7 +97,7 @@ SENTENCE = re.compile(
     r"(?:(?:i|we)(?:'?d|'?ll| would| will| must| can only| have to)?|(?:ich|wir)(?: würde[n]?)?|would|würde(?: ich)?)[ \t]+(?:\w+ly[ \t]+)?"
     r"(?:rate|give|assign|award|grade|mark|score|vergebe|gebe|bewerte)"
     r"|(?:vergebe|gebe|bewerte|würde)[ \t]+ich"
-    r"|(?:deserves|earns|gets|receives|merits|scores|verdient|erhält|bekommt)"
+    r"|(?:deserves|earns|gets|receives|merits|scores|verdient|erhält|bekommt|therefore|hence|thus|daher|deshalb|somit)"
     r"|(?:it|this|that|das|dies|es|answer|candidate|response|antwort)(?:'?s|[ \t]+is|[ \t]+ist|[ \t]+wäre|[ \t]+would[ \t]+be)"
     r"[ \t]+(?:an?|eine?|worth))"
     r"[ \t]+" + FILLER + NUMBER
@@ -172,6 +173,7 @@ def _after_thoughts(text: str) -> str:
 def _plain(text: str, low: int, high: int) -> str:
     """A reply without marks of Markdown and LaTeX, and without the scale itself ("1-5", "from 1 to 5"), which is no score."""
     text = BOXED.sub(r" score: \1 ", text)
+    text = re.sub(r"\[\[([^\[\]]*)\]\]", r"\1", text)
     text = TAG.sub(lambda tag: f"\n{tag[1]}: " if tag[0][1] != "/" else "\n", text)
     text = re.sub(r"```\w*|[*`\"„“”$#\ufe0f\u20e3]|(?<!\w)'|'(?!\w)", "", text).replace("_", " ").replace("’", "'")
     scale = rf"\b{low}\s*(?:-|–|—|\.\.+|to|bis|and|und)\s*{high}\b(?!\s*{UNIT})"
