@@ -239,7 +239,10 @@ def _in_words(error: ValueError | FileNotFoundError) -> str:
     if not isinstance(error, FileNotFoundError) or error.filename is None:
         return str(error)
     elsewhere = not Path(error.filename).is_absolute() and not Path("Snakefile").exists()
-    return f"no such file or folder: {error.filename}" + ": start this in the folder of the Snakefile" * elsewhere
+    return (
+        f"no such file or folder: {error.filename}"
+        + ": the current folder, which has no Snakefile, is where it was looked for" * elsewhere
+    )
 
 
 def _check_version(name: str, fingerprint: Fingerprint | None) -> None:

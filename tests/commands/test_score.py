@@ -142,3 +142,15 @@ def test_result_is_a_file(tmp_path, capsys):
     truth = write(tmp_path / "truth.jsonl", TRUTH)
     assert main(["score", truth, "--truth", truth, "--out", str(tmp_path)]) == 1
     assert "is a folder: name a file" in capsys.readouterr().err
+
+
+def test_a_stratum_with_one_value_is_not_printed_again(tmp_path, capsys):
+    question = {"task": "vqa", "kind": "open", "question": "?", "answer": "liver", "modality": "CT"}
+    truth = [question | {"id": f"{language}{n}", "language": language} for language in ("de", "en") for n in (1, 2)]
+    answers = [{"id": row["id"], "answer": "liver" if row["language"] == "de" else "lung"} for row in truth]
+    files = write(tmp_path / "answers", *answers), "--truth", write(tmp_path / "truth", *truth)
+    assert main(["score", *files, "--resamples", "100"]) == 0
+    printed = capsys.readouterr().out
+    assert "by language" in printed and "by modality" not in printed
+    means = [line.split()[1:4] for line in printed.splitlines() if " f1 " in line]
+    assert means == [["f1", "0.500", "(0.000"], ["de", "f1", "1.000"], ["en", "f1", "0.000"]]

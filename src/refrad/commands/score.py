@@ -130,23 +130,32 @@ def _print_scores(rows: Sequence[SummaryRow], counts: Mapping[str, int]) -> None
     failed = sum(row["failed"] for row in rows if row["by"] is None)
     if failed:
         print(f"the judge failed on {failed} answers, which have no llm_score")
+    totals = {_key(row): row["items"] for row in rows if row["by"] is None}
     for by in dict.fromkeys(row["by"] for row in rows):
+        part = [row for row in rows if row["by"] == by]
+        if by is not None and all(row["items"] == totals[_key(row)] for row in part):
+            continue  # they have the same items as the rows above
         print(f"\n{'all' if by is None else 'by ' + by}")
-        for row in rows:
-            if row["by"] != by:
-                continue
-            name = "".join(f"{stratum}, " for stratum in (row["dataset"], row["value"]) if stratum)
+        labels = [", ".join(filter(None, (row["dataset"], row["value"]))) for row in part]
+        width = max(map(len, labels))
+        for row, label in zip(part, labels, strict=True):
             print(
-                f"  {row['task']:<8}{name}{row['metric']:<19}{_interval(row)}  {row['items']} items, {row['groups']} groups"
-                + (f", {row['failed']} failed" if row["failed"] else "")
+                f"  {row['task']:<8}{label:<{width}}{'  ' * bool(width)}{row['metric']:<19}{_interval(row)}  {row['items']} items,"
+                f" {row['groups']} groups" + (f", {row['failed']} failed" if row["failed"] else "")
             )
+
+
+def _key(row: SummaryRow) -> tuple[str | None, str, str]:
+    return row["dataset"], row["task"], row["metric"]
 
 
 def _print_differences(rows: Sequence[ComparisonRow]) -> None:
     print("\ndifference to the other model")
+    width = max((len(row["dataset"] or "") for row in rows), default=0)
     for row in rows:
         print(
-            f"  {row['task']:<8}{row['metric']:<19}{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p']:.2g}"
+            f"  {row['task']:<8}{row['dataset'] or '':<{width}}{'  ' * bool(width)}{row['metric']:<19}{row['difference']:+.3f}"
+            f" ({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p']:.2g}  {row['items']} items, {row['groups']} groups"
         )
 
 
