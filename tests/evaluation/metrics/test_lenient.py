@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.evaluation.metrics.lenient import accuracy_lenient, options_of
+from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.text import accuracy
 
 LETTERED = "Which modality is this? A) CT B) MRI C) X-ray D) Ultrasound"
@@ -61,14 +61,8 @@ def test_two_letters_are_no_answer():
 
 
 def test_options_without_letters_are_those_of_the_prompt():
-    assert options_of(LISTED) == {"A": "liver", "B": "left kidney", "C": "spleen"}
     assert accuracy_lenient("It is the left kidney.", "left kidney", multiple=True, question=LISTED) == 1
     assert accuracy_lenient("It is the spleen, then the liver.", "liver", multiple=True, question=LISTED) == 0
-    assert options_of("Which organ is the largest?") == {}
-
-
-def test_options_with_letters_are_read():
-    assert options_of(LETTERED) == {"A": "CT", "B": "MRI", "C": "X-ray", "D": "Ultrasound"}
 
 
 def test_other_closed_answers_stand_in_the_sentence():
@@ -107,3 +101,71 @@ def test_options_repeated_are_no_answer():
     options = "A) CT B) MRI C) X-ray"
     assert accuracy_lenient(options, "A", multiple=True, question=f"Which modality? {options}") == 0
     assert accuracy_lenient(r"\boxed{B}", "B", multiple=True, question=f"Which modality? {options}") == 1
+
+
+@pytest.mark.parametrize("answer", ["yes or no", "Yes/No", "Yes and no", "neither yes nor no", "Weder ja noch nein"])
+def test_yes_and_no_in_one_breath_answer_nothing(answer):
+    assert accuracy_lenient(answer, "yes") == accuracy_lenient(answer, "no") == 0
+
+
+def test_answer_behind_a_repeated_question_is_read():
+    assert accuracy_lenient("Yes or no? No.", "no") == 1
+
+
+@pytest.mark.parametrize("answer", ["B) CT", "CT (B)", "The answer is B, CT.", "B – CT", "Option B: CT scan"])
+def test_letter_with_the_text_of_another_option_is_wrong(answer):
+    assert accuracy_lenient(answer, "B", multiple=True, question=LETTERED) == 0
+    assert accuracy_lenient(answer, "A", multiple=True, question=LETTERED) == 0
+
+
+@pytest.mark.parametrize(
+    "answer", ["B, since a CT would show bone", "MRI (B)", "B: MRI; not A: CT", "The answer is B (MRI)"]
+)
+def test_letter_with_its_own_text_is_right(answer):
+    assert accuracy_lenient(answer, "B", multiple=True, question=LETTERED) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "A, B, C, D",
+        "B, A",
+        "B or A",
+        "The answer is B or A.",
+        "B/A",
+        "A and B",
+        "A) CT or B) MRI",
+        "CT, MRI",
+        "CT or MRI",
+    ],
+)
+def test_several_options_are_wrong(answer):
+    for truth in ("A", "B", "MRI"):
+        assert accuracy_lenient(answer, truth, multiple=True, question=LETTERED) == 0
+
+
+def test_letters_of_yes_and_no_are_read():
+    question = "Is there a fracture? A) yes B) no"
+    assert accuracy_lenient("B", "no", multiple=True, question=question) == 1
+    assert accuracy_lenient("B", "yes", multiple=True, question=question) == 0
+    assert accuracy_lenient("There is no fracture.", "B", question=question) == 1
+
+
+def test_letter_within_the_text_of_an_option_is_no_letter():
+    question = "Which cause? A) Hepatitis A B) Hepatitis B C) E. coli D) B-cell lymphoma"
+    assert accuracy_lenient("B-cell lymphoma", "D", multiple=True, question=question) == 1
+    assert accuracy_lenient("B-cell lymphoma", "B", multiple=True, question=question) == 0
+    assert accuracy_lenient("It is E. coli", "E. coli", multiple=True, question=question) == 1
+    assert accuracy_lenient("It is hepatitis B", "A", multiple=True, question=question) == 0
+    assert accuracy_lenient("hepatitis", "A", multiple=True, question=question) == 0
+
+
+def test_hyphen_is_a_blank_or_nothing_in_sentences():
+    assert accuracy_lenient("It is an Xray.", "X-ray") == accuracy_lenient("an X ray of the chest", "X-ray") == 1
+    assert accuracy_lenient("a T1-weighted image", "T1 weighted") == 1
+
+
+def test_alternative_of_the_question_is_read():
+    question = "Is the lesion on the left or the right side?"
+    assert accuracy_lenient("On the right, the left is normal.", "left", question=question) == 0
+    assert accuracy_lenient("On the right, the left is normal.", "right", question=question) == 1

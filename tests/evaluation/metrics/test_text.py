@@ -135,3 +135,9 @@ def test_single_letters_of_multiple_choices_are_no_articles(answer, true):
 
 def test_article_before_a_word_is_dropped_in_multiple_choices():
     assert accuracy("cyst", "A cyst", multiple=True) == 1
+
+
+def test_f1_of_multiple_choices_compares_letters_as_written():
+    assert f1("hepatitis", "hepatitis A", multiple=True) == pytest.approx(2 / 3)  # by hand: P = 1, R = 1/2
+    assert f1("C", "A, C", multiple=True) == pytest.approx(2 / 3)
+    assert f1("A cyst", "cyst", multiple=True) == 1

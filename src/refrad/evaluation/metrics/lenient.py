@@ -1,48 +1,40 @@
 """Lenient accuracy of closed questions: what an answer in a sentence says, beside the strict accuracy of the paper."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from refrad.evaluation.metrics.text import accuracy, words
+from refrad.evaluation.metrics.option_letters import letter_answer, options_in_lines, options_of
+from refrad.evaluation.metrics.stated_choice import choice_and_alternative, first_stated
+from refrad.evaluation.metrics.text import DASHES, accuracy, choice_words, words
 
-__all__ = ["accuracy_lenient", "options_of"]
+__all__ = ["accuracy_lenient"]
 
 YES = frozenset({"yes", "ja", "是"})
 NO = frozenset({"no", "nein", "kein", "keine", "keinen", "keiner", "keinem", "keines", "不", "否", "没"})
-NEGATIONS = frozenset({"no", "not", "nicht", "without", "ohne", "neither", "nor", "weder", "noch"}) | NO
-# Articles of German, and verbs, between a negation and what it denies: "not an MRI", "is not the liver".
-FILLERS = frozenset({"ein", "eine", "einen", "einer", "eines", "einem", "der", "die", "das", "den", "dem", "des"})
 
 THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
-# Phrases that deny a finding, and phrases with a no that answer nothing
+# Phrases that deny a finding, and phrases with a yes or no that answer nothing
 DENIED_FINDING = re.compile(
     r"\b(?:not|nicht) (?:present|visible|seen|evident|identified|detected|vorhanden|nachweisbar|sichtbar|erkennbar|abgrenzbar)\b"
 )
-NO_ANSWER = re.compile(r"\b(?:no|keine?n?) (?:doubt|idea|answer|zweifel|ahnung|antwort)\b")
-
-# "A) text", "(A) text", "A. text", "A: text", each at the begin of a line or after white space.
-OPTION = re.compile(r"(?:(?<=\s)|\A)\(?([A-H])[).:]\s+(.+?)(?=\s+\(?[A-H][).:]\s|\n|\Z)", re.DOTALL)
-ANSWER_LINE = re.compile(r"\A(?:answer|antwort)\b.*:?\s*\Z", re.IGNORECASE)
-# A letter that stands alone, or opens the answer with a mark behind it: "B", "(B)", "B.", "B) CT".
-OPENING_LETTER = re.compile(r"\A[\s*_(\[\"'„“”‚‘’]*([A-Ha-h])(?=[\s*_\"'“”‘’]*(?:[).:,;\]–-]|\Z))")
-# "The answer is B", "Option B", "Antwort: (B)"; a small letter, and "a" before a word, would be an article.
-NAMED_LETTER = re.compile(
-    r"\b(?i:answer|option|choice|antwort|auswahl)\b[\s*_:]*(?i:is|ist|lautet|would\s+be|wäre)?[\s*_:]*(?i:option\s+)?"
-    r"[\s*_(\[\"'„“”]*([A-H])(?![\w'’])(?!\s+[a-zäöü])"
+NO_ANSWER = re.compile(
+    r"\b(?:no|keine?n?) (?:doubt|idea|answer|zweifel|ahnung|antwort)\b"
+    r"|\b(?:yes|ja) (?:or|and|nor|oder|und|noch) (?:no|nein)\b|\b(?:no|nein) (?:or|and|nor|oder|und|noch) (?:yes|ja)\b"
 )
+HYPHEN = re.compile(rf"(?<=[^\W_])[{DASHES[:-1]}](?=[^\W_])")
 
 
 def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, question: str = "") -> float:
     """1 if an answer in its own words says the true one, else 0; it is never below the strict accuracy.
 
     - Yes or no (true answer "yes", "no", "ja", "nein"): the first yes or no that the answer says; "kein" is a no.
-    - Options that the question lists: the letter that the answer names, else the first option whose text it says without
-      denying it.
-    - Other true answers: their words stand in the answer, one after another, and are not denied by the word before them.
+    - Options that the question lists: the letter that the answer names, else the first option whose text it states. Several
+      letters, and a letter with the text of another option, are wrong.
+    - Other true answers: stated in the answer, before the alternative of a question "left or right?".
 
-    Control tokens ("<eos>") and thinking are ignored. "Not visible" is a no, "not" and "normal" alone are not.
-    Does not accept synonyms, and believes the first statement of an answer.
+    What counts as stated is in `first_stated`. Control tokens ("<eos>") and thinking are ignored. "Not visible" is a no, "not" and
+    "normal" alone are not. Does not accept synonyms, and believes the first statement of an answer.
 
     Args:
         predicted: the answer.
@@ -52,63 +44,61 @@ def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, quest
     """
     if accuracy(predicted, true, multiple=multiple):
         return 1.0
-    predicted = BOXED.sub(r"\1", THINKING.sub(" ", predicted)).strip()
-    answer_words, target = words(predicted), words(true)
+    answer = BOXED.sub(r"\1", THINKING.sub(" ", predicted)).strip()
+    options = options_of(question) or (options_in_lines(question) if multiple else {})
+    if multiple or options:
+        true_letter = _letter_of_truth(true, options)
+        by_letter = _is_true_letter(answer, true_letter, options)
+        if by_letter is not None:
+            return float(by_letter)
+        true = _text_of_truth(true, true_letter, options)
+    target = words(true)
     if len(target) == 1 and target[0] in YES | NO:
-        sentence = NO_ANSWER.sub(" ", DENIED_FINDING.sub(" no ", " ".join(answer_words)))
-        first = next((word for word in sentence.split() if word in YES | NO), None)
-        return float(first is not None and (first in YES) == (target[0] in YES))
-    if multiple and len({letter for letter, _ in OPTION.findall(predicted)}) > 1 and not NAMED_LETTER.search(predicted):
-        return 0.0  # it repeats the options
-    options = options_of(question) if multiple else {}
-    letter = _letter(predicted) if multiple else None
-    true_letter = _letter(true)
-    if letter and (true_letter or options):
-        return float(letter == (true_letter or _letter_of(true, options)))
-    if true_letter and multiple:
-        target = words(options.get(true_letter, ""))
-    choices = [words(text) for text in options.values()] or [target]
-    return float(bool(target) and _first_said(answer_words, choices) == target)
+        return float(_first_yes_or_no(answer) == (target[0] in YES))
+    return float(any(_states(answer, true, question, options, hyphen) for hyphen in (" ", "")))
 
 
-def options_of(question: str) -> dict[str, str]:
-    """The options that a question lists: letter to text; options on lines of their own without a letter get A, B, C, ...
-
-    Lines count as options if two or more follow the line of the question, up to a line that asks for the answer.
-    """
-    lettered = {letter: text.strip() for letter, text in OPTION.findall(question)}
-    if len(lettered) > 1:
-        return lettered
-    lines = [line.strip() for line in question.splitlines() if line.strip()]
-    if lines and ANSWER_LINE.match(lines[-1]):
-        lines.pop()
-    question_line = next((number for number, line in enumerate(lines) if line.endswith(("?", "？", ":"))), len(lines))
-    choices = lines[question_line + 1 :]
-    return dict(zip("ABCDEFGH", choices, strict=False)) if len(choices) > 1 else {}
+def _is_true_letter(answer: str, true_letter: str | None, options: Mapping[str, str]) -> bool | None:
+    """True if the letter of an answer is right; None if it names no letter, or the true answer cannot be one."""
+    if _letter_of(answer, options) is not None:
+        return None  # all of it is the text of an option
+    named = letter_answer(answer)
+    if named is None or (true_letter is None and not options):
+        return None
+    return named.letters == {true_letter} and not named.contradicts(true_letter or "", options)
 
 
-def _letter(text: str) -> str | None:
-    """The letter of an option that a text names, if it names exactly one."""
-    if match := OPENING_LETTER.match(text):
-        return match[1].upper()
-    letters = set(NAMED_LETTER.findall(text))
-    return letters.pop() if len(letters) == 1 else None
+def _letter_of_truth(true: str, options: Mapping[str, str]) -> str | None:
+    letter = _letter_of(true, options)
+    if letter is None and (named := letter_answer(true)) and len(named.letters) == 1:
+        letter = min(named.letters)
+    return letter
 
 
-def _letter_of(text: str, options: dict[str, str]) -> str | None:
+def _text_of_truth(true: str, letter: str | None, options: Mapping[str, str]) -> str:
+    """The text of the true option; without a list of options, what stands behind the letter ("B) MRI"), or all ("MRI")."""
+    if letter is None:
+        return true
+    named = letter_answer(true)
+    return options.get(letter, " ".join(named.after) if named else "")
+
+
+def _letter_of(text: str, options: Mapping[str, str]) -> str | None:
     return next((letter for letter, option in options.items() if accuracy(option, text, multiple=True)), None)
 
 
-def _first_said(said: Sequence[str], choices: Sequence[Sequence[str]]) -> Sequence[str] | None:
-    """The choice that stands first among the words and is not denied; of those at one place, the longest."""
-    by_length = sorted(filter(None, choices), key=len, reverse=True)
-    for position in range(len(said)):
-        for choice in by_length:
-            if list(said[position : position + len(choice)]) == list(choice) and not _is_denied(said, position):
-                return choice
-    return None
+def _first_yes_or_no(answer: str) -> bool | None:
+    sentence = NO_ANSWER.sub(" ", DENIED_FINDING.sub(" no ", " ".join(words(answer))))
+    return next((word in YES for word in sentence.split() if word in YES | NO), None)
 
 
-def _is_denied(said: Sequence[str], position: int) -> bool:
-    before = [word for word in said[:position] if word not in FILLERS]
-    return bool(before) and before[-1] in NEGATIONS
+def _states(answer: str, true: str, question: str, options: Mapping[str, str], hyphen: str) -> bool:
+    """True if the answer states the true text; `hyphen` replaces hyphens: "X-ray" is "X ray" and "Xray"."""
+    answer, true, question = (HYPHEN.sub(hyphen, text) for text in (answer, true, question))
+    target = choice_words(true)
+    if not target or not set(target) <= set(choice_words(answer)):
+        return False
+    choices: list[Sequence[str]] = [choice_words(HYPHEN.sub(hyphen, option)) for option in options.values()]
+    if target not in choices:
+        choices = [*choices, target] if choices else choice_and_alternative(target, question)
+    return first_stated(answer, choices) == target

@@ -169,10 +169,10 @@ def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[ItemScore]:
         if not reference:
             counts["blank truth"] += 1
             continue
-        token_f1 = f1(answer, reference)
+        multiple = true.kind == "multiple"
+        token_f1 = f1(answer, reference, multiple=multiple)
         yield _row(true, "f1_all", token_f1)
         if true.closed:
-            multiple = true.kind == "multiple"
             lenient = accuracy_lenient(answer, reference, multiple=multiple, question=true.question or "")
             yield _row(true, "accuracy", accuracy(answer, reference, multiple=multiple))
             yield _row(true, "accuracy_lenient", lenient)

@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-__all__ = ["accuracy", "f1", "measure_f1", "measures", "normalised", "recall", "words"]
+__all__ = ["DASHES", "accuracy", "choice_words", "f1", "measure_f1", "measures", "normalised", "recall", "words"]
 
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212/"
 # ASCII punctuation, as in SQuAD, and quotation marks, dashes and ellipses of other alphabets.
@@ -61,22 +61,27 @@ def _folded(text: str) -> str:
     return (text if text.isascii() else unicodedata.normalize("NFC", text)).lower()
 
 
-def words(text: str) -> list[str]:
+def words(text: str, articles: re.Pattern[str] = ARTICLES) -> list[str]:
     """The words of a normalised text without control tokens of models; each Chinese character is one word."""
-    return HAN.sub(r" \1 ", normalised(_without_control_tokens(text))).split()
+    return HAN.sub(r" \1 ", normalised(_without_control_tokens(text), articles)).split()
+
+
+def choice_words(text: str) -> list[str]:
+    """The words of an option of a multiple choice, or of an answer to one, where "a" is an article before a word only."""
+    return words(text, ARTICLES_OF_CHOICES)
 
 
 def _without_control_tokens(text: str) -> str:
     return CONTROL_TOKENS.sub(" ", text) if "<" in text else text
 
 
-def f1(predicted: str, true: str) -> float:
+def f1(predicted: str, true: str, *, multiple: bool = False) -> float:
     """Token F1 of SQuAD: 2 PR / (P + R) over the words that both texts have, with multiplicity.
 
     A blank answer scores 0. Ignores the order of words, negation ("no mass" shares a word with "mass") and, since punctuation is
-    dropped, decimals: "1.2 cm" equals "12 cm". `measure_f1` reads decimals.
+    dropped, decimals: "1.2 cm" equals "12 cm". `measure_f1` reads decimals. `multiple` as in `accuracy`.
     """
-    return _f1(*_compared_words(predicted, true, words))
+    return _f1(*_compared_words(predicted, true, choice_words if multiple else words))
 
 
 def recall(predicted: str, true: str) -> float:
