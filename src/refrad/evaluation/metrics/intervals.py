@@ -1,6 +1,6 @@
 """Bootstrap intervals of means, and the paired comparison of two models."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,18 +8,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from refrad.evaluation.metrics.group_sums import GroupSums
+
 __all__ = [
     "RESAMPLES",
     "Difference",
     "Intervals",
     "bootstrap",
     "bootstrap_interval",
+    "bootstrap_sums",
     "group_interval",
     "paired_difference",
 ]
 
 RESAMPLES = 10_000
-CHUNK = 4_000_000  # draws held at once
+CHUNK = 4_000_000  # coins held at once
+COLUMNS = 32  # means whose quantiles are computed at once
 Method = Literal["percentile", "bca"]
 Floats = NDArray[np.float64]
 
@@ -54,8 +58,7 @@ def bootstrap(
     """Bootstrap intervals (Efron 1979, 1987) of several means sum(totals) / sum(counts), by drawing whole groups.
 
     Items (boxes, answers) come in groups (patients), and the interval must reflect the variation between patients. Each draw
-    takes n of n groups with replacement, the same groups for all means. A draw is a row of counts, so all means of a draw are
-    one product of matrices.
+    takes n of n groups with replacement, the same groups for all means.
 
     Args:
         totals: sum of the items' values in each group, float [groups, means] or [groups].
@@ -73,26 +76,31 @@ def bootstrap(
         raise ValueError("totals and counts must be two arrays of one shape")
     if not values.size:
         raise ValueError("no interval without any item")
-    values, sizes = values.reshape(len(values), -1), sizes.reshape(len(sizes), -1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        estimate = values.sum(0) / sizes.sum(0)
-        means = np.concatenate([(draw @ values) / (draw @ sizes) for draw in _draws(len(values), resamples, seed)])
-    tails = np.repeat(np.array([[(1 - level) / 2], [(1 + level) / 2]]), values.shape[1], axis=1)
-    if method == "bca":
-        tails = _corrected(tails, means, estimate, values, sizes)
-    low, high = _quantiles(means, tails)
-    return Intervals(estimate, low, high)
+    sums = GroupSums(len(values))
+    sums.add(values.reshape(len(values), -1), sizes.reshape(len(sizes), -1))
+    return bootstrap_sums(sums, resamples, level, method, seed)
 
 
-def _draws(groups: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each group is drawn, float [some resamples, groups], `resamples` rows in total."""
-    rng = np.random.default_rng(seed)
-    rows = max(CHUNK // groups, 1)
-    for first in range(0, resamples, rows):
-        count = min(rows, resamples - first)
-        drawn = rng.integers(0, groups, (count, groups), dtype=np.uint32)
-        drawn += np.arange(count, dtype=np.uint32)[:, None] * np.uint32(groups)
-        yield np.bincount(drawn.ravel(), minlength=count * groups).reshape(count, groups).astype(np.float64)
+def bootstrap_sums(
+    sums: GroupSums,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    method: Method = "percentile",
+    seed: int = 0,
+) -> Intervals:
+    """The intervals of `bootstrap` from sums that were collected before; `sums` has at least one mean."""
+    means = sums.resampled(resamples, seed)
+    parts = []
+    for first in range(0, len(sums), COLUMNS):
+        values, sizes = sums.dense(columns := slice(first, first + COLUMNS))
+        drawn = means[:, columns]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            estimate = values.sum(0) / sizes.sum(0)
+        tails = np.repeat(np.array([[(1 - level) / 2], [(1 + level) / 2]]), len(estimate), axis=1)
+        if method == "bca":
+            tails = _corrected(tails, drawn, estimate, values, sizes)
+        parts.append((estimate, *_quantiles(drawn, tails)))
+    return Intervals(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _corrected(tails: Floats, means: Floats, estimate: Floats, values: Floats, sizes: Floats) -> Floats:

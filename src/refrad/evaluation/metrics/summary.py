@@ -1,22 +1,28 @@
 """Means of item scores with intervals, and comparisons of two models."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from refrad.evaluation.metrics.finding_scores import UNPAIRED
-from refrad.evaluation.metrics.intervals import Method, bootstrap, paired_difference
+from refrad.evaluation.metrics.group_sums import GroupSums
+from refrad.evaluation.metrics.intervals import Method, bootstrap_sums, paired_difference
 from refrad.evaluation.metrics.scoring import STRATA
 
 __all__ = ["ComparisonRow", "SummaryRow", "compare", "summarise"]
 
-CELLS = 4_000_000  # groups x means whose intervals are computed at once
+CELLS = 10_000_000  # means x groups, or x draws, whose intervals are computed at once
+PART = 2_000_000  # means x groups whose sums are computed at once
 MOST_VALUES = 500  # of a stratum that get means
 
 log = logging.getLogger(__name__)
+
+Integers = NDArray[np.integer]
+Floats = NDArray[np.float64]
 
 
 class SummaryRow(TypedDict):
@@ -69,76 +75,125 @@ def summarise(
         method: of the intervals.
         strata: columns of `items`.
     """
-    datasets = items.partition_by("dataset", maintain_order=True)
-    return [row for frame in datasets for row in _summarise_dataset(frame, resamples, method, strata)]
-
-
-def _summarise_dataset(items: pl.DataFrame, resamples: int, method: Method, strata: Sequence[str]) -> list[SummaryRow]:
-    """The rows of one dataset: its groups are drawn separately, so that other datasets do not change its intervals."""
-    groups = items.select("group").unique(maintain_order=True).with_row_index("group_index")
-    numbered = items.join(groups, on="group", maintain_order="left")
-    keys = ["dataset", "task", "metric"]
     rows: list[SummaryRow] = []
-    # All items, then those that have a value in each stratum, one after the other, so that no item is held twice.
-    for by in (None, *strata):
-        within = pl.lit(None, pl.String) if by is None else pl.col(by)
-        part = numbered.select(*keys, "group_index", "value", within=within)
-        part = part if by is None else _with_frequent_values(part.filter(pl.col("within").is_not_null()), by)
-        failed = pl.col("value").is_nan()
-        sums = part.group_by([*keys, "within", "group_index"], maintain_order=True).agg(
-            total=pl.col("value").fill_nan(0).sum(), count=(~failed).sum().cast(pl.Float64), failed=failed.sum()
-        )
-        means = sums.select(*keys, "within").unique(maintain_order=True).with_row_index("mean")
-        indexed = sums.join(means, on=[*keys, "within"], nulls_equal=True)
-        block = max(CELLS // len(groups), 1)
-        for first in range(0, len(means), block):
-            cells = indexed.filter(pl.col("mean").is_between(first, first + block - 1))
-            rows += _summarise_means(cells, means[first : first + block], by, len(groups), resamples, method)
+    for dataset in items["dataset"].unique(maintain_order=True).to_list():
+        rows += _summarise_dataset(items.filter(pl.col("dataset").eq_missing(dataset)), resamples, method, strata)
     return rows
 
 
-def _with_frequent_values(part: pl.DataFrame, by: str) -> pl.DataFrame:
-    """The items with the most frequent values of a stratum: names in free words are many, and few of them have more than one item."""
-    frequent = part["within"].value_counts(sort=True, name="number")
-    if len(frequent) <= MOST_VALUES:
-        return part
+def _summarise_dataset(
+    items: pl.DataFrame, resamples: int, method: Method, strata: Sequence[str]
+) -> Iterator[SummaryRow]:
+    """The rows of one dataset: its groups are drawn separately, so that other datasets do not change its intervals."""
+    groups, names = _numbered(items["group"])
+    rows: list[SummaryRow] = []  # of the means in `sums`, without intervals
+    sums = GroupSums(len(names))
+    for means, totals, counts in _sums_of_means(items, groups, len(names), strata):
+        rows += means
+        sums.add(totals, counts)
+        if len(sums) * max(len(names), resamples) >= CELLS:
+            yield from _with_intervals(rows, sums, resamples, method)
+            rows, sums = [], GroupSums(len(names))
+    if rows:
+        yield from _with_intervals(rows, sums, resamples, method)
+
+
+def _sums_of_means(
+    items: pl.DataFrame, groups: Integers, group_count: int, strata: Sequence[str]
+) -> Iterator[tuple[list[SummaryRow], Floats, Floats]]:
+    """Some means at a time: their rows without intervals, and totals and counts in each group, both float [groups, means].
+
+    Args:
+        items: scores of one dataset.
+        groups: the number of the group of each item.
+        group_count: how many groups there are.
+        strata: columns of `items`.
+    """
+    (task, tasks), (metric, metrics) = _numbered(items["task"]), _numbered(items["metric"])
+    value = items["value"].to_numpy()
+    part = max(PART // group_count, 1)
+    # All items, then those that have a value in each stratum, one after the other, so that no item is held twice.
+    for by in (None, *strata):
+        within, names = (np.zeros(len(items), int), [None]) if by is None else _frequent_values(items[by], by)
+        used = np.flatnonzero(within >= 0)
+        keys = (task[used] * len(metrics) + metric[used]) * len(names) + within[used]
+        mean, distinct = _by_appearance(keys, len(tasks) * len(metrics) * len(names))
+        for first in range(0, len(distinct), part):
+            width = min(part, len(distinct) - first)
+            chosen = np.flatnonzero((mean >= first) & (mean < first + width))
+            columns, values = mean[chosen] - first, value[used[chosen]]
+            cells, failed = groups[used[chosen]] * width + columns, np.isnan(values)
+            totals, counts = (
+                np.bincount(cells, weights, group_count * width).astype(np.float64).reshape(group_count, width)
+                for weights in (np.where(failed, 0, values), (~failed).astype(np.float64))
+            )
+            failures = np.bincount(columns, failed, width)
+            rows = [
+                SummaryRow(
+                    dataset=items["dataset"][0],
+                    task=tasks[key // len(names) // len(metrics)],
+                    metric=metrics[key // len(names) % len(metrics)],
+                    by=by,
+                    value=names[key % len(names)],
+                    mean=None,
+                    low=None,
+                    high=None,
+                    items=int(counts[:, column].sum()),
+                    groups=int((counts[:, column] > 0).sum()),
+                    failed=int(failures[column]),
+                )
+                for column, key in enumerate(distinct[first : first + width].tolist())
+            ]
+            yield rows, totals, counts
+
+
+def _numbered(column: pl.Series) -> tuple[Integers, list[str]]:
+    """The number of each text of a column, by first appearance, -1 for null; and the distinct texts."""
+    distinct = column.drop_nulls().unique(maintain_order=True)
+    codes = column.cast(pl.Categorical).to_physical()
+    known = codes.drop_nulls().unique(maintain_order=True).to_numpy()
+    numbers = np.full(int(known.max(initial=0)) + 2, -1)
+    numbers[known] = np.arange(len(known))
+    return numbers[codes.fill_null(len(numbers) - 1).to_numpy()], distinct.cast(pl.String).to_list()
+
+
+def _frequent_values(column: pl.Series, by: str) -> tuple[Integers, list[str]]:
+    """As `_numbered`, with -1 for rare values of a stratum: names in free words are many, and few of them have more than one item."""
+    numbers, values = _numbered(column)
+    if len(values) <= MOST_VALUES:
+        return numbers, values
     log.warning(
         "%s: of %d values the %d most frequent have means; all items are in the means over all",
         by,
-        len(frequent),
+        len(values),
         MOST_VALUES,
     )
-    return part.filter(pl.col("within").is_in(frequent["within"][:MOST_VALUES].to_list()))
+    frequent = np.argsort(-np.bincount(numbers[numbers >= 0]), kind="stable")[:MOST_VALUES]
+    renumbered = np.full(len(values) + 1, -1)  # the last place is that of -1
+    renumbered[frequent] = np.arange(MOST_VALUES)
+    return renumbered[numbers], [values[number] for number in frequent]
 
 
-def _summarise_means(
-    sums: pl.DataFrame, means: pl.DataFrame, by: str | None, group_count: int, resamples: int, method: Method
-) -> list[SummaryRow]:
-    """The rows of means, from the sums of each group for each mean."""
-    totals, counts = np.zeros((2, group_count, len(means)))
-    cells = sums["group_index"].to_numpy(), sums["mean"].to_numpy() - means["mean"][0]
-    totals[cells], counts[cells] = sums["total"].to_numpy(), sums["count"].to_numpy()
-    # Intervals: a single group shows no difference between groups.
-    intervals = bootstrap(totals, counts, resamples, method=method)
-    single = (counts > 0).sum(0) < 2
-    low, high = np.where(single, np.nan, intervals.low), np.where(single, np.nan, intervals.high)
-    failures = sums.group_by("mean").agg(pl.col("failed").sum()).sort("mean")["failed"].to_list()
-    return [
-        SummaryRow(
-            dataset=row["dataset"],
-            task=row["task"],
-            metric=row["metric"],
-            by=by,
-            value=row["within"],
-            mean=_or_none(intervals.estimate[index]),
-            low=_or_none(low[index]),
-            high=_or_none(high[index]),
-            items=int(counts[:, index].sum()),
-            groups=int((counts[:, index] > 0).sum()),
-            failed=failures[index],
-        )
-        for index, row in enumerate(means.iter_rows(named=True))
-    ]
+def _by_appearance(keys: Integers, size: int) -> tuple[Integers, Integers]:
+    """The number of each key (from 0, below `size`), by first appearance; and the distinct keys in this order."""
+    first = np.full(size, len(keys))
+    first[keys[::-1]] = np.arange(len(keys))[::-1]
+    distinct = np.argsort(first, kind="stable")[: int((first < len(keys)).sum())]
+    numbers = np.empty(size, int)
+    numbers[distinct] = np.arange(len(distinct))
+    return numbers[keys], distinct
+
+
+def _with_intervals(
+    rows: Sequence[SummaryRow], sums: GroupSums, resamples: int, method: Method
+) -> Sequence[SummaryRow]:
+    """The rows with their means and intervals; a single group shows no difference between groups."""
+    intervals = bootstrap_sums(sums, resamples, method=method)
+    for row, mean, low, high in zip(rows, intervals.estimate, intervals.low, intervals.high, strict=True):
+        row["mean"] = _or_none(mean)
+        if row["groups"] > 1:
+            row["low"], row["high"] = _or_none(low), _or_none(high)
+    return rows
 
 
 def _or_none(value: float) -> float | None:
