@@ -47,3 +47,8 @@ def test_box_beside_its_image_is_refused():
     with pytest.raises(ValueError, match="outside of the image"):
         kind_of_regions([[300, 10, 320, 20]], [256, 512])
     assert kind_of_regions([[300, 10, 320, 20]], [512, 256]) == "boxes in pixels"
+
+
+@pytest.mark.parametrize(("size", "unit"), [([1, 1], "shares of the image"), ([2, 1], "pixels"), ([1, 2], "pixels")])
+def test_size_tells_the_unit_of_a_box_in_the_first_pixel(size, unit):
+    assert kind_of_regions([CORNER], size) == f"boxes in {unit}"

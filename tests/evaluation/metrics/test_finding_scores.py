@@ -215,3 +215,15 @@ def test_instances_of_two_models_have_no_paired_difference():
     ours, theirs = (score_items(asked, answers(a=named(*[box(0, 0, 4, 4)] * count)))[0] for count in (1, 2))
     compared = {row["metric"] for row in compare(ours, theirs, 100)}
     assert {"instance_recall", "finding_dice"} <= compared and not {"instance_precision", "instance_f1"} & compared
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1, None), (1, [1, 1]), (200, [200, 200])])
+def test_size_and_side_are_the_same_in_shares_and_pixels(scale, size):
+    # 0.4 x 0.5 of the image is a fifth of it; 0.1 to 0.5 ends at the midline, and 0.3 to 0.7 is on both sides.
+    one_sided, both_sided = ([part * scale for part in corners] for corners in ((0.1, 0, 0.5, 0.5), (0.3, 0, 0.7, 0.5)))
+    for corners, lacks_side in ((one_sided, False), (both_sided, True)):
+        entities = named(box(*corners))
+        row = {"id": "a", "task": "locate", "entities": entities} | ({"size": size} if size else {})
+        answer = PredictionRecord.model_validate({"id": "a", "entities": entities})
+        (finding,) = score_findings(TruthRecord.model_validate(row), answer)
+        assert finding.share == pytest.approx(0.2) and finding.lacks_side is lacks_side

@@ -5,7 +5,7 @@ import pytest
 
 from refrad.evaluation.metrics import summary
 from refrad.evaluation.metrics.scoring import STRATA
-from refrad.evaluation.metrics.summary import summarise
+from refrad.evaluation.metrics.summary import compare, summarise
 
 
 def scored(names):
@@ -45,3 +45,12 @@ def test_means_do_not_depend_on_how_many_are_computed_at_once(monkeypatch, cells
     assert summarise(items, 100) == expected
     liver = next(row for row in expected if row["value"] == "liver")
     assert (liver["mean"], liver["items"], liver["groups"]) == (0.25, 4, 2)  # numbers 0, 3, 6, 7: 1, 0, 0, 0
+
+
+def test_items_that_the_judge_failed_on_are_in_no_difference():
+    ours = scored(["liver", "spleen", "aorta", "liver"])  # 1, 1, 0, 0
+    failed = ours.with_columns(value=pl.Series([0.5, float("nan"), 0.5, float("nan")]))
+    (row,) = compare(ours, failed, 100)
+    assert (row["items"], row["ours"], row["theirs"], row["difference"]) == (2, 0.5, 0.5, 0.0)
+    (reverse,) = compare(failed, ours, 100)
+    assert reverse["items"] == 2
