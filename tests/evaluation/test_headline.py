@@ -110,6 +110,7 @@ def test_headline_and_table_of_scores_agree(examples, variant):
     assert means["locate", "iou50"] == pytest.approx(result["iou50"], abs=1e-12)
     assert means["detect", "g_iou"] == pytest.approx(result["free"]["g_iou"], abs=1e-12)
     assert means["vqa", "accuracy"] == pytest.approx(result["vqa"]["accuracy"], abs=1e-12)
+    assert means["vqa", "accuracy_lenient"] == pytest.approx(result["vqa"]["accuracy_lenient"], abs=1e-12)
     if codec.name == "masks":
         assert means["locate", "dice"] == pytest.approx(result["mean_dice"], abs=1e-12)
 
@@ -130,6 +131,7 @@ def test_closed_questions_are_normalised_once():
     assert result["vqa"] == {
         "questions": 3,
         "accuracy": 1.0,
+        "accuracy_lenient": 1.0,
         "by_kind": {"findings, yesno": {"questions": 3, "accuracy": 1.0}},
     }
     (row,) = [row for row in summarise(items, 100, strata=()) if row["metric"] == "accuracy"]

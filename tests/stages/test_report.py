@@ -194,6 +194,16 @@ def test_scores_have_intervals_and_separate_tables(pages):
     assert "IoU by class" in text and "By size of the structure" in text and "By language" not in text
 
 
+def test_strict_and_lenient_accuracy_stand_side_by_side(report_of, tmp_path):
+    path = tmp_path / "evaluation.json"
+    vqa = {"questions": 4, "accuracy": 0.25, "accuracy_lenient": 0.75, "by_kind": {}}
+    images = {"locate": 2, "detect": 2, "caption": 6, "vqa": 6}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vqa": vqa, "images_of_task": images}))
+    text = (report_of() / "stages" / "evaluate.html").read_text()
+    assert "<b>0.250</b><span>strict accuracy" in text and "<b>0.750</b><span>lenient accuracy" in text
+    assert "structures that the prompt names 2; " in text and "captions 6; " in text
+
+
 def test_report_text_cannot_become_html():
     text = "a <b>liver</b> & more"
     made = mark_spans(text, [{"start": 5, "end": 10, "class_id": 5}])

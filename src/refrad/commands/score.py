@@ -13,9 +13,10 @@ from refrad.core.files import write_json
 from refrad.core.installation import resolve_shipped, user_cache
 from refrad.evaluation.metrics.intervals import RESAMPLES
 from refrad.evaluation.metrics.judge import JudgedAnswer, Scale, llm_scores, load_scale
+from refrad.evaluation.metrics.paired_scores import ComparisonRow, compare
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import METRICS, score_items
-from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow, compare, summarise
+from refrad.evaluation.metrics.summary import SummaryRow, summarise
 from refrad.evaluation.metrics.text_metrics import load_text_metrics
 from refrad.llm import ModelError, Models, open_models
 

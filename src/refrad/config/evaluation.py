@@ -26,7 +26,8 @@ class EvaluateOptions(Section):
     RENAMED: ClassVar[dict[str, str]] = {"against": "compare_with"}
 
     samples: Count = Field(
-        default=2000, description="Largest number of test images, 1 or more; 2000, as in the paper, if left out."
+        default=2000,
+        description="Largest number of test images of each task, 1 or more; 2000, as in the paper, if left out.",
     )
     batch: Count = Field(description="Questions, 1 or more, answered in one batch.")
     compute_dtype: Literal["float32", "bfloat16"] = Field(

@@ -193,7 +193,9 @@ class TrainOptions(Section):
     coordinates: Literal["yxyx", "xyxy"] = Field(
         description="Order of box coordinates: yxyx, as in the paper, or xyxy, as in the released code."
     )
-    tasks: Tasks = Field(description="Share of each task in the batches.")
+    tasks: Tasks = Field(
+        description="Share of each task in the batches; one that a site's config leaves out has the share given here."
+    )
     public: PublicOptions = Field(
         description="Questions of SLAKE and VQA-RAD in addition to the site's data: docs/training.md."
     )

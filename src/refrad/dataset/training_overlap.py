@@ -76,9 +76,7 @@ def split_for_training(frame: pl.DataFrame, overlap: TrainingOverlap) -> dict[st
     leaking = (frame["split"] == "train") & frame["image_id"].is_in(overlap.training_ids)
     parts = {split: frame.filter((frame["split"] == split) & ~leaking) for split in ("train", "validation")}
     if parts["train"].is_empty():
-        raise ValueError(
-            "no image of a training patient has a grounded caption: see the report pages of grounded and shards"
-        )
+        raise ValueError("no image of a training patient has a caption: see the report pages of captions and shards")
     return parts
 
 

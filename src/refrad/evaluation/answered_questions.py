@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from refrad.anatomy.schema import Schema
@@ -14,26 +13,33 @@ from refrad.dataset.examples import ImageExample
 from refrad.evaluation.answer_cache import CachedGenerator, GeneratedAnswer
 from refrad.evaluation.answer_lengths import AnswerLengthRow, answer_limits, count_lengths
 from refrad.evaluation.metrics.grounding import NamedRegion, Region
+from refrad.evaluation.question_sample import QuestionSample, evenly
 from refrad.evaluation.questions import EvalQuestion, build_questions
 from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, RegionCodec, phrase_classes
 from refrad.model.preprocess import render_view, whole_view
 from refrad.model.radgrounder import untrained_like
 
-__all__ = ["AnsweredQuestions", "EvaluationImages", "TrainedModel", "answer_questions", "build_codec", "evenly"]
+__all__ = ["AnsweredQuestions", "EvaluationImages", "TrainedModel", "answer_questions", "build_codec"]
 
 
 @dataclass(frozen=True)
 class EvaluationImages:
-    """Test images, test images of each benchmark by its name, and training images for the baselines."""
+    """Test images, test images of each benchmark by its name, training images for the baselines, and the sample of the questions."""
 
     test: list[ImageExample]
     benchmarks: dict[str, list[ImageExample]]
     training: list[ImageExample]
+    sample: QuestionSample
 
     @property
     def shown(self) -> list[ImageExample]:
         """All images that questions are about."""
         return [*self.test, *(image for images in self.benchmarks.values() for image in images)]
+
+    @property
+    def images_of_task(self) -> dict[str, int]:
+        """The number of test images whose questions of a task are asked, by task."""
+        return {task: sum(image.image_id in ids for image in self.test) for task, ids in self.sample.images.items()}
 
 
 @dataclass(frozen=True)
@@ -122,11 +128,6 @@ class AnsweredQuestions:
         return {image.image_id: codec.visible(image, keys[image.image_id]) for image in images.test}
 
 
-def evenly(count: int, samples: int) -> list[int]:
-    """At most `samples` indices of `count` images, at equal distances; image ids are pseudonyms, so that is a fair draw over patients."""
-    return [int(index) for index in np.unique(np.linspace(0, count - 1, min(samples, count)).round())]
-
-
 def build_codec(trained: TrainedModel, images: EvaluationImages, schema: Schema) -> RegionCodec:
     """The codec of the model's variant."""
     if trained.training.variant != "segmentation":
@@ -149,12 +150,14 @@ def answer_questions(
     """
     training = trained.training
     resize, form = training.resize, (training.resize, training.variant == "segmentation", training.coordinates)
-    questions = [question for image in images.test for question in build_questions(image, "internal", *form)]
+
+    def asked_questions(dataset: str, examples: list[ImageExample]) -> list[EvalQuestion]:
+        questions = (question for image in examples for question in build_questions(image, dataset, *form))
+        return [question for question in questions if images.sample.asks(question.task, question.image_id)]
+
+    questions = asked_questions("internal", images.test)
     public = [
-        question
-        for name, benchmark in images.benchmarks.items()
-        for image in benchmark
-        for question in build_questions(image, name, *form)
+        question for name, benchmark in images.benchmarks.items() for question in asked_questions(name, benchmark)
     ]
     grounded = list(dict.fromkeys(question.image_id for question in questions if question.task == "locate"))
     sampled = frozenset(grounded[index] for index in evenly(len(grounded), options.baseline_samples))

@@ -30,8 +30,9 @@ __all__ = [
 ]
 
 DEFINITIONS = {
-    "mean_iou": "task locate, where the prompt has the verbatim mentions of a sentence: IoU of a target region with the first box of"
-    " its class in the answer (in the segmentation variant, with the first mask of its phrase), 0 if there is none; mean over targets",
+    "mean_iou": "task locate, where the prompt has the verbatim mentions of a sentence: IoU of a target region with the box of its class"
+    " in the answer (in the segmentation variant, with the mask of its phrase), 0 if there is none; several of one name are matched one to"
+    " one, by overlap; mean over targets",
     "mean_dice": "the same with Dice",
     "class_recall": "share of the target regions for which the answer has a box of the class (a mask of the phrase)",
     "iou50": "share of the target regions with an IoU of at least 0.5",
@@ -39,7 +40,7 @@ DEFINITIONS = {
     "free": "grounded captions, where the prompt names no region; g_iou: the metric of this name; class_recall: share of the caption's classes"
     " (phrases) in the answer; visible: share of the answer's classes that are in the image (phrases that name something in it);"
     " iou, dice: overlap of the answer's regions with the region of their class (phrase) in the image, 0 if it is not there",
-    "vqa": "accuracy of closed questions, the metric of this name",
+    "vqa": "accuracy and accuracy_lenient of closed questions, the metrics of these names; by_kind: accuracy by topic and kind",
     "baselines.untrained": "the same questions to the same architecture with random weights",
     "baselines.mean_box": "the mean box of each class over the training images, as shares of width and height",
     "baselines.mean_mask": "the pixels that a class covers most often in training images, as many as it covers on average",
@@ -70,8 +71,9 @@ class KindAccuracy(TypedDict):
 
 
 class VqaSummary(KindAccuracy):
-    """Accuracy of closed questions; `by_kind` by topic and kind."""
+    """Strict and lenient accuracy of closed questions; `by_kind` has the strict one by topic and kind."""
 
+    accuracy_lenient: float
     by_kind: dict[str, KindAccuracy]
 
 
@@ -167,6 +169,7 @@ def summarise_captions(
 def summarise_vqa(items: pl.DataFrame) -> VqaSummary | dict[str, float]:
     """Accuracy of closed questions over all and by topic and kind; empty without closed questions."""
     closed = items.filter(task="vqa", metric="accuracy")
+    lenient = items.filter(task="vqa", metric="accuracy_lenient")
     if closed.is_empty():
         return {}
     values_of: dict[str, list[float]] = {}
@@ -174,6 +177,7 @@ def summarise_vqa(items: pl.DataFrame) -> VqaSummary | dict[str, float]:
         values_of.setdefault(f"{topic}, {kind}", []).append(value)
     return {
         **_accuracy(closed["value"].to_list()),
+        "accuracy_lenient": float(np.mean(lenient["value"].to_list())),
         "by_kind": {kind: _accuracy(values_of[kind]) for kind in sorted(values_of)},
     }
 

@@ -14,9 +14,10 @@ from refrad.core.tables import write_frame
 from refrad.evaluation.metrics.grounding import Similarity
 from refrad.evaluation.metrics.json_lines import write_objects
 from refrad.evaluation.metrics.judge import JudgedAnswer
+from refrad.evaluation.metrics.paired_scores import compare
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import score_items
-from refrad.evaluation.metrics.summary import compare, summarise
+from refrad.evaluation.metrics.summary import summarise
 from refrad.evaluation.metrics.text_metrics import TextMetric
 from refrad.evaluation.other_models import OtherAnswers
 from refrad.evaluation.result import OtherModelResult

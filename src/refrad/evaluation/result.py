@@ -22,8 +22,9 @@ from refrad.evaluation.error_analysis import (
 from refrad.evaluation.headline import Headline, headline, location_scores
 from refrad.evaluation.metrics.grounding import NamedRegion
 from refrad.evaluation.metrics.localization import LocationSummary, summarise_locations
+from refrad.evaluation.metrics.paired_scores import ComparisonRow, compare
 from refrad.evaluation.metrics.scoring import METRICS
-from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow, compare, summarise
+from refrad.evaluation.metrics.summary import SummaryRow, summarise
 from refrad.evaluation.published_results import published
 
 if TYPE_CHECKING:  # they import torch, which the report does without
@@ -114,12 +115,14 @@ class RunDescription(TypedDict):
     """The model and the data of an evaluation.
 
     `marks` is the name of the regions (boxes or masks), `weights` the digest of the model's weights; `images` and `steps` are the
-    numbers of test images and of training steps; `definitions` are those of the headline numbers.
+    numbers of test images and of training steps; `images_of_task` the numbers of test images with questions of each task;
+    `definitions` are those of the headline numbers.
     """
 
     variant: str
     marks: str
     images: int
+    images_of_task: dict[str, int]
     steps: int
     leaks: LeakCounts
     definitions: dict[str, str]

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from refrad.evaluation.metrics.summary import ComparisonRow, SummaryRow
+from refrad.evaluation.metrics.paired_scores import ComparisonRow
+from refrad.evaluation.metrics.summary import SummaryRow
 from refrad.evaluation.published_models import PUBLISHED_MODELS, PublishedModel
 from refrad.evaluation.result import EvaluationResult
 

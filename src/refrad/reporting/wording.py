@@ -74,7 +74,7 @@ METRIC_NAMES: Mapping[str, str] = {
     "f1_all": "token F1 of all questions",
     "recall": "share of the true words",
     "measure_f1": "token F1 with units",
-    "accuracy": "accuracy of closed questions",
+    "accuracy": "strict accuracy of closed questions",
     "accuracy_lenient": "lenient accuracy of closed questions",
     "cider_classic": "CIDEr (0 to 10)",
     "cider_released": "CIDEr as the paper computes it (0 to 10)",

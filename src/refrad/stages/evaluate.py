@@ -22,7 +22,6 @@ from refrad.evaluation.answered_questions import (
     TrainedModel,
     answer_questions,
     build_codec,
-    evenly,
 )
 from refrad.evaluation.headline import DEFINITIONS
 from refrad.evaluation.local_model import ask_folder
@@ -33,6 +32,7 @@ from refrad.evaluation.metrics.similarity import Embedder
 from refrad.evaluation.metrics.text_metrics import TextMetric, load_text_metrics
 from refrad.evaluation.other_models import OtherAnswers, ask_other_model, ask_server
 from refrad.evaluation.other_scores import ItemScorer, compare_other_models
+from refrad.evaluation.question_sample import QuestionSample, draw_questions, evenly, merge_samples
 from refrad.evaluation.questions import EvalQuestion
 from refrad.evaluation.record_rows import prediction_row, truth_row
 from refrad.evaluation.regions import RegionCodec, phrase_classes
@@ -148,35 +148,41 @@ def _check_overlap(training: Sequence[Path], tested: Sequence[Path], options: Ev
 def _read_images(
     shards: Sequence[Path], public: Sequence[Path], samples: int, leaking: Collection[str], variant: str
 ) -> EvaluationImages:
-    """At most `samples` test images of the shards and of each benchmark, without the leaking ones, and the training images.
+    """The test images of the shards and of each benchmark without the leaking ones, at most `samples` a task, and training images.
 
     Mean masks are computed from at most `samples` training images, since they are slower to decode than boxes.
     """
-    test = _test_images(shards, samples, leaking)
+    test, sample = _test_images(shards, samples, leaking)
     if not test:
+        raise ValueError("no image of a test patient has a caption: raise index.test, or see the report page of shards")
+    if not sample.images["locate"]:
         raise ValueError(
-            "no image of a test patient has a grounded caption: raise index.test, or see the report page of shards"
+            "no image of a test patient has a caption with a region: raise index.test, or see the report page of grounded"
         )
-    benchmarks = {}
+    benchmarks, sampled = {}, [sample]
     for path in public:
-        if not (images := _test_images([path], samples, leaking)):
+        images, sample = _test_images([path], samples, leaking)
+        if not images:
             raise ValueError(
                 f"{path}: no test question in it that was not trained on; does the folder it was made from have the test split?"
             )
         benchmarks[images[0].image_id.split(":")[0]] = images  # image ids begin with the name of the benchmark
+        sampled.append(sample)
     training = read_image_table(shards, {"train"}, pixels=False)
-    return EvaluationImages(test, benchmarks, _sample(training, samples if variant == "segmentation" else None))
+    training_images = _examples(training[evenly(len(training), samples)] if variant == "segmentation" else training)
+    return EvaluationImages(test, benchmarks, training_images, merge_samples(sampled))
 
 
-def _test_images(paths: Sequence[Path], samples: int, leaking: Collection[str]) -> list[ImageExample]:
-    frame = read_image_table(paths, {"test"})
-    return _sample(frame.filter(~frame["image_id"].is_in(leaking)), samples)
+def _test_images(
+    paths: Sequence[Path], samples: int, leaking: Collection[str]
+) -> tuple[list[ImageExample], QuestionSample]:
+    frame = read_image_table(paths, {"test"}).filter(~pl.col("image_id").is_in(leaking))
+    sample = draw_questions(frame, samples)
+    return _examples(frame.filter(pl.col("image_id").is_in(sample.image_ids))), sample
 
 
-def _sample(frame: pl.DataFrame, samples: int | None) -> list[ImageExample]:
-    """At most `samples` images, or all, see `evenly`."""
-    indices = evenly(len(frame), len(frame) if samples is None else samples)
-    return [example_of_row(row) for row in rows_of(frame[indices], ExampleRow)]
+def _examples(frame: pl.DataFrame) -> list[ImageExample]:
+    return [example_of_row(row) for row in rows_of(frame, ExampleRow)]
 
 
 def _load_model(checkpoint: Path, training: TrainOptions, dtype: str) -> TrainedModel:
@@ -195,6 +201,7 @@ def _describe_run(
         "variant": model.training.variant,
         "marks": codec.name,
         "images": len(examples.test),
+        "images_of_task": examples.images_of_task,
         "steps": steps,
         "leaks": {"looked": overlap.compared, "found": len(overlap.test_ids)},
         "definitions": DEFINITIONS,

@@ -3,9 +3,10 @@ import pytest
 from pydantic import ValidationError
 
 from refrad.evaluation.metrics.finding_scores import FINDING_METRICS, score_findings
+from refrad.evaluation.metrics.paired_scores import compare
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.scoring import METRICS, score_items
-from refrad.evaluation.metrics.summary import compare, summarise
+from refrad.evaluation.metrics.summary import summarise
 
 
 def pixels(*rows):
@@ -210,11 +211,27 @@ def test_detected_findings_are_scored_like_located_ones():
     assert set(FINDING_METRICS) - {"specificity"} <= set(items["metric"]) <= set(METRICS)
 
 
-def test_instances_of_two_models_have_no_paired_difference():
+def test_instances_of_two_models_are_paired_by_question():
+    """One true box in each of two images; ours draws it once, theirs draws it and a further box in the first image.
+
+    Precision: 2 of 2 against 2 of 3. F1: 4 / 4 against 4 / 5.
+    """
+    asked = truths(*({"id": name, "group": name, "entities": named(box(0, 0, 4, 4))} for name in "ab"))
+    drawn, further = named(box(0, 0, 4, 4)), named(box(0, 0, 4, 4), box(8, 8, 9, 9))
+    ours, theirs = (score_items(asked, answers(a=first, b=named(box(0, 0, 4, 4))))[0] for first in (drawn, further))
+    compared = {row["metric"]: row for row in compare(ours, theirs, 100)}
+    assert compared["instance_precision"]["difference"] == pytest.approx(1 - 2 / 3)
+    assert compared["instance_f1"]["difference"] == pytest.approx(1 - 4 / 5)
+    assert (compared["instance_f1"]["ours"], compared["instance_f1"]["theirs"]) == (1, 0.8)
+    assert (compared["instance_f1"]["items"], compared["instance_f1"]["groups"]) == (2, 2)
+    assert compared["instance_recall"]["difference"] == 0
+
+
+def test_model_without_instances_has_no_difference_of_precision():
     asked = truths({"id": "a", "entities": named(box(0, 0, 4, 4))})
-    ours, theirs = (score_items(asked, answers(a=named(*[box(0, 0, 4, 4)] * count)))[0] for count in (1, 2))
-    compared = {row["metric"] for row in compare(ours, theirs, 100)}
-    assert {"instance_recall", "finding_dice"} <= compared and not {"instance_precision", "instance_f1"} & compared
+    ours, theirs = (score_items(asked, answers(a=regions))[0] for regions in (named(box(0, 0, 4, 4)), []))
+    compared = {row["metric"]: row for row in compare(ours, theirs, 100)}
+    assert "instance_precision" not in compared and compared["instance_f1"]["difference"] == 1
 
 
 @pytest.mark.parametrize(("scale", "size"), [(1, None), (1, [1, 1]), (200, [200, 200])])

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from refrad.evaluation.metrics.intervals import bootstrap, bootstrap_interval, paired_difference
+from refrad.evaluation.metrics.intervals import (
+    bootstrap,
+    bootstrap_interval,
+    paired_difference,
+    paired_ratio_difference,
+)
 
 SKEWED = np.random.default_rng(7).exponential(size=60)
 
@@ -102,3 +107,27 @@ def test_paired_test_finds_small_differences():
     b = a - 0.02 - rng.random(100) * 0.01
     found = paired_difference(a, b, np.ones(100))
     assert 0.02 < found.low < found.estimate < found.high < 0.03 and found.p < 0.001
+
+
+def test_ratio_difference_of_equal_counts_is_the_paired_difference():
+    rng = np.random.default_rng(5)
+    a, b, sizes = rng.random(40) * 3, rng.random(40) * 3, rng.integers(1, 5, 40)
+    ratio = paired_ratio_difference([a, b], [sizes, sizes], 2000)
+    mean = paired_difference(a, b, sizes, 2000)
+    assert (ratio.estimate, ratio.low, ratio.high) == pytest.approx((mean.estimate, mean.low, mean.high))
+    assert ratio.p == pytest.approx(mean.p, abs=0.03)
+
+
+def test_ratio_difference_sees_surplus_items():
+    """Each group has one right item; the second model has a wrong one as well in every second group: 1 - 40 / 60."""
+    ones, more = np.ones(40), np.tile([1, 2], 20)
+    surplus = paired_ratio_difference([ones, ones], [ones, more], 2000)
+    assert surplus.estimate == pytest.approx(1 / 3) and surplus.p < 0.01
+    assert surplus.low < 1 / 3 < surplus.high < 0.5
+    same = paired_ratio_difference([ones, ones], [more, more], 500)
+    assert (same.estimate, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+def test_ratio_difference_needs_items_of_both():
+    with pytest.raises(ValueError, match="no item"):
+        paired_ratio_difference([[1, 1], [0, 0]], [[1, 1], [0, 0]])

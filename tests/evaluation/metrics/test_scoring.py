@@ -2,9 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from refrad.evaluation.metrics.paired_scores import compare
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.scoring import METRICS, score_items
-from refrad.evaluation.metrics.summary import compare, summarise
+from refrad.evaluation.metrics.summary import summarise
 
 LEFT, RIGHT = [0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]
 

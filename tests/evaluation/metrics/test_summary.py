@@ -5,7 +5,7 @@ import pytest
 
 from refrad.evaluation.metrics import summary
 from refrad.evaluation.metrics.scoring import STRATA
-from refrad.evaluation.metrics.summary import compare, summarise
+from refrad.evaluation.metrics.summary import summarise
 
 
 def scored(names):
@@ -47,10 +47,19 @@ def test_means_do_not_depend_on_how_many_are_computed_at_once(monkeypatch, cells
     assert (liver["mean"], liver["items"], liver["groups"]) == (0.25, 4, 2)  # numbers 0, 3, 6, 7: 1, 0, 0, 0
 
 
-def test_items_that_the_judge_failed_on_are_in_no_difference():
-    ours = scored(["liver", "spleen", "aorta", "liver"])  # 1, 1, 0, 0
-    failed = ours.with_columns(value=pl.Series([0.5, float("nan"), 0.5, float("nan")]))
-    (row,) = compare(ours, failed, 100)
-    assert (row["items"], row["ours"], row["theirs"], row["difference"]) == (2, 0.5, 0.5, 0.0)
-    (reverse,) = compare(failed, ours, 100)
-    assert reverse["items"] == 2
+def test_rows_are_in_the_order_of_dataset_task_and_metric():
+    kinds = [
+        ("b", "vqa", "accuracy"),
+        ("b", "locate", "dice"),
+        ("a", "vqa", "f1_all"),
+        ("b", "locate", "iou"),
+        ("b", "vqa", "f1"),
+    ]
+    part = scored(["liver"] * 4)
+    items = pl.concat(
+        part.with_columns(dataset=pl.lit(dataset), task=pl.lit(task), metric=pl.lit(metric))
+        for dataset, task, metric in kinds
+    )
+    expected = [kinds[number] for number in (3, 1, 4, 0, 2)]
+    rows = [row for row in summarise(items, 100) if row["by"] is None]
+    assert [(row["dataset"], row["task"], row["metric"]) for row in rows] == expected

@@ -54,7 +54,7 @@ FINDING_METRICS: Mapping[str, str] = {
     "specificity": "share of the findings that the truth states to be absent for which the answer has no region. Ignores the findings"
     " that are present; an unanswered question counts as wrong.",
 }
-# The instances of two models are not the same items: their shares have no paired difference.
+# The instances of two models are not the same items: their shares are paired by question.
 UNPAIRED = ("instance_precision", "instance_f1")
 
 

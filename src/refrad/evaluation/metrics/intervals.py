@@ -19,6 +19,7 @@ __all__ = [
     "bootstrap_sums",
     "group_interval",
     "paired_difference",
+    "paired_ratio_difference",
 ]
 
 RESAMPLES = 10_000
@@ -203,3 +204,48 @@ def paired_difference(
     return Difference(
         float(interval.estimate[0]), float(interval.low[0]), float(interval.high[0]), (1 + far) / (1 + resamples)
     )
+
+
+def paired_ratio_difference(
+    totals: ArrayLike, counts: ArrayLike, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
+) -> Difference:
+    """The difference a - b of the means of two models whose items are not the same, such as the instances that each has drawn.
+
+    The models are paired by group: the interval draws the same groups for both, and in each round of the permutation test the two
+    models swap all their items in each group with probability 1/2. A round in which a model has no item counts as far from 0,
+    a draw with none is left out.
+
+    Args:
+        totals: sum of the items' values in each group, float [2, groups], the first model's first.
+        counts: number of items in each group, the same shape; 0 where a model has none.
+        resamples: B, as in `paired_difference`.
+        level: of the interval.
+        seed: of draws and coins.
+
+    Raises:
+        ValueError: if one of the models has no item at all.
+    """
+    values, sizes = np.asarray(totals, np.float64), np.asarray(counts, np.float64)
+    if not sizes.sum(1).all():
+        raise ValueError("no difference of models of which one has no item")
+
+    def gap(sums: Floats, numbers: Floats) -> Floats:
+        """The difference of the two means of each row, from float [rows, 2]."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((sums / numbers) @ [1.0, -1.0])
+
+    estimate = float(gap(values.sum(1)[None], sizes.sum(1)[None])[0])
+    sums = GroupSums(values.shape[1])
+    sums.add(values.T, sizes.T)
+    draws = sums.resampled(resamples, seed) @ [1.0, -1.0]
+    low, high = _quantiles(draws[:, None], np.array([[(1 - level) / 2], [(1 + level) / 2]]))
+    rng = np.random.default_rng(seed)
+    near = 0
+    rows = max(CHUNK // values.shape[1], 1)
+    for first in range(0, resamples, rows):
+        swapped = rng.integers(0, 2, (min(rows, resamples - first), values.shape[1]), dtype=np.int8).astype(np.float64)
+        sums, numbers = (
+            side.sum(1) + swapped @ np.stack([side[1] - side[0], side[0] - side[1]], 1) for side in (values, sizes)
+        )
+        near += int((np.abs(gap(sums, numbers)) < abs(estimate) - 1e-12).sum())
+    return Difference(estimate, float(low[0]), float(high[0]), (1 + resamples - near) / (1 + resamples))

@@ -14,7 +14,7 @@ from refrad.evaluation.metrics.json_lines import read_objects
 from refrad.evaluation.metrics.record_keys import suggest_key
 from refrad.evaluation.metrics.run_lengths import draw_polygons, read_mask
 
-__all__ = ["EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
+__all__ = ["TASKS", "EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
 
 log = logging.getLogger(__name__)
 

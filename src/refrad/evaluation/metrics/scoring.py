@@ -17,12 +17,12 @@ from refrad.evaluation.metrics.grounding import EntityName, Similarity, g_ious, 
 from refrad.evaluation.metrics.judge import JudgedAnswer
 from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.localization import score_locations
-from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
+from refrad.evaluation.metrics.records import TASKS, EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.score_table import STRATA, ItemScore, score_table
 from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall
 from refrad.evaluation.metrics.text_metrics import TEXT_METRICS, TextMetric
 
-__all__ = ["METRICS", "STRATA", "score_items"]
+__all__ = ["METRICS", "STRATA", "score_items", "score_place"]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ METRICS: Mapping[str, str] = {
     **TEXT_METRICS,
     "llm_score": "verdict of a language model from 1 to 5, as (s - 1) / 4. Ignores errors that the judge overlooks.",
 }
+PLACES = {metric: number for number, metric in enumerate(METRICS)}
 SIZES = ((0.01, "below 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"), (np.inf, "20 % and more"))
 
 
@@ -105,6 +106,11 @@ def score_items(
         judged,
     )
     return score_table(log_progress(scores, log, "scores"), truth.values()), dict(counts)
+
+
+def score_place(task: str, metric: str) -> tuple[int, int]:
+    """Sort key of scores: tasks, then metrics, in the order of their definitions; unknown ones last."""
+    return TASKS.index(task) if task in TASKS else len(TASKS), PLACES.get(metric, len(PLACES))
 
 
 def _row(

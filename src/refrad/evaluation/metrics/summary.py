@@ -1,4 +1,4 @@
-"""Means of item scores with intervals, and comparisons of two models."""
+"""Means of item scores with intervals."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -8,12 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from refrad.evaluation.metrics.finding_scores import UNPAIRED
 from refrad.evaluation.metrics.group_sums import GroupSums
-from refrad.evaluation.metrics.intervals import Method, bootstrap_sums, paired_difference
-from refrad.evaluation.metrics.scoring import STRATA
+from refrad.evaluation.metrics.intervals import Method, bootstrap_sums
+from refrad.evaluation.metrics.scoring import STRATA, score_place
 
-__all__ = ["ComparisonRow", "SummaryRow", "compare", "summarise"]
+__all__ = ["SummaryRow", "summarise"]
 
 CELLS = 10_000_000  # means x groups, or x draws, whose intervals are computed at once
 PART = 2_000_000  # means x groups whose sums are computed at once
@@ -45,26 +44,10 @@ class SummaryRow(TypedDict):
     failed: int
 
 
-class ComparisonRow(TypedDict):
-    """The difference of two models over the items that both have, with its 95 % interval and the p-value of no difference."""
-
-    dataset: str | None
-    task: str
-    metric: str
-    ours: float
-    theirs: float
-    difference: float
-    low: float
-    high: float
-    p: float
-    items: int
-    groups: int
-
-
 def summarise(
     items: pl.DataFrame, resamples: int, method: Method = "percentile", strata: Sequence[str] = STRATA
 ) -> list[SummaryRow]:
-    """Mean and 95 % interval of each dataset, task and metric, over all items and within each value of each stratum.
+    """Mean and 95 % interval of each dataset, task and metric, over all items and within each value of each stratum, in this order.
 
     Groups (patients) are drawn, the same groups for all means. Items with the value NaN (the judge failed) are left out and
     counted as `failed`. Of a stratum with more than 500 values the most frequent have means, with a warning.
@@ -77,7 +60,14 @@ def summarise(
     """
     rows: list[SummaryRow] = []
     for dataset in items["dataset"].unique(maintain_order=True).to_list():
-        rows += _summarise_dataset(items.filter(pl.col("dataset").eq_missing(dataset)), resamples, method, strata)
+        part = _summarise_dataset(items.filter(pl.col("dataset").eq_missing(dataset)), resamples, method, strata)
+        rows += sorted(
+            part,
+            key=lambda row: (
+                row["by"] is not None and 1 + strata.index(row["by"]),
+                *score_place(row["task"], row["metric"]),
+            ),
+        )
     return rows
 
 
@@ -198,47 +188,3 @@ def _with_intervals(
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def compare(ours: pl.DataFrame, theirs: pl.DataFrame, resamples: int) -> list[ComparisonRow]:
-    """Differences of our scores from those of another model: one row a dataset, task and metric.
-
-    Precision and F1 of instances have none, since the instances of two answers are not the same items.
-
-    Args:
-        ours: scores as `score_items` returns them.
-        theirs: the same of the other model.
-        resamples: bootstrap resamples, and rounds of the permutation test.
-    """
-    keys = ["dataset", "id", "task", "metric", "class"]
-    numbered = [
-        frame.filter(pl.col("value").is_not_nan() & ~pl.col("metric").is_in(UNPAIRED)).with_columns(
-            turn=pl.int_range(pl.len()).over(keys)
-        )
-        for frame in (ours, theirs)
-    ]
-    paired = numbered[0].join(
-        numbered[1].select(*keys, "turn", other="value"), on=[*keys, "turn"], nulls_equal=True, how="inner"
-    )
-    rows: list[ComparisonRow] = []
-    for (dataset, task, metric), part in paired.group_by(["dataset", "task", "metric"], maintain_order=True):
-        sums = part.group_by("group", maintain_order=True).agg(
-            pl.col("value").sum(), pl.col("other").sum(), count=pl.len()
-        )
-        difference = paired_difference(sums["value"], sums["other"], sums["count"], resamples)
-        rows.append(
-            ComparisonRow(
-                dataset=dataset,  # type: ignore[typeddict-item]
-                task=task,  # type: ignore[typeddict-item]
-                metric=metric,  # type: ignore[typeddict-item]
-                ours=part["value"].mean(),  # type: ignore[typeddict-item]
-                theirs=part["other"].mean(),  # type: ignore[typeddict-item]
-                difference=difference.estimate,
-                low=difference.low,
-                high=difference.high,
-                p=difference.p,
-                items=len(part),
-                groups=len(sums),
-            )
-        )
-    return rows
