@@ -15,7 +15,7 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.evaluation.box_conventions import write_box
 from refrad.evaluation.other_models import ask_other_model, ask_server, prediction_of
 from refrad.evaluation.questions import build_questions
-from refrad.llm import TextAnswer, open_models
+from refrad.llm import ModelError, TextAnswer, open_models
 
 LEVELS = {"liver": 255, "spleen": 120}  # grey level of the square of each organ
 SIDE = 64  # px
@@ -126,6 +126,14 @@ def test_refused_questions_are_counted_and_left_out(ask):
     server.stop()
     assert (answers.counts["asked"], answers.counts["answered"], answers.counts["failed"]) == (12, 6, 6)
     assert {entity["text"] for row in answers.rows for entity in row["entities"]} == {"Liver"}
+
+
+def test_server_that_refuses_all_questions_says_why(ask):
+    server = TalkingServer(lambda _: (400, {}, b'{"error": {"message": "seer is not a multimodal model"}}'))
+    with pytest.raises(ModelError, match=r"rejects each request .* not a multimodal model"):
+        ask(server)
+    server.stop()
+    assert len(server.bodies) < 40
 
 
 def located(text, questions, **changes):

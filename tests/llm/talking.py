@@ -62,7 +62,10 @@ class TalkingServer:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 lines = [line.split(":", 1) for line in head.decode().split("\r\n")[1:] if ":" in line]
-                length = {name.lower(): value.strip() for name, value in lines}["content-length"]
+                length = {name.lower(): value.strip() for name, value in lines}.get("content-length")
+                if length is None:  # a GET of its models
+                    writer.write(b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n")
+                    continue
                 body = json.loads(await reader.readexactly(int(length)))
                 self.bodies.append(body)
                 content = body["messages"][min(1, len(body["messages"]) - 1)]["content"]

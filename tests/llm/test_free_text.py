@@ -62,10 +62,11 @@ def test_empty_answer_is_an_answer(serve, client):
 
 
 def test_failure_is_repeated_by_the_next_run(serve, client):
-    server = serve(lambda _: (400, {}, b"too long"))
+    server = serve(lambda body: (400, {}, b"no") if sent_image(body) == LEFT else completion("right"))
     for asked in (1, 2):
-        (reply,) = client(server.endpoint).ask(TASK, [request(LEFT)])
-        assert (reply.answer, reply.failure, len(server.bodies)) == (None, "refused", asked)
+        (good, bad) = client(server.endpoint).ask(TASK, [request(RIGHT, str(asked)), request(LEFT)])
+        assert (good.answer.text, bad.answer, bad.failure) == ("right", None, "refused")
+    assert sum(sent_image(body) == LEFT for body in server.bodies) == 2
 
 
 @pytest.mark.parametrize(

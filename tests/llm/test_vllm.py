@@ -6,6 +6,7 @@ the wits. None of its nonsense may reach a table.
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import urllib.parse
@@ -16,6 +17,7 @@ from typing import Literal
 import polars as pl
 import pytest
 import yaml
+from PIL import Image
 from tests.factories import ReportDelivery, fingerprint, report_row, tiny_training
 from tests.llm.talking import TASKS
 from tests.llm.tiny import write_tiny_gemma
@@ -25,7 +27,7 @@ from refrad.cli import main
 from refrad.config import ModelOptions
 from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import read_table
-from refrad.llm import Answer, ModelError, Request, Task, open_models
+from refrad.llm import Answer, ModelError, Request, Task, TextAnswer, TextTask, open_models
 from refrad.llm.server import Server
 from refrad.stages import evaluate, train
 from refrad.statements.rewriting_checks import check_rewriting
@@ -127,6 +129,16 @@ def test_unknown_model_is_an_error(running, line):
         pytest.raises(ModelError, match="model of this name"),
     ):
         list(models.ask(VERDICT, [Request("de", {"sentence": "Niere."})]))
+
+
+def test_image_for_a_model_of_text_alone_is_refused_with_the_reason(running, line):
+    task = TextTask("look", "judge", {"de": "{{question}}", "en": "{{question}}"}, TextAnswer, tokens=10)
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(buffer, format="PNG")
+    request = Request("de", {"question": "Zyste?"}, images=(buffer.getvalue(),))
+    with open_models(line(running)) as models, pytest.raises(ModelError, match="not a multimodal model") as raised:
+        list(models.ask(task, [request]))
+    assert "Zyste" not in str(raised.value)
 
 
 def test_stage_mentions_takes_checked_answers_only(running, line, study, root):

@@ -19,7 +19,7 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.evaluation.local_model import ask_folder
 from refrad.evaluation.other_models import ask_other_model, ask_server
 from refrad.evaluation.questions import build_questions
-from refrad.llm import open_models
+from refrad.llm import ModelError, open_models
 from refrad.llm.server import Server
 from refrad.reporting.comparison_page import comparison_tables
 from refrad.stages import evaluate, train
@@ -130,6 +130,11 @@ def test_boxes_are_read_in_the_convention_and_no_other(running, ask, questions):
         assert entity == {"text": written["label"], "box": pytest.approx([x_min, y_min, x_max, y_max])}
     shares, _ = ask(running | {"extra": {"structured_outputs": {"regex": SHARE_FORM}}}, tasks=["locate"], tokens=60)
     assert (shares.counts["boxes"], shares.counts["malformed boxes"]) == (0, 12)
+
+
+def test_answers_longer_than_the_context_end_the_run_with_the_reason(running, ask):
+    with pytest.raises(ModelError, match=rf"rejects each request \(400\): max_tokens=5000 .*{CONTEXT}"):
+        ask(running, tokens=5000)
 
 
 def test_stage_evaluate_has_its_row_in_the_table(running, images, root, tmp_path):

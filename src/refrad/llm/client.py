@@ -26,6 +26,7 @@ from refrad.llm.endpoint import (
     refuse_all,
     retry_after,
 )
+from refrad.llm.refusals import RefusalCheck
 from refrad.llm.replies import Account, Reply
 from refrad.llm.store import ReplyStore, Usage
 from refrad.llm.tasks import Answer, BadAnswer, Request, Task
@@ -37,6 +38,9 @@ HARDEST_TRIES = 4  # of a request that the server fails on, or does not answer i
 LOST_TRIES = 3  # servers lost one after the other
 FIRST_WAIT = 0.25  # seconds before a request is sent again; each time twice as long, up to LONGEST_WAIT
 CONNECT_SECONDS = 8.0  # until a connection counts as refused
+LOOK_SECONDS = 5.0  # until a server counts as silent that does not list its models
+SILENT_SECONDS = 8.0  # without a first answer, after which that is logged
+PROBE_SECONDS = 10.0  # until a server counts as accepting a request, since it refuses one at once
 KEPT_OPEN = 1.0  # seconds that an idle connection is used again; a vLLM of others closes it after 5, or sooner if busy
 SEND_FIRST = 0.002  # seconds until a reply is looked at: the next requests go out before
 LOG_SECONDS = 60.0  # seconds between lines in the log
@@ -85,11 +89,13 @@ class Client:
         self._gate = Gate(options.concurrency)
         self._first_contact = options.patience  # seconds
         self._http: aiohttp.ClientSession | None = None
-        self._endpoint = ""
+        self._endpoint = self._models = ""
         self._flying: dict[str, asyncio.Future[Reply[Any]]] = {}
         self._last_success = 0.0
         self._lost = 0  # servers since the last success
-        self._warned = 0.0
+        self._warned = self._contacted = 0.0
+        self._is_silent = True  # no answer so far, and not logged
+        self._refusals = RefusalCheck(f"{options.name}: {options.endpoint}", self._probe)
 
     @property
     def request_limit(self) -> int:
@@ -108,12 +114,14 @@ class Client:
         """The replies, in the order of the requests, which are read as they are needed.
 
         Raises:
-            ModelError: if the endpoint refuses all requests, or has not answered any for `patience` seconds.
+            ModelError: if the endpoint refuses all requests, or has not answered any for `patience` seconds. The message has the
+                reason that the server gives for a request without report text.
         """
         requests = iter(requests)
         window: deque[asyncio.Task[Reply[A]]] = deque()
         self.accounts.setdefault(task.name, Account())
         self._last_success = logged = time.monotonic()
+        has_answer = False
         try:
             while True:
                 if time.monotonic() - logged > LOG_SECONDS:
@@ -124,14 +132,30 @@ class Client:
                         break
                     window.append(self._loop.create_task(self._reply(task, request)))
                 if not window:
-                    return
-                yield self._loop.run_until_complete(window[0])
+                    break
+                self._log_silence(window[0])
+                reply = self._loop.run_until_complete(window[0])
+                has_answer = has_answer or reply.answer is not None
+                yield reply
                 window.popleft()
+            if not has_answer and (reason := self._refusals.reasons.get(task.name)):
+                raise ModelError(reason)
         finally:
             for pending in window:
                 pending.cancel()
             if window:
                 self._loop.run_until_complete(asyncio.wait(window))
+
+    def _log_silence(self, reply: asyncio.Task[Reply[Any]]) -> None:
+        """Wait for a reply until the first answer of the server, or until it has been silent for so long that it is logged."""
+        while self._is_silent and not reply.done():
+            self._loop.run_until_complete(asyncio.wait({reply}, timeout=POLL))
+            if self._contacted and time.monotonic() - self._contacted > SILENT_SECONDS and not self._warned:
+                self._is_silent = False
+                log.warning(
+                    "%s: no answer from %s to the first requests for %.0f s; waits up to %.0f s for each",
+                    *(self.options.name, self.options.endpoint, SILENT_SECONDS, self.options.timeout),
+                )
 
     def _log_progress(self, task: str) -> None:
         """Log the numbers of replies and failures."""
@@ -216,6 +240,9 @@ class Client:
                 completion = await self._post(content, account, used)
             except _Failed as failed:
                 failure = failed.reason
+                # A server of a model without images may answer 500 to one.
+                if account.calls == 0 and (failure == "refused" or (failure == "server_error" and request.images)):
+                    await self._refusals.note(task, request, limit, lambda: account.calls == 0)
                 break
             await asyncio.sleep(SEND_FIRST)
             try:
@@ -264,7 +291,7 @@ class Client:
             begun = begun or entered
             problem, asked_wait, status = "busy", 0.0, 0
             try:
-                http = self._http or self._open()
+                http = self._http or await self._open_and_look()
                 async with http.post(self._endpoint, data=content, allow_redirects=False) as response:
                     status, asked_wait = response.status, retry_after(response.headers)
                     text = await response.read()
@@ -307,11 +334,44 @@ class Client:
             await asyncio.sleep(max(asked_wait, random.uniform(wait / 2, wait)))
             wait = min(2 * wait, LONGEST_WAIT)
 
+    async def _probe(self, task: Task[Any], request: Request, limit: int) -> tuple[int, bytes]:
+        """The status and body of the reply to a request that is neither stored nor repeated; status 0 without a reply in time."""
+        content = json.dumps(self.body(task, request) | {"max_tokens": limit}, ensure_ascii=False).encode()
+        http, seconds = self._http or self._open(), aiohttp.ClientTimeout(total=PROBE_SECONDS)
+        try:
+            async with http.post(self._endpoint, data=content, allow_redirects=False, timeout=seconds) as response:
+                return response.status, await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return 0, b""
+
+    async def _open_and_look(self) -> aiohttp.ClientSession:
+        """Connect, and see whether the server says anything, at best the list of its models.
+
+        Raises:
+            ModelError: if it says nothing, and a server was expected.
+            aiohttp.ConnectionTimeoutError: if no connection is made.
+        """
+        http, seconds = self._open(), aiohttp.ClientTimeout(connect=LOOK_SECONDS, sock_read=LOOK_SECONDS)
+        try:
+            async with http.get(self._models, timeout=seconds) as response:
+                await response.read()
+        except aiohttp.SocketTimeoutError:
+            silence = f"{self.options.name}: {self.options.endpoint} accepts connections, but does not answer"
+            if self._first_contact < self.options.patience:
+                raise ModelError(f"{silence}: check that it runs") from None
+            log.warning("%s; waits up to %.0f s for each request", silence, self.options.timeout)
+            self._is_silent = False
+        except aiohttp.ConnectionTimeoutError:
+            raise
+        except (aiohttp.ClientError, OSError):
+            pass  # the request itself meets the same
+        return http
+
     def _open(self) -> aiohttp.ClientSession:
         """Connect at the first request: a managed server starts only if there is a request."""
         endpoint, key = self._connect()
-        self._endpoint = f"{endpoint.rstrip('/')}/chat/completions"
-        self._last_success = time.monotonic()
+        self._endpoint, self._models = (f"{endpoint.rstrip('/')}/{route}" for route in ("chat/completions", "models"))
+        self._last_success = self._contacted = time.monotonic()
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         # No proxy of the environment gets to see report text. The gate limits the connections.
         self._http = aiohttp.ClientSession(
@@ -336,6 +396,7 @@ class Client:
     def _count(self, completion: Completion, account: Account, used: list[float], seconds: float) -> None:
         """Tokens and time of a reply are added to the account of the task and to those of the request."""
         self._last_success, self._lost, self._first_contact = time.monotonic(), 0, self.options.patience
+        self._is_silent = False
         account.calls += 1
         account.prompt_tokens += completion.prompt_tokens
         account.answer_tokens += completion.answer_tokens
