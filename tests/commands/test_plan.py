@@ -176,6 +176,39 @@ def test_no_tokens_are_planned_where_no_language_model_is_configured(config, rat
     assert estimates.estimate_tokens(COUNTS, 100, check_config(config), rates) == []
 
 
+OTHERS = [
+    {"name": "Seer", "model": "seer", "tasks": ["vqa", "detect"], "boxes": {"unit": 1000, "order": "yxyx"}},
+    {"name": "local", "folder": "docs", "tasks": ["caption"]},
+]
+
+
+def other_estimates(config, rates, **train):
+    seer = {"endpoint": "http://gpu:8000/v1", "model": "seer", "price": [2.0, 10.0]}
+    config["llm"] = config["llm"] | {"vision": {"seer": seer}}
+    config["evaluate"] = config["evaluate"] | {"others": OTHERS, "samples": 50}
+    config["index"] = config["index"] | {"test": 0.1}
+    config["train"] = config["train"] | train
+    rate = {"requests": 8, "read": 400, "written": 10, "basis": "b"}
+    rates["others"] = {"vqa": rate, "detect": rate | {"requests": 1}, "caption": rate | {"requests": 1}}
+    return estimates.estimate_others(COUNTS, 400, (5, 20), check_config(config), rates)
+
+
+def test_requests_to_other_models_are_questions_of_their_tasks(config, rates, monkeypatch, root):
+    """A tenth of 400 images are test images. Seer: 8 questions and a caption about each of 40, and 20 questions of benchmarks."""
+    monkeypatch.chdir(root)
+    seer, local = other_estimates(config, rates)
+    assert (seer.name, seer.images, seer.requests) == ("Seer", 40 + 5, 40 * 8 + 20 + 40)
+    assert (seer.read, seer.written) == (380 * 400, 380 * 10)
+    assert seer.price == pytest.approx((2.0 * 380 * 400 + 10.0 * 380 * 10) / 1e6)
+    assert (local.images, local.requests, local.price) == (40, 40, None)
+
+
+def test_masks_are_not_compared_with_boxes_of_other_models(config, rates, monkeypatch, root):
+    monkeypatch.chdir(root)
+    seer, _ = other_estimates(config, rates, variant="segmentation")
+    assert seer.requests == 40 * 8 + 20
+
+
 def test_a_run_of_ones_own_replaces_the_built_in_figures(rates, tmp_path):
     metrics = {"stage": "mentions", "fingerprint": "{}", "unit": "captions", "made": {}, "tables": {}}
     metrics |= {"flow": {"taken": 50, "used": 50, "aside": {}}, "seconds": {"total": 100.0}}

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from refrad.config import load_config
+from refrad.config import Config, load_config
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_table
 from refrad.core.types import MODALITIES
+from refrad.dataset.examples import read_image_table
 from refrad.language.sections import CAPTIONED, is_heading, split_sections
 from refrad.language.sentences import split_sentences
 from refrad.privacy.choice_lists import LEFT_OUT
@@ -23,6 +24,7 @@ from refrad.workflow.estimates import (
     ESTIMATED,
     Estimate,
     MeasuredMetrics,
+    estimate_others,
     estimate_stages,
     estimate_tokens,
     expected_images,
@@ -58,12 +60,14 @@ def main(config: list[Path], *, measured: Path | None = None, json: bool = False
     metrics = {stage: measured_metrics(results, stores, stage) for stage in (*ESTIMATED, "train")}
     images = expected_images(counts, rates)
     tokens = estimate_tokens(counts, max(images.values()), site.config, rates)
+    others = estimate_others(counts, max(images.values()), _count_public(site.config), site.config, rates)
     if json:
         report = {
             "counts": counts,
             "stages": [asdict(estimate) | {"actual": _cost(metrics[estimate.stage])} for estimate in estimates],
             "images": images,
             "tokens": [estimate._asdict() for estimate in tokens],
+            "others": [estimate._asdict() for estimate in others],
         }
         print(dumps(report, ensure_ascii=False, indent=2))
         return
@@ -72,6 +76,12 @@ def main(config: list[Path], *, measured: Path | None = None, json: bool = False
     print("\nexpected dataset: " + "; ".join(f"{number:,} images ({basis})" for basis, number in images.items()))
     for task, read, written, basis in tokens:
         print(f"tokens of {task}: {read:,} read, {written:,} written ({basis})")
+    for other in others:
+        price = "" if other.price is None else f", price {other.price:,.2f}"
+        print(
+            f"evaluate.others, {other.name}: {other.requests:,} requests about {other.images:,} images, which are sent with each:"
+            f" {other.read:,} tokens read, {other.written:,} written{price} ({other.basis})"
+        )
     print("times are of one core or GPU; shards run in parallel")
 
 
@@ -95,6 +105,18 @@ def count(site: Site) -> dict[str, int]:
         for name, number in numbers.items():
             counts[name] = counts.get(name, 0) + number
     return counts
+
+
+def _count_public(config: Config) -> tuple[int, int]:
+    """The test images of evaluate.public, at most evaluate.samples of each file, and the questions about them; of files that exist."""
+    images = questions = 0
+    for path in map(Path, config.evaluate.public):
+        if path.exists():
+            numbers = read_image_table([path], {"test"}, pixels=False)["questions"].list.len()
+            used = min(len(numbers), config.evaluate.samples)
+            images += used
+            questions += round(numbers.sum() * used / max(len(numbers), 1))
+    return images, questions
 
 
 def _indexed(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:

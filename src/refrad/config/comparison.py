@@ -9,6 +9,9 @@ from refrad.config.section import Section
 __all__ = ["BoxOptions", "OtherModelOptions", "OtherModels"]
 
 
+BOX_TASKS = ("detect", "locate")
+
+
 class BoxOptions(Section):
     """The convention in which a model writes boxes."""
 
@@ -59,9 +62,13 @@ class OtherModelOptions(Section):
         """A model of a server or of a folder; boxes where a task has them."""
         if (self.model is None) == (self.folder is None):
             raise ValueError("needs either model, a name in llm.vision, or folder")
-        if self.boxes is None and {"detect", "locate"} & set(self.tasks):
+        if self.boxes is None and set(BOX_TASKS) & set(self.tasks):
             raise ValueError("tasks detect and locate need boxes, such as {unit: 1000, order: yxyx}")
         return self
+
+    def comparable_tasks(self, variant: str) -> list[str]:
+        """The tasks without those whose answers cannot be compared: masks of the segmentation variant with boxes."""
+        return [task for task in self.tasks if variant == "detection" or task not in BOX_TASKS]
 
     @property
     def role(self) -> str:

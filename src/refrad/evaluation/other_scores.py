@@ -24,8 +24,6 @@ from refrad.evaluation.result import OtherModelResult
 
 __all__ = ["ItemScorer", "compare_other_models", "tasks_to_ask"]
 
-BOX_TASKS = ("detect", "locate")
-
 log = logging.getLogger(__name__)
 
 
@@ -58,8 +56,7 @@ class ItemScorer:
 
 def tasks_to_ask(options: OtherModelOptions, variant: str) -> OtherModelOptions:
     """The options without the tasks whose answers cannot be compared: masks of the segmentation variant with boxes."""
-    tasks = [task for task in options.tasks if variant == "detection" or task not in BOX_TASKS]
-    return options.model_copy(update={"tasks": tasks})
+    return options.model_copy(update={"tasks": options.comparable_tasks(variant)})
 
 
 def compare_other_models(

@@ -20,7 +20,9 @@ __all__ = [
     "Counts",
     "Estimate",
     "MeasuredMetrics",
+    "OtherEstimate",
     "TokenEstimate",
+    "estimate_others",
     "estimate_stages",
     "estimate_tokens",
     "expected_images",
@@ -76,6 +78,21 @@ class TokenEstimate(NamedTuple):
     task: str
     read: int
     written: int
+    basis: str
+
+
+class OtherEstimate(NamedTuple):
+    """Requests to a model of evaluate.others, each with its image, the tokens that they read and write, and their price.
+
+    `price` is None where the config has none, as for a model of a folder.
+    """
+
+    name: str
+    images: int
+    requests: int
+    read: int
+    written: int
+    price: float | None
     basis: str
 
 
@@ -165,6 +182,38 @@ def estimate_tokens(counts: Counts, images: int, config: Config, rates: Rates) -
                 raise ValueError(f"workflow/rates.yaml: tokens.{task.name} is missing")
             amount = amounts[rate["unit"]]
             estimates.append(TokenEstimate(task.name, amount * rate["read"], amount * rate["written"], rate["basis"]))
+    return estimates
+
+
+def estimate_others(
+    counts: Counts, images: int, public: tuple[int, int], config: Config, rates: Rates
+) -> list[OtherEstimate]:
+    """The requests to each model of evaluate.others, for a dataset of so many `images`.
+
+    Args:
+        counts: of the deliveries.
+        images: of the dataset.
+        public: images and questions of the benchmarks.
+        config: of the run.
+        rates: as in workflow/rates.yaml.
+    """
+    test_images = request_amounts(counts, images, config)["test images"]
+    languages = 2 if config.captions.translate == "llm" else 1
+    estimates = []
+    for entry in config.evaluate.others:
+        used = {task: rates["others"][task] for task in entry.comparable_tasks(config.train.variant)}
+        requests = {
+            task: round(test_images * rate["requests"]) + public[1]
+            if task == "vqa"
+            else round(test_images * rate["requests"] * languages)
+            for task, rate in used.items()
+        }
+        read, written = (sum(requests[task] * used[task][key] for task in used) for key in ("read", "written"))
+        price = config.llm.vision[entry.model].price if entry.model else None
+        cost = (price[0] * read + price[1] * written) / 1e6 if price else None
+        basis = "; ".join(f"{task}: {rate['basis']}" for task, rate in used.items())
+        shown = test_images + (public[0] if "vqa" in used else 0)
+        estimates.append(OtherEstimate(entry.name, shown, sum(requests.values()), read, written, cost, basis))
     return estimates
 
 

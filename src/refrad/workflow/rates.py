@@ -16,6 +16,7 @@ __all__ = [
     "MaskRates",
     "MeasuredMasks",
     "NetworkRate",
+    "OtherTaskRate",
     "Rates",
     "StageRate",
     "TokenRate",
@@ -97,6 +98,15 @@ class TokenRate(TypedDict):
     basis: str
 
 
+class OtherTaskRate(TypedDict):
+    """Requests of a task of evaluate.others for one test image and language, and the tokens that each reads and writes."""
+
+    requests: float
+    read: int
+    written: int
+    basis: str
+
+
 class DatasetRate(TypedDict):
     """Images of the dataset for one unit."""
 
@@ -119,6 +129,7 @@ class Rates(TypedDict):
     stages: dict[str, StageRate]
     masks: MaskRates
     tokens: dict[str, TokenRate]
+    others: dict[str, OtherTaskRate]
     dataset: list[DatasetRate]
     train: TrainingRate
 
