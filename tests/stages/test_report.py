@@ -192,6 +192,7 @@ def test_scores_have_intervals_and_separate_tables(pages):
     text = (pages / "stages" / "evaluate.html").read_text()
     assert "(0.500 to 0.700)" in text and "(0.400 to 0.800)" in text
     assert "IoU by class" in text and "By size of the structure" in text and "By language" not in text
+    assert re.findall('scope="rowgroup">(.*?)<', text) == ["internal: structures that the prompt names"]
 
 
 def test_strict_and_lenient_accuracy_stand_side_by_side(report_of, tmp_path):
