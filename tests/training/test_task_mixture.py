@@ -81,3 +81,9 @@ def test_further_turns_of_grounded_images_go_on_in_the_next_epoch():
 def test_public_share_is_of_all_samples():
     mixture = TaskMixture(rows(10, 20, benchmark=5), PAPER, 0.5, 0)
     assert mixture.tasks(0).tolist().count("slake") == len(mixture) / 2
+
+
+def test_questions_of_benchmarks_take_turns_through_the_epochs():
+    mixture = TaskMixture(rows(12, 0, benchmark=10), PAPER, 0.25, 0)  # four of sixteen samples
+    drawn = [row - 12 for epoch in range(5) for row in mixture.rows(epoch)[12:].tolist()]
+    assert drawn == [*range(10), *range(10)]
