@@ -5,6 +5,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.factories import tiny_training, write_dicom
 
@@ -116,6 +117,26 @@ def test_predict_accepts_each_kind_of_prompt(predictor, image, prompt):
     assert draw(prediction).size == (880, 528)
     for region in prediction.regions:
         assert region.mask is None or region.mask.shape == (48, 80)
+
+
+def test_predictor_in_bfloat16_has_such_weights_and_the_same_masks(checkpoint, predictor, image, monkeypatch):
+    """bfloat16 has 8 bits of precision: of the pixels of a mask, those near its edge may change."""
+    half = Predictor(checkpoint, "cpu", compute_dtype="bfloat16")
+    assert {weights.dtype for name, weights in half.model.named_parameters() if "mask_head" not in name} == {
+        torch.bfloat16
+    }
+    assert half.predict(image, locate="liver").answer == half.predict(image, locate="liver").answer
+    if predictor.masks:
+        answer = [GeneratedText("<seg>liver</seg>", 9, False)]
+        monkeypatch.setattr("refrad.inference.predictor.generate", lambda *_: answer)
+        masks = [one.predict(image).regions[0].mask for one in (predictor, half)]
+        assert masks[0].shape == masks[1].shape == (48, 80) and (masks[0] == masks[1]).mean() > 0.9
+
+
+def test_predict_command_refuses_another_type(checkpoint, image, tmp_path, capsys):
+    words = ["predict", str(checkpoint), str(image), "--out", str(tmp_path), "--compute-dtype"]
+    assert main([*words, "bfloat16"]) == 0 and main([*words, "float16"]) == 1
+    assert capsys.readouterr().err.strip().endswith("compute dtype is float16: it must be float32 or bfloat16")
 
 
 def test_caption_without_regions_has_the_prompt_of_its_training(predictor):

@@ -63,6 +63,7 @@ def main(
     out: Path = Path("predicted"),
     device: str = "auto",
     answer_tokens: int = ANSWER_TOKENS,
+    compute_dtype: str = "float32",
     json: bool = False,
 ) -> None:
     """Caption IMAGE (.dcm, .png, .jpg, .nii, .nii.gz, or a folder of them) with the model in CHECKPOINT, with boxes or masks.
@@ -72,10 +73,10 @@ def main(
     structure to find, --no-regions demands a caption without boxes or masks.
     --slice counts from 0; the default is the middle one. --modality (CT or MR) is for NIfTI, which does not
     state it. --language is en or de. Answers longer than --answer-tokens
-    are cut, which is reported. --json prints a JSON object an image instead, like the lines of
+    are cut, which is reported. --compute-dtype bfloat16 halves the memory of the weights. --json prints a JSON object an image instead, like the lines of
     predictions.jsonl. Research use only.
     """
-    predictor = Predictor(checkpoint, device, answer_tokens)
+    predictor = Predictor(checkpoint, device, answer_tokens, compute_dtype)
     prompt = predictor.prompt(question, locate, indication, language, regions=not no_regions)
     if image.is_dir():
         read = failed = 0

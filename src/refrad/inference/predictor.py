@@ -33,6 +33,7 @@ from refrad.workflow.fingerprint import Fingerprint
 __all__ = ["ANSWER_TOKENS", "Prediction", "Predictor", "Region"]
 
 ANSWER_TOKENS = 256  # of an answer, at most
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 OLDER = "made by another version of stage train; train it again"
 
 
@@ -73,14 +74,23 @@ class Predictor:
         checkpoint: the folder that stage train made.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
         answer_tokens: largest number of tokens of an answer.
+        compute_dtype: of weights and products: "float32", or "bfloat16" (half the memory, and faster on a GPU).
 
     Raises:
-        ValueError: if the folder is no such checkpoint, or damaged, or the number of tokens is below 1.
+        ValueError: if the folder is no such checkpoint, or damaged, the number of tokens is below 1, or the type is another.
     """
 
-    def __init__(self, checkpoint: Path, device: str = "auto", answer_tokens: int = ANSWER_TOKENS) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        device: str = "auto",
+        answer_tokens: int = ANSWER_TOKENS,
+        compute_dtype: str = "float32",
+    ) -> None:
         if answer_tokens < 1:
             raise ValueError(f"answer tokens are {answer_tokens}: they must be 1 or more")
+        if compute_dtype not in DTYPES:
+            raise ValueError(f"compute dtype is {compute_dtype}: it must be {' or '.join(DTYPES)}")
         self.answer_tokens = answer_tokens
         account = _account(checkpoint)
         try:
@@ -92,7 +102,7 @@ class Predictor:
         self.turned = shards.get("orientation", "stored") == "radiological"
         self.classes: Mapping[int, str] = {int(class_id): name for class_id, name in account["classes"].items()}
         self.processor = load_processor(checkpoint)
-        self.model = load_model(checkpoint, self.processor)
+        self.model = load_model(checkpoint, self.processor, dtype=DTYPES[compute_dtype])
         self.model.to("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))  # type: ignore[arg-type]
         self.side = int(self.processor.image_processor.size["height"])
 
