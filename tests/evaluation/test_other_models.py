@@ -104,6 +104,21 @@ def test_label_of_one_class_has_the_class(ask, server):
     assert labels == {"Liver": 5, "spleen": None}
 
 
+def test_captions_are_asked_for_without_boxes_and_with_boxes(ask, server, questions):
+    server.behave = lambda _: completion('The liver is large. [{"label": "liver", "box_2d": [200, 100, 600, 500]}]')
+    answers = ask(server, tasks=["caption", "detect"])
+    asked = {task: [question for question in questions if question.task == task] for task in ("caption", "detect")}
+    assert answers.counts["answered"] == sum(map(len, asked.values())) == 12 and answers.counts["boxes"] == 6
+    texts = [body["messages"][0]["content"][-1]["text"] for body in server.bodies]
+    assert sorted("box" in text for text in texts) == [False] * 6 + [True] * 6
+    for row in answers.rows:
+        if row["task"] == "caption":  # its text is taken as it is, as a text is what is asked for
+            assert "entities" not in row and row["answer"].startswith("The liver is large. [")
+        else:
+            assert row["answer"] == "The liver is large."
+            assert row["entities"] == [{"text": "liver", "box": pytest.approx([0.1, 0.2, 0.5, 0.6]), "class_id": 5}]
+
+
 def test_second_run_sends_nothing(ask, server):
     first = ask(server)
     sent = len(server.bodies)

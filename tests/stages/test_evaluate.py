@@ -218,7 +218,10 @@ def test_other_models_are_scored_in_pairs_and_asked_once(evaluated, public, root
     prompts = {name: str(root / "workflow" / "prompts" / f"{name}.yaml") for name in ("others", "paligemma")}
     entries = [
         {"name": "gone", "model": "gone", "prompts": prompts["others"]},
-        {"name": "Seer 1", "model": "seer", "prompts": prompts["others"]},
+        {
+            **{"name": "Seer 1", "model": "seer", "prompts": prompts["others"], "tasks": ["vqa", "caption", "detect"]},
+            **{"boxes": {"unit": 1000, "order": "yxyx"}},
+        },
         {
             **{"name": "tiny", "folder": str(folder / "x"), "prompts": prompts["paligemma"], "tokens": 4},
             **{"tasks": ["vqa", "locate"], "boxes": {"unit": "loc", "order": "yxyx"}},
@@ -235,10 +238,10 @@ def test_other_models_are_scored_in_pairs_and_asked_once(evaluated, public, root
     metrics = results_of(entries)
     server.stop()
     assert (
-        len(server.bodies) == sent == 14
-    )  # a question for six images of the site and two of the benchmark, and a caption for the six
+        len(server.bodies) == sent == 20
+    )  # a question for six images of the site and two of the benchmark, and a caption with and without boxes for the six
     gone, again, tiny = metrics["others"]
-    assert again == seer and seer["counts"]["answered"] == 14 and seer["failure"] is None
+    assert again == seer and seer["counts"]["answered"] == 20 and seer["failure"] is None
     assert gone["failure"].startswith("gone: no answer") and gone["scores"] == []
     assert tiny["failure"] is None and tiny["counts"]["asked"] == 8 + 12
     f1 = {row["dataset"]: row for row in seer["compared"] if row["metric"] == "f1"}
@@ -249,6 +252,9 @@ def test_other_models_are_scored_in_pairs_and_asked_once(evaluated, public, root
     assert {json.loads(row)["answer"] for row in rows} == {"CT of 64 x 64"}
     asked = [[row.name for row in table.rows if not row.published] for table in comparison_tables(metrics)]
     assert asked == [["RadGrounder", "Seer 1", "tiny"]] * 2
+    means = comparison_tables(metrics)[0].rows[1].means
+    assert {task for task, _ in means} == {"vqa", "caption", "detect"}
+    assert means["detect", "g_iou"]["mean"] == 0 and means["caption", "cider_released"]["items"] == 6
 
 
 @pytest.fixture(scope="module")
