@@ -53,8 +53,8 @@ def write_table(path: Path, frame: pl.DataFrame, contract: type[Table], fingerpr
 
 
 def write_frame(path: Path, frame: pl.DataFrame) -> None:
-    """Write a table without a contract atomically, with checksums."""
-    table = frame.to_arrow()
+    """Write a table without a contract atomically, with checksums; categories as texts."""
+    table = frame.cast({pl.Categorical: pl.String}).to_arrow()
     with atomic(path) as temporary, checksum_writer(temporary, table.schema, compression="zstd") as writer:
         writer.write_table(table)
 

@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from refrad.core.tables import read_frame, write_frame
 from refrad.evaluation.metrics.paired_scores import compare
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.scoring import METRICS, score_items
@@ -138,6 +139,15 @@ def test_models_are_compared_on_common_items():
     assert rows["accuracy"]["difference"] == 1 and rows["accuracy"]["groups"] == 1
     assert rows["f1"]["difference"] == 0.5 and rows["f1"]["items"] == 2
     assert {row["difference"] for row in compare(ours, ours, 100)} == {0}
+
+
+def test_scores_are_compared_with_those_of_a_file(tmp_path):
+    ours, _ = score_items(QUESTIONS, answers(a="12 mm", b="yes", d="liver"))
+    theirs, _ = score_items(QUESTIONS, answers(a="12 mm", b="no", d="spleen"))
+    write_frame(tmp_path / "scores.parquet", theirs)
+    read = read_frame(tmp_path / "scores.parquet")
+    assert set(read.dtypes) == {pl.String, pl.Float64} and read.rows() == theirs.rows()
+    assert compare(ours, read, 200) == compare(ours, theirs, 200) != []
 
 
 def test_datasets_are_not_averaged():

@@ -3,7 +3,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, measures, normalised, recall
+from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, measures, normalised, recall, token_scores
 
 plain = st.text("abc the 12.,- cmx", max_size=30).filter(str.strip)
 
@@ -141,3 +141,14 @@ def test_f1_of_multiple_choices_compares_letters_as_written():
     assert f1("hepatitis", "hepatitis A", multiple=True) == pytest.approx(2 / 3)  # by hand: P = 1, R = 1/2
     assert f1("C", "A, C", multiple=True) == pytest.approx(2 / 3)
     assert f1("A cyst", "cyst", multiple=True) == 1
+
+
+@given(st.text("aTthe 12.,-−cmüÄ<eos>肝²_", max_size=30), st.text("aTthe 12.,-−cmüÄ<eos>肝²_", max_size=30))
+def test_scores_of_words_read_once_are_those_of_each_metric(predicted, true):
+    scores = token_scores(predicted, true)
+    assert scores.f1 == f1(predicted, true) and scores.measure_f1 == measure_f1(predicted, true)
+
+
+def test_all_numbers_of_a_text_are_read_with_their_signs():
+    # A sign is that of a number after a blank, not between two numbers; the 2 of T2 is none.
+    assert measures("T2 5-7 mm, Zyste -3,5 cm") == ["t2", "5mm", "7mm", "zyste", "-35mm"]

@@ -40,7 +40,8 @@ def compare(ours: pl.DataFrame, theirs: pl.DataFrame, resamples: int) -> list[Co
         theirs: the same of the other model.
         resamples: bootstrap resamples, and rounds of the permutation test.
     """
-    scored = [frame.filter(pl.col("value").is_not_nan()) for frame in (ours, theirs)]
+    # Scores that were read from a file have texts, others categories.
+    scored = [frame.filter(pl.col("value").is_not_nan()).cast({pl.String: pl.Categorical}) for frame in (ours, theirs)]
     keys = ["dataset", "id", "task", "metric", "class"]
     numbered = [
         frame.filter(~pl.col("metric").is_in(UNPAIRED)).with_columns(turn=pl.int_range(pl.len()).over(keys))

@@ -1,68 +1,81 @@
 """The table of item scores: one row an item and metric, with the strata of the item."""
 
 import math
-from collections.abc import Iterable
-from itertools import islice
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from refrad.evaluation.metrics.records import TruthRecord
 from refrad.evaluation.metrics.text import words
 
-__all__ = ["STRATA", "ItemScore", "score_table"]
+__all__ = ["STRATA", "ItemScores", "Stratum", "score_table"]
 
 STRATA = ("language", "modality", "kind", "topic", "class", "size", "category", "length")
 LENGTHS = ((3, "1 to 3 words"), (10, "4 to 10 words"), (math.inf, "11 words and more"))
-COLUMNS = dict.fromkeys(("dataset", "id", "task", "metric", "group", *STRATA), pl.String) | {"value": pl.Float64}
-SCORE_COLUMNS = dict.fromkeys(("id", "metric", "class", "size", "category"), pl.String) | {"value": pl.Float64}
-QUESTION_COLUMNS = ("id", "dataset", "task", "group", "language", "modality", "kind", "topic", "length")
-ROWS_AT_ONCE = 100_000  # held as Python objects
+COLUMNS = ("dataset", "id", "task", "metric", "group", *STRATA, "value")
 
 
-class ItemScore(NamedTuple):
-    """The score of a question, caption or region on a metric; `value` is NaN where a judge failed.
+class Stratum(NamedTuple):
+    """The strata of a score that are not those of its whole question."""
 
-    The other columns of its row are those of its question.
+    class_name: str | None = None
+    size: str | None = None
+    category: str | None = None
+
+
+class ItemScores(NamedTuple):
+    """Scores of a question, caption or region: metrics and values, NaN where a judge failed.
+
+    The other columns of their rows are those of their question.
     """
 
     id: str
-    metric: str
-    class_name: str | None
-    size: str | None
-    category: str | None
-    value: float
+    stratum: Stratum
+    scores: Sequence[tuple[str, float]]
 
 
-def score_table(scores: Iterable[ItemScore], truth: Iterable[TruthRecord]) -> pl.DataFrame:
-    """The scores as a table with the columns dataset, id, task, metric, value, group and STRATA, in their order.
+def score_table(scores: Iterable[ItemScores], truth: Mapping[str, TruthRecord]) -> pl.DataFrame:
+    """The scores as a table with the columns dataset, id, task, metric, group and STRATA, categories, and value, in their order.
 
-    The columns of a question are computed once, however many scores it has.
+    A row is held as four numbers until all are known, and as numbers of categories in the table.
     """
-    rows = iter(scores)
-    parts = [pl.DataFrame(schema=SCORE_COLUMNS)]
-    while chunk := list(islice(rows, ROWS_AT_ONCE)):
-        parts.append(pl.DataFrame(chunk, schema=SCORE_COLUMNS, orient="row"))
-    questions = pl.DataFrame(
-        [_question_row(true) for true in truth], schema=dict.fromkeys(QUESTION_COLUMNS, pl.String), orient="row"
-    )
-    return pl.concat(parts).join(questions, on="id", how="left", maintain_order="left").select(*COLUMNS)
+    questions = {name: number for number, name in enumerate(truth)}
+    metrics: dict[str, int] = {}
+    strata: dict[Stratum, int] = {}
+    question_of, metric_of, stratum_of, value_of = array("I"), array("I"), array("I"), array("d")
+    for name, stratum, values in scores:
+        number, code = questions[name], strata.setdefault(stratum, len(strata))
+        question_of.extend([number] * len(values))
+        stratum_of.extend([code] * len(values))
+        for metric, value in values:
+            metric_of.append(metrics.setdefault(metric, len(metrics)))
+            value_of.append(value)
+    question, stratum_number = (np.frombuffer(numbers, np.uint32) for numbers in (question_of, stratum_of))
+    columns = {
+        "metric": _column(metrics, np.frombuffer(metric_of, np.uint32)),
+        "value": pl.Series(np.frombuffer(value_of, np.float64)),
+        "id": _column(questions, question),
+        "group": _column((true.group or true.id for true in truth.values()), question),
+        "length": _column((_length(true.answer) for true in truth.values()), question),
+        **{
+            key: _column((getattr(true, key) for true in truth.values()), question)
+            for key in ("dataset", "task", "language", "modality", "kind", "topic")
+        },
+        **{
+            key: _column((stratum[position] for stratum in strata), stratum_number)
+            for position, key in enumerate(("class", "size", "category"))
+        },
+    }
+    return pl.DataFrame({name: columns[name] for name in COLUMNS})
 
 
-def _question_row(true: TruthRecord) -> tuple[str | None, ...]:
-    """The values of QUESTION_COLUMNS."""
-    group = true.group or true.id
-    return (
-        true.id,
-        true.dataset,
-        true.task,
-        group,
-        true.language,
-        true.modality,
-        true.kind,
-        true.topic,
-        _length(true.answer),
-    )
+def _column(values: Iterable[str | None], places: NDArray[np.uint32]) -> pl.Series:
+    """The values at some places."""
+    return pl.Series(list(values), dtype=pl.Categorical).gather(places)
 
 
 def _length(answer: str | None) -> str | None:

@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from refrad.evaluation.metrics.judge import JudgedAnswer
 from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.localization import score_locations
 from refrad.evaluation.metrics.records import TASKS, EntityRecord, PredictionRecord, TruthRecord
-from refrad.evaluation.metrics.score_table import STRATA, ItemScore, score_table
-from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, recall
+from refrad.evaluation.metrics.score_table import STRATA, ItemScores, Stratum, score_table
+from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, token_scores
 from refrad.evaluation.metrics.text_metrics import TEXT_METRICS, TextMetric
 
 __all__ = ["METRICS", "STRATA", "score_items", "score_place"]
@@ -95,7 +96,7 @@ def score_items(
     counts["empty answers"] = sum(
         predictions[name].is_empty(true) for name, true in truth.items() if name in predictions
     )
-    pairs = [(true, predictions.get(true.id, PredictionRecord(id=true.id))) for true in truth.values()]
+    pairs = [(true, predictions.get(true.id) or PredictionRecord(id=true.id)) for true in truth.values()]
     judged = list(_judge_rows(pairs, judge)) if judge else []  # first: a judge that cannot be used ends all
     scores = itertools.chain(
         _location_rows([pair for pair in pairs if pair[0].task == "locate"], names or {}),
@@ -105,7 +106,7 @@ def score_items(
         _text_rows(pairs, text_metrics or {}),
         judged,
     )
-    return score_table(log_progress(scores, log, "scores"), truth.values()), dict(counts)
+    return score_table(scores, truth), dict(counts)
 
 
 def score_place(task: str, metric: str) -> tuple[int, int]:
@@ -113,35 +114,32 @@ def score_place(task: str, metric: str) -> tuple[int, int]:
     return TASKS.index(task) if task in TASKS else len(TASKS), PLACES.get(metric, len(PLACES))
 
 
-def _row(
-    true: TruthRecord,
-    metric: str,
-    value: float,
-    class_name: str | None = None,
-    size: str | None = None,
-    category: str | None = None,
-) -> ItemScore:
-    return ItemScore(true.id, metric, class_name, size, category or true.category, value)
+def _progress(pairs: Pairs, unit: str) -> Iterator[tuple[TruthRecord, PredictionRecord]]:
+    return log_progress(pairs, log, unit, len(pairs))
 
 
-def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ItemScore]:
-    for true, prediction in pairs:
+def _rows(true: TruthRecord, *scores: tuple[str, float]) -> ItemScores:
+    """Scores of a whole question."""
+    return ItemScores(true.id, Stratum(category=true.category), scores)
+
+
+def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ItemScores]:
+    for true, prediction in _progress(pairs, "questions with regions"):
         for target, score in zip(true.entities, score_locations(true.entities, prediction.entities), strict=True):
-            strata = _class_name(name_of(target), names), _size(target, true.size), target.category
-            yield _row(true, "iou", score.iou, *strata)
-            if target.mask is not None:
-                yield _row(true, "dice", score.dice, *strata)
-            yield _row(true, "class_recall", float(score.is_named), *strata)
-            yield _row(true, "iou50", float(score.hit), *strata)
+            stratum = Stratum(
+                _class_name(name_of(target), names), _size(target, true.size), target.category or true.category
+            )
+            dice = () if target.mask is None else (("dice", score.dice),)
+            scores = ("iou", score.iou), *dice, ("class_recall", float(score.is_named)), ("iou50", float(score.hit))
+            yield ItemScores(true.id, stratum, scores)
 
 
-def _finding_rows(pairs: Pairs, counts: Counter[str], names: Mapping[int, str]) -> Iterator[ItemScore]:
-    for true, prediction in pairs:
+def _finding_rows(pairs: Pairs, counts: Counter[str], names: Mapping[int, str]) -> Iterator[ItemScores]:
+    for true, prediction in _progress(pairs, "questions with findings"):
         for finding in score_findings(true, prediction):
             class_name = _class_name(finding.name, names) if finding.name else None
             size = None if finding.share is None else _size_name(finding.share)
-            for metric, value in finding.values:
-                yield _row(true, metric, value, class_name, size, finding.category)
+            yield ItemScores(true.id, Stratum(class_name, size, finding.category or true.category), finding.values)
             if finding.lacks_side:
                 counts["findings without a side"] += 1
 
@@ -169,26 +167,37 @@ def _size_name(share: float) -> str:
     return next(name for limit, name in SIZES if share < limit)
 
 
-def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[ItemScore]:
-    for true, prediction in pairs:
+def _answer_rows(pairs: Pairs, counts: Counter[str]) -> Iterator[ItemScores]:
+    for true, prediction in _progress(pairs, "answers"):
         reference, answer = (true.answer or "").strip(), (prediction.answer or "").strip()
         if not reference:
             counts["blank truth"] += 1
-            continue
-        multiple = true.kind == "multiple"
-        token_f1 = f1(answer, reference, multiple=multiple)
-        yield _row(true, "f1_all", token_f1)
-        if true.closed:
-            lenient = accuracy_lenient(answer, reference, multiple=multiple, question=true.question or "")
-            yield _row(true, "accuracy", accuracy(answer, reference, multiple=multiple))
-            yield _row(true, "accuracy_lenient", lenient)
+        elif true.closed:
+            is_multiple = true.kind == "multiple"
+            yield _rows(
+                true, *_closed_scores(answer, reference, is_multiple, (true.question or "") if is_multiple else "")
+            )
         else:
-            yield _row(true, "f1", token_f1)
-            yield _row(true, "recall", recall(answer, reference))
-            yield _row(true, "measure_f1", measure_f1(answer, reference))
+            scores = token_scores(answer, reference)
+            yield _rows(
+                true,
+                ("f1_all", scores.f1),
+                ("f1", scores.f1),
+                ("recall", scores.recall),
+                ("measure_f1", scores.measure_f1),
+            )
 
 
-def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> Iterator[ItemScore]:
+@lru_cache(maxsize=10_000)  # closed questions have few answers
+def _closed_scores(answer: str, reference: str, multiple: bool, question: str) -> tuple[tuple[str, float], ...]:
+    return (
+        ("f1_all", f1(answer, reference)),
+        ("accuracy", accuracy(answer, reference, multiple=multiple)),
+        ("accuracy_lenient", accuracy_lenient(answer, reference, multiple=multiple, question=question)),
+    )
+
+
+def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | None) -> Iterator[ItemScores]:
     # Text metrics of all captions with words
     captions = [(true, prediction) for true, prediction in pairs if (true.answer or "").strip()]
     # CIDEr: document frequencies are those of the captions of one dataset and task.
@@ -201,9 +210,9 @@ def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | N
         for normalisation in NORMALISATIONS:
             values = cider(answers, references, normalisation).tolist()
             for (true, _), value in zip(part, values, strict=True):
-                yield _row(true, f"cider_{normalisation}", value)
-    for true, prediction in captions:
-        yield _row(true, "measure_f1", measure_f1(prediction.answer or "", true.answer or ""))
+                yield _rows(true, (f"cider_{normalisation}", value))
+    for true, prediction in _progress(captions, "captions"):
+        yield _rows(true, ("measure_f1", measure_f1(prediction.answer or "", true.answer or "")))
 
     # G-IoU of the captions with true entities
     grounded = [(true, prediction) for true, prediction in pairs if true.task == "detect" and true.entities]
@@ -218,7 +227,7 @@ def _caption_rows(pairs: Pairs, counts: Counter[str], similarity: Similarity | N
         similarity or _same_names,
     )
     for (true, _), value in zip(grounded, scores.tolist(), strict=True):
-        yield _row(true, "g_iou", value)
+        yield _rows(true, ("g_iou", value))
 
 
 def _same_names(ours: Sequence[EntityName], theirs: Sequence[EntityName]) -> NDArray[np.float64]:
@@ -234,25 +243,25 @@ def _free_texts(pairs: Pairs) -> Pairs:
     ]
 
 
-def _text_rows(pairs: Pairs, metrics: Mapping[str, TextMetric]) -> Iterator[ItemScore]:
+def _text_rows(pairs: Pairs, metrics: Mapping[str, TextMetric]) -> Iterator[ItemScores]:
     texts = _free_texts(pairs)
     answers = [prediction.answer or "" for _, prediction in texts]
     references = [true.answer or "" for true, _ in texts]
     for name, metric in metrics.items():
         for (true, _), value in zip(texts, metric(answers, references).tolist(), strict=True):
-            yield _row(true, name, value)
+            yield _rows(true, (name, value))
 
 
-def _judge_rows(pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]) -> Iterator[ItemScore]:
+def _judge_rows(pairs: Pairs, judge: Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]) -> Iterator[ItemScores]:
     judged = []
     for true, prediction in _free_texts(pairs):
         if (prediction.answer or "").strip():
             judged.append((true, prediction))
         else:
-            yield _row(true, "llm_score", 0.0)  # the judge does not rate silence
+            yield _rows(true, ("llm_score", 0.0))  # the judge does not rate silence
     answers = [
         JudgedAnswer(true.question or "", prediction.answer or "", true.answer or "", true.language or "en")
         for true, prediction in judged
     ]
     for (true, _), value in zip(judged, judge(answers).tolist(), strict=True):
-        yield _row(true, "llm_score", value)
+        yield _rows(true, ("llm_score", value))

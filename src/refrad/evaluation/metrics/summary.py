@@ -141,9 +141,9 @@ def _numbered(column: pl.Series) -> tuple[Integers, list[str]]:
     """The number of each text of a column, by first appearance, -1 for null; and the distinct texts."""
     distinct = column.drop_nulls().unique(maintain_order=True)
     codes = column.cast(pl.Categorical).to_physical()
-    known = codes.drop_nulls().unique(maintain_order=True).to_numpy()
-    numbers = np.full(int(known.max(initial=0)) + 2, -1)
-    numbers[known] = np.arange(len(known))
+    present = codes.drop_nulls().unique(maintain_order=True).to_numpy()
+    numbers = np.full(int(present.max(initial=0)) + 2, -1)
+    numbers[present] = np.arange(len(present))
     return numbers[codes.fill_null(len(numbers) - 1).to_numpy()], distinct.cast(pl.String).to_list()
 
 
