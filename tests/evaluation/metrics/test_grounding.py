@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 from sklearn.metrics import jaccard_score
 
-from refrad.evaluation.metrics.grounding import g_iou, g_ious, iou, overlap, same
+from refrad.evaluation.metrics.grounding import g_iou, g_ious, iou, overlap, phrase_key, same
 
 coordinates = st.floats(0, 1, allow_nan=False)
 boxes = st.tuples(coordinates, coordinates, coordinates, coordinates).map(
@@ -167,3 +167,8 @@ def test_similarities_that_differ_by_rounding_are_a_tie():
     similarity = {("a", "x"): 1.0, ("a", "y"): 1 - 1e-9, ("b", "x"): 1 - 1e-9, ("b", "y"): 1.0}
     score = g_iou([("a", LEFT), ("b", RIGHT)], [("x", RIGHT), ("y", LEFT)], of_table(similarity))
     assert score == pytest.approx(1)
+
+
+@pytest.mark.parametrize("text", ["Left  kidney ", "left\u00a0kidney", "left kid\u00adney"])
+def test_white_space_and_soft_hyphens_of_a_phrase_do_not_count(text):
+    assert phrase_key(text) == "left kidney"

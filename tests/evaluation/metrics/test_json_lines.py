@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 
 from refrad.evaluation.metrics.json_lines import read_objects
@@ -24,6 +26,7 @@ def test_byte_order_mark_is_left_out(tmp_path, text):
     [
         ('{"id": 1}\n{"id": "Größe"}'.encode("latin-1"), r"rows\.jsonl, line 2: not in UTF-8"),
         *((('{"id": 1}\n').encode(code), r"rows\.jsonl: .*UTF-8") for code in ("utf-16", "utf-16-le", "utf-32")),
+        (gzip.compress(b'{"id": 1}'), r"rows\.jsonl: a compressed file: unpack it first"),
         (b'[{"id": 1}]', "line 1: not one JSON object"),
         (b'{"id": 1}\n{"id": 2', "line 2: not one JSON object"),
         (b'{"id": 1} {"id": 2}', "line 1: not one JSON object"),

@@ -68,6 +68,8 @@ def test_row_that_would_score_0_is_refused(tmp_path, truth, prediction, words):
         ({"entities": [{"text": "s", "box": [300, 10, 320, 20]}], "size": [256, 256]}, "outside of the image"),
         ({"size": [0, 256]}, "size.0"),
         ({"size": [256]}, "size"),
+        ({"size": [256, 256], "midline": 300}, "midline is an x within the image"),
+        ({"midline": 0.5}, "midline is a share"),
         ({"entities": [{"text": "s", "mask": {"size": [4, 4], "counts": [5, 2]}}]}, "must add up to height x width"),
         ({"entities": [{"text": "s", "mask": [SQUARE]}]}, "a polygon needs"),
         (
@@ -125,8 +127,47 @@ def test_polygon_and_run_lengths_of_one_mask_are_equal(tmp_path, mask):
     assert scored(tmp_path, first, column)[0]["iou"] == 0
 
 
+@pytest.mark.parametrize(
+    ("prediction", "words"),
+    [
+        (of(entities=[[10, 10, 20, 20]]), "entities.0: must be an object"),
+        (of(entities={"text": "a liver"}), "entities: must be a list"),
+        (entity(box={"x_min": 10}), "a box is four finite numbers"),
+        (entity(box=[10, 10, 20, "20"]), "a box is four finite numbers"),
+        (of(answer=["a liver"]), "answer: must be a text"),
+        ({"answer": "a liver"}, "id: is missing"),
+    ],
+)
+def test_message_names_what_is_wanted(tmp_path, prediction, words):
+    with pytest.raises(ValueError, match=r"predictions\.jsonl, line 2: ") as error:
+        scored(tmp_path, BOX, prediction)
+    assert words in str(error.value) and "a liver" not in str(error.value)
+
+
+@pytest.mark.parametrize("box", [[100, 100, 600, 600], [-100, 10, 20, 20]])
+def test_boxes_beyond_their_image_are_told(tmp_path, caplog, box):
+    scored(tmp_path, BOX | {"size": [400, 400]}, entity(box=box))
+    assert "predictions.jsonl: 1 rows have boxes beyond their image" in caplog.text
+
+
+def test_boxes_at_the_edge_of_their_image_are_not_told(tmp_path, caplog):
+    scored(tmp_path, BOX | {"size": [400, 400]}, entity(box=[-1, 10, 410, 400]))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("keys", "meant"), [({"patient_id": "p"}, '"group" by "patient_id"'), ({"midlin": 5}, '"midline" by "midlin"')]
+)
+def test_misspelt_optional_key_of_the_truth_is_told(tmp_path, caplog, keys, meant):
+    scored(tmp_path, BOX | keys, entity(box=[10, 10, 20, 20]))
+    assert meant in caplog.text
+    caplog.clear()
+    scored(tmp_path, BOX | {"group": "p", "image_id": "x", "note": "y"}, entity(box=[10, 10, 20, 20]))
+    assert not caplog.text
+
+
 def test_boxes_of_unclear_unit_are_compared_with_a_warning(tmp_path, caplog):
     """[0, 0, 1, 1] is a pixel of [0, 0, 2, 2], or the whole image in shares."""
     truth = BOX | {"entities": [{"text": "liver", "box": [0, 0, 2, 2]}]}
     assert scored(tmp_path, truth, entity(box=[0, 0, 1, 1]))[0]["iou"] == 0.25
-    assert "the first in line 2" in caplog.text
+    assert "the first is line 2" in caplog.text

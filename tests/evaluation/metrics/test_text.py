@@ -104,6 +104,8 @@ def test_letter_of_an_option_is_no_article_of_a_multiple_choice():
         ("\u00bbZyste\u00ab", "Zyste"),
         ("Crohn\u2019s disease", "Crohn's disease"),
         ("yes\u2026", "yes"),
+        ("Nieren\u00adzyste", "Nierenzyste"),  # a soft hyphen
+        ("\u200bcyst", "cyst"),  # a blank without width
     ],
 )
 def test_spellings_of_one_text_are_equal_on_every_metric(one, other):

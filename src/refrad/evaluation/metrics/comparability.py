@@ -5,9 +5,11 @@ from typing import Any
 
 from refrad.evaluation.metrics.grounding import Region
 
-__all__ = ["PIXELS", "check_comparable", "kind_of_regions"]
+__all__ = ["PIXELS", "check_comparable", "check_midline", "is_beyond_image", "kind_of_regions"]
 
 BEYOND = 0.5  # of width or height: how far a box in shares may reach beyond the image
+WIDEST = 100_000  # px, of any image
+EDGE = 0.1  # the same, of a box whose unit or image is doubtful
 
 BOXES, PIXELS, SHARES = "boxes", "boxes in pixels", "boxes in shares of the image"
 
@@ -56,6 +58,41 @@ def check_comparable(predicted: Sequence[Region], true: Sequence[Region], size: 
         unclear = predicted if kind == BOXES else true
         return SHARES in (kind, true_kind) or not any(map(_has_area, unclear))
     raise ValueError(f"the truth has {true_kind}, the prediction {kind}: give both in the same form")
+
+
+def is_beyond_image(regions: Sequence[Region], size: Sequence[float] | None) -> bool:
+    """True if a box reaches more than a tenth of its image beyond it: perhaps its unit or its image is another one.
+
+    Args:
+        regions: boxes, or masks as run lengths.
+        size: width and height of the image in the unit of the boxes; without it only shares are compared, with 1.
+    """
+    boxes: list[Any] = [region for region in regions if isinstance(region, list | tuple)]
+    if size is None:
+        size = (1.0, 1.0)
+        if (farthest := max(map(max, boxes), default=0)) > 1 + BEYOND:  # pixels
+            return farthest > WIDEST
+    width, height = size
+    return any(
+        box[2] > (1 + EDGE) * width or box[3] > (1 + EDGE) * height or box[0] < -EDGE * width or box[1] < -EDGE * height
+        for box in boxes
+    )
+
+
+def check_midline(midline: float, regions: Sequence[Region], size: Sequence[float] | None) -> None:
+    """Check that a midline has the unit of the regions of its row, at least one, and lies in their image.
+
+    Raises:
+        ValueError: in one sentence, if it does not.
+    """
+    kind = kind_of_regions(regions, size)
+    mask: Any = regions[0]
+    of_boxes = size[0] if size else 1.0 if kind == SHARES else float("inf")
+    width = mask["size"][1] if isinstance(mask, Mapping) else of_boxes
+    if not 0 <= midline <= width:
+        raise ValueError("midline is an x within the image, in the unit of the boxes or in px of the mask")
+    if 0 < midline < 1 < width and kind not in (SHARES, BOXES):
+        raise ValueError("midline is a share of the width, and the regions are in pixels: give both in the same unit")
 
 
 def _kind(region: Any) -> str:

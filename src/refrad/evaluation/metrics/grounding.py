@@ -1,6 +1,5 @@
 """Overlap of regions and names: IoU and Dice of boxes and masks, and G-IoU."""
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from refrad.core.types import Box
+from refrad.evaluation.metrics.text import composed
 
 __all__ = [
     "Box",
@@ -48,7 +48,7 @@ Entities = Sequence[tuple[Key, Region]]
 # Similarity of n pairs of keys, float [n]: at most 1, and 1 for equal keys.
 Similarity = Callable[[Sequence[Any], Sequence[Any]], NDArray[np.float64]]
 
-# The name of an entity: its class, None if it has none, and its text in small letters without surrounding white space.
+# The name of an entity: its class, None if it has none, and its text as `phrase_key` writes it.
 EntityName = tuple[int | None, str]
 
 
@@ -84,8 +84,8 @@ class NamedRegion:
 
 
 def phrase_key(text: str) -> str:
-    """The text in small, composed letters without surrounding white space: phrases with the same key have the same name."""
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip().casefold()
+    """The text in small, composed letters, its words with one blank between: phrases with the same key have the same name."""
+    return " ".join(composed(text).casefold().split())
 
 
 def name_of(entity: Named) -> EntityName:

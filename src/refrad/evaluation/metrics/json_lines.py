@@ -9,6 +9,7 @@ from refrad.core.files import atomic
 
 __all__ = ["read_objects", "write_objects"]
 
+COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstd
 WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00")  # how a file in UTF-16 or UTF-32 begins; b"\0" after the first character
 
 
@@ -31,6 +32,8 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ValueError(f"{path}: not a file that can be read ({error.strerror})") from None
     with file:
         for number, content in enumerate(file, 1):
+            if number == 1 and content.startswith(COMPRESSED):
+                raise ValueError(f"{path}: a compressed file: unpack it first")
             if number == 1 and (content.startswith(WIDE[:2]) or WIDE[2] in content):
                 raise ValueError(f"{path}: the file is in UTF-16 or no text: save it in UTF-8")
             try:
@@ -53,7 +56,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                         f"{path}, line {number}: half a character (\\ud800 to \\udfff) in a text"
                     ) from None
             if not isinstance(row, dict):
-                raise ValueError(f"{path}, line {number}: not one JSON object")
+                raise ValueError(f"{path}, line {number}: not one JSON object; each line holds one")
             yield number, row
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-__all__ = ["suggest_key"]
+__all__ = ["OPTIONAL", "suggest_key"]
 
 # Words in the names that other programs give to a key.
 SYNONYMS = {
@@ -37,7 +37,13 @@ SYNONYMS = {
     "mask": {"segmentation", "masks", "rle", "polygon", "polygons", "seg"},
     "text": {"label", "name", "phrase", "keyword", "category", "words"},
     "class_id": {"class", "category", "classid", "label"},
+    "group": {"patient", "patients", "subject", "study", "case", "pid", "cluster"},
+    "size": {"size", "shape", "resolution", "width", "height"},
+    "language": {"lang", "language", "locale"},
+    "absent": {"negative", "negatives"},
 }
+# Keys of truth that may be left out, so that a misspelt one would be as if left out
+OPTIONAL = ("group", "size", "language", "modality", "topic", "category", "absent", "midline", "dataset", "question")
 ALIKE = 0.8  # of difflib, from which a key is a misspelling
 
 

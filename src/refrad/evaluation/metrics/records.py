@@ -8,10 +8,15 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from refrad.evaluation.metrics.comparability import check_comparable, kind_of_regions
+from refrad.evaluation.metrics.comparability import (
+    check_comparable,
+    check_midline,
+    is_beyond_image,
+    kind_of_regions,
+)
 from refrad.evaluation.metrics.grounding import Region, RunLengths, phrase_key
 from refrad.evaluation.metrics.json_lines import read_objects
-from refrad.evaluation.metrics.record_keys import suggest_key
+from refrad.evaluation.metrics.record_keys import OPTIONAL, suggest_key
 from refrad.evaluation.metrics.run_lengths import draw_polygons, read_mask
 
 __all__ = ["TASKS", "EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
@@ -23,6 +28,20 @@ KINDS = ("open", "closed", "yesno", "multiple")
 SPELLINGS = {"yes/no": "yesno", "yes no": "yesno", "multiple choice": "multiple"}  # of kinds
 # Keys without which a prediction says nothing, by the task of its question
 NEEDED = {"vqa": ("answer",), "caption": ("answer",), "detect": ("answer", "entities"), "locate": ("entities",)}
+
+# Of an error of pydantic, the sentence where its own speaks of Python
+WANTED = {
+    "missing": "is missing",
+    "string_type": "must be a text",
+    "tuple_type": "must be a list",
+    "model_type": 'must be an object with a "text" and a "box" or a "mask"',
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+}
+UNCLEAR_UNIT = "have boxes from 0 to 1 that may be pixels or shares of the image, and are compared as they are"
+BEYOND_IMAGE = (
+    "have boxes beyond their image, perhaps in another unit or of another image, and are compared as they are"
+)
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -125,7 +144,10 @@ class TruthRecord(_Record):
             raise ValueError(f"task {self.task} has the true answer")
         if self.entities and self.task in ("locate", "detect"):
             object.__setattr__(self, "entities", _drawn(self.entities, self.size))
-            kind_of_regions([entity.region for entity in self.entities], self.size)
+            regions = _regions(self.entities)
+            kind_of_regions(regions, self.size)
+            if self.midline is not None:
+                check_midline(self.midline, regions, self.size)
         return self
 
     @property
@@ -156,13 +178,19 @@ def read_records(path: Path, kind: type[R], truth: Mapping[str, TruthRecord] | N
         ValueError: naming file and line and the error, without values, or a duplicate id.
     """
     records: dict[str, R] = {}
-    unclear: list[int] = []  # lines
+    doubts: dict[str, list[int]] = {}  # sentence to lines
     for number, row in read_objects(path):
         try:
             record = kind.model_validate(_prepared(row, kind, truth))
-            if truth is not None and isinstance(record, PredictionRecord) and record.id in truth:
-                record, is_clear = _fitted(record, truth[record.id])  # type: ignore[assignment]  # R is a prediction here
-                unclear += [] if is_clear else [number]
+            true: TruthRecord | None = record if isinstance(record, TruthRecord) else (truth or {}).get(record.id)
+            if isinstance(record, PredictionRecord) and true is not None:
+                record, is_clear = _fitted(record, true)  # type: ignore[assignment]  # R is a prediction here
+                if not is_clear:
+                    doubts.setdefault(UNCLEAR_UNIT, []).append(number)
+            if true is not None and record.entities and is_beyond_image(_regions(record.entities), true.size):
+                doubts.setdefault(BEYOND_IMAGE, []).append(number)
+            if kind is TruthRecord and (meant := suggest_key(sorted(row.keys() - TruthRecord.model_fields), OPTIONAL)):
+                doubts.setdefault(f"have a key that is not read: {meant}", []).append(number)
         except ValidationError as error:
             raise ValueError(f"{path}, line {number}: {_sentence(error, row)}") from None
         except ValueError as error:
@@ -172,13 +200,13 @@ def read_records(path: Path, kind: type[R], truth: Mapping[str, TruthRecord] | N
         records[record.id] = record
     if not records:
         raise ValueError(f"{path}: no row in it")
-    if unclear:
-        log.warning(
-            "%s: %d rows have boxes from 0 to 1 that may be pixels or shares of the image, the first in line %d; they are"
-            " compared as they are",
-            *(path, len(unclear), unclear[0]),
-        )
+    for doubt, lines in doubts.items():
+        log.warning("%s: %d rows %s; the first is line %d", path, len(lines), doubt, lines[0])
     return records
+
+
+def _regions(entities: Sequence[EntityRecord]) -> list[Region]:
+    return [entity.region for entity in entities]
 
 
 def _prepared(
@@ -215,9 +243,7 @@ def _fitted(prediction: PredictionRecord, true: TruthRecord) -> tuple[Prediction
         return prediction, True
     entities = _drawn(prediction.entities, true.size)
     prediction = prediction if entities is prediction.entities else prediction.model_copy(update={"entities": entities})
-    is_clear = check_comparable(
-        [entity.region for entity in entities], [entity.region for entity in true.entities], true.size
-    )
+    is_clear = check_comparable(_regions(entities), _regions(true.entities), true.size)
     return prediction, is_clear
 
 
@@ -242,7 +268,9 @@ def _sentence(error: ValidationError, row: dict[str, Any]) -> str:
     """Key and message of the first error, and the key that is meant if another stands there."""
     first = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = WANTED.get(first["type"], first["msg"]).removeprefix("Value error, ")
+    if "box" in first["loc"]:
+        message = "a box is four finite numbers: x_min, y_min, x_max, y_max"
     names: Sequence[str] = ("id", "task", "answer", "entities", "kind")
     part: Any = row
     if first["loc"] and first["loc"][0] == "entities" and len(first["loc"]) == 2:

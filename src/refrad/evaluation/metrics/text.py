@@ -6,7 +6,18 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, cast
 
-__all__ = ["DASHES", "accuracy", "choice_words", "f1", "measure_f1", "measures", "normalised", "recall", "words"]
+__all__ = [
+    "DASHES",
+    "accuracy",
+    "choice_words",
+    "composed",
+    "f1",
+    "measure_f1",
+    "measures",
+    "normalised",
+    "recall",
+    "words",
+]
 
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212/"
 # ASCII punctuation, as in SQuAD, and quotation marks, dashes and ellipses of other alphabets.
@@ -16,6 +27,8 @@ OTHER_PUNCTUATION = [
     if unicodedata.category(chr(code)).startswith("P")
 ]
 PUNCTUATION = str.maketrans(dict.fromkeys((*string.punctuation, *OTHER_PUNCTUATION)))
+# Format characters of Unicode (Cf) in the same range
+INVISIBLE = dict.fromkeys([code for code in (*range(0x80, 0x3100), 0xFEFF) if unicodedata.category(chr(code)) == "Cf"])
 JOINT = "\u02d0"  # a word character where a hyphen or slash stood: the A of "A-scan" is no article
 PARTED = str.maketrans(dict.fromkeys(DASHES, JOINT))
 HYPHEN_IN_WORD = re.compile(r"(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_])")
@@ -77,9 +90,13 @@ def _without_punctuation(text: str) -> str:
     return text.translate(PUNCTUATION) if text.isascii() else PUNCTUATION_MARKS.sub("", text)
 
 
+def composed(text: str) -> str:
+    """Composed letters (NFC) without characters that nobody sees, such as soft hyphens and zero-width spaces."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text).translate(INVISIBLE)
+
+
 def _folded(text: str) -> str:
-    """Composed letters (NFC) in lower case."""
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).lower()
+    return composed(text).lower()
 
 
 def words(text: str, articles: re.Pattern[str] = ARTICLES) -> list[str]:
@@ -122,7 +139,7 @@ def accuracy(predicted: str, true: str, *, multiple: bool = False) -> float:
         true: the true answer.
         multiple: the question is a multiple choice, where "a" is an article before a word only.
     """
-    if not predicted.strip():
+    if not composed(predicted).strip():
         return 0.0
     forms: tuple[Callable[[str], str], ...] = (
         lambda text: normalised(text, ARTICLES_OF_CHOICES if multiple else ARTICLES),
