@@ -12,6 +12,7 @@ from tests.llm.talking import TalkingServer, completion
 
 from refrad.config import BoxOptions, OtherModelOptions
 from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.evaluation import other_models
 from refrad.evaluation.box_conventions import write_box
 from refrad.evaluation.other_models import ask_other_model, ask_server, prediction_of
 from refrad.evaluation.questions import build_questions
@@ -117,6 +118,14 @@ def test_captions_are_asked_for_without_boxes_and_with_boxes(ask, server, questi
         else:
             assert row["answer"] == "The liver is large."
             assert row["entities"] == [{"text": "liver", "box": pytest.approx([0.1, 0.2, 0.5, 0.6]), "class_id": 5}]
+
+
+def test_picture_is_encoded_once_for_all_questions_of_a_task(ask, server, examples, monkeypatch):
+    encoded = []
+    encode = other_models.encode_picture
+    monkeypatch.setattr(other_models, "encode_picture", lambda picture: encoded.append(picture) or encode(picture))
+    ask(server, tasks=["locate"])
+    assert len(encoded) == len(examples) < len(server.bodies)
 
 
 def test_second_run_sends_nothing(ask, server):

@@ -11,7 +11,7 @@ from tests.factories.images import png_bytes
 
 from refrad.config import OtherModelOptions
 from refrad.dataset.examples import ImageExample, example_of_row, read_image_table
-from refrad.evaluation.other_prompts import load_prompts, picture_for, question_lines, request_for
+from refrad.evaluation.other_prompts import encode_picture, load_prompts, picture_for, question_lines, request_for
 from refrad.evaluation.questions import build_questions
 
 PIXELS = OtherModelOptions(name="x", model="x", tasks=["locate", "detect"], boxes={"unit": "px", "order": "xyxy"})
@@ -43,14 +43,14 @@ def test_caption_has_the_prior_knowledge_of_the_radiologist(image):
 
 def test_prompt_names_the_structure_and_the_convention(image, root):
     prompts = load_prompts(root / "workflow" / "prompts" / "others.yaml")
-    request = request_for(question_of(image, "locate"), picture_for(image, 1, True), prompts, PIXELS)
+    request = request_for(question_of(image, "locate"), encode_picture(picture_for(image, 1, True)), prompts, PIXELS)
     assert request.data["names"] == "Liver" and request.data["order"] == "[x_min, y_min, x_max, y_max]"
     assert "64 wide and 64 high" in request.data["box"] and request.subject == image.patient
 
 
 def test_question_in_a_third_language_gets_the_english_prompt(image, prompts):
     question = replace(question_of(image, "vqa"), language="zh")
-    assert request_for(question, picture_for(image, 1, True), prompts, PIXELS).language == "en"
+    assert request_for(question, encode_picture(picture_for(image, 1, True)), prompts, PIXELS).language == "en"
 
 
 def test_sent_file_is_the_window_of_the_option_in_grey(image):
@@ -75,7 +75,7 @@ def test_sent_file_has_the_proportions_of_the_image(image):
 
 def test_image_is_sent_without_loss(image, prompts):
     picture = picture_for(image, 1, True)
-    (png,) = request_for(question_of(image, "locate"), picture, prompts, PIXELS).images
+    (png,) = request_for(question_of(image, "locate"), encode_picture(picture), prompts, PIXELS).images
     assert (np.asarray(Image.open(io.BytesIO(png))) == np.asarray(picture)).all()
 
 

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from PIL import Image
-
 from refrad.config import OtherModelOptions
 from refrad.dataset.examples import ImageExample
 from refrad.evaluation.box_conventions import LabelledBox, read_boxes
 from refrad.evaluation.metrics.grounding import phrase_key
-from refrad.evaluation.other_prompts import asked_names, load_prompts, picture_for, request_for
+from refrad.evaluation.other_prompts import (
+    SentPicture,
+    asked_names,
+    encode_picture,
+    load_prompts,
+    picture_for,
+    request_for,
+)
 from refrad.evaluation.questions import EvalQuestion
 from refrad.evaluation.rows import NamedRegionRow, PredictionRow
 from refrad.llm import Models, Request, TextAnswer, TextTask
@@ -143,18 +148,18 @@ def _region_row(labelled: LabelledBox, fallback: str, classes: Mapping[str, froz
 
 
 class _Pictures:
-    """The pictures of images in the window of a model; the newest are kept, since questions about an image follow each other."""
+    """The encoded pictures of images in the window of a model; the newest are kept, since questions about an image follow each other."""
 
     def __init__(self, options: OtherModelOptions, images: Mapping[str, ImageExample]) -> None:
         self.options, self.images = options, images
-        self._newest: dict[str, Image.Image] = {}
+        self._newest: dict[str, SentPicture] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
 
-    def of(self, question: EvalQuestion) -> Image.Image:
+    def of(self, question: EvalQuestion) -> SentPicture:
         """The picture of the question's image."""
         if question.image_id not in self._newest:
             picture = picture_for(self.images[question.image_id], self.options.window, question.dataset == "internal")
-            self._newest[question.image_id] = picture
+            self._newest[question.image_id] = encode_picture(picture)
             self._sizes[question.image_id] = picture.size
             if len(self._newest) > PICTURES:
                 del self._newest[next(iter(self._newest))]

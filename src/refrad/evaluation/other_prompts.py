@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -16,7 +17,16 @@ from refrad.dataset.examples import ImageExample
 from refrad.evaluation.questions import EvalQuestion
 from refrad.llm import Request
 
-__all__ = ["OtherPrompts", "asked_names", "load_prompts", "picture_for", "question_lines", "request_for"]
+__all__ = [
+    "OtherPrompts",
+    "SentPicture",
+    "asked_names",
+    "encode_picture",
+    "load_prompts",
+    "picture_for",
+    "question_lines",
+    "request_for",
+]
 
 TASK_KEYS = ("vqa", "caption", "detect", "locate")
 UNITS = ("px", "share", "1000", "loc")
@@ -28,6 +38,13 @@ ORDERS = {
 }
 MOST_STRETCH = 4.0  # ratio of the sides of a picture, at most
 OTHER_LANGUAGE = "en"  # of prompts for questions in a third language
+
+
+class SentPicture(NamedTuple):
+    """A picture as it is sent, a PNG file, with its width and height, px."""
+
+    png: bytes
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -113,14 +130,21 @@ def picture_for(image: ImageExample, window: int | str, is_internal: bool) -> Im
     return picture
 
 
+def encode_picture(picture: Image.Image) -> SentPicture:
+    """The picture as a PNG file, without loss."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return SentPicture(buffer.getvalue(), picture.size)
+
+
 def request_for(
-    question: EvalQuestion, picture: Image.Image, prompts: OtherPrompts, options: OtherModelOptions
+    question: EvalQuestion, picture: SentPicture, prompts: OtherPrompts, options: OtherModelOptions
 ) -> Request:
-    """The request of a question: the picture as PNG, and the data that fill the prompt of its task.
+    """The request of a question: the picture, and the data that fill the prompt of its task.
 
     Args:
         question: about the picture.
-        picture: of `picture_for`.
+        picture: of `picture_for`, encoded.
         prompts: of the model.
         options: of the model.
     """
@@ -132,9 +156,7 @@ def request_for(
         "names": names,
         "box": prompts.box_sentence(language, options.boxes, picture.size),
         "order": ORDERS[options.boxes.order] if options.boxes else "",
-        "width": str(picture.width),
-        "height": str(picture.height),
+        "width": str(picture.size[0]),
+        "height": str(picture.size[1]),
     }
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return Request(language, data, question.patient, (buffer.getvalue(),))
+    return Request(language, data, question.patient, (picture.png,))
