@@ -86,6 +86,16 @@ FORMS = {
     "text around": 'The liver: [{"box_2d": [200, 100, 600, 500], "label": "liver"}] as marked.',
     "corners of Qwen": "<|object_ref_start|>liver<|object_ref_end|><|box_start|>(200,100),(600,500)<|box_end|>",
     "corners without special tokens": "<ref>liver</ref><box>(200,100),(600,500)</box>",
+    "another key of the box": '{"bounding_box": [200, 100, 600, 500], "label": "liver"}',
+    "coordinates": '{"label": "liver", "coordinates": [200, 100, 600, 500]}',
+    "parallel lists": '{"boxes": [[200, 100, 600, 500]], "labels": ["liver"]}',
+    "quotes of Python": "[{'label': 'liver', 'box_2d': [200, 100, 600, 500]}]",
+    "reference before a list": "<ref>liver</ref><box>[[200, 100, 600, 500]]</box>",
+    "numbers between tokens": "<ref>liver</ref><box>200, 100, 600, 500</box>",
+    "named corners": '{"label": "liver", "bbox": {"x_min": 100, "y_min": 200, "x_max": 500, "y_max": 600}}',
+    "named corners below another key": '{"name": "liver", "location": {"x1": 100, "y1": 200, "x2": 500, "y2": 600}}',
+    "named corners without a key": '{"label": "liver", "xmin": 100, "ymin": 200, "xmax": 500, "ymax": 600}',
+    "named sides": '{"liver": {"left": 100, "top": 200, "right": 500, "bottom": 600}}',
     "cut off": '[{"box_2d": [200, 100, 600, 500], "label": "liver"}, {"label": "sple',
 }
 
@@ -109,6 +119,31 @@ def test_box_without_a_label_has_none(text):
     assert read_boxes(text, THOUSANDTHS, SIZE).boxes == ((pytest.approx(LIVER), ""),)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"label": "liver", "location": "right upper quadrant"}',
+        '{"finding": "none", "positions": ["left", "right"]}',
+        "The patient's 'old' liver, 'normal': seen.",
+        '{"label": "liver", "left": 100, "top": 200}',
+    ],
+)
+def test_words_about_a_place_are_no_box(text):
+    reading = read_boxes(text, THOUSANDTHS, SIZE)
+    assert reading.boxes == () and reading.malformed == 0
+
+
+def test_lists_of_labels_and_boxes_of_different_length_are_not_paired():
+    text = '{"boxes": [[200, 100, 600, 500], [1, 2, 300, 400]], "labels": ["liver"]}'
+    assert [labelled.label for labelled in read_boxes(text, THOUSANDTHS, SIZE).boxes] == ["", ""]
+
+
+@pytest.mark.parametrize("name", ["rectum", "region of the liver", "boxer's fracture", "rectus abdominis"])
+def test_name_of_a_structure_is_no_key_of_a_box(name):
+    (labelled,) = read_boxes(json.dumps({name: [200, 100, 600, 500]}), THOUSANDTHS, SIZE).boxes
+    assert labelled.label == name
+
+
 MALFORMED = {
     "inverted": [600, 500, 200, 100],
     "empty": [200, 100, 200, 500],
@@ -123,7 +158,9 @@ MALFORMED = {
     "beyond a float": [200, 100, 10**400, 500],
     "truth values": [True, False, True, True],
     "a text": "200, 100, 600, 500",
-    "named corners": {"x_min": 100, "y_min": 200},
+    "two named corners": {"x_min": 100, "y_min": 200},
+    "named corners that are inverted": {"x_min": 500, "y_min": 200, "x_max": 100, "y_max": 600},
+    "named corners that are texts": {"x_min": "100", "y_min": 200, "x_max": 500, "y_max": 600},
 }
 
 

@@ -20,15 +20,22 @@ MOST_BRACKETS = 1000  # opening ones of one answer that are tried as the beginni
 OPENING = re.compile(r"[\[{]")
 TOLERANCE = 0.01  # share of the image beyond its edge that rounding may account for; it is clipped
 BOX_KEYS = ("box_2d", "bbox_2d", "bbox", "box")
+# Further keys of boxes, which may also hold something else.
+BOX_LIKE_KEY = re.compile(r"box(?:es)?$|^coord|^(?:roi|rect|rectangle|location|position|region)s?$", re.IGNORECASE)
+CORNER_NAMES = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
+LABEL_LIST_KEYS = ("labels", "names", "texts", "classes", "objects")
 CAPTION_KEYS = ("caption", "sentence", "description", "answer")
 LABEL_KEYS = ("label", "text", "name", "class", "object")
 FENCE = re.compile(r"```\w*")
 LOCATIONS = re.compile(r"(?:<loc\d+>\s*)+")
 LOCATION = re.compile(r"<loc(\d+)>")
 # Corners as older Qwen models write them, with their special tokens or without: (12,30),(50,80).
-CORNERS = re.compile(r"\(([\d\s.,+-]*)\)\s*,\s*\(([\d\s.,+-]*)\)")
+CORNERS = re.compile(r"\(([\d\s.,+-]*)\)\s*,\s*\(([\d\s.,+-]*)\)|<box>([\d\s.,+-]+)</box>")
 REFERENCE = re.compile(r"(?:<ref>|<\|object_ref_start\|>)(.*?)(?:</ref>|<\|object_ref_end\|>)")
-BRACKETS = re.compile(r"</?box>|<\|box_(?:start|end)\|>")
+BRACKETS = re.compile(r"</?box>|<\|(?:box_(?:start|end)|(?:begin|end)_of_box)\|>")
+# Keys and texts in single quotes, as Python writes them.
+PYTHON_KEY = re.compile(r"[{,]\s*'[^'\"\n]*'\s*:")
+PYTHON_TEXT = re.compile(r"(?<=[\[{,:\s])'([^'\"\n]*)'(?=\s*[:,\]}])")
 UNREAD_KEY = re.compile(rf"[\"'](?:{'|'.join(BOX_KEYS)})[\"']\s*:")
 
 Spread = tuple[float, float]
@@ -54,9 +61,9 @@ class BoxReading:
 def read_boxes(text: str, convention: BoxOptions, size: tuple[int, int]) -> BoxReading:
     """The boxes of an answer.
 
-    Read are JSON objects with one of BOX_KEYS and of LABEL_KEYS, also in lists, fences or text; objects of label to box; lists of
-    four numbers and pairs of corners in brackets, without a label; and <loc> tokens, if that is the unit, with the label behind
-    them.
+    Read are JSON objects with one of BOX_KEYS and of LABEL_KEYS, also in lists, fences or text, or in Python's quotes; objects of label
+    to box; named corners, whatever the order of the convention; lists of four numbers and pairs of corners in brackets, with the label in
+    <ref> before them or none; and <loc> tokens, if that is the unit, with the label behind them.
 
     Args:
         text: the answer.
@@ -66,7 +73,8 @@ def read_boxes(text: str, convention: BoxOptions, size: tuple[int, int]) -> BoxR
     if convention.unit == "loc":
         plain, candidates = _read_locations(text)
     else:
-        plain, candidates = _read_json(FENCE.sub(" ", text))
+        text = FENCE.sub(" ", text)
+        plain, candidates = _read_json(PYTHON_TEXT.sub(r'"\1"', text) if PYTHON_KEY.search(text) else text)
     boxes, malformed = [], 0
     for values, label in candidates:
         if (box := _box_of(values, convention, size)) is None:
@@ -105,6 +113,8 @@ def _box_of(values: Any, convention: BoxOptions, size: tuple[int, int]) -> Box |
     """The box in shares, or None if the values do not fit the convention: not four finite numbers, inverted, empty, outside of the
     image, or all at most 1 where a unit is a pixel or a bin, which are shares.
     """
+    if isinstance(values, Mapping):
+        values, convention = _named_corners(values), convention.model_copy(update={"order": "xyxy"})
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 4:
         return None
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
@@ -158,7 +168,8 @@ def _read_json(text: str) -> tuple[str, list[tuple[Any, str]]]:
             plain.append(text[match.start()])
             position = match.start() + 1
             continue
-        inside = list(_candidates(value, ""))
+        references = REFERENCE.findall(text[position : match.start()])
+        inside = list(_candidates(value, references[-1].strip() if references else ""))
         plain.append(_caption_of(value) if inside or isinstance(value, Mapping) else text[match.start() : end])
         candidates += inside
         position = end
@@ -180,7 +191,7 @@ def _corner_candidates(words: str) -> Iterator[tuple[Any, str]]:
         references = REFERENCE.findall(words[position : match.start()])
         position = match.end()
         try:
-            numbers = [float(part) for corner in match.groups() for part in corner.split(",")]
+            numbers = [float(part) for corner in match.groups() if corner is not None for part in corner.split(",")]
         except ValueError:
             yield None, ""
             continue
@@ -191,9 +202,13 @@ def _candidates(value: Any, label: str) -> Iterator[tuple[Any, str]]:
     """The values that may be boxes, with their labels, at any depth of a JSON value."""
     if isinstance(value, Mapping):
         own = next((value[key] for key in LABEL_KEYS if isinstance(value.get(key), str)), label).strip()
+        if _named_corners(value) is not None:
+            yield value, own
         for key, inner in value.items():
-            if key in BOX_KEYS:
-                yield from _in_box_key(inner, own)
+            if key in BOX_KEYS or (BOX_LIKE_KEY.search(key) and _may_be_boxes(inner)):
+                yield from _in_box_key(inner, own, _labels_of(value))
+            elif BOX_LIKE_KEY.search(key) and isinstance(inner, Mapping | list):
+                yield from _candidates(inner, own)
             elif _is_numbers(inner):
                 yield inner, key  # label to box
             elif isinstance(inner, Mapping | list):
@@ -207,10 +222,29 @@ def _candidates(value: Any, label: str) -> Iterator[tuple[Any, str]]:
                     yield from _candidates(inner, label)
 
 
-def _in_box_key(value: Any, label: str) -> Iterator[tuple[Any, str]]:
-    """The box, or the boxes, under a key that names one; anything else there is malformed."""
+def _labels_of(value: Mapping[str, Any]) -> list[str]:
+    """The labels that an object lists along with its boxes."""
+    lists = (value[key] for key in LABEL_LIST_KEYS if isinstance(value.get(key), list))
+    return next((labels for labels in lists if all(isinstance(label, str) for label in labels)), [])
+
+
+def _named_corners(value: Mapping[str, Any]) -> list[Any] | None:
+    """x_min, y_min, x_max and y_max of an object that names all four."""
+    named = {str(key).lower().replace("_", ""): inner for key, inner in value.items()}
+    return next(([named[name] for name in names] for names in CORNER_NAMES if named.keys() >= set(names)), None)
+
+
+def _may_be_boxes(value: Any) -> bool:
+    """Whether a value has the form of a box or of a list of boxes."""
+    if isinstance(value, Mapping):
+        return _named_corners(value) is not None
+    return _is_numbers(value) or (isinstance(value, list) and bool(value) and all(map(_is_numbers, value)))
+
+
+def _in_box_key(value: Any, label: str, labels: Sequence[str]) -> Iterator[tuple[Any, str]]:
+    """The box, or the boxes, under a key that names one, with `labels` if there is one for each; anything else there is malformed."""
     if isinstance(value, list) and value and all(isinstance(inner, list) for inner in value):
-        yield from ((inner, label) for inner in value)
+        yield from zip(value, labels if len(labels) == len(value) else [label] * len(value), strict=True)
     elif value not in (None, []):
         yield value, label
 
