@@ -54,6 +54,16 @@ def test_classes_are_confused_with_the_first_unasked_class(schema, kidneys):
     assert confused_classes(questions, answers(*[[(left, RIGHT)]] * 3), schema) == []
 
 
+def test_second_of_two_targets_of_one_class_can_be_missed(schema, kidneys):
+    left, right = kidneys
+    questions = [question(0, (left, LEFT), (left, RIGHT))]
+    assert confused_classes(questions, answers([(left, LEFT)]), schema) == [
+        {"asked": "kidney_left", "given": "nothing", "count": 1, "of": 2}
+    ]
+    assert confused_classes(questions, answers([(left, LEFT), (left, LEFT)]), schema) == []
+    assert confused_classes(questions, answers([(right, LEFT)]), schema)[0]["count"] == 2
+
+
 def test_histogram_counts_misses_separately_and_every_overlap():
     rows = {row["overlap"]: row["count"] for row in overlap_histogram([0.0, 0.0, 0.05, 0.1, 0.95, 1.0])}
     assert rows["none"] == 2 and rows["0.0 to 0.1"] == 1 and rows["0.1 to 0.2"] == 1 and rows["0.9 to 1.0"] == 2

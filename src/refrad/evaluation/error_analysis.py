@@ -75,7 +75,8 @@ def confused_classes(
 ) -> list[ClassConfusion]:
     """The pairs of a missed class (phrase) and the class that was given instead, the most frequent pair first.
 
-    `given` is the first class of the answer that is no target of the question, or "nothing" if there is none.
+    `given` is the first class of the answer that is no target of the question, or "nothing" if there is none. Several targets of one
+    class are matched one to one with the answer's regions of it.
 
     Args:
         questions: of task locate.
@@ -89,9 +90,9 @@ def confused_classes(
         answer_keys = [region.key for region in regions]
         surplus_keys = [key for key in answer_keys if key not in target_keys]
         total.update(target_keys)
-        for key in target_keys:
-            if key not in answer_keys:
-                pairs[key, surplus_keys[0] if surplus_keys else 0] += 1
+        # Of several targets of one class as many are missed as the answer has too few regions of it.
+        for key, count in (Counter(target_keys) - Counter(answer_keys)).items():
+            pairs[key, surplus_keys[0] if surplus_keys else 0] += count
 
     def name(key: int | str) -> str:
         if isinstance(key, str):

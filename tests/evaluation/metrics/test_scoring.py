@@ -87,6 +87,22 @@ def test_structures_are_scored_one_by_one():
     assert items.filter(pl.col("metric") == "iou50")["value"].sum() == 1
 
 
+@pytest.mark.parametrize(
+    ("box", "size", "stratum"),
+    [
+        ([0, 0, 10, 20], [100, 100], "1 to 5 %"),  # 200 of 10,000 px
+        ([0, 0, 0.1, 0.2], None, "1 to 5 %"),
+        ([0, 0, 0.1, 0.2], [100, 100], "1 to 5 %"),  # shares, whatever the size of the image
+        ([90, 80, 190, 180], [100, 100], "1 to 5 %"),  # 10 x 20 px of it are in the image
+        ([0, 0, 10, 20], None, None),
+    ],
+)
+def test_size_is_the_share_of_the_image(box, size, stratum):
+    asked = truths({"id": "l", "task": "locate", "entities": [{"text": "cyst", "box": box}], "size": size})
+    items, _ = score_items(asked, {"l": PredictionRecord(id="l", entities=(EntityRecord(text="cyst", box=box),))})
+    assert set(items["size"]) == {stratum}
+
+
 def test_names_without_a_class_ignore_case():
     asked = truths({"id": "l", "task": "locate", "entities": [{"text": "Left kidney", "box": LEFT}]})
     items, _ = score_items(

@@ -5,7 +5,7 @@ from typing import Any
 
 from refrad.evaluation.metrics.grounding import Region
 
-__all__ = ["PIXELS", "check_comparable", "check_midline", "is_beyond_image", "kind_of_regions"]
+__all__ = ["check_comparable", "check_midline", "image_size", "is_beyond_image", "kind_of_regions"]
 
 BEYOND = 0.5  # of width or height: how far a box in shares may reach beyond the image
 WIDEST = 100_000  # px, of any image
@@ -79,6 +79,22 @@ def is_beyond_image(regions: Sequence[Region], size: Sequence[float] | None) -> 
     )
 
 
+def image_size(regions: Sequence[Region], size: Sequence[float] | None) -> tuple[float, float] | None:
+    """Width and height of the image of some regions, at least one, in their unit: px, or 1 for shares; None if they are unknown.
+
+    Args:
+        regions: boxes; or masks, as run lengths or bool [height, width].
+        size: width and height of the image as the truth gives them; not those of masks, which have their own.
+    """
+    first: Any = regions[0]
+    if not isinstance(first, list | tuple):
+        height, width = first["size"] if isinstance(first, Mapping) else first.shape
+        return float(width), float(height)
+    if kind_of_regions(regions, size) != PIXELS:
+        return 1.0, 1.0
+    return (size[0], size[1]) if size else None
+
+
 def check_midline(midline: float, regions: Sequence[Region], size: Sequence[float] | None) -> None:
     """Check that a midline has the unit of the regions of its row, at least one, and lies in their image.
 
@@ -86,12 +102,10 @@ def check_midline(midline: float, regions: Sequence[Region], size: Sequence[floa
         ValueError: in one sentence, if it does not.
     """
     kind = kind_of_regions(regions, size)
-    mask: Any = regions[0]
-    of_boxes = size[0] if size else 1.0 if kind == SHARES else float("inf")
-    width = mask["size"][1] if isinstance(mask, Mapping) else of_boxes
-    if not 0 <= midline <= width:
+    image = image_size(regions, size)
+    if not 0 <= midline <= (image[0] if image else midline):
         raise ValueError("midline is an x within the image, in the unit of the boxes or in px of the mask")
-    if 0 < midline < 1 < width and kind not in (SHARES, BOXES):
+    if 0 < midline < 1 and kind not in (SHARES, BOXES):
         raise ValueError("midline is a share of the width, and the regions are in pixels: give both in the same unit")
 
 

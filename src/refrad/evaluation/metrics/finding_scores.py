@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from scipy.optimize import linear_sum_assignment
 
-from refrad.evaluation.metrics.comparability import PIXELS, kind_of_regions
+from refrad.evaluation.metrics.comparability import image_size
 from refrad.evaluation.metrics.grounding import EntityName, Region, name_of, phrase_key, same_name
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.region_grid import (
     BoxPair,
     RegionGrid,
+    as_box,
     as_mask,
     components,
     contains,
@@ -27,6 +28,7 @@ from refrad.evaluation.metrics.region_grid import (
     has_area,
     is_mask,
     region_grid,
+    within,
 )
 
 __all__ = ["FINDING_METRICS", "UNPAIRED", "FindingScores", "score_findings"]
@@ -136,7 +138,7 @@ def _score_absent(
 def _score_present(
     name: EntityName, category: str | None, true: Sequence[Region], predicted: Sequence[Region], row: TruthRecord
 ) -> FindingScores:
-    size = _image_size(true, row)
+    size = image_size(true, row.size)
     midline = row.midline if row.midline is not None else size[0] / 2 if size else None
     if all(is_mask(region) for region in [*true, *predicted]):
         masks, first_column = crop([as_mask(region) for region in [*true, *predicted]])
@@ -165,18 +167,15 @@ def _score_present(
     values.append(("pointing", float(pointed)))
     if midline is not None and (is_same_side := _is_same_side(grid, midline)) is not None:
         values.append(("side_accuracy", float(is_same_side)))
-    return FindingScores(name, category, grid.true_area() / (size[0] * size[1]) if size else None, values)
+    return FindingScores(name, category, _share(grid, true, size) if size else None, values)
 
 
-def _image_size(true: Sequence[Region], row: TruthRecord) -> tuple[float, float] | None:
-    """Width and height of the image in the unit of the regions; None if unknown."""
-    if is_mask(true[0]):
-        height, width = as_mask(true[0]).shape
-        return width, height
-    kind = kind_of_regions(true, row.size)
-    if row.size and kind == PIXELS:
-        return row.size[0], row.size[1]
-    return None if kind == PIXELS else (1.0, 1.0)
+def _share(grid: RegionGrid | BoxPair, true: Sequence[Region], size: tuple[float, float]) -> float:
+    """The share of an image of some width and height that the regions cover; what is beyond it does not count."""
+    if not is_mask(true[0]):
+        inside = [within(as_box(region), size) for region in true]
+        grid = grid if inside == list(true) else region_grid(inside, [])
+    return grid.true_area() / (size[0] * size[1])
 
 
 def _instances(regions: Sequence[Region]) -> Sequence[Region]:

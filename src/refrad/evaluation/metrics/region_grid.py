@@ -21,6 +21,7 @@ __all__ = [
     "has_area",
     "is_mask",
     "region_grid",
+    "within",
 ]
 
 Bools = NDArray[np.bool_]
@@ -193,6 +194,12 @@ def has_area(region: Region) -> bool:
         return bool(as_mask(region).any())
     x_min, y_min, x_max, y_max = as_box(region)
     return bool(x_min < x_max and y_min < y_max)
+
+
+def within(box: Sequence[float], size: tuple[float, float]) -> Sequence[float]:
+    """The part of a box that lies in an image of some width and height, from 0 on; without area if none does."""
+    width, height = size
+    return [min(max(side, 0.0), end) for side, end in zip(box, (width, height, width, height), strict=True)]
 
 
 def components(mask: Bools) -> list[Bools]:

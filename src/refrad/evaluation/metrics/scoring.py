@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from refrad.core.progress import log_progress
 from refrad.evaluation.metrics.cider import NORMALISATIONS, cider
+from refrad.evaluation.metrics.comparability import image_size
 from refrad.evaluation.metrics.finding_scores import FINDING_METRICS, score_findings
 from refrad.evaluation.metrics.grounding import EntityName, Similarity, g_ious, name_of, overlap, same_name
 from refrad.evaluation.metrics.judge import JudgedAnswer
 from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.localization import score_locations
 from refrad.evaluation.metrics.records import TASKS, EntityRecord, PredictionRecord, TruthRecord
+from refrad.evaluation.metrics.region_grid import within
 from refrad.evaluation.metrics.score_table import STRATA, ItemScores, Stratum, score_table
 from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, token_scores
 from refrad.evaluation.metrics.text_metrics import TEXT_METRICS, TextMetric
@@ -125,10 +127,10 @@ def _rows(true: TruthRecord, *scores: tuple[str, float]) -> ItemScores:
 
 def _location_rows(pairs: Pairs, names: Mapping[int, str]) -> Iterator[ItemScores]:
     for true, prediction in _progress(pairs, "questions with regions"):
+        size = image_size([entity.region for entity in true.entities], true.size) if true.entities else None
         for target, score in zip(true.entities, score_locations(true.entities, prediction.entities), strict=True):
-            stratum = Stratum(
-                _class_name(name_of(target), names), _size(target, true.size), target.category or true.category
-            )
+            category = target.category or true.category
+            stratum = Stratum(_class_name(name_of(target), names), _size(target, size), category)
             dice = () if target.mask is None else (("dice", score.dice),)
             scores = ("iou", score.iou), *dice, ("class_recall", float(score.is_named)), ("iou50", float(score.hit))
             yield ItemScores(true.id, stratum, scores)
@@ -149,18 +151,15 @@ def _class_name(name: EntityName, names: Mapping[int, str]) -> str:
     return names.get(class_id or 0) or text or f"class {class_id}"
 
 
-def _size(entity: EntityRecord, image_size: Sequence[float] | None) -> str | None:
+def _size(entity: EntityRecord, size: tuple[float, float] | None) -> str | None:
     """The stratum of the entity's share of its image; None if the size of the image is unknown."""
     if entity.box is None:
-        size = (entity.mask or {})["size"]
-        share = overlap(entity.region, np.ones(size, bool))
-    else:
-        if image_size is None and max(entity.box) > 1:
-            return None
-        width, height = image_size or (1.0, 1.0)
-        x_min, y_min, x_max, y_max = entity.box
-        share = (x_max - x_min) * (y_max - y_min) / (width * height)
-    return _size_name(share)
+        height, width = (entity.mask or {})["size"]
+        return _size_name(overlap(entity.region, np.ones((height, width), bool)))
+    if size is None:
+        return None
+    x_min, y_min, x_max, y_max = within(entity.box, size)
+    return _size_name((x_max - x_min) * (y_max - y_min) / (size[0] * size[1]))
 
 
 def _size_name(share: float) -> str:
