@@ -228,6 +228,16 @@ def test_reply_may_begin_with_its_score(form, score):
     assert parse_score(form.format(score)) == parse_score("<think>Score: 3</think>" + form.format(score)) == score
 
 
+@pytest.mark.parametrize("reply", ["Note: 4 (gut)", "```4```", "On a scale from 1 to 5: 4", "Score\uff1a\uff14"])
+def test_score_with_marks_around_it_is_read(reply):
+    assert parse_score(reply) == 4
+
+
+@pytest.mark.parametrize("reply", ["Score: 3, maybe 4", "Score: 3 (oder 4)", "Note: 4 (3 of 4 findings)"])
+def test_score_with_a_second_one_is_not_certain(reply):
+    assert parse_score(reply) is None
+
+
 @pytest.mark.parametrize("reply", NO_SCORE)
 def test_number_that_is_no_score_is_not_read(reply):
     assert parse_score(reply) is None

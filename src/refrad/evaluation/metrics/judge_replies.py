@@ -29,6 +29,8 @@ REASON_LINE = re.compile(
 TAG = re.compile(r"</?([A-Za-z_ ]{1,20})>")
 BOXED = re.compile(r"\\boxed\{\s*(?:\\text\{)?\s*([^{}]*?)\s*\}+")
 
+FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # of Chinese and Japanese keyboards
+
 KEYS = {"score", "rating", "punktzahl", "bewertung", "note", "verdict", "final score", "overall score", "llm score"}
 LARGEST_KEYS = {"max", "max score", "maximum", "out of", "of"}
 LONGEST = 4000  # characters of a reply after its thoughts; a longer one has no certain score
@@ -108,16 +110,18 @@ SENTENCE_GERMAN = re.compile(
 OF_POINTS = re.compile(
     r"(?i)" + NUMBER + r"(?=\s*(?:/|out\s+of|of|von)\s*\d+\s*(?:points?|punkten?|stars?|sternen?)\b)"
 )
-LINE = re.compile(r"(?im)^[ \t]*[(\[]?[ \t]*(\d+)(?=[^\n]*$)")
-OPENING = re.compile(r"\A[\s(\[]*" + NUMBER)
+LINE = re.compile(r"(?im)^[ \t]*[(\[:]?[ \t]*(\d+)(?=[^\n]*$)")
+OPENING = re.compile(r"\A[\s(\[:]*" + NUMBER)
 
 OUT_OF = re.compile(r"(?i)\s*(?:/|out\s+of|of|von|aus)\s*(?:maximal\s+)?(\d+)")
 POINTS = re.compile(r"(?i)\s*(?:points?|punkte?n?|stars?|sternen?)\b(?:\s*(?:/|out\s+of|of|von)\s*(\d+))?")
 UNIT = r"(?:mm|cm|dm|m|ml|l|cc|hu|kg|g|mg|years?|jahre?n?|%|°|percent|prozent)(?![a-zäöü])"
 SECOND_NUMBER = re.compile(
-    rf"(?i)\s*(?:[-–—~+]|\bor\b|\boder\b|\bto\b|\bbis\b|\band\b|\bund\b|&)\s*\d|\s*[,;/]\s*\d+(?!\s*[a-zäöü%/])|[ \t]+\d|[½\w+]|\s*{UNIT}"
+    r"(?i)\s*(?:[-–—~+]|\bor\b|\boder\b|\bto\b|\bbis\b|\band\b|\bund\b|&)\s*\d|\s*[,;/]\s*\d+(?!\s*[a-zäöü%/])|[ \t]+\d|[½\w+]"
+    rf"|\s*[,;(]\s*(?:or|maybe|perhaps|possibly|oder|vielleicht|eventuell)\s+\d|\s*{UNIT}"
 )
 END = re.compile(r"[ \t]*[)\]}|]*[ \t]*[.!]*[ \t]*(?:\n|\Z)")
+REMARK = re.compile(r"[ \t]*\([^()\d\n]*\)[ \t]*[.!]*[ \t]*(?:\n|\Z)")  # "Note: 4 (gut)"
 # How a sentence goes on after its score
 AFTER_SENTENCE = re.compile(
     r"(?i)\s*(?:[.,;:!)\]]|[-–—]\s|\n|\Z|(?:because|since|as|for|due|but|though|although|here|overall|weil|da|denn|aber)\b)"
@@ -164,6 +168,7 @@ def parse_score(reply: str | None, low: int = 1, high: int = 5) -> int | None:
 
 def _after_thoughts(text: str) -> str:
     """A reply without the thoughts of its model; thoughts that are cut off leave nothing."""
+    text = text.translate(FULL_WIDTH)
     text = THOUGHT_END.sub("", THOUGHT.sub(" ", text) if len(text) < LONGEST else text)
     if len(text) > LONGEST:
         return ""
@@ -175,7 +180,11 @@ def _plain(text: str, low: int, high: int) -> str:
     text = BOXED.sub(r" score: \1 ", text)
     text = re.sub(r"\[\[([^\[\]]*)\]\]", r"\1", text)
     text = TAG.sub(lambda tag: f"\n{tag[1]}: " if tag[0][1] != "/" else "\n", text)
-    text = re.sub(r"```\w*|[*`\"„“”$#\ufe0f\u20e3]|(?<!\w)'|'(?!\w)", "", text).replace("_", " ").replace("’", "'")
+    text = (
+        re.sub(r"```(?:[a-z]\w*)?|[*`\"„“”$#\ufe0f\u20e3]|(?<!\w)'|'(?!\w)", "", text)
+        .replace("_", " ")
+        .replace("’", "'")
+    )
     scale = rf"\b{low}\s*(?:-|–|—|\.\.+|to|bis|and|und)\s*{high}\b(?!\s*{UNIT})"
     scale_words = (
         r"(?:(?:on|auf)\s+)?(?:(?:the|a|einer|der)\s+)?(?:scale|skala|range)?\s*(?:of|from|von|between|zwischen)?\s*"
@@ -236,7 +245,7 @@ def _labelled(text: str, high: int) -> set[int]:
             scores |= set() if REJECTED.match(text, end) else {score}
     for match in WEAK_LABEL.finditer(text):
         score, end = _value(match, text, high)
-        if END.match(text, end):
+        if END.match(text, end) or REMARK.match(text, end):
             scores.add(score)
     return scores
 
