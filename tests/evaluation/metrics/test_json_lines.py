@@ -1,8 +1,9 @@
 import gzip
+import os
 
 import pytest
 
-from refrad.evaluation.metrics.json_lines import read_objects
+from refrad.evaluation.metrics.json_lines import count_lines, read_objects
 
 
 def written(tmp_path, content):
@@ -46,3 +47,18 @@ def test_line_that_cannot_be_read_is_named(tmp_path, content, words):
 def test_folder_is_no_file(tmp_path):
     with pytest.raises(ValueError, match="not a file that can be read"):
         list(read_objects(tmp_path))
+
+
+def test_lines_are_counted_for_progress_but_a_pipe_is_read_once(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"id": 1}\n{"id": 2}')
+    assert count_lines(tmp_path / "rows.jsonl") == 2
+    os.mkfifo(tmp_path / "pipe")
+    assert count_lines(tmp_path / "pipe") is None
+
+
+@pytest.mark.parametrize("line", ['{"id": 1} {"id": 2}', '{"id": 1}x', '{"id": 1', "\x0b{}", "1", '"'])
+def test_line_that_is_not_one_object_is_named(tmp_path, line):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": 0}\n' + line)
+    with pytest.raises(ValueError, match=r"rows.jsonl, line 2: not one JSON object"):
+        list(read_objects(path))

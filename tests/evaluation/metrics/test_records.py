@@ -171,3 +171,18 @@ def test_boxes_of_unclear_unit_are_compared_with_a_warning(tmp_path, caplog):
     truth = BOX | {"entities": [{"text": "liver", "box": [0, 0, 2, 2]}]}
     assert scored(tmp_path, truth, entity(box=[0, 0, 1, 1]))[0]["iou"] == 0.25
     assert "the first is line 2" in caplog.text
+
+
+def test_entities_that_are_left_out_are_not_an_empty_list():
+    unstated, empty = (PredictionRecord.model_validate({"id": "a"} | more) for more in ({}, {"entities": []}))
+    assert unstated.entities == empty.entities == ()
+    assert (unstated.is_given, empty.is_given) == (False, True)
+
+
+def test_rows_share_repeated_texts(tmp_path):
+    row = '{{"id": "{}", "task": "locate", "group": "patient 1", "entities": [{{"text": "left kidney", "box": [0, 0, 1, 1]}}]}}\n'
+    path = tmp_path / "truth.jsonl"
+    path.write_text(row.format("a") + row.format("b"))
+    first, second = read_records(path, TruthRecord).values()
+    assert first.group is second.group and first.entities[0].text is second.entities[0].text
+    assert not hasattr(first, "__dict__") and not hasattr(first.entities[0], "__dict__")

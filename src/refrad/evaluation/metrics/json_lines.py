@@ -7,7 +7,7 @@ from typing import Any
 
 from refrad.core.files import atomic
 
-__all__ = ["read_objects", "write_objects"]
+__all__ = ["count_lines", "read_objects", "write_objects"]
 
 COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstd
 WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00")  # how a file in UTF-16 or UTF-32 begins; b"\0" after the first character
@@ -40,15 +40,16 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 text = content.decode("utf-8").removeprefix("\ufeff")
             except UnicodeDecodeError:
                 raise ValueError(f"{path}, line {number}: not in UTF-8: save the file in UTF-8") from None
-            if not text.strip():
+            if not (text := text.strip(" \t\r\n")) or text.isspace():
                 continue
             try:
-                row = _DECODER.decode(text)
+                row, end = _DECODER.scan_once(text, 0)  # type: ignore[attr-defined]  # of the module json, undeclared
+                row = row if end == len(text) else None
             except _RepeatedKey:
                 raise ValueError(f"{path}, line {number}: a key occurs twice in one object") from None
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError, StopIteration):
                 row = None
-            if "\\ud" in text.lower() and row is not None:
+            if "\\u" in text and "\\ud" in text.lower() and row is not None:
                 try:
                     json.dumps(row, ensure_ascii=False).encode()
                 except UnicodeEncodeError:
@@ -58,6 +59,14 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: not one JSON object; each line holds one")
             yield number, row
+
+
+def count_lines(path: Path) -> int | None:
+    """The number of lines of a file, for progress; None for what is no file, such as a pipe, that can be read once."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(2**20), b"")) + 1
 
 
 def write_objects(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -1,13 +1,18 @@
 """Predictions and truth as JSON lines: the format that any model's output can be brought into (docs/evaluation.md)."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
+from refrad.core.garbage import without_garbage_collection
+from refrad.core.progress import log_progress
 from refrad.evaluation.metrics.comparability import (
     check_comparable,
     check_midline,
@@ -15,8 +20,8 @@ from refrad.evaluation.metrics.comparability import (
     kind_of_regions,
 )
 from refrad.evaluation.metrics.grounding import Region, RunLengths, phrase_key
-from refrad.evaluation.metrics.json_lines import read_objects
-from refrad.evaluation.metrics.record_keys import OPTIONAL, suggest_key
+from refrad.evaluation.metrics.json_lines import count_lines, read_objects
+from refrad.evaluation.metrics.record_keys import OPTIONAL, describe_error, suggest_key
 from refrad.evaluation.metrics.run_lengths import draw_polygons, read_mask
 
 __all__ = ["TASKS", "EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
@@ -30,14 +35,6 @@ SPELLINGS = {"yes/no": "yesno", "yes no": "yesno", "multiple choice": "multiple"
 NEEDED = {"vqa": ("answer",), "caption": ("answer",), "detect": ("answer", "entities"), "locate": ("entities",)}
 
 # Of an error of pydantic, the sentence where its own speaks of Python
-WANTED = {
-    "missing": "is missing",
-    "string_type": "must be a text",
-    "tuple_type": "must be a list",
-    "model_type": 'must be an object with a "text" and a "box" or a "mask"',
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-}
 UNCLEAR_UNIT = "have boxes from 0 to 1 that may be pixels or shares of the image, and are compared as they are"
 BEYOND_IMAGE = (
     "have boxes beyond their image, perhaps in another unit or of another image, and are compared as they are"
@@ -46,11 +43,37 @@ BEYOND_IMAGE = (
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-class _Record(BaseModel):
-    # Answers and patients may be numbers, as in VQA-RAD.
-    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+# Answers and patients may be numbers, as in VQA-RAD.
+FORM = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+# Keys whose texts are few, and held once
+REPEATED = ("group", "language", "modality", "topic", "category", "dataset")
 
 
+class _Unstated(tuple[()]):
+    """The entities of a row that does not have this key: it does not state that there is no region."""
+
+    __slots__ = ()
+
+
+UNSTATED = _Unstated()
+
+
+class _Record:
+    """A row: slots, since there are many, and models of pydantic take three times the memory."""
+
+    __slots__ = ()
+
+    @classmethod
+    def model_validate(cls, row: Mapping[str, Any]) -> Self:
+        """The record of a row of JSON; its other keys are left out.
+
+        Raises:
+            ValidationError: a ValueError that names each key at fault.
+        """
+        return cast(Self, cls.__pydantic_validator__.validate_python(row))  # type: ignore[attr-defined]  # of pydantic's dataclasses
+
+
+@dataclass(frozen=True, slots=True, config=FORM)
 class EntityRecord(_Record):
     """A named region: a box (x_min, y_min, x_max, y_max) or a mask.
 
@@ -81,17 +104,18 @@ class EntityRecord(_Record):
         return self.box if self.box is not None else cast(RunLengths, self.mask)
 
 
+@dataclass(frozen=True, slots=True, config=FORM)
 class PredictionRecord(_Record):
     """The answer of a model: words, entities or both; null if there is none."""
 
     id: str
     answer: str | None = None
-    entities: tuple[EntityRecord, ...] = ()
+    entities: tuple[EntityRecord, ...] = UNSTATED
 
     @property
     def is_given(self) -> bool:
         """True if the model has answered: with words, regions, or an explicitly empty list of regions."""
-        return "entities" in self.model_fields_set or bool((self.answer or "").strip())
+        return self.entities is not UNSTATED or bool((self.answer or "").strip())
 
     def is_empty(self, true: "TruthRecord") -> bool:
         """True if the prediction has nothing that answers its question."""
@@ -101,6 +125,7 @@ class PredictionRecord(_Record):
         return not (self.entities if true.task == "locate" else has_words or (true.task == "detect" and self.entities))
 
 
+@dataclass(frozen=True, slots=True, config=FORM)
 class TruthRecord(_Record):
     """A question and its true answer.
 
@@ -114,7 +139,7 @@ class TruthRecord(_Record):
     id: str
     task: Literal["locate", "detect", "caption", "vqa"]
     answer: str | None = None
-    entities: tuple[EntityRecord, ...] = ()
+    entities: tuple[EntityRecord, ...] = UNSTATED
     kind: Literal["open", "closed", "yesno", "multiple"] | None = None
     group: str | None = None
     question: str | None = None
@@ -132,7 +157,7 @@ class TruthRecord(_Record):
         """Check that a question has a kind, and each task its true answer or entities."""
         if self.task == "vqa" and self.kind is None:
             raise ValueError("a question has a kind: open or closed")
-        if self.task == "locate" and "entities" not in self.model_fields_set and not self.absent:
+        if self.task == "locate" and self.entities is UNSTATED and not self.absent:
             raise ValueError("task locate has entities; an empty list if no region is due")
         if self.absent and self.task not in ("locate", "detect"):
             raise ValueError("absent findings belong to tasks locate and detect")
@@ -153,7 +178,7 @@ class TruthRecord(_Record):
     @property
     def no_region_due(self) -> bool:
         """True if the truth states that no region at all is due, neither of a named finding nor of another."""
-        return "entities" in self.model_fields_set and not self.entities and not self.absent
+        return self.entities is not UNSTATED and not self.entities and not self.absent
 
     @property
     def closed(self) -> bool:
@@ -161,9 +186,11 @@ class TruthRecord(_Record):
         return self.kind in ("closed", "yesno", "multiple")
 
 
+TRUTH_KEYS = frozenset(field.name for field in fields(TruthRecord))
 R = TypeVar("R", PredictionRecord, TruthRecord)
 
 
+@without_garbage_collection()
 def read_records(path: Path, kind: type[R], truth: Mapping[str, TruthRecord] | None = None) -> dict[str, R]:
     """The rows of a JSON lines file by their id, in order.
 
@@ -179,7 +206,7 @@ def read_records(path: Path, kind: type[R], truth: Mapping[str, TruthRecord] | N
     """
     records: dict[str, R] = {}
     doubts: dict[str, list[int]] = {}  # sentence to lines
-    for number, row in read_objects(path):
+    for number, row in log_progress(read_objects(path), log, f"rows of {path.name}", count_lines(path)):
         try:
             record = kind.model_validate(_prepared(row, kind, truth))
             true: TruthRecord | None = record if isinstance(record, TruthRecord) else (truth or {}).get(record.id)
@@ -189,10 +216,10 @@ def read_records(path: Path, kind: type[R], truth: Mapping[str, TruthRecord] | N
                     doubts.setdefault(UNCLEAR_UNIT, []).append(number)
             if true is not None and record.entities and is_beyond_image(_regions(record.entities), true.size):
                 doubts.setdefault(BEYOND_IMAGE, []).append(number)
-            if kind is TruthRecord and (meant := suggest_key(sorted(row.keys() - TruthRecord.model_fields), OPTIONAL)):
+            if kind is TruthRecord and (meant := suggest_key(sorted(row.keys() - TRUTH_KEYS), OPTIONAL)):
                 doubts.setdefault(f"have a key that is not read: {meant}", []).append(number)
         except ValidationError as error:
-            raise ValueError(f"{path}, line {number}: {_sentence(error, row)}") from None
+            raise ValueError(f"{path}, line {number}: {describe_error(error, row)}") from None
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
         if record.id in records:
@@ -217,20 +244,30 @@ def _prepared(
         raise ValueError("id: a text or a whole number, in quotes if it has a fraction")
     if isinstance(answer := row.get("answer"), float) and not isfinite(answer):
         raise ValueError("answer: not a number; null if there is none")
-    changes: dict[str, Any] = {"id": str(row["id"])} if "id" in row else {}
+    if "id" in row:
+        row["id"] = str(row["id"])
     if row.get("entities", ()) is None:  # as if left out: it does not state that there is no region
         row = {key: value for key, value in row.items() if key != "entities"}
     if kind is TruthRecord:
         for key in ("task", "kind"):
             if isinstance(word := row.get(key), str) and word not in KINDS:
-                changes[key] = SPELLINGS.get(word := word.strip().lower().replace("-", " "), word)
+                row[key] = SPELLINGS.get(word := word.strip().lower().replace("-", " "), word)
+        for key in REPEATED:
+            if type(word := row.get(key)) is str:
+                row[key] = sys.intern(word)
         needed: Sequence[str] = ("id", "task")
     else:
-        question = truth.get(changes.get("id", "")) if truth else None
+        question = truth.get(row.get("id", "")) if truth else None
+        if question:
+            row["id"] = question.id  # not held twice
         needed = ("id", *(NEEDED[question.task] if question else ()))
     if (suggestion := suggest_key(row, needed)) is not None:
         raise ValueError(suggestion)
-    return row | changes
+    if isinstance(entities := row.get("entities"), list):
+        for entity in entities:
+            if isinstance(entity, dict) and type(text := entity.get("text")) is str:
+                entity["text"] = sys.intern(text)
+    return row
 
 
 def _fitted(prediction: PredictionRecord, true: TruthRecord) -> tuple[PredictionRecord, bool]:
@@ -242,7 +279,7 @@ def _fitted(prediction: PredictionRecord, true: TruthRecord) -> tuple[Prediction
     if true.task not in ("locate", "detect") or not prediction.entities:
         return prediction, True
     entities = _drawn(prediction.entities, true.size)
-    prediction = prediction if entities is prediction.entities else prediction.model_copy(update={"entities": entities})
+    prediction = prediction if entities is prediction.entities else replace(prediction, entities=entities)
     is_clear = check_comparable(_regions(entities), _regions(true.entities), true.size)
     return prediction, is_clear
 
@@ -257,24 +294,6 @@ def _drawn(entities: tuple[EntityRecord, ...], size: Sequence[float] | None) -> 
         )
     width, height = int(size[0]), int(size[1])
     return tuple(
-        entity.model_copy(update={"mask": draw_polygons(entity.mask, height, width)})
-        if isinstance(entity.mask, list)
-        else entity
+        replace(entity, mask=draw_polygons(entity.mask, height, width)) if isinstance(entity.mask, list) else entity
         for entity in entities
     )
-
-
-def _sentence(error: ValidationError, row: dict[str, Any]) -> str:
-    """Key and message of the first error, and the key that is meant if another stands there."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = WANTED.get(first["type"], first["msg"]).removeprefix("Value error, ")
-    if "box" in first["loc"]:
-        message = "a box is four finite numbers: x_min, y_min, x_max, y_max"
-    names: Sequence[str] = ("id", "task", "answer", "entities", "kind")
-    part: Any = row
-    if first["loc"] and first["loc"][0] == "entities" and len(first["loc"]) == 2:
-        part, names = first["input"], ("box", "mask", "text", "class_id")
-    if first["type"] in ("missing", "value_error") and (suggestion := suggest_key(part, names)) is not None:
-        message += f"; {suggestion}"
-    return f"{where}: {message}" if where else message

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from refrad.core.garbage import without_garbage_collection
 from refrad.core.progress import log_progress
 from refrad.evaluation.metrics.cider import NORMALISATIONS, cider
 from refrad.evaluation.metrics.comparability import image_size
@@ -59,6 +60,7 @@ SIZES = ((0.01, "below 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"
 Pairs = Sequence[tuple[TruthRecord, PredictionRecord]]
 
 
+@without_garbage_collection()
 def score_items(
     truth: Mapping[str, TruthRecord],
     predictions: Mapping[str, PredictionRecord],
