@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import PaliGemmaProcessor
 
 from refrad.evaluation import local_model
 from refrad.evaluation.local_model import ask_folder
@@ -57,6 +58,21 @@ def test_second_run_loads_no_model(folder, store, monkeypatch):
     assert list(ask_folder(folder, store, CPU, 2)(TASK, requests)) == answers
     with pytest.raises(AttributeError):  # another question is no stored one
         list(ask_folder(folder, store, CPU, 2)(TASK, [request(0, "spleen")]))
+
+
+def test_chat_template_of_the_tokenizer_is_used_if_it_has_images(folder, store, tmp_path, monkeypatch):
+    prompts, call = [], PaliGemmaProcessor.__call__
+    monkeypatch.setattr(
+        PaliGemmaProcessor, "__call__", lambda self, **inputs: prompts.extend(inputs["text"]) or call(self, **inputs)
+    )
+    parts = "{{ 'Image: <image>' if part['type'] == 'image' else part['text'] }}"
+    templates = "{% for part in messages[0]['content'] %}" + parts + "{% endfor %}", "{{ messages[0]['content'] }}"
+    for number, template in enumerate(templates):
+        shutil.copytree(folder, other := tmp_path / str(number))
+        settings = other / "tokenizer_config.json"
+        settings.write_text(json.dumps(json.loads(settings.read_text()) | {"chat_template": template}))
+        list(ask_folder(other, store, CPU, 1)(TASK, [request(1)]))
+    assert prompts == ["Image: <image>answer en Liver", "<image>answer en Liver"]
 
 
 def test_cut_answer_is_noted(folder, store):

@@ -102,10 +102,16 @@ class _LocalModel:
 
     def _prompt(self, text: str) -> str:
         """The prompt in the model's chat template, or else behind its image token."""
-        if getattr(self.processor, "chat_template", None):
-            content = [{"type": "image"}, {"type": "text", "text": text}]
-            messages = [{"role": "user", "content": content}]
-            return str(self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        template = getattr(self.processor, "chat_template", None)
+        if template is None and "image" in (of_tokenizer := str(self.processor.tokenizer.chat_template)):
+            template = of_tokenizer  # as older folders have it; without images it is that of the language model
+        if template:
+            messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}]
+            return str(
+                self.processor.apply_chat_template(
+                    messages, chat_template=template, add_generation_prompt=True, tokenize=False
+                )
+            )
         return f"{getattr(self.processor, 'image_token', '<image>')}{text}"
 
     def _is_ended(self, row: torch.Tensor) -> bool:
