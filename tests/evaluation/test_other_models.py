@@ -160,6 +160,18 @@ def test_server_that_refuses_all_questions_says_why(ask):
     assert len(server.bodies) < 40
 
 
+def test_task_that_the_server_rejects_leaves_the_others(ask):
+    """Such as a limit of tokens in the prompt that only detect exceeds."""
+    server = TalkingServer(
+        lambda body: look(body) if "modality" in json.dumps(body["messages"]) else (400, {}, b'{"error": "too long"}')
+    )
+    answers = ask(server, tasks=["locate", "vqa"])
+    server.stop()
+    assert answers.failure.startswith("locate: seer: http") and answers.failure.endswith("(400): too long")
+    assert answers.counts | {"asked": 18, "answered": 6, "failed": 12} == answers.counts
+    assert {row["task"] for row in answers.rows} == {"vqa"}
+
+
 def located(text, questions, **changes):
     question = next(question for question in questions if question.task == "locate")
     counts = Counter()

@@ -20,7 +20,7 @@ from refrad.evaluation.other_prompts import (
 )
 from refrad.evaluation.questions import EvalQuestion
 from refrad.evaluation.rows import NamedRegionRow, PredictionRow
-from refrad.llm import Models, Request, TextAnswer, TextTask
+from refrad.llm import Models, RejectionError, Request, TextAnswer, TextTask
 
 __all__ = ["Answerer", "OtherAnswers", "ask_other_model", "ask_server", "prediction_of"]
 
@@ -41,12 +41,14 @@ class OtherAnswers:
 
     Attributes:
         rows: its answers.
+        failure: the tasks of which the server rejects each request, with its reason, or None.
         counts: questions of its tasks (`asked`), `answered`, `failed` (no answer, left out of all means), `cut off` at the limit of
             tokens, and `boxes` and `malformed boxes`, which were dropped.
     """
 
     rows: list[PredictionRow]
     counts: dict[str, int]
+    failure: str | None = None
 
 
 def ask_other_model(
@@ -66,26 +68,32 @@ def ask_other_model(
         answerer: the model.
 
     Raises:
-        ModelError: if the model cannot be used at all.
+        ModelError: if the model cannot be used at all, or rejects the requests of all its tasks.
         ValueError: if its prompts cannot be read.
     """
     prompts = load_prompts(Path(options.prompts))
     pictures = _Pictures(options, images)
     counts = Counter[str](asked=0, answered=0, failed=0)
     rows: list[PredictionRow] = []
+    rejections: dict[str, RejectionError] = {}
     for task_name in options.tasks:
         of_task = [question for question in questions if question.task == task_name]
         task = TextTask(f"vision {task_name}", options.role, prompts.of_task(task_name), TextAnswer, options.tokens)
         requests = (request_for(question, pictures.of(question), prompts, options) for question in of_task)
         counts["asked"] += len(of_task)
-        for question, answer in zip(of_task, answerer(task, requests), strict=True):
-            if answer is None:
-                counts["failed"] += 1
-                continue
-            counts["answered"] += 1
-            counts["cut off"] += answer.cut_off
-            rows.append(prediction_of(question, answer, options, pictures.size_of(question), classes, counts))
-    return OtherAnswers(rows, dict(counts))
+        try:
+            for question, answer in zip(of_task, answerer(task, requests), strict=True):
+                if answer is not None:
+                    counts["answered"] += 1
+                    counts["cut off"] += answer.cut_off
+                    rows.append(prediction_of(question, answer, options, pictures.size_of(question), classes, counts))
+        except RejectionError as error:
+            rejections[task_name] = error
+    if rejections and not rows:
+        raise next(iter(rejections.values()))
+    counts["failed"] = counts["asked"] - counts["answered"]
+    failure = "; ".join(f"{task}: {error}" for task, error in rejections.items()) or None
+    return OtherAnswers(rows, dict(counts), failure)
 
 
 def ask_server(models: Models) -> Answerer:

@@ -96,7 +96,7 @@ def compare_other_models(
             result["failure"] = " ".join(str(error).split()) or type(error).__name__
             log.warning("evaluate.others: %s: %s", model.name, result["failure"])
             continue
-        result["counts"] = answers.counts
+        result["counts"], result["failure"] = answers.counts, answers.failure
         log.info("%s: %s", model.name, ", ".join(f"{number} {name}" for name, number in answers.counts.items()))
         if not answers.rows:
             result["failure"] = "none of its tasks has a question, or it answered none of them"

@@ -132,7 +132,7 @@ class RunDescription(TypedDict):
 class OtherModelResult(TypedDict):
     """Another model in metrics.json.
 
-    `failure` is the reason why it has no scores, else None; `counts` are those of `OtherAnswers`; `scores` are over all items, and
+    `failure` is the reason why it, or one of its tasks, has no scores, else None; `counts` are those of `OtherAnswers`; `scores` are over all items, and
     `compared` are the differences of the evaluated model from it, in pairs.
     """
 

@@ -9,7 +9,7 @@ A list of requests takes three lines (docs/llm.md):
 Each reply holds an answer that passed all checks, or None and the reason why.
 """
 
-from refrad.llm.endpoint import ModelError
+from refrad.llm.endpoint import ModelError, RejectionError
 from refrad.llm.free_text import TextAnswer, TextTask
 from refrad.llm.models import Models, open_models
 from refrad.llm.replies import Reply
@@ -19,6 +19,7 @@ __all__ = [
     "Answer",
     "ModelError",
     "Models",
+    "RejectionError",
     "Reply",
     "Request",
     "Task",

@@ -20,6 +20,7 @@ from refrad.llm.endpoint import (
     Completion,
     HalfReply,
     ModelError,
+    RejectionError,
     ServerLostError,
     classify_status,
     read_completion,
@@ -139,7 +140,7 @@ class Client:
                 yield reply
                 window.popleft()
             if not has_answer and (reason := self._refusals.reasons.get(task.name)):
-                raise ModelError(reason)
+                raise RejectionError(reason)
         finally:
             for pending in window:
                 pending.cancel()

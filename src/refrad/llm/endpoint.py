@@ -14,6 +14,7 @@ __all__ = [
     "Completion",
     "HalfReply",
     "ModelError",
+    "RejectionError",
     "ServerLostError",
     "classify_status",
     "key_of",
@@ -34,6 +35,10 @@ class ModelError(ValueError):
 
 class ServerLostError(ModelError):
     """The server is gone, and connecting again may find or start another."""
+
+
+class RejectionError(ModelError):
+    """The server rejects each request of a task; it may answer those of others."""
 
 
 class HalfReply(ValueError):

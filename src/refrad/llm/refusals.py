@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from refrad.llm.endpoint import ModelError
+from refrad.llm.endpoint import RejectionError
 from refrad.llm.tasks import Request, Task
 
 __all__ = ["RefusalCheck", "blank_request", "masked_request", "reason_of"]
@@ -51,7 +51,7 @@ class RefusalCheck:
             is_unanswered: whether the server has still answered no request of the task.
 
         Raises:
-            ModelError: with the reason, at the last of FEW, if the server refuses the request without report text too.
+            RejectionError: with the reason, at the last of FEW, if the server refuses the request without report text too.
         """
         async with self._lock:
             self._count[task.name] += 1
@@ -62,7 +62,7 @@ class RefusalCheck:
                 if status >= 400:
                     self.reasons[task.name] = f"{self._server} rejects each request ({status}): {reason_of(content)}"
             if count >= FEW and task.name in self.reasons and is_unanswered():
-                raise ModelError(self.reasons[task.name])
+                raise RejectionError(self.reasons[task.name])
 
 
 def blank_request(request: Request) -> Request:
