@@ -2,8 +2,12 @@
 
 import itertools
 import math
+import re
 import string
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +17,19 @@ __all__ = ["NORMALISATIONS", "cider"]
 MAX_NGRAM = 4  # words of an n-gram
 SIGMA = 6.0  # of the penalty for a difference in length, in words
 SCALE = 10.0
-MARKS = str.maketrans({mark: f" {mark} " for mark in string.punctuation if mark not in "'-/.,"} | {"-": " - "})
+MARKS = re.compile("[" + re.escape("".join(mark for mark in string.punctuation if mark not in "'/.,")) + "]")
 
 
 def _classic(text: str) -> list[str]:
     """Lower case, punctuation dropped, decimals kept: the tokens of the original's Penn Treebank tokenizer, without Java."""
-    pieces = [piece.strip(".,;:") for piece in text.lower().translate(MARKS).split()]
-    return [piece for piece in pieces if piece.strip(string.punctuation)]
+    return list(filter(None, map(_classic_word, MARKS.sub(r" \g<0> ", text.lower()).split())))
+
+
+@lru_cache(maxsize=100_000)
+def _classic_word(piece: str) -> str:
+    """The word of a piece between blanks, "" if there is none."""
+    word = piece.strip(".,;:")
+    return word if word.strip(string.punctuation) else ""
 
 
 NORMALISATIONS: Mapping[str, Callable[[str], list[str]]] = {"classic": _classic, "released": str.split}
@@ -46,10 +56,14 @@ def cider(predicted: Sequence[str], true: Sequence[str], normalisation: str) -> 
         return np.zeros(0)
     # Words as numbers: those of all predicted captions, then those of all true ones. `caption` is the number of each word's caption.
     split = NORMALISATIONS[normalisation]
-    vocabulary: dict[str, int] = {}
-    words = [[vocabulary.setdefault(word, len(vocabulary)) for word in split(text)] for text in (*predicted, *true)]
-    word = np.fromiter(itertools.chain.from_iterable(words), np.int64)
-    caption = np.repeat(np.arange(2 * count), [len(numbers) for numbers in words])
+    vocabulary: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+    numbers, lengths = array("q"), []
+    for text in (*predicted, *true):
+        words = split(text)
+        numbers.extend(map(vocabulary.__getitem__, words))
+        lengths.append(len(words))
+    word = np.frombuffer(numbers, np.int64)
+    caption = np.repeat(np.arange(2 * count), lengths)
     cosines, bigrams = np.zeros((MAX_NGRAM, count)), np.zeros(2 * count)
     gram, start = word, np.arange(len(word))
     for n in range(1, MAX_NGRAM + 1):
@@ -82,8 +96,17 @@ def _cosines(caption: NDArray[np.int64], gram: NDArray[np.int64], count: int) ->
     weights = frequencies * (math.log(count) - np.log(np.maximum(documents, 1)))[gram]
     norms = np.bincount(owner, weights**2, minlength=2 * count)
     ours = owner < count
-    _, left, right = np.intersect1d(keys[ours], keys[~ours] - count * kinds, assume_unique=True, return_indices=True)
+    left, right = _equal(keys[ours], keys[~ours] - count * kinds)
     clipped = np.minimum(weights[ours][left], weights[~ours][right]) * weights[~ours][right]
     shared = np.bincount(owner[ours][left], clipped, minlength=count)
     scale = np.sqrt(norms[:count] * norms[count:])
     return np.asarray(np.divide(shared, scale, out=np.zeros(count), where=scale > 0))
+
+
+def _equal(left: NDArray[np.int64], right: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The indices of the numbers that two sorted arrays of distinct numbers have in common, in each of them."""
+    if not len(right):
+        return np.zeros(0, int), np.zeros(0, int)
+    nearest = np.minimum(np.searchsorted(right, left), len(right) - 1)
+    shared = np.flatnonzero(right[nearest] == left)
+    return shared, nearest[shared]

@@ -93,18 +93,18 @@ def score_findings(true: TruthRecord, prediction: PredictionRecord) -> Iterator[
     Raises:
         ValueError: if a box is compared with a mask, or two masks differ in size.
     """
-    answered = _with_area(prediction.entities)
+    answered = [(name_of(entity), region) for entity, region in _with_area(prediction.entities)]
     for entities in _by_name(true.entities):
         name = name_of(entities[0])
         category = entities[0].category or true.category
-        predicted = [region for entity, region in answered if same_name(name_of(entity), name)]
+        predicted = [region for answered_name, region in answered if same_name(answered_name, name)]
         if regions := [region for _, region in _with_area(entities)]:
             yield _score_present(name, category, regions, predicted, true)
         else:
             yield _score_absent(name, category, predicted, prediction)
     for text in true.absent:
         name = (None, phrase_key(text))
-        predicted = [region for entity, region in answered if phrase_key(entity.text) == name[1]]
+        predicted = [region for answered_name, region in answered if answered_name[1] == name[1]]
         yield _score_absent(name, true.category, predicted, prediction)
     if true.no_region_due:
         yield _score_absent(None, true.category, [region for _, region in answered], prediction)
@@ -118,6 +118,8 @@ def _with_area(entities: Sequence[EntityRecord]) -> list[tuple[EntityRecord, Reg
 
 def _by_name(entities: Sequence[EntityRecord]) -> list[list[EntityRecord]]:
     """Entities of the same name together, in the order of their first ones."""
+    if len(entities) == 1:
+        return [list(entities)]
     groups: list[list[EntityRecord]] = []
     for entity in entities:
         group = next((group for group in groups if same_name(name_of(group[0]), name_of(entity))), None)
@@ -140,7 +142,7 @@ def _score_present(
 ) -> FindingScores:
     size = image_size(true, row.size)
     midline = row.midline if row.midline is not None else size[0] / 2 if size else None
-    if all(is_mask(region) for region in [*true, *predicted]):
+    if all(map(is_mask, [*true, *predicted])):
         masks, first_column = crop([as_mask(region) for region in [*true, *predicted]])
         true, predicted = masks[: len(true)], masks[len(true) :]
         midline = None if midline is None else midline - first_column
@@ -184,6 +186,8 @@ def _instances(regions: Sequence[Region]) -> Sequence[Region]:
 
 def _count_matches(grid: RegionGrid | BoxPair) -> int:
     """The largest number of pairs, one to one, of a true and a predicted instance with a Dice of at least 0.2."""
+    if isinstance(grid, BoxPair):
+        return int(grid.dice() >= INSTANCE - ROUNDING)
     allowed = grid.dices() >= INSTANCE - ROUNDING
     if min(allowed.shape) <= 1:
         return int(allowed.any())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
@@ -83,6 +84,7 @@ class NamedRegion:
         return text if class_id is None else class_id
 
 
+@lru_cache(maxsize=10_000)  # names repeat
 def phrase_key(text: str) -> str:
     """The text in small, composed letters, its words with one blank between: phrases with the same key have the same name."""
     return " ".join(composed(text).casefold().split())

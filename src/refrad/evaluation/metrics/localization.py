@@ -75,6 +75,8 @@ def match_locations(true: Sequence[N], predicted: Sequence[M]) -> list[M | None]
     Raises:
         ValueError: if a box is compared with a mask, or two masks differ in size.
     """
+    if len(true) == len(predicted) == 1:
+        return [predicted[0] if same_name(name_of(true[0]), name_of(predicted[0])) else None]
     matches: list[M | None] = [None] * len(true)
     true_names, predicted_names = [name_of(region) for region in true], [name_of(region) for region in predicted]
     same = np.array([[same_name(a, b) for b in predicted_names] for a in true_names], bool)
