@@ -203,7 +203,7 @@ def tell_size(body):
 
 
 @pytest.mark.slow
-def test_other_models_are_scored_in_pairs_and_asked_once(evaluated, public, root, tmp_path):
+def test_other_models_are_scored_in_pairs_and_asked_once(evaluated, public, root, tmp_path, caplog):
     folder, first, *_, run = evaluated
     server = TalkingServer(tell_size)
     answered = {"endpoint": server.endpoint, "model": "seer"}
@@ -237,6 +237,8 @@ def test_other_models_are_scored_in_pairs_and_asked_once(evaluated, public, root
     sent = len(server.bodies)
     metrics = results_of(entries)
     server.stop()
+    said = [record.getMessage() for record in caplog.records if "is needed after" in record.getMessage()]
+    assert len(said) == 1 and said[0].startswith("evaluate.others: gone: gone: no server answers at")
     assert (
         len(server.bodies) == sent == 20
     )  # a question for six images of the site and two of the benchmark, and a caption with and without boxes for the six

@@ -1,5 +1,6 @@
 """Replies of an OpenAI-compatible endpoint, and their meaning."""
 
+import http.client
 import json
 import os
 import urllib.error
@@ -17,6 +18,7 @@ __all__ = [
     "RejectionError",
     "ServerLostError",
     "classify_status",
+    "find_problem",
     "key_of",
     "read_completion",
     "refuse_all",
@@ -26,6 +28,7 @@ __all__ = [
 
 BUSY = {408, 429, 502, 503, 504, 529}
 BROKEN_OFF = {"abort", "error"}  # vLLM ends open requests so when it is stopped, with status 200
+LIST_SECONDS = 5.0  # until a server that does not list its models counts as silent
 LONGEST_WAIT = 30.0  # seconds, also if a server requests more
 
 
@@ -120,6 +123,38 @@ def key_of(options: ModelOptions) -> str | None:
     if not (key := os.environ.get(options.key)):
         raise ModelError(f"{options.name}: the environment variable {options.key}, named by the config, is not set")
     return key
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection, which would take the key along."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def find_problem(options: ModelOptions) -> str | None:
+    """Why a server that runs already would not answer now, in one line, or None; it is asked for the list of its models alone."""
+    if options.endpoint in ("managed", "shared"):
+        return None
+    try:
+        key = key_of(options)
+    except ModelError as error:
+        return str(error)
+    url = f"{options.endpoint.rstrip('/')}/models"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
+        with opener.open(request, timeout=LIST_SECONDS) as reply:
+            names = [model["id"] for model in json.load(reply)["data"]]
+    except urllib.error.HTTPError as error:
+        return f"{options.name}: {options.endpoint} refuses the key" if error.code in (401, 403) else None
+    except (OSError, http.client.HTTPException):
+        return f"{options.name}: no server answers at {options.endpoint}"
+    except (ValueError, RecursionError, KeyError, TypeError):  # no list of models
+        return None
+    if options.name in names or not names:
+        return None
+    return f"{options.name}: {options.endpoint} lists no model of this name, but {', '.join(map(str, names[:5]))}"
 
 
 def try_completion(endpoint: str, key: str, model: str) -> int:

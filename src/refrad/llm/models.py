@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from refrad.config import ModelOptions
 from refrad.llm.client import Client
-from refrad.llm.endpoint import ModelError, key_of
+from refrad.llm.endpoint import ModelError, find_problem, key_of
 from refrad.llm.replies import Account, Reply
 from refrad.llm.server import Server
 from refrad.llm.sharing import SharedServer
@@ -91,6 +91,10 @@ class Models:
     def limit_requests(self, role: str, most: int) -> None:
         """Send at most so many requests of a role at once from now on, whatever its `concurrency` says."""
         self._client(role).limit_requests(most)
+
+    def find_problem(self, role: str) -> str | None:
+        """Why the server of a role, if it is one that runs already, would not answer now, or None; no request is sent to it."""
+        return find_problem(self.roles[role]) if role in self.roles else f"config: llm.{role} names no model"
 
     def expect_server(self, role: str, seconds: float) -> None:
         """Stop if the server of a role cannot be reached for so many seconds before its first answer."""

@@ -87,6 +87,7 @@ def run(
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
     _load_text_metrics(options)  # what is missing is said before the model answers
+    _warn_of_servers(options, llm)
     verify_folder(checkpoint)
     training, steps = _read_account(checkpoint)
     torch.set_num_threads(training.threads)
@@ -127,6 +128,18 @@ def run(
     }
     write_sealed(metrics, result, [truth, predictions, scores, *sorted(others.iterdir())])
     log.info("mean IoU %.3f; mean box %.3f", result["mean_iou"], result["baselines"]["mean_box"]["mean_iou"])
+
+
+def _warn_of_servers(options: EvaluateOptions, llm: str | None) -> None:
+    """Log which servers of other models would not answer now: the model's own answers may take hours before they are needed."""
+    with open_models(llm) as models:
+        for entry in options.others:
+            if entry.folder is None and (problem := models.find_problem(entry.role)):
+                log.warning(
+                    "evaluate.others: %s: %s; it is needed after the answers of the evaluated model",
+                    entry.name,
+                    problem,
+                )
 
 
 def _read_account(checkpoint: Path) -> tuple[TrainOptions, int]:
