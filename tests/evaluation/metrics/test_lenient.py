@@ -169,3 +169,20 @@ def test_alternative_of_the_question_is_read():
     question = "Is the lesion on the left or the right side?"
     assert accuracy_lenient("On the right, the left is normal.", "left", question=question) == 0
     assert accuracy_lenient("On the right, the left is normal.", "right", question=question) == 1
+
+
+@pytest.mark.parametrize("answer", ["B<eos>", "B</s>", "<answer>B</answer>", r"$\boxed{\text{B}}$", "**Answer: B**"])
+def test_marks_around_a_letter_do_not_count(answer):
+    assert accuracy_lenient(answer, "B", multiple=True, question=LETTERED) == 1
+
+
+def test_range_of_numbers_states_neither_end():
+    assert accuracy_lenient("2-3", "2") == accuracy_lenient("2 or 3 lesions", "3") == 0
+    assert accuracy_lenient("There are 2 lesions.", "2") == 1
+
+
+@pytest.mark.parametrize("part", ["A) ", "A, ", "is not CT ", "CT or ", "<think>", "answer: ", "A) CT B) MRI ", "\n"])
+def test_endless_answer_is_read(part):
+    """Also the expressions that search it must end."""
+    assert accuracy_lenient(part * 20_000, "MRI", multiple=True, question=LETTERED) == 0
+    assert accuracy_lenient("no " + part * 20_000, "CT", question=part * 20_000) == 0

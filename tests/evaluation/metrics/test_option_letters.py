@@ -25,7 +25,17 @@ def test_lines_behind_the_question_are_options():
     "answer",
     [
         *("B", "b)", "**B**", "(B) MRI", "B is correct", "Answer B is correct", "Antwort B ist richtig", "I choose B."),
-        *("Therefore, B.", "It's B", "I would go with B", "Die richtige Antwort ist B.", "MRI (B)"),
+        *(
+            "Therefore, B.",
+            "It's B",
+            "I would go with B",
+            "It's B, not A",
+            "B and not A",
+            "The answer is b",
+            "B\n\nA CT would show bone.",
+            "Die richtige Antwort ist B.",
+            "MRI (B)",
+        ),
     ],
 )
 def test_forms_of_a_letter_are_read(answer):

@@ -35,6 +35,7 @@ def test_stated_choice_is_read(answer):
         *("not pneumonia", "No evidence of acute pneumonia.", "without signs of pneumonia", "rules out pneumonia"),
         *("Pneumonia is unlikely", "pneumonia is not seen", "Pneumonia can be excluded", "It isn\u2019t pneumonia"),
         *("I don't think it is pneumonia", "negative for pneumonia", "edema rather than pneumonia"),
+        *("denies pneumonia", "pneumonia has been ruled out", "pneumonia: no", "Pneumonia? No.", "non-pneumonia"),
     ],
 )
 def test_denied_choice_is_not_stated(answer):

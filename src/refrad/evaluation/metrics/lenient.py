@@ -9,11 +9,13 @@ from refrad.evaluation.metrics.text import DASHES, accuracy, choice_words, words
 
 __all__ = ["accuracy_lenient"]
 
+LONGEST = 4000  # characters of an answer that are read, and of a question, from its end
 YES = frozenset({"yes", "ja", "是"})
 NO = frozenset({"no", "nein", "kein", "keine", "keinen", "keiner", "keinem", "keines", "不", "否", "没"})
 
 THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
+BOXED = re.compile(r"\\boxed\{\s*(?:\\text\{)?([^{}]*)\}+")
+TAG = re.compile(r"</?[a-z_]{1,20}>", re.IGNORECASE)  # of an answer, and control tokens
 # Phrases that deny a finding, and phrases with a yes or no that answer nothing
 DENIED_FINDING = re.compile(
     r"\b(?:not|nicht) (?:present|visible|seen|evident|identified|detected|vorhanden|nachweisbar|sichtbar|erkennbar|abgrenzbar)\b"
@@ -22,7 +24,9 @@ NO_ANSWER = re.compile(
     r"\b(?:no|keine?n?) (?:doubt|idea|answer|zweifel|ahnung|antwort)\b"
     r"|\b(?:yes|ja) (?:or|and|nor|oder|und|noch) (?:no|nein)\b|\b(?:no|nein) (?:or|and|nor|oder|und|noch) (?:yes|ja)\b"
 )
-HYPHEN = re.compile(rf"(?<=[^\W_])[{DASHES[:-1]}](?=[^\W_])")
+HYPHEN = re.compile(  # of a word, not of a range of numbers
+    rf"(?<=[^\W_])[{DASHES[:-1]}](?=[^\W\d_])|(?<=[^\W\d_])[{DASHES[:-1]}](?=\d)"
+)
 
 
 def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, question: str = "") -> float:
@@ -34,7 +38,7 @@ def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, quest
     - Other true answers: stated in the answer, before the alternative of a question "left or right?".
 
     What counts as stated is in `first_stated`. Control tokens ("<eos>") and thinking are ignored. "Not visible" is a no, "not" and
-    "normal" alone are not. Does not accept synonyms, and believes the first statement of an answer.
+    "normal" alone are not. Does not accept synonyms, and believes the first statement of an answer. Reads 4,000 characters.
 
     Args:
         predicted: the answer.
@@ -44,7 +48,8 @@ def accuracy_lenient(predicted: str, true: str, *, multiple: bool = False, quest
     """
     if accuracy(predicted, true, multiple=multiple):
         return 1.0
-    answer = BOXED.sub(r"\1", THINKING.sub(" ", predicted)).strip()
+    answer = TAG.sub(" ", BOXED.sub(r"\1", THINKING.sub(" ", predicted))).strip()[:LONGEST]
+    question = question[-LONGEST:]
     options = options_of(question) or (options_in_lines(question) if multiple else {})
     if multiple or options:
         true_letter = _letter_of_truth(true, options)

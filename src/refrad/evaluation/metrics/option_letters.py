@@ -10,28 +10,31 @@ from refrad.evaluation.metrics.text import choice_words
 __all__ = ["LetterAnswer", "letter_answer", "options_in_lines", "options_of"]
 
 LETTERS = "ABCDEFGH"
+REACH = 100  # characters that a negation reaches, at most
 # "A) text", "(A) text", "A. text", "A: text", each at the begin of a line or after white space.
 OPTION = re.compile(
     r"(?:(?<=\s)|\A)\(?([A-Ha-h])(?:\)\s*|[.:]\s+)(?=\S)(.+?)(?=\s+\(?[A-Ha-h](?:\)|[.:]\s)|\n|\Z)", re.DOTALL
 )
 ANSWER_LINE = re.compile(r"\A(?:answer|antwort)\b.*:?\s*\Z", re.IGNORECASE)
 
-OPENING = r"[\s*_(\[\"'„“”‚‘’]*"
+OPENING = r"[\s*_$(\[\"'„“”‚‘’]*"
 NO_WORD_AFTER_A = r"(?![\w'’])(?!(?<=A)\s+(?!is\b|ist\b)[a-zäöü])"  # "A mass", but "A is right"
 # A letter that stands alone, or opens the answer with a mark behind it ("B", "(B)", "B.", "B) CT"), but not "B-cell".
-OPENING_LETTER = re.compile(rf"\A{OPENING}([A-Ha-h])(?=[\s*_\"'“”‘’]*(?:[).:,;\]–—]|-\s|\Z))")
+OPENING_LETTER = re.compile(
+    rf"\A{OPENING}([A-Ha-h])(?=[\s*_\"'“”‘’]*(?:[).:,;$\]–—]|-\s|\s(?:and|but|und)\s+(?:not|nicht)\b|\Z)|[ \t*]*\n)"
+)
 SUBJECT_LETTER = re.compile(
     rf"\A{OPENING}([A-H])[\s*_)]+(?:is|ist|wäre|would be)\b(?!\s+(?:not|nicht|wrong|incorrect|falsch|un))"
 )
 # "The answer is B", "Option B", "Antwort: (B)"; a small letter, and "a" before a word, would be an article.
 NAMED_LETTER = re.compile(
     r"\b(?i:answer|option|choice|antwort|auswahl|lösung|solution)\b[\s*_:]*(?i:is|ist|lautet|would\s+be|wäre)?[\s*_:]*(?i:option\s+)?"
-    rf"{OPENING}([A-H]){NO_WORD_AFTER_A}"
+    rf"{OPENING}([A-H]{NO_WORD_AFTER_A}|[a-h](?=[\s).*]*\Z))"
 )
 # "I choose B.", "It is B", "MRI (B)"
 CLOSING_LETTER = re.compile(
     r"(?:\b(?i:is|ist|it['’]s|be|choose|pick|select|wähle|nehme|with|for|für|therefore|thus|also|daher|correct|right|richtig)[\s:,*]+\(?|\()"
-    r"([A-H])[\s)*.!\]]*\Z"
+    r"([A-H])(?=[\s)*.!\]]*\Z|[)*\]]*[,;\n])"
 )
 FURTHER_LETTER = re.compile(
     r"[\s).:\]*_\"'“”‘’]*(?:(?:[,/;&+]|\b(?:and|or|und|oder)\b)[\s(\[*_]*)+(?i:option\s+)?([A-H])(?![\w'’-])(?!(?<=A)\s+[a-zäöü])"
@@ -41,17 +44,22 @@ NEGATION = re.compile(r"\b(?:not|never|nor|neither|nicht|kein\w*|weder)\b|n['’
 
 @dataclass(frozen=True)
 class LetterAnswer:
-    """The letters that an answer names, one or several alternatives, and its words before and after the first."""
+    """The letters that an answer names, one or several alternatives.
+
+    Attributes:
+        letters: of options.
+        after: the words behind the letters in their line.
+        apart: the words before the letters, and those below if the letters end their line.
+    """
 
     letters: frozenset[str]
-    before: Sequence[str]
     after: Sequence[str]
+    apart: Sequence[Sequence[str]]
 
     def contradicts(self, letter: str, options: Mapping[str, str]) -> bool:
         """True if the words next to a letter are the text of another option: "B) CT" where B is MRI."""
-        return any(
-            option not in (None, letter) for option in (_opening(self.after, options), _equal(self.before, options))
-        )
+        beside = [_opening(self.after, options), *(_equal(part, options) for part in self.apart)]
+        return any(option not in (None, letter) for option in beside)
 
 
 def options_of(question: str) -> dict[str, str]:
@@ -89,7 +97,7 @@ def letter_answer(text: str) -> LetterAnswer | None:
         closing = CLOSING_LETTER.search(text)
         if not named and closing is not None and not _is_denied(text, closing):
             named = [closing]
-        if len({match[1] for match in named}) != 1:
+        if len({match[1].upper() for match in named}) != 1:
             return None
         match = named[0]
     letters = {match[1].upper()}
@@ -97,11 +105,14 @@ def letter_answer(text: str) -> LetterAnswer | None:
     while further := FURTHER_LETTER.match(text, end):
         letters.add(further[1])
         end = further.end(1)
-    return LetterAnswer(frozenset(letters), _without_fillers(text[: match.start()]), _without_fillers(text[end:]))
+    line, _, below = text[end:].partition("\n")
+    after, alone = _without_fillers(line), () if choice_words(line) else _without_fillers(below)
+    return LetterAnswer(frozenset(letters), after, (_without_fillers(text[: match.start()]), alone))
 
 
 def _is_denied(text: str, match: re.Match[str]) -> bool:
-    sentence = re.split(r"[.!?,;\n]", text[: match.start(1)])[-1]
+    start = match.start(1)
+    sentence = re.split(r"[.!?,;\n]", text[max(start - REACH, 0) : start])[-1]
     return NEGATION.search(sentence) is not None
 
 

@@ -39,16 +39,18 @@ NEGATIONS = frozenset(
         *("excluded", "excluding", "except", "absent", "whether", "if", "unclear", "unsure"),
         *("uncertain", "nicht", "nie", "ohne", "weder", "kein", "keine", "keinen", "keiner"),
         *("keinem", "keines", "keinerlei", "ob", "statt", "anstatt", "außer", "unklar"),
-        *("unwahrscheinlich", "ausschluss", "fraglich"),
+        *("unwahrscheinlich", "ausschluss", "fraglich", "denies", "denied", "lacks", "lacking"),
+        *("fails", "failed"),
     }
 )
 NEGATING = re.compile(
-    r"\b(?:(?:rather|other) than|(?:instead|absence|free) of|negative for|rul(?:e|es|ed|ing) out|frei von)\b"
+    r"\b(?:(?:rather|other) than|(?:instead|absence|free) of|negative for|rul(?:e|es|ed|ing) out|frei von)\b|\bnon\Z"
 )
 # No negations, though they have a word of one
 ASSENTS = re.compile(
     r"\b(?:(?:no|without|ohne|keinen|kein) (?:doubt|question|zweifel)|not only|nicht nur|nothing but|if (?:i|forced|asked) .*)"
 )
+NEGATIVES = frozenset(("no", "nein", "negative", "negativ", "absent", "none"))
 # Denials behind a choice, and words that leave it open
 AFTERWARDS = re.compile(
     r"(?:(?:scan|image|view|bild) )?(?:is|are|was|were|can|could|ist|sind|war|kann|liegt|wurde|seems|appears)(?: es| it)?"
@@ -56,8 +58,8 @@ AFTERWARDS = re.compile(
     r"|ruled|case|answer|vor|vorhanden|richtig|korrekt|sichtbar|erkennbar|nachweisbar|abgrenzbar|wahrscheinlich|auszuschließen|sehen"
     r"|ausgeschlossen|ausschließen)\b)"
     r"|(?:isnt|wasnt|cannot|cant)(?: be)?(?:\Z| (?:correct|right|true|present|seen|likely|excluded|ruled)\b)"
-    r"|(?:(?:is|was|ist|wäre|seems|scheint|kann|can|could|be|very|sehr|eher) )*"
-    r"(?:unlikely|absent|wrong|incorrect|false|excluded|ruled out|ausgeschlossen|unwahrscheinlich|falsch)\b"
+    r"|(?:(?:is|was|has|have|been|ist|wäre|wurde|wird|seems|scheint|kann|can|could|be|very|sehr|eher) )*"
+    r"(?:unlikely|absent|fehlt|wrong|incorrect|false|excluded|ruled out|ausgeschlossen|unwahrscheinlich|falsch)\b"
     r"|(?:not|nicht) (?:present|seen|visible|vorhanden|nachweisbar|sichtbar)\b"
 )
 ALTERNATIVES = frozenset(("or", "oder", "vs", "versus", "bzw"))
@@ -65,6 +67,7 @@ NO_ALTERNATIVE = re.compile(r"\b(?:with or without|mit oder ohne|more or less|me
 SLASH = re.compile(r"(?<=\w\w)\s*/\s*(?=\w\w)")  # of "CT/MRI", not of "L4/5"
 MARK = re.compile(r"(?<!\d)[,;.:]|[,;.:](?!\d)|[!?\n()|]|\s[-–—]+\s")
 LIST_MARK = re.compile(r"[,;|\n&+]|\b(?:and|or|und|oder|vs|versus|bzw)\b", re.IGNORECASE)
+REACH = 20  # words that a negation reaches, at most
 LONGEST_ITEM = 2  # words of an item of a bare list, if no choice is longer
 
 
@@ -118,20 +121,27 @@ class _Statement:
         """True if the words from `start` to `stop` are neither denied nor left open."""
         before = ASSENTS.sub(" ", " ".join(self._before(start)))
         denied = bool(NEGATIONS & set(before.split())) or NEGATING.search(before) is not None
+        denied = denied or self._is_negated_behind(stop)
         return not (denied or AFTERWARDS.match(" ".join(self._after(stop))) or self._is_alternative(start, stop))
 
     def _before(self, position: int) -> Words:
         """The words before a position in the same part of the sentence."""
         first = position
-        while first and not self.marks[first] and self.said[first - 1] not in RESETS:
+        while first > max(position - REACH, 0) and not self.marks[first] and self.said[first - 1] not in RESETS:
             first -= 1
         return self.said[first:position]
 
     def _after(self, position: int) -> Words:
         last = position
-        while last < len(self.said) and not self.marks[last] and self.said[last] not in RESETS:
+        while last < min(position + REACH, len(self.said)) and not self.marks[last] and self.said[last] not in RESETS:
             last += 1
         return self.said[position:last]
+
+    def _is_negated_behind(self, position: int) -> bool:
+        """True for "edema: no"; a longer part that begins with a no denies something else."""
+        following = self.said[position : position + 1]
+        ends = [*self.marks, "."][position + 1 : position + 2] != [""]
+        return bool(NEGATIVES & set(following)) and self.marks[position] == "." and ends
 
     def _is_alternative(self, start: int, stop: int) -> bool:
         """True for each X in "X or Y", "Y or an X", "X scan or Y scan", and "X, Y or Z"."""
