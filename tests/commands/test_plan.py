@@ -203,6 +203,30 @@ def test_requests_to_other_models_are_questions_of_their_tasks(config, rates, mo
     assert (local.images, local.requests, local.price) == (40, 40, None)
 
 
+def test_questions_of_benchmarks_are_counted_in_the_files(
+    root, config, tmp_path, images, monkeypatch, capsys, write_delivery
+):
+    """`images` has 6 test images with a question each; of 4 samples there are 4."""
+    monkeypatch.chdir(root)
+    dicom, reports = write_delivery(tmp_path / "delivery")
+    delivery = {
+        "name": "a",
+        "dicom": str(dicom),
+        "reports": str(reports),
+        "references": None,
+        "masks": None,
+        "shards": 1,
+    }
+    config |= {"deliveries": [delivery], "pathvars": {"results": str(tmp_path / "results")}}
+    for section, values in (OWN_DATA | {"privacy": {"key": str(tmp_path / "key")}}).items():
+        config[section] = config[section] | values
+    others = [{"name": "local", "folder": "docs", "tasks": ["vqa"]}]
+    config["evaluate"] = config["evaluate"] | {"public": [str(images)], "others": others, "samples": 4}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    plan.main([tmp_path / "config.yaml"])
+    assert "evaluate.others, local: 4 requests about 4 images, which are sent with each" in capsys.readouterr().out
+
+
 def test_masks_are_not_compared_with_boxes_of_other_models(config, rates, monkeypatch, root):
     monkeypatch.chdir(root)
     seer, _ = other_estimates(config, rates, variant="segmentation")
