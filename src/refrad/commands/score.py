@@ -88,6 +88,7 @@ def main(
         score = partial(score_items, questions, similarity=similarity, judge=judge, text_metrics=further)
         items, counts = score(read_records(predictions, PredictionRecord, questions))
         other_items, _ = score(read_records(against, PredictionRecord, questions)) if against else (items, {})
+    del score, questions  # the rows of both files, which take more memory than their scores
     rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
     result: ScoreResult = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
     _print_scores(rows, counts)

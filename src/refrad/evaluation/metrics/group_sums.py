@@ -14,7 +14,7 @@ __all__ = ["GroupSums"]
 
 log = logging.getLogger(__name__)
 
-DRAWS = 2_000_000  # held at once
+DRAWS = 1_000_000  # held at once
 EXACT = 2**24  # up to which float32 holds each whole number
 
 Floats = NDArray[np.float64]

@@ -84,6 +84,7 @@ def _summarise_dataset(
         if len(sums) * max(len(names), resamples) >= CELLS:
             yield from _with_intervals(rows, sums, resamples, method)
             rows, sums = [], GroupSums(len(names))
+    del items, groups  # their memory is needed for the draws
     if rows:
         yield from _with_intervals(rows, sums, resamples, method)
 
