@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -154,3 +156,10 @@ def test_a_stratum_with_one_value_is_not_printed_again(tmp_path, capsys):
     assert "by language" in printed and "by modality" not in printed
     means = [line.split()[1:4] for line in printed.splitlines() if " f1 " in line]
     assert means == [["f1", "0.500", "(0.000"], ["de", "f1", "1.000"], ["en", "f1", "0.000"]]
+
+
+def test_command_without_a_judge_imports_no_client_and_no_model():
+    code = (
+        "import sys, refrad.commands.score; print({'aiohttp', 'pyarrow', 'torch', 'transformers'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -1,7 +1,8 @@
 """`refrad score PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of the output of any model."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -12,18 +13,18 @@ from numpy.typing import NDArray
 from refrad.core.files import write_json
 from refrad.core.installation import resolve_shipped, user_cache
 from refrad.evaluation.metrics.intervals import RESAMPLES
-from refrad.evaluation.metrics.judge import JudgedAnswer, Scale, llm_scores, load_scale
+from refrad.evaluation.metrics.judged_answer import JudgedAnswer
 from refrad.evaluation.metrics.paired_scores import ComparisonRow, compare
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.evaluation.metrics.scoring import METRICS, score_items
 from refrad.evaluation.metrics.summary import SummaryRow, summarise
 from refrad.evaluation.metrics.text_metrics import load_text_metrics
-from refrad.llm import ModelError, Models, open_models
 
 __all__ = ["ScoreResult", "main"]
 
 FIRST_CONTACT = 4.0  # seconds in which the judge must be reached
 PROJECT_STORE = Path("stores/llm")
+Judge = Callable[[Sequence[JudgedAnswer]], NDArray[np.float64]]
 
 
 class ScoreResult(TypedDict):
@@ -73,18 +74,14 @@ def main(
     if out is not None and out.is_dir():
         raise ValueError(f"--out {out} is a folder: name a file, such as {out / 'result.json'}")
     further = load_text_metrics(text_metrics or [], bertscore_model, bertscore_layer)
-    similarity = judge = None
+    similarity = None
     if embedder is not None:
         from refrad.evaluation.metrics.similarity import Embedder
 
         similarity = Embedder(embedder)
     _check_judge(judge_endpoint, judge_model)
     questions = read_records(truth, TruthRecord)
-    prompts = resolve_shipped(prompts) if judge_endpoint else prompts
-    with open_models(_judging(judge_endpoint, judge_model, prompts, store)) as models:
-        if judge_endpoint:
-            judge = partial(_judge, models=models, scale=load_scale(prompts / "score.yaml"))
-            models.expect_server("score", FIRST_CONTACT)
+    with _open_judge(judge_endpoint, judge_model, prompts, store) as judge:
         score = partial(score_items, questions, similarity=similarity, judge=judge, text_metrics=further)
         items, counts = score(read_records(predictions, PredictionRecord, questions))
         other_items, _ = score(read_records(against, PredictionRecord, questions)) if against else (items, {})
@@ -110,21 +107,34 @@ def _check_judge(endpoint: str | None, model: str) -> None:
         raise ValueError("--judge-endpoint needs --judge-model, the name of the model on the server")
 
 
-def _judge(answers: Sequence[JudgedAnswer], models: Models, scale: Scale) -> NDArray[np.float64]:
-    """LLMScore; of a server that is lost after its first answers, their scores."""
-    try:
-        return llm_scores(answers, models, scale, keep_partial=True)
-    except ModelError as error:
-        raise ValueError(f"--judge-endpoint, --judge-model: {error}") from None
+@contextmanager
+def _open_judge(endpoint: str | None, model: str, prompts: Path, store: Path | None) -> Iterator[Judge | None]:
+    """LLMScore of answers by a server, None without one; of a server that is lost after its first answers, their scores.
 
-
-def _judging(endpoint: str | None, model: str, prompts: Path, store: Path | None) -> str | None:
-    """The line of `open_models`; a project, the folder of a Snakefile, keeps the replies with those of its stages."""
+    A project, the folder of a Snakefile, keeps the replies with those of its stages.
+    """
     if endpoint is None:
-        return None
+        yield None
+        return
+    # Imported with a judge alone: half of the time in which the command starts, and 60 MB.
+    from refrad.evaluation.metrics.judge import llm_scores, load_scale
+    from refrad.llm import ModelError, open_models
+
+    prompts = resolve_shipped(prompts)
     folder = store or (PROJECT_STORE if Path("Snakefile").is_file() else user_cache("llm"))
     role = {"endpoint": endpoint, "model": model}
-    return json.dumps({"roles": {"score": role}, "store": str(folder), "log": "judge", "prompts": str(prompts)})
+    options = {"roles": {"score": role}, "store": str(folder), "log": "judge", "prompts": str(prompts)}
+    with open_models(json.dumps(options)) as models:
+        scale = load_scale(prompts / "score.yaml")
+        models.expect_server("score", FIRST_CONTACT)
+
+        def judge(answers: Sequence[JudgedAnswer]) -> NDArray[np.float64]:
+            try:
+                return llm_scores(answers, models, scale, keep_partial=True)
+            except ModelError as error:
+                raise ValueError(f"--judge-endpoint, --judge-model: {error}") from None
+
+        yield judge
 
 
 def _print_scores(rows: Sequence[SummaryRow], counts: Mapping[str, int]) -> None:

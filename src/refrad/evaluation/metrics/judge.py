@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import yaml
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from refrad.evaluation.metrics.judge_replies import parse_score
+from refrad.evaluation.metrics.judged_answer import JudgedAnswer
 from refrad.llm import Answer, ModelError, Models, Request, Task, load_task
 from refrad.llm.tasks import BadAnswer
 
@@ -32,15 +33,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 FIELDS = ("question", "candidate", "reference")
-
-
-class JudgedAnswer(NamedTuple):
-    """An answer to judge."""
-
-    question: str
-    candidate: str
-    reference: str
-    language: str
 
 
 class JudgeVerdict(Answer):

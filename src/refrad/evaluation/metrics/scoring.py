@@ -17,7 +17,7 @@ from refrad.evaluation.metrics.cider import NORMALISATIONS, cider
 from refrad.evaluation.metrics.comparability import image_size
 from refrad.evaluation.metrics.finding_scores import FINDING_METRICS, score_findings
 from refrad.evaluation.metrics.grounding import EntityName, Similarity, g_ious, name_of, overlap, same_name
-from refrad.evaluation.metrics.judge import JudgedAnswer
+from refrad.evaluation.metrics.judged_answer import JudgedAnswer
 from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.localization import score_locations
 from refrad.evaluation.metrics.records import TASKS, EntityRecord, PredictionRecord, TruthRecord

@@ -15,7 +15,7 @@ from refrad.evaluation.metrics.scoring import STRATA, score_place
 __all__ = ["SummaryRow", "summarise"]
 
 CELLS = 10_000_000  # means x groups, or x draws, whose intervals are computed at once
-PART = 2_000_000  # means x groups whose sums are computed at once
+PART = 1_000_000  # means x groups whose sums are computed at once
 MOST_VALUES = 500  # of a stratum that get means
 
 log = logging.getLogger(__name__)
