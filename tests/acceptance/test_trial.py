@@ -141,7 +141,7 @@ def test_text_around_an_answer_is_not_the_schema(ask, sheet):
     ],
 )
 def test_hostile_replies_are_counted_and_no_item_is_lost(ask, sheet, monkeypatch, reply, reason):
-    monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("refrad.llm.connection.FIRST_WAIT", 0.001)
     sheet = sheet("judge")
     hostile = [item for number, item in enumerate(sheet.items) if number % 4 == 0]
     quality = judged(ask, sheet, lambda body: reply if sheet.item_of(body) in hostile else sheet(body))
@@ -152,7 +152,7 @@ def test_hostile_replies_are_counted_and_no_item_is_lost(ask, sheet, monkeypatch
 
 
 def test_connection_that_breaks_and_busy_server_lose_no_item(ask, sheet, monkeypatch):
-    monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("refrad.llm.connection.FIRST_WAIT", 0.001)
     sheet, turn = sheet("judge"), itertools.count()
 
     def moody(body):

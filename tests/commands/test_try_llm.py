@@ -33,7 +33,7 @@ def serve():
 def site(root, tmp_path, monkeypatch):
     """The function that writes a config with models of roles and returns its path; the command runs in the project's root."""
     monkeypatch.chdir(root)
-    monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("refrad.llm.connection.FIRST_WAIT", 0.001)
     (tmp_path / "reports.csv").write_text(
         "report_id,study_uid,text\nr,1.2.5,Findings: Liver normal. Secret spleen sentence.\n", encoding="utf-8"
     )

@@ -120,14 +120,6 @@ def test_fenced_answer_is_read(serve, client, echo, text):
     assert reply.answer is not None
 
 
-def test_busy_server_gets_fewer_requests_at_once(serve, client, echo):
-    server = serve(lambda body: (429, {"Retry-After": "0"}, b"") if server.under_way > 8 else honest(body), 0.01)
-    asking = client(server.endpoint, concurrency=64)
-    assert all(reply.answer for reply in asking.ask(echo, about(400)))
-    assert asking.accounts["echo"].again["busy"] < 400
-    assert asking.request_limit < 32
-
-
 @pytest.mark.parametrize(("status", "words"), [(401, "refuses the key"), (404, "endpoint must be"), (307, "endpoint")])
 def test_refusing_endpoint_stops_at_once(serve, client, echo, status, words):
     server = serve(lambda _: (status, {"Location": "http://elsewhere.invalid/"}, b"{}"))
@@ -199,8 +191,8 @@ class Hostile:
 
 @pytest.mark.slow
 def test_hostile_server_loses_no_sentence_and_no_check(serve, client, echo, monkeypatch):
-    monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.01)
-    monkeypatch.setattr("refrad.llm.client.LONGEST_WAIT", 0.5)  # the longest storms take less than the patience
+    monkeypatch.setattr("refrad.llm.connection.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("refrad.llm.connection.LONGEST_WAIT", 0.5)  # the longest storms take less than the patience
     requests = [
         Request("de", {"sentence": f"Läsion Nr. {number}. {INJECTED if number % 7 == 0 else ''}"})
         for number in range(5000)
@@ -238,16 +230,6 @@ def test_long_task_logs_its_progress_in_numbers(serve, client, echo, caplog, mon
     list(client(serve(honest).endpoint).ask(echo, about(3)))
     assert "echo: 3 replies, 0 of them failed; at most 64 at once now" in caplog.text
     assert "Läsion" not in caplog.text
-
-
-def test_limit_of_requests_replaces_concurrency(serve, client, echo):
-    server = serve(honest, latency=0.01)
-    asking = client(server.endpoint, concurrency=64)
-    for most in (3, 9):
-        server.most_under_way = 0
-        asking.limit_requests(most)
-        list(asking.ask(echo, about(60, start=100 * most)))
-        assert server.most_under_way <= most and asking.request_limit == most
 
 
 def test_requests_without_a_store_are_sent_again_and_measured(serve, echo):

@@ -3,12 +3,10 @@
 import base64
 import io
 import json
-import socket
-import time
 
 import pytest
 from PIL import Image
-from tests.llm.talking import Hang, completion
+from tests.llm.talking import completion
 
 from refrad.llm import ModelError, Request, TextAnswer, TextTask
 from refrad.llm.refusals import blank_request, masked_request, reason_of
@@ -38,7 +36,7 @@ def text_of(body):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("refrad.llm.connection.FIRST_WAIT", 0.01)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422, 500])
@@ -117,44 +115,3 @@ def test_masked_text_keeps_its_length_and_no_letter():
 )
 def test_reason_is_one_short_line(body, reason):
     assert reason_of(body) == reason
-
-
-@pytest.fixture
-def silent():
-    """The address of a server that accepts connections and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-
-
-def test_silent_server_that_is_expected_is_an_error_within_ten_seconds(client, silent):
-    asking, began = client(silent), time.monotonic()
-    asking.expect_server(4.0)
-    with pytest.raises(ModelError, match="accepts connections, but does not answer"):
-        list(asking.ask(LOOK, questions(3)))
-    assert time.monotonic() - began < 10
-
-
-def test_silent_server_is_logged_and_given_time(client, silent, caplog, monkeypatch):
-    monkeypatch.setattr("refrad.llm.client.LOOK_SECONDS", 0.05)
-    with pytest.raises(ModelError, match="no answer from"):
-        list(client(silent, timeout=0.3, patience=0.5).ask(LOOK, questions(1)))
-    assert "accepts connections, but does not answer; waits up to" in caplog.text and "Müller" not in caplog.text
-
-
-def test_server_that_lists_models_but_never_answers_is_logged(serve, client, caplog, monkeypatch):
-    monkeypatch.setattr("refrad.llm.client.SILENT_SECONDS", 0.1)
-
-    def hang(_):
-        raise Hang
-
-    with pytest.raises(ModelError, match="no answer from"):
-        list(client(serve(hang).endpoint, timeout=0.6, patience=1.0).ask(LOOK, questions(1)))
-    assert caplog.text.count("to the first requests") == 1
-
-
-def test_server_that_answers_is_not_logged(serve, client, caplog, monkeypatch):
-    monkeypatch.setattr("refrad.llm.client.SILENT_SECONDS", 0.2)
-    replies = list(
-        client(serve(lambda _: completion("yes"), latency=0.05).endpoint, concurrency=2).ask(LOOK, questions(40))
-    )
-    assert all(reply.answer for reply in replies) and "no answer" not in caplog.text

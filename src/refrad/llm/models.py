@@ -90,7 +90,7 @@ class Models:
 
     def limit_requests(self, role: str, most: int) -> None:
         """Send at most so many requests of a role at once from now on, whatever its `concurrency` says."""
-        self._client(role).limit_requests(most)
+        self._client(role).connection.limit_requests(most)
 
     def find_problem(self, role: str) -> str | None:
         """Why the server of a role, if it is one that runs already, would not answer now, or None; no request is sent to it."""
@@ -98,7 +98,7 @@ class Models:
 
     def expect_server(self, role: str, seconds: float) -> None:
         """Stop if the server of a role cannot be reached for so many seconds before its first answer."""
-        self._client(role).expect_server(seconds)
+        self._client(role).connection.expect_server(seconds)
 
     @property
     def accounts(self) -> dict[str, Account]:
@@ -143,7 +143,7 @@ class Models:
         for opened in self._opened:
             if opened.server is not None and opened.server is not server:
                 opened.server.stop()
-                opened.client.forget()
+                opened.client.connection.forget()
         server.start()
         return server.endpoint, server.key
 

@@ -76,7 +76,7 @@ def test_judge_failure_gives_no_score(root, tmp_path):
     ],
 )
 def test_reply_of_any_kind_fails_alone(root, tmp_path, reply, monkeypatch):
-    monkeypatch.setattr("refrad.llm.client.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("refrad.llm.connection.FIRST_WAIT", 0.01)
 
     def behave(body):
         return completion("4") if json.loads(body["messages"][1]["content"])["candidate"] == "a" else reply
