@@ -81,9 +81,13 @@ class GroupSums:
     def _matrices(self) -> Iterator[tuple[list[int], NDArray[np.floating]]]:
         """The columns of each precision: their numbers, and the matrix [groups, columns]."""
         for dtype in (np.float32, np.float64):
-            columns = [(number, column) for number, column in self._columns.values() if column.dtype == dtype]
-            if columns:
-                yield [number for number, _ in columns], np.stack([column for _, column in columns], axis=1)
+            keys = [key for key, (_, column) in self._columns.items() if column.dtype == dtype]
+            if keys:
+                matrix = np.stack([self._columns[key][1] for key in keys], axis=1)
+                numbers = [self._columns[key][0] for key in keys]
+                # From here on the columns are those of the matrix, so that none is held twice.
+                self._columns.update(zip(keys, zip(numbers, matrix.T, strict=True), strict=True))
+                yield numbers, matrix
 
     def _draws(self, resamples: int, rows: int, seed: int) -> Iterator[NDArray[np.int64]]:
         """How often each group is drawn, int [at most `rows`, groups], `resamples` rows in total."""
