@@ -19,6 +19,7 @@ from refrad.evaluation.other_prompts import (
     request_for,
 )
 from refrad.evaluation.questions import EvalQuestion
+from refrad.evaluation.record_rows import answer_row
 from refrad.evaluation.rows import NamedRegionRow, PredictionRow
 from refrad.llm import Models, RejectionError, Request, TextAnswer, TextTask
 
@@ -125,15 +126,7 @@ def prediction_of(
         classes: phrase in small letters to the classes that it names.
         counts: gains `boxes` and `malformed boxes`.
     """
-    row: PredictionRow = {
-        "id": question.id,
-        "image_id": question.image_id,
-        "task": question.task,
-        "language": question.language,
-        "raw": answer.text,
-        "cut": answer.cut_off,
-        "answer": answer.text,
-    }
+    row = answer_row(question, answer.text, answer.cut_off, answer.text)
     if question.task in BOX_TASKS and options.boxes is not None:
         reading = read_boxes(answer.text, options.boxes, size)
         names = asked_names(question) if question.task == "locate" else []

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # they import torch, which `refrad convert` does without
     from refrad.evaluation.answer_cache import GeneratedAnswer
     from refrad.evaluation.regions import DecodedAnswer
 
-__all__ = ["prediction_row", "truth_row"]
+__all__ = ["answer_row", "prediction_row", "truth_row"]
 
 
 def truth_row(question: EvalQuestion) -> TruthRow:
@@ -35,17 +35,22 @@ def truth_row(question: EvalQuestion) -> TruthRow:
     }
 
 
-def prediction_row(question: EvalQuestion, answer: "GeneratedAnswer", decoded: "DecodedAnswer") -> PredictionRow:
-    """An answer to a question, with its regions if the task is locate or detect."""
-    row: PredictionRow = {
+def answer_row(question: EvalQuestion, text: str, cut: bool, plain: str) -> PredictionRow:
+    """An answer in words, without regions: the `text` as the model wrote it, and without the marks of regions (`plain`)."""
+    return {
         "id": question.id,
         "image_id": question.image_id,
         "task": question.task,
         "language": question.language,
-        "raw": answer.text,
-        "cut": answer.cut,
-        "answer": decoded.plain,
+        "raw": text,
+        "cut": cut,
+        "answer": plain,
     }
+
+
+def prediction_row(question: EvalQuestion, answer: "GeneratedAnswer", decoded: "DecodedAnswer") -> PredictionRow:
+    """An answer to a question, with its regions if the task is locate or detect."""
+    row = answer_row(question, answer.text, answer.cut, decoded.plain)
     if question.task in ("locate", "detect"):
         row["entities"] = [_entity_row(region.text, region.class_id, region.region) for region in decoded.regions]
     return row
