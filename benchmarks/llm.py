@@ -42,8 +42,8 @@ def serve(ready: Connection) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-                await reader.readexactly(length)
+                if head.startswith(b"POST"):  # the client first asks for the list of models, without a body
+                    await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
                 await asyncio.sleep(LATENCY)
                 writer.write(reply)
         except (asyncio.IncompleteReadError, ConnectionError):
