@@ -1,9 +1,9 @@
 """`refrad score PREDICTIONS.jsonl --truth TRUTH.jsonl`: scores of the output of any model."""
 
+import gc
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.core.files import write_json
+from refrad.core.garbage import without_garbage_collection
 from refrad.core.installation import resolve_shipped, user_cache
 from refrad.evaluation.metrics.intervals import RESAMPLES
 from refrad.evaluation.metrics.judged_answer import JudgedAnswer
@@ -80,12 +81,14 @@ def main(
 
         similarity = Embedder(embedder)
     _check_judge(judge_endpoint, judge_model)
-    questions = read_records(truth, TruthRecord)
+    with without_garbage_collection():
+        questions = read_records(truth, TruthRecord)
+        answers = [read_records(path, PredictionRecord, questions) for path in (predictions, against) if path]
+        gc.freeze()  # the rows stay until all is scored: a search for cycles need not visit them
     with _open_judge(judge_endpoint, judge_model, prompts, store) as judge:
-        score = partial(score_items, questions, similarity=similarity, judge=judge, text_metrics=further)
-        items, counts = score(read_records(predictions, PredictionRecord, questions))
-        other_items, _ = score(read_records(against, PredictionRecord, questions)) if against else (items, {})
-    del score, questions  # the rows of both files, which take more memory than their scores
+        scored = [score_items(questions, given, similarity, None, judge, further) for given in answers]
+    (items, counts), (other_items, _) = scored[0], scored[-1]
+    del questions, answers  # they take more memory than their scores
     rows = summarise(items, resamples, interval)  # type: ignore[arg-type]
     result: ScoreResult = {"counts": counts, "scores": rows, "similarity": str(embedder or "equal names")}
     _print_scores(rows, counts)

@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import polars as pl
 import pytest
@@ -177,3 +179,15 @@ def test_judge_is_not_asked_about_silence():
     asked = truths(*({"id": name, "task": "vqa", "kind": "open", "answer": "liver"} for name in "ab"))
     items, _ = score_items(asked, answers(a=" ", b="liver"), judge=lambda judged: np.ones(len(judged)))
     assert values(items, "llm_score") == {"a": 0, "b": 1}
+
+
+def test_garbage_is_collected_while_the_judge_is_asked():
+    """A judge takes hours, and its connections leave reference cycles."""
+    collecting = []
+
+    def judge(judged):
+        collecting.append(gc.isenabled())
+        return np.ones(len(judged))
+
+    score_items(truths({"id": "a", "task": "vqa", "kind": "open", "answer": "liver"}), answers(a="liver"), judge=judge)
+    assert collecting == [True]

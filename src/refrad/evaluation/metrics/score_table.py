@@ -46,14 +46,19 @@ def score_table(scores: Iterable[ItemScores], truth: Mapping[str, TruthRecord]) 
     questions = {name: number for number, name in enumerate(truth)}
     metrics: dict[str, int] = {}
     strata: dict[Stratum, int] = {}
+    codes_of: dict[tuple[str, ...], list[int]] = {}  # few sets of metrics, of many items
     question_of, metric_of, stratum_of, value_of = array("I"), array("I"), array("I"), array("d")
     for name, stratum, values in scores:
+        if not values:
+            continue
         number, code = questions[name], strata.setdefault(stratum, len(strata))
-        question_of.extend([number] * len(values))
-        stratum_of.extend([code] * len(values))
-        for metric, value in values:
-            metric_of.append(metrics.setdefault(metric, len(metrics)))
-            value_of.append(value)
+        names, numbers = zip(*values, strict=True)
+        if (codes := codes_of.get(names)) is None:
+            codes = codes_of[names] = [metrics.setdefault(metric, len(metrics)) for metric in names]
+        question_of.extend([number] * len(codes))
+        stratum_of.extend([code] * len(codes))
+        metric_of.extend(codes)
+        value_of.extend(numbers)
     question, stratum_number = (np.frombuffer(numbers, np.uint32) for numbers in (question_of, stratum_of))
     columns = {
         "metric": _column(metrics, np.frombuffer(metric_of, np.uint32)),

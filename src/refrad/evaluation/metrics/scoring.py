@@ -60,7 +60,6 @@ SIZES = ((0.01, "below 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"
 Pairs = Sequence[tuple[TruthRecord, PredictionRecord]]
 
 
-@without_garbage_collection()
 def score_items(
     truth: Mapping[str, TruthRecord],
     predictions: Mapping[str, PredictionRecord],
@@ -110,7 +109,8 @@ def score_items(
         _text_rows(pairs, text_metrics or {}),
         judged,
     )
-    return score_table(scores, truth), dict(counts)
+    with without_garbage_collection():  # not while the judge is asked, which may take hours
+        return score_table(scores, truth), dict(counts)
 
 
 def score_place(task: str, metric: str) -> tuple[int, int]:

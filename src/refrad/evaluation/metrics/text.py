@@ -4,6 +4,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 __all__ = [
@@ -95,13 +96,15 @@ def composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text).translate(INVISIBLE)
 
 
+@lru_cache(maxsize=1024)  # several metrics read a text, one after the other
 def _folded(text: str) -> str:
     return composed(text).lower()
 
 
 def words(text: str, articles: re.Pattern[str] = ARTICLES) -> list[str]:
     """The words of a normalised text without control tokens of models; each Chinese character is one word."""
-    return HAN.sub(r" \1 ", normalised(_without_control_tokens(text), articles)).split()
+    plain = normalised(_without_control_tokens(text), articles)
+    return (plain if plain.isascii() else HAN.sub(r" \1 ", plain)).split()
 
 
 def choice_words(text: str) -> list[str]:
