@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
+from tests.factories.dataset import examples_of
 from tests.llm.talking import TalkingServer, completion
 
 from refrad.config import BoxOptions, OtherModelOptions
-from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.evaluation import other_models
 from refrad.evaluation.box_conventions import write_box
 from refrad.evaluation.other_models import ask_other_model, ask_server, prediction_of
@@ -48,8 +48,7 @@ def look(body):
 
 @pytest.fixture(scope="module")
 def examples(images):
-    rows = read_image_table([images], {"test"}).iter_rows(named=True)
-    return {example.image_id: example for example in map(example_of_row, rows)}
+    return examples_of(images)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from tests.factories.options import SCHEMA, fingerprint
 
 from refrad.anatomy.schema import load_schema
 from refrad.core.types import SPLITS
+from refrad.dataset.examples import ImageExample, example_of_row, read_image_table
 from refrad.dataset.shard_io import write_shard
 from refrad.stages import card
 from refrad.workflow.fingerprint import Fingerprint
@@ -52,3 +53,9 @@ def describe_dataset(
         persons=persons,
     )
     return json.loads(metrics.read_text(encoding="utf-8"))
+
+
+def examples_of(images: Path, split: str = "test") -> dict[str, ImageExample]:
+    """Image id to the example of each image of a split."""
+    rows = read_image_table([images], {split}).iter_rows(named=True)
+    return {example.image_id: example for example in map(example_of_row, rows)}

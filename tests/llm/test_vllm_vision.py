@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from tests.factories import fingerprint, tiny_training
+from tests.factories.dataset import examples_of
 from tests.llm.tiny import write_tiny_idefics
 
 from refrad.config import ModelOptions, OtherModelOptions
 from refrad.core.manifests import read_sealed
-from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.evaluation.local_model import ask_folder
 from refrad.evaluation.other_models import ask_other_model, ask_server
 from refrad.evaluation.questions import build_questions
@@ -61,8 +61,7 @@ def running(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def examples(images):
-    rows = read_image_table([images], {"test"}).iter_rows(named=True)
-    return {example.image_id: example for example in map(example_of_row, rows)}
+    return examples_of(images)
 
 
 @pytest.fixture(scope="module")

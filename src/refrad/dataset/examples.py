@@ -25,6 +25,7 @@ __all__ = [
     "ExampleRow",
     "ImageExample",
     "example_of_row",
+    "mention_count",
     "read_image_table",
     "relative_box",
 ]
@@ -152,6 +153,11 @@ def read_image_table(paths: Sequence[Path], splits: Collection[str] | None = Non
         frames.append(read_frame(path, [*COLUMNS, *image_column]))
     frame = pl.concat(frames, how="diagonal_relaxed")
     return (frame if splits is None else frame.filter(pl.col("split").is_in(list(splits)))).sort("image_id")
+
+
+def mention_count() -> pl.Expr:
+    """The number of grounded mentions in the captions of a row of `read_image_table`; null without captions."""
+    return pl.col("captions").list.eval(pl.element().struct.field("entities").list.len()).list.sum()
 
 
 def example_of_row(row: ExampleRow) -> ImageExample:

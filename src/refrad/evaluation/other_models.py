@@ -10,6 +10,7 @@ from refrad.config import OtherModelOptions
 from refrad.dataset.examples import ImageExample
 from refrad.evaluation.box_conventions import LabelledBox, read_boxes
 from refrad.evaluation.metrics.grounding import phrase_key
+from refrad.evaluation.metrics.records import REGION_TASKS
 from refrad.evaluation.other_prompts import (
     SentPicture,
     asked_names,
@@ -25,7 +26,6 @@ from refrad.llm import Models, RejectionError, Request, TextAnswer, TextTask
 
 __all__ = ["Answerer", "OtherAnswers", "ask_other_model", "ask_server", "prediction_of"]
 
-BOX_TASKS = ("detect", "locate")
 PICTURES = 64  # of the newest questions that are kept for the next question about the same image
 
 
@@ -127,7 +127,7 @@ def prediction_of(
         counts: gains `boxes` and `malformed boxes`.
     """
     row = answer_row(question, answer.text, answer.cut_off, answer.text)
-    if question.task in BOX_TASKS and options.boxes is not None:
+    if question.task in REGION_TASKS and options.boxes is not None:
         reading = read_boxes(answer.text, options.boxes, size)
         names = asked_names(question) if question.task == "locate" else []
         fallback = names[0] if len(names) == 1 else ""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from refrad.dataset.examples import mention_count
+
 __all__ = ["QuestionSample", "draw_questions", "evenly", "merge_samples"]
 
 
@@ -32,8 +34,7 @@ def draw_questions(frame: pl.DataFrame, samples: int) -> QuestionSample:
         frame: test images, as `read_image_table` gives them.
         samples: largest number of images of each task, 1 or more.
     """
-    phrases = pl.col("captions").list.eval(pl.element().struct.field("entities").list.len()).list.sum()
-    grounded = _draw(frame.filter(phrases > 0), samples)
+    grounded = _draw(frame.filter(mention_count() > 0), samples)
     captioned = _draw(frame.filter(pl.col("captions").list.len() > 0), samples)
     questioned = _draw(frame.filter(pl.col("questions").list.len() > 0), samples)
     return QuestionSample({"locate": grounded, "detect": grounded, "caption": captioned, "vqa": questioned})

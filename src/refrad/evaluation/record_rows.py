@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from refrad.evaluation.metrics.grounding import Region
+from refrad.evaluation.metrics.records import REGION_TASKS
 from refrad.evaluation.questions import EvalQuestion
 from refrad.evaluation.rows import NamedRegionRow, PredictionRow, TruthRow
 
@@ -51,7 +52,7 @@ def answer_row(question: EvalQuestion, text: str, cut: bool, plain: str) -> Pred
 def prediction_row(question: EvalQuestion, answer: "GeneratedAnswer", decoded: "DecodedAnswer") -> PredictionRow:
     """An answer to a question, with its regions if the task is locate or detect."""
     row = answer_row(question, answer.text, answer.cut, decoded.plain)
-    if question.task in ("locate", "detect"):
+    if question.task in REGION_TASKS:
         row["entities"] = [_entity_row(region.text, region.class_id, region.region) for region in decoded.regions]
     return row
 

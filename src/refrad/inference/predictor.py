@@ -26,14 +26,13 @@ from refrad.model.box_tokens import parse_detection, parse_segmentation
 from refrad.model.preprocess import View, box_in_image, mask_in_image, render_view, whole_view
 from refrad.model.processor import load_processor
 from refrad.model.prompts import caption_prompt, detect_prompt, locate_prompt, prefix, prompt_text, vqa_prompt
-from refrad.model.radgrounder import head_of, load_model
+from refrad.model.radgrounder import DTYPES, head_of, load_model
 from refrad.model.training_account import TRAINING
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["ANSWER_TOKENS", "Prediction", "Predictor", "Region"]
 
 ANSWER_TOKENS = 256  # of an answer, at most
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 OLDER = "made by another version of stage train; train it again"
 
 

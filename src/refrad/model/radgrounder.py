@@ -19,6 +19,7 @@ from refrad.model.mask_head import MaskHead, load_head, save_head
 from refrad.model.processor import GROUNDING_TOKENS
 
 __all__ = [
+    "DTYPES",
     "PATCH",
     "add_head",
     "head_of",
@@ -30,6 +31,7 @@ __all__ = [
     "untrained_like",
 ]
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of the weights, by the names of the config
 PATCH = 8  # px; the tiny model's
 WIDTH, HEADS, VISION_LAYERS, TEXT_LAYERS, EXPANSION = 128, 4, 3, 2, 3
 VOCABULARY_MULTIPLE = 64  # rows of the embeddings are padded to it, as matrix units like it

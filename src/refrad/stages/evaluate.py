@@ -45,7 +45,7 @@ from refrad.evaluation.result import (
 )
 from refrad.llm import Models, open_models
 from refrad.model.processor import load_processor
-from refrad.model.radgrounder import load_model
+from refrad.model.radgrounder import DTYPES, load_model
 from refrad.model.training_account import TRAINING
 from refrad.training.provenance import weights_digest
 from refrad.workflow.fingerprint import Fingerprint
@@ -201,7 +201,7 @@ def _examples(frame: pl.DataFrame) -> list[ImageExample]:
 def _load_model(checkpoint: Path, training: TrainOptions, dtype: str) -> TrainedModel:
     processor = load_processor(checkpoint)
     device = torch.device("cuda" if training.gpus and torch.cuda.is_available() else "cpu")
-    model = load_model(checkpoint, processor, dtype=getattr(torch, dtype))
+    model = load_model(checkpoint, processor, dtype=DTYPES[dtype])
     model.to(device)  # type: ignore[arg-type]
     config = (checkpoint / "config.json").read_bytes()
     return TrainedModel(model, processor, training, weights_digest(checkpoint), config, device, dtype)

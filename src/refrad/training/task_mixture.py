@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from refrad.dataset.examples import mention_count
+
 __all__ = ["TASKS", "TaskMixture"]
 
 TASKS = ("locate", "detect", "vqa", "caption")
@@ -32,10 +34,11 @@ class TaskMixture:
         self._shares = dict(zip(TASKS, (weights / weights.sum()).tolist(), strict=True))
         self._seed = seed
         texts, structures = (frame[name].list.len().fill_null(0).to_numpy() for name in ("captions", "structures"))
-        phrases = frame["captions"].list.eval(pl.element().struct.field("entities").list.len()).list.sum()
         self._answerable = frame["questions"].list.len().fill_null(0).gt(0).to_numpy()
         # Rows without captions have no sentence that could be grounded: they serve locate by their structures.
-        self._boxed = (phrases.fill_null(0).to_numpy() > 0) | ((texts == 0) & (structures > 0))
+        self._boxed = (frame.select(mention_count().fill_null(0)).to_series().to_numpy() > 0) | (
+            (texts == 0) & (structures > 0)
+        )
         free = (
             (texts > 0) & ~self._boxed & (self._answerable & (self._shares["vqa"] > 0) | (self._shares["caption"] > 0))
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from scipy.optimize import linear_sum_assignment
 
 from refrad.evaluation.metrics.comparability import image_size
-from refrad.evaluation.metrics.grounding import EntityName, Region, name_of, phrase_key, same_name
+from refrad.evaluation.metrics.grounding import EntityName, Region, is_mask, name_of, phrase_key, same_name
 from refrad.evaluation.metrics.records import EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.region_grid import (
     BoxPair,
@@ -26,7 +26,6 @@ from refrad.evaluation.metrics.region_grid import (
     crop,
     deepest_point,
     has_area,
-    is_mask,
     region_grid,
     within,
 )

@@ -24,6 +24,7 @@ __all__ = [
     "g_iou",
     "g_ious",
     "iou",
+    "is_mask",
     "name_of",
     "overlap",
     "phrase_key",
@@ -113,6 +114,13 @@ def iou(a: Box, b: Box) -> float:
     return float(shared / union) if union > 0 else 0.0
 
 
+def is_mask(region: Region) -> bool:
+    """True for a mask, False for a box."""
+    if isinstance(region, list | tuple):  # a box: the check for a mapping is slow, and boxes are many
+        return False
+    return isinstance(region, Mapping) or (isinstance(region, np.ndarray) and region.ndim == 2)
+
+
 def overlap(a: Region, b: Region) -> float:
     """IoU of two regions of one kind; 0 where both are empty.
 
@@ -123,20 +131,14 @@ def overlap(a: Region, b: Region) -> float:
     Raises:
         ValueError: if one region is a box and the other a mask, or the masks differ in size.
     """
-    if _is_mask(a) != _is_mask(b):
+    if is_mask(a) != is_mask(b):
         raise ValueError("a box cannot be compared with a mask: give both sides as boxes or both as masks")
-    if not _is_mask(a):
+    if not is_mask(a):
         return iou(a, b)  # type: ignore[arg-type]
     ours, theirs = _run_lengths(a), _run_lengths(b)
     if list(ours["size"]) != list(theirs["size"]):
         raise ValueError(f"masks of different size: {ours['size']} and {theirs['size']}")
     return float(np.nan_to_num(coco.iou([ours], [theirs], [0])[0, 0]))
-
-
-def _is_mask(region: Region) -> bool:
-    if isinstance(region, list | tuple):  # a box: the check for a mapping is slow, and boxes are many
-        return False
-    return isinstance(region, Mapping) or (isinstance(region, np.ndarray) and region.ndim == 2)
 
 
 def _run_lengths(region: Any) -> Any:
@@ -247,7 +249,7 @@ def _likeness(
 
 def _stacked(samples: Sequence[Entities[Key]]) -> NDArray[Any]:
     """The regions: boxes as float [samples, entities, 4], others as they are in an object array [samples, entities]."""
-    if any(_is_mask(region) for entities in samples for _, region in entities):
+    if any(is_mask(region) for entities in samples for _, region in entities):
         regions = np.empty((len(samples), len(samples[0])), object)
         for sample, entity in np.ndindex(regions.shape):
             regions[sample, entity] = samples[sample][entity][1]

@@ -235,9 +235,9 @@ def paired_ratio_difference(
             return np.asarray((sums / numbers) @ [1.0, -1.0])
 
     estimate = float(gap(values.sum(1)[None], sizes.sum(1)[None])[0])
-    sums = GroupSums(values.shape[1])
-    sums.add(values.T, sizes.T)
-    draws = sums.resampled(resamples, seed) @ [1.0, -1.0]
+    models = GroupSums(values.shape[1])
+    models.add(values.T, sizes.T)
+    draws = models.resampled(resamples, seed) @ [1.0, -1.0]
     low, high = _quantiles(draws[:, None], np.array([[(1 - level) / 2], [(1 + level) / 2]]))
     rng = np.random.default_rng(seed)
     near = 0

@@ -24,11 +24,12 @@ from refrad.evaluation.metrics.json_lines import count_lines, read_objects
 from refrad.evaluation.metrics.record_keys import OPTIONAL, describe_error, suggest_key
 from refrad.evaluation.metrics.run_lengths import draw_polygons, read_mask
 
-__all__ = ["TASKS", "EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
+__all__ = ["REGION_TASKS", "TASKS", "EntityRecord", "PredictionRecord", "TruthRecord", "read_records"]
 
 log = logging.getLogger(__name__)
 
 TASKS = ("locate", "detect", "caption", "vqa")
+REGION_TASKS = ("locate", "detect")
 KINDS = ("open", "closed", "yesno", "multiple")
 SPELLINGS = {"yes/no": "yesno", "yes no": "yesno", "multiple choice": "multiple"}  # of kinds
 # Keys without which a prediction says nothing, by the task of its question
@@ -119,7 +120,7 @@ class PredictionRecord(_Record):
 
     def is_empty(self, true: "TruthRecord") -> bool:
         """True if the prediction has nothing that answers its question."""
-        if true.task in ("locate", "detect") and not true.entities and self.is_given:
+        if true.task in REGION_TASKS and not true.entities and self.is_given:
             return False  # no region is due
         has_words = bool((self.answer or "").strip())
         return not (self.entities if true.task == "locate" else has_words or (true.task == "detect" and self.entities))
@@ -159,7 +160,7 @@ class TruthRecord(_Record):
             raise ValueError("a question has a kind: open or closed")
         if self.task == "locate" and self.entities is UNSTATED and not self.absent:
             raise ValueError("task locate has entities; an empty list if no region is due")
-        if self.absent and self.task not in ("locate", "detect"):
+        if self.absent and self.task not in REGION_TASKS:
             raise ValueError("absent findings belong to tasks locate and detect")
         if any(not name.strip() for name in self.absent):
             raise ValueError("an absent finding has a name")
@@ -167,7 +168,7 @@ class TruthRecord(_Record):
             raise ValueError("a finding is absent or has entities, not both")
         if self.task in ("vqa", "caption") and self.answer is None:
             raise ValueError(f"task {self.task} has the true answer")
-        if self.entities and self.task in ("locate", "detect"):
+        if self.entities and self.task in REGION_TASKS:
             object.__setattr__(self, "entities", _drawn(self.entities, self.size))
             regions = _regions(self.entities)
             kind_of_regions(regions, self.size)
@@ -276,7 +277,7 @@ def _fitted(prediction: PredictionRecord, true: TruthRecord) -> tuple[Prediction
     Raises:
         ValueError: if its regions cannot be compared with those of the question.
     """
-    if true.task not in ("locate", "detect") or not prediction.entities:
+    if true.task not in REGION_TASKS or not prediction.entities:
         return prediction, True
     entities = _drawn(prediction.entities, true.size)
     prediction = prediction if entities is prediction.entities else replace(prediction, entities=entities)

@@ -1,6 +1,6 @@
 """Areas, sides and points of the regions of one finding, on one grid for boxes and masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from refrad.evaluation.metrics.grounding import Region
+from refrad.evaluation.metrics.grounding import Region, is_mask
 
 __all__ = [
     "RegionGrid",
@@ -19,7 +19,6 @@ __all__ = [
     "contains",
     "deepest_point",
     "has_area",
-    "is_mask",
     "region_grid",
     "within",
 ]
@@ -162,13 +161,6 @@ def _box_cells(boxes: Floats) -> tuple[Bools, Floats, Floats]:
     across = (x[:-1] >= boxes[:, 0, None]) & (x[1:] <= boxes[:, 2, None])
     down = (y[:-1] >= boxes[:, 1, None]) & (y[1:] <= boxes[:, 3, None])
     return down[:, :, None] & across[:, None, :], x, np.outer(np.diff(y), np.diff(x))
-
-
-def is_mask(region: Region) -> bool:
-    """True for a mask, False for a box."""
-    if isinstance(region, list | tuple):  # a box: the check for a mapping is slow, and boxes are many
-        return False
-    return isinstance(region, Mapping) or (isinstance(region, np.ndarray) and region.ndim == 2)
 
 
 def as_box(region: Region) -> Sequence[float]:

@@ -20,7 +20,7 @@ from refrad.evaluation.metrics.grounding import EntityName, Similarity, g_ious, 
 from refrad.evaluation.metrics.judged_answer import JudgedAnswer
 from refrad.evaluation.metrics.lenient import accuracy_lenient
 from refrad.evaluation.metrics.localization import score_locations
-from refrad.evaluation.metrics.records import TASKS, EntityRecord, PredictionRecord, TruthRecord
+from refrad.evaluation.metrics.records import REGION_TASKS, TASKS, EntityRecord, PredictionRecord, TruthRecord
 from refrad.evaluation.metrics.region_grid import within
 from refrad.evaluation.metrics.score_table import STRATA, ItemScores, Stratum, score_table
 from refrad.evaluation.metrics.text import accuracy, f1, measure_f1, token_scores
@@ -103,7 +103,7 @@ def score_items(
     judged = list(_judge_rows(pairs, judge)) if judge else []  # first: a judge that cannot be used ends all
     scores = itertools.chain(
         _location_rows([pair for pair in pairs if pair[0].task == "locate"], names or {}),
-        _finding_rows([pair for pair in pairs if pair[0].task in ("locate", "detect")], counts, names or {}),
+        _finding_rows([pair for pair in pairs if pair[0].task in REGION_TASKS], counts, names or {}),
         _answer_rows([pair for pair in pairs if pair[0].task == "vqa"], counts),
         _caption_rows([pair for pair in pairs if pair[0].task in ("caption", "detect")], counts, similarity),
         _text_rows(pairs, text_metrics or {}),
