@@ -12,7 +12,7 @@ from pydicom.datadict import keyword_dict
 from refrad.config import AdaptOptions, Config, ConfigError, EvaluateOptions, TrainOptions, check_config
 from refrad.config.reference import options_of, reference_page
 from refrad.config.section import Section, nested_section
-from refrad.config.training import LeakOptions
+from refrad.config.training_sections import LeakOptions
 from refrad.workflow.site import Site
 
 

@@ -16,7 +16,7 @@ from refrad.model.radgrounder import add_head, head_of, load_model, save_model, 
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import batch_loss, train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
-from refrad.training.trainer import TrainConfig
+from refrad.training.train_config import TrainConfig
 
 TURNED = AUGMENT.model_copy(update={"rotation": 20.0})
 SHARES = {"locate": 0.7, "detect": 0.3, "vqa": 0.0}

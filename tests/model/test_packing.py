@@ -16,7 +16,7 @@ from refrad.model.radgrounder import add_head, head_of, tiny_model
 from refrad.training.dataloader import BatchOptions, load_batches
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import batch_loss, train
-from refrad.training.trainer import TrainConfig
+from refrad.training.train_config import TrainConfig
 
 SHARES = {"locate": 0.5, "detect": 0.5, "vqa": 0.0}
 

@@ -17,7 +17,7 @@ from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import SINGLE_PROCESS, join_processes
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
-from refrad.training.trainer import TrainConfig
+from refrad.training.train_config import TrainConfig
 
 WAYS = [("ddp", None), ("fsdp2", None), ("ddp", "masks"), ("fsdp2", "masks")]
 STEPS = 4

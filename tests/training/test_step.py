@@ -12,7 +12,7 @@ from refrad.training.dataloader import BatchOptions, batch_order, load_batches
 from refrad.training.distributed import DistributedContext
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import batch_loss, train
-from refrad.training.trainer import TrainConfig
+from refrad.training.train_config import TrainConfig
 
 SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 

@@ -4,6 +4,7 @@ config = check_config(load_config([Path("config.yaml"), Path("site.yaml")]))
 config.masks.variant
 """
 
+from refrad.config.adaptation import AdaptOptions
 from refrad.config.comparison import BoxOptions, OtherModelOptions
 from refrad.config.config import Config, ConfigError, check_config, load_config
 from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
@@ -27,7 +28,8 @@ from refrad.config.language import (
     prompt_files,
     tasks_of,
 )
-from refrad.config.training import AdaptOptions, AugmentOptions, TrainOptions
+from refrad.config.training import TrainOptions
+from refrad.config.training_sections import AugmentOptions
 
 __all__ = [
     "LLM_TASKS",

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from refrad.config.adaptation import AdaptOptions
 from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.evaluation import EvaluateOptions
 from refrad.config.imaging import (
@@ -27,7 +28,7 @@ from refrad.config.privacy import Privacy
 from refrad.config.secrets import is_secret
 from refrad.config.section import Section, current_key, section_at
 from refrad.config.site_data import demo_findings, fill_in_demo, private_findings
-from refrad.config.training import AdaptOptions, TrainOptions
+from refrad.config.training import TrainOptions
 
 __all__ = ["Config", "ConfigError", "check_config", "load_config"]
 

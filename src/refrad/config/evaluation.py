@@ -6,7 +6,7 @@ from pydantic import Field
 
 from refrad.config.comparison import OtherModels
 from refrad.config.section import Section
-from refrad.config.training import Count, LeakOptions, Name
+from refrad.config.training_sections import Count, LeakOptions, Name
 
 __all__ = ["AnswerTokens", "EvaluateOptions"]
 

@@ -1,163 +1,22 @@
-"""Options of adapt and train."""
+"""Options of train."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from refrad.config.section import Section, Share
+from refrad.config.training_sections import (
+    AugmentOptions,
+    CheckpointOptions,
+    Count,
+    LeakOptions,
+    Name,
+    Positive,
+    PublicOptions,
+    Tasks,
+)
 
-__all__ = [
-    "AdaptOptions",
-    "AugmentOptions",
-    "CheckpointOptions",
-    "Count",
-    "LeakOptions",
-    "Name",
-    "PublicOptions",
-    "Tasks",
-    "TrainOptions",
-]
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Tasks(Section):
-    """Share of each task in the training batches."""
-
-    locate: Share = Field(description="Share, 0 to 1, of batches that ask for the box or mask of a named structure.")
-    detect: Share = Field(description="Share, 0 to 1, of batches that ask for a caption with boxes or masks.")
-    vqa: Share = Field(description="Share, 0 to 1, of batches that ask a question.")
-    caption: Share = Field(default=0.0, description="Share, 0 to 1, of batches that ask for a caption without boxes.")
-
-    @model_validator(mode="after")
-    def a_task_has_a_share(self) -> "Tasks":
-        """Shares are relative to their sum."""
-        if not self.locate + self.detect + self.vqa + self.caption:
-            raise ValueError("needs a task with a share above 0")
-        return self
-
-
-class CheckpointOptions(Section):
-    """States of a running training, and the weights of its result."""
-
-    RENAMED: ClassVar[dict[str, str]] = {"use": "weights"}
-
-    steps: Count | None = Field(description="Steps, 1 or more, between two saved states, or null for none by steps.")
-    seconds: Positive | None = Field(
-        description="Seconds, above 0, between two saved states, or null for none by time."
-    )
-    keep: Count = Field(description="Number of newest states, 1 or more, that are kept.")
-    weights: Literal["best", "last"] = Field(
-        description="Weights of the result: best (lowest loss on validation patients) or last."
-    )
-
-
-def _rising(pair: list[float]) -> list[float]:
-    if pair[0] > pair[1]:
-        raise ValueError("the first of the two is the smaller one")
-    return pair
-
-
-Range = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_rising)]  # lowest and highest
-
-
-class AugmentOptions(Section):
-    """Augmentation of training images."""
-
-    RENAMED: ClassVar[dict[str, str]] = {
-        "gamma_chance": "gamma_probability",
-        "brightness_chance": "brightness_probability",
-        "kept": "min_box_share",
-    }
-
-    scale: Range = Field(
-        description="Lowest and highest side of a view as a share of the image's; above 1 adds a black border."
-    )
-    stretch: Annotated[float, Field(ge=1)] = Field(
-        description="Largest factor, 1 or more, between width and height of a view."
-    )
-    rotation: Annotated[float, Field(ge=0, le=45)] = Field(
-        description="Largest rotation in degrees, 0 to 45, in both directions."
-    )
-    gamma: Range = Field(description="Lowest and highest exponent of the intensities (0 to 1).")
-    gamma_probability: Share = Field(description="Share of views, 0 to 1, with a changed gamma.")
-    contrast: Range = Field(description="Lowest and highest factor of the intensities about the middle of their range.")
-    brightness: Share = Field(
-        description="Largest amount added to or subtracted from the intensities, as a share, 0 to 1, of their range."
-    )
-    brightness_probability: Share = Field(description="Share of views, 0 to 1, with a changed brightness.")
-    min_box_share: Share = Field(
-        description="Lowest share, 0 to 1, of a box's area inside the view; boxes with less of it are dropped."
-    )
-
-
-class LeakOptions(Section):
-    """Images of the training that are also test images."""
-
-    RENAMED: ClassVar[dict[str, str]] = {"found": "action"}
-    REPLACED: ClassVar[dict[str, tuple[str, Any]]] = {"difference": ("correlation", 0.75)}
-
-    action: Literal["drop", "stop"] = Field(description="Action on a leak: drop (leave out and count) or stop the run.")
-    correlation: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="Least correlation, 0 to 1, of the fine structure of the same image, as card.duplicate_correlation."
-    )
-
-
-class AdaptOptions(Section):
-    """Contrastive adaptation of the vision tower to the archive, before train."""
-
-    RENAMED: ClassVar[dict[str, str]] = {
-        "warm_up": "warmup_ratio",
-        "clip": "max_grad_norm",
-        "precision": "compute_dtype",
-        "recompute": "gradient_checkpointing",
-    }
-
-    name: Name = Field(description="Name of the run; its files are in results/adapt/<name>.")
-    steps: Annotated[int, Field(ge=0)] = Field(
-        description="Number of optimizer steps, 0 or more; with 0 there is no adaptation."
-    )
-    model: str = Field(
-        description="Initial model: tiny (a SigLIP from scratch) or the folder of a SigLIP with the vision tower of train.model."
-    )
-    image_size: Annotated[int, Field(ge=16)] = Field(
-        description="Side of the square image in px, 16 or more, equal to train.image_size."
-    )
-    resize: Literal["stretch", "pad"] = Field(description="Resizing to the square: stretch or pad, as in train.")
-    augment: AugmentOptions = Field(description="Augmentation, as in train.")
-    leaks: LeakOptions = Field(description="Training images that are also test images, as in train.")
-    batch: Annotated[int, Field(ge=2)] = Field(
-        description="Image-caption pairs per step, 2 or more; each is contrasted with all others, so larger is better."
-    )
-    optimizer: Literal["adamw", "adafactor"] = Field(description="Optimizer: adamw or adafactor.")
-    learning_rate: Positive = Field(description="Peak learning rate, above 0.")
-    warmup_ratio: Share = Field(description="Share of the steps, 0 to 1, with linear warm-up; cosine decay follows.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(description="Weight decay of matrices, 0 or more.")
-    max_grad_norm: Positive = Field(description="Gradient clipping: largest norm, above 0, of a step's gradient.")
-    compute_dtype: Literal["float32", "bfloat16"] = Field(
-        description="Data type of matrix products: float32 or bfloat16; weights and loss are float32."
-    )
-    gradient_checkpointing: bool = Field(
-        description="Whether activations are recomputed in the backward pass: less memory, a third more time."
-    )
-    checkpoints: CheckpointOptions = Field(description="States of a running adaptation, as in train.")
-    seed: int = Field(description="Seed of weights, augmentation and order, an integer.")
-    gpus: Annotated[int, Field(ge=0, le=1)] = Field(description="Number of GPUs: 0 (CPU) or 1.")
-    workers: Annotated[int, Field(ge=0)] = Field(
-        description="Processes, 0 or more, that prepare batches ahead of time."
-    )
-    threads: Count = Field(description="CPU threads, 1 or more, and the CPUs that the job requests.")
-
-
-class PublicOptions(Section):
-    """Questions of public benchmarks, in addition to the site's own data."""
-
-    files: list[str] = Field(description="Parquet files that refrad public writes; their training split is read.")
-    share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="Share of the samples, 0 to below 1, that come from these files."
-    )
+__all__ = ["TrainOptions"]
 
 
 class TrainOptions(Section):

@@ -24,7 +24,8 @@ from refrad.training.contrastive import DIRECTIONS, Pairs, Retrieval, contrast_l
 from refrad.training.dataloader import DataPosition
 from refrad.training.distributed import join_processes
 from refrad.training.provenance import identity_of, weights_digest
-from refrad.training.trainer import TrainConfig, train_loop
+from refrad.training.train_config import TrainConfig
+from refrad.training.trainer import train_loop
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 

@@ -23,7 +23,8 @@ from refrad.training.samples import SampleOptions, Samples, SurfaceForms, surfac
 from refrad.training.state import TrainState
 from refrad.training.step import VALIDATION_SAMPLES, train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
-from refrad.training.trainer import Pretraining, TrainConfig
+from refrad.training.train_config import TrainConfig
+from refrad.training.trainer import Pretraining
 
 __all__ = ["TrainingData", "TrainingSession", "prepare_session"]
 

@@ -18,7 +18,8 @@ from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
 from refrad.training.losses import SoftLabels, labelled_loss
 from refrad.training.samples import Samples
 from refrad.training.state import TrainState
-from refrad.training.trainer import Pretraining, TrainConfig, train_loop
+from refrad.training.train_config import TrainConfig
+from refrad.training.trainer import Pretraining, train_loop
 
 __all__ = ["VALIDATION_SAMPLES", "batch_loss", "train"]
 

@@ -4,8 +4,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +13,13 @@ from torch.distributed.tensor import DTensor
 from refrad.model.radgrounder import head_of
 from refrad.training.checkpoint import Checkpoints, newest_state
 from refrad.training.dataloader import Batch, DataPosition
-from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule, Sharding
+from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule
 from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.state import Point, SavedState, TrainState
 from refrad.training.step_log import StepLog
+from refrad.training.train_config import TrainConfig
 
-__all__ = ["Pretraining", "TrainConfig", "train_loop", "validation_loss"]
+__all__ = ["Pretraining", "train_loop", "validation_loss"]
 
 log = logging.getLogger(__name__)
 
@@ -27,45 +27,6 @@ LossOf = Callable[[Mapping[str, Tensor]], Tensor]
 Pretraining = Callable[[float | None], list[float]]
 
 POINTS = 20  # of the loss curve
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train.
-
-    A step's gradient is the mean of its batches' gradients, and a batch's loss is the mean over its target tokens: tasks count by
-    their share of the batches, not by the length of their answers.
-
-    steps: optimizer steps, at most. max_seconds: limit for pretraining and training together; None: no limit.
-    batch: samples per batch. grad_accumulation: batches per step, over all processes together.
-    soft_label_sigma: standard deviation in bins of the soft labels of <loc> tokens; 0: plain cross-entropy.
-    compute_dtype: "bfloat16" or "float32", of matrix products.
-    mask_weight: of the mask loss relative to the text loss. mask_lr_scale: learning rate of the mask head over learning_rate.
-    warmup_ratio: share of the training. max_grad_norm: largest norm of a step's gradient.
-    workers: processes that prepare batches. save_steps, save_seconds: between two saved states; None: never for this reason.
-    sharding: of several processes, see `DistributedContext.wrap`.
-    pack_tokens: tokens per row of packed samples; False: one sample per row. The loss is the same.
-    """
-
-    steps: int
-    max_seconds: float | None
-    batch: int
-    grad_accumulation: int
-    learning_rate: float
-    seed: int
-    soft_label_sigma: float = 0.0
-    compute_dtype: str = "float32"
-    mask_weight: float = 1.0
-    mask_lr_scale: float = 1.0
-    optimizer: Literal["adamw", "adafactor"] = "adamw"
-    weight_decay: float = 0.01
-    warmup_ratio: float = 0.05
-    max_grad_norm: float = 1.0
-    workers: int = 0
-    save_steps: int | None = None
-    save_seconds: float | None = None
-    sharding: Sharding = "ddp"
-    pack_tokens: int | Literal[False] = False
 
 
 def train_loop(
