@@ -7,6 +7,7 @@ is trained with it: the embedding of a class replaces the hidden state that prom
 """
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from refrad.training.losses import SoftLabels, soft_log_likelihood
 from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.patch_targets import NO_BIN, PatchTargets, draw_views
 from refrad.training.samples import SurfaceForms
-from refrad.training.step_log import StepLog
+from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 
 __all__ = ["TowerPretraining", "pretrain_vision_tower"]
 
@@ -186,13 +187,28 @@ def pretrain_vision_tower(
                 break
         for group, peak in zip(optimizer.param_groups, peak_rates, strict=True):
             group["lr"] = peak * lr_factor(progress, WARMUP_RATIO)
+        meter = StepMeter()
         loss = objective.loss(_stack([next(views) for _ in range(config.batch)]))
         loss.backward()
         losses.append(loss.item())
         grad_norm = nn.utils.clip_grad_norm_([*objective.parameters, *objective.head_parameters], 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        step_log.add(losses[-1], optimizer.param_groups[0]["lr"], grad_norm.item(), config.batch, progress)
+        elapsed = time.perf_counter() - start
+        step_log.add(
+            StepRecord(
+                step=step + 1,
+                loss=losses[-1],
+                learning_rate=optimizer.param_groups[0]["lr"],
+                grad_norm=grad_norm.item(),
+                samples=config.batch,
+                tokens=0,
+                seconds=meter.seconds,
+                elapsed=elapsed,
+                memory_gib=peak_memory(objective.device),
+                progress=min(max((step + 1) / config.steps, elapsed / (max_seconds or math.inf)), 1.0),
+            )
+        )
     for parameter in frozen:
         parameter.requires_grad_(False)
     return losses

@@ -16,7 +16,7 @@ from refrad.training.dataloader import Batch, DataPosition
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule
 from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.state import Point, SavedState, TrainState
-from refrad.training.step_log import StepLog
+from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 from refrad.training.train_config import TrainConfig
 
 __all__ = ["Pretraining", "train_loop", "validation_loss"]
@@ -109,17 +109,16 @@ class _Run:
         config, state = self.config, self.state
         clock = _Clock(state.seconds, state.cpu_seconds)
         saved_at = clock.seconds
-        step_log = StepLog(log, "training", config.steps, state.steps)
+        step_log = StepLog(log, "training", config.steps)
         self.model.train()
         ended = state.steps >= config.steps
         while not ended:
             progress = self.progress(self.context.broadcast(clock.seconds))
             factor = lr_factor(progress, config.warmup_ratio)
-            loss, grad_norm = self.step(batches, factor)
+            meter = StepMeter()
+            grad_norm = self.step(batches, factor, meter)
             state.seconds, state.cpu_seconds = self.context.broadcast(clock.seconds), clock.cpu_seconds
-            step_log.add(
-                loss, config.learning_rate * factor, grad_norm, config.batch * config.grad_accumulation, progress
-            )
+            step_log.add(self.record(meter, config.learning_rate * factor, grad_norm))
             ended = self.progress(state.seconds) >= 1
             if ended or progress * POINTS >= len(state.curve) + 1:
                 self.validate(val_batches, config.learning_rate * factor, progress)
@@ -137,28 +136,46 @@ class _Run:
             return by_steps
         return max(by_steps, seconds / (self.config.max_seconds - self.state.pretraining_seconds))
 
-    def step(self, batches: Iterator[Batch], factor: float) -> tuple[float, float]:
-        """One optimizer step at `factor` of the peak learning rates; its loss and the norm of its gradient."""
+    def record(self, meter: StepMeter, learning_rate: float, grad_norm: float) -> StepRecord:
+        """The measurements of the step that has ended."""
+        state, mean = self.state, self.context.mean
+        _, by_task = meter.losses()
+        return StepRecord(
+            step=state.steps,
+            loss=mean(self.losses[-1]),
+            learning_rate=learning_rate,
+            grad_norm=grad_norm,
+            samples=round(mean(meter.samples) * self.context.size),
+            tokens=round(mean(meter.tokens) * self.context.size),
+            seconds=meter.seconds,
+            elapsed=state.seconds,
+            memory_gib=peak_memory(self.context.device),
+            progress=min(self.progress(state.seconds), 1.0),
+            task=by_task,
+        )
+
+    def step(self, batches: Iterator[Batch], factor: float, meter: StepMeter) -> float:
+        """One optimizer step at `factor` of the peak learning rates, measured by `meter`; the norm of its gradient."""
         for group, rate in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
             group["lr"] = rate * factor
         number = self.config.grad_accumulation // self.context.size
-        total = torch.zeros((), device=self.context.device)
         for count, batch in enumerate(itertools.islice(batches, number), 1):
             for task in batch.tasks:
                 self.state.tasks[task] = self.state.tasks.get(task, 0) + 1
             with self.context.grad_sync(self.loss, count == number):
-                loss = self.loss(batch.tensors) / number
-                loss.backward()
-            total += loss.detach()
+                loss = self.loss(batch.tensors)
+                (loss / number).backward()
+            own = len(batch.tasks) // self.context.size  # of the samples of all processes
+            meter.add(loss, batch.tensors, batch.tasks[self.context.rank * own], own)
             self.position = batch.position
-        self.losses.append(total.item())
+        self.losses.append(meter.losses()[0])
         grad_norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.state.steps += 1
         if isinstance(grad_norm, DTensor):
             grad_norm = grad_norm.full_tensor()
-        return self.losses[-1], grad_norm.item()
+        return grad_norm.item()
 
     def validate(self, val_batches: Sequence[Mapping[str, Tensor]], learning_rate: float, progress: float) -> None:
         """Add a point to the curve, log it, and keep the weights if they are the best so far."""
