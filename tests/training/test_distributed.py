@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import distributed
 from torch.distributed.tensor import DTensor
 
 from refrad.anatomy.schema import load_schema
@@ -18,6 +17,7 @@ from refrad.training.distributed import SINGLE_PROCESS, join_processes
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
+from refrad.workflow.job_records import error_line
 
 WAYS = [("ddp", None), ("fsdp2", None), ("ddp", "masks"), ("fsdp2", "masks")]
 STEPS = 4
@@ -57,10 +57,32 @@ def process(images, schema, folder):
                 again.mkdir()
                 for name in ("identity", "step-000000002.pt", "best-000000002.pt"):
                     (again / name).hardlink_to(folder / f"{sharding}-{masks}" / name)
-            distributed.barrier()
+            context.wait_for_main()
             done, _ = trained(images, schema, again, sharding, masks, STEPS, context)
             assert done.resumed == 1
-    distributed.destroy_process_group()
+    context.leave()
+
+
+LOST = """
+import sys
+from refrad.training.distributed import join_processes
+context = join_processes(0)
+if context.rank == 1:
+    sys.exit("refrad train: the disk or the quota is full")
+with context.watching_peers():
+    context.wait_for_main()
+"""
+
+
+def test_process_that_loses_another_ends_with_one_line_of_its_own(tmp_path):
+    script = tmp_path / "lost.py"
+    script.write_text(LOST)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    assert error_line(done.stderr.splitlines()) == "refrad train: the disk or the quota is full"
+    own = [line for line in done.stderr.splitlines() if line.startswith("process 0 of 2: another process")]
+    assert len(own) <= 1  # none if torchrun ended it first
 
 
 def weights_of(folder):

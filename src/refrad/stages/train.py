@@ -76,7 +76,9 @@ def run(
     session = prepare_session(options, data, anatomy, tower)
     identity = _identity(fingerprint, [*images, *(public or [])], tower, data) if context.is_main else ""
     saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main)
-    state = session.train(saved, context)
+    with context.watching_peers():
+        state = session.train(saved, context)
+        context.leave()
     if not context.is_main:
         return
     log.info("samples of each task: %s", task_mixture(state))

@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 import torch
@@ -20,6 +21,11 @@ __all__ = ["SINGLE_PROCESS", "DistributedContext", "LossModule", "Sharding", "jo
 
 Sharding = Literal["ddp", "fsdp2"]
 
+# Gradients arrive within seconds of each other; what takes longer is a process that hangs. What one process does alone (hashing shards,
+# writing states, generating) may take hours, so the others wait for it in a group with a longer limit, never in NCCL.
+GRADIENT_TIMEOUT = timedelta(minutes=30)
+WAITING_TIMEOUT = timedelta(hours=24)
+
 
 class LossModule(nn.Module):
     """The loss of a model as a module, since torch's wrappers for several processes must be called through one."""
@@ -35,32 +41,71 @@ class LossModule(nn.Module):
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """The `rank`-th of `size` processes, and its device."""
+    """The `rank`-th of `size` processes, the `local_rank`-th of its node, and its device.
+
+    `waiting` is the group in which processes wait for each other and exchange single numbers: gloo, through the CPU. None is
+    torch's default group.
+    """
 
     rank: int
     size: int
     device: torch.device
+    local_rank: int = 0
+    waiting: distributed.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
         """Whether this is the process that logs and writes files."""
         return self.rank == 0
 
+    @property
+    def is_local_main(self) -> bool:
+        """Whether this is the first process of its node: the one that writes to a disk that is not shared."""
+        return self.local_rank == 0
+
+    def wait_for_main(self) -> None:
+        """Return when all processes have called this: the main one after what it does alone, hours later if need be."""
+        if self.size > 1:
+            distributed.barrier(group=self.waiting)
+
     def broadcast(self, value: float) -> float:
         """The main process's value, in all processes."""
         if self.size == 1:
             return value
-        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.broadcast(tensor, 0)
+        tensor = torch.tensor(value, dtype=torch.float64)
+        distributed.broadcast(tensor, 0, group=self.waiting)
         return tensor.item()
 
     def mean(self, value: float) -> float:
         """The mean of the processes' values, in all processes."""
         if self.size == 1:
             return value
-        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(tensor)
+        tensor = torch.tensor(value, dtype=torch.float64)
+        distributed.all_reduce(tensor, group=self.waiting)
         return tensor.item() / self.size
+
+    @contextlib.contextmanager
+    def watching_peers(self) -> Iterator[None]:
+        """End this process with one line if another one is lost while the block runs.
+
+        The line is no message of the stage, so that the one of the process that failed first stays the last one in the log.
+
+        Raises:
+            SystemExit: with the line.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, distributed.DistError) or "gloo" in str(error):
+                line = f"process {self.rank} of {self.size}: another process of the training has ended or hangs; its own lines say why"
+                raise SystemExit(line) from None
+            raise
+
+    def leave(self) -> None:
+        """End the connections to the other processes, after the last exchange with them. What follows is for one process alone."""
+        if self.size > 1 and distributed.is_initialized():
+            self.wait_for_main()
+            distributed.destroy_process_group()
 
     def broadcast_weights(self, model: nn.Module) -> None:
         """Give all processes the weights of the main process."""
@@ -141,19 +186,25 @@ def join_processes(gpus: int) -> DistributedContext:
     """The context of this process, after it has joined those that torchrun started with it, if any.
 
     Args:
-        gpus: of the training; 0 trains on the CPU.
+        gpus: of each node; 0 trains on the CPU.
 
     Raises:
         ValueError: if there are fewer GPUs than `gpus`.
     """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    rank = int(os.environ.get("RANK", "0"))
     if gpus and torch.cuda.device_count() < min(gpus, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))):
         raise ValueError(
             f"train.gpus is {gpus}, but torch sees {torch.cuda.device_count()} here; give the job GPUs, or set it to 0"
         )
     device = torch.device("cuda", local) if gpus else torch.device("cpu")
-    if size > 1 and not distributed.is_initialized():
-        if gpus:
-            torch.cuda.set_device(device)
-        distributed.init_process_group("nccl" if gpus else "gloo")
-    return DistributedContext(int(os.environ.get("RANK", "0")), size, device)
+    if gpus:
+        torch.cuda.set_device(device)
+    if size == 1:
+        return DistributedContext(rank, size, device)
+    if not distributed.is_initialized():
+        distributed.init_process_group(
+            "nccl" if gpus else "gloo", timeout=GRADIENT_TIMEOUT, device_id=device if gpus else None
+        )
+    waiting = distributed.new_group(backend="gloo", timeout=WAITING_TIMEOUT)
+    return DistributedContext(rank, size, device, local, waiting)
