@@ -7,8 +7,8 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.packing import pack
 from refrad.model.radgrounder import load_model, save_model, tiny_model
+from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
-from refrad.training.step import batch_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.nn.attention.flex_attention")
 

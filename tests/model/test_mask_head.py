@@ -13,8 +13,9 @@ from refrad.model.mask_head import HEAD_FILE, mask_loss
 from refrad.model.preprocess import WHOLE, render_view
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import add_head, head_of, load_model, save_model, tiny_model
+from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
-from refrad.training.step import batch_loss, train
+from refrad.training.step import train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.train_config import TrainConfig
 

@@ -14,8 +14,9 @@ from refrad.model.mask_head import mask_loss
 from refrad.model.packing import dense_mask, pack, packed_mask, packed_mask_mod, rows_of
 from refrad.model.radgrounder import add_head, head_of, tiny_model
 from refrad.training.dataloader import BatchOptions, load_batches
+from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
-from refrad.training.step import batch_loss, train
+from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
 
 SHARES = {"locate": 0.5, "detect": 0.5, "vqa": 0.0}

@@ -10,8 +10,8 @@ from transformers import GemmaTokenizer, PaliGemmaConfig, PaliGemmaForConditiona
 from refrad.model.processor import GROUNDING_TOKENS, add_grounding_tokens, load_processor, plain_processor
 from refrad.model.radgrounder import add_head, head_of, load_model
 from refrad.training.flops import Shape, flops_per_sample
+from refrad.training.objective import batch_loss
 from refrad.training.reference_models import PALIGEMMA2_3B
-from refrad.training.step import batch_loss
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from refrad.model.collate import collate
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model
 from refrad.stages import train
+from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
-from refrad.training.step import batch_loss
 from refrad.workflow.fingerprint import Fingerprint
 
 

@@ -8,10 +8,12 @@ import torch
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.radgrounder import tiny_model
+from refrad.training import objective
 from refrad.training.dataloader import BatchOptions, batch_order, load_batches
 from refrad.training.distributed import DistributedContext
+from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
-from refrad.training.step import batch_loss, train
+from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
 
 SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
@@ -145,3 +147,14 @@ def test_padding_changes_no_loss(samples, processor):
     assert padded["input_ids"].shape[1] > alone["input_ids"].shape[1]
     padded["labels"][1] = -100
     assert batch_loss(model, padded).item() == pytest.approx(batch_loss(model, alone).item(), abs=1e-5)
+
+
+def test_bfloat16_runs_the_head_in_bfloat16_near_the_float32_loss(batch, processor, monkeypatch):
+    model, dtypes = tiny_model(processor, 0), []
+    loss_of = objective.labelled_loss
+    monkeypatch.setattr(
+        objective, "labelled_loss", lambda hidden, *rest: dtypes.append(hidden.dtype) or loss_of(hidden, *rest)
+    )
+    exact, rounded = (batch_loss(model, batch, compute_dtype=name).item() for name in ("float32", "bfloat16"))
+    assert dtypes == [torch.float32, torch.bfloat16]
+    assert rounded == pytest.approx(exact, rel=0.01)

@@ -27,7 +27,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 3
+VERSION = 4
 
 log = logging.getLogger(__name__)
 

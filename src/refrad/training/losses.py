@@ -36,19 +36,23 @@ def labelled_loss(
     """Mean cross-entropy over the labelled tokens, in float32.
 
     Logits are made only where there is a label, `chunk` tokens at a time, and again in the backward pass: with 257k words
-    this is a gigabyte instead of ten. Logits are capped as Gemma 2 does it: softcap * tanh(z / softcap).
+    this is a gigabyte instead of ten. Logits are capped as Gemma 2 does it: softcap * tanh(z / softcap). The product with the
+    vocabulary is in the dtype of `hidden`; cap, softmax and sums are float32.
 
     Args:
-        hidden: float [batch, length, width], the last hidden state.
-        vocabulary: float [words, width], the output embedding.
-        labels: int64 [batch, length], the token at each position (not the next one); IGNORED where none is learned.
+        hidden: float32 or bfloat16 [batch, length, width], the last hidden state.
+        vocabulary: float32 [words, width], the output embedding.
+        labels: int64 [batch, length], the token at each position (not the next one); IGNORED where none is learned. On the
+            CPU a GPU need not be waited for.
         softcap: of the logits; None for none.
         soft_labels: words with soft labels; None for plain cross-entropy.
         chunk: labelled tokens at a time.
     """
-    predicted, labels = hidden[:, :-1], labels[:, 1:]
-    labelled = labels != IGNORED
-    states, words = predicted[labelled], labels[labelled]
+    labels = labels[:, 1:]
+    rows, positions = (labels != IGNORED).nonzero(as_tuple=True)
+    words = labels[rows, positions].to(hidden.device, non_blocking=True)
+    states = hidden[rows.to(hidden.device, non_blocking=True), positions.to(hidden.device, non_blocking=True)]
+    vocabulary = vocabulary.to(hidden.dtype)  # once: the copy serves all chunks, forward and backward
 
     def part(states: Tensor, words: Tensor) -> Tensor:
         logits = functional.linear(states, vocabulary).float()
