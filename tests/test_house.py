@@ -275,7 +275,7 @@ FILE_MODULES = {
         "llm/server_leases.py",
         "llm/sharing.py",
         "training/account.py",
-        "training/checkpoint.py",
+        "training/set_aside.py",
         "workflow/job_records.py",
     },
 }

@@ -78,7 +78,8 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     if options.gradient_checkpointing:
         model.activation_checkpointing_enable()
     pairs, unseen = (_pairs(options, part, tokenizer, augmented=split == "train") for split, part in parts.items())
-    saved = Checkpoints(work, identity_of(fingerprint, images), options.checkpoints.keep)
+    identity, checkpoints = identity_of(fingerprint, images), options.checkpoints
+    saved = Checkpoints(work, identity, checkpoints.keep, weights=checkpoints.weights)
     before = measure_retrieval(model.eval(), unseen, RETRIEVED) if len(unseen) else None
     state = train_loop(
         model,

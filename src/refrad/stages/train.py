@@ -75,7 +75,7 @@ def run(
     anatomy = load_schema(schema)
     session = prepare_session(options, data, anatomy, tower)
     identity = _identity(fingerprint, [*images, *(public or [])], tower, data) if context.is_main else ""
-    saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main)
+    saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main, options.checkpoints.weights)
     with context.watching_peers():
         state = session.train(saved, context)
         context.leave()

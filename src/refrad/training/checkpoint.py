@@ -1,18 +1,18 @@
-"""The saved states of an unfinished training: a crash never damages one, and old ones are removed."""
+"""The saved states of an unfinished training: a crash never damages one, and only torn and outdated ones are removed."""
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from refrad.core.files import atomic
-from refrad.core.manifests import SIDECAR, is_sound, sidecar_of, write_sidecar
 from refrad.training.distributed import DistributedContext
+from refrad.training.set_aside import claim_folder, move_aside
 from refrad.training.state import SavedState, TrainState
+from refrad.training.state_files import StateFileError, TornFileError, read_file, remove_file, verify_file, write_file
 
 __all__ = ["Checkpoints", "load_final_weights", "newest_state"]
 
@@ -24,96 +24,125 @@ class Checkpoints:
 
     Args:
         folder: made if it is missing.
-        identity: text that identifies the training. States of another training in the folder are removed.
+        identity: text that identifies the training. States of another training in the folder are moved aside.
         keep: number of the newest states that stay.
         is_main: whether this process writes; in the other processes of a training, saving does nothing.
+        weights: "best": best weights are kept, and a state counts only together with them. "last": they are not.
+
+    Raises:
+        ValueError: if the storage refuses to move former states aside.
     """
 
-    def __init__(self, folder: Path, identity: str, keep: int = 2, is_main: bool = True) -> None:
-        self.folder, self.keep, self.is_main = folder, keep, is_main
+    def __init__(
+        self,
+        folder: Path,
+        identity: str,
+        keep: int = 2,
+        is_main: bool = True,
+        weights: Literal["best", "last"] = "best",
+    ) -> None:
+        self.folder, self.keep, self.is_main, self.keeps_best = folder, keep, is_main, weights == "best"
         if not is_main:
             return
-        file = folder / "identity"
-        stored_identity = file.read_bytes() if file.exists() else None
-        if stored_identity != identity.encode():
-            if stored_identity is not None:
-                log.info("the states in the work folder are of another training: starting anew")
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            with atomic(file) as temporary:
-                temporary.write_text(identity, encoding="utf-8")
-        # of a process that was killed while it wrote
-        for left in [*folder.glob(".*.pt"), *folder.glob(f".*.pt{SIDECAR}")]:
-            left.unlink()
+        claim_folder(folder, identity)
 
     def save(self, state: SavedState) -> None:
         """Write a state, and remove all but the newest `keep` and weights that are the best of none of these."""
         if not self.is_main:
             return
-        self._write(self.folder / f"step-{state['step']:09d}.pt", state)
+        write_file(self.folder / f"step-{state['step']:09d}.pt", state)
         files = self._files("step")
         for old in files[: -self.keep]:
-            _remove(old)
+            remove_file(old)
         bests = {self._number(file): file for file in self._files("best")}
         needed = {
             max((number for number in bests if number <= self._number(file)), default=0) for file in files[-self.keep :]
         }
         for number in bests.keys() - needed:
-            _remove(bests[number])
+            remove_file(bests[number])
 
     def load(self, step: int) -> SavedState:
         """The state of a step.
 
         Raises:
-            ValueError: if its file is damaged.
+            TornFileError: if its file is damaged.
+            StateFileError: if it cannot be read for another reason.
         """
-        state: SavedState = _load(self.folder / f"step-{step:09d}.pt")
+        state: SavedState = read_file(self.folder / f"step-{step:09d}.pt")
         return state
 
     def newest(self) -> SavedState | None:
-        """The newest undamaged state whose best weights are undamaged too, or None. Damaged files are removed."""
-        for file in reversed(self._files("step")):
+        """The newest undamaged state whose best weights are undamaged too, or None.
+
+        Only files that are provably torn are removed, and then best weights of steps that will be done again. A state that is
+        whole, but without its best weights, is moved aside.
+
+        Raises:
+            StateFileError: if a file cannot be read for another reason than damage, or a state is whole and its best weights are
+                not, and there is none before it. All states are kept.
+        """
+        whole: list[tuple[Path, str]] = []  # states without their best weights, and what is wrong with these
+        files = self._files("step")
+        for file in reversed(files):
             try:
                 state = self.load(self._number(file))
-                self._verify_best(state)
-            except ValueError as error:
-                former = "the state before" if file != self._files("step")[0] else "the start"
+            except TornFileError as error:
+                former = "the start" if file == files[0] and not whole else "the state before"
                 log.warning("%s: the training goes back to %s", error, former)
-                _remove(file)
+                remove_file(file)
                 continue
-            for best in self._files("best"):  # of steps that will be done again
+            if fault := self._fault_of_best(state):
+                whole.append((file, fault))
+                continue
+            if whole:
+                target = move_aside(self.folder, [path for path, _ in whole])
+                reasons = "; ".join(reason for _, reason in whole)
+                log.warning(
+                    "%s: the training goes back to the state before; those after it are moved to %s", reasons, target
+                )
+            for best in self._files("best"):
                 if self._number(best) > state["step"]:
-                    _remove(best)
+                    remove_file(best)
             return state
-        for best in self._files("best"):
-            _remove(best)
+        if whole:
+            file, fault = whole[0]
+            raise StateFileError(
+                f"{file.name} in {self.folder.name} is whole, but {fault}, and no state before it can replace it: set "
+                "checkpoints.weights to last to go on from it, or move it elsewhere to start anew"
+            )
+        if left := self._files("best"):
+            log.warning("best weights without a state are moved to %s", move_aside(self.folder, left))
         return None
 
-    def _verify_best(self, state: SavedState) -> None:
-        """Raise ValueError, and remove the file, if the best weights of a state are missing or damaged."""
+    def _fault_of_best(self, state: SavedState) -> str | None:
+        """What is wrong with the best weights of a state, or None. Torn ones are removed."""
         step = state["trained"]["best_step"] if "trained" in state else None
-        if step is None:
-            return
+        if step is None or not self.keeps_best:
+            return None
         file = self.folder / f"best-{step:09d}.pt"
-        if not file.exists():
-            raise ValueError(f"{file.name} is missing")
-        if is_sound(file) is False:
-            _remove(file)
-            raise ValueError(f"{file.name} is damaged")
+        if file not in self._files("best"):
+            return f"{file.name} is missing"
+        try:
+            verify_file(file)
+        except TornFileError as error:
+            remove_file(file)
+            return str(error)
+        return None
 
     def save_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Write weights [name: tensor of its shape] that are better than all before; `save` of the same step must follow."""
-        if self.is_main:
-            self._write(self.folder / f"best-{step:09d}.pt", dict(weights))
+        if self.is_main and self.keeps_best:
+            write_file(self.folder / f"best-{step:09d}.pt", dict(weights))
 
     def best(self) -> dict[str, Tensor] | None:
         """The newest best weights as `save_best` got them, on the CPU, or None.
 
         Raises:
-            ValueError: if their file is damaged; the next start of the training then goes back to a state before it.
+            TornFileError: if their file is damaged; the next start of the training then goes back to a state before it.
+            StateFileError: if it cannot be read for another reason.
         """
         files = self._files("best")
-        weights: dict[str, Tensor] | None = _load(files[-1]) if files else None
+        weights: dict[str, Tensor] | None = read_file(files[-1]) if files else None
         return weights
 
     def clear(self) -> None:
@@ -121,40 +150,23 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self, kind: str) -> list[Path]:
-        return sorted(self.folder.glob(f"{kind}-*.pt"))
+        """The files of a kind, oldest first.
+
+        Raises:
+            StateFileError: if the folder cannot be listed: a folder that seems empty would start the training anew.
+        """
+        try:
+            paths = sorted(self.folder.iterdir())
+        except OSError as error:
+            raise StateFileError(
+                f"{self.folder.name} cannot be listed ({error.strerror}); all saved states are kept: repair the storage or its "
+                "permissions, and start again"
+            ) from None
+        return [path for path in paths if re.fullmatch(rf"{kind}-\d+\.pt", path.name)]
 
     @staticmethod
     def _number(file: Path) -> int:
         return int(file.stem.split("-")[1])
-
-    @staticmethod
-    def _write(path: Path, value: SavedState | dict[str, Tensor]) -> None:
-        """Write a file, after its checksum: torch verifies none when it reads."""
-        with atomic(path) as temporary:
-            torch.save(value, temporary)
-            write_sidecar(path, temporary)
-
-
-def _load(path: Path) -> Any:
-    """The content of a file that `Checkpoints` wrote.
-
-    Raises:
-        ValueError: if it is damaged.
-    """
-    if is_sound(path) is False:
-        raise ValueError(f"{path.name} is damaged")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:  # of the storage, which may recover
-        raise
-    except Exception as error:  # torch raises what its unpickler and its zip reader raise
-        raise ValueError(f"{path.name} is damaged ({type(error).__name__})") from None
-
-
-def _remove(path: Path) -> None:
-    """Remove a file with its checksum."""
-    path.unlink(missing_ok=True)
-    sidecar_of(path).unlink(missing_ok=True)
 
 
 def newest_state(saved: Checkpoints | None, context: DistributedContext) -> SavedState | None:

@@ -1,0 +1,109 @@
+"""Saved states of other trainings: moved aside, never deleted, and taken back when their training is started again."""
+
+import logging
+import re
+import shutil
+from pathlib import Path
+
+from refrad.core.files import atomic
+from refrad.core.manifests import SIDECAR, sidecar_of
+
+__all__ = ["claim_folder", "move_aside"]
+
+IDENTITY = "identity"  # file in a folder of states: the training that they are of
+
+log = logging.getLogger(__name__)
+
+
+def claim_folder(folder: Path, identity: str) -> None:
+    """Make `folder` that of the training with an identity. States of another training in it are moved aside.
+
+    If states of this training lie aside and the folder has none, they are taken back.
+
+    Args:
+        folder: of the states of a training; it is made if it is missing.
+        identity: text that identifies the training.
+
+    Raises:
+        ValueError: if the storage refuses; nothing is lost then.
+    """
+    try:
+        _claim(folder, identity.encode())
+        _log_sizes(folder)
+    except OSError as error:
+        raise ValueError(
+            f"{folder.name}: {error.strerror or type(error).__name__}; all saved states are kept: repair the storage or its "
+            "permissions, and start again"
+        ) from None
+
+
+def move_aside(folder: Path, files: list[Path]) -> Path:
+    """Move files with their checksums out of `folder`, into a new folder next to it, which is returned."""
+    target = _next_aside(folder)
+    target.mkdir()
+    for file in files:
+        for path in (file, sidecar_of(file)):
+            if path.exists():
+                path.rename(target / path.name)
+    return target
+
+
+def _claim(folder: Path, identity: bytes) -> None:
+    for unfinished in [*folder.glob(".*.pt"), *folder.glob(f".*.pt{SIDECAR}")]:  # of a process that was killed
+        unfinished.unlink(missing_ok=True)
+    if _identity_of(folder) == identity:
+        return
+    if folder.exists() and any(path.name != IDENTITY and not path.name.startswith(".") for path in folder.iterdir()):
+        target = _next_aside(folder)
+        folder.rename(target)
+        log.warning(
+            "the states in %s are of another training (other options, model or data): moved to %s (%s). To go on from them, "
+            "start with the former options and data again; if nobody needs them, delete that folder",
+            folder.name,
+            target,
+            _gigabytes(target),
+        )
+    for former in reversed(_asides(folder).values()):
+        if _identity_of(former) == identity:
+            if folder.exists():
+                shutil.rmtree(folder)  # it has no states
+            former.rename(folder)
+            log.info("the states of this training lay aside in %s: they are taken back", former.name)
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic(folder / IDENTITY) as temporary:
+        temporary.write_bytes(identity)
+
+
+def _identity_of(folder: Path) -> bytes | None:
+    try:
+        return (folder / IDENTITY).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _asides(folder: Path) -> dict[int, Path]:
+    """The folders next to `folder` that hold what was moved aside, by number, in order."""
+    if not folder.parent.exists():
+        return {}
+    name = re.compile(rf"{re.escape(folder.stem)}\.aside-(\d+){re.escape(folder.suffix)}")
+    numbers = {int(match[1]): path for path in folder.parent.iterdir() if (match := name.fullmatch(path.name))}
+    return dict(sorted(numbers.items()))
+
+
+def _next_aside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.stem}.aside-{max(_asides(folder), default=0) + 1}{folder.suffix}")
+
+
+def _log_sizes(folder: Path) -> None:
+    if asides := _asides(folder).values():
+        log.warning(
+            "%s of former states lie aside, in %s: delete the folders that nobody needs",
+            _gigabytes(*asides),
+            ", ".join(str(path) for path in asides),
+        )
+
+
+def _gigabytes(*folders: Path) -> str:
+    size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+    return f"{size / 1e9:.1f} GB"
