@@ -33,7 +33,7 @@ from refrad.model.collate import collate
 from refrad.model.packing import pack, rows_of
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.radgrounder import PATCH, load_model, tiny_model
-from refrad.training.dataloader import epoch_batches
+from refrad.training.dataloader import BatchOrder
 from refrad.training.flops import Shape, flops_per_sample, on_meta
 from refrad.training.optim import make_optimizer
 from refrad.training.reference_models import PALIGEMMA2_3B
@@ -198,7 +198,7 @@ def packing(batch: int, limit: int, steps: int) -> None:
         model.config.get_text_config()._attn_implementation = "flex_attention"
     orders = {
         "random order": np.random.default_rng(0).permutation(len(samples)).reshape(-1, batch).tolist(),
-        "like lengths": epoch_batches(samples, batch, 0, 0),
+        "like lengths": [[index for _, index in drawn.keys] for drawn in BatchOrder(samples, batch, 0).batches(0)],
     }
     made = {
         name: [collate(processor, [samples[0, one] for one in some]) for some in order]

@@ -66,10 +66,11 @@ def test_tasks_come_in_their_shares(make):
 def test_a_batch_has_one_task_and_an_epoch_shows_no_image_twice(make):
     samples = make(AUGMENT)
     seen: list[tuple[int, int]] = []
-    for _, keys in batch_order(samples, 4, 0):
-        if keys[0][0] > 0:
+    for position, (task, keys, rows) in batch_order(samples, 4, 0):
+        if position.epoch > 0:
             break
-        assert len({samples.task(*key) for key in keys}) == 1
+        assert {samples.task(*key) for key in keys} == {task}
+        assert rows == [samples.rows(epoch)[index] for epoch, index in keys]
         seen += keys
     assert len(seen) == len(set(seen))
 

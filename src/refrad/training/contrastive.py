@@ -109,8 +109,8 @@ class _PairBatches(Sampler[tuple[DataPosition, Keys]]):
     def __iter__(self) -> Iterator[tuple[DataPosition, Keys]]:
         return endless_batches(self._batches_of, self.start)
 
-    def _batches_of(self, epoch: int) -> list[list[int]]:
-        order = self.pairs.order(epoch).tolist()
+    def _batches_of(self, epoch: int) -> list[Keys]:
+        order = [(epoch, index) for index in self.pairs.order(epoch).tolist()]
         return [order[first : first + self.batch] for first in range(0, len(order) - self.batch + 1, self.batch)]
 
 

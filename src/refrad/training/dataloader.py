@@ -3,10 +3,11 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PaliGemmaProcessor
@@ -18,16 +19,19 @@ from refrad.training.samples import Samples
 __all__ = [
     "Batch",
     "BatchOptions",
+    "BatchOrder",
     "DataPosition",
     "Keys",
+    "TaskBatch",
     "batch_order",
     "endless_batches",
-    "epoch_batches",
     "load_batches",
     "load_with_workers",
 ]
 
 Keys = list[tuple[int, int]]  # epoch and index of each sample of a batch
+
+T = TypeVar("T")
 
 WINDOW = 16  # batches among which samples are sorted by length
 
@@ -50,53 +54,129 @@ class Batch(NamedTuple):
     position: DataPosition
 
 
-def epoch_batches(samples: Samples, batch: int, seed: int, epoch: int) -> list[list[int]]:
-    """Indices of the samples of each batch of an epoch: a pure function of the arguments.
+class TaskBatch(NamedTuple):
+    """The samples of a batch before they are made: their task, their keys, and the row that each is made from."""
+
+    task: str
+    keys: Keys
+    rows: list[int]
+
+
+class _Draws(NamedTuple):
+    """Samples of one task: epoch, index and row of each, int64 [samples], and the length of its text, float64 [samples]."""
+
+    epochs: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    lengths: NDArray[np.float64]
+
+    def take(self, chosen: slice | NDArray[np.int64]) -> "_Draws":
+        return _Draws(self.epochs[chosen], self.indices[chosen], self.rows[chosen], self.lengths[chosen])
+
+    def after(self, former: "_Draws | None") -> "_Draws":
+        """The samples of `former`, followed by these."""
+        if former is None:
+            return self
+        return _Draws(
+            np.concatenate([former.epochs, self.epochs]),
+            np.concatenate([former.indices, self.indices]),
+            np.concatenate([former.rows, self.rows]),
+            np.concatenate([former.lengths, self.lengths]),
+        )
+
+
+class BatchOrder:
+    """The batches of all epochs: a pure function of the arguments.
 
     The samples of a batch have one task and are of similar length, so little is padded: among WINDOW batches of the random
-    order, samples are sorted by length. The batches are in random order again. Incomplete batches are left out, unless
-    there are no others.
-    """
-    rng = np.random.default_rng((seed, epoch))
-    tasks = samples.tasks(epoch)
-    order = rng.permutation(len(samples))
-    batches: list[list[int]] = []
-    partial: list[list[int]] = []
-    for task in np.unique(tasks[order]).tolist():
-        group = order[tasks[order] == task]
-        lengths = samples.lengths(epoch, task)
-        for first in range(0, len(group), WINDOW * batch):
-            window = group[first : first + WINDOW * batch]
-            window = window[np.argsort(lengths[window], kind="stable")].tolist()
-            cut = [window[i : i + batch] for i in range(0, len(window), batch)]
-            batches += [indices for indices in cut if len(indices) == batch]
-            partial += [indices for indices in cut if len(indices) < batch]
-    return [batches[i] for i in rng.permutation(len(batches))] if batches else partial
-
-
-def batch_order(
-    samples: Samples, batch: int, seed: int, start: DataPosition = START
-) -> Iterator[tuple[DataPosition, Keys]]:
-    """The batches from `start` on, without end: the position after each, and the keys (epoch, index) of its samples.
+    order, samples are sorted by length. The batches of an epoch are in random order again. Samples that fill no batch wait
+    for those of their task in the next epoch, so every sample is in a batch, and each task and each benchmark has its share
+    of the batches, however few of its samples an epoch has.
 
     Raises:
         ValueError: if there are no samples.
     """
-    if not len(samples):
-        raise ValueError("there is nothing to train on")
-    yield from endless_batches(lambda epoch: epoch_batches(samples, batch, seed, epoch), start)
+
+    def __init__(self, samples: Samples, batch: int, seed: int) -> None:
+        if not len(samples):
+            raise ValueError("there is nothing to train on")
+        self.samples, self.batch, self.seed = samples, batch, seed
+        self._waiting: dict[str, _Draws] = {}  # before `_next`
+        self._next = 0
+
+    def batches(self, epoch: int) -> Sequence[TaskBatch]:
+        """The batches that the samples of an epoch complete; quick for the epoch after the one before."""
+        if epoch < self._next:
+            self._waiting, self._next = {}, 0
+        for former in range(self._next, epoch):
+            self._complete(former, np.random.default_rng((self.seed, former)))
+        rng = np.random.default_rng((self.seed, epoch))
+        complete = self._complete(epoch, rng)
+        batches = [(task, first) for task, draws in complete.items() for first in range(0, len(draws.rows), self.batch)]
+        complete = {task: self._by_length(draws) for task, draws in complete.items()}
+        order = [batches[number] for number in rng.permutation(len(batches)).tolist()]
+        return _Batches(complete, order, self.batch)
+
+    def _complete(self, epoch: int, rng: np.random.Generator) -> dict[str, _Draws]:
+        """The samples of each task that fill batches, in random order; the others wait for the next epoch."""
+        tasks = self.samples.tasks(epoch)
+        rows = self.samples.rows(epoch)
+        order = rng.permutation(len(tasks))
+        complete = {}
+        for task in np.unique(tasks).tolist():
+            indices = order[tasks[order] == task]
+            lengths = self.samples.lengths(epoch, task)[indices]
+            draws = _Draws(np.full(len(indices), epoch), indices, rows[indices], lengths)
+            draws = draws.after(self._waiting.get(task))
+            whole = len(draws.rows) // self.batch * self.batch
+            complete[task], self._waiting[task] = draws.take(slice(whole)), draws.take(slice(whole, None))
+        self._next = epoch + 1
+        return complete
+
+    def _by_length(self, draws: _Draws) -> _Draws:
+        """The samples sorted by length within each window."""
+        size = WINDOW * self.batch
+        windows = [draws.lengths[first : first + size] for first in range(0, len(draws.rows), size)]
+        parts = [number * size + np.argsort(lengths, kind="stable") for number, lengths in enumerate(windows)]
+        return draws.take(np.concatenate(parts)) if parts else draws
 
 
-def endless_batches(
-    batches_of: Callable[[int], Sequence[Sequence[int]]], start: DataPosition
-) -> Iterator[tuple[DataPosition, Keys]]:
-    """The batches of all epochs from `start` on: the position after each, and its keys; `batches_of` are the indices of an epoch."""
+class _Batches(Sequence[TaskBatch]):
+    """The batches of an epoch, each made when it is read: `order` has the task of each and its first sample."""
+
+    def __init__(self, draws: dict[str, _Draws], order: list[tuple[str, int]], batch: int) -> None:
+        self._draws, self._order, self._batch = draws, order, batch
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, number: Any) -> Any:
+        task, first = self._order[number]
+        draws = self._draws[task].take(slice(first, first + self._batch))
+        return TaskBatch(
+            task, list(zip(draws.epochs.tolist(), draws.indices.tolist(), strict=True)), draws.rows.tolist()
+        )
+
+
+def batch_order(
+    samples: Samples, batch: int, seed: int, start: DataPosition = START
+) -> Iterator[tuple[DataPosition, TaskBatch]]:
+    """The batches of `BatchOrder` from `start` on, without end, each with the position after it.
+
+    Raises:
+        ValueError: if there are no samples.
+    """
+    yield from endless_batches(BatchOrder(samples, batch, seed).batches, start)
+
+
+def endless_batches(batches_of: Callable[[int], Sequence[T]], start: DataPosition) -> Iterator[tuple[DataPosition, T]]:
+    """The batches of all epochs from `start` on, each with the position after it; `batches_of` returns those of an epoch."""
     first = start.batch
     for epoch in itertools.count(start.epoch):
         batches = batches_of(epoch)
         for number in range(first, len(batches)):
             after = DataPosition(epoch, number + 1) if number + 1 < len(batches) else DataPosition(epoch + 1, 0)
-            yield after, [(epoch, index) for index in batches[number]]
+            yield after, batches[number]
         first = 0
 
 
@@ -145,21 +225,22 @@ class _Collated(Dataset[Batch]):
     def __init__(self, samples: Samples, processor: PaliGemmaProcessor, limit: int | Literal[False]) -> None:
         self.samples, self.processor, self.limit = samples, processor, limit
 
-    def __getitem__(self, turn: tuple[Keys, list[str], DataPosition]) -> Batch:
-        keys, tasks, position = turn
-        tensors = collate(self.processor, [self.samples[key] for key in keys])
+    def __getitem__(self, turn: tuple[TaskBatch, list[str], DataPosition]) -> Batch:
+        (task, keys, rows), tasks, position = turn
+        drawn = [self.samples.make(key, row, task) for key, row in zip(keys, rows, strict=True)]
+        tensors = collate(self.processor, drawn)
         return Batch(pack(tensors, self.limit) if self.limit else tensors, tasks, position)
 
 
 class _ProcessBatches(Sampler[Any]):
-    """For each batch of one process: the keys of its samples, the tasks of all processes' samples, and the position after them."""
+    """For each batch of one process: its samples, the tasks of all processes' samples, and the position after them."""
 
     def __init__(self, samples: Samples, options: BatchOptions, start: DataPosition) -> None:
         self.samples, self.options, self.start = samples, options, start
 
-    def __iter__(self) -> Iterator[tuple[Keys, list[str], DataPosition]]:
+    def __iter__(self) -> Iterator[tuple[TaskBatch, list[str], DataPosition]]:
         order = batch_order(self.samples, self.options.batch, self.options.seed, self.start)
         while True:
             turns = list(itertools.islice(order, self.options.size))
-            tasks = [self.samples.task(*key) for _, keys in turns for key in keys]
+            tasks = [drawn.task for _, drawn in turns for _ in drawn.keys]
             yield turns[self.options.rank][1], tasks, turns[-1][0]

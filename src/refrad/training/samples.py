@@ -131,15 +131,23 @@ class Samples:
         """The task of each sample of an epoch, str [samples], known without making any; of public ones the benchmark's name."""
         return self._epoch(epoch)[1]
 
+    def rows(self, epoch: int) -> NDArray[np.int64]:
+        """The row that each sample of an epoch is made from, int64 [samples]."""
+        return self._epoch(epoch)[0]
+
     def task(self, epoch: int, index: int) -> str:
         """The task of a sample."""
         return str(self.tasks(epoch)[index])
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        rng = np.random.default_rng((self.seed, *key, 1))
         epoch, index = key
-        picture = example_of_row(self._rows.slice(int(self._epoch(epoch)[0][index]), 1).to_pylist()[0])
-        match self.task(epoch, index):
+        return self.make(key, int(self.rows(epoch)[index]), self.task(epoch, index))
+
+    def make(self, key: tuple[int, int], row: int, task: str) -> Sample:
+        """The sample of an epoch and index, whose `row` and `task` are known: the process need not draw those of the epoch."""
+        rng = np.random.default_rng((self.seed, *key, 1))
+        picture = example_of_row(self._rows.slice(row, 1).to_pylist()[0])
+        match task:
             case "detect":
                 return self._detect(picture, rng)
             case "locate":

@@ -25,7 +25,8 @@ class TaskMixture:
     Args:
         frame: rows as `read_image_table` gives them.
         shares: of the tasks; a task that is not named has 0.
-        public_share: of the samples that are questions of benchmarks: rows without captions and structures.
+        public_share: of the samples that are questions of benchmarks: rows without captions and structures. The benchmarks take
+            turns by their numbers of rows; a share of less than one sample an epoch is one sample in several epochs.
         seed: of the tasks.
     """
 
@@ -43,27 +44,28 @@ class TaskMixture:
             (texts > 0) & ~self._boxed & (self._answerable & (self._shares["vqa"] > 0) | (self._shares["caption"] > 0))
         )
         self.own = np.flatnonzero(self._boxed | free)
-        self.public = np.flatnonzero(texts + structures == 0)
+        self._benchmarks = frame["image_id"].str.split(":").list.first().to_numpy()
+        self.public = _interleaved(np.flatnonzero(texts + structures == 0), self._benchmarks)
         self._boxed_rows = np.flatnonzero(self._boxed)
         self._turns = self._further_turns(int(free.sum()))
         site = len(self.own) + self._turns
-        self._drawn_public = round(public_share / (1 - public_share) * site) if len(self.public) else 0
-        self._benchmarks = frame["image_id"].str.split(":").list.first().to_numpy()
+        self._public_rate = public_share / (1 - public_share) * site if len(self.public) else 0.0  # samples an epoch
         self._probabilities = self._split_shares(int(free.sum()))
 
     def __len__(self) -> int:
-        return len(self.own) + self._turns + self._drawn_public
+        """The number of samples of the first epoch. Others differ by one where the share of the benchmarks is no whole number."""
+        return len(self.own) + self._turns + self._public_before(1)
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """The row of each sample of an epoch, int64 [samples]."""
         again = (epoch * self._turns + np.arange(self._turns)) % max(len(self._boxed_rows), 1)
-        public = (epoch * self._drawn_public + np.arange(self._drawn_public)) % max(len(self.public), 1)
+        public = np.arange(self._public_before(epoch), self._public_before(epoch + 1)) % max(len(self.public), 1)
         return np.concatenate([self.own, self._boxed_rows[again], self.public[public]])
 
     def tasks(self, epoch: int) -> NDArray[np.str_]:
         """The task of each sample of an epoch, str [samples]; of public ones the benchmark's name."""
         rows = self.rows(epoch)
-        own, public = np.split(rows, [len(rows) - self._drawn_public])
+        own, public = np.split(rows, [len(self.own) + self._turns])
         drawn = np.random.default_rng((self._seed, epoch, 0)).random(len(own))
         boxed, free = (
             np.array(TASKS)[np.searchsorted(probabilities.cumsum()[:-1], drawn, side="right")]
@@ -74,6 +76,10 @@ class TaskMixture:
         instead_of_vqa = np.where(self._boxed[own], instead, "caption")
         tasks = np.where((tasks == "vqa") & ~self._answerable[own], instead_of_vqa, tasks)
         return np.concatenate([tasks, self._benchmarks[public].astype(str)])
+
+    def _public_before(self, epoch: int) -> int:
+        """Samples of benchmarks in all epochs before this one."""
+        return int(np.floor(epoch * self._public_rate + 0.5))
 
     def _further_turns(self, free: int) -> int:
         """Turns of grounded images in an epoch, beyond one each, so that `free` ungrounded ones do not exceed their tasks' shares."""
@@ -93,3 +99,12 @@ class TaskMixture:
             samples = len(self.own) + self._turns
             of_boxed = (shares * samples - of_free * free) / (samples - free)
         return np.clip(of_boxed, 0, None), of_free
+
+
+def _interleaved(rows: NDArray[np.int64], benchmarks: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Rows of several benchmarks in an order in which each is spread evenly, and keeps its own order."""
+    places = np.zeros(len(rows))
+    for benchmark in np.unique(benchmarks[rows]):
+        of_benchmark = benchmarks[rows] == benchmark
+        places[of_benchmark] = (np.arange(of_benchmark.sum()) + 0.5) / of_benchmark.sum()
+    return rows[np.argsort(places, kind="stable")]
