@@ -275,6 +275,7 @@ FILE_MODULES = {
         "llm/server_leases.py",
         "llm/sharing.py",
         "training/account.py",
+        "training/run_log.py",
         "training/set_aside.py",
         "workflow/job_records.py",
     },

@@ -55,3 +55,6 @@ def test_training_killed_twice_ends_with_the_same_weights(arguments, tmp_path):
     curves = [[(p["step"], p["loss"], p["validation_loss"]) for p in one["curve"]] for one in accounts]
     assert curves[0] == curves[1] and accounts[0]["tasks"] == accounts[1]["tasks"]
     assert not (tmp_path / "killed.work").exists()
+    logs = [(tmp_path / name / "logs" / "steps.jsonl").read_text().splitlines() for name in ("whole", "killed")]
+    losses = [[(line["step"], line["loss"], line["task"]) for line in map(json.loads, lines)] for lines in logs]
+    assert losses[0] == losses[1] and [step for step, _, _ in losses[1]] == list(range(1, 41))

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tests.factories import image_row, tiny_training
 
+from refrad.core.manifests import sealed_files
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.model.collate import collate
@@ -63,6 +64,18 @@ def test_account_has_steps_options_and_counts(trained):
     assert json.loads(account["fingerprint"])["options"]["learning_rate"] == 1e-3
     assert metrics["flow"] == {"taken": 34, "used": 28, "aside": {"test_patient": 6}}
     assert metrics["seconds"]["total"] > metrics["seconds"]["training"]
+
+
+def test_checkpoint_has_the_log_of_each_step(trained):
+    checkpoint, _ = trained
+    lines = [json.loads(line) for line in (checkpoint / "logs" / "steps.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    account = json.loads((checkpoint / "training.json").read_text())
+    assert lines[-1]["validation"]["loss"] == pytest.approx(account["curve"][-1]["validation_loss"], rel=1e-5)
+    assert all(line["tokens_per_second"] > line["samples_per_second"] > 0 for line in lines)
+    assert set().union(*(line["task"] for line in lines)) == set(account["tasks"])
+    assert len(list((checkpoint / "logs" / "tensorboard").glob("events.out.tfevents.*"))) == 1
+    assert checkpoint / "logs" / "steps.jsonl" in sealed_files(checkpoint / "digests.json")
 
 
 def test_training_continues_from_a_checkpoint(trained, run):

@@ -2,31 +2,16 @@ import logging
 
 import pytest
 import torch
+from tests.factories.training_steps import step_record
 
-from refrad.training.step_log import StepLog, StepMeter, StepRecord, token_count
-
-
-def record(step, loss, progress, elapsed=1.0, **fields):
-    return StepRecord(
-        step=step,
-        loss=loss,
-        learning_rate=1e-3,
-        grad_norm=0.5,
-        samples=8,
-        tokens=800,
-        seconds=0.5,
-        elapsed=elapsed,
-        memory_gib=1.5,
-        progress=progress,
-        **fields,
-    )
+from refrad.training.step_log import StepLog, StepMeter, token_count
 
 
 def test_step_log_line_has_rate_and_time_left(caplog):
     caplog.set_level(logging.INFO)
     step_log = StepLog(logging.getLogger("test"), "training", 4, every=0.0)
-    step_log.add(record(1, 3.0, progress=0.0))
-    step_log.add(record(2, 2.0, progress=0.25, elapsed=20.0))  # a quarter took 20 s: three quarters take 60 s
+    step_log.add(step_record(1, loss=3.0, progress=0.0))
+    step_log.add(step_record(2, loss=2.0, progress=0.25, elapsed=20.0))  # a quarter took 20 s: three quarters take 60 s
     first, second = caplog.messages
     assert first.startswith("training: step 1 of 4, loss 3.000, learning rate 0.001, gradient norm 0.50, ")
     assert first.endswith("unknown time left")
@@ -41,7 +26,7 @@ def test_step_log_writes_one_line_per_interval(caplog):
     caplog.set_level(logging.INFO)
     step_log = StepLog(logging.getLogger("test"), "training", 100, every=60.0)
     for step in range(50):
-        step_log.add(record(step + 1, 1.0, progress=step / 100))
+        step_log.add(step_record(step + 1, progress=step / 100))
     assert caplog.messages == []
 
 

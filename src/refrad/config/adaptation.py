@@ -5,7 +5,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from refrad.config.section import Section, Share
-from refrad.config.training_sections import AugmentOptions, CheckpointOptions, Count, LeakOptions, Name, Positive
+from refrad.config.training_sections import (
+    AugmentOptions,
+    CheckpointOptions,
+    Count,
+    LeakOptions,
+    Loggers,
+    Name,
+    Positive,
+)
 
 __all__ = ["AdaptOptions"]
 
@@ -48,6 +56,7 @@ class AdaptOptions(Section):
         description="Whether activations are recomputed in the backward pass: less memory, a third more time."
     )
     checkpoints: CheckpointOptions = Field(description="States of a running adaptation, as in train.")
+    loggers: Loggers = Field(default=["tensorboard"], description="Loggers of the numbers of each step, as in train.")
     seed: int = Field(description="Seed of weights, augmentation and order, an integer.")
     gpus: Annotated[int, Field(ge=0, le=1)] = Field(description="Number of GPUs: 0 (CPU) or 1.")
     workers: Annotated[int, Field(ge=0)] = Field(

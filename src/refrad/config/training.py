@@ -10,6 +10,7 @@ from refrad.config.training_sections import (
     CheckpointOptions,
     Count,
     LeakOptions,
+    Loggers,
     Name,
     Positive,
     PublicOptions,
@@ -105,6 +106,10 @@ class TrainOptions(Section):
     compile: bool = Field(description="Whether the layers of the language model are compiled; for GPUs.")
     checkpoints: CheckpointOptions = Field(
         description="States of a running training in results/train/<name>.work, from which a killed job resumes."
+    )
+    loggers: Loggers = Field(
+        default=["tensorboard"],
+        description="Loggers of the numbers of each step, in files of the run: any of tensorboard, wandb, mlflow, trackio.",
     )
     seed: int = Field(description="Seed of weights, augmentation and order, an integer.")
     gpus: Annotated[int, Field(ge=0)] = Field(

@@ -11,6 +11,7 @@ __all__ = [
     "CheckpointOptions",
     "Count",
     "LeakOptions",
+    "Loggers",
     "Name",
     "Positive",
     "PublicOptions",
@@ -20,6 +21,15 @@ __all__ = [
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _unique(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("names a logger twice")
+    return names
+
+
+Loggers = Annotated[list[Literal["tensorboard", "wandb", "mlflow", "trackio"]], AfterValidator(_unique)]
 
 
 class Tasks(Section):

@@ -23,7 +23,9 @@ from refrad.training.checkpoint import Checkpoints, load_final_weights
 from refrad.training.contrastive import DIRECTIONS, Pairs, Retrieval, contrast_loss, measure_retrieval, pair_batches
 from refrad.training.dataloader import DataPosition
 from refrad.training.distributed import join_processes
+from refrad.training.loggers import require_loggers
 from refrad.training.provenance import identity_of, weights_digest
+from refrad.training.run_log import copy_logs
 from refrad.training.train_config import TrainConfig
 from refrad.training.trainer import train_loop
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
@@ -69,6 +71,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     options = AdaptOptions.model_validate(fingerprint.options)
     if not options.steps:
         raise ValueError("adapt.steps is 0, which means no adaptation; set it to more")
+    require_loggers(options.loggers, "adapt.loggers")
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus)
     tally = Tally("images")
@@ -103,6 +106,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         **state.results(),
     }
     with atomic_folder(checkpoint) as folder:
+        copy_logs(work, folder)
         save_siglip(tokenizer, model, folder)
         _image_processor(options.image_size).save_pretrained(folder)
         write_json(folder / TRAINING, account | {"digest": weights_digest(folder)})
@@ -184,4 +188,5 @@ def _train_config(options: AdaptOptions) -> TrainConfig:
         max_grad_norm=options.max_grad_norm,
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
+        loggers=tuple(options.loggers),
     )

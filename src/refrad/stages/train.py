@@ -20,7 +20,9 @@ from refrad.model.training_account import TRAINING, ModelFacts, TrainingAccount
 from refrad.training.account import count_results, data_facts, task_mixture, tower_fingerprint
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import join_processes
+from refrad.training.loggers import require_loggers
 from refrad.training.provenance import identity_of, weights_digest
+from refrad.training.run_log import copy_logs
 from refrad.training.session import TrainingData, TrainingSession, prepare_session
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
@@ -65,6 +67,7 @@ def run(
     """
     tally = Tally("images")
     options = TrainOptions.model_validate(fingerprint.options)
+    require_loggers(options.loggers, "train.loggers")
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus)
     for folder in filter(None, (tower, Path(options.model) if options.model not in ("tiny", None) else None)):
@@ -91,7 +94,7 @@ def run(
         **_model_facts(session),
         **state.results(),
     }
-    _write_checkpoint(checkpoint, session, account)
+    _write_checkpoint(checkpoint, session, account, work)
     count_training_parts(tally, data.frame, data.parts)
     count_results(tally, account)
     tally.write(metrics, fingerprint)
@@ -121,8 +124,9 @@ def _identity(fingerprint: Fingerprint, images: Sequence[Path], tower: Path | No
     return identity_of(fingerprint, images, *start)
 
 
-def _write_checkpoint(checkpoint: Path, session: TrainingSession, account: TrainingAccount) -> None:
+def _write_checkpoint(checkpoint: Path, session: TrainingSession, account: TrainingAccount, work: Path) -> None:
     with atomic_folder(checkpoint) as folder:
+        copy_logs(work, folder)
         save_model(session.model, session.processor, folder)
         write_json(folder / TRAINING, account)
         (folder / "README.md").write_text(model_card(account, session.options), encoding="utf-8")

@@ -161,4 +161,5 @@ def _train_config(options: TrainOptions) -> TrainConfig:
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
         sharding=options.sharding,
+        loggers=tuple(options.loggers),
     )

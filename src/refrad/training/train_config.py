@@ -24,6 +24,7 @@ class TrainConfig:
     workers: processes that prepare batches. save_steps, save_seconds: between two saved states; None: never for this reason.
     sharding: of several processes, see `DistributedContext.wrap`.
     pack_tokens: tokens per row of packed samples; False: one sample per row. The loss is the same.
+    loggers: that get the numbers of each step, keys of `loggers.LOGGERS`.
     """
 
     steps: int
@@ -45,3 +46,4 @@ class TrainConfig:
     save_seconds: float | None = None
     sharding: Sharding = "ddp"
     pack_tokens: int | Literal[False] = False
+    loggers: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from refrad.training.checkpoint import Checkpoints, newest_state
 from refrad.training.dataloader import Batch, DataPosition
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule
 from refrad.training.optim import lr_factor, make_optimizer
+from refrad.training.run_log import LOGS, RunLog
 from refrad.training.state import Point, SavedState, TrainState
 from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 from refrad.training.train_config import TrainConfig
@@ -74,7 +75,9 @@ def train_loop(
         run.restore(newest)
     elif saved and pretrain:
         run.save()  # so that the pretraining is not repeated
-    run.train(batches_from(run.position), val_batches)
+    folder = saved.folder / LOGS if saved and context.is_main else None
+    with RunLog(folder, config, run.state.steps) as run_log:
+        run.train(batches_from(run.position), val_batches, run_log)
     return run.state
 
 
@@ -104,7 +107,7 @@ class _Run:
         self.losses: list[float] = []  # since the last point of the curve
         self.position = DataPosition()
 
-    def train(self, batches: Iterator[Batch], val_batches: Sequence[Mapping[str, Tensor]]) -> None:
+    def train(self, batches: Iterator[Batch], val_batches: Sequence[Mapping[str, Tensor]], run_log: RunLog) -> None:
         """All steps that are left, with validation and saved states in between."""
         config, state = self.config, self.state
         clock = _Clock(state.seconds, state.cpu_seconds)
@@ -118,13 +121,17 @@ class _Run:
             meter = StepMeter()
             grad_norm = self.step(batches, factor, meter)
             state.seconds, state.cpu_seconds = self.context.broadcast(clock.seconds), clock.cpu_seconds
-            step_log.add(self.record(meter, config.learning_rate * factor, grad_norm))
+            record = self.record(meter, config.learning_rate * factor, grad_norm)
+            step_log.add(record)
             ended = self.progress(state.seconds) >= 1
+            point = None
             if ended or progress * POINTS >= len(state.curve) + 1:
-                self.validate(val_batches, config.learning_rate * factor, progress)
+                point = self.validate(val_batches, config.learning_rate * factor, progress)
+            run_log.add(record, point)
             due = config.save_steps is not None and state.steps % config.save_steps == 0
             due |= config.save_seconds is not None and state.seconds - saved_at >= config.save_seconds
             if due or ended or state.best_step == state.steps:
+                run_log.flush()
                 self.save()
                 saved_at = state.seconds
         self.model.eval()
@@ -177,8 +184,8 @@ class _Run:
             grad_norm = grad_norm.full_tensor()
         return grad_norm.item()
 
-    def validate(self, val_batches: Sequence[Mapping[str, Tensor]], learning_rate: float, progress: float) -> None:
-        """Add a point to the curve, log it, and keep the weights if they are the best so far."""
+    def validate(self, val_batches: Sequence[Mapping[str, Tensor]], learning_rate: float, progress: float) -> Point:
+        """Add a point to the curve, log it, and keep the weights if they are the best so far; returns the point."""
         state = self.state
         val_loss, best = validation_loss(self.loss, val_batches, self.context), state.best_loss()
         mean = self.context.mean(sum(self.losses) / len(self.losses))
@@ -191,6 +198,7 @@ class _Run:
             state.best_step = state.steps
             if self.saved:
                 self.saved.save_best(state.steps, self.context.gather_full(self.model.state_dict()))
+        return point
 
     def save(self) -> None:
         """Write a state. All processes must call it, as each may hold a share of it."""
