@@ -67,7 +67,7 @@ vllm-test: .venv/ready .venv-vllm/ready
 lock:
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet --requirement envs/torch.txt '.[segment,train,text,test,lint]'
+	.venv-lock/bin/pip install --quiet --requirement envs/torch.txt '.[segment,train,int8,text,test,lint]'
 	.venv-lock/bin/pip freeze --exclude refrad | grep -Ev ' @ |^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' > .venv-lock/pins.txt
 	.venv-lock/bin/pip install --quiet uv
 	.venv-lock/bin/uv pip compile --quiet --python .venv-lock/bin/python --no-deps --generate-hashes --no-header --no-annotate \

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-STACKS = {"curate": [], "segment": ["segment"], "train": ["train"]}
+STACKS = {"curate": [], "segment": ["segment"], "train": ["train", "int8"]}
 EXCLUDED = "torchvision"  # see docs/developing.md
 HEAD = "# Requirements of the stack {stack}, from requirements.lock; written by `make lock`.\n"
 

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 STACKS = ("curate", "segment", "train")
-LOCKED = ("segment", "train", "text", "test", "lint")  # extras of `make lock`
+LOCKED = ("segment", "train", "int8", "text", "test", "lint")  # extras of `make lock`
 # Stands for the Python of an environment: prints its arguments, then the last of them if that is what a command writes.
 SPEAKING_PYTHON = """#!/bin/sh
 echo "$@"

@@ -136,7 +136,7 @@ def test_predictor_in_bfloat16_has_such_weights_and_the_same_masks(checkpoint, p
 def test_predict_command_refuses_another_type(checkpoint, image, tmp_path, capsys):
     words = ["predict", str(checkpoint), str(image), "--out", str(tmp_path), "--compute-dtype"]
     assert main([*words, "bfloat16"]) == 0 and main([*words, "float16"]) == 1
-    assert capsys.readouterr().err.strip().endswith("compute dtype is float16: it must be float32 or bfloat16")
+    assert capsys.readouterr().err.strip().endswith("compute dtype is float16: it must be float32, bfloat16 or int8")
 
 
 def test_caption_without_regions_has_the_prompt_of_its_training(predictor):

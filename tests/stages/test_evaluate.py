@@ -99,13 +99,16 @@ def test_baselines_rest_on_a_sample_and_so_does_the_number_beside_them(evaluated
 
 
 @pytest.mark.slow
-def test_answers_in_bfloat16_are_near_those_in_float32(evaluated, tmp_path):
-    """bfloat16 has 8 bits of precision: 0.4 % of a logit. A word changes only where two are nearly equal, as neighbouring bins are, so
-    boxes move by few bins and names hardly ever change.
+@pytest.mark.parametrize("compute_dtype", ["bfloat16", "int8"])
+def test_answers_in_few_bits_are_near_those_in_float32(evaluated, tmp_path, compute_dtype):
+    """bfloat16 has 8 bits of precision: 0.4 % of a logit; int8 rounds weights to 0.4 % of the largest of their row. A word changes only
+    where two are nearly equal, as neighbouring bins are, so boxes move by few bins and names hardly ever change.
     """
+    if compute_dtype == "int8":
+        pytest.importorskip("torchao", reason="needs the extra int8")
     _, metrics, *_, run = evaluated
     files = {name: tmp_path / name for name in ("truth", "predictions", "scores", "metrics", "others")}
-    run(**files, fingerprint=fingerprint("evaluate", samples=100, resamples=500, compute_dtype="bfloat16"))
+    run(**files, fingerprint=fingerprint("evaluate", samples=100, resamples=500, compute_dtype=compute_dtype))
     half = json.loads((tmp_path / "metrics").read_text())
     assert half["mean_iou"] == pytest.approx(metrics["mean_iou"], abs=0.05)
     assert half["class_recall"] == pytest.approx(metrics["class_recall"], abs=0.1)

@@ -30,9 +30,9 @@ class EvaluateOptions(Section):
         description="Largest number of test images of each task, 1 or more; 2000, as in the paper, if left out.",
     )
     batch: Count = Field(description="Questions, 1 or more, answered in one batch.")
-    compute_dtype: Literal["float32", "bfloat16"] = Field(
+    compute_dtype: Literal["float32", "bfloat16", "int8"] = Field(
         default="float32",
-        description="Type of the model's weights and products: float32, or bfloat16 (half the memory, and faster on a GPU).",
+        description="Type of the model's weights and products: float32, bfloat16 (half the memory, and faster on a GPU) or int8 (a third).",
     )
     baseline_samples: Count = Field(
         default=200,

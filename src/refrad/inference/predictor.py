@@ -23,10 +23,11 @@ from refrad.dicom.hanging import Turn
 from refrad.inference.generate import GeneratedText, generate, generate_masks
 from refrad.inference.load_image import LoadedImage, load_image
 from refrad.model.box_tokens import parse_detection, parse_segmentation
+from refrad.model.inference_weights import check_compute_dtype, load_for_inference
 from refrad.model.preprocess import View, box_in_image, mask_in_image, render_view, whole_view
 from refrad.model.processor import load_processor
 from refrad.model.prompts import caption_prompt, detect_prompt, locate_prompt, prefix, prompt_text, vqa_prompt
-from refrad.model.radgrounder import DTYPES, head_of, load_model
+from refrad.model.radgrounder import head_of
 from refrad.model.training_account import TRAINING
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -73,10 +74,11 @@ class Predictor:
         checkpoint: the folder that stage train made.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
         answer_tokens: largest number of tokens of an answer.
-        compute_dtype: of weights and products: "float32", or "bfloat16" (half the memory, and faster on a GPU).
+        compute_dtype: of weights and products: "float32", "bfloat16" (half the memory, and faster on a GPU), or "int8" (a third).
 
     Raises:
-        ValueError: if the folder is no such checkpoint, or damaged, the number of tokens is below 1, or the type is another.
+        ValueError: if the folder is no such checkpoint, or damaged, the number of tokens is below 1, or the type is another or lacks
+            its package.
     """
 
     def __init__(
@@ -88,8 +90,7 @@ class Predictor:
     ) -> None:
         if answer_tokens < 1:
             raise ValueError(f"answer tokens are {answer_tokens}: they must be 1 or more")
-        if compute_dtype not in DTYPES:
-            raise ValueError(f"compute dtype is {compute_dtype}: it must be {' or '.join(DTYPES)}")
+        check_compute_dtype(compute_dtype)
         self.answer_tokens = answer_tokens
         account = _account(checkpoint)
         try:
@@ -101,7 +102,7 @@ class Predictor:
         self.turned = shards.get("orientation", "stored") == "radiological"
         self.classes: Mapping[int, str] = {int(class_id): name for class_id, name in account["classes"].items()}
         self.processor = load_processor(checkpoint)
-        self.model = load_model(checkpoint, self.processor, dtype=DTYPES[compute_dtype])
+        self.model = load_for_inference(checkpoint, self.processor, compute_dtype)
         self.model.to("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))  # type: ignore[arg-type]
         self.side = int(self.processor.image_processor.size["height"])
 

@@ -93,7 +93,11 @@ def untrained_like(
 
 
 def load_model(
-    folder: Path, processor: PaliGemmaProcessor, attention: str = "eager", dtype: torch.dtype = torch.float32
+    folder: Path,
+    processor: PaliGemmaProcessor,
+    attention: str = "eager",
+    dtype: torch.dtype = torch.float32,
+    quantization: Any = None,
 ) -> PaliGemmaForConditionalGeneration:
     """The model of a folder, with an embedding for every token of `processor`; its mask head is float32 in any case.
 
@@ -105,10 +109,11 @@ def load_model(
         processor: that of the folder, with the tokens of grounding.
         attention: of the language model: "eager", or "flex_attention" for GPUs. Others ignore the soft-cap or the prefix.
         dtype: of the weights: float32 for training (pure bfloat16 loses most updates).
+        quantization: of transformers, for inference alone; see `refrad.model.inference_weights`.
     """
     how: Any = "eager" if attention == "eager" else {"text_config": attention, "vision_config": "sdpa"}
     model = PaliGemmaForConditionalGeneration.from_pretrained(
-        folder, dtype=dtype, attn_implementation=how, local_files_only=True
+        folder, dtype=dtype, attn_implementation=how, local_files_only=True, quantization_config=quantization
     )
     if head := load_head(model.config, _end(processor), folder):
         model.add_module("mask_head", head)

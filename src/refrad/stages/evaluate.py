@@ -44,8 +44,8 @@ from refrad.evaluation.result import (
     tabulate_scores,
 )
 from refrad.llm import Models, open_models
+from refrad.model.inference_weights import check_compute_dtype, load_for_inference
 from refrad.model.processor import load_processor
-from refrad.model.radgrounder import DTYPES, load_model
 from refrad.model.training_account import TRAINING
 from refrad.training.provenance import weights_digest
 from refrad.workflow.fingerprint import Fingerprint
@@ -86,6 +86,7 @@ def run(
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
+    check_compute_dtype(options.compute_dtype)
     _load_text_metrics(options)  # what is missing is said before the model answers
     _warn_of_servers(options, llm)
     verify_folder(checkpoint)
@@ -201,7 +202,7 @@ def _examples(frame: pl.DataFrame) -> list[ImageExample]:
 def _load_model(checkpoint: Path, training: TrainOptions, dtype: str) -> TrainedModel:
     processor = load_processor(checkpoint)
     device = torch.device("cuda" if training.gpus and torch.cuda.is_available() else "cpu")
-    model = load_model(checkpoint, processor, dtype=DTYPES[dtype])
+    model = load_for_inference(checkpoint, processor, dtype)
     model.to(device)  # type: ignore[arg-type]
     config = (checkpoint / "config.json").read_bytes()
     return TrainedModel(model, processor, training, weights_digest(checkpoint), config, device, dtype)
