@@ -23,7 +23,7 @@ def train_with(logger, folder):
             for step in range(first, last + 1):
                 point = Point(step, 1.0, 1.0, 0.75, 1e-3) if step == 6 else None
                 run_log.add(step_record(step, loss=float(first), task={"vqa": 1.5}), point)
-        for path in folder.glob("tensorboard/events.out.tfevents.*"):  # as if it had been started in another second
+        for path in folder.glob("tensorboard/events.out.tfevents.*.*"):  # as if it had been started in another second
             path.rename(path.with_name(f"events.out.tfevents.{first}"))
 
 
