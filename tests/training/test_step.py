@@ -9,6 +9,7 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.radgrounder import tiny_model
 from refrad.training import objective
+from refrad.training.checkpoint import Checkpoints
 from refrad.training.dataloader import BatchOptions, batch_order, load_batches
 from refrad.training.distributed import DistributedContext
 from refrad.training.objective import batch_loss
@@ -158,3 +159,23 @@ def test_bfloat16_runs_the_head_in_bfloat16_near_the_float32_loss(batch, process
     exact, rounded = (batch_loss(model, batch, compute_dtype=name).item() for name in ("float32", "bfloat16"))
     assert dtypes == [torch.float32, torch.bfloat16]
     assert rounded == pytest.approx(exact, rel=0.01)
+
+
+def test_states_hold_trained_weights_only_and_resume_the_same(samples, processor, tmp_path):
+    def trained(steps, folder, seed=0):
+        model = tiny_model(processor, seed)
+        model.model.vision_tower.requires_grad_(False)
+        saved = Checkpoints(tmp_path / folder, "one", keep=9)
+        train(model, processor, samples, samples, TrainConfig(steps, None, 4, 1, 1e-3, 0, save_steps=2), saved)
+        return saved
+
+    whole = trained(4, "whole")
+    assert not any("vision_tower" in name for name in whole.load(4)["model"] | whole.best())
+    for name in ("identity", "step-000000002.pt", "best-000000002.pt"):
+        (tmp_path / "resumed").mkdir(exist_ok=True)
+        (tmp_path / "resumed" / name).write_bytes((tmp_path / "whole" / name).read_bytes())
+    with pytest.raises(ValueError, match="the frozen weights are not those"):
+        trained(4, "resumed", seed=1)
+    resumed = trained(4, "resumed")
+    assert resumed.load(4)["trained"]["resumed"] == 1
+    assert all(value.equal(resumed.load(4)["model"][name]) for name, value in whole.load(4)["model"].items())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from refrad.training.distributed import DistributedContext
 from refrad.training.set_aside import claim_folder, move_aside
-from refrad.training.state import SavedState, TrainState
+from refrad.training.state import SavedState, TrainState, load_weights
 from refrad.training.state_files import StateFileError, TornFileError, read_file, remove_file, verify_file, write_file
 
 __all__ = ["Checkpoints", "load_final_weights", "newest_state"]
@@ -181,6 +181,6 @@ def newest_state(saved: Checkpoints | None, context: DistributedContext) -> Save
 def load_final_weights(model: nn.Module, saved: Checkpoints, weights: str, state: TrainState) -> str:
     """Load the weights of the result, "best" or "last", into the model; returns their description for the account."""
     if weights == "best" and (best := saved.best()) is not None:
-        model.load_state_dict(best)
+        load_weights(model, best)
         return f"best: step {state.best_step}"
     return "last"

@@ -1,6 +1,6 @@
 """A training of RadGrounder from its options: model, samples, pretraining, and weights of the result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 from refrad.anatomy.schema import Schema
 from refrad.config import TrainOptions
 from refrad.core.table_rows import rows_of
-from refrad.dataset.examples import ExampleRow, example_of_row
+from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row
 from refrad.dataset.training_overlap import TrainingOverlap
 from refrad.model.collate import Sample
 from refrad.model.siglip import replace_vision_tower
@@ -20,7 +20,7 @@ from refrad.training.checkpoint import Checkpoints, load_final_weights
 from refrad.training.distributed import DistributedContext
 from refrad.training.initial_model import initial_model
 from refrad.training.samples import SampleOptions, Samples, SurfaceForms, surface_forms
-from refrad.training.state import TrainState
+from refrad.training.state import TrainState, load_weights
 from refrad.training.step import VALIDATION_SAMPLES, train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.train_config import TrainConfig
@@ -69,7 +69,7 @@ class TrainingSession:
         """Load the weights of the result into the model of the main process; returns their description for the account."""
         if self.options.sharding == "fsdp2" and context.size > 1:  # each process holds a share of the trained weights
             _, self.model = self.build()
-            self.model.load_state_dict(saved.load(state.steps)["model"])
+            load_weights(self.model, saved.load(state.steps)["model"])
         return load_final_weights(self.model, saved, self.options.checkpoints.weights, state)
 
     def held_out(self) -> list[Sample]:
@@ -91,19 +91,27 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
     """
     examples = [example_of_row(row) for row in rows_of(data.train, ExampleRow)]
     names = surface_forms(examples, anatomy)
-    build = partial(initial_model, options, examples, anatomy)
+    build = partial(_build, options, examples, anatomy, tower)
     processor, model = build()
-    if tower:
-        replace_vision_tower(model, tower)
     samples = Samples(data.train, names, _sample_options(options, processor, augmented=True))
     validation = Samples(data.parts["validation"], names, _sample_options(options, processor, augmented=False))
     pretrain = _pretraining(options, model, processor, data.parts["train"], names)
     if options.compile:
         for layer in model.model.language_model.layers:
             layer.compile()
+    return TrainingSession(options, processor, model, samples, validation, pretrain, build)
+
+
+def _build(
+    options: TrainOptions, examples: Sequence[ImageExample], anatomy: Schema, tower: Path | None
+) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]:
+    """Processor and model as they are before training, with the weights frozen that are not trained."""
+    processor, model = initial_model(options, examples, anatomy)
+    if tower:
+        replace_vision_tower(model, tower)
     if options.freeze_tower:
         model.model.vision_tower.requires_grad_(False)
-    return TrainingSession(options, processor, model, samples, validation, pretrain, build)
+    return processor, model
 
 
 def _sample_options(options: TrainOptions, processor: PaliGemmaProcessor, augmented: bool) -> SampleOptions:

@@ -3,13 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
-from torch import Tensor
+import torch
+from isal import isal_zlib
+from torch import Tensor, nn
 
 from refrad.model.training_account import TrainingResults
 
-__all__ = ["OptimizerState", "Point", "SavedState", "TrainState"]
+__all__ = [
+    "OptimizerState",
+    "Point",
+    "SavedState",
+    "TrainState",
+    "frozen_digest",
+    "load_weights",
+    "weights_to_save",
+]
 
 
 @dataclass(frozen=True)
@@ -67,8 +77,8 @@ class OptimizerState(TypedDict):
 class SavedState(TypedDict):
     """The content of a file `step-*.pt`.
 
-    model: weights. losses: since the last point of the curve. place: epoch and batch of the next batch. random: state of torch's
-    random numbers.
+    model: weights of `weights_to_save`. frozen: `frozen_digest` of the others. losses: since the last point of the curve.
+    place: epoch and batch of the next batch. random: state of torch's random numbers.
     """
 
     model: dict[str, Tensor]
@@ -78,3 +88,46 @@ class SavedState(TypedDict):
     place: tuple[int, int]
     random: Tensor
     step: int
+    frozen: NotRequired[str]
+
+
+def weights_to_save(model: nn.Module, whole: bool = False) -> dict[str, Tensor]:
+    """Weights and buffers by name, without copies: the trained ones, as the frozen ones can be read again from where they are from.
+
+    Args:
+        model: its parameters with requires_grad are trained.
+        whole: whether the frozen ones are returned too, since a pretraining has changed them.
+    """
+    frozen = {name for name, weight in model.named_parameters(remove_duplicate=False) if not weight.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if whole or name not in frozen}
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights of `weights_to_save` into the model: either all of them, or exactly those that are not frozen.
+
+    Raises:
+        ValueError: if names or shapes are not those of the model.
+    """
+    names, trained = model.state_dict().keys(), weights_to_save(model).keys()
+    if weights.keys() != names and weights.keys() != trained:
+        missing, surplus = sorted(trained - weights.keys()), sorted(weights.keys() - trained)
+        raise ValueError(
+            f"the saved weights are not those of this model: {len(missing)} missing, {len(surplus)} unexpected "
+            f"({(missing or surplus)[0]}); all saved states are kept: use the version of RefRad that wrote them"
+        )
+    try:
+        model.load_state_dict(dict(weights), strict=False)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the saved weights are not those of this model: {str(error).splitlines()[-1].strip()}"
+        ) from None
+
+
+def frozen_digest(model: nn.Module) -> str:
+    """CRC-32, 8 hexadecimal digits, of the frozen weights: a state without them is useless with others."""
+    crc = 0
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad:
+            content = weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            crc = isal_zlib.crc32(content.numpy(), isal_zlib.crc32(name.encode(), crc))
+    return f"{crc:08x}"

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,11 +11,12 @@ from torch.distributed.tensor import DTensor
 
 from refrad.model.radgrounder import head_of
 from refrad.training.checkpoint import Checkpoints, newest_state
+from refrad.training.clock import Clock
 from refrad.training.dataloader import Batch, DataPosition
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule
 from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.run_log import LOGS, RunLog
-from refrad.training.state import Point, SavedState, TrainState
+from refrad.training.state import Point, SavedState, TrainState, frozen_digest, load_weights, weights_to_save
 from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 from refrad.training.train_config import TrainConfig
 
@@ -65,12 +65,18 @@ def train_loop(
             f"train.grad_accumulation is {config.grad_accumulation}: no multiple of the {context.size} processes"
         )
     newest = newest_state(saved, context)
+    frozen = "" if pretrain else frozen_digest(model)
     if newest is not None:
-        model.load_state_dict(newest["model"])
+        if newest.get("frozen", frozen) != frozen:
+            raise ValueError(
+                "the frozen weights are not those that the saved states were trained with; all states are kept: "
+                "restore the folder of the initial model"
+            )
+        load_weights(model, newest["model"])
     state = TrainState()
     if pretrain and newest is None:
         state = _pretrained(pretrain, config, context)
-    run = _Run(model, loss_of, config, saved, context, state)
+    run = _Run(model, loss_of, config, saved, context, state, frozen)
     if newest is not None:
         run.restore(newest)
     elif saved and pretrain:
@@ -92,8 +98,10 @@ class _Run:
         saved: Checkpoints | None,
         context: DistributedContext,
         state: TrainState,
+        frozen: str,
     ) -> None:
         self.model, self.config, self.saved, self.context, self.state = model, config, saved, context, state
+        self.frozen = frozen  # digest of the weights that states leave out; "" if they hold all
         model.to(context.device)
         context.broadcast_weights(model)
         self.loss = context.wrap(LossModule(model, loss_of), config.sharding)
@@ -110,7 +118,7 @@ class _Run:
     def train(self, batches: Iterator[Batch], val_batches: Sequence[Mapping[str, Tensor]], run_log: RunLog) -> None:
         """All steps that are left, with validation and saved states in between."""
         config, state = self.config, self.state
-        clock = _Clock(state.seconds, state.cpu_seconds)
+        clock = Clock(state.seconds, state.cpu_seconds)
         saved_at = clock.seconds
         step_log = StepLog(log, "training", config.steps)
         self.model.train()
@@ -197,7 +205,7 @@ class _Run:
         if val_loss is not None and val_loss < best:
             state.best_step = state.steps
             if self.saved:
-                self.saved.save_best(state.steps, self.context.gather_full(self.model.state_dict()))
+                self.saved.save_best(state.steps, self.weights())
         return point
 
     def save(self) -> None:
@@ -205,15 +213,21 @@ class _Run:
         if not self.saved:
             return
         state: SavedState = {
-            "model": self.context.gather_full(self.model.state_dict()),
+            "model": self.weights(),
             "optimizer": self.context.gather_full(self.optimizer.state_dict()),
             "trained": self.state.results(),
             "losses": list(self.losses),
             "place": (self.position.epoch, self.position.batch),
             "random": torch.get_rng_state(),
             "step": self.state.steps,
+            "frozen": self.frozen,
         }
         self.saved.save(state)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that are saved. All processes must call it."""
+        weights: dict[str, Tensor] = self.context.gather_full(weights_to_save(self.model, whole=not self.frozen))
+        return weights
 
     def restore(self, saved: SavedState) -> None:
         """Load a state; its weights are already in the model."""
@@ -224,24 +238,9 @@ class _Run:
         log.info("training resumes after step %d, %.0f s", self.state.steps, self.state.seconds)
 
 
-class _Clock:
-    """Seconds of a training, with those before it was resumed."""
-
-    def __init__(self, seconds: float, cpu_seconds: float) -> None:
-        self._start, self._cpu_start = time.perf_counter() - seconds, time.process_time() - cpu_seconds
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._start
-
-    @property
-    def cpu_seconds(self) -> float:
-        return time.process_time() - self._cpu_start
-
-
 def _pretrained(pretrain: Pretraining, config: TrainConfig, context: DistributedContext) -> TrainState:
     """The state after the pretraining, which the main process runs for at most half of the time limit."""
-    clock = _Clock(0.0, 0.0)
+    clock = Clock(0.0, 0.0)
     limit = config.max_seconds / 2 if config.max_seconds else None
     losses = pretrain(limit) if context.is_main else []
     seconds = context.broadcast(clock.seconds)
