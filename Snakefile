@@ -39,6 +39,7 @@ include: "rules/report.smk"
 
 
 onstart:
+    refuse_nodes_without_slurm()
     SITE.make_private_folder()
 
 

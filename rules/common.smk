@@ -27,6 +27,16 @@ STARTED = time.time()
 NAME = SITE.config.train.name
 
 
+def refuse_nodes_without_slurm():
+    """End the run before its first job if it trains on several nodes and no cluster executes it."""
+    try:
+        if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
+            SITE.training.refuse_without_slurm(not workflow.local_exec)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
 def release_servers():
     """End the shared servers of language models that no job uses any more."""
     from refrad.llm.sharing import release  # here, as every job reads this file

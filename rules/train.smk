@@ -16,13 +16,15 @@ rule train:
         f"<benchmarks>/train/{NAME}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: SITE.config.train.threads
+    threads: SITE.training.cpus
     resources:
+        **SITE.training.resources,
         python=SITE.python,
-        gpu=SITE.config.train.gpus,
+        gpu=SITE.training.gpus,
+        mem_mb=SITE.training.memory,
     params:
         images=SITE.brief("images"),
-        launch=SITE.launcher,
+        launch=SITE.training.launcher,
         tower="--tower" if SITE.towers else "",
         fingerprint=SITE.fingerprint("train"),
         tested=SITE.tested,
@@ -30,7 +32,7 @@ rule train:
     message:
         f"training of {NAME}"
     shell:
-        "{resources.python:q} {params.launch} refrad train"
+        "{params.launch} refrad train"
         " --images {params.images} --schema {input.schema} {params.tower} {input.tower}"
         " {params.public} {input.public}{params.tested} --checkpoint {output.checkpoint} --work {output.checkpoint}.work"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -205,12 +205,6 @@ def test_shards_of_all_deliveries_are_listed(config):
     assert site.every_delivery("{delivery}") == ["demo", "second"]
 
 
-def test_training_starts_one_process_for_each_gpu(config):
-    assert Site(config).launcher == "-m"
-    assert Site(change(config, ["train", "gpus"], 1)).launcher == "-m"
-    assert "--nproc-per-node 4 -m" in Site(change(config, ["train", "gpus"], 4)).launcher
-
-
 def test_burned_in_rules_take_any_dicom_keyword(config):
     keywords = [keyword for keyword in keyword_dict if keyword]
     config["index"]["burned_in_rules"] = [{keyword: "x"} for keyword in keywords]

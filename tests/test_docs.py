@@ -98,18 +98,18 @@ def test_dataset_page_has_the_columns_of_the_files(root):
 
 def test_training_page_configs_are_valid(root, monkeypatch):
     monkeypatch.chdir(root)
-    public, real, several = (
+    public, real, several, nodes = (
         yaml.safe_load(block)
         for page in ("training", "multi-gpu")
         for block in blocks(root / "docs" / f"{page}.md")
         if block.startswith("train:")
     )
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
-    config["train"] |= public["train"] | real["train"] | several["train"]
+    config["train"] |= public["train"] | real["train"] | several["train"] | nodes["train"]
     (tower,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("adapt:")]
     config["adapt"] |= tower["adapt"]
     options = check_config(config).train
-    assert options.grad_accumulation * options.batch == 288 and options.grad_accumulation % options.gpus == 0
+    assert options.grad_accumulation * options.batch == 288 and (options.nodes, options.gpus) == (3, 4)
 
 
 def test_inference_page_commands_can_be_parsed(root):

@@ -278,6 +278,7 @@ FILE_MODULES = {
         "training/run_log.py",
         "training/set_aside.py",
         "workflow/job_records.py",
+        "workflow/training_job.py",
     },
 }
 

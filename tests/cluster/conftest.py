@@ -73,7 +73,7 @@ def disturbed(cluster, alone_running, tmp_path_factory) -> Disturbed:  # noqa: A
     orphans run, and the first attempt at training gets too little memory.
     """
     workplace = Workplace(tmp_path_factory.mktemp("cluster") / "refrad").set_up()
-    workplace.edit("profiles/slurm/config.yaml", r"mem_mb: 64000 \* attempt", "mem_mb: 300 + 63700 * (attempt - 1)")
+    workplace.edit("profiles/slurm/config.yaml", r"(\n  train:.*\n)", r"\1    mem_mb: 300 + 63700 * (attempt - 1)\n")
     workplace.planned = workplace.plan()
 
     head = workplace.start(*RUN)

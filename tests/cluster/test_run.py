@@ -4,7 +4,10 @@ import json
 
 import pytest
 import slurm
+from safetensors.torch import load_file
 from same import differing
+
+from refrad.workflow.job_records import read_records
 
 GPU_STAGES = {"masks_shard", "train", "evaluate"}
 
@@ -91,3 +94,28 @@ def test_logs_and_pages_are_at_documented_paths(workplace):
 @pytest.mark.parametrize("folder", ["results", "stores", "private"])
 def test_results_equal_those_of_one_undisturbed_machine(workplace, alone, folder):
     assert differing(workplace.folder / folder, alone.folder / folder) == []
+
+
+def test_two_nodes_train_what_one_process_does(workplace, tmp_path):
+    few = {"steps": 4, "tower_pretraining_steps": 0, "grad_accumulation": 2, "compute_dtype": "float32"}
+    few |= {"checkpoints": {"steps": None, "seconds": None, "keep": 1, "weights": "last"}}
+    train = ("snakemake", "results/train/demo", "--allowed-rules", "train", "--forcerun", "train", "--profile")
+    both = workplace.without("train", at=tmp_path / "both")
+    both.configure(train=few | {"nodes": 2})
+    both.edit("profiles/slurm/config.yaml", r"\n    gpu: 1\n", "\n    gpu: 2\n")
+    both.edit("profiles/slurm/config.yaml", r"\n    mem_mb: 300 .*", "")  # of the first attempt of the fixture
+    both.run(*train, "slurm")
+    (job,) = both.jobs("train")
+    assert (job["JobState"], job["NumNodes"], job["NumTasks"]) == ("COMPLETED", "2", "2")
+    assert job["NodeList"] == "n[2-3]"
+    log = both.folder / "logs/train/demo.log"
+    assert {record.slurm_job for record in read_records(log)} == {job["JobId"]} and len(read_records(log)) == 2
+    assert all(f"Slurm job {job['JobId']} on {node}, " in log.read_text() for node in slurm.GPU_NODES)
+
+    single = workplace.without("train", at=tmp_path / "single")
+    single.configure(train=few)
+    single.run(*train, "profiles/local", "--cores", "1")
+    weights, expected = (load_file(of.folder / "results/train/demo/model.safetensors") for of in (both, single))
+    assert weights.keys() == expected.keys()
+    for name, value in expected.items():
+        assert value.allclose(weights[name], atol=2e-5), name

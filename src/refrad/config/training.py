@@ -70,7 +70,7 @@ class TrainOptions(Section):
         description="Number of optimizer steps, 1 or more; with max_seconds null they give the same weights every time."
     )
     batch: Count = Field(description="Samples per batch, 1 or more.")
-    grad_accumulation: Count = Field(description="Batches per optimizer step, 1 or more, over all GPUs together.")
+    grad_accumulation: Count = Field(description="Batches per optimizer step, 1 or more, over all processes together.")
     pack_tokens: Annotated[int, Field(ge=64)] | Literal[False] = Field(
         description="Tokens per row, 64 or more, when samples of a batch share rows (as 2048), or false for padded rows of one "
         "sample."
@@ -112,8 +112,12 @@ class TrainOptions(Section):
         description="Loggers of the numbers of each step, in files of the run: any of tensorboard, wandb, mlflow, trackio.",
     )
     seed: int = Field(description="Seed of weights, augmentation and order, an integer.")
+    nodes: Count = Field(
+        default=1,
+        description="Number of nodes, 1 or more; several need Slurm and a file system that they share: docs/multi-gpu.md.",
+    )
     gpus: Annotated[int, Field(ge=0)] = Field(
-        description="Number of GPUs, 0 or more, with one process each; 0 is the CPU."
+        description="Number of GPUs of each node, 0 or more, with one process each; 0 is the CPU, with one process a node."
     )
     sharding: Literal["ddp", "fsdp2"] = Field(
         description="Sharding over several GPUs: ddp (each holds all weights) or fsdp2 (each holds a share of them)."
@@ -121,7 +125,17 @@ class TrainOptions(Section):
     workers: Annotated[int, Field(ge=0)] = Field(
         description="Processes per GPU, 0 or more, that prepare batches ahead of time; 4 to 8 with GPUs."
     )
-    threads: Count = Field(description="CPU threads, 1 or more, and the CPUs that the job requests.")
+    threads: Count = Field(
+        description="CPU threads of each process, 1 or more; the job requests as many CPUs, or one for each of its workers and one more."
+    )
+
+    @model_validator(mode="after")
+    def processes_divide_a_step(self) -> "TrainOptions":
+        """Each process computes the same number of batches of a step."""
+        processes = self.nodes * max(1, self.gpus)
+        if self.grad_accumulation % processes:
+            raise ValueError(f"grad_accumulation is {self.grad_accumulation}: no multiple of the {processes} processes")
+        return self
 
     @model_validator(mode="after")
     def adafactor_needs_whole_matrices(self) -> "TrainOptions":

@@ -81,9 +81,9 @@ def run(
     saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main, options.checkpoints.weights)
     with context.watching_peers():
         state = session.train(saved, context)
-        context.leave()
-    if not context.is_main:
-        return
+        if not context.is_main:
+            context.leave()  # after the main process, whose end would look like a failure to the others
+            return
     log.info("samples of each task: %s", task_mixture(state))
     account: TrainingAccount = {
         "fingerprint": fingerprint.text,
@@ -99,6 +99,7 @@ def run(
     count_results(tally, account)
     tally.write(metrics, fingerprint)
     saved.clear()
+    context.leave()
 
 
 def _read(

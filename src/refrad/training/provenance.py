@@ -11,7 +11,7 @@ from refrad.workflow.fingerprint import Fingerprint
 __all__ = ["identity_of", "weights_digest"]
 
 # Options that change how fast a training is, or what is kept of it, but not what it is.
-INDIFFERENT = {"gpus", "sharding", "workers", "threads", "checkpoints", "loggers"}
+INDIFFERENT = {"nodes", "gpus", "sharding", "workers", "threads", "checkpoints", "loggers"}
 
 
 def identity_of(fingerprint: Fingerprint, images: Iterable[Path], *facts: Any) -> str:

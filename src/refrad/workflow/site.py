@@ -14,6 +14,7 @@ from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import compose
 from refrad.workflow.site_choice import SiteChoice
 from refrad.workflow.stages import STAGES
+from refrad.workflow.training_job import TrainingJob
 
 __all__ = ["Site", "in_braces"]
 
@@ -28,6 +29,7 @@ class Site:
         key: path of the secret key.
         choice: the lists that choose images.
         python: the interpreter that runs the stages.
+        training: the processes and resources of rule train.
         trains: whether a model is trained and evaluated; without train.model the run ends with the dataset.
         towers: the folder of the adapted vision tower, or nothing where none is trained.
         pages: names of the stages that run before the report, in order: `dataset_pages`, then `model_pages`.
@@ -49,6 +51,7 @@ class Site:
         self.key: str = self.config.privacy.key
         self.choice = SiteChoice(self.config.index)
         self.python: str = sys.executable
+        self.training = TrainingJob(self.config.train)
         self.trains: bool = self.config.train.model is not None
         adapt = self.config.adapt
         self.towers: list[str] = [f"<results>/adapt/{adapt.name}"] if adapt.steps and self.trains else []
@@ -161,12 +164,6 @@ class Site:
     def server_logs(self) -> str:
         """Folder of the logs of shared language model servers."""
         return f"{self.folder('logs')}/servers"
-
-    @property
-    def launcher(self) -> str:
-        """The options of Python that start the training: one process, or one for each GPU."""
-        gpus = self.config.train.gpus
-        return "-m" if gpus < 2 else f"-m torch.distributed.run --standalone --nproc-per-node {gpus} -m"
 
     def store(self, stage: str) -> str:
         """Folder of a stage's content-addressed store."""
