@@ -98,7 +98,7 @@ def test_weights_are_determined_by_the_seed(trained, run):
 
 
 def test_folder_without_a_model_stops_with_the_remedy(run, tmp_path):
-    with pytest.raises(ValueError, match="name a folder with a PaliGemma 2, or tiny"):
+    with pytest.raises(ValueError, match="name a folder with a PaliGemma 2 or a Qwen3-VL"):
         run(model=str(tmp_path))
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from refrad.dataset.examples import ExampleCaption, ExampleMention
-from refrad.model.box_tokens import TaggedEntity, detection_text, phrases_of, segmentation_text
+from refrad.model.box_formats import write_boxes
+from refrad.model.box_tokens import TaggedEntity, phrases_of, segmentation_text
 from refrad.model.prompts import detect_prompt, locate_prompt, prompt_text
 
 __all__ = ["Prompted", "detect", "locate"]
@@ -14,7 +15,7 @@ Prompted = tuple[str, str, list[tuple[int, ...]]]
 def locate(names: Sequence[ExampleMention], language: str, order: str | None) -> Prompted:
     """Text and target of the question where the named structures are. The spans of `names` are ignored.
 
-    With `order` of coordinates the target has boxes; without, segmentation tags, and the classes of each mask come along.
+    With `order`, a box format such as yxyx, the target has boxes; without, segmentation tags, and the classes of each mask come along.
     """
     joined, mentions = "", []
     for name in names:
@@ -39,4 +40,4 @@ def _tagged(text: str, mentions: Sequence[ExampleMention], order: str | None) ->
     ]
     if order is None:
         return segmentation_text(text, entities), [phrase.classes for phrase in phrases_of(entities)]
-    return detection_text(text, entities, 1, 1, order), []
+    return write_boxes(text, entities, order), []

@@ -16,6 +16,7 @@ from refrad.evaluation.metrics.grounding import NamedRegion, Region
 from refrad.evaluation.question_sample import QuestionSample, evenly
 from refrad.evaluation.questions import EvalQuestion, build_questions
 from refrad.evaluation.regions import BoxCodec, DecodedAnswer, MaskCodec, RegionCodec, phrase_classes
+from refrad.model.base_model import base_model_of
 from refrad.model.preprocess import render_view, whole_view
 from refrad.model.radgrounder import untrained_like
 
@@ -61,7 +62,12 @@ class TrainedModel:
     @property
     def side(self) -> int:
         """Width and height of the model's images, px."""
-        return int(self.processor.image_processor.size["height"])
+        return base_model_of(self.model).image_side(self.processor)
+
+    @property
+    def box_format(self) -> str:
+        """How the model writes boxes."""
+        return base_model_of(self.model).box_format(self.training.coordinates)
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class AnsweredQuestions:
 def build_codec(trained: TrainedModel, images: EvaluationImages, schema: Schema) -> RegionCodec:
     """The codec of the model's variant."""
     if trained.training.variant != "segmentation":
-        return BoxCodec(trained.training.coordinates)
+        return BoxCodec(trained.box_format)
     sizes = {image.image_id: image.size for image in images.shown}
     return MaskCodec(trained.side, sizes, phrase_classes([*images.training, *images.test], schema))
 
@@ -149,7 +155,7 @@ def answer_questions(
         options: of stage evaluate.
     """
     training = trained.training
-    resize, form = training.resize, (training.resize, training.variant == "segmentation", training.coordinates)
+    resize, form = training.resize, (training.resize, training.variant == "segmentation", trained.box_format)
 
     def asked_questions(dataset: str, examples: list[ImageExample]) -> list[EvalQuestion]:
         questions = (question for image in examples for question in build_questions(image, dataset, *form))

@@ -15,7 +15,8 @@ from refrad.evaluation.answer_cache import GeneratedAnswer
 from refrad.evaluation.baselines import MEAN_MASK_SIDE, mean_boxes, mean_masks
 from refrad.evaluation.metrics.grounding import NamedRegion, Region, phrase_key
 from refrad.evaluation.questions import EvalQuestion, mask_region
-from refrad.model.box_tokens import parse_detection, parse_segmentation
+from refrad.model.box_formats import read_boxes
+from refrad.model.box_tokens import parse_segmentation
 from refrad.model.preprocess import WHOLE, View, box_in_image, mask_in_image
 
 __all__ = ["BoxCodec", "DecodedAnswer", "MaskCodec", "RegionCodec", "phrase_classes"]
@@ -56,7 +57,7 @@ class RegionCodec(Protocol):
 
 @dataclass(frozen=True)
 class BoxCodec:
-    """The detection variant. `order` is the order of the coordinates in the text, yxyx or xyxy."""
+    """The detection variant. `order` is the format of boxes in the text: yxyx, xyxy or json."""
 
     order: str
     name: str = "boxes"
@@ -65,7 +66,7 @@ class BoxCodec:
         """The text and the boxes of an answer; boxes of the view are mapped to the whole image."""
         if question.task == "vqa":
             return DecodedAnswer(answer.text, ())
-        parsed = parse_detection(answer.text, self.order)
+        parsed = read_boxes(answer.text, self.order)
         regions = (
             NamedRegion(box_in_image(entity.box, question.view), entity.text, entity.class_id)
             for entity in parsed.entities

@@ -22,7 +22,9 @@ from refrad.core.types import LANGUAGES, Box
 from refrad.dicom.hanging import Turn
 from refrad.inference.generate import GeneratedText, generate, generate_masks
 from refrad.inference.load_image import LoadedImage, load_image
-from refrad.model.box_tokens import parse_detection, parse_segmentation
+from refrad.model.base_model import base_model_of
+from refrad.model.box_formats import read_boxes
+from refrad.model.box_tokens import parse_segmentation
 from refrad.model.inference_weights import check_compute_dtype, load_for_inference
 from refrad.model.preprocess import View, box_in_image, mask_in_image, render_view, whole_view
 from refrad.model.processor import load_processor
@@ -104,7 +106,8 @@ class Predictor:
         self.processor = load_processor(checkpoint)
         self.model = load_for_inference(checkpoint, self.processor, compute_dtype)
         self.model.to("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))  # type: ignore[arg-type]
-        self.side = int(self.processor.image_processor.size["height"])
+        self.base = base_model_of(self.model)
+        self.side = self.base.image_side(self.processor)
 
     def predict(
         self,
@@ -201,7 +204,7 @@ class Predictor:
         return whole_view(self._turn(image).size(width, height), self.options.resize)
 
     def _with_boxes(self, image: LoadedImage, answer: GeneratedText) -> Prediction:
-        parsed = parse_detection(answer.text, self.options.coordinates)
+        parsed = read_boxes(answer.text, self.base.box_format(self.options.coordinates))
         height, width = image.channels.shape[1:]
         view, turn = self._view(image), self._turn(image)
         turned_width, turned_height = turn.size(width, height)

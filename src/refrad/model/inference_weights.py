@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.model.radgrounder import DTYPES, load_model
 
@@ -32,9 +31,7 @@ def check_compute_dtype(name: str) -> None:
         raise ValueError("compute dtype int8 needs the package torchao: pip install 'refrad[int8]', or use bfloat16")
 
 
-def load_for_inference(
-    folder: Path, processor: PaliGemmaProcessor, compute_dtype: str
-) -> PaliGemmaForConditionalGeneration:
+def load_for_inference(folder: Path, processor: Any, compute_dtype: str) -> Any:
     """The model of a folder that stage train made; its mask head is float32 in any case.
 
     Args:

@@ -1,13 +1,16 @@
-"""Words and pictures to tensors: PaliGemma's own processor, from a folder or from nothing but texts."""
+"""Words and pictures to tensors: the processor of a folder, or PaliGemma's own from nothing but texts."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import AddedToken, GemmaTokenizer, PaliGemmaProcessor
 from transformers.image_utils import PILImageResampling
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+from refrad.model.base_model import base_model, base_model_of_type
 
 __all__ = ["GROUNDING_TOKENS", "add_grounding_tokens", "load_processor", "plain_processor", "tiny_processor"]
 
@@ -59,17 +62,19 @@ def _tokenizer(texts: Iterable[str], words: int) -> GemmaTokenizer:
     return GemmaTokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]])  # type: ignore[misc]
 
 
-def load_processor(folder: Path) -> PaliGemmaProcessor:
-    """The processor of a model's folder, with the tokens of grounding added if they are missing. Uses no network.
+def load_processor(folder: Path, image_size: int | None = None) -> Any:
+    """The processor of a model's folder, with the tokens of grounding if its base model has such. Uses no network.
 
-    The image processor is the one on Pillow, which needs no torchvision and is what training and evaluation were run with.
+    Args:
+        folder: with a model of one of `BASE_MODELS`, or with the processor of a PaliGemma alone.
+        image_size: side of the images, px; None: that of the folder.
+
+    Raises:
+        ValueError: if there is no such model, or it takes no images of that size.
     """
-    pictures = SiglipImageProcessorPil.from_pretrained(folder, local_files_only=True)
-    if not hasattr(pictures, "image_seq_length"):
-        raise ValueError(f"{folder}: not a PaliGemma: its image processor has no image_seq_length")
-    return add_grounding_tokens(
-        PaliGemmaProcessor(pictures, GemmaTokenizer.from_pretrained(folder, local_files_only=True))
-    )
+    is_alone = not (folder / "config.json").exists()  # without a model it is PaliGemma's
+    base = base_model_of_type("paligemma") if is_alone else base_model(folder)
+    return base.load_processor(folder, image_size)
 
 
 def add_grounding_tokens(processor: PaliGemmaProcessor) -> PaliGemmaProcessor:

@@ -1,4 +1,4 @@
-"""RadGrounder: the stock PaliGemma 2, tiny and from scratch or from a folder; with a mask head in the segmentation variant."""
+"""RadGrounder: a stock base model from a folder, or a tiny PaliGemma 2 from scratch; with a mask head in the segmentation variant."""
 
 import math
 from pathlib import Path
@@ -8,20 +8,22 @@ import torch
 from torch import Tensor, nn
 from transformers import (
     Gemma2Config,
-    GemmaTokenizer,
     PaliGemmaConfig,
     PaliGemmaForConditionalGeneration,
     PaliGemmaProcessor,
     SiglipVisionConfig,
 )
 
-from refrad.model.mask_head import MaskHead, load_head, save_head
-from refrad.model.processor import GROUNDING_TOKENS
+from refrad.model.base_model import base_model, base_model_of
+from refrad.model.mask_head import MaskHead, save_head
 
 __all__ = [
     "DTYPES",
     "PATCH",
     "add_head",
+    "end_token",
+    "finish_model",
+    "fresh_model",
     "head_of",
     "load_model",
     "order_positions",
@@ -66,7 +68,7 @@ def tiny_model(processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditio
         projection_dim=WIDTH,
         **special,
     )
-    return _fresh(config, processor, seed)
+    return fresh_model(config, processor, seed)
 
 
 def tiny_vision(side: int) -> SiglipVisionConfig:
@@ -82,11 +84,9 @@ def tiny_vision(side: int) -> SiglipVisionConfig:
     )
 
 
-def untrained_like(
-    model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, seed: int
-) -> PaliGemmaForConditionalGeneration:
+def untrained_like(model: Any, processor: Any, seed: int) -> Any:
     """The same architecture with random weights, in the dtype of the model: what training is compared with."""
-    fresh: PaliGemmaForConditionalGeneration = _fresh(model.config, processor, seed).to(model.dtype)  # type: ignore[arg-type]
+    fresh = base_model_of(model).untrained(model.config, processor, seed).to(model.dtype)
     if head_of(model):
         add_head(fresh, processor, seed)
     return fresh
@@ -94,50 +94,28 @@ def untrained_like(
 
 def load_model(
     folder: Path,
-    processor: PaliGemmaProcessor,
+    processor: Any,
     attention: str = "eager",
     dtype: torch.dtype = torch.float32,
     quantization: Any = None,
-) -> PaliGemmaForConditionalGeneration:
-    """The model of a folder, with an embedding for every token of `processor`; its mask head is float32 in any case.
-
-    A token that the folder's tokenizer does not know begins as the mean of the tokens that its text was made of until now.
-    The embeddings grow, if they must, to a multiple of 64.
+) -> Any:
+    """The model of a folder, with an embedding for every token of `processor`, and with its mask head if it has one.
 
     Args:
         folder: with config.json, weights and tokenizer.
-        processor: that of the folder, with the tokens of grounding.
-        attention: of the language model: "eager", or "flex_attention" for GPUs. Others ignore the soft-cap or the prefix.
+        processor: that of the folder, see `load_processor`.
+        attention: of the language model: "eager", or "flex_attention" for GPUs.
         dtype: of the weights: float32 for training (pure bfloat16 loses most updates).
         quantization: of transformers, for inference alone; see `refrad.model.inference_weights`.
+
+    Raises:
+        ValueError: if there is no model of one of `BASE_MODELS`.
     """
-    how: Any = "eager" if attention == "eager" else {"text_config": attention, "vision_config": "sdpa"}
-    model = PaliGemmaForConditionalGeneration.from_pretrained(
-        folder, dtype=dtype, attn_implementation=how, local_files_only=True, quantization_config=quantization
-    )
-    if head := load_head(model.config, _end(processor), folder):
-        model.add_module("mask_head", head)
-    if len(processor.tokenizer) > model.config.get_text_config().vocab_size:
-        model.resize_token_embeddings(
-            len(processor.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE, mean_resizing=False
-        )
-    _begin_new_tokens(model, processor, folder)
-    return _finish(model, processor)
+    return base_model(folder).load_model(folder, processor, attention, dtype, quantization)
 
 
-@torch.no_grad()
-def _begin_new_tokens(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, folder: Path) -> None:
-    """Of PaliGemma's own vocabulary these rows are padding, which was never trained."""
-    before = GemmaTokenizer.from_pretrained(folder, local_files_only=True)
-    words: Any = model.get_input_embeddings().weight
-    for token in GROUNDING_TOKENS:
-        if token not in before.get_vocab():
-            pieces = before(token, add_special_tokens=False)["input_ids"]
-            words[processor.tokenizer.convert_tokens_to_ids(token)] = words[pieces].mean(0)
-
-
-def save_model(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, folder: Path) -> None:
-    """Write a folder that `load_model`, and `from_pretrained` of PaliGemma and its processor, read."""
+def save_model(model: Any, processor: Any, folder: Path) -> None:
+    """Write a folder that `load_model`, and `from_pretrained` of the model's class and its processor, read."""
     head = head_of(model)
     weights = {name: value for name, value in model.state_dict().items() if not name.startswith("mask_head.")}
     model.save_pretrained(folder, state_dict=weights)
@@ -149,7 +127,7 @@ def save_model(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaPro
 def add_head(model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, seed: int) -> None:
     """Give a model that has none a mask head, with random weights that depend on `seed` only."""
     if head_of(model) is None:
-        model.add_module("mask_head", MaskHead(model.config, _end(processor), seed))
+        model.add_module("mask_head", MaskHead(model.config, end_token(processor), seed))
 
 
 def head_of(model: nn.Module) -> MaskHead | None:
@@ -158,11 +136,12 @@ def head_of(model: nn.Module) -> MaskHead | None:
     return head
 
 
-def _end(processor: PaliGemmaProcessor) -> int:
+def end_token(processor: PaliGemmaProcessor) -> int:
+    """Id of the token `</seg>`, whose hidden state prompts the mask head."""
     return int(processor.tokenizer.convert_tokens_to_ids("</seg>"))
 
 
-def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
+def fresh_model(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) -> PaliGemmaForConditionalGeneration:
     """Random weights, except that positions begin in order: neighbouring patches and bins have similar embeddings."""
     config._attn_implementation = "eager"  # SDPA ignores the soft-cap of Gemma 2
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -172,7 +151,7 @@ def _fresh(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int) ->
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
         words[first : first + LOC_TOKENS] = _waves(LOC_TOKENS, words.shape[1], 8) * words.std()
         order_positions(model.model.vision_tower)
-    return _finish(model, processor)
+    return finish_model(model, processor)
 
 
 def order_positions(tower: Any) -> None:
@@ -195,9 +174,10 @@ def _waves(places: int, width: int, shortest: float) -> Tensor:
     return mixed / mixed.std()
 
 
-def _finish(
+def finish_model(
     model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor
 ) -> PaliGemmaForConditionalGeneration:
+    """The model, with the tokenizer's special tokens in its settings of generation, which is greedy."""
     tokenizer = processor.tokenizer
     model.generation_config.update(
         do_sample=False,

@@ -8,6 +8,7 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 from refrad.anatomy.schema import Schema
 from refrad.config import TrainOptions
 from refrad.dataset.examples import ImageExample
+from refrad.model.base_model import base_model
 from refrad.model.processor import load_processor, tiny_processor
 from refrad.model.prompts import every_prompt
 from refrad.model.radgrounder import PATCH, add_head, load_model, tiny_model
@@ -26,7 +27,7 @@ def initial_model(
         anatomy: class schema; the tokenizer is trained on the names of the classes too.
 
     Raises:
-        ValueError: if the folder has no PaliGemma 2, or one for images of another size.
+        ValueError: if the folder has no base model, or one that takes no images of this size or does not support an option.
     """
     processor, model = _without_head(options, examples, anatomy)
     if options.variant == "segmentation":
@@ -42,15 +43,13 @@ def _without_head(
         processor = tiny_processor(_texts(examples, anatomy), options.image_size, PATCH)
         return processor, tiny_model(processor, options.seed)
     if options.model is None:
-        raise ValueError("train.model is null: name tiny, or a folder with a PaliGemma 2")
+        raise ValueError("train.model is null: name tiny, or a folder with a PaliGemma 2 or Qwen3-VL")
     folder = Path(options.model)
-    if not (folder / "config.json").exists():
-        raise ValueError(f"train.model: {folder}: no config.json; name a folder with a PaliGemma 2, or tiny")
-    processor = load_processor(folder)
-    if (side := processor.image_processor.size["height"]) != options.image_size:
-        raise ValueError(
-            f"train.image_size is {options.image_size}, but the model in {folder} takes images of {side} px"
-        )
+    try:
+        base_model(folder).check_options(options)
+    except ValueError as error:
+        raise ValueError(f"train.model: {error}, or tiny") from None
+    processor = load_processor(folder, options.image_size)
     return processor, load_model(folder, processor, options.attention)
 
 

@@ -29,7 +29,7 @@ def batch_loss(
     inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in batch.items() if name != "labels"}
     masks = inputs.pop("masks", None)
     patches, hidden = encode(model, inputs, compute_dtype)
-    softcap = model.config.get_text_config().final_logit_softcapping
+    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
     loss = labelled_loss(hidden.to(DTYPES[compute_dtype]), model.lm_head.weight, labels, softcap, soft_labels)
     head = head_of(model)
     if head is None or masks is None:

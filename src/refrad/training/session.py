@@ -14,6 +14,7 @@ from refrad.config import TrainOptions
 from refrad.core.table_rows import rows_of
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row
 from refrad.dataset.training_overlap import TrainingOverlap
+from refrad.model.base_model import BaseModel, base_model_of
 from refrad.model.collate import Sample
 from refrad.model.siglip import replace_vision_tower
 from refrad.training.checkpoint import Checkpoints, load_final_weights
@@ -93,8 +94,9 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
     names = surface_forms(examples, anatomy)
     build = partial(_build, options, examples, anatomy, tower)
     processor, model = build()
-    samples = Samples(data.train, names, _sample_options(options, processor, augmented=True))
-    validation = Samples(data.parts["validation"], names, _sample_options(options, processor, augmented=False))
+    base = base_model_of(model)
+    samples = Samples(data.train, names, _sample_options(options, base, processor, augmented=True))
+    validation = Samples(data.parts["validation"], names, _sample_options(options, base, processor, augmented=False))
     pretrain = _pretraining(options, model, processor, data.parts["train"], names)
     if options.compile:
         for layer in model.model.language_model.layers:
@@ -110,14 +112,17 @@ def _build(
     if tower:
         replace_vision_tower(model, tower)
     if options.freeze_tower:
-        model.model.vision_tower.requires_grad_(False)
+        for module in base_model_of(model).tower(model):
+            module.requires_grad_(False)
     return processor, model
 
 
-def _sample_options(options: TrainOptions, processor: PaliGemmaProcessor, augmented: bool) -> SampleOptions:
+def _sample_options(
+    options: TrainOptions, base: BaseModel, processor: PaliGemmaProcessor, augmented: bool
+) -> SampleOptions:
     return SampleOptions(
-        size=processor.image_processor.size["height"],
-        order=None if options.variant == "segmentation" else options.coordinates,
+        size=base.image_side(processor),
+        order=None if options.variant == "segmentation" else base.box_format(options.coordinates),
         shares=options.tasks.model_dump(),
         seed=options.seed,
         augment=options.augment if augmented else None,
