@@ -15,6 +15,7 @@ from refrad.config import TrainOptions
 from refrad.core.manifests import write_manifest
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dicom.hanging import TURNS
+from refrad.inference import predictor as predictor_module
 from refrad.inference.generate import GeneratedText
 from refrad.inference.load_image import LoadedImage
 from refrad.inference.predictor import Prediction, Predictor, Region
@@ -296,3 +297,9 @@ def test_damaged_checkpoint_is_refused_with_its_remedy(checkpoint, tmp_path, nam
     (folder / name).write_bytes(content)
     with pytest.raises(ValueError, match=rf"damaged is damaged \({name}\): delete it and run snakemake --force"):
         Predictor(folder, "cpu")
+
+
+def test_predictor_checks_that_the_installed_transformers_takes_images(checkpoint, monkeypatch):
+    checked = []
+    monkeypatch.setattr(predictor_module, "check_image_input", checked.append)
+    assert checked == [Predictor(checkpoint, "cpu").model]

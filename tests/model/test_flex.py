@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers.integrations import flex_attention
 
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
@@ -69,3 +70,20 @@ def test_losses_are_those_of_eager_attention(both, batch, limit):
     with torch.no_grad():  # torch has no backward pass of flex attention for processors
         eager, flex = (batch_loss(model, pack(batch, limit) if limit else batch).item() for model in both)
     assert flex == pytest.approx(eager, abs=1e-5)
+
+
+def test_query_key_and_value_reach_flex_attention_in_one_dtype(both, batch, monkeypatch):
+    """Rotary embedding makes float32 of query and key under autocast, so they would differ from the value."""
+    dtypes, attend = [], flex_attention.compile_friendly_flex_attention
+
+    def spy(query, key, value, **options):
+        dtypes.append((query.dtype, key.dtype, value.dtype))
+        return attend(query, key, value, **options)
+
+    monkeypatch.setattr(flex_attention, "compile_friendly_flex_attention", spy)
+    with torch.no_grad():
+        eager, flex = (batch_loss(model, batch, compute_dtype="bfloat16").item() for model in both)
+        batch_loss(both[1], batch)
+    layers = both[1].config.get_text_config().num_hidden_layers
+    assert dtypes == [(torch.bfloat16,) * 3] * layers + [(torch.float32,) * 3] * layers
+    assert flex == pytest.approx(eager, rel=0.01)

@@ -11,7 +11,7 @@ from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.model.collate import collate
 from refrad.model.forward import encode
 from refrad.model.mask_head import mask_loss
-from refrad.model.packing import dense_mask, pack, packed_mask, packed_mask_mod, rows_of
+from refrad.model.packing import dense_mask, pack, packed_mask, packed_mask_mod, pad_to_multiple, rows_of
 from refrad.model.radgrounder import add_head, head_of, tiny_model
 from refrad.training.dataloader import BatchOptions, load_batches
 from refrad.training.objective import batch_loss
@@ -152,3 +152,36 @@ def test_a_packed_training_takes_the_steps_of_a_plain_one(make, processor):
     ]
     for one, other in zip(*firsts, strict=True):
         assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
+
+
+@pytest.mark.parametrize("limit", [None, 300])
+def test_padding_to_a_multiple_changes_neither_loss_nor_gradients(batch, processor, limit):
+    tensors = pack(batch, limit) if limit else batch
+    padded = pad_to_multiple(tensors, 128)
+    assert tensors["input_ids"].shape[1] % 128 and padded["input_ids"].shape[1] % 128 == 0
+    assert padded.keys() == tensors.keys() and padded["pixel_values"] is tensors["pixel_values"]
+    results = []
+    for rows in (tensors, padded):
+        model = tiny_model(processor, 0)
+        loss = batch_loss(model, rows)
+        loss.backward()
+        results.append((loss, [weight.grad for weight in model.parameters() if weight.grad is not None]))
+    (loss, gradients), (padded_loss, padded_gradients) = results
+    assert padded_loss.item() == pytest.approx(loss.item(), abs=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(gradients, padded_gradients, strict=True))
+
+
+@given(st.integers(1, 700), st.integers(1, 300))
+def test_padded_length_is_the_next_multiple(length, multiple):
+    padded = pad_to_multiple({"input_ids": torch.ones(2, length, dtype=torch.long)}, multiple)["input_ids"]
+    assert padded.shape[1] % multiple == 0 and 0 <= padded.shape[1] - length < multiple
+    assert padded.sum() == 2 * length
+
+
+@pytest.mark.parametrize("limit", [False, 600])
+def test_batches_of_a_training_have_lengths_of_the_multiple(make, processor, limit):
+    options = BatchOptions(4, 0, pack_tokens=limit, length_multiple=64)
+    batches = list(itertools.islice(load_batches(make(), processor, options), 12))
+    plain = list(itertools.islice(load_batches(make(), processor, BatchOptions(4, 0, pack_tokens=limit)), 12))
+    lengths, plain_lengths = ({one.tensors["labels"].shape[1] for one in each} for each in (batches, plain))
+    assert all(length % 64 == 0 for length in lengths) and len(lengths) < len(plain_lengths)

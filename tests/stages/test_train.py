@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.factories import image_row, tiny_training
+from transformers.models.paligemma.modeling_paligemma import PaliGemmaModel
 
 from refrad.core.manifests import sealed_files
 from refrad.dataset.examples import example_of_row, read_image_table
@@ -20,6 +21,7 @@ from refrad.model.collate import collate
 from refrad.model.processor import load_processor
 from refrad.model.radgrounder import load_model
 from refrad.stages import train
+from refrad.training.distributed import SINGLE_PROCESS
 from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.workflow.fingerprint import Fingerprint
@@ -76,6 +78,35 @@ def test_checkpoint_has_the_log_of_each_step(trained):
     assert set().union(*(line["task"] for line in lines)) == set(account["tasks"])
     assert len(list((checkpoint / "logs" / "tensorboard").glob("events.out.tfevents.*"))) == 1
     assert checkpoint / "logs" / "steps.jsonl" in sealed_files(checkpoint / "digests.json")
+
+
+def test_padded_lengths_and_recomputed_activations_train_to_the_same_loss(trained, run):
+    checkpoint, _ = run(length_multiple=32, gradient_checkpointing=True)
+    losses = [
+        json.loads((folder / "training.json").read_text())["curve"][-1]["loss"] for folder in (trained[0], checkpoint)
+    ]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tf32", "gpus", "precision"), [(True, 1, "high"), (False, 1, "highest"), (True, 0, "highest")]
+)
+def test_tf32_is_for_gpus_by_option(run, monkeypatch, tf32, gpus, precision):
+    monkeypatch.setattr(train, "join_processes", lambda _: SINGLE_PROCESS)
+    chosen = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", chosen.append)
+    checkpoint, _ = run(tf32=tf32, gpus=gpus, steps=1)
+    assert chosen == [precision]
+    assert json.loads(json.loads((checkpoint / "training.json").read_text())["fingerprint"])["options"]["tf32"] is tf32
+    assert ("TF32" in (checkpoint / "README.md").read_text()) is tf32
+
+
+def test_training_refuses_a_transformers_that_ignores_images(run, monkeypatch):
+    forward = PaliGemmaModel.forward
+    without_image = lambda model, mm_encoder_outputs=None, **rest: forward(model, **rest)  # noqa: ARG005, E731
+    monkeypatch.setattr(PaliGemmaModel, "forward", without_image)
+    with pytest.raises(ValueError, match="ignores the image of a PaliGemma"):
+        run()
 
 
 def test_training_continues_from_a_checkpoint(trained, run):

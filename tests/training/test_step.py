@@ -1,6 +1,8 @@
 import dataclasses
 import itertools
 import time
+from collections import Counter
+from functools import partial
 
 import pytest
 import torch
@@ -179,3 +181,29 @@ def test_states_hold_trained_weights_only_and_resume_the_same(samples, processor
     resumed = trained(4, "resumed")
     assert resumed.load(4)["trained"]["resumed"] == 1
     assert all(value.equal(resumed.load(4)["model"][name]) for name, value in whole.load(4)["model"].items())
+
+
+def count_pass(passes, name, *_):
+    passes[name] += 1
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_gradient_checkpointing_repeats_the_layers_with_a_graph_only(batch, processor, frozen):
+    """Same loss, same gradients; a frozen tower has no graph and runs once."""
+    results = []
+    for checkpointing in (False, True):
+        model = tiny_model(processor, 0).train()
+        tower, text = model.model.vision_tower.requires_grad_(not frozen), model.model.language_model
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        passes = Counter()
+        for name, layer in (("tower", tower.encoder.layers[0].self_attn), ("text", text.layers[0].self_attn)):
+            layer.register_forward_hook(partial(count_pass, passes, name))
+        loss = batch_loss(model, batch)
+        loss.backward()
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        results.append((loss.item(), gradients, passes))
+    (loss, gradients, passes), (same_loss, same_gradients, repeated) = results
+    assert same_loss == loss and len(gradients) == len(same_gradients)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients, same_gradients, strict=True))
+    assert passes == {"tower": 1, "text": 1} and repeated == {"tower": 1 if frozen else 2, "text": 2}

@@ -75,6 +75,10 @@ class TrainOptions(Section):
         description="Tokens per row, 64 or more, when samples of a batch share rows (as 2048), or false for padded rows of one "
         "sample."
     )
+    length_multiple: Count = Field(
+        description="Rows of tokens are padded to a multiple of it, 1 or more, so that few lengths need compiled layers; the loss is "
+        "the same."
+    )
     optimizer: Literal["adamw", "adafactor"] = Field(
         description="Optimizer: adamw, or adafactor, which keeps one number less per weight."
     )
@@ -96,10 +100,16 @@ class TrainOptions(Section):
     compute_dtype: Literal["float32", "bfloat16"] = Field(
         description="Data type of matrix products: float32 or bfloat16; weights and loss are float32."
     )
+    tf32: bool = Field(
+        description="Whether GPUs multiply float32 matrices in TF32: 10 bits of the mantissa, several times as fast."
+    )
     tower_pretraining_steps: Annotated[int, Field(ge=0)] = Field(
         description="Steps, 0 or more, in which the tiny model's vision tower is pretrained on masks."
     )
     freeze_tower: bool = Field(description="Whether the vision tower is frozen during training.")
+    gradient_checkpointing: bool = Field(
+        description="Whether activations are recomputed in the backward pass: less memory, a third more time."
+    )
     attention: Literal["eager", "flex_attention"] = Field(
         description="Attention of the language model: eager, or flex_attention for GPUs; other kinds ignore the prefix mask or the soft-cap."
     )

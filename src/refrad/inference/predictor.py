@@ -25,6 +25,7 @@ from refrad.inference.load_image import LoadedImage, load_image
 from refrad.model.base_model import base_model_of
 from refrad.model.box_formats import read_boxes
 from refrad.model.box_tokens import parse_segmentation
+from refrad.model.canary import check_image_input
 from refrad.model.inference_weights import check_compute_dtype, load_for_inference
 from refrad.model.preprocess import View, box_in_image, mask_in_image, render_view, whole_view
 from refrad.model.processor import load_processor
@@ -79,8 +80,8 @@ class Predictor:
         compute_dtype: of weights and products: "float32", "bfloat16" (half the memory, and faster on a GPU), or "int8" (a third).
 
     Raises:
-        ValueError: if the folder is no such checkpoint, or damaged, the number of tokens is below 1, or the type is another or lacks
-            its package.
+        ValueError: if the folder is no such checkpoint, or damaged, the number of tokens is below 1, the type is another or lacks
+            its package, or the installed transformers ignores images.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Predictor:
         self.model.to("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))  # type: ignore[arg-type]
         self.base = base_model_of(self.model)
         self.side = self.base.image_side(self.processor)
+        check_image_input(self.model)
 
     def predict(
         self,

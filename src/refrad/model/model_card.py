@@ -30,7 +30,7 @@ so keep the weights under the same access rules as the archive.
 | samples of each task | {tasks} |
 | loss | {loss:.3f}; {validation_loss} on {validation:,} images of validation patients |
 | optimizer | {optimizer}, peak learning rate {rate:g}, {warmup:.0%} warm-up, cosine decay |
-| weights | {parameters:,}, float32; matrix products in {compute_dtype} |
+| weights | {parameters:,}, float32; matrix products in {compute_dtype}{tf32} |
 
     from transformers import AutoProcessor, PaliGemmaForConditionalGeneration
     model = PaliGemmaForConditionalGeneration.from_pretrained(folder)
@@ -68,4 +68,5 @@ def model_card(account: TrainingAccount, options: TrainOptions) -> str:
         warmup=options.warmup_ratio,
         parameters=account["parameters"],
         compute_dtype=options.compute_dtype,
+        tf32=", those in float32 in TF32" if options.tf32 else "",
     )

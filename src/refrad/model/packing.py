@@ -9,11 +9,20 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-__all__ = ["dense_mask", "pack", "packed_mask", "packed_mask_mod", "rows_of"]
+__all__ = ["dense_mask", "pack", "packed_mask", "packed_mask_mod", "pad_to_multiple", "rows_of"]
 
 PADDING = -1  # sample id of padding
+PADDING_VALUES = {
+    "input_ids": 0,
+    "attention_mask": 0,
+    "token_type_ids": 0,
+    "labels": -100,
+    "position_ids": 1,
+    "sample_ids": PADDING,
+}
 
 
 def rows_of(lengths: Sequence[int], limit: int) -> list[range]:
@@ -64,6 +73,18 @@ def pack(tensors: Mapping[str, Tensor], limit: int) -> dict[str, Tensor]:
     packed["position_ids"] = joined(lambda sample: torch.arange(1, lengths[sample] + 1), 1)
     packed["sample_ids"] = joined(lambda sample: torch.full((lengths[sample],), sample), PADDING)
     return packed | {name: tensor for name, tensor in tensors.items() if name not in (*packed, "attention_mask")}
+
+
+def pad_to_multiple(tensors: Mapping[str, Tensor], multiple: int) -> dict[str, Tensor]:
+    """The tensors of `collate` or `pack`, rows padded on the right to a multiple of tokens; images and masks stay as they are.
+
+    A compiled layer is compiled again for each new length, and so is a block mask: a multiple keeps their number small.
+    """
+    missing = -tensors["input_ids"].shape[1] % multiple
+    return {
+        name: functional.pad(tensor, (0, missing), value=PADDING_VALUES[name]) if name in PADDING_VALUES else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

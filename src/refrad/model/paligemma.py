@@ -18,6 +18,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from refrad.config import TrainOptions
 from refrad.model.base_model import BaseModel
+from refrad.model.flex import register_flex_attention
 from refrad.model.mask_head import load_head
 from refrad.model.packing import packed_mask
 from refrad.model.processor import GROUNDING_TOKENS, add_grounding_tokens
@@ -62,6 +63,8 @@ class PaliGemma:
         A token that the folder's tokenizer does not know begins as the mean of the tokens that its text was made of until now.
         The embeddings grow, if they must, to a multiple of 64. Attentions other than eager and flex ignore the soft-cap or the prefix.
         """
+        if attention == "flex_attention":
+            register_flex_attention()
         how: Any = "eager" if attention == "eager" else {"text_config": attention, "vision_config": "sdpa"}
         model = PaliGemmaForConditionalGeneration.from_pretrained(
             folder, dtype=dtype, attn_implementation=how, local_files_only=True, quantization_config=quantization

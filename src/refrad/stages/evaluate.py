@@ -44,6 +44,7 @@ from refrad.evaluation.result import (
     tabulate_scores,
 )
 from refrad.llm import Models, open_models
+from refrad.model.canary import check_image_input
 from refrad.model.inference_weights import check_compute_dtype, load_for_inference
 from refrad.model.processor import load_processor
 from refrad.model.training_account import TRAINING
@@ -204,6 +205,7 @@ def _load_model(checkpoint: Path, training: TrainOptions, dtype: str) -> Trained
     device = torch.device("cuda" if training.gpus and torch.cuda.is_available() else "cpu")
     model = load_for_inference(checkpoint, processor, dtype)
     model.to(device)  # type: ignore[arg-type]
+    check_image_input(model)
     config = (checkpoint / "config.json").read_bytes()
     return TrainedModel(model, processor, training, weights_digest(checkpoint), config, device, dtype)
 

@@ -70,6 +70,7 @@ def run(
     require_loggers(options.loggers, "train.loggers")
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus)
+    torch.set_float32_matmul_precision("high" if options.tf32 and options.gpus else "highest")
     for folder in filter(None, (tower, Path(options.model) if options.model not in ("tiny", None) else None)):
         verify_folder(folder)
     logging.getLogger().setLevel(logging.INFO if context.is_main else logging.WARNING)

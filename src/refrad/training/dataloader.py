@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PaliGemmaProcessor
 
 from refrad.model.collate import collate
-from refrad.model.packing import pack
+from refrad.model.packing import pack, pad_to_multiple
 from refrad.training.samples import Samples
 
 __all__ = [
@@ -187,6 +187,7 @@ class BatchOptions:
     batch: samples of a batch. seed: of the order. workers: processes that prepare batches; 0 for none.
     rank, size: of `size` training processes, the `rank`-th gets every `size`-th batch.
     pack_tokens: tokens per row of packed samples, see `pack`; False for one sample per row.
+    length_multiple: of the lengths of rows, see `pad_to_multiple`.
     """
 
     batch: int
@@ -195,13 +196,14 @@ class BatchOptions:
     rank: int = 0
     size: int = 1
     pack_tokens: int | Literal[False] = False
+    length_multiple: int = 1
 
 
 def load_batches(
     samples: Samples, processor: PaliGemmaProcessor, options: BatchOptions, start: DataPosition = START
 ) -> Iterator[Batch]:
     """The batches of this process from `start` on, without end. Their order does not depend on the number of workers."""
-    dataset = _Collated(samples, processor, options.pack_tokens)
+    dataset = _Collated(samples, processor, options)
     return load_with_workers(dataset, _ProcessBatches(samples, options, start), options.workers)
 
 
@@ -222,14 +224,16 @@ def load_with_workers(dataset: Dataset[Batch], sampler: Sampler[Any], workers: i
 class _Collated(Dataset[Batch]):
     """Batches by the keys of their samples."""
 
-    def __init__(self, samples: Samples, processor: PaliGemmaProcessor, limit: int | Literal[False]) -> None:
-        self.samples, self.processor, self.limit = samples, processor, limit
+    def __init__(self, samples: Samples, processor: PaliGemmaProcessor, options: BatchOptions) -> None:
+        self.samples, self.processor, self.options = samples, processor, options
 
     def __getitem__(self, turn: tuple[TaskBatch, list[str], DataPosition]) -> Batch:
         (task, keys, rows), tasks, position = turn
         drawn = [self.samples.make(key, row, task) for key, row in zip(keys, rows, strict=True)]
         tensors = collate(self.processor, drawn)
-        return Batch(pack(tensors, self.limit) if self.limit else tensors, tasks, position)
+        if self.options.pack_tokens:
+            tensors = pack(tensors, self.options.pack_tokens)
+        return Batch(pad_to_multiple(tensors, self.options.length_multiple), tasks, position)
 
 
 class _ProcessBatches(Sampler[Any]):

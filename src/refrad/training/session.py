@@ -15,6 +15,7 @@ from refrad.core.table_rows import rows_of
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row
 from refrad.dataset.training_overlap import TrainingOverlap
 from refrad.model.base_model import BaseModel, base_model_of
+from refrad.model.canary import check_image_input
 from refrad.model.collate import Sample
 from refrad.model.siglip import replace_vision_tower
 from refrad.training.checkpoint import Checkpoints, load_final_weights
@@ -88,16 +89,19 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
         tower: folder of an adapted SigLIP, whose vision tower replaces that of the model; None for none.
 
     Raises:
-        ValueError: if the options do not fit the model.
+        ValueError: if the options do not fit the model, or the installed transformers ignores images.
     """
     examples = [example_of_row(row) for row in rows_of(data.train, ExampleRow)]
     names = surface_forms(examples, anatomy)
     build = partial(_build, options, examples, anatomy, tower)
     processor, model = build()
+    check_image_input(model)
     base = base_model_of(model)
     samples = Samples(data.train, names, _sample_options(options, base, processor, augmented=True))
     validation = Samples(data.parts["validation"], names, _sample_options(options, base, processor, augmented=False))
     pretrain = _pretraining(options, model, processor, data.parts["train"], names)
+    if options.gradient_checkpointing:
+        model.activation_checkpointing_enable()  # the frozen tower has no graph, so nothing of it is recomputed
     if options.compile:
         for layer in model.model.language_model.layers:
             layer.compile()
@@ -171,6 +175,7 @@ def _train_config(options: TrainOptions) -> TrainConfig:
         max_grad_norm=options.max_grad_norm,
         workers=options.workers,
         pack_tokens=options.pack_tokens,
+        length_multiple=options.length_multiple,
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
         sharding=options.sharding,

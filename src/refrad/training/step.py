@@ -8,6 +8,7 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.model.box_tokens import COORDINATE_BINS
 from refrad.model.collate import collate
+from refrad.model.packing import pad_to_multiple
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.dataloader import Batch, BatchOptions, DataPosition, load_batches
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
@@ -34,7 +35,15 @@ def train(
     pretrain: Pretraining | None = None,
 ) -> TrainState:
     """Train `model` in place on samples; see `train_loop`."""
-    options = BatchOptions(recipe.batch, recipe.seed, recipe.workers, context.rank, context.size, recipe.pack_tokens)
+    options = BatchOptions(
+        recipe.batch,
+        recipe.seed,
+        recipe.workers,
+        context.rank,
+        context.size,
+        recipe.pack_tokens,
+        recipe.length_multiple,
+    )
 
     def batches_from(position: DataPosition) -> Iterator[Batch]:
         return load_batches(samples, processor, options, position)
@@ -45,7 +54,7 @@ def train(
         compute_dtype=recipe.compute_dtype,
         mask_weight=recipe.mask_weight,
     )
-    val_batches = _val_batches(processor, validation, recipe.batch) if validation and len(validation) else []
+    val_batches = _val_batches(processor, validation, recipe) if validation and len(validation) else []
     return train_loop(model, loss_of, batches_from, val_batches, recipe, saved, context, pretrain)
 
 
@@ -53,6 +62,8 @@ def _soft_labels(processor: PaliGemmaProcessor, sigma: float) -> SoftLabels | No
     return SoftLabels(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), COORDINATE_BINS, sigma) if sigma else None
 
 
-def _val_batches(processor: PaliGemmaProcessor, validation: Samples, batch: int) -> list[dict[str, Tensor]]:
+def _val_batches(processor: PaliGemmaProcessor, validation: Samples, recipe: TrainConfig) -> list[dict[str, Tensor]]:
     keys = [(0, index) for index in range(len(validation))][:: max(1, len(validation) // VALIDATION_SAMPLES)]
-    return [collate(processor, [validation[key] for key in keys[i : i + batch]]) for i in range(0, len(keys), batch)]
+    batches = (keys[first : first + recipe.batch] for first in range(0, len(keys), recipe.batch))
+    collated = (collate(processor, [validation[key] for key in batch]) for batch in batches)
+    return [pad_to_multiple(tensors, recipe.length_multiple) for tensors in collated]

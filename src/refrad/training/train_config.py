@@ -25,6 +25,7 @@ class TrainConfig:
     sharding: of several processes, see `DistributedContext.wrap`.
     pack_tokens: tokens per row of packed samples; False: one sample per row. The loss is the same.
     loggers: that get the numbers of each step, keys of `loggers.LOGGERS`.
+    length_multiple: rows are padded to a multiple of it; the loss is the same.
     """
 
     steps: int
@@ -47,3 +48,4 @@ class TrainConfig:
     sharding: Sharding = "ddp"
     pack_tokens: int | Literal[False] = False
     loggers: tuple[str, ...] = ()
+    length_multiple: int = 1
