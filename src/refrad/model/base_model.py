@@ -17,7 +17,7 @@ from refrad.config import TrainOptions
 
 __all__ = ["BASE_MODELS", "BaseModel", "base_model", "base_model_of", "base_model_of_type"]
 
-BASE_MODELS = {"paligemma": "refrad.model.paligemma"}  # model type to module
+BASE_MODELS = {"paligemma": "refrad.model.paligemma", "qwen3_vl": "refrad.model.qwen3_vl"}  # model type to module
 
 
 class BaseModel(Protocol):

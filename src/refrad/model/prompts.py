@@ -1,7 +1,7 @@
 """The prompts of RadGrounder, in the two languages.
 
 A sequence is: image tokens, bos, newline, prefix, newline, prompt, space, newline, target, eos. `prompt_text` makes the part
-between bos and the last newline; PaliGemma's processor adds the rest.
+between bos and the last newline; PaliGemma's processor adds the rest. For models with a chat template see `message_of`.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,14 @@ __all__ = [
     "detect_prompt",
     "every_prompt",
     "locate_prompt",
+    "message_of",
     "prefix",
     "prompt_text",
     "vqa_prompt",
     "vqa_text",
 ]
 
+IMAGE = "<image>"
 MAX_NAMES = 1  # structures in one prompt, at most
 
 LOCATE = {"en": "Locate: {}", "de": "Lokalisiere: {}"}
@@ -69,7 +71,12 @@ def prefix(language: str, indication: str | None, question: str | None) -> str:
 
 def prompt_text(prompt: str, before: str = "") -> str:
     """The text given to the processor together with an image, from a prompt and a prefix."""
-    return f"<image>\n{before}\n{prompt} "
+    return f"{IMAGE}\n{before}\n{prompt} "
+
+
+def message_of(text: str) -> str:
+    """The prefix and the prompt of a text of `prompt_text`, for a model whose turns a chat template marks."""
+    return text.removeprefix(IMAGE).strip()
 
 
 def every_prompt() -> list[str]:

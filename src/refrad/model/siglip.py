@@ -77,8 +77,12 @@ def replace_vision_tower(model: PaliGemmaForConditionalGeneration, folder: Path)
     """Put the vision tower of the SigLIP in a folder in place of the model's.
 
     Raises:
-        ValueError: if it is of another shape.
+        ValueError: if it is of another shape, or the model has another kind of tower.
     """
+    if model.config.model_type != "paligemma":
+        raise ValueError(
+            f"adapt.steps is above 0: a {model.config.model_type} has no SigLIP tower to replace; set it to 0"
+        )
     adapted = SiglipModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True).vision_model.state_dict()
     tower: Any = model.model.vision_tower
     own = tower.state_dict()
