@@ -184,6 +184,56 @@ def test_stored_options_in_an_earlier_unit_are_replaced(config):
     assert EvaluateOptions.from_stored(stored).leaks == LeakOptions(action="drop", correlation=0.75)
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_stored_freeze_tower_is_read_as_trained_parts(config, frozen):
+    stored = {key: value for key, value in config["train"].items() if key not in ("trained", "lora", "frozen_dtype")}
+    options = TrainOptions.from_stored(stored | {"freeze_tower": frozen})
+    assert options.trained == ["language", "embeddings", "projector"] + ["tower"] * (not frozen)
+    assert options.lora is None and options.frozen_dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trained": []}, "train: trained names no part and lora is null: nothing would be trained"),
+        ({"trained": ["projector", "projector"]}, "train.trained: names a part twice"),
+        ({"trained": ["language", "attention"]}, "train.trained: attention is a part of language: name one of them"),
+        ({"trained": ["tokens", "embeddings"]}, "train.trained: tokens is a part of embeddings: name one of them"),
+        ({"trained": ["head"]}, "train.trained.0: "),
+        ({"lora": {"rank": 0}, "trained": ["tokens"]}, "train.lora.rank: "),
+        ({"lora": {"rank": 8, "dropout": 1.0}, "trained": ["tokens"]}, "train.lora.dropout: "),
+        ({"lora": {"rank": 8, "targets": []}, "trained": ["tokens"]}, "train.lora.targets: "),
+        ({"lora": {"rank": 8, "r": 8}, "trained": ["tokens"]}, "train.lora.r: "),
+        ({"lora": {}, "trained": ["tokens"]}, "train.lora.rank: "),
+        (
+            {"lora": {"rank": 8}, "trained": ["language", "projector"]},
+            "train: lora freezes the layers of the language model: leave language out of trained",
+        ),
+        (
+            {"lora": {"rank": 8}, "trained": ["attention"]},
+            "train: lora freezes the layers of the language model: leave attention",
+        ),
+        (
+            {"frozen_dtype": "bfloat16", "compute_dtype": "float32"},
+            "train: frozen_dtype bfloat16 needs compute_dtype bfloat16",
+        ),
+        (
+            {"frozen_dtype": "bfloat16", "model": "tiny"},
+            "train: frozen_dtype bfloat16 is for a pretrained model, not for tiny",
+        ),
+    ],
+)
+def test_parts_that_cannot_be_trained_are_one_line(config, changes, message):
+    with pytest.raises(ConfigError) as caught:
+        check_config(config | {"train": config["train"] | changes})
+    assert str(caught.value).startswith(f"config: {message}") and "\n" not in str(caught.value)
+
+
+def test_adapters_need_no_part(config):
+    options = check_config(config | {"train": config["train"] | {"trained": [], "lora": {"rank": 16}}}).train
+    assert (options.lora.alpha, options.lora.dropout, len(options.lora.targets)) == (32, 0.0, 7)
+
+
 def test_adafactor_is_not_sharded(config):
     options = config["train"] | {"sharding": "fsdp2", "optimizer": "adafactor"}
     with pytest.raises(ConfigError, match="config: train: sharding fsdp2 needs optimizer adamw"):

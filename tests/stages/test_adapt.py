@@ -109,7 +109,10 @@ def test_training_starts_from_the_adapted_tower(adapted, telling, root, tmp_path
     schema = root / "workflow" / "anatomy" / "classes.yaml"
     paths = {"checkpoint": tmp_path / "x", "work": tmp_path / "w", "metrics": tmp_path / "m.json", "schema": schema}
     fingerprint = Fingerprint(
-        "train", train.VERSION, tiny_training(steps=2, tower_pretraining_steps=0, freeze_tower=True), {}
+        "train",
+        train.VERSION,
+        tiny_training(steps=2, tower_pretraining_steps=0, trained=["language", "embeddings", "projector"]),
+        {},
     )
     train.run(images=[telling], tower=adapted[0], fingerprint=fingerprint, **paths)
     tower = load_file(adapted[0] / "model.safetensors")

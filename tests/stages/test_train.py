@@ -1,6 +1,7 @@
 """Stage train: checkpoints, seeds, frozen parts, public benchmarks and leaks."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -114,13 +115,124 @@ def test_training_continues_from_a_checkpoint(trained, run):
     assert (again / "model.safetensors").exists()
 
 
-@pytest.mark.parametrize("freeze", [True, False])
-def test_frozen_tower_is_unchanged(trained, run, freeze):
-    again, _ = run(model=str(trained[0]), freeze_tower=freeze)
+PARTS = {  # pattern of the names of the weights of each part; the output embedding is that of the input
+    "language": r"language_model\.model\.(layers|norm)",
+    "attention": r"language_model\..*self_attn",
+    "embeddings": r"embed_tokens",
+    "tokens": r"embed_tokens",
+    "projector": r"projector",
+    "tower": r"vision_tower",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_trained_part_changes_and_all_else_keeps_its_bits(trained, run, part):
+    again, _ = run(model=str(trained[0]), trained=[part])
     before, after = (load_file(folder / "model.safetensors") for folder in (trained[0], again))
-    same = {name: torch.equal(before[name], after[name]) for name in before}
-    assert all(value == freeze for name, value in same.items() if "vision_tower" in name and "weight" in name)
-    assert not any(value for name, value in same.items() if "q_proj" in name and "language_model" in name)
+    assert before.keys() == after.keys()
+    own = {name for name in before if re.search(PARTS[part], name)}
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed and changed <= own
+    if part != "tower":  # where the bias of keys has no gradient
+        assert changed == own
+    account = json.loads((again / "training.json").read_text())
+    if part != "tokens":
+        assert account["trained"]["parameters"] == sum(before[name].numel() for name in own)
+    assert account["trained"]["parts"] == [part] and account["trained"]["lora"] is None
+    assert f"weights: the {part} |" in (again / "README.md").read_text()
+
+
+def test_trained_tokens_are_those_of_boxes_and_masks(trained, run):
+    again, _ = run(model=str(trained[0]), trained=["tokens"])
+    before, after = (load_file(folder / "model.safetensors") for folder in (trained[0], again))
+    name = next(name for name in before if "embed_tokens" in name)
+    changed = {number for number in range(len(before[name])) if not before[name][number].equal(after[name][number])}
+    vocabulary = load_processor(again).tokenizer.get_vocab()
+    grounding = {
+        number
+        for token, number in vocabulary.items()
+        if re.fullmatch(r"<loc\d{4}>|<seg\d{3}>|</?seg>|<p bbox=|</p>| id=", token)
+    }
+    assert len(grounding) == 1024 + 128 + 5 and changed == grounding
+    width = before[name].shape[1]
+    assert json.loads((again / "training.json").read_text())["trained"]["parameters"] == 1157 * width
+
+
+@pytest.fixture(scope="module")
+def adapted(trained, run):
+    lora = {"rank": 4, "dropout": 0.1, "targets": ["q_proj", "v_proj", "down_proj"]}
+    return run(model=str(trained[0]), trained=["tokens", "projector"], lora=lora, steps=6)[0]
+
+
+def test_adapters_are_merged_into_their_targets_alone(trained, adapted):
+    before, after = (load_file(folder / "model.safetensors") for folder in (trained[0], adapted))
+    changed = {name for name in before if not before[name].equal(after[name])}
+    language = {name for name in changed if "language_model.model.layers" in name}
+    assert {name.split(".")[-2] for name in language} == {"q_proj", "v_proj", "down_proj"} and len(language) == 6
+    assert all(re.search("embed_tokens|projector", name) for name in changed - language)
+    for name in language:  # a product of rank 4
+        assert torch.linalg.matrix_rank(after[name] - before[name], atol=1e-5) <= 4
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+def test_adapter_folder_on_the_initial_model_is_the_checkpoint(trained, adapted, images, schema):
+    from peft import PeftModel
+
+    processor = load_processor(adapted)
+    rows = read_image_table([images], {"train"})
+    names = surface_forms([example_of_row(row) for row in rows.iter_rows(named=True)], schema)
+    samples = Samples(rows, names, SampleOptions(64, "yxyx", tiny_training()["tasks"], 0, None))
+    batch = collate(processor, [samples[0, index] for index in range(4)])
+    merged, initial = (load_model(folder, processor).eval() for folder in (adapted, trained[0]))
+    with torch.no_grad():
+        expected, former = merged(**batch).logits, initial(**batch).logits
+        loaded = PeftModel.from_pretrained(initial, adapted / "adapter").eval()(**batch).logits
+    assert (former - expected).abs().max() > 0.01
+    assert torch.allclose(loaded, expected, atol=1e-5)
+
+
+def test_account_and_card_name_the_adapters(adapted):
+    account = json.loads((adapted / "training.json").read_text())
+    assert account["trained"]["lora"] == {
+        "rank": 4,
+        "alpha": 32,
+        "dropout": 0.1,
+        "targets": ["q_proj", "v_proj", "down_proj"],
+    }
+    width, expansion, layers = 128, 384, 2  # q and v: width to width; down: expansion to width
+    adapters = layers * 4 * (2 * (width + width) + expansion + width)
+    projector = width * width + width
+    assert account["trained"]["parameters"] == adapters + projector + 1157 * width
+    card = (adapted / "README.md").read_text()
+    assert (
+        "the tokens; the projector; adapters (LoRA, rank 4, alpha 32, dropout 0.1) of `q_proj`, `v_proj`, `down_proj`"
+        in card
+    )
+    assert "train0" not in (adapted / "adapter" / "adapter_config.json").read_text()  # no path of the site
+
+
+@pytest.mark.parametrize(
+    ("lora", "message"),
+    [
+        (
+            {"rank": 4, "targets": ["qkv"]},
+            "train.lora.targets: no matrix of the language model is called qkv; it has q_proj",
+        ),
+        (
+            {"rank": 4, "targets": ["q_proj", "out_proj"]},
+            "called out_proj",
+        ),  # the tower has it, the language model has not
+        ({"rank": 4, "targets": ["proj"]}, "called proj"),
+        ({"rank": 4, "targets": ["lm_head"]}, "called lm_head"),
+        (
+            {"rank": 128, "targets": ["q_proj"]},
+            "train.lora.rank is 128: it must be below the smallest side of a target, 128",
+        ),
+    ],
+)
+def test_adapter_that_fits_no_matrix_is_refused(trained, run, lora, message):
+    with pytest.raises(ValueError, match=message):
+        run(model=str(trained[0]), trained=["tokens"], lora=lora)
 
 
 def test_weights_are_determined_by_the_seed(trained, run):

@@ -29,7 +29,7 @@ from refrad.config.language import (
     tasks_of,
 )
 from refrad.config.training import TrainOptions
-from refrad.config.training_sections import AugmentOptions
+from refrad.config.training_sections import AugmentOptions, LoraOptions
 
 __all__ = [
     "LLM_TASKS",
@@ -48,6 +48,7 @@ __all__ = [
     "IndexOptions",
     "LlmOptions",
     "LlmTask",
+    "LoraOptions",
     "MasksOptions",
     "MentionsOptions",
     "ModelOptions",

@@ -17,7 +17,8 @@ class Section(BaseModel):
     RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions, and their present names
     # Keys that name private files. They stay out of the fingerprint, which is published and has a digest of the content.
     PRIVATE: ClassVar[frozenset[str]] = frozenset()
-    # Keys of earlier versions in another unit, their present names, and the value to read in place of a stored one.
+    # Keys of earlier versions in another unit, their present names, and the value to read in place of a stored one, or a function
+    # of the stored one.
     REPLACED: ClassVar[dict[str, tuple[str, Any]]] = {}
 
     @classmethod
@@ -54,7 +55,9 @@ def _with_current_keys(section: type[Section], values: Mapping[str, Any]) -> dic
     current: dict[str, Any] = {}
     for old, value in values.items():
         key = section.RENAMED.get(old, old)
-        key, value = section.REPLACED.get(key, (key, value))
+        if key in section.REPLACED:
+            key, present = section.REPLACED[key]
+            value = present(value) if callable(present) else present
         inner = section_at(section, key)
         current[key] = _with_current_keys(inner, value) if inner and isinstance(value, Mapping) else value
     return current

@@ -1,8 +1,8 @@
 """Options of train."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from refrad.config.section import Section, Share
 from refrad.config.training_sections import (
@@ -11,10 +11,14 @@ from refrad.config.training_sections import (
     Count,
     LeakOptions,
     Loggers,
+    LoraOptions,
     Name,
+    Part,
     Positive,
     PublicOptions,
     Tasks,
+    check_parts,
+    parts_without_freeze,
 )
 
 __all__ = ["TrainOptions"]
@@ -34,6 +38,7 @@ class TrainOptions(Section):
         "precision": "compute_dtype",
         "tower_steps": "tower_pretraining_steps",
     }
+    REPLACED: ClassVar[dict[str, tuple[str, Any]]] = {"freeze_tower": ("trained", parts_without_freeze)}
 
     name: Name = Field(description="Name of the run; its files are in results/train/<name>.")
     model: str | None = Field(
@@ -106,7 +111,19 @@ class TrainOptions(Section):
     tower_pretraining_steps: Annotated[int, Field(ge=0)] = Field(
         description="Steps, 0 or more, in which the tiny model's vision tower is pretrained on masks."
     )
-    freeze_tower: bool = Field(description="Whether the vision tower is frozen during training.")
+    trained: Annotated[list[Part], AfterValidator(check_parts)] = Field(
+        default=["language", "embeddings", "projector"],
+        description="Parts that are trained: any of language (its layers), attention (of these layers), embeddings (of all words), "
+        "tokens (embeddings of the tokens of boxes and masks), projector and tower; all others are frozen.",
+    )
+    lora: LoraOptions | None = Field(
+        default=None,
+        description="Adapters that are trained instead of the layers of the language model, or null: docs/small-gpus.md.",
+    )
+    frozen_dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="Data type of frozen matrices: float32, or bfloat16 (half the memory; needs compute_dtype bfloat16).",
+    )
     gradient_checkpointing: bool = Field(
         description="Whether activations are recomputed in the backward pass: less memory, a third more time."
     )
@@ -152,4 +169,23 @@ class TrainOptions(Section):
         """Its second moments are means over rows and columns, of which each process would hold a part."""
         if self.sharding == "fsdp2" and self.optimizer == "adafactor":
             raise ValueError("sharding fsdp2 needs optimizer adamw: adafactor works on whole matrices")
+        return self
+
+    @model_validator(mode="after")
+    def something_is_trained(self) -> "TrainOptions":
+        """Adapters replace the training of the layers that they are in."""
+        layers = {"language", "attention"} & set(self.trained)
+        if not self.trained and self.lora is None:
+            raise ValueError("trained names no part and lora is null: nothing would be trained")
+        if self.lora is not None and layers:
+            raise ValueError(f"lora freezes the layers of the language model: leave {layers.pop()} out of trained")
+        return self
+
+    @model_validator(mode="after")
+    def frozen_matrices_can_be_multiplied(self) -> "TrainOptions":
+        """Inputs in float32 cannot be multiplied with matrices in bfloat16, and pretraining needs float32."""
+        if self.frozen_dtype == "bfloat16" and self.compute_dtype != "bfloat16":
+            raise ValueError("frozen_dtype bfloat16 needs compute_dtype bfloat16")
+        if self.frozen_dtype == "bfloat16" and self.model == "tiny":
+            raise ValueError("frozen_dtype bfloat16 is for a pretrained model, not for tiny")
         return self

@@ -12,15 +12,20 @@ __all__ = [
     "Count",
     "LeakOptions",
     "Loggers",
+    "LoraOptions",
     "Name",
+    "Part",
     "Positive",
     "PublicOptions",
     "Tasks",
+    "check_parts",
+    "parts_without_freeze",
 ]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Part = Literal["language", "attention", "embeddings", "tokens", "projector", "tower"]  # of a model, see train.trained
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -121,3 +126,35 @@ class PublicOptions(Section):
     share: Annotated[float, Field(ge=0, lt=1)] = Field(
         description="Share of the samples, 0 to below 1, that come from these files."
     )
+
+
+class LoraOptions(Section):
+    """Low-rank adapters (LoRA, through peft) in the layers of the language model, whose own weights are frozen."""
+
+    rank: Count = Field(description="Rank of the adapters, 1 or more.")
+    alpha: Count = Field(
+        default=32, description="Scale of the adapters, 1 or more: their product counts alpha / rank times."
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="Share of an adapter's inputs, 0 to below 1, that a training step leaves out."
+    )
+    targets: Annotated[list[Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")]], Field(min_length=1)] = Field(
+        default=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        description="Matrices of each layer of the language model that get an adapter, by the end of their names.",
+    )
+
+
+def check_parts(parts: list[Part]) -> list[Part]:
+    """The parts to train as they are, if none is named twice, also as a part of another."""
+    if len(set(parts)) < len(parts):
+        raise ValueError("names a part twice")
+    for whole, inner in (("language", "attention"), ("embeddings", "tokens")):
+        if whole in parts and inner in parts:
+            raise ValueError(f"{inner} is a part of {whole}: name one of them")
+    return parts
+
+
+def parts_without_freeze(frozen: object) -> list[Part]:
+    """The trained parts of a training with the earlier option `freeze_tower`."""
+    parts: list[Part] = ["language", "embeddings", "projector"]
+    return parts if frozen else [*parts, "tower"]

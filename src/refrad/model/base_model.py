@@ -53,6 +53,12 @@ class BaseModel(Protocol):
     def tower(self, model: Any) -> Sequence[nn.Module]:
         """The modules of the vision tower, without those that map its output to the width of the language model."""
 
+    def projector(self, model: Any) -> Sequence[nn.Module]:
+        """The modules that map the tower's output to the width of the language model."""
+
+    def language(self, model: Any) -> nn.Module:
+        """The language model with its input embeddings, without the output layer."""
+
     def encode(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor | None, Tensor]:
         """See `refrad.model.forward.encode`; None if the tower's output has no place for each patch that a mask head could read."""
 

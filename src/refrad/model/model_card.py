@@ -2,7 +2,7 @@
 
 from refrad.config import TrainOptions
 from refrad.model.processor import GROUNDING_TOKENS
-from refrad.model.training_account import TrainingAccount
+from refrad.model.training_account import TrainedFacts, TrainingAccount
 
 __all__ = ["model_card"]
 
@@ -31,6 +31,7 @@ so keep the weights under the same access rules as the archive.
 | loss | {loss:.3f}; {validation_loss} on {validation:,} images of validation patients |
 | optimizer | {optimizer}, peak learning rate {rate:g}, {warmup:.0%} warm-up, cosine decay |
 | weights | {parameters:,}, float32; matrix products in {compute_dtype}{tf32} |
+| trained | {trained} |
 
     from transformers import AutoProcessor, PaliGemmaForConditionalGeneration
     model = PaliGemmaForConditionalGeneration.from_pretrained(folder)
@@ -69,4 +70,16 @@ def model_card(account: TrainingAccount, options: TrainOptions) -> str:
         parameters=account["parameters"],
         compute_dtype=options.compute_dtype,
         tf32=", those in float32 in TF32" if options.tf32 else "",
+        trained=_trained(account["trained"], options.frozen_dtype),
     )
+
+
+def _trained(trained: TrainedFacts, frozen_dtype: str) -> str:
+    """What was trained, in words."""
+    parts = [f"the {part}" for part in trained["parts"]]
+    if lora := trained["lora"]:
+        of = ", ".join(f"`{target}`" for target in lora["targets"])
+        scale = f"rank {lora['rank']}, alpha {lora['alpha']}, dropout {lora['dropout']:g}"
+        parts.append(f"adapters (LoRA, {scale}) of {of} of the language model, merged into the weights")
+    frozen = f"; frozen matrices were {frozen_dtype}" if frozen_dtype != "float32" else ""
+    return f"{trained['parameters']:,} weights: {'; '.join(parts)}{frozen}"

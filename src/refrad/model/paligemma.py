@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,16 @@ class PaliGemma:
         """SigLIP, without the projector."""
         tower: Any = model.model.vision_tower
         return [tower]
+
+    def projector(self, model: PaliGemmaForConditionalGeneration) -> Sequence[nn.Module]:
+        """One matrix."""
+        projector: Any = model.model.multi_modal_projector
+        return [projector]
+
+    def language(self, model: PaliGemmaForConditionalGeneration) -> nn.Module:
+        """Gemma 2."""
+        language: Any = model.model.language_model
+        return cast(nn.Module, language)
 
     def encode(self, model: PaliGemmaForConditionalGeneration, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """A frozen tower runs without a graph. `inputs` may be packed, see `refrad.model.packing`."""

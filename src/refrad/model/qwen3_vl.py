@@ -80,6 +80,16 @@ class Qwen3VL:
         visual = model.model.visual
         return [visual.patch_embed, visual.pos_embed, visual.blocks]
 
+    def projector(self, model: Qwen3VLForConditionalGeneration) -> Sequence[nn.Module]:
+        """The mergers."""
+        visual = model.model.visual
+        return [visual.merger, *visual.deepstack_merger_list]
+
+    def language(self, model: Qwen3VLForConditionalGeneration) -> nn.Module:
+        """Qwen3."""
+        language: nn.Module = model.model.language_model
+        return language
+
     def encode(self, model: Qwen3VLForConditionalGeneration, inputs: dict[str, Tensor]) -> tuple[None, Tensor]:
         """A frozen tower has no graph, since nothing before it has a gradient."""
         hidden: Tensor = model.model(**inputs, use_cache=False).last_hidden_state

@@ -2,7 +2,17 @@
 
 from typing import NotRequired, TypedDict
 
-__all__ = ["TRAINING", "CurvePoint", "DataFacts", "ModelFacts", "OverlapCounts", "TrainingAccount", "TrainingResults"]
+__all__ = [
+    "TRAINING",
+    "CurvePoint",
+    "DataFacts",
+    "LoraFacts",
+    "ModelFacts",
+    "OverlapCounts",
+    "TrainedFacts",
+    "TrainingAccount",
+    "TrainingResults",
+]
 
 TRAINING = "training.json"  # inside a checkpoint
 
@@ -52,10 +62,28 @@ class DataFacts(TypedDict):
     leaks: OverlapCounts
 
 
+class LoraFacts(TypedDict):
+    """Adapters that were trained: the options `train.lora`."""
+
+    rank: int
+    alpha: int
+    dropout: float
+    targets: list[str]
+
+
+class TrainedFacts(TypedDict):
+    """What was trained: number of weights, parts of the model, and adapters, which are merged into the weights of the checkpoint."""
+
+    parameters: int
+    parts: list[str]
+    lora: LoraFacts | None
+
+
 class ModelFacts(TypedDict):
     """The trained model. parameters: number of weights. validation_dice: of the masks of true phrases; segmentation variant only."""
 
     parameters: int
+    trained: TrainedFacts
     validation_dice: NotRequired[float | None]
 
 

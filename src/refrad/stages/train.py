@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 import torch
@@ -16,8 +17,9 @@ from refrad.dataset.training_overlap import count_training_parts, find_training_
 from refrad.inference.generate import mask_dice
 from refrad.model.model_card import model_card
 from refrad.model.radgrounder import save_model
-from refrad.model.training_account import TRAINING, ModelFacts, TrainingAccount
+from refrad.model.training_account import TRAINING, LoraFacts, ModelFacts, TrainingAccount
 from refrad.training.account import count_results, data_facts, task_mixture, tower_fingerprint
+from refrad.training.adapter_export import ADAPTER_FOLDER, write_adapter
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import join_processes
 from refrad.training.loggers import require_loggers
@@ -130,14 +132,31 @@ def _write_checkpoint(checkpoint: Path, session: TrainingSession, account: Train
     with atomic_folder(checkpoint) as folder:
         copy_logs(work, folder)
         save_model(session.model, session.processor, folder)
+        _write_adapter(session, folder / ADAPTER_FOLDER)
         write_json(folder / TRAINING, account)
         (folder / "README.md").write_text(model_card(account, session.options), encoding="utf-8")
         write_manifest(folder)
 
 
+def _write_adapter(session: TrainingSession, folder: Path) -> None:
+    """The adapter of the model in the folder `train.model`, in peft's format."""
+    if session.adapter is None or session.options.model is None:
+        return
+    if not write_adapter(session.adapter, session.model, Path(session.options.model), folder):
+        log.info("no folder %s: the vocabulary of train.model had to grow", folder.name)
+
+
 def _model_facts(session: TrainingSession) -> ModelFacts:
     """Facts of the trained model, in the segmentation variant with the Dice of its masks on validation patients."""
-    facts: ModelFacts = {"parameters": session.model.num_parameters()}
+    lora = session.options.lora
+    facts: ModelFacts = {
+        "parameters": session.model.num_parameters(),
+        "trained": {
+            "parameters": session.trained.count,
+            "parts": list(session.options.trained),
+            "lora": cast(LoraFacts, lora.model_dump()) if lora else None,
+        },
+    }
     if session.options.variant == "segmentation":
         held_out = session.held_out()
         facts["validation_dice"] = mask_dice(session.model, session.processor, held_out) if held_out else None

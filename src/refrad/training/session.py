@@ -18,6 +18,7 @@ from refrad.model.base_model import BaseModel, base_model_of
 from refrad.model.canary import check_image_input
 from refrad.model.collate import Sample
 from refrad.model.siglip import replace_vision_tower
+from refrad.training.adapter_export import Adapter
 from refrad.training.checkpoint import Checkpoints, load_final_weights
 from refrad.training.distributed import DistributedContext
 from refrad.training.initial_model import initial_model
@@ -26,6 +27,7 @@ from refrad.training.state import TrainState, load_weights
 from refrad.training.step import VALIDATION_SAMPLES, train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.train_config import TrainConfig
+from refrad.training.trained_weights import TrainedWeights
 from refrad.training.trainer import Pretraining
 
 __all__ = ["TrainingData", "TrainingSession", "prepare_session"]
@@ -50,17 +52,24 @@ class TrainingData(NamedTuple):
 class TrainingSession:
     """Model, samples and pretraining of a training.
 
+    model: with frozen weights and adapters as the options say; a plain PaliGemma in float32 after `load_result`.
+    trained: its trained weights.
     pretrain: pretraining of the tiny model's vision tower within a number of seconds; None if there is none.
-    build: makes processor and model as they are before training.
+    build: makes processor, model and the choice of its trained weights as they are before training.
+    tower: folder of the adapted vision tower that the model began with, or None.
+    adapter: of the result, if it is an adapter of the model in a folder; known after `load_result`.
     """
 
     options: TrainOptions
     processor: PaliGemmaProcessor
     model: PaliGemmaForConditionalGeneration
+    trained: TrainedWeights
     samples: Samples
     validation: Samples
     pretrain: Pretraining | None
-    build: Callable[[], tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]]
+    build: Callable[[], tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration, TrainedWeights]]
+    tower: Path | None = None
+    adapter: Adapter | None = None
 
     def train(self, saved: Checkpoints, context: DistributedContext) -> TrainState:
         """Train the model in place, from the newest saved state if there is one; returns the final state."""
@@ -70,9 +79,25 @@ class TrainingSession:
     def load_result(self, saved: Checkpoints, context: DistributedContext, state: TrainState) -> str:
         """Load the weights of the result into the model of the main process; returns their description for the account."""
         if self.options.sharding == "fsdp2" and context.size > 1:  # each process holds a share of the trained weights
-            _, self.model = self.build()
+            _, self.model, self.trained = self.build()
             load_weights(self.model, saved.load(state.steps)["model"])
-        return load_final_weights(self.model, saved, self.options.checkpoints.weights, state)
+        weights = load_final_weights(self.model, saved, self.options.checkpoints.weights, state)
+        self.adapter = self._adapter()
+        self.trained.merge()
+        return weights
+
+    def _adapter(self) -> Adapter | None:
+        """The adapter before it is merged. There is none of a model from scratch, nor one that holds the embeddings of all words."""
+        options, base = self.options, base_model_of(self.model)
+        if options.lora is None or options.model == "tiny" or "embeddings" in options.trained:
+            return None
+        differing = [*base.projector(self.model)] if "projector" in options.trained else []
+        if "tower" in options.trained or self.tower is not None:
+            differing += base.tower(self.model)
+        modules = [
+            name for name, module in self.model.named_modules() if any(module is changed for changed in differing)
+        ]
+        return Adapter(self.trained.adapter(), options.lora, self.trained.tokens, modules)
 
     def held_out(self) -> list[Sample]:
         """Samples of validation patients, at most VALIDATION_SAMPLES."""
@@ -94,8 +119,7 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
     examples = [example_of_row(row) for row in rows_of(data.train, ExampleRow)]
     names = surface_forms(examples, anatomy)
     build = partial(_build, options, examples, anatomy, tower)
-    processor, model = build()
-    check_image_input(model)
+    processor, model, trained = build()
     base = base_model_of(model)
     samples = Samples(data.train, names, _sample_options(options, base, processor, augmented=True))
     validation = Samples(data.parts["validation"], names, _sample_options(options, base, processor, augmented=False))
@@ -105,20 +129,18 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
     if options.compile:
         for layer in model.model.language_model.layers:
             layer.compile()
-    return TrainingSession(options, processor, model, samples, validation, pretrain, build)
+    return TrainingSession(options, processor, model, trained, samples, validation, pretrain, build, tower)
 
 
 def _build(
     options: TrainOptions, examples: Sequence[ImageExample], anatomy: Schema, tower: Path | None
-) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration]:
-    """Processor and model as they are before training, with the weights frozen that are not trained."""
+) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration, TrainedWeights]:
+    """Processor and model before training, with the adapted vision tower if there is one, and the choice of trained weights."""
     processor, model = initial_model(options, examples, anatomy)
     if tower:
         replace_vision_tower(model, tower)
-    if options.freeze_tower:
-        for module in base_model_of(model).tower(model):
-            module.requires_grad_(False)
-    return processor, model
+    check_image_input(model)
+    return processor, model, TrainedWeights(model, processor, options)
 
 
 def _sample_options(

@@ -160,7 +160,7 @@ def pretrain_vision_tower(
     <locNNNN> are not.
 
     Args:
-        model: a frozen tower is trained all the same, and is frozen again afterwards.
+        model: frozen weights are trained all the same, and are frozen again afterwards.
         processor: of the model.
         frame: rows as `read_image_table` gives them; views are drawn from their images.
         names: of the classes.
@@ -171,8 +171,10 @@ def pretrain_vision_tower(
     side, masks = processor.image_processor.size["height"], MASKS_PER_VIEW if head_of(model) else 0
     views = draw_views(frame, side, vision.patch_size, masks, config.seed, config.augment, config.resize)
     objective = _Objective(model, processor, names, config)
-    frozen = [parameter for parameter in objective.tower.parameters() if not parameter.requires_grad]
-    objective.tower.requires_grad_(True)
+    pretrained = [*objective.parameters, *objective.head_parameters, objective.embeddings]
+    frozen = [parameter for parameter in pretrained if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
     optimizer = _make_optimizer(objective, config)
     peak_rates = [group["lr"] for group in optimizer.param_groups]
     losses: list[float] = []

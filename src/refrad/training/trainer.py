@@ -14,6 +14,7 @@ from refrad.training.checkpoint import Checkpoints, newest_state
 from refrad.training.clock import Clock
 from refrad.training.dataloader import Batch, DataPosition
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule
+from refrad.training.dropout import seed_dropout
 from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.run_log import LOGS, RunLog
 from refrad.training.state import Point, SavedState, TrainState, frozen_digest, load_weights, weights_to_save
@@ -177,6 +178,8 @@ class _Run:
         for count, batch in enumerate(itertools.islice(batches, number), 1):
             for task in batch.tasks:
                 self.state.tasks[task] = self.state.tasks.get(task, 0) + 1
+            turn = self.state.steps * number + count - 1
+            seed_dropout(self.config.seed, turn * self.context.size + self.context.rank)
             with self.context.grad_sync(self.loss, count == number):
                 loss = self.loss(batch.tensors)
                 (loss / number).backward()
@@ -195,7 +198,9 @@ class _Run:
     def validate(self, val_batches: Sequence[Mapping[str, Tensor]], learning_rate: float, progress: float) -> Point:
         """Add a point to the curve, log it, and keep the weights if they are the best so far; returns the point."""
         state = self.state
+        self.model.eval()  # without the dropout of adapters
         val_loss, best = validation_loss(self.loss, val_batches, self.context), state.best_loss()
+        self.model.train()
         mean = self.context.mean(sum(self.losses) / len(self.losses))
         point = Point(state.steps, state.seconds, mean, val_loss, learning_rate)
         state.curve.append(point)
