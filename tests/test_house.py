@@ -277,6 +277,7 @@ FILE_MODULES = {
         "training/account.py",
         "training/run_log.py",
         "training/set_aside.py",
+        "training/skipped_steps.py",
         "workflow/job_records.py",
         "workflow/training_job.py",
     },

@@ -85,6 +85,53 @@ def test_process_that_loses_another_ends_with_one_line_of_its_own(tmp_path):
     assert len(own) <= 1  # none if torchrun ended it first
 
 
+SKIPPING = """
+import itertools
+import torch
+from torch import nn
+from refrad.training.dataloader import Batch, DataPosition
+from refrad.training.distributed import join_processes
+from refrad.training.train_config import TrainConfig
+from refrad.training.trainer import train_loop
+
+torch.set_num_threads(1)
+context = join_processes(0)
+
+def batches_from(position):
+    for number in itertools.count(1):
+        added = float("nan") if (context.rank, number) == (1, 2) else 0.0  # gradients stay finite
+        yield Batch({"x": torch.tensor(added)}, ["vqa", "vqa"], DataPosition(0, number))
+
+def loss_of(model, batch):
+    return model(torch.ones(1, 2)).square().mean() + batch["x"]
+
+for sharding in ("ddp", "fsdp2"):
+    torch.manual_seed(0)
+    model = nn.Linear(2, 2)
+    config = TrainConfig(3, None, 1, 2, 0.1, 0, sharding=sharding)
+    state = train_loop(model, loss_of, batches_from, [], config, context=context)
+    weights = context.gather_full(model.state_dict())
+    print(f"{context.rank} {sharding} skipped {state.skipped} of {state.steps}", flush=True)
+    if context.is_main:
+        print(sharding, [round(float(value), 6) for value in weights["weight"].flatten()], flush=True)
+context.leave()
+"""
+
+
+@pytest.mark.slow
+def test_all_processes_skip_a_step_that_is_not_finite_in_one(tmp_path):
+    script = tmp_path / "skipping.py"
+    script.write_text(SKIPPING)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = done.stdout.splitlines()
+    for sharding in ("ddp", "fsdp2"):
+        assert {f"{rank} {sharding} skipped 1 of 3" for rank in (0, 1)} <= set(lines)
+    weights = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines if "[" in line}
+    assert weights["ddp"] == weights["fsdp2"] and "nan" not in weights["ddp"]
+
+
 def weights_of(folder):
     return torch.load(folder / f"step-{STEPS:09d}.pt", weights_only=True)
 

@@ -92,6 +92,14 @@ def test_batches_that_cannot_be_dealt_evenly_are_refused(samples, processor):
 PAIR = DistributedContext(0, 2, torch.device("cpu"))
 
 
+def test_batches_name_their_samples(samples, processor, images):
+    ids = set(read_image_table([images], {"train"})["image_id"])
+    for batch in itertools.islice(load_batches(samples, processor, BatchOptions(4, 0)), 3):
+        assert len(batch.samples) == 4 and {sample.image_id for sample in batch.samples} <= ids
+        for sample in batch.samples:
+            assert samples[sample.epoch, sample.index].image_id == sample.image_id
+
+
 @pytest.fixture
 def batch(samples, processor):
     return collate(processor, [samples[0, index] for index in range(4)])

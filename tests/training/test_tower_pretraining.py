@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import AUGMENT
@@ -96,3 +97,17 @@ def test_masks_are_asked_of_classes_that_a_view_shows_and_of_none_where_it_shows
     place[:2], place[4:] = 5, 7
     assert sorted(choose_classes(place, often, 3, rng).tolist()) == [0, 5, 7]
     assert choose_classes(place, often, 0, rng).tolist() == []
+
+
+def test_pretraining_that_is_not_finite_stops_and_spoils_nothing_else(images, processor):
+    model = tiny_model(processor, 0)
+    with torch.no_grad():
+        model.model.multi_modal_projector.linear.bias[0] = float("nan")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    frame = read_image_table([images], {"train"})
+    with pytest.raises(
+        ValueError, match="tower pretraining: the loss or gradient was not finite in 10 steps in a row, up to step 10"
+    ):
+        pretrain_vision_tower(model, processor, frame, NAMES, TowerPretraining(30, 2, 3e-3, 0, AUGMENT))
+    after = model.state_dict()
+    assert all(value.nan_to_num(7).equal(after[name].nan_to_num(7)) for name, value in before.items())

@@ -26,6 +26,7 @@ class Sample:
     text: str
     target: str
     masks: NDArray[np.bool_] | None = None
+    image_id: str = ""
 
 
 def collate(processor: PaliGemmaProcessor, samples: Sequence[Sample]) -> dict[str, Tensor]:

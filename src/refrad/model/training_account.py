@@ -37,6 +37,7 @@ class TrainingResults(TypedDict):
     cpu_seconds: float
     best_step: int | None
     resumed: int
+    skipped: int
     prepared: list[float]
     pretraining_seconds: float
 

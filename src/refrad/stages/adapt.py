@@ -33,7 +33,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 1
+VERSION = 2
 VALIDATION_PAIRS = 512  # for the validation loss
 RETRIEVED = 1000  # validation images for retrieval, at most
 
@@ -113,6 +113,8 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         write_manifest(folder)
     count_training_parts(tally, frame, parts)
     tally.make("steps", state.steps)
+    if state.skipped:
+        tally.make("steps skipped", state.skipped)
     tally.make("pairs seen", state.tasks["pair"])
     if before and after:
         _count_retrieval(tally, before, after)

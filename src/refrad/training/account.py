@@ -52,6 +52,8 @@ def count_results(tally: Tally, account: TrainingAccount) -> None:
     for name, count in sorted(account["public"].items()):
         tally.add("public images", name, count)
     tally.make("steps", account["steps"])
+    if account["skipped"]:
+        tally.make("steps skipped", account["skipped"])
     for task, count in sorted(account["tasks"].items()):
         tally.make("samples", count)
         tally.add("task", task, count)

@@ -16,7 +16,7 @@ from refrad.config import AugmentOptions
 from refrad.dataset.examples import example_of_row
 from refrad.model.preprocess import render_view, whole_view
 from refrad.training.augment import random_view
-from refrad.training.dataloader import Batch, DataPosition, Keys, endless_batches, load_with_workers
+from refrad.training.dataloader import Batch, DataPosition, Keys, SampleId, endless_batches, load_with_workers
 
 __all__ = [
     "DIRECTIONS",
@@ -85,7 +85,9 @@ class Pairs(Dataset[Batch]):
             "input_ids": tokens(texts, self.tokenizer),
             "matches": torch.tensor([[text in self.texts[row] for text in texts] for row, _ in drawn]),
         }
-        return Batch(tensors, ["pair"] * len(keys), position)
+        image_ids = self._rows["image_id"].take([row for row, _ in drawn]).to_pylist()
+        ids = [SampleId(*key, image_id) for key, image_id in zip(keys, image_ids, strict=True)]
+        return Batch(tensors, ["pair"] * len(keys), position, ids)
 
 
 def pixels(images: Sequence[NDArray[np.uint8]]) -> Tensor:

@@ -22,6 +22,7 @@ __all__ = [
     "BatchOrder",
     "DataPosition",
     "Keys",
+    "SampleId",
     "TaskBatch",
     "batch_order",
     "endless_batches",
@@ -46,12 +47,25 @@ class DataPosition(NamedTuple):
 START = DataPosition()
 
 
+@dataclass(frozen=True)
+class SampleId:
+    """The epoch and index of a sample, and the image that it is of."""
+
+    epoch: int
+    index: int
+    image_id: str
+
+
 class Batch(NamedTuple):
-    """Tensors of a batch (see `collate`); the tasks of the samples, and the position, after the batches of all processes."""
+    """Tensors of a batch (see `collate`); the tasks of the samples, and the position, after the batches of all processes.
+
+    samples: of this process's batch.
+    """
 
     tensors: dict[str, Tensor]
     tasks: list[str]
     position: DataPosition
+    samples: Sequence[SampleId] = ()
 
 
 class TaskBatch(NamedTuple):
@@ -233,7 +247,8 @@ class _Collated(Dataset[Batch]):
         tensors = collate(self.processor, drawn)
         if self.options.pack_tokens:
             tensors = pack(tensors, self.options.pack_tokens)
-        return Batch(pad_to_multiple(tensors, self.options.length_multiple), tasks, position)
+        ids = [SampleId(*key, sample.image_id) for key, sample in zip(keys, drawn, strict=True)]
+        return Batch(pad_to_multiple(tensors, self.options.length_multiple), tasks, position, ids)
 
 
 class _ProcessBatches(Sampler[Any]):

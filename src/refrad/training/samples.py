@@ -176,7 +176,8 @@ class Samples:
         chosen = [pool[i] for i in rng.choice(len(pool), number, replace=False, p=weights)]
         text, target, classes = locate(chosen, language, self.order)
         masks = self._masks(picture, classes, view)
-        return Sample("locate", language, render_view(picture.load_image(), view, self.size), text, target, masks)
+        image = render_view(picture.load_image(), view, self.size)
+        return Sample("locate", language, image, text, target, masks, picture.image_id)
 
     def _detect(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         view = self._view(picture, rng)
@@ -185,16 +186,16 @@ class Samples:
         before = self._prior_knowledge(caption, rng)
         text, target, classes = detect(caption, self._in_view(picture, caption.mentions, view), before, self.order)
         masks = self._masks(picture, classes, view)
-        return Sample(
-            "detect", caption.language, render_view(picture.load_image(), view, self.size), text, target, masks
-        )
+        image = render_view(picture.load_image(), view, self.size)
+        return Sample("detect", caption.language, image, text, target, masks, picture.image_id)
 
     def _caption(self, picture: ImageExample, rng: np.random.Generator) -> Sample:
         view = self._view(picture, rng)
         caption = picture.captions[int(rng.integers(len(picture.captions)))]
         text = prompt_text(caption_prompt(caption.language), self._prior_knowledge(caption, rng))
         image = render_view(picture.load_image(), view, self.size)
-        return Sample("caption", caption.language, image, text, caption.text, self._masks(picture, [], view))
+        masks = self._masks(picture, [], view)
+        return Sample("caption", caption.language, image, text, caption.text, masks, picture.image_id)
 
     def _prior_knowledge(self, caption: ExampleCaption, rng: np.random.Generator) -> str:
         """Nothing, the clinical information, the question or both, each equally often; in validation both."""
@@ -211,7 +212,7 @@ class Samples:
         text = vqa_text(question.question, question.choices, question.language)
         masks = self._masks(picture, [], view)
         image = render_view(picture.load_image(), view, self.size)
-        return Sample("vqa", question.language, image, text, question.answer, masks)
+        return Sample("vqa", question.language, image, text, question.answer, masks, picture.image_id)
 
     def _masks(self, picture: ImageExample, phrases: Sequence[Iterable[int]], view: View) -> NDArray[np.bool_] | None:
         """The union of each phrase's classes as the view shows it."""

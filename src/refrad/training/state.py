@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import inf
+from math import inf, isfinite
 from typing import NotRequired, TypedDict, cast
 
 import torch
@@ -24,7 +24,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the loss curve: mean training loss since the point before, and the loss on validation samples (or None)."""
+    """A point of the loss curve: mean training loss since the point before, and the loss on validation samples.
+
+    Skipped steps do not count; if all were skipped, the loss is that of the point before. validation_loss: None without validation
+    samples, or if it is not finite.
+    """
 
     step: int
     seconds: float
@@ -32,13 +36,20 @@ class Point:
     validation_loss: float | None
     learning_rate: float
 
+    def describe(self, steps: int, progress: float) -> str:
+        """The point for the log, in a training of `steps` at a progress of 0 to 1."""
+        validation = "" if self.validation_loss is None else f", on validation patients {self.validation_loss:.3f}"
+        share = f"{self.seconds:.0f} s ({100 * min(progress, 1):.0f} %)"
+        return f"step {self.step} of {steps}, {share}, mean loss {self.loss:.3f}{validation}"
+
 
 @dataclass
 class TrainState:
     """Results of a training so far.
 
     curve: loss at points of the training. tasks: samples of each task. best_step: the step with the lowest validation loss, or
-    None. resumed: number of resumes. prepared: losses of the pretraining, which took `pretraining_seconds`.
+    None. resumed: number of resumes. skipped: steps whose loss or gradient was not finite. prepared: losses of the pretraining,
+    which took `pretraining_seconds`.
     """
 
     curve: list[Point] = field(default_factory=list)
@@ -48,12 +59,14 @@ class TrainState:
     cpu_seconds: float = 0.0
     best_step: int | None = None
     resumed: int = 0
+    skipped: int = 0
     prepared: list[float] = field(default_factory=list)
     pretraining_seconds: float = 0.0
 
     def best_loss(self) -> float:
-        """The lowest validation loss of the curve."""
-        return min((point.validation_loss for point in self.curve if point.validation_loss is not None), default=inf)
+        """The lowest finite validation loss of the curve."""
+        losses = (point.validation_loss for point in self.curve if point.validation_loss is not None)
+        return min((loss for loss in losses if isfinite(loss)), default=inf)
 
     def results(self) -> TrainingResults:
         """The state as a dictionary for JSON and saved states."""

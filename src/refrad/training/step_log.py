@@ -66,6 +66,10 @@ class StepMeter:
             by_task.setdefault(task, []).append(loss)
         return sum(values) / len(values), {task: sum(part) / len(part) for task, part in by_task.items()}
 
+    def batch_losses(self) -> list[float]:
+        """The loss of each batch."""
+        return list(torch.stack(self._losses).tolist())
+
     @property
     def seconds(self) -> float:
         """Seconds since the step began."""
@@ -106,7 +110,7 @@ class StepLog:
 
     def add(self, record: StepRecord) -> None:
         """Count a step."""
-        self.losses.append(record.loss)
+        self.losses += [] if record.skipped else [record.loss]
         self.samples += record.samples
         now = time.perf_counter()
         if now - self.last < self.every:
@@ -117,7 +121,7 @@ class StepLog:
             self.name,
             record.step,
             self.total,
-            sum(self.losses) / len(self.losses),
+            sum(self.losses) / len(self.losses) if self.losses else record.loss,
             record.learning_rate,
             record.grad_norm,
             self.samples / (now - self.last),

@@ -29,6 +29,7 @@ from refrad.training.losses import SoftLabels, soft_log_likelihood
 from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.patch_targets import NO_BIN, PatchTargets, draw_views
 from refrad.training.samples import SurfaceForms
+from refrad.training.skipped_steps import SkippedSteps, are_finite
 from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 
 __all__ = ["TowerPretraining", "pretrain_vision_tower"]
@@ -154,7 +155,7 @@ def pretrain_vision_tower(
     config: TowerPretraining,
     max_seconds: float | None = None,
 ) -> list[float]:
-    """Train the vision tower, the projector and the mask head (if any) of `model` in place; returns the loss of each step.
+    """Train the vision tower, the projector and the mask head (if any) of `model` in place; returns the loss of each step that was not skipped.
 
     The word embeddings are trained too, so that the names of a class come near its <segNNN> token; those of <segNNN> and
     <locNNNN> are not.
@@ -178,6 +179,7 @@ def pretrain_vision_tower(
     optimizer = _make_optimizer(objective, config)
     peak_rates = [group["lr"] for group in optimizer.param_groups]
     losses: list[float] = []
+    skipped = SkippedSteps("tower pretraining")
     model.train()
     start = time.perf_counter()
     step_log = StepLog(log, "tower pretraining", config.steps)
@@ -192,15 +194,19 @@ def pretrain_vision_tower(
         meter = StepMeter()
         loss = objective.loss(_stack([next(views) for _ in range(config.batch)]))
         loss.backward()
-        losses.append(loss.item())
         grad_norm = nn.utils.clip_grad_norm_([*objective.parameters, *objective.head_parameters], 1.0)
-        optimizer.step()
+        if skip := not are_finite(loss.item(), grad_norm.item()):
+            skipped.add(step + 1, grad_norm.item(), [loss.item()])
+        else:
+            losses.append(loss.item())
+            optimizer.step()
+            skipped.end_row()
         optimizer.zero_grad()
         elapsed = time.perf_counter() - start
         step_log.add(
             StepRecord(
                 step=step + 1,
-                loss=losses[-1],
+                loss=loss.item(),
                 learning_rate=optimizer.param_groups[0]["lr"],
                 grad_norm=grad_norm.item(),
                 samples=config.batch,
@@ -209,6 +215,7 @@ def pretrain_vision_tower(
                 elapsed=elapsed,
                 memory_gib=peak_memory(objective.device),
                 progress=min(max((step + 1) / config.steps, elapsed / (max_seconds or math.inf)), 1.0),
+                skipped=skip,
             )
         )
     for parameter in frozen:

@@ -17,6 +17,7 @@ from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, Loss
 from refrad.training.dropout import seed_dropout
 from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.run_log import LOGS, RunLog
+from refrad.training.skipped_steps import SkippedSteps, are_finite
 from refrad.training.state import Point, SavedState, TrainState, frozen_digest, load_weights, weights_to_save
 from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 from refrad.training.train_config import TrainConfig
@@ -113,7 +114,8 @@ class _Run:
             self.parameters, config.optimizer, config.learning_rate, config.weight_decay, lr_scales
         )
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.losses: list[float] = []  # since the last point of the curve
+        self.losses: list[float] = []  # of steps since the last point of the curve that were not skipped
+        self.skipped = SkippedSteps("training", saved.folder if saved else None, context.rank)
         self.position = DataPosition()
 
     def train(self, batches: Iterator[Batch], val_batches: Sequence[Mapping[str, Tensor]], run_log: RunLog) -> None:
@@ -123,7 +125,7 @@ class _Run:
         saved_at = clock.seconds
         step_log = StepLog(log, "training", config.steps)
         self.model.train()
-        ended = state.steps >= config.steps
+        ended, pending = state.steps >= config.steps, False
         while not ended:
             progress = self.progress(self.context.broadcast(clock.seconds))
             factor = lr_factor(progress, config.warmup_ratio)
@@ -134,15 +136,19 @@ class _Run:
             step_log.add(record)
             ended = self.progress(state.seconds) >= 1
             point = None
-            if ended or progress * POINTS >= len(state.curve) + 1:
+            due = progress * POINTS >= len(state.curve) + 1
+            if ended or (due and (self.losses or state.curve)):
                 point = self.validate(val_batches, config.learning_rate * factor, progress)
             run_log.add(record, point)
             due = config.save_steps is not None and state.steps % config.save_steps == 0
             due |= config.save_seconds is not None and state.seconds - saved_at >= config.save_seconds
-            if due or ended or state.best_step == state.steps:
+            pending |= due or state.best_step == state.steps
+            if ended or (
+                pending and not self.skipped.in_a_row
+            ):  # a row of skipped steps may end the training: keep what was before
                 run_log.flush()
                 self.save()
-                saved_at = state.seconds
+                saved_at, pending = state.seconds, False
         self.model.eval()
 
     def progress(self, seconds: float) -> float:
@@ -155,10 +161,10 @@ class _Run:
     def record(self, meter: StepMeter, learning_rate: float, grad_norm: float) -> StepRecord:
         """The measurements of the step that has ended."""
         state, mean = self.state, self.context.mean
-        _, by_task = meter.losses()
+        loss, by_task = meter.losses()
         return StepRecord(
             step=state.steps,
-            loss=mean(self.losses[-1]),
+            loss=mean(loss),
             learning_rate=learning_rate,
             grad_norm=grad_norm,
             samples=round(mean(meter.samples) * self.context.size),
@@ -167,15 +173,24 @@ class _Run:
             elapsed=state.seconds,
             memory_gib=peak_memory(self.context.device),
             progress=min(self.progress(state.seconds), 1.0),
+            skipped=self.skipped.in_a_row > 0,
             task=by_task,
         )
 
     def step(self, batches: Iterator[Batch], factor: float, meter: StepMeter) -> float:
-        """One optimizer step at `factor` of the peak learning rates, measured by `meter`; the norm of its gradient."""
+        """One optimizer step at `factor` of the peak learning rates, measured by `meter`; the norm of its gradient.
+
+        If the loss or the gradient of any process is not finite, all processes leave weights and optimizer as they are.
+
+        Raises:
+            ValueError: if too many steps in a row are skipped.
+        """
         for group, rate in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
             group["lr"] = rate * factor
         number = self.config.grad_accumulation // self.context.size
+        drawn = []
         for count, batch in enumerate(itertools.islice(batches, number), 1):
+            drawn.append(batch._replace(tensors={}))
             for task in batch.tasks:
                 self.state.tasks[task] = self.state.tasks.get(task, 0) + 1
             turn = self.state.steps * number + count - 1
@@ -186,14 +201,19 @@ class _Run:
             own = len(batch.tasks) // self.context.size  # of the samples of all processes
             meter.add(loss, batch.tensors, batch.tasks[self.context.rank * own], own)
             self.position = batch.position
-        self.losses.append(meter.losses()[0])
-        grad_norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
-        self.optimizer.step()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        loss, grad_norm = meter.losses()[0], (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
+        skip = self.context.mean(not are_finite(loss, grad_norm)) > 0
+        if not skip:
+            self.optimizer.step()
+            self.losses.append(loss)
+            self.skipped.end_row()
         self.optimizer.zero_grad()
         self.state.steps += 1
-        if isinstance(grad_norm, DTensor):
-            grad_norm = grad_norm.full_tensor()
-        return grad_norm.item()
+        if skip:
+            self.state.skipped += 1
+            self.skipped.add(self.state.steps, grad_norm, meter.batch_losses(), drawn)
+        return grad_norm
 
     def validate(self, val_batches: Sequence[Mapping[str, Tensor]], learning_rate: float, progress: float) -> Point:
         """Add a point to the curve, log it, and keep the weights if they are the best so far; returns the point."""
@@ -201,12 +221,20 @@ class _Run:
         self.model.eval()  # without the dropout of adapters
         val_loss, best = validation_loss(self.loss, val_batches, self.context), state.best_loss()
         self.model.train()
-        mean = self.context.mean(sum(self.losses) / len(self.losses))
+        if val_loss is not None and not are_finite(val_loss):
+            log.warning("training: the loss on validation patients is not finite at step %d", state.steps)
+            val_loss = None
+        losses = self.losses or [point.loss for point in state.curve[-1:]]
+        if not losses:
+            raise ValueError(
+                "training: the loss or gradient was not finite in any step: set a lower train.learning_rate"
+            )
+        mean = self.context.mean(sum(losses) / len(losses))
         point = Point(state.steps, state.seconds, mean, val_loss, learning_rate)
         state.curve.append(point)
         self.losses.clear()
         if self.context.is_main:
-            _log_point(point, self.config.steps, progress)
+            log.info("training: %s", point.describe(self.config.steps, progress))
         if val_loss is not None and val_loss < best:
             state.best_step = state.steps
             if self.saved:
@@ -270,16 +298,3 @@ def validation_loss(
         loss = loss_of(batches[min(own, len(batches) - 1)]).item()
         total += loss if own < len(batches) else 0.0
     return context.mean(total) * context.size / len(batches)
-
-
-def _log_point(point: Point, steps: int, progress: float) -> None:
-    validation = "" if point.validation_loss is None else f", on validation patients {point.validation_loss:.3f}"
-    log.info(
-        "training: step %d of %d, %.0f s (%.0f %%), mean loss %.3f%s",
-        point.step,
-        steps,
-        point.seconds,
-        100 * min(progress, 1),
-        point.loss,
-        validation,
-    )
