@@ -29,6 +29,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PaliGemmaConfig, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
+from refrad.dataset.example_rows import TableRows
 from refrad.model.collate import collate
 from refrad.model.packing import pack, rows_of
 from refrad.model.processor import load_processor, tiny_processor
@@ -184,7 +185,7 @@ def captions(count: int) -> Samples:
             about | pictured | {"structures": [box | {"rle": ""}], "captions": [caption], "questions": [question]}
         )
     frame = pl.DataFrame(rows)
-    return Samples(frame, {}, SampleOptions(64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None))
+    return Samples(TableRows(frame), {}, SampleOptions(64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None))
 
 
 def packing(batch: int, limit: int, steps: int) -> None:

@@ -245,6 +245,7 @@ FILE_MODULES = {
         "dataset/image_lookup.py",
         "dataset/file_list.py",
         "dataset/picture_files.py",
+        "dataset/row_store.py",
         "dataset/shard_io.py",
         "formats/spreadsheets.py",
     },

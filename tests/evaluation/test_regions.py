@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from refrad.dataset.example_rows import TableRows
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.image_codec import decode_mask, encode_mask
 from refrad.evaluation.answer_cache import GeneratedAnswer
@@ -43,9 +44,9 @@ def test_training_targets_are_decoded_as_boxes_of_the_image(images, schema, resi
             box[f"{axis}_min"] *= 3
             box[f"{axis}_max"] *= 3
     frame = pl.DataFrame(rows)
-    names = surface_forms([example_of_row(row) for row in rows], schema)
+    names = surface_forms(TableRows(frame).classes.meanings, schema)
     samples = Samples(
-        frame, names, SampleOptions(64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None, resize)
+        TableRows(frame), names, SampleOptions(64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None, resize)
     )
     for index, row in enumerate(rows):
         sample = samples[0, index]

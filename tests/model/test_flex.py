@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers.integrations import flex_attention
 
-from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.example_rows import TableRows
+from refrad.dataset.examples import read_image_table
 from refrad.model.collate import collate
 from refrad.model.packing import pack
 from refrad.model.radgrounder import load_model, save_model, tiny_model
@@ -17,8 +18,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.nn.attention.
 @pytest.fixture(scope="module")
 def batch(images, schema, processor):
     frame = read_image_table([images], {"train"})
-    names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    samples = Samples(frame, names, SampleOptions(64, "yxyx", {"locate": 1.0, "detect": 1.0, "vqa": 0.0}, 0, None))
+    names = surface_forms(TableRows(frame).classes.meanings, schema)
+    samples = Samples(
+        TableRows(frame), names, SampleOptions(64, "yxyx", {"locate": 1.0, "detect": 1.0, "vqa": 0.0}, 0, None)
+    )
     return collate(processor, [samples[0, index] for index in range(4)])
 
 

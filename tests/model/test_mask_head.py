@@ -4,6 +4,7 @@ import torch
 from tests.factories import AUGMENT
 from torch.nn import functional
 
+from refrad.dataset.example_rows import TableRows
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.prompt_targets import locate
 from refrad.inference.generate import generate, generate_masks
@@ -25,15 +26,15 @@ SHARES = {"locate": 0.7, "detect": 0.3, "vqa": 0.0}
 
 @pytest.fixture(scope="module")
 def names(images, schema):
-    return surface_forms(
-        [example_of_row(row) for row in read_image_table([images], {"train"}).iter_rows(named=True)], schema
-    )
+    return surface_forms(TableRows(read_image_table([images], {"train"})).classes.meanings, schema)
 
 
 @pytest.fixture(scope="module")
 def make(images, names):
     def make(split, augment=None, shares=SHARES):
-        return Samples(read_image_table([images], {split}), names, SampleOptions(64, None, shares, 0, augment))
+        return Samples(
+            TableRows(read_image_table([images], {split})), names, SampleOptions(64, None, shares, 0, augment)
+        )
 
     return make
 
@@ -115,7 +116,7 @@ def test_it_learns_masks(make, names, images, processor, model):
     pretrain_vision_tower(
         model,
         processor,
-        read_image_table([images], {"train"}),
+        TableRows(read_image_table([images], {"train"})),
         names,
         TowerPretraining(150, 8, 2.5e-3, 0, AUGMENT, mask_lr_scale=0.3),
     )

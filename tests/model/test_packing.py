@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_mask
 
-from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.example_rows import TableRows
+from refrad.dataset.examples import read_image_table
 from refrad.model.collate import collate
 from refrad.model.forward import encode
 from refrad.model.mask_head import mask_loss
@@ -25,8 +26,8 @@ SHARES = {"locate": 0.5, "detect": 0.5, "vqa": 0.0}
 @pytest.fixture(scope="module")
 def make(images, schema):
     frame = read_image_table([images], {"train"})
-    names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    return lambda order="yxyx": Samples(frame, names, SampleOptions(64, order, SHARES, 0, None))
+    names = surface_forms(TableRows(frame).classes.meanings, schema)
+    return lambda order="yxyx": Samples(TableRows(frame), names, SampleOptions(64, order, SHARES, 0, None))
 
 
 @pytest.fixture(scope="module")

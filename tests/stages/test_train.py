@@ -16,7 +16,8 @@ from tests.factories import image_row, tiny_training
 from transformers.models.paligemma.modeling_paligemma import PaliGemmaModel
 
 from refrad.core.manifests import sealed_files
-from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.example_rows import TableRows
+from refrad.dataset.examples import read_image_table
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.model.collate import collate
 from refrad.model.processor import load_processor
@@ -179,8 +180,8 @@ def test_adapter_folder_on_the_initial_model_is_the_checkpoint(trained, adapted,
     from peft import PeftModel
 
     processor = load_processor(adapted)
-    rows = read_image_table([images], {"train"})
-    names = surface_forms([example_of_row(row) for row in rows.iter_rows(named=True)], schema)
+    rows = TableRows(read_image_table([images], {"train"}))
+    names = surface_forms(rows.classes.meanings, schema)
     samples = Samples(rows, names, SampleOptions(64, "yxyx", tiny_training()["tasks"], 0, None))
     batch = collate(processor, [samples[0, index] for index in range(4)])
     merged, initial = (load_model(folder, processor).eval() for folder in (adapted, trained[0]))
@@ -358,9 +359,9 @@ def test_best_weights_on_validation_patients_are_saved(run, images, schema):
         processor = load_processor(kept[use])
         model = load_model(kept[use], processor).eval()
         rows = {split: read_image_table([images], {split}) for split in ("train", "validation")}
-        names = surface_forms([example_of_row(row) for row in rows["train"].iter_rows(named=True)], schema)
+        names = surface_forms(TableRows(rows["train"]).classes.meanings, schema)
         choice = SampleOptions(64, "yxyx", tiny_training()["tasks"], options["seed"], None)
-        held_out = Samples(rows["validation"], names, choice)
+        held_out = Samples(TableRows(rows["validation"]), names, choice)
         batch = collate(processor, [held_out[0, index] for index in range(len(held_out))])
         with torch.no_grad():
             losses[use] = batch_loss(model, batch).item()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import AUGMENT
 
+from refrad.dataset.example_rows import TableRows
 from refrad.dataset.examples import read_image_table
 from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import tiny_model
@@ -32,7 +33,7 @@ def siglip():
 
 @pytest.fixture(scope="module")
 def pairs(images, siglip):
-    return Pairs(read_image_table([images], {"train"}), siglip[0], 64, 0, AUGMENT)
+    return Pairs(TableRows(read_image_table([images], {"train"})), siglip[0], 64, 0, AUGMENT)
 
 
 def test_the_loss_is_a_yes_or_no_for_each_pair():
@@ -87,7 +88,7 @@ def test_random_scores_find_as_much_as_chance():
 def test_retrieval_tells_texts_apart_once(images, siglip):
     tokenizer, model = siglip
     found = measure_retrieval(
-        model.eval(), Pairs(read_image_table([images], {"validation"}), tokenizer, 64, 0, None), 100
+        model.eval(), Pairs(TableRows(read_image_table([images], {"validation"})), tokenizer, 64, 0, None), 100
     )
     assert (found["images"], found["captions"]) == (4, 1)  # one text, of all images: it cannot be missed
     assert found["image to caption"]["recall@1"] == {"found": 1.0, "chance": 1.0}

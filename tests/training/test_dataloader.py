@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refrad.dataset.example_rows import TableRows
 from refrad.training.dataloader import WINDOW, BatchOrder, DataPosition, batch_order
 from refrad.training.task_mixture import TaskMixture
 
@@ -27,11 +28,16 @@ class TaskCounts:
     def tasks(self, epoch):
         return np.repeat(TASKS, self.counts[epoch % len(self.counts)])
 
-    def rows(self, epoch):
-        return np.arange(len(self.tasks(epoch))) * 10
+    names = TASKS
 
-    def lengths(self, epoch, task):
-        return np.random.default_rng((epoch, len(task))).integers(40, size=len(self.tasks(epoch))).astype(float)
+    def codes(self, epoch):
+        return np.repeat(np.arange(3), self.counts[epoch % len(self.counts)])
+
+    def rows(self, epoch):
+        return np.arange(len(self.tasks(epoch))) * 10 + epoch
+
+    def lengths(self, rows, task):
+        return (rows * 37 % 41 + len(task)).astype(float)
 
 
 def batches_of(samples, batch, epochs, seed=0):
@@ -85,7 +91,7 @@ def version_3(samples, batch, seed, epoch):
     batches = []
     for task in sorted(set(tasks.tolist())):
         group = order[tasks[order] == task]
-        lengths = samples.lengths(epoch, task)
+        lengths = samples.lengths(samples.rows(epoch), task)
         for first in range(0, len(group), WINDOW * batch):
             window = sorted(group[first : first + WINDOW * batch].tolist(), key=lambda index: lengths[index])
             batches += [window[i : i + batch] for i in range(0, len(window) - batch + 1, batch)]
@@ -96,7 +102,7 @@ class MixtureSamples:
     """The samples of a mixture of 60 images of a site and two benchmarks of 30 and 10 images."""
 
     def __init__(self, share, shares):
-        caption = {"text": "Liver.", "entities": [{"class_id": 5}]}
+        caption = {"language": "en", "text": "Liver.", "entities": [{"text": "Liver", "class_id": 5}]}
         frame = pl.DataFrame(
             {
                 "image_id": [
@@ -106,17 +112,17 @@ class MixtureSamples:
                 ],
                 "captions": [[caption]] * 60 + [[]] * 40,
                 "structures": [[5]] * 60 + [[]] * 40,
-                "questions": [[1]] * 100,
+                "questions": [[{"question": "?"}]] * 100,
             }
         )
-        self.mixture = TaskMixture(frame, shares, share, 0)
-        self.tasks, self.rows = self.mixture.tasks, self.mixture.rows
+        self.mixture = TaskMixture(TableRows(frame), shares, share, 0)
+        self.codes, self.rows, self.names = self.mixture.codes, self.mixture.rows, self.mixture.names
 
     def __len__(self):
         return len(self.mixture)
 
-    def lengths(self, epoch, _task):
-        return np.zeros(len(self.tasks(epoch)))
+    def lengths(self, rows, _task):
+        return np.zeros(len(rows))
 
 
 @pytest.mark.parametrize("share", [0.005, 0.05, 0.2])

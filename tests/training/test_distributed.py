@@ -9,7 +9,8 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from refrad.anatomy.schema import load_schema
-from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.example_rows import TableRows
+from refrad.dataset.examples import read_image_table
 from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import add_head, tiny_model
 from refrad.training.checkpoint import Checkpoints
@@ -29,13 +30,13 @@ def trained(images, schema, folder, sharding, masks, steps, context=SINGLE_PROCE
     model = tiny_model(processor, 0)
     if masks:
         add_head(model, processor, 0)
-    names = surface_forms(
-        [example_of_row(row) for row in read_image_table([images]).iter_rows(named=True)], load_schema(schema)
-    )
+    names = surface_forms(TableRows(read_image_table([images])).classes.meanings, load_schema(schema))
     shares = {"locate": 0.5, "detect": 0.0, "vqa": 0.5}
     train_samples, unseen = (
         Samples(
-            read_image_table([images], {split}), names, SampleOptions(64, None if masks else "yxyx", shares, 0, None)
+            TableRows(read_image_table([images], {split})),
+            names,
+            SampleOptions(64, None if masks else "yxyx", shares, 0, None),
         )
         for split in ("train", "validation")
     )

@@ -3,7 +3,8 @@ import polars as pl
 import pytest
 from tests.factories import AUGMENT
 
-from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.example_rows import TableRows
+from refrad.dataset.examples import read_image_table
 from refrad.model.box_tokens import parse_detection
 from refrad.model.collate import collate
 from refrad.training.dataloader import batch_order
@@ -20,9 +21,9 @@ def frame(images):
 
 @pytest.fixture(scope="module")
 def make(frame, schema):
-    names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
+    names = surface_forms(TableRows(frame).classes.meanings, schema)
     return lambda augment, order="yxyx", shares=SHARES: Samples(
-        frame, names, SampleOptions(64, order, shares, 0, augment)
+        TableRows(frame), names, SampleOptions(64, order, shares, 0, augment)
     )
 
 
@@ -93,8 +94,10 @@ def mixed(frame, schema):
         captions=pl.col("captions").list.head(0),
         structures=pl.col("structures").list.head(0),
     )
-    names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    return Samples(pl.concat([frame, rows]), names, SampleOptions(64, "yxyx", SHARES, 0, AUGMENT, public_share=0.25))
+    names = surface_forms(TableRows(frame).classes.meanings, schema)
+    return Samples(
+        TableRows(pl.concat([frame, rows])), names, SampleOptions(64, "yxyx", SHARES, 0, AUGMENT, public_share=0.25)
+    )
 
 
 def test_benchmarks_have_their_share_and_answer_questions_alone(mixed):

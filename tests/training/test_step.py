@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 import torch
 
-from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.example_rows import TableRows
+from refrad.dataset.examples import read_image_table
 from refrad.model.collate import collate
 from refrad.model.radgrounder import tiny_model
 from refrad.training import objective
@@ -25,8 +26,8 @@ SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 @pytest.fixture(scope="module")
 def samples(images, schema):
     frame = read_image_table([images], {"train"})
-    names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    return Samples(frame, names, SampleOptions(64, "yxyx", SHARES, 0, augment=None))
+    names = surface_forms(TableRows(frame).classes.meanings, schema)
+    return Samples(TableRows(frame), names, SampleOptions(64, "yxyx", SHARES, 0, augment=None))
 
 
 def test_training_lowers_the_loss_and_says_what_it_did(samples, processor):

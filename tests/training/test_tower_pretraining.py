@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.factories import AUGMENT
 
 from refrad.core.types import SEG_TOKENS
+from refrad.dataset.example_rows import TableRows
 from refrad.dataset.examples import read_image_table
 from refrad.dataset.image_codec import encode_mask
 from refrad.model.radgrounder import add_head, head_of, tiny_model
@@ -38,7 +39,11 @@ def test_the_tower_learns_and_the_words_of_places_stay_as_they_are(images, proce
     model = tiny_model(processor, 0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     losses = pretrain_vision_tower(
-        model, processor, read_image_table([images], {"train"}), NAMES, TowerPretraining(30, 8, 3e-3, 0, AUGMENT)
+        model,
+        processor,
+        TableRows(read_image_table([images], {"train"})),
+        NAMES,
+        TowerPretraining(30, 8, 3e-3, 0, AUGMENT),
     )
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     after = model.state_dict()
@@ -53,10 +58,10 @@ def test_the_tower_learns_and_the_words_of_places_stay_as_they_are(images, proce
 
 
 def test_the_same_seed_teaches_the_same(images, processor):
-    frame = read_image_table([images], {"train"})
+    rows = TableRows(read_image_table([images], {"train"}))
     one, other = (
         pretrain_vision_tower(
-            tiny_model(processor, 0), processor, frame, NAMES, TowerPretraining(3, 4, 1e-3, 7, AUGMENT)
+            tiny_model(processor, 0), processor, rows, NAMES, TowerPretraining(3, 4, 1e-3, 7, AUGMENT)
         )
         for _ in range(2)
     )
@@ -69,7 +74,11 @@ def test_a_tower_that_will_be_frozen_learns_to_see_all_the_same(images, processo
     tower.requires_grad_(False)
     before = [parameter.clone() for parameter in tower.parameters()]
     pretrain_vision_tower(
-        model, processor, read_image_table([images], {"train"}), NAMES, TowerPretraining(3, 4, 1e-2, 0, AUGMENT)
+        model,
+        processor,
+        TableRows(read_image_table([images], {"train"})),
+        NAMES,
+        TowerPretraining(3, 4, 1e-2, 0, AUGMENT),
     )
     learned = [not one.equal(other) for one, other in zip(before, tower.parameters(), strict=True)]
     assert sum(learned) > 0.8 * len(learned)
@@ -81,9 +90,9 @@ def test_a_mask_head_learns_along(images, processor):
     add_head(model, processor, 0)
     head = head_of(model)
     before = [parameter.clone() for parameter in head.parameters()]
-    frame = read_image_table([images], {"train"})
+    rows = TableRows(read_image_table([images], {"train"}))
     losses = pretrain_vision_tower(
-        model, processor, frame, NAMES, TowerPretraining(30, 8, 3e-3, 0, AUGMENT, mask_lr_scale=0.3)
+        model, processor, rows, NAMES, TowerPretraining(30, 8, 3e-3, 0, AUGMENT, mask_lr_scale=0.3)
     )
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
     learned = [not one.equal(other) for one, other in zip(before, head.parameters(), strict=True)]

@@ -18,6 +18,8 @@ from refrad.dataset.shard_io import read_schema
 from refrad.dataset.shard_rows import CaptionStruct, PictureColumns, QuestionStruct, StructureStruct
 
 __all__ = [
+    "COLUMNS",
+    "IMAGE_COLUMNS",
     "ExampleCaption",
     "ExampleColumns",
     "ExampleMention",

@@ -5,7 +5,7 @@ scales by image_size / width and image_size / height.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
@@ -25,6 +25,7 @@ from refrad.workflow.fingerprint import Fingerprint
 __all__ = [
     "count_rows",
     "fingerprint_digest",
+    "read_batches",
     "read_class_names",
     "read_columns",
     "read_images",
@@ -155,6 +156,24 @@ def read_rows(files: Iterable[Path], row: type[Any] | None = None) -> Iterator[A
                 verify(path, present, [group])
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=present):
                     yield from batch.to_pylist()
+
+
+def read_batches(path: Path, columns: Sequence[str], splits: Collection[str]) -> Iterator[pa.Table]:
+    """The rows of some splits of a file, at most GROUP_ROWS in memory at a time; what holds none of them is not read.
+
+    Raises:
+        TableError: if the file is damaged.
+    """
+    chosen = pa.array(splits, pa.string())
+    with _open(path) as file:
+        for group in range(file.num_row_groups):
+            verify(path, ["split"], [group])
+            if not pc.any(pc.is_in(file.read_row_group(group, ["split"])["split"], chosen)).as_py():
+                continue
+            verify(path, columns, [group])
+            for batch in file.iter_batches(GROUP_ROWS, row_groups=[group], columns=list(columns)):
+                table = pa.Table.from_batches([batch])
+                yield table.filter(pc.is_in(table["split"], chosen))
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pl.DataFrame:

@@ -9,9 +9,10 @@ import polars as pl
 from refrad.core.tables import read_frame
 from refrad.dataset.picture_copies import find_copies
 from refrad.dataset.picture_files import PictureFiles
+from refrad.dataset.row_store import RowStore, StoredRows
 from refrad.workflow.tally import Tally
 
-__all__ = ["TrainingOverlap", "count_training_parts", "find_training_overlap", "split_for_training"]
+__all__ = ["TrainingOverlap", "count_training_parts", "find_training_overlap"]
 
 
 @dataclass(frozen=True)
@@ -67,27 +68,14 @@ def find_training_overlap(training: Sequence[Path], tested: Sequence[Path], corr
     )
 
 
-def split_for_training(frame: pl.DataFrame, overlap: TrainingOverlap) -> dict[str, pl.DataFrame]:
-    """The images of split train that are no test images as well, and those of split validation.
-
-    Raises:
-        ValueError: if no training image is left.
-    """
-    leaking = (frame["split"] == "train") & frame["image_id"].is_in(overlap.training_ids)
-    parts = {split: frame.filter((frame["split"] == split) & ~leaking) for split in ("train", "validation")}
-    if parts["train"].is_empty():
-        raise ValueError("no image of a training patient has a caption: see the report pages of captions and shards")
-    return parts
-
-
-def count_training_parts(tally: Tally, frame: pl.DataFrame, parts: Mapping[str, pl.DataFrame]) -> None:
-    """Count the images of a dataset that are used as those parts, and the reasons of the others."""
+def count_training_parts(tally: Tally, store: RowStore, parts: Mapping[str, StoredRows]) -> None:
+    """Count the images of a dataset that are used as parts train and validation, and the reasons of the others."""
     used = sum(len(part) for part in parts.values())
-    leaking = int((frame["split"] == "train").sum()) - len(parts["train"])
-    tally.take(len(frame))
+    leaking = store.training - len(parts["train"])
+    tally.take(store.images)
     tally.use(used)
     tally.quarantine("also_in_test", leaking)
-    tally.quarantine("test_patient", len(frame) - used - leaking)
+    tally.quarantine("test_patient", store.images - used - leaking)
     for split, part in parts.items():
         tally.add("split", split, len(part))
 

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
-import polars as pl
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, SiglipModel
@@ -15,8 +14,9 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from refrad.config import AdaptOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.core.manifests import verify_folder, write_manifest
-from refrad.dataset.examples import read_image_table
-from refrad.dataset.training_overlap import count_training_parts, find_training_overlap, split_for_training
+from refrad.dataset.example_rows import examples_in
+from refrad.dataset.row_store import StoredRows
+from refrad.dataset.training_overlap import count_training_parts, find_training_overlap
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
 from refrad.model.training_account import TRAINING, TrainingResults
 from refrad.training.checkpoint import Checkpoints, load_final_weights
@@ -26,6 +26,7 @@ from refrad.training.distributed import join_processes
 from refrad.training.loggers import require_loggers
 from refrad.training.provenance import identity_of, weights_digest
 from refrad.training.run_log import copy_logs
+from refrad.training.stored_rows import own_parts, store_rows
 from refrad.training.train_config import TrainConfig
 from refrad.training.trainer import train_loop
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
@@ -75,14 +76,15 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus)
     tally = Tally("images")
-    frame = read_image_table(images)
-    parts = _split(options, images, frame)
+    left_out = _left_out(options, images)
+    identity, checkpoints = identity_of(fingerprint, images), options.checkpoints
+    saved = Checkpoints(work, identity, checkpoints.keep, weights=checkpoints.weights)
+    store = store_rows(work, images, left_out)
+    parts = own_parts(store)
     tokenizer, model = _initial_model(options, parts["train"])
     if options.gradient_checkpointing:
         model.activation_checkpointing_enable()
     pairs, unseen = (_pairs(options, part, tokenizer, augmented=split == "train") for split, part in parts.items())
-    identity, checkpoints = identity_of(fingerprint, images), options.checkpoints
-    saved = Checkpoints(work, identity, checkpoints.keep, weights=checkpoints.weights)
     before = measure_retrieval(model.eval(), unseen, RETRIEVED) if len(unseen) else None
     state = train_loop(
         model,
@@ -111,7 +113,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         _image_processor(options.image_size).save_pretrained(folder)
         write_json(folder / TRAINING, account | {"digest": weights_digest(folder)})
         write_manifest(folder)
-    count_training_parts(tally, frame, parts)
+    count_training_parts(tally, store, parts)
     tally.make("steps", state.steps)
     if state.skipped:
         tally.make("steps skipped", state.skipped)
@@ -123,17 +125,17 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     saved.clear()
 
 
-def _split(options: AdaptOptions, images: Sequence[Path], frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Training and validation rows; training images that are also test images are left out or stop the run."""
+def _left_out(options: AdaptOptions, images: Sequence[Path]) -> frozenset[str]:
+    """The ids of training images that are also test images; they are left out or stop the run."""
     overlap = find_training_overlap(images, images, options.leaks.correlation)
     if overlap.training_ids and options.leaks.action == "stop":
         raise ValueError(f"adapt: {overlap.sentence()}; set adapt.leaks.action to drop to leave them out")
-    return split_for_training(frame, overlap)
+    return overlap.training_ids
 
 
-def _pairs(options: AdaptOptions, frame: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, augmented: bool) -> Pairs:
+def _pairs(options: AdaptOptions, rows: StoredRows, tokenizer: PreTrainedTokenizerBase, augmented: bool) -> Pairs:
     augment = options.augment if augmented else None
-    return Pairs(frame, tokenizer, options.image_size, options.seed, augment, options.resize)
+    return Pairs(rows, tokenizer, options.image_size, options.seed, augment, options.resize)
 
 
 def _count_retrieval(tally: Tally, before: Retrieval, after: Retrieval) -> None:
@@ -150,10 +152,10 @@ def _count_retrieval(tally: Tally, before: Retrieval, after: Retrieval) -> None:
             log.info("%s: %s", direction, ", ".join(f"{row} {value:.3f}" for row, value in values.items()))
 
 
-def _initial_model(options: AdaptOptions, frame: pl.DataFrame) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
+def _initial_model(options: AdaptOptions, rows: StoredRows) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
     """Tokenizer and model before adaptation: from scratch for "tiny", else from the folder."""
     if options.model == "tiny":
-        texts = (caption["text"] for captions in frame["captions"] for caption in captions)
+        texts = (caption.text for example in examples_in(rows) for caption in example.captions)
         return tiny_siglip(texts, options.image_size, options.seed)
     verify_folder(Path(options.model))
     tokenizer, model = load_siglip(Path(options.model))

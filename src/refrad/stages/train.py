@@ -1,19 +1,17 @@
 """Train RadGrounder on the training patients of all shards."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import polars as pl
 import torch
 
 from refrad.anatomy.schema import load_schema
 from refrad.config import TrainOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.core.manifests import verify_folder, write_manifest
-from refrad.dataset.examples import read_image_table
-from refrad.dataset.training_overlap import count_training_parts, find_training_overlap, split_for_training
+from refrad.dataset.training_overlap import TrainingOverlap, count_training_parts, find_training_overlap
 from refrad.inference.generate import mask_dice
 from refrad.model.model_card import model_card
 from refrad.model.radgrounder import save_model
@@ -26,6 +24,7 @@ from refrad.training.loggers import require_loggers
 from refrad.training.provenance import identity_of, weights_digest
 from refrad.training.run_log import copy_logs
 from refrad.training.session import TrainingData, TrainingSession, prepare_session
+from refrad.training.stored_rows import own_parts, store_rows, training_rows
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -77,11 +76,15 @@ def run(
         verify_folder(folder)
     logging.getLogger().setLevel(logging.INFO if context.is_main else logging.WARNING)
 
-    data = _read(options, images, public or [], tested or [])
+    overlap, identity = TrainingOverlap(), ""
+    if context.is_main:
+        overlap = _overlap(options, images, public or [], tested or [])
+        identity = _identity(fingerprint, [*images, *(public or [])], tower, overlap)
+    saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main, options.checkpoints.weights)
+    store = store_rows(work, images, overlap.training_ids, public or [], context)
+    data = TrainingData(store, own_parts(store), training_rows(store, public or []), overlap)
     anatomy = load_schema(schema)
     session = prepare_session(options, data, anatomy, tower)
-    identity = _identity(fingerprint, [*images, *(public or [])], tower, data) if context.is_main else ""
-    saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main, options.checkpoints.weights)
     with context.watching_peers():
         state = session.train(saved, context)
         if not context.is_main:
@@ -98,18 +101,17 @@ def run(
         **state.results(),
     }
     _write_checkpoint(checkpoint, session, account, work)
-    count_training_parts(tally, data.frame, data.parts)
+    count_training_parts(tally, data.store, data.parts)
     count_results(tally, account)
     tally.write(metrics, fingerprint)
     saved.clear()
     context.leave()
 
 
-def _read(
+def _overlap(
     options: TrainOptions, images: Sequence[Path], benchmarks: Sequence[Path], tested: Sequence[Path]
-) -> TrainingData:
-    """The rows to train on; those of images that are also test images are left out or stop the run."""
-    frame = read_image_table(images)
+) -> TrainingOverlap:
+    """The training images that are also test images; they are left out or stop the run."""
     training = [*images, *benchmarks]
     overlap = find_training_overlap(training, [*training, *tested], options.leaks.correlation)
     if overlap.training_ids and options.leaks.action == "stop":
@@ -117,14 +119,12 @@ def _read(
             f"train: {overlap.sentence()}; set train.leaks.action to drop to leave them out of the training"
         )
     log.info("leaks: %d images compared, %s", overlap.compared, overlap.sentence())
-    parts = split_for_training(frame, overlap)
-    joined = _with_public(parts["train"], benchmarks, overlap.training_ids)
-    return TrainingData(frame, parts, joined, overlap)
+    return overlap
 
 
-def _identity(fingerprint: Fingerprint, images: Sequence[Path], tower: Path | None, data: TrainingData) -> str:
+def _identity(fingerprint: Fingerprint, images: Sequence[Path], tower: Path | None, overlap: TrainingOverlap) -> str:
     """The identity of the training, from which its saved states are recognised."""
-    start = weights_digest(tower) if tower else None, sorted(data.overlap.training_ids)
+    start = weights_digest(tower) if tower else None, sorted(overlap.training_ids)
     return identity_of(fingerprint, images, *start)
 
 
@@ -162,19 +162,3 @@ def _model_facts(session: TrainingSession) -> ModelFacts:
         facts["validation_dice"] = mask_dice(session.model, session.processor, held_out) if held_out else None
         log.info("Dice of the masks of true phrases, on validation patients: %s", facts["validation_dice"])
     return facts
-
-
-def _with_public(frame: pl.DataFrame, benchmarks: Sequence[Path], leaking: Collection[str]) -> pl.DataFrame:
-    """The site's own rows, followed by those of the benchmarks' training split that are no test images.
-
-    Raises:
-        ValueError: if nothing is left of a benchmark.
-    """
-    frames = [frame]
-    for path in benchmarks:
-        rows = read_image_table([path], {"train"})
-        rows = rows.filter(~rows["image_id"].is_in(leaking) & rows["questions"].list.len().gt(0))
-        if rows.is_empty():
-            raise ValueError(f"{path}: train.public: no training question in it that is not one of a test image")
-        frames.append(rows)
-    return pl.concat(frames, how="diagonal_relaxed")

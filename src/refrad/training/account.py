@@ -16,15 +16,12 @@ __all__ = ["count_results", "data_facts", "task_mixture", "tower_fingerprint"]
 
 
 def data_facts(data: TrainingData, samples: Samples, schema: Schema, tested: Sequence[Path]) -> DataFacts:
-    """The data of a training in numbers; `tested` are the benchmarks of evaluation that it was compared with.
-
-    Image ids of a public benchmark begin with the benchmark's name.
-    """
-    benchmarks = data.train["image_id"].str.split(":").list.first().gather(samples.mixture.public)
+    """The data of a training in numbers; `tested` are the benchmarks of evaluation that it was compared with."""
+    benchmarks = Counter(data.train.facts["benchmark"][samples.mixture.public].tolist())
     return {
         "images": {split: len(part) for split, part in data.parts.items()},
         "classes": {anatomy_class.id: anatomy_class.name for anatomy_class in schema.classes},
-        "public": dict(Counter(benchmarks)),
+        "public": {data.train.benchmarks[code]: count for code, count in benchmarks.items()},
         "leaks": {
             "looked": data.overlap.compared,
             "found": len(data.overlap.training_ids),

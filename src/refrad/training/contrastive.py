@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypedDict
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -13,7 +12,8 @@ from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase, SiglipModel
 
 from refrad.config import AugmentOptions
-from refrad.dataset.examples import example_of_row
+from refrad.dataset.example_rows import ExampleRows
+from refrad.dataset.examples import ImageExample, example_of_row
 from refrad.model.preprocess import render_view, whole_view
 from refrad.training.augment import random_view
 from refrad.training.dataloader import Batch, DataPosition, Keys, SampleId, endless_batches, load_with_workers
@@ -39,7 +39,7 @@ class Pairs(Dataset[Batch]):
     """Each caption of each row with its image: `pairs[position, keys]` is a batch, a pure function of the arguments.
 
     Args:
-        frame: rows as `read_image_table` gives them.
+        rows: of which some may have no caption.
         tokenizer: of the text tower; texts are padded, and cut, to its `model_max_length`.
         side: of the images, px.
         seed: of all choices.
@@ -49,7 +49,7 @@ class Pairs(Dataset[Batch]):
 
     def __init__(
         self,
-        frame: pl.DataFrame,
+        rows: ExampleRows,
         tokenizer: PreTrainedTokenizerBase,
         side: int,
         seed: int,
@@ -57,20 +57,25 @@ class Pairs(Dataset[Batch]):
         resize: Literal["stretch", "pad"] = "stretch",
     ) -> None:
         self.tokenizer, self.side, self.seed, self.augment, self.resize = tokenizer, side, seed, augment, resize
-        self.texts = [[caption["text"] for caption in captions] for captions in frame["captions"]]
-        self.pairs = [(row, number) for row, texts in enumerate(self.texts) for number in range(len(texts))]
-        self._rows = frame.to_arrow()  # unlike the frame's own, its rows can be read in a forked process
+        self.rows = rows
+        self._ends = np.cumsum(rows.facts["captions"], dtype=np.int64)  # the number of pairs up to each row
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return int(self._ends[-1]) if len(self._ends) else 0
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The positions int64 [pairs] of an epoch in random order."""
         return np.random.default_rng((self.seed, epoch, 21)).permutation(len(self))
 
+    def texts(self, row: int) -> list[str]:
+        """The captions of a row."""
+        return [caption["text"] for caption in self.rows[row]["captions"] or ()]
+
     def image(self, row: int, key: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
         """The image of a row as a pair (epoch, index) shows it, uint8 [side, side, 3]."""
-        picture = example_of_row(self._rows.slice(row, 1).to_pylist()[0])
+        return self._image(example_of_row(self.rows[row]), key)
+
+    def _image(self, picture: ImageExample, key: tuple[int, int]) -> NDArray[np.uint8]:
         view = whole_view(picture.size, self.resize)
         if self.augment:
             view = random_view(np.random.default_rng((self.seed, *key, 22)), self.augment, view)
@@ -78,15 +83,18 @@ class Pairs(Dataset[Batch]):
 
     def __getitem__(self, turn: tuple[DataPosition, Keys]) -> Batch:
         position, keys = turn
-        drawn = [self.pairs[index] for _, index in keys]
-        texts = [self.texts[row][number] for row, number in drawn]
+        pairs = np.array([index for _, index in keys])
+        rows = np.searchsorted(self._ends, pairs, side="right")
+        numbers = pairs - self._ends[rows] + self.rows.facts["captions"][rows]  # of the caption in its row
+        pictures = [example_of_row(self.rows[row]) for row in rows.tolist()]
+        texts_of = [[caption.text for caption in picture.captions] for picture in pictures]
+        texts = [texts[number] for texts, number in zip(texts_of, numbers.tolist(), strict=True)]
         tensors = {
-            "pixel_values": pixels([self.image(row, key) for (row, _), key in zip(drawn, keys, strict=True)]),
+            "pixel_values": pixels([self._image(picture, key) for picture, key in zip(pictures, keys, strict=True)]),
             "input_ids": tokens(texts, self.tokenizer),
-            "matches": torch.tensor([[text in self.texts[row] for text in texts] for row, _ in drawn]),
+            "matches": torch.tensor([[text in own for text in texts] for own in texts_of]),
         }
-        image_ids = self._rows["image_id"].take([row for row, _ in drawn]).to_pylist()
-        ids = [SampleId(*key, image_id) for key, image_id in zip(keys, image_ids, strict=True)]
+        ids = [SampleId(*key, picture.image_id) for key, picture in zip(keys, pictures, strict=True)]
         return Batch(tensors, ["pair"] * len(keys), position, ids)
 
 
@@ -203,9 +211,10 @@ def measure_retrieval(model: SiglipModel, pairs: Pairs, most: int) -> Retrieval:
     Among all images of `pairs`, or `most` of them evenly drawn if there are more, and their captions. A text of several images
     counts once, and each of these images is a match.
     """
-    rows = list(range(len(pairs.texts)))[:: max(1, -(-len(pairs.texts) // most))]
-    texts = sorted({text for row in rows for text in pairs.texts[row]})
-    matches = torch.tensor([[text in pairs.texts[row] for text in texts] for row in rows])
+    rows = range(0, len(pairs.rows), max(1, -(-len(pairs.rows) // most)))
+    texts_of = [pairs.texts(row) for row in rows]
+    texts = sorted({text for own in texts_of for text in own})
+    matches = torch.tensor([[text in own for text in texts] for own in texts_of])
     device = model.device
     image_features, text_features = [], []
     for first in range(0, len(rows), AT_ONCE):

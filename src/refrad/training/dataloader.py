@@ -133,13 +133,12 @@ class BatchOrder:
 
     def _complete(self, epoch: int, rng: np.random.Generator) -> dict[str, _Draws]:
         """The samples of each task that fill batches, in random order; the others wait for the next epoch."""
-        tasks = self.samples.tasks(epoch)
-        rows = self.samples.rows(epoch)
-        order = rng.permutation(len(tasks))
+        codes, rows, names = self.samples.codes(epoch), self.samples.rows(epoch), self.samples.names
+        order = rng.permutation(len(codes))
         complete = {}
-        for task in np.unique(tasks).tolist():
-            indices = order[tasks[order] == task]
-            lengths = self.samples.lengths(epoch, task)[indices]
+        for task, code in sorted((names[code], code) for code in np.unique(codes).tolist()):
+            indices = order[codes[order] == code]
+            lengths = self.samples.lengths(rows[indices], task)
             draws = _Draws(np.full(len(indices), epoch), indices, rows[indices], lengths)
             draws = draws.after(self._waiting.get(task))
             whole = len(draws.rows) // self.batch * self.batch

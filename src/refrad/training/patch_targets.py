@@ -1,19 +1,18 @@
 """Targets of the vision tower's pretraining: the classes in each patch of a view, their boxes and their masks."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 
 from refrad.config import AugmentOptions
-from refrad.core.table_rows import rows_of
 from refrad.core.types import SEG_TOKENS
-from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row
+from refrad.dataset.example_rows import ExampleRows
+from refrad.dataset.examples import ImageExample, example_of_row
 from refrad.dataset.shard_rows import StructureStruct
 from refrad.model.box_tokens import bin_of
 from refrad.model.preprocess import View, box_in_view, render_view, whole_view
@@ -23,6 +22,8 @@ from refrad.training.samples import class_frequencies
 __all__ = ["NO_BIN", "PatchTargets", "choose_classes", "class_map", "draw_views", "patch_shares"]
 
 NO_BIN = -1
+KEPT_BYTES = 400_000_000  # of decoded images and class maps, three bytes a pixel each
+ROW_BYTES = 30_000  # of an example without its picture, about
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def patch_shares(classes: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
 
 
 def draw_views(
-    frame: pl.DataFrame,
+    rows: ExampleRows,
     side: int,
     patch: int,
     masks: int,
@@ -73,7 +74,7 @@ def draw_views(
     """Random views of random images, without end.
 
     Args:
-        frame: rows as `read_image_table` gives them.
+        rows: of which some are kept decoded, as many as `KEPT_BYTES` allow.
         side: of the views, px.
         patch: side of a patch, px.
         masks: number of masks of each view.
@@ -81,29 +82,45 @@ def draw_views(
         augment: how views are drawn.
         resize: how an image fills the square, see `whole_view`.
     """
-    rows = list(rows_of(frame, ExampleRow))
-    examples = [example_of_row(row) for row in rows]
-    images = [example.load_image() for example in examples]
-    maps = [
-        Image.fromarray(class_map(row["structures"] or (), row["width"], row["height"], image.width)).convert("RGB")
-        for row, image in zip(rows, images, strict=True)
-    ]
-    counts = class_frequencies(frame)
+    decoded = _Decoded(rows)
+    counts = class_frequencies(rows)
     frequencies = np.array([counts[class_id] for class_id in range(SEG_TOKENS)], np.float32)
     rng = np.random.default_rng((seed, 11))
     while True:
         for index in rng.permutation(len(rows)).tolist():
-            example = examples[index]
+            example, image, classes_of_image = decoded[index]
             view = random_view(rng, augment, whole_view(example.size, resize))
-            classes = render_view(maps[index], view.geometry, side, Image.Resampling.NEAREST)[..., 0]
+            classes = render_view(classes_of_image, view.geometry, side, Image.Resampling.NEAREST)[..., 0]
             shares = patch_shares(classes, patch)
             box_classes = _draw_box_classes(shares * frequencies, rng)
             box_bins = _box_bins(box_classes, example, view, augment.min_box_share)
             mask_classes = choose_classes(classes, frequencies, masks, rng)
-            pixels = render_view(images[index], view, side)
+            pixels = render_view(image, view, side)
             yield PatchTargets(
                 pixels, shares, box_classes, box_bins, mask_classes, classes == mask_classes[:, None, None]
             )
+
+
+class _Decoded:
+    """Rows as examples with their image and their class map. The first to be read stay in memory, about KEPT_BYTES of them."""
+
+    def __init__(self, rows: ExampleRows) -> None:
+        self._rows = rows
+        self._kept: dict[int, tuple[ImageExample, Image.Image, Image.Image]] = {}
+        self._bytes = 0
+
+    def __getitem__(self, number: int) -> tuple[ImageExample, Image.Image, Image.Image]:
+        if number in self._kept:
+            return self._kept[number]
+        row = self._rows[number]
+        example = example_of_row(row)
+        image = example.load_image()
+        classes = class_map(row["structures"] or (), row["width"], row["height"], image.width)
+        decoded = replace(example, encoded={}), image, Image.fromarray(classes).convert("RGB")
+        if self._bytes < KEPT_BYTES:
+            self._kept[number] = decoded
+            self._bytes += 6 * image.width * image.height + ROW_BYTES
+        return decoded
 
 
 def _draw_box_classes(weights: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
 from refrad.anatomy.schema import Schema
 from refrad.config import AugmentOptions
 from refrad.core.types import LANGUAGES, Box
+from refrad.dataset.example_rows import ExampleRows
 from refrad.dataset.examples import ExampleCaption, ExampleMention, ImageExample, example_of_row
 from refrad.dataset.prompt_targets import detect, locate
 from refrad.model.collate import Sample
@@ -32,47 +32,28 @@ __all__ = [
 SurfaceForms = Mapping[tuple[str, int], Sequence[str]]
 
 
-def surface_forms(pictures: Iterable[ImageExample], schema: Schema) -> SurfaceForms:
-    """How each class is called in each language: its display name, and the mentions that never meant another class."""
-    meanings: dict[tuple[str, str], set[int]] = {}
-    for picture in pictures:
-        for caption in picture.captions:
-            for mention in caption.mentions:
-                meanings.setdefault((caption.language, mention.text), set()).update(
-                    class_id for class_id, _ in mention.targets
-                )
+def surface_forms(meanings: Iterable[tuple[str, str, int]], schema: Schema) -> SurfaceForms:
+    """How each class is called in each language: its display name, and the phrases that never meant another class.
+
+    Args:
+        meanings: language, text and class id of the phrases of captions.
+        schema: the classes.
+    """
+    classes_of: dict[tuple[str, str], set[int]] = {}
+    for language, text, class_id in meanings:
+        classes_of.setdefault((language, text), set()).add(class_id)
     names: dict[tuple[str, int], list[str]] = {}
     for anatomy_class in schema.classes:
         names["en", anatomy_class.id], names["de", anatomy_class.id] = [anatomy_class.english], [anatomy_class.german]
-    for (language, text), classes in sorted(meanings.items()):
+    for (language, text), classes in sorted(classes_of.items()):
         if len(classes) == 1 and text not in (forms := names.setdefault((language, min(classes)), [])):
             forms.append(text)
     return names
 
 
-def class_frequencies(frame: pl.DataFrame) -> Counter[int]:
+def class_frequencies(rows: ExampleRows) -> Counter[int]:
     """How often the captions of all rows name each class, plus one."""
-    counts: Counter[int] = Counter(dict.fromkeys(range(256), 1))
-    for captions in frame["captions"]:
-        counts.update(entity["class_id"] for caption in captions for entity in caption["entities"])
-    return counts
-
-
-TAG = 30  # characters that a tag takes as much room as
-
-
-def lengths_of(frame: pl.DataFrame) -> Mapping[str, NDArray[np.float64]]:
-    """About how long the texts of each row are in each task, in characters: the mean over its captions or questions."""
-    captions, questions = pl.col("captions").list, pl.col("questions").list
-    caption, question = pl.element().struct.field("text"), pl.element().struct.field("question")
-    tags = pl.element().struct.field("entities").list.len() * TAG
-    means = frame.select(
-        locate=pl.lit(0.0),
-        detect=captions.eval(caption.str.len_chars() + tags).list.mean(),
-        caption=captions.eval(caption.str.len_chars()).list.mean(),
-        vqa=questions.eval(question.str.len_chars()).list.mean(),
-    ).fill_null(0.0)
-    return {task: np.broadcast_to(means[task].to_numpy(), len(frame)) for task in TASKS}
+    return Counter(dict.fromkeys(range(256), 1)) + rows.classes.counts
 
 
 @dataclass(frozen=True)
@@ -100,40 +81,50 @@ class Samples:
     """The samples of rows. `samples[epoch, index]` is a pure function of the arguments, so any worker may make it.
 
     Args:
-        frame: rows as `read_image_table` gives them.
+        rows: of which they are samples; a table in memory, or a store.
         names: of the classes.
         options: how samples are made.
     """
 
-    def __init__(self, frame: pl.DataFrame, names: SurfaceForms, options: SampleOptions) -> None:
-        self.frame, self.names, self.size, self.order = frame, names, options.size, options.order
+    def __init__(self, rows: ExampleRows, names: SurfaceForms, options: SampleOptions) -> None:
+        self.forms, self.size, self.order = names, options.size, options.order
         self.seed, self.augment, self.resize = options.seed, options.augment, options.resize
-        self.mixture = TaskMixture(frame, options.shares, options.public_share, options.seed)
-        self.frequencies = class_frequencies(frame)
-        self._lengths = lengths_of(frame)
-        self._rows = frame.to_arrow()  # unlike the frame's own, its rows can be read in a forked process
-        self._drawn: tuple[int, NDArray[np.int64], NDArray[np.str_]] | None = None
+        self.mixture = TaskMixture(rows, options.shares, options.public_share, options.seed)
+        self.frequencies = class_frequencies(rows)
+        self._rows = rows
+        self._drawn: tuple[int, NDArray[np.int64], NDArray[np.int32]] | None = None
 
     def __len__(self) -> int:
         return len(self.mixture)
 
-    def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Row and task of each sample of an epoch; those of the last one are kept."""
         if self._drawn is None or self._drawn[0] != epoch:
-            self._drawn = epoch, self.mixture.rows(epoch), self.mixture.tasks(epoch)
+            self._drawn = epoch, self.mixture.rows(epoch), self.mixture.codes(epoch)
         return self._drawn[1:]
 
-    def lengths(self, epoch: int, task: str) -> NDArray[np.float64]:
-        """About how long the text of each sample of an epoch would be in a task, in characters: float64 [samples]."""
-        return self._lengths[task if task in TASKS else "vqa"][self._epoch(epoch)[0]]
+    def lengths(self, rows: NDArray[np.int64], task: str) -> NDArray[np.float64]:
+        """About how long the text of each row is in a task, in characters: float64 [rows]."""
+        if task == "locate":  # about as long in each
+            return np.zeros(len(rows))
+        return np.asarray(self._rows.facts[f"{task if task in TASKS else 'vqa'}_length"][rows])
 
-    def tasks(self, epoch: int) -> NDArray[np.str_]:
-        """The task of each sample of an epoch, str [samples], known without making any; of public ones the benchmark's name."""
+    @property
+    def names(self) -> list[str]:
+        """The names of the tasks: of public samples that of the benchmark."""
+        return self.mixture.names
+
+    def codes(self, epoch: int) -> NDArray[np.int32]:
+        """The task of each sample of an epoch as its position in `names`, int32 [samples], known without making any."""
         return self._epoch(epoch)[1]
 
     def rows(self, epoch: int) -> NDArray[np.int64]:
         """The row that each sample of an epoch is made from, int64 [samples]."""
         return self._epoch(epoch)[0]
+
+    def tasks(self, epoch: int) -> NDArray[np.str_]:
+        """The task of each sample of an epoch, str [samples]."""
+        return np.array(self.names)[self.codes(epoch)]
 
     def task(self, epoch: int, index: int) -> str:
         """The task of a sample."""
@@ -146,7 +137,7 @@ class Samples:
     def make(self, key: tuple[int, int], row: int, task: str) -> Sample:
         """The sample of an epoch and index, whose `row` and `task` are known: the process need not draw those of the epoch."""
         rng = np.random.default_rng((self.seed, *key, 1))
-        picture = example_of_row(self._rows.slice(row, 1).to_pylist()[0])
+        picture = example_of_row(self._rows[row])
         match task:
             case "detect":
                 return self._detect(picture, rng)
@@ -253,5 +244,5 @@ class Samples:
         return remaining
 
     def _name(self, class_id: int, language: str, rng: np.random.Generator) -> str:
-        names = self.names[language, class_id]
-        return names[int(rng.integers(len(names)))]
+        forms = self.forms[language, class_id]
+        return forms[int(rng.integers(len(forms)))]

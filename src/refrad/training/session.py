@@ -1,18 +1,16 @@
 """A training of RadGrounder from its options: model, samples, pretraining, and weights of the result."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import polars as pl
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.anatomy.schema import Schema
 from refrad.config import TrainOptions
-from refrad.core.table_rows import rows_of
-from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row
+from refrad.dataset.row_store import RowStore, StoredRows
 from refrad.dataset.training_overlap import TrainingOverlap
 from refrad.model.base_model import BaseModel, base_model_of
 from refrad.model.canary import check_image_input
@@ -36,15 +34,15 @@ TOWER_BATCH, TOWER_RATE = 16, 2.5e-3
 
 
 class TrainingData(NamedTuple):
-    """Rows as `read_image_table` returns them.
+    """The rows of a training.
 
-    frame: all rows of the shards. parts: their rows of splits train and validation. train: training rows of shards and benchmarks.
-    overlap: of the training with test images, which are not in `parts` and `train`.
+    store: of all of them. parts: the shards' rows of splits train and validation. train: training rows of shards and benchmarks.
+    overlap: of the training with test images, which are in none of these; known to the main process only.
     """
 
-    frame: pl.DataFrame
-    parts: dict[str, pl.DataFrame]
-    train: pl.DataFrame
+    store: RowStore
+    parts: dict[str, StoredRows]
+    train: StoredRows
     overlap: TrainingOverlap
 
 
@@ -116,9 +114,8 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
     Raises:
         ValueError: if the options do not fit the model, or the installed transformers ignores images.
     """
-    examples = [example_of_row(row) for row in rows_of(data.train, ExampleRow)]
-    names = surface_forms(examples, anatomy)
-    build = partial(_build, options, examples, anatomy, tower)
+    names = surface_forms(data.train.classes.meanings, anatomy)
+    build = partial(_build, options, data.train, anatomy, tower)
     processor, model, trained = build()
     base = base_model_of(model)
     samples = Samples(data.train, names, _sample_options(options, base, processor, augmented=True))
@@ -133,10 +130,10 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
 
 
 def _build(
-    options: TrainOptions, examples: Sequence[ImageExample], anatomy: Schema, tower: Path | None
+    options: TrainOptions, rows: StoredRows, anatomy: Schema, tower: Path | None
 ) -> tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration, TrainedWeights]:
     """Processor and model before training, with the adapted vision tower if there is one, and the choice of trained weights."""
-    processor, model = initial_model(options, examples, anatomy)
+    processor, model = initial_model(options, rows, anatomy)
     if tower:
         replace_vision_tower(model, tower)
     check_image_input(model)
@@ -161,7 +158,7 @@ def _pretraining(
     options: TrainOptions,
     model: PaliGemmaForConditionalGeneration,
     processor: PaliGemmaProcessor,
-    frame: pl.DataFrame,
+    rows: StoredRows,
     names: SurfaceForms,
 ) -> Pretraining | None:
     if options.model != "tiny" or not options.tower_pretraining_steps:
@@ -176,7 +173,7 @@ def _pretraining(
         compute_dtype=options.compute_dtype,
         mask_lr_scale=options.mask_lr_scale,
     )
-    return partial(pretrain_vision_tower, model, processor, frame, names, config)
+    return partial(pretrain_vision_tower, model, processor, rows, names, config)
 
 
 def _train_config(options: TrainOptions) -> TrainConfig:

@@ -8,9 +8,10 @@ from pathlib import Path
 from refrad.core.files import atomic
 from refrad.core.manifests import SIDECAR, sidecar_of
 
-__all__ = ["claim_folder", "move_aside"]
+__all__ = ["ROWS", "claim_folder", "move_aside"]
 
 IDENTITY = "identity"  # file in a folder of states: the training that they are of
+ROWS = "rows"  # folder in a folder of states, see `store_rows`: of use to other trainings on the same data
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +54,10 @@ def _claim(folder: Path, identity: bytes) -> None:
         unfinished.unlink(missing_ok=True)
     if _identity_of(folder) == identity:
         return
-    if folder.exists() and any(path.name != IDENTITY and not path.name.startswith(".") for path in folder.iterdir()):
+    if folder.exists() and any(_is_state(path) for path in folder.iterdir()):
         target = _next_aside(folder)
         folder.rename(target)
+        _move_rows(target, folder)
         log.warning(
             "the states in %s are of another training (other options, model or data): moved to %s (%s). To go on from them, "
             "start with the former options and data again; if nobody needs them, delete that folder",
@@ -66,6 +68,7 @@ def _claim(folder: Path, identity: bytes) -> None:
     for former in reversed(_asides(folder).values()):
         if _identity_of(former) == identity:
             if folder.exists():
+                _move_rows(folder, former)
                 shutil.rmtree(folder)  # it has no states
             former.rename(folder)
             log.info("the states of this training lay aside in %s: they are taken back", former.name)
@@ -73,6 +76,17 @@ def _claim(folder: Path, identity: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with atomic(folder / IDENTITY) as temporary:
         temporary.write_bytes(identity)
+
+
+def _is_state(path: Path) -> bool:
+    return path.name not in (IDENTITY, ROWS) and not path.name.startswith(".")
+
+
+def _move_rows(source: Path, target: Path) -> None:
+    """Move the rows of a training, which are large, from one folder of states to another."""
+    if (source / ROWS).exists() and not (target / ROWS).exists():
+        target.mkdir(exist_ok=True)
+        (source / ROWS).rename(target / ROWS)
 
 
 def _identity_of(folder: Path) -> bytes | None:

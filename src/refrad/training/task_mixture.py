@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from refrad.dataset.examples import mention_count
+from refrad.dataset.example_rows import ExampleRows
 
 __all__ = ["TASKS", "TaskMixture"]
 
@@ -23,29 +22,29 @@ class TaskMixture:
     task in place of vqa. With caption and vqa at 0, images without a grounded caption are no samples.
 
     Args:
-        frame: rows as `read_image_table` gives them.
+        rows: of the site and of benchmarks.
         shares: of the tasks; a task that is not named has 0.
         public_share: of the samples that are questions of benchmarks: rows without captions and structures. The benchmarks take
             turns by their numbers of rows; a share of less than one sample an epoch is one sample in several epochs.
         seed: of the tasks.
     """
 
-    def __init__(self, frame: pl.DataFrame, shares: Mapping[str, float], public_share: float, seed: int) -> None:
+    def __init__(self, rows: ExampleRows, shares: Mapping[str, float], public_share: float, seed: int) -> None:
         weights = np.array([shares.get(task, 0.0) for task in TASKS])
         self._shares = dict(zip(TASKS, (weights / weights.sum()).tolist(), strict=True))
         self._seed = seed
-        texts, structures = (frame[name].list.len().fill_null(0).to_numpy() for name in ("captions", "structures"))
-        self._answerable = frame["questions"].list.len().fill_null(0).gt(0).to_numpy()
+        texts, structures = rows.facts["captions"], rows.facts["structures"]
+        self._answerable = rows.facts["questions"] > 0
         # Rows without captions have no sentence that could be grounded: they serve locate by their structures.
-        self._boxed = (frame.select(mention_count().fill_null(0)).to_series().to_numpy() > 0) | (
-            (texts == 0) & (structures > 0)
-        )
+        self._boxed = (rows.facts["mentions"] > 0) | ((texts == 0) & (structures > 0))
         free = (
             (texts > 0) & ~self._boxed & (self._answerable & (self._shares["vqa"] > 0) | (self._shares["caption"] > 0))
         )
         self.own = np.flatnonzero(self._boxed | free)
-        self._benchmarks = frame["image_id"].str.split(":").list.first().to_numpy()
-        self.public = _interleaved(np.flatnonzero(texts + structures == 0), self._benchmarks)
+        public = np.flatnonzero(texts + structures == 0)
+        self.public = _interleaved(public, rows.facts["benchmark"][public])
+        self._public_codes = len(TASKS) + rows.facts["benchmark"]
+        self.names = [*TASKS, *rows.benchmarks]
         self._boxed_rows = np.flatnonzero(self._boxed)
         self._turns = self._further_turns(int(free.sum()))
         site = len(self.own) + self._turns
@@ -64,18 +63,22 @@ class TaskMixture:
 
     def tasks(self, epoch: int) -> NDArray[np.str_]:
         """The task of each sample of an epoch, str [samples]; of public ones the benchmark's name."""
+        return np.array(self.names)[self.codes(epoch)]
+
+    def codes(self, epoch: int) -> NDArray[np.int32]:
+        """The task of each sample of an epoch as its position in `names`, int32 [samples]."""
         rows = self.rows(epoch)
         own, public = np.split(rows, [len(self.own) + self._turns])
         drawn = np.random.default_rng((self._seed, epoch, 0)).random(len(own))
         boxed, free = (
-            np.array(TASKS)[np.searchsorted(probabilities.cumsum()[:-1], drawn, side="right")]
+            np.searchsorted(probabilities.cumsum()[:-1], drawn, side="right").astype(np.int32)
             for probabilities in self._probabilities
         )
         tasks = np.where(self._boxed[own], boxed, free)
         instead = next((task for task in ("locate", "caption", "detect") if self._shares[task] > 0), "locate")
-        instead_of_vqa = np.where(self._boxed[own], instead, "caption")
-        tasks = np.where((tasks == "vqa") & ~self._answerable[own], instead_of_vqa, tasks)
-        return np.concatenate([tasks, self._benchmarks[public].astype(str)])
+        instead_of_vqa = np.where(self._boxed[own], TASKS.index(instead), TASKS.index("caption"))
+        tasks = np.where((tasks == TASKS.index("vqa")) & ~self._answerable[own], instead_of_vqa, tasks)
+        return np.concatenate([tasks, self._public_codes[public]], dtype=np.int32)
 
     def _public_before(self, epoch: int) -> int:
         """Samples of benchmarks in all epochs before this one."""
@@ -101,10 +104,10 @@ class TaskMixture:
         return np.clip(of_boxed, 0, None), of_free
 
 
-def _interleaved(rows: NDArray[np.int64], benchmarks: NDArray[np.str_]) -> NDArray[np.int64]:
+def _interleaved(rows: NDArray[np.int64], benchmarks: NDArray[np.int32]) -> NDArray[np.int64]:
     """Rows of several benchmarks in an order in which each is spread evenly, and keeps its own order."""
-    places = np.zeros(len(rows))
-    for benchmark in np.unique(benchmarks[rows]):
-        of_benchmark = benchmarks[rows] == benchmark
-        places[of_benchmark] = (np.arange(of_benchmark.sum()) + 0.5) / of_benchmark.sum()
-    return rows[np.argsort(places, kind="stable")]
+    positions = np.zeros(len(rows))
+    for benchmark in np.unique(benchmarks):
+        of_benchmark = benchmarks == benchmark
+        positions[of_benchmark] = (np.arange(of_benchmark.sum()) + 0.5) / of_benchmark.sum()
+    return rows[np.argsort(positions, kind="stable")]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,6 +21,7 @@ from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.config import AugmentOptions
 from refrad.core.types import SEG_TOKENS
+from refrad.dataset.example_rows import ExampleRows
 from refrad.model.box_tokens import COORDINATE_BINS
 from refrad.model.mask_head import MaskHead, mask_loss
 from refrad.model.radgrounder import head_of
@@ -150,7 +150,7 @@ class _Objective:
 def pretrain_vision_tower(
     model: PaliGemmaForConditionalGeneration,
     processor: PaliGemmaProcessor,
-    frame: pl.DataFrame,
+    rows: ExampleRows,
     names: SurfaceForms,
     config: TowerPretraining,
     max_seconds: float | None = None,
@@ -163,14 +163,14 @@ def pretrain_vision_tower(
     Args:
         model: frozen weights are trained all the same, and are frozen again afterwards.
         processor: of the model.
-        frame: rows as `read_image_table` gives them; views are drawn from their images.
+        rows: views are drawn from their images.
         names: of the classes.
         config: hyper-parameters.
         max_seconds: time limit, which shortens the schedule; None for no limit.
     """
     vision: Any = model.config.vision_config
     side, masks = processor.image_processor.size["height"], MASKS_PER_VIEW if head_of(model) else 0
-    views = draw_views(frame, side, vision.patch_size, masks, config.seed, config.augment, config.resize)
+    views = draw_views(rows, side, vision.patch_size, masks, config.seed, config.augment, config.resize)
     objective = _Objective(model, processor, names, config)
     pretrained = [*objective.parameters, *objective.head_parameters, objective.embeddings]
     frozen = [parameter for parameter in pretrained if not parameter.requires_grad]
