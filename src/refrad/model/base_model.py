@@ -21,10 +21,16 @@ BASE_MODELS = {"paligemma": "refrad.model.paligemma", "qwen3_vl": "refrad.model.
 
 
 class BaseModel(Protocol):
-    """An architecture. `title` names it for people, and `licence` says under which terms its published weights are."""
+    """An architecture.
+
+    For model cards: `title` is its name, `licence` the licence of its published weights, `tokens` a sentence on its vocabulary, and
+    `loading` the lines of Python that load a checkpoint with transformers.
+    """
 
     title: str
     licence: str
+    tokens: str
+    loading: tuple[str, ...]
 
     def check_options(self, options: TrainOptions) -> None:
         """Raise a ValueError that names the first option of stage train that the architecture does not support."""
@@ -49,6 +55,9 @@ class BaseModel(Protocol):
 
     def box_format(self, coordinates: str) -> str:
         """How the model writes boxes, see `refrad.model.box_formats`; `coordinates` is the option of stage train."""
+
+    def describe_boxes(self, coordinates: str) -> str:
+        """The form of boxes in an answer, for model cards."""
 
     def tower(self, model: Any) -> Sequence[nn.Module]:
         """The modules of the vision tower, without those that map its output to the width of the language model."""

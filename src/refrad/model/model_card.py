@@ -1,7 +1,7 @@
 """The model card of a checkpoint: model, training data, training, and limits of use."""
 
 from refrad.config import TrainOptions
-from refrad.model.processor import GROUNDING_TOKENS
+from refrad.model.base_model import BaseModel, base_model_of_type
 from refrad.model.training_account import TrainedFacts, TrainingAccount
 
 __all__ = ["model_card"]
@@ -10,7 +10,7 @@ CARD = """\
 ---
 library_name: transformers
 pipeline_tag: image-text-to-text
-tags: [radiology, grounding, paligemma]
+{licence}tags: [radiology, grounding, {tag}]
 ---
 
 # RadGrounder `{name}`
@@ -24,18 +24,17 @@ so keep the weights under the same access rules as the archive.
 
 | | |
 |---|---|
+| base model | {base} |
 | images | {side} x {side} px ({resize}), three channels as in the shards, values scaled to -1..1 |
-| coordinates | {coordinates}, 512 bins, `<p bbox=<locNNNN>x4 id=<segNNN>>phrase</p>` |
-| tokens | PaliGemma's own `<locNNNN>` and `<segNNN>`; added: {added}, initialized as the mean of the tokens of their text |
+| coordinates | {coordinates} |
+| tokens | {tokens} |
 | samples of each task | {tasks} |
 | loss | {loss:.3f}; {validation_loss} on {validation:,} images of validation patients |
 | optimizer | {optimizer}, peak learning rate {rate:g}, {warmup:.0%} warm-up, cosine decay |
 | weights | {parameters:,}, float32; matrix products in {compute_dtype}{tf32} |
 | trained | {trained} |
 
-    from transformers import AutoProcessor, PaliGemmaForConditionalGeneration
-    model = PaliGemmaForConditionalGeneration.from_pretrained(folder)
-    processor = AutoProcessor.from_pretrained(folder)
+{loading}
 
 `training.json` has the options and the loss curve of the training. Prediction for an image: `refrad predict FOLDER IMAGE`.
 """
@@ -46,11 +45,17 @@ def model_card(account: TrainingAccount, options: TrainOptions) -> str:
     last = account["curve"][-1]
     validation_loss = last["validation_loss"]
     tasks = ", ".join(f"{name} {number:,}" for name, number in sorted(account["tasks"].items()))
+    base = base_model_of_type(account["base_model"]["type"])
     return CARD.format(
         name=options.name,
         origin="A tiny PaliGemma 2 from scratch: a demonstration of the method, of no use on patients."
         if options.model == "tiny"
-        else "A fine-tuned PaliGemma 2.",
+        else f"A fine-tuned {base.title}.",
+        licence="" if options.model == "tiny" else f"license: {base.licence}\n",
+        tag=account["base_model"]["type"],
+        base=_base(base, account, options),
+        tokens=base.tokens,
+        loading="\n".join(f"    {line}" for line in base.loading),
         regions="boxes" if options.variant == "detection" else "masks",
         train=account["images"]["train"],
         validation=account["images"]["validation"],
@@ -59,8 +64,7 @@ def model_card(account: TrainingAccount, options: TrainOptions) -> str:
         weights="the last step" if account["weights"] == "last" else f"the {account['weights']}",
         side=options.image_size,
         resize="stretched to the square" if options.resize == "stretch" else "proportions kept, padded with black",
-        coordinates=options.coordinates,
-        added=", ".join(f"`{token}`" for token in GROUNDING_TOKENS),
+        coordinates=base.describe_boxes(options.coordinates),
         tasks=tasks,
         loss=last["loss"],
         validation_loss="unknown" if validation_loss is None else f"{validation_loss:.3f}",
@@ -83,3 +87,10 @@ def _trained(trained: TrainedFacts, frozen_dtype: str) -> str:
         parts.append(f"adapters (LoRA, {scale}) of {of} of the language model, merged into the weights")
     frozen = f"; frozen matrices were {frozen_dtype}" if frozen_dtype != "float32" else ""
     return f"{trained['parameters']:,} weights: {'; '.join(parts)}{frozen}"
+
+
+def _base(base: BaseModel, account: TrainingAccount, options: TrainOptions) -> str:
+    """The base model of the training, and the licence of its published weights."""
+    if options.model == "tiny":
+        return f"{base.title}, tiny, random weights"
+    return f"{base.title}, from folder `{account['base_model']['folder']}`; published weights are under licence `{base.licence}`"

@@ -19,6 +19,7 @@ PADDING_VALUES = {
     "input_ids": 0,
     "attention_mask": 0,
     "token_type_ids": 0,
+    "mm_token_type_ids": 0,
     "labels": -100,
     "position_ids": 1,
     "sample_ids": PADDING,

@@ -33,6 +33,15 @@ class PaliGemma:
 
     title = "PaliGemma 2"
     licence = "gemma"
+    tokens = (
+        f"PaliGemma's own `<locNNNN>` and `<segNNN>`; added: {', '.join(f'`{token}`' for token in GROUNDING_TOKENS)}, "
+        "initialized as the mean of the tokens of their text"
+    )
+    loading: tuple[str, ...] = (
+        "from transformers import AutoProcessor, PaliGemmaForConditionalGeneration",
+        "model = PaliGemmaForConditionalGeneration.from_pretrained(folder)",
+        "processor = AutoProcessor.from_pretrained(folder)",
+    )
 
     def check_options(self, options: TrainOptions) -> None:
         """All options are supported."""
@@ -91,6 +100,10 @@ class PaliGemma:
     def box_format(self, coordinates: str) -> str:
         """Tags with <loc> tokens, in either order of the coordinates."""
         return coordinates
+
+    def describe_boxes(self, coordinates: str) -> str:
+        """Tags, in the order of the training."""
+        return f"{coordinates}, 512 bins, `<p bbox=<locNNNN>x4 id=<segNNN>>phrase</p>`"
 
     def tower(self, model: PaliGemmaForConditionalGeneration) -> Sequence[nn.Module]:
         """SigLIP, without the projector."""

@@ -23,6 +23,12 @@ class Qwen3VL:
 
     title = "Qwen3-VL"
     licence = "apache-2.0"
+    tokens = "Qwen's own; none are added"
+    loading: tuple[str, ...] = (
+        "from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration",
+        "model = Qwen3VLForConditionalGeneration.from_pretrained(folder)",
+        "tokenizer = AutoTokenizer.from_pretrained(folder)  # with the chat template",
+    )
 
     def check_options(self, options: TrainOptions) -> None:
         """Its boxes are text, its attention has no prefix, and its images have no fixed grid."""
@@ -74,6 +80,10 @@ class Qwen3VL:
     def box_format(self, coordinates: str) -> str:  # noqa: ARG002
         """The sentence, then a JSON list."""
         return JSON
+
+    def describe_boxes(self, coordinates: str) -> str:  # noqa: ARG002
+        """A list after the sentence."""
+        return 'xyxy, in thousandths, after the sentence: `[{"bbox_2d": [x, y, x, y], "label": "phrase", "class": N}]`'
 
     def tower(self, model: Qwen3VLForConditionalGeneration) -> Sequence[nn.Module]:
         """Patches, positions and blocks, without the mergers, which also feed the first layers of the language model."""

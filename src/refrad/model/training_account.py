@@ -4,6 +4,7 @@ from typing import NotRequired, TypedDict
 
 __all__ = [
     "TRAINING",
+    "BaseModelFacts",
     "CurvePoint",
     "DataFacts",
     "LoraFacts",
@@ -80,9 +81,18 @@ class TrainedFacts(TypedDict):
     lora: LoraFacts | None
 
 
-class ModelFacts(TypedDict):
-    """The trained model. parameters: number of weights. validation_dice: of the masks of true phrases; segmentation variant only."""
+class BaseModelFacts(TypedDict):
+    """The model that training began with: type as in config.json, name of the folder or tiny, and side of its images, px."""
 
+    type: str
+    folder: str
+    image_size: int
+
+
+class ModelFacts(TypedDict):
+    """The trained model and its base model. parameters: number of weights. validation_dice: of the masks of true phrases; segmentation variant only."""
+
+    base_model: BaseModelFacts
     parameters: int
     trained: TrainedFacts
     validation_dice: NotRequired[float | None]

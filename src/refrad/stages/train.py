@@ -148,12 +148,17 @@ def _write_adapter(session: TrainingSession, folder: Path) -> None:
 
 def _model_facts(session: TrainingSession) -> ModelFacts:
     """Facts of the trained model, in the segmentation variant with the Dice of its masks on validation patients."""
-    lora = session.options.lora
+    options, lora = session.options, session.options.lora
     facts: ModelFacts = {
+        "base_model": {
+            "type": session.model.config.model_type,
+            "folder": Path(options.model or "").name,
+            "image_size": options.image_size,
+        },
         "parameters": session.model.num_parameters(),
         "trained": {
             "parameters": session.trained.count,
-            "parts": list(session.options.trained),
+            "parts": list(options.trained),
             "lora": cast(LoraFacts, lora.model_dump()) if lora else None,
         },
     }
