@@ -1,268 +1,330 @@
-"""What a step of training costs with the 3B model: stock settings beside RefRad's. `.venv/bin/python benchmarks/training.py`.
+"""What a training step costs on a GPU: the published recipe against RefRad's, on random weights of the size of PaliGemma 2 3B.
 
-Without a GPU it counts FLOPs of a sample on the meta device. With one, and with the folder of a PaliGemma 2 given, it also times
-steps of both in the same process. --peak is the GPU's FLOP/s in bfloat16, dense (989e12: an H100 SXM):
+    python benchmarks/training.py --peak 989e12        # a GPU; under 8 minutes; --json prints JSON lines
+    python benchmarks/training.py --tiny               # the same on a CPU with a small model, in about 2 minutes: a rehearsal
+    python benchmarks/training.py --count              # only the FLOPs of a sample, on the meta device
 
-    .venv/bin/python benchmarks/training.py /models/paligemma2-3b-pt-224 --batch 24 --peak 989e12
-
-With --tiny it times the tiny model, on the processor if there is no GPU: to see that the measuring works.
-
-With --packing it counts padding, and times steps of the tiny model, for samples in random order, in batches of like length, and
-packed into rows:
-
-    .venv/bin/python benchmarks/training.py --packing
+It needs torch, transformers and pydantic, and no model, tokenizer, table library or network; docs/training-results.md says what to
+carry to a bare GPU machine. --parts selects parts, --until bounds the seconds, and a part that fails becomes a line.
 """
 
 import argparse
-import io
+import os
+import platform
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import torch
-from PIL import Image
+import transformers
+from generation import generation_parts
+from gpu import Bench, Row, configuration, made_up_batch, random_model, shape_of
 from torch import Tensor
-from transformers import PaliGemmaConfig, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
+from torch._dynamo.utils import counters
+from transformers import PaliGemmaConfig
 
-from refrad.dataset.example_rows import TableRows
-from refrad.model.collate import collate
-from refrad.model.packing import pack, rows_of
-from refrad.model.processor import load_processor, tiny_processor
-from refrad.model.radgrounder import PATCH, load_model, tiny_model
-from refrad.training.dataloader import BatchOrder
-from refrad.training.flops import Shape, flops_per_sample, on_meta
+from refrad.model.canary import check_image_input
+from refrad.model.packing import pack, pad_to_multiple, rows_of
+from refrad.training.flops import flops_per_sample, on_meta
+from refrad.training.losses import labelled_loss
+from refrad.training.objective import batch_loss
 from refrad.training.optim import make_optimizer
 from refrad.training.reference_models import PALIGEMMA2_3B
-from refrad.training.samples import SampleOptions, Samples
-from refrad.training.step import batch_loss
 
-WARM = 3  # steps before any is timed
-SHAPE = Shape()
-WORDS = ("liver", "spleen", "kidney", "normal", "lesion", "cyst", "without", "left", "right", "enhancing", "size", "of")
+PARTS = (
+    "environment",
+    "image",
+    "head",
+    "step",
+    "ragged",
+    "packing",
+    "optimizer",
+    "checkpointing",
+    "generation",
+    "state",
+)
+WARM = 3  # micro-batches before any is timed
+ACCUMULATION = 12  # micro-batches of an optimizer step, as published
+PUBLISHED_HOURS = 60.0  # 2.5 days on one H100
+PUBLISHED_SAMPLES = 6 * (760_409 + 256_197)  # 6 epochs of its training pairs
+LENGTHS = (60, 71, 82, 93, 104, 115, 126, 137, 148)  # text tokens; a batch has like lengths, as in training
+LossOf = Callable[[Any, Mapping[str, Tensor]], Tensor]
+
+
+# FLOPs, on the meta device
+@cache
+def useful_flops(tiny: bool) -> float:
+    """FLOPs of a sample without anything that is computed twice."""
+    config = configuration(tiny)
+    return flops_per_sample(on_meta(config), shape_of(config))["total"]
 
 
 def count() -> None:
-    """FLOPs of a sample, stock and ours."""
-    model = on_meta(PaliGemmaConfig(**PALIGEMMA2_3B))
-    stock = flops_per_sample(model, SHAPE, recompute=True, every_logit=True)
-    ours = flops_per_sample(model, SHAPE)
-    print(f"one sample: {SHAPE.image} image tokens, {SHAPE.text} text tokens, {SHAPE.target} of them learned; TFLOP")
+    """FLOPs of a sample by part, of the published recipe and RefRad's."""
+    config = PaliGemmaConfig(**PALIGEMMA2_3B)
+    model, shape = on_meta(config), shape_of(config)
+    stock = flops_per_sample(model, shape, recompute=True, every_logit=True)
+    ours = flops_per_sample(model, shape, chunked_head=True)
+    print(f"a sample: {shape.image} image tokens, {shape.text} text tokens, {shape.target} of them targets; TFLOP")
     print(f"{'':<34}{'tower':>8}{'language':>10}{'head':>8}{'total':>8}")
-    for name, one in (("checkpointing, all logits", stock), ("frozen tower, learned logits", ours)):
-        print(f"{name:<34}" + "".join(f"{one[part] / 1e12:>{9 if part == 'language' else 8}.2f}" for part in one))
+    for name, parts in (("checkpointing, all logits", stock), ("frozen tower, target logits", ours)):
+        print(f"{name:<34}" + "".join(f"{parts[part] / 1e12:>{9 if part == 'language' else 8}.2f}" for part in parts))
     print(f"ratio {stock['total'] / ours['total']:.2f}")
-    full, some = (SHAPE.image + SHAPE.text) * 257_216 * 4 * 24 / 1e9, SHAPE.target * 257_216 * 4 * 24 / 1e9
+    gigabytes = [tokens * 257_216 * 4 / 1e9 for tokens in ((shape.image + shape.text) * 24, shape.target * 24, 1024)]
     print(
-        f"float32 logits of a batch of 24: {full:.1f} GB for all places, {some:.1f} GB for the learned ones, 1.1 GB in chunks of 1024"
+        "float32 logits of a batch of 24: {:.1f} GB, of the targets {:.1f} GB, of a chunk {:.1f} GB".format(*gigabytes)
     )
+    print("about four copies of a chunk are alive at once: logits, capped logits, log-probabilities and their gradient")
 
 
-def measure(folder: Path | None, batch: int, steps: int, peak: float) -> None:
-    """Seconds of a step, tokens a second, memory and share of the peak: stock settings and RefRad's, in turn, on the same batch.
-
-    Both: frozen tower, bfloat16 multiplications, float32 weights, Adafactor, clipping. Stock: eager attention, gradient
-    checkpointing, logits of all places. RefRad's: no checkpointing, the tower without a graph, logits of learned places; on a
-    GPU flex attention and compiled layers. The share of the peak is of RefRad's own FLOPs for both: what is done twice is no use.
-
-    Args:
-        folder: of the model; None for the tiny one.
-        batch: samples of a step.
-        steps: that are timed, after three that are not.
-        peak: FLOP/s of the GPU.
-    """
-    gpu = torch.cuda.is_available()
-    processor = load_processor(folder) if folder else tiny_processor(["Locate: liver "] * 4, 64, PATCH)
-    flops, taken = 0.0, {}
-    for name in ("stock", "ours"):
-        flex = gpu and name == "ours"
-        model = (
-            load_model(folder, processor, "flex_attention" if flex else "eager") if folder else tiny_model(processor, 0)
-        ).to("cuda" if gpu else "cpu")
-        model.train()
-        model.model.vision_tower.requires_grad_(False)
-        rows = made_up(model, processor, batch)
-        if name == "stock":
-            model.activation_checkpointing_enable()
-            loss_of = partial(stock_loss, model)
-        else:
-            if gpu:
-                for layer in model.model.language_model.layers:
-                    layer.compile()
-            loss_of = partial(batch_loss, model, compute_dtype="bfloat16")
-            flops = flops_per_sample(on_meta(model.config), shape_of(model))["total"]
-        learned = [one for one in model.parameters() if one.requires_grad]
-        optimizer = make_optimizer(learned, "adafactor", 5e-5, 0.01)
-        if gpu:
-            torch.cuda.reset_peak_memory_stats()
-        for step in range(WARM + steps):
-            if step == WARM:
-                start = now(gpu)
-            loss_of(rows).backward()
-            torch.nn.utils.clip_grad_norm_(learned, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-        seconds = taken[name] = (now(gpu) - start) / steps
-        memory = f"{torch.cuda.max_memory_allocated() / 2**30:.0f} GiB" if gpu else "memory: of GPUs alone"
-        print(
-            f"{name}: {seconds:.3f} s a step of {batch}, {rows['input_ids'].numel() / seconds:,.0f} tokens/s, {memory}"
-        )
-        del model, optimizer, learned, loss_of
-        if gpu:
-            torch.cuda.empty_cache()
-    if gpu:
-        shares = (f"{name} {flops * batch / seconds / peak:.0%}" for name, seconds in taken.items())
-        print(f"share of the peak of {peak / 1e12:.0f} TFLOP/s: {', '.join(shares)}")
-    where = torch.cuda.get_device_name() if gpu else "the processor, which says nothing of a GPU"
-    print(f"ratio {taken['stock'] / taken['ours']:.2f} on {where}")
+# Parts
+def environment(bench: Bench) -> Row:
+    """Versions and card."""
+    card = torch.cuda.get_device_name() if bench.gpu else platform.processor() or "CPU"
+    return {"torch": torch.__version__, "transformers": transformers.__version__, "card": card}
 
 
-def shape_of(model: PaliGemmaForConditionalGeneration) -> Shape:
-    """A sample with as many image tokens as the model has patches."""
-    vision: Any = model.config.vision_config
-    return replace(SHAPE, image=(vision.image_size // vision.patch_size) ** 2)
+def image_is_seen(bench: Bench) -> Row:
+    """Whether another image gives another loss, and the check that training runs."""
+    model = random_model(bench)
+    check_image_input(model)
+    losses = []
+    for seed in (0, 1):
+        batch = made_up_batch(model.config, [40])
+        batch["pixel_values"] = made_up_batch(model.config, [40], seed)["pixel_values"]
+        with torch.no_grad():
+            losses.append(batch_loss(model, batch).item())
+    return {"loss": losses[0], "other image": losses[1], "seen": losses[0] != losses[1]}
 
 
-def made_up(
-    model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor, batch: int
-) -> dict[str, torch.Tensor]:
-    """A batch of samples of equal length."""
-    shape, side = shape_of(model), processor.image_processor.size["height"]
-    length = shape.image + shape.text
-    rows = {
-        "input_ids": torch.full((batch, length), 5),
-        "attention_mask": torch.ones(batch, length, dtype=torch.long),
-        "token_type_ids": torch.zeros(batch, length, dtype=torch.long),
-        "pixel_values": torch.randn(batch, 3, side, side),
-    }
-    rows["input_ids"][:, : shape.image] = processor.image_token_id
-    rows["token_type_ids"][:, -shape.target :] = 1
-    return rows | {"labels": torch.where(rows["token_type_ids"] == 1, rows["input_ids"], -100)}
+def head(bench: Bench, kind: str) -> Row:
+    """Seconds of the vocabulary head, forward and backward, for the 1,440 targets of a batch of 24."""
+    width, words, tokens = (64, 2048, 144) if bench.tiny else (2304, 257_216, 1440)
+    torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
+    torch.manual_seed(0)
+    vocabulary = (torch.randn(words, width, device=bench.device) * 0.02).requires_grad_()
+    hidden = torch.randn(1, tokens + 1, width, device=bench.device).requires_grad_()
+    labels = torch.randint(0, words, (1, tokens + 1))
+    dtype = torch.bfloat16 if kind == "bfloat16" else torch.float32
+
+    def once() -> float:
+        loss = labelled_loss(hidden.to(dtype), vocabulary, labels, 30.0)
+        loss.backward()
+        vocabulary.grad = None
+        return loss.item()
+
+    once()
+    start = bench.now()
+    losses = [once() for _ in range(3)]
+    return {"s": (bench.now() - start) / 3, "loss": losses[-1]}
 
 
-def now(gpu: bool) -> float:
-    """Seconds, when all that was begun has ended."""
-    if gpu:
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def stock_loss(model: PaliGemmaForConditionalGeneration, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def stock_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """The loss of transformers itself: all logits, in one piece."""
     with torch.autocast(model.device.type, torch.bfloat16):
-        loss: torch.Tensor = model(
-            **{name: tensor.to(model.device) for name, tensor in batch.items()}, use_cache=False
-        ).loss
+        loss: Tensor = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}, use_cache=False).loss
     return loss
 
 
-def captions(count: int) -> Samples:
-    """Made-up images with sentences of log-normal length, 12 words in the median; asked for a caption with boxes."""
-    rng = np.random.default_rng(0)
-    picture = io.BytesIO()
-    Image.new("RGB", (64, 64)).save(picture, format="PNG")
-    question = {"language": "en", "topic": "", "kind": "open", "question": "", "choices": [], "answer": ""}
-    rows = []
-    for number in range(count):
-        text = " ".join(rng.choice(WORDS, int(np.clip(rng.lognormal(np.log(12), 0.6), 3, 80))))
-        box = {"x_min": 8, "y_min": 8, "x_max": 32, "y_max": 32, "class_id": 5}
-        entities = [box | {"start": 0, "end": text.index(" "), "text": text.split()[0]}]
-        about = {
-            "image_id": f"{number:06d}",
-            "patient": "p",
-            "split": "train",
-            "modality": "CT",
-            "width": 64,
-            "height": 64,
-        }
-        caption = {"language": "en", "text": text, "indication": None, "question": None, "entities": entities}
-        pictured = {"image": {"bytes": picture.getvalue(), "path": None}}
-        rows.append(
-            about | pictured | {"structures": [box | {"rle": ""}], "captions": [caption], "questions": [question]}
-        )
-    frame = pl.DataFrame(rows)
-    return Samples(TableRows(frame), {}, SampleOptions(64, "yxyx", {"locate": 0.0, "detect": 1.0, "vqa": 0.0}, 0, None))
+our_loss: LossOf = partial(batch_loss, compute_dtype="bfloat16")
 
 
-def packing(batch: int, limit: int, steps: int) -> None:
-    """Share of padding with 256 image tokens a sample, and tokens that are no padding a second of the tiny model, four ways."""
-    torch.set_num_threads(1)
-    samples = captions(batch * 64)
-    processor = tiny_processor([" ".join(WORDS)] * 4, 64, 8, words=320)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = tiny_model(processor, 0).to(device)  # type: ignore[arg-type]
-    if device == "cuda":
-        model.config.get_text_config()._attn_implementation = "flex_attention"
-    orders = {
-        "random order": np.random.default_rng(0).permutation(len(samples)).reshape(-1, batch).tolist(),
-        "like lengths": [[index for _, index in drawn.keys] for drawn in BatchOrder(samples, batch, 0).batches(0)],
+def compiled(bench: Bench, model: Any, dynamic: bool | None = None) -> None:
+    """Compile the layers of the language model; without a GPU with a compiler that makes no code."""
+    for layer in model.model.language_model.layers:
+        layer.compile(dynamic=dynamic, backend="inductor" if bench.gpu else "aot_eager")
+
+
+def time_steps(
+    bench: Bench,
+    model: Any,
+    loss_of: LossOf,
+    batches: Sequence[Mapping[str, Tensor]],
+    optimizer: str = "adafactor",
+    warm: int = WARM,
+) -> Row:
+    """Seconds of a micro-batch and of an optimizer step, and what follows of a step of 12 micro-batches.
+
+    Gradients add up over the micro-batches, as in training. tokens/s are of tokens that are no padding.
+    """
+    counters.clear()
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    stepper = make_optimizer(learned, optimizer, 5e-5, 0.01)  # type: ignore[arg-type]
+    seconds, tokens, samples, loss = [], 0, 0, torch.zeros(())
+    timed = max(2 if bench.tiny else 6, len(batches))
+    for number in range(warm + timed):
+        batch = batches[number % len(batches)]
+        start = bench.now()
+        loss = loss_of(model, batch)
+        loss.backward()
+        seconds.append(bench.now() - start)
+        if number >= warm:
+            tokens += int((batch["sample_ids"] >= 0).sum() if "sample_ids" in batch else batch["attention_mask"].sum())
+            samples += len(batch["pixel_values"])
+    stepping = []
+    for _ in range(2):
+        start = bench.now()
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        stepper.step()
+        stepping.append(bench.now() - start)
+    micro, step = sum(seconds[warm:]) / timed, stepping[-1]
+    whole = micro + step / ACCUMULATION  # a micro-batch with its share of the optimizer's step
+    row = {
+        "warm-up s": sum(seconds[:warm]),
+        "slowest s": max(seconds[warm:]),
+        "micro-batch s": micro,
+        "optimizer s": step,
     }
-    made = {
-        name: [collate(processor, [samples[0, one] for one in some]) for some in order]
-        for name, order in orders.items()
-    }
-    print(f"batches of {batch}; packed: rows of at most {limit} tokens; steps of the tiny model on {device}")
-    print(f"{'':<24}{'padding, 3B':>13}{'padding, tiny':>15}{'tokens/s':>10}")
-    speeds = {}
-    for name, tensors in made.items():
-        text = [(one["attention_mask"].sum(1) - 64 + SHAPE.image).tolist() for one in tensors]
-        for packed in (False, True):
-            batches = [pack(one, limit) if packed else one for one in tensors]
-            batch_loss(model, batches[0]).backward()
-            real, start = sum(map(_real, batches[:steps])), _clock()
-            for one in batches[:steps]:
-                batch_loss(model, one).backward()
-            label = f"{name}, packed" if packed else name
-            speeds[label] = real / (_clock() - start)
-            every = sum(one["input_ids"].numel() for one in batches)
-            small, large = 1 - sum(map(_real, batches)) / every, _padded(text, limit if packed else None)
-            print(f"{label:<24}{large:>13.1%}{small:>15.1%}{speeds[label]:>10,.0f}")
-    for name in orders:
-        print(f"{name}: packed / plain {speeds[f'{name}, packed'] / speeds[name]:.2f}")
+    row |= {"samples/s": samples / timed / whole, "tokens/s": tokens / timed / whole, "loss": loss.item()}
+    if graphs := counters["stats"].get("unique_graphs"):
+        row["graphs"] = graphs
+    if bench.peak:
+        row["share of peak"] = useful_flops(bench.tiny) * row["samples/s"] / bench.peak
+    return row
 
 
-def _real(batch: Mapping[str, Tensor]) -> int:
-    """Tokens that are no padding."""
-    return int((batch["sample_ids"] >= 0).sum() if "sample_ids" in batch else batch["attention_mask"].sum())
+def step(bench: Bench, name: str, batch: int) -> Row:
+    """A recipe on samples of equal length. Stock: eager attention, checkpointing, logits of all tokens."""
+    model = random_model(bench, "flex_attention" if bench.gpu and name != "stock" else "eager")
+    rows = [made_up_batch(model.config, [100] * batch)]
+    if name == "stock":
+        model.activation_checkpointing_enable()
+        return {"batch": batch, **time_steps(bench, model, stock_loss, rows)}
+    torch.set_float32_matmul_precision("high")
+    if "checkpointing" in name:
+        model.activation_checkpointing_enable()
+    if "uncompiled" not in name:
+        compiled(bench, model)
+    return {"batch": batch, **time_steps(bench, model, our_loss, rows, "adamw" if "AdamW" in name else "adafactor")}
 
 
-def _padded(batches: Sequence[Sequence[int]], limit: int | None) -> float:
-    """Share of padding in batches of samples of so many tokens."""
-    places = 0
-    for lengths in batches:
-        rows = rows_of(lengths, limit) if limit else [range(one, one + 1) for one in range(len(lengths))]
-        places += len(rows) * max(sum(lengths[one] for one in row) for row in rows)
-    return 1 - sum(map(sum, batches)) / places
+def fitting(measure: Callable[[int], Row], batch: int) -> Row:
+    """The measurement with the largest of batch, batch / 2, ... that fits into memory."""
+    while True:
+        try:
+            return measure(batch)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+        batch //= 2
+        torch.cuda.empty_cache()
 
 
-def _clock() -> float:
-    """Seconds: of the GPU, or of the processor's own work, which others cannot slow down."""
-    if not torch.cuda.is_available():
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()
+def ragged(bench: Bench, multiple: int, dynamic: bool | None, limit: int = 0) -> Row:
+    """Batches of nine lengths, in an order in which they alternate; packed in rows of `limit` tokens if it is not 0."""
+    model = random_model(bench, "flex_attention" if bench.gpu else "eager")
+    torch.set_float32_matmul_precision("high")
+    compiled(bench, model, dynamic)
+    batches = []
+    for number in range(3 if bench.tiny else 18):
+        first = LENGTHS[number * 7 % len(LENGTHS)]
+        texts = [first + sample * 10 // bench.batch for sample in range(bench.batch)]
+        batch = made_up_batch(model.config, texts, number)
+        batches.append(pad_to_multiple(pack(batch, limit) if limit else batch, multiple))
+    lengths = len({batch["input_ids"].shape for batch in batches})
+    return {
+        "shapes": lengths,
+        **time_steps(bench, model, our_loss, batches, warm=len(batches)),
+    }  # a first round compiles
+
+
+def padding(bench: Bench, limit: int) -> Row:
+    """Share of padding of captions of log-normal length, 12 words in the median, in batches of like length; no model."""
+    generator = torch.Generator().manual_seed(0)
+    words = torch.randn(bench.batch * 256, generator=generator).mul(0.6).exp().mul(12).clamp(3, 80)
+    texts = [256 + 20 + int(number * 2.5) for number in words.tolist()]
+    row = {}
+    for name, window in (("random order", 1), ("like lengths", 16)):
+        batches = []
+        for first in range(0, len(texts), window * bench.batch):
+            group = sorted(texts[first : first + window * bench.batch]) if window > 1 else texts[first:][: bench.batch]
+            batches += [group[start : start + bench.batch] for start in range(0, len(group), bench.batch)]
+        row[name] = _padded([max(batch) * len(batch) for batch in batches], batches)
+        row[f"{name}, multiple of 32"] = _padded([-(-max(batch) // 32) * 32 * len(batch) for batch in batches], batches)
+        rows = [[sum(batch[sample] for sample in span) for span in rows_of(batch, limit)] for batch in batches]
+        row[f"{name}, packed"] = _padded([max(sums) * len(sums) for sums in rows], batches)
+    return row
+
+
+def _padded(places: Sequence[int], batches: Sequence[Sequence[int]]) -> str:
+    return f"{1 - sum(map(sum, batches)) / sum(places):.1%}"
+
+
+def state(bench: Bench) -> Row:
+    """Seconds to write and read a state: weights and Adafactor, in float32."""
+    weights = {name: tensor.detach() for name, tensor in random_model(bench).state_dict().items()}
+    with tempfile.TemporaryDirectory(dir=os.environ.get("OUT") or None) as folder:
+        path = Path(folder) / "state.pt"
+        start = time.perf_counter()
+        with path.open("wb") as file:
+            torch.save(weights, file)
+            file.flush()
+            os.fsync(file.fileno())
+        written, size = time.perf_counter() - start, path.stat().st_size / 1e9
+        start = time.perf_counter()
+        torch.load(path, map_location="cpu", weights_only=True)
+        return {"GB": size, "write s": written, "read s": time.perf_counter() - start, "write GB/s": size / written}
+
+
+def summary(bench: Bench) -> Row:
+    """The numbers of the goal: GPU hours of the published run, and the share of the peak."""
+    stock = bench.rows.get("step: published recipe", {}).get("samples/s")
+    ours = max((row.get("samples/s", 0.0) for title, row in bench.rows.items() if "ours" in title), default=0.0)
+    samples = PUBLISHED_SAMPLES
+    row: Row = {"samples": samples, "published h": PUBLISHED_HOURS}
+    if stock:
+        row["published recipe here h"] = samples / stock / 3600
+    if ours:
+        row |= {"ours h": samples / ours / 3600, "published / ours": PUBLISHED_HOURS / (samples / ours / 3600)}
+    if stock and ours:
+        row["recipe here / ours"] = ours / stock
+    if ours and bench.peak:
+        row["share of peak"] = useful_flops(bench.tiny) * ours / bench.peak
+    return row
+
+
+def measure(bench: Bench) -> None:
+    """All parts, the most telling ones first, and the summary."""
+    bench.run("environment", "", partial(environment, bench))
+    bench.run("image", "", partial(image_is_seen, bench))
+    for kind in ("float32", "tf32", "bfloat16"):
+        bench.run("head", kind, partial(head, bench, kind))
+    batch = bench.batch
+    bench.run("step", "ours, uncompiled", lambda: fitting(partial(step, bench, "uncompiled"), batch))
+    bench.run("step", "ours", lambda: fitting(partial(step, bench, "ours"), batch))
+    bench.run("step", "published recipe", lambda: fitting(partial(step, bench, "stock"), batch))
+    generation_parts(bench)
+    bench.run("ragged", "any length", partial(ragged, bench, 1, None))
+    bench.run("ragged", "multiples of 32", partial(ragged, bench, 32, None))
+    bench.run("packing", "rows of 2048", partial(ragged, bench, 128, None, 2048))
+    bench.run("packing", "padding", partial(padding, bench, 2048))
+    bench.run("optimizer", "AdamW", lambda: fitting(partial(step, bench, "AdamW"), batch))
+    bench.run("checkpointing", "ours", lambda: fitting(partial(step, bench, "ours, checkpointing"), 2 * batch))
+    bench.run("ragged", "multiples of 32, a graph for each", partial(ragged, bench, 32, False))
+    bench.run("state", "", partial(state, bench))
+    bench.show("goal", summary(bench))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--packing", action="store_true")
-    parser.add_argument("--limit", type=int, default=2048)
-    parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--peak", type=float, default=989e12)
-    parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--steps", type=int, default=10)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--count", action="store_true", help="FLOPs of a sample, and nothing else")
+    parser.add_argument("--tiny", action="store_true", help="a small model, to rehearse")
+    parser.add_argument("--peak", type=float, help="FLOP/s of the card in bfloat16, dense; default: by its name")
+    parser.add_argument("--batch", type=int, help="samples of a micro-batch; default 24")
+    parser.add_argument("--until", type=float, default=450, help="seconds after which no part begins")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=(), help="default: all")
+    parser.add_argument("--json", action="store_true", help="JSON lines instead of text")
     arguments = parser.parse_args()
-    if arguments.packing:
-        packing(arguments.batch, arguments.limit, arguments.steps)
-        raise SystemExit
-    if not arguments.tiny:
+    if arguments.count:
         count()
-    if arguments.tiny or (arguments.folder and torch.cuda.is_available()):
-        measure(arguments.folder, arguments.batch, arguments.steps, arguments.peak)
-    else:
-        print("step time, MFU and memory: not measured, for want of a GPU or of a model's folder")
+        raise SystemExit
+    bench = Bench(arguments.tiny, arguments.peak, arguments.until, arguments.parts, arguments.json)
+    if not bench.gpu and not bench.tiny:
+        raise SystemExit("no GPU here: --tiny rehearses on the CPU, --count counts FLOPs")
+    card = bench.card()
+    bench.peak = bench.peak or (card.flops if card else None)
+    bench.batch = arguments.batch or (2 if bench.tiny else 24)
+    measure(bench)

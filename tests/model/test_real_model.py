@@ -35,6 +35,9 @@ def test_a_sample_costs_what_was_counted_elsewhere(whole):
     assert ours["tower"] == pytest.approx(0.22e12, rel=0.02)
     assert ours["language"] == pytest.approx(3 * 1.47e12, rel=0.02)
     assert ours["total"] == pytest.approx(4.8e12, rel=0.02)
+    # Chunks repeat the forward pass of the head: 2 x 60 x 2,304 x 257,216 = 0.07 TFLOP
+    again = flops_per_sample(whole, Shape(), chunked_head=True)
+    assert again["head"] - ours["head"] == 2 * 60 * 2304 * 257_216
 
 
 def test_an_image_takes_256_places(whole):

@@ -33,6 +33,7 @@ def flops_per_sample(
     frozen_tower: bool = True,
     recompute: bool = False,
     every_logit: bool = False,
+    chunked_head: bool = False,
 ) -> dict[str, float]:
     """FLOPs of one sample's forward and backward pass, by part: tower, language, head; and their total.
 
@@ -42,6 +43,8 @@ def flops_per_sample(
         frozen_tower: the tower runs forward only.
         recompute: gradient checkpointing, which repeats the forward pass of trained layers in the backward pass.
         every_logit: logits of all tokens instead of those of the target.
+        chunked_head: logits in chunks, which are computed once more in the backward pass, as `labelled_loss` does it with more
+            targets in a batch than a chunk has. Leave it out to count useful operations only.
     """
     config = model.config.get_text_config()
     pixels = torch.zeros(1, 3, *(2 * [model.config.vision_config.image_size]), device="meta")  # type: ignore[union-attr]
@@ -67,7 +70,7 @@ def flops_per_sample(
     for part, run, is_trained, is_repeated in (
         ("tower", run_tower, not frozen_tower, recompute),
         ("language", run_language, True, recompute),
-        ("head", run_head, True, False),
+        ("head", run_head, True, chunked_head),
     ):
         forward = _count(run, False)
         counted[part] = (_count(run, True) if is_trained else forward) + (forward if is_repeated else 0)
