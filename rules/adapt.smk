@@ -13,7 +13,7 @@ rule adapt:
         f"<benchmarks>/adapt/{SITE.config.adapt.name}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: SITE.config.adapt.threads
+    threads: SITE.adaptation_cpus
     resources:
         python=SITE.python,
         gpu=SITE.config.adapt.gpus,

@@ -3,13 +3,16 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.factories import SIDE, image_row, options, png_bytes, tiny_training
+from tests.factories.siglip import published_siglip
 
 from refrad.dataset.shard_io import write_shard
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
+from refrad.model.siglip import load_siglip
 from refrad.stages import adapt, train
 from refrad.workflow.fingerprint import Fingerprint
 
@@ -50,11 +53,11 @@ def telling(tmp_path_factory, schema):
 
 @pytest.fixture(scope="module")
 def run(telling, tmp_path_factory):
-    def run(folder=None, **changes):
+    def run(folder=None, images=telling, **changes):
         folder = folder or tmp_path_factory.mktemp("adapt")
         paths = {"checkpoint": folder / "x", "work": folder / "x.work", "metrics": folder / "x.metrics.json"}
         fingerprint = Fingerprint("adapt", adapt.VERSION, tiny_adaptation(**changes), {})
-        adapt.run(images=[telling], fingerprint=fingerprint, **paths)
+        adapt.run(images=[images], fingerprint=fingerprint, **paths)
         return paths["checkpoint"], json.loads(paths["metrics"].read_text())
 
     return run
@@ -82,7 +85,7 @@ def test_account_has_the_pairs_and_no_test_patient(adapted):
     assert after["image to caption"]["recall@1"]["chance"] == pytest.approx(2 / 8)
     assert after["caption to image"]["recall@1"]["chance"] == pytest.approx(4 / 16)
     assert adapted[1]["flow"] == {"taken": 68, "used": 64, "aside": {"test_patient": 4}}
-    assert adapted[1]["made"] == {"steps": 6, "pairs seen": 48}
+    assert adapted[1]["made"] == {"steps": 6, "pairs seen": 48, "captions cut to 64 tokens": 0}
 
 
 def test_interrupted_run_resumes_with_the_same_weights(adapted, run, tmp_path, monkeypatch):
@@ -103,6 +106,75 @@ def test_interrupted_run_resumes_with_the_same_weights(adapted, run, tmp_path, m
     assert json.loads((again / "training.json").read_text())["resumed"] == 1
     assert (again / "model.safetensors").read_bytes() == (adapted[0] / "model.safetensors").read_bytes()
     assert not (tmp_path / "x.work").exists()
+
+
+def test_retrieval_before_is_measured_once_also_after_a_resume(adapted, run, tmp_path, monkeypatch):
+    measured, plain = [], adapt.measure_retrieval
+
+    def counting(model, pairs, most, compute_dtype):
+        measured.append(compute_dtype)
+        return plain(model, pairs, most, compute_dtype)
+
+    def breaking(model, batch, compute_dtype):  # noqa: ARG001 - the names of the loss
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adapt, "measure_retrieval", counting)
+    with monkeypatch.context() as patch:
+        patch.setattr(adapt, "contrast_loss", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    checkpoint, _ = run(tmp_path)
+    assert measured == ["float32", "float32"]  # before, and after
+    account, undisturbed = (json.loads((folder / "training.json").read_text()) for folder in (checkpoint, adapted[0]))
+    assert account["validation_retrieval"] == undisturbed["validation_retrieval"]
+
+
+@pytest.fixture
+def bilingual(telling, schema, tmp_path):
+    """The same images; the second caption of each is German, and every third image has German captions only."""
+    rows = pl.read_parquet(telling).to_dicts()
+    for number, row in enumerate(rows):
+        english, german = row["captions"]
+        german |= {"language": "de", "text": f"Leber, {german['text']}"}
+        row["captions"] = [german] if number % 3 == 0 else [english, german]
+    path = tmp_path / "bilingual.parquet"
+    write_shard(path, rows, schema, Fingerprint("shards", 1, {"windows": MEDGEMMA_WINDOWS, "image_size": SIDE}, {}))
+    return path
+
+
+# Of the 48 training images 16 are German only (0, 3, ... 45), of the 16 validation images six (48, 51, ... 63).
+@pytest.mark.parametrize(
+    ("language", "pairs", "dropped"),
+    [("en", (32, 10), 22), ("de", (48, 16), 0), ("all", (80, 26), 0)],
+)
+def test_captions_of_another_language_are_left_out_and_counted(run, bilingual, language, pairs, dropped):
+    checkpoint, metrics = run(images=bilingual, language=language, steps=1)
+    account = json.loads((checkpoint / "training.json").read_text())
+    assert account["pairs"] == dict(zip(("train", "validation"), pairs, strict=True))
+    aside = {"test_patient": 4} | ({"no_caption_in_language": dropped} if dropped else {})
+    assert metrics["flow"] == {"taken": 68, "used": 64 - dropped, "aside": aside}
+
+
+def test_language_without_a_caption_is_refused(run):
+    with pytest.raises(
+        ValueError, match=r"adapt\.language is de, but no training image has a caption in it: .* or to all$"
+    ):
+        run(language="de")
+
+
+def test_published_siglip_is_adapted_and_saved_as_it_came(run, tmp_path):
+    texts = [f"Liver {height} {side}, normal." for height in ("upper", "lower") for side in ("left", "right")]
+    folder = published_siglip(tmp_path, texts, 64)
+    before = load_file(folder / "model.safetensors")
+    checkpoint, metrics = run(model=str(folder), steps=3, language="en")
+    tokenizer, model = load_siglip(checkpoint)
+    assert type(tokenizer).__name__ == "SiglipTokenizer"
+    after = model.state_dict()
+    assert after.keys() >= before.keys()
+    assert not after["vision_model.embeddings.patch_embedding.weight"].equal(
+        before["vision_model.embeddings.patch_embedding.weight"]
+    )
+    assert metrics["made"]["steps"] == 3
 
 
 def test_training_starts_from_the_adapted_tower(adapted, telling, root, tmp_path):

@@ -64,6 +64,17 @@ def test_the_batches_can_be_taken_up_anywhere_and_are_the_same_with_workers(pair
     assert again.position == alone[3].position and again.tensors["pixel_values"].equal(alone[3].tensors["pixel_values"])
 
 
+def test_captions_longer_than_the_text_tower_are_counted(images, siglip, monkeypatch):
+    tokenizer, _ = siglip
+    pairs = Pairs(TableRows(read_image_table([images], {"train"})), tokenizer, 64, 0, None)
+    assert pairs.count_cut() == 0
+    words = 64 - len(tokenizer("")["input_ids"])  # as many fit, next to the start or the end of a text
+    texts = ["\n" * words, "\n" * (words + 1), "\n" * 300]
+    assert [len(tokenizer(text)["input_ids"]) for text in texts] == [64, 65, 64 - words + 300]
+    monkeypatch.setattr(pairs, "texts", lambda row: ["Liver."] if row else texts)
+    assert pairs.count_cut() == 2
+
+
 def test_recall_counts_any_of_the_matches():
     scores = torch.tensor([[0.9, 0.8, 0.1], [0.2, 0.7, 0.6]])
     matches = torch.tensor([[False, True, False], [True, False, True]])

@@ -35,6 +35,10 @@ class AdaptOptions(Section):
     model: str = Field(
         description="Initial model: tiny (a SigLIP from scratch) or the folder of a SigLIP with the vision tower of train.model."
     )
+    language: Literal["all", "en", "de"] = Field(
+        default="all",
+        description="Language of the captions: all, or en or de, the one that the text tower of model knows; others are left out.",
+    )
     image_size: Annotated[int, Field(ge=16)] = Field(
         description="Side of the square image in px, 16 or more, equal to train.image_size."
     )
@@ -62,4 +66,6 @@ class AdaptOptions(Section):
     workers: Annotated[int, Field(ge=0)] = Field(
         description="Processes, 0 or more, that prepare batches ahead of time."
     )
-    threads: Count = Field(description="CPU threads, 1 or more, and the CPUs that the job requests.")
+    threads: Count = Field(
+        description="CPU threads, 1 or more; the job requests as many CPUs, or one for each worker and one more."
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from refrad.core.tables import read_frame
+from refrad.dataset.example_rows import ExampleRows
 from refrad.dataset.picture_copies import find_copies
 from refrad.dataset.picture_files import PictureFiles
 from refrad.dataset.row_store import RowStore, StoredRows
@@ -68,15 +69,29 @@ def find_training_overlap(training: Sequence[Path], tested: Sequence[Path], corr
     )
 
 
-def count_training_parts(tally: Tally, store: RowStore, parts: Mapping[str, StoredRows]) -> None:
-    """Count the images of a dataset that are used as parts train and validation, and the reasons of the others."""
-    used = sum(len(part) for part in parts.values())
+def count_training_parts(
+    tally: Tally,
+    store: RowStore,
+    parts: Mapping[str, StoredRows],
+    used: Mapping[str, ExampleRows] | None = None,
+) -> None:
+    """Count the images of a dataset that are used as parts train and validation, and the reasons of the others.
+
+    Args:
+        tally: of images.
+        store: the rows of the training.
+        parts: its images of splits train and validation that are no test images.
+        used: those of them with a caption in the language of the training; None for all.
+    """
+    used = parts if used is None else used
+    number, divided = (sum(len(part) for part in each.values()) for each in (used, parts))
     leaking = store.training - len(parts["train"])
     tally.take(store.images)
-    tally.use(used)
+    tally.use(number)
     tally.quarantine("also_in_test", leaking)
-    tally.quarantine("test_patient", store.images - used - leaking)
-    for split, part in parts.items():
+    tally.quarantine("test_patient", store.images - divided - leaking)
+    tally.quarantine("no_caption_in_language", divided - number)
+    for split, part in used.items():
         tally.add("split", split, len(part))
 
 

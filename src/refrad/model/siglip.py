@@ -55,16 +55,38 @@ def tiny_siglip(texts: Iterable[str], side: int, seed: int) -> tuple[PreTrainedT
 def load_siglip(folder: Path) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
     """Tokenizer and model, in float32, of a folder. Uses no network.
 
+    Texts are padded, and cut, to the positions of the text tower at most.
+
     Raises:
-        ValueError: if there is no SigLIP in the folder.
+        ValueError: if there is no SigLIP in the folder, or its tokenizer or weights cannot be read or do not fit its config.
     """
     if not (folder / "config.json").exists():
         raise ValueError(f"adapt.model: {folder}: no config.json; name a folder with a SigLIP, or tiny")
     config = SiglipConfig.from_pretrained(folder, local_files_only=True)
     if config.model_type != "siglip":
         raise ValueError(f"adapt.model: {folder}: holds a {config.model_type}; a siglip with both towers is needed")
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return tokenizer, SiglipModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the libraries of the tokenizers raise errors of their own
+        raise ValueError(
+            f"adapt.model: {folder}: no tokenizer can be read ({type(error).__name__}): the folder needs spiece.model or"
+            " tokenizer.json with tokenizer_config.json, and refrad its extra train with sentencepiece and protobuf"
+        ) from None
+    text: Any = config.text_config
+    if len(tokenizer) > text.vocab_size:
+        raise ValueError(
+            f"adapt.model: {folder}: its tokenizer has {len(tokenizer)} tokens, and its text tower {text.vocab_size}: take both"
+            " from the same model"
+        )
+    tokenizer.model_max_length = min(tokenizer.model_max_length, text.max_position_embeddings)
+    try:
+        model = SiglipModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    except Exception as error:  # as above
+        raise ValueError(
+            f"adapt.model: {folder}: its weights cannot be read ({type(error).__name__}): copy the folder again, complete, with"
+            " config.json and model.safetensors of one model"
+        ) from None
+    return tokenizer, model
 
 
 def save_siglip(tokenizer: PreTrainedTokenizerBase, model: SiglipModel, folder: Path) -> None:

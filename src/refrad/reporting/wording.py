@@ -155,4 +155,5 @@ REASONS: Mapping[str, str] = {
     "rejected": "Reviewers rejected all captions of the image.",
     "test_patient": "The patient is for testing only.",
     "also_in_test": "The image, or one nearly the same, is also a test image.",
+    "no_caption_in_language": "The image has no caption in the language that adapt.language names.",
 }

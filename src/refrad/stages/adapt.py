@@ -1,7 +1,8 @@
 """Adapt a SigLIP to the images and captions of the archive, so that its vision tower fits them before training."""
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
@@ -14,11 +15,11 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from refrad.config import AdaptOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.core.manifests import verify_folder, write_manifest
-from refrad.dataset.example_rows import examples_in
-from refrad.dataset.row_store import StoredRows
+from refrad.dataset.example_rows import ExampleRows, examples_in
 from refrad.dataset.training_overlap import count_training_parts, find_training_overlap
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
 from refrad.model.training_account import TRAINING, TrainingResults
+from refrad.training.caption_language import RowsInLanguage
 from refrad.training.checkpoint import Checkpoints, load_final_weights
 from refrad.training.contrastive import DIRECTIONS, Pairs, Retrieval, contrast_loss, measure_retrieval, pair_batches
 from refrad.training.dataloader import DataPosition
@@ -35,6 +36,7 @@ from refrad.workflow.tally import Tally
 __all__ = ["run"]
 
 VERSION = 2
+BEFORE = "retrieval-before.json"  # in the folder of the states: measured once, not at each resume
 VALIDATION_PAIRS = 512  # for the validation loss
 RETRIEVED = 1000  # validation images for retrieval, at most
 
@@ -74,18 +76,20 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         raise ValueError("adapt.steps is 0, which means no adaptation; set it to more")
     require_loggers(options.loggers, "adapt.loggers")
     torch.set_num_threads(options.threads)
-    context = join_processes(options.gpus)
+    context = join_processes(options.gpus, "adapt.gpus")
     tally = Tally("images")
     left_out = _left_out(options, images)
     identity, checkpoints = identity_of(fingerprint, images), options.checkpoints
     saved = Checkpoints(work, identity, checkpoints.keep, weights=checkpoints.weights)
     store = store_rows(work, images, left_out)
-    parts = own_parts(store)
+    divided = own_parts(store)
+    parts = _in_language(options, divided)
     tokenizer, model = _initial_model(options, parts["train"])
+    model.to(context.device)  # type: ignore[arg-type]
     if options.gradient_checkpointing:
         model.activation_checkpointing_enable()
     pairs, unseen = (_pairs(options, part, tokenizer, augmented=split == "train") for split, part in parts.items())
-    before = measure_retrieval(model.eval(), unseen, RETRIEVED) if len(unseen) else None
+    before = _retrieval_before(work / BEFORE, model, unseen, options)
     state = train_loop(
         model,
         partial(contrast_loss, compute_dtype=options.compute_dtype),
@@ -96,7 +100,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         context,
     )
     weights = load_final_weights(model, saved, options.checkpoints.weights, state)
-    after = measure_retrieval(model, unseen, RETRIEVED) if len(unseen) else None
+    after = measure_retrieval(model, unseen, RETRIEVED, options.compute_dtype) if len(unseen) else None
     account: AdaptationAccount = {
         "fingerprint": fingerprint.text,
         "shards": read_fingerprint(images[0]).text,
@@ -113,11 +117,12 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         _image_processor(options.image_size).save_pretrained(folder)
         write_json(folder / TRAINING, account | {"digest": weights_digest(folder)})
         write_manifest(folder)
-    count_training_parts(tally, store, parts)
+    count_training_parts(tally, store, divided, parts)
     tally.make("steps", state.steps)
     if state.skipped:
         tally.make("steps skipped", state.skipped)
     tally.make("pairs seen", state.tasks["pair"])
+    tally.make(f"captions cut to {tokenizer.model_max_length} tokens", pairs.count_cut() + unseen.count_cut())
     if before and after:
         _count_retrieval(tally, before, after)
     tally.seconds["adaptation"] = state.seconds
@@ -133,7 +138,36 @@ def _left_out(options: AdaptOptions, images: Sequence[Path]) -> frozenset[str]:
     return overlap.training_ids
 
 
-def _pairs(options: AdaptOptions, rows: StoredRows, tokenizer: PreTrainedTokenizerBase, augmented: bool) -> Pairs:
+def _in_language(options: AdaptOptions, parts: Mapping[str, ExampleRows]) -> dict[str, ExampleRows]:
+    """The rows with a caption in the language of the text tower, with these captions only.
+
+    Raises:
+        ValueError: if no training image has one.
+    """
+    if options.language == "all":
+        return dict(parts)
+    chosen: dict[str, ExampleRows] = {split: RowsInLanguage(part, options.language) for split, part in parts.items()}
+    if not len(chosen["train"]):
+        raise ValueError(
+            f"adapt.language is {options.language}, but no training image has a caption in it: set it to the language of the"
+            " captions, or to all"
+        )
+    return chosen
+
+
+def _retrieval_before(path: Path, model: SiglipModel, unseen: Pairs, options: AdaptOptions) -> Retrieval | None:
+    """Retrieval with the initial model, from the file of an interrupted run if there is one."""
+    if not len(unseen):
+        return None
+    if path.exists():
+        stored: Retrieval = json.loads(path.read_text(encoding="utf-8"))
+        return stored
+    before = measure_retrieval(model.eval(), unseen, RETRIEVED, options.compute_dtype)
+    write_json(path, before)
+    return before
+
+
+def _pairs(options: AdaptOptions, rows: ExampleRows, tokenizer: PreTrainedTokenizerBase, augmented: bool) -> Pairs:
     augment = options.augment if augmented else None
     return Pairs(rows, tokenizer, options.image_size, options.seed, augment, options.resize)
 
@@ -152,7 +186,7 @@ def _count_retrieval(tally: Tally, before: Retrieval, after: Retrieval) -> None:
             log.info("%s: %s", direction, ", ".join(f"{row} {value:.3f}" for row, value in values.items()))
 
 
-def _initial_model(options: AdaptOptions, rows: StoredRows) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
+def _initial_model(options: AdaptOptions, rows: ExampleRows) -> tuple[PreTrainedTokenizerBase, SiglipModel]:
     """Tokenizer and model before adaptation: from scratch for "tiny", else from the folder."""
     if options.model == "tiny":
         texts = (caption.text for example in examples_in(rows) for caption in example.captions)

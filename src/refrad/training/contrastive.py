@@ -71,6 +71,14 @@ class Pairs(Dataset[Batch]):
         """The captions of a row."""
         return [caption["text"] for caption in self.rows[row]["captions"] or ()]
 
+    def count_cut(self) -> int:
+        """Number of pairs whose text is longer than the text tower takes, so that its end is cut off. Reads all rows."""
+        limit, number = self.tokenizer.model_max_length, 0
+        for row in np.flatnonzero(self.rows.facts["captions"]).tolist():
+            encoded = self.tokenizer(self.texts(row), verbose=False)["input_ids"]
+            number += sum(len(ids) > limit for ids in encoded)
+        return number
+
     def image(self, row: int, key: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
         """The image of a row as a pair (epoch, index) shows it, uint8 [side, side, 3]."""
         return self._image(example_of_row(self.rows[row]), key)
@@ -205,11 +213,11 @@ Retrieval = TypedDict(
 
 
 @torch.no_grad()
-def measure_retrieval(model: SiglipModel, pairs: Pairs, most: int) -> Retrieval:
+def measure_retrieval(model: SiglipModel, pairs: Pairs, most: int, compute_dtype: str = "float32") -> Retrieval:
     """Recall at 1, 5 and 10 of captions by images and of images by captions, each next to that by chance.
 
     Among all images of `pairs`, or `most` of them evenly drawn if there are more, and their captions. A text of several images
-    counts once, and each of these images is a match.
+    counts once, and each of these images is a match. It runs on the device of `model`, whose layers multiply in `compute_dtype`.
     """
     rows = range(0, len(pairs.rows), max(1, -(-len(pairs.rows) // most)))
     texts_of = [pairs.texts(row) for row in rows]
@@ -217,12 +225,13 @@ def measure_retrieval(model: SiglipModel, pairs: Pairs, most: int) -> Retrieval:
     matches = torch.tensor([[text in own for text in texts] for own in texts_of])
     device = model.device
     image_features, text_features = [], []
-    for first in range(0, len(rows), AT_ONCE):
-        batch = pixels([pairs.image(row) for row in rows[first : first + AT_ONCE]])
-        image_features.append(model.vision_model(pixel_values=batch.to(device)).pooler_output.cpu())
-    for first in range(0, len(texts), AT_ONCE):
-        ids = tokens(texts[first : first + AT_ONCE], pairs.tokenizer)
-        text_features.append(model.text_model(input_ids=ids.to(device)).pooler_output.cpu())
+    with torch.autocast(device.type, torch.bfloat16, enabled=compute_dtype == "bfloat16"):
+        for first in range(0, len(rows), AT_ONCE):
+            batch = pixels([pairs.image(row) for row in rows[first : first + AT_ONCE]])
+            image_features.append(model.vision_model(pixel_values=batch.to(device)).pooler_output.float().cpu())
+        for first in range(0, len(texts), AT_ONCE):
+            ids = tokens(texts[first : first + AT_ONCE], pairs.tokenizer)
+            text_features.append(model.text_model(input_ids=ids.to(device)).pooler_output.float().cpu())
     scores = functional.normalize(torch.cat(image_features)) @ functional.normalize(torch.cat(text_features)).T
     return {
         "images": len(rows),

@@ -182,11 +182,12 @@ class DistributedContext:
 SINGLE_PROCESS = DistributedContext(0, 1, torch.device("cpu"))
 
 
-def join_processes(gpus: int) -> DistributedContext:
+def join_processes(gpus: int, option: str = "train.gpus") -> DistributedContext:
     """The context of this process, after it has joined those that torchrun started with it, if any.
 
     Args:
         gpus: of each node; 0 trains on the CPU.
+        option: that sets them, for the message.
 
     Raises:
         ValueError: if there are fewer GPUs than `gpus`.
@@ -195,7 +196,7 @@ def join_processes(gpus: int) -> DistributedContext:
     rank = int(os.environ.get("RANK", "0"))
     if gpus and torch.cuda.device_count() < min(gpus, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))):
         raise ValueError(
-            f"train.gpus is {gpus}, but torch sees {torch.cuda.device_count()} here; give the job GPUs, or set it to 0"
+            f"{option} is {gpus}, but torch sees {torch.cuda.device_count()} here; give the job GPUs, or set it to 0"
         )
     device = torch.device("cuda", local) if gpus else torch.device("cpu")
     if gpus:

@@ -14,7 +14,7 @@ from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import compose
 from refrad.workflow.site_choice import SiteChoice
 from refrad.workflow.stages import STAGES
-from refrad.workflow.training_job import TrainingJob
+from refrad.workflow.training_job import TrainingJob, cpus_of_process
 
 __all__ = ["Site", "in_braces"]
 
@@ -30,6 +30,7 @@ class Site:
         choice: the lists that choose images.
         python: the interpreter that runs the stages.
         training: the processes and resources of rule train.
+        adaptation_cpus: CPUs of rule adapt.
         trains: whether a model is trained and evaluated; without train.model the run ends with the dataset.
         towers: the folder of the adapted vision tower, or nothing where none is trained.
         pages: names of the stages that run before the report, in order: `dataset_pages`, then `model_pages`.
@@ -52,6 +53,7 @@ class Site:
         self.choice = SiteChoice(self.config.index)
         self.python: str = sys.executable
         self.training = TrainingJob(self.config.train)
+        self.adaptation_cpus: int = cpus_of_process(self.config.adapt)
         self.trains: bool = self.config.train.model is not None
         adapt = self.config.adapt
         self.towers: list[str] = [f"<results>/adapt/{adapt.name}"] if adapt.steps and self.trains else []

@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from refrad.config import ConfigError, TrainOptions
+from refrad.config import AdaptOptions, ConfigError, TrainOptions
 
-__all__ = ["TrainingJob", "parameters_of"]
+__all__ = ["TrainingJob", "cpus_of_process", "parameters_of"]
 
 BASE, PROCESS, WORKER = (
     16_000,
@@ -26,7 +26,7 @@ class TrainingJob:
 
     Attributes:
         processes: of each node.
-        cpus: of each node: each process computes with `train.threads`, or feeds a GPU while `train.workers` prepare batches.
+        cpus: of each node.
         resources: of several nodes, as the executor of Slurm reads them; none for one node.
         gpus: of all nodes together, as Slurm counts them.
     """
@@ -34,7 +34,7 @@ class TrainingJob:
     def __init__(self, options: TrainOptions) -> None:
         self._options = options
         self.processes = max(1, options.gpus)
-        self.cpus: int = self.processes * max(options.threads, 1 + options.workers)
+        self.cpus: int = self.processes * cpus_of_process(options)
         self.gpus: int = options.gpus * options.nodes
         # With `mpi` the rule's command runs on the first node, outside of any step, and starts the others by srun. Its value is not
         # used. Without `tasks_per_gpu` the executor would pass `tasks` as the number for each GPU.
@@ -77,6 +77,11 @@ class TrainingJob:
             raise ConfigError(
                 f"config: train.nodes: {self._options.nodes} nodes need Slurm: run `snakemake --profile slurm all`, or set it to 1"
             )
+
+
+def cpus_of_process(options: TrainOptions | AdaptOptions) -> int:
+    """CPUs of a process, which computes with `threads`, or feeds a GPU while its `workers` prepare batches."""
+    return max(options.threads, 1 + options.workers)
 
 
 def parameters_of(folder: Path) -> int:
