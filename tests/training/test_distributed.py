@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.factories import options
 from torch.distributed.tensor import DTensor
 
 from refrad.anatomy.schema import load_schema
+from refrad.config import TrainOptions
 from refrad.dataset.example_rows import TableRows
 from refrad.dataset.examples import read_image_table
 from refrad.model.processor import tiny_processor
@@ -18,30 +20,45 @@ from refrad.training.distributed import SINGLE_PROCESS, join_processes
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
+from refrad.training.trained_weights import TrainedWeights
 from refrad.workflow.job_records import error_line
 
-WAYS = [("ddp", None), ("fsdp2", None), ("ddp", "masks"), ("fsdp2", "masks")]
+WAYS = [(sharding, kind) for kind in ("plain", "masks", "lora", "bfloat16") for sharding in ("ddp", "fsdp2")]
 STEPS = 4
+LORA = {"trained": ["tokens", "projector"], "lora": {"rank": 4, "dropout": 0.2, "targets": ["q_proj", "down_proj"]}}
+ADAPTERS = {"lora": LORA, "bfloat16": LORA | {"frozen_dtype": "bfloat16"}}
 
 
-def trained(images, schema, folder, sharding, masks, steps, context=SINGLE_PROCESS):
+def trained(images, schema, folder, sharding, kind, steps, context=SINGLE_PROCESS):
     """Some steps of a tiny model, from a state in the folder if there is one; the newest state is there afterwards."""
     processor = tiny_processor(["Locate: Liver, spleen "] * 4, image_size=64, patch=8, words=320)
     model = tiny_model(processor, 0)
-    if masks:
+    if kind == "masks":
         add_head(model, processor, 0)
+    if kind in ADAPTERS:  # dropout must not depend on the process
+        TrainedWeights(model, processor, TrainOptions(**options("train", model="/a/folder", **ADAPTERS[kind])))
     names = surface_forms(TableRows(read_image_table([images])).classes.meanings, load_schema(schema))
     shares = {"locate": 0.5, "detect": 0.0, "vqa": 0.5}
     train_samples, unseen = (
         Samples(
             TableRows(read_image_table([images], {split})),
             names,
-            SampleOptions(64, None if masks else "yxyx", shares, 0, None),
+            SampleOptions(64, None if kind == "masks" else "yxyx", shares, 0, None),
         )
         for split in ("train", "validation")
     )
     saved = Checkpoints(folder, "one", keep=9, is_main=context.is_main)
-    recipe = TrainConfig(steps, None, 2, 4, 1e-3, 0, save_steps=2, sharding=sharding)
+    recipe = TrainConfig(
+        steps,
+        None,
+        2,
+        4,
+        1e-3,
+        0,
+        save_steps=2,
+        sharding=sharding,
+        compute_dtype="bfloat16" if kind == "bfloat16" else "float32",
+    )
     done = train(model, processor, train_samples, unseen, recipe, saved, context)
     return done, any(isinstance(one, DTensor) for one in model.parameters())
 
@@ -49,17 +66,17 @@ def trained(images, schema, folder, sharding, masks, steps, context=SINGLE_PROCE
 def process(images, schema, folder):
     torch.set_num_threads(1)
     context = join_processes(0)
-    for sharding, masks in WAYS:
-        _, parted = trained(images, schema, folder / f"{sharding}-{masks}", sharding, masks, STEPS, context)
+    for sharding, kind in WAYS:
+        _, parted = trained(images, schema, folder / f"{sharding}-{kind}", sharding, kind, STEPS, context)
         assert parted == (sharding == "fsdp2")
-        if masks is None:  # the same once more, from the state at half way
-            again = folder / f"again-{sharding}"
+        if kind != "masks":  # the same once more, from the state at half way
+            again = folder / f"again-{sharding}-{kind}"
             if context.is_main:
                 again.mkdir()
                 for name in ("identity", "step-000000002.pt", "best-000000002.pt"):
-                    (again / name).hardlink_to(folder / f"{sharding}-{masks}" / name)
+                    (again / name).hardlink_to(folder / f"{sharding}-{kind}" / name)
             context.wait_for_main()
-            done, _ = trained(images, schema, again, sharding, masks, STEPS, context)
+            done, _ = trained(images, schema, again, sharding, kind, STEPS, context)
             assert done.resumed == 1
     context.leave()
 
@@ -140,21 +157,21 @@ def weights_of(folder):
 @pytest.mark.slow
 def test_two_processes_train_as_one_however_they_share_the_model(images, root, tmp_path):
     schema = root / "workflow" / "anatomy" / "classes.yaml"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
-    done = subprocess.run([*command, images, schema, tmp_path], capture_output=True, text=True)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", __name__]
+    done = subprocess.run([*command, images, schema, tmp_path], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr[-30000:]
-    for sharding, masks in WAYS:
-        alone = tmp_path / f"alone-{masks}"
+    for sharding, kind in WAYS:
+        alone = tmp_path / f"alone-{kind}"
         if not alone.exists():
-            trained(images, schema, alone, "ddp", masks, STEPS)
-        one, other = weights_of(alone), weights_of(tmp_path / f"{sharding}-{masks}")
+            trained(images, schema, alone, "ddp", kind, STEPS)
+        one, other = weights_of(alone), weights_of(tmp_path / f"{sharding}-{kind}")
         for name, value in one["model"].items():
-            assert torch.allclose(value, other["model"][name], atol=2e-5), (sharding, masks, name)
+            assert torch.allclose(value, other["model"][name], atol=2e-5), (sharding, kind, name)
         assert other["trained"]["tasks"] == one["trained"]["tasks"]
         unseen = [each["trained"]["curve"][-1]["validation_loss"] for each in (one, other)]
         assert unseen[1] == pytest.approx(unseen[0], abs=1e-3)
-        if masks is None:
-            again = weights_of(tmp_path / f"again-{sharding}")
+        if kind != "masks":
+            again = weights_of(tmp_path / f"again-{sharding}-{kind}")
             assert all(value.equal(again["model"][name]) for name, value in other["model"].items())
 
 

@@ -7,7 +7,8 @@ import torch
 from tests.factories import options
 
 from refrad.config import TrainOptions
-from refrad.dataset.examples import example_of_row, read_image_table
+from refrad.dataset.example_rows import TableRows
+from refrad.dataset.examples import read_image_table
 from refrad.model.collate import collate
 from refrad.model.packing import pack
 from refrad.model.radgrounder import add_head, tiny_model
@@ -45,9 +46,9 @@ def disturb(model):
 
 @pytest.fixture(scope="module")
 def samples(images, schema):
-    frame = read_image_table([images], {"train"})
-    names = surface_forms([example_of_row(row) for row in frame.iter_rows(named=True)], schema)
-    return Samples(frame, names, SampleOptions(64, "yxyx", {"locate": 1.0, "detect": 0.0, "vqa": 0.0}, 0, augment=None))
+    rows = TableRows(read_image_table([images], {"train"}))
+    names = surface_forms(rows.classes.meanings, schema)
+    return Samples(rows, names, SampleOptions(64, "yxyx", {"locate": 1.0, "detect": 0.0, "vqa": 0.0}, 0, augment=None))
 
 
 @pytest.fixture
