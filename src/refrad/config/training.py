@@ -42,8 +42,8 @@ class TrainOptions(Section):
 
     name: Name = Field(description="Name of the run; its files are in results/train/<name>.")
     model: str | None = Field(
-        description="Initial model: tiny (a PaliGemma 2 from scratch), the folder of google/paligemma2-3b-pt-224, or null: the run "
-        "ends with the dataset."
+        description="Initial model: tiny (a PaliGemma 2 from scratch), a folder with a PaliGemma 2 or a Qwen3-VL "
+        "(docs/base-models.md), or null: the run ends with the dataset."
     )
     variant: Literal["detection", "segmentation"] = Field(
         description="Variant: detection (boxes as tokens) or segmentation (a mask head prompted at </seg>)."

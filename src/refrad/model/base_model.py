@@ -32,8 +32,8 @@ class BaseModel(Protocol):
     tokens: str
     loading: tuple[str, ...]
 
-    def check_options(self, options: TrainOptions) -> None:
-        """Raise a ValueError that names the first option of stage train that the architecture does not support."""
+    def check_options(self, options: TrainOptions, folder: Path) -> None:
+        """Raise a ValueError that names the first option of stage train that the model in a folder does not support."""
 
     def load_processor(self, folder: Path, image_size: int | None = None) -> Any:
         """The processor of a folder, for square images of `image_size` px, or of the size that the folder states.

@@ -14,7 +14,7 @@ COMPUTE_DTYPES = (*DTYPES, "int8")
 # Parts that stay in bfloat16 under int8. The head is the embedding of the words, which includes the coordinates: it is a look-up table
 # for the input, and its rows differ little between neighbouring coordinates. Tower and projector are 14 % of the 3B model's weights, and
 # the mask head draws from their output.
-UNQUANTIZED = ("lm_head", "model.vision_tower", "model.multi_modal_projector")
+UNQUANTIZED = ("lm_head", "model.vision_tower", "model.multi_modal_projector", "model.visual")
 
 
 def check_compute_dtype(name: str) -> None:

@@ -43,8 +43,16 @@ class PaliGemma:
         "processor = AutoProcessor.from_pretrained(folder)",
     )
 
-    def check_options(self, options: TrainOptions) -> None:
-        """All options are supported."""
+    def check_options(self, options: TrainOptions, folder: Path) -> None:
+        """Packed rows have one mask for all layers, so a sample must fit into the window of those with sliding attention."""
+        config: Any = PaliGemmaConfig.from_pretrained(folder, local_files_only=True)
+        window = getattr(config.text_config, "sliding_window", None)
+        tokens = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+        if options.pack_tokens and window is not None and tokens >= window:
+            raise ValueError(
+                f"train.pack_tokens is {options.pack_tokens}: not supported with images of {tokens:,} tokens, as its attention"
+                f" slides over {window:,}; set false"
+            )
 
     def load_processor(self, folder: Path, image_size: int | None = None) -> PaliGemmaProcessor:
         """With the tokens of grounding added if they are missing.

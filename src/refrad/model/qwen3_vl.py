@@ -30,7 +30,7 @@ class Qwen3VL:
         "tokenizer = AutoTokenizer.from_pretrained(folder)  # with the chat template",
     )
 
-    def check_options(self, options: TrainOptions) -> None:
+    def check_options(self, options: TrainOptions, folder: Path) -> None:  # noqa: ARG002
         """Its boxes are text, its attention has no prefix, and its images have no fixed grid."""
         refused = [
             (options.variant == "segmentation", "variant is segmentation", "it has no mask head; set detection"),

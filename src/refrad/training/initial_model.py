@@ -46,7 +46,7 @@ def _without_head(
         raise ValueError("train.model is null: name tiny, or a folder with a PaliGemma 2 or Qwen3-VL")
     folder = Path(options.model)
     try:
-        base_model(folder).check_options(options)
+        base_model(folder).check_options(options, folder)
     except ValueError as error:
         raise ValueError(f"train.model: {error}, or tiny") from None
     processor = load_processor(folder, options.image_size)
