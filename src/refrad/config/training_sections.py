@@ -60,7 +60,10 @@ class CheckpointOptions(Section):
 
     steps: Count | None = Field(description="Steps, 1 or more, between two saved states, or null for none by steps.")
     seconds: Positive | None = Field(
-        description="Seconds, above 0, between two saved states, or null for none by time."
+        description="Least seconds, above 0, between two saved states, or null for none by time."
+    )
+    max_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Largest share of the time, above 0 up to 1, for which states by seconds may stop the training."
     )
     keep: Count = Field(description="Number of newest states, 1 or more, that are kept.")
     weights: Literal["best", "last"] = Field(

@@ -226,5 +226,6 @@ def _train_config(options: AdaptOptions) -> TrainConfig:
         max_grad_norm=options.max_grad_norm,
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
+        max_save_share=options.checkpoints.max_share,
         loggers=tuple(options.loggers),
     )

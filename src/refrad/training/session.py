@@ -197,6 +197,7 @@ def _train_config(options: TrainOptions) -> TrainConfig:
         length_multiple=options.length_multiple,
         save_steps=options.checkpoints.steps,
         save_seconds=options.checkpoints.seconds,
+        max_save_share=options.checkpoints.max_share,
         sharding=options.sharding,
         loggers=tuple(options.loggers),
     )

@@ -22,6 +22,7 @@ class TrainConfig:
     mask_weight: of the mask loss relative to the text loss. mask_lr_scale: learning rate of the mask head over learning_rate.
     warmup_ratio: share of the training. max_grad_norm: largest norm of a step's gradient.
     workers: processes that prepare batches. save_steps, save_seconds: between two saved states; None: never for this reason.
+    max_save_share: largest share of the time for which states by seconds stop the training, see `SaveSchedule`.
     sharding: of several processes, see `DistributedContext.wrap`.
     pack_tokens: tokens per row of packed samples; False: one sample per row. The loss is the same.
     loggers: that get the numbers of each step, keys of `loggers.LOGGERS`.
@@ -45,6 +46,7 @@ class TrainConfig:
     workers: int = 0
     save_steps: int | None = None
     save_seconds: float | None = None
+    max_save_share: float = 0.02
     sharding: Sharding = "ddp"
     pack_tokens: int | Literal[False] = False
     loggers: tuple[str, ...] = ()

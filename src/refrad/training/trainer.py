@@ -16,9 +16,11 @@ from refrad.training.dataloader import Batch, DataPosition
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, LossModule
 from refrad.training.dropout import seed_dropout
 from refrad.training.optim import lr_factor, make_optimizer
+from refrad.training.pretraining import Pretraining, run_pretraining
 from refrad.training.run_log import LOGS, RunLog
 from refrad.training.skipped_steps import SkippedSteps, are_finite
 from refrad.training.state import Point, SavedState, TrainState, frozen_digest, load_weights, weights_to_save
+from refrad.training.state_writer import SaveSchedule, StateWriter, snapshot
 from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 from refrad.training.train_config import TrainConfig
 
@@ -27,7 +29,6 @@ __all__ = ["Pretraining", "train_loop", "validation_loss"]
 log = logging.getLogger(__name__)
 
 LossOf = Callable[[Mapping[str, Tensor]], Tensor]
-Pretraining = Callable[[float | None], list[float]]
 
 POINTS = 20  # of the loss curve
 
@@ -77,14 +78,14 @@ def train_loop(
         load_weights(model, newest["model"])
     state = TrainState()
     if pretrain and newest is None:
-        state = _pretrained(pretrain, config, context)
+        state = run_pretraining(pretrain, config, context)
     run = _Run(model, loss_of, config, saved, context, state, frozen)
     if newest is not None:
         run.restore(newest)
     elif saved and pretrain:
         run.save()  # so that the pretraining is not repeated
     folder = saved.folder / LOGS if saved and context.is_main else None
-    with RunLog(folder, config, run.state.steps) as run_log:
+    with RunLog(folder, config, run.state.steps) as run_log, run.writer:
         run.train(batches_from(run.position), val_batches, run_log)
     return run.state
 
@@ -115,6 +116,7 @@ class _Run:
         )
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.losses: list[float] = []  # of steps since the last point of the curve that were not skipped
+        self.writer = StateWriter(saved)
         self.skipped = SkippedSteps("training", saved.folder if saved else None, context.rank)
         self.position = DataPosition()
 
@@ -122,10 +124,10 @@ class _Run:
         """All steps that are left, with validation and saved states in between."""
         config, state = self.config, self.state
         clock = Clock(state.seconds, state.cpu_seconds)
-        saved_at = clock.seconds
+        schedule = SaveSchedule(config.save_steps, config.save_seconds, config.max_save_share, state.seconds)
         step_log = StepLog(log, "training", config.steps)
         self.model.train()
-        ended, pending = state.steps >= config.steps, False
+        ended, exact, soon = state.steps >= config.steps, False, False
         while not ended:
             progress = self.progress(self.context.broadcast(clock.seconds))
             factor = lr_factor(progress, config.warmup_ratio)
@@ -140,15 +142,14 @@ class _Run:
             if ended or (due and (self.losses or state.curve)):
                 point = self.validate(val_batches, config.learning_rate * factor, progress)
             run_log.add(record, point)
-            due = config.save_steps is not None and state.steps % config.save_steps == 0
-            due |= config.save_seconds is not None and state.seconds - saved_at >= config.save_seconds
-            pending |= due or state.best_step == state.steps
-            if ended or (
-                pending and not self.skipped.in_a_row
-            ):  # a row of skipped steps may end the training: keep what was before
+            exact |= schedule.is_due_by_steps(state.steps)
+            soon |= schedule.is_due_by_time(state.seconds) or state.best_step == state.steps
+            # A row of skipped steps may end the training: what was before is kept.
+            if ended or (not self.skipped.in_a_row and (exact or (soon and self.can_write()))):
                 run_log.flush()
                 self.save()
-                saved_at, pending = state.seconds, False
+                schedule.add(self.context.broadcast(clock.seconds), self.context.broadcast(self.writer.blocked))
+                exact = soon = False
         self.model.eval()
 
     def progress(self, seconds: float) -> float:
@@ -238,16 +239,23 @@ class _Run:
         if val_loss is not None and val_loss < best:
             state.best_step = state.steps
             if self.saved:
-                self.saved.save_best(state.steps, self.weights())
+                self.writer.add_best(state.steps, self.weights())
         return point
 
+    def can_write(self) -> bool:
+        """Whether no state is being written; the same in all processes."""
+        return not self.context.broadcast(self.writer.is_busy)
+
     def save(self) -> None:
-        """Write a state. All processes must call it, as each may hold a share of it."""
-        if not self.saved:
-            return
-        state: SavedState = {
+        """Start to write a state. All processes must call it, as each may hold a share of it."""
+        if self.saved:
+            self.writer.write(self.saved_state)
+
+    def saved_state(self) -> SavedState:
+        """A copy of the state. All processes must call it."""
+        return {
             "model": self.weights(),
-            "optimizer": self.context.gather_full(self.optimizer.state_dict()),
+            "optimizer": snapshot(self.context, self.optimizer.state_dict()),
             "trained": self.state.results(),
             "losses": list(self.losses),
             "place": (self.position.epoch, self.position.batch),
@@ -255,12 +263,11 @@ class _Run:
             "step": self.state.steps,
             "frozen": self.frozen,
         }
-        self.saved.save(state)
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights that are saved. All processes must call it."""
-        weights: dict[str, Tensor] = self.context.gather_full(weights_to_save(self.model, whole=not self.frozen))
-        return weights
+        """A copy of the weights that are saved. All processes must call it."""
+        weights = self.writer.best_of(self.state.steps)
+        return weights or snapshot(self.context, weights_to_save(self.model, whole=not self.frozen))
 
     def restore(self, saved: SavedState) -> None:
         """Load a state; its weights are already in the model."""
@@ -269,17 +276,6 @@ class _Run:
         self.state = TrainState.resumed_from(saved["trained"])
         self.losses, self.position = saved["losses"], DataPosition(*saved["place"])
         log.info("training resumes after step %d, %.0f s", self.state.steps, self.state.seconds)
-
-
-def _pretrained(pretrain: Pretraining, config: TrainConfig, context: DistributedContext) -> TrainState:
-    """The state after the pretraining, which the main process runs for at most half of the time limit."""
-    clock = Clock(0.0, 0.0)
-    limit = config.max_seconds / 2 if config.max_seconds else None
-    losses = pretrain(limit) if context.is_main else []
-    seconds = context.broadcast(clock.seconds)
-    if limit is not None:
-        seconds = min(seconds, limit)  # its last step may end later
-    return TrainState(prepared=losses, pretraining_seconds=seconds)
 
 
 @torch.no_grad()
