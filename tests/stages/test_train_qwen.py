@@ -1,10 +1,14 @@
 """Stages train and evaluate, and the predictor, with a tiny Qwen3-VL as the base model."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 from tests.factories import fingerprint, tiny_training
 from tests.factories.qwen import tiny_qwen
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
@@ -135,6 +139,13 @@ def test_other_architectures_are_refused_with_those_that_are_known(run, tmp_path
         run(model=tmp_path)
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_damaged_configuration_is_refused_in_one_line(run, tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"^train.model: [^\n]*$"):
+        run(model=tmp_path)
+
+
 def test_recomputed_activations_and_padded_lengths_give_the_same_loss(run):
     losses = []
     for options in ({}, {"gradient_checkpointing": True, "length_multiple": 32}):
@@ -170,3 +181,19 @@ def test_adapters_are_trained_and_merged_into_a_plain_model(run, base):
 def test_tokens_for_boxes_are_not_trained_since_there_are_none(run):
     with pytest.raises(ValueError, match="leave tokens out"):
         run(trained=["tokens"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp2"])
+def test_two_processes_train_as_one(run, base, images, root, tmp_path, sharding):
+    options = QWEN | {"grad_accumulation": 2, "steps": 4, "sharding": sharding, "trained": EVERYTHING}
+    alone = run(**options)
+    text = Fingerprint("train", train.VERSION, tiny_training(model=str(base), **options), {}).text
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "refrad"]
+    command += ["train", "--images", images, "--schema", root / "workflow" / "anatomy" / "classes.yaml"]
+    command += ["--checkpoint", tmp_path / "x", "--work", tmp_path / "w", "--metrics", tmp_path / "m.json"]
+    process = subprocess.run([*map(str, command), "--fingerprint", text], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-3000:]
+    first, second = (load_file(folder / "model.safetensors") for folder in (alone, tmp_path / "x"))
+    for name, value in first.items():
+        assert torch.allclose(value, second[name], atol=2e-5), name

@@ -79,12 +79,15 @@ def base_model(folder: Path) -> BaseModel:
     """The base model in a folder.
 
     Raises:
-        ValueError: if the folder has no config.json, or one of another architecture.
+        ValueError: if the folder has no config.json, a damaged one, or one of another architecture.
     """
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder}: no config.json; name a folder with a PaliGemma 2 or a Qwen3-VL")
-    config, _ = PreTrainedConfig.get_config_dict(folder, local_files_only=True)
-    model_type = config.get("model_type")
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(folder, local_files_only=True)
+    except OSError:
+        raise ValueError(f"{folder}: its config.json is no JSON; copy the model again") from None
+    model_type = config.get("model_type") if isinstance(config, dict) else None
     if model_type not in BASE_MODELS:
         raise ValueError(f"{folder}: holds a model of type {model_type}; known types: {', '.join(BASE_MODELS)}")
     return base_model_of_type(str(model_type))
