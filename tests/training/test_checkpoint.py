@@ -40,6 +40,17 @@ def test_a_damaged_state_is_passed_over(saved):
     assert names(saved) == ["step-000000001.pt"]
 
 
+def test_mapped_state_is_the_same_and_its_file_stays_as_it_is(saved):
+    values = torch.arange(100_000, dtype=torch.float32)
+    saved.save({"step": 1, "x": values})
+    state = saved.newest(mapped=True)
+    assert state["x"].equal(values)
+    state["x"].add_(1)  # as an optimizer would
+    assert saved.load(1)["x"].equal(values) and saved.load(1, mapped=True)["x"].equal(values)
+    (saved.folder / "step-000000001.pt").unlink()
+    assert state["x"].equal(values + 1)
+
+
 def spoil(file, how):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -61,18 +61,18 @@ class Checkpoints:
         for number in bests.keys() - needed:
             remove_file(bests[number])
 
-    def load(self, step: int) -> SavedState:
-        """The state of a step.
+    def load(self, step: int, mapped: bool = False) -> SavedState:
+        """The state of a step; `mapped` as for `read_file`.
 
         Raises:
             TornFileError: if its file is damaged.
             StateFileError: if it cannot be read for another reason.
         """
-        state: SavedState = read_file(self.folder / f"step-{step:09d}.pt")
+        state: SavedState = read_file(self.folder / f"step-{step:09d}.pt", mapped)
         return state
 
-    def newest(self) -> SavedState | None:
-        """The newest undamaged state whose best weights are undamaged too, or None.
+    def newest(self, mapped: bool = False) -> SavedState | None:
+        """The newest undamaged state whose best weights are undamaged too, or None; `mapped` as for `read_file`.
 
         Only files that are provably torn are removed, and then best weights of steps that will be done again. A state that is
         whole, but without its best weights, is moved aside.
@@ -85,7 +85,7 @@ class Checkpoints:
         files = self._files("step")
         for file in reversed(files):
             try:
-                state = self.load(self._number(file))
+                state = self.load(self._number(file), mapped)
             except TornFileError as error:
                 former = "the start" if file == files[0] and not whole else "the state before"
                 log.warning("%s: the training goes back to %s", error, former)
@@ -173,9 +173,10 @@ def newest_state(saved: Checkpoints | None, context: DistributedContext) -> Save
     """The newest saved state, the same in all processes, or None."""
     if saved is None:
         return None
-    state = saved.newest() if context.is_main else None
+    mapped = context.device.type == "cuda"  # each tensor is copied to the GPU: no process of a node holds all of them
+    state = saved.newest(mapped) if context.is_main else None
     step = context.broadcast(-1 if state is None else state["step"])
-    return saved.load(int(step)) if step >= 0 and state is None else state
+    return saved.load(int(step), mapped) if step >= 0 and state is None else state
 
 
 def load_final_weights(model: nn.Module, saved: Checkpoints, weights: str, state: TrainState) -> str:

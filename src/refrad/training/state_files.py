@@ -50,8 +50,12 @@ def verify_file(path: Path) -> bool:
     return bool(sound)
 
 
-def read_file(path: Path) -> Any:
+def read_file(path: Path, mapped: bool = False) -> Any:
     """The content of a file that `write_file` wrote, on the CPU.
+
+    Args:
+        path: of the file.
+        mapped: whether tensors are read from the file when they are used, so that they take no memory of this process.
 
     Raises:
         TornFileError: if it is damaged.
@@ -59,7 +63,7 @@ def read_file(path: Path) -> Any:
     """
     has_checksum = verify_file(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises what its allocator, its unpickler and its zip reader raise
         if has_checksum or isinstance(error, OSError) or _is_lack_of_memory(error):
             raise _refused(path, error) from None

@@ -82,6 +82,7 @@ def train_loop(
     run = _Run(model, loss_of, config, saved, context, state, frozen)
     if newest is not None:
         run.restore(newest)
+        newest = None  # the training does not hold it
     elif saved and pretrain:
         run.save()  # so that the pretraining is not repeated
     folder = saved.folder / LOGS if saved and context.is_main else None
