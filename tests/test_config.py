@@ -240,6 +240,33 @@ def test_adafactor_is_not_sharded(config):
         check_config(config | {"train": options})
 
 
+@pytest.mark.parametrize(
+    ("metric", "changes", "fault"),
+    [
+        ("dice", {}, "dice needs variant segmentation; use iou"),
+        ("iou", {"variant": "segmentation"}, "iou needs variant detection; use dice"),
+        ("iou", {"tasks": {"locate": 0.0}}, "iou needs a share of tasks.locate above 0"),
+        ("vqa", {"tasks": {"vqa": 0.0}}, "vqa needs a share of tasks.vqa above 0"),
+        ("iou", {"sharding": "fsdp2"}, "iou needs sharding ddp"),
+        (
+            "dice",
+            {"variant": "segmentation", "tasks": {"locate": 0.0, "detect": 0.0}},
+            "dice needs a share of tasks.locate or tasks.detect",
+        ),
+    ],
+)
+def test_metric_that_the_model_cannot_give_is_refused(config, metric, changes, fault):
+    train = config["train"] | {"checkpoints": config["train"]["checkpoints"] | {"metric": metric}}
+    train |= changes | {"tasks": train["tasks"] | changes.get("tasks", {})}
+    with pytest.raises(ConfigError, match=f"config: train: checkpoints.metric {fault}"):
+        check_config(config | {"train": train})
+
+
+def test_logger_is_named_once(config):
+    with pytest.raises(ConfigError, match=r"config: train.loggers: .*twice"):
+        check_config(config | {"train": config["train"] | {"loggers": ["tensorboard", "tensorboard"]}})
+
+
 def test_deliveries_of_the_same_name_are_refused(config):
     with pytest.raises(ConfigError, match="two deliveries have the same name"):
         check_config(config | {"deliveries": config["deliveries"] * 2})

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from refrad.stages import train
 from refrad.training.distributed import SINGLE_PROCESS
 from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
+from refrad.training.validation import Validation, collate_validation, draw_validation
 from refrad.workflow.fingerprint import Fingerprint
 
 
@@ -361,10 +363,10 @@ def test_best_weights_on_validation_patients_are_saved(run, images, schema):
         rows = {split: read_image_table([images], {split}) for split in ("train", "validation")}
         names = surface_forms(TableRows(rows["train"]).classes.meanings, schema)
         choice = SampleOptions(64, "yxyx", tiny_training()["tasks"], options["seed"], None)
-        held_out = Samples(TableRows(rows["validation"]), names, choice)
-        batch = collate(processor, [held_out[0, index] for index in range(len(held_out))])
-        with torch.no_grad():
-            losses[use] = batch_loss(model, batch).item()
+        held_out, shares = Samples(TableRows(rows["validation"]), names, choice), tiny_training()["tasks"]
+        keys = draw_validation(held_out, shares, 256, 4)
+        validation = Validation(collate_validation(held_out, processor, keys, 4), shares)
+        losses[use] = validation.measure(partial(batch_loss, model)).loss
     account = json.loads((kept["best"] / "training.json").read_text())
     curve = {point["step"]: point["validation_loss"] for point in account["curve"]}
     assert (
@@ -372,6 +374,40 @@ def test_best_weights_on_validation_patients_are_saved(run, images, schema):
         and account["weights"] == f"best: step {account['best_step']}"
     )
     assert losses["best"] == pytest.approx(min(curve.values()), rel=1e-3) and losses["best"] < losses["last"]
+
+
+@pytest.mark.parametrize(("metric", "variant"), [("iou", "detection"), ("vqa", "detection"), ("dice", "segmentation")])
+def test_best_weights_by_a_metric_are_recorded(run, metric, variant):
+    checkpoint, metrics = run(
+        variant=variant, checkpoints={"metric": metric, "validation_samples": 12}, tower_pretraining_steps=0, steps=3
+    )
+    account = json.loads((checkpoint / "training.json").read_text())
+    scores = {point["step"]: point["score"] for point in account["curve"]}
+    assert all(0 <= score <= 1 for score in scores.values())
+    assert account["best_step"] == max(scores, key=scores.get)  # the first of equals
+    # 12 samples by the shares, at least a batch of 4; there are 4 images of validation patients, each once a task
+    assert account["validation"] == dict.fromkeys(("locate", "detect", "vqa", "caption"), 4)
+    assert metrics["tables"]["validation samples"] == account["validation"]
+    assert account["curve"][-1]["task_losses"].keys() == account["validation"].keys()
+    line = json.loads((checkpoint / "logs" / "steps.jsonl").read_text().splitlines()[-1])
+    assert line["validation"]["score"] == pytest.approx(scores[3], rel=1e-5)
+
+
+def test_metric_without_validation_samples_is_refused(images, root, tmp_path, schema):
+    rows = [row | {"questions": []} if row["split"] == "validation" else row for row in read_rows([images])]
+    write_shard(tmp_path / "images.parquet", rows, schema, Fingerprint("shards", 1, {"image_size": 64}, {}))
+    options = tiny_training(checkpoints={"metric": "vqa"})
+    with pytest.raises(
+        ValueError, match=r"checkpoints.metric is vqa, but no image of a validation patient serves task vqa"
+    ):
+        train.run(
+            images=[tmp_path / "images.parquet"],
+            schema=root / "workflow" / "anatomy" / "classes.yaml",
+            checkpoint=tmp_path / "x",
+            work=tmp_path / "x.work",
+            metrics=tmp_path / "m.json",
+            fingerprint=Fingerprint("train", train.VERSION, options, {}),
+        )
 
 
 @pytest.mark.parametrize("variant", ["detection", "segmentation"])

@@ -21,6 +21,7 @@ from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
 from refrad.training.trained_weights import TrainedWeights
+from refrad.training.validation import Validation, collate_validation, draw_validation
 from refrad.workflow.job_records import error_line
 
 WAYS = [(sharding, kind) for kind in ("plain", "masks", "lora", "bfloat16") for sharding in ("ddp", "fsdp2")]
@@ -59,7 +60,9 @@ def trained(images, schema, folder, sharding, kind, steps, context=SINGLE_PROCES
         sharding=sharding,
         compute_dtype="bfloat16" if kind == "bfloat16" else "float32",
     )
-    done = train(model, processor, train_samples, unseen, recipe, saved, context)
+    keys = draw_validation(unseen, shares, 16, recipe.batch)
+    validation = Validation(collate_validation(unseen, processor, keys, recipe.batch), shares)
+    done = train(model, processor, train_samples, validation, recipe, saved, context)
     return done, any(isinstance(one, DTensor) for one in model.parameters())
 
 

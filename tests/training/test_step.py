@@ -19,6 +19,7 @@ from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
+from refrad.training.validation import Validation, collate_validation, draw_validation
 
 SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 
@@ -30,15 +31,20 @@ def samples(images, schema):
     return Samples(TableRows(frame), names, SampleOptions(64, "yxyx", SHARES, 0, augment=None))
 
 
-def test_training_lowers_the_loss_and_says_what_it_did(samples, processor):
-    trained = train(tiny_model(processor, 0), processor, samples, samples, TrainConfig(30, None, 8, 1, 2e-3, 0))
+@pytest.fixture(scope="module")
+def validation(samples, processor):
+    return Validation(collate_validation(samples, processor, draw_validation(samples, SHARES, 16, 8), 8), SHARES)
+
+
+def test_training_lowers_the_loss_and_says_what_it_did(samples, processor, validation):
+    trained = train(tiny_model(processor, 0), processor, samples, validation, TrainConfig(30, None, 8, 1, 2e-3, 0))
     assert trained.curve[-1].loss < 0.7 * trained.curve[0].loss
     assert trained.curve[-1].validation_loss < trained.curve[0].validation_loss
     assert trained.steps == 30 and trained.tasks == {"locate": 240}
 
 
 def test_time_ends_a_training_as_steps_do(samples, processor):
-    trained = train(tiny_model(processor, 0), processor, samples, None, TrainConfig(10_000, 2.0, 4, 1, 1e-3, 0))
+    trained = train(tiny_model(processor, 0), processor, samples, Validation(), TrainConfig(10_000, 2.0, 4, 1, 1e-3, 0))
     assert trained.steps < 10_000
     assert trained.curve[-1].validation_loss is None
 
@@ -47,7 +53,7 @@ def test_time_limit_is_shared_with_the_pretraining(samples, processor):
     limits = []
     config = TrainConfig(10_000, 2.0, 4, 1, 1e-3, 0)
     trained = train(
-        *(tiny_model(processor, 0), processor, samples, None, config),
+        *(tiny_model(processor, 0), processor, samples, Validation(), config),
         pretrain=lambda seconds: limits.append(seconds) or time.sleep(0.6) or [1.0],
     )
     assert limits == [1.0] and trained.prepared == [1.0] and trained.pretraining_seconds >= 0.6
@@ -55,7 +61,7 @@ def test_time_limit_is_shared_with_the_pretraining(samples, processor):
 
 
 def test_accumulated_batches_are_one_step(samples, processor):
-    trained = train(tiny_model(processor, 0), processor, samples, None, TrainConfig(2, None, 4, 3, 1e-3, 0))
+    trained = train(tiny_model(processor, 0), processor, samples, Validation(), TrainConfig(2, None, 4, 3, 1e-3, 0))
     assert sum(trained.tasks.values()) == 24
 
 
@@ -87,7 +93,14 @@ def test_two_processes_are_dealt_what_one_would_get(samples, processor):
 
 def test_batches_that_cannot_be_dealt_evenly_are_refused(samples, processor):
     with pytest.raises(ValueError, match="grad_accumulation is 1: no multiple of the 2 processes"):
-        train(tiny_model(processor, 0), processor, samples, None, TrainConfig(1, None, 4, 1, 1e-3, 0), context=PAIR)
+        train(
+            tiny_model(processor, 0),
+            processor,
+            samples,
+            Validation(),
+            TrainConfig(1, None, 4, 1, 1e-3, 0),
+            context=PAIR,
+        )
 
 
 PAIR = DistributedContext(0, 2, torch.device("cpu"))
@@ -172,12 +185,12 @@ def test_bfloat16_runs_the_head_in_bfloat16_near_the_float32_loss(batch, process
     assert rounded == pytest.approx(exact, rel=0.01)
 
 
-def test_states_hold_trained_weights_only_and_resume_the_same(samples, processor, tmp_path):
+def test_states_hold_trained_weights_only_and_resume_the_same(samples, processor, validation, tmp_path):
     def trained(steps, folder, seed=0):
         model = tiny_model(processor, seed)
         model.model.vision_tower.requires_grad_(False)
         saved = Checkpoints(tmp_path / folder, "one", keep=9)
-        train(model, processor, samples, samples, TrainConfig(steps, None, 4, 1, 1e-3, 0, save_steps=2), saved)
+        train(model, processor, samples, validation, TrainConfig(steps, None, 4, 1, 1e-3, 0, save_steps=2), saved)
         return saved
 
     whole = trained(4, "whole")

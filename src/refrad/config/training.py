@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from refrad.config.section import Section, Share
 from refrad.config.training_sections import (
     AugmentOptions,
-    CheckpointOptions,
+    BestOptions,
     Count,
     LeakOptions,
     Loggers,
@@ -131,7 +131,7 @@ class TrainOptions(Section):
         description="Attention of the language model: eager, or flex_attention for GPUs; other kinds ignore the prefix mask or the soft-cap."
     )
     compile: bool = Field(description="Whether the layers of the language model are compiled; for GPUs.")
-    checkpoints: CheckpointOptions = Field(
+    checkpoints: BestOptions = Field(
         description="States of a running training in results/train/<name>.work, from which a killed job resumes."
     )
     loggers: Loggers = Field(
@@ -162,6 +162,27 @@ class TrainOptions(Section):
         processes = self.nodes * max(1, self.gpus)
         if self.grad_accumulation % processes:
             raise ValueError(f"grad_accumulation is {self.grad_accumulation}: no multiple of the {processes} processes")
+        return self
+
+    @model_validator(mode="after")
+    def metric_fits_the_model(self) -> "TrainOptions":
+        """The metric of the best weights is one of the variant and of a task, and is measured on whole weights."""
+        metric = self.checkpoints.metric
+        fault = None
+        if metric == "iou" and self.variant != "detection":
+            fault = "needs variant detection; use dice"
+        elif metric == "dice" and self.variant != "segmentation":
+            fault = "needs variant segmentation; use iou"
+        elif metric == "iou" and not self.tasks.locate:
+            fault = "needs a share of tasks.locate above 0"
+        elif metric == "dice" and not self.tasks.locate + self.tasks.detect:
+            fault = "needs a share of tasks.locate or tasks.detect above 0"
+        elif metric == "vqa" and not self.tasks.vqa:
+            fault = "needs a share of tasks.vqa above 0"
+        elif metric != "loss" and self.sharding == "fsdp2":
+            fault = "needs sharding ddp, since answers are generated with whole weights"
+        if fault:
+            raise ValueError(f"checkpoints.metric {metric} {fault}")
         return self
 
     @model_validator(mode="after")

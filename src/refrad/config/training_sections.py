@@ -8,6 +8,7 @@ from refrad.config.section import Section, Share
 
 __all__ = [
     "AugmentOptions",
+    "BestOptions",
     "CheckpointOptions",
     "Count",
     "LeakOptions",
@@ -67,7 +68,21 @@ class CheckpointOptions(Section):
     )
     keep: Count = Field(description="Number of newest states, 1 or more, that are kept.")
     weights: Literal["best", "last"] = Field(
-        description="Weights of the result: best (lowest loss on validation patients) or last."
+        description="Weights of the result: best (on validation patients) or last."
+    )
+
+
+class BestOptions(CheckpointOptions):
+    """States of a running training, and the choice of the best weights."""
+
+    metric: Literal["loss", "iou", "dice", "vqa"] = Field(
+        default="loss",
+        description="Choice of the best weights on validation patients: loss (lowest), iou (boxes of task locate; detection only), "
+        "dice (masks of true phrases; segmentation only) or vqa (accuracy).",
+    )
+    validation_samples: Count = Field(
+        default=256,
+        description="Number of validation samples, 1 or more, where the shards have so many; tasks by their shares, at least a batch each.",
     )
 
 

@@ -19,13 +19,16 @@ TRAINING = "training.json"  # inside a checkpoint
 
 
 class CurvePoint(TypedDict):
-    """A point of the loss curve: mean training loss since the point before, and the loss on validation samples."""
+    """A point of the loss curve; the fields are those of `refrad.training.state.Point`."""
 
     step: int
     seconds: float
     loss: float
     validation_loss: float | None
     learning_rate: float
+    task_losses: dict[str, float]
+    metric: str
+    score: float | None
 
 
 class TrainingResults(TypedDict):
@@ -55,10 +58,11 @@ class DataFacts(TypedDict):
     """The data of a training.
 
     images: number of each split. classes: name of each class by id; in JSON the ids are text. public: images of each public
-    benchmark. leaks: images that were also test images.
+    benchmark. leaks: images that were also test images. validation: number of validation samples of each task.
     """
 
     images: dict[str, int]
+    validation: dict[str, int]
     classes: dict[int, str]
     public: dict[str, int]
     leaks: OverlapCounts

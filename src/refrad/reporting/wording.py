@@ -61,7 +61,12 @@ TABLE_TITLES: Mapping[str, Mapping[str, str]] = {
         "plane": "images by plane",
         "split": "images by split",
     },
-    "train": {"public images": "images of public sets", "split": "images by split", "task": "samples by task"},
+    "train": {
+        "public images": "images of public sets",
+        "split": "images by split",
+        "task": "samples by task",
+        "validation samples": "validation samples by task",
+    },
 }
 
 METRIC_NAMES: Mapping[str, str] = {

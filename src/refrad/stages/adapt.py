@@ -30,6 +30,7 @@ from refrad.training.run_log import copy_logs
 from refrad.training.stored_rows import own_parts, store_rows
 from refrad.training.train_config import TrainConfig
 from refrad.training.trainer import train_loop
+from refrad.training.validation import Validation
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -94,7 +95,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         model,
         partial(contrast_loss, compute_dtype=options.compute_dtype),
         lambda position: pair_batches(pairs, options.batch, position, options.workers),
-        _val_batches(unseen, options.batch),
+        Validation({"pair": _val_batches(unseen, options.batch)}, {"pair": 1.0}),
         _train_config(options),
         saved,
         context,

@@ -12,6 +12,7 @@ from refrad.config import TrainOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.core.manifests import verify_folder, write_manifest
 from refrad.dataset.training_overlap import TrainingOverlap, count_training_parts, find_training_overlap
+from refrad.evaluation.validation_scores import ScoredAnswers
 from refrad.inference.generate import mask_dice
 from refrad.model.model_card import model_card
 from refrad.model.radgrounder import save_model
@@ -25,6 +26,7 @@ from refrad.training.provenance import identity_of, weights_digest
 from refrad.training.run_log import copy_logs
 from refrad.training.session import TrainingData, TrainingSession, prepare_session
 from refrad.training.stored_rows import own_parts, store_rows, training_rows
+from refrad.training.validation import Score
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
@@ -86,7 +88,7 @@ def run(
     anatomy = load_schema(schema)
     session = prepare_session(options, data, anatomy, tower)
     with context.watching_peers():
-        state = session.train(saved, context)
+        state = session.train(saved, context, _score(session))
         if not context.is_main:
             context.leave()  # after the main process, whose end would look like a failure to the others
             return
@@ -96,7 +98,7 @@ def run(
         "shards": read_fingerprint(images[0]).text,
         "tower": tower_fingerprint(tower),
         "weights": session.load_result(saved, context, state),
-        **data_facts(data, session.samples, anatomy, tested or []),
+        **data_facts(data, session, anatomy, tested or []),
         **_model_facts(session),
         **state.results(),
     }
@@ -163,7 +165,17 @@ def _model_facts(session: TrainingSession) -> ModelFacts:
         },
     }
     if session.options.variant == "segmentation":
-        held_out = session.held_out()
+        held_out = session.held_out("dice")
         facts["validation_dice"] = mask_dice(session.model, session.processor, held_out) if held_out else None
         log.info("Dice of the masks of true phrases, on validation patients: %s", facts["validation_dice"])
     return facts
+
+
+def _score(session: TrainingSession) -> Score | None:
+    """The metric that chooses the best weights, or None if the loss does."""
+    options = session.options
+    if (metric := options.checkpoints.metric) == "loss":
+        return None
+    samples, dtype = session.held_out(metric), options.compute_dtype
+    answers = ScoredAnswers(metric, session.model, session.processor, samples, options.coordinates, dtype)
+    return Score(metric, answers.of_part)

@@ -7,19 +7,19 @@ from pathlib import Path
 
 from refrad.anatomy.schema import Schema
 from refrad.model.training_account import TRAINING, DataFacts, TrainingAccount
-from refrad.training.samples import Samples
-from refrad.training.session import TrainingData
+from refrad.training.session import TrainingData, TrainingSession
 from refrad.training.state import TrainState
 from refrad.workflow.tally import Tally
 
 __all__ = ["count_results", "data_facts", "task_mixture", "tower_fingerprint"]
 
 
-def data_facts(data: TrainingData, samples: Samples, schema: Schema, tested: Sequence[Path]) -> DataFacts:
+def data_facts(data: TrainingData, session: TrainingSession, schema: Schema, tested: Sequence[Path]) -> DataFacts:
     """The data of a training in numbers; `tested` are the benchmarks of evaluation that it was compared with."""
-    benchmarks = Counter(data.train.facts["benchmark"][samples.mixture.public].tolist())
+    benchmarks = Counter(data.train.facts["benchmark"][session.samples.mixture.public].tolist())
     return {
         "images": {split: len(part) for split, part in data.parts.items()},
+        "validation": {task: len(keys) for task, keys in session.drawn.items()},
         "classes": {anatomy_class.id: anatomy_class.name for anatomy_class in schema.classes},
         "public": {data.train.benchmarks[code]: count for code, count in benchmarks.items()},
         "leaks": {
@@ -46,6 +46,8 @@ def task_mixture(state: TrainState) -> str:
 
 def count_results(tally: Tally, account: TrainingAccount) -> None:
     """Count steps, samples of each task and images of public benchmarks."""
+    for task, count in account["validation"].items():
+        tally.add("validation samples", task, count)
     for name, count in sorted(account["public"].items()):
         tally.add("public images", name, count)
     tally.make("steps", account["steps"])

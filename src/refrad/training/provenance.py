@@ -17,6 +17,8 @@ INDIFFERENT = {"nodes", "gpus", "sharding", "workers", "threads", "checkpoints",
 def identity_of(fingerprint: Fingerprint, images: Iterable[Path], *facts: Any) -> str:
     """The identity of a training as JSON: options, files that shape it, the bytes of the shards, and further `facts`."""
     options = {key: value for key, value in fingerprint.options.items() if key not in INDIFFERENT}
+    choice = fingerprint.options.get("checkpoints", {})
+    options |= {key: choice[key] for key in ("metric", "validation_samples") if key in choice}
     shards = sorted(digest_file(path) for path in images)
     return json.dumps([fingerprint.version, options, dict(fingerprint.files), shards, *facts], sort_keys=True)
 

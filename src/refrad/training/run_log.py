@@ -103,7 +103,7 @@ def _line_of(record: StepRecord) -> dict[str, Any]:
 
 
 def _validation_of(point: Point) -> dict[str, Any]:
-    return {"loss": point.validation_loss}
+    return {"loss": point.validation_loss, "task": point.task_losses, "score": point.score}
 
 
 def _finite(value: Any) -> Any:

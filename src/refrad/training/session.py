@@ -22,11 +22,12 @@ from refrad.training.distributed import DistributedContext
 from refrad.training.initial_model import initial_model
 from refrad.training.samples import SampleOptions, Samples, SurfaceForms, surface_forms
 from refrad.training.state import TrainState, load_weights
-from refrad.training.step import VALIDATION_SAMPLES, train
+from refrad.training.step import train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.train_config import TrainConfig
 from refrad.training.trained_weights import TrainedWeights
 from refrad.training.trainer import Pretraining
+from refrad.training.validation import METRIC_TASKS, Score, Validation, collate_validation, draw_validation
 
 __all__ = ["TrainingData", "TrainingSession", "prepare_session"]
 
@@ -52,6 +53,7 @@ class TrainingSession:
 
     model: with frozen weights and adapters as the options say; a plain PaliGemma in float32 after `load_result`.
     trained: its trained weights.
+    drawn: keys of the validation samples of each task, see `draw_validation`.
     pretrain: pretraining of the tiny model's vision tower within a number of seconds; None if there is none.
     build: makes processor, model and the choice of its trained weights as they are before training.
     tower: folder of the adapted vision tower that the model began with, or None.
@@ -64,15 +66,24 @@ class TrainingSession:
     trained: TrainedWeights
     samples: Samples
     validation: Samples
+    drawn: dict[str, list[tuple[int, int]]]
     pretrain: Pretraining | None
     build: Callable[[], tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration, TrainedWeights]]
     tower: Path | None = None
     adapter: Adapter | None = None
 
-    def train(self, saved: Checkpoints, context: DistributedContext) -> TrainState:
-        """Train the model in place, from the newest saved state if there is one; returns the final state."""
+    def train(self, saved: Checkpoints, context: DistributedContext, score: Score | None = None) -> TrainState:
+        """Train the model in place, from the newest saved state if there is one; returns the final state.
+
+        Args:
+            saved: folder of the saved states.
+            context: the processes.
+            score: metric that chooses the best weights; None: the validation loss does.
+        """
         config = _train_config(self.options)
-        return train(self.model, self.processor, self.samples, self.validation, config, saved, context, self.pretrain)
+        batches = collate_validation(self.validation, self.processor, self.drawn, config.batch, config.length_multiple)
+        validation = Validation(batches, self.options.tasks.model_dump(), score)
+        return train(self.model, self.processor, self.samples, validation, config, saved, context, self.pretrain)
 
     def load_result(self, saved: Checkpoints, context: DistributedContext, state: TrainState) -> str:
         """Load the weights of the result into the model of the main process; returns their description for the account."""
@@ -97,9 +108,9 @@ class TrainingSession:
         ]
         return Adapter(self.trained.adapter(), options.lora, self.trained.tokens, modules)
 
-    def held_out(self) -> list[Sample]:
-        """Samples of validation patients, at most VALIDATION_SAMPLES."""
-        return [self.validation[0, index] for index in range(min(len(self.validation), VALIDATION_SAMPLES))]
+    def held_out(self, metric: str) -> list[Sample]:
+        """The validation samples that a metric, a key of METRIC_TASKS, is measured on."""
+        return [self.validation[key] for task in METRIC_TASKS[metric] for key in self.drawn.get(task, ())]
 
 
 def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, tower: Path | None) -> TrainingSession:
@@ -120,13 +131,31 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
     base = base_model_of(model)
     samples = Samples(data.train, names, _sample_options(options, base, processor, augmented=True))
     validation = Samples(data.parts["validation"], names, _sample_options(options, base, processor, augmented=False))
+    drawn = _drawn(options, validation)
     pretrain = _pretraining(options, model, processor, data.parts["train"], names)
     if options.gradient_checkpointing:
         model.activation_checkpointing_enable()  # the frozen tower has no graph, so nothing of it is recomputed
     if options.compile:
         for layer in model.model.language_model.layers:
             layer.compile()
-    return TrainingSession(options, processor, model, trained, samples, validation, pretrain, build, tower)
+    return TrainingSession(options, processor, model, trained, samples, validation, drawn, pretrain, build, tower)
+
+
+def _drawn(options: TrainOptions, validation: Samples) -> dict[str, list[tuple[int, int]]]:
+    """The validation samples.
+
+    Raises:
+        ValueError: if there are none for the metric of the best weights.
+    """
+    shares, choice = options.tasks.model_dump(), options.checkpoints
+    drawn = draw_validation(validation, shares, choice.validation_samples, options.batch)
+    tasks = METRIC_TASKS.get(choice.metric, ())
+    if tasks and not any(task in drawn for task in tasks):
+        raise ValueError(
+            f"train.checkpoints.metric is {choice.metric}, but no image of a validation patient serves task {' or '.join(tasks)}: "
+            "set it to loss"
+        )
+    return drawn
 
 
 def _build(

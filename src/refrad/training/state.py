@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import inf, isfinite
+from math import inf
 from typing import NotRequired, TypedDict, cast
 
 import torch
@@ -24,10 +24,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the loss curve: mean training loss since the point before, and the loss on validation samples.
+    """A point of the loss curve.
 
-    Skipped steps do not count; if all were skipped, the loss is that of the point before. validation_loss: None without validation
-    samples, or if it is not finite.
+    loss: mean training loss since the point before, without skipped steps; if all were skipped, that of the point before.
+    validation_loss: None without validation samples, or if it is not finite; task_losses: the finite ones of the tasks.
+    score: of the metric that chooses the best weights, or None if that is the validation loss or not finite.
     """
 
     step: int
@@ -35,21 +36,32 @@ class Point:
     loss: float
     validation_loss: float | None
     learning_rate: float
+    task_losses: dict[str, float] = field(default_factory=dict)
+    metric: str = "loss"
+    score: float | None = None
+
+    @property
+    def merit(self) -> float:
+        """The value whose maximum chooses the best weights: the score of the metric, or minus the validation loss; -inf without one."""
+        if self.metric != "loss":
+            return -inf if self.score is None else self.score
+        return -inf if self.validation_loss is None else -self.validation_loss
 
     def describe(self, steps: int, progress: float) -> str:
         """The point for the log, in a training of `steps` at a progress of 0 to 1."""
         validation = "" if self.validation_loss is None else f", on validation patients {self.validation_loss:.3f}"
         share = f"{self.seconds:.0f} s ({100 * min(progress, 1):.0f} %)"
-        return f"step {self.step} of {steps}, {share}, mean loss {self.loss:.3f}{validation}"
+        score = "" if self.score is None else f", {self.metric} {self.score:.3f}"
+        return f"step {self.step} of {steps}, {share}, mean loss {self.loss:.3f}{validation}{score}"
 
 
 @dataclass
 class TrainState:
     """Results of a training so far.
 
-    curve: loss at points of the training. tasks: samples of each task. best_step: the step with the lowest validation loss, or
-    None. resumed: number of resumes. skipped: steps whose loss or gradient was not finite. prepared: losses of the pretraining,
-    which took `pretraining_seconds`.
+    curve: loss at points of the training. tasks: samples of each task. best_step: the step with the best validation, see
+    `Point.merit`, or None. resumed: number of resumes. skipped: steps whose loss or gradient was not finite.
+    prepared: losses of the pretraining, which took `pretraining_seconds`.
     """
 
     curve: list[Point] = field(default_factory=list)
@@ -63,10 +75,9 @@ class TrainState:
     prepared: list[float] = field(default_factory=list)
     pretraining_seconds: float = 0.0
 
-    def best_loss(self) -> float:
-        """The lowest finite validation loss of the curve."""
-        losses = (point.validation_loss for point in self.curve if point.validation_loss is not None)
-        return min((loss for loss in losses if isfinite(loss)), default=inf)
+    def best_merit(self) -> float:
+        """The highest merit of the points of the curve; -inf if none has any."""
+        return max((point.merit for point in self.curve), default=-inf)
 
     def results(self) -> TrainingResults:
         """The state as a dictionary for JSON and saved states."""

@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from functools import partial
 
-from torch import Tensor
 from transformers import PaliGemmaForConditionalGeneration, PaliGemmaProcessor
 
 from refrad.model.box_tokens import COORDINATE_BINS
-from refrad.model.collate import collate
-from refrad.model.packing import pad_to_multiple
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.dataloader import Batch, BatchOptions, DataPosition, load_batches
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
@@ -18,17 +15,16 @@ from refrad.training.samples import Samples
 from refrad.training.state import TrainState
 from refrad.training.train_config import TrainConfig
 from refrad.training.trainer import Pretraining, train_loop
+from refrad.training.validation import Validation
 
-__all__ = ["VALIDATION_SAMPLES", "train"]
-
-VALIDATION_SAMPLES = 64
+__all__ = ["train"]
 
 
 def train(
     model: PaliGemmaForConditionalGeneration,
     processor: PaliGemmaProcessor,
     samples: Samples,
-    validation: Samples | None,
+    validation: Validation,
     recipe: TrainConfig,
     saved: Checkpoints | None = None,
     context: DistributedContext = SINGLE_PROCESS,
@@ -54,16 +50,8 @@ def train(
         compute_dtype=recipe.compute_dtype,
         mask_weight=recipe.mask_weight,
     )
-    val_batches = _val_batches(processor, validation, recipe) if validation and len(validation) else []
-    return train_loop(model, loss_of, batches_from, val_batches, recipe, saved, context, pretrain)
+    return train_loop(model, loss_of, batches_from, validation, recipe, saved, context, pretrain)
 
 
 def _soft_labels(processor: PaliGemmaProcessor, sigma: float) -> SoftLabels | None:
     return SoftLabels(processor.tokenizer.convert_tokens_to_ids("<loc0000>"), COORDINATE_BINS, sigma) if sigma else None
-
-
-def _val_batches(processor: PaliGemmaProcessor, validation: Samples, recipe: TrainConfig) -> list[dict[str, Tensor]]:
-    keys = [(0, index) for index in range(len(validation))][:: max(1, len(validation) // VALIDATION_SAMPLES)]
-    batches = (keys[first : first + recipe.batch] for first in range(0, len(keys), recipe.batch))
-    collated = (collate(processor, [validation[key] for key in batch]) for batch in batches)
-    return [pad_to_multiple(tensors, recipe.length_multiple) for tensors in collated]

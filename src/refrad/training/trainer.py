@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -23,12 +23,12 @@ from refrad.training.state import Point, SavedState, TrainState, frozen_digest, 
 from refrad.training.state_writer import SaveSchedule, StateWriter, snapshot
 from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 from refrad.training.train_config import TrainConfig
+from refrad.training.validation import Validation
 
-__all__ = ["Pretraining", "train_loop", "validation_loss"]
+__all__ = ["Pretraining", "train_loop"]
 
 log = logging.getLogger(__name__)
 
-LossOf = Callable[[Mapping[str, Tensor]], Tensor]
 
 POINTS = 20  # of the loss curve
 
@@ -37,7 +37,7 @@ def train_loop(
     model: nn.Module,
     loss_of: Callable[[Any, Mapping[str, Tensor]], Tensor],
     batches_from: Callable[[DataPosition], Iterator[Batch]],
-    val_batches: Sequence[Mapping[str, Tensor]],
+    validation: Validation,
     config: TrainConfig,
     saved: Checkpoints | None = None,
     context: DistributedContext = SINGLE_PROCESS,
@@ -53,7 +53,7 @@ def train_loop(
             with its shards; full weights are in `saved` only.
         loss_of: loss of the model for the tensors of a batch.
         batches_from: this process's batches from a position on, without end.
-        val_batches: batches of validation samples.
+        validation: its samples, and what is measured on them.
         config: hyper-parameters.
         saved: folder of the saved states.
         context: the processes.
@@ -87,7 +87,7 @@ def train_loop(
         run.save()  # so that the pretraining is not repeated
     folder = saved.folder / LOGS if saved and context.is_main else None
     with RunLog(folder, config, run.state.steps) as run_log, run.writer:
-        run.train(batches_from(run.position), val_batches, run_log)
+        run.train(batches_from(run.position), validation, run_log)
     return run.state
 
 
@@ -121,7 +121,7 @@ class _Run:
         self.skipped = SkippedSteps("training", saved.folder if saved else None, context.rank)
         self.position = DataPosition()
 
-    def train(self, batches: Iterator[Batch], val_batches: Sequence[Mapping[str, Tensor]], run_log: RunLog) -> None:
+    def train(self, batches: Iterator[Batch], validation: Validation, run_log: RunLog) -> None:
         """All steps that are left, with validation and saved states in between."""
         config, state = self.config, self.state
         clock = Clock(state.seconds, state.cpu_seconds)
@@ -141,7 +141,7 @@ class _Run:
             point = None
             due = progress * POINTS >= len(state.curve) + 1
             if ended or (due and (self.losses or state.curve)):
-                point = self.validate(val_batches, config.learning_rate * factor, progress)
+                point = self.validate(validation, config.learning_rate * factor, progress)
             run_log.add(record, point)
             exact |= schedule.is_due_by_steps(state.steps)
             soon |= schedule.is_due_by_time(state.seconds) or state.best_step == state.steps
@@ -217,27 +217,26 @@ class _Run:
             self.skipped.add(self.state.steps, grad_norm, meter.batch_losses(), drawn)
         return grad_norm
 
-    def validate(self, val_batches: Sequence[Mapping[str, Tensor]], learning_rate: float, progress: float) -> Point:
+    def validate(self, validation: Validation, learning_rate: float, progress: float) -> Point:
         """Add a point to the curve, log it, and keep the weights if they are the best so far; returns the point."""
         state = self.state
         self.model.eval()  # without the dropout of adapters
-        val_loss, best = validation_loss(self.loss, val_batches, self.context), state.best_loss()
+        measured, best = validation.measure(self.loss, self.context), state.best_merit()
         self.model.train()
-        if val_loss is not None and not are_finite(val_loss):
-            log.warning("training: the loss on validation patients is not finite at step %d", state.steps)
-            val_loss = None
+        if measured.is_not_finite():
+            log.warning("training: the loss or metric on validation patients is not finite at step %d", state.steps)
         losses = self.losses or [point.loss for point in state.curve[-1:]]
         if not losses:
             raise ValueError(
                 "training: the loss or gradient was not finite in any step: set a lower train.learning_rate"
             )
         mean = self.context.mean(sum(losses) / len(losses))
-        point = Point(state.steps, state.seconds, mean, val_loss, learning_rate)
+        point = measured.at(state, mean, learning_rate)
         state.curve.append(point)
         self.losses.clear()
         if self.context.is_main:
             log.info("training: %s", point.describe(self.config.steps, progress))
-        if val_loss is not None and val_loss < best:
+        if point.merit > best:
             state.best_step = state.steps
             if self.saved:
                 self.writer.add_best(state.steps, self.weights())
@@ -277,21 +276,3 @@ class _Run:
         self.state = TrainState.resumed_from(saved["trained"])
         self.losses, self.position = saved["losses"], DataPosition(*saved["place"])
         log.info("training resumes after step %d, %.0f s", self.state.steps, self.state.seconds)
-
-
-@torch.no_grad()
-def validation_loss(
-    loss_of: LossOf, batches: Sequence[Mapping[str, Tensor]], context: DistributedContext = SINGLE_PROCESS
-) -> float | None:
-    """Mean loss over batches, which the processes divide among them; None without batches.
-
-    All processes run equally many batches, since sharded models run in all processes at once; surplus batches are not counted.
-    """
-    if not batches:
-        return None
-    total = 0.0
-    for first in range(0, len(batches), context.size):
-        own = first + context.rank
-        loss = loss_of(batches[min(own, len(batches) - 1)]).item()
-        total += loss if own < len(batches) else 0.0
-    return context.mean(total) * context.size / len(batches)
