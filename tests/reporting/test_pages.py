@@ -1,5 +1,3 @@
-import re
-
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
@@ -7,20 +5,13 @@ from markupsafe import Markup
 from refrad.dicom.side_marks import EdgeLetters
 from refrad.reporting.card_pictures import SlicePicture
 from refrad.reporting.gallery import ImageCard
-from refrad.reporting.pages import StageExtras, curve, fingerprint_rows, render, render_gallery, render_stage
+from refrad.reporting.pages import StageExtras, fingerprint_rows, render, render_gallery, render_stage
 from refrad.workflow.fingerprint import Fingerprint
 
 
 def test_missing_value_is_an_error_and_no_gap():
     with pytest.raises(UndefinedError):
         render("gallery.html", title="Gallery", up="", there=[])
-
-
-def test_curve_names_its_lines_and_its_axes():
-    drawn = curve([("training", [(0, 2.0), (500, 1.0)]), ("validation", [(500, 1.5)])], "seconds of training", "loss")
-    assert drawn.count("<polyline") == 2 and "Curves of loss over seconds of training: training, validation" in drawn
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
-    assert texts == ["loss", "0.00", "0", "1.00", "250", "2.00", "500", "seconds of training"]
 
 
 def test_fingerprint_is_a_table_of_names_and_values():

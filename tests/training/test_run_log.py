@@ -5,7 +5,8 @@ import math
 
 from tests.factories.training_steps import step_record
 
-from refrad.training.run_log import LOGS, STEPS, RunLog, copy_logs
+from refrad.model.training_account import LOGS, STEPS
+from refrad.training.run_log import RunLog, copy_logs
 from refrad.training.state import Point
 from refrad.training.train_config import TrainConfig
 

@@ -3,6 +3,8 @@
 from typing import NotRequired, TypedDict
 
 __all__ = [
+    "LOGS",
+    "STEPS",
     "TRAINING",
     "BaseModelFacts",
     "CurvePoint",
@@ -16,6 +18,7 @@ __all__ = [
 ]
 
 TRAINING = "training.json"  # inside a checkpoint
+LOGS, STEPS = "logs", "steps.jsonl"  # folder of the logs of a training inside a checkpoint, and a file in it
 
 
 class CurvePoint(TypedDict):

@@ -7,20 +7,20 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from refrad.dataset.shard_rows import QuestionStruct
 from refrad.reporting.bins import in_order
 from refrad.reporting.card_pictures import CHANNELS
 from refrad.reporting.evaluation_page import compare_with_baselines
 from refrad.reporting.gallery import ImageCard, filters_of_cards
+from refrad.reporting.learning_curves import Chart
 from refrad.reporting.sentence_index import SentenceSample
 from refrad.reporting.templating import page_environment
 from refrad.reporting.views import VolumeFigure
 from refrad.reporting.wording import METRIC_NAMES, REASONS, STAGES, TABLE_TITLES, TASK_NAMES
 from refrad.workflow.tally import StageMetrics
 
-__all__ = ["StageExtras", "curve", "fingerprint_rows", "loss_curve", "render", "render_gallery", "render_stage"]
+__all__ = ["StageExtras", "fingerprint_rows", "render", "render_gallery", "render_stage"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class StageExtras:
     figures: Sequence[VolumeFigure] = ()
     sheet: VolumeFigure | None = None
     cards: Sequence[ImageCard] = ()
-    curve: Markup | None = None
+    charts: Sequence[Chart] = ()
     hint: str = ""
     captions: Sequence[SentenceSample] = ()
     samples: Sequence[SentenceSample] = ()
@@ -124,15 +124,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             )
 
 
-def loss_curve(points: Sequence[Mapping[str, Any]]) -> Markup:
-    """The training loss, and the validation loss where it was measured, over the seconds of training."""
-    lines = [("training", [(point["seconds"], point["loss"]) for point in points])]
-    validation = [
-        (point["seconds"], point["validation_loss"]) for point in points if point["validation_loss"] is not None
-    ]
-    return curve([*lines, ("validation patients", validation)] if validation else lines, "seconds of training", "loss")
-
-
 def _number(value: float) -> str:
     """12,345 or 0.123."""
     if isinstance(value, int):
@@ -144,39 +135,3 @@ def _seconds(value: float) -> str:
     if value < 1:
         return f"{1000 * value:.0f} ms" if value >= 0.01 else f"{1000 * value:.1f} ms"
     return f"{value / 3600:.1f} h" if value >= 3600 else f"{value / 60:.1f} min" if value >= 90 else f"{value:.1f} s"
-
-
-def curve(
-    lines: Sequence[tuple[str, Sequence[tuple[float, float]]]],
-    x_label: str,
-    y_label: str,
-    width: int = 640,
-    height: int = 260,
-) -> Markup:
-    """Lines of (x, y) points as an SVG from y = 0 up, each with a name; the first is drawn full, later ones dashed."""
-    points = [point for _, line in lines for point in line]
-    x_max, y_max = max(x for x, _ in points) or 1, max(y for _, y in points) or 1
-    left, top, right, bottom = 44, 26, 24, 40
-
-    def at(x: float, y: float) -> tuple[str, str]:
-        across, down = left + (width - left - right) * x / x_max, top + (height - top - bottom) * (1 - y / y_max)
-        return f"{across:.1f}", f"{down:.1f}"
-
-    names = f"Curves of {y_label} over {x_label}: {', '.join(name for name, _ in lines)}"
-    parts = [Markup('<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(width, height, names)]
-    parts.append(Markup('<text x="4" y="14">{}</text>').format(y_label))
-    for share in (0, 0.5, 1):
-        x, y = at(share * x_max, share * y_max)
-        parts.append(Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="grid"/>').format(left, y, width - right, y))
-        label = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>')
-        parts.append(label.format(left - 6, float(y) + 4, "end", f"{share * y_max:.2f}"))
-        parts.append(label.format(x, height - bottom + 16, "middle", f"{share * x_max:,.4g}"))
-    for number, (name, line) in enumerate(lines):
-        path = " ".join(",".join(at(x, y)) for x, y in line)
-        parts.append(
-            Markup('<polyline points="{}" class="line{}"><title>{}</title></polyline>').format(path, number, name)
-        )
-    parts.append(
-        Markup('<text x="{}" y="{}" text-anchor="end">{}</text></svg>').format(width - right, height - 6, x_label)
-    )
-    return Markup("").join(parts)

@@ -22,6 +22,7 @@ from refrad.dataset.shard_rows import ImageRow
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.evaluation.result import EvaluationResult
 from refrad.evaluation.rows import PredictionRow
+from refrad.model.training_account import LOGS, STEPS
 from refrad.reporting.card_pictures import PictureSources, pictures_of_rows
 from refrad.reporting.comparison_page import comparison_tables
 from refrad.reporting.drawing import data_uri
@@ -29,11 +30,11 @@ from refrad.reporting.dropped_pairs import DroppedPair, TripletTables, build_dro
 from refrad.reporting.evaluation_page import AskedImage, compare_with_chance, example_cards, score_sections
 from refrad.reporting.flags import flagged_figures
 from refrad.reporting.gallery import ImageCard, build_cards, choose_images, grounded_first
+from refrad.reporting.learning_curves import Chart, learning_curves
 from refrad.reporting.overlay import save_overlay
 from refrad.reporting.pages import (
     StageExtras,
     fingerprint_rows,
-    loss_curve,
     render,
     render_gallery,
     render_stage,
@@ -47,7 +48,7 @@ from refrad.workflow.tally import StageMetrics, merge
 
 __all__ = ["ReportFiles", "run"]
 
-VERSION = 4
+VERSION = 5
 OVERLAY = 6  # images in overlay.png
 DROPPED = 4  # images of the gallery for each dropped pair in it
 SHOWN = 12  # examples on a stage page
@@ -181,8 +182,8 @@ def _extras(
         "captions": StageExtras(captions=samples, hint=hint),
         "mentions": StageExtras(samples=samples, hint=hint),
         "vqa": StageExtras(hint=hint),
-        "adapt": StageExtras(curve=_loss(files.adaptation / "training.json") if files.adaptation else None),
-        "train": StageExtras(curve=_loss(files.training) if files.training else None),
+        "adapt": StageExtras(charts=_charts(files.adaptation / "training.json") if files.adaptation else ()),
+        "train": StageExtras(charts=_charts(files.training) if files.training else ()),
     }
 
 
@@ -268,9 +269,15 @@ def _read_json(path: Path | None) -> Any:
     return read_sealed(path) if path else None
 
 
-def _loss(training: Path) -> Any:
-    verify_file(training, training.with_name(MANIFEST))
-    return loss_curve(_read_json(training)["curve"])
+def _charts(training: Path) -> list[Chart]:
+    """The learning curves of a training; a checkpoint of an earlier release has no log of its steps."""
+    manifest, log_of_steps = training.with_name(MANIFEST), training.parent / LOGS / STEPS
+    verify_file(training, manifest)
+    lines = []
+    if log_of_steps.exists():
+        verify_file(log_of_steps, manifest)
+        lines = [json.loads(line) for line in log_of_steps.read_text(encoding="utf-8").splitlines()]
+    return learning_curves(_read_json(training)["curve"], lines)
 
 
 def _legibility(row: ImageRow) -> tuple[int, int]:

@@ -14,14 +14,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from refrad.core.files import atomic
+from refrad.model.training_account import LOGS, STEPS
 from refrad.training.loggers import MetricLogger, open_loggers
 from refrad.training.state import Point
 from refrad.training.step_log import StepRecord
 from refrad.training.train_config import TrainConfig
 
-__all__ = ["LOGS", "STEPS", "RunLog", "copy_logs"]
+__all__ = ["RunLog", "copy_logs"]
 
-LOGS, STEPS = "logs", "steps.jsonl"
 FLUSHED = 10.0  # seconds after which lines are visible to other programs
 
 

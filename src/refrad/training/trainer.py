@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from refrad.model.radgrounder import head_of
+from refrad.model.training_account import LOGS
 from refrad.training.checkpoint import Checkpoints, newest_state
 from refrad.training.clock import Clock
 from refrad.training.dataloader import Batch, DataPosition
@@ -17,7 +18,7 @@ from refrad.training.distributed import SINGLE_PROCESS, DistributedContext, Loss
 from refrad.training.dropout import seed_dropout
 from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.pretraining import Pretraining, run_pretraining
-from refrad.training.run_log import LOGS, RunLog
+from refrad.training.run_log import RunLog
 from refrad.training.skipped_steps import SkippedSteps, are_finite
 from refrad.training.state import Point, SavedState, TrainState, frozen_digest, load_weights, weights_to_save
 from refrad.training.state_writer import SaveSchedule, StateWriter, snapshot
