@@ -119,7 +119,7 @@ def test_inference_page_commands_can_be_parsed(root):
         for line in block.splitlines()
         if line.startswith("refrad predict")
     ]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         values = parse(shlex.split(command)[1:]).arguments.arguments
         assert str(values["checkpoint"]) == "results/train/demo" and values["image"].name

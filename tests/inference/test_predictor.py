@@ -303,3 +303,13 @@ def test_predictor_checks_that_the_installed_transformers_takes_images(checkpoin
     checked = []
     monkeypatch.setattr(predictor_module, "check_image_input", checked.append)
     assert checked == [Predictor(checkpoint, "cpu").model]
+
+
+def test_predict_command_writes_dicom_of_a_dicom_image_alone(checkpoint, image, tmp_path, capsys):
+    words = ["predict", str(checkpoint), "--locate", "liver", "--out", str(tmp_path / "out"), "--dicom", "seg", "sr"]
+    assert main([*words, "--json", "--", str(image)]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert "a.sr.dcm" in row["dicom"] or row["dicom_missing"]
+    Image.new("L", (80, 48)).save(tmp_path / "a.png")
+    assert main([*words, "--", str(tmp_path / "a.png")]) == 1
+    assert "a.png: --dicom needs a DICOM image" in capsys.readouterr().err

@@ -5,15 +5,20 @@ import re
 from collections.abc import Iterator
 from json import dumps
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from refrad.anatomy.schema import load_schema
 from refrad.core.files import atomic, flushed_at_end
+from refrad.core.installation import resolve_shipped
+from refrad.inference.answer_files import AnswerFiles, ObjectKind
+from refrad.inference.answer_segmentation import AnswerContext
 from refrad.inference.load_image import SUFFIXES, LoadedImage, is_image
 from refrad.inference.predictor import ANSWER_TOKENS, Prediction, Predictor
 from refrad.reporting.palette import class_colour
+from refrad.training.provenance import weights_digest
 
 __all__ = ["draw", "main"]
 
@@ -27,13 +32,18 @@ PlaceRow = TypedDict("PlaceRow", {"phrase": str, "class": str | None, "box": lis
 
 
 class ImagePrediction(TypedDict):
-    """A prediction in JSON: text without tags, the answer as generated and whether it was cut, the name of the picture, and the regions."""
+    """A prediction in JSON: text without tags, the answer as generated and whether it was cut, the name of the picture, and the regions.
+
+    With --dicom also the names of the DICOM files, and the reasons why some are missing.
+    """
 
     text: str
     answer: str
     cut: bool
     picture: str
     places: list[PlaceRow]
+    dicom: NotRequired[list[str]]
+    dicom_missing: NotRequired[list[str]]
 
 
 class FilePrediction(ImagePrediction):
@@ -65,6 +75,8 @@ def main(
     answer_tokens: int = ANSWER_TOKENS,
     compute_dtype: str = "float32",
     json: bool = False,
+    dicom: list[ObjectKind] | None = None,
+    schema: Path = Path("workflow/anatomy/classes.yaml"),
 ) -> None:
     """Caption IMAGE (.dcm, .png, .jpg, .nii, .nii.gz, or a folder of them) with the model in CHECKPOINT, with boxes or masks.
 
@@ -74,13 +86,18 @@ def main(
     --slice counts from 0; the default is the middle one. --modality (CT or MR) is for NIfTI, which does not
     state it. --language is en or de. Answers longer than --answer-tokens
     are cut, which is reported. --compute-dtype bfloat16 halves the memory of the weights. --json prints a JSON object an image instead, like the lines of
-    predictions.jsonl. Research use only.
+    predictions.jsonl. --dicom seg sr writes, for a DICOM image, a segmentation of the regions and a structured report of the answer,
+    with the codes of --schema; both identify the patient. Research use only.
     """
     predictor = Predictor(checkpoint, device, answer_tokens, compute_dtype)
     prompt = predictor.prompt(question, locate, indication, language, regions=not no_regions)
+    files = None
+    if dicom:
+        context = AnswerContext(weights_digest(checkpoint), language, load_schema(resolve_shipped(schema)))
+        files = AnswerFiles(dicom, context)
     if image.is_dir():
         read = failed = 0
-        for row in _predict_folder(predictor, image, out, slice, modality, prompt):
+        for row in _predict_folder(predictor, image, out, slice, modality, prompt, files):
             failed += "error" in row
             read += "error" not in row
             if json:
@@ -89,13 +106,23 @@ def main(
             reasons = f"with the reason in {out / 'predictions.jsonl'}"
             print(f"{read + failed} files: {read} read, {failed} could not be read, {reasons}")
         return
-    prediction = predictor.predict_batch([predictor.load(image, slice, modality)], prompt)[0]
+    loaded = predictor.load(image, slice, modality)
+    if dicom and loaded.origin is None:
+        raise ValueError(
+            f"{image.name}: --dicom needs a DICOM image, whose study the answer belongs to; leave --dicom out"
+        )
+    prediction = predictor.predict_batch([loaded], prompt)[0]
+    row_of_image = _row(prediction, out / _picture_name(image), files)
     if json:
-        print(dumps(_row(prediction, out / _picture_name(image)), ensure_ascii=False))
+        print(dumps(row_of_image, ensure_ascii=False))
         return
     for line in report_lines(prediction):
         print(line)
-    print(f"picture: {_write_picture(prediction, out / _picture_name(image))}")
+    print(f"picture: {out / row_of_image['picture']}")
+    for name in row_of_image.get("dicom", []):
+        print(f"DICOM: {out / name}")
+    for reason in row_of_image.get("dicom_missing", []):
+        print(f"DICOM: {reason}")
 
 
 def report_lines(prediction: Prediction) -> Iterator[str]:
@@ -116,7 +143,13 @@ def report_lines(prediction: Prediction) -> Iterator[str]:
 
 
 def _predict_folder(
-    predictor: Predictor, folder: Path, out: Path, index: int | None, modality: str | None, prompt: str
+    predictor: Predictor,
+    folder: Path,
+    out: Path,
+    index: int | None,
+    modality: str | None,
+    prompt: str,
+    answer_files: AnswerFiles | None,
 ) -> Iterator[FilePrediction | UnreadableFile]:
     """The rows of predictions.jsonl, which it writes along with the pictures."""
     files = sorted(path for path in folder.rglob("*") if is_image(path))
@@ -141,15 +174,15 @@ def _predict_folder(
                 row: FilePrediction | UnreadableFile
                 if number in predictions:
                     picture = out / f"{number:05d}-{_picture_name(files[number])}"
-                    row = {"file": name, **_row(predictions[number], picture)}
+                    row = {"file": name, **_row(predictions[number], picture, answer_files)}
                 else:
                     row = {"file": name, "error": errors[number]}
                 lines.write(dumps(row, ensure_ascii=False) + "\n")
                 yield row
 
 
-def _row(prediction: Prediction, path: Path) -> ImagePrediction:
-    """The row of a prediction, whose picture is written to `path`."""
+def _row(prediction: Prediction, path: Path, answer_files: AnswerFiles | None) -> ImagePrediction:
+    """The row of a prediction, whose picture is written to `path`, and its DICOM files next to it."""
     places: list[PlaceRow] = [
         {
             "phrase": region.phrase,
@@ -159,13 +192,16 @@ def _row(prediction: Prediction, path: Path) -> ImagePrediction:
         for region in prediction.regions
     ]
     picture = _write_picture(prediction, path)
-    return {
+    row: ImagePrediction = {
         "text": prediction.text,
         "answer": prediction.answer,
         "cut": prediction.cut,
         "picture": picture.name,
         "places": places,
     }
+    if answer_files:
+        row["dicom"], row["dicom_missing"] = answer_files.write(prediction, path.parent, path.stem)
+    return row
 
 
 def _picture_name(path: Path) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from refrad.core.types import MODALITIES
 from refrad.dicom.hanging import Turn, plane_of, radiological_turn
-from refrad.dicom.headers import ImageRules
+from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.pixels import read_pixels
 from refrad.dicom.reasons import REASONS, TREATABLE, QuarantineError
 from refrad.dicom.scan import headers_of_file
@@ -20,11 +20,20 @@ from refrad.dicom.side_marks import slice_directions
 from refrad.dicom.slices import image_at
 from refrad.dicom.windows import scale_mr, window_ct
 
-__all__ = ["SUFFIXES", "LoadedImage", "is_image", "load_image"]
+__all__ = ["SUFFIXES", "DicomOrigin", "LoadedImage", "is_image", "load_image"]
 
 SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".nii", ".nii.gz")
 BY_ITSELF = ImageRules(accepted=TREATABLE | {"no_geometry"})
 OUTSIDE_BODY = -500.0  # HU; values below it make a NIfTI a CT
+
+
+@dataclass(frozen=True)
+class DicomOrigin:
+    """Where an image is stored: its DICOM file, its frame from 0 (None of a single image), and its header. It identifies a patient."""
+
+    path: Path
+    frame: int | None
+    header: Header
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,14 @@ class LoadedImage:
         modality: CT or MR; empty for a picture.
         note: how the image was understood, for people to check.
         turn: from `channels` to the same image as a radiologist reads it; None if the file does not tell.
+        origin: of an image in DICOM; else None.
     """
 
     channels: NDArray[np.uint8]
     modality: str
     note: str
     turn: Turn | None = None
+    origin: DicomOrigin | None = None
 
 
 def load_image(
@@ -112,7 +123,8 @@ def _dicom(path: Path, windows: Sequence[Sequence[float]], index: int | None) ->
     note = f"{header.modality}, {values.shape[1]} x {values.shape[0]} px"
     note += f", image {chosen} of {len(headers)}" if len(headers) > 1 else ""
     turn = radiological_turn(header.orientation[:3], header.orientation[3:]) if header.orientation else None
-    return LoadedImage(_windowed(values, header.modality, windows), header.modality, note, turn)
+    origin = DicomOrigin(path, header.frame if header.frames > 1 else None, header)
+    return LoadedImage(_windowed(values, header.modality, windows), header.modality, note, turn, origin)
 
 
 def _nifti(path: Path, windows: Sequence[Sequence[float]], index: int | None, modality: str | None) -> LoadedImage:

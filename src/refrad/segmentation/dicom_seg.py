@@ -28,6 +28,7 @@ __all__ = [
     "coded_side",
     "dicom_segmentation",
     "nifti_of_classes",
+    "refusal",
 ]
 
 SegmentationKind = Literal["labelmap", "binary"]
@@ -98,10 +99,10 @@ def dicom_segmentation(
             ]
             return _segmentation(labels, grid, sources, descriptions, segmenter, kind)
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(_refusal(error)) from None
+        raise ValueError(refusal(error)) from None
 
 
-def _refusal(error: Exception) -> str:
+def refusal(error: Exception) -> str:
     """Why highdicom refuses the headers: the keywords that its message names, never the message, which may quote a name."""
     keywords = [word for word in re.findall(r"\b[A-Z]\w+", str(error)) if tag_for_keyword(word) is not None]
     about = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         ReferencedSegmentationFrame,
     )
 
-__all__ = ["GroundedPhrase", "GroundedSentence", "structured_report"]
+__all__ = ["LANGUAGE_CODES", "GroundedPhrase", "GroundedSentence", "structured_report"]
 
 LANGUAGE_CODES = {"de": ("de", "German"), "en": ("en", "English")}  # RFC 5646
 
