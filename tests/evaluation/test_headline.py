@@ -86,6 +86,7 @@ def test_true_answers_score_nearly_one(examples, variant):
     assert result["mean_iou"] > 0.95 and result["mean_dice"] > 0.95
     assert result["class_recall"] == result["iou50"] == result["vqa"]["accuracy"] == 1
     assert result["free"]["g_iou"] > 0.95 and result["free"]["dice"] > 0.95 and result["free"]["visible"] == 1
+    assert result["free"]["verified"] == 1
 
 
 def test_empty_answers_score_zero_and_are_counted(examples, variant):
@@ -153,4 +154,4 @@ def test_phrase_without_meaning_in_the_image_has_no_overlap(examples, schema):
     everything = encode_mask(examples[0].mask(examples[0].mask_rles))
     result, _ = evaluate(examples, codec, lambda _: GeneratedAnswer("<seg>heart</seg>", (everything,)))
     assert result["free"]["places"] == len(examples)
-    assert result["free"]["dice"] == result["free"]["visible"] == 0
+    assert result["free"]["dice"] == result["free"]["visible"] == result["free"]["verified"] == 0

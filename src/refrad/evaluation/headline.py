@@ -29,6 +29,8 @@ __all__ = [
     "summarise_vqa",
 ]
 
+VERIFIED = 0.5  # IoU, at least, of a region that is where it is said to be
+
 DEFINITIONS = {
     "mean_iou": "task locate, where the prompt has the verbatim mentions of a sentence: IoU of a target region with the box of its class"
     " in the answer (in the segmentation variant, with the mask of its phrase), 0 if there is none; several of one name are matched one to"
@@ -39,7 +41,10 @@ DEFINITIONS = {
     "mean_iou_interval": "95 % bootstrap interval of mean_iou, drawing patients; the other intervals are computed in the same way",
     "free": "grounded captions, where the prompt names no region; g_iou: the metric of this name; class_recall: share of the caption's classes"
     " (phrases) in the answer; visible: share of the answer's classes that are in the image (phrases that name something in it);"
-    " iou, dice: overlap of the answer's regions with the region of their class (phrase) in the image, 0 if it is not there",
+    " iou, dice: overlap of the answer's regions with the region of their class (phrase) in the image, 0 if it is not there; verified: share of the"
+    " answer's regions with an IoU of at least 0.5 with it, whether the sentence names it or not",
+    "caption_bounds": "recall of the caption's classes without knowledge of the sentence, with as many classes as the answer has; chance:"
+    " drawn from those in the image; oracle: those in the image that training sentences name most often",
     "vqa": "accuracy and accuracy_lenient of closed questions, the metrics of these names; by_kind: accuracy by topic and kind",
     "baselines.untrained": "the same questions to the same architecture with random weights",
     "baselines.mean_box": "the mean box of each class over the training images, as shares of width and height",
@@ -57,6 +62,7 @@ class CaptionSummary(TypedDict):
     g_iou: float
     class_recall: float
     visible: float
+    verified: float
     iou: NotRequired[float]
     iou_interval: NotRequired[list[float]]
     dice: NotRequired[float]
@@ -155,6 +161,7 @@ def summarise_captions(
         "g_iou": float(np.mean(items.filter(task="detect", metric="g_iou")["value"].to_list())),
         "class_recall": recalled / true_count,
         "visible": visible_count / len(overlaps) if overlaps else 0.0,
+        "verified": sum(iou >= VERIFIED for iou in overlaps) / len(overlaps) if overlaps else 0.0,
     }
     if overlaps:
         dices = [dice_of_iou(iou) for iou in overlaps]

@@ -75,11 +75,11 @@ def answer_report(
                 numbers[number],
                 hd.sr.SourceImageForSegmentation(image.SOPClassUID, image.SOPInstanceUID, frames),
             )
-            place: dict[str, Any] = {"referenced_segment": frame}
+            reference: dict[str, Any] = {"referenced_segment": frame}
         else:
             source = hd.sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID, frames)
-            place = {"referenced_region": hd.sr.ImageRegion("POLYLINE", _corners(region.box), source)}
-        groups.append(_group(region, number, place, context))
+            reference = {"referenced_region": hd.sr.ImageRegion("POLYLINE", _corners(region.box), source)}
+        groups.append(_group(region, number, reference, context))
     return _report(groups, prediction, context, [*sources, *([] if segmentation is None else [segmentation])])
 
 
@@ -106,7 +106,7 @@ def _numbers(prediction: Prediction, segmentation: "Segmentation") -> dict[int, 
     return dict(zip(shown, range(1, len(segmentation.SegmentSequence) + 1), strict=True))
 
 
-def _group(region: Region, number: int, place: dict[str, Any], context: AnswerContext) -> Any:
+def _group(region: Region, number: int, reference: dict[str, Any], context: AnswerContext) -> Any:
     import highdicom as hd
 
     category, kind, side = codes_of(region, context)
@@ -116,7 +116,7 @@ def _group(region: Region, number: int, place: dict[str, Any], context: AnswerCo
         finding_type=kind,
         finding_sites=[hd.sr.FindingSite(kind, laterality=side)] if context.anatomy(region) else None,
         algorithm_id=_algorithm(context),
-        **place,
+        **reference,
     )
     _add_text(group, hd.sr.CodedConcept("phrase", "99REFRAD", "Phrase of the sentence"), region.phrase)
     return group

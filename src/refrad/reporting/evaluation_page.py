@@ -25,6 +25,7 @@ __all__ = [
     "ChanceRow",
     "OverallRow",
     "ScoreSections",
+    "caption_bars",
     "compare_with_baselines",
     "compare_with_chance",
     "example_cards",
@@ -159,6 +160,19 @@ def compare_with_baselines(
     return trained + [
         (text, result["baselines"][name][metric]) for name, text in BASELINES.items() if name in result["baselines"]
     ]
+
+
+def caption_bars(result: EvaluationResult) -> list[tuple[str, float]]:
+    """Name and value of the scores of grounded captions: against the image, then against the true sentence, with the bounds of recall."""
+    free, names = result["free"], "classes" if result["marks"] == "boxes" else "phrases"
+    bars = [(f"share of the answer's {names} that are in the image", free["visible"])]
+    if "verified" in free:
+        bars.append((f"share of the answer's {result['marks']} that are verified", free["verified"]))
+    bars.append((f"recall of the sentence's {names}", free["class_recall"]))
+    if bounds := result.get("caption_bounds"):
+        bars.append(("the same, most frequent names of what is in the image", bounds["oracle"]))
+        bars.append(("the same, random names of what is in the image", bounds["chance"]))
+    return [*bars, ("G-IoU with the sentence", free["g_iou"])]
 
 
 def compare_with_chance(vqa: VqaSummary | Mapping[str, float], questions: Iterable[QuestionStruct]) -> list[ChanceRow]:

@@ -11,7 +11,7 @@ from jinja2 import Environment
 from refrad.dataset.shard_rows import QuestionStruct
 from refrad.reporting.bins import in_order
 from refrad.reporting.card_pictures import CHANNELS
-from refrad.reporting.evaluation_page import compare_with_baselines
+from refrad.reporting.evaluation_page import caption_bars, compare_with_baselines
 from refrad.reporting.gallery import ImageCard, filters_of_cards
 from refrad.reporting.learning_curves import Chart
 from refrad.reporting.sentence_index import SentenceSample
@@ -42,7 +42,7 @@ class StageExtras:
 def _environment() -> Environment:
     environment = page_environment("refrad.reporting")
     environment.globals |= {"STAGES": STAGES, "REASONS": REASONS, "TASKS": TASK_NAMES}
-    environment.globals |= {"compare_with_baselines": compare_with_baselines}
+    environment.globals |= {"caption_bars": caption_bars, "compare_with_baselines": compare_with_baselines}
     environment.filters |= {"number": _number, "seconds": _seconds, "words": lambda text: text.replace("_", " ")}
     environment.filters |= {
         "metric_words": METRIC_NAMES.__getitem__,

@@ -53,7 +53,7 @@ from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["run"]
 
-VERSION = 5
+VERSION = 6
 
 log = logging.getLogger(__name__)
 
