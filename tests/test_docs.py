@@ -112,6 +112,19 @@ def test_training_page_configs_are_valid(root, monkeypatch):
     assert options.grad_accumulation * options.batch == 288 and (options.nodes, options.gpus) == (3, 4)
 
 
+def test_small_gpus_page_configs_are_valid(root, monkeypatch):
+    monkeypatch.chdir(root)
+    recipes = [yaml.safe_load(block) for block in blocks(root / "docs" / "small-gpus.md") if block.startswith("train:")]
+    parts = []
+    for recipe in recipes:
+        config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+        options = check_config(config | {"train": config["train"] | recipe["train"]}).train
+        assert options.frozen_dtype == "bfloat16" and options.gradient_checkpointing
+        assert options.batch * options.grad_accumulation == 288  # samples of a step, as in the paper
+        parts.append((options.lora.rank if options.lora else None, options.trained[0]))
+    assert parts == [(16, "tokens"), (None, "attention"), (None, "language")]
+
+
 def test_inference_page_commands_can_be_parsed(root):
     commands = [
         line

@@ -5,15 +5,18 @@ import shutil
 import pytest
 import torch
 from tests.factories import options
+from transformers import PaliGemmaConfig, PaliGemmaForConditionalGeneration
 
 from refrad.config import TrainOptions
 from refrad.dataset.example_rows import TableRows
 from refrad.dataset.examples import read_image_table
 from refrad.model.collate import collate
 from refrad.model.packing import pack
+from refrad.model.processor import GROUNDING_TOKENS
 from refrad.model.radgrounder import add_head, tiny_model
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.objective import batch_loss
+from refrad.training.reference_models import PALIGEMMA2_3B
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
@@ -201,3 +204,41 @@ def test_model_without_grounding_tokens_is_refused(processor):
         ValueError, match=r"train.trained: this model has no tokens for boxes and masks: leave tokens out"
     ):
         TrainedWeights(tiny_model(processor, 0), Processor(), choice())
+
+
+class HubWords:
+    """As many tokens of boxes and masks as PaliGemma 2 has with the added ones, at other ids."""
+
+    def get_vocab(self):
+        names = [f"<loc{number:04}>" for number in range(1024)] + [f"<seg{number:03}>" for number in range(128)]
+        return {name: number for number, name in enumerate([*names, *GROUNDING_TOKENS], 256_000)}
+
+
+class HubProcessor:
+    tokenizer = HubWords()
+
+
+# Trained weights and bytes of all weights of docs/small-gpus.md. A layer has 14,155,776 attention weights (2304 x (2048 + 2 x 1024) +
+# 2048 x 2304), 63,700,992 of the MLP (3 x 2304 x 9216) and 4 x 2304 of norms; there are 26 layers and a last norm. Adapters of rank 16
+# have 16 x 49,920 a layer, the sum of both sides of the seven matrices. Projector: 1152 x 2304 + 2304; tokens: 1157 x 2304.
+PROJECTOR, TOKENS = 1152 * 2304 + 2304, 1157 * 2304
+SIZES = [
+    (["tokens", "projector"], {"rank": 16}, PROJECTOR + TOKENS + 26 * 16 * 49_920, 6.1e9),
+    (["attention", "tokens", "projector"], None, PROJECTOR + TOKENS + 26 * 14_155_776, 6.8e9),
+    (
+        ["language", "tokens", "projector"],
+        None,
+        PROJECTOR + TOKENS + 26 * (14_155_776 + 63_700_992 + 4 * 2304) + 2304,
+        10.1e9,
+    ),
+]
+
+
+@pytest.mark.parametrize(("parts", "lora", "count", "size"), SIZES, ids=["adapters", "attention", "language"])
+def test_recipes_of_small_gpus_have_the_sizes_of_their_page(parts, lora, count, size):
+    with torch.device("meta"):
+        model = PaliGemmaForConditionalGeneration(PaliGemmaConfig(**PALIGEMMA2_3B))
+    options = choice(trained=parts, lora=lora, frozen_dtype="bfloat16", compute_dtype="bfloat16")
+    trained = TrainedWeights(model, HubProcessor(), options)
+    assert trained.count == count
+    assert sum(weight.nbytes for weight in model.parameters()) == pytest.approx(size, abs=0.1e9)
