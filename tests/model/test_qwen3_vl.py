@@ -161,6 +161,15 @@ def test_folder_without_a_fixed_size_is_no_checkpoint(folder):
         load_processor(folder)
 
 
+@pytest.mark.parametrize("missing", ["tokenizer.json", "preprocessor_config.json"])
+def test_incomplete_folder_is_refused_in_one_line(folder, tmp_path, missing):
+    for file in folder.iterdir():
+        if file.name != missing:
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(ValueError, match=r"^[^\n]*; copy all files of the model$"):
+        load_processor(tmp_path, SIDE)
+
+
 def test_model_that_reasons_first_is_refused(folder, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template += "{%- if add_generation_prompt %}{{ '<think>\\n' }}{%- endif %}"

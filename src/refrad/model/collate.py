@@ -30,7 +30,8 @@ class Sample:
 
 
 def collate(processor: PaliGemmaProcessor, samples: Sequence[Sample]) -> dict[str, Tensor]:
-    """The tensors of a batch, padded on the right: input_ids, attention_mask, token_type_ids (0 prefix, 1 target),
+    """The tensors of a batch, padded on the right, of PaliGemma (for Qwen3-VL see `QwenProcessor`): input_ids, attention_mask,
+    token_type_ids (0 prefix, 1 target),
     labels (the target and eos; -100 elsewhere), all int64 [batch, length], and pixel_values float32 [batch, 3, side, side].
     In the segmentation variant also masks, bool [all phrases, side, side], in the order of the `</seg>` in the labels.
     """

@@ -17,6 +17,7 @@ __all__ = ["QwenProcessor", "load_qwen_processor"]
 
 IMAGE, END = "<|image_pad|>", "<|im_end|>"
 IGNORED = -100
+PROBE = "Leber: 5 mm"
 VIDEO_FILE = "video_preprocessor_config.json"  # for programs that load the checkpoint with transformers' own processor
 CHAT_TEMPLATE = (  # of a folder whose tokenizer has none: ChatML, the image before the text
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{% for part in message.content %}{% if part.type == 'image' %}"
@@ -120,9 +121,18 @@ def load_qwen_processor(folder: Path, image_size: int | None = None) -> QwenProc
         image_size: side of the square images, px; None: that of a checkpoint, whose image processor has one size.
 
     Raises:
-        ValueError: if the model takes no images of that size, or reasons before it answers.
+        ValueError: if files are missing, or the model takes no images of that size, or reasons before it answers.
     """
-    pictures = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+    try:
+        pictures = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        words = tokenizer.decode(tokenizer(PROBE, add_special_tokens=False)["input_ids"])
+    except (OSError, ValueError):
+        words = None
+    if (
+        words != PROBE or IMAGE not in tokenizer.get_vocab()
+    ):  # transformers makes an empty tokenizer where the file is missing
+        raise ValueError(f"{folder}: no tokenizer or image processor of a Qwen3-VL; copy all files of the model")
     step = pictures.patch_size * pictures.merge_size
     if image_size is None and pictures.size["longest_edge"] != pictures.size["shortest_edge"]:
         raise ValueError(f"{folder}: its images may have any size; it is no checkpoint of stage train")
@@ -130,7 +140,6 @@ def load_qwen_processor(folder: Path, image_size: int | None = None) -> QwenProc
         raise ValueError(f"train.image_size is {image_size}: the model in {folder} takes multiples of {step} px")
     if image_size is not None:
         pictures.size = {"shortest_edge": image_size**2, "longest_edge": image_size**2}  # in px: one grid
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     tokenizer.eos_token = END
     tokenizer.chat_template = tokenizer.chat_template or CHAT_TEMPLATE
     turn = _user_turn(tokenizer, "")
