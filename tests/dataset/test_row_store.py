@@ -2,6 +2,8 @@
 
 import json
 import multiprocessing
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -270,3 +272,43 @@ def test_file_without_a_column_is_refused_by_its_name(tmp_path, files):
     pl.read_parquet(files[0][1]).drop("questions", "captions").write_parquet(tmp_path / "old.parquet")
     with pytest.raises(TableError, match=r"old\.parquet lacks the columns captions, questions"):
         stored(tmp_path / "rows", [tmp_path / "old.parquet"])
+
+
+# Writes the store or finds it, reads every row in random order, and prints the bytes of the process that belong to no file.
+PROGRAM = """
+import random, sys
+from pathlib import Path
+from refrad.dataset.row_store import RowSource, write_store
+
+def anonymous():
+    return 1024 * int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0])
+
+before = anonymous()
+sources = [RowSource(Path(name), {"train": "train"}) for name in sys.argv[2:]]
+rows = write_store(Path(sys.argv[1]), sources, ["train"], []).rows("train")
+for number in random.sample(range(len(rows)), len(rows)):
+    assert len(rows[number]["pixels"]) == 55_000
+print(len(rows), anonymous() - before)
+"""
+
+
+def anonymous_growth(work, shards):
+    """Number of rows, and bytes by which a process grows that reads all of them."""
+    command = [sys.executable, "-c", PROGRAM, str(work), *map(str, shards)]
+    return tuple(map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    row = made_row(0, "train", np.random.default_rng(0)) | {"pixels": np.random.default_rng(1).bytes(55_000)}
+    shards = []
+    for name, numbers in (("few", range(200)), ("more", range(200, 1400))):
+        shards.append(tmp_path / f"{name}.parquet")
+        rows = [row | {"image_id": f"i{number:05d}"} for number in numbers]
+        write_shard(shards[-1], rows, load_schema(SCHEMA), SHARDS, formats=["raw"])
+    written = [anonymous_growth(tmp_path / str(count), shards[:count]) for count in (1, 2)]
+    found = [anonymous_growth(tmp_path / str(count), shards[:count]) for count in (1, 2)]
+    assert [count for count, _ in found] == [count for count, _ in written] == [200, 1400]
+    # The 1,200 further rows have 66 MB. The first limit is for the allocator, the second for row groups of 8 MB that it keeps.
+    assert found[1][1] - found[0][1] < 6_000_000
+    assert written[1][1] - written[0][1] < 40_000_000

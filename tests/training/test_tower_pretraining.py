@@ -113,7 +113,7 @@ def test_pretraining_that_is_not_finite_stops_and_spoils_nothing_else(images, pr
     with torch.no_grad():
         model.model.multi_modal_projector.linear.bias[0] = float("nan")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    frame = read_image_table([images], {"train"})
+    frame = TableRows(read_image_table([images], {"train"}))
     with pytest.raises(
         ValueError, match="tower pretraining: the loss or gradient was not finite in 10 steps in a row, up to step 10"
     ):
