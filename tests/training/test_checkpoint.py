@@ -262,9 +262,22 @@ def test_folder_that_cannot_be_listed_does_not_start_anew(saved, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "listdir", fail)
-        with pytest.raises(StateFileError, match=r"work cannot be listed \(Permission denied\)"):
+        with pytest.raises(StateFileError, match="work: Permission denied; all saved states are kept"):
             saved.newest()
     assert saved.newest()["step"] == 1
+
+
+def test_torn_state_that_cannot_be_removed_stops(saved, monkeypatch):
+    saved.save({"step": 1})
+    spoil(saved.folder / "step-000000001.pt", "empty")
+
+    def fail(path, missing_ok=False):  # noqa: ARG001
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(saved.folder), "unlink", fail)
+        with pytest.raises(StateFileError, match="work: Read-only file system; all saved states are kept"):
+            saved.newest()
 
 
 def test_failed_write_keeps_the_states_before(saved, monkeypatch):

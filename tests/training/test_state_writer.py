@@ -9,7 +9,7 @@ from torch import nn
 from refrad.training import checkpoint
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import SINGLE_PROCESS
-from refrad.training.state_files import write_file
+from refrad.training.state_files import StateFileError, write_file
 from refrad.training.state_writer import SaveSchedule, StateWriter, snapshot
 
 
@@ -47,6 +47,15 @@ def test_snapshot_is_a_copy_that_keeps_ties(tmp_path):
     assert copied["model"]["words.weight"] is copied["model"]["head.weight"]
     torch.save(copied["model"], tmp_path / "x.pt")
     assert (tmp_path / "x.pt").stat().st_size < 1.9 * 50 * 8 * 4 + 1500  # once
+
+
+def test_copy_without_memory_ends_with_one_line(monkeypatch):
+    def fail(tensor, *args, **kwargs):  # noqa: ARG001
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(torch.Tensor, "to", fail)
+    with pytest.raises(StateFileError, match="no memory for a copy of the training's state; all saved states are kept"):
+        snapshot(SINGLE_PROCESS, {"w": torch.zeros(3)})
 
 
 @pytest.mark.parametrize(("blocked", "share", "next_at"), [(0.5, 0.02, 120), (30.0, 0.02, 1500), (30.0, 0.1, 300)])

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from refrad.training.distributed import DistributedContext
 from refrad.training.set_aside import claim_folder, move_aside
 from refrad.training.state import SavedState, TrainState, load_weights
-from refrad.training.state_files import StateFileError, TornFileError, read_file, remove_file, verify_file, write_file
+from refrad.training.state_files import (
+    StateFileError,
+    TornFileError,
+    read_file,
+    refusing_storage,
+    remove_file,
+    verify_file,
+    write_file,
+)
 
 __all__ = ["Checkpoints", "load_final_weights", "newest_state"]
 
@@ -30,7 +38,7 @@ class Checkpoints:
         weights: "best": best weights are kept, and a state counts only together with them. "last": they are not.
 
     Raises:
-        ValueError: if the storage refuses to move former states aside.
+        StateFileError: if the storage refuses to move former states aside.
     """
 
     def __init__(
@@ -81,6 +89,10 @@ class Checkpoints:
             StateFileError: if a file cannot be read for another reason than damage, or a state is whole and its best weights are
                 not, and there is none before it. All states are kept.
         """
+        with refusing_storage(self.folder):
+            return self._newest(mapped)
+
+    def _newest(self, mapped: bool) -> SavedState | None:
         whole: list[tuple[Path, str]] = []  # states without their best weights, and what is wrong with these
         files = self._files("step")
         for file in reversed(files):
@@ -155,13 +167,8 @@ class Checkpoints:
         Raises:
             StateFileError: if the folder cannot be listed: a folder that seems empty would start the training anew.
         """
-        try:
+        with refusing_storage(self.folder):
             paths = sorted(self.folder.iterdir())
-        except OSError as error:
-            raise StateFileError(
-                f"{self.folder.name} cannot be listed ({error.strerror}); all saved states are kept: repair the storage or its "
-                "permissions, and start again"
-            ) from None
         return [path for path in paths if re.fullmatch(rf"{kind}-\d+\.pt", path.name)]
 
     @staticmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from refrad.core.files import atomic
 from refrad.core.manifests import SIDECAR, sidecar_of
+from refrad.training.state_files import refusing_storage
 
 __all__ = ["ROWS", "claim_folder", "move_aside"]
 
@@ -26,16 +27,11 @@ def claim_folder(folder: Path, identity: str) -> None:
         identity: text that identifies the training.
 
     Raises:
-        ValueError: if the storage refuses; nothing is lost then.
+        StateFileError: if the storage refuses; nothing is lost then.
     """
-    try:
+    with refusing_storage(folder):
         _claim(folder, identity.encode())
         _log_sizes(folder)
-    except OSError as error:
-        raise ValueError(
-            f"{folder.name}: {error.strerror or type(error).__name__}; all saved states are kept: repair the storage or its "
-            "permissions, and start again"
-        ) from None
 
 
 def move_aside(folder: Path, files: list[Path]) -> Path:

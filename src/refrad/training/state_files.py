@@ -1,6 +1,8 @@
 """Files of a training's saved states: written with a checksum, and told torn ones from those that cannot be read now."""
 
+import contextlib
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,16 @@ from refrad.core.checksums import TableError
 from refrad.core.files import atomic
 from refrad.core.manifests import is_sound, read_sealed, sidecar_of, write_sidecar
 
-__all__ = ["StateFileError", "TornFileError", "read_file", "remove_file", "verify_file", "write_file"]
+__all__ = [
+    "StateFileError",
+    "TornFileError",
+    "is_lack_of_memory",
+    "read_file",
+    "refusing_storage",
+    "remove_file",
+    "verify_file",
+    "write_file",
+]
 
 RESTORE = "restore it from a backup, or move it elsewhere to go back to the state before it"
 
@@ -28,6 +39,18 @@ def write_file(path: Path, value: Any) -> None:
     with atomic(path) as temporary:
         torch.save(value, temporary)
         write_sidecar(path, temporary)
+
+
+@contextlib.contextmanager
+def refusing_storage(folder: Path) -> Iterator[None]:
+    """Make an OSError of the block a StateFileError about a folder of saved states."""
+    try:
+        yield
+    except OSError as error:
+        raise StateFileError(
+            f"{folder.name}: {error.strerror or type(error).__name__}; all saved states are kept: repair the storage or its "
+            "permissions, and start again"
+        ) from None
 
 
 def verify_file(path: Path) -> bool:
@@ -65,7 +88,7 @@ def read_file(path: Path, mapped: bool = False) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises what its allocator, its unpickler and its zip reader raise
-        if has_checksum or isinstance(error, OSError) or _is_lack_of_memory(error):
+        if has_checksum or isinstance(error, OSError) or is_lack_of_memory(error):
             raise _refused(path, error) from None
         raise _unusable(path, f"{type(error).__name__}, and it has no checksum", RESTORE) from None
 
@@ -78,7 +101,7 @@ def remove_file(path: Path) -> None:
 
 def _refused(path: Path, error: Exception) -> StateFileError:
     """The error for a file that the machine or the software refuses to read."""
-    if _is_lack_of_memory(error):
+    if is_lack_of_memory(error):
         return _unusable(path, "out of memory", "free memory, or give the job more")
     if isinstance(error, OSError):
         return _unusable(path, error.strerror or type(error).__name__, "repair the storage or its permissions")
@@ -91,7 +114,7 @@ def _unusable(path: Path, reason: str, remedy: str) -> StateFileError:
     return StateFileError(f"{name} cannot be read ({reason}); all saved states are kept: {remedy}, and start again")
 
 
-def _is_lack_of_memory(error: Exception) -> bool:
+def is_lack_of_memory(error: Exception) -> bool:
     """Whether an error means that memory is short; torch's allocator raises RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True

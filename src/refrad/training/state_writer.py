@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_map
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import DistributedContext
 from refrad.training.state import SavedState
+from refrad.training.state_files import StateFileError, is_lack_of_memory
 
 __all__ = ["SaveSchedule", "StateWriter", "snapshot"]
 
@@ -144,6 +145,9 @@ def snapshot(context: DistributedContext, values: Any) -> Any:
 
     Tensors that are the same in memory, such as tied weights, are the same in the copy, so that a file holds them once. All processes
     must call it; those that are not the main one get no copies.
+
+    Raises:
+        StateFileError: if memory is short.
     """
     gathered = context.gather_full(values)
     if not context.is_main:
@@ -155,7 +159,14 @@ def snapshot(context: DistributedContext, values: Any) -> Any:
             return value
         key = value.data_ptr(), value.shape, value.stride(), value.dtype, value.device
         if not value.numel() or key not in copies:
-            copies[key] = value.detach().to("cpu", copy=True)
+            try:
+                copies[key] = value.detach().to("cpu", copy=True)
+            except (MemoryError, RuntimeError) as error:
+                if not is_lack_of_memory(error):
+                    raise
+                raise StateFileError(
+                    "no memory for a copy of the training's state; all saved states are kept: give the job more memory and start again"
+                ) from None
         return copies[key]
 
     return tree_map(copy, values, gathered)
