@@ -108,6 +108,7 @@ def test_process_that_loses_another_ends_with_one_line_of_its_own(tmp_path):
 
 SKIPPING = """
 import itertools
+import sys
 import torch
 from torch import nn
 from refrad.training.dataloader import Batch, DataPosition
@@ -132,9 +133,10 @@ for sharding in ("ddp", "fsdp2"):
     config = TrainConfig(3, None, 1, 2, 0.1, 0, sharding=sharding)
     state = train_loop(model, loss_of, batches_from, [], config, context=context)
     weights = context.gather_full(model.state_dict())
-    print(f"{context.rank} {sharding} skipped {state.skipped} of {state.steps}", flush=True)
+    # One write a line: torchrun starts Python unbuffered, and both processes have one pipe.
+    sys.stdout.write(f"{context.rank} {sharding} skipped {state.skipped} of {state.steps}\\n")
     if context.is_main:
-        print(sharding, [round(float(value), 6) for value in weights["weight"].flatten()], flush=True)
+        sys.stdout.write(f"{sharding} {[round(float(value), 6) for value in weights['weight'].flatten()]}\\n")
 context.leave()
 """
 
