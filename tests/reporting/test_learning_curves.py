@@ -82,7 +82,7 @@ def test_training_of_an_earlier_release_has_its_loss():
 
 def test_long_training_is_drawn_by_means_of_consecutive_steps():
     steps = [step(number, loss=float(number % 2)) for number in range(1, 100_001)]
-    raw = lines_of(learning_curves(POINTS, steps)[0])["training, each step"]
+    raw = lines_of(learning_curves(POINTS, steps)[0])["training, means of 250 steps"]
     assert len(raw) <= 400 and raw[-1][0] == 100_000
     assert all(value == pytest.approx(0.5) for _, value in raw)
 

@@ -49,10 +49,15 @@ def learning_curves(points: Sequence[Mapping[str, Any]], steps: Sequence[StepLin
     if steps:
         rates = Line("learning rate", _series(steps, _value("learning_rate")))
         charts.append(
-            _chart("Learning rate", "learning rate", [rates], "Of the weights without a factor of their own.")
+            _chart(
+                "Learning rate",
+                "learning rate",
+                [rates],
+                "Of all weights but those of a mask head, whose rate is a multiple of it.",
+            )
         )
         norms = _series(steps, _value("grad_norm"))
-        lines = [Line("each step", norms, faint=True), Line("smoothed", smoothed(norms))]
+        lines = [Line(_each(len(steps)), norms, faint=True), Line("smoothed", smoothed(norms))]
         charts.append(_chart("Gradient norm", "gradient norm", lines, "Before clipping."))
     return charts
 
@@ -62,7 +67,7 @@ def _loss_chart(points: Sequence[Mapping[str, Any]], steps: Sequence[StepLine]) 
     validation = [(point["step"], point["validation_loss"]) for point in points if point["validation_loss"] is not None]
     if steps:
         raw = _series(steps, _value("loss"))
-        lines = [Line("training, each step", raw, faint=True), Line("training, smoothed", smoothed(raw))]
+        lines = [Line(f"training, {_each(len(steps))}", raw, faint=True), Line("training, smoothed", smoothed(raw))]
     else:
         lines = [Line("training", [(point["step"], point["loss"]) for point in points])]
     if validation:
@@ -93,6 +98,12 @@ def _task_charts(points: Sequence[Mapping[str, Any]], steps: Sequence[StepLine])
     return [
         _chart("Loss of each task", "loss", lines, "Full lines: training, smoothed. Dashed lines: validation patients.")
     ]
+
+
+def _each(steps: int) -> str:
+    """What a point of a line of `_series` is."""
+    size = -(-steps // DRAWN)
+    return "each step" if size < 2 else f"means of {size:,} steps"
 
 
 def _colours(count: int) -> list[str]:
