@@ -140,6 +140,7 @@ def test_each_number_has_a_definition(evaluated):
         "baselines",
         "blanked",
         "same_items",
+        "caption_bounds",
     }
     assert numbers <= set(metrics) and numbers <= explained
 
