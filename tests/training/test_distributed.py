@@ -115,6 +115,7 @@ from refrad.training.dataloader import Batch, DataPosition
 from refrad.training.distributed import join_processes
 from refrad.training.train_config import TrainConfig
 from refrad.training.trainer import train_loop
+from refrad.training.validation import Validation
 
 torch.set_num_threads(1)
 context = join_processes(0)
@@ -131,7 +132,7 @@ for sharding in ("ddp", "fsdp2"):
     torch.manual_seed(0)
     model = nn.Linear(2, 2)
     config = TrainConfig(3, None, 1, 2, 0.1, 0, sharding=sharding)
-    state = train_loop(model, loss_of, batches_from, [], config, context=context)
+    state = train_loop(model, loss_of, batches_from, Validation(), config, context=context)
     weights = context.gather_full(model.state_dict())
     # One write a line: torchrun starts Python unbuffered, and both processes have one pipe.
     sys.stdout.write(f"{context.rank} {sharding} skipped {state.skipped} of {state.steps}\\n")

@@ -11,8 +11,10 @@ from refrad.training.dataloader import Batch, DataPosition, SampleId
 from refrad.training.skipped_steps import MOST_SKIPPED
 from refrad.training.train_config import TrainConfig
 from refrad.training.trainer import train_loop
+from refrad.training.validation import Validation
 
 NAN, INF = float("nan"), float("inf")
+NO_VALIDATION = Validation()
 
 
 def batches_with(values):
@@ -34,7 +36,7 @@ def loss_of(model, batch):
     return (model(torch.ones(1, 2)) * batch["x"]).square().mean()
 
 
-def trained(values, steps=6, saved=None, validation=(), loss=loss_of, **options):
+def trained(values, steps=6, saved=None, validation=NO_VALIDATION, loss=loss_of, **options):
     torch.manual_seed(0)
     model = nn.Linear(2, 2)
     options = {"learning_rate": 0.1, "warmup_ratio": 0.0} | options
@@ -113,7 +115,8 @@ def test_validation_that_is_not_finite_does_not_disable_best(tmp_path, first):
         return model.weight.sum() * 0 + calls[-1]
 
     saved = Checkpoints(tmp_path / "work", "one", keep=9)
-    _, state = trained({}, 3, saved, [{"x": torch.tensor(2.0)}], loss)
+    validation = Validation({"vqa": [{"x": torch.tensor(2.0), "pixel_values": torch.zeros(1)}]}, {"vqa": 1.0})
+    _, state = trained({}, 3, saved, validation, loss)
     assert [point.validation_loss for point in state.curve] == [None, 4.0]  # after steps 2 and 3
     assert state.best_step == 3 and saved.best() is not None
 
