@@ -113,10 +113,10 @@ def test_pretraining_that_is_not_finite_stops_and_spoils_nothing_else(images, pr
     with torch.no_grad():
         model.model.multi_modal_projector.linear.bias[0] = float("nan")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    frame = TableRows(read_image_table([images], {"train"}))
+    rows = TableRows(read_image_table([images], {"train"}))
     with pytest.raises(
         ValueError, match="tower pretraining: the loss or gradient was not finite in 10 steps in a row, up to step 10"
     ):
-        pretrain_vision_tower(model, processor, TableRows(frame), NAMES, TowerPretraining(30, 2, 3e-3, 0, AUGMENT))
+        pretrain_vision_tower(model, processor, rows, NAMES, TowerPretraining(30, 2, 3e-3, 0, AUGMENT))
     after = model.state_dict()
     assert all(value.nan_to_num(7).equal(after[name].nan_to_num(7)) for name, value in before.items())
