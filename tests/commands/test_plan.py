@@ -137,6 +137,15 @@ def test_every_stage_before_evaluation_has_an_estimate_that_says_where_it_comes_
     assert all(one.basis for one in found.values())
 
 
+def test_a_training_needs_the_disk_for_its_rows(config, rates, monkeypatch, root):
+    """Its file of rows has twice the bytes of the shards, and rows of the test patients, a tenth, are not in it."""
+    monkeypatch.chdir(root)
+    rates["train"]["row_bytes"] = 2.0
+    config["index"] = config["index"] | {"test": 0.1}
+    estimated = by_stage(config, rates)
+    assert estimated["train"].size == pytest.approx(0.9 * 2.0 * estimated["shards"].size)
+
+
 def test_a_gpu_is_counted_in_gpu_hours(config, rates, monkeypatch, root):
     monkeypatch.chdir(root)
     masks = by_stage(config, rates, masks={"device": "gpu", "variant": "total"})["masks"]

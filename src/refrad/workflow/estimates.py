@@ -111,7 +111,8 @@ def estimate_stages(counts: Counts, config: Config, rates: Rates) -> list[Estima
         estimates.append(Estimate(stage, amount, rate["unit"], seconds, False, size, rate["basis"]))
     if config.train.model is None:
         return estimates
-    return [*estimates, _estimate_training(amounts["images"], config, rates["train"])]
+    shards = next((estimate.size for estimate in estimates if estimate.stage == "shards"), None)
+    return [*estimates, _estimate_training(amounts["images"], shards, config, rates["train"])]
 
 
 def expected_images(counts: Counts, rates: Rates) -> dict[str, int]:
@@ -147,14 +148,15 @@ def _estimate_masks(counts: Counts, config: Config, rates: MaskRates) -> Estimat
     return Estimate("masks", volumes, "volumes", total, gpu, size, rate["basis"])
 
 
-def _estimate_training(images: int, config: Config, rate: TrainingRate) -> Estimate:
+def _estimate_training(images: int, shards: float | None, config: Config, rate: TrainingRate) -> Estimate:
+    """Time, and the disk space of the rows of training and validation patients while it runs; `shards` is the bytes of the shards."""
     trained = round(images * (1 - config.index.test - config.index.validation))
+    size = None if shards is None else shards * (1 - config.index.test) * rate["row_bytes"]
     if config.train.model == "tiny":
-        return Estimate(
-            "train", trained, "images", config.train.max_seconds, False, None, "train.max_seconds of the config"
-        )
+        basis = "train.max_seconds of the config"
+        return Estimate("train", trained, "images", config.train.max_seconds, False, size, basis)
     seconds = trained * rate["epochs"] * rate["seconds_a_sample"]
-    return Estimate("train", trained, "images", seconds, True, None, rate["basis"])
+    return Estimate("train", trained, "images", seconds, True, size, rate["basis"])
 
 
 def request_amounts(counts: Counts, images: int, config: Config) -> dict[str, int]:
