@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from functools import partial
@@ -33,12 +32,12 @@ from refrad.workflow.fingerprint import Fingerprint
 
 @pytest.fixture(scope="module")
 def run(images, root, tmp_path_factory):
-    def run(tested=None, **options):
+    def run(tested=None, shards=(images,), **options):
         folder = tmp_path_factory.mktemp("train")
         paths = {"checkpoint": folder / "x", "work": folder / "x.work", "metrics": folder / "x.metrics.json"}
         schema = root / "workflow" / "anatomy" / "classes.yaml"
         train.run(
-            images=[images],
+            images=list(shards),
             schema=schema,
             public=[Path(path) for path in options.get("public", {}).get("files", ())],
             tested=tested,
@@ -253,20 +252,11 @@ def test_image_size_must_be_that_of_the_model(trained, run):
         run(model=str(trained[0]), image_size=224)
 
 
-def test_training_without_training_patients_stops(images, root, tmp_path):
+def test_training_without_training_patients_stops(images, run, tmp_path):
     frame = pl.read_parquet(images)
     frame.filter(pl.col("split") != "train").write_parquet(tmp_path / "images.parquet")
     with pytest.raises(ValueError, match="no image of a training patient"):
-        train.run(
-            images=[tmp_path / "images.parquet"],
-            schema=root / "workflow" / "anatomy" / "classes.yaml",
-            checkpoint=tmp_path / "x",
-            work=tmp_path / "x.work",
-            metrics=tmp_path / "m.json",
-            fingerprint=Fingerprint("train", train.VERSION, tiny_training(), {}),
-        )
-    assert not (tmp_path / "x").exists()
-    shutil.rmtree(tmp_path)
+        run(shards=[tmp_path / "images.parquet"])
 
 
 @pytest.mark.slow
@@ -393,21 +383,13 @@ def test_best_weights_by_a_metric_are_recorded(run, metric, variant):
     assert line["validation"]["score"] == pytest.approx(scores[3], rel=1e-5)
 
 
-def test_metric_without_validation_samples_is_refused(images, root, tmp_path, schema):
+def test_metric_without_validation_samples_is_refused(images, run, tmp_path, schema):
     rows = [row | {"questions": []} if row["split"] == "validation" else row for row in read_rows([images])]
     write_shard(tmp_path / "images.parquet", rows, schema, Fingerprint("shards", 1, {"image_size": 64}, {}))
-    options = tiny_training(checkpoints={"metric": "vqa"})
     with pytest.raises(
         ValueError, match=r"checkpoints.metric is vqa, but no image of a validation patient serves task vqa"
     ):
-        train.run(
-            images=[tmp_path / "images.parquet"],
-            schema=root / "workflow" / "anatomy" / "classes.yaml",
-            checkpoint=tmp_path / "x",
-            work=tmp_path / "x.work",
-            metrics=tmp_path / "m.json",
-            fingerprint=Fingerprint("train", train.VERSION, options, {}),
-        )
+        run(shards=[tmp_path / "images.parquet"], checkpoints={"metric": "vqa"})
 
 
 @pytest.mark.parametrize("variant", ["detection", "segmentation"])

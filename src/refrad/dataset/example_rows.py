@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row, mention_count
 
-__all__ = ["FACTS", "ExampleRows", "NamedClasses", "TableRows", "examples_in", "facts_of", "public_benchmarks"]
+__all__ = ["FACTS", "ExampleRows", "NamedClasses", "TableRows", "examples_in", "facts_of"]
 
 TAG = 30  # characters that a tag takes as much room as
 
@@ -123,12 +123,6 @@ def _lengths(frame: pl.DataFrame) -> pl.DataFrame:
         caption=captions.eval(caption.str.len_chars()).list.mean(),
         vqa=questions.eval(question.str.len_chars()).list.mean(),
     ).fill_null(0.0)
-
-
-def public_benchmarks(rows: ExampleRows) -> NDArray[np.str_]:
-    """The benchmark of each row, str [rows]: empty for rows of the site."""
-    names: Any = np.array([*rows.benchmarks, ""])
-    return cast(NDArray[np.str_], names[rows.facts["benchmark"]])
 
 
 def examples_in(rows: ExampleRows) -> Iterator[ImageExample]:

@@ -41,7 +41,7 @@ class LossModule(nn.Module):
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """The `rank`-th of `size` processes, the `local_rank`-th of its node, and its device.
+    """The `rank`-th of `size` processes, and its device.
 
     `waiting` is the group in which processes wait for each other and exchange single numbers: gloo, through the CPU. None is
     torch's default group.
@@ -50,18 +50,12 @@ class DistributedContext:
     rank: int
     size: int
     device: torch.device
-    local_rank: int = 0
     waiting: distributed.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
         """Whether this is the process that logs and writes files."""
         return self.rank == 0
-
-    @property
-    def is_local_main(self) -> bool:
-        """Whether this is the first process of its node: the one that writes to a disk that is not shared."""
-        return self.local_rank == 0
 
     def wait_for_main(self) -> None:
         """Return when all processes have called this: the main one after what it does alone, hours later if need be."""
@@ -208,4 +202,4 @@ def join_processes(gpus: int, option: str = "train.gpus") -> DistributedContext:
             "nccl" if gpus else "gloo", timeout=GRADIENT_TIMEOUT, device_id=device if gpus else None
         )
     waiting = distributed.new_group(backend="gloo", timeout=WAITING_TIMEOUT)
-    return DistributedContext(rank, size, device, local, waiting)
+    return DistributedContext(rank, size, device, waiting)
