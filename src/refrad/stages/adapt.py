@@ -16,7 +16,7 @@ from refrad.config import AdaptOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.core.manifests import verify_folder, write_manifest
 from refrad.dataset.example_rows import ExampleRows, examples_in
-from refrad.dataset.training_overlap import count_training_parts, find_training_overlap
+from refrad.dataset.training_overlap import count_training_parts
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
 from refrad.model.training_account import TRAINING, TrainingResults
 from refrad.training.caption_language import RowsInLanguage
@@ -26,6 +26,7 @@ from refrad.training.dataloader import DataPosition
 from refrad.training.distributed import join_processes
 from refrad.training.loggers import require_loggers
 from refrad.training.provenance import identity_of, weights_digest
+from refrad.training.recorded_overlap import find_recorded_overlap
 from refrad.training.run_log import copy_logs
 from refrad.training.stored_rows import own_parts, store_rows
 from refrad.training.train_config import TrainConfig
@@ -79,7 +80,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus, "adapt.gpus")
     tally = Tally("images")
-    left_out = _left_out(options, images)
+    left_out = _left_out(options, work, images)
     identity, checkpoints = identity_of(fingerprint, images), options.checkpoints
     saved = Checkpoints(work, identity, checkpoints.keep, weights=checkpoints.weights)
     store = store_rows(work, images, left_out)
@@ -131,9 +132,9 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     saved.clear()
 
 
-def _left_out(options: AdaptOptions, images: Sequence[Path]) -> frozenset[str]:
+def _left_out(options: AdaptOptions, work: Path, images: Sequence[Path]) -> frozenset[str]:
     """The ids of training images that are also test images; they are left out or stop the run."""
-    overlap = find_training_overlap(images, images, options.leaks.correlation)
+    overlap = find_recorded_overlap(work, images, images, options.leaks.correlation)
     if overlap.training_ids and options.leaks.action == "stop":
         raise ValueError(f"adapt: {overlap.sentence()}; set adapt.leaks.action to drop to leave them out")
     return overlap.training_ids

@@ -11,7 +11,7 @@ from refrad.anatomy.schema import load_schema
 from refrad.config import TrainOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.core.manifests import verify_folder, write_manifest
-from refrad.dataset.training_overlap import TrainingOverlap, count_training_parts, find_training_overlap
+from refrad.dataset.training_overlap import TrainingOverlap, count_training_parts
 from refrad.evaluation.validation_scores import ScoredAnswers
 from refrad.inference.generate import mask_dice
 from refrad.model.model_card import model_card
@@ -23,6 +23,7 @@ from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import join_processes
 from refrad.training.loggers import require_loggers
 from refrad.training.provenance import identity_of, weights_digest
+from refrad.training.recorded_overlap import find_recorded_overlap
 from refrad.training.run_log import copy_logs
 from refrad.training.session import TrainingData, TrainingSession, prepare_session
 from refrad.training.stored_rows import own_parts, store_rows, training_rows
@@ -80,7 +81,7 @@ def run(
 
     overlap, identity = TrainingOverlap(), ""
     if context.is_main:
-        overlap = _overlap(options, images, public or [], tested or [])
+        overlap = _overlap(options, work, images, public or [], tested or [])
         identity = _identity(fingerprint, [*images, *(public or [])], tower, overlap)
     saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main, options.checkpoints.weights)
     store = store_rows(work, images, overlap.training_ids, public or [], context)
@@ -111,11 +112,11 @@ def run(
 
 
 def _overlap(
-    options: TrainOptions, images: Sequence[Path], benchmarks: Sequence[Path], tested: Sequence[Path]
+    options: TrainOptions, work: Path, images: Sequence[Path], benchmarks: Sequence[Path], tested: Sequence[Path]
 ) -> TrainingOverlap:
     """The training images that are also test images; they are left out or stop the run."""
     training = [*images, *benchmarks]
-    overlap = find_training_overlap(training, [*training, *tested], options.leaks.correlation)
+    overlap = find_recorded_overlap(work, training, [*training, *tested], options.leaks.correlation)
     if overlap.training_ids and options.leaks.action == "stop":
         raise ValueError(
             f"train: {overlap.sentence()}; set train.leaks.action to drop to leave them out of the training"
