@@ -36,10 +36,10 @@ def test_chance_of_an_unknown_kind_is_not_guessed():
     assert compare_with_chance({}, [question("yesno")]) == [] == compare_with_chance(vqa(yesno=(1, 1.0)), [])
 
 
-def test_recall_of_free_captions_stands_next_to_its_bounds():
+def test_recall_of_free_captions_stands_next_to_its_baselines():
     free = {"visible": 0.9, "verified": 0.7, "class_recall": 0.2, "g_iou": 0.1}
-    bounds = {"named": 5, "visible": 40, "answered": 5, "chance": 0.125, "oracle": 0.4}
-    bars = caption_bars({"free": free, "marks": "boxes", "caption_bounds": bounds})
+    baselines = {"named": 5, "visible": 40, "answered": 5, "chance": 0.125, "most_named": 0.4}
+    bars = caption_bars({"free": free, "marks": "boxes", "caption_baselines": baselines})
     assert [value for _, value in bars] == [0.9, 0.7, 0.2, 0.4, 0.125, 0.1]
-    masks = caption_bars({"free": free, "marks": "masks", "caption_bounds": None})
+    masks = caption_bars({"free": free, "marks": "masks", "caption_baselines": None})
     assert [value for _, value in masks] == [0.9, 0.7, 0.2, 0.1] and "masks" in masks[1][0]

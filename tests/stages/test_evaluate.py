@@ -140,7 +140,7 @@ def test_each_number_has_a_definition(evaluated):
         "baselines",
         "blanked",
         "same_items",
-        "caption_bounds",
+        "caption_baselines",
     }
     assert numbers <= set(metrics) and numbers <= explained
 

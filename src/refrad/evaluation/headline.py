@@ -43,8 +43,8 @@ DEFINITIONS = {
     " (phrases) in the answer; visible: share of the answer's classes that are in the image (phrases that name something in it);"
     " iou, dice: overlap of the answer's regions with the region of their class (phrase) in the image, 0 if it is not there; verified: share of the"
     " answer's regions with an IoU of at least 0.5 with it, whether the sentence names it or not",
-    "caption_bounds": "recall of the caption's classes without knowledge of the sentence, with as many classes as the answer has; chance:"
-    " drawn from those in the image; oracle: those in the image that training sentences name most often",
+    "caption_baselines": "recall of the caption's classes without knowledge of the sentence, with as many classes as the answer has; chance:"
+    " drawn from those in the image; most_named: those in the image that training sentences name most often",
     "vqa": "accuracy and accuracy_lenient of closed questions, the metrics of these names; by_kind: accuracy by topic and kind",
     "baselines.untrained": "the same questions to the same architecture with random weights",
     "baselines.mean_box": "the mean box of each class over the training images, as shares of width and height",

@@ -9,7 +9,7 @@ import polars as pl
 from refrad.anatomy.schema import Schema
 from refrad.config import EvaluateOptions
 from refrad.evaluation.answer_lengths import AnswerLengthRow
-from refrad.evaluation.caption_bounds import CaptionBounds, caption_bounds, mention_counts
+from refrad.evaluation.caption_baselines import CaptionBaselines, caption_baselines, mention_counts
 from refrad.evaluation.error_analysis import (
     ClassConfusion,
     ExampleAnswer,
@@ -62,14 +62,14 @@ class SampledSummary(LocationSummary):
 class HeadlineWithBaselines(Headline):
     """The headline numbers, and the same means of task locate for the blank-image ablation and each baseline.
 
-    These rest on a sample of the images; `same_items` has the means of the trained model on it. `caption_bounds` is None for masks,
+    These rest on a sample of the images; `same_items` has the means of the trained model on it. `caption_baselines` is None for masks,
     whose phrases are no classes.
     """
 
     same_items: SampledSummary
     blanked: LocationSummary
     baselines: dict[str, LocationSummary]
-    caption_bounds: CaptionBounds | None
+    caption_baselines: CaptionBaselines | None
 
 
 class RunComparisonRow(ComparisonRow):
@@ -192,12 +192,12 @@ def headline_with_baselines(
         "untrained": answered.untrained,
         **codec.baselines(images.training, located),
     }
-    bounds = None
+    of_captions = None
     if codec.name == "boxes":
         pairs = zip(answered.test_questions, answered.test_regions, strict=True)
         captions = [(question, regions) for question, regions in pairs if question.task == "detect"]
         classes = {image.image_id: image.boxes.keys() for image in images.test}
-        bounds = caption_bounds(captions, classes, mention_counts(images.training))
+        of_captions = caption_baselines(captions, classes, mention_counts(images.training))
     by_class = {names.get(key, key) if isinstance(key, int) else key: iou for key, iou in result["by_class"].items()}
     return {
         **result,
@@ -209,7 +209,7 @@ def headline_with_baselines(
         },
         "blanked": summary(answered.blanked),
         "baselines": {name: summary(regions) for name, regions in baselines.items()},
-        "caption_bounds": bounds,
+        "caption_baselines": of_captions,
     }
 
 

@@ -163,15 +163,15 @@ def compare_with_baselines(
 
 
 def caption_bars(result: EvaluationResult) -> list[tuple[str, float]]:
-    """Name and value of the scores of grounded captions: against the image, then against the true sentence, with the bounds of recall."""
+    """Name and value of the scores of grounded captions: against the image, then against the true sentence, with the baselines of recall."""
     free, names = result["free"], "classes" if result["marks"] == "boxes" else "phrases"
     bars = [(f"share of the answer's {names} that are in the image", free["visible"])]
     if "verified" in free:
         bars.append((f"share of the answer's {result['marks']} that are verified", free["verified"]))
     bars.append((f"recall of the sentence's {names}", free["class_recall"]))
-    if bounds := result.get("caption_bounds"):
-        bars.append(("the same, most frequent names of what is in the image", bounds["oracle"]))
-        bars.append(("the same, random names of what is in the image", bounds["chance"]))
+    if baselines := result.get("caption_baselines"):
+        bars.append(("the same, most frequent names of what is in the image", baselines["most_named"]))
+        bars.append(("the same, random names of what is in the image", baselines["chance"]))
     return [*bars, ("G-IoU with the sentence", free["g_iou"])]
 
 

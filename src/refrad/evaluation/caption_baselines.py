@@ -1,4 +1,4 @@
-"""What recall a grounded caption could have: a report sentence names some of the visible structures, and the image does not say which."""
+"""Baselines for the recall of grounded captions: a report sentence names some of the visible structures, and the image does not say which."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,10 +8,10 @@ from refrad.dataset.examples import ImageExample
 from refrad.evaluation.metrics.grounding import NamedRegion
 from refrad.evaluation.questions import EvalQuestion
 
-__all__ = ["CaptionBounds", "caption_bounds", "mention_counts"]
+__all__ = ["CaptionBaselines", "caption_baselines", "mention_counts"]
 
 
-class CaptionBounds(TypedDict):
+class CaptionBaselines(TypedDict):
     """Recall of the caption's classes that needs no knowledge of the sentence; each answer has as many classes as the model's.
 
     Attributes:
@@ -19,14 +19,14 @@ class CaptionBounds(TypedDict):
         visible: classes that are in their images, in all.
         answered: different classes in the answers of the model, in all.
         chance: expected recall of classes drawn from those in the image.
-        oracle: recall of the classes in the image that training sentences name most often.
+        most_named: recall of the classes in the image that training sentences name most often.
     """
 
     named: int
     visible: int
     answered: int
     chance: float
-    oracle: float
+    most_named: float
 
 
 def mention_counts(images: Iterable[ImageExample]) -> Counter[int]:
@@ -39,19 +39,19 @@ def mention_counts(images: Iterable[ImageExample]) -> Counter[int]:
     )
 
 
-def caption_bounds(
+def caption_baselines(
     captions: Sequence[tuple[EvalQuestion, Sequence[NamedRegion]]],
     classes: Mapping[str, Collection[int]],
     mentions: Mapping[int, int],
-) -> CaptionBounds | None:
-    """The bounds for the answers to `captions`; None if no true sentence names a class.
+) -> CaptionBaselines | None:
+    """The baselines for the answers to `captions`; None if no true sentence names a class.
 
     Args:
         captions: questions of task detect with classes, and the regions of the model's answers.
         classes: image id to the classes in the image.
         mentions: of each class in training sentences. Ties are in the order of the ids.
     """
-    named = visible_count = answered = oracle_hits = 0
+    named = visible_count = answered = frequent_hits = 0
     chance_hits = 0.0
     for question, regions in captions:
         true = {target.key for target in question.targets}
@@ -59,10 +59,10 @@ def caption_bounds(
         count = len({region.key for region in regions})
         first = sorted(visible, key=lambda class_id: (-mentions.get(class_id, 0), class_id))[:count]
         named, visible_count, answered = named + len(true), visible_count + len(visible), answered + count
-        oracle_hits += len(true & set(first))
+        frequent_hits += len(true & set(first))
         if visible:
             chance_hits += len(true & visible) * min(count, len(visible)) / len(visible)
     if not named:
         return None
-    chance, oracle = chance_hits / named, oracle_hits / named
-    return {"named": named, "visible": visible_count, "answered": answered, "chance": chance, "oracle": oracle}
+    chance, most_named = chance_hits / named, frequent_hits / named
+    return {"named": named, "visible": visible_count, "answered": answered, "chance": chance, "most_named": most_named}
