@@ -91,3 +91,11 @@ def test_smoothing_begins_with_the_first_value_and_keeps_a_constant():
     # an average over three points keeps two thirds: (2/3 * 1/3 * 3 + 1/3 * 6) / (2/3 * 1/3 + 1/3) = (2/3 + 2) / (5/9) = 4.8
     assert smoothed([(1, 3.0), (2, 6.0)]) == [(1, pytest.approx(3.0)), (2, pytest.approx(4.8))]
     assert [y for _, y in smoothed([(x, 2.0) for x in range(50)])] == pytest.approx([2.0] * 50)
+
+
+@pytest.mark.parametrize(
+    ("highest", "label"), [(0.002, "2.0e-3"), (2.0e-5, "2.0e-5"), (12.34, "12.3"), (1234.0, "1,234")]
+)
+def test_label_of_an_axis_fits_next_to_it(highest, label):
+    drawn = curve([Line("rate", [(0, 0.0), (1, highest)], "#000")], "step", "rate")
+    assert f">{label}</text>" in drawn and len(label) <= 6

@@ -136,11 +136,18 @@ def _chart(title: str, y_label: str, lines: Sequence[Line], caption: str) -> Cha
     return Chart(title, curve(lines, "step", y_label), lines, caption)
 
 
+def _label(value: float) -> str:
+    """1,234 or 12.3, or 1.2e-3 for values that would not fit next to an axis."""
+    if 0 < value < 0.01:
+        return f"{value:.1e}".replace("e-0", "e-")
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def curve(lines: Sequence[Line], x_label: str, y_label: str, width: int = 640, height: int = 260) -> Markup:
     """Lines as an SVG from y = 0 up, each with a name."""
     points = [point for line in lines for point in line.points]
     x_max, y_max = max((x for x, _ in points), default=0) or 1, max((y for _, y in points), default=0) or 1
-    left, top, right, bottom = 52, 26, 24, 40
+    left, top, right, bottom = 66, 26, 24, 40
 
     def at(x: float, y: float) -> tuple[str, str]:
         across, down = left + (width - left - right) * x / x_max, top + (height - top - bottom) * (1 - y / y_max)
@@ -153,7 +160,7 @@ def curve(lines: Sequence[Line], x_label: str, y_label: str, width: int = 640, h
         x, y = at(share * x_max, share * y_max)
         parts.append(Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="grid"/>').format(left, y, width - right, y))
         label = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>')
-        parts.append(label.format(left - 6, float(y) + 4, "end", f"{share * y_max:,.3g}"))
+        parts.append(label.format(left - 6, float(y) + 4, "end", _label(share * y_max)))
         parts.append(label.format(x, height - bottom + 16, "middle", f"{share * x_max:,.4g}"))
     for line in lines:
         path = " ".join(",".join(at(x, y)) for x, y in line.points)
