@@ -19,6 +19,7 @@ from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.train_config import TrainConfig
+from refrad.training.validation import Validation
 
 TURNED = AUGMENT.model_copy(update={"rotation": 20.0})
 SHARES = {"locate": 0.7, "detect": 0.3, "vqa": 0.0}
@@ -125,7 +126,7 @@ def test_it_learns_masks(make, names, images, processor, model):
         model,
         processor,
         make("train", AUGMENT, locating),
-        None,
+        Validation(),
         TrainConfig(220, None, 8, 1, 2e-3, 0, mask_lr_scale=0.3),
     )
     scores = []

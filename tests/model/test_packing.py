@@ -19,6 +19,7 @@ from refrad.training.objective import batch_loss
 from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
+from refrad.training.validation import Validation
 
 SHARES = {"locate": 0.5, "detect": 0.5, "vqa": 0.0}
 
@@ -144,7 +145,7 @@ def test_a_packed_training_takes_the_steps_of_a_plain_one(make, processor):
     for limit in (False, 600):
         model = tiny_model(processor, 0)
         recipe = TrainConfig(4, None, 6, 1, 1e-4, 0, pack_tokens=limit)
-        curves.append(train(model, processor, make(), None, recipe).curve)
+        curves.append(train(model, processor, make(), Validation(), recipe).curve)
     for one, other in zip(*curves, strict=True):
         assert one.loss == pytest.approx(other.loss, abs=1e-4)
     firsts = [

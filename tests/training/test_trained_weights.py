@@ -21,7 +21,9 @@ from refrad.training.samples import SampleOptions, Samples, surface_forms
 from refrad.training.step import train
 from refrad.training.train_config import TrainConfig
 from refrad.training.trained_weights import TrainedWeights, grounding_token_ids
+from refrad.training.validation import Validation, collate_validation, draw_validation
 
+SHARES = {"locate": 1.0, "detect": 0.0, "vqa": 0.0}
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "o_proj", "up_proj"]}
 
 
@@ -51,7 +53,12 @@ def disturb(model):
 def samples(images, schema):
     rows = TableRows(read_image_table([images], {"train"}))
     names = surface_forms(rows.classes.meanings, schema)
-    return Samples(rows, names, SampleOptions(64, "yxyx", {"locate": 1.0, "detect": 0.0, "vqa": 0.0}, 0, augment=None))
+    return Samples(rows, names, SampleOptions(64, "yxyx", SHARES, 0, augment=None))
+
+
+@pytest.fixture(scope="module")
+def validation(samples, processor):
+    return Validation(collate_validation(samples, processor, draw_validation(samples, SHARES, 8, 4), 4), SHARES)
 
 
 @pytest.fixture
@@ -151,7 +158,9 @@ RUNS = {
 
 @pytest.mark.parametrize("masks", [False, True])
 @pytest.mark.parametrize("run", RUNS)
-def test_resumed_training_has_the_same_bits_and_frozen_weights_keep_theirs(samples, processor, tmp_path, run, masks):
+def test_resumed_training_has_the_same_bits_and_frozen_weights_keep_theirs(
+    samples, validation, processor, tmp_path, run, masks
+):
     """Dropout is on: it must not depend on how far torch's random numbers were used before the resume."""
     changes = {"lora": LORA | {"dropout": 0.2}} | (
         {"frozen_dtype": "bfloat16", **RUNS[run]} if run == "bfloat16" else {}
@@ -166,7 +175,7 @@ def test_resumed_training_has_the_same_bits_and_frozen_weights_keep_theirs(sampl
             for file in (tmp_path / "whole").glob("*2.pt*"):
                 shutil.copy(file, tmp_path / folder)
             torch.rand(7)
-        done = train(model, processor, samples, samples, recipe, saved)
+        done = train(model, processor, samples, validation, recipe, saved)
         assert done.resumed == (folder == "resumed")
         states.append(saved.load(4))
         frozen.append(all(weight.equal(before[name]) for name, weight in model.named_parameters() if name in before))
@@ -184,11 +193,11 @@ def test_resumed_training_has_the_same_bits_and_frozen_weights_keep_theirs(sampl
         )
 
 
-def test_dropout_is_off_in_validation(samples, processor):
+def test_dropout_is_off_in_validation(samples, validation, processor):
     """Two validations with the same weights: a rate so low that nothing is learned."""
     model, _ = prepared(processor, lora=LORA | {"dropout": 0.9})
     disturb(model)
-    done = train(model, processor, samples, samples, TrainConfig(2, None, 2, 1, 1e-12, 0))
+    done = train(model, processor, samples, validation, TrainConfig(2, None, 2, 1, 1e-12, 0))
     assert done.curve[0].validation_loss == pytest.approx(done.curve[-1].validation_loss, abs=1e-6)
 
 
