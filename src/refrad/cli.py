@@ -119,6 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Libraries report problems only: what they tell of their progress holds UIDs (highdicom).
     logging.getLogger("refrad").setLevel(logging.INFO)
+    # transformers imports torchao wherever it is installed, which warns of kernels that this machine's torch cannot load.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     words = _current_spelling(list(sys.argv[1:] if arguments is None else arguments))
     try:

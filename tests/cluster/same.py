@@ -24,7 +24,7 @@ CALLS = (
 def contents(folder: Path) -> dict[str, bytes]:
     """Each file below a folder and its bytes, without timings in JSON and the logs of trainings, which are times of each step."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".snakemake_timestamp")
-    files = [path for path in files if path.parent.name != "logs"]
+    files = [path for path in files if "logs" not in path.relative_to(folder).parts]
     return {str(path.relative_to(folder)): _content(path) for path in files}
 
 

@@ -98,7 +98,7 @@ def test_results_equal_those_of_one_undisturbed_machine(workplace, alone, folder
 
 def test_two_nodes_train_what_one_process_does(workplace, tmp_path):
     few = {"steps": 4, "tower_pretraining_steps": 0, "grad_accumulation": 2, "compute_dtype": "float32"}
-    few |= {"checkpoints": {"steps": None, "seconds": None, "keep": 1, "weights": "last"}}
+    few |= {"checkpoints": {"steps": None, "seconds": None, "max_share": 1.0, "keep": 1, "weights": "last"}}
     train = ("snakemake", "results/train/demo", "--allowed-rules", "train", "--forcerun", "train", "--profile")
     both = workplace.without("train", at=tmp_path / "both")
     both.configure(train=few | {"nodes": 2})
