@@ -99,7 +99,7 @@ def test_process_that_loses_another_ends_with_one_line_of_its_own(tmp_path):
     script = tmp_path / "lost.py"
     script.write_text(LOST)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode != 0
     assert error_line(done.stderr.splitlines()) == "refrad train: the disk or the quota is full"
     own = [line for line in done.stderr.splitlines() if line.startswith("process 0 of 2: another process")]
@@ -147,7 +147,7 @@ def test_all_processes_skip_a_step_that_is_not_finite_in_one(tmp_path):
     script = tmp_path / "skipping.py"
     script.write_text(SKIPPING)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = done.stdout.splitlines()
     for sharding in ("ddp", "fsdp2"):
