@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.factories import image_row, tiny_training
+from tests.factories.processes import train_in_two_processes
 from transformers.models.paligemma.modeling_paligemma import PaliGemmaModel
 
 from refrad.core.manifests import sealed_files
@@ -263,17 +262,12 @@ def test_training_without_training_patients_stops(images, run, tmp_path):
 def test_two_processes_train_as_one(run, images, root, tmp_path):
     options = tiny_training(grad_accumulation=2, tower_pretraining_steps=0, steps=4, sharding="fsdp2")
     alone, told = run(**options)
-    text = Fingerprint("train", train.VERSION, options, {}).text
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "refrad"]
-    command += ["train", "--images", images, "--schema", root / "workflow" / "anatomy" / "classes.yaml"]
-    command += ["--checkpoint", tmp_path / "x", "--work", tmp_path / "w", "--metrics", tmp_path / "m.json"]
-    done = subprocess.run([*map(str, command), "--fingerprint", text], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, other = (load_file(folder / "model.safetensors") for folder in (alone, tmp_path / "x"))
+    together = train_in_two_processes(images, root / "workflow" / "anatomy" / "classes.yaml", tmp_path, options)
+    one, other = (load_file(folder / "model.safetensors") for folder in (alone, together))
     for name, value in one.items():
         assert torch.allclose(value, other[name], atol=2e-5), name
     assert json.loads((tmp_path / "m.json").read_text())["tables"]["task"] == told["tables"]["task"]
-    first, second = (json.loads((f / "training.json").read_text())["curve"][-1] for f in (alone, tmp_path / "x"))
+    first, second = (json.loads((f / "training.json").read_text())["curve"][-1] for f in (alone, together))
     assert second["validation_loss"] == pytest.approx(first["validation_loss"], abs=1e-3)
 
 

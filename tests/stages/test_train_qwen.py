@@ -1,8 +1,6 @@
 """Stages train and evaluate, and the predictor, with a tiny Qwen3-VL as the base model."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tests.factories import fingerprint, tiny_training
+from tests.factories.processes import train_in_two_processes
 from tests.factories.qwen import tiny_qwen
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
@@ -188,12 +187,8 @@ def test_tokens_for_boxes_are_not_trained_since_there_are_none(run):
 def test_two_processes_train_as_one(run, base, images, root, tmp_path, sharding):
     options = QWEN | {"grad_accumulation": 2, "steps": 4, "sharding": sharding, "trained": EVERYTHING}
     alone = run(**options)
-    text = Fingerprint("train", train.VERSION, tiny_training(model=str(base), **options), {}).text
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "refrad"]
-    command += ["train", "--images", images, "--schema", root / "workflow" / "anatomy" / "classes.yaml"]
-    command += ["--checkpoint", tmp_path / "x", "--work", tmp_path / "w", "--metrics", tmp_path / "m.json"]
-    process = subprocess.run([*map(str, command), "--fingerprint", text], capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr[-3000:]
-    first, second = (load_file(folder / "model.safetensors") for folder in (alone, tmp_path / "x"))
+    schema = root / "workflow" / "anatomy" / "classes.yaml"
+    together = train_in_two_processes(images, schema, tmp_path, tiny_training(model=str(base), **options))
+    first, second = (load_file(folder / "model.safetensors") for folder in (alone, together))
     for name, value in first.items():
         assert torch.allclose(value, second[name], atol=2e-5), name

@@ -22,7 +22,7 @@ from refrad.model.flex import register_flex_attention
 from refrad.model.mask_head import load_head
 from refrad.model.packing import packed_mask
 from refrad.model.processor import GROUNDING_TOKENS, add_grounding_tokens
-from refrad.model.radgrounder import VOCABULARY_MULTIPLE, end_token, finish_model, fresh_model
+from refrad.model.radgrounder import VOCABULARY_MULTIPLE, decode_greedily, end_token, fresh_model
 from refrad.model.tag_grammar import WellFormed
 
 __all__ = ["BASE_MODEL", "PaliGemma"]
@@ -93,7 +93,7 @@ class PaliGemma:
                 len(processor.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE, mean_resizing=False
             )
         _begin_new_tokens(model, processor, folder)
-        return finish_model(model, processor)
+        return cast(PaliGemmaForConditionalGeneration, decode_greedily(model, processor.tokenizer))
 
     def untrained(
         self, config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: int

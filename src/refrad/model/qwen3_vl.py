@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from refrad.config import TrainOptions
 from refrad.model.base_model import BaseModel
 from refrad.model.box_formats import JSON
 from refrad.model.qwen_processor import QwenProcessor, load_qwen_processor
+from refrad.model.radgrounder import decode_greedily
 
 __all__ = ["BASE_MODEL", "Qwen3VL"]
 
@@ -64,14 +65,15 @@ class Qwen3VL:
         model = Qwen3VLForConditionalGeneration.from_pretrained(
             folder, dtype=dtype, attn_implementation=ATTENTION, local_files_only=True, quantization_config=quantization
         )
-        return _decode_greedily(model, processor)
+        return cast(Qwen3VLForConditionalGeneration, decode_greedily(model, processor.tokenizer))
 
     def untrained(self, config: Qwen3VLConfig, processor: QwenProcessor, seed: int) -> Qwen3VLForConditionalGeneration:
         """All weights as transformers initializes them."""
         config._attn_implementation = ATTENTION
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return _decode_greedily(Qwen3VLForConditionalGeneration(config).float(), processor)
+            model = Qwen3VLForConditionalGeneration(config).float()
+        return cast(Qwen3VLForConditionalGeneration, decode_greedily(model, processor.tokenizer))
 
     def image_side(self, processor: QwenProcessor) -> int:
         """Of the training; a multiple of 32 px."""
@@ -108,23 +110,6 @@ class Qwen3VL:
     def grammar(self, processor: QwenProcessor) -> list[LogitsProcessor]:  # noqa: ARG002
         """None: what is no JSON, or has no four coordinates, is listed as damaged."""
         return []
-
-
-def _decode_greedily(
-    model: Qwen3VLForConditionalGeneration, processor: QwenProcessor
-) -> Qwen3VLForConditionalGeneration:
-    """The published settings sample; these are refused by transformers next to greedy decoding, so they are removed."""
-    tokenizer = processor.tokenizer
-    model.generation_config.update(
-        do_sample=False,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return model
 
 
 BASE_MODEL: BaseModel = Qwen3VL()

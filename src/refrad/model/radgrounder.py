@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ __all__ = [
     "DTYPES",
     "PATCH",
     "add_head",
+    "decode_greedily",
     "end_token",
-    "finish_model",
     "fresh_model",
     "head_of",
     "load_model",
@@ -151,7 +151,7 @@ def fresh_model(config: PaliGemmaConfig, processor: PaliGemmaProcessor, seed: in
         first = processor.tokenizer.convert_tokens_to_ids("<loc0000>")
         words[first : first + LOC_TOKENS] = _waves(LOC_TOKENS, words.shape[1], 8) * words.std()
         order_positions(model.model.vision_tower)
-    return finish_model(model, processor)
+    return cast(PaliGemmaForConditionalGeneration, decode_greedily(model, processor.tokenizer))
 
 
 def order_positions(tower: Any) -> None:
@@ -174,13 +174,16 @@ def _waves(places: int, width: int, shortest: float) -> Tensor:
     return mixed / mixed.std()
 
 
-def finish_model(
-    model: PaliGemmaForConditionalGeneration, processor: PaliGemmaProcessor
-) -> PaliGemmaForConditionalGeneration:
-    """The model, with the tokenizer's special tokens in its settings of generation, which is greedy."""
-    tokenizer = processor.tokenizer
+def decode_greedily(model: Any, tokenizer: Any) -> Any:
+    """The model, with the tokenizer's special tokens in its settings of generation, which is greedy.
+
+    Published settings may sample; transformers refuses what only sampling uses next to greedy decoding, so that is removed.
+    """
     model.generation_config.update(
         do_sample=False,
+        temperature=None,
+        top_p=None,
+        top_k=None,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -48,6 +48,7 @@ class StepMeter:
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._losses: list[Tensor] = []
+        self._values: list[float] = []  # of `_losses`, once read from their device
         self._tasks: list[str] = []
         self.samples = self.tokens = 0
 
@@ -60,15 +61,17 @@ class StepMeter:
 
     def losses(self) -> tuple[float, dict[str, float]]:
         """The mean loss of the batches, and of those of each task."""
-        values = torch.stack(self._losses).tolist()
+        values = self.batch_losses()
         by_task: dict[str, list[float]] = {}
         for task, loss in zip(self._tasks, values, strict=True):
             by_task.setdefault(task, []).append(loss)
         return sum(values) / len(values), {task: sum(part) / len(part) for task, part in by_task.items()}
 
     def batch_losses(self) -> list[float]:
-        """The loss of each batch."""
-        return list(torch.stack(self._losses).tolist())
+        """The loss of each batch; a GPU is waited for once."""
+        if len(self._values) < len(self._losses):
+            self._values = torch.stack(self._losses).tolist()
+        return self._values
 
     @property
     def seconds(self) -> float:

@@ -125,9 +125,9 @@ class TrainedWeights:
         embeddings, _ = self._embeddings()
         for module in self.model.modules():
             if isinstance(module, nn.Linear) or module is embeddings:
-                for weight in (module.weight,):  # biases are small, and added in either type
-                    if not weight.requires_grad:
-                        weight.data = weight.data.bfloat16()
+                weight: Any = module.weight  # biases are small, and added in either type
+                if not weight.requires_grad:
+                    weight.data = weight.data.bfloat16()
         if not embeddings.weight.requires_grad:
             self._hooks.append(embeddings.register_forward_hook(lambda _module, _inputs, words: words.float()))
 
