@@ -20,9 +20,10 @@ import torch
 from gpu import Bench, Row, made_up_batch, random_model
 from transformers import LogitsProcessorList
 
-from refrad.inference.generate import WellFormed, generate
+from refrad.inference.generate import generate
 from refrad.model.processor import tiny_processor
 from refrad.model.radgrounder import tiny_model
+from refrad.model.tag_grammar import WellFormed
 
 BATCH, TOKENS, WORDS = 64, 48, 257_216  # words of PaliGemma 2
 ANSWER, PROMPT_TOKENS, IMAGES = 96, 40, 2000  # tokens of an answer and of a prompt; test images, of one answer each

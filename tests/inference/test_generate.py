@@ -6,8 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrad.inference.generate import GeneratedText, WellFormed, generate
+from refrad.inference.generate import GeneratedText, generate
 from refrad.model.radgrounder import tiny_model
+from refrad.model.tag_grammar import WellFormed
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
 PROMPT = "<image>\n\nLocate: Liver "

@@ -13,9 +13,8 @@ from refrad.model.base_model import base_model_of
 from refrad.model.collate import Sample, collate
 from refrad.model.forward import encode
 from refrad.model.radgrounder import head_of
-from refrad.model.tag_grammar import WellFormed
 
-__all__ = ["GeneratedText", "WellFormed", "generate", "generate_masks", "mask_dice"]
+__all__ = ["GeneratedText", "generate", "generate_masks", "mask_dice"]
 
 BATCH = 64
 

@@ -131,7 +131,7 @@ def draw_validation(
     keys: dict[str, list[tuple[int, int]]] = {task: [] for task in quotas}
     rows_of: dict[str, set[int]] = {task: set() for task in quotas}
     for epoch in range(EPOCHS if len(samples) else 0):
-        rows, tasks = samples.mixture.rows(epoch), samples.tasks(epoch)
+        rows, tasks = samples.rows(epoch), samples.tasks(epoch)
         for index in np.random.default_rng((samples.seed, epoch, 23)).permutation(len(rows)).tolist():
             task, row = str(tasks[index]), int(rows[index])
             if len(keys.get(task, ())) < quotas.get(task, 0) and row not in rows_of[task]:
