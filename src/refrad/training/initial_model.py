@@ -46,9 +46,10 @@ def _without_head(
         raise ValueError("train.model is null: name tiny, or a folder with a PaliGemma 2 or Qwen3-VL")
     folder = Path(options.model)
     try:
-        base_model(folder).check_options(options, folder)
+        base = base_model(folder)
     except ValueError as error:
         raise ValueError(f"train.model: {error}, or tiny") from None
+    base.check_options(options, folder)
     processor = load_processor(folder, options.image_size)
     return processor, load_model(folder, processor, options.attention)
 
