@@ -59,20 +59,19 @@ def pack(tensors: Mapping[str, Tensor], limit: int) -> dict[str, Tensor]:
     rows = rows_of(lengths, limit)
     longest = max(sum(lengths[sample] for sample in row) for row in rows)
 
-    def joined(part_of: Callable[[int], Tensor], padding: int) -> Tensor:
-        joint = torch.full((len(rows), longest), padding)
+    def joined(name: str, part_of: Callable[[int], Tensor]) -> Tensor:
+        joint = torch.full((len(rows), longest), PADDING_VALUES[name])
         for number, row in enumerate(rows):
             parts = torch.cat([part_of(sample) for sample in row])
             joint[number, : len(parts)] = parts
         return joint
 
-    def words(name: str, padding: int) -> Tensor:
-        return joined(lambda sample: tensors[name][sample, : lengths[sample]], padding)
+    def words(name: str) -> Tensor:
+        return joined(name, lambda sample: tensors[name][sample, : lengths[sample]])
 
-    packed = {"input_ids": words("input_ids", 0), "token_type_ids": words("token_type_ids", 0)}
-    packed["labels"] = words("labels", -100)
-    packed["position_ids"] = joined(lambda sample: torch.arange(1, lengths[sample] + 1), 1)
-    packed["sample_ids"] = joined(lambda sample: torch.full((lengths[sample],), sample), PADDING)
+    packed = {name: words(name) for name in ("input_ids", "token_type_ids", "labels")}
+    packed["position_ids"] = joined("position_ids", lambda sample: torch.arange(1, lengths[sample] + 1))
+    packed["sample_ids"] = joined("sample_ids", lambda sample: torch.full((lengths[sample],), sample))
     return packed | {name: tensor for name, tensor in tensors.items() if name not in (*packed, "attention_mask")}
 
 
