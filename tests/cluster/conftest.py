@@ -82,7 +82,7 @@ def disturbed(cluster, alone_running, tmp_path_factory) -> Disturbed:  # noqa: A
     until(workplace.labels)
     head.kill()
     head.wait()
-    orphans = [job["JobId"] for job in workplace.jobs("masks_shard", "RUNNING")]
+    orphans = [job["JobId"] for state in ("RUNNING", "PENDING") for job in workplace.jobs(state=state)]
     recovered = workplace.run("refrad", "recover")
     kept = workplace.labels()
     workplace.run(*RUN)

@@ -1,6 +1,8 @@
 """`snakemake --profile slurm all`, literally, on a real Slurm, with accidents: see the fixture `disturbed`."""
 
 import json
+import re
+from collections import Counter
 
 import pytest
 import slurm
@@ -62,9 +64,12 @@ def test_cancelled_job_is_retried(disturbed, jobs):
 
 
 def test_orphans_of_a_killed_head_are_cancelled_before_restart(disturbed, jobs):
-    assert disturbed.orphans
-    assert f"{len(disturbed.orphans)} orphaned jobs cancelled" in disturbed.recovered
-    assert {job["JobState"] for job in jobs if job["JobId"] in disturbed.orphans} == {"CANCELLED"}
+    # Some may end by themselves, and a last one may be submitted, between the end of the head and the list that recover takes.
+    states = Counter(job["JobState"] for job in jobs if job["JobId"] in disturbed.orphans)
+    assert states["CANCELLED"] >= 1
+    assert set(states) <= {"CANCELLED", "COMPLETED"}
+    (cancelled,) = re.findall(r" (\d+) orphaned jobs cancelled", disturbed.recovered)
+    assert int(cancelled) >= states["CANCELLED"]
 
 
 def test_stored_masks_are_not_computed_again(disturbed):
