@@ -28,7 +28,7 @@ def model(processor):
 
 @pytest.fixture
 def scored(model, processor, monkeypatch):
-    def scored(metric, pairs, order="yxyx"):
+    def scored(metric, pairs, box_format="yxyx"):
         """Sum and number of the scores of answers; a pair is a true target and the answer."""
         samples = [sample(target) for target, _ in pairs]
         monkeypatch.setattr(
@@ -36,7 +36,7 @@ def scored(model, processor, monkeypatch):
             "generate",
             lambda *_: [GeneratedText(answer, 1, False) for _, answer in pairs],
         )
-        return ScoredAnswers(metric, model, processor, samples, order).of_part(0, 1)
+        return ScoredAnswers(metric, model, processor, samples, box_format).of_part(0, 1)
 
     return scored
 
@@ -60,6 +60,11 @@ def test_order_of_coordinates_is_that_of_the_training(scored):
     true, turned = tag(0, 0, 100, 200), tag(0, 0, 200, 100)
     # overlap 100 x 100, union 2 * 100 * 200 - 100 * 100
     assert scored("iou", [(true, turned)], "xyxy") == (pytest.approx(1 / 3), 1)
+
+
+def test_boxes_of_a_json_list_are_read_as_the_base_model_writes_them(scored):
+    true, half = (f'liver\n[{{"bbox_2d": [0, 0, {x}, 100], "label": "liver", "class": 5}}]' for x in (200, 100))
+    assert scored("iou", [(true, true), (true, half), (true, "liver")], "json") == (pytest.approx(1.5), 3)
 
 
 def test_vqa_is_the_accuracy_of_the_answers(scored):

@@ -62,6 +62,13 @@ def test_loss_falls_and_the_account_names_the_base_model(checkpoint):
     assert "<loc" not in card and "bbox_2d" in card
 
 
+def test_iou_can_choose_the_best_weights(run):
+    """Its boxes are a JSON list, so an untrained answer has none: the score is 0, where no true box would be no score at all."""
+    checkpoint = run(steps=1, checkpoints={"seconds": None, "metric": "iou", "validation_samples": 4})
+    curve = json.loads((checkpoint / "training.json").read_text())["curve"]
+    assert [(point["metric"], point["score"]) for point in curve] == [("iou", 0.0)]
+
+
 def test_checkpoint_is_loaded_by_transformers(checkpoint):
     model = Qwen3VLForConditionalGeneration.from_pretrained(checkpoint)
     assert model.generation_config.do_sample is False

@@ -11,7 +11,7 @@ from refrad.evaluation.metrics.grounding import NamedRegion
 from refrad.evaluation.metrics.localization import score_locations
 from refrad.evaluation.metrics.text import accuracy
 from refrad.inference.generate import generate, mask_dice
-from refrad.model.box_tokens import parse_detection
+from refrad.model.box_formats import read_boxes
 from refrad.model.collate import Sample
 
 __all__ = ["ScoredAnswers"]
@@ -28,7 +28,7 @@ class ScoredAnswers:
         model: under training; it is scored as it is at each call.
         processor: of the model.
         samples: with true targets, of the tasks that the metric is for.
-        order: of the coordinates in the text, "yxyx" or "xyxy".
+        box_format: of the boxes in the text, see `refrad.model.box_formats`.
         compute_dtype: of matrix products, "float32" or "bfloat16".
     """
 
@@ -38,11 +38,11 @@ class ScoredAnswers:
         model: PaliGemmaForConditionalGeneration,
         processor: PaliGemmaProcessor,
         samples: Sequence[Sample],
-        order: str,
+        box_format: str,
         compute_dtype: str = "float32",
     ) -> None:
-        self.metric, self.model, self.processor, self.samples, self.order = metric, model, processor, samples, order
-        self.compute_dtype = compute_dtype
+        self.metric, self.model, self.processor, self.samples = metric, model, processor, samples
+        self.box_format, self.compute_dtype = box_format, compute_dtype
         targets = processor.tokenizer([sample.target for sample in samples], add_special_tokens=False)["input_ids"]
         self.limit = max(map(len, targets)) + 1  # eos
 
@@ -67,7 +67,7 @@ class ScoredAnswers:
         true, predicted = (
             [
                 NamedRegion(entity.box, entity.text, entity.class_id)
-                for entity in parse_detection(text, self.order).entities
+                for entity in read_boxes(text, self.box_format).entities
             ]
             for text in (sample.target, answer)
         )
@@ -76,10 +76,10 @@ class ScoredAnswers:
 
 @contextmanager
 def _plain_layers(model: PaliGemmaForConditionalGeneration, compute_dtype: str) -> Iterator[None]:
-    """Run a model under training as evaluation does: in evaluation mode, not compiled, with eager attention."""
+    """Run a model under training as evaluation does: in evaluation mode, not compiled, without flex attention."""
     was_training, attention = model.training, model.model.language_model.config._attn_implementation
     model.eval()
-    if attention != "eager":
+    if attention == "flex_attention":
         model.model.language_model.set_attn_implementation("eager")
     try:
         with (
@@ -88,6 +88,6 @@ def _plain_layers(model: PaliGemmaForConditionalGeneration, compute_dtype: str) 
         ):
             yield
     finally:
-        if attention != "eager":
+        if attention == "flex_attention":
             model.model.language_model.set_attn_implementation(attention)
         model.train(was_training)

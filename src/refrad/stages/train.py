@@ -14,6 +14,7 @@ from refrad.core.manifests import verify_folder, write_manifest
 from refrad.dataset.training_overlap import TrainingOverlap, count_training_parts
 from refrad.evaluation.validation_scores import ScoredAnswers
 from refrad.inference.generate import mask_dice
+from refrad.model.base_model import base_model_of
 from refrad.model.model_card import model_card
 from refrad.model.radgrounder import save_model
 from refrad.model.training_account import TRAINING, LoraFacts, ModelFacts, TrainingAccount
@@ -177,6 +178,6 @@ def _score(session: TrainingSession) -> Score | None:
     options = session.options
     if (metric := options.checkpoints.metric) == "loss":
         return None
-    samples, dtype = session.held_out(metric), options.compute_dtype
-    answers = ScoredAnswers(metric, session.model, session.processor, samples, options.coordinates, dtype)
+    samples, box_format = session.held_out(metric), base_model_of(session.model).box_format(options.coordinates)
+    answers = ScoredAnswers(metric, session.model, session.processor, samples, box_format, options.compute_dtype)
     return Score(metric, answers.of_part)
