@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import PaliGemmaConfig
 
 from refrad.inference.generate import GeneratedText, generate
 from refrad.model.radgrounder import tiny_model
@@ -17,7 +18,7 @@ PROMPT = "<image>\n\nLocate: Liver "
 class Parrot:
     """A model that answers each prompt of a batch with given tokens, filled up with padding as transformers does."""
 
-    device = torch.device("cpu")
+    device, config = torch.device("cpu"), PaliGemmaConfig()
 
     def __init__(self, processor, answers):
         self.pad, self.answers = processor.tokenizer.pad_token_id, answers

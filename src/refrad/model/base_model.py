@@ -94,9 +94,8 @@ def base_model(folder: Path) -> BaseModel:
 
 
 def base_model_of(model: Any) -> BaseModel:
-    """The architecture of a loaded model; PaliGemma for an object without a configuration."""
-    config = getattr(model, "config", None)
-    return base_model_of_type(str(config.model_type) if config else "paligemma")
+    """The architecture of a loaded model."""
+    return base_model_of_type(str(model.config.model_type))
 
 
 def base_model_of_type(model_type: str) -> BaseModel:
