@@ -1,6 +1,7 @@
 """Learning curves of a training as SVG: loss, loss of each task, metric, learning rate, gradient norm."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -47,7 +48,7 @@ def learning_curves(points: Sequence[Mapping[str, Any]], steps: Sequence[StepLin
         lines = [Line("validation patients", scores, COLOURS[1])]
         charts.append(_chart("Metric of the best weights", "score", lines, "The highest point has the best weights."))
     if steps:
-        rates = Line("learning rate", _series(steps, _value("learning_rate")))
+        rates = Line("learning rate", _series(steps, "learning_rate"))
         charts.append(
             _chart(
                 "Learning rate",
@@ -56,7 +57,7 @@ def learning_curves(points: Sequence[Mapping[str, Any]], steps: Sequence[StepLin
                 "Of all weights but those of a mask head, whose rate is a multiple of it.",
             )
         )
-        norms = _series(steps, _value("grad_norm"))
+        norms = _series(steps, "grad_norm")
         lines = [Line(_each(len(steps)), norms, faint=True), Line("smoothed", smoothed(norms))]
         charts.append(_chart("Gradient norm", "gradient norm", lines, "Before clipping."))
     return charts
@@ -66,7 +67,7 @@ def _loss_chart(points: Sequence[Mapping[str, Any]], steps: Sequence[StepLine]) 
     """Training and validation loss; without lines of steps the means between the points of the curve."""
     validation = [(point["step"], point["validation_loss"]) for point in points if point["validation_loss"] is not None]
     if steps:
-        raw = _series(steps, _value("loss"))
+        raw = _series(steps, "loss")
         lines = [Line(f"training, {_each(len(steps))}", raw, faint=True), Line("training, smoothed", smoothed(raw))]
     else:
         lines = [Line("training", [(point["step"], point["loss"]) for point in points])]
@@ -87,9 +88,8 @@ def _task_charts(points: Sequence[Mapping[str, Any]], steps: Sequence[StepLine])
     if len(tasks) < 2:
         return []
     lines = []
-    for task, colour in zip(tasks, _colours(len(tasks)), strict=True):
-        series = _series(steps, lambda step, task=task: (step.get("task") or {}).get(task))  # type: ignore[misc]
-        lines.append(Line(task, smoothed(series), colour))
+    for task, colour in zip(tasks, cycle(COLOURS), strict=False):
+        lines.append(Line(task, smoothed(_series(steps, "task", task)), colour))
         validation = [
             (point["step"], loss) for point in points if (loss := point.get("task_losses", {}).get(task)) is not None
         ]
@@ -106,17 +106,15 @@ def _each(steps: int) -> str:
     return "each step" if size < 2 else f"means of {size:,} steps"
 
 
-def _colours(count: int) -> list[str]:
-    return [COLOURS[number % len(COLOURS)] for number in range(count)]
-
-
-def _value(name: str) -> Callable[[StepLine], float | None]:
-    return lambda step: step.get(name)
-
-
-def _series(steps: Iterable[StepLine], value_of: Callable[[StepLine], float | None]) -> list[tuple[float, float]]:
-    """Step and value where there is one; of long series the means of consecutive values."""
-    series = [(float(step["step"]), value) for step in steps if (value := value_of(step)) is not None]
+def _series(steps: Iterable[StepLine], *keys: str) -> list[tuple[float, float]]:
+    """Step and the value under nested keys, where there is one; of long series the means of consecutive values."""
+    series = []
+    for step in steps:
+        value: Any = step
+        for key in keys:
+            value = (value or {}).get(key)
+        if value is not None:
+            series.append((float(step["step"]), value))
     size = -(-len(series) // DRAWN) or 1
     parts = (series[first : first + size] for first in range(0, len(series), size))
     return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
