@@ -105,9 +105,7 @@ def facts_of(frame: pl.DataFrame, benchmarks: list[str]) -> NDArray[np.void]:
     facts["benchmark"] = -1
     public = np.flatnonzero(facts["captions"] + facts["structures"] == 0)
     names = frame["image_id"].gather(public).str.split(":").list.first()
-    benchmarks += (
-        names.unique(maintain_order=True).filter(~names.unique(maintain_order=True).is_in(benchmarks)).to_list()
-    )
+    benchmarks += [name for name in names.unique(maintain_order=True) if name not in benchmarks]
     codes = {name: code for code, name in enumerate(benchmarks)}
     facts["benchmark"][public] = [codes[name] for name in names]
     return facts

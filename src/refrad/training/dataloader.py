@@ -30,7 +30,7 @@ __all__ = [
     "load_with_workers",
 ]
 
-Keys = list[tuple[int, int]]  # epoch and index of each sample of a batch
+Keys = list[tuple[int, int]]  # epoch and index of samples
 
 T = TypeVar("T")
 

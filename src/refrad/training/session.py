@@ -18,15 +18,16 @@ from refrad.model.collate import Sample
 from refrad.model.siglip import replace_vision_tower
 from refrad.training.adapter_export import Adapter
 from refrad.training.checkpoint import Checkpoints, load_final_weights
+from refrad.training.dataloader import Keys
 from refrad.training.distributed import DistributedContext
 from refrad.training.initial_model import initial_model
+from refrad.training.pretraining import Pretraining
 from refrad.training.samples import SampleOptions, Samples, SurfaceForms, surface_forms
 from refrad.training.state import TrainState, load_weights
 from refrad.training.step import train
 from refrad.training.tower_pretraining import TowerPretraining, pretrain_vision_tower
 from refrad.training.train_config import TrainConfig
 from refrad.training.trained_weights import TrainedWeights
-from refrad.training.trainer import Pretraining
 from refrad.training.validation import METRIC_TASKS, Score, Validation, collate_validation, draw_validation
 
 __all__ = ["TrainingData", "TrainingSession", "prepare_session"]
@@ -66,7 +67,7 @@ class TrainingSession:
     trained: TrainedWeights
     samples: Samples
     validation: Samples
-    drawn: dict[str, list[tuple[int, int]]]
+    drawn: dict[str, Keys]
     pretrain: Pretraining | None
     build: Callable[[], tuple[PaliGemmaProcessor, PaliGemmaForConditionalGeneration, TrainedWeights]]
     tower: Path | None = None
@@ -141,7 +142,7 @@ def prepare_session(options: TrainOptions, data: TrainingData, anatomy: Schema, 
     return TrainingSession(options, processor, model, trained, samples, validation, drawn, pretrain, build, tower)
 
 
-def _drawn(options: TrainOptions, validation: Samples) -> dict[str, list[tuple[int, int]]]:
+def _drawn(options: TrainOptions, validation: Samples) -> dict[str, Keys]:
     """The validation samples.
 
     Raises:

@@ -11,10 +11,11 @@ from refrad.training.dataloader import Batch, BatchOptions, DataPosition, load_b
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
 from refrad.training.losses import SoftLabels
 from refrad.training.objective import batch_loss
+from refrad.training.pretraining import Pretraining
 from refrad.training.samples import Samples
 from refrad.training.state import TrainState
 from refrad.training.train_config import TrainConfig
-from refrad.training.trainer import Pretraining, train_loop
+from refrad.training.trainer import train_loop
 from refrad.training.validation import Validation
 
 __all__ = ["train"]

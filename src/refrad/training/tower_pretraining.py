@@ -30,7 +30,7 @@ from refrad.training.optim import lr_factor, make_optimizer
 from refrad.training.patch_targets import NO_BIN, PatchTargets, draw_views
 from refrad.training.samples import SurfaceForms
 from refrad.training.skipped_steps import SkippedSteps, are_finite
-from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
+from refrad.training.step_log import StepLog, StepRecord, peak_memory
 
 __all__ = ["TowerPretraining", "pretrain_vision_tower"]
 
@@ -191,14 +191,15 @@ def pretrain_vision_tower(
                 break
         for group, peak in zip(optimizer.param_groups, peak_rates, strict=True):
             group["lr"] = peak * lr_factor(progress, WARMUP_RATIO)
-        meter = StepMeter()
+        began = time.perf_counter()
         loss = objective.loss(_stack([next(views) for _ in range(config.batch)]))
         loss.backward()
-        grad_norm = nn.utils.clip_grad_norm_([*objective.parameters, *objective.head_parameters], 1.0)
-        if skip := not are_finite(loss.item(), grad_norm.item()):
-            skipped.add(step + 1, grad_norm.item(), [loss.item()])
+        norm = nn.utils.clip_grad_norm_([*objective.parameters, *objective.head_parameters], 1.0)
+        value, grad_norm = loss.item(), norm.item()
+        if skip := not are_finite(value, grad_norm):
+            skipped.add(step + 1, grad_norm, [value])
         else:
-            losses.append(loss.item())
+            losses.append(value)
             optimizer.step()
             skipped.end_row()
         optimizer.zero_grad()
@@ -206,12 +207,12 @@ def pretrain_vision_tower(
         step_log.add(
             StepRecord(
                 step=step + 1,
-                loss=loss.item(),
+                loss=value,
                 learning_rate=optimizer.param_groups[0]["lr"],
-                grad_norm=grad_norm.item(),
+                grad_norm=grad_norm,
                 samples=config.batch,
                 tokens=0,
-                seconds=meter.seconds,
+                seconds=time.perf_counter() - began,
                 elapsed=elapsed,
                 memory_gib=peak_memory(objective.device),
                 progress=min(max((step + 1) / config.steps, elapsed / (max_seconds or math.inf)), 1.0),

@@ -26,10 +26,9 @@ from refrad.training.step_log import StepLog, StepMeter, StepRecord, peak_memory
 from refrad.training.train_config import TrainConfig
 from refrad.training.validation import Validation
 
-__all__ = ["Pretraining", "train_loop"]
+__all__ = ["train_loop"]
 
 log = logging.getLogger(__name__)
-
 
 POINTS = 20  # of the loss curve
 

@@ -12,6 +12,7 @@ from transformers import PaliGemmaProcessor
 
 from refrad.model.collate import collate
 from refrad.model.packing import pad_to_multiple
+from refrad.training.dataloader import Keys
 from refrad.training.distributed import SINGLE_PROCESS, DistributedContext
 from refrad.training.samples import Samples
 from refrad.training.state import Point, TrainState
@@ -20,7 +21,6 @@ from refrad.training.task_mixture import TASKS
 __all__ = ["METRIC_TASKS", "Measurement", "Score", "Validation", "collate_validation", "draw_validation"]
 
 LossOf = Callable[[Mapping[str, Tensor]], Tensor]
-Keys = Mapping[str, Sequence[tuple[int, int]]]  # task to the keys of its samples
 
 EPOCHS = 128  # of the mixture, from which samples are drawn
 METRIC_TASKS = {
@@ -112,9 +112,7 @@ class Validation:
         return context.mean(total) / mean_count if mean_count else math.nan
 
 
-def draw_validation(
-    samples: Samples, shares: Mapping[str, float], number: int, batch: int
-) -> dict[str, list[tuple[int, int]]]:
+def draw_validation(samples: Samples, shares: Mapping[str, float], number: int, batch: int) -> dict[str, Keys]:
     """The keys (epoch, index) of the validation samples of each task with a share: a pure function of the arguments.
 
     Each task gets its share of `number`, but at least a `batch`; fewer if there are not so many images, since an image serves
@@ -128,7 +126,7 @@ def draw_validation(
     """
     total = sum(shares.values())
     quotas = {task: max(round(number * shares[task] / total), batch) for task in TASKS if shares.get(task)}
-    keys: dict[str, list[tuple[int, int]]] = {task: [] for task in quotas}
+    keys: dict[str, Keys] = {task: [] for task in quotas}
     rows_of: dict[str, set[int]] = {task: set() for task in quotas}
     for epoch in range(EPOCHS if len(samples) else 0):
         rows, tasks = samples.rows(epoch), samples.tasks(epoch)
@@ -143,7 +141,7 @@ def draw_validation(
 
 
 def collate_validation(
-    samples: Samples, processor: PaliGemmaProcessor, keys: Keys, batch: int, length_multiple: int = 1
+    samples: Samples, processor: PaliGemmaProcessor, keys: Mapping[str, Keys], batch: int, length_multiple: int = 1
 ) -> dict[str, list[dict[str, Tensor]]]:
     """The batches of each task, of `batch` samples, the last one of those that are left; see `pad_to_multiple` for the length."""
     return {
