@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.factories import tiny_training, write_dicom
+from tests.factories.processes import train_in_process
 
 from refrad.cli import main
 from refrad.commands.predict import draw, report_lines
@@ -22,22 +23,15 @@ from refrad.inference.predictor import Prediction, Predictor, Region
 from refrad.model.box_tokens import parse_detection
 from refrad.model.preprocess import WHOLE, render_view
 from refrad.model.radgrounder import head_of
-from refrad.stages import train
 from refrad.workflow.fingerprint import Fingerprint
 
 
 @pytest.fixture(scope="module", params=["detection", "segmentation"])
 def checkpoint(request, images, root, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    train.run(
-        images=[images],
-        schema=root / "workflow" / "anatomy" / "classes.yaml",
-        checkpoint=folder / "x",
-        work=folder / "x.work",
-        metrics=folder / "m.json",
-        fingerprint=Fingerprint("train", train.VERSION, tiny_training(variant=request.param), {}),
+    schema = root / "workflow" / "anatomy" / "classes.yaml"
+    return train_in_process(
+        images, schema, tmp_path_factory.mktemp(request.param), tiny_training(variant=request.param)
     )
-    return folder / "x"
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from PIL import Image
 from tests.factories import ReportDelivery, fingerprint, report_row, tiny_training
+from tests.factories.processes import train_in_process
 from tests.llm.talking import TASKS
 from tests.llm.tiny import write_tiny_gemma
 
@@ -29,9 +30,8 @@ from refrad.core.contracts import CaptionTable, MentionTable
 from refrad.core.tables import read_table
 from refrad.llm import Answer, ModelError, Request, Task, TextAnswer, TextTask, open_models
 from refrad.llm.server import Server
-from refrad.stages import evaluate, train
+from refrad.stages import evaluate
 from refrad.statements.rewriting_checks import check_rewriting
-from refrad.workflow.fingerprint import Fingerprint
 
 PYTHON = os.environ.get("REFRAD_VLLM_PYTHON", "")
 pytestmark = [
@@ -176,9 +176,8 @@ def test_stage_captions_starts_and_stops_its_server(tiny, line, tmp_path, root):
 
 def test_judge_of_random_weights_has_each_answer_counted(running, line, images, tmp_path, root):
     schema, scale = root / "workflow" / "anatomy" / "classes.yaml", root / "workflow" / "prompts" / "score.yaml"
-    shared = {"images": [images], "schema": schema, "checkpoint": tmp_path / "x"}
-    made = {"work": tmp_path / "w", "metrics": tmp_path / "train.json"}
-    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, tiny_training(), {}))
+    checkpoint = train_in_process(images, schema, tmp_path, tiny_training())
+    shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
     names = {
         "truth": "truth.jsonl",
         "predictions": "given.jsonl",

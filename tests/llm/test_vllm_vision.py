@@ -12,6 +12,7 @@ import pytest
 import torch
 from tests.factories import fingerprint, tiny_training
 from tests.factories.dataset import examples_of
+from tests.factories.processes import train_in_process
 from tests.llm.tiny import write_tiny_idefics
 
 from refrad.config import ModelOptions, OtherModelOptions
@@ -22,8 +23,7 @@ from refrad.evaluation.questions import build_questions
 from refrad.llm import ModelError, open_models
 from refrad.llm.server import Server
 from refrad.reporting.comparison_page import comparison_tables
-from refrad.stages import evaluate, train
-from refrad.workflow.fingerprint import Fingerprint
+from refrad.stages import evaluate
 
 PYTHON = os.environ.get("REFRAD_VLLM_PYTHON", "")
 pytestmark = [
@@ -138,9 +138,8 @@ def test_answers_longer_than_the_context_end_the_run_with_the_reason(running, as
 
 def test_stage_evaluate_has_its_row_in_the_table(running, images, root, tmp_path):
     schema, scale = root / "workflow" / "anatomy" / "classes.yaml", root / "workflow" / "prompts" / "score.yaml"
-    shared = {"images": [images], "schema": schema, "checkpoint": tmp_path / "x"}
-    made = {"work": tmp_path / "w", "metrics": tmp_path / "train.json"}
-    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, tiny_training(), {}))
+    checkpoint = train_in_process(images, schema, tmp_path, tiny_training())
+    shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
     files = {name: tmp_path / name for name in ("truth", "predictions", "scores", "others", "metrics", "store")}
     entry = options_of(root, tasks=["vqa", "caption", "detect"]).model_dump()
     evaluate.run(

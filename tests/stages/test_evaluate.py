@@ -10,13 +10,14 @@ import polars as pl
 import pytest
 from PIL import Image
 from tests.factories import fingerprint, image_row, tiny_training
+from tests.factories.processes import train_in_process
 from tests.llm.talking import TalkingServer, completion
 
 from refrad.cli import main
 from refrad.core.manifests import read_sealed
 from refrad.dataset.shard_io import read_rows, write_shard
 from refrad.reporting.comparison_page import comparison_tables
-from refrad.stages import evaluate, train
+from refrad.stages import evaluate
 from refrad.workflow.fingerprint import Fingerprint
 
 
@@ -43,11 +44,9 @@ def evaluated(images, public, root, tmp_path_factory):
         learning_rate=2e-3,
         tasks={"locate": 0.8, "detect": 0.1, "vqa": 0.1},
     )
-    checkpoint, metrics = folder / "x", folder / "metrics.json"
+    checkpoint, metrics = train_in_process(images, schema, folder, training), folder / "metrics.json"
     shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
     scale = root / "workflow" / "prompts" / "score.yaml"
-    made = {"metrics": folder / "train.json", "work": folder / "x.work"}
-    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, training, {}))
     names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
     names["others"] = "others"
     files = {name: folder / file for name, file in names.items()}
@@ -276,9 +275,8 @@ def segmented(images, root, tmp_path_factory):
         learning_rate=2e-3,
         tasks={"locate": 0.7, "detect": 0.3, "vqa": 0.0},
     )
-    shared = {"images": [images], "schema": schema, "checkpoint": folder / "x"}
-    made = {"metrics": folder / "train.json", "work": folder / "x.work"}
-    train.run(**shared, **made, fingerprint=Fingerprint("train", train.VERSION, training, {}))
+    checkpoint = train_in_process(images, schema, folder, training)
+    shared = {"images": [images], "schema": schema, "checkpoint": checkpoint}
     names = {"truth": "truth.jsonl", "predictions": "predictions.jsonl", "scores": "scores.parquet", "store": "answers"}
     names["others"] = "others"
     run = partial(

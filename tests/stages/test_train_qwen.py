@@ -8,14 +8,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tests.factories import fingerprint, tiny_training
-from tests.factories.processes import train_in_two_processes
+from tests.factories.processes import train_in_process, train_in_two_processes
 from tests.factories.qwen import tiny_qwen
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
 from refrad.core.manifests import read_sealed
 from refrad.inference.predictor import Predictor
-from refrad.stages import evaluate, train
-from refrad.workflow.fingerprint import Fingerprint
+from refrad.stages import evaluate
 
 TEXTS = [
     "Locate: liver, spleen. Lokalisiere: Leber, Milz. Caption this image and detect keywords: Beschreibe dieses Bild",
@@ -34,15 +33,8 @@ def base(tmp_path_factory):
 def run(images, root, base, tmp_path_factory):
     def run(model=base, **options):
         folder = tmp_path_factory.mktemp("train")
-        train.run(
-            images=[images],
-            schema=root / "workflow" / "anatomy" / "classes.yaml",
-            checkpoint=folder / "x",
-            work=folder / "x.work",
-            metrics=folder / "m.json",
-            fingerprint=Fingerprint("train", train.VERSION, tiny_training(model=str(model), **(QWEN | options)), {}),
-        )
-        return folder / "x"
+        schema = root / "workflow" / "anatomy" / "classes.yaml"
+        return train_in_process(images, schema, folder, tiny_training(model=str(model), **(QWEN | options)))
 
     return run
 
