@@ -33,6 +33,7 @@ from refrad.training.losses import labelled_loss
 from refrad.training.objective import batch_loss
 from refrad.training.optim import make_optimizer
 from refrad.training.reference_models import PALIGEMMA2_3B
+from refrad.training.step_log import token_count
 
 PARTS = (
     "environment",
@@ -162,7 +163,7 @@ def time_steps(
         loss.backward()
         seconds.append(bench.now() - start)
         if number >= warm:
-            tokens += int((batch["sample_ids"] >= 0).sum() if "sample_ids" in batch else batch["attention_mask"].sum())
+            tokens += token_count(batch)
             samples += len(batch["pixel_values"])
     stepping = []
     for _ in range(2):
