@@ -101,7 +101,7 @@ def test_only_the_columns_and_groups_in_use_are_verified(table):
 def test_rows_of_a_shard_are_all_found_and_verified(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROWS_A_GROUP", 10)
     empty = dict.fromkeys(InstanceTable.to_schema().columns)
-    rows = [empty | {"file": f"f{k}", "frame": 0, "shard": None if k > 45 else k // 7} for k in range(50)]
+    rows = [empty | {"file": f"f{k}", "frame": 0, "slices": 1, "shard": None if k > 45 else k // 7} for k in range(50)]
     path = tmp_path / "instances.parquet"
     write_parts(path, ([row] for row in rows), InstanceTable, FINGERPRINT)
     whole, offset = path.read_bytes(), pq.read_metadata(path).row_group(4).column(0).data_page_offset

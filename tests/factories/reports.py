@@ -56,7 +56,16 @@ class ReportDelivery:
             "shard": 1,
         }
         instance = {
-            **{"file": "f", "frame": 0, "instance": "i", "series": "se", "study": "s", "patient": "p", "volume": "v"},
+            **{
+                "file": "f",
+                "frame": 0,
+                "slices": 1,
+                "instance": "i",
+                "series": "se",
+                "study": "s",
+                "patient": "p",
+                "volume": "v",
+            },
             **{"modality": "CT", "series_number": 3, "instance_number": 5, "shard": 1, "split": "train"},
             "reason": None,
         }

@@ -41,7 +41,16 @@ def site(study, tmp_path):
     file = blank | {"file": "f", "path": "ct/1.dcm", "names": "", "institution": "", "patient": "p", "study": "study"}
     file |= {"shard": 0}
     instance = {
-        **{"file": "f", "frame": 0, "instance": "i0", "series": "s", "study": "study", "patient": "p", "volume": "v"},
+        **{
+            "file": "f",
+            "frame": 0,
+            "slices": 1,
+            "instance": "i0",
+            "series": "s",
+            "study": "study",
+            "patient": "p",
+            "volume": "v",
+        },
         **{"modality": "CT", "series_number": 3, "instance_number": 1, "shard": 0, "split": "train", "reason": None},
     }
     stub = Fingerprint("index", 1, {}, {})

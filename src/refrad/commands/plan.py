@@ -151,7 +151,7 @@ def _index(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
             "index", index.VERSION, site.config.index.model_dump(), site.choice.digests(folder / "key")
         )
         index.run(
-            dicom=Path(delivery.dicom),
+            dicom=Path(delivery.dicom or ""),
             reports=Path(delivery.reports),
             key=folder / "key",
             files=folder / "files.parquet",

@@ -8,14 +8,13 @@ from refrad.config.adaptation import AdaptOptions
 from refrad.config.comparison import BoxOptions, OtherModelOptions
 from refrad.config.config import Config, ConfigError, check_config, load_config
 from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
+from refrad.config.deliveries import Delivery, VolumeFiles, is_demo
 from refrad.config.evaluation import AnswerTokens, EvaluateOptions
 from refrad.config.imaging import (
-    Delivery,
     IndexOptions,
     MasksOptions,
     StructuresOptions,
     VolumesOptions,
-    is_demo,
 )
 from refrad.config.language import (
     LLM_TASKS,
@@ -57,6 +56,7 @@ __all__ = [
     "ShardsOptions",
     "StructuresOptions",
     "TrainOptions",
+    "VolumeFiles",
     "VolumesOptions",
     "VqaOptions",
     "check_config",

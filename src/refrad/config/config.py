@@ -12,16 +12,15 @@ from pydantic_core import ErrorDetails
 
 from refrad.config.adaptation import AdaptOptions
 from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
+from refrad.config.deliveries import Delivery, is_demo
 from refrad.config.evaluation import EvaluateOptions
 from refrad.config.imaging import (
     SEGMENTERS,
-    Delivery,
     DemoOptions,
     IndexOptions,
     MasksOptions,
     StructuresOptions,
     VolumesOptions,
-    is_demo,
 )
 from refrad.config.language import LLM_TASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
 from refrad.config.privacy import Privacy
@@ -220,9 +219,14 @@ def _missing_paths(config: Config) -> list[str]:
     for number, delivery in enumerate(config.deliveries):
         if is_demo(delivery):
             continue
-        paths[f"deliveries.{number}.dicom"] = delivery.dicom
+        if delivery.dicom is not None:
+            paths[f"deliveries.{number}.dicom"] = delivery.dicom
+        if delivery.volumes is not None:
+            paths[f"deliveries.{number}.volumes.folder"] = delivery.volumes.folder
+            if delivery.volumes.table is not None:
+                paths[f"deliveries.{number}.volumes.table"] = delivery.volumes.table
         paths[f"deliveries.{number}.reports"] = delivery.reports
-        for key in ("references", "masks"):
+        for key in ("references", "masks", "mask_table"):
             if (value := getattr(delivery, key)) is not None:
                 paths[f"deliveries.{number}.{key}"] = value
     return [f"config: {key}: no such file or folder: {path}" for key, path in paths.items() if not Path(path).exists()]

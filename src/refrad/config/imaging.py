@@ -1,4 +1,4 @@
-"""Options of deliveries, privacy, demo and the stages from index to structures."""
+"""Options of the demo and the stages from index to structures."""
 
 import importlib.util
 import re
@@ -14,7 +14,6 @@ from refrad.config.section import Section, Share
 
 __all__ = [
     "SEGMENTERS",
-    "Delivery",
     "DemoOptions",
     "Implausible",
     "IndexOptions",
@@ -22,7 +21,6 @@ __all__ = [
     "SegmenterEntry",
     "StructuresOptions",
     "VolumesOptions",
-    "is_demo",
 ]
 
 
@@ -82,33 +80,6 @@ def _pattern(text: str) -> str:
     except re.error as error:
         raise ValueError(f"no regular expression: {error}") from None
     return text
-
-
-class Delivery(Section):
-    """One export of the archive."""
-
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9-][A-Za-z0-9_-]*$",  # pyarrow and pandas skip folders that begin with "_"
-        description='Name of the delivery and of its folders in results: letters, digits, "-" and, but not in front, "_".',
-    )
-    dicom: str = Field(description="Folder of the DICOM files, at any depth and with any file names.")
-    reports: str = Field(
-        description="Table (CSV, TSV, Parquet or JSON lines) or folder of text files with the reports: docs/own-data.md."
-    )
-    references: str | None = Field(
-        default=None, description="Table of report sentences tied to images by hand, or null."
-    )
-    masks: str | None = Field(
-        default=None, description="Folder of label volumes for masks.segmenter precomputed, or null."
-    )
-    shards: int = Field(
-        ge=1, le=1000, description="Number of shards, 1 to 1000, and so of jobs per stage; about one per 256 patients."
-    )
-
-
-def is_demo(delivery: Delivery) -> bool:
-    """Whether a delivery, of which reports and images are under demo/, is made by the workflow itself."""
-    return all(Path(path).parts[:1] == ("demo",) for path in (delivery.reports, delivery.dicom))
 
 
 class DemoOptions(Section):

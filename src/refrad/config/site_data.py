@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refrad.config.imaging import SEGMENTERS, is_demo
+from refrad.config.deliveries import is_demo
+from refrad.config.imaging import SEGMENTERS
 from refrad.core.private_files import REMOVALS, REVIEW
 from refrad.privacy.choice_lists import read_choice_list
 from refrad.privacy.keys import holds_demo_key

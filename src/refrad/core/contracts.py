@@ -44,10 +44,11 @@ class Table(pa.DataFrameModel):
 
 
 class InstanceTable(Table):
-    """Stage index: one row for every file or frame in the delivery, used or quarantined."""
+    """Stage index: one row for every file or frame in the delivery, used or quarantined. A NIfTI file is one row."""
 
     file: str = pa.Field(description="keyed digest of the path inside the delivery")
     frame: pl.Int32 = pa.Field(ge=0, description="frame in a multi-frame file, else 0")
+    slices: pl.Int32 = pa.Field(ge=1, description="images of the row: 1, or the slices of a NIfTI volume")
     instance: str = pa.Field(nullable=True, description="pseudonym of the SOP instance (and frame); null if unreadable")
     series: str = pa.Field(nullable=True, description="pseudonym of the series; null if unreadable")
     study: str = pa.Field(nullable=True, description="pseudonym of the study; null if unreadable")
@@ -57,7 +58,10 @@ class InstanceTable(Table):
     )
     modality: str = pa.Field(nullable=True, description="DICOM Modality; null if unreadable")
     series_number: pl.Int32 = pa.Field(nullable=True, description="DICOM SeriesNumber")
-    instance_number: pl.Int32 = pa.Field(nullable=True, description="DICOM InstanceNumber")
+    instance_number: pl.Int32 = pa.Field(
+        nullable=True,
+        description="DICOM InstanceNumber; that of the first slice of a NIfTI volume with numbered slices",
+    )
     shard: pl.Int32 = pa.Field(nullable=True, ge=0, description="shard of the patient; null if unreadable")
     split: str = pa.Field(nullable=True, isin=SPLITS, description="split of the patient; null if unreadable")
     burned_in: bool = pa.Field(nullable=True, description="text in the pixels, by header or rule; null if unknown")

@@ -65,6 +65,7 @@ class InstanceRow(TypedDict):
 
     file: str
     frame: int
+    slices: int
     instance: str | None
     series: str | None
     study: str | None

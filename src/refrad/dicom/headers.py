@@ -60,14 +60,17 @@ class Header(NamedTuple):
     of pixels. `bit_range`: of a pixel in its word, from the first bit to before the last, if it is not the lowest that is the
     first. `offset`: of the value of the pixels in the file, if they can be read from there as they are or are compressed;
     else 0. `stack` and `dimensions`: of a frame, by its StackID and DimensionIndexValues.
+    `slices` and `split` are of a NIfTI file, which holds a whole volume and may belong to an official split.
     """
 
     path: str
     frame: int = 0
     frames: int = 1
+    slices: int = 1
     reason: str | None = None
     burned_in: bool | None = None
     modality: str = ""
+    split: str = ""
     # identity
     patient_id: str = ""
     issuer: str = ""  # of the patient_id

@@ -43,7 +43,7 @@ __all__ = ["VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 4
+VERSION = 5
 SHOWN_LINES = 100
 # What becomes of identifiers that differ in spelling only
 SPELLINGS = {"include": "none is used; write the identifier as the headers have it", "exclude": "all are left out"}
@@ -221,6 +221,7 @@ def _instance_row(
     return {
         "file": pseudonyms.file(header.path),
         "frame": header.frame,
+        "slices": header.slices,
         "instance": None if image.instance is None else pseudonyms.instance(image.instance),
         "series": pseudonyms.series(header.series_key) if patient else None,
         "study": pseudonyms.study(header.study_key) if patient else None,

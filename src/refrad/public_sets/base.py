@@ -1,0 +1,72 @@
+"""What an adapter of a public set returns, and the options that it takes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from refrad.nifti.volume_list import VolumeEntry
+
+__all__ = ["REPORT_COLUMNS", "SetAdapter", "SetOptions", "SetTables"]
+
+REPORT_COLUMNS = ("report_id", "study_uid", "language", "text")
+
+
+class SetOptions(NamedTuple):
+    """Choices of the user for a set.
+
+    Attributes:
+        reconstruction: which volume of a scan is used where a set has several: the "first", "all", or a part of the name of a
+            convolution kernel.
+        resplit: whether patients that cross official splits are given one split; otherwise they are left out.
+        validation: share, 0 to 1, of the training patients that validate where the set has no split for it.
+        masks: folder of further masks beside the root, such as that of Merlin Plus, or None.
+        tables: folder of further tables beside the root, such as the radiologist notes of RadGPT, or None.
+    """
+
+    reconstruction: str = "first"
+    resplit: bool = False
+    validation: float = 0.05
+    masks: Path | None = None
+    tables: Path | None = None
+
+
+class SetTables(NamedTuple):
+    """A public set as the tables of a NIfTI delivery.
+
+    Attributes:
+        folder: of the volumes, which the paths of `volumes` are inside of.
+        volumes: a row for each volume that is used.
+        reports: columns `REPORT_COLUMNS`; study_uid is the study key of the volumes.
+        masks: path of a volume (as in `volumes`) to its mask, a file or folder inside of `mask_folder`; empty if there are none.
+        mask_folder: None if there are no masks.
+        counts: what was delivered, and what became of it: the first entry of a kind is its total, the others add up to it.
+        findings: sentences about what is missing or wrong, without any text of a report; with the number of the cases.
+        crossing: number of patients in more than one official split.
+    """
+
+    folder: Path
+    volumes: Sequence[VolumeEntry]
+    reports: pl.DataFrame
+    masks: Mapping[str, str]
+    mask_folder: Path | None
+    counts: Mapping[str, Mapping[str, int]]
+    findings: Sequence[str]
+    crossing: int
+
+
+class SetAdapter(Protocol):
+    """The module of an adapter."""
+
+    def read(self, root: Path, options: SetOptions) -> SetTables:
+        """The tables of a set.
+
+        Args:
+            root: folder of the set as it is downloaded.
+            options: choices of the user.
+
+        Raises:
+            FileNotFoundError: if a folder or table is missing without which nothing can be used; the message names it.
+            ValueError: if a table cannot be understood; the message names file and line.
+        """
