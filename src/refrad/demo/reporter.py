@@ -8,7 +8,7 @@ import numpy as np
 
 from refrad.demo.bodies import Body
 
-__all__ = ["Reference", "Seen", "write_report"]
+__all__ = ["Reference", "Seen", "write_notes", "write_report"]
 
 BOTH = ("_right", "_left")
 # Structures to see -> sentences about them, German and English; {ref} is where an image may be named.
@@ -88,6 +88,8 @@ DAILY |= {
     "hip_right",
 }
 ALWAYS_SEEN = 0.88
+LEAST_AREA = 40  # px, of a structure that is described
+MOST_NOTES = 8
 NAMED = 0.7  # share of the closing sentences that name an image
 RESECTED = {
     "gallbladder": ("Z.n. Cholezystektomie.", "Status post cholecystectomy."),
@@ -151,7 +153,7 @@ def write_report(
         sentences.append(RESECTED[gone][0 if german else 1])
     for number in r.permutation(len(NORMAL)):
         classes, de, en = NORMAL[number]
-        visible = [name for name in classes if _largest(all_series, name) > 40]
+        visible = [name for name in classes if _largest(all_series, name) > LEAST_AREA]
         ill = any(name.startswith(lesion.organ) for lesion in body.lesions for name in classes)
         often = ALWAYS_SEEN if classes[0] in DAILY else 1 - ALWAYS_SEEN
         if len(visible) == len(classes) and not ill and r.random() < often:
@@ -173,6 +175,24 @@ def write_report(
             f"Impression:\n{sentences[0]}\n\nSigned: Dr. {doctor}\n"
         )
     return text, references
+
+
+def write_notes(r: np.random.Generator, body: Body, areas: Mapping[str, Sequence[int]]) -> str:
+    """Short English notes about one volume, a finding in each line; `areas` are those of `Seen`."""
+    series = [Seen(1, areas, (), ())]
+    findings = []
+    for lesion in body.lesions:
+        if _largest(series, lesion.organ):
+            finding = LESIONS[lesion.organ, lesion.kind][1].split(", larger")[0].removesuffix(".")
+            findings.append(finding.replace("{en}", f"{lesion.diameter / 10:.1f}") + ".")
+    findings += [RESECTED[gone][1] for gone in sorted(body.resected)]
+    for number in r.permutation(len(NORMAL)):
+        classes, _, sentences = NORMAL[number]
+        is_ill = any(name.startswith(lesion.organ) for lesion in body.lesions for name in classes)
+        if not is_ill and all(_largest(series, name) > LEAST_AREA for name in classes):
+            findings.append(str(r.choice(sentences)))
+    lines = [finding.replace("{ref}", "").replace("{d}", str(r.integers(10))) for finding in findings[:MOST_NOTES]]
+    return "\n".join(["Radiologist's notes: ", *lines, ""])
 
 
 def _largest(all_series: Sequence[Seen], name: str) -> int:
