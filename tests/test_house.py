@@ -231,6 +231,7 @@ FILE_MODULES = {
         "dicom/scan.py",
         "evaluation/metrics/json_lines.py",
         "formats/charsets.py",
+        "formats/nifti.py",
         "inference/load_image.py",
         "inference/predictor.py",
         "privacy/choice_lists.py",

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from refrad.formats.nifti import SURPLUS
 from refrad.segmentation.base import UnsegmentableError
-from refrad.segmentation.label_files import OUTSIDE, SHARED, SURPLUS, UNKNOWN_FILES, files_of_mask, read_labels
+from refrad.segmentation.label_files import OUTSIDE, SHARED, UNKNOWN_FILES, files_of_mask, read_labels
 
 IDS = {"spleen": 1, "kidney_right": 2, "kidney_left": 3, "liver": 5}
 AFFINE = np.diag([-2.0, -2.0, 5.0, 1.0])

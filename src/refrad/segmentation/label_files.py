@@ -5,8 +5,6 @@ valid as the right one.
 """
 
 import errno
-import gzip
-import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
@@ -18,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrad.dicom.scan import is_error_of_one_file, is_storage_error
+from refrad.formats.nifti import NiftiError, affine_of, image_class_of, read_content, shape_of
 from refrad.segmentation.base import UnsegmentableError
-from refrad.segmentation.labels import LARGEST_SHIFT
 
 __all__ = [
     "OUTSIDE",
@@ -43,13 +41,20 @@ OF_THE_FILE = {
     errno.ENAMETOOLONG,
 }  # a name or permission is at fault
 ROUNDING = 1e-2  # of stored labels that a float or a scale factor made inexact
-SURPLUS = 1 << 20  # bytes that may follow the voxels
-PART = 1 << 24  # bytes decompressed at once
 GREYEST = 0.5  # share of neighbouring voxels with different labels: of true ones 0.01, at 24 mm 0.25; of images 0.9
 SAMPLES = 32  # slices in which neighbours are compared
 LARGEST_SHARED = 0.01  # share of the labelled voxels that two classes may claim
 SAME_GRID = 1e-3  # mm or mm a voxel, difference of the affines of one grid
-FLATTEST = 1e-6  # ratio of the singular values of an affine, below which its voxels have no volume
+
+REASON_OF_FAULT = {
+    "not_nifti": "mask_not_nifti",
+    "unreadable": "unreadable_mask",
+    "not_3d": "mask_not_3d",
+    "empty": "mask_not_3d",
+    "no_numbers": "mask_not_labels",
+    "no_geometry": "mask_no_geometry",
+    "affines_differ": "mask_no_geometry",
+}
 
 UNKNOWN_FILES = "files of a class that the task does not have"
 OUTSIDE = "labels that the task does not have"
@@ -97,6 +102,8 @@ def read_labels(path: Path, native_ids: Mapping[str, int]) -> DeliveredLabels:
         return _read_classes(path, native_ids) if path.is_dir() else _read_multi_label(path, native_ids)
     except (MemoryError, UnsegmentableError):
         raise
+    except NiftiError as error:
+        raise UnsegmentableError(REASON_OF_FAULT[error.fault]) from None
     except OSError as error:
         if is_failing_storage(error):
             raise UnsegmentableError("storage_error", Path(error.filename or path)) from None
@@ -107,7 +114,7 @@ def read_labels(path: Path, native_ids: Mapping[str, int]) -> DeliveredLabels:
 
 def _read_multi_label(path: Path, native_ids: Mapping[str, int]) -> DeliveredLabels:
     image = _load(path)
-    values, affine = _voxels(image), _affine(image)
+    values, affine = _voxels(image), affine_of(image.header)
     with np.errstate(invalid="ignore"):
         rounded = np.rint(values) if values.dtype.kind == "f" else values
         is_whole = values is rounded or bool((np.abs(values - rounded) <= ROUNDING).all())
@@ -144,8 +151,8 @@ def _read_classes(folder: Path, native_ids: Mapping[str, int]) -> DeliveredLabel
         image = _load(file)
         mask = _binary(_voxels(image))
         if labels is None:
-            labels, affine = np.zeros(mask.shape, np.uint8, order="F"), _affine(image)
-        elif mask.shape != labels.shape or not np.allclose(_affine(image), affine, rtol=0, atol=SAME_GRID):
+            labels, affine = np.zeros(mask.shape, np.uint8, order="F"), affine_of(image.header)
+        elif mask.shape != labels.shape or not np.allclose(affine_of(image.header), affine, rtol=0, atol=SAME_GRID):
             raise UnsegmentableError("mask_grids_differ")
         sizes[label] = np.count_nonzero(mask)
         is_claimed = mask & (labels > 0)
@@ -201,84 +208,16 @@ def _load(path: Path) -> Any:
         if not isinstance(image, nib.Nifti1Pair):
             raise UnsegmentableError("mask_not_nifti")  # Analyze, which knows no sides
         return image
-    content = _content(path)
-    image = _kind(content).from_bytes(content)
-    if _length(image.header) > len(content):
-        raise UnsegmentableError("unreadable_mask")
-    return image
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a NIfTI file, decompressed to the end, so that its checksum is compared; surplus ones are not kept."""
     with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if is_packed else path.open("rb") as file:
-        head = file.read(nib.Nifti2Header.sizeof_hdr)
-        if not head:
-            raise UnsegmentableError("unreadable_mask")
-        kind = _kind(head).header_class
-        header = kind(head[: kind.sizeof_hdr], check=False)
-        missing, parts = _length(header) - len(head), [head]
-        while missing > 0 and (part := file.read(min(missing, PART))):  # never as many bytes as the header claims
-            parts.append(part)
-            missing -= len(part)
-        if len(file.read(SURPLUS + 1)) > SURPLUS:
-            raise UnsegmentableError("unreadable_mask")
-    return b"".join(parts)
-
-
-def _kind(content: bytes) -> Any:
-    """The class of NIfTI image that a file is, by its first bytes."""
-    if content[344:347] == b"n+1":
-        return nib.Nifti1Image
-    if content[4:7] == b"n+2":
-        return nib.Nifti2Image
-    is_half = content[344:347] == b"ni1" or content[4:7] == b"ni2"  # a header whose voxels are in another file
-    raise UnsegmentableError("unreadable_mask" if is_half else "mask_not_nifti")
-
-
-def _length(header: Any) -> int:
-    """Bytes of a file by its header."""
-    voxels = math.prod(map(int, header.get_data_shape())) * int(header.get_data_dtype().itemsize)
-    return int(header["vox_offset"]) + voxels
+        content = read_content(file)
+    return image_class_of(content).from_bytes(content)
 
 
 def _voxels(image: Any) -> NDArray[Any]:
     """Numbers [column, row, slice], scaled as the header tells; axes of one element behind the third are dropped."""
-    if len(image.shape) < 3 or any(size != 1 for size in image.shape[3:]):
-        raise UnsegmentableError("mask_not_3d")
-    if image.header.get_data_dtype().kind not in "biuf":
-        raise UnsegmentableError("mask_not_labels")
+    shape = shape_of(image.header)
     values: NDArray[Any] = np.asanyarray(image.dataobj)
-    if not values.size:
-        raise UnsegmentableError("mask_not_3d")
-    return values.squeeze(tuple(range(3, values.ndim)))
-
-
-def _affine(image: Any) -> NDArray[np.float64]:
-    """The affine of an image whose header gives it, by the sform before the qform; refused if both do not agree on each voxel."""
-    forms = []
-    for form in (image.header.get_sform, image.header.get_qform):
-        try:
-            affine, code = form(coded=True)
-        except nib.spatialimages.HeaderDataError:
-            continue
-        if code > 0 and affine is not None:
-            forms.append(np.asarray(affine, np.float64))
-    if not forms or not all(_is_regular(affine) for affine in forms):
-        raise UnsegmentableError("mask_no_geometry")
-    corners = np.array(np.meshgrid(*[(0, size - 1) for size in image.shape[:3]], [1], indexing="ij")).reshape(4, -1)
-    shift = np.linalg.norm((forms[0] - forms[-1]) @ corners, axis=0).max()
-    if shift > LARGEST_SHIFT * np.linalg.norm(forms[0][:3, :3], axis=0).min():
-        raise UnsegmentableError("mask_no_geometry")
-    return forms[0]
-
-
-def _is_regular(affine: NDArray[np.float64]) -> bool:
-    if not np.isfinite(affine).all():
-        return False
-    widths = np.linalg.svd(affine[:3, :3], compute_uv=False)
-    return bool(widths[-1] > FLATTEST * widths[0])
+    return values.reshape(shape, order="A")
 
 
 def _names_in_header(image: Any) -> dict[int, str]:

@@ -1,0 +1,253 @@
+"""NIfTI files of version 1 or 2, plain or compressed, also inside of .zip files: their bytes, headers, values and affines.
+
+Affines are in NIfTI's coordinates: x to the right, y to the front, z to the head (RAS+), here always in mm.
+"""
+
+import errno
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+from isal import igzip, isal_zlib
+from numpy.typing import NDArray
+
+__all__ = [
+    "SURPLUS",
+    "NiftiError",
+    "affine_of",
+    "image_class_of",
+    "is_regular",
+    "open_volume_file",
+    "read_content",
+    "read_header",
+    "shape_of",
+    "stored_values",
+]
+
+GZIP = b"\x1f\x8b"
+HEAD = nib.Nifti2Header.sizeof_hdr  # bytes that tell the kind, and hold the header of either
+BLOCK = 4096  # bytes of a compressed file that hold the header of nearly all
+SURPLUS = 1 << 20  # bytes that may follow the voxels
+PART = 1 << 24  # bytes decompressed at once
+OFFSETS = 1 << 40  # beyond those of the voxels in any file
+FLATTEST = 1e-6  # ratio of the singular values of an affine, below which its voxels have no volume
+LARGEST_SHIFT = 0.4  # voxels between sform and qform; below half a voxel, so that each voxel stays itself
+MM_OF_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; others are taken for mm
+
+
+class NiftiError(ValueError):
+    """A file is no image that can be used.
+
+    `fault` is "not_nifti", "unreadable" (cut, a wrong checksum, half of a pair, surplus bytes), "not_3d", "empty" (an axis
+    without elements), "no_numbers" (colours or complex numbers), "no_geometry" (no affine, or one without volume), or
+    "affines_differ" (sform and qform place a voxel differently).
+    """
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+@contextmanager
+def open_volume_file(folder: Path, path: str) -> Iterator[BinaryIO]:
+    """The bytes of a file below `folder` as they are stored; `path` may lead into a .zip file as if it were a folder.
+
+    Raises:
+        FileNotFoundError: if there is no such file or member.
+        NiftiError: if the path leaves the folder, or the .zip file is damaged or encrypted.
+        OSError: if it cannot be read.
+    """
+    parts = PurePosixPath(path).parts
+    if ".." in parts or path.startswith("/"):
+        raise NiftiError("unreadable")
+    for count, part in enumerate(parts[:-1], 1):
+        archive = folder.joinpath(*parts[:count])
+        if part.lower().endswith(".zip") and archive.is_file():
+            with _member(archive, "/".join(parts[count:])) as member:
+                yield member
+            return
+    full_path = folder / path
+    if full_path.exists() and not full_path.is_file():  # a pipe or a device would never end
+        raise NiftiError("unreadable")
+    with full_path.open("rb") as file:
+        yield file
+
+
+@contextmanager
+def _member(archive: Path, name: str) -> Iterator[BinaryIO]:
+    status = archive.stat()
+    try:
+        member = _directory(archive, status.st_size, status.st_mtime_ns, os.getpid()).open(name)
+    except KeyError:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive)) from None
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError):  # damaged, encrypted, compressed in another way
+        raise NiftiError("unreadable") from None
+    with member:
+        try:
+            yield cast("BinaryIO", member)
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            raise NiftiError("unreadable") from None
+
+
+@lru_cache(maxsize=1)
+def _directory(archive: Path, _size: int, _time: int, _process: int) -> zipfile.ZipFile:
+    """The open archive: one of many members is asked for them in a row. Processes share no place in a file."""
+    return zipfile.ZipFile(archive)
+
+
+def read_header(file: BinaryIO) -> Any:
+    """The header of a NIfTI image, a nibabel header, of which only the first bytes are read and decompressed.
+
+    Raises:
+        NiftiError: "not_nifti" or "unreadable".
+    """
+    head = file.read(BLOCK)
+    if head.startswith(GZIP):
+        head = _first_bytes(head, file)
+    return _header_of(head)
+
+
+def _first_bytes(block: bytes, file: BinaryIO) -> bytes:
+    """The first decompressed bytes of a gzip stream that begins with `block`."""
+    decompressor = zlib.decompressobj(31)
+    head = b""
+    try:
+        while block and len(head) < HEAD and not decompressor.eof:
+            head += decompressor.decompress(block, HEAD - len(head))
+            block = decompressor.unconsumed_tail or file.read(BLOCK)
+    except zlib.error:
+        raise NiftiError("unreadable") from None
+    return head
+
+
+def _header_of(head: bytes) -> Any:
+    if not head:
+        raise NiftiError("unreadable")
+    kind = image_class_of(head).header_class
+    if len(head) < kind.sizeof_hdr:
+        raise NiftiError("unreadable")
+    try:
+        header = kind(head[: kind.sizeof_hdr], check=False)
+        header.get_data_dtype()
+    except (nib.spatialimages.HeaderDataError, KeyError, ValueError):  # an unknown type of voxels
+        raise NiftiError("unreadable") from None
+    return header
+
+
+def image_class_of(content: bytes) -> Any:
+    """The class of NIfTI image that a file is, by its first bytes.
+
+    Raises:
+        NiftiError: "unreadable" for a header whose voxels are in another file, else "not_nifti".
+    """
+    if content[344:347] == b"n+1":
+        return nib.Nifti1Image
+    if content[4:7] == b"n+2":
+        return nib.Nifti2Image
+    is_half = content[344:347] == b"ni1" or content[4:7] == b"ni2"
+    raise NiftiError("unreadable" if is_half else "not_nifti")
+
+
+def read_content(file: Any) -> bytes:
+    """The bytes of a NIfTI file, decompressed to the end, so that its checksum is compared; surplus ones are not kept.
+
+    Raises:
+        NiftiError: "not_nifti" or "unreadable".
+    """
+    is_packed = file.peek(2)[:2] == GZIP
+    try:
+        return _content(igzip.open(file) if is_packed else file)  # type: ignore[no-untyped-call]
+    except (EOFError, igzip.BadGzipFile, zlib.error, isal_zlib.error):  # type: ignore[misc]
+        raise NiftiError("unreadable") from None
+
+
+def _content(file: Any) -> bytes:
+    head = file.read(HEAD)
+    header = _header_of(head)
+    missing, parts = _length(header) - len(head), [head]
+    while missing > 0 and (part := file.read(min(missing, PART))):  # never as many bytes as the header claims
+        parts.append(part)
+        missing -= len(part)
+    if missing > 0 or len(file.read(SURPLUS + 1)) > SURPLUS:
+        raise NiftiError("unreadable")
+    return b"".join(parts)
+
+
+def _length(header: Any) -> int:
+    """Bytes of a file by its header."""
+    sizes = [int(size) for size in header.get_data_shape()]
+    if min(sizes, default=0) < 0 or not header.sizeof_hdr <= header["vox_offset"] < OFFSETS:  # also not a number
+        raise NiftiError("unreadable")
+    return int(header["vox_offset"]) + math.prod(sizes) * int(header.get_data_dtype().itemsize)
+
+
+def shape_of(header: Any) -> tuple[int, int, int]:
+    """The sizes of the three axes; axes of one element behind the third do not count.
+
+    Raises:
+        NiftiError: "not_3d" or "empty"; "no_numbers" if the voxels are no single real numbers.
+    """
+    sizes = [int(size) for size in header.get_data_shape()]
+    if len(sizes) < 3 or any(size != 1 for size in sizes[3:]):
+        raise NiftiError("not_3d")
+    if min(sizes) < 1:
+        raise NiftiError("empty")
+    if header.get_data_dtype().kind not in "biuf":
+        raise NiftiError("no_numbers")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def stored_values(header: Any, content: bytes) -> NDArray[Any]:
+    """Values as stored, not scaled: a view of `content` with the header's type, in the order of the file's three axes.
+
+    Raises:
+        NiftiError: as `shape_of`.
+    """
+    shape = shape_of(header)
+    values = np.frombuffer(content, header.get_data_dtype(), math.prod(shape), int(header["vox_offset"]))
+    return values.reshape(shape, order="F")
+
+
+def affine_of(header: Any) -> NDArray[np.float64]:
+    """The affine that a header gives, float64 [4, 4], RAS+ mm: the sform before the qform.
+
+    Both must agree on each voxel. Lengths in metres or micrometres (xyzt_units) become mm, the origin as well, as ITK reads
+    them; nibabel leaves them as they are.
+
+    Raises:
+        NiftiError: "no_geometry" or "affines_differ".
+    """
+    forms = []
+    for form in (header.get_sform, header.get_qform):
+        try:
+            affine, code = form(coded=True)
+        except nib.spatialimages.HeaderDataError:
+            continue
+        if code > 0 and affine is not None:
+            forms.append(np.asarray(affine, np.float64))
+    if not forms or not all(is_regular(affine) for affine in forms):
+        raise NiftiError("no_geometry")
+    sizes = [int(size) for size in header.get_data_shape()[:3]]
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in sizes], [1], indexing="ij")).reshape(4, -1)
+    shift = np.linalg.norm((forms[0] - forms[-1]) @ corners, axis=0).max()
+    if shift > LARGEST_SHIFT * np.linalg.norm(forms[0][:3, :3], axis=0).min():
+        raise NiftiError("affines_differ")
+    affine = forms[0].copy()
+    affine[:3] *= MM_OF_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    return affine
+
+
+def is_regular(affine: NDArray[np.float64]) -> bool:
+    """Whether an affine [4, 4] has finite numbers only, and its voxels have a volume."""
+    if not np.isfinite(affine).all():
+        return False
+    widths = np.linalg.svd(affine[:3, :3], compute_uv=False)
+    return bool(widths[-1] > FLATTEST * widths[0])
