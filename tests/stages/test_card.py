@@ -136,3 +136,55 @@ def test_crate_opens_and_has_each_stage_run(described):
 def test_dataset_without_images_has_a_card(tmp_path):
     metrics = describe(tmp_path, [])
     assert metrics["flow"]["taken"] == 0 and "| images | 0 | 0 | 0 | 0 |" in (tmp_path / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def of_sets(tmp_path_factory, rows):
+    """A dataset of the site's own images, CT-RATE and, in split train, AbdomenAtlas."""
+    folder = tmp_path_factory.mktemp("of_sets")
+    sources = {"train": "abdomenatlas", "validation": None, "test": "ct-rate"}
+    describe(folder, [row | {"public_set": sources[row["split"]]} for row in rows])
+    return folder
+
+
+def section(card, title):
+    return card.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_card_has_a_line_for_each_public_set_with_rows(of_sets, described, rows):
+    text = section((of_sets / "README.md").read_text(), "Public sets")
+    tested = sum(row["split"] == "test" for row in rows)
+    assert f"(`ct-rate`) | {tested} | CC-BY-NC-SA-4.0 (gated" in text and "(`abdomenatlas`)" in text
+    assert "merlin" not in text and "The reports of AbdomenAtlas 3.0 Mini were generated from masks" in text
+    assert "Public sets" not in (described / "README.md").read_text()
+
+
+def test_card_cites_the_public_sets_and_the_dataset(of_sets):
+    text = section((of_sets / "README.md").read_text(), "Citation")
+    assert "Some site: A small set." in text and "arXiv:2403.17834" in text and "arXiv:2501.04678" in text
+
+
+def test_columns_of_the_card_have_the_terms_of_their_sources(of_sets):
+    lines = (of_sets / "README.md").read_text().splitlines()
+    (captions,) = (line for line in lines if line.startswith("| `captions` |"))
+    assert all(
+        words in captions for words in ("site: ", "CT-RATE: ", "AbdomenAtlas 3.0 Mini: ", "generated from masks")
+    )
+
+
+def test_croissant_lists_each_license_and_is_valid(of_sets):
+    mlcroissant = pytest.importorskip("mlcroissant")
+    metadata = mlcroissant.Dataset(jsonld=str(of_sets / "croissant.json")).metadata
+    assert not metadata.ctx.issues.errors and not metadata.ctx.issues.warnings
+    site, *of_parts = metadata.license
+    assert "https://spdx.org/licenses/CC-BY-NC-SA-4.0" in of_parts and metadata.sd_licence == [site]
+    assert any(text.startswith("AbdomenAtlas 3.0 Mini, CC BY-NC-SA") for text in of_parts) and len(of_parts) == 2
+    assert "arXiv:2403.17834" in metadata.cite_as
+    (field,) = (field for field in metadata.record_sets[0].fields if field.name == "captions")
+    assert "CT-RATE: CC-BY-NC-SA-4.0" in field.description
+
+
+def test_crate_has_the_terms_of_the_sets(of_sets):
+    graph = json.loads((of_sets / "ro-crate-metadata.json").read_text())["@graph"]
+    (root,) = (entry for entry in graph if entry["@id"] == "./")
+    assert "CT-RATE" in root["license"] and "AbdomenAtlas" in root["license"]

@@ -12,7 +12,7 @@ import pytest
 from refrad.config.imaging import SEGMENTERS, SegmenterEntry
 from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
-from refrad.core.tables import frame_of, read_table, write_table
+from refrad.core.tables import frame_of, read_public_set, read_table, write_table
 from refrad.dicom.volume_store import store_volume
 from refrad.privacy.pseudonyms import FileTable
 from refrad.reporting.wording import REASONS
@@ -127,6 +127,15 @@ def test_mask_store_keys_are_those_of_earlier_versions(site, tmp_path, monkeypat
     run(site, PRECOMPUTED | {"segmenter": "dummy"}, precomputed=None)
     key = digest_bytes(*(part.encode() for part in (site.volume()["digest"], "total", "dummy", "dummy", "fastest")))
     assert read_table(site.path("masks"), MaskTable)["file"].item() == f"{key[:2]}/{key}.nii.gz"
+
+
+def test_table_of_masks_keeps_the_public_set_of_its_delivery(site):
+    run(site)
+    assert read_public_set(site.path("masks")) is None
+    instances = read_table(site.path("instances"), InstanceTable)
+    write_table(site.path("instances"), instances, InstanceTable, Fingerprint("index", 1, {}, {}), "ct-rate")
+    run(site)
+    assert read_public_set(site.path("masks")) == "ct-rate"
 
 
 def test_stored_masks_are_not_made_again(site):

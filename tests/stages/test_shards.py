@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from refrad.core.tables import read_table
+from refrad.core.contracts import MaskTable, VolumeTable
+from refrad.core.tables import read_table, write_table
 from refrad.dataset import shard_io as shards
 from refrad.dataset.examples import example_of_row, read_image_table
 from refrad.dataset.image_codec import decode_image, decode_pixels
@@ -86,6 +87,31 @@ def test_picture_has_the_organ_inside_its_box(shard):
         1,
     ]
     assert inside.min() > picture[:3, :, 1].max()
+
+
+def name_public_set(shard, name):
+    """Rewrite the table of masks as that of a delivery which is a public set."""
+    table = read_table(shard.path("masks"), MaskTable)
+    write_table(shard.path("masks"), table, MaskTable, Fingerprint("masks", 1, {}, {}), name)
+
+
+def test_rows_name_their_public_set(shard):
+    assert pl.read_parquet(shard.path("train"))["public_set"].unique().to_list() == [None]
+    name_public_set(shard, "ct-rate")
+    shard.run("shards", OPTIONS)
+    assert pl.read_parquet(shard.path("train"))["public_set"].unique().to_list() == ["ct-rate"]
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_reports_made_from_masks_only_train(shard, split):
+    shard.write(VolumeTable, "volumes", [shard.volume() | {"split": split}])
+    name_public_set(shard, "abdomenatlas")
+    with pytest.raises(
+        ValueError, match="1 volumes of abdomenatlas are in validation or test, and its reports were made from"
+    ):
+        shard.run("shards", OPTIONS)
+    name_public_set(shard, "ct-rate")
+    assert shard.run("shards", OPTIONS)["tables"]["split"].keys() == {split}
 
 
 def test_shard_bytes_depend_on_the_input_only(shard):

@@ -10,13 +10,14 @@ from refrad.core.checksums import TableError, checksum_writer, damaged, groups_w
 from refrad.core.contracts import Table
 from refrad.core.files import atomic
 from refrad.core.schemas import pa
-from refrad.core.types import FINGERPRINT_KEY
+from refrad.core.types import FINGERPRINT_KEY, PUBLIC_SET_KEY
 
 __all__ = [
     "Stamp",
     "TableError",
     "frame_of",
     "read_frame",
+    "read_public_set",
     "read_table",
     "scan_table",
     "write_frame",
@@ -41,13 +42,17 @@ def frame_of(rows: Iterable[Mapping[str, Any]], contract: type[Table]) -> pl.Dat
     return pl.DataFrame(list(rows), schema=schema, orient="row")
 
 
-def write_table(path: Path, frame: pl.DataFrame, contract: type[Table], fingerprint: Stamp) -> None:
+def write_table(
+    path: Path, frame: pl.DataFrame, contract: type[Table], fingerprint: Stamp, public_set: str | None = None
+) -> None:
     """Check `frame` against its contract and write it atomically, with the fingerprint in the Parquet metadata.
+
+    `public_set` is the name of the public set that the delivery of the table is; `read_public_set` returns it.
 
     Raises:
         TableError: if the frame breaks the contract.
     """
-    table = _checked(frame, contract, path).to_arrow().replace_schema_metadata({FINGERPRINT_KEY: fingerprint.text})
+    table = _checked(frame, contract, path).to_arrow().replace_schema_metadata(_metadata(fingerprint, public_set))
     with atomic(path) as temporary, checksum_writer(temporary, table.schema, compression="zstd") as writer:
         writer.write_table(table)
 
@@ -60,14 +65,18 @@ def write_frame(path: Path, frame: pl.DataFrame) -> None:
 
 
 def write_parts(
-    path: Path, parts: Iterable[Iterable[Mapping[str, Any]]], contract: type[Table], fingerprint: Stamp
+    path: Path,
+    parts: Iterable[Iterable[Mapping[str, Any]]],
+    contract: type[Table],
+    fingerprint: Stamp,
+    public_set: str | None = None,
 ) -> None:
     """Write a table of any length from parts of its rows, checked and written as they come; else as `write_table`.
 
     Raises:
         TableError: if a part breaks the contract. Uniqueness is checked inside of a row group only.
     """
-    schema = frame_of([], contract).to_arrow().schema.with_metadata({FINGERPRINT_KEY: fingerprint.text})
+    schema = frame_of([], contract).to_arrow().schema.with_metadata(_metadata(fingerprint, public_set))
     rows: list[Mapping[str, Any]] = []
     with atomic(path) as temporary, checksum_writer(temporary, schema, compression="zstd") as writer:
 
@@ -80,6 +89,10 @@ def write_parts(
             if len(rows) >= ROWS_A_GROUP:
                 write()
         write()
+
+
+def _metadata(fingerprint: Stamp, public_set: str | None) -> dict[str, str]:
+    return {FINGERPRINT_KEY: fingerprint.text} | ({PUBLIC_SET_KEY: public_set} if public_set else {})
 
 
 def _checked(frame: pl.DataFrame, contract: type[Table], path: Path) -> pl.DataFrame:
@@ -112,6 +125,16 @@ def read_table(path: Path, contract: type[Table]) -> pl.DataFrame:
         TableError: if it is damaged or has no checksums, or a column of the contract is missing.
     """
     return scan_table(path, contract).collect()
+
+
+def read_public_set(path: Path) -> str | None:
+    """The name of the public set that the delivery of a table is; None for a site's own data.
+
+    Raises:
+        TableError: if the table is damaged.
+    """
+    has_checksums(path)  # raises if the metadata are damaged
+    return pl.read_parquet_metadata(path).get(PUBLIC_SET_KEY)
 
 
 def scan_table(path: Path, contract: type[Table], shard: int | None = None) -> pl.LazyFrame:

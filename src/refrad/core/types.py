@@ -7,6 +7,7 @@ __all__ = [
     "FINGERPRINT_KEY",
     "LANGUAGES",
     "MODALITIES",
+    "PUBLIC_SET_KEY",
     "SEG_TOKENS",
     "SPLITS",
     "TASK_OF",
@@ -40,6 +41,9 @@ SEG_TOKENS = 128
 
 FINGERPRINT_KEY = "refrad.fingerprint"
 """Key of a stage's fingerprint in the metadata of the Parquet files that it writes."""
+
+PUBLIC_SET_KEY = "refrad.public_set"
+"""Key of the name of the public set in the metadata of the tables of a delivery that is one."""
 
 
 class ModelShaping(TypedDict):

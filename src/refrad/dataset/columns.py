@@ -55,6 +55,7 @@ COLUMNS: Sequence[Column] = (
     Column("study", pa.string(), "identity", "pseudonym of the study"),
     Column("patient", pa.string(), "identity", "pseudonym of the patient"),
     Column("split", pa.string(), "identity", "train, validation or test; the same for all images of a patient"),
+    Column("public_set", pa.string(), "identity", "public set that the image is of; null: the site's own data"),
     Column("modality", pa.string(), "header", "CT or MR"),
     Column("plane", pa.string(), "header", "axial, coronal, sagittal or oblique, from the geometry"),
     Column("index", pa.int32(), "header", "place of the slice in its volume"),

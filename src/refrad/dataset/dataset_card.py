@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
+from refrad.config.public_sets import PublicSet, SetPart
 from refrad.config.site_data import DEMO_WEIGHTS
 from refrad.core.types import SPLITS
 from refrad.dataset.columns import COLUMNS
@@ -27,11 +28,23 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Title, creator and terms (SPDX name or sentence) of the dataset, from the config."""
+    """Title, creator and terms (SPDX name or sentence) of the dataset, from the config, and the public sets that it has rows of."""
 
     title: str
     creator: str
     terms: str
+    sets: Sequence[PublicSet] = ()
+
+    @property
+    def all_terms(self) -> str:
+        """The terms of the site and of each public set, in a line."""
+        return ". ".join([self.terms, *(f"{entry.title}: {entry.describe_terms()}" for entry in self.sets)])
+
+    @property
+    def citations(self) -> list[str]:
+        """What to cite: the dataset, then the public sets."""
+        cited = (citation for entry in self.sets for citation in entry.citations)
+        return list(dict.fromkeys([f"{self.creator}: {self.title}.", *cited]))
 
 
 def render_card(
@@ -73,8 +86,11 @@ def render_card(
             *_warnings(summary, fingerprints),
             _table(("stage", "version", "options"), list(_stages(fingerprints))),
             *([review] if review else []),
+            *_public_sets(about.sets, summary),
             "## Columns and their terms\n",
             _table(("column", "meaning", "terms"), columns),
+            "## Citation\n",
+            "\n".join(f"- {citation}" for citation in about.citations) + "\n",
             "## Privacy\n",
             "Identifiers are keyed pseudonyms. Rules replace the names, dates and identifying numbers of the reports by"
             " placeholders; they can miss some. The pixels are not searched for faces and burned-in text. Treat the data as"
@@ -108,7 +124,7 @@ def _front_matter(about: DatasetInfo, summary: DatasetSummary, files: Mapping[st
     front = {
         "pretty_name": about.title,
         "license": "other",
-        "license_name": about.terms,
+        "license_name": about.all_terms,
         "language": sorted(summary.tables.get("language of captions", ())),
         "task_categories": ["image-to-text", "visual-question-answering", "object-detection"],
         "tags": ["medical", "radiology", "ct", "mri", "grounding"],
@@ -173,6 +189,32 @@ def _persons(leakage: Leakage) -> str:
         f"**{sentence}** `leakage.json` names them by their pseudonyms. They are not moved, and exports do not refuse, since two people"
         " may share both. If they are one person, give them one PatientID in the archive, or leave one out.\n\n"
     )
+
+
+def _public_sets(sets: Sequence[PublicSet], summary: DatasetSummary) -> Iterator[str]:
+    """A section about the public sets that have rows: their terms, and which reports were made from masks."""
+    if not sets:
+        return
+    yield "## Public sets\n"
+    rows = [
+        (
+            f"[{entry.title}]({entry.address}) (`{entry.name}`)",
+            f"{summary.sources[entry.name].total():,}",
+            entry.images.text,
+            entry.reports.text,
+            entry.masks.text,
+            ", ".join(part for part in get_args(SetPart) if entry.terms(part).redistributable) or "nothing",
+        )
+        for entry in sets
+    ]
+    heads = ("set", "images", "terms of its images", "terms of its reports", "terms of its masks", "may be passed on")
+    yield _table(heads, rows)
+    for entry in sets:
+        if entry.reports_of_masks:
+            yield (
+                f"**The reports of {entry.title} were generated from masks: no radiologist wrote them, and they prove nothing about"
+                " masks. All of its images are in train; do not evaluate on them.**\n"
+            )
 
 
 def _stages(fingerprints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str, str]]:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 
+from refrad.config.public_sets import SetPart
 from refrad.dataset.columns import COLUMNS, IMAGE
 from refrad.dataset.dataset_card import DatasetInfo
 from refrad.dataset.file_list import DataFile
@@ -88,8 +89,9 @@ def build_croissant(
         "version": "1.0.0",
         "datePublished": today.isoformat(),
         "creator": {"@type": "Organization", "name": about.creator},
-        "license": about.terms,
-        "citeAs": f"{about.creator}: {about.title}.",
+        "license": _licenses(about),
+        "sdLicense": about.terms,
+        "citeAs": " ".join(about.citations),
         "url": "README.md",
         "distribution": build_distribution(files),
         "recordSet": [
@@ -103,6 +105,13 @@ def build_croissant(
             }
         ],
     }
+
+
+def _licenses(about: DatasetInfo) -> str | list[str]:
+    """The terms of the site, then each license of the public sets: its address at SPDX, or in words with the set that has it."""
+    parts = [(entry, entry.terms(part)) for entry in about.sets for part in get_args(SetPart)]
+    of_sets = [terms.link or f"{entry.title}, {terms.text}: {entry.address}" for entry, terms in parts]
+    return list(dict.fromkeys([about.terms, *of_sets])) if of_sets else about.terms
 
 
 def build_distribution(files: Sequence[DataFile]) -> list[dict[str, Any]]:
@@ -189,7 +198,7 @@ def build_ro_crate(
                 "name": about.title,
                 "description": "Slices of CT and MR with report sentences, boxes and masks, and how they were made.",
                 "datePublished": today.isoformat(),
-                "license": about.terms,
+                "license": about.all_terms,
                 "creator": {"@id": "#creator"},
                 "hasPart": [{"@id": file.path} for file in files],
                 "mentions": [{"@id": action["@id"]} for action in actions],

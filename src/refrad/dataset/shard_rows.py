@@ -126,6 +126,7 @@ class EncodedPicture(PictureColumns):
 class ImageRow(ImageIdentity, GeometryColumns, EncodedPicture):
     """A row of a shard. The pictures that the config does not ask for are absent."""
 
+    public_set: str | None
     modality: str
     plane: str | None
     body_part: str | None

@@ -19,6 +19,7 @@ class _CountedColumns(TypedDict):
     volume: str
     patient: str
     split: str
+    public_set: str | None
     modality: str | None
     plane: str | None
     captions: list[CaptionStruct]
@@ -28,11 +29,19 @@ class _CountedColumns(TypedDict):
 
 @dataclass
 class DatasetSummary:
-    """The counts of a dataset: `splits` by split and unit, `tables` by kind and value, `backends` rows by part and backend."""
+    """The counts of a dataset.
+
+    Attributes:
+        splits: by split and unit.
+        tables: by kind and value.
+        backends: rows by part and backend.
+        sources: rows by public set, or None for the site's own data, and segmenter.
+    """
 
     splits: dict[str, Counter[str]] = field(default_factory=dict)
     tables: dict[str, Counter[str]] = field(default_factory=dict)
     backends: dict[str, Counter[str]] = field(default_factory=dict)
+    sources: dict[str | None, Counter[str]] = field(default_factory=dict)
 
     def count(self, split: str, unit: str, n: int = 1) -> None:
         """Add to a number of a split."""
@@ -63,7 +72,9 @@ def summarize(files: Sequence[Path]) -> DatasetSummary:
         summary.count(split, "questions", len(row["questions"]))
         summary.add("modality", row["modality"])
         summary.add("plane", row["plane"])
-        for part, backend in (row["provenance"] or {}).items():
+        provenance: Mapping[str, Any] = row["provenance"] or {}
+        summary.sources.setdefault(row.get("public_set"), Counter())[str(provenance.get("segmenter") or "")] += 1
+        for part, backend in provenance.items():
             if part in BACKENDS and backend:
                 summary.backends.setdefault(part, Counter())[str(backend)] += 1
         _count_texts(summary, split, row["captions"], row["questions"], names)

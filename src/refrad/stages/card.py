@@ -16,14 +16,14 @@ from refrad.dataset.leakage import find_leakage
 from refrad.dataset.metadata import build_croissant, build_ro_crate
 from refrad.dataset.shard_io import read_schema, read_source_fingerprints
 from refrad.dataset.statistics import summarize
-from refrad.dataset.terms import terms_of_columns
+from refrad.dataset.terms import registered_sets, terms_of_columns
 from refrad.review.review_words import write_section
 from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 4
+VERSION = 5
 
 NOT_STATED = "not stated"  # where the stage is run outside of a workflow, which asks for it
 
@@ -62,16 +62,17 @@ def run(
         until: number of the last verdict to use.
     """
     options = CardOptions.model_validate(fingerprint.options)
-    about = DatasetInfo(*(text or NOT_STATED for text in (options.title, options.creator, options.terms)))
     tally = Tally("images")
     with tally.timed("counting"):
         summary = summarize(images)
+    title, creator, terms = (text or NOT_STATED for text in (options.title, options.creator, options.terms))
+    about = DatasetInfo(title, creator, terms, registered_sets(summary.sources))
     with tally.timed("leakage"):
         leaks = find_leakage(images, options.duplicate_correlation, persons or [])
     with tally.timed("digests"):
         files = [describe_file(path, card.parent) for path in images]
     columns = read_schema(images[0]).names
-    terms = {name: text for name, text in terms_of_columns(summary, about.terms).items() if name in columns}
+    column_terms = {name: text for name, text in terms_of_columns(summary, terms).items() if name in columns}
     fingerprints = read_source_fingerprints(images[0])
     if persons:
         fingerprints = {"index": read_fingerprint(persons[0])} | fingerprints
@@ -79,10 +80,10 @@ def run(
     with tally.timed("review"):
         review = write_section(images, left_out or [], items, verdicts, until)
     today = date.today()
-    text = render_card(about, summary, leaks, terms, fingerprints, _by_split(files), review)
+    text = render_card(about, summary, leaks, column_terms, fingerprints, _by_split(files), review)
     with atomic(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    write_json(croissant_file, build_croissant(about, files, columns, terms, today))
+    write_json(croissant_file, build_croissant(about, files, columns, column_terms, today))
     write_json(crate, build_ro_crate(about, files, fingerprints, today))
     write_json(leakage, asdict(leaks) | {"total": leaks.total})
     for name, number in _move_others(card.parent, images, former).items():

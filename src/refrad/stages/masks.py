@@ -14,7 +14,7 @@ from refrad.core.contracts import InstanceTable, MaskTable, VolumeTable
 from refrad.core.files import digest_bytes
 from refrad.core.progress import log_progress
 from refrad.core.table_rows import AcceptedVolumeRow, MaskRow, rows_of
-from refrad.core.tables import frame_of, read_table, scan_table, write_table
+from refrad.core.tables import frame_of, read_public_set, read_table, scan_table, write_table
 from refrad.core.types import TASK_OF
 from refrad.dicom.slices import files_of_volumes, stack_name
 from refrad.dicom.volume_store import store_name
@@ -104,7 +104,8 @@ def run(
     tally.make("labels borrowed", len(borrowed))
 
     rows = [_row(volume, segmenter, own[volume["volume"]], borrowed.get(volume["volume"])) for volume in accepted]
-    write_table(masks, frame_of(rows, MaskTable), MaskTable, fingerprint)
+    public_set = read_public_set(instances) if instances else None
+    write_table(masks, frame_of(rows, MaskTable), MaskTable, fingerprint, public_set)
     _count(rows, tally)
     tally.write(metrics, fingerprint)
     logger.info("%d volumes labelled, %d quarantined", tally.used, sum(tally.aside.values()))

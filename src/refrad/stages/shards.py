@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ShardsOptions
+from refrad.config.public_sets import PUBLIC_SETS
 from refrad.core.contracts import (
     MaskTable,
     StructureTable,
@@ -26,7 +27,7 @@ from refrad.core.table_rows import (
     TripletRow,
     rows_of,
 )
-from refrad.core.tables import frame_of, read_table, write_table
+from refrad.core.tables import frame_of, read_public_set, read_table, write_table
 from refrad.core.types import TASK_OF
 from refrad.dataset.image_rows import (
     TurnedGrid,
@@ -52,7 +53,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["ShardFiles", "run"]
 
-VERSION = 5
+VERSION = 6
 
 R = TypeVar("R")
 logger = logging.getLogger(__name__)
@@ -118,6 +119,9 @@ def run(
         fingerprint: of stage shards.
         verdicts: file of the verdicts of reviewers, or none.
         until: number of the last verdict to use.
+
+    Raises:
+        ValueError: if a patient of a public set whose reports were made from masks does not train.
     """
     options = ShardsOptions.model_validate(fingerprint.options)
     for path in (card, croissant):
@@ -166,6 +170,8 @@ class _Shard:
         )
         volumes = read_table(files.volumes, VolumeTable).filter(pl.col("volume").is_in(list(self.triplets)))
         self.volumes = volumes.join(labelled, on="volume").sort("volume")
+        self.public_set = read_public_set(files.masks)
+        _refuse_held_out(self.public_set, self.volumes)
 
     def rows(self, split: str, tally: Tally) -> Iterator[ImageRow]:
         """The rows of a split, volume by volume, in the order of the slices."""
@@ -188,6 +194,7 @@ class _Shard:
                     "study": volume["study"],
                     "patient": volume["patient"],
                     "split": volume["split"],
+                    "public_set": self.public_set,
                     "modality": volume["modality"],
                     "plane": volume["plane"],
                     "index": index,
@@ -214,6 +221,17 @@ class _Shard:
         )
         classes = grid.turn.image(classes)
         return [build_structure(structure, classes, grid) for structure in self.structures.get(instance, ())]
+
+
+def _refuse_held_out(public_set: str | None, volumes: pl.DataFrame) -> None:
+    """Raise ValueError where reports that were made from masks would validate or test."""
+    held_out = len(volumes.filter(pl.col("split") != "train"))
+    entry = PUBLIC_SETS.get(public_set or "")
+    if entry and entry.reports_of_masks and held_out:
+        raise ValueError(
+            f"{held_out} volumes of {public_set} are in validation or test, and its reports were made from masks, so that they"
+            " can only train: run stage index again, which puts all of its patients in train"
+        )
 
 
 def _count(tally: Tally, row: ImageRow) -> None:
