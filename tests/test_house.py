@@ -209,6 +209,7 @@ PARQUET_MODULES = {
     "dataset/image_lookup.py",
     "dataset/picture_files.py",
     "dataset/shard_io.py",
+    "nifti/entry_table.py",
     "sources/reports.py",
     "workflow/fingerprint.py",
 }
@@ -234,6 +235,9 @@ FILE_MODULES = {
         "formats/nifti.py",
         "inference/load_image.py",
         "inference/predictor.py",
+        "nifti/bids.py",
+        "nifti/entry_table.py",
+        "nifti/volume_list.py",
         "privacy/choice_lists.py",
         "public_sets/table_reading.py",
         "sources/reports.py",

@@ -32,6 +32,7 @@ __all__ = [
     "headers_of_file",
     "is_error_of_one_file",
     "is_storage_error",
+    "printable_path",
     "quiet_pydicom",
     "read_headers",
     "without_path",
@@ -47,10 +48,11 @@ FILES_AT_ONCE = 16  # whose headers one message holds
 NUMBER_OF_FRAMES = Tag("NumberOfFrames")
 
 
-def find_files(folder: Path) -> Iterator[str]:
+def find_files(folder: Path, option: str = "deliveries.dicom") -> Iterator[str]:
     """Relative posix paths of all files below `folder`, at any depth, and of links to folders, which are not followed.
 
-    In no order, as the storage gives them, so that no more is held than the names of folders that are still to come.
+    In no order, as the storage gives them, so that no more is held than the names of folders that are still to come. `option` is
+    that of the config which names the folder.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no file in it.
@@ -73,7 +75,7 @@ def find_files(folder: Path) -> Iterator[str]:
         except OSError as error:
             raise without_path(error) from None
     if is_empty:
-        raise FileNotFoundError(f"no files in {folder}: check deliveries.dicom in the config")
+        raise FileNotFoundError(f"no files in {folder}: check {option} in the config")
 
 
 def read_headers(folder: Path, rules: ImageRules, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:
@@ -88,7 +90,7 @@ def read_headers(folder: Path, rules: ImageRules, limits: Limits, workers: int |
     """
     workers = workers or min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS)
     for path, headers in log_progress(_read_sandboxed(folder, rules, limits, workers), log, "files read"):
-        yield headers or [Header(_printable(path), reason="beyond_limits")]
+        yield headers or [Header(printable_path(path), reason="beyond_limits")]
 
 
 def _read_sandboxed(
@@ -136,7 +138,7 @@ def _headers_of_file(folder: Path, path: str, rules: ImageRules) -> list[Header]
     except InvalidDicomError:
         return [Header(path, reason="not_dicom")]
     except UnicodeEncodeError:
-        return [Header(_printable(path), reason="name_not_utf8")]
+        return [Header(printable_path(path), reason="name_not_utf8")]
     except (PermissionError, FileNotFoundError):
         return [Header(path, reason="unreadable")]
     except MemoryError:
@@ -221,7 +223,7 @@ def _offset(headers: Sequence[Header], pixels: StoredPixels) -> int:
     return pixels.offset if header.compressed or as_they_are else 0
 
 
-def _printable(path: str) -> str:
+def printable_path(path: str) -> str:
     """The path; if it is not valid UTF-8, with escapes, after two slashes, which no other path begins with."""
     escaped = os.fsencode(path).decode(errors="backslashreplace")
     return path if escaped == path else f"//{escaped}"

@@ -1,45 +1,110 @@
-"""The NIfTI files of a delivery, each with the keys of its patient, study and series, and with optional metadata."""
+"""The NIfTI files of a delivery, from a table, a pattern of their paths, or BIDS."""
 
-from typing import NamedTuple
+import csv
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
 
-__all__ = ["VolumeEntry"]
+from refrad.config import VolumeFiles
+from refrad.core.files import atomic
+from refrad.dicom.scan import find_files, printable_path
+from refrad.nifti.bids import entries_of_bids
+from refrad.nifti.entry_table import entries_of_table
+from refrad.nifti.entry_values import entry_of_cells
+from refrad.nifti.volume_entry import COLUMNS, VolumeEntry
+
+__all__ = ["VolumeEntry", "find_volumes", "read_entries", "write_entries"]
+
+ROWS_A_GROUP = 8192
+ENDINGS = (".nii", ".nii.gz")
 
 
-class VolumeEntry(NamedTuple):
-    """A NIfTI file of a delivery, as a table, a pattern or BIDS describes it. Absent values are "" or None.
+def read_entries(files: VolumeFiles) -> Iterator[VolumeEntry]:
+    """Yield each NIfTI file of a delivery once, in no order, also those that cannot be used, which have a `problem`.
 
-    The fields are the columns of a table of volumes (docs/nifti.md). `path` is inside the folder of the delivery; a .zip file in
-    it counts as a folder. Keys and `accession_number` are private, as those of a DICOM header.
+    With a table these are the files that it names; with a pattern, or BIDS, all NIfTI files in the folder.
 
-    Attributes:
-        patient, study, series: keys; series are unique within a study.
-        modality: "CT" or "MR".
-        split: official split, "train", "validation" or "test"; "" draws one by the shares of the config.
-        series_number: number that references in reports may name.
-        numbering: where image number 1 of such references is: "head", "feet", or "" where image numbers are not known.
-        frame_of_reference: key that volumes share if they share their coordinates.
-        study_date: YYYYMMDD. sex: "M", "F" or "O". age: as DICOM has it, such as "063Y", or years.
-        contrast: "yes", "no" or "".
-        affine: RAS+ mm, 12 numbers row by row separated by blanks, in place of a wrong one in the file's header.
-        slope, intercept: HU (CT) = slope x stored value + intercept, in place of wrong ones in the file's header.
+    Raises:
+        FileNotFoundError: if folder or table is missing, or there is no NIfTI file.
+        ValueError: if the table cannot be understood, or the folder is no BIDS dataset where it must be one.
     """
+    folder = Path(files.folder)
+    if files.table is not None:
+        entries = entries_of_table(Path(files.table), folder)
+    elif files.pattern is not None:
+        entries = _entries_of_pattern(files.pattern, folder)
+    else:
+        entries = entries_of_bids(folder, find_volumes(folder))
+    is_empty = True
+    for entry in entries:
+        is_empty = False
+        yield _with_modality(entry, files.modality or "")
+    if is_empty:
+        empty = f"table {files.table} has no rows" if files.table else f"no NIfTI file (.nii, .nii.gz) is in {folder}"
+        raise FileNotFoundError(f"{empty}: check deliveries.volumes in the config")
 
-    path: str
-    patient: str
-    study: str
-    series: str
-    modality: str = ""
-    split: str = ""
-    series_number: int | None = None
-    numbering: str = ""
-    accession_number: str = ""
-    frame_of_reference: str = ""
-    study_date: str = ""
-    sex: str = ""
-    age: str = ""
-    body_part: str = ""
-    contrast: str = ""
-    manufacturer: str = ""
-    affine: str = ""
-    slope: float | None = None
-    intercept: float | None = None
+
+def find_volumes(folder: Path) -> Iterator[str]:
+    """Relative posix paths of the NIfTI files below a folder, in no order; the path of a .zip file goes on inside of it.
+
+    A .zip file that cannot be read is in the list itself.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no file in it.
+        OSError: if a folder cannot be read.
+    """
+    for path in find_files(folder, "deliveries.volumes.folder"):
+        if path.lower().endswith(ENDINGS):
+            yield path
+        elif path.lower().endswith(".zip"):
+            try:
+                with zipfile.ZipFile(folder / path) as archive:
+                    names = archive.namelist()
+            except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+                yield path
+            else:
+                yield from (f"{path}/{name}" for name in names if name.lower().endswith(ENDINGS))
+
+
+def _entries_of_pattern(pattern: str, folder: Path) -> Iterator[VolumeEntry]:
+    """The files below a folder, with the fields that the groups of a regular expression find in their paths."""
+    expression = re.compile(pattern)
+    for path in find_volumes(folder):
+        printable = printable_path(path)
+        match = expression.fullmatch(path)
+        if printable != path:
+            yield VolumeEntry(printable, "", "", "", problem="name_not_utf8")
+        elif match is None:
+            yield VolumeEntry(path, "", "", "", problem="not_named")
+        else:
+            yield entry_of_cells({**match.groupdict(default=""), "path": path}).entry
+
+
+def _with_modality(entry: VolumeEntry, modality: str) -> VolumeEntry:
+    """The entry with the modality of the config where it has none."""
+    if entry.modality or entry.problem:
+        return entry
+    return entry._replace(modality=modality, problem="" if modality else "no_modality")
+
+
+def write_entries(path: Path, entries: Iterable[VolumeEntry]) -> None:
+    """Write a table of volumes atomically: Parquet, or CSV for any other ending than .parquet. Entries are written as they come."""
+    if path.suffix.lower() != ".parquet":
+        with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(["" if value is None else value for value in entry[: len(COLUMNS)]] for entry in entries)
+        return
+    import pyarrow as pa  # here, as every rule reads the fields and few write tables
+    import pyarrow.parquet as pq
+
+    kinds = {"series_number": pa.int64(), "slope": pa.float64(), "intercept": pa.float64()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    source = iter(entries)
+    parts = iter(lambda: list(islice(source, ROWS_A_GROUP)), [])
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for part in parts:
+            columns = list(zip(*part, strict=True))[: len(COLUMNS)]
+            writer.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=schema))

@@ -1,0 +1,171 @@
+import zipfile
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrad.config import VolumeFiles
+from refrad.nifti.volume_list import VolumeEntry, read_entries, write_entries
+
+PATTERN = r"(?P<patient>[^/]+)/(?P<study>[^/]+)/(?P<series>[^/]+)\.nii(\.gz)?"
+
+words = st.text("bcÄé 0123_-.", min_size=1, max_size=8).map(str.strip).filter(lambda word: word.strip("."))
+entries_of_volumes = st.builds(
+    VolumeEntry,
+    path=words.map(lambda word: f"volumes/{word}.nii.gz"),
+    patient=words,
+    study=words,
+    series=words,
+    modality=st.sampled_from(["CT", "MR"]),
+    split=st.sampled_from(["", "train", "validation", "test"]),
+    series_number=st.none() | st.integers(0, 2**31 - 1),
+    numbering=st.sampled_from(["", "head", "feet"]),
+    study_date=st.sampled_from(["", "20190131"]),
+    sex=st.sampled_from(["", "M", "F", "O"]),
+    age=st.sampled_from(["", "063Y", "018M"]),
+    contrast=st.sampled_from(["", "yes", "no"]),
+    accession_number=st.just("") | words,
+    frame_of_reference=st.just("") | words,
+    body_part=st.just("") | words,
+    manufacturer=st.just("") | words,
+    slope=st.just(1.0),
+    intercept=st.sampled_from([0.0, -8192.0]),
+    problem=st.just(""),
+    affine=st.sampled_from(["", "-0.7 0 0 180 0 -0.7 0 170.5 0 0 1.5 -400"]),
+)
+
+
+def read(folder, **options):
+    return sorted(read_entries(VolumeFiles(folder=str(folder), **options)))
+
+
+def problems(entries):
+    return {entry.path: entry.problem for entry in entries}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@given(entries=st.lists(entries_of_volumes, min_size=1, max_size=5, unique_by=lambda entry: entry.path))
+def test_table_of_volumes_round_trips(tmp_path_factory, ending, entries):
+    table = tmp_path_factory.mktemp("volumes") / f"volumes.{ending}"
+    write_entries(table, entries)
+    assert read(table.parent, table=str(table)) == sorted(entries)
+
+
+def test_table_of_a_spreadsheet_is_read(tmp_path):
+    table = tmp_path / "meta.csv"
+    text = (
+        "Path;Patient;Study;Series;Modality;Age;Sex;Study_Date;Comment\n"
+        f"{tmp_path}/s1/ct.nii.gz;001;1.0;a;ct;63;male;2019-01-31;Übersicht\n"
+        "s2\\ct.nii.gz;002;2;a;CT;abc;?;31.01.2019;\n"
+    )
+    table.write_bytes(text.encode("utf-8-sig"))
+    first, second = read(tmp_path, table=str(table))
+    # The second row's age, sex and date are no such values, which is no reason to lose the volume.
+    assert first == VolumeEntry("s1/ct.nii.gz", "001", "1.0", "a", "CT", study_date="20190131", sex="M", age="063Y")
+    assert second == VolumeEntry("s2/ct.nii.gz", "002", "2", "a", "CT")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("path", "../other/ct.nii.gz", "outside_folder"),
+        ("path", "/data/ct.nii.gz", "outside_folder"),
+        ("path", "C:\\data\\ct.nii.gz", "outside_folder"),
+        ("path", "", "no_key"),
+        ("patient", " ", "no_key"),
+        ("modality", "PT", "not_ct_or_mr"),
+        ("modality", "", "no_modality"),
+        ("split", "tes", "wrong_entry"),
+        ("series_number", "2.5", "wrong_entry"),
+        ("numbering", "top", "wrong_entry"),
+        ("affine", "1 0 0 0", "wrong_entry"),
+        ("affine", "1 0 0 0 0 1 0 0 0 0 nan 0", "wrong_entry"),
+        ("slope", "1", "wrong_entry"),
+    ],
+)
+def test_wrong_row_is_delivered_with_its_reason(tmp_path, caplog, column, value, problem):
+    row = {"path": "x/ct.nii.gz", "patient": "P-4711", "study": "1", "series": "1", "modality": "CT"}
+    table = tmp_path / "volumes.csv"
+    frame = pl.DataFrame([row | {"path": "good.nii.gz"}, row | {column: value}], strict=False)
+    frame.write_csv(table)
+    good, bad = sorted(read_entries(VolumeFiles(folder=str(tmp_path), table=str(table))), key=lambda e: bool(e.problem))
+    assert (good.problem, bad.problem) == ("", problem)
+    assert "4711" not in caplog.text
+    if problem != "no_modality":
+        assert "line 3" in caplog.text
+
+
+def test_file_of_two_rows_is_quarantined_once(tmp_path):
+    table = tmp_path / "volumes.csv"
+    table.write_text("path,patient,study,series,modality\na.nii,1,1,1,CT\nb.nii,1,1,2,CT\n./a.nii,2,1,1,CT\n")
+    assert [(entry.path, entry.problem) for entry in read(tmp_path, table=str(table))] == [
+        ("a.nii", "listed_twice"),
+        ("b.nii", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("VolumeName,patient,study,series", r"no column path; is it the column volumename\?"),
+        ("path,Patient ID,study,series", r"no column patient; is it the column patient id\?"),
+        ("path,patient,studi,series", r"no column study; is it the column studi\?"),
+        ("path,patient,study,text", r"no column series: a table of volumes needs"),
+    ],
+)
+def test_missing_column_is_named_with_the_column_that_it_may_be(tmp_path, header, hint):
+    table = tmp_path / "volumes.csv"
+    table.write_text(f"{header}\na,b,c,d\n")
+    with pytest.raises(ValueError, match=hint):
+        read(tmp_path, table=str(table))
+
+
+def test_misspelt_optional_column_is_reported(tmp_path, caplog):
+    table = tmp_path / "volumes.csv"
+    table.write_text("path,patient,study,series,splits\na.nii,1,1,1,test\n")
+    read(tmp_path, table=str(table), modality="MR")
+    assert "the column splits is not read; there is one called split" in caplog.text
+
+
+def test_pattern_gives_keys_and_delivers_what_it_does_not_match(tmp_path):
+    for name in ("P1/S1/t1.nii.gz", "P1/S1/t2.nii", "P1/t1.nii.gz", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with zipfile.ZipFile(tmp_path / "P2", "w") as archive:  # no name of an archive: not read
+        archive.writestr("S1/t1.nii.gz", b"")
+    assert read(tmp_path, pattern=PATTERN, modality="MR") == [
+        VolumeEntry("P1/S1/t1.nii.gz", "P1", "S1", "t1", "MR"),
+        VolumeEntry("P1/S1/t2.nii", "P1", "S1", "t2", "MR"),
+        VolumeEntry("P1/t1.nii.gz", "", "", "", problem="not_named"),
+    ]
+
+
+def test_zip_file_is_a_folder(tmp_path):
+    with zipfile.ZipFile(tmp_path / "S1.zip", "w") as archive:
+        archive.writestr("S1/img/t1.nii.gz", b"")
+        archive.writestr("S1/readme.txt", b"")
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    pattern = r"(?P<study>[^/]+)\.zip/(?P<patient>[^/]+)/img/(?P<series>.+)\.nii\.gz"
+    assert read(tmp_path, pattern=pattern, modality="MR") == [
+        VolumeEntry("S1.zip/S1/img/t1.nii.gz", "S1", "S1", "t1", "MR"),
+        VolumeEntry("broken.zip", "", "", "", problem="not_named"),
+    ]
+
+
+def test_folder_without_volumes_is_an_error(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"no NIfTI file .*deliveries\.volumes"):
+        read(tmp_path, pattern=PATTERN, modality="CT")
+
+
+def test_keys_of_table_are_not_changed(tmp_path):
+    table = tmp_path / "volumes.parquet"
+    pl.DataFrame({"path": ["a.nii"], "patient": [7], "study": [7.0], "series": ["07"]}).write_parquet(table)
+    (entry,) = read(tmp_path, table=str(table), modality="CT")
+    assert (entry.patient, entry.study, entry.series) == ("7", "7", "07")
+
+
+def test_every_problem_has_a_sentence(tmp_path):
+    (tmp_path / "x.nii").touch()
+    assert problems(read(tmp_path, pattern=PATTERN)) == {"x.nii": "not_named"}
