@@ -190,6 +190,7 @@ REPEATED_MODULES = {
     "captions": "a stage and the builder that it calls",
     "convert": "a command, for questions, and the module for volumes",
     "copies": "a stage, for volumes, and the module for images",
+    "totalsegmentator": "a segmenter, and the public set on which it was trained",
 }
 REPEATED_CLASSES = {
     "Config": "the config, and pandera's Config class inside of a table contract",

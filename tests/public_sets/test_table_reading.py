@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from refrad.nifti.volume_list import VolumeEntry
 from refrad.public_sets.table_reading import (
     age_of,
-    folder_with,
     joined_sections,
     official_split,
     read_table,
@@ -64,22 +63,6 @@ def test_empty_table_is_refused_and_header_alone_is_no_row(tmp_path):
         read_table(tmp_path / "t.csv", COLUMNS)
     (tmp_path / "t.csv").write_text("study,findings\n")
     assert read_table(tmp_path / "t.csv", COLUMNS).rows() == []
-
-
-def test_folder_is_the_root_or_the_only_one_in_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match="needs meta"):
-        folder_with(tmp_path, ["meta.csv"], "needs meta")
-    with pytest.raises(FileNotFoundError, match="needs meta"):
-        folder_with(tmp_path / "absent", ["meta.csv"], "needs meta")
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "a" / "meta.csv").touch()
-    assert folder_with(tmp_path, ["meta.csv"], "") == tmp_path / "a"
-    (tmp_path / "b" / "meta.csv").touch()
-    with pytest.raises(FileNotFoundError, match=r"2 folders hold meta\.csv"):
-        folder_with(tmp_path, ["meta.csv"], "")
-    (tmp_path / "meta.csv").touch()
-    assert folder_with(tmp_path, ["meta.csv"], "") == tmp_path
 
 
 def test_words_of_splits_sexes_and_ages_are_understood():

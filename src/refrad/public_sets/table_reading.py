@@ -13,10 +13,10 @@ from refrad.sources.reports import read_rows
 
 __all__ = [
     "age_of",
-    "folder_with",
     "joined_sections",
     "name_columns",
     "official_split",
+    "read_cells",
     "read_table",
     "sex_of",
     "sort_out",
@@ -31,26 +31,8 @@ SPLITS = {
 }
 
 
-def folder_with(root: Path, marks: Sequence[str], missing: str) -> Path:
-    """The folder that holds a file or folder of one of these names: the root, or the only folder in it that does.
-
-    Raises:
-        FileNotFoundError: with the sentence `missing` if there is none, or if several folders hold one.
-    """
-    if any((root / mark).exists() for mark in marks):
-        return root
-    inside = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    holders = [path for path in inside if any((path / mark).exists() for mark in marks)]
-    if len(holders) == 1:
-        return holders[0]
-    raise FileNotFoundError(f"{len(holders)} folders hold {marks[0]}: name one of them" if holders else missing)
-
-
 def read_table(path: Path, columns: Mapping[str, Sequence[str]], optional: Collection[str] = ()) -> pl.DataFrame:
     """Columns of a CSV table as text without outer blanks, "" where a cell is empty; rows without any cell are dropped.
-
-    Any of the usual delimiters and character sets. A table with wrong quotes is read once more, row by row, by the rules of tables of
-    reports.
 
     Args:
         path: of the table.
@@ -60,6 +42,18 @@ def read_table(path: Path, columns: Mapping[str, Sequence[str]], optional: Colle
 
     Raises:
         ValueError: if the table is empty, a column is missing, or a row cannot be read; names file and line, never a cell.
+    """
+    return name_columns(read_cells(path), path.name, columns, optional)
+
+
+def read_cells(path: Path) -> pl.DataFrame:
+    """All cells of a CSV table as text without outer blanks, under its own names of columns; see `read_table`.
+
+    Any of the usual delimiters and character sets. A table with wrong quotes is read once more, row by row, by the rules of tables of
+    reports.
+
+    Raises:
+        ValueError: if the table is empty or a row cannot be read; names file and line, never a cell.
     """
     charset = charset_of(path)
     text = path.read_text(encoding=charset, errors=errors_of(charset))
@@ -78,7 +72,7 @@ def read_table(path: Path, columns: Mapping[str, Sequence[str]], optional: Colle
         table = pl.DataFrame(
             {name: [row.get(name, "") for row in rows] for name in names}, schema=dict.fromkeys(names, pl.String)
         )
-    return name_columns(table, path.name, columns, optional)
+    return table.select(pl.all().fill_null("").str.strip_chars()).filter(pl.any_horizontal(pl.all() != ""))
 
 
 def name_columns(
@@ -87,7 +81,7 @@ def name_columns(
     """The columns of a table of text under the names of RefRad, as `read_table` returns them.
 
     Args:
-        table: as it was read, all columns text.
+        table: cells as `read_cells` returns them.
         name: of its file, for messages.
         columns: as for `read_table`.
         optional: as for `read_table`.
@@ -102,10 +96,8 @@ def name_columns(
         if spelling is None and column not in optional:
             needed = ", ".join(texts[0] for key, texts in columns.items() if key not in optional)
             raise ValueError(f'{name}: line 1: has no column "{spellings[0]}"; columns are {needed}')
-        cells = pl.lit("") if spelling is None else pl.col(spelling).fill_null("").str.strip_chars()
-        selected.append(cells.alias(column))
-    is_empty = pl.all_horizontal(pl.all().fill_null("") == "")
-    return table.filter(~is_empty).select(selected) if table.width else table
+        selected.append((pl.lit("") if spelling is None else pl.col(spelling)).alias(column))
+    return table.select(selected)
 
 
 def _bare(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Replicas of public sets: folders laid out as the sets are, small, with every known trap planted."""
