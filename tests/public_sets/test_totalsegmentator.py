@@ -95,7 +95,7 @@ def test_notes_may_lie_elsewhere(root, tmp_path, from_user):
 
 @pytest.mark.parametrize("column", ["notes", "Report", "radiologist_note", "Freitext zum Bild"])
 def test_column_of_notes_is_known_by_name_or_by_its_length(tmp_path, column):
-    write_totalsegmentator(tmp_path / "set", rows=ROWS.replace("Radiologist Notes", column))
+    write_totalsegmentator(tmp_path / "set", rows=ROWS.replace("Notes", column, 1))
     assert read(tmp_path / "set", OPTIONS).reports.height == 4
 
 
@@ -156,5 +156,5 @@ def test_folder_without_images_is_refused(tmp_path):
 def test_registry_has_the_set_with_its_two_terms(root):
     record = PUBLIC_SETS["totalsegmentator"]
     assert record.target == read.__module__
-    assert (record.images, record.reports) == ("CC-BY-4.0", "CC-BY-NC-ND-4.0")
+    assert (record.images.license, record.reports.license) == ("CC-BY-4.0", "CC-BY-NC-ND-4.0")
     assert any(list(root.glob(mark)) for mark in MARKS)

@@ -27,6 +27,7 @@ MARKS = ("meta.csv", "s[0-9]*/ct.nii.gz", "s[0-9]*/mri.nii.gz")
 NOTES = "AbdomenAtlasRadiologistsNotes.csv"
 CASE = re.compile(r"s\d+")
 IMAGES = {"ct.nii.gz": "CT", "ct.nii": "CT", "mri.nii.gz": "MR", "mri.nii": "MR"}
+TITLE = r"(?i)^\s*radiologist'?s'? notes:\s*"  # of each note, no part of its first sentence
 MASKS = "segmentations"
 META = {
     "case": ("image_id",),
@@ -145,7 +146,7 @@ def _notes(root: Path, tables: Path | None) -> tuple[pl.DataFrame, str]:
         raise ValueError(f'{path.name}: line 1: has no column "{KEY_OF_CT}", the key of the images')
     text = _text_column(cells.drop(bare[key.lower()]), path.name)
     table = name_columns(cells, path.name, {"key": (bare[key.lower()],), "text": (text,)})
-    return table.select("text", number=_number(pl.col("key"))), key
+    return table.select(text=pl.col("text").str.replace(TITLE, ""), number=_number(pl.col("key"))), key
 
 
 def _notes_file(root: Path, tables: Path | None) -> Path:

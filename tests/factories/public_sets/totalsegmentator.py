@@ -17,20 +17,21 @@ s0501;50;m;A;ct thorax;train;;;;;
 s0502;50;m;A;ct thorax;test;;;;;
 s0999;50;m;A;ct thorax;train;;;;;
 """
-# Notes of s0260 twice, one of them repeated; of no image of the set; without a text; of an empty image; of one without a split; and
-# of an image that is not there.
-ROWS = """BDMAP ID,TotalSegmentator_id,Radiologist Notes
-BDMAP_00000001,s0011,"Hypodense lesion of the liver, 12 mm."
-BDMAP_00000002,s0260,Cyst of the left kidney.
-BDMAP_00000002,s0260,Cyst of the left kidney.
-BDMAP_00000002,s0260,"Spleen normal.
-Pancreas normal."
-BDMAP_00000003,400,Liver normal.
-BDMAP_00000004,,Liver with several metastases.
-BDMAP_00000005,s0500,
-BDMAP_00000006,s0502,Spleen normal.
-BDMAP_00000007,s0503,Aorta normal.
-BDMAP_00000008,s0777,Aorta normal.
+# Columns and first lines are those of the real table. Notes of s0260 twice, one of them repeated; of no image of the set; without a
+# text; of an empty image; of one without a split; and of an image that is not there.
+ROWS = """TotalSegmentator_id,Notes,BDMAP ID
+s0011,"Radiologist's notes: \nHypodense lesion of the liver, 12 mm.
+",BDMAP_00000001
+s0260,Cyst of the left kidney.,BDMAP_00000002
+s0260,Cyst of the left kidney.,BDMAP_00000002
+s0260,"Spleen normal.
+Pancreas normal.",BDMAP_00000002
+400,Liver normal.,BDMAP_00000003
+,Liver with several metastases.,BDMAP_00000004
+s0500,"Radiologist's notes: \n",BDMAP_00000005
+s0502,Spleen normal.,BDMAP_00000006
+s0503,Aorta normal.,BDMAP_00000007
+s0777,Aorta normal.,
 """
 
 
