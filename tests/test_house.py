@@ -191,6 +191,7 @@ REPEATED_MODULES = {
     "convert": "a command, for questions, and the module for volumes",
     "copies": "a stage, for volumes, and the module for images",
     "totalsegmentator": "a segmenter, and the public set on which it was trained",
+    "public_set": "a command, and the synthetic bodies in the layout of a set",
 }
 REPEATED_CLASSES = {
     "Config": "the config, and pandera's Config class inside of a table contract",

@@ -50,6 +50,7 @@ COMMANDS = {
         "Write the dataset for another tool: coco, fiftyone, llava, qwen3-vl, ...",
     ),
     "public": ("refrad.commands.public:main", "Convert SLAKE or VQA-RAD to the format of the shards."),
+    "public-set": ("refrad.commands.public_set:main", "Turn a downloaded public set of volumes into a delivery."),
     "convert": ("refrad.commands.convert:main", "Write the truth for `score` from SLAKE, VQA-RAD or the shards."),
     "export-dicom": ("refrad.commands.export_dicom:main", "Write the accepted images as de-identified DICOM files."),
     "export-masks": ("refrad.commands.export_masks:main", "Write masks as DICOM segmentations or NIfTI files."),

@@ -1,4 +1,4 @@
-"""What an adapter of a public set returns, and the options that it takes."""
+"""What an adapter of a public set returns, the options that it takes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,12 +38,14 @@ class SetTables(NamedTuple):
     Attributes:
         folder: of the volumes, which the paths of `volumes` are inside of.
         volumes: a row for each volume that is used.
-        reports: columns `REPORT_COLUMNS`; study_uid is the study key of the volumes.
+        reports: columns `REPORT_COLUMNS`, all of them text; study_uid is the study key of the volumes.
         masks: path of a volume (as in `volumes`) to its mask, a file or folder inside of `mask_folder`; empty if there are none.
         mask_folder: None if there are no masks.
-        counts: what was delivered, and what became of it: the first entry of a kind is its total, the others add up to it.
-        findings: sentences about what is missing or wrong, without any text of a report; with the number of the cases.
+        counts: by kind ("volumes", "reports"): the first number is the total, the others add up to it, as those of
+            `refrad.public_sets.table_reading.sort_out`.
+        findings: sentences about what is missing or wrong, without any text, key or path; with the number of the cases.
         crossing: number of patients in more than one official split.
+        slices: number of slices of `volumes`, where a table of the set says so; None: the headers do.
     """
 
     folder: Path
@@ -54,16 +56,23 @@ class SetTables(NamedTuple):
     counts: Mapping[str, Mapping[str, int]]
     findings: Sequence[str]
     crossing: int
+    slices: int | None = None
 
 
 class SetAdapter(Protocol):
-    """The module of an adapter."""
+    """The module of an adapter.
+
+    Attributes:
+        MARKS: glob patterns inside of the root, of files and folders by which the set is known; any of them is enough.
+    """
+
+    MARKS: Sequence[str]
 
     def read(self, root: Path, options: SetOptions) -> SetTables:
         """The tables of a set.
 
         Args:
-            root: folder of the set as it is downloaded.
+            root: folder of the set as it is downloaded; it has one of `MARKS`.
             options: choices of the user.
 
         Raises:

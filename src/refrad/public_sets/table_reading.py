@@ -13,10 +13,12 @@ from refrad.sources.reports import read_rows
 
 __all__ = [
     "age_of",
+    "chained_counts",
     "joined_sections",
     "name_columns",
     "official_split",
     "read_cells",
+    "read_lines",
     "read_table",
     "sex_of",
     "sort_out",
@@ -73,6 +75,12 @@ def read_cells(path: Path) -> pl.DataFrame:
             {name: [row.get(name, "") for row in rows] for name in names}, schema=dict.fromkeys(names, pl.String)
         )
     return table.select(pl.all().fill_null("").str.strip_chars()).filter(pl.any_horizontal(pl.all() != ""))
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file of any charset."""
+    charset = charset_of(path)
+    return path.read_text(encoding=charset, errors=errors_of(charset)).splitlines()
 
 
 def name_columns(
@@ -151,6 +159,14 @@ def sort_out(frame: pl.DataFrame, reasons: Mapping[str, pl.Expr]) -> tuple[pl.Da
     counts = {"delivered": frame.height, "used": amounts.pop("used", 0)}
     counts |= {name: amounts[name] for name in reasons if name in amounts}
     return sorted_rows.filter(pl.col("reason") == "used").drop("reason"), counts
+
+
+def chained_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """The counts of `sort_out` for rows that were sorted out step by step, each time those that were still used."""
+    reasons = {
+        reason: number for step in counts for reason, number in step.items() if reason not in ("delivered", "used")
+    }
+    return {"delivered": counts[0]["delivered"], "used": counts[-1]["used"]} | reasons
 
 
 def volume_entries(frame: pl.DataFrame) -> list[VolumeEntry]:

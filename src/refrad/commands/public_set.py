@@ -1,0 +1,164 @@
+"""`refrad public-set NAME --root DIR --out site.yaml`: a downloaded public set as a NIfTI delivery, with its config."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from refrad.commands.plan import count_texts, format_table
+from refrad.config import Config, ConfigError, check_config, load_config
+from refrad.config.public_sets import PUBLIC_SETS
+from refrad.core.files import atomic, atomic_folder
+from refrad.core.private_files import only_for_the_owner
+from refrad.core.types import MODALITIES, SPLITS
+from refrad.nifti.volume_list import VolumeEntry
+from refrad.public_sets.base import SetOptions, SetTables
+from refrad.public_sets.root_folder import check_root, load_adapter
+from refrad.public_sets.site_config import MASKS, REPORTS, VOLUMES, WEIGHTS, site_config
+from refrad.workflow.estimates import estimate_stages, expected_images
+from refrad.workflow.rates import load_rates
+
+__all__ = ["main"]
+
+USUAL_SLICES = {"CT": 280, "MR": 40}  # as the usual volumes of workflow/rates.yaml
+
+
+def main(
+    name: str,
+    *,
+    root: Path,
+    out: Path,
+    reconstruction: str = "first",
+    resplit: bool = False,
+    validation: float = 0.05,
+    masks: Path | None = None,
+    tables: Path | None = None,
+    config: list[Path] | None = None,
+) -> None:
+    """Check a downloaded public set, count it, estimate the cost of a run, and write its tables and a config.
+
+    The tables are in a folder next to the config, `site-tables` for site.yaml. Nothing is written into the set.
+
+    Args:
+        name: ct-rate, mr-rate, merlin, totalsegmentator or abdomenatlas.
+        root: folder into which the set was downloaded.
+        out: the config, such as site.yaml, which must not exist yet.
+        reconstruction: which volume of a scan is used where there are several: first, all, or a part of the name of a kernel.
+        resplit: give patients in several official splits one of them, instead of leaving them out.
+        validation: share, 0 to 1, of the training patients that validate, where the set has no split for it.
+        masks: folder of masks beside the root.
+        tables: folder of tables beside the root.
+        config: config files below the new one, for the estimate; default config.yaml.
+
+    Raises:
+        ValueError: if there is no such set, an option or a table is wrong, or the outputs exist.
+        FileNotFoundError: if the root is not that of the set, or a part of it is missing.
+    """
+    adapter, folder = load_adapter(name), out.absolute().with_name(f"{out.stem}-tables")
+    below = config or [Path("config.yaml")]
+    load_config(below)
+    _check_options(out, folder, validation, {"masks": masks, "tables": tables})
+    check_root(name, root)
+    options = SetOptions(reconstruction, resplit, validation, masks, tables)
+    delivered = adapter.read(root, options)
+    print("\n".join(_counts(name, delivered, resplit)))
+    if not delivered.volumes or delivered.reports.is_empty():
+        raise ValueError(f"{name}: nothing can be used, so nothing is written: the counts above say why")
+    _write(delivered, folder, out, site_config(PUBLIC_SETS[name], delivered, folder))
+    merged = load_config([*below, out])
+    print(f"\n{_estimate(delivered, folder, merged)}\n\nwrote {out} and {folder.name}/ next to it")
+    print(_next_step(merged, " ".join(map(str, [*below, out]))))
+
+
+def _check_options(out: Path, folder: Path, validation: float, folders: Mapping[str, Path | None]) -> None:
+    """Refuse what would fail or overwrite something later.
+
+    Raises:
+        ValueError: if an option is wrong, or an output exists.
+        FileNotFoundError: if a folder does not exist.
+    """
+    if out.suffix not in (".yaml", ".yml"):
+        raise ValueError(f"--out {out}: is the config, such as site.yaml")
+    for path in (out, folder):
+        if path.exists():
+            raise ValueError(f"--out {out}: {path.name} exists already: remove it, or choose another name")
+    if not 0 <= validation < 1:
+        raise ValueError("--validation: is a share of the patients, from 0 to below 1")
+    for flag, further in folders.items():
+        if further is not None and not further.is_dir():
+            raise FileNotFoundError(f"--{flag} {further}: no such folder")
+
+
+def _counts(name: str, delivered: SetTables, resplit: bool) -> Iterator[str]:
+    """What was delivered and what became of it, in lines without any key, path or text."""
+    yield f"{PUBLIC_SETS[name].title}: {PUBLIC_SETS[name].address}"
+    for kind, numbers in delivered.counts.items():
+        total, *parts = ((number, text) for text, number in numbers.items())
+        if total[0] != sum(number for number, _ in parts):
+            raise AssertionError(f"{name}: the counts of {kind} do not add up")
+        yield f"{kind}: {total[0]:,} {total[1]} = " + " + ".join(f"{number:,} {text}" for number, text in parts)
+    patients = {entry.patient: entry.split for entry in delivered.volumes}
+    splits = Counter(patients.values())
+    yield f"patients: {len(patients):,} used" + "".join(
+        f", {splits[split]:,} {split}" for split in SPLITS if splits[split]
+    )
+    if delivered.crossing:
+        treatment = "each got one of them" if resplit else "left out; --resplit gives each one of them"
+        yield f"patients in several official splits: {delivered.crossing:,}, {treatment}"
+    if delivered.masks:
+        yield f"masks: of {len(delivered.masks):,} of {len(delivered.volumes):,} volumes"
+    yield from (f"note: {finding}" for finding in delivered.findings)
+
+
+def _estimate(delivered: SetTables, folder: Path, config: Mapping[str, Any]) -> str:
+    """The estimated cost of the stages, and of the images, as `refrad plan` has it."""
+    modalities = Counter(entry.modality for entry in delivered.volumes)
+    slices = delivered.slices
+    basis = "by the tables of the set"
+    if slices is None:
+        slices = sum(USUAL_SLICES.get(modality, 0) * number for modality, number in modalities.items())
+        basis = "of usual volumes"
+    counts = {
+        "files": len(delivered.volumes),
+        "slices": slices,
+        "patients": len({entry.patient for entry in delivered.volumes}),
+        "volumes": len(delivered.volumes),
+        "studies": len({entry.study for entry in delivered.volumes}),
+        **{f"{modality} volumes": modalities[modality] for modality in MODALITIES},
+        **count_texts(folder / REPORTS),
+    }
+    rates = load_rates()
+    table = format_table(estimate_stages(counts, Config.model_validate(config), rates), {})
+    images = "; ".join(f"{number:,} images ({why})" for why, number in expected_images(counts, rates).items())
+    amounts = f"{counts['slices']:,} slices ({basis}), {counts['sentences']:,} sentences"
+    return f"{amounts}\n{table}\nexpected dataset: {images}\ntimes are of one core or GPU; shards run in parallel"
+
+
+def _write(delivered: SetTables, folder: Path, out: Path, site: Mapping[str, Any]) -> None:
+    """The tables and the config, readable by their owner only."""
+    with only_for_the_owner():
+        with atomic_folder(folder) as temporary:
+            entries = pl.DataFrame(delivered.volumes, list(VolumeEntry._fields), orient="row", infer_schema_length=None)
+            entries.write_parquet(temporary / VOLUMES)
+            delivered.reports.write_parquet(temporary / REPORTS)
+            if delivered.masks:
+                pl.DataFrame(list(delivered.masks.items()), ["volume", "mask"], orient="row").write_csv(
+                    temporary / MASKS
+                )
+        with atomic(out) as temporary:
+            temporary.write_text(yaml.safe_dump(dict(site), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _next_step(config: Mapping[str, Any], files: str) -> str:
+    """What must be done before a run, and the command that starts it."""
+    start = f"snakemake --profile profiles/local --configfile {files} -- all"
+    try:
+        check_config(config)
+    except ConfigError as error:
+        if config["masks"]["weights"] == WEIGHTS:
+            return f"the set has no masks: fill in masks.weights, the weights of TotalSegmentator, in the config; then {start}"
+        return f"{error}\nchange these; then {start}"
+    return f"next: {start}"

@@ -1,0 +1,330 @@
+"""CT-RATE as it is downloaded: which volumes and reports are used, and why the others are not."""
+
+import csv
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tests.factories.public_sets.ct_rate import SCANS, hounsfield, make_ct_rate, ras_affine
+
+from refrad.language.sections import split_sections
+from refrad.public_sets import ct_rate
+from refrad.public_sets.base import SetOptions
+
+BY_NAME = {volume.name: volume for volume in SCANS}
+NEITHER_TRAIN_NOR_TEST = SetOptions(validation=0)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_ct_rate(tmp_path / "CT-RATE")
+
+
+def names(tables):
+    return [entry.series for entry in tables.volumes]
+
+
+def edit_table(path, change):
+    """Rewrite a CSV with its rows, as dicts, after a change of the list."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0])
+    rows = change(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_volumes_have_keys_split_and_metadata(root):
+    tables = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    assert tables.folder == root / "dataset"
+    assert [(entry.patient, entry.study, entry.series, entry.split) for entry in tables.volumes] == [
+        ("train_1", "train_1_a", "train_1_a_1", "train"),
+        ("train_1", "train_1_b", "train_1_b_1", "train"),
+        ("train_14384", "train_14384_a", "train_14384_a_1", "train"),
+        ("train_2", "train_2_a", "train_2_a_1", "train"),
+        ("valid_1", "valid_1_a", "valid_1_a_1", "test"),
+    ]
+    first = tables.volumes[0]
+    assert first.path == "train_fixed/train_1/train_1_a/train_1_a_1.nii.gz"
+    assert (first.modality, first.body_part, first.contrast) == ("CT", "CHEST", "no")
+    assert (first.sex, first.age, first.study_date, first.manufacturer) == (
+        "M",
+        "063Y",
+        "20210513",
+        "Siemens Healthineers",
+    )
+
+
+def test_each_delivered_volume_is_used_or_has_a_reason(root):
+    # 16 volumes, one without its file. Crossing: train_5 has a scan in each part.
+    counts = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST).counts["volumes"]
+    assert counts == {
+        "delivered": 15,
+        "used": 5,
+        "another reconstruction": 3,  # train_1_a_2, train_2_a_2, valid_1_a_2
+        "known to be unusable": 1,  # train_14384_a_2
+        "no chest": 1,  # train_3_a_1
+        "patient in several official splits": 2,  # train_5_a_1, train_5_b_1
+        "without a distance of slices": 1,  # train_4_a_1
+        "without a report": 2,  # train_7_a_1; valid_2_a_1, whose report says nothing
+    }
+
+
+def test_each_row_of_the_reports_is_used_or_has_a_reason(root):
+    # 16 rows, less that of train_7_a_1
+    counts = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST).counts["reports"]
+    assert counts == {
+        "delivered": 15,
+        "used": 5,
+        "neither findings nor impression": 1,  # valid_2_a
+        "no file of its scan": 1,  # train_6_a
+        "no volume of its scan is used": 4,  # train_3_a, train_4_a, train_5_a, train_5_b
+        "repeats the report of its scan": 4,  # train_1_a_2, train_2_a_2, train_14384_a_2, valid_1_a_2
+    }
+
+
+def test_findings_name_missing_files_and_reports_that_differ(root):
+    assert ct_rate.read(root, NEITHER_TRAIN_NOR_TEST).findings == [
+        "1 volumes of the metadata have no file",
+        "1 scans have rows of reports that differ: the first is used",
+    ]
+
+
+def test_reports_are_one_for_each_scan_with_the_sections_that_are_given(root):
+    reports = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST).reports
+    assert reports.columns == ["report_id", "study_uid", "language", "text"]
+    assert reports["report_id"].to_list() == ["train_1_a", "train_1_b", "train_2_a", "train_14384_a", "valid_1_a"]
+    assert set(reports["language"]) == {"en"} and reports["study_uid"].to_list() == reports["report_id"].to_list()
+    text = dict(reports.select("report_id", "text").iter_rows())
+    assert [(section, body) for section, body in split_sections(text["train_1_a"])] == [
+        ("indication", "Cough."),
+        ("technique", "Non-contrast chest CT."),
+        ("findings", "Trachea is open. A nodule is seen, in the left lung."),
+        ("impression", 'Nodule, "4 mm".'),
+    ]
+    assert [section for section, _ in split_sections(text["train_1_b"])] == ["technique", "findings"]
+    assert "The heart is enlarged.\nThe lungs are clear." in text["train_1_b"]
+    assert not [name for name, body in text.items() if "not given" in body.lower()]
+
+
+def test_the_first_row_of_a_scan_whose_rows_differ_is_used(root):
+    reports = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST).reports
+    (text,) = reports.filter(report_id="train_2_a")["text"]
+    assert "4 mm" in text and "Another impression" not in text
+
+
+def test_reconstructions_are_chosen_by_kernel_not_by_number(root):
+    tables = ct_rate.read(root, SetOptions(reconstruction="br40", validation=0))
+    # of train_2_a the second reconstruction has the kernel; of all others the first
+    assert names(tables) == ["train_1_a_1", "train_1_b_1", "train_14384_a_1", "train_2_a_2", "valid_1_a_1"]
+    sharp = ct_rate.read(root, SetOptions(reconstruction="Bl57", validation=0))
+    assert names(sharp) == ["train_1_a_2", "train_2_a_1", "valid_1_a_2"]
+    assert sharp.counts["volumes"]["another kernel"] == 5
+    assert sharp.reports["study_uid"].to_list() == ["train_1_a", "train_2_a", "valid_1_a"]
+
+
+def test_first_reconstruction_is_the_lowest_number_not_the_first_name(tmp_path):
+    # "train_1_a_10" comes before "train_1_a_2" by its letters
+    two, ten = (BY_NAME["train_1_a_1"]._replace(name=f"train_1_a_{number}") for number in (2, 10))
+    root = make_ct_rate(tmp_path, volumes=(ten, two, BY_NAME["valid_1_a_1"]))
+    assert names(ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)) == ["train_1_a_2", "valid_1_a_1"]
+
+
+def test_all_reconstructions_share_study_and_report(root):
+    tables = ct_rate.read(root, SetOptions(reconstruction="all", validation=0))
+    assert [name for name in names(tables) if name.startswith("train_1_a")] == ["train_1_a_1", "train_1_a_2"]
+    assert "another reconstruction" not in tables.counts["volumes"]
+    assert len(tables.reports) == 5
+
+
+def test_kernel_of_no_volume_is_refused_with_those_there_are(root):
+    with pytest.raises(ValueError, match=r"no volume has such a kernel.*Br40d"):
+        ct_rate.read(root, SetOptions(reconstruction="B30f"))
+
+
+def test_patients_that_cross_splits_get_one_if_asked(root):
+    tables = ct_rate.read(root, SetOptions(resplit=True, validation=0))
+    splits = {entry.study: entry.split for entry in tables.volumes if entry.patient == "train_5"}
+    assert splits.keys() == {"train_5_a", "train_5_b"} and len(set(splits.values())) == 1
+    assert set(splits.values()) < {"train", "test"}
+    assert tables.crossing == ct_rate.read(root, SetOptions()).crossing == 1
+
+
+def test_a_share_of_the_training_patients_validates(root):
+    assert {entry.split for entry in ct_rate.read(root, SetOptions(validation=0.999)).volumes} == {"validation", "test"}
+
+
+def test_version_2_is_never_corrected(root):
+    for entry in ct_rate.read(root, SetOptions(reconstruction="all")).volumes:
+        assert (entry.affine, entry.slope, entry.intercept) == ("", None, None)
+
+
+def test_version_1_takes_geometry_and_rescale_from_the_metadata(tmp_path):
+    root = make_ct_rate(tmp_path, version=1)
+    entries = ct_rate.read(root, SetOptions(reconstruction="all", validation=0)).volumes
+    assert len(entries) == 8
+    for entry in entries:
+        volume = BY_NAME[entry.series]
+        stored = np.asarray(nib.load(root / "dataset" / entry.path).dataobj, np.float64)
+        affine = np.array(entry.affine.split(), float).reshape(3, 4)
+        np.testing.assert_allclose(affine, ras_affine(volume)[:3], atol=1e-6)
+        np.testing.assert_array_equal(entry.slope * stored + entry.intercept, hounsfield(volume))
+
+
+def test_affine_of_version_1_by_hand(tmp_path):
+    # Position (-100, -90, -200) LPS+ is (100, 90, -200) RAS+; rows go to the left (LPS +x, RAS -x), columns to the back, slices to
+    # the head, 0.7, 0.7 and 1.5 mm apart. Of the prone patient, rows go to the right and columns to the front.
+    root = make_ct_rate(tmp_path, version=1)
+    affines = {entry.series: entry.affine for entry in ct_rate.read(root, SetOptions(validation=0)).volumes}
+    assert affines["train_1_a_1"] == "-0.7 0 0 100 0 -0.7 0 90 0 0 1.5 -200"
+    assert affines["train_1_b_1"] == "0.7 0 0 100 0 0.7 0 90 0 0 1.5 -200"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("XYSpacing", "[0.7]"),
+        ("XYSpacing", "[0.0, 0.0]"),
+        ("ImagePositionPatient", "nan"),
+        ("ImageOrientationPatient", "[1, 0, 0, 1, 0, 0]"),
+    ],
+)
+def test_version_1_without_a_geometry_is_left_out(tmp_path, column, value):
+    root = make_ct_rate(tmp_path, version=1)
+    path = root / "dataset" / "metadata" / "validation_metadata.csv"
+    edit_table(path, lambda rows: [row | {column: value} for row in rows])
+    tables = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    assert not [name for name in names(tables) if name.startswith("valid")]
+    assert tables.counts["volumes"]["without a geometry in the metadata"] == 4  # all of the part
+
+
+def test_version_1_without_a_rescale_is_left_out(tmp_path):
+    root = make_ct_rate(tmp_path, version=1)
+    path = root / "dataset" / "metadata" / "train_metadata.csv"
+    edit_table(
+        path,
+        lambda rows: [row | {"RescaleIntercept": "" if "train_2" in row["VolumeName"] else "-1024"} for row in rows],
+    )
+    tables = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    assert tables.counts["volumes"]["without a rescale in the metadata"] == 2 and "train_2_a_1" not in names(tables)
+
+
+def test_the_corrected_version_is_used_where_both_are_there(root):
+    make_ct_rate(root, version=1)
+    tables = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    assert all("_fixed/" in entry.path and entry.affine == "" for entry in tables.volumes)
+    assert tables.counts["volumes"]["delivered"] == 15
+    assert [finding for finding in tables.findings if "corrected version" in finding] == [
+        "dataset/train is not used: dataset/train_fixed is its corrected version",
+        "dataset/valid is not used: dataset/valid_fixed is its corrected version",
+    ]
+
+
+def test_a_part_that_is_not_downloaded_is_a_finding(root):
+    shutil.rmtree(root / "dataset" / "train_fixed")
+    (root / "dataset" / "metadata" / "train_metadata.csv").unlink()
+    tables = ct_rate.read(root, SetOptions())
+    # the file train_5_b_1 is in the part valid, and its patient has no other
+    assert names(tables) == ["train_5_b_1", "valid_1_a_1"] and {entry.split for entry in tables.volumes} == {"test"}
+    assert tables.findings[0] == "dataset/train_fixed is not there: nothing of the train split is used"
+
+
+@pytest.mark.parametrize("place", ["", "dataset", "dataset/lists"])
+@pytest.mark.parametrize(
+    "line", ["train_3_a_1.nii.gz", "train_3_a_1", "dataset/train/train_3/train_3_a/train_3_a_1.nii.gz", "train_3_a"]
+)
+def test_lists_of_no_chest_are_found_wherever_they_are(root, place, line):
+    (root / "dataset" / "metadata" / "no_chest_train.txt").unlink()
+    (root / place).mkdir(exist_ok=True)
+    (root / place / "no_chest_train.txt").write_text(f"\n{line}\r\n", encoding="utf-8")
+    assert ct_rate.read(root, SetOptions()).counts["volumes"]["no chest"] == 1
+
+
+def test_missing_lists_of_no_chest_are_a_finding(root):
+    for path in (root / "dataset" / "metadata").glob("no_chest*"):
+        path.unlink()
+    tables = ct_rate.read(root, SetOptions())
+    assert "train_3_a_1" in names(tables)
+    assert any("no_chest_train.txt" in finding for finding in tables.findings)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("radiology_text_reports/train_reports.csv", "Findings_EN"),
+        ("metadata/validation_metadata.csv", "RescaleSlope"),
+        ("metadata/train_metadata.csv", "VolumeName"),
+    ],
+)
+def test_missing_column_is_named(root, table, column):
+    path = root / "dataset" / table
+    path.write_text(path.read_text(encoding="utf-8").replace(column, "x", 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=f'^{path.name}: line 1: has no column "{column}";'):
+        ct_rate.read(root, SetOptions())
+
+
+@pytest.mark.parametrize("table", ["radiology_text_reports/train_reports.csv", "metadata/validation_metadata.csv"])
+def test_missing_table_is_named(root, table):
+    (root / "dataset" / table).unlink()
+    with pytest.raises(FileNotFoundError, match=table):
+        ct_rate.read(root, SetOptions())
+
+
+def test_masks_are_found_by_the_name_of_their_volume(root):
+    tables = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    assert tables.mask_folder == root / "dataset" / "ts_seg" / "ts_total"
+    assert tables.masks == {entry.path: entry.path for entry in tables.volumes}
+
+
+def test_masks_of_other_names_folders_and_numbers(root):
+    masks = root / "dataset" / "ts_seg" / "ts_total"
+    shutil.move(masks / "train_fixed" / "train_1", masks / "moved")
+    first = masks / "moved" / "train_1_a" / "train_1_a_1.nii.gz"
+    first.rename(first.with_name("train_1_a_12.nii.gz"))  # of another volume
+    second = masks / "moved" / "train_1_b" / "train_1_b_1.nii.gz"
+    second.rename(masks / "seg_train_1_b_1_total.nii.gz")
+    folder = masks / "train_fixed" / "train_2" / "train_2_a" / "train_2_a_1"
+    folder.mkdir()
+    shutil.move(folder.with_suffix(".nii.gz"), folder / "liver.nii.gz")
+    shutil.copy(folder / "liver.nii.gz", folder / "spleen.nii.gz")
+    shutil.copy(folder / "liver.nii.gz", masks / "valid_1_a_1_old.nii.gz")  # not in a folder valid_fixed
+    shutil.copy(folder / "liver.nii.gz", masks / "train_fixed" / "train_14384_a_1.nii.gz")
+    tables = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    by_name = {entry.series: tables.masks.get(entry.path) for entry in tables.volumes}
+    assert by_name == {
+        "train_1_a_1": None,
+        "train_1_b_1": "seg_train_1_b_1_total.nii.gz",
+        "train_2_a_1": "train_fixed/train_2/train_2_a/train_2_a_1",
+        "valid_1_a_1": "valid_fixed/valid_1/valid_1_a/valid_1_a_1.nii.gz",
+        "train_14384_a_1": None,
+    }
+    assert tables.findings[-2:] == [
+        "1 volumes that are used have several masks, of which none is taken",
+        "2 volumes that are used have no mask",
+    ]
+
+
+def test_masks_of_lesions_are_no_masks_of_organs(root):
+    masks = root / "dataset" / "ts_seg"
+    (masks / "ts_total").rename(masks / "ts_lung_nodules")
+    tables = ct_rate.read(root, SetOptions())
+    assert tables.masks == {} and tables.mask_folder is None
+
+
+def test_unknown_names_and_second_copies_are_counted(root):
+    valid = root / "dataset" / "valid_fixed"
+    volume = valid / "valid_1" / "valid_1_a" / "valid_1_a_1.nii.gz"
+    shutil.copy(volume, valid / "scout.nii.gz")
+    shutil.copy(volume, valid / "valid_1_a_1.nii")
+    shutil.copy(volume, valid / ".valid_1_a_3.nii.gz")  # a download that has not ended
+    counts = ct_rate.read(root, SetOptions()).counts["volumes"]
+    assert counts["delivered"] == 17
+    assert (counts["name of no volume"], counts["name of an earlier file"]) == (1, 1)
+
+
+def test_slices_are_those_of_the_metadata(root):
+    # five volumes of six slices
+    assert ct_rate.read(root, SetOptions()).slices == 30
