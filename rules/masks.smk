@@ -7,6 +7,7 @@ rule masks_shard:
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",
         precomputed=SITE.of("masks"),
+        mask_table=SITE.of("mask_table"),
     output:
         masks="<results>/masks/{delivery}/{shard}/masks.parquet",
         metrics="<results>/masks/{delivery}/{shard}/metrics.json",
@@ -23,12 +24,13 @@ rule masks_shard:
         volume_store=SITE.store("volumes"),
         store=SITE.store("masks"),
         precomputed=SITE.flag("--precomputed", "masks"),
+        mask_table=SITE.flag("--mask-table", "mask_table"),
     message:
         "label volumes of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad masks"
         " --volumes {input.volumes} --volume-store {params.volume_store:q} --store {params.store:q}"
-        " --instances {input.instances} --files {input.files}{params.precomputed}"
+        " --instances {input.instances} --files {input.files}{params.precomputed}{params.mask_table}"
         " --shard {wildcards.shard} --masks {output.masks}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 

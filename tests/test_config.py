@@ -127,6 +127,7 @@ def change(config, path, value):
         (["deliveries", 0, "name"], ".hidden", "config: deliveries.0.name: string should match pattern"),
         (["deliveries", 0, "name"], "", "config: deliveries.0.name: string should match pattern"),
         (["deliveries", 0, "reports"], "elsewhere/r.csv", "config: deliveries.0.reports: no such file or folder"),
+        (["deliveries", 0, "mask_table"], "README.md", "config: deliveries.0: has mask_table without masks"),
         (["masks", "weights"], "/no/such/folder", "config: masks.weights: no such file or folder: /no/such/folder"),
     ],
 )

@@ -212,6 +212,7 @@ PARQUET_MODULES = {
     "dataset/picture_files.py",
     "dataset/shard_io.py",
     "nifti/entry_table.py",
+    "segmentation/mask_table.py",
     "sources/reports.py",
     "workflow/fingerprint.py",
 }

@@ -139,7 +139,7 @@ def test_empty_dataset_has_its_three_largest_reasons_in_red(fine):
         ("index", metrics("index", 0, localizer=3), "3 of 3 files: A localizer"),
         ("captions", metrics("captions", 0), "No sentence was read from the reports."),
         ("captions", metrics("captions", 0, no_study=8), "8 of 8 sentences: The report fits no study of the delivery."),
-        ("masks", metrics("masks", 0, no_precomputed_mask=2), "2 of 2 volumes: The site's masks.csv"),
+        ("masks", metrics("masks", 0, no_precomputed_mask=2), "2 of 2 volumes: The table of the site's masks"),
         ("copies", metrics("copies", 0, duplicate=2), "2 of 2 volumes: Another image"),
         ("shards", metrics("shards", 0, rejected=9), "9 of 9 images: Reviewers rejected"),
         ("volumes", metrics("volumes", 0, invented_reason=2), "2 of 2 volumes: invented reason"),

@@ -25,13 +25,15 @@ def folder(tmp_path):
     return tmp_path
 
 
-def masks_of(folder, table, counts=None):
-    """Volume to the name of its mask in the folder, or to its reason."""
-    (folder / "masks.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
-    counts = {} if counts is None else counts
-    paths = pl.DataFrame(PATHS, ["volume", "path"], orient="row")
+def masks_of(folder, table, counts=None, paths=PATHS):
+    """Volume to the name of its mask in the folder, or to its reason; `table` is its content, or the place of another one."""
+    if not isinstance(table, Path):
+        (folder / "masks.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
+        table = folder / "masks.csv"
+    frame = pl.DataFrame(paths, ["volume", "path"], orient="row")
     delivery = pl.LazyFrame({"path": [path for _, path in PATHS] + OTHERS})
-    given = masks_of_volumes(DeliveredMasks(folder, lambda: paths, delivery, counts.__setitem__))
+    counter = None if counts is None else counts.__setitem__
+    given = masks_of_volumes(DeliveredMasks(folder, table, lambda: frame, delivery, counter))
     return {
         volume: mask.path.relative_to(folder).as_posix() if mask.path else mask.reason for volume, mask in given.items()
     }
@@ -57,6 +59,7 @@ BOTH = "dicom,mask\nct/one,a.nii.gz\nct/two,b.nii.gz\n"
         "dicom,mask\n/ct/one/,./a.nii.gz\n./ct/./two/1.dcm,sub/../b.nii.gz\n",
         "dicom,mask\nct/one/1.dcm,a.nii.gz\nct/one/2.dcm,a.nii.gz\nct/two,b.nii.gz\n",
         "dicom,mask\nct/one,A.NII.GZ\nct/two,b.nii.gz\n",
+        BOTH.replace("dicom", "volume"),
     ],
 )
 def test_table_is_read_as_programs_write_it(table, folder):
@@ -131,9 +134,13 @@ def test_different_masks_of_one_volume_are_ambiguous(rows, reason, folder):
     [
         ("", "masks.csv: line 1: the table is empty"),
         ("dicom,mask\n", "masks.csv: line 1: no row"),
-        ("ct/one,a.nii.gz\nct/two,b.nii.gz\n", "masks.csv: line 1: the header has no column dicom"),
+        ("ct/one,a.nii.gz\nct/two,b.nii.gz\n", "masks.csv: line 1: the header has no column dicom or volume"),
         ("# of the archive\ndicom,mask\nct/one 1,a.nii.gz\nct/two,b.nii.gz\n", "masks.csv: line 1: no row of 3"),
         ("dicom,file\nct/one,a.nii.gz\n", "masks.csv: line 1: the header has no column mask"),
+        (
+            "dicom,volume,mask\nct/one,ct/one,a.nii.gz\n",
+            "masks.csv: line 1: the header has the columns dicom and volume",
+        ),
         ("dicom,mask\n" + "ct/one,x,a.nii.gz\n" * 4, "masks.csv: line 1: the header has 2 columns"),
     ],
 )
@@ -144,9 +151,71 @@ def test_table_that_cannot_be_understood_is_one_line(table, message, folder):
 
 
 def test_missing_table_is_named_without_its_folder(folder):
-    empty = DeliveredMasks(folder, pl.DataFrame, pl.LazyFrame(), {}.__setitem__)
-    with pytest.raises(ValueError, match=r"^masks.csv .*is not in the folder of masks$"):
+    empty = DeliveredMasks(folder, folder / "masks.csv", pl.DataFrame, pl.LazyFrame(), None)
+    with pytest.raises(ValueError, match=r"^masks.csv .*is not in the folder of masks, and mask_table names no other$"):
         masks_of_volumes(empty)
+
+
+NIFTI = [("v1", "train_fixed/p1/p1_a/p1_a_1.nii.gz"), ("v2", "zips/b1.zip/s2/img/s2_t1.nii.gz")]
+OF_NIFTI = {"volume": [path for _, path in NIFTI], "mask": ["a.nii.gz", "b.nii.gz"]}
+
+
+def test_volume_column_names_single_nifti_files_also_inside_of_archives(folder):
+    table = pl.DataFrame(OF_NIFTI).write_csv()
+    assert masks_of(folder, table, paths=NIFTI) == {"v1": "a.nii.gz", "v2": "b.nii.gz"}
+    longer = table.replace("p1_a_1.nii.gz", "p1_a_10.nii.gz")
+    assert masks_of(folder, longer, paths=NIFTI) == {"v2": "b.nii.gz"}, "the 10th reconstruction is not the first"
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "PARQUET"])
+def test_table_elsewhere_names_masks_of_the_folder(ending, folder, tmp_path_factory):
+    table = tmp_path_factory.mktemp("tables") / f"masks.{ending}"
+    frame = pl.DataFrame(OF_NIFTI | {"Note": [1, None]}).rename({"mask": "Mask"})
+    if ending.lower() == "parquet":
+        frame.write_parquet(table)
+    else:
+        frame.write_csv(table, separator="\t" if ending == "tsv" else ",")
+    assert masks_of(folder, table, paths=NIFTI) == {"v1": "a.nii.gz", "v2": "b.nii.gz"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["volume", "file"], "no column mask"),
+        (["image", "mask"], "no column dicom or volume"),
+        (["x", "y"], "no column dicom or"),
+    ],
+)
+def test_parquet_without_the_columns_is_refused(columns, message, folder):
+    pl.DataFrame([["v"], ["m"]], columns).write_parquet(folder / "t.parquet")
+    with pytest.raises(ValueError, match=f"^t.parquet: line 1: the header has {message}"):
+        masks_of(folder, folder / "t.parquet")
+
+
+def test_file_that_is_no_parquet_is_refused_without_its_folder(folder):
+    (folder / "t.parquet").write_text(BOTH)
+    with pytest.raises(ValueError, match=r"^t.parquet: is no Parquet file$"):
+        masks_of(folder, folder / "t.parquet")
+
+
+def test_empty_cells_of_parquet_are_counted_as_those_of_csv(folder):
+    pl.DataFrame({"volume": ["ct/one", None, "ct/two"], "mask": ["a.nii.gz", "b.nii.gz", None]}).write_parquet(
+        folder / "t.parquet"
+    )
+    counts = {}
+    assert masks_of(folder, folder / "t.parquet", counts) == {"v1": "a.nii.gz"}
+    assert counts == {USED: 1, "names nothing of the delivery": 1, "names no mask": 1}
+
+
+def test_shard_looks_for_the_masks_of_its_own_volumes_only(folder, monkeypatch):
+    table = (
+        "volume,mask\n" + "".join(f"other/{n}.nii.gz,far/{n}.nii.gz\n" for n in range(500)) + "ct/one,sub/c.nii.gz\n"
+    )
+    looked = []
+    is_file = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda path: looked.append(path.name) or is_file(path))
+    assert masks_of(folder, table) == {"v1": "sub/c.nii.gz"}
+    assert sorted(looked) == ["c.nii.gz", "masks.csv", "sub"]
 
 
 @pytest.mark.parametrize(("number", "mask"), [(errno.EIO, "m.nii.gz"), (errno.ENAMETOOLONG, "mask_missing")])

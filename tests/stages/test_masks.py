@@ -62,6 +62,7 @@ def site(study, tmp_path):
 def run(site, options=PRECOMPUTED, **paths):
     inputs = {
         "precomputed": site.delivered,
+        "mask_table": None,
         "instances": site.path("instances"),
         "files": site.path("files"),
         "store": site.mask_store,
@@ -238,7 +239,7 @@ def test_broken_mask_is_quarantined_without_its_name_in_the_log(site, caplog):
     (site.delivered / "masks.csv").write_text("dicom,mask\nct,Doe_John.nii.gz\nct/3,no_Doe.nii.gz\n")
     metrics = run(site)
     assert metrics["flow"] == {"taken": 1, "used": 0, "aside": {"mask_not_nifti": 1}}
-    assert metrics["tables"]["rows of masks.csv"] == {
+    assert metrics["tables"]["rows of the table of masks"] == {
         "names a mask and images of the delivery": 1,
         "names nothing of the delivery": 1,
     }
@@ -270,7 +271,14 @@ def test_rows_of_the_table_are_counted_in_the_first_shard_only(site):
     shifted = first.with_columns(shard=pl.lit(1, pl.Int32))
     earlier = first.with_columns(volume=pl.lit("u"), instance=pl.lit("i9"), file=pl.lit("g"))
     write_table(site.path("instances"), pl.concat([shifted, earlier]), InstanceTable, Fingerprint("index", 1, {}, {}))
-    assert "rows of masks.csv" not in run(site)["tables"]
+    assert "rows of the table of masks" not in run(site)["tables"]
+
+
+def test_mask_table_elsewhere_names_the_masks(site, tmp_path):
+    (site.delivered / "masks.csv").unlink()
+    pl.DataFrame({"volume": ["ct/1.dcm"], "mask": ["mask.nii.gz"]}).write_parquet(tmp_path / "given.parquet")
+    run(site, mask_table=tmp_path / "given.parquet")
+    assert read_table(site.path("masks"), MaskTable)["reason"].to_list() == [None]
 
 
 def test_missing_weights_stop_before_any_download(site, tmp_path):

@@ -12,7 +12,8 @@ from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.reporting.wording import REASONS
 from refrad.segmentation.base import UnsegmentableError
 from refrad.segmentation.label_files import DeliveredLabels, class_of_file, files_of_mask, read_labels
-from refrad.segmentation.mask_table import TABLE, read_rows
+from refrad.segmentation.mask_folder import MaskFolder
+from refrad.segmentation.mask_table import MISSING, TABLE, read_rows
 from refrad.segmentation.plausibility import Flag, find_flags, load_norms
 from refrad.segmentation.precomputed import native_ids
 
@@ -27,28 +28,39 @@ class NamedMask(NamedTuple):
 
 
 def main(
-    masks: list[Path], *, task: str, schema: Path, norms: Path, memory_gb: float = 24.0, minutes: float = 60.0
+    masks: list[Path],
+    *,
+    task: str,
+    schema: Path,
+    norms: Path,
+    table: Path | None = None,
+    memory_gb: float = 24.0,
+    minutes: float = 60.0,
 ) -> None:
     """Print what is wrong with label volumes of --task total or total_mr: faults of files, and implausible anatomy.
 
     A mask is a NIfTI file with native ids, a folder with one file for each class, or a folder with masks.csv, of which all masks are
-    read. On masks that are known to be correct, each flag is a false positive: count them before flags quarantine volumes.
+    read. Stage masks also checks whether a mask fits its volume. On masks that are known to be correct, each flag is a false positive:
+    count them before flags quarantine volumes.
 
     Args:
         masks: files and folders.
         task: the task whose ids or class names the masks have.
         schema: the class schema.
         norms: the plausibility norms.
+        table: the table of the masks of one folder, if it is not masks.csv in the folder.
         memory_gb: limit in GiB for reading a mask.
         minutes: limit for reading a mask.
 
     Raises:
-        ValueError: if a masks.csv cannot be understood.
+        ValueError: if a table cannot be understood, or one is given for several folders.
     """
+    if table and (len(masks) != 1 or not masks[0].is_dir()):
+        raise ValueError(f"{table.name} is the table of one folder of masks: name that folder")
     anatomy, bounds = load_schema(schema), load_norms(norms)
     ids = native_ids(task)
     organs = flagged_masks = flag_count = count = unusable = 0
-    named = [mask for path in masks for mask in _masks_of(path)]
+    named = [mask for path in masks for mask in _masks_of(path, table or path / TABLE)]
     for mask, result in run_sandboxed(partial(_read, ids=ids), named, Limits.of_gib(memory_gb, 60 * minutes)):
         count += 1
         if not isinstance(result, DeliveredLabels):
@@ -68,17 +80,20 @@ def main(
     print(f"{count} masks, {flagged_masks} of them with a flag{faults}; {organs} organs, {flag_count} flags")
 
 
-def _masks_of(path: Path) -> Iterator[NamedMask]:
+def _masks_of(path: Path, table: Path) -> Iterator[NamedMask]:
     """The masks of a file or folder; faults of the rows of its table are printed."""
-    if not (path / TABLE).is_file():
+    if table.parent == path and not table.is_file():
         yield NamedMask(path.name, path)
         return
-    masks = dict[Path, None]()
-    for row in read_rows(path):
-        if row.mask:
-            masks[row.mask] = None
-        if row.problem:
-            print(f"{TABLE}: line {row.line}: {row.problem}")
+    folder, masks = MaskFolder(path), dict[Path, None]()
+    for row in read_rows(table):
+        problem = row.problem
+        if row.mask and not problem:
+            mask = folder.find(row.mask)
+            masks |= {mask: None} if mask else {}
+            problem = "" if mask else MISSING
+        if problem:
+            print(f"{table.name}: line {row.line}: {problem}")
     for mask in masks:
         yield NamedMask(mask.relative_to(path).as_posix(), mask)
 

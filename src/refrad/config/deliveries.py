@@ -101,6 +101,13 @@ class Delivery(Section):
             raise ValueError("needs either dicom or volumes")
         return self
 
+    @model_validator(mode="after")
+    def has_masks_for_their_table(self) -> Self:
+        """A table alone names files of no folder."""
+        if self.mask_table is not None and self.masks is None:
+            raise ValueError("has mask_table without masks, the folder of the label volumes that the table names")
+        return self
+
 
 def is_demo(delivery: Delivery) -> bool:
     """Whether a delivery, of which reports and images are under demo/, is made by the workflow itself."""

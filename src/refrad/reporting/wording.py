@@ -107,9 +107,9 @@ REASONS: Mapping[str, str] = {
     **IMAGING_REASONS,
     "withdrawn": "The patient has withdrawn: see `refrad forget`.",
     # of volumes, found by stage masks
-    "no_precomputed_mask": "The site's masks.csv names no mask for the volume.",
-    "ambiguous_mask": "Rows of the site's masks.csv name different masks for the volume.",
-    "mask_missing": "The mask that masks.csv names is not in its folder, or is a folder without NIfTI files.",
+    "no_precomputed_mask": "The table of the site's masks names none for the volume.",
+    "ambiguous_mask": "Rows of the table of the site's masks name different ones for the volume.",
+    "mask_missing": "The mask that the table names is not in its folder, or is a folder without NIfTI files.",
     "mask_not_nifti": "The given mask is no NIfTI file; other formats, such as NRRD, MetaImage and DICOM, are not read.",
     "unreadable_mask": "The given mask is empty or damaged, or the job may not read it.",
     "mask_beyond_limits": "Reading the given mask crashed, or took more than masks.memory_gb or masks.minutes.",

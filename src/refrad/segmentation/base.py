@@ -94,14 +94,16 @@ SegmentationResult = SegmentedVolume | FailedVolume
 class DeliveredMasks(NamedTuple):
     """The label volumes of a delivery, for segmenters that use them.
 
-    `folder` holds masks.csv. `file_paths` returns the columns volume and path (inside the delivery) of all files of the volumes, and
-    `delivery` has the column path of all files of the delivery. `count_rows` takes what became of rows of masks.csv, and their number.
+    `folder` holds the masks, and `table` names them. `file_paths` returns the columns volume and path (inside the delivery) of all files
+    of the volumes, and `delivery` has the column path of all files of the delivery. `count_rows` takes what became of rows of the
+    table, and their number; it is None for all shards but the first, since rows count once.
     """
 
     folder: Path
+    table: Path
     file_paths: Callable[[], pl.DataFrame]
     delivery: pl.LazyFrame
-    count_rows: Callable[[str, int], None]
+    count_rows: Callable[[str, int], None] | None
 
 
 class Segmenter(Protocol):

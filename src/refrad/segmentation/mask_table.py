@@ -1,25 +1,31 @@
-"""The table masks.csv, which names the label volumes of a delivery."""
+"""The table that names the label volumes of a delivery: masks.csv, or another of the same columns."""
 
 import logging
 import posixpath
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from refrad.formats.charsets import charset_of, errors_of, mend_text
-from refrad.formats.csv_rows import read_csv_rows
+from refrad.formats.csv_rows import SourceRow, read_csv_rows
 from refrad.segmentation.base import DeliveredMasks
-from refrad.segmentation.label_files import is_failing_storage
+from refrad.segmentation.mask_folder import MaskFolder
 
-__all__ = ["TABLE", "GivenMask", "TableRow", "masks_of_volumes", "read_rows"]
+__all__ = ["MISSING", "TABLE", "GivenMask", "TableRow", "masks_of_volumes", "read_rows"]
 
 TABLE = "masks.csv"
-COLUMNS = ("dicom", "mask")
+IMAGES = (
+    "dicom",
+    "volume",
+)  # spellings of the column of the images: of a delivery of DICOM files, and of NIfTI volumes
+MASK = "mask"
+NAMES = "columns dicom or volume, and mask"
 LISTED = 20  # lines that a warning names
 
 USED = "names a mask and images of the delivery"
@@ -39,77 +45,71 @@ class GivenMask(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A row of masks.csv: its line, the images that it names ("" for the whole delivery, None for none), and its mask.
+    """A row: its line, the images that it names ("" for the whole delivery, None for none), and its mask, as written.
 
     `problem` is what is wrong with the row itself, one of the outcomes that are counted, or "".
     """
 
     line: int
     images: str | None
-    mask: Path | None
+    mask: str
     problem: str = ""
 
 
-def read_rows(folder: Path) -> Iterator[TableRow]:
-    """The rows of masks.csv, read as leniently as tables of reports.
+def read_rows(table: Path) -> Iterator[TableRow]:
+    """The rows of a table of masks, a Parquet file or else CSV, read as leniently as tables of reports.
 
-    Args:
-        folder: holds masks.csv, whose column `dicom` is a file or folder inside of the delivery ("." for all of it), and `mask` a
-            NIfTI file or a folder of such files inside of `folder`.
+    Its column `dicom` or `volume` is a file or folder inside of the delivery ("." for all of it), and `mask` a NIfTI file or a folder of
+    such files inside of the folder of masks. Whether it is there is not looked at. Rows of Parquet count from 1, as lines.
 
     Raises:
         ValueError: if there is no table, or it cannot be understood.
     """
-    table = folder / TABLE
     if not table.is_file():
-        raise ValueError(f"{TABLE} (columns dicom and mask) is not in the folder of masks")
-    charset, rows, broken = charset_of(table), 0, 0
-    with table.open(encoding=charset, errors=errors_of(charset), newline="") as file:
-        for row in read_csv_rows(file, TABLE):
-            rows += 1
-            if row.problem:
-                broken += 1
-                yield TableRow(row.line, None, None, BROKEN)
-                continue
-            if missing := [name for name in COLUMNS if name not in row.cells]:
-                raise ValueError(f"{TABLE}: line 1: the header has no column {missing[0]}")
-            images, cell = (mend_text(row.cells[name])[0].strip() for name in COLUMNS)
-            mask = _find(folder, cell) if cell else None
-            yield TableRow(row.line, _images(images), mask, "" if mask else MISSING if cell else EMPTY)
+        raise ValueError(f"{table.name} ({NAMES}) is not in the folder of masks, and mask_table names no other")
+    rows = broken = 0
+    images = ""
+    for row in _rows_of_parquet(table) if table.suffix.lower() == ".parquet" else _rows_of_csv(table):
+        rows += 1
+        if row.problem:
+            broken += 1
+            yield TableRow(row.line, None, "", BROKEN)
+            continue
+        images = images or _column_of_images(list(row.cells), table.name)
+        cells = [mend_text(str(row.cells[name] or ""))[0].strip() for name in (images, MASK)]
+        yield TableRow(row.line, _images(cells[0]), cells[1], "" if cells[1] else EMPTY)
     if rows == broken:
         problem = f"no row of {rows} can be read" if rows else "no row is below the header"
-        raise ValueError(f"{TABLE}: line 1: {problem} (columns dicom and mask)")
+        raise ValueError(f"{table.name}: line 1: {problem} ({NAMES})")
 
 
 def masks_of_volumes(delivered: DeliveredMasks) -> dict[str, GivenMask]:
-    """Name of each volume that the table names to its mask; rows are counted, and a warning names the lines of unused ones.
+    """Name of each volume that the table names to its mask.
 
-    A volume of which rows name different masks has none: the reason is `ambiguous_mask`.
+    Only masks of these volumes are looked for: a table may name 50,000, for two hundred shards. The shard that counts rows looks
+    for all of them, and a warning names the lines of unused ones. A volume of which rows name different masks has none: the reason
+    is `ambiguous_mask`.
 
     Raises:
         ValueError: if the table cannot be understood.
     """
-    rows = list(read_rows(delivered.folder))
+    rows = list(read_rows(delivered.table))
+    folder = MaskFolder(delivered.folder)
     volumes_of = _volumes_of_names({row.images for row in rows if row.images is not None}, delivered.file_paths())
-    unmatched = {row.images for row in rows if row.images is not None and not volumes_of[row.images]}
-    delivered_names = _names_in_delivery(unmatched, delivered.delivery)
+    if delivered.count_rows:
+        _count(rows, delivered, folder, {name for name, volumes in volumes_of.items() if not volumes})
     masks: dict[str, set[Path]] = defaultdict(set)
     missing: set[str] = set()
-    lines: dict[str, list[int]] = defaultdict(list)
     for row in rows:
-        is_foreign = row.problem != BROKEN and (row.images is None or row.images in unmatched - delivered_names)
-        lines[FOREIGN if is_foreign else row.problem or USED].append(row.line)
-        if row.images is not None:
-            for volume in volumes_of[row.images]:
-                if row.mask:
-                    masks[volume].add(row.mask)
-                elif row.problem == MISSING:
-                    missing.add(volume)
-    for outcome, numbers in lines.items():
-        delivered.count_rows(outcome, len(numbers))
-        if outcome != USED:
-            listed = ", ".join(map(str, numbers[:LISTED])) + (", ..." if len(numbers) > LISTED else "")
-            logger.warning("%s: %d rows: %s (lines %s)", TABLE, len(numbers), outcome, listed)
+        volumes = volumes_of[row.images] if row.images is not None else set()
+        if not volumes or row.problem:
+            continue
+        path = folder.find(row.mask)
+        for volume in volumes:
+            if path:
+                masks[volume].add(path)
+            else:
+                missing.add(volume)
     given_masks = {volume: GivenMask(None, "mask_missing") for volume in missing}
     for volume, paths in masks.items():
         if len(paths) > 1 or volume in missing:
@@ -118,6 +118,60 @@ def masks_of_volumes(delivered: DeliveredMasks) -> dict[str, GivenMask]:
             (path,) = paths
             given_masks[volume] = GivenMask(path)
     return given_masks
+
+
+def _count(rows: Sequence[TableRow], delivered: DeliveredMasks, folder: MaskFolder, unmatched: set[str]) -> None:
+    """Count what becomes of the rows, and warn of unused ones; `unmatched` are the names of images that this shard has not."""
+    assert delivered.count_rows
+    foreign = unmatched - _names_in_delivery(unmatched, delivered.delivery)
+    lines: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        outcome = row.problem or USED
+        if outcome != BROKEN and (row.images is None or row.images in foreign):
+            outcome = FOREIGN
+        elif outcome == USED and not folder.find(row.mask):
+            outcome = MISSING
+        lines[outcome].append(row.line)
+    for outcome, numbers in lines.items():
+        delivered.count_rows(outcome, len(numbers))
+        if outcome != USED:
+            listed = ", ".join(map(str, numbers[:LISTED])) + (", ..." if len(numbers) > LISTED else "")
+            logger.warning("%s: %d rows: %s (lines %s)", delivered.table.name, len(numbers), outcome, listed)
+
+
+def _rows_of_csv(table: Path) -> Iterator[SourceRow]:
+    charset = charset_of(table)
+    with table.open(encoding=charset, errors=errors_of(charset), newline="") as file:
+        yield from read_csv_rows(file, table.name)
+
+
+def _rows_of_parquet(table: Path) -> Iterator[SourceRow]:
+    """The rows of a Parquet file, with the columns that are used."""
+    try:
+        file = pq.ParquetFile(table)
+    except Exception:  # its messages quote paths
+        raise ValueError(f"{table.name}: is no Parquet file") from None
+    columns = {name.strip().lower(): name for name in file.schema_arrow.names}
+    used = {name: column for name, column in columns.items() if name in (*IMAGES, MASK)}
+    _column_of_images(list(used), table.name)
+    numbers = count(1)
+    for batch in file.iter_batches(columns=list(used.values())):
+        for cells in batch.to_pylist():
+            yield SourceRow(next(numbers), {name: cells[column] for name, column in used.items()})
+
+
+def _column_of_images(columns: Sequence[str], table: str) -> str:
+    """The column that names the images.
+
+    Raises:
+        ValueError: if there is none or two, or no column of masks.
+    """
+    images = [name for name in IMAGES if name in columns]
+    if not images or MASK not in columns:
+        raise ValueError(f"{table}: line 1: the header has no column {MASK if images else ' or '.join(IMAGES)}")
+    if len(images) > 1:
+        raise ValueError(f"{table}: line 1: the header has the columns dicom and volume, which mean the same")
+    return images[0]
 
 
 def _volumes_of_names(names: set[str], paths: pl.DataFrame) -> dict[str, set[str]]:
@@ -156,49 +210,3 @@ def _images(cell: str) -> str | None:
 def _normal(path: str) -> str:
     """A path with slashes and composed letters."""
     return unicodedata.normalize("NFC", path.replace("\\", "/"))
-
-
-def _find(folder: Path, cell: str) -> Path | None:
-    """The file or folder that a cell names inside of `folder`; None if it is not there, or the path leaves it."""
-    top = folder.resolve().as_posix() + "/"
-    cell = cell.removeprefix(top)
-    if PureWindowsPath(cell).drive or PureWindowsPath(cell).root:
-        return None
-    for name in dict.fromkeys((cell, cell.replace("\\", "/"))):
-        parts = PurePosixPath(posixpath.normpath(name)).parts
-        if ".." in parts:
-            return None
-        path = folder
-        for part in parts:
-            child = path / part
-            path = child if _is_there(child) else _entries(path).get(_folded(part), child)
-        if _is_there(path):
-            return path
-    return None
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is a file or folder, perhaps one for which the storage fails; no other kind is opened."""
-    try:
-        return path.is_file() or path.is_dir()
-    except OSError as error:
-        return is_failing_storage(error)
-    except ValueError:  # no name of a file at all
-        return False
-
-
-@cache
-def _entries(folder: Path) -> dict[str, Path]:
-    """The files and folders in a folder by folded name, those excepted that share it."""
-    by_name: dict[str, list[Path]] = defaultdict(list)
-    try:
-        for entry in folder.iterdir():
-            by_name[_folded(entry.name)].append(entry)
-    except OSError:
-        return {}
-    return {name: entries[0] for name, entries in by_name.items() if len(entries) == 1}
-
-
-def _folded(name: str) -> str:
-    """A name as programs compare it that ignore the case of letters and how accents are stored."""
-    return unicodedata.normalize("NFC", name).casefold()

@@ -32,6 +32,7 @@ from refrad.segmentation.base import (
 )
 from refrad.segmentation.borrowing import borrow_labels
 from refrad.segmentation.labels import stored_result
+from refrad.segmentation.mask_table import TABLE
 from refrad.workflow.fingerprint import Fingerprint
 from refrad.workflow.tally import Tally
 
@@ -51,11 +52,15 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
     precomputed: Path | None = None,
+    mask_table: Path | None = None,
     instances: Path | None = None,
     files: Path | None = None,
     shard: int = 0,
 ) -> None:
-    """Label the volumes of one shard, but those whose labels the store holds already; `shard` is in the name of the list of failing files.
+    """Label the volumes of one shard, but those whose labels the store holds already.
+
+    `precomputed` is the folder of given masks, which `mask_table` names, or masks.csv in it; `shard` is in the name of the list of
+    failing files.
 
     Raises:
         ValueError: if the storage fails for more given masks than the config allows.
@@ -66,7 +71,8 @@ def run(
     accepted = list(rows_of(volume_table.filter(pl.col("reason").is_null()), AcceptedVolumeRow))
     delivered = None
     if precomputed and instances and files:
-        delivered = _delivered(precomputed, volume_table, scan_table(instances, InstanceTable), files, tally)
+        table = mask_table or precomputed / TABLE
+        delivered = _delivered(precomputed, table, volume_table, scan_table(instances, InstanceTable), files, tally)
     segmenter = create_segmenter(options, delivered)
     keys = {volume["volume"]: _key(volume, segmenter, options) for volume in accepted}
 
@@ -112,24 +118,20 @@ def run(
 
 
 def _delivered(
-    folder: Path, volumes: pl.DataFrame, instances: pl.LazyFrame, files: Path, tally: Tally
+    folder: Path, table: Path, volumes: pl.DataFrame, instances: pl.LazyFrame, files: Path, tally: Tally
 ) -> DeliveredMasks:
-    """The given masks of a delivery. The rows of masks.csv are counted by the first shard that has volumes, once for all."""
+    """The given masks of a delivery. The rows of their table are counted by the first shard that has volumes, once for all."""
     accepted = volumes.filter(pl.col("reason").is_null())["volume"].to_list()
     stacks = [stack_name(volume) for volume in volumes["volume"]]
     file_table = scan_table(files, FileTable)
-
-    def count_rows(outcome: str, rows: int) -> None:
-        used = instances.filter(pl.col("volume").is_not_null())
-        first, own = (
-            frame.select(pl.col("shard").min()).collect().item()
-            for frame in (used, used.filter(pl.col("volume").is_in(stacks)))
-        )
-        if first == own:
-            tally.add("rows of masks.csv", outcome, rows)
-
+    used = instances.filter(pl.col("volume").is_not_null())
+    first, own = (
+        frame.select(pl.col("shard").min()).collect().item()
+        for frame in (used, used.filter(pl.col("volume").is_in(stacks)))
+    )
+    count_rows = partial(tally.add, "rows of the table of masks") if first == own else None
     paths = partial(files_of_volumes, accepted, instances, file_table)
-    return DeliveredMasks(folder, paths, file_table.select("path"), count_rows)
+    return DeliveredMasks(folder, table, paths, file_table.select("path"), count_rows)
 
 
 def _name_unread(
