@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from refrad.nifti.volume_list import VolumeEntry
 from refrad.public_sets.table_reading import (
     age_of,
+    date_of,
     joined_sections,
     official_split,
     read_table,
@@ -65,7 +66,7 @@ def test_empty_table_is_refused_and_header_alone_is_no_row(tmp_path):
     assert read_table(tmp_path / "t.csv", COLUMNS).rows() == []
 
 
-def test_words_of_splits_sexes_and_ages_are_understood():
+def test_words_of_splits_sexes_ages_and_dates_are_understood():
     cells = pl.DataFrame({"c": ["Train", "valid", "val ", "TEST", "holdout", ""]})
     assert cells.select(official_split(pl.col("c"))).to_series().to_list() == [
         "train",
@@ -79,6 +80,8 @@ def test_words_of_splits_sexes_and_ages_are_understood():
     assert cells.select(sex_of(pl.col("c"))).to_series().to_list() == ["M", "F", "F", "", ""]
     cells = pl.DataFrame({"c": ["63", "92.263", "7", "063Y", "nan", ""]})
     assert cells.select(age_of(pl.col("c"))).to_series().to_list() == ["063Y", "092Y", "007Y", "063Y", "", ""]
+    cells = pl.DataFrame({"c": ["2012-01-31", "20120131", "2012-01-31 00:00:00", "31.01.2012", "120131", ""]})
+    assert cells.select(date_of(pl.col("c"))).to_series().to_list() == ["20120131"] * 3 + [""] * 3
 
 
 def test_sections_are_joined_without_the_empty_ones():

@@ -153,8 +153,8 @@ def test_folder_without_images_is_refused(tmp_path):
         read(tmp_path, OPTIONS)
 
 
-def test_registry_has_the_set_with_its_two_terms(root):
+def test_registry_has_the_set_and_its_folder_is_known(root):
     record = PUBLIC_SETS["totalsegmentator"]
     assert record.target == read.__module__
-    assert (record.images.license, record.reports.license) == ("CC-BY-4.0", "CC-BY-NC-ND-4.0")
+    assert record.images.license == "CC-BY-4.0" and "BY-NC-ND" in record.reports.license
     assert any(list(root.glob(mark)) for mark in MARKS)

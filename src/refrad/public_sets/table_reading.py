@@ -14,6 +14,7 @@ from refrad.sources.reports import read_rows
 __all__ = [
     "age_of",
     "chained_counts",
+    "date_of",
     "joined_sections",
     "name_columns",
     "official_split",
@@ -123,6 +124,11 @@ def age_of(cells: pl.Expr) -> pl.Expr:
     """Whole years as DICOM writes them ("063Y") of cells such as "63", "63.4" or "063Y"; else ""."""
     years = cells.str.extract(r"^(\d{1,3})(?:\.\d*)?\s*[Yy]?$").str.zfill(3)
     return pl.when(years.is_null()).then(pl.lit("")).otherwise(pl.concat_str(years, pl.lit("Y")))
+
+
+def date_of(cells: pl.Expr) -> pl.Expr:
+    """YYYYMMDD of cells that begin with a date such as "2012-01-31" or "20120131"; else ""."""
+    return cells.str.extract(r"^(\d{4}-?\d{2}-?\d{2})(?:\D|$)").str.replace_all("-", "").fill_null("")
 
 
 def sex_of(cells: pl.Expr) -> pl.Expr:
