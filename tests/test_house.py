@@ -188,8 +188,9 @@ PACKAGE_SHARE = 0.12  # of all lines
 REPEATED_MODULES = {
     "base": "the interface and the registry of an extension point",
     "captions": "a stage and the builder that it calls",
-    "convert": "a command, for questions, and the module for volumes",
+    "convert": "a command, for questions, and the modules for volumes of DICOM and NIfTI",
     "copies": "a stage, for volumes, and the module for images",
+    "headers": "of DICOM images and of NIfTI files, in one form",
     "totalsegmentator": "a segmenter, and the public set on which it was trained",
     "public_set": "a command, and the synthetic bodies in the layout of a set",
 }

@@ -60,7 +60,8 @@ class Header(NamedTuple):
     of pixels. `bit_range`: of a pixel in its word, from the first bit to before the last, if it is not the lowest that is the
     first. `offset`: of the value of the pixels in the file, if they can be read from there as they are or are compressed;
     else 0. `stack` and `dimensions`: of a frame, by its StackID and DimensionIndexValues.
-    `slices` and `split` are of a NIfTI file, which holds a whole volume and may belong to an official split.
+    `slices`, `split` and `nested_keys` are of a NIfTI file, which holds a whole volume and may belong to an official split. With
+    `nested_keys` a study_uid is unique within the patient only, and a series_uid within the study.
     """
 
     path: str
@@ -71,6 +72,7 @@ class Header(NamedTuple):
     burned_in: bool | None = None
     modality: str = ""
     split: str = ""
+    nested_keys: bool = False
     # identity
     patient_id: str = ""
     issuer: str = ""  # of the patient_id
@@ -150,16 +152,22 @@ class Header(NamedTuple):
     @property
     def study_key(self) -> str:
         """The study's UID, or the folder if there is none."""
+        if self.nested_keys:
+            return f"{self.patient_id}|{self.study_uid}"
         return self.study_uid or f"folder|{self.folder}"
 
     @property
     def series_key(self) -> str:
         """The series' UID, or folder, study, number, description and time if there is none."""
+        if self.nested_keys:
+            return f"{self.study_key}|{self.series_uid}"
         return self.series_uid or f"folder|{self.folder}|{self.study_uid}|{self.series_hint}"
 
     @property
     def unified_series_key(self) -> str:
         """Key of the series whatever its study: the patient, if known without the study, and the series' UID; "" without a UID."""
+        if self.nested_keys:
+            return ""
         patient = self.patient_key
         return self.series_uid and f"{'' if patient == self.study_key else patient}|{self.series_uid}"
 

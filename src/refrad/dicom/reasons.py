@@ -7,7 +7,7 @@ __all__ = ["REASONS", "TREATABLE", "QuarantineError"]
 REASONS: Mapping[str, str] = {
     # files and images, by stage index
     "not_dicom": "The file is not DICOM.",
-    "unreadable": "The file or its DICOM header cannot be read.",
+    "unreadable": "The file or its header cannot be read, or it is damaged.",
     "name_not_utf8": "The name of the file or of its folder is not UTF-8.",
     "not_ct_or_mr": "The file is an image, but neither CT nor MR.",
     "no_pixels": "The file has a header but no pixels.",
@@ -43,6 +43,15 @@ REASONS: Mapping[str, str] = {
     "bids_kind": "An image of a BIDS dataset that is no anatomical image, such as a time series, a map or a phase.",
     "same_keys": "Another file of the delivery has the same patient, study and series.",
     "split_differs": "The patient's files have several official splits.",
+    # content of NIfTI files, by stages index and volumes
+    "missing_file": "The file that the table of volumes names is not in the folder of the delivery.",
+    "not_nifti": "The file is no NIfTI image of version 1 or 2.",
+    "not_3d": "The NIfTI file has fewer or more axes than three, such as a series in time.",
+    "no_grey_values": "The voxels of the NIfTI file are colours, vectors or complex numbers.",
+    "affines_differ": "The sform and the qform of the NIfTI header place a voxel differently, by over 0.4 voxels.",
+    "sheared_in_plane": "Rows and columns of the NIfTI file are not at a right angle.",
+    "not_finite": "The NIfTI file holds values that are no finite numbers.",
+    "constant_volume": "All voxels of the NIfTI file have one value.",
     # volumes, by stage volumes
     "orientation_inconsistent": "The slices of the volume are not parallel.",
     "four_dimensional": "Most positions are shown more than once, and no known attribute distinguishes the repetitions.",

@@ -31,11 +31,11 @@ def assemble(
     """A volume int16 [column, row, slice].
 
     CT becomes Hounsfield units: slope x value + intercept of each slice, rounded. MR values have no unit and stay as
-    they are stored, unless slices have different slopes or intercepts or the values do not fit into int16: then all are
+    they are stored, unless slices have different slopes or intercepts, or values are fractions or do not fit into int16: then all are
     mapped to one scale, from 0 (smallest) to 32767 (largest).
 
     Args:
-        images: stored values [row, column] of the slices, of any integer type, in order, read one at a time.
+        images: stored values [row, column] of the slices, of any type, in order, read one at a time.
         slopes: rescale slope of each slice; for CT, HU per stored value.
         intercepts: rescale intercept of each slice; for CT, HU.
         modality: "CT" or "MR".
@@ -47,7 +47,7 @@ def assemble(
         volume = _stacked(images, len(slopes))
         if volume.dtype == np.int16:
             return volume
-        if volume.min() >= LOWEST and volume.max() <= HIGHEST:
+        if volume.min() >= LOWEST and volume.max() <= HIGHEST and _is_whole(volume):
             return volume.view(np.int16) if volume.dtype == np.uint16 else volume.astype(np.int16, order="F")
         images = volume.transpose(2, 1, 0)
     return _on_one_scale(list(images), slopes, intercepts)
@@ -64,6 +64,11 @@ def _stacked(images: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
         volume[:, :, index] = image.T
     assert volume is not None
     return volume
+
+
+def _is_whole(volume: NDArray[Any]) -> bool:
+    """Whether all values are whole numbers."""
+    return volume.dtype.kind != "f" or all(np.array_equal(image, np.rint(image)) for image in volume.T)
 
 
 def _hounsfield(image: NDArray[Any], slope: float, intercept: float) -> NDArray[np.int16]:

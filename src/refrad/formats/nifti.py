@@ -23,6 +23,7 @@ __all__ = [
     "SURPLUS",
     "NiftiError",
     "affine_of",
+    "header_of_bytes",
     "image_class_of",
     "is_regular",
     "open_volume_file",
@@ -112,7 +113,7 @@ def read_header(file: BinaryIO) -> Any:
     head = file.read(BLOCK)
     if head.startswith(GZIP):
         head = _first_bytes(head, file)
-    return _header_of(head)
+    return header_of_bytes(head)
 
 
 def _first_bytes(block: bytes, file: BinaryIO) -> bytes:
@@ -128,21 +129,26 @@ def _first_bytes(block: bytes, file: BinaryIO) -> bytes:
     return head
 
 
-def _header_of(head: bytes) -> Any:
+def header_of_bytes(head: bytes | bytearray) -> Any:
+    """The nibabel header of a NIfTI file by its first bytes.
+
+    Raises:
+        NiftiError: "not_nifti" or "unreadable".
+    """
     if not head:
         raise NiftiError("unreadable")
     kind = image_class_of(head).header_class
     if len(head) < kind.sizeof_hdr:
         raise NiftiError("unreadable")
     try:
-        header = kind(head[: kind.sizeof_hdr], check=False)
+        header = kind(bytes(head[: kind.sizeof_hdr]), check=False)
         header.get_data_dtype()
     except (nib.spatialimages.HeaderDataError, KeyError, ValueError):  # an unknown type of voxels
         raise NiftiError("unreadable") from None
     return header
 
 
-def image_class_of(content: bytes) -> Any:
+def image_class_of(content: bytes | bytearray) -> Any:
     """The class of NIfTI image that a file is, by its first bytes.
 
     Raises:
@@ -156,7 +162,7 @@ def image_class_of(content: bytes) -> Any:
     raise NiftiError("unreadable" if is_half else "not_nifti")
 
 
-def read_content(file: Any) -> bytes:
+def read_content(file: Any) -> bytearray:
     """The bytes of a NIfTI file, decompressed to the end, so that its checksum is compared; surplus ones are not kept.
 
     Raises:
@@ -169,16 +175,17 @@ def read_content(file: Any) -> bytes:
         raise NiftiError("unreadable") from None
 
 
-def _content(file: Any) -> bytes:
+def _content(file: Any) -> bytearray:
     head = file.read(HEAD)
-    header = _header_of(head)
-    missing, parts = _length(header) - len(head), [head]
-    while missing > 0 and (part := file.read(min(missing, PART))):  # never as many bytes as the header claims
-        parts.append(part)
-        missing -= len(part)
+    header = header_of_bytes(head)
+    length, content = _length(header), bytearray(head)
+    while (missing := length - len(content)) > 0 and (
+        part := file.read(min(missing, PART))
+    ):  # never as many as it claims
+        content += part
     if missing > 0 or len(file.read(SURPLUS + 1)) > SURPLUS:
         raise NiftiError("unreadable")
-    return b"".join(parts)
+    return content
 
 
 def _length(header: Any) -> int:
@@ -205,7 +212,7 @@ def shape_of(header: Any) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def stored_values(header: Any, content: bytes) -> NDArray[Any]:
+def stored_values(header: Any, content: bytes | bytearray) -> NDArray[Any]:
     """Values as stored, not scaled: a view of `content` with the header's type, in the order of the file's three axes.
 
     Raises:

@@ -210,7 +210,7 @@ def _load(path: Path) -> Any:
         return image
     with path.open("rb") as file:
         content = read_content(file)
-    return image_class_of(content).from_bytes(content)
+    return image_class_of(content).from_bytes(bytes(content))
 
 
 def _voxels(image: Any) -> NDArray[Any]:
