@@ -108,7 +108,7 @@ def test_training_page_configs_are_valid(root, monkeypatch):
     config["train"] |= public["train"] | real["train"] | several["train"] | nodes["train"]
     (tower,) = [yaml.safe_load(block) for block in blocks(root / "docs" / "training.md") if block.startswith("adapt:")]
     config["adapt"] |= tower["adapt"]
-    options = check_config(config).train
+    options = check_config(config, downloads=False).train
     assert options.grad_accumulation * options.batch == 288 and (options.nodes, options.gpus) == (3, 4)
 
 
@@ -118,7 +118,7 @@ def test_small_gpus_page_configs_are_valid(root, monkeypatch):
     parts = []
     for recipe in recipes:
         config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
-        options = check_config(config | {"train": config["train"] | recipe["train"]}).train
+        options = check_config(config | {"train": config["train"] | recipe["train"]}, downloads=False).train
         assert options.frozen_dtype == "bfloat16" and options.gradient_checkpointing
         assert options.batch * options.grad_accumulation == 288  # samples of a step, as in the paper
         parts.append((options.lora.rank if options.lora else None, options.trained[0]))

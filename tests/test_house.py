@@ -223,6 +223,7 @@ FILE_MODULES = {
         "anatomy/lexicon.py",
         "anatomy/schema.py",
         "config/config.py",
+        "config/downloads.py",
         "evaluation/metrics/judge.py",
         "evaluation/other_prompts.py",
         "llm/tasks.py",

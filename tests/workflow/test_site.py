@@ -28,7 +28,7 @@ def config(root, tmp_path, monkeypatch):
 
 
 def fingerprints(config):
-    site = Site(config)
+    site = Site(config, downloads=False)
     return {stage: site.fingerprint(stage) for stage in ("captions", "mentions", "vqa")}
 
 

@@ -55,7 +55,7 @@ def main(config: list[Path], *, workers: int = 4) -> None:
     Raises:
         ValueError: if a file is damaged or missing.
     """
-    site = Site(load_config(config))
+    site = Site(load_config(config), downloads=False)
     results, private = Path(site.folder("results")), Path(site.config.privacy.folder)
     former = Path(site.former)
     stored = [*results.rglob("[!.]*.parquet"), *private.rglob("[!.]*.parquet")]

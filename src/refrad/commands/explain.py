@@ -71,7 +71,7 @@ def main(config: list[Path] | None = None, *, json: bool = False) -> None:
         json: print one JSON object instead of lines.
     """
     files = config or [Path("config.yaml")]
-    site = Site(load_config(files))
+    site = Site(load_config(files), downloads=False)
     verdicts = list(explain(planned_jobs(files), site))
     if json:
         print(dumps([verdict._asdict() for verdict in verdicts], ensure_ascii=False, indent=2))

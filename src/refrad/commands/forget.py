@@ -71,7 +71,7 @@ def main(
         ValueError: if no delivery has a patient, a workflow is running, or a file is damaged.
         FileNotFoundError: if there is no key.
     """
-    site = Site(load_config(config or [Path("config.yaml")]))
+    site = Site(load_config(config or [Path("config.yaml")]), downloads=False)
     folder = Path(site.config.privacy.folder) / REMOVALS
     key = Path(site.key)
     if not key.exists():

@@ -50,7 +50,7 @@ def main(config: list[Path], *, measured: Path | None = None, json: bool = False
         ValueError: if the config is wrong.
         FileNotFoundError: if a delivery is missing, or `measured` holds no run.
     """
-    site = Site(load_config(config))
+    site = Site(load_config(config), downloads=False)
     rates = load_rates()
     stores, results = Path(site.config.stores), Path(site.folder("results"))
     if measured:

@@ -37,7 +37,9 @@ def main(config: list[Path] | None = None, *, folder: Path = Path()) -> None:
     if head := head_of(folder):
         raise ValueError(f"process {head} runs Snakemake in this folder: stop it first, or leave it alone")
     cancelled = _cancel(folder)
-    swept = _sweep(folder, Site(load_config([folder / path for path in config or [Path("config.yaml")]])))
+    swept = _sweep(
+        folder, Site(load_config([folder / path for path in config or [Path("config.yaml")]]), downloads=False)
+    )
     # Snakemake's own unlock reads the whole workflow first; the locks are plain files without a holder.
     shutil.rmtree(folder / ".snakemake" / "locks", ignore_errors=True)
     log.info("%d orphaned jobs cancelled, %d half-written files removed, the folder is unlocked", cancelled, swept)

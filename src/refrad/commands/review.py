@@ -57,7 +57,7 @@ def main(
         ValueError: if the config is wrong, the port is taken, or the dataset or the file of verdicts is damaged.
         FileNotFoundError: if there is no dataset.
     """
-    site = Site(load_config(config))
+    site = Site(load_config(config), downloads=False)
     results, private = Path(site.folder("results")), Path(site.config.privacy.folder) / "review"
     if sheet is not None:
         print(_take_over(sheet, reviewer, _index(site, results, private), private / "verdicts.sqlite"))

@@ -35,7 +35,7 @@ def main(
         options = ModelOptions.model_validate(shared.model.read())
         serve(shared, options, logs or folder)
         return
-    site = Site(load_config(config or [Path("config.yaml")]))
+    site = Site(load_config(config or [Path("config.yaml")]), downloads=False)
     chosen = getattr(site.config.llm, role or "", None)
     if not isinstance(chosen, ModelOptions) or chosen.endpoint != "shared":
         raise ValueError(f"llm.{role} is no model with the endpoint shared: name a role that is")

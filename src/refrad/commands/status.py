@@ -42,7 +42,7 @@ def main(config: list[Path] | None = None, *, json: bool = False) -> None:
         ValueError: if the config is wrong.
     """
     files = config or [Path("config.yaml")]
-    site = Site(load_config(files))
+    site = Site(load_config(files), downloads=False)
     jobs = jobs_of(site)
     page, notes = write_pages(site, jobs)
     try:

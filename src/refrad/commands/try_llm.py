@@ -84,7 +84,7 @@ def _configured(paths: Sequence[Path], role: str, source: str) -> _Candidate:
     """The model of the role `source` in a config, to be tried in `role`."""
     if role not in (names := [task.name for task in LLM_TASKS]):
         raise ValueError(f"no role {role}: the roles are {', '.join(names)}")
-    site = Site(load_config(paths))
+    site = Site(load_config(paths), downloads=False)
     options = getattr(site.config.llm, source, None)
     if not isinstance(options, ModelOptions):
         raise ValueError(f"{', '.join(map(str, paths))}: llm.{source} names no model")

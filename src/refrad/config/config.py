@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 from refrad.config.adaptation import AdaptOptions
 from refrad.config.dataset import CardOptions, CopiesOptions, GroundedOptions, ReportOptions, ShardsOptions
 from refrad.config.deliveries import Delivery, is_demo
+from refrad.config.downloads import download_findings
 from refrad.config.evaluation import EvaluateOptions
 from refrad.config.imaging import (
-    SEGMENTERS,
     DemoOptions,
     IndexOptions,
     MasksOptions,
@@ -142,8 +142,8 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def check_config(config: Mapping[str, Any]) -> Config:
-    """Check a parsed config.yaml.
+def check_config(config: Mapping[str, Any], *, downloads: bool = True) -> Config:
+    """Check a parsed config.yaml. Without `downloads` models and other files from the internet may still be missing.
 
     Raises:
         ConfigError: naming each wrong key, value or path, and its position.
@@ -156,6 +156,7 @@ def check_config(config: Mapping[str, Any]) -> Config:
     problems = [
         *_missing_paths(checked),
         *_missing_models(checked),
+        *(download_findings(checked) if downloads else ()),
         *demo_findings(checked),
         *private_findings(checked),
     ]
@@ -199,21 +200,16 @@ def _nearest(path: Sequence[str | int]) -> str:
 
 
 def _missing_paths(config: Config) -> list[str]:
-    """Findings about paths that must exist before a run. The workflow itself makes the files of the demo."""
+    """Findings about paths of a site that must exist before a run. The workflow itself makes the files of the demo."""
     paths = {
         "structures.schema": config.structures.schema_file,
         "structures.norms": config.structures.norms,
         "mentions.lexicon": config.mentions.lexicon,
     }
-    if SEGMENTERS[config.masks.segmenter].reads_weights and config.masks.weights:
-        paths["masks.weights"] = config.masks.weights
-    paths |= {f"evaluate.public.{number}": path for number, path in enumerate(config.evaluate.public)}
     for number, entry in enumerate(config.evaluate.others):
         paths[f"evaluate.others.{number}.prompts"] = entry.prompts
         if entry.folder is not None:
             paths[f"evaluate.others.{number}.folder"] = entry.folder
-    if config.evaluate.embedder is not None:
-        paths["evaluate.embedder"] = config.evaluate.embedder
     if config.evaluate.bertscore_model is not None:
         paths["evaluate.bertscore_model"] = config.evaluate.bertscore_model
     for number, delivery in enumerate(config.deliveries):

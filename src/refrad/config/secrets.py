@@ -25,7 +25,7 @@ VARIABLE_WORD = re.compile(r"[A-Z]{1,20}|[A-Z]{0,12}[0-9]{1,4}[A-Z]{0,12}")
 LONGEST_NAME = 60  # characters
 # Settings of vLLM and its libraries. Their values are no secrets.
 SETTINGS = re.compile(
-    r"(?:VLLM|CUDA|NCCL|OMP|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|HF|TRANSFORMERS|TOKENIZERS|ROCM|HIP|RAY)_[A-Z0-9_]+"
+    r"(?:VLLM|CUDA|NCCL|OMP|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|HF|TRANSFORMERS|TOKENIZERS|TIKTOKEN|ROCM|HIP|RAY)_[A-Z0-9_]+"
     r"|PATH|PYTHONPATH|LD_LIBRARY_PATH|TMPDIR"
 )
 # Ends of names that hold secrets, in any spelling: HF_TOKEN, --api-key, apiKey, password.

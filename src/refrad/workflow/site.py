@@ -20,7 +20,7 @@ __all__ = ["Site", "in_braces"]
 
 
 class Site:
-    """The checked config as the rules use it.
+    """The checked config as the rules use it; without `downloads` models and other files from the internet may be missing.
 
     Attributes:
         config: the checked config.
@@ -42,8 +42,8 @@ class Site:
         ConfigError: if the config is wrong; the message has one line a finding.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config: Config = check_config(config)
+    def __init__(self, config: Mapping[str, Any], *, downloads: bool = True) -> None:
+        self.config: Config = check_config(config, downloads=downloads)
         self.deliveries: dict[str, Delivery] = {delivery.name: delivery for delivery in self.config.deliveries}
         self.schema: str = self.config.structures.schema_file
         self.norms: str = self.config.structures.norms
