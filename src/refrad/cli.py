@@ -158,7 +158,7 @@ def _note_output(call: Call) -> None:
     call.arguments.apply_defaults()
     out, private = call.arguments.arguments.get("out"), Path("private")
     if call.name in PRIVATE and out and Path(out).exists() and private.is_dir():
-        note_export(private, call.name, Path(out))
+        note_export(private, call.name, Path(out), call.arguments.arguments.get("accept_terms") or ())
 
 
 def parse(words: Sequence[str]) -> Call:

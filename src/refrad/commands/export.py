@@ -2,29 +2,34 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict, get_args
 
 from refrad.anatomy.schema import load_schema
+from refrad.config.public_sets import SetPart
 from refrad.core.contracts import VolumeTable
 from refrad.core.files import atomic_folder, flushed_at_end, write_json
 from refrad.core.installation import resolve_shipped
 from refrad.core.tables import read_table
 from refrad.core.types import SPLITS
+from refrad.dataset.accepted_terms import require_acceptance, with_accepted
 from refrad.dataset.exports import EXPORTERS, ExportFormat, ExportSource
 from refrad.dataset.exports.accompanying import card_licence, readme, terms_page
 from refrad.dataset.exports.source import ClassNames, Pictures
 from refrad.dataset.file_list import CARD, dataset_root, list_dataset
 from refrad.dataset.leakage import find_leakage
 from refrad.dataset.shard_io import read_class_names, read_rows
+from refrad.dataset.terms import registered_sets
 
 __all__ = ["main"]
 
 logger = logging.getLogger(__name__)
 
 
-class _SplitColumn(TypedDict):
+class _OriginColumns(TypedDict):
     split: str
+    public_set: NotRequired[str | None]  # earlier releases had none
 
 
 def main(
@@ -37,8 +42,9 @@ def main(
     volumes: Path = Path("results/volumes"),
     volume_store: Path = Path("stores/volumes"),
     correlation: float = 0.75,
+    accept_terms: list[str] | None = None,
 ) -> None:
-    """Write the dataset in the format of another tool; refuse if anything crosses the splits.
+    """Write the dataset in the format of another tool; refuse if anything crosses the splits, or may not be redistributed.
 
     hf: the columns of the shards, one set of Parquet files a split, and the card.
     coco: instances with boxes and masks, captions with phrases; pictures with the sides of the DICOM image.
@@ -61,10 +67,12 @@ def main(
         volumes: only for authors: the tables of stage volumes.
         volume_store: only for authors: folder of the volumes.
         correlation: as `card.duplicate_correlation` of the config.
+        accept_terms: a public set whose terms you have read and which allow you this copy, though its data may not be redistributed;
+            once for each such set. The export states it.
 
     Raises:
-        ValueError: for an unknown format, if the folder is not empty, the dataset is, or if patients, studies or pictures are in more than one
-            split.
+        ValueError: for an unknown format, if the folder is not empty, the dataset is, if patients, studies or pictures are in more than one
+            split, or if terms are not accepted.
         FileNotFoundError: if there is no dataset.
     """
     if format not in EXPORTERS:
@@ -76,12 +84,14 @@ def main(
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ValueError(f"{out or folder} is not empty: remove it, or name another folder with --out")
     files = list_dataset(images)
-    _refuse_leaks(files, correlation)
-    card = _card(images)
-    class_names = read_class_names(files[0])
-    present = {row["split"] for row in read_rows(files, _SplitColumn)}
-    if not present:
+    origins = {(row["split"], row.get("public_set")) for row in read_rows(files, _OriginColumns)}
+    if not origins:
         raise ValueError(f"{images}: the dataset holds no image; the report of the run says why")
+    present, sources = {split for split, _ in origins}, {public_set for _, public_set in origins}
+    accepted = require_acceptance(sources, get_args(SetPart), accept_terms or [], date.today())
+    _refuse_leaks(files, correlation)
+    card = with_accepted(_card(images), accepted)
+    class_names = read_class_names(files[0])
     source = ExportSource(
         files=files,
         splits=[split for split in SPLITS if split in present],
@@ -92,6 +102,8 @@ def main(
         pictures=pictures,
         card=card,
         licence=card_licence(card),
+        sets=registered_sets(sources),
+        accepted=accepted,
     )
     with atomic_folder(folder) as temporary, flushed_at_end(temporary):
         EXPORTERS[format].write(source, temporary)
@@ -125,7 +137,7 @@ def _card(images: Path) -> str:
 
 def _write_accompanying(folder: Path, name: str, form: ExportFormat, source: ExportSource) -> None:
     """The page that opens the export, the terms, the card and the counts; an own README.md of the format stays."""
-    pages = {"README.md": readme(name, form.sentence, form.opening, source.tally), "TERMS.md": terms_page(source.card)}
+    pages = {"README.md": readme(name, form.sentence, form.opening, source), "TERMS.md": terms_page(source)}
     if source.card:
         pages["CARD.md"] = source.card
     for file, text in pages.items():
@@ -136,7 +148,14 @@ def _write_accompanying(folder: Path, name: str, form: ExportFormat, source: Exp
         {"unit": unit, "reason": reason, "count": count} for (unit, reason), count in sorted(tally.left_out.items())
     ]
     counts = {"delivered": dict(tally.delivered), "written": dict(tally.written), "left_out": left_out}
-    write_json(folder / "export.json", {"format": name, "splits": list(source.splits), **counts})
+    terms = {
+        "public_sets": [entry.name for entry in source.sets],
+        "accepted_terms": [
+            {"public_set": entry.public_set.name, "address": entry.public_set.address, "date": entry.day.isoformat()}
+            for entry in source.accepted
+        ],
+    }
+    write_json(folder / "export.json", {"format": name, "splits": list(source.splits), **counts, **terms})
 
 
 def _display_names(schema: Path, class_names: ClassNames) -> Mapping[str, ClassNames]:

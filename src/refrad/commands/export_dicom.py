@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+from datetime import date
 from pathlib import Path
 from typing import TypedDict
 
@@ -13,7 +14,8 @@ from refrad.core.files import atomic, flushed_at_end
 from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.table_rows import rows_of
-from refrad.core.tables import read_table, scan_table
+from refrad.core.tables import read_public_set, read_table, scan_table
+from refrad.dataset.accepted_terms import require_acceptance, terms_beside
 from refrad.dicom.datasets import PIXELS, read_dataset
 from refrad.dicom.encapsulated import JPEG_XL, decompress_jpeg_xl
 from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
@@ -46,6 +48,7 @@ def main(
     out: Path,
     memory_gb: float = 2.0,
     seconds: float = 60.0,
+    accept_terms: list[str] | None = None,
 ) -> None:
     """Write each image of an accepted volume to OUT/patient/study/series/instance.dcm, all names pseudonyms.
 
@@ -62,11 +65,15 @@ def main(
         out: folder to write.
         memory_gb: limit in GiB for a file; one that needs more is left out.
         seconds: limit for a file; one that takes longer is left out.
+        accept_terms: the public set of the delivery, if its images may not be redistributed and its terms allow you this copy.
 
     Raises:
         FileNotFoundError: if an input is missing.
+        ValueError: if terms are not accepted.
         OSError: if the storage fails.
     """
+    public_set = read_public_set(instances)
+    terms = require_acceptance([public_set], ["images"], accept_terms or [], date.today())
     pseudonyms = Pseudonyms(read_or_create_key(key))
     accepted = pl.concat([read_table(path, SliceTable) for path in slices])["instance"]
     images = (
@@ -83,6 +90,10 @@ def main(
     outcomes = run_sandboxed(write, rows_of(clean, PseudonymousImage), limits, len(os.sched_getaffinity(0)))
     counts = {True: 0, False: 0, None: 0}
     with flushed_at_end(out):
+        if public_set:
+            name, text = terms_beside(public_set, terms)
+            out.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(text, encoding="utf-8")
         for _, written in log_progress(outcomes, log, "files", len(clean)):
             counts[written] += 1
     log.info(

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, TypedDict, get_args
 
@@ -12,11 +13,13 @@ import pydicom
 from numpy.typing import NDArray
 
 from refrad.anatomy.schema import Schema, load_schema
+from refrad.config.public_sets import SetPart
 from refrad.core.contracts import InstanceTable, MaskTable, SliceTable
 from refrad.core.files import atomic, flushed_at_end
 from refrad.core.table_rows import AcceptedMaskRow, rows_of
-from refrad.core.tables import read_table, scan_table
+from refrad.core.tables import read_public_set, read_table, scan_table
 from refrad.core.types import Language
+from refrad.dataset.accepted_terms import require_acceptance, terms_beside
 from refrad.dataset.file_list import list_dataset
 from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import CaptionStruct, StructureStruct
@@ -86,6 +89,7 @@ def main(
     dicom: Path | None = None,
     kind: SegmentationKind = "labelmap",
     images: Path | None = None,
+    accept_terms: list[str] | None = None,
 ) -> None:
     """Write the masks of a shard for other programs: one NIfTI file a class, or with --dicom a DICOM segmentation a volume.
 
@@ -94,6 +98,7 @@ def main(
     private/<delivery>/files.parquet; --slices, needed if --masks is not in results/masks, is slices.parquet of its shard. --kind is
     labelmap, or binary for viewers that do not read label maps. With --images, the folder of the dataset, each volume with grounded
     sentences gets a DICOM structured report (TID 1500) for each language. DICOM files identify patients, and must not leave the site.
+    --accept-terms names the public set of the masks, if it may not be redistributed and its terms allow you this copy.
     """
     if dicom and not (instances and files):
         raise ValueError("--dicom needs --instances and --files, to find the images of a volume")
@@ -105,12 +110,16 @@ def main(
         rows = rows.filter(pl.col("volume") == volume)
     if rows.is_empty():
         raise ValueError(f"{masks}: no such volume with labels")
+    pages = _terms(masks, accept_terms or [], with_reports=images is not None)
     archive = None
     if dicom and instances and files:
         archive = _Archive(slices or _slices_of_shard(masks), instances, files, dicom, rows["volume"].to_list())
     captioned = _captioned_rows(images, set(rows["volume"])) if images else {}
     written = reports = 0
     with flushed_at_end(out):
+        for name, text in pages.items():
+            out.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(text, encoding="utf-8")
         for row in rows_of(rows, AcceptedMaskRow):
             labels, affine = read_stored_labels(mask_store / row["file"], row["digest"])
             classes = anatomy.native_lut(row["task"])[labels.astype(np.uint8, copy=False)]
@@ -134,6 +143,18 @@ def main(
     logger.info("%d of %d volumes written, %d structured reports", written, len(rows), reports)
     if not written:
         raise ValueError("no volume could be written; the lines above give the reasons")
+
+
+def _terms(masks: Path, accepted: Sequence[str], *, with_reports: bool) -> dict[str, str]:
+    """File name to text of the terms of the public set that masks are of; none for a site's own.
+
+    Raises:
+        ValueError: if its terms are not accepted, and have to be.
+    """
+    public_set = read_public_set(masks)
+    parts: list[SetPart] = ["images", "masks", "reports"] if with_reports else ["images", "masks"]
+    terms = require_acceptance([public_set], parts, accepted, date.today())
+    return dict([terms_beside(public_set, terms)]) if public_set else {}
 
 
 def _slices_of_shard(masks: Path) -> Path:

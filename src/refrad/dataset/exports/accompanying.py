@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml
 
-from refrad.dataset.exports.export_tally import ExportTally
+from refrad.dataset.accepted_terms import ACCEPTED, terms_of_copy
+from refrad.dataset.exports.source import ExportSource
 
 __all__ = ["card_licence", "readme", "terms_page"]
 
@@ -13,7 +14,7 @@ NO_CARD = (
     "The dataset had no card when this was exported, so its terms are not stated here. Ask the site that made it before you use"
     " or pass on anything.\n"
 )
-SECTIONS = ("Columns and their terms", "Citation", "Privacy")
+SECTIONS = ("Public sets", ACCEPTED, "Columns and their terms", "Citation", "Privacy")
 """Of the card, for the page of terms."""
 
 
@@ -23,21 +24,25 @@ def card_licence(card: str) -> str:
     return str(matter.get("license_name") or matter.get("license") or "")
 
 
-def readme(name: str, sentence: str, opening: str, tally: ExportTally) -> str:
-    """README.md: the format, the line that opens it, and what was written and left out."""
-    counts = "\n".join(f"- {line}" for line in tally.lines())
+def readme(name: str, sentence: str, opening: str, source: ExportSource) -> str:
+    """README.md: the format, the line that opens it, what was written and left out, and the public sets that it has data of."""
+    counts = "\n".join(f"- {line}" for line in source.tally.lines())
+    sets = terms_of_copy(source.sets, source.accepted)
     return (
         f"# RefRad dataset as {name}\n\n{sentence[:1].upper()}{sentence[1:]}.\n\n"
         f"## Loading\n\n    {opening}\n\nFOLDER is this folder.\n\n"
         f"## Counts\n\n{counts}\n\n"
         "## Terms\n\nTERMS.md has the terms and the citation; CARD.md is the card of the dataset.\n"
+        + (f"\n{sets}" if sets else "")
     )
 
 
-def terms_page(card: str) -> str:
-    """TERMS.md: the terms of the whole and of each column, how to cite it, and what is known about privacy, from the card."""
+def terms_page(source: ExportSource) -> str:
+    """TERMS.md: the terms of the whole, of each public set and of each column, what was accepted, how to cite it, and privacy, from the card."""
+    card = source.card
     if not card:
-        return f"# Terms\n\n{NO_CARD}"
+        sets = terms_of_copy(source.sets, source.accepted)
+        return f"# Terms\n\n{NO_CARD}" + (f"\n{sets}" if sets else "")
     matter = _front_matter(card)
     sections = "\n".join(f"## {title}\n{text}" for title in SECTIONS if (text := _section(card, title)))
     title = matter.get("pretty_name") or "RefRad dataset"

@@ -19,6 +19,7 @@ class _Image(TypedDict):
     width: int
     height: int
     image_id: str
+    license: int
 
 
 class _RunLengths(TypedDict):
@@ -59,13 +60,23 @@ def _export_split(source: ExportSource, split: str, out: Path, names: FileNames)
     images: list[_Image] = []
     instances: list[_Instance] = []
     captions: list[_Caption] = []
+    licenses: dict[str | None, int] = {entry.name: number for number, entry in enumerate(source.sets, 2)}
     for number, row in enumerate(source.rows(split), 1):
         source.tally.write_row(row, questions=NO_QUESTIONS)
         height, width = row["height"], row["width"]
         name = f"{names.name(row['image_id'])}.png"
         with atomic(out / "images" / split / name) as temporary:
             image_on_grid(row).save(temporary, format="PNG", compress_level=1)
-        images.append({"id": number, "file_name": name, "width": width, "height": height, "image_id": row["image_id"]})
+        images.append(
+            {
+                "id": number,
+                "file_name": name,
+                "width": width,
+                "height": height,
+                "image_id": row["image_id"],
+                "license": licenses.get(row.get("public_set"), 1),
+            }
+        )
         for structure in row["structures"]:
             x, y = structure["x_min"], structure["y_min"]
             instances.append(
@@ -91,7 +102,13 @@ def _export_split(source: ExportSource, split: str, out: Path, names: FileNames)
             )
     info = {
         "info": {"description": "made by RefRad; class ids as in the class schema"},
-        "licenses": [{"id": 1, "name": source.licence, "url": ""}],
+        "licenses": [
+            {"id": 1, "name": source.licence, "url": ""},
+            *(
+                {"id": licenses[entry.name], "name": f"{entry.title}: {entry.describe_terms()}", "url": entry.address}
+                for entry in source.sets
+            ),
+        ],
     }
     categories = [
         {"id": class_id, "name": name, "supercategory": "anatomy"}

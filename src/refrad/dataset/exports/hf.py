@@ -17,6 +17,7 @@ from refrad.dataset.shard_rows import ImageRow
 __all__ = ["export"]
 
 ROWS_PER_FILE = 10_000
+CONDITIONS = "conditionsOfAccess"  # of schema.org, in Croissant
 
 
 def export(source: ExportSource, out: Path) -> None:
@@ -37,7 +38,9 @@ def export(source: ExportSource, out: Path) -> None:
             written.setdefault(split, []).append(describe_file(path, out))
     root = dataset_root(files[0].parent)
     croissant = json.loads((root / CROISSANT).read_text(encoding="utf-8")) if root else {}
-    write_json(out / CROISSANT, croissant | {"distribution": build_distribution(list(chain(*written.values())))})
+    conditions = [*(entry.sentence for entry in source.accepted), *croissant.get(CONDITIONS, [])]
+    croissant |= {"distribution": build_distribution(list(chain(*written.values())))}
+    write_json(out / CROISSANT, croissant | ({CONDITIONS: conditions} if conditions else {}))
     with atomic(out / CARD) as temporary:
         temporary.write_text(with_files(source.card, written), encoding="utf-8")
 

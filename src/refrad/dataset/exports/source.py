@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from refrad.config.public_sets import PublicSet
+from refrad.dataset.accepted_terms import AcceptedTerms
 from refrad.dataset.exports.export_tally import ExportTally, units_of
 from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import CaptionStruct, EntityStruct, ImageRow
@@ -35,6 +37,8 @@ class ExportSource:
         pictures: which picture chat formats have.
         card: text of the dataset card; empty if there is none.
         licence: name of the terms of the whole.
+        sets: the public sets that have rows.
+        accepted: what was accepted for this copy.
         tally: what is delivered, written and left out; `rows` counts what it delivers.
     """
 
@@ -47,6 +51,8 @@ class ExportSource:
     pictures: Pictures = "square"
     card: str = ""
     licence: str = ""
+    sets: Sequence[PublicSet] = ()
+    accepted: Sequence[AcceptedTerms] = ()
     tally: ExportTally = field(default_factory=ExportTally)
 
     def rows(self, split: str | None = None) -> Iterator[ImageRow]:
