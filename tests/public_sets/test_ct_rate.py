@@ -328,3 +328,19 @@ def test_unknown_names_and_second_copies_are_counted(root):
 def test_slices_are_those_of_the_metadata(root):
     # five volumes of six slices
     assert ct_rate.read(root, SetOptions()).slices == 30
+
+
+def test_estimate_counts_the_volumes_of_the_metadata_before_they_are_downloaded(root):
+    downloaded = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    for folder in ("train_fixed", "valid_fixed", "ts_seg"):
+        shutil.rmtree(root / "dataset" / folder)
+    with pytest.raises(FileNotFoundError, match="download them"):
+        ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    estimated = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST._replace(is_estimate=True))
+    listed = sum(
+        len((root / "dataset" / "metadata" / f"{part}_metadata.csv").read_text().splitlines()) - 1
+        for part in ("train", "validation")
+    )
+    assert estimated.counts["volumes"]["delivered"] == listed
+    assert set(names(downloaded)) <= set(names(estimated))
+    assert estimated.slices and estimated.slices >= downloaded.slices

@@ -1,5 +1,6 @@
 """`refrad public-set NAME --root DIR --out site.yaml`: a downloaded public set as a NIfTI delivery, with its config."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from refrad.commands.plan import count_texts, format_table
 from refrad.config import Config, ConfigError, check_config, load_config
 from refrad.config.public_sets import PUBLIC_SETS
+from refrad.config.site_data import is_demo_weights
 from refrad.core.files import atomic, atomic_folder
 from refrad.core.private_files import only_for_the_owner
 from refrad.core.types import MODALITIES, SPLITS
@@ -18,7 +20,7 @@ from refrad.nifti.volume_list import VolumeEntry
 from refrad.public_sets.base import SetOptions, SetTables
 from refrad.public_sets.root_folder import check_root, load_adapter
 from refrad.public_sets.site_config import MASKS, REPORTS, VOLUMES, WEIGHTS, site_config
-from refrad.workflow.estimates import estimate_stages, expected_images
+from refrad.workflow.estimates import estimate_stages, estimate_tokens, expected_images
 from refrad.workflow.rates import load_rates
 
 __all__ = ["main"]
@@ -30,7 +32,8 @@ def main(
     name: str,
     *,
     root: Path,
-    out: Path,
+    out: Path | None = None,
+    estimate: bool = False,
     reconstruction: str = "first",
     resplit: bool = False,
     validation: float = 0.05,
@@ -46,6 +49,7 @@ def main(
         name: ct-rate, mr-rate, merlin, totalsegmentator or abdomenatlas.
         root: folder into which the set was downloaded.
         out: the config, such as site.yaml, which must not exist yet.
+        estimate: print counts and cost and write nothing; ct-rate counts the volumes of its tables, before they are downloaded.
         reconstruction: which volume of a scan is used where there are several: first, all, or a part of the name of a kernel.
         resplit: give patients in several official splits one of them, instead of leaving them out.
         validation: share, 0 to 1, of the training patients that validate, where the set has no split for it.
@@ -54,42 +58,67 @@ def main(
         config: config files below the new one, for the estimate; default config.yaml.
 
     Raises:
-        ValueError: if there is no such set, an option or a table is wrong, or the outputs exist.
+        ValueError: if there is no such set, an option or a table is wrong, the outputs exist, or neither or both of out and
+            estimate are given.
         FileNotFoundError: if the root is not that of the set, or a part of it is missing.
     """
-    adapter, folder = load_adapter(name), out.absolute().with_name(f"{out.stem}-tables")
+    if (out is None) != estimate:
+        raise ValueError("name the config with --out, such as --out site.yaml, or give --estimate, which writes none")
+    adapter = load_adapter(name)
     below = config or [Path("config.yaml")]
-    load_config(below)
-    _check_options(out, folder, validation, {"masks": masks, "tables": tables})
+    masks_of_config = load_config(below)["masks"]
+    _check_options(validation, {"masks": masks, "tables": tables})
+    if out:
+        _check_output(out, _folder_of_tables(out))
     check_root(name, root)
-    options = SetOptions(reconstruction, resplit, validation, masks, tables)
-    delivered = adapter.read(root, options)
+    delivered = adapter.read(root, SetOptions(reconstruction, resplit, validation, masks, tables, estimate))
     print("\n".join(_counts(name, delivered, resplit)))
     if not delivered.volumes or delivered.reports.is_empty():
         raise ValueError(f"{name}: nothing can be used, so nothing is written: the counts above say why")
-    _write(delivered, folder, out, site_config(PUBLIC_SETS[name], delivered, folder))
-    merged = load_config([*below, out])
-    print(f"\n{_estimate(delivered, folder, merged)}\n\nwrote {out} and {folder.name}/ next to it")
-    print(_next_step(merged, " ".join(map(str, [*below, out]))))
+    with tempfile.TemporaryDirectory() as temporary:
+        site = out or Path(temporary, "site.yaml")
+        folder = _folder_of_tables(site)
+        keys = site_config(PUBLIC_SETS[name], delivered, folder)
+        if not delivered.masks and not is_demo_weights(Path(masks_of_config["weights"] or "")):
+            del keys["masks"]  # the configs below choose the segmenter
+        _write(delivered, folder, site, keys)
+        merged = load_config([*below, site])
+        print(f"\n{_estimate(delivered, folder, merged)}")
+    if out:
+        print(f"\nwrote {out} and {folder.name}/ next to it")
+        print(_next_step(merged, " ".join(map(str, [*below, out]))))
 
 
-def _check_options(out: Path, folder: Path, validation: float, folders: Mapping[str, Path | None]) -> None:
-    """Refuse what would fail or overwrite something later.
+def _folder_of_tables(out: Path) -> Path:
+    """The folder of the tables of a config."""
+    return out.absolute().with_name(f"{out.stem}-tables")
+
+
+def _check_options(validation: float, folders: Mapping[str, Path | None]) -> None:
+    """Refuse wrong options before the set is read.
 
     Raises:
-        ValueError: if an option is wrong, or an output exists.
+        ValueError: if the share is none.
         FileNotFoundError: if a folder does not exist.
+    """
+    if not 0 <= validation < 1:
+        raise ValueError("--validation: is a share of the patients, from 0 to below 1")
+    for flag, further in folders.items():
+        if further is not None and not further.is_dir():
+            raise FileNotFoundError(f"--{flag} {further}: no such folder")
+
+
+def _check_output(out: Path, folder: Path) -> None:
+    """Refuse to overwrite something.
+
+    Raises:
+        ValueError: if the config has another ending, or an output exists.
     """
     if out.suffix not in (".yaml", ".yml"):
         raise ValueError(f"--out {out}: is the config, such as site.yaml")
     for path in (out, folder):
         if path.exists():
             raise ValueError(f"--out {out}: {path.name} exists already: remove it, or choose another name")
-    if not 0 <= validation < 1:
-        raise ValueError("--validation: is a share of the patients, from 0 to below 1")
-    for flag, further in folders.items():
-        if further is not None and not further.is_dir():
-            raise FileNotFoundError(f"--{flag} {further}: no such folder")
 
 
 def _counts(name: str, delivered: SetTables, resplit: bool) -> Iterator[str]:
@@ -131,10 +160,16 @@ def _estimate(delivered: SetTables, folder: Path, config: Mapping[str, Any]) -> 
         **count_texts(folder / REPORTS),
     }
     rates = load_rates()
-    table = format_table(estimate_stages(counts, Config.model_validate(config), rates), {})
-    images = "; ".join(f"{number:,} images ({why})" for why, number in expected_images(counts, rates).items())
+    options = Config.model_validate(config)
+    table = format_table(estimate_stages(counts, options, rates), {})
+    expected = expected_images(counts, rates)
+    images = "; ".join(f"{number:,} images ({why})" for why, number in expected.items())
+    tokens = [
+        f"tokens of {task}: {read:,} read, {written:,} written ({why})\n"
+        for task, read, written, why in estimate_tokens(counts, max(expected.values()), options, rates)
+    ]
     amounts = f"{counts['slices']:,} slices ({basis}), {counts['sentences']:,} sentences"
-    return f"{amounts}\n{table}\nexpected dataset: {images}\ntimes are of one core or GPU; shards run in parallel"
+    return f"{amounts}\n{table}\nexpected dataset: {images}\n{''.join(tokens)}times are of one core or GPU; shards run in parallel"
 
 
 def _write(delivered: SetTables, folder: Path, out: Path, site: Mapping[str, Any]) -> None:

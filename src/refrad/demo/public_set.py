@@ -109,7 +109,7 @@ def _write_case(root: Path, number: int, seed: int) -> _Case:
         "pathology": "other" if body.lesions else "no_pathology",
         "pathology_location": "",
     }
-    return _Case(meta, "" if number % WITHOUT_NOTES == WITHOUT_NOTES - 1 else write_notes(r, body, areas))
+    return _Case(meta, "" if number % WITHOUT_NOTES == WITHOUT_NOTES - 2 else write_notes(r, body, areas))
 
 
 def _save(

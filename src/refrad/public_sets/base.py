@@ -23,6 +23,7 @@ class SetOptions(NamedTuple):
         validation: share, 0 to 1, of the training patients that validate where the set has no split for it.
         masks: folder of further masks beside the root, such as that of Merlin Plus, or None.
         tables: folder of further tables beside the root, such as the radiologist notes of RadGPT, or None.
+        is_estimate: whether volumes that a table of the set lists count as delivered, also where they are not downloaded.
     """
 
     reconstruction: str = "first"
@@ -30,6 +31,7 @@ class SetOptions(NamedTuple):
     validation: float = 0.05
     masks: Path | None = None
     tables: Path | None = None
+    is_estimate: bool = False
 
 
 class SetTables(NamedTuple):

@@ -72,7 +72,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
     dataset = root / "dataset"
     if options.tables:
         raise ValueError("ct-rate has all its tables in its folder: leave --tables out")
-    files, findings = _find_files(dataset)
+    files, findings = _listed_files(dataset) if options.is_estimate else _find_files(dataset)
     parts = [part for part in PARTS if part.split in set(files["split"])]
     metadata = _read_metadata([dataset / "metadata" / f"{part.table}_metadata.csv" for part in parts])
     reports = read_report_rows([dataset / "radiology_text_reports" / f"{part.table}_reports.csv" for part in parts])
@@ -129,6 +129,30 @@ def _find_files(dataset: Path) -> tuple[pl.DataFrame, list[str]]:
         raise FileNotFoundError(
             f"{dataset}: no volumes are in train_fixed and valid_fixed (or train and valid): download them"
         )
+    return _with_keys(rows), findings
+
+
+def _listed_files(dataset: Path) -> tuple[pl.DataFrame, list[str]]:
+    """As `_find_files`, the volumes that the metadata list, as those of version 2; none of them is looked for.
+
+    Raises:
+        FileNotFoundError: if there are no tables of metadata.
+    """
+    rows = []
+    for part in PARTS:
+        table = dataset / "metadata" / f"{part.table}_metadata.csv"
+        folder = f"{part.folder}_fixed"
+        if table.is_file():
+            rows += [(f"{folder}/{name}.nii.gz", part.split, folder, 2) for name in _read_metadata([table])["name"]]
+    if not rows:
+        raise FileNotFoundError(
+            f"{dataset}: has no metadata/train_metadata.csv, by which the set is estimated: download it"
+        )
+    return _with_keys(rows), ["the volumes are those of the metadata, whether they are there or not"]
+
+
+def _with_keys(rows: Sequence[tuple[str, str, str, int]]) -> pl.DataFrame:
+    """The files with the keys that their names have."""
     files = pl.DataFrame(rows, ["path", "split", "folder", "version"], orient="row")
     name = without_ending_of("path")
     return files.with_columns(
@@ -136,7 +160,7 @@ def _find_files(dataset: Path) -> tuple[pl.DataFrame, list[str]]:
         patient=name.str.extract(rf"^({PATIENT})_[a-z]+_\d+$"),
         scan=name.str.extract(rf"^({SCAN})_\d+$"),
         number=name.str.extract(r"_(\d+)$").cast(pl.Int64, strict=False),
-    ), findings
+    )
 
 
 def _read_metadata(paths: Sequence[Path]) -> pl.DataFrame:
