@@ -6,6 +6,7 @@ rule index_delivery:
         # The result of index does not depend on the reports, only on the presence of the delivery.
         reports=ancient(SITE.of("reports")),
         cohort=SITE.cohort,
+        table=SITE.delivered.table,
     output:
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",
@@ -22,7 +23,7 @@ rule index_delivery:
         python=SITE.python,
     params:
         fingerprint=SITE.fingerprint("index"),
-        dicom=SITE.of("dicom"),
+        images=SITE.delivered.flags("index"),
         shards=SITE.of("shards"),
         key=SITE.key,
         choice=SITE.choice.flags,
@@ -30,7 +31,7 @@ rule index_delivery:
         "index of {wildcards.delivery}"
     shell:
         "{resources.python:q} -m refrad index"
-        " --dicom {params.dicom:q} --reports {input.reports:q} --key {params.key:q} --shards {params.shards}{params.choice}"
+        "{params.images} --reports {input.reports:q} --key {params.key:q} --shards {params.shards}{params.choice}"
         " --instances {output.instances} --files {output.files} --persons {output.persons}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"
 

@@ -5,6 +5,7 @@ rule volumes_shard:
     input:
         instances="<results>/index/{delivery}/instances.parquet",
         files="<private>/{delivery}/files.parquet",
+        table=SITE.delivered.table,
     output:
         volumes="<results>/volumes/{delivery}/{shard}/volumes.parquet",
         slices="<results>/volumes/{delivery}/{shard}/slices.parquet",
@@ -20,13 +21,13 @@ rule volumes_shard:
     params:
         fingerprint=SITE.fingerprint("volumes"),
         store=SITE.store("volumes"),
-        dicom=SITE.of("dicom"),
+        images=SITE.delivered.flags("volumes"),
         key=SITE.key,
     message:
         "volumes of {wildcards.delivery}, shard {wildcards.shard}"
     shell:
         "{resources.python:q} -m refrad volumes"
-        " --dicom {params.dicom:q} --instances {input.instances} --files {input.files}"
+        "{params.images} --instances {input.instances} --files {input.files}"
         " --key {params.key:q} --shard {wildcards.shard} --store {params.store:q}"
         " --volumes {output.volumes} --slices {output.slices}"
         " --metrics {output.metrics} --fingerprint {params.fingerprint:q} > {log} 2>&1"

@@ -73,3 +73,14 @@ def test_identifiers_of_all_rows_count():
 
 def test_nothing_known_changes_nothing():
     assert scrub_known("Milz normal", Identifiers(), lambda _: False, lambda _: "~") == "Milz normal"
+
+
+@pytest.mark.parametrize("key", ["1", "01", "S1", "12", "baseline", "CT"])
+def test_short_keys_and_words_of_studies_eat_nothing_of_a_text(key):
+    text = "Compared to baseline, 1 nodule of 12 mm in S1, image 01, CT."
+    assert clean(text, study_uid=key) == text
+
+
+def test_keys_of_nifti_files_are_hidden():
+    text = clean("Scan sub-01_ses-2 of Sub 01.", patient_id="sub-01", study_uid="sub-01_ses-2")
+    assert text == "Scan [ID] of [ID]."

@@ -29,6 +29,21 @@ def match(*others, **ids):
 
 
 @pytest.mark.parametrize(
+    ("patient", "study"),
+    [("A", "a1"), ("b", "b1"), ("C", None), ("", None)],
+    ids=["first", "second", "third", "nobody"],
+)
+def test_key_of_a_study_is_that_of_the_patient_of_the_report(patient, study):
+    # A and B have a study 1 each; those of C were not delivered, and its report must not go to A or B.
+    studies = StudyIds(
+        {"study_uid": {"1": {"a1", "b1"}, "2": {"b2"}}, "patient_id": {"A": {"a1"}, "B": {"b1", "b2"}}}, []
+    )
+    assert studies.match(report(study_uid="1", patient_id=patient))[0] == study
+    assert studies.match(report(study_uid="2", patient_id="C"))[0] is None
+    assert studies.match(report(study_uid="2"))[0] == "b2"
+
+
+@pytest.mark.parametrize(
     ("ids", "study"),
     [
         ({"study_uid": "1.2.30"}, "a"),

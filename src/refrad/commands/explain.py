@@ -202,6 +202,11 @@ def _named(files: Iterable[str], site: Site) -> list[str]:
         for key in ("reports", "references", "masks")
         if (path := getattr(delivery, key))
     }
+    roles |= {
+        delivery.volumes.table: f"the table of volumes of {delivery.name}"
+        for delivery in site.config.deliveries
+        if delivery.volumes is not None and delivery.volumes.table is not None
+    }
     return [roles.get(file, file) for file in files]
 
 

@@ -94,7 +94,7 @@ def count(site: Site) -> dict[str, int]:
     for delivery in site.config.deliveries:
         instances, files = _indexed(site, delivery.name)
         used = instances.filter(pl.col("volume").is_not_null())
-        numbers = {"files": instances["file"].n_unique(), "slices": len(used)}
+        numbers = {"files": instances["file"].n_unique(), "slices": int(used["slices"].sum())}
         numbers |= {f"{name}s": used[name].n_unique() for name in ("patient", "volume")}
         numbers["studies"] = used["study"].n_unique()
         numbers |= {
@@ -151,7 +151,8 @@ def _index(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
             "index", index.VERSION, site.config.index.model_dump(), site.choice.digests(folder / "key")
         )
         index.run(
-            dicom=Path(delivery.dicom or ""),
+            dicom=None if delivery.dicom is None else Path(delivery.dicom),
+            volume_files=None if delivery.volumes is None else delivery.volumes.model_dump_json(),
             reports=Path(delivery.reports),
             key=folder / "key",
             files=folder / "files.parquet",

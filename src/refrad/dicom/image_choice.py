@@ -91,7 +91,7 @@ class _Entries:
         self._ids: dict[str, set[str]] = {}  # folded PatientID to its spellings
         self._studies_of_id: dict[str, set[str]] = {}  # PatientID to keys of its studies
         self._accessions: dict[str, dict[str, set[str]]] = {}  # folded accession number, spelling, keys of studies
-        self._uids: set[str] = set()
+        self._uids: dict[str, set[str]] = {}  # StudyInstanceUID to keys of its studies
         self._patients: dict[str, list[int]] = {}  # PatientID to the lines that name it
         self._studies: dict[str, list[int]] = {}  # key of a study to the lines that name it
         self._nameless: dict[str, list[int]] = {}  # key of a study to the lines that name a patient of it
@@ -103,7 +103,7 @@ class _Entries:
                 self._studies_of_id.setdefault(header.patient_id, set()).add(header.study_key)
         if self._folded_studies:
             if header.study_uid in self._wanted["study"]:
-                self._uids.add(header.study_uid)
+                self._uids.setdefault(header.study_uid, set()).add(header.study_key)
             if (number := header.accession_number) and (folded := fold_patient_key(number)) in self._folded_studies:
                 self._accessions.setdefault(folded, {}).setdefault(number, set()).add(header.study_key)
 
@@ -114,7 +114,7 @@ class _Entries:
                 for study in self._studies_of_id.get(spelling, ()):
                     self._nameless.setdefault(study, []).extend(lines)
         for value, lines in self._wanted["study"].items():
-            studies = {value} & self._uids
+            studies = self._uids.get(value, set())
             if not studies and not _is_uid(value):
                 numbers = self._accessions.get(fold_patient_key(value), {})
                 studies = {study for number in self._spellings(value, numbers, lines) for study in numbers[number]}

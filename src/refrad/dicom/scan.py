@@ -28,6 +28,7 @@ from refrad.dicom.headers import NO_IMAGE_RULES, Header, ImageRules, headers_of_
 from refrad.dicom.plain_files import Wanted, read_plain_file, wanted
 
 __all__ = [
+    "MAXIMUM_WORKERS",
     "find_files",
     "headers_of_file",
     "is_error_of_one_file",

@@ -15,7 +15,8 @@ def leave_out_withdrawn(
     """The headers of each file that is of no patient who has withdrawn; the others are counted."""
     for headers in files:
         header = headers[0]
-        if withdrawals.has_image(header.patient_key, header.study_uid, header.path, bool(header.modality)):
+        study = header.study_key if header.nested_keys else header.study_uid
+        if withdrawals.has_image(header.patient_key, study, header.path, bool(header.modality)):
             tally.take()
             tally.quarantine("withdrawn")
             tally.add("reason", "withdrawn", len(headers))

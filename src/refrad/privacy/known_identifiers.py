@@ -49,7 +49,9 @@ def collect_identifiers(rows: Iterable[Mapping[str, str]]) -> Identifiers:
     rows = list(rows)
     return Identifiers(
         names=_values(rows, "patient_name", "names"),
-        ids=_values(rows, "patient_id", "accession_number", "study_uid"),
+        # The key of a study of NIfTI files may be a word such as "baseline".
+        ids=_values(rows, "patient_id", "accession_number")
+        | {uid for uid in _values(rows, "study_uid") if re.search(r"\d", uid)},
         places=_values(rows, "institution"),
         birth_dates=_values(rows, "birth_date"),
     )

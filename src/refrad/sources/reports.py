@@ -19,7 +19,8 @@ from refrad.sources.source_notes import FAILED, MENDED, WRONG, SourceNotes
 __all__ = ["COLUMNS", "Report", "read_reports", "read_rows"]
 
 COLUMNS = ("report_id", "patient_id", "accession_number", "study_uid", "dicom", "language", "text")
-TIES = ("study_uid", "accession_number", "patient_id", "dicom")  # any of these columns finds the study
+VOLUME = "volume"  # another name of the column dicom, for deliveries of NIfTI files
+TIES = ("study_uid", "accession_number", "patient_id", "dicom", VOLUME)  # any of these columns finds the study
 TABLE_OF_A_FOLDER = "reports.csv"  # in a folder of text files: the columns, with `file` instead of `text`
 TEXT_ENDINGS = ("", ".txt", ".text", ".rtf", ".hl7", ".htm", ".html", ".xml")
 LONGEST_TEXT = 1 << 20  # characters of a report; more are a picture or a file
@@ -33,7 +34,7 @@ class Report:
     """One report; empty strings where the source has nothing.
 
     Attributes:
-        dicom: a folder inside the delivery.
+        dicom: a folder inside the delivery, or a NIfTI file.
         line: of the table, or number of the row or file.
         problem: why it cannot be used, such as "broken_row"; the text is empty then.
     """
@@ -165,6 +166,7 @@ def _report(row: SourceRow, text: str, is_heading: IsHeading, notes: SourceNotes
         if problem:
             notes.add(problem, row.line)
     cells = {name: row.cells.get(name, "") for name in COLUMNS if name != "text"}
+    cells["dicom"] = cells["dicom"] or row.cells.get(VOLUME, "")
     return Report(**cells, text="" if problem else text, line=row.line, problem=problem)
 
 
@@ -182,7 +184,7 @@ def _readable(text: str, is_heading: IsHeading) -> tuple[str, str]:
 def _check_columns(row: Mapping[str, str], name: str, text: str) -> None:
     missing = [column for column in ("report_id", text) if column not in row]
     if missing or not any(column in row for column in TIES):
-        needed = " and ".join(missing) or ", ".join(TIES[:-1]) + f" or {TIES[-1]}"
+        needed = " and ".join(missing) or ", ".join(TIES[:-2]) + f" or {TIES[-2]}"
         columns = ", ".join(column if column != "text" else text for column in COLUMNS)
         raise ValueError(f"{name}: has no column {needed}; columns are {columns}")
 
@@ -225,7 +227,7 @@ def _read_parquet(path: Path) -> Iterator[SourceRow]:
         file = pq.ParquetFile(path)
     except Exception:
         raise ValueError(f"{path.name}: is no Parquet file") from None
-    names = [name for name in file.schema_arrow.names if name.strip().lower() in COLUMNS] or None
+    names = [name for name in file.schema_arrow.names if name.strip().lower() in {*COLUMNS, VOLUME}] or None
     numbers = itertools.count(1)
     for batch in file.iter_batches(batch_size=1024, columns=names):
         for row in batch.to_pylist():

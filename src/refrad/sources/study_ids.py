@@ -2,7 +2,8 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 from refrad.sources.reports import Report
 
@@ -10,21 +11,22 @@ __all__ = ["LOOSE", "StudyIds", "form_of", "spelling_key"]
 
 LOOSE = ("accession_number", "patient_id")  # a UID has one spelling only
 LONGEST_FORM = 40  # characters
+_UID = re.compile(r"\d+(\.\d+){2,}")
 _DECIMALS = re.compile(r"(?<=\d)[.,]0+$")  # of a number that a program took for a decimal
 
 
 class StudyIds:
     """The ids in the headers of a delivery, and those of the table of reports that differ from them in spelling only."""
 
-    def __init__(self, studies: Mapping[str, Mapping[str, set[str]]], folders: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, studies: Mapping[str, Mapping[str, set[str]]], folders: Sequence[tuple[str, str]]) -> None:
         """Take the ids of a delivery.
 
         Args:
             studies: for study_uid, accession_number and patient_id, in this order: id to the studies that have it.
-            folders: pairs of a folder inside the delivery and a study with files in it.
+            folders: pairs of a folder inside the delivery, or of a NIfTI file, and a study with files in it.
         """
         self._studies = studies
-        self._folders = list(folders)
+        self._folders = folders
         self._spellings: dict[str, dict[str, set[str]]] = {}  # column, key of an id, its spellings in headers
         for column in LOOSE:
             self._spellings[column] = defaultdict(set)
@@ -46,12 +48,16 @@ class StudyIds:
     def match(self, report: Report) -> tuple[str | None, str]:
         """The study of a report and "", or None and the reason: "no_study", or "ambiguous_study" if several may be meant.
 
-        The ids are tried in the order of `studies`, then the folder; each counts only if exactly one study has it.
+        The ids are tried in the order of `studies`, then the folder or NIfTI file; each counts only if exactly one study has it.
         """
         reason = "no_study"
         for column, studies in self._studies.items():
             spelling = getattr(report, column)
             matches = studies.get(spelling) or studies.get(_without_decimals(spelling)) if spelling else None
+            if matches and column == "study_uid" and report.patient_id and not _UID.fullmatch(spelling):
+                # A key such as 1 may be that of a study of another patient as well, delivered or not.
+                patient = spelling_key(report.patient_id)
+                matches = {study for study in matches if patient in self._patients[study]}
             if not matches and spelling and column in LOOSE:
                 matches, is_doubtful = self._loosely(report, column, spelling)
                 reason = "ambiguous_study" if is_doubtful else reason
@@ -59,12 +65,22 @@ class StudyIds:
                 return next(iter(matches)), ""
             reason = "ambiguous_study" if matches else reason
         if report.dicom:
-            folder = report.dicom.strip("/.")
-            matches = {study for path, study in self._folders if not folder or f"{path}/".startswith(f"{folder}/")}
+            matches = self._studies_below.get(report.dicom.strip("/."), set())
             if len(matches) == 1:
                 return next(iter(matches)), ""
             reason = "ambiguous_study" if matches else reason
         return None, reason
+
+    @cached_property
+    def _studies_below(self) -> dict[str, set[str]]:
+        """Each folder, of any depth, to the studies with files in it."""
+        studies: dict[str, set[str]] = defaultdict(set)
+        for path, study in self._folders:
+            studies[""].add(study)
+            while path:
+                studies[path].add(study)
+                path = path.rpartition("/")[0]
+        return dict(studies)
 
     def _loosely(self, report: Report, column: str, given: str) -> tuple[set[str], bool]:
         """The studies whose id differs from the given one in spelling only, and whether that may be another one's id."""

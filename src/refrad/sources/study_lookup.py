@@ -13,6 +13,7 @@ from refrad.sources.study_ids import StudyIds
 
 __all__ = ["StudyLookup"]
 
+ENDINGS = r"(?i)\.nii(\.gz)?$"  # of files that are a volume each
 IDENTIFYING = ("patient_id", "patient_name", "birth_date", "accession_number", "study_uid", "names", "institution")
 
 
@@ -32,7 +33,9 @@ class StudyLookup:
             for name in ("study_uid", "accession_number", "patient_id")
         }
         folder = pl.col("path").str.replace(r"/?[^/]*$", "")
-        self.ids = StudyIds(studies_of, identified.select(folder, "study").unique().collect().iter_rows())
+        folders = identified.select(folder, "study").unique().collect()
+        volumes = identified.filter(pl.col("path").str.contains(ENDINGS)).select("path", "study").collect()
+        self.ids = StudyIds(studies_of, [*folders.iter_rows(), *volumes.iter_rows()])
         own = assigned.filter(pl.col("shard") == shard).collect()
         own_files = identified.filter(pl.col("shard") == shard).collect()
         used = own.filter(pl.col("volume").is_not_null())
@@ -45,10 +48,10 @@ class StudyLookup:
         self.instances_of = _sets(named.select("instance_uid", "instance").iter_rows())
         self._headers = _headers(files, list(own["study"].unique()))
         self._identifiers: dict[str, Identifiers] = {}
-        numbers = used.select("study", "series_number", "instance_number", "volume").iter_rows()
-        self._images: dict[str, list[tuple[int | None, int | None, str]]] = defaultdict(list)
-        for name, series_number, instance_number, volume in numbers:
-            self._images[name].append((series_number, instance_number, volume))
+        columns = ("study", "series_number", "instance_number", "slices", "volume")
+        self._images: dict[str, list[tuple[int | None, range, str]]] = defaultdict(list)
+        for name, series_number, instance_number, slices, volume in used.select(columns).iter_rows():
+            self._images[name].append((series_number, _numbers(instance_number, slices), volume))
 
     def study_of(self, report: Report) -> str | None:
         """The study of a report: by study UID, accession number, patient, or folder; None unless it is exactly one."""
@@ -79,13 +82,20 @@ class StudyLookup:
         """
         volumes = {
             volume
-            for series_number, number, volume in self._images.get(study, ())
+            for series_number, numbers, volume in self._images.get(study, ())
             if series in (None, series_number)
-            and (first is None or (number is not None and first <= number <= (last or first)))
+            and (first is None or (numbers.start <= (last or first) and first < numbers.stop))
         }
         if len(volumes) > 1:
             return "by plane" if plane else "ambiguous"
         return "found" if volumes else "not found"
+
+
+def _numbers(instance_number: int | None, slices: int) -> range:
+    """The image numbers of a row: of one image its own; of a volume with numbered slices those from 1, at whichever end that is."""
+    if instance_number is None:
+        return range(0)
+    return range(instance_number, instance_number + 1) if slices == 1 else range(1, slices + 1)
 
 
 def _headers(files: pl.LazyFrame, studies: list[str]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refrad.config import IndexOptions
+from refrad.config import IndexOptions, VolumeFiles
 from refrad.core.contracts import InstanceTable
 from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.core.sandbox import Limits
@@ -17,10 +17,12 @@ from refrad.core.tables import read_frame, write_parts, write_table
 from refrad.dicom.header_spool import HeaderSpool
 from refrad.dicom.headers import Header, ImageRules
 from refrad.dicom.image_choice import ImageChoice
+from refrad.dicom.image_choice_lists import read_image_choice, report_choice
 from refrad.dicom.scan import read_headers
 from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
 from refrad.dicom.withdrawn_images import leave_out_withdrawn
-from refrad.privacy.choice_lists import LISTS, digests_of_choice, read_choice_list
+from refrad.nifti.delivered_splits import OfficialSplits
+from refrad.nifti.volume_scan import read_volume_headers, volumes_of_files
 from refrad.privacy.header_fields import modality_of
 from refrad.privacy.persons import PersonTable, count_persons, identify_persons
 from refrad.privacy.pseudonyms import (
@@ -44,15 +46,11 @@ __all__ = ["VERSION", "run"]
 log = logging.getLogger(__name__)
 
 VERSION = 5
-SHOWN_LINES = 100
-# What becomes of identifiers that differ in spelling only
-SPELLINGS = {"include": "none is used; write the identifier as the headers have it", "exclude": "all are left out"}
 OWNERS = ("patients", "studies", "series")
 
 
 def run(
     *,
-    dicom: Path,
     reports: Path,  # noqa: ARG001 - a delivery is complete when its reports are there
     key: Path,
     files: Path,
@@ -60,26 +58,29 @@ def run(
     metrics: Path,
     fingerprint: Fingerprint,
     shards: int,
+    dicom: Path | None = None,
+    volume_files: str | None = None,
     persons: Path | None = None,
     include: Path | None = None,
     exclude: Path | None = None,
 ) -> None:
-    """Index the DICOM files below `dicom`; `persons` is a private table of the patients that may be one person.
+    """Index the DICOM files below `dicom`, or NIfTI files; `persons` is a private table of the patients that may be one person.
 
-    `include` and `exclude` are the lists that choose images. Files of patients who have withdrawn, by the list in the private
-    folder, are counted, and in no table.
+    `volume_files` is the section deliveries.volumes of the config, as JSON. `include` and `exclude` are the lists that choose images.
+    Files of patients who have withdrawn, by the list in the private folder, are counted, and in no table.
 
     Raises:
         FileNotFoundError: if there are no files.
         ValueError: if the storage fails for more files than the config allows, the demo's public key is used for other data
-            than the demo's, or a list has changed since the run began.
+            than the demo's, a list has changed since the run began, a table of volumes cannot be understood, or some of its
+            files have an official split and some have none.
     """
     options = IndexOptions.model_validate(fingerprint.options)
     tally = Tally("files")
-    headers_of_files = read_headers(dicom, _rules(options), Limits.of_gib(options.memory_gb, options.seconds))
+    headers_of_files = _read_headers(dicom, volume_files, options)
     first = next(headers_of_files)  # raises for a missing delivery, before a key is made
     pseudonyms = Pseudonyms(read_or_create_key(key))
-    choice = _read_choice({"include": include, "exclude": exclude}, key, fingerprint)
+    choice = read_image_choice({"include": include, "exclude": exclude}, key, fingerprint)
     with only_for_the_owner():
         files.parent.mkdir(parents=True, exist_ok=True)
     # a folder for private tables, that may stand open
@@ -87,6 +88,7 @@ def run(
         close_to_others(files.parent)
     withdrawals = withdrawals_of(files, pseudonyms)
     storage_errors = StorageErrors(files.parent / "storage_errors.txt", options.storage_errors)
+    official = OfficialSplits(lambda header: _person(header, options))
     with tempfile.TemporaryDirectory(dir=files.parent, prefix=".index") as private:
         spill = HeaderSpool(Path(private, "headers"))
         with tally.timed("headers"):
@@ -95,19 +97,31 @@ def run(
                 if headers[0].reason == "storage_error":
                     storage_errors.add(headers[0].path)
                 choice.learn(headers[0])
+                official.learn(headers[0])
                 spill.add(_sort_key(headers[0], pseudonyms, shards), headers)
+        official.settle()
         with tally.timed("tables"):
             with only_for_the_owner():
                 write_parts(files, _file_rows(spill, pseudonyms, shards), FileTable, fingerprint)
-            rows = _instance_rows(spill, pseudonyms, shards, options, tally, choice)
+            rows = _instance_rows(spill, pseudonyms, shards, options, tally, choice, official)
             write_parts(instances, rows, InstanceTable, fingerprint)
         spill.close()
     _write_persons(persons, files, instances, pseudonyms, fingerprint, tally)
     log.info("index: %d files, %d used, %d volumes", tally.taken, tally.used, tally.made["volumes"])
-    _report_choice(choice, tally)
+    report_choice(choice, tally)
     if storage_errors.count:
         log.warning("index: the storage failed for %s", storage_errors)
     tally.write(metrics, fingerprint)
+
+
+def _read_headers(dicom: Path | None, volume_files: str | None, options: IndexOptions) -> Iterator[list[Header]]:
+    """The headers of each file of a delivery."""
+    limits = Limits.of_gib(options.memory_gb, options.seconds)
+    if volume_files is not None:
+        return read_volume_headers(VolumeFiles.model_validate_json(volume_files), limits)
+    if dicom is None:
+        raise ValueError("--dicom or --volume-files is missing")
+    return read_headers(dicom, _rules(options), limits)
 
 
 def _rules(options: IndexOptions) -> ImageRules:
@@ -116,38 +130,6 @@ def _rules(options: IndexOptions) -> ImageRules:
         frozenset(reason for reason, action in actions.items() if action == "keep"),
         tuple(tuple(rule.items()) for rule in options.burned_in_rules),
     )
-
-
-def _read_choice(paths: Mapping[str, Path | None], key: Path, fingerprint: Fingerprint) -> ImageChoice:
-    """The choice of images by the lists of the site, which must be those of the fingerprint."""
-    lists = {name: read_choice_list(path) for name, path in paths.items() if path}
-    digests = digests_of_choice(lists, read_or_create_key(key))
-    for role in (f"index.{name}" for name in LISTS):
-        if digests.get(role) != fingerprint.files.get(role):
-            raise ValueError(f"{role}: the list has changed since the run began: start the run again")
-    return ImageChoice(lists.get("include", ()), lists.get("exclude", ()))
-
-
-def _report_choice(choice: ImageChoice, tally: Tally) -> None:
-    """Count the entries of the lists, and name the lines of those that match nothing or several identifiers."""
-    for name, entries in (("include", choice.include), ("exclude", choice.exclude)):
-        unmatched = sorted(set(entries.lines) - entries.matched)
-        if entries.lines:
-            tally.add(f"entries of index.{name}", "match images", len(entries.lines) - len(unmatched))
-            tally.add(f"entries of index.{name}", "match none in this delivery", len(unmatched))
-        for lines, finding in (
-            (unmatched, "match no image of this delivery"),
-            (sorted(entries.doubtful), f"match several identifiers that differ in spelling only: {SPELLINGS[name]}"),
-        ):
-            if lines:
-                numbers = ", ".join(map(str, lines[:SHOWN_LINES])) + ", ..." * (len(lines) > SHOWN_LINES)
-                log.warning("index.%s: %d entries %s: line %s", name, len(lines), finding, numbers)
-    if choice.include.kinds and not tally.used:
-        kinds = ", ".join(sorted(choice.include.kinds))
-        log.warning(
-            "index.include: no image of this delivery is used: one must match an entry of each kind of the list: %s",
-            kinds,
-        )
 
 
 def _write_persons(
@@ -177,7 +159,9 @@ def _sort_key(header: Header, pseudonyms: Pseudonyms, shards: int) -> str:
 
 def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
     """Raise ValueError for data other than the demo's under the demo's key, which is public and protects no patient."""
-    if pseudonyms.of_the_demo and any(h.modality and h.manufacturer != DEMO_MANUFACTURER for h in headers):
+    if pseudonyms.of_the_demo and any(
+        h.modality and (h.nested_keys or h.manufacturer != DEMO_MANUFACTURER) for h in headers
+    ):
         raise ValueError(
             "privacy.key is the demo's, which is public, but this delivery is not the demo:"
             " name another file in privacy.key, such as private/key; it is made at first use"
@@ -185,7 +169,13 @@ def _refuse_demo_key(pseudonyms: Pseudonyms, headers: Sequence[Header]) -> None:
 
 
 def _instance_rows(
-    spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int, options: IndexOptions, tally: Tally, choice: ImageChoice
+    spill: HeaderSpool,
+    pseudonyms: Pseudonyms,
+    shards: int,
+    options: IndexOptions,
+    tally: Tally,
+    choice: ImageChoice,
+    official: OfficialSplits,
 ) -> Iterator[list[InstanceRow]]:
     """Yield the rows of the instance table, series by series, and count them."""
     choice.settle()
@@ -194,14 +184,18 @@ def _instance_rows(
     for output in ("images", "volumes"):
         tally.make(output, 0)
     for _, headers in spill.series():
-        headers = choice.leave_out(headers)
+        headers = official.leave_out(choice.leave_out(headers))
         if headers[0].unified_series_key in scattered:
             headers = [h if h.reason else h._replace(reason="series_in_many_studies") for h in headers]
-        images = divide_into_volumes(
-            headers,
-            split=options.repetitions == "split",
-            keep_one=options.duplicates == "keep_one",
-            ambiguous=ambiguous,
+        images = (
+            volumes_of_files(headers)
+            if headers[0].nested_keys
+            else divide_into_volumes(
+                headers,
+                split=options.repetitions == "split",
+                keep_one=options.duplicates == "keep_one",
+                ambiguous=ambiguous,
+            )
         )
         rows = [
             _instance_row(header, image, pseudonyms, shards, options)
@@ -238,10 +232,15 @@ def _instance_row(
 
 
 def _split(header: Header, pseudonyms: Pseudonyms, options: IndexOptions) -> str:
-    """The split of the patient: of a PatientID, whatever its issuer and the way it is written."""
+    """The split of the patient: the official one, or by a PatientID, whatever its issuer and the way it is written."""
+    person = pseudonyms.patient(_person(header, options))
+    return header.split or split_of(person, test=options.test, validation=options.validation)
+
+
+def _person(header: Header, options: IndexOptions) -> str:
+    """The key of the patient, which all spellings of a PatientID share unless the site says otherwise."""
     key = header.patient_key
-    folded = fold_patient_key(key) if header.patient_id and options.patient_ids == "folded" else key
-    return split_of(pseudonyms.patient(folded), test=options.test, validation=options.validation)
+    return fold_patient_key(key) if header.patient_id and options.patient_ids == "folded" else key
 
 
 def _file_rows(spill: HeaderSpool, pseudonyms: Pseudonyms, shards: int) -> Iterator[list[FileRow]]:
@@ -288,7 +287,7 @@ def _count(tally: Tally, rows: Sequence[InstanceRow], owners: Mapping[str, Disti
             tally.add("burned-in text", {True: "yes", False: "no", None: "unknown"}[row["burned_in"]])
         elif row["frame"] == 0 and row["file"] not in files_used:
             tally.quarantine(row["reason"])
-    tally.make("images", len(used))
+    tally.make("images", sum(row["slices"] for row in used))
     tally.make("volumes", len({row["volume"] for row in used}))
     for row in used[:1]:  # all rows of a series have the same owners
         patient, study, series, split = row["patient"], row["study"], row["series"], row["split"]

@@ -13,6 +13,7 @@ from refrad.core.private_files import close_to_others, only_for_the_owner
 from refrad.core.types import SPLITS
 from refrad.workflow.fingerprint import compose
 from refrad.workflow.site_choice import SiteChoice
+from refrad.workflow.site_images import SiteImages
 from refrad.workflow.stages import STAGES
 from refrad.workflow.training_job import TrainingJob, cpus_of_process
 
@@ -28,6 +29,7 @@ class Site:
         schema, norms, lexicon, scale: paths of files that shape results (`Stage.files`).
         key: path of the secret key.
         choice: the lists that choose images.
+        delivered: the images of the deliveries, DICOM or NIfTI.
         python: the interpreter that runs the stages.
         training: the processes and resources of rule train.
         adaptation_cpus: CPUs of rule adapt.
@@ -51,6 +53,7 @@ class Site:
         self.scale: str = f"{self.config.llm.prompts}/score.yaml"
         self.key: str = self.config.privacy.key
         self.choice = SiteChoice(self.config.index)
+        self.delivered = SiteImages(self.deliveries)
         self.python: str = sys.executable
         self.training = TrainingJob(self.config.train)
         self.adaptation_cpus: int = cpus_of_process(self.config.adapt)
