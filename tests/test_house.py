@@ -237,6 +237,7 @@ FILE_MODULES = {
         "dicom/scan.py",
         "evaluation/metrics/json_lines.py",
         "formats/charsets.py",
+        "formats/workbooks.py",
         "formats/nifti.py",
         "inference/load_image.py",
         "inference/predictor.py",
