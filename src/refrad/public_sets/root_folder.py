@@ -1,7 +1,7 @@
 """The folder of a public set: the adapter of a name, and whether a folder is the root of that set."""
 
 import difflib
-import importlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -39,7 +39,8 @@ def check_root(name: str, root: Path) -> None:
         raise FileNotFoundError(f"--root {root}: no such folder")
     if _has(root, marks):
         return
-    others = [other for other in PUBLIC_SETS if other != name and _has(root, load_adapter(other).MARKS)]
+    read_here = [other for other, line in PUBLIC_SETS.items() if importlib.util.find_spec(line.target)]
+    others = [other for other in read_here if other != name and _has(root, load_adapter(other).MARKS)]
     near = next((folder for folder in _near(root) if _has(folder, marks)), None)
     advice = (
         f": is it {near}?"

@@ -43,4 +43,5 @@ def _numbers(texts: pl.Series, count: int) -> NDArray[np.float64]:
     """The numbers in each text, float64 [row, number]; NaN where there are not `count` of them."""
     numbers = texts.str.extract_all(NUMBER).list.eval(pl.element().cast(pl.Float64))
     filled = pl.select(pl.when(numbers.list.len() == count).then(numbers).otherwise([float("nan")] * count)).to_series()
-    return np.array(filled.to_list(), np.float64).reshape(-1, count)
+    array = np.array(filled.to_list(), np.float64).reshape(-1, count)
+    return np.where(np.isfinite(array), array, np.nan)
