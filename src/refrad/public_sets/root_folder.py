@@ -39,8 +39,8 @@ def check_root(name: str, root: Path) -> None:
         raise FileNotFoundError(f"--root {root}: no such folder")
     if _has(root, marks):
         return
-    read_here = [other for other, line in PUBLIC_SETS.items() if importlib.util.find_spec(line.target)]
-    others = [other for other in read_here if other != name and _has(root, load_adapter(other).MARKS)]
+    read_here = [candidate for candidate, line in PUBLIC_SETS.items() if importlib.util.find_spec(line.target)]
+    others = [candidate for candidate in read_here if candidate != name and _has(root, load_adapter(candidate).MARKS)]
     near = next((folder for folder in _near(root) if _has(folder, marks)), None)
     advice = (
         f": is it {near}?"
