@@ -10,6 +10,7 @@ import pytest
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.factories import make_volumes, only_volume, write_dicom
 from tests.factories.nifti import AXIS_ORDERS, convert_nifti, entry_of, nifti_files, reordered, write_nifti
 
 from refrad.dicom.slices import image_at
@@ -72,6 +73,30 @@ def test_axial_volume_hangs_as_the_scanner_stores_it_whatever_the_order_of_axes(
     write_nifti(tmp_path / "a.nii.gz", values, affine)
     volume, canonical = volume_of(tmp_path, convert_nifti(tmp_path, entry_of()))
     assert np.array_equal(volume, body()) and np.allclose(canonical, AXIAL, atol=1e-5)
+
+
+@pytest.mark.parametrize("order", AXIS_ORDERS[::7])
+@pytest.mark.parametrize("orientation", [[1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1]])
+def test_dicom_series_and_its_nifti_twin_are_one_volume(orientation, order, tmp_path):
+    normal = np.cross(orientation[:3], orientation[3:])
+    for number in range(5):
+        write_dicom(
+            tmp_path / "dicom" / f"{number}",
+            (body()[:, :, number].T + 1024).astype(np.int16),
+            SOPInstanceUID=f"1.2.{number}",
+            ImagePositionPatient=(np.array([-60, -50.5, -40]) + 3 * number * normal).tolist(),
+            ImageOrientationPatient=orientation,
+            PixelSpacing=[0.75, 0.5],
+            RescaleIntercept=-1024,
+        )
+    row = only_volume(make_volumes(tmp_path / "dicom", tmp_path))
+    twin = nib.load(tmp_path / "store" / row["file"])
+    stored, affine = reordered(np.asarray(twin.dataobj) + 1024, twin.affine, order)
+    write_nifti(tmp_path / "a.nii.gz", stored, affine, scale=(1.0, -1024.0))
+    result = convert_nifti(tmp_path, entry_of())
+    assert (result.digest, result.file) == (row["digest"], row["file"])  # of voxels and affine
+    assert result.stack.spacing == (row["spacing_x"], row["spacing_y"], row["spacing_z"]) == (0.5, 0.75, 3.0)
+    assert result.stack.plane == row["plane"]
 
 
 # Directions of columns, rows and slices in RAS+ that a scanner uses: the patient's right, or front, is at the left edge

@@ -14,10 +14,18 @@ import pytest
 import SimpleITK
 from hypothesis import assume, given, settings
 from nibabel.orientations import apply_orientation, io_orientation
-from tests.factories import RAS, instance_of, make_volumes, only_volume, stacks
+from tests.factories import RAS, fingerprint, instance_of, make_volumes, only_volume, stacks
+from tests.factories.dicom import KEY
+from tests.factories.nifti import write_nifti
 
+from refrad.config import VolumeFiles
+from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
+from refrad.core.tables import frame_of, read_table, write_table
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
+from refrad.nifti.volume_list import read_entries
+from refrad.privacy.pseudonyms import FileRow, FileTable, Pseudonyms
+from refrad.stages import volumes
 
 
 def can_be_written(paths):
@@ -391,6 +399,91 @@ def test_empty_shard_has_empty_tables(write_slice, tmp_path):
     stack_of(write_slice, tmp_path / "d", range(3))
     empty = [make_volumes(tmp_path / "d", tmp_path / str(shard), shards=2, shard=shard) for shard in range(2)]
     assert sorted(len(half.volumes) for half in empty) == [0, 1]
+
+
+def table_of(folder, paths):
+    """The JSON of a section `volumes` whose table names CT files: each a patient, numbered from the feet."""
+    rows = [f"{path},P{number},S,1,CT,{number},feet,F,063Y,no" for number, path in enumerate(paths)]
+    head = "path,patient,study,series,modality,series_number,numbering,sex,age,contrast"
+    (folder / "table.csv").write_text("\n".join([head, *rows]))
+    return VolumeFiles(folder=str(folder), table=str(folder / "table.csv"))
+
+
+def volumes_of_files(files, out, **volumes_options):
+    """Tables and metrics of stage volumes for the NIfTI files of a delivery, with the index that they would have."""
+    (out / "key").write_bytes(KEY)
+    pseudonyms, paths = Pseudonyms(KEY), [entry.path for entry in read_entries(files)]
+    rows = [
+        {
+            "file": pseudonyms.file(path),
+            "frame": 0,
+            "slices": 5,
+            **{name: name[0] + str(number) for name in ("instance", "series", "study", "patient", "volume")},
+            "modality": "CT",
+            "series_number": number,
+            "instance_number": 1,
+            "shard": 0,
+            "split": "train",
+            "burned_in": None,
+            "reason": None,
+        }
+        for number, path in enumerate(paths)
+    ]
+    write_table(out / "instances.parquet", frame_of(rows, InstanceTable), InstanceTable, fingerprint("index"))
+    empty = dict.fromkeys(FileRow.__annotations__, "")
+    rows = [empty | {"file": pseudonyms.file(path), "path": path, "shard": 0} for path in paths]
+    write_table(out / "files.parquet", frame_of(rows, FileTable), FileTable, fingerprint("index"))
+    tables = {name: out / f"{name}.parquet" for name in ("volumes", "slices", "instances", "files")}
+    volumes.run(
+        **tables,
+        key=out / "key",
+        shard=0,
+        store=out / "store",
+        metrics=out / "volumes.json",
+        fingerprint=fingerprint("volumes", memory_gb=4.0, **volumes_options),
+        volume_files=files.model_dump_json(),
+    )
+    metrics = json.loads((out / "volumes.json").read_text())
+    return read_table(tables["volumes"], VolumeTable), read_table(tables["slices"], SliceTable), metrics
+
+
+def test_nifti_files_become_volumes_or_have_a_reason(tmp_path):
+    values = (np.arange(7 * 6 * 5).reshape(7, 6, 5) * 3 - 300).astype(np.int16)
+    affine = np.diag([-1.0, -1, 3, 1])
+    for number in range(3):
+        write_nifti(tmp_path / f"d/{number}.nii.gz", values + number, affine)
+    write_nifti(tmp_path / "d/3.nii.gz", values + 1024, affine)
+    (tmp_path / "d/4.nii.gz").write_bytes((tmp_path / "d/1.nii.gz").read_bytes()[:-50])
+    files = table_of(tmp_path / "d", [f"{number}.nii.gz" for number in range(5)])
+    made, slices, metrics = volumes_of_files(files, tmp_path, minimum_slices=3)
+    assert metrics["flow"] == {"taken": 5, "used": 3, "aside": {"not_hounsfield": 1, "unreadable": 1}}
+    assert metrics["made"]["slices"] == len(slices) == 15 and made["slices"].to_list() == [5] * 5
+    row = made.filter(made["volume"] == "v2").row(0, named=True)
+    volume, _ = read_volume(tmp_path / "store" / row["file"])
+    assert np.array_equal(volume, values + 2)
+    assert (row["plane"], row["sex"], row["age"], row["contrast"], row["frame"]) == ("axial", "F", 63, False, None)
+    assert (row["columns"], row["rows"], row["slices"], row["spacing_z"]) == (7, 6, 5, 3.0)
+    own = slices.filter(slices["volume"] == "v2")
+    assert own["instance"].to_list() == [Pseudonyms(KEY).instance(f"v2|{index}") for index in range(5)]
+    assert own["index"].to_list() == [0, 1, 2, 3, 4] and own["instance_number"].to_list() == [1, 2, 3, 4, 5]
+
+
+def test_nifti_file_that_left_the_list_after_the_index_ends_the_run(tmp_path):
+    write_nifti(tmp_path / "d/0.nii.gz", np.zeros((7, 6, 5), np.int16), np.eye(4))
+    files = table_of(tmp_path / "d", ["0.nii.gz", "1.nii.gz"])
+    volumes_of_files(files, tmp_path)
+    table_of(tmp_path / "d", ["0.nii.gz"])
+    tables = {name: tmp_path / f"{name}.parquet" for name in ("volumes", "slices", "instances", "files")}
+    with pytest.raises(ValueError, match="has changed since the index"):
+        volumes.run(
+            **tables,
+            key=tmp_path / "key",
+            shard=0,
+            store=tmp_path / "store",
+            metrics=tmp_path / "volumes.json",
+            fingerprint=fingerprint("volumes"),
+            volume_files=files.model_dump_json(),
+        )
 
 
 def test_second_run_is_equal_and_writes_no_volume(write_slice, tmp_path):

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 ITEMS_A_MESSAGE = 4
 SECONDS_TO_START = 300.0
-LOADED_FIRST = ["refrad.cli", "refrad.dicom.convert"]  # so that a new worker costs milliseconds
+LOADED_FIRST = ["refrad.cli", "refrad.dicom.convert", "refrad.nifti.convert"]  # so that a new worker costs milliseconds
 
 
 class Limits(NamedTuple):

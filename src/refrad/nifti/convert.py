@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from refrad.dicom.convert import AcceptedVolume, GeometryCriteria, QuarantinedVolume
+from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
 from refrad.dicom.headers import Header
 from refrad.dicom.stack import Stack, check_stack
 from refrad.dicom.volume_store import store_volume
@@ -20,7 +20,7 @@ from refrad.nifti.headers import described_header, grid_of, header_of_grid, inst
 from refrad.nifti.values import scaling_of, volume_of_values
 from refrad.nifti.volume_entry import VolumeEntry
 
-__all__ = ["FileConversion", "convert_file"]
+__all__ = ["FileConversion", "convert_any", "convert_file"]
 
 
 class FileConversion(NamedTuple):
@@ -37,11 +37,16 @@ class FileConversion(NamedTuple):
     floor: int | None
 
 
+def convert_any(job: ConversionJob | FileConversion) -> list[AcceptedVolume | QuarantinedVolume]:
+    """The results of a stack of DICOM images, see `refrad.dicom.convert`, or of a NIfTI file."""
+    return convert(job) if isinstance(job, ConversionJob) else convert_file(job)
+
+
 def convert_file(job: FileConversion) -> list[AcceptedVolume | QuarantinedVolume]:
     """Check the geometry and the values of a file, and write its canonical volume into the store.
 
     Returns:
-        One result. Its header has the geometry of the canonical volume, `refrad.nifti.canonical`, if that is known.
+        One result. The header of a volume has the geometry of `refrad.nifti.canonical`.
 
     Raises:
         MemoryError: if the memory does not suffice.

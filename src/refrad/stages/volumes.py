@@ -1,20 +1,22 @@
 """Make geometry-checked volumes and the table of their slices; quarantine all other stacks with a reason."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from refrad.config import VolumesOptions
+from refrad.config import VolumeFiles, VolumesOptions
 from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
 from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.table_rows import SliceRow, StackRow, VolumeRow, rows_of
 from refrad.core.tables import frame_of, scan_table, write_table
-from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume, convert
+from refrad.dicom.convert import AcceptedVolume, ConversionJob, GeometryCriteria, QuarantinedVolume
 from refrad.dicom.headers import Header
 from refrad.dicom.slices import part_name, slice_rows
+from refrad.nifti.convert import FileConversion, convert_any
+from refrad.nifti.volume_list import read_entries
 from refrad.privacy.header_fields import age_of, body_part_of, contrast_of, date_of, sex_of
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 from refrad.privacy.storage_errors import StorageErrors
@@ -34,7 +36,6 @@ COUNTS = (10, 20, 50, 100, 200, 500, 1000)
 
 def run(
     *,
-    dicom: Path,
     instances: Path,
     files: Path,
     key: Path,
@@ -44,13 +45,19 @@ def run(
     slices: Path,
     metrics: Path,
     fingerprint: Fingerprint,
+    dicom: Path | None = None,
+    volume_files: str | None = None,
 ) -> None:
-    """Make the volumes of one shard from the DICOM files below `dicom`.
+    """Make the volumes of one shard from the DICOM files below `dicom`, or from the NIfTI files of `volume_files`.
+
+    `volume_files` is the section volumes of the delivery, as JSON.
 
     Raises:
         OSError: if the storage cannot be written.
-        ValueError: if it fails for more files than the config allows.
+        ValueError: if it fails for more files than the config allows, or the list of NIfTI files has changed since the index.
     """
+    if (dicom is None) == (volume_files is None):
+        raise ValueError("needs either --dicom or --volume-files")
     options = VolumesOptions.model_validate(fingerprint.options)
     criteria = GeometryCriteria(
         options.minimum_slices, options.spacing_tolerance, options.angle_tolerance, options.gantry_tilt == "shear"
@@ -59,22 +66,15 @@ def run(
     tally = Tally("volumes")
     pseudonyms = Pseudonyms(read_or_create_key(key))
     stacks = _read_stacks(instances, files, shard)
-    jobs = (
-        ConversionJob(
-            name,
-            dicom,
-            tuple(images.select("path", "frame").iter_rows()),
-            images["modality"][0],
-            criteria,
-            store,
-            options.gaps == "split",
-        )
-        for name, images in stacks.items()
+    jobs: Iterator[ConversionJob | FileConversion] = (
+        _stack_jobs(stacks, dicom, criteria, store, options.gaps == "split")
+        if dicom
+        else _file_jobs(stacks, volume_files or "", criteria, store)
     )
     outcomes: list[tuple[pl.DataFrame, AcceptedVolume | QuarantinedVolume]] = []
     storage_errors = StorageErrors(files.parent / f"storage_errors_{shard}.txt", options.storage_errors)
     with tally.timed("volumes"):
-        for job, results in log_progress(run_sandboxed(convert, jobs, limits), log, "stacks", len(stacks)):
+        for job, results in log_progress(run_sandboxed(convert_any, jobs, limits), log, "stacks", len(stacks)):
             for result in results or [QuarantinedVolume("beyond_limits")]:
                 outcomes.append((stacks[job.volume], result))
                 if isinstance(result, QuarantinedVolume) and result.unread is not None:
@@ -84,7 +84,7 @@ def run(
     rows = [_row(images, result, pseudonyms) for images, result in outcomes]
     slice_table: list[SliceRow] = []
     for (images, result), row in zip(outcomes, rows, strict=True):
-        slice_table += _slice_rows(row["volume"], images, result)
+        slice_table += _slice_rows(row["volume"], images, result, pseudonyms)
         _count(tally, row, result)
     log.info("volumes: %d taken, %d used", tally.taken, tally.used)
     write_table(volumes, frame_of(rows, VolumeTable), VolumeTable, fingerprint)
@@ -103,6 +103,32 @@ def _read_stacks(instances: Path, files: Path, shard: int) -> dict[str, pl.DataF
         .collect()
     )
     return {str(stack["volume"][0]): stack for stack in images.partition_by("volume", maintain_order=True)}
+
+
+def _stack_jobs(
+    stacks: Mapping[str, pl.DataFrame], dicom: Path, criteria: GeometryCriteria, store: Path, split: bool
+) -> Iterator[ConversionJob]:
+    """Yield the jobs of stacks of DICOM images."""
+    for name, images in stacks.items():
+        frames = tuple(images.select("path", "frame").iter_rows())
+        yield ConversionJob(name, dicom, frames, images["modality"][0], criteria, store, split)
+
+
+def _file_jobs(
+    stacks: Mapping[str, pl.DataFrame], volume_files: str, criteria: GeometryCriteria, store: Path
+) -> Iterator[FileConversion]:
+    """Yield the jobs of NIfTI files, each of which is a stack.
+
+    Raises:
+        ValueError: if a file of the index is not in the list of volumes any more.
+    """
+    source = VolumeFiles.model_validate_json(volume_files)
+    volumes = {path: name for name, images in stacks.items() for path in images["path"]}
+    for entry in read_entries(source) if volumes else ():
+        if name := volumes.pop(entry.path, None):
+            yield FileConversion(name, Path(source.folder), entry, criteria, store, source.floor)
+    if volumes:
+        raise ValueError("deliveries.volumes: the list of files has changed since the index: start the run again")
 
 
 def _row(images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume, pseudonyms: Pseudonyms) -> VolumeRow:
@@ -125,7 +151,7 @@ def _row(images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume, pseud
         "date": None,
         "columns": None,
         "rows": None,
-        "slices": len(images),
+        "slices": int(images["slices"].sum()),
         "spacing_x": None,
         "spacing_y": None,
         "spacing_z": None,
@@ -153,7 +179,7 @@ def _add_header(row: VolumeRow, header: Header, pseudonyms: Pseudonyms) -> None:
     """Set the columns of a row that come from a header, de-identified."""
     date = date_of(header.study_date)
     row["frame"] = pseudonyms.frame(header.frame_of_reference) if header.frame_of_reference else None
-    row["columns"], row["rows"] = header.columns, header.rows
+    row["columns"], row["rows"] = header.columns or None, header.rows or None
     row["body_part"] = body_part_of(header.body_part)
     row["contrast"] = contrast_of(header.contrast)
     row["sex"] = sex_of(header.sex)
@@ -161,12 +187,19 @@ def _add_header(row: VolumeRow, header: Header, pseudonyms: Pseudonyms) -> None:
     row["date"] = date + pseudonyms.date_shift(row["patient"]) if date else None
 
 
-def _slice_rows(volume: str, images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume) -> list[SliceRow]:
-    """The rows of the slices of an accepted volume."""
+def _slice_rows(
+    volume: str, images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume, pseudonyms: Pseudonyms
+) -> list[SliceRow]:
+    """The rows of the slices of an accepted volume; a slice of a NIfTI file is an instance of this table alone."""
     if isinstance(result, QuarantinedVolume):
         return []
+    order = [int(number) for number in result.stack.order]
+    if result.header.slices > 1:
+        return slice_rows(
+            volume, [pseudonyms.instance(f"{volume}|{index}") for index in order], result.instance_numbers
+        )
     instances = _members(images, result)["instance"]
-    return slice_rows(volume, [instances[int(number)] for number in result.stack.order], result.instance_numbers)
+    return slice_rows(volume, [instances[number] for number in order], result.instance_numbers)
 
 
 def _members(images: pl.DataFrame, result: AcceptedVolume | QuarantinedVolume) -> pl.DataFrame:
