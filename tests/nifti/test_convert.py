@@ -1,7 +1,9 @@
 """From delivered NIfTI files to canonical volumes, compared voxel by voxel with nibabel and SimpleITK."""
 
+import io
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +17,7 @@ from tests.factories.nifti import AXIS_ORDERS, convert_nifti, entry_of, nifti_fi
 
 from refrad.dicom.slices import image_at
 from refrad.dicom.volume_store import read_volume
+from refrad.nifti import convert
 
 PADDING = -8192
 AXIAL = np.array([[-0.8, 0, 0, 60], [0, -0.8, 0, 50], [0, 0, 3, -40], [0, 0, 0, 1]])  # as a scanner stores it
@@ -282,3 +285,35 @@ def test_fractions_and_large_numbers_of_mr_are_mapped_to_one_scale(values, tmp_p
     volume, _ = volume_of(tmp_path, convert_nifti(tmp_path, entry_of(modality="MR")))
     low, high = float(values.min()), float(values.max())
     assert np.abs(volume - (values - low) / (high - low) * 32767).max() <= 0.51
+
+
+class _CountedFile(io.FileIO):
+    """A file that counts the bytes that are read from it."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.count = 0
+
+    def readinto(self, buffer):
+        count = super().readinto(buffer)
+        self.count += count
+        return count
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nii"])
+def test_file_is_opened_once_and_each_byte_of_it_is_read_once(name, tmp_path, monkeypatch):
+    """Noise, which compresses badly, so that the file has many more bytes than a reader holds ahead."""
+    noise = np.random.default_rng(0).integers(-1000, 1000, (128, 128, 40), np.int16)
+    path = write_nifti(tmp_path / name, noise, AXIAL)
+    opened = []
+
+    @contextmanager
+    def counting(folder, entry_path):
+        raw = _CountedFile(folder / entry_path)
+        opened.append(raw)
+        with io.BufferedReader(raw) as file:
+            yield file
+
+    monkeypatch.setattr(convert, "open_volume_file", counting)
+    assert convert_nifti(tmp_path, entry_of(name)).digest
+    assert [raw.count for raw in opened] == [path.stat().st_size]
