@@ -1,7 +1,7 @@
 """The command `refrad plan`: the cost of a run before it starts; afterwards next to its actual cost."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
@@ -35,7 +35,7 @@ from refrad.workflow.fingerprint import Fingerprint, read_fingerprint
 from refrad.workflow.rates import load_rates
 from refrad.workflow.site import Site
 
-__all__ = ["count", "count_texts", "format_bytes", "format_duration", "format_table", "main"]
+__all__ = ["count", "count_sentences", "count_texts", "format_bytes", "format_duration", "format_table", "main"]
 
 
 def main(config: list[Path], *, measured: Path | None = None, json: bool = False) -> None:
@@ -168,10 +168,17 @@ def _index(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
 def count_texts(reports: Path, is_chosen: Callable[[Report], bool] | None = None) -> dict[str, int]:
     """Counts of a table or folder of reports: reports, all or those that are chosen, and sentences of findings and impression."""
     rows = [row for row in read_reports(reports, is_heading) if is_chosen is None or is_chosen(row)]
-    sentences = sum(
-        len(split_sentences(text)) for row in rows for section, text in split_sections(row.text) if section in CAPTIONED
+    return {"reports": len(rows), "sentences": count_sentences(row.text for row in rows)}
+
+
+def count_sentences(texts: Iterable[str]) -> int:
+    """The number of sentences of findings and impression in the texts of reports."""
+    return sum(
+        len(split_sentences(text))
+        for report in texts
+        for section, text in split_sections(report)
+        if section in CAPTIONED
     )
-    return {"reports": len(rows), "sentences": sentences}
 
 
 def _cost(metrics: MeasuredMetrics | None) -> dict[str, float] | None:

@@ -9,14 +9,15 @@ from typing import Any
 import polars as pl
 import yaml
 
-from refrad.commands.plan import count_texts, format_table
+from refrad.commands.plan import count_sentences, format_table
 from refrad.config import Config, ConfigError, check_config, load_config
 from refrad.config.public_sets import PUBLIC_SETS
 from refrad.config.site_data import is_demo_weights
 from refrad.core.files import atomic, atomic_folder
 from refrad.core.private_files import only_for_the_owner
 from refrad.core.types import MODALITIES, SPLITS
-from refrad.nifti.volume_list import VolumeEntry
+from refrad.nifti.headers import header_of_entry
+from refrad.nifti.volume_list import write_entries
 from refrad.public_sets.base import SetOptions, SetTables
 from refrad.public_sets.root_folder import check_root, load_adapter
 from refrad.public_sets.site_config import MASKS, REPORTS, VOLUMES, WEIGHTS, site_config
@@ -26,6 +27,7 @@ from refrad.workflow.rates import load_rates
 __all__ = ["main"]
 
 USUAL_SLICES = {"CT": 280, "MR": 40}  # as the usual volumes of workflow/rates.yaml
+MOST_HEADERS, MOST_REPORTS = 100, 2000  # from which slices and sentences are estimated
 
 
 def main(
@@ -83,7 +85,7 @@ def main(
             del keys["masks"]  # the configs below choose the segmenter
         _write(delivered, folder, site, keys)
         merged = load_config([*below, site])
-        print(f"\n{_estimate(delivered, folder, merged)}")
+        print(f"\n{_estimate(delivered, merged)}")
     if out:
         print(f"\nwrote {out} and {folder.name}/ next to it")
         print(_next_step(merged, " ".join(map(str, [*below, out]))))
@@ -142,14 +144,12 @@ def _counts(name: str, delivered: SetTables, resplit: bool) -> Iterator[str]:
     yield from (f"note: {finding}" for finding in delivered.findings)
 
 
-def _estimate(delivered: SetTables, folder: Path, config: Mapping[str, Any]) -> str:
+def _estimate(delivered: SetTables, config: Mapping[str, Any]) -> str:
     """The estimated cost of the stages, and of the images, as `refrad plan` has it."""
     modalities = Counter(entry.modality for entry in delivered.volumes)
-    slices = delivered.slices
-    basis = "by the tables of the set"
-    if slices is None:
-        slices = sum(USUAL_SLICES.get(modality, 0) * number for modality, number in modalities.items())
-        basis = "of usual volumes"
+    slices, basis = _count_slices(delivered)
+    texts = delivered.reports["text"].gather_every(-(-len(delivered.reports) // MOST_REPORTS))
+    sentences = round(count_sentences(texts) * len(delivered.reports) / len(texts))
     counts = {
         "files": len(delivered.volumes),
         "slices": slices,
@@ -157,7 +157,8 @@ def _estimate(delivered: SetTables, folder: Path, config: Mapping[str, Any]) -> 
         "volumes": len(delivered.volumes),
         "studies": len({entry.study for entry in delivered.volumes}),
         **{f"{modality} volumes": modalities[modality] for modality in MODALITIES},
-        **count_texts(folder / REPORTS),
+        "reports": len(delivered.reports),
+        "sentences": sentences,
     }
     rates = load_rates()
     options = Config.model_validate(config)
@@ -168,16 +169,29 @@ def _estimate(delivered: SetTables, folder: Path, config: Mapping[str, Any]) -> 
         f"tokens of {task}: {read:,} read, {written:,} written ({why})\n"
         for task, read, written, why in estimate_tokens(counts, max(expected.values()), options, rates)
     ]
-    amounts = f"{counts['slices']:,} slices ({basis}), {counts['sentences']:,} sentences"
+    amounts = f"{slices:,} slices ({basis}), {sentences:,} sentences"
+    if len(texts) < len(delivered.reports):
+        amounts += f" (by {len(texts):,} reports)"
     return f"{amounts}\n{table}\nexpected dataset: {images}\n{''.join(tokens)}times are of one core or GPU; shards run in parallel"
+
+
+def _count_slices(delivered: SetTables) -> tuple[int, str]:
+    """The number of slices, and where it comes from: a table of the set, some headers, or usual volumes if no header can be read."""
+    if delivered.slices is not None:
+        return delivered.slices, "by the tables of the set"
+    entries = delivered.volumes[:: -(-len(delivered.volumes) // MOST_HEADERS)]
+    headers = [header_of_entry(delivered.folder, entry) for entry in entries]
+    numbers = [header.slices for header in headers if header.reason is None]
+    if not numbers:
+        return sum(USUAL_SLICES.get(entry.modality, 0) for entry in delivered.volumes), "of usual volumes"
+    return round(sum(numbers) / len(numbers) * len(delivered.volumes)), f"by {len(numbers)} headers"
 
 
 def _write(delivered: SetTables, folder: Path, out: Path, site: Mapping[str, Any]) -> None:
     """The tables and the config, readable by their owner only."""
     with only_for_the_owner():
         with atomic_folder(folder) as temporary:
-            entries = pl.DataFrame(delivered.volumes, list(VolumeEntry._fields), orient="row", infer_schema_length=None)
-            entries.write_parquet(temporary / VOLUMES)
+            write_entries(temporary / VOLUMES, delivered.volumes)
             delivered.reports.write_parquet(temporary / REPORTS)
             if delivered.masks:
                 pl.DataFrame(list(delivered.masks.items()), ["volume", "mask"], orient="row").write_csv(
