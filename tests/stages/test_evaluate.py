@@ -328,3 +328,19 @@ def test_masks_are_predicted_once(segmented, monkeypatch):
         monkeypatch.setattr(f"refrad.evaluation.answer_cache.{name}", None)  # a model that cannot be asked again
     run()
     assert json.loads((folder / "metrics.json").read_text()) == metrics
+
+
+def test_reports_made_from_masks_are_never_evaluated(images, root, schema, tmp_path):
+    """Before anything else is read: the checkpoint is not even there."""
+    rows = [row | {"public_set": "abdomenatlas" if row["split"] == "test" else None} for row in read_rows([images])]
+    write_shard(tmp_path / "images.parquet", rows, schema, Fingerprint("shards", 6, {}, {}))
+    names = ("checkpoint", "store", "scale", "truth", "predictions", "scores", "others", "metrics")
+    with pytest.raises(
+        ValueError, match="6 images of abdomenatlas are in validation or test, and its reports were made from"
+    ):
+        evaluate.run(
+            images=[tmp_path / "images.parquet"],
+            schema=root / "workflow" / "anatomy" / "classes.yaml",
+            fingerprint=fingerprint("evaluate"),
+            **{name: tmp_path / name for name in names},
+        )

@@ -394,3 +394,28 @@ def test_padded_rotated_and_packed_training_is_documented(run, variant):
     options = Fingerprint.parse(json.loads((checkpoint / "training.json").read_text())["fingerprint"]).options
     assert (options["resize"], options["pack_tokens"], options["augment"]["rotation"]) == ("pad", 600, 15.0)
     assert "64 x 64 px (proportions kept, padded with black)" in (checkpoint / "README.md").read_text()
+
+
+def test_model_card_has_the_terms_of_the_public_sets_trained_on(run, images, schema, tmp_path):
+    sources = {"train": "ct-rate", "validation": "merlin", "test": "mr-rate"}
+    rows = [row | {"public_set": sources[row["split"]]} for row in read_rows([images])]
+    write_shard(tmp_path / "images.parquet", rows, schema, Fingerprint("shards", 6, {}, {}))
+    checkpoint, _ = run(shards=[tmp_path / "images.parquet"], steps=1, tower_pretraining_steps=0)
+    assert json.loads((checkpoint / "training.json").read_text())["public_sets"] == {"ct-rate": 24, "merlin": 4}
+    card = (checkpoint / "README.md").read_text()
+    assert "license: other\nlicense_name: terms of the training data of ct-rate, merlin\n" in card
+    assert "CT-RATE](https://" in card and "24 images. images and reports and masks: CC-BY-NC-SA-4.0" in card
+    assert "arXiv:2403.17834" in card and "MR-RATE" not in card
+
+
+def test_model_card_without_public_sets_has_no_section_about_them(trained):
+    checkpoint, _ = trained
+    assert "ublic sets" not in (checkpoint / "README.md").read_text()
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_reports_made_from_masks_do_not_validate_or_test(run, images, schema, tmp_path, split):
+    rows = [row | {"public_set": "abdomenatlas" if row["split"] == split else None} for row in read_rows([images])]
+    write_shard(tmp_path / "images.parquet", rows, schema, Fingerprint("shards", 6, {}, {}))
+    with pytest.raises(ValueError, match="images of abdomenatlas are in validation or test"):
+        run(shards=[tmp_path / "images.parquet"])

@@ -1,6 +1,9 @@
-"""The model card of a checkpoint: model, training data, training, and limits of use."""
+"""The model card of a checkpoint: model, training data with their terms, training, and limits of use."""
+
+from collections.abc import Mapping
 
 from refrad.config import TrainOptions
+from refrad.config.public_sets import PUBLIC_SETS
 from refrad.model.base_model import BaseModel, base_model_of_type
 from refrad.model.training_account import TrainedFacts, TrainingAccount
 
@@ -21,7 +24,7 @@ with RefRad on {train:,} images of training patients, in {steps:,} steps of {sam
 Research use only: this is not a medical device, and its answers must not guide care. It fits the scanners, protocols and
 patients of its training archive and may fail elsewhere. Its answers may reveal text or images of patients in the training data,
 so keep the weights under the same access rules as the archive.
-
+{public_sets}
 | | |
 |---|---|
 | base model | {base} |
@@ -51,7 +54,8 @@ def model_card(account: TrainingAccount, options: TrainOptions) -> str:
         origin="A tiny PaliGemma 2 from scratch: a demonstration of the method, of no use on patients."
         if options.model == "tiny"
         else f"A fine-tuned {base.title}.",
-        licence="" if options.model == "tiny" else f"license: {base.licence}\n",
+        licence=_licence("" if options.model == "tiny" else base.licence, account["public_sets"]),
+        public_sets=_public_sets(account["public_sets"]),
         tag=account["base_model"]["type"],
         base=_base(base, account, options),
         tokens=base.tokens,
@@ -75,6 +79,32 @@ def model_card(account: TrainingAccount, options: TrainOptions) -> str:
         compute_dtype=options.compute_dtype,
         tf32=", those in float32 in TF32" if options.tf32 else "",
         trained=_trained(account["trained"], options.frozen_dtype),
+    )
+
+
+def _licence(base: str, public_sets: Mapping[str, int]) -> str:
+    """The lines of the front matter about the license; the terms of public sets of the training data go with it."""
+    if not public_sets:
+        return f"license: {base}\n" if base else ""
+    names = [*([base] if base else []), f"terms of the training data of {', '.join(public_sets)}"]
+    return f"license: other\nlicense_name: {', and the '.join(names)}\n"
+
+
+def _public_sets(public_sets: Mapping[str, int]) -> str:
+    """A section about the public sets that the model was trained on, with their terms and citations; empty without any."""
+    if not public_sets:
+        return ""
+    lines = []
+    for name, count in public_sets.items():
+        entry = PUBLIC_SETS[name]
+        generated = " Its reports were generated from masks." if entry.reports_of_masks else ""
+        lines.append(
+            f"- [{entry.title}]({entry.address}), {count:,} images. {entry.describe_terms()}.{generated} To be cited:"
+            f" {'; '.join(entry.citations)}"
+        )
+    return (
+        "\n## Public sets in the training data\n\nTheir terms may bind the weights too: where a set is for non-commercial use, so is this"
+        f" model, unless its makers say otherwise.\n\n{chr(10).join(lines)}\n"
     )
 
 

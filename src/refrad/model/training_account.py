@@ -61,13 +61,15 @@ class DataFacts(TypedDict):
     """The data of a training.
 
     images: number of each split. classes: name of each class by id; in JSON the ids are text. public: images of each public
-    benchmark. leaks: images that were also test images. validation: number of validation samples of each task.
+    benchmark. public_sets: training and validation images of the dataset by public set. leaks: images that were also test images.
+    validation: number of validation samples of each task.
     """
 
     images: dict[str, int]
     validation: dict[str, int]
     classes: dict[int, str]
     public: dict[str, int]
+    public_sets: dict[str, int]
     leaks: OverlapCounts
 
 

@@ -16,6 +16,7 @@ from refrad.core.manifests import verify_folder, write_sealed
 from refrad.core.table_rows import rows_of
 from refrad.core.tables import read_frame, write_frame
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row, read_image_table
+from refrad.dataset.set_origins import count_sets, refuse_generated_reports
 from refrad.dataset.training_overlap import TrainingOverlap, find_training_overlap
 from refrad.evaluation.answered_questions import (
     EvaluationImages,
@@ -83,10 +84,12 @@ def run(
     scores of earlier runs, compared item by item. `others` is the folder of the answers and scores of other models.
 
     Raises:
-        ValueError: if the checkpoint is damaged, there is no test question, or a test image was trained on and evaluate.leaks.action is stop.
+        ValueError: if the checkpoint is damaged, there is no test question, a test image was trained on and evaluate.leaks.action is stop, or
+            reports of test images were made from masks.
     """
     options = EvaluateOptions.model_validate(fingerprint.options)
     anatomy = load_schema(schema)
+    refuse_generated_reports(count_sets(images))
     check_compute_dtype(options.compute_dtype)
     _load_text_metrics(options)  # what is missing is said before the model answers
     _warn_of_servers(options, llm)

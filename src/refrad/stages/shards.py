@@ -1,6 +1,7 @@
 """Write the dataset: Parquet with the images inside, one row for each image that has a caption, a file for each split."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from refrad.anatomy.schema import Schema, load_schema
 from refrad.config import ShardsOptions
-from refrad.config.public_sets import PUBLIC_SETS
 from refrad.core.contracts import (
     MaskTable,
     StructureTable,
@@ -36,6 +36,7 @@ from refrad.dataset.image_rows import (
     encode_picture,
 )
 from refrad.dataset.image_texts import ImageTexts, VolumeWithLabels, grouped
+from refrad.dataset.set_origins import refuse_generated_reports
 from refrad.dataset.shard_io import fingerprint_digest, write_shard
 from refrad.dataset.shard_rows import (
     ImageRow,
@@ -171,7 +172,8 @@ class _Shard:
         volumes = read_table(files.volumes, VolumeTable).filter(pl.col("volume").is_in(list(self.triplets)))
         self.volumes = volumes.join(labelled, on="volume").sort("volume")
         self.public_set = read_public_set(files.masks)
-        _refuse_held_out(self.public_set, self.volumes)
+        splits = Counter((self.public_set, split) for split in self.volumes["split"])
+        refuse_generated_reports(splits, "volumes")
 
     def rows(self, split: str, tally: Tally) -> Iterator[ImageRow]:
         """The rows of a split, volume by volume, in the order of the slices."""
@@ -221,17 +223,6 @@ class _Shard:
         )
         classes = grid.turn.image(classes)
         return [build_structure(structure, classes, grid) for structure in self.structures.get(instance, ())]
-
-
-def _refuse_held_out(public_set: str | None, volumes: pl.DataFrame) -> None:
-    """Raise ValueError where reports that were made from masks would validate or test."""
-    held_out = len(volumes.filter(pl.col("split") != "train"))
-    entry = PUBLIC_SETS.get(public_set or "")
-    if entry and entry.reports_of_masks and held_out:
-        raise ValueError(
-            f"{held_out} volumes of {public_set} are in validation or test, and its reports were made from masks, so that they"
-            " can only train: run stage index again, which puts all of its patients in train"
-        )
 
 
 def _count(tally: Tally, row: ImageRow) -> None:

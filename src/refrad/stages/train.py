@@ -11,6 +11,7 @@ from refrad.anatomy.schema import load_schema
 from refrad.config import TrainOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.core.manifests import verify_folder, write_manifest
+from refrad.dataset.set_origins import count_sets, refuse_generated_reports
 from refrad.dataset.training_overlap import TrainingOverlap, count_training_parts
 from refrad.evaluation.validation_scores import ScoredAnswers
 from refrad.inference.generate import mask_dice
@@ -68,7 +69,7 @@ def run(
 
     Raises:
         ValueError: if there is nothing to train on, the options do not fit the model or the machine, a model to start from is
-            damaged, or a test image stops the run.
+            damaged, a test image stops the run, or reports of validation or test images were made from masks.
     """
     tally = Tally("images")
     options = TrainOptions.model_validate(fingerprint.options)
@@ -80,8 +81,10 @@ def run(
         verify_folder(folder)
     logging.getLogger().setLevel(logging.INFO if context.is_main else logging.WARNING)
 
-    overlap, identity = TrainingOverlap(), ""
+    overlap, identity, sets = TrainingOverlap(), "", count_sets(())
     if context.is_main:
+        sets = count_sets(images)
+        refuse_generated_reports(sets)
         overlap = _overlap(options, work, images, public or [], tested or [])
         identity = _identity(fingerprint, [*images, *(public or [])], tower, overlap)
     saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main, options.checkpoints.weights)
@@ -100,7 +103,7 @@ def run(
         "shards": read_fingerprint(images[0]).text,
         "tower": tower_fingerprint(tower),
         "weights": session.load_result(saved, context, state),
-        **data_facts(data, session, anatomy, tested or []),
+        **data_facts(data, session, anatomy, tested or [], sets),
         **_model_facts(session),
         **state.results(),
     }

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refrad.anatomy.schema import Schema
@@ -14,14 +14,33 @@ from refrad.workflow.tally import Tally
 __all__ = ["count_results", "data_facts", "task_mixture", "tower_fingerprint"]
 
 
-def data_facts(data: TrainingData, session: TrainingSession, schema: Schema, tested: Sequence[Path]) -> DataFacts:
-    """The data of a training in numbers; `tested` are the benchmarks of evaluation that it was compared with."""
+def data_facts(
+    data: TrainingData,
+    session: TrainingSession,
+    schema: Schema,
+    tested: Sequence[Path],
+    sets: Mapping[tuple[str | None, str], int],
+) -> DataFacts:
+    """The data of a training in numbers.
+
+    Args:
+        data: of the training.
+        session: the training.
+        schema: class schema.
+        tested: the benchmarks of evaluation that it was compared with.
+        sets: number of images of the dataset by public set and split.
+    """
+    of_sets: Counter[str] = Counter()
+    for (public_set, split), count in sets.items():
+        if public_set is not None and split != "test":
+            of_sets[public_set] += count
     benchmarks = Counter(data.train.facts["benchmark"][session.samples.mixture.public].tolist())
     return {
         "images": {split: len(part) for split, part in data.parts.items()},
         "validation": {task: len(keys) for task, keys in session.drawn.items()},
         "classes": {anatomy_class.id: anatomy_class.name for anatomy_class in schema.classes},
         "public": {data.train.benchmarks[code]: count for code, count in benchmarks.items()},
+        "public_sets": dict(sorted(of_sets.items())),
         "leaks": {
             "looked": data.overlap.compared,
             "found": len(data.overlap.training_ids),
