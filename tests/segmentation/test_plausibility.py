@@ -186,3 +186,11 @@ def test_check_masks_reads_folders_and_tables_as_the_stage(root, tmp_path, capsy
         "not read.",
         "2 masks, 0 of them with a flag, 1 cannot be used; 1 organs, 0 flags",
     ]
+
+
+@pytest.mark.parametrize("names", [None, ("liver", "spleen"), ("kidney_left", "kidney_right")])
+def test_mask_with_left_and_right_exchanged_has_swapped_sides(body, schema, norms, names):
+    """The flag needs no image: it also sees a volume and a mask that are exchanged together."""
+    kept = body if names is None else np.where(np.isin(body, [schema.by_name[name].id for name in names]), body, 0)
+    assert "sides" not in {flag for flag, _ in kinds(find_flags(kept, AFFINE, schema, norms))}
+    assert "sides" in {flag for flag, _ in kinds(find_flags(kept[::-1], AFFINE, schema, norms))}

@@ -213,6 +213,16 @@ def test_mask_beside_the_voxels_of_the_volume_is_shifted(site):
     assert run(site, PRECOMPUTED | {"minimum_coverage": 0.5})["flow"]["aside"] == {"mask_shifted": 1}
 
 
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 1), (0, 1, 2)])
+def test_mask_flipped_in_its_grid_is_quarantined_or_kept_and_counted(site, axes):
+    nib.save(nib.Nifti1Image(np.flip(site.labels, axes), site.affine), site.delivered / "mask.nii.gz")
+    assert run(site)["flow"]["aside"] == {"mask_flipped": 1}
+    metrics = run(site, PRECOMPUTED | {"disagreeing": "keep"})
+    assert metrics["flow"]["used"] == 1
+    assert metrics["tables"]["given masks that were read"] == {"mask that does not fit its volume, and is kept": 1}
+    assert run(site)["flow"]["used"] == 0, "labels that were kept are not those of the strict policy"
+
+
 def test_least_coverage_of_a_mask_is_an_option(site):
     nib.save(nib.Nifti1Image(site.labels[:, :, :4], site.affine), site.delivered / "mask.nii.gz")
     assert run(site, PRECOMPUTED | {"minimum_coverage": 0.5})["flow"]["used"] == 1
@@ -254,6 +264,7 @@ def test_mask_beyond_the_memory_limit_is_quarantined(site):
     large = np.zeros((1500, 1500, 800), np.uint8)
     content = nib.Nifti1Image(large[:1, :1, :1], site.affine)
     content.header.set_data_shape(large.shape)
+    content.header["vox_offset"] = 352
     with gzip.open(site.delivered / "mask.nii.gz", "wb", compresslevel=1) as file:
         file.write(content.header.binaryblock + bytes(4) + bytes(large.nbytes))
     assert run(site, PRECOMPUTED | {"memory_gb": 2.0})["flow"]["aside"] == {"mask_beyond_limits": 1}

@@ -211,6 +211,9 @@ class MasksOptions(Section):
         description="Least share, 0 to 1, of a volume that a precomputed or borrowed mask must cover; below it the mask is not "
         "used."
     )
+    disagreeing: Literal["quarantine", "keep"] = Field(
+        description="Policy for precomputed masks that do not fit the content of their volume: quarantine, or keep and count."
+    )
     borrow: bool = Field(
         description="Whether a volume without labels gets those of another series of its study in the same frame of "
         "reference."

@@ -121,6 +121,8 @@ REASONS: Mapping[str, str] = {
     "mask_classes_overlap": "Several classes of the given mask claim the same voxels, or two files are of one class.",
     "mask_unknown_classes": "No class that the given mask names is one of the TotalSegmentator task.",
     "mask_elsewhere": "The given mask covers less of the volume than masks.minimum_coverage.",
+    "mask_flipped": "The given mask would fit the volume distinctly better if it were flipped, such as upside down or left to right.",
+    "mask_disagrees": "The given mask does not fit the content of the volume: it is shifted, of another patient, or lies in the wrong tissue.",
     "mask_shifted": "The given mask has the voxels of the volume, but up to half a voxel or more beside them.",
     "segmenter_failed": "The segmenter failed on the volume twice; the log of the shard has the error.",
     "segmenter_crashed": "The segmenting process crashed on the volume twice.",

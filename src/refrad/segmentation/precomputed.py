@@ -9,6 +9,7 @@ from typing import NamedTuple
 from refrad.config.imaging import MasksOptions
 from refrad.core.files import digest_bytes, digest_file
 from refrad.core.sandbox import Limits, run_sandboxed
+from refrad.core.types import TASK_OF
 from refrad.dicom.volume_store import read_volume
 from refrad.segmentation.base import (
     DeliveredMasks,
@@ -21,11 +22,13 @@ from refrad.segmentation.base import (
 )
 from refrad.segmentation.label_files import files_of_mask, is_failing_storage, read_labels
 from refrad.segmentation.labels import coverage, is_displaced, resample_labels, save_labels
+from refrad.segmentation.mask_agreement import find_disagreement
 from refrad.segmentation.mask_table import GivenMask, masks_of_volumes
 
 __all__ = ["Precomputed", "create", "native_ids"]
 
-READING = b"labels as of version 3"  # changed with each change of what a label file means
+DISAGREEING = "mask that does not fit its volume, and is kept"
+READING = b"labels as of version 4"  # changed with each change of what a label file means
 
 
 class Precomputed:
@@ -34,12 +37,14 @@ class Precomputed:
     Args:
         masks: name of a volume to its label file or folder.
         minimum_coverage: share of a volume that must be inside of its mask's field of view.
+        keeps_disagreeing: whether masks that do not fit their volume are used, and only counted.
     """
 
-    def __init__(self, masks: Mapping[str, GivenMask], minimum_coverage: float) -> None:
+    def __init__(self, masks: Mapping[str, GivenMask], minimum_coverage: float, *, keeps_disagreeing: bool) -> None:
         self.name = "precomputed"
         self._masks = masks
         self._minimum_coverage = minimum_coverage
+        self._keeps_disagreeing = keeps_disagreeing
         self._read = cache(_read)
 
     def source(self, volume: str, task: str) -> str | None:  # noqa: ARG002
@@ -49,7 +54,8 @@ class Precomputed:
         files = self._files(volume)
         if not files.digest:
             return files.reason
-        return digest_bytes(READING, files.digest.encode(), str(self._minimum_coverage).encode())
+        policy = f"{self._minimum_coverage} {self._keeps_disagreeing}"
+        return digest_bytes(READING, files.digest.encode(), policy.encode())
 
     def weights(self, task: str) -> None:  # noqa: ARG002
         """None: no network is used."""
@@ -69,7 +75,9 @@ class Precomputed:
                 readable.append(_Task(job, path))
             else:
                 yield FailedVolume(job.key, 0.0, files.reason, files.unread)
-        write = partial(_write_labels, minimum_coverage=self._minimum_coverage)
+        write = partial(
+            _write_labels, minimum_coverage=self._minimum_coverage, keeps_disagreeing=self._keeps_disagreeing
+        )
         bounds = Limits.of_gib(limits.memory_gb, 60 * limits.minutes)
         for task, result in run_sandboxed(write, readable, bounds):
             yield result or FailedVolume(task.job.key, 0.0, "mask_beyond_limits")
@@ -100,7 +108,8 @@ def create(options: MasksOptions, delivered: DeliveredMasks | None) -> Precomput
     """
     if delivered is None:
         raise ValueError("masks.segmenter is precomputed, but the delivery names no folder of masks")
-    return Precomputed(masks_of_volumes(delivered), options.minimum_coverage)
+    keeps_disagreeing = options.disagreeing == "keep"
+    return Precomputed(masks_of_volumes(delivered), options.minimum_coverage, keeps_disagreeing=keeps_disagreeing)
 
 
 def native_ids(task: str) -> dict[str, int]:
@@ -110,16 +119,21 @@ def native_ids(task: str) -> dict[str, int]:
     return {name.lower(): label for label, name in class_map[task].items()}
 
 
-def _write_labels(task: _Task, minimum_coverage: float) -> SegmentationResult:
+def _write_labels(task: _Task, minimum_coverage: float, *, keeps_disagreeing: bool) -> SegmentationResult:
     """Write the labels of one volume; the result has the reason if they cannot be used."""
     start, job = time.monotonic(), task.job
     volume, grid = read_volume(job.volume)
     try:
-        labels, affine, notes = read_labels(task.mask, native_ids(job.task))
+        ids = native_ids(job.task)
+        labels, affine, notes = read_labels(task.mask, ids)
         if coverage(labels.shape, affine, grid, volume.shape) < minimum_coverage:
             raise UnsegmentableError("mask_elsewhere")
         if is_displaced(labels.shape, affine, grid, volume.shape):
             raise UnsegmentableError("mask_shifted")
+        if disagreement := find_disagreement(labels, affine, volume, grid, ids, is_ct=job.task == TASK_OF["CT"]):
+            if not keeps_disagreeing:
+                raise UnsegmentableError(disagreement)
+            notes = {**notes, DISAGREEING: 1}
     except UnsegmentableError as reason:
         return FailedVolume(job.key, time.monotonic() - start, str(reason), reason.unread)
     resampled = resample_labels(labels, affine, grid, volume.shape)

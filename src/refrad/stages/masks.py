@@ -38,7 +38,7 @@ from refrad.workflow.tally import Tally
 
 __all__ = ["run"]
 
-VERSION = 4
+VERSION = 5
 
 logger = logging.getLogger(__name__)
 
