@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from refrad.config.public_sets import PUBLIC_SETS, SetPart, SetTerms
+from refrad.config.public_sets import PUBLIC_SETS, SetPart, SetTerms, untested_findings
 
 PARTS = get_args(SetPart)
 
@@ -39,3 +39,19 @@ def test_spdx_identifiers_have_an_address(license, link):
 def test_no_license_without_derivatives_is_redistributable():
     terms = [entry.terms(part) for entry in PUBLIC_SETS.values() for part in PARTS]
     assert not any(term.redistributable for term in terms if "-ND" in term.license or "agreement" in term.license)
+
+
+@pytest.mark.parametrize(
+    ("names", "trains", "refused"),
+    [
+        (["abdomenatlas"], True, True),
+        (["abdomenatlas", "abdomenatlas"], True, True),
+        (["abdomenatlas"], False, False),
+        (["abdomenatlas", None], True, False),
+        (["totalsegmentator", "abdomenatlas"], True, False),
+        ([None], True, False),
+    ],
+)
+def test_model_on_generated_reports_alone_is_refused(names, trains, refused):
+    lines = list(untested_findings(names, trains))
+    assert len(lines) == refused and all("reports of abdomenatlas were made from masks" in line for line in lines)

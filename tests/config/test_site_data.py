@@ -230,3 +230,19 @@ def test_fingerprint_has_the_keyed_digest_of_a_list_and_not_its_place(own, tmp_p
     assert {Site(own).fingerprint(stage) for stage in ("volumes", "captions")} == {
         site.fingerprint(stage) for stage in ("volumes", "captions")
     }
+
+
+def test_site_of_generated_reports_alone_trains_no_model(own):
+    own["deliveries"][0]["public_set"] = "abdomenatlas"
+    (line,) = findings(own)
+    assert line.startswith("config: deliveries: the reports of abdomenatlas were made from masks")
+    own["train"]["model"] = None
+    assert check_config(own).deliveries[0].public_set == "abdomenatlas"
+
+
+def test_index_is_told_the_public_set_of_its_delivery(own):
+    assert "--public-set" not in Site(own).delivered.words("a", "index")
+    own["deliveries"][0]["public_set"] = "ct-rate"
+    site = Site(own)
+    assert site.delivered.words("a", "index")[-2:] == ["--public-set", "ct-rate"]
+    assert "--public-set" not in site.delivered.words("a", "volumes")

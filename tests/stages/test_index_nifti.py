@@ -12,7 +12,7 @@ from tests.factories import fingerprint
 
 from refrad.config import VolumeFiles
 from refrad.core.contracts import InstanceTable
-from refrad.core.tables import read_table
+from refrad.core.tables import read_public_set, read_table
 from refrad.nifti.volume_list import VolumeEntry, write_entries
 from refrad.privacy.choice_lists import digests_of_choice, read_choice_list
 from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms
@@ -33,7 +33,7 @@ def write_volume(path):
     nib.save(nib.Nifti1Image(values, np.diag([-1.0, -1.0, 5.0, 1.0])), path)
 
 
-def run(folder, entries, key=KEY, lists=None, withdrawn=(), **changes):
+def run(folder, entries, key=KEY, lists=None, withdrawn=(), public_set=None, **changes):
     """The tables of stage index for a table of volumes; the files of the entries without a problem are written."""
     volumes, private = folder / "volumes", folder / "private" / "site"
     for listed in entries:
@@ -58,6 +58,7 @@ def run(folder, entries, key=KEY, lists=None, withdrawn=(), **changes):
         metrics=folder / "metrics.json",
         fingerprint=replace(options, files=digests),
         shards=2,
+        public_set=public_set,
         **chosen,
     )
     instances = read_table(folder / "instances.parquet", InstanceTable)
@@ -82,6 +83,23 @@ def test_file_is_one_row_and_one_volume_of_many_images(tmp_path):
     assert outputs.metrics["flow"] == {"taken": 3, "used": 3, "aside": {}}
     made = outputs.metrics["made"]
     assert (made["images"], made["volumes"], made["patients"], made["studies"]) == (18, 3, 2, 2)
+
+
+@pytest.mark.parametrize("splits", [[None] * 12, ["test", "validation", "train", "test"] * 3])
+def test_patients_of_reports_made_from_masks_all_train(tmp_path, splits):
+    entries = [entry(f"{n}.nii.gz", f"P{n // 2}", f"S{n}", split=split) for n, split in enumerate(splits)]
+    table = run(tmp_path, entries, public_set="abdomenatlas", test=0.5, validation=0.4).instances
+    assert table["split"].to_list() == ["train"] * 12 and table["reason"].null_count() == 12
+    assert read_public_set(tmp_path / "instances.parquet") == "abdomenatlas"
+
+
+def test_other_public_sets_keep_their_splits(tmp_path):
+    entries = [entry(f"{n}.nii.gz", f"P{n}", split=("train", "validation", "test")[n]) for n in range(3)]
+    outputs = run(tmp_path, entries, public_set="ct-rate")
+    assert [outputs.rows[f"{n}.nii.gz"]["split"] for n in range(3)] == ["train", "validation", "test"]
+    assert read_public_set(tmp_path / "instances.parquet") == "ct-rate"
+    run(tmp_path, entries)
+    assert read_public_set(tmp_path / "instances.parquet") is None
 
 
 def test_keys_are_private(tmp_path):

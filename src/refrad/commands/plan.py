@@ -153,6 +153,7 @@ def _index(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         index.run(
             dicom=None if delivery.dicom is None else Path(delivery.dicom),
             volume_files=None if delivery.volumes is None else delivery.volumes.model_dump_json(),
+            public_set=delivery.public_set,
             reports=Path(delivery.reports),
             key=folder / "key",
             files=folder / "files.parquet",

@@ -3,11 +3,11 @@
 This is not legal advice. The terms are those that the makers of the sets publish; check them before passing on the data.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["PUBLIC_SETS", "PublicSet", "SetPart", "SetTerms"]
+__all__ = ["PUBLIC_SETS", "PublicSet", "SetPart", "SetTerms", "untested_findings"]
 
 SetPart = Literal["images", "reports", "masks"]
 """A part of a set, with terms of its own."""
@@ -148,3 +148,18 @@ _RECORDS = (
     ),
 )
 PUBLIC_SETS: Mapping[str, PublicSet] = {public_set.name: public_set for public_set in _RECORDS}
+
+
+def untested_findings(names: Sequence[str | None], trains: bool) -> Iterator[str]:
+    """A line where a model would be trained on reports that were made from masks alone, so that nobody is left to test it on.
+
+    Args:
+        names: the public set of each delivery, None where it is none.
+        trains: whether the config trains a model.
+    """
+    sets = [PUBLIC_SETS[name] for name in names if name is not None]
+    if trains and sets and len(sets) == len(names) and all(entry.reports_of_masks for entry in sets):
+        yield (
+            f"config: deliveries: the reports of {sets[0].name} were made from masks, so that all of its patients train and none tests:"
+            " add a delivery with reports of radiologists, or set train.model: null"
+        )

@@ -21,7 +21,7 @@ from refrad.dicom.image_choice_lists import read_image_choice, report_choice
 from refrad.dicom.scan import read_headers
 from refrad.dicom.series import QuarantinedImage, VolumeMember, divide_into_volumes
 from refrad.dicom.withdrawn_images import leave_out_withdrawn
-from refrad.nifti.delivered_splits import OfficialSplits
+from refrad.nifti.delivered_splits import OfficialSplits, put_in_train
 from refrad.nifti.volume_scan import read_volume_headers, volumes_of_files
 from refrad.privacy.header_fields import modality_of
 from refrad.privacy.persons import PersonTable, count_persons, identify_persons
@@ -60,13 +60,14 @@ def run(
     shards: int,
     dicom: Path | None = None,
     volume_files: str | None = None,
+    public_set: str | None = None,
     persons: Path | None = None,
     include: Path | None = None,
     exclude: Path | None = None,
 ) -> None:
     """Index the DICOM files below `dicom`, or NIfTI files; `persons` is a private table of the patients that may be one person.
 
-    `volume_files` is the section deliveries.volumes of the config, as JSON. `include` and `exclude` are the lists that choose images.
+    `volume_files` and `public_set` are those of the delivery in the config, the first as JSON. `include` and `exclude` are the lists that choose images.
     Files of patients who have withdrawn, by the list in the private folder, are counted, and in no table.
 
     Raises:
@@ -77,7 +78,7 @@ def run(
     """
     options = IndexOptions.model_validate(fingerprint.options)
     tally = Tally("files")
-    headers_of_files = _read_headers(dicom, volume_files, options)
+    headers_of_files = put_in_train(_read_headers(dicom, volume_files, options), public_set)
     first = next(headers_of_files)  # raises for a missing delivery, before a key is made
     pseudonyms = Pseudonyms(read_or_create_key(key))
     choice = read_image_choice({"include": include, "exclude": exclude}, key, fingerprint)
@@ -104,7 +105,7 @@ def run(
             with only_for_the_owner():
                 write_parts(files, _file_rows(spill, pseudonyms, shards), FileTable, fingerprint)
             rows = _instance_rows(spill, pseudonyms, shards, options, tally, choice, official)
-            write_parts(instances, rows, InstanceTable, fingerprint)
+            write_parts(instances, rows, InstanceTable, fingerprint, public_set)
         spill.close()
     _write_persons(persons, files, instances, pseudonyms, fingerprint, tally)
     log.info("index: %d files, %d used, %d volumes", tally.taken, tally.used, tally.made["volumes"])

@@ -30,9 +30,11 @@ class SiteImages:
         return text
 
     def words(self, name: str, stage: str) -> list[str]:
-        """Flag and value that name the images of a delivery to a stage."""
+        """Flags and values that name the images of a delivery to a stage; to index also the public set that they are."""
         delivery = self._deliveries[name]
+        public_set = ["--public-set", delivery.public_set] if stage == "index" and delivery.public_set else []
         if delivery.volumes is None:
-            return ["--dicom", delivery.dicom or ""]
+            return ["--dicom", delivery.dicom or "", *public_set]
         unused = {"floor"} if stage == "index" else set()
-        return ["--volume-files", json.dumps(delivery.volumes.model_dump(mode="json", exclude=unused), sort_keys=True)]
+        volumes = json.dumps(delivery.volumes.model_dump(mode="json", exclude=unused), sort_keys=True)
+        return ["--volume-files", volumes, *public_set]
