@@ -15,6 +15,12 @@ gc.set_threshold(100_000, 50)
 
 try:
     SITE = Site(config)
+    if any(delivery.volumes for delivery in SITE.config.deliveries):
+        from refrad.nifti.delivery_checks import (
+            check_volume_files,
+        )  # here, as it loads what reads images
+
+        check_volume_files(SITE.config)
     SITE.close_private_folder()
     refuse_unfinished_removal(Path(SITE.config.privacy.folder))
 except ValueError as error:  # among them ConfigError

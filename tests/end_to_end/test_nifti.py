@@ -14,6 +14,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from tests.end_to_end.canaries import contents
 from tests.factories import OWN_DATA
+from tests.factories.nifti import write_nifti
 
 from projects import copy_project
 from refrad.core.contracts import InstanceTable, SliceTable, VolumeTable
@@ -48,14 +49,10 @@ def reoriented(values, affine, code):
     return np.asarray(image.dataobj), image.affine
 
 
-def write_nifti(path, values, affine, code, kind=np.uint8, slope=1.0, intercept=0.0):
-    """Write values, which nibabel stores as (value - intercept) / slope."""
-    values, turned = reoriented(values, affine, code)
-    image = nib.Nifti1Image(values, turned, dtype=kind)
-    image.header.set_dim_info(slice=next(axis for axis, letter in enumerate(code) if letter in "SI"))
-    image.header.set_slope_inter(slope, intercept)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(image, path)
+def write_volume(path, values, affine, code, scale=None):
+    """Write stored values with their axes in the order and direction of a code, and the slice axis in the header."""
+    stored, turned = reoriented(values, affine, code)
+    write_nifti(path, stored, turned, scale, next(axis for axis, letter in enumerate(code) if letter in "SI"))
 
 
 def write_csv(path, rows):
@@ -74,8 +71,9 @@ def write_patient(folder, number):
     image = np.round(image).astype(np.int16)
     patient, study = f"NPAT{number}", f"NSTUDY{number}"
     path = f"{patient}/{study}/image.nii.gz"
-    write_nifti(folder / "nifti" / path, image, affine, code, kind, slope, intercept)
-    write_nifti(folder / "masks" / f"{patient}.nii.gz", labels, affine, mask_code)
+    stored = ((image - intercept) / slope).astype(kind)
+    write_volume(folder / "nifti" / path, stored, affine, code, (slope, intercept))
+    write_volume(folder / "masks" / f"{patient}.nii.gz", labels, affine, mask_code)
     uid = f"2.25.77{number}"
     headers = {
         "PatientID": patient,

@@ -15,6 +15,7 @@ from refrad.core.types import MODALITIES
 from refrad.dataset.examples import read_image_table
 from refrad.language.sections import CAPTIONED, is_heading, split_sections
 from refrad.language.sentences import split_sentences
+from refrad.nifti.delivery_checks import check_volume_files
 from refrad.privacy.choice_lists import LEFT_OUT
 from refrad.privacy.pseudonyms import FileTable
 from refrad.sources.reports import Report, read_reports
@@ -51,6 +52,7 @@ def main(config: list[Path], *, measured: Path | None = None, json: bool = False
         FileNotFoundError: if a delivery is missing, or `measured` holds no run.
     """
     site = Site(load_config(config), downloads=False)
+    check_volume_files(site.config)
     rates = load_rates()
     stores, results = Path(site.config.stores), Path(site.folder("results"))
     if measured:

@@ -69,12 +69,23 @@ def reference_page(defaults: Mapping[str, Any]) -> str:
         values = defaults[name]
         options = list(options_of(nested, values[0] if isinstance(values, list) else values))
         sections.append(_section(f"## {name}", field.description or "", options))
-        absent = (option.nested for option in options if option.nested and option.default in ("null", "[]"))
-        for model in dict.fromkeys(absent):
-            title = f"### Keys of a model of {name}"
+        absent: dict[type[Section], list[Option]] = {}
+        for option in options:
+            if option.nested and option.default in ("null", "[]"):
+                absent.setdefault(option.nested, []).append(option)
+        for model, users in absent.items():
             keys = [key for option in options_of(model, {}) for key in _with_keys(option)]
-            sections.append(_section(title, "Each model of the section takes these keys.", keys))
+            sections.append(_section(*_heading(name, users), keys))
     return "\n".join([HEAD, _section("## Top level", "", top), *sections])
+
+
+def _heading(section: str, users: list[Option]) -> tuple[str, str]:
+    """Title and sentence for the keys of a section that is absent by default, by the options that may hold it."""
+    if len(users) > 1:
+        return f"### Keys of a model of {section}", "Each model of the section takes these keys."
+    (user,) = users
+    each = "each entry of the list" if user.default == "[]" else "the section, where it is not null"
+    return f"### Keys of {section}.{user.key}", f"These are the keys of {each}."
 
 
 def _with_keys(option: Option) -> Iterator[Option]:

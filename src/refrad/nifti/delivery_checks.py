@@ -1,0 +1,81 @@
+"""What is wrong with deliveries of NIfTI files, found before a run: tables, patterns and folders. No file is read but a table's head."""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from refrad.config import Config, ConfigError, VolumeFiles
+from refrad.nifti.bids import is_bids
+from refrad.nifti.entry_table import columns_of_table
+from refrad.nifti.volume_entry import COLUMNS
+from refrad.nifti.volume_list import find_volumes
+from refrad.sources.study_ids import form_of
+
+__all__ = ["check_volume_files"]
+
+FILES_TRIED = 200
+
+
+def check_volume_files(config: Config) -> None:
+    """Check the sections deliveries.volumes against what is on the disk.
+
+    Raises:
+        ConfigError: with a line for each wrong option: its key, what is wrong, and what to do. No path of an image is in it.
+    """
+    findings = [
+        f"config: deliveries.{number}.volumes.{key}: {finding}"
+        for number, delivery in enumerate(config.deliveries)
+        if delivery.volumes is not None
+        for key, finding in _findings(delivery.volumes)
+    ]
+    if findings:
+        raise ConfigError("\n".join(findings))
+
+
+def _findings(files: VolumeFiles) -> Iterator[tuple[str, str]]:
+    """Key and finding for each wrong option of a section."""
+    folder = Path(files.folder)
+    if not folder.is_dir():
+        yield "folder", f"is no folder: {files.folder}"
+        return
+    columns: frozenset[str] | None = None
+    if files.table is not None:
+        try:
+            columns = frozenset(columns_of_table(Path(files.table)))
+        except (ValueError, OSError) as error:
+            yield "table", str(error)
+            return
+    elif files.pattern is not None:
+        columns = frozenset(re.compile(files.pattern).groupindex)
+        unknown = sorted(columns - {*COLUMNS} | columns & {"path"})
+        if unknown:
+            names = ", ".join(name for name in COLUMNS if name != "path")
+            yield "pattern", f"(?P<{unknown[0]}>...) is no column of a table of volumes: these are {names}"
+        yield from _findings_of_pattern(files.pattern, folder)
+    elif not is_bids(folder):
+        yield (
+            "folder",
+            "is no BIDS dataset (dataset_description.json, or folders sub-*): name a table or a pattern as well",
+        )
+    if columns is not None and files.modality is None and "modality" not in columns:
+        source = "the table has no column" if files.table is not None else "the pattern has no group"
+        yield "modality", f"missing, and {source} modality: write CT or MR"
+
+
+def _findings_of_pattern(pattern: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """The finding if a pattern matches none of the first files of a folder, or there are none."""
+    expression = re.compile(pattern)
+    try:
+        paths = list(islice(find_volumes(folder), FILES_TRIED))
+    except (FileNotFoundError, OSError) as error:
+        yield "folder", str(error)
+        return
+    if not paths:
+        yield "folder", "holds no NIfTI file (.nii, .nii.gz, also inside of .zip files)"
+    elif not any(map(expression.fullmatch, paths)):
+        form = form_of(min(paths, key=len))
+        yield (
+            "pattern",
+            f'matches the whole path of none of the first {len(paths)} files; the shortest has the form "{form}"',
+        )

@@ -1,0 +1,69 @@
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from refrad.config import ConfigError, VolumeFiles
+from refrad.nifti.delivery_checks import check_volume_files
+
+KEYS = "(?P<patient>[^/]+)/(?P<study>[^/]+)/(?P<series>[^/]+)"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a NIfTI file whose path names a patient."""
+    (tmp_path / "nifti" / "Mueller7" / "ct").mkdir(parents=True)
+    (tmp_path / "nifti" / "Mueller7" / "ct" / "thorax.nii.gz").touch()
+    return tmp_path / "nifti"
+
+
+def finding(path, **options):
+    """The finding about a section, or ""."""
+    section = VolumeFiles(**({"folder": str(path)} | options))
+    config = SimpleNamespace(deliveries=[SimpleNamespace(volumes=None), SimpleNamespace(volumes=section)])
+    try:
+        check_volume_files(config)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"pattern": f"{KEYS}.nii.gz", "modality": "CT"}, ""),
+        ({"pattern": f"{KEYS}.nii.gz"}, r"modality: missing, and the pattern has no group modality"),
+        (
+            {"pattern": f"x/{KEYS}", "modality": "CT"},
+            r'pattern: .* none of the first 1 files; .* form "AAAAAAA9/AA/AAAAAA\.',
+        ),
+        ({"pattern": f"(?P<splits>){KEYS}.*", "modality": "CT"}, r"\(\?P<splits>\.\.\.\) is no column .* split"),
+        ({}, r"folder: is no BIDS dataset .* name a table or a pattern"),
+        ({"folder": "/nowhere"}, r"folder: is no folder: /nowhere"),
+    ],
+)
+def test_wrong_section_is_found_before_a_run(folder, options, words):
+    text = finding(folder, **options)
+    assert re.search(f"^config: deliveries\\.1\\.volumes\\..*{words}", text) if words else not text
+    assert "Mueller" not in text
+
+
+@pytest.mark.parametrize(
+    ("header", "modality", "words"),
+    [
+        ("path,patient,study,series,modality", None, ""),
+        ("path,patient,study,series", "MR", ""),
+        ("path,patient,study,series", None, "the table has no column modality"),
+        ("path,patient_id,study,series", "MR", "has no column patient; is it the column patient_id"),
+    ],
+)
+def test_wrong_table_is_found_before_a_run(folder, header, modality, words):
+    table = folder.parent / "volumes.csv"
+    table.write_text(f"{header}\n" + ",".join("x" for _ in header.split(",")) + "\n")
+    text = finding(folder, table=str(table), modality=modality)
+    assert words in text if words else not text
+
+
+def test_folder_without_volumes_is_found_before_a_run(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    assert "holds no NIfTI file" in finding(tmp_path, pattern=f"{KEYS}.nii", modality="CT")
