@@ -45,9 +45,12 @@ def write_nifti(
     affine: np.ndarray,
     scale: tuple[float, float] | None = None,
     slice_axis: int | None = None,
+    forms: tuple[str, ...] = ("sform",),
 ) -> Path:
-    """Write stored values with an affine in mm, and a slope and intercept if `scale` has them."""
+    """Write stored values with an affine in mm, as sform or qform or both, and a slope and intercept if `scale` has them."""
     image = nib.Nifti1Image(values, affine, dtype=values.dtype)
+    image.header.set_sform(affine, 1 if "sform" in forms else 0)
+    image.header.set_qform(affine, 1 if "qform" in forms else 0)
     image.header.set_dim_info(slice=slice_axis)
     image.header["scl_slope"], image.header["scl_inter"] = scale or (0, 0)
     content = bytearray(image.to_bytes())
@@ -68,7 +71,7 @@ def convert_nifti(folder: Path, entry: VolumeEntry, floor: int | None = -1024, *
 
 @st.composite
 def nifti_files(draw):
-    """Stored values, affine, scale and slice axis of a file: a strategy of hypothesis."""
+    """Arguments of `write_nifti` but the path, of any file: a strategy of hypothesis."""
     seed = draw(st.integers(0, 2**32 - 1))
     random = np.random.default_rng(seed)
     shape = draw(st.lists(st.integers(2, 6), min_size=3, max_size=3))
@@ -86,4 +89,5 @@ def nifti_files(draw):
     hounsfield[0, 0, 0] = -1000  # air, without which the values could not be HU
     stored = (hounsfield - intercept) / slope
     values, affine = reordered(stored.astype(dtype), affine, draw(st.sampled_from(AXIS_ORDERS)))
-    return values, affine, scale, draw(st.sampled_from([None, None, 0, 1, 2]))
+    slice_axis = draw(st.sampled_from([None, None, 0, 1, 2]))
+    return values, affine, scale, slice_axis, draw(st.sampled_from([("sform",), ("qform",), ("sform", "qform")]))

@@ -39,13 +39,12 @@ def oracles_at(path, world):
 @settings(max_examples=60, deadline=None)
 @given(file=nifti_files(), data=st.data())
 def test_value_at_a_place_is_that_of_nibabel_and_simpleitk(file, data):
-    values, affine, scale, slice_axis = file
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = write_nifti(folder / "a.nii.gz", values, affine, scale, slice_axis)
+        path = write_nifti(folder / "a.nii.gz", *file)
         result = convert_nifti(folder, entry_of())
         volume, canonical = volume_of(folder, result)
-        assert sorted(volume.shape) == sorted(values.shape) and volume.dtype == np.int16
+        assert sorted(volume.shape) == sorted(file[0].shape) and volume.dtype == np.int16
         for _ in range(5):
             index = [data.draw(st.integers(0, size - 1)) for size in volume.shape]
             expected = oracles_at(path, (canonical @ [*index, 1])[:3])
@@ -58,9 +57,8 @@ def test_value_at_a_place_is_that_of_nibabel_and_simpleitk(file, data):
 @settings(max_examples=30, deadline=None)
 @given(file=nifti_files())
 def test_columns_rows_and_slices_are_a_right_handed_frame_as_in_dicom(file):
-    values, affine, scale, slice_axis = file
     with tempfile.TemporaryDirectory() as name:
-        write_nifti(Path(name, "a.nii"), values, affine, scale, slice_axis)
+        write_nifti(Path(name, "a.nii"), *file)
         columns, rows, steps = volume_of(Path(name), convert_nifti(Path(name), entry_of("a.nii")))[1][:3, :3].T
     assert np.cross(columns, rows) @ steps > 0  # RAS+ and LPS+ differ by half a turn, which keeps it
 
@@ -180,6 +178,18 @@ def test_affine_of_the_entry_is_taken_instead_of_the_files(tmp_path):
     assert np.array_equal(volume, body()) and np.allclose(canonical, AXIAL, atol=1e-5)
 
 
+@pytest.mark.parametrize("path", ["a.nii.gz", "u.zip/a.nii.gz"])
+def test_file_is_opened_and_read_once(path, tmp_path, monkeypatch):
+    file = write_nifti(tmp_path / "a.nii.gz", body(), AXIAL)
+    with zipfile.ZipFile(tmp_path / "u.zip", "w", zipfile.ZIP_STORED) as archive:
+        archive.write(file, "a.nii.gz")
+    opened, read, member = [], Path.open, zipfile.ZipFile.open
+    monkeypatch.setattr(Path, "open", lambda *args, **kwargs: opened.append(args[0]) or read(*args, **kwargs))
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *args: opened.append(args[1]) or member(*args))
+    assert convert_nifti(tmp_path, entry_of(path)).file
+    assert len([name for name in opened if str(name).endswith("a.nii.gz")]) == 1
+
+
 def test_volume_inside_of_a_zip_file_is_that_of_the_file(tmp_path):
     path = write_nifti(tmp_path / "a.nii.gz", body(), AXIAL)
     with zipfile.ZipFile(tmp_path / "u.zip", "w") as archive:
@@ -201,6 +211,17 @@ def test_image_numbers_count_from_head_or_feet(numbering, order, numbers, tmp_pa
     write_nifti(tmp_path / "a.nii.gz", *reordered(body(), AXIAL, order))
     result = convert_nifti(tmp_path, entry_of(numbering=numbering))
     assert result.instance_numbers == numbers and result.header.instance_number == numbers[0]
+
+
+@pytest.mark.parametrize(("numbering", "numbers"), [("head", [1, 2, 3, 4, 5]), ("feet", [5, 4, 3, 2, 1])])
+def test_image_numbers_of_a_tilted_coronal_volume_count_from_head_or_feet(numbering, numbers, tmp_path):
+    # 40 degrees from coronal: the slices count to the back, and with it to the feet
+    affine = np.eye(4)
+    cosine, sine = np.cos(np.radians(40)), np.sin(np.radians(40))
+    affine[:3, :3] = np.transpose([[-1, 0, 0], [0, sine, -cosine], [0, -5 * cosine, -5 * sine]])
+    write_nifti(tmp_path / "a.nii.gz", body(), affine)
+    result = convert_nifti(tmp_path, entry_of(numbering=numbering))
+    assert np.allclose(volume_of(tmp_path, result)[1], affine, atol=1e-5) and result.instance_numbers == numbers
 
 
 def sheared(column, row, amount):
