@@ -4,17 +4,34 @@ import os
 import re
 import shutil
 import stat
+from itertools import permutations
 
 import polars as pl
 import pytest
 import yaml
+from tests.factories.public_sets.abdomenatlas import write_abdomenatlas
 from tests.factories.public_sets.ct_rate import SCANS, make_ct_rate
+from tests.factories.public_sets.merlin import write_merlin
+from tests.factories.public_sets.mr_rate import write_mr_rate
+from tests.factories.public_sets.totalsegmentator import write_totalsegmentator
 
 from refrad.cli import main
 from refrad.config import check_config, load_config
+from refrad.config.public_sets import PUBLIC_SETS
+from refrad.nifti.headers import header_of_entry
+from refrad.nifti.volume_list import read_entries
 
 KEYS = {volume.scan for volume in SCANS} | {volume.patient for volume in SCANS}
 SENTENCES = ("Trachea", "Cough", "Nodule")
+
+
+REPLICAS = {
+    "ct-rate": make_ct_rate,
+    "mr-rate": write_mr_rate,
+    "merlin": write_merlin,
+    "totalsegmentator": write_totalsegmentator,
+    "abdomenatlas": write_abdomenatlas,
+}
 
 
 @pytest.fixture
@@ -201,3 +218,33 @@ def test_root_of_another_set_names_that(ct_rate_root, out, capsys):
 def test_wrong_options_are_one_line(ct_rate_root, out, capsys, words, line):
     assert line in refused(capsys, "ct-rate", "--root", ct_rate_root, "--out", out, *words)
     assert not out.parent.exists()
+
+
+@pytest.mark.parametrize("name", PUBLIC_SETS)
+def test_each_set_becomes_a_delivery_of_its_volumes(root, out, tmp_path, capsys, name):
+    REPLICAS[name](tmp_path / "set")
+    assert run(name, "--root", tmp_path / "set", "--out", out) == 0
+    printed = capsys.readouterr().out
+    config = load_config([root / "config.yaml", out])
+    if config["masks"]["segmenter"] == "totalsegmentator":
+        config["masks"]["weights"] = str(tmp_path)  # that is all that is to be filled in
+    (delivery,) = check_config(config).deliveries
+    entries = list(read_entries(delivery.volumes))
+    assert entries and not [entry.problem for entry in entries if entry.problem]
+    assert len({bool(entry.split) for entry in entries}) == 1  # all or none have an official split
+    splits = {(entry.patient, entry.split) for entry in entries}
+    assert len(splits) == len({patient for patient, _ in splits})
+    headers = [header_of_entry(tmp_path / "set" / delivery.volumes.folder, entry) for entry in entries]
+    assert [header.reason for header in headers] == [None] * len(entries)
+    reports = pl.read_parquet(delivery.reports)
+    assert set(reports["study_uid"]) <= {entry.study for entry in entries}
+    for total, parts in re.findall(r"^\w+: ([\d,]+) delivered = (.*)$", printed, re.MULTILINE):
+        assert sum(int(part.split()[0]) for part in parts.split(" + ")) == int(total)
+    for entry in entries:
+        assert entry.path not in printed and entry.study not in printed
+
+
+@pytest.mark.parametrize(("name", "other"), permutations(PUBLIC_SETS, 2))
+def test_root_of_a_set_is_that_of_no_other_set(out, tmp_path, capsys, name, other):
+    REPLICAS[other](tmp_path / "set")
+    assert refused(capsys, name, "--root", tmp_path / "set", "--out", out).endswith(f"it looks like {other}")

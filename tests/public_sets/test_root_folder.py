@@ -6,7 +6,7 @@ from refrad.config.public_sets import PUBLIC_SETS
 from refrad.public_sets.root_folder import check_root, load_adapter
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLIC_SETS if name in ("ct-rate", "totalsegmentator")])
+@pytest.mark.parametrize("name", PUBLIC_SETS)
 def test_set_has_an_adapter(name):
     adapter = load_adapter(name)
     assert adapter.MARKS and callable(adapter.read) and adapter.__name__ == PUBLIC_SETS[name].target

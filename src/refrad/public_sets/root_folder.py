@@ -1,7 +1,7 @@
 """The folder of a public set: the adapter of a name, and whether a folder is the root of that set."""
 
 import difflib
-import importlib.util
+import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -39,8 +39,7 @@ def check_root(name: str, root: Path) -> None:
         raise FileNotFoundError(f"--root {root}: no such folder")
     if _has(root, marks):
         return
-    read_here = [candidate for candidate, line in PUBLIC_SETS.items() if importlib.util.find_spec(line.target)]
-    others = [candidate for candidate in read_here if candidate != name and _has(root, load_adapter(candidate).MARKS)]
+    others = [candidate for candidate in PUBLIC_SETS if candidate != name and _has(root, load_adapter(candidate).MARKS)]
     near = next((folder for folder in _near(root) if _has(folder, marks)), None)
     advice = (
         f": is it {near}?"

@@ -117,7 +117,7 @@ def _write_volume(dataset: Path, volume: CtRateVolume, version: int, masks: bool
     if masks:
         labels = np.zeros(SHAPE, np.uint8)
         labels[2:6, 2:5, 1:4] = 10  # lung_upper_lobe_left
-        _write_nifti(dataset / "ts_seg" / "ts_total" / path, labels, header)
+        _write_nifti(dataset / "ts_seg" / "ts_total" / path, labels, affine)
 
 
 def _write_nifti(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
