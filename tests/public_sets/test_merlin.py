@@ -116,15 +116,19 @@ def test_references_by_series_stay_unresolved_and_are_counted(root, options):
     assert not any("(3/204)" in text for text in read(root, options).findings)
 
 
-@pytest.mark.parametrize(
-    ("layout", "mask"), [("file", "AC4213641.nii.gz"), ("classes", "part1/AC4213641/segmentations")]
-)
-def test_masks_of_merlin_plus_belong_to_their_study(root, options, tmp_path, layout, mask):
-    write_merlin_masks(tmp_path / "masks", layout)
+def test_folders_of_classes_of_merlin_plus_are_masks_of_their_study(root, options, tmp_path):
+    write_merlin_masks(tmp_path / "masks", "classes")
     tables = read(root, options._replace(masks=tmp_path / "masks"))
-    assert tables.masks == {"merlin_data/AC4213641.nii.gz": mask}
+    assert tables.masks == {"merlin_data/AC4213641.nii.gz": "part1/AC4213641/segmentations"}
     assert tables.mask_folder == tmp_path / "masks"
     assert "1 volumes that are used have no mask" in tables.findings
+
+
+def test_file_of_all_labels_is_never_read_in_numbers_of_totalsegmentator(root, options, tmp_path):
+    write_merlin_masks(tmp_path / "masks", "file")
+    tables = read(root, options._replace(masks=tmp_path / "masks"))
+    assert tables.masks == {} and tables.mask_folder is None
+    assert any(text.startswith("1 masks are a file of all labels") for text in tables.findings)
 
 
 def test_packed_masks_are_named(root, options, tmp_path):

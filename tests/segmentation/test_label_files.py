@@ -288,6 +288,16 @@ def test_spelling_of_class_files_does_not_matter(spelling, tmp_path):
     assert np.array_equal(read_labels(folder, IDS).labels, LABELS)
 
 
+@pytest.mark.parametrize(
+    ("name", "organ"),
+    [("gall_bladder", "gallbladder"), ("bladder", "urinary_bladder"), ("Postcava", "inferior_vena_cava")],
+)
+def test_names_of_abdomenatlas_are_those_of_the_same_organs(name, organ, tmp_path):
+    save(tmp_path / f"{name}.nii.gz", (LABELS == 5).astype(np.uint8))
+    labels = read_labels(tmp_path, {"liver": 5, organ: 7}).labels
+    assert np.array_equal(labels, np.where(LABELS == 5, 7, 0))
+
+
 @pytest.mark.parametrize("order", [("liver", "kidney_right"), ("kidney_right", "liver")])
 def test_few_shared_voxels_go_to_the_smaller_class(order, tmp_path):
     large, small = np.zeros((2, 20, 20, 10), np.uint8)

@@ -56,7 +56,7 @@ def main(
         resplit: give patients in several official splits one of them, instead of leaving them out.
         validation: share, 0 to 1, of the training patients that validate, where the set has no split for it.
         masks: folder of masks beside the root.
-        tables: folder of tables beside the root.
+        tables: folder of tables beside the root, or one table.
         config: config files below the new one, for the estimate; default config.yaml.
 
     Raises:
@@ -106,7 +106,7 @@ def _check_options(validation: float, folders: Mapping[str, Path | None]) -> Non
     if not 0 <= validation < 1:
         raise ValueError("--validation: is a share of the patients, from 0 to below 1")
     for flag, further in folders.items():
-        if further is not None and not further.is_dir():
+        if further is not None and not (further.is_dir() or (flag == "tables" and further.is_file())):
             raise FileNotFoundError(f"--{flag} {further}: no such folder")
 
 

@@ -18,11 +18,11 @@ class SetOptions(NamedTuple):
 
     Attributes:
         reconstruction: which volume of a scan is used where a set has several: the "first", "all", or a part of the name of a
-            convolution kernel.
+            convolution kernel. MR-RATE: which series: "first" and "all" are every one, "center", or a part of the id of a series.
         resplit: whether patients that cross official splits are given one split; otherwise they are left out.
         validation: share, 0 to 1, of the training patients that validate where the set has no split for it.
         masks: folder of further masks beside the root, such as that of Merlin Plus, or None.
-        tables: folder of further tables beside the root, such as the radiologist notes of RadGPT, or None.
+        tables: folder of further tables beside the root, such as the radiologist notes of RadGPT, or one such table, or None.
         is_estimate: whether volumes that a table of the set lists count as delivered, also where they are not downloaded.
     """
 

@@ -90,7 +90,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
             "image is not used": ~pl.col("key").is_in(used["key"].implode()),
         },
     )
-    masks = _masks(options.masks, set(used["key"])) if options.masks is not None else {}
+    masks, numbered = ({}, 0) if options.masks is None else _masks(options.masks, set(used["key"]))
     return SetTables(
         folder=root,
         volumes=volume_entries(
@@ -100,7 +100,11 @@ def read(root: Path, options: SetOptions) -> SetTables:
         masks={path: masks[key] for path, key in used.select("path", "key").iter_rows() if key in masks},
         mask_folder=options.masks if masks else None,
         counts={"volumes": chained_counts([first, second]), "reports": report_counts},
-        findings=_findings(patients, texts, used, options, len(masks)) + ([] if has_splits else [NO_SPLITS]),
+        findings=[
+            *_findings(patients, texts, used),
+            *_findings_of_masks(options, used.height, len(masks), numbered),
+            *([] if has_splits else [NO_SPLITS]),
+        ],
         crossing=crossing,
     )
 
@@ -205,15 +209,21 @@ def _report_rows(texts: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
     return rows.select(report_id="study", study_uid="study", language=pl.lit("en"), text="text")[list(REPORT_COLUMNS)]
 
 
-def _masks(folder: Path, keys: set[str]) -> dict[str, str]:
-    """Key of a study to its mask inside of the folder: a file of its name, or a folder with a file for each class."""
+def _masks(folder: Path, keys: set[str]) -> tuple[dict[str, str], int]:
+    """Key of a study to its folder with a file for each class, inside of the folder; and the number of files of all labels.
+
+    The numbers of labels in such a file are those of Merlin Plus. They would be read as those of TotalSegmentator, and name other organs.
+    """
     masks: dict[str, str] = {}
+    numbered = set()
     for path in _named_after_studies(folder, DEPTH):
         key = path.name.split(".")[0].lower()
-        mask = path / MASKS if (path / MASKS).is_dir() else path
-        if key in keys and (mask.name.endswith(ENDINGS) or any(map(_is_volume, mask.glob("*")))):
-            masks.setdefault(key, mask.relative_to(folder).as_posix())
-    return masks
+        classes = path / MASKS if (path / MASKS).is_dir() else path
+        if key in keys and path.is_file():
+            numbered.add(key)
+        elif key in keys and any(map(_is_volume, classes.glob("*"))):
+            masks.setdefault(key, classes.relative_to(folder).as_posix())
+    return masks, len(numbered - masks.keys())
 
 
 def _is_volume(path: Path) -> bool:
@@ -221,7 +231,7 @@ def _is_volume(path: Path) -> bool:
 
 
 def _named_after_studies(folder: Path, depth: int) -> Iterator[Path]:
-    """Files and folders whose name begins with the key of a study, in order; other folders are searched."""
+    """Folders and volumes whose name begins with the key of a study, in order; other folders are searched."""
     for path in sorted(folder.iterdir()):
         if KEY.fullmatch(path.name.split(".")[0]):
             if path.is_dir() or _is_volume(path):
@@ -230,9 +240,7 @@ def _named_after_studies(folder: Path, depth: int) -> Iterator[Path]:
             yield from _named_after_studies(path, depth - 1)
 
 
-def _findings(
-    patients: pl.DataFrame | None, texts: pl.DataFrame, used: pl.DataFrame, options: SetOptions, masked: int
-) -> list[str]:
+def _findings(patients: pl.DataFrame | None, texts: pl.DataFrame, used: pl.DataFrame) -> list[str]:
     """What is missing or wrong, with the number of the cases."""
     findings = []
     if patients is None:
@@ -248,10 +256,20 @@ def _findings(
         )
     if without := texts.filter(~pl.col("has_impression")).height:
         findings.append(f"{without:,} reports have no impression")
+    return findings
+
+
+def _findings_of_masks(options: SetOptions, used: int, masked: int, numbered: int) -> list[str]:
+    """What is missing of the masks: of `used` volumes, `masked` have a mask, and `numbered` one that cannot be taken."""
     if options.masks is None:
-        findings.append("no masks are named: those of Merlin Plus are used with --masks")
-    elif not masked:
-        findings.append("the folder of masks holds none of the studies: unpack its archives (unzip.sh of Merlin Plus)")
-    elif masked < used.height:
-        findings.append(f"{used.height - masked:,} volumes that are used have no mask")
+        return ["no masks are named: those of Merlin Plus are used with --masks"]
+    findings = []
+    if numbered:
+        findings.append(
+            f"{numbered:,} masks are a file of all labels, whose numbers are not TotalSegmentator's: not taken"
+        )
+    if not masked:
+        findings.append("the folder of masks holds no files of classes: unpack its archives (unzip.sh of Merlin Plus)")
+    elif masked < used:
+        findings.append(f"{used - masked:,} volumes that are used have no mask")
     return findings

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 ENDINGS = (".nii.gz", ".nii")
+# Names of the same organs in AbdomenAtlas and Merlin Plus (github.com/MrGiovanni/MerlinPlus).
+OTHER_NAMES = {"gall_bladder": "gallbladder", "bladder": "urinary_bladder", "postcava": "inferior_vena_cava"}
 PAIR = (".hdr", ".img")  # header and voxels in two files
 OF_THE_FILE = {
     errno.ENOENT,
@@ -183,7 +185,8 @@ def class_of_file(file: Path) -> str:
 
 def _class_name(text: str) -> str:
     """A name as TotalSegmentator spells classes: in lower case, with underscores between the words."""
-    return re.sub(r"[\s_.-]+", "_", text.strip().lower())
+    name = re.sub(r"[\s_.-]+", "_", text.strip().lower())
+    return OTHER_NAMES.get(name, name)
 
 
 def _binary(values: NDArray[Any]) -> NDArray[np.bool_]:
