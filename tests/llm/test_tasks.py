@@ -25,6 +25,8 @@ GOOD = '{"said": "Liver {normal}."}'
         f'<think>Perhaps {{"said": "Spleen."}} would do.</think>\n{GOOD}',
         f'analysisThe form is {{"said": "x"}}.assistantfinal{GOOD}',
         f'<|channel|>analysis<|message|>{{"said": "x"}}<|channel|>final<|message|>{GOOD}',
+        f'<|channel|>analysis<|message|>{{"said": "x"}}<|end|><|start|>assistant<|channel|>final json<|message|>{GOOD}<|end|>',
+        f'<|channel|>analysis<|message|>{{"said": "x"}}<|channel|>final <|constrain|>json<|message|>{GOOD}',
         f"Sure:\n```json\n{GOOD}\n```\n",
         f'The data are {{"sentence": "Liver normal."}}.\n{GOOD}',
         f"{GOOD}\n{GOOD}",

@@ -16,7 +16,8 @@ __all__ = ["Answer", "BadAnswer", "Request", "Task", "load_task"]
 
 # Where the thoughts of a model end and its answer begins.
 _THOUGHT = re.compile(
-    r"</think(?:ing)?>|<\|channel\|>final<\|message\|>|\b(?:assistant)?final:?\s*(?=\{|```)", re.IGNORECASE
+    r"</think(?:ing)?>|<\|channel\|>final(?: ?(?:<\|constrain\|>)?json)?<\|message\|>|\b(?:assistant)?final:?\s*(?=\{|```)",
+    re.IGNORECASE,
 )
 _INVISIBLE = re.compile(r"[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
 MOST_OBJECTS = 50  # that are tried in the text of one reply
