@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.factories.model_folders import RECIPES, paths_of_recipe, write_site_of_recipe
+from tests.factories.public_sets.ct_rate import make_ct_rate
 
 from projects import copy_project
+from refrad.cli import main
 from refrad.config import Config, ConfigError, check_config, load_config
 from refrad.config.downloads import PUBLISHERS
 from refrad.workflow.estimates import estimate_stages, estimate_tokens, expected_images
@@ -177,3 +179,20 @@ def test_site_of_the_page_adds_its_data_alone(root, recipe):
         "deliveries.0.dicom",
         "deliveries.0.reports",
     ]
+
+
+@pytest.mark.parametrize(("masks", "segmenter"), [(True, "precomputed"), (False, "totalsegmentator")])
+def test_public_set_repeats_nothing_of_a_recipe(recipe, tmp_path, masks, segmenter):
+    root = make_ct_rate(tmp_path / "CT-RATE", masks=masks)
+    below = ["config.yaml", str(file_of(recipe))]
+    Path("site.yaml").unlink()
+    assert main(["public-set", "ct-rate", "--root", str(root), "--out", "site.yaml", "--config", *below]) == 0
+    alone, both = load_config([Path(path) for path in below]), config_of(recipe)
+    assert both.masks.segmenter == segmenter
+    changed = {
+        section: {key for key, value in values.items() if value != alone[section][key]}
+        for section, values in load_config([*map(Path, below), Path("site.yaml")]).items()
+        if isinstance(values, dict) and values != alone[section]
+    }
+    implausible = {"structures": {"implausible"}, "masks": {"segmenter"}} if masks else {}
+    assert changed == {"privacy": {"key"}, "card": {"title", "creator", "terms"}, "train": {"name"}} | implausible
