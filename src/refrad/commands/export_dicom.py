@@ -19,6 +19,7 @@ from refrad.dataset.accepted_terms import require_acceptance, terms_beside
 from refrad.dicom.datasets import PIXELS, read_dataset
 from refrad.dicom.encapsulated import JPEG_XL, decompress_jpeg_xl
 from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
+from refrad.dicom.slices import refuse_files_of_volumes
 from refrad.privacy.dicom_profile import deidentify
 from refrad.privacy.pseudonyms import FileTable, Pseudonyms, read_or_create_key
 
@@ -69,9 +70,10 @@ def main(
 
     Raises:
         FileNotFoundError: if an input is missing.
-        ValueError: if terms are not accepted.
+        ValueError: if terms are not accepted, or the delivery has NIfTI files.
         OSError: if the storage fails.
     """
+    refuse_files_of_volumes(scan_table(instances, InstanceTable), "export-dicom")
     public_set = read_public_set(instances)
     terms = require_acceptance([public_set], ["images"], accept_terms or [], date.today())
     pseudonyms = Pseudonyms(read_or_create_key(key))

@@ -23,6 +23,7 @@ from refrad.dataset.accepted_terms import require_acceptance, terms_beside
 from refrad.dataset.file_list import list_dataset
 from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import CaptionStruct, StructureStruct
+from refrad.dicom.slices import refuse_files_of_volumes
 from refrad.privacy.pseudonyms import FileTable
 from refrad.reporting.palette import class_colour
 from refrad.segmentation.dicom_seg import SegmentationKind, dicom_segmentation, nifti_of_classes
@@ -50,6 +51,7 @@ class _Archive:
     """The DICOM files of a delivery, and where they hold the slices of some volumes."""
 
     def __init__(self, slices: Path, instances: Path, files: Path, dicom: Path, volumes: Sequence[str]) -> None:
+        refuse_files_of_volumes(scan_table(instances, InstanceTable), "--dicom")
         of_volumes = scan_table(slices, SliceTable).filter(pl.col("volume").is_in(volumes))
         places = scan_table(instances, InstanceTable).select("instance", "file", "frame")
         paths = scan_table(files, FileTable).select("file", "path")

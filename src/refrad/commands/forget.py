@@ -30,7 +30,7 @@ from refrad.withdrawal.protocol import Protocol, next_name, write_protocol
 from refrad.withdrawal.removal import Places, RemovalPlan, apply_plan, plan_removal
 from refrad.withdrawal.removal_words import absent_line, end_lines, removal_lines
 from refrad.withdrawal.subject import Subject, collect_subject, tables_of
-from refrad.withdrawal.traces import Traces
+from refrad.withdrawal.traces import Traces, is_named
 from refrad.workflow.site import Site
 
 __all__ = ["main"]
@@ -256,7 +256,8 @@ def _thin_lists(private: Path, paths: set[str], originals: set[str]) -> None:
     """Remove the patient's files from the lists of files for which the storage failed."""
     for path in sorted(private.glob("*/storage_errors*.txt")):
         lines = path.read_text(encoding="utf-8").splitlines()
-        left = [line for line in lines if line not in paths and not any(name in line for name in originals)]
+        names = [name.encode() for name in originals]
+        left = [line for line in lines if line not in paths and not any(is_named(n, line.encode()) for n in names)]
         if len(left) < len(lines):
             with only_for_the_owner(), atomic(path) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in left), encoding="utf-8")
@@ -274,8 +275,6 @@ def _left(
         Path(site.folder("logs")),
         Path(".snakemake/log"),
     ]
-    delivered = [
-        Path(path) for delivery in site.config.deliveries for path in (delivery.reports, delivery.references) if path
-    ]
+    delivered = [Path(path) for delivery in site.config.deliveries for path in delivery.tables if path]
     without = [places.private / REMOVALS, Path(site.key), *delivered, *map(Path, checkpoints)]
     return [str(path) for path in traces.search(folders, without)]

@@ -108,6 +108,11 @@ class Delivery(Section):
             raise ValueError("has mask_table without masks, the folder of the label volumes that the table names")
         return self
 
+    @property
+    def tables(self) -> list[str | None]:
+        """What the site delivered besides images and masks: the workflow reads it, and never changes it."""
+        return [self.reports, self.references, self.mask_table, self.volumes.table if self.volumes else None]
+
 
 def is_demo(delivery: Delivery) -> bool:
     """Whether a delivery, of which reports and images are under demo/, is made by the workflow itself."""

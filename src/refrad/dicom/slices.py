@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from refrad.core.table_rows import SliceRow
 
-__all__ = ["SliceMap", "files_of_volumes", "image_at", "part_name", "slice_rows", "stack_name"]
+__all__ = [
+    "SliceMap",
+    "files_of_volumes",
+    "image_at",
+    "part_name",
+    "refuse_files_of_volumes",
+    "slice_rows",
+    "stack_name",
+]
 
 ACROSS = 2  # array axis across the stack
 
@@ -59,6 +67,19 @@ def files_of_volumes(volumes: Sequence[str], instances: pl.LazyFrame, files: pl.
     stack_of_part = pl.LazyFrame(stacks, schema={"part": pl.String, "volume": pl.String})
     of_volumes = instances.join(stack_of_part, on="volume").select("file", volume="part")
     return of_volumes.join(files.select("file", "path"), on="file").collect()
+
+
+def refuse_files_of_volumes(instances: pl.LazyFrame, purpose: str) -> None:
+    """Refuse a delivery of NIfTI files, of which a row of the instance table is a whole volume, where DICOM images are needed.
+
+    Raises:
+        ValueError: in one line, with `purpose` and what to use instead.
+    """
+    if not instances.filter(pl.col("slices") > 1).head(1).collect().is_empty():
+        raise ValueError(
+            f"{purpose} needs the DICOM images of a delivery, and this one has NIfTI files: the masks are written as NIfTI by"
+            " export-masks without --dicom"
+        )
 
 
 class SliceMap:

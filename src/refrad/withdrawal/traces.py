@@ -11,7 +11,7 @@ import polars as pl
 
 from refrad.core.row_removal import column_names, read_columns
 
-__all__ = ["Traces"]
+__all__ = ["Traces", "is_named"]
 
 SHORTEST = 6  # characters of an identifier that is looked for in any file; shorter ones stand by chance in many
 BINARY = {".safetensors", ".pt", ".pth", ".png", ".jpg", ".jpeg"}  # suffixes of files whose bytes are no text
@@ -36,9 +36,8 @@ class Traces:
         long = {name for name in originals if len(name) >= SHORTEST}
         self._short = {name for name in originals if 0 < len(name) < SHORTEST}
         self._words = {name.encode() for name in long if _WORDS.fullmatch(name.encode())}
-        written = {name for name in long if name.encode() not in self._words} | texts
-        # as they are, and as JSON that is limited to ASCII has them
-        self._written = {form.encode() for text in written for form in (text, json.dumps(text)[1:-1])}
+        self._names = _forms(name for name in long if name.encode() not in self._words)
+        self._texts = _forms(texts)
 
     def search(self, folders: Iterable[Path], without: Iterable[Path] = ()) -> Iterator[Path]:
         """The files, below some folders, that hold a trace in name or content.
@@ -68,7 +67,7 @@ class Traces:
                 return True
         if self._words and any(word[0].strip(b".") in self._words for word in _WORDS.finditer(content)):
             return True
-        return any(text in content for text in self._written)
+        return any(is_named(name, content) for name in self._names) or any(text in content for text in self._texts)
 
     def _is_in_file(self, path: Path) -> bool:
         if path.suffix == ".parquet":
@@ -89,6 +88,22 @@ class Traces:
                     return True
         text = [name for name, kind in frame.schema.items() if "Binary" not in str(kind)]  # JSON has no bytes
         return self.is_in(frame.select(text).write_json().encode())
+
+
+def is_named(name: bytes, content: bytes) -> bool:
+    """Whether bytes hold an identifier as a whole: "train_1" is in "train_1_a" and "train_1.nii", not in "train_10"."""
+    start = content.find(name)
+    while start >= 0:
+        around = content[start - 1 : start] if start else b"", content[start + len(name) : start + len(name) + 1]
+        if not any(letter.isalnum() for letter in around):
+            return True
+        start = content.find(name, start + 1)
+    return False
+
+
+def _forms(texts: Iterable[str]) -> set[bytes]:
+    """The texts as they are, and as JSON that is limited to ASCII has them."""
+    return {form.encode() for text in texts for form in (text, json.dumps(text)[1:-1])}
 
 
 def _columns_of_text(path: Path) -> list[str]:

@@ -1,0 +1,163 @@
+"""A patient of a delivery of NIfTI files leaves the run: slices are in the slice table only, and keys may begin as others do."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from tests.factories import fingerprint
+from tests.factories.nifti import write_nifti
+
+from refrad.cli import main
+from refrad.config import VolumeFiles
+from refrad.core.contracts import CopyTable
+from refrad.core.tables import frame_of, write_table
+from refrad.privacy.pseudonyms import Pseudonyms
+from refrad.stages import captions, index, volumes
+
+KEY = bytes(range(32))
+PSEUDONYMS = Pseudonyms(KEY)
+SHARDS = 2
+SLICES = 6
+AFFINE = np.diag([-1.0, -1.0, 3.0, 1.0])
+# Key of the patient to a sentence of the report. The first key begins as the next ones do.
+PATIENTS = {
+    "train_1": "Liver with a cyst of an unusual form (image 2).",
+    "train_10": "Spleen with a small scar at its lower pole.",
+    "train_100": "Kidneys without dilatation and without stones.",
+    "valid_1": "Pancreas slender, without a mass in its head.",
+}
+FILES = VolumeFiles(folder="set", table="private/volumes.csv")
+
+
+@pytest.fixture
+def site(root, tmp_path, monkeypatch):
+    """A finished run up to captions, in the working directory; its table of volumes is a private one."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("workflow", "config.yaml"):
+        Path(name).symlink_to(root / name)
+    Path("private").mkdir()
+    Path("private/key").write_bytes(KEY)
+    rows = []
+    for number, patient in enumerate(PATIENTS):
+        path = f"{patient}/{patient}_a/{patient}_a_1.nii.gz"
+        values = np.arange(4 * 5 * SLICES, dtype=np.int16).reshape(4, 5, SLICES) + 100 * number
+        values[0] = -1000  # air
+        write_nifti(Path("set", path), values, AFFINE)
+        rows.append([path, patient, f"{patient}_a", f"{patient}_a_1", "CT", 1, "head"])
+    header = ["path", "patient", "study", "series", "modality", "series_number", "numbering"]
+    write_csv("private/volumes.csv", [header, *rows])
+    texts = [[f"R-{name}", f"{name}_a", "en", f"Findings:\n{PATIENTS[name]}"] for name in PATIENTS]
+    write_csv("reports.csv", [["report_id", "study_uid", "language", "text"], *texts])
+    delivery = {"name": "set", "volumes": FILES.model_dump(), "reports": "reports.csv", "shards": SHARDS}
+    config = {
+        "deliveries": [delivery],
+        "privacy": {"key": "private/key", "folder": "private"},
+        "card": {"title": "t", "creator": "c", "terms": "CC-BY-4.0"},
+        "masks": {"segmenter": "precomputed"},
+        "train": {"model": None},
+    }
+    Path("site.yaml").write_text(yaml.safe_dump(config))
+    run_stages()
+    return tmp_path
+
+
+def write_csv(path, rows):
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def run_stages():
+    private, results, store = Path("private/set"), Path("results"), Path("stores")
+    files, instances = private / "files.parquet", results / "index/set/instances.parquet"
+    shared = {"files": files, "instances": instances, "key": Path("private/key")}
+    index.run(
+        volume_files=FILES.model_dump_json(),
+        reports=Path("reports.csv"),
+        shards=SHARDS,
+        persons=private / "persons.parquet",
+        metrics=instances.with_name("metrics.json"),
+        fingerprint=fingerprint("index"),
+        **shared,
+    )
+    write_table(results / "copies/set/copies.parquet", frame_of([], CopyTable), CopyTable, fingerprint("copies"))
+    for shard in range(SHARDS):
+        made, spoken = results / f"volumes/set/{shard}", results / f"captions/set/{shard}"
+        volumes.run(
+            volume_files=FILES.model_dump_json(),
+            shard=shard,
+            store=store / "volumes",
+            volumes=made / "volumes.parquet",
+            slices=made / "slices.parquet",
+            metrics=made / "metrics.json",
+            fingerprint=fingerprint("volumes"),
+            **shared,
+        )
+        captions.run(
+            reports=Path("reports.csv"),
+            lexicon=Path("workflow/anatomy/lexicon.yaml"),
+            schema=Path("workflow/anatomy/classes.yaml"),
+            shard=shard,
+            captions=spoken / "captions.parquet",
+            image_references=spoken / "references.parquet",
+            metrics=spoken / "metrics.json",
+            fingerprint=fingerprint("captions"),
+            **shared,
+        )
+
+
+def rows_of(pattern):
+    return pl.concat([pl.read_parquet(path) for path in sorted(Path().glob(pattern))])
+
+
+def pseudonyms_of(*patients):
+    return {PSEUDONYMS.patient(name) for name in patients}
+
+
+@pytest.mark.usefixtures("site")
+def test_patient_of_nifti_files_leaves_all_tables_and_stores(capsys):
+    gone = set(rows_of("results/volumes/*/*/slices.parquet").join(own_volumes("train_1"), on="volume")["instance"])
+    assert len(gone) == SLICES and len(rows_of("results/captions/*/*/references.parquet")) == 1
+    assert main(["forget", "train_1", "--config", "config.yaml", "site.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "removes 1 patients of deliveries set:"
+    assert "looked through private, results, stores and logs: nothing is left" in lines, lines
+    others = pseudonyms_of("train_10", "train_100", "valid_1")
+    for pattern in (
+        "private/set/files.parquet",
+        "results/index/set/instances.parquet",
+        "results/volumes/*/*/volumes.parquet",
+        "results/captions/*/*/captions.parquet",
+    ):
+        assert set(rows_of(pattern)["patient"]) == others, pattern
+    slices = rows_of("results/volumes/*/*/slices.parquet")
+    assert len(slices) == 3 * SLICES and not gone & set(slices["instance"])
+    assert rows_of("results/captions/*/*/references.parquet").is_empty(), "the one that named image 2"
+    assert len(list(Path("stores/volumes").rglob("*.nii.gz"))) == 3
+    assert Path("private/volumes.csv").read_text().count("train_1/") == 1, "what the site delivered stays as it is"
+
+
+def own_volumes(patient):
+    table = rows_of("results/volumes/*/*/volumes.parquet")
+    return table.filter(pl.col("patient").is_in(pseudonyms_of(patient))).select("volume")
+
+
+@pytest.mark.usefixtures("site")
+def test_next_run_leaves_the_patient_of_nifti_files_out():
+    assert main(["forget", "train_1", "--config", "config.yaml", "site.yaml"]) == 0
+    run_stages()
+    others = pseudonyms_of("train_10", "train_100", "valid_1")
+    assert set(rows_of("results/index/set/instances.parquet")["patient"]) == others
+    assert set(rows_of("results/captions/*/*/captions.parquet")["patient"]) == others
+
+
+@pytest.mark.usefixtures("site")
+def test_commands_that_need_dicom_refuse_a_delivery_of_nifti_files(capsys, tmp_path):
+    tables = ["--instances", "results/index/set/instances.parquet", "--files", "private/set/files.parquet"]
+    slices = [str(path) for path in sorted(Path("results").rglob("slices.parquet"))]
+    arguments = ["--dicom", "set", *tables, "--slices", *slices, "--key", "private/key", "--out", str(tmp_path / "out")]
+    assert main(["export-dicom", *arguments]) == 1
+    assert capsys.readouterr().err.startswith("refrad export-dicom: export-dicom needs the DICOM images of a delivery")
+    assert not (tmp_path / "out").exists()
