@@ -133,6 +133,44 @@ def test_estimate_is_of_the_config_files_that_are_named(root, ct_rate_root, out,
     assert not re.search(r"^train ", printed, re.MULTILINE) and str(above) in printed.splitlines()[-1]
 
 
+def test_recipe_without_the_defaults_is_refused(root, ct_rate_root, out, capsys):
+    recipe = root / "workflow" / "recipes" / "refrad2d.yaml"
+    assert run("ct-rate", "--root", ct_rate_root, "--out", out, "--config", recipe) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert "missing; name config.yaml before your own file" in lines[0]
+    assert all(line.removeprefix("refrad public-set: ").startswith("config: ") for line in lines)
+
+
+def test_downloads_that_have_not_ended_are_a_note(ct_rate_root, out, capsys):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for path in (ct_rate_root / "dataset" / "train_fixed").rglob("*.nii.gz"):
+        path.write_text(pointer, encoding="utf-8")
+    next((ct_rate_root / "dataset" / "valid_fixed" / "valid_1").rglob("*_1.nii.gz")).write_bytes(b"")
+    assert run("ct-rate", "--root", ct_rate_root, "--out", out) == 0
+    assert (
+        "note: of 5 volumes whose headers were read, some cannot be used: 4 not nifti, 1 unreadable"
+        in capsys.readouterr().out
+    )
+
+
+def test_split_without_a_patient_is_a_note(ct_rate_root, out, capsys):
+    shutil.rmtree(ct_rate_root / "dataset" / "valid_fixed")
+    run("ct-rate", "--root", ct_rate_root, "--out", out, "--validation", 0)
+    printed = capsys.readouterr().out
+    assert "note: no patient is in validation or test" in printed
+
+
+def test_either_a_config_or_an_estimate_is_made(ct_rate_root, out, capsys):
+    for words in ([], ["--out", out, "--estimate"]):
+        assert "--estimate, which writes none" in refused(capsys, "ct-rate", "--root", ct_rate_root, *words)
+    shutil.rmtree(ct_rate_root / "dataset" / "train_fixed")
+    shutil.rmtree(ct_rate_root / "dataset" / "valid_fixed")
+    before = sorted(ct_rate_root.rglob("*"))
+    assert run("ct-rate", "--root", ct_rate_root, "--estimate") == 0
+    assert "volumes: 16 delivered" in capsys.readouterr().out
+    assert sorted(ct_rate_root.rglob("*")) == before and not out.parent.exists()
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022])
 def test_outputs_are_for_their_owner_only(ct_rate_root, out, umask):
     out.parent.mkdir()
@@ -212,6 +250,7 @@ def test_root_of_another_set_names_that(ct_rate_root, out, capsys):
         (["--reconstruction", "B99"], "no volume has such a kernel"),
         (["--tables", "tests"], "leave --tables out"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["--config", "Snakefile"], "Snakefile"),
         (["--out", "site"], "--out site: is the config, such as site.yaml"),
     ],
 )
@@ -244,7 +283,7 @@ def test_each_set_becomes_a_delivery_of_its_volumes(root, out, tmp_path, capsys,
         assert entry.path not in printed and entry.study not in printed
 
 
-@pytest.mark.parametrize(("name", "other"), permutations(PUBLIC_SETS, 2))
+@pytest.mark.parametrize(("name", "other"), list(permutations(PUBLIC_SETS, 2)))
 def test_root_of_a_set_is_that_of_no_other_set(out, tmp_path, capsys, name, other):
     REPLICAS[other](tmp_path / "set")
     assert refused(capsys, name, "--root", tmp_path / "set", "--out", out).endswith(f"it looks like {other}")

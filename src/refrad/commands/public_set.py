@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from refrad.config.site_data import is_demo_weights
 from refrad.core.files import atomic, atomic_folder
 from refrad.core.private_files import only_for_the_owner
 from refrad.core.types import MODALITIES, SPLITS
+from refrad.dicom.headers import Header
 from refrad.nifti.headers import header_of_entry
 from refrad.nifti.volume_list import write_entries
 from refrad.public_sets.base import SetOptions, SetTables
@@ -68,27 +69,41 @@ def main(
         raise ValueError("name the config with --out, such as --out site.yaml, or give --estimate, which writes none")
     adapter = load_adapter(name)
     below = config or [Path("config.yaml")]
-    masks_of_config = load_config(below)["masks"]
+    weights = _checked_keys(below).masks.weights
     _check_options(validation, {"masks": masks, "tables": tables})
     if out:
         _check_output(out, _folder_of_tables(out))
     check_root(name, root)
     delivered = adapter.read(root, SetOptions(reconstruction, resplit, validation, masks, tables, estimate))
-    print("\n".join(_counts(name, delivered, resplit)))
+    headers = [] if estimate else _some_headers(delivered)
+    print("\n".join([*_counts(name, delivered, resplit), *_faults(headers)]))
     if not delivered.volumes or delivered.reports.is_empty():
         raise ValueError(f"{name}: nothing can be used, so nothing is written: the counts above say why")
     with tempfile.TemporaryDirectory() as temporary:
         site = out or Path(temporary, "site.yaml")
         folder = _folder_of_tables(site)
         keys = site_config(PUBLIC_SETS[name], delivered, folder)
-        if not delivered.masks and not is_demo_weights(Path(masks_of_config["weights"] or "")):
+        if not delivered.masks and not (weights and is_demo_weights(Path(weights))):
             del keys["masks"]  # the configs below choose the segmenter
         _write(delivered, folder, site, keys)
         merged = load_config([*below, site])
-        print(f"\n{_estimate(delivered, merged)}")
+        print(f"\n{_estimate(delivered, headers, merged)}")
     if out:
         print(f"\nwrote {out} and {folder.name}/ next to it")
         print(_next_step(merged, " ".join(map(str, [*below, out]))))
+
+
+def _checked_keys(below: Sequence[Path]) -> Config:
+    """The config below the new one, whose keys are checked, and whose paths are not, as they may not be there yet.
+
+    Raises:
+        ConfigError: if it is incomplete or wrong.
+    """
+    keys = load_config(below)
+    try:
+        return Config.model_validate(keys)
+    except ValueError:
+        return check_config(keys)  # raises it in words
 
 
 def _folder_of_tables(out: Path) -> Path:
@@ -126,6 +141,7 @@ def _check_output(out: Path, folder: Path) -> None:
 def _counts(name: str, delivered: SetTables, resplit: bool) -> Iterator[str]:
     """What was delivered and what became of it, in lines without any key, path or text."""
     yield f"{PUBLIC_SETS[name].title}: {PUBLIC_SETS[name].address}"
+    yield f"terms: {PUBLIC_SETS[name].describe_terms()}"
     for kind, numbers in delivered.counts.items():
         total, *parts = ((number, text) for text, number in numbers.items())
         if total[0] != sum(number for number, _ in parts):
@@ -136,6 +152,8 @@ def _counts(name: str, delivered: SetTables, resplit: bool) -> Iterator[str]:
     yield f"patients: {len(patients):,} used" + "".join(
         f", {splits[split]:,} {split}" for split in SPLITS if splits[split]
     )
+    if unused := [split for split in SPLITS if splits.total() > splits[""] and not splits[split]]:
+        yield f"note: no patient is in {' or '.join(unused)}, which a training and its evaluation need"
     if delivered.crossing:
         treatment = "each got one of them" if resplit else "left out; --resplit gives each one of them"
         yield f"patients in several official splits: {delivered.crossing:,}, {treatment}"
@@ -144,10 +162,10 @@ def _counts(name: str, delivered: SetTables, resplit: bool) -> Iterator[str]:
     yield from (f"note: {finding}" for finding in delivered.findings)
 
 
-def _estimate(delivered: SetTables, config: Mapping[str, Any]) -> str:
+def _estimate(delivered: SetTables, headers: Sequence[Header], config: Mapping[str, Any]) -> str:
     """The estimated cost of the stages, and of the images, as `refrad plan` has it."""
     modalities = Counter(entry.modality for entry in delivered.volumes)
-    slices, basis = _count_slices(delivered)
+    slices, basis = _count_slices(delivered, headers)
     texts = delivered.reports["text"].gather_every(-(-len(delivered.reports) // MOST_REPORTS))
     sentences = round(count_sentences(texts) * len(delivered.reports) / len(texts))
     counts = {
@@ -175,12 +193,24 @@ def _estimate(delivered: SetTables, config: Mapping[str, Any]) -> str:
     return f"{amounts}\n{table}\nexpected dataset: {images}\n{''.join(tokens)}times are of one core or GPU; shards run in parallel"
 
 
-def _count_slices(delivered: SetTables) -> tuple[int, str]:
+def _some_headers(delivered: SetTables) -> list[Header]:
+    """The headers of up to `MOST_HEADERS` volumes, from all over the set."""
+    entries = delivered.volumes[:: max(-(-len(delivered.volumes) // MOST_HEADERS), 1)]
+    return [header_of_entry(delivered.folder, entry) for entry in entries]
+
+
+def _faults(headers: Sequence[Header]) -> Iterator[str]:
+    """A line if some of the headers say that their volumes cannot be used, such as those of downloads that have not ended."""
+    reasons = Counter(header.reason.replace("_", " ") for header in headers if header.reason is not None)
+    if reasons:
+        listed = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
+        yield f"note: of {len(headers):,} volumes whose headers were read, some cannot be used: {listed}"
+
+
+def _count_slices(delivered: SetTables, headers: Sequence[Header]) -> tuple[int, str]:
     """The number of slices, and where it comes from: a table of the set, some headers, or usual volumes if no header can be read."""
     if delivered.slices is not None:
         return delivered.slices, "by the tables of the set"
-    entries = delivered.volumes[:: -(-len(delivered.volumes) // MOST_HEADERS)]
-    headers = [header_of_entry(delivered.folder, entry) for entry in entries]
     numbers = [header.slices for header in headers if header.reason is None]
     if not numbers:
         return sum(USUAL_SLICES.get(entry.modality, 0) for entry in delivered.volumes), "of usual volumes"

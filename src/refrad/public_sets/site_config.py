@@ -47,6 +47,8 @@ def site_config(public_set: PublicSet, tables: SetTables, folder: Path) -> dict[
         },
         "train": {"name": public_set.name},
     }
+    if public_set.reports_of_masks:
+        config["train"]["model"] = None  # no patient may test it
     if has_masks:  # a mask of the wrong side or of another volume is worse than none
         config["structures"] = {"implausible": {"sides": "quarantine", "elsewhere": "quarantine"}}
     return config
