@@ -100,6 +100,22 @@ def test_dicom_series_and_its_nifti_twin_are_one_volume(orientation, order, tmp_
     assert result.stack.plane == row["plane"]
 
 
+@pytest.mark.parametrize("series", ["siemens_sagittal", "compressed_j2k", "nonisotropic"])
+def test_real_dicom_series_and_the_nifti_that_dicom2nifti_made_of_it_are_one_volume(series, shared, tmp_path):
+    folder = shared / "dicom-mr"
+    made = make_volumes(folder / f"dicom2nifti_{series}", tmp_path)
+    volume, affine = read_volume(tmp_path / "store" / only_volume(made)["file"])
+    twin = folder / f"dicom2nifti_{series}_ground_truth.nii.gz"
+    (tmp_path / "a.nii.gz").write_bytes(twin.read_bytes())
+    values, canonical = volume_of(tmp_path, convert_nifti(tmp_path, entry_of(modality="MR")))
+    assert np.array_equal(values, volume) and np.allclose(canonical, affine, atol=1e-3)
+
+
+def test_thin_slices_of_oblong_pixels_are_across_the_third_axis_of_mr(tmp_path):
+    write_nifti(tmp_path / "a.nii.gz", body(), np.diag([6.4, 4, 0.5, 1]))
+    assert convert_nifti(tmp_path, entry_of(modality="MR")).stack.plane == "axial"
+
+
 # Directions of columns, rows and slices in RAS+ that a scanner uses: the patient's right, or front, is at the left edge
 PLANES = {
     "axial": ([-1, 0, 0], [0, -1, 0], [0, 0, 1]),

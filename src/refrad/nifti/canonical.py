@@ -14,7 +14,7 @@ from refrad.dicom.reasons import QuarantineError
 
 __all__ = ["CanonicalGrid", "canonical_grid"]
 
-COARSER = 1.5  # ratio of the widest voxel axis to the next one, from which on it is the slice axis
+COARSER = 1.5  # ratio of the widest voxel axis to the next one, from which on it may be the slice axis
 LARGEST_COSINE = 0.01  # between columns and rows, as `is_plausible` of refrad.dicom.geometry allows for DICOM
 WIDEST = 100.0  # mm; no voxel of a patient is as large, so the unit is wrong
 # Directions of columns and rows by the body axis that is nearest to the normal of the slices, RAS+
@@ -103,8 +103,9 @@ def canonical_grid(
 
 def _slice_axis(directions: Array, widths: Array, modality: str) -> int:
     """The file axis across the slices where the header does not name it."""
-    *_, second, widest = np.argsort(widths, kind="stable")
-    if widths[widest] >= COARSER * widths[second]:
+    narrowest, second, widest = np.argsort(widths, kind="stable")
+    ratio = widths[widest] / widths[second]
+    if ratio >= COARSER and ratio > widths[second] / widths[narrowest]:  # else pixels may be oblong, and slices thin
         return int(widest)
     return int(np.argmax(np.abs(directions[:, 2]))) if modality == "CT" else 2
 

@@ -127,6 +127,8 @@ def _file_jobs(
     for entry in read_entries(source) if volumes else ():
         if name := volumes.pop(entry.path, None):
             yield FileConversion(name, Path(source.folder), entry, criteria, store, source.floor)
+        if not volumes:
+            return  # the other files are of other shards
     if volumes:
         raise ValueError("deliveries.volumes: the list of files has changed since the index: start the run again")
 
