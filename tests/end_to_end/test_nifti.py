@@ -246,6 +246,15 @@ def test_every_file_is_counted_and_splits_are_the_official_ones(site, rows):
         assert row["split"] == PATIENTS[int(paths[row["volume"]].split("/")[0][-1])][7]
 
 
+def test_change_of_the_table_runs_its_delivery_alone(site):
+    table = site.folder / "given/volumes.csv"
+    before = table.read_text(encoding="utf-8")
+    table.write_text(before.replace("2020-01-01", "2020-01-02"), encoding="utf-8")
+    plan = site.snakemake("volumes", "--dry-run").stdout
+    table.write_text(before, encoding="utf-8")
+    assert "nifti" in plan and "dicom" not in plan, plan
+
+
 def test_keys_are_in_no_result(site):
     for name, content in contents(site.folder / "results"):
         for secret in (b"NPAT", b"NSTUDY", b"Nifti^", b"20200101", b"2020-01-01"):
