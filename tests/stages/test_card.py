@@ -6,9 +6,11 @@ import polars as pl
 import pytest
 from tests.factories import describe_dataset, write_shards
 
+from refrad.config.public_sets import PUBLIC_SETS
 from refrad.core.tables import write_table
 from refrad.core.types import SPLITS
 from refrad.dataset.columns import BACKENDS
+from refrad.dataset.dataset_card import DatasetInfo
 from refrad.dataset.shard_io import read_rows
 from refrad.privacy.persons import PersonTable
 from refrad.workflow.fingerprint import Fingerprint
@@ -157,6 +159,19 @@ def test_card_has_a_line_for_each_public_set_with_rows(of_sets, described, rows)
     assert f"(`ct-rate`) | {tested} | CC-BY-NC-SA-4.0 (gated" in text and "(`abdomenatlas`)" in text
     assert "merlin" not in text and "The reports of AbdomenAtlas 3.0 Mini were generated from masks" in text
     assert "Public sets" not in (described / "README.md").read_text()
+
+
+def test_page_of_the_stage_has_the_terms_of_each_set(of_sets, rows):
+    metrics = json.loads(of_sets.with_name(f"{of_sets.name}.json").read_text())
+    table = metrics["tables"]["images of public sets"]
+    assert sum(table.values()) == sum(row["split"] != "validation" for row in rows)
+    assert any(name.startswith("CT-RATE (images and reports and masks: CC-BY-NC-SA-4.0") for name in table)
+
+
+def test_terms_that_are_those_of_the_set_stand_once():
+    entry = PUBLIC_SETS["ct-rate"]
+    assert DatasetInfo("a", "b", entry.describe_terms(), [entry]).all_terms == f"CT-RATE: {entry.describe_terms()}"
+    assert DatasetInfo("a", "b", "CC0-1.0", [entry]).all_terms == f"CC0-1.0. CT-RATE: {entry.describe_terms()}"
 
 
 def test_card_cites_the_public_sets_and_the_dataset(of_sets):

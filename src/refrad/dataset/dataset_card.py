@@ -37,8 +37,9 @@ class DatasetInfo:
 
     @property
     def all_terms(self) -> str:
-        """The terms of the site and of each public set, in a line."""
-        return ". ".join([self.terms, *(f"{entry.title}: {entry.describe_terms()}" for entry in self.sets)])
+        """The terms of the site and of each public set, in a line; once where the site's are those of a set alone."""
+        of_sets = {f"{entry.title}: {entry.describe_terms()}": entry.describe_terms() for entry in self.sets}
+        return ". ".join([*([] if self.terms in of_sets.values() else [self.terms]), *of_sets])
 
     @property
     def citations(self) -> list[str]:

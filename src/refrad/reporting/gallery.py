@@ -8,6 +8,7 @@ import polars as pl
 from markupsafe import Markup
 
 from refrad.anatomy.schema import Schema
+from refrad.config.public_sets import PUBLIC_SETS
 from refrad.core.table_rows import AcceptedVolumeRow, CaptionRow
 from refrad.dataset.examples import relative_box
 from refrad.dataset.image_codec import decode_mask
@@ -35,7 +36,8 @@ __all__ = [
 LANGUAGES = {"de": "German", "en": "English"}
 VIA = {"exact": "", "part": "part", "whole": "coarser"}
 UNGROUNDED = "not grounded"
-FILTERS = ("class", "modality", "plane", "language", "split", "tie", "verdict")
+OWN_DATA = "own data"  # value of the filter for images of no public set
+FILTERS = ("class", "modality", "plane", "language", "split", "tie", "source", "verdict")
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,10 @@ def build_card(row: ImageRow, schema: Schema, picture: SlicePicture, caption: Ca
     """A card of a row with one of its captions, the first if none is named, and the questions in the language of that caption."""
     caption = caption or grounded_first(row["captions"])[0]
     entities = caption["entities"]
+    source = PUBLIC_SETS.get(row.get("public_set") or "")
+    facts = [*facts_of(row, caption), *([source.title] if source else [])]
+    if source and source.reports_of_masks:
+        facts.append("report made from masks")
     classes = {entity["class_id"] for entity in entities}
     size = row["height"], row["width"]
     masks = [
@@ -122,11 +128,12 @@ def build_card(row: ImageRow, schema: Schema, picture: SlicePicture, caption: Ca
         outlines=data_uri(draw_outlines(masks, size)),
         text=mark_spans(caption["text"], entities),
         boxes=list(dict.fromkeys(boxes)),
-        facts=facts_of(row, caption) if entities else [UNGROUNDED, *facts_of(row, caption)],
+        facts=facts if entities else [UNGROUNDED, *facts],
         pseudonyms=pseudonyms_of(row) | {"caption": caption["caption"]},
         chips=list(dict.fromkeys(class_chip(entity["class_id"], schema, _note(entity)) for entity in entities)),
         questions=[question for question in row["questions"] or () if question["language"] == caption["language"]],
-        values=filter_values(row, caption, classes, schema, "kept" if entities else UNGROUNDED),
+        values=filter_values(row, caption, classes, schema, "kept" if entities else UNGROUNDED)
+        | {"source": [source.title if source else OWN_DATA]},
     )
 
 

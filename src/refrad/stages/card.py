@@ -95,6 +95,9 @@ def run(
             name,
             former,
         )
+    for entry in about.sets:
+        images_of_set = summary.sources[entry.name].total()
+        tally.add("images of public sets", f"{entry.title} ({entry.describe_terms()})", images_of_set)
     tally.take(leaks.images)
     tally.use(leaks.images)
     for kind in ("patients", "studies", "pictures"):
