@@ -81,12 +81,6 @@ def test_config_is_complete_and_names_the_tables(root, ct_rate_root, out):
     assert not os.path.lexists(config.privacy.key)  # it is made at the first run
 
 
-def test_site_of_reports_made_from_masks_ends_with_the_dataset(tmp_path, out):
-    write_abdomenatlas(tmp_path / "atlas")
-    assert run("abdomenatlas", "--root", tmp_path / "atlas", "--out", out) == 0
-    assert yaml.safe_load(out.read_text())["train"]["model"] is None  # nobody is left to test a model on
-
-
 def test_tables_have_a_row_for_each_volume_report_and_mask(ct_rate_root, out):
     run("ct-rate", "--root", ct_rate_root, "--out", out)
     tables = out.parent / "site-tables"
