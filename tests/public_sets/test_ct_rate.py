@@ -2,11 +2,15 @@
 
 import csv
 import shutil
+import tempfile
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.factories.public_sets.ct_rate import SCANS, hounsfield, make_ct_rate, ras_affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.factories.public_sets.ct_rate import SCANS, CtRateVolume, hounsfield, make_ct_rate, ras_affine
 
 from refrad.language.sections import split_sections
 from refrad.public_sets import ct_rate
@@ -138,6 +142,67 @@ def test_all_reconstructions_share_study_and_report(root):
     assert [name for name in names(tables) if name.startswith("train_1_a")] == ["train_1_a_1", "train_1_a_2"]
     assert "another reconstruction" not in tables.counts["volumes"]
     assert len(tables.reports) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("train_14384_a_2", "known to be unusable"),
+        ("valid_251_a_2", "known to be unusable"),
+        ("train_1267_a_4", "without a distance of slices"),
+        ("train_11755_a_3", "without a distance of slices"),
+        ("train_11755_a_4", "without a distance of slices"),
+    ],
+)
+def test_volumes_known_to_be_broken_are_left_out_whatever_the_metadata_say(tmp_path, name, reason):
+    broken = BY_NAME["train_1_a_1"]._replace(name=name, folder=name[:5])
+    neighbour = broken._replace(name=f"{broken.scan}_5")
+    tables = ct_rate.read(make_ct_rate(tmp_path, volumes=(broken, neighbour)), NEITHER_TRAIN_NOR_TEST)
+    assert names(tables) == [neighbour.name] and tables.counts["volumes"][reason] == 1
+
+
+@st.composite
+def made_up_volumes(draw):
+    """Volumes of few patients, scans and reconstructions, each in any folder, with or without what it needs."""
+    keys = st.tuples(st.sampled_from(["train", "valid"]), st.integers(1, 3), st.sampled_from("ab"), st.integers(1, 3))
+    volumes = [
+        CtRateVolume(
+            "_".join(map(str, key)),
+            kernel=draw(st.sampled_from(["Br40d", "Bl57d"])),
+            folder=draw(st.sampled_from([key[0], key[0], "train", "valid"])),
+            z_spacing=draw(st.sampled_from(["1.5", "1.5", "1.5", "", "0", "nan"])),
+            has_file=draw(st.integers(0, 4)) > 0,
+            has_report=draw(st.integers(0, 4)) > 0,
+        )
+        for key in draw(st.lists(keys, min_size=1, max_size=12, unique=True))
+    ]
+    return (*volumes, CtRateVolume("train_9_a_1", "Br40d"), CtRateVolume("valid_9_a_1", "Bl57d", folder="valid"))
+
+
+@settings(max_examples=40)
+@given(made_up_volumes(), st.sampled_from(["first", "all", "br40"]), st.booleans())
+def test_any_set_becomes_a_consistent_delivery(volumes, reconstruction, resplit):
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_ct_rate(Path(folder), volumes=volumes)
+        tables = ct_rate.read(root, SetOptions(reconstruction, resplit, validation=0.5))
+        assert all((tables.folder / entry.path).is_file() for entry in tables.volumes)
+    by_name = {volume.name: volume for volume in volumes}
+    for entry in tables.volumes:
+        volume = by_name[entry.series]
+        assert (entry.study, entry.patient) == (volume.scan, volume.patient) and volume.z_spacing == "1.5"
+        assert reconstruction != "br40" or volume.kernel == "Br40d"
+    studies = [entry.study for entry in tables.volumes]
+    assert reconstruction == "all" or len(set(studies)) == len(studies)
+    assert sorted(tables.reports["study_uid"]) == sorted(set(studies))
+    patients = {(entry.patient, entry.split) for entry in tables.volumes}
+    assert len(patients) == len({patient for patient, _ in patients})
+    assert {split for _, split in patients} <= {"train", "validation", "test"}
+    files, rows = sum(volume.has_file for volume in volumes), sum(volume.has_report for volume in volumes)
+    for kind, total, used in (("volumes", files, len(studies)), ("reports", rows, len(tables.reports))):
+        counts = dict(tables.counts[kind])
+        assert (counts.pop("delivered"), counts["used"]) == (total, used) and sum(counts.values()) == total
+    if resplit:
+        assert "patient in several official splits" not in tables.counts["volumes"]
 
 
 def test_kernel_of_no_volume_is_refused_with_those_there_are(root):

@@ -67,13 +67,13 @@ SECTIONS = {
 }
 USUAL = ("Cough.", "Non-contrast chest CT.", "Trachea is open. A nodule is seen, in the left lung.", 'Nodule, "4 mm".')
 POSITION = (-100.0, -90.0, -200.0)
-XY_SPACING = 0.7
+XY_SPACING, Z_SPACING = 0.7, 1.5  # mm; the metadata may say something else
 
 
 def ras_affine(volume: CtRateVolume) -> np.ndarray:
     """The true affine of a volume, float64 [4, 4], RAS+ mm: x and y of the scanner's LPS+ change their sign."""
     rows, columns = np.array(volume.orientation[:3]), np.array(volume.orientation[3:])
-    spacing = (XY_SPACING, XY_SPACING, float(volume.z_spacing or 1.5))
+    spacing = (XY_SPACING, XY_SPACING, Z_SPACING)
     affine = np.eye(4)
     affine[:3, :3] = np.stack([rows, columns, np.cross(rows, columns)], axis=1) * spacing
     affine[:3, 3] = POSITION
