@@ -53,6 +53,12 @@ def test_keys_of_two_patients_or_studies_are_never_one(tmp_path):
     assert {h.unified_series_key for h in headers} == {""}  # no study is scattered because series are called alike
 
 
+def test_keys_with_separators_are_never_those_of_another_patient(tmp_path):
+    write_nifti(tmp_path / "a.nii.gz", VALUES, AFFINE)
+    headers = [header_of_entry(tmp_path, entry_of(patient=p, study=s)) for p, s in [("a|b", "c"), ("a", "b|c")]]
+    assert headers[0].study_key != headers[1].study_key and headers[0].instance_key != headers[1].instance_key
+
+
 def test_header_is_read_although_the_voxels_are_damaged_or_missing(tmp_path):
     content = write_nifti(tmp_path / "b.nii.gz", np.random.default_rng(1).integers(0, 999, (40, 40, 40)), AFFINE)
     (tmp_path / "a.nii.gz").write_bytes(content.read_bytes()[:5000])

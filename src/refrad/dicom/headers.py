@@ -23,6 +23,7 @@ from refrad.dicom.elements import (
 )
 from refrad.dicom.header_tags import KEYWORDS
 from refrad.dicom.image_kinds import localizer_name_of, reasons_of, tiles_of
+from refrad.dicom.nested_keys import nested_key
 from refrad.dicom.pixel_words import NATIVE, bit_range, bits_of_word
 from refrad.dicom.times import Times, times_of
 
@@ -153,23 +154,21 @@ class Header(NamedTuple):
     def study_key(self) -> str:
         """The study's UID, or the folder if there is none."""
         if self.nested_keys:
-            return f"{self.patient_id}|{self.study_uid}"
+            return nested_key(self.patient_id, self.study_uid)
         return self.study_uid or f"folder|{self.folder}"
 
     @property
     def series_key(self) -> str:
         """The series' UID, or folder, study, number, description and time if there is none."""
         if self.nested_keys:
-            return f"{self.study_key}|{self.series_uid}"
+            return nested_key(self.patient_id, self.study_uid, self.series_uid)
         return self.series_uid or f"folder|{self.folder}|{self.study_uid}|{self.series_hint}"
 
     @property
     def unified_series_key(self) -> str:
         """Key of the series whatever its study: the patient, if known without the study, and the series' UID; "" without a UID."""
-        if self.nested_keys:
-            return ""
-        patient = self.patient_key
-        return self.series_uid and f"{'' if patient == self.study_key else patient}|{self.series_uid}"
+        patient = "" if self.patient_key == self.study_key else self.patient_key
+        return f"{patient}|{self.series_uid}" if self.series_uid and not self.nested_keys else ""
 
     @property
     def instance_key(self) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from refrad.core.types import MODALITIES
 from refrad.dicom.headers import Header
+from refrad.dicom.nested_keys import nested_key
 from refrad.dicom.reasons import QuarantineError
 from refrad.dicom.scan import is_error_of_one_file, is_storage_error, without_path
 from refrad.formats.nifti import NiftiError, affine_of, is_regular, open_volume_file, read_header, shape_of
@@ -70,7 +71,7 @@ def described_header(entry: VolumeEntry) -> Header:
         accession_number=entry.accession_number,
         study_uid=entry.study,
         series_uid=entry.series,
-        instance_uid="|".join(keys),
+        instance_uid=nested_key(*keys),
         manufacturer=entry.manufacturer,
         series_number=entry.series_number,
         study_date=entry.study_date,
@@ -78,7 +79,7 @@ def described_header(entry: VolumeEntry) -> Header:
         age=entry.age,
         body_part=entry.body_part,
         contrast=entry.contrast,
-        frame_of_reference=f"{entry.patient}|{entry.frame_of_reference}" if entry.frame_of_reference else "",
+        frame_of_reference=entry.frame_of_reference and nested_key(entry.patient, entry.frame_of_reference),
     )
 
 
