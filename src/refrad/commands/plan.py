@@ -170,8 +170,12 @@ def _index(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def count_texts(reports: Path, is_chosen: Callable[[Report], bool] | None = None) -> dict[str, int]:
     """Counts of a table or folder of reports: reports, all or those that are chosen, and sentences of findings and impression."""
-    rows = [row for row in read_reports(reports, is_heading) if is_chosen is None or is_chosen(row)]
-    return {"reports": len(rows), "sentences": count_sentences(row.text for row in rows)}
+    counts = {"reports": 0, "sentences": 0}
+    for report in read_reports(reports, is_heading):  # one at a time: the texts of an archive fill the memory
+        if is_chosen is None or is_chosen(report):
+            counts["reports"] += 1
+            counts["sentences"] += count_sentences([report.text])
+    return counts
 
 
 def count_sentences(texts: Iterable[str]) -> int:
