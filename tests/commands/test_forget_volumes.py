@@ -12,9 +12,10 @@ from tests.factories.nifti import write_nifti
 
 from refrad.cli import main
 from refrad.config import VolumeFiles
-from refrad.core.contracts import CopyTable
+from refrad.core.contracts import CopyTable, MaskTable
 from refrad.core.tables import frame_of, write_table
 from refrad.privacy.pseudonyms import Pseudonyms
+from refrad.segmentation.labels import save_labels
 from refrad.stages import captions, index, volumes
 
 KEY = bytes(range(32))
@@ -46,7 +47,8 @@ def site(root, tmp_path, monkeypatch):
         values = np.arange(4 * 5 * SLICES, dtype=np.int16).reshape(4, 5, SLICES) + 100 * number
         values[0] = -1000  # air
         write_nifti(Path("set", path), values, AFFINE)
-        rows.append([path, patient, f"{patient}_a", f"{patient}_a_1", "CT", 1, "head"])
+        series = "CT" if patient == "valid_1" else f"{patient}_a_1"
+        rows.append([path, patient, f"{patient}_a", series, "CT", 1, "head"])
     header = ["path", "patient", "study", "series", "modality", "series_number", "numbering"]
     write_csv("private/volumes.csv", [header, *rows])
     texts = [[f"R-{name}", f"{name}_a", "en", f"Findings:\n{PATIENTS[name]}"] for name in PATIENTS]
@@ -145,6 +147,12 @@ def own_volumes(patient):
 
 
 @pytest.mark.usefixtures("site")
+def test_key_of_a_series_that_is_a_word_is_no_trace_of_the_patient(capsys):
+    assert main(["forget", "valid_1", "--config", "config.yaml", "site.yaml"]) == 0
+    assert "looked through private, results, stores and logs: nothing is left" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("site")
 def test_next_run_leaves_the_patient_of_nifti_files_out():
     assert main(["forget", "train_1", "--config", "config.yaml", "site.yaml"]) == 0
     run_stages()
@@ -161,3 +169,20 @@ def test_commands_that_need_dicom_refuse_a_delivery_of_nifti_files(capsys, tmp_p
     assert main(["export-dicom", *arguments]) == 1
     assert capsys.readouterr().err.startswith("refrad export-dicom: export-dicom needs the DICOM images of a delivery")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("site")
+def test_masks_of_a_delivery_of_nifti_files_are_no_dicom_segmentations(capsys, tmp_path):
+    masks = Path("results/masks/set/0/masks.parquet")
+    volume = rows_of("results/volumes/set/0/volumes.parquet")["volume"][0]
+    digest, labels = save_labels(Path("stores/m.nii.gz"), np.ones((4, 5, SLICES), np.uint8), AFFINE)
+    row = {"volume": volume, "task": "total", "segmenter": "precomputed", "weights": None, "reason": None}
+    rows = [row | {"digest": digest, "file": "m.nii.gz", "labels": labels}]
+    write_table(masks, frame_of(rows, MaskTable), MaskTable, fingerprint("masks"))
+    arguments = ["--masks", masks, "--mask-store", "stores", "--schema", "workflow/anatomy/classes.yaml"]
+    arguments += ["--out", tmp_path / "out"]
+    tables = ["--instances", "results/index/set/instances.parquet", "--files", "private/set/files.parquet"]
+    assert main(["export-masks", *map(str, arguments), "--dicom", "set", *tables]) == 1
+    assert capsys.readouterr().err.startswith("refrad export-masks: --dicom needs the DICOM images of a delivery")
+    assert main(["export-masks", *map(str, arguments)]) == 0
+    assert [path.name for path in (tmp_path / "out" / volume).iterdir()] == ["spleen.nii.gz"]

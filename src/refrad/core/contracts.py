@@ -49,7 +49,10 @@ class InstanceTable(Table):
     file: str = pa.Field(description="keyed digest of the path inside the delivery")
     frame: pl.Int32 = pa.Field(ge=0, description="frame in a multi-frame file, else 0")
     slices: pl.Int32 = pa.Field(ge=1, description="images of the row: 1, or the slices of a NIfTI volume")
-    instance: str = pa.Field(nullable=True, description="pseudonym of the SOP instance (and frame); null if unreadable")
+    instance: str = pa.Field(
+        nullable=True,
+        description="pseudonym of the image: a SOP instance (and frame), or a slice of a NIfTI volume; null if unreadable",
+    )
     series: str = pa.Field(nullable=True, description="pseudonym of the series; null if unreadable")
     study: str = pa.Field(nullable=True, description="pseudonym of the study; null if unreadable")
     patient: str = pa.Field(nullable=True, description="pseudonym of the patient; null if unreadable")
@@ -117,7 +120,9 @@ class VolumeTable(Table):
 class SliceTable(Table):
     """Stage volumes: the position of each SOP instance (frame) in its volume. `volume[:, :, index].T` is the DICOM image."""
 
-    instance: str = pa.Field(unique=True, description="pseudonym of the SOP instance (and frame)")
+    instance: str = pa.Field(
+        unique=True, description="pseudonym of the image: a SOP instance (and frame), or a slice of a NIfTI volume"
+    )
     volume: str = pa.Field(description="pseudonym of the volume")
     axis: pl.Int8 = pa.Field(ge=0, le=2, description="array axis across the stack; 2 for volumes of this workflow")
     index: pl.Int32 = pa.Field(ge=0, description="position of the slice along the axis")
@@ -140,7 +145,9 @@ class MaskTable(Table):
 class StructureTable(Table):
     """Stage structures: one row per class and slice."""
 
-    instance: str = pa.Field(description="pseudonym of the SOP instance (and frame)")
+    instance: str = pa.Field(
+        description="pseudonym of the image: a SOP instance (and frame), or a slice of a NIfTI volume"
+    )
     volume: str = pa.Field(description="pseudonym of the volume")
     index: pl.Int32 = pa.Field(ge=0, description="position of the slice along the axis")
     class_id: pl.Int16 = pa.Field(ge=1, description="id in the class schema")
@@ -238,7 +245,9 @@ class TripletTable(Table):
     """Stage grounded: one row per considered pair of caption and image, grounded, or not with a reason."""
 
     triplet: str = pa.Field(unique=True, description="id of the pair")
-    instance: str = pa.Field(description="pseudonym of the SOP instance (and frame)")
+    instance: str = pa.Field(
+        description="pseudonym of the image: a SOP instance (and frame), or a slice of a NIfTI volume"
+    )
     volume: str = pa.Field(description="pseudonym of the volume")
     index: pl.Int32 = pa.Field(ge=0, description="position of the slice along the axis")
     caption: str = pa.Field(description="id of the caption")
@@ -265,7 +274,9 @@ class EntityTable(Table):
 class QuestionTable(Table):
     """Stage vqa: one row per question-answer pair of an image."""
 
-    instance: str = pa.Field(description="pseudonym of the SOP instance (and frame)")
+    instance: str = pa.Field(
+        description="pseudonym of the image: a SOP instance (and frame), or a slice of a NIfTI volume"
+    )
     language: str = pa.Field(isin=LANGUAGES, description="language of question and answer")
     topic: str = pa.Field(isin=["findings", "metadata"], description="source of the question")
     kind: str = pa.Field(isin=["open", "yesno", "multiple"], description="form of the question")

@@ -50,7 +50,12 @@ class Column:
 
 
 COLUMNS: Sequence[Column] = (
-    Column("image_id", pa.string(), "identity", "pseudonym of the SOP instance (and frame)"),
+    Column(
+        "image_id",
+        pa.string(),
+        "identity",
+        "pseudonym of the image: a SOP instance (and frame), or a slice of a NIfTI volume",
+    ),
     Column("volume", pa.string(), "identity", "pseudonym of the volume that the image is a slice of"),
     Column("study", pa.string(), "identity", "pseudonym of the study"),
     Column("patient", pa.string(), "identity", "pseudonym of the patient"),
@@ -72,7 +77,7 @@ COLUMNS: Sequence[Column] = (
         "turn",
         pa.string(),
         "header",
-        "from the DICOM image to the image: none, mirror, flip, rotate_90 (clockwise), rotate_180, rotate_270, transpose or"
+        "from the stored slice to the image: none, mirror, flip, rotate_90 (clockwise), rotate_180, rotate_270, transpose or"
         " transpose_180",
     ),
     Column("edges", EDGES, "header", "side of the patient at each edge of the image: R, L, A, P, H, F, or two of them"),

@@ -42,6 +42,7 @@ CAUSES = {
 NEEDED = ("index", "volumes", "captions", "shards")  # without an item used in one of them there is no image
 NAMES = {
     "dicom": "DICOM",
+    "nifti": "NIfTI",
     "ct": "CT",
     "mr": "MR",
     "rtf": "RTF",

@@ -23,7 +23,9 @@ class LeftOutTable(Table):
     A caption that stays without one of its phrases is here as it was before.
     """
 
-    image_id: str = pa.Field(description="pseudonym of the SOP instance (and frame)")
+    image_id: str = pa.Field(
+        description="pseudonym of the image: a SOP instance (and frame), or a slice of a NIfTI volume"
+    )
     volume: str = pa.Field(description="pseudonym of the volume")
     study: str = pa.Field(description="pseudonym of the study")
     patient: str = pa.Field(description="pseudonym of the patient")

@@ -16,6 +16,8 @@ from refrad.sources.withdrawn_reports import spelling_of
 
 __all__ = ["Identity", "find_identity"]
 
+SHORTEST = 6  # characters of the key of a series that is looked for when the patient is gone
+
 
 @dataclass
 class Identity:
@@ -171,7 +173,9 @@ def _take_files(identity: Identity, files: pl.DataFrame, own: pl.DataFrame) -> N
     for kind, values in new.items():
         identity.identifiers.setdefault(kind, set()).update(values)
     names = ("study_uid", "series_uid", "instance_uid", "accession_number", "patient_name")
-    identity.originals |= set().union(*(alone[name] for name in names))
+    originals = set[str]().union(*(alone[name] for name in names))
+    # The series of a NIfTI file may be called "CT", which is the modality of others.
+    identity.originals |= {name for name in originals if name not in alone["series_uid"] or len(name) >= SHORTEST}
     identity.paths |= alone["path"] | set(unowned["path"])
 
 

@@ -69,7 +69,7 @@ _RECORDS = (
     ),
     Stage(
         "volumes",
-        "One geometry-checked volume for each series, and the SOP instance of each of its slices.",
+        "One geometry-checked volume for each series, and the place of each image in it.",
         per="shard",
         source=True,
     ),
