@@ -47,7 +47,7 @@ study_0007,,,,Ventricles normal.,
 
 
 def _image_bytes(dtype: type) -> bytes:
-    # x to the left, y to the head, z to the front: as in a coronal acquisition.
+    # The first axis goes to the left, the second, 5 mm apart, to the head, the third to the front.
     affine = np.array([[-1.0, 0, 0, 40], [0, 0, 1.0, -30], [0, 5.0, 0, 10], [0, 0, 0, 1]])
     return bytes(nib.Nifti1Image(np.arange(120).reshape(6, 5, 4).astype(dtype), affine).to_bytes())
 
