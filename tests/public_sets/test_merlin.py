@@ -2,6 +2,7 @@
 
 import pytest
 from tests.factories.public_sets.merlin import REPORTS, write_merlin, write_merlin_masks
+from tests.factories.public_sets.totalsegmentator import write_image
 from tests.factories.workbooks import write_workbook
 
 from refrad.config.public_sets import PUBLIC_SETS
@@ -122,6 +123,16 @@ def test_folders_of_classes_of_merlin_plus_are_masks_of_their_study(root, option
     assert tables.masks == {"merlin_data/AC4213641.nii.gz": "part1/AC4213641/segmentations"}
     assert tables.mask_folder == tmp_path / "masks"
     assert "1 volumes that are used have no mask" in tables.findings
+    write_image(tmp_path / "masks" / "AC4213647" / "liver.nii.gz", value=1)
+    tables = read(root, options._replace(masks=tmp_path / "masks"))
+    assert tables.masks["merlin_data/AC4213647.nii"] == "AC4213647" and len(tables.masks) == 2
+    assert not [text for text in tables.findings if "mask" in text]
+
+
+def test_folder_with_hidden_files_only_is_no_mask(root, options, tmp_path):
+    (tmp_path / "masks" / "AC4213641").mkdir(parents=True)
+    (tmp_path / "masks" / "AC4213641" / "._liver.nii.gz").touch()
+    assert read(root, options._replace(masks=tmp_path / "masks")).masks == {}
 
 
 def test_file_of_all_labels_is_never_read_in_numbers_of_totalsegmentator(root, options, tmp_path):

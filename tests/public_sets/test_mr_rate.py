@@ -131,6 +131,7 @@ def test_findings_name_the_limits_of_the_set(root):
     findings = read(root, OPTIONS._replace(masks=root)).findings
     assert "1 rows of the metadata have no file" in findings
     assert "2 reports hold placeholders of names, dates or places, which become those of RefRad" in findings
+    assert not [text for text in findings if " is not there" in text]
     for words in ("defaced", "machine translations", "masks are not taken"):
         assert any(words in sentence for sentence in findings)
 
@@ -144,6 +145,9 @@ def test_set_is_read_without_metadata_and_splits(root, tmp_path):
         ("study_0002", "p1", "train"),
         ("study_0004", "p4", "validation"),
     }
+    assert [text.split(" ")[0] for text in tables.findings if " is not there" in text] == [
+        "metadata/batch00_metadata.csv"
+    ]
     shutil.copytree(root / "metadata", tmp_path / "set" / "metadata")
     (tmp_path / "set" / "splits.csv").unlink()
     tables = read(tmp_path / "set", OPTIONS)
@@ -151,6 +155,7 @@ def test_set_is_read_without_metadata_and_splits(root, tmp_path):
         ("study_0001", "p1", ""),
         ("study_0008", "p8", ""),
     }
+    assert [text.split(" ")[0] for text in tables.findings if " is not there" in text] == ["splits.csv"]
 
 
 def test_study_that_tables_give_to_two_patients_is_left_out(root, tmp_path):
