@@ -71,6 +71,15 @@ def test_card_warns_where_demo_weights_made_the_masks(tmp_path, rows, segmenter,
     assert ("of no use for real patients" in (tmp_path / "README.md").read_text()) == warns
 
 
+@pytest.mark.parametrize(("segmenter", "by_hand"), [("totalsegmentator total", False), ("precomputed", True)])
+def test_card_denies_masks_drawn_by_hand_only_where_a_model_made_them(tmp_path, rows, segmenter, by_hand):
+    provenance = dict.fromkeys(BACKENDS) | {"segmenter": segmenter, "fingerprints": None}
+    describe(tmp_path, [row | {"provenance": provenance} for row in rows])
+    text = (tmp_path / "README.md").read_text()
+    assert ("No mask was drawn by hand" in text) != by_hand
+    assert ("Masks were delivered with the images" in text) == by_hand
+
+
 def test_leak_is_on_the_card_and_counted(tmp_path, images):
     leaky = [row | {"patient": "p", "study": "s"} for row in read_rows([images])]
     metrics = describe(tmp_path, leaky)

@@ -15,6 +15,7 @@ from refrad.dataset.columns import COLUMNS
 from refrad.dataset.file_list import DataFile, data_digest, describe_for_loaders
 from refrad.dataset.leakage import Leakage
 from refrad.dataset.statistics import DatasetSummary
+from refrad.dataset.terms import PRECOMPUTED
 from refrad.workflow.fingerprint import Fingerprint
 
 __all__ = ["DatasetInfo", "render_card", "with_files"]
@@ -81,8 +82,7 @@ def render_card(
             "## Splits\n",
             _splits(leakage, fingerprints),
             "## Creation\n",
-            "No box and no mask was drawn by hand. Masks come from a segmenter, phrases from a finder; a pair of image and"
-            " sentence is kept where both agree on an anatomical class. Both make mistakes: `refrad audit` measures how often.\n",
+            _origin_of_masks(summary),
             _table(("part", "made by", "images"), list(_backends(summary))),
             *_warnings(summary, fingerprints),
             _table(("stage", "version", "options"), list(_stages(fingerprints))),
@@ -189,6 +189,18 @@ def _persons(leakage: Leakage) -> str:
     return (
         f"**{sentence}** `leakage.json` names them by their pseudonyms. They are not moved, and exports do not refuse, since two people"
         " may share both. If they are one person, give them one PatientID in the archive, or leave one out.\n\n"
+    )
+
+
+def _origin_of_masks(summary: DatasetSummary) -> str:
+    """What makes the pairs; masks that were delivered may have been drawn by hand."""
+    delivered = any(PRECOMPUTED in segmenter for segmenter in summary.backends.get("segmenter", ()))
+    origin = (
+        "Masks were delivered with the images" if delivered else "No mask was drawn by hand: they come from a segmenter"
+    )
+    return (
+        f"No box was drawn by hand. {origin}, and phrases come from a finder; a pair of image and sentence is kept where both agree on an"
+        " anatomical class. Both make mistakes: `refrad audit` measures how often.\n"
     )
 
 

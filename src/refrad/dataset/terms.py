@@ -10,7 +10,7 @@ from refrad.config.site_data import DEMO_WEIGHTS
 from refrad.dataset.columns import COLUMNS
 from refrad.dataset.statistics import DatasetSummary
 
-__all__ = ["registered_sets", "terms_of_columns"]
+__all__ = ["PRECOMPUTED", "registered_sets", "terms_of_columns"]
 
 PRECOMPUTED = "precomputed"  # in the name of a segmenter: masks that were delivered
 # A word in the name of a backend, and the terms of its output as its maker publishes them. The first that fits counts.
