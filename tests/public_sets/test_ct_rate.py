@@ -205,6 +205,15 @@ def test_any_set_becomes_a_consistent_delivery(volumes, reconstruction, resplit)
         assert "patient in several official splits" not in tables.counts["volumes"]
 
 
+@pytest.mark.parametrize(
+    ("distance", "is_used"), [("0.5", True), ("5", True), ("0", False), ("-1", False), ("x", False)]
+)
+def test_volumes_need_a_distance_between_slices(tmp_path, distance, is_used):
+    volume = BY_NAME["train_1_a_1"]._replace(z_spacing=distance)
+    tables = ct_rate.read(make_ct_rate(tmp_path, volumes=(volume, BY_NAME["valid_1_a_1"])), NEITHER_TRAIN_NOR_TEST)
+    assert ("train_1_a_1" in names(tables)) == is_used
+
+
 def test_kernel_of_no_volume_is_refused_with_those_there_are(root):
     with pytest.raises(ValueError, match=r"no volume has such a kernel.*Br40d"):
         ct_rate.read(root, SetOptions(reconstruction="B30f"))
