@@ -83,3 +83,9 @@ def test_columns_with_report_text_say_where_it_was_made_from_masks():
 def test_set_of_a_later_release_is_refused():
     with pytest.raises(ValueError, match="data of later-set, which is no public set of this release"):
         terms_of_sources(later_set="precomputed")
+
+
+def test_words_of_a_public_set_are_not_called_the_sites():
+    counts = {"ct-rate": Counter(["totalsegmentator total"])}
+    backends = {"rewriter": Counter(["rules: unchanged"]), "translator": Counter(["source"])}
+    assert "site" not in terms_of_columns(DatasetSummary(sources=counts, backends=backends), "own")["captions"]

@@ -27,10 +27,10 @@ MODELS: tuple[tuple[str, str], ...] = (
         " and the Prohibited Use Policy goes with them",
     ),
     ("gpt-oss", "written by gpt-oss: Apache-2.0 and the gpt-oss usage policy"),
-    ("rules", "cut by RefRad's rules, Apache-2.0; the text stays the site's"),
+    ("rules", "cut by RefRad's rules, Apache-2.0, which keep the terms of the report"),
     ("lexicon", "found by RefRad's lexicon, Apache-2.0"),
     ("templates", "written by RefRad's templates, Apache-2.0"),
-    ("source", "the site's own words"),
+    ("source", "the words of the report"),
 )
 WRITERS: Mapping[str, tuple[str, ...]] = {
     "anatomy": ("segmenter",),
