@@ -165,7 +165,8 @@ def _index(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
             shards=delivery.shards,
             **site.choice.paths,
         )
-        return read_table(folder / "instances.parquet", InstanceTable), read_table(folder / "files.parquet", FileTable)
+        files = read_table(folder / "files.parquet", FileTable) if site.choice.paths else pl.DataFrame()
+        return read_table(folder / "instances.parquet", InstanceTable), files
 
 
 def count_texts(reports: Path, is_chosen: Callable[[Report], bool] | None = None) -> dict[str, int]:
