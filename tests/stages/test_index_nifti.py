@@ -33,9 +33,9 @@ def write_volume(path):
     nib.save(nib.Nifti1Image(values, np.diag([-1.0, -1.0, 5.0, 1.0])), path)
 
 
-def run(folder, entries, key=KEY, lists=None, withdrawn=(), public_set=None, **changes):
+def run(folder, entries, key=KEY, lists=None, withdrawn=(), public_set=None, delivery="site", **changes):
     """The tables of stage index for a table of volumes; the files of the entries without a problem are written."""
-    volumes, private = folder / "volumes", folder / "private" / "site"
+    volumes, private = folder / "volumes", folder / "private" / delivery
     for listed in entries:
         if ".." not in listed.path:
             write_volume(volumes / listed.path)
@@ -114,6 +114,21 @@ def test_study_and_series_keys_may_repeat_in_other_patients(tmp_path):
     table = run(tmp_path, entries).instances
     for column, count in {"patient": 2, "study": 4, "series": 4, "volume": 4, "instance": 4}.items():
         assert table[column].n_unique() == count, column
+
+
+def test_equal_keys_of_two_deliveries_are_of_one_patient_and_two_images(tmp_path):
+    # sub-01 with a T1w is in many datasets: nothing of one may pass for the other, but both are in one split.
+    entries = [entry("a.nii", "sub-01", "sub-01", "T1w", "MR")]
+    first, second = (run(tmp_path, entries, delivery=name).instances for name in ("ds1", "ds2"))
+    for column in ("study", "series", "volume", "instance"):
+        assert first[column][0] != second[column][0], column
+    assert (first["patient"][0], first["split"][0]) == (second["patient"][0], second["split"][0])
+
+
+def test_keys_cannot_pass_for_others(tmp_path):
+    entries = [entry("a.nii", "a|b", "c", "d"), entry("b.nii", "a", "b|c", "d"), entry("c.nii", "a", "b", "c|d")]
+    table = run(tmp_path, entries).instances
+    assert table["study"].n_unique() == table["series"].n_unique() == table["volume"].n_unique() == 3
 
 
 def test_two_files_of_one_series_are_both_quarantined(tmp_path):

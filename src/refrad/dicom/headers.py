@@ -62,7 +62,7 @@ class Header(NamedTuple):
     first. `offset`: of the value of the pixels in the file, if they can be read from there as they are or are compressed;
     else 0. `stack` and `dimensions`: of a frame, by its StackID and DimensionIndexValues.
     `slices`, `split` and `nested_keys` are of a NIfTI file, which holds a whole volume and may belong to an official split. With
-    `nested_keys` a study_uid is unique within the patient only, and a series_uid within the study.
+    `nested_keys` a study_uid is unique within the patient of one delivery, the `scope`, only, and a series_uid within the study.
     """
 
     path: str
@@ -74,6 +74,7 @@ class Header(NamedTuple):
     modality: str = ""
     split: str = ""
     nested_keys: bool = False
+    scope: str = ""
     # identity
     patient_id: str = ""
     issuer: str = ""  # of the patient_id
@@ -154,14 +155,14 @@ class Header(NamedTuple):
     def study_key(self) -> str:
         """The study's UID, or the folder if there is none."""
         if self.nested_keys:
-            return nested_key(self.patient_id, self.study_uid)
+            return nested_key(self.scope, self.patient_id, self.study_uid)
         return self.study_uid or f"folder|{self.folder}"
 
     @property
     def series_key(self) -> str:
         """The series' UID, or folder, study, number, description and time if there is none."""
         if self.nested_keys:
-            return nested_key(self.patient_id, self.study_uid, self.series_uid)
+            return nested_key(self.scope, self.patient_id, self.study_uid, self.series_uid)
         return self.series_uid or f"folder|{self.folder}|{self.study_uid}|{self.series_hint}"
 
     @property

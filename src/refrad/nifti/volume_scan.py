@@ -25,8 +25,12 @@ FILES_AT_ONCE = 16  # whose headers one message holds
 NO_OWNER = {"listed_twice"}  # problems of entries whose keys are not known to be right
 
 
-def read_volume_headers(files: VolumeFiles, limits: Limits, workers: int | None = None) -> Iterator[list[Header]]:
+def read_volume_headers(
+    files: VolumeFiles, limits: Limits, scope: str, workers: int | None = None
+) -> Iterator[list[Header]]:
     """Yield the header of each file of a delivery, a list of one, in any order. Files are opened in processes within limits.
+
+    `scope` is the name of the delivery: `sub-01` with a study `sub-01` and a series `T1w` is in many datasets, each another image.
 
     A file that crashes its reader or exceeds the limits has the reason "beyond_limits"; one with a problem is not opened.
 
@@ -50,7 +54,8 @@ def read_volume_headers(files: VolumeFiles, limits: Limits, workers: int | None 
         for (entry,), headers_of_entry in run_sandboxed(read, ([entry] for entry in alone), limits, workers):
             yield headers_of_entry or [described_header(entry)._replace(reason="beyond_limits")]
 
-    yield from log_progress(headers(), log, "files read")
+    for (header,) in log_progress(headers(), log, "files read"):
+        yield [header._replace(scope=scope)]
 
 
 def _headers(folder: Path, entries: Sequence[VolumeEntry]) -> list[Header]:
@@ -70,7 +75,7 @@ def volumes_of_files(headers: Sequence[Header]) -> list[VolumeMember | Quarantin
     usable = Counter(header.series_key for header in headers if header.reason is None)
     members: list[VolumeMember | QuarantinedImage] = []
     for header in headers:
-        key = header.instance_key
+        key = header.series_key
         reason = header.reason or ("same_keys" if usable[header.series_key] > 1 else None)
         if reason is None:
             members.append(VolumeMember(key, f"volume|{key}"))

@@ -78,7 +78,7 @@ def run(
     """
     options = IndexOptions.model_validate(fingerprint.options)
     tally = Tally("files")
-    headers_of_files = put_in_train(_read_headers(dicom, volume_files, options), public_set)
+    headers_of_files = put_in_train(_read_headers(dicom, volume_files, files.parent.name, options), public_set)
     first = next(headers_of_files)  # raises for a missing delivery, before a key is made
     pseudonyms = Pseudonyms(read_or_create_key(key))
     choice = read_image_choice({"include": include, "exclude": exclude}, key, fingerprint)
@@ -115,22 +115,22 @@ def run(
     tally.write(metrics, fingerprint)
 
 
-def _read_headers(dicom: Path | None, volume_files: str | None, options: IndexOptions) -> Iterator[list[Header]]:
+def _read_headers(
+    dicom: Path | None, files: str | None, delivery: str, options: IndexOptions
+) -> Iterator[list[Header]]:
     """The headers of each file of a delivery."""
     limits = Limits.of_gib(options.memory_gb, options.seconds)
-    if volume_files is not None:
-        return read_volume_headers(VolumeFiles.model_validate_json(volume_files), limits)
-    if dicom is None:
-        raise ValueError("--dicom or --volume-files is missing")
-    return read_headers(dicom, _rules(options), limits)
+    if (dicom is None) == (files is None):
+        raise ValueError("needs either --dicom or --volume-files")
+    if files is not None:
+        return read_volume_headers(VolumeFiles.model_validate_json(files), limits, delivery)
+    return read_headers(dicom or Path(), _rules(options), limits)
 
 
 def _rules(options: IndexOptions) -> ImageRules:
     actions = {"projection": options.projections, "burned_in": options.burned_in}
-    return ImageRules(
-        frozenset(reason for reason, action in actions.items() if action == "keep"),
-        tuple(tuple(rule.items()) for rule in options.burned_in_rules),
-    )
+    accepted = frozenset(reason for reason, action in actions.items() if action == "keep")
+    return ImageRules(accepted, tuple(tuple(rule.items()) for rule in options.burned_in_rules))
 
 
 def _write_persons(
