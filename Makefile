@@ -2,7 +2,7 @@
 # make test        set up .venv, run all tests in two processes
 # make slurm-test  as root: run the workflow on a Slurm of three nodes on this machine, with failures of jobs and of the head
 # make lint        ruff, snakefmt, snakemake --lint, mypy
-# make vllm-test   set up .venv-vllm, run the client, three stages and evaluate.others against a real vLLM on the CPU
+# make vllm-test   set up .venv-vllm, run the client, stages, evaluate.others and the recipe of the paper against a real vLLM on the CPU
 # make lock        renew requirements.lock from pyproject.toml
 #
 # Not part of .ci/run, since they take long:
@@ -38,7 +38,7 @@ venvs-test: .venv/ready .venv-curate/ready .venv-segment/ready .venv-train/ready
 	REFRAD_STACKS=1 $(BIN)/pytest tests/test_stacks.py
 
 vllm-test: .venv/ready .venv-vllm/ready
-	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/llm/test_vllm.py tests/llm/test_vllm_vision.py --durations=5
+	REFRAD_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest tests/llm/test_vllm.py tests/llm/test_vllm_vision.py tests/llm/test_recipe_run.py --durations=5
 
 # First exactly the lock, every file checked by its hash. Then torch, with what its build for this device needs beyond the lock; pip would
 # warn of the torchvision that timm lacks, see `lock`.

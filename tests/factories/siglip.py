@@ -13,8 +13,11 @@ __all__ = ["published_siglip"]
 LAYERS = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
-def published_siglip(folder: Path, texts: list[str], side: int) -> Path:
-    """Write the folder: config and weights with both towers, a sentencepiece model of lower-case `texts`, and its settings."""
+def published_siglip(folder: Path, texts: list[str], side: int, patch: int = 8) -> Path:
+    """Write the folder: config and weights with both towers, a sentencepiece model of lower-case `texts`, and its settings.
+
+    Side of the image and patch in px.
+    """
     pieces = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([text.lower() for text in texts] * 20),
@@ -31,7 +34,7 @@ def published_siglip(folder: Path, texts: list[str], side: int) -> Path:
     torch.manual_seed(0)
     config = SiglipConfig(
         text_config=LAYERS | {"vocab_size": 128, "max_position_embeddings": 64, "projection_size": 32},
-        vision_config=LAYERS | {"image_size": side, "patch_size": 8},
+        vision_config=LAYERS | {"image_size": side, "patch_size": patch},
     )
     SiglipModel(config).save_pretrained(folder)
     special = {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}

@@ -1,13 +1,12 @@
 """The folder of google/paligemma2-3b-pt-224: its configuration whole on the meta device, and a small one for real."""
 
-import json
-
 import pytest
 import torch
 from PIL import Image
+from tests.factories.paligemma import published_paligemma
 from transformers import GemmaTokenizer, PaliGemmaConfig, PaliGemmaForConditionalGeneration
 
-from refrad.model.processor import GROUNDING_TOKENS, add_grounding_tokens, load_processor, plain_processor
+from refrad.model.processor import GROUNDING_TOKENS, add_grounding_tokens, load_processor
 from refrad.model.radgrounder import add_head, head_of, load_model
 from refrad.training.flops import Shape, flops_per_sample
 from refrad.training.objective import batch_loss
@@ -63,23 +62,8 @@ def test_its_mask_head_has_the_size_of_the_paper(whole):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """As the hub has it, but small: a tokenizer without the tokens of grounding, embeddings padded to 64, half precision."""
-    folder = tmp_path_factory.mktemp("paligemma")
-    processor = plain_processor(["The liver is normal. <p bbox= seg id "] * 4, 32, 8, 300)
-    small = json.loads(json.dumps(PALIGEMMA2_3B))
-    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    small["text_config"] |= text | {"num_key_value_heads": 1, "head_dim": 16, "query_pre_attn_scalar": 16}
-    small["text_config"]["vocab_size"] = -(-len(processor.tokenizer) // 64) * 64
-    small["vision_config"] |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    small["vision_config"] |= {"num_attention_heads": 2, "image_size": 32, "patch_size": 8, "projection_dim": 32}
-    small |= {"projection_dim": 32, "image_token_index": processor.image_token_id}
-    for name in ("pad", "bos", "eos"):
-        small[f"{name}_token_id"] = small["text_config"][f"{name}_token_id"] = getattr(
-            processor.tokenizer, f"{name}_token_id"
-        )
-    torch.manual_seed(0)
-    PaliGemmaForConditionalGeneration(PaliGemmaConfig(**small)).bfloat16().save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    texts = ["The liver is normal. <p bbox= seg id "] * 4
+    return published_paligemma(tmp_path_factory.mktemp("paligemma"), texts, 32)
 
 
 def test_a_folder_from_the_hub_loads_in_float32_with_new_words_made_of_old_ones(folder):
