@@ -68,10 +68,12 @@ def write_workbook(
     )
     parts["xl/workbook.xml"] = f'<workbook xmlns="{main}" xmlns:r="{relationships}"><sheets>{names}</sheets></workbook>'
     links = "".join(
-        f'<Relationship Id="rId{number}" Type="sheet" Target="worksheets/sheet{number}.xml"/>'
+        f'<Relationship Id="rId{number}" Type="{relationships}/worksheet" Target="worksheets/sheet{number}.xml"/>'
         for number in range(1, len(sheets) + 1)
     )
     parts["xl/_rels/workbook.xml.rels"] = f'<Relationships xmlns="{RELATIONS}">{links}</Relationships>'
+    top = f'<Relationship Id="rId1" Type="{relationships}/officeDocument" Target="xl/workbook.xml"/>'
+    parts["_rels/.rels"] = f'<Relationships xmlns="{RELATIONS}">{top}</Relationships>'
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>\n{content}')

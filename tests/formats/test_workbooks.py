@@ -29,17 +29,15 @@ def test_cells_stand_in_their_column_beyond_z(tmp_path):
 
 
 def test_runs_are_joined_and_escapes_and_pronunciation_are_resolved(tmp_path):
-    si = "<si><r><t>Liver </t></r><r><t>normal._x000D_\nSpleen</t></r><rPh><t>reba</t></rPh></si>"
+    si = '<si><r><t xml:space="preserve">Liver </t></r><r><t>normal._x000D_\nSpleen</t></r><rPh><t>reba</t></rPh></si>'
     write_workbook(tmp_path / "t.xlsx", {"s": [["x"]]}, strings=si)
     assert read_workbook(tmp_path / "t.xlsx")["s"] == [["Liver normal.\nSpleen"]]
 
 
 def test_numbers_results_and_errors(tmp_path):
-    cells = (
-        '<c r="A1"><v>3.5</v></c><c r="C1" t="str"><f>A1</f><v>ok</v></c><c r="D1" t="e"><v>#REF!</v></c><c r="E1"/>'
-    )
+    cells = '<c r="A1"><v>3.5</v></c><c r="C1" t="str"><f>A1</f><v>ok</v></c><c r="D1" t="e"><v>#REF!</v></c><c r="E1"/><c r="F1"><v>7</v></c>'
     write_workbook(tmp_path / "t.xlsx", {"s": [["x"]]}, cells=cells)
-    assert read_workbook(tmp_path / "t.xlsx")["s"] == [["3.5", "", "ok", "", ""]]
+    assert read_workbook(tmp_path / "t.xlsx")["s"] == [["3.5", "", "ok", "", "", "7"]]
 
 
 def test_what_is_no_workbook_is_refused_by_name(tmp_path):
