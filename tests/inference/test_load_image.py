@@ -90,7 +90,7 @@ def test_unreadable_image_error_gives_the_reason(tmp_path):
         load_image(tmp_path / "x.txt", WINDOWS)
     with pytest.raises(ValueError, match="image 9 of 5: the first one is 0, the last one 4"):
         load_image(save(tmp_path / "v.nii", VOLUME, LPS), WINDOWS, 9)
-    with pytest.raises(ValueError, match="DICOM, but no CT or MR image"):
+    with pytest.raises(ValueError, match="neither CT nor MR"):
         load_image(write_dicom(tmp_path / "u.dcm", HU, Modality="US"), WINDOWS)
     with pytest.raises(ValueError, match="it must be CT or MR"):
         load_image(tmp_path / "v.nii", WINDOWS, modality="PET")

@@ -27,7 +27,7 @@ def stored_volumes(folder, version):
     delivered = ct_rate.read(root, SetOptions(reconstruction="all", validation=0))
     write_entries(folder / f"{version}.parquet", delivered.volumes)
     section = VolumeFiles(folder=str(delivered.folder), table=str(folder / f"{version}.parquet")).model_dump_json()
-    out = folder / f"out {version}"
+    out = folder / f"out {version}" / "ct-rate"  # the name of the delivery, which is part of the pseudonyms
     tables = {name: out / f"{name}.parquet" for name in ("instances", "files")}
     index.run(
         **tables,
