@@ -76,7 +76,7 @@ def test_config_is_complete_and_names_the_tables(root, ct_rate_root, out):
     assert config.masks.segmenter == "precomputed"
     implausible = config.structures.implausible
     assert (implausible.sides, implausible.elsewhere) == ("quarantine", "quarantine")
-    assert (config.card.title, config.train.name) == ("CT-RATE", "ct-rate")
+    assert (config.card.title, config.train.name) == ("Grounded slices of CT-RATE", "ct-rate")
     assert "CC-BY-NC-SA-4.0" in config.card.terms and "Hamamci" in config.card.creator
     assert not os.path.lexists(config.privacy.key)  # it is made at the first run
 

@@ -41,7 +41,7 @@ def test_set_becomes_a_site_that_the_workflow_accepts(root, tmp_path, monkeypatc
     (tmp_path / "weights.yaml").write_text(f"masks: {{weights: {tmp_path}}}\n")
     config = check_config(load_config([root / "config.yaml", out, tmp_path / "weights.yaml"]), downloads=False)
     (delivery,) = config.deliveries
-    assert delivery.public_set == name and config.card.title == PUBLIC_SETS[name].title
+    assert delivery.public_set == name and config.card.title == f"Grounded slices of {PUBLIC_SETS[name].title}"
     entries = list(read_entries(delivery.volumes))
     assert entries and not [entry.problem for entry in entries if entry.problem]
     assert {entry.study for entry in entries} == {

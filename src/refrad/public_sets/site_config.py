@@ -41,8 +41,8 @@ def site_config(public_set: PublicSet, tables: SetTables, folder: Path) -> dict[
         if has_masks
         else {"segmenter": "totalsegmentator", "variant": "total", "weights": WEIGHTS, "device": "gpu"},
         "card": {
-            "title": public_set.title,
-            "creator": public_set.citations[0],
+            "title": f"Grounded slices of {public_set.title}",
+            "creator": f"a user of RefRad, from data of {public_set.citations[0]}",
             "terms": public_set.describe_terms(),
         },
         "train": {"name": public_set.name},
