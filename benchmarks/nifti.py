@@ -221,7 +221,7 @@ def plan(folder: Path, count: int) -> tuple[float, float]:
 def compare_headers(root: Path) -> None:
     """Print the times of nibabel and of RefRad for the headers of all files."""
     from refrad.nifti.headers import header_of_entry
-    from refrad.nifti.volume_list import VolumeEntry
+    from refrad.nifti.volume_entry import VolumeEntry
 
     paths = [path.relative_to(root).as_posix() for path in sorted(root.glob("dataset/*/*/*/*.nii.gz"))]
 
@@ -244,7 +244,7 @@ def compare_headers(root: Path) -> None:
 def compare_with_whole(folder: Path) -> None:
     """Print the times of a whole volume of noise and of its header."""
     from refrad.nifti.headers import header_of_entry
-    from refrad.nifti.volume_list import VolumeEntry
+    from refrad.nifti.volume_entry import VolumeEntry
 
     voxels = np.random.default_rng(0).integers(-1000, 400, (SIDE, SIDE, WHOLE_SLICES), np.int16)
     header, _ = header_of_number(0)

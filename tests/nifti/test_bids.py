@@ -3,7 +3,8 @@ import json
 import pytest
 
 from refrad.config import VolumeFiles
-from refrad.nifti.volume_list import VolumeEntry, read_entries
+from refrad.nifti.volume_entry import VolumeEntry
+from refrad.nifti.volume_list import read_entries
 
 
 def make(folder, *names):

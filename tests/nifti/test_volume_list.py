@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrad.config import VolumeFiles
-from refrad.nifti.volume_list import VolumeEntry, read_entries, write_entries
+from refrad.nifti.volume_entry import VolumeEntry
+from refrad.nifti.volume_list import read_entries, write_entries
 
 PATTERN = r"(?P<patient>[^/]+)/(?P<study>[^/]+)/(?P<series>[^/]+)\.nii(\.gz)?"
 

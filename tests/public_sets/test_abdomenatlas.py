@@ -6,7 +6,7 @@ import pytest
 from tests.factories.public_sets.abdomenatlas import write_abdomenatlas
 
 from refrad.config.public_sets import PUBLIC_SETS
-from refrad.nifti.volume_list import VolumeEntry
+from refrad.nifti.volume_entry import VolumeEntry
 from refrad.public_sets.abdomenatlas import MARKS, read
 from refrad.public_sets.base import SetOptions
 

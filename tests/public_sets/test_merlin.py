@@ -7,7 +7,7 @@ from tests.factories.workbooks import write_workbook
 
 from refrad.config.public_sets import PUBLIC_SETS
 from refrad.language.sections import split_sections
-from refrad.nifti.volume_list import VolumeEntry
+from refrad.nifti.volume_entry import VolumeEntry
 from refrad.public_sets.base import SetOptions
 from refrad.public_sets.merlin import MARKS, read
 

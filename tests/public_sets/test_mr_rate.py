@@ -9,7 +9,7 @@ from tests.factories.public_sets.mr_rate import write_mr_rate
 from refrad.config.public_sets import PUBLIC_SETS
 from refrad.formats.nifti import open_volume_file, read_header
 from refrad.language.sections import split_sections
-from refrad.nifti.volume_list import VolumeEntry
+from refrad.nifti.volume_entry import VolumeEntry
 from refrad.public_sets.base import SetOptions
 from refrad.public_sets.mr_rate import MARKS, read
 

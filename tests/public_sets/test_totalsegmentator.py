@@ -4,7 +4,7 @@ import pytest
 from tests.factories.public_sets.totalsegmentator import NOTES, ROWS, write_image, write_totalsegmentator
 
 from refrad.config.public_sets import PUBLIC_SETS
-from refrad.nifti.volume_list import VolumeEntry
+from refrad.nifti.volume_entry import VolumeEntry
 from refrad.public_sets.base import SetOptions
 from refrad.public_sets.totalsegmentator import MARKS, read
 

@@ -13,7 +13,8 @@ from tests.factories import fingerprint
 from refrad.config import VolumeFiles
 from refrad.core.contracts import InstanceTable
 from refrad.core.tables import read_public_set, read_table
-from refrad.nifti.volume_list import VolumeEntry, write_entries
+from refrad.nifti.volume_entry import VolumeEntry
+from refrad.nifti.volume_list import write_entries
 from refrad.privacy.choice_lists import digests_of_choice, read_choice_list
 from refrad.privacy.pseudonyms import DEMO_KEY_PREFIX, DEMO_MANUFACTURER, FileTable, Pseudonyms
 from refrad.privacy.withdrawals import withdrawals_of

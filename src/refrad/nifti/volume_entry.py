@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-__all__ = ["COLUMNS", "KEYS", "VolumeEntry"]
+__all__ = ["COLUMNS", "ENDINGS", "KEYS", "VolumeEntry"]
+
+ENDINGS = (".nii.gz", ".nii")  # of the names of NIfTI files
 
 
 class VolumeEntry(NamedTuple):

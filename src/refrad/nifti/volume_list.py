@@ -13,12 +13,11 @@ from refrad.dicom.scan import find_files, printable_path
 from refrad.nifti.bids import entries_of_bids
 from refrad.nifti.entry_table import entries_of_table
 from refrad.nifti.entry_values import entry_of_cells
-from refrad.nifti.volume_entry import COLUMNS, VolumeEntry
+from refrad.nifti.volume_entry import COLUMNS, ENDINGS, VolumeEntry
 
-__all__ = ["VolumeEntry", "find_volumes", "read_entries", "write_entries"]
+__all__ = ["find_volumes", "read_entries", "write_entries"]
 
 ROWS_A_GROUP = 8192
-ENDINGS = (".nii", ".nii.gz")
 
 
 def read_entries(files: VolumeFiles) -> Iterator[VolumeEntry]:

@@ -15,7 +15,8 @@ from refrad.dicom.headers import Header
 from refrad.dicom.scan import MAXIMUM_WORKERS
 from refrad.dicom.series import QuarantinedImage, VolumeMember
 from refrad.nifti.headers import described_header, header_of_entry
-from refrad.nifti.volume_list import VolumeEntry, read_entries
+from refrad.nifti.volume_entry import VolumeEntry
+from refrad.nifti.volume_list import read_entries
 
 __all__ = ["read_volume_headers", "volumes_of_files"]
 

@@ -10,9 +10,17 @@ from pathlib import Path
 
 import polars as pl
 
-from refrad.public_sets.base import REPORT_COLUMNS, SetOptions, SetTables
-from refrad.public_sets.table_reading import age_of, read_lines, read_table, sex_of, sort_out, volume_entries
-from refrad.public_sets.volume_files import ENDINGS
+from refrad.nifti.volume_entry import ENDINGS
+from refrad.public_sets.base import SetOptions, SetTables
+from refrad.public_sets.table_reading import (
+    age_of,
+    read_lines,
+    read_table,
+    report_table,
+    sex_of,
+    sort_out,
+    volume_entries,
+)
 
 __all__ = ["MARKS", "read"]
 
@@ -65,9 +73,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
     return SetTables(
         folder=root,
         volumes=volume_entries(rows),
-        reports=reports.select(report_id="case", study_uid="case", language=pl.lit("en"), text="text")[
-            list(REPORT_COLUMNS)
-        ],
+        reports=report_table(reports, "case"),
         masks={path: masks[case] for path, case in used.select("path", "case").iter_rows() if case in masks},
         mask_folder=mask_folder if masks else None,
         counts={"volumes": volumes, "reports": report_counts},

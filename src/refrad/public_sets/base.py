@@ -6,11 +6,9 @@ from typing import NamedTuple, Protocol
 
 import polars as pl
 
-from refrad.nifti.volume_list import VolumeEntry
+from refrad.nifti.volume_entry import VolumeEntry
 
-__all__ = ["REPORT_COLUMNS", "SetAdapter", "SetOptions", "SetTables"]
-
-REPORT_COLUMNS = ("report_id", "study_uid", "language", "text")
+__all__ = ["SetAdapter", "SetOptions", "SetTables"]
 
 
 class SetOptions(NamedTuple):
@@ -40,7 +38,7 @@ class SetTables(NamedTuple):
     Attributes:
         folder: of the volumes, which the paths of `volumes` are inside of.
         volumes: a row for each volume that is used.
-        reports: columns `REPORT_COLUMNS`, all of them text; study_uid is the study key of the volumes.
+        reports: columns report_id, study_uid, language and text, all of them text; study_uid is the study key of the volumes.
         masks: path of a volume (as in `volumes`) to its mask, a file or folder inside of `mask_folder`; empty if there are none.
         mask_folder: None if there are no masks.
         counts: by kind ("volumes", "reports"): the first number is the total, the others add up to it, as those of

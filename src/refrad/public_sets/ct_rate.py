@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from refrad.nifti.volume_list import VolumeEntry
+from refrad.nifti.volume_entry import VolumeEntry
 from refrad.public_sets.base import SetOptions, SetTables
 from refrad.public_sets.ct_rate_reports import read_report_rows
 from refrad.public_sets.official_splits import settle_splits

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from refrad.public_sets.table_reading import chained_counts, joined_sections, read_table, sort_out
+from refrad.public_sets.table_reading import chained_counts, joined_sections, read_table, report_table, sort_out
 from refrad.public_sets.volume_files import without_ending_of
 
 __all__ = ["ReportRows", "read_report_rows"]
@@ -45,8 +45,8 @@ class ReportRows(NamedTuple):
         return self._replace(reports=reports, counts=chained_counts([self.counts, counts]))
 
     def table(self) -> pl.DataFrame:
-        """The reports, columns `refrad.public_sets.base.REPORT_COLUMNS`."""
-        return self.reports.select(report_id="scan", study_uid="scan", language=pl.lit("en"), text="text")
+        """The reports as `refrad.public_sets.base.SetTables` has them."""
+        return report_table(self.reports, "scan")
 
 
 def read_report_rows(paths: Sequence[Path]) -> ReportRows:

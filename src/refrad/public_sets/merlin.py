@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from refrad.formats.workbooks import read_workbook
-from refrad.public_sets.base import REPORT_COLUMNS, SetOptions, SetTables
+from refrad.nifti.volume_entry import ENDINGS
+from refrad.public_sets.base import SetOptions, SetTables
 from refrad.public_sets.official_splits import settle_splits
 from refrad.public_sets.table_reading import (
     age_of,
@@ -22,11 +23,12 @@ from refrad.public_sets.table_reading import (
     official_split,
     read_cells,
     read_table,
+    report_table,
     sex_of,
     sort_out,
     volume_entries,
 )
-from refrad.public_sets.volume_files import ENDINGS, nifti_files, without_ending_of
+from refrad.public_sets.volume_files import nifti_files, without_ending_of
 
 __all__ = ["MARKS", "read"]
 
@@ -206,7 +208,7 @@ def _with_tables(images: pl.DataFrame, reports: pl.DataFrame, patients: pl.DataF
 
 def _report_rows(texts: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
     rows = texts.drop("split").join(used.select("key", "study"), on="key", maintain_order="left")
-    return rows.select(report_id="study", study_uid="study", language=pl.lit("en"), text="text")[list(REPORT_COLUMNS)]
+    return report_table(rows, "study")
 
 
 def _masks(folder: Path, keys: set[str]) -> tuple[dict[str, str], int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from refrad.nifti.volume_list import find_volumes
-from refrad.public_sets.base import REPORT_COLUMNS, SetOptions, SetTables
+from refrad.public_sets.base import SetOptions, SetTables
 from refrad.public_sets.official_splits import settle_splits
 from refrad.public_sets.placeholders import has_placeholder, replace_placeholders
 from refrad.public_sets.table_reading import (
@@ -20,6 +20,7 @@ from refrad.public_sets.table_reading import (
     joined_sections,
     official_split,
     read_table,
+    report_table,
     sex_of,
     sort_out,
     volume_entries,
@@ -100,9 +101,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
     return SetTables(
         folder=root,
         volumes=volume_entries(used.with_columns(modality=pl.lit("MR"), split=pl.col("split").fill_null(""))),
-        reports=texts.select(
-            report_id="study", study_uid="study", language=pl.lit("en"), text=replace_placeholders(pl.col("text"))
-        )[list(REPORT_COLUMNS)],
+        reports=report_table(texts, "study", text=replace_placeholders(pl.col("text"))),
         masks={},
         mask_folder=None,
         counts={"files": file_counts, "volumes": volume_counts, "reports": report_counts},

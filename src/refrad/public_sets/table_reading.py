@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from refrad.formats.charsets import charset_of, errors_of
-from refrad.nifti.volume_list import VolumeEntry
+from refrad.nifti.volume_entry import VolumeEntry
 from refrad.sources.reports import read_rows
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "read_cells",
     "read_lines",
     "read_table",
+    "report_table",
     "sex_of",
     "sort_out",
     "volume_entries",
@@ -148,6 +149,21 @@ def joined_sections(headings: Mapping[str, str]) -> pl.Expr:
         for column, heading in headings.items()
     ]
     return pl.concat_str(sections, separator="\n", ignore_nulls=True)
+
+
+def report_table(
+    reports: pl.DataFrame, study: str, report_id: str | pl.Expr | None = None, text: str | pl.Expr = "text"
+) -> pl.DataFrame:
+    """The reports, which are English, as `refrad.public_sets.base.SetTables` has them.
+
+    Args:
+        reports: a row for each report.
+        study: column of the key of the study.
+        report_id: of the report; None: the key of the study.
+        text: of the report.
+    """
+    name = study if report_id is None else report_id
+    return reports.select(report_id=name, study_uid=study, language=pl.lit("en"), text=text)
 
 
 def sort_out(frame: pl.DataFrame, reasons: Mapping[str, pl.Expr]) -> tuple[pl.DataFrame, dict[str, int]]:

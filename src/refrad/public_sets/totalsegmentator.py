@@ -9,13 +9,15 @@ from pathlib import Path
 
 import polars as pl
 
-from refrad.public_sets.base import REPORT_COLUMNS, SetOptions, SetTables
+from refrad.nifti.volume_entry import ENDINGS
+from refrad.public_sets.base import SetOptions, SetTables
 from refrad.public_sets.table_reading import (
     age_of,
     name_columns,
     official_split,
     read_cells,
     read_table,
+    report_table,
     sex_of,
     sort_out,
     volume_entries,
@@ -92,7 +94,7 @@ def _cases(root: Path) -> pl.DataFrame:
     rows = []
     for folder in _folders(root):
         if CASE.fullmatch(folder.name):
-            has_masks = any(path.name.endswith((".nii", ".nii.gz")) for path in _inside(folder / MASKS))
+            has_masks = any(path.name.endswith(ENDINGS) for path in _inside(folder / MASKS))
             for image in [name for name in IMAGES if (folder / name).is_file()] or [""]:
                 size = (folder / image).stat().st_size if image else 0
                 rows.append((folder.name, f"{folder.name}/{image}", IMAGES.get(image, ""), size, has_masks))
@@ -184,7 +186,7 @@ def _report_rows(notes: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
     rows = notes.join(used.select("number", "case"), on="number", maintain_order="left")
     place = pl.int_range(1, pl.len() + 1).over("case")
     report_id = pl.when(place == 1).then("case").otherwise(pl.concat_str("case", pl.lit("-"), place))
-    return rows.select(report_id=report_id, study_uid="case", language=pl.lit("en"), text="text")[list(REPORT_COLUMNS)]
+    return report_table(rows, "case", report_id)
 
 
 def _findings(

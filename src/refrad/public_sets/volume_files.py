@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-__all__ = ["ENDINGS", "MatchedMasks", "match_masks", "nifti_files", "without_ending_of"]
+from refrad.nifti.volume_entry import ENDINGS
 
-ENDINGS = (".nii.gz", ".nii")
+__all__ = ["MatchedMasks", "match_masks", "nifti_files", "without_ending_of"]
 
 
 class MatchedMasks(NamedTuple):

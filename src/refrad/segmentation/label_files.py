@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from refrad.dicom.scan import is_error_of_one_file, is_storage_error
 from refrad.formats.nifti import NiftiError, affine_of, image_class_of, read_content, shape_of
+from refrad.nifti.volume_entry import ENDINGS
 from refrad.segmentation.base import UnsegmentableError
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
     "read_labels",
 ]
 
-ENDINGS = (".nii.gz", ".nii")
 # Names of the same organs in AbdomenAtlas and Merlin Plus (github.com/MrGiovanni/MerlinPlus).
 OTHER_NAMES = {"gall_bladder": "gallbladder", "bladder": "urinary_bladder", "postcava": "inferior_vena_cava"}
 PAIR = (".hdr", ".img")  # header and voxels in two files
