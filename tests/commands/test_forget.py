@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from tests.factories import fingerprint, write_shards
 from tests.factories.dicom import write_dicom
+from tests.factories.runs import run_to_captions
 
 from refrad.cli import main
 from refrad.config import load_config
@@ -30,7 +31,6 @@ from refrad.review.judgement import ReviewVerdict
 from refrad.review.site_review import SiteReview
 from refrad.review.verdicts import open_verdicts
 from refrad.segmentation.labels import save_labels
-from refrad.stages import captions, index, volumes
 from refrad.workflow.site import Site
 
 KEY = bytes(range(32))
@@ -88,43 +88,9 @@ def deliver(patients, **attributes):
 
 def run_stages():
     """Stages index, volumes and captions, and masks and copies as the stages write them."""
-    private, results, store = Path("private/demo"), Path("results"), Path("stores")
-    files, instances = private / "files.parquet", results / "index/demo/instances.parquet"
-    shared = {"files": files, "instances": instances, "key": Path("demo/key")}
-    index.run(
-        dicom=Path("demo/demo/dicom"),
-        reports=Path("demo"),
-        shards=SHARDS,
-        persons=private / "persons.parquet",
-        metrics=instances.with_name("metrics.json"),
-        fingerprint=fingerprint("index"),
-        **shared,
-    )
-    write_table(results / "copies/demo/copies.parquet", frame_of([], CopyTable), CopyTable, fingerprint("copies"))
-    for shard in range(SHARDS):
-        made, spoken = results / f"volumes/demo/{shard}", results / f"captions/demo/{shard}"
-        volumes.run(
-            dicom=Path("demo/demo/dicom"),
-            shard=shard,
-            store=store / "volumes",
-            volumes=made / "volumes.parquet",
-            slices=made / "slices.parquet",
-            metrics=made / "metrics.json",
-            fingerprint=fingerprint("volumes"),
-            **shared,
-        )
-        captions.run(
-            reports=Path("demo/demo/reports.csv"),
-            lexicon=Path("workflow/anatomy/lexicon.yaml"),
-            schema=Path("workflow/anatomy/classes.yaml"),
-            shard=shard,
-            captions=spoken / "captions.parquet",
-            image_references=spoken / "references.parquet",
-            metrics=spoken / "metrics.json",
-            fingerprint=fingerprint("captions"),
-            **shared,
-        )
-        label(made / "volumes.parquet", results / f"masks/demo/{shard}/masks.parquet", store / "masks")
+    images, reports = {"dicom": Path("demo/demo/dicom")}, Path("demo/demo/reports.csv")
+    for shard, table in enumerate(run_to_captions("demo", images, reports, Path("demo/key"), SHARDS)):
+        label(table, Path(f"results/masks/demo/{shard}/masks.parquet"), Path("stores/masks"))
 
 
 def label(volume_table, path, store):

@@ -9,14 +9,14 @@ import pytest
 import yaml
 from tests.factories import fingerprint
 from tests.factories.nifti import write_nifti
+from tests.factories.runs import run_to_captions
 
 from refrad.cli import main
 from refrad.config import VolumeFiles
-from refrad.core.contracts import CopyTable, MaskTable
+from refrad.core.contracts import MaskTable
 from refrad.core.tables import frame_of, write_table
 from refrad.privacy.pseudonyms import Pseudonyms
 from refrad.segmentation.labels import save_labels
-from refrad.stages import captions, index, volumes
 
 KEY = bytes(range(32))
 PSEUDONYMS = Pseudonyms(KEY)
@@ -62,52 +62,13 @@ def site(root, tmp_path, monkeypatch):
         "train": {"model": None},
     }
     Path("site.yaml").write_text(yaml.safe_dump(config))
-    run_stages()
+    run_to_captions("set", {"volume_files": FILES.model_dump_json()}, Path("reports.csv"), Path("private/key"), SHARDS)
     return tmp_path
 
 
 def write_csv(path, rows):
     with Path(path).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-
-
-def run_stages():
-    private, results, store = Path("private/set"), Path("results"), Path("stores")
-    files, instances = private / "files.parquet", results / "index/set/instances.parquet"
-    shared = {"files": files, "instances": instances, "key": Path("private/key")}
-    index.run(
-        volume_files=FILES.model_dump_json(),
-        reports=Path("reports.csv"),
-        shards=SHARDS,
-        persons=private / "persons.parquet",
-        metrics=instances.with_name("metrics.json"),
-        fingerprint=fingerprint("index"),
-        **shared,
-    )
-    write_table(results / "copies/set/copies.parquet", frame_of([], CopyTable), CopyTable, fingerprint("copies"))
-    for shard in range(SHARDS):
-        made, spoken = results / f"volumes/set/{shard}", results / f"captions/set/{shard}"
-        volumes.run(
-            volume_files=FILES.model_dump_json(),
-            shard=shard,
-            store=store / "volumes",
-            volumes=made / "volumes.parquet",
-            slices=made / "slices.parquet",
-            metrics=made / "metrics.json",
-            fingerprint=fingerprint("volumes"),
-            **shared,
-        )
-        captions.run(
-            reports=Path("reports.csv"),
-            lexicon=Path("workflow/anatomy/lexicon.yaml"),
-            schema=Path("workflow/anatomy/classes.yaml"),
-            shard=shard,
-            captions=spoken / "captions.parquet",
-            image_references=spoken / "references.parquet",
-            metrics=spoken / "metrics.json",
-            fingerprint=fingerprint("captions"),
-            **shared,
-        )
 
 
 def rows_of(pattern):
@@ -155,7 +116,7 @@ def test_key_of_a_series_that_is_a_word_is_no_trace_of_the_patient(capsys):
 @pytest.mark.usefixtures("site")
 def test_next_run_leaves_the_patient_of_nifti_files_out():
     assert main(["forget", "train_1", "--config", "config.yaml", "site.yaml"]) == 0
-    run_stages()
+    run_to_captions("set", {"volume_files": FILES.model_dump_json()}, Path("reports.csv"), Path("private/key"), SHARDS)
     others = pseudonyms_of("train_10", "train_100", "valid_1")
     assert set(rows_of("results/index/set/instances.parquet")["patient"]) == others
     assert set(rows_of("results/captions/*/*/captions.parquet")["patient"]) == others

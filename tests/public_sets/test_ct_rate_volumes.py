@@ -1,22 +1,14 @@
 """CT-RATE through the stages index and volumes: right HU and mm, and the same volumes from both versions."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.factories import fingerprint
 from tests.factories.public_sets.ct_rate import SCANS, SHAPE, hounsfield, make_ct_rate, ras_affine
+from tests.factories.runs import volumes_of_set
 
-from refrad.config import VolumeFiles
-from refrad.core.contracts import InstanceTable, VolumeTable
-from refrad.core.tables import read_table
-from refrad.dicom.volume_store import read_volume
-from refrad.nifti.volume_list import write_entries
-from refrad.privacy.pseudonyms import FileTable
 from refrad.public_sets import ct_rate
 from refrad.public_sets.base import SetOptions
-from refrad.stages import index, volumes
 
 FLOOR = -1024
 
@@ -25,41 +17,9 @@ def stored_volumes(folder, version):
     """Series key to array, affine and row of each volume, of all reconstructions of the replica."""
     root = make_ct_rate(folder / f"CT-RATE {version}", version)
     delivered = ct_rate.read(root, SetOptions(reconstruction="all", validation=0))
-    write_entries(folder / f"{version}.parquet", delivered.volumes)
-    section = VolumeFiles(folder=str(delivered.folder), table=str(folder / f"{version}.parquet")).model_dump_json()
     out = folder / f"out {version}" / "ct-rate"  # the name of the delivery, which is part of the pseudonyms
-    tables = {name: out / f"{name}.parquet" for name in ("instances", "files")}
-    index.run(
-        **tables,
-        volume_files=section,
-        reports=folder,
-        key=folder / "key",
-        metrics=out / "index.json",
-        fingerprint=fingerprint("index", memory_gb=4.0),
-        shards=1,
-    )
-    volumes.run(
-        **tables,
-        volume_files=section,
-        key=folder / "key",
-        shard=0,
-        store=out / "store",
-        volumes=out / "volumes.parquet",
-        slices=out / "slices.parquet",
-        metrics=out / "volumes.json",
-        fingerprint=fingerprint("volumes", memory_gb=4.0),
-    )
-    instances = read_table(out / "instances.parquet", InstanceTable)
-    keys = read_table(out / "files.parquet", FileTable).select("file", "series_uid")
-    rows = read_table(out / "volumes.parquet", VolumeTable).join(
-        instances.join(keys, on="file").select("volume", "series_uid"), on="volume"
-    )
-    return SimpleNamespace(
-        volumes={
-            row["series_uid"]: (*read_volume(out / "store" / row["file"]), row) for row in rows.iter_rows(named=True)
-        },
-        metrics=json.loads((out / "volumes.json").read_text(encoding="utf-8")),
-    )
+    stored, metrics = volumes_of_set(delivered, out, folder / "key")
+    return SimpleNamespace(volumes={row["series_uid"]: (*grid, row) for *grid, row in stored}, metrics=metrics)
 
 
 @pytest.fixture(scope="module")

@@ -1,23 +1,14 @@
 """MR-RATE through the stages index and volumes: images are read inside of their archives, and lie where their affine says."""
 
-import json
-
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.factories import fingerprint
 from tests.factories.public_sets.mr_rate import write_mr_rate
+from tests.factories.runs import volumes_of_set
 
-from refrad.config import VolumeFiles
-from refrad.core.contracts import InstanceTable, VolumeTable
-from refrad.core.tables import read_table
-from refrad.dicom.volume_store import read_volume
 from refrad.formats.nifti import open_volume_file
-from refrad.nifti.volume_list import write_entries
-from refrad.privacy.pseudonyms import FileTable
 from refrad.public_sets import mr_rate
 from refrad.public_sets.base import SetOptions
-from refrad.stages import index, volumes
 
 
 @pytest.fixture(scope="module")
@@ -32,34 +23,8 @@ def delivered(tmp_path_factory):
 def stored(delivered, tmp_path_factory):
     """Keys of study and series to array, affine and row of each volume; and the flow of the stage."""
     out = tmp_path_factory.mktemp("out")
-    write_entries(out / "entries.parquet", delivered.volumes)
-    section = VolumeFiles(folder=str(delivered.folder), table=str(out / "entries.parquet")).model_dump_json()
-    tables = {name: out / f"{name}.parquet" for name in ("instances", "files")}
-    shared = {**tables, "volume_files": section, "key": out / "key"}
-    index.run(
-        **shared,
-        reports=out,
-        metrics=out / "index.json",
-        fingerprint=fingerprint("index", memory_gb=4.0),
-        shards=1,
-    )
-    volumes.run(
-        **shared,
-        shard=0,
-        store=out / "store",
-        volumes=out / "volumes.parquet",
-        slices=out / "slices.parquet",
-        metrics=out / "volumes.json",
-        fingerprint=fingerprint("volumes", memory_gb=4.0),
-    )
-    keys = read_table(out / "files.parquet", FileTable).select("file", "study_uid", "series_uid")
-    instances = read_table(out / "instances.parquet", InstanceTable).select("file", "volume").join(keys, on="file")
-    rows = read_table(out / "volumes.parquet", VolumeTable).join(instances, on="volume")
-    found = {
-        (row["study_uid"], row["series_uid"]): (*read_volume(out / "store" / row["file"]), row)
-        for row in rows.iter_rows(named=True)
-    }
-    return found, json.loads((out / "volumes.json").read_text(encoding="utf-8"))["flow"]
+    stored, metrics = volumes_of_set(delivered, out, out / "key")
+    return {(row["study_uid"], row["series_uid"]): (*grid, row) for *grid, row in stored}, metrics["flow"]
 
 
 def test_all_volumes_are_accepted_with_their_keys_and_split(stored):
