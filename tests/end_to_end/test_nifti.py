@@ -69,7 +69,7 @@ def write_patient(folder, number):
     ids = native_ids(TASKS[modality])
     image, labels = render(body, affine, SHAPE, modality, ids, seed=number)
     image = np.round(image).astype(np.int16)
-    patient, study = f"NPAT{number}", f"NSTUDY{number}"
+    patient, study = f"NIFTI-PATIENT{number}", f"NIFTI-STUDY{number}"
     path = f"{patient}/{study}/image.nii.gz"
     stored = ((image - intercept) / slope).astype(kind)
     write_volume(folder / "nifti" / path, stored, affine, code, (slope, intercept))
@@ -77,7 +77,7 @@ def write_patient(folder, number):
     uid = f"2.25.77{number}"
     headers = {
         "PatientID": patient,
-        "PatientName": f"Nifti^{patient}",
+        "PatientName": f"Nifti-Name^{patient}",
         "StudyInstanceUID": uid,
         "StudyDate": "20200101",
     }
@@ -102,8 +102,8 @@ def site(tmp_path_factory):
     entries, masks, reports = zip(*(write_patient(given, number) for number in range(len(PATIENTS))), strict=True)
     (given / "nifti" / "notes.txt").write_text("no image")
     columns = ["path", "patient", "study", "series", "modality", "split", "series_number", "numbering", "study_date"]
-    broken = ["NPAT0/broken.nii.gz", "NPAT0", "NSTUDY0", "2", "CT", "train", 8, "", ""]
-    (given / "nifti" / "NPAT0" / "broken.nii.gz").write_bytes(b"\x1f\x8bno gzip stream")
+    broken = ["NIFTI-PATIENT0/broken.nii.gz", "NIFTI-PATIENT0", "NIFTI-STUDY0", "2", "CT", "train", 8, "", ""]
+    (given / "nifti" / "NIFTI-PATIENT0" / "broken.nii.gz").write_bytes(b"\x1f\x8bno gzip stream")
     write_csv(given / "volumes.csv", [columns, *entries, broken])
     write_csv(given / "masks" / "masks.csv", [["volume", "mask"], *masks])
     write_csv(given / "reports.csv", [["report_id", "study_uid", "patient_id", "language", "text"], *reports])
@@ -181,7 +181,7 @@ def test_pixels_are_those_of_the_delivered_file(site, rows):
         else:  # an unknown range
             assert np.corrcoef(picture.ravel(), pixels.ravel())[0, 1] > 0.98
         checked.add(patient)
-    assert checked == {f"NPAT{number}" for number in range(len(PATIENTS))}
+    assert checked == {f"NIFTI-PATIENT{number}" for number in range(len(PATIENTS))}
 
 
 def test_boxes_are_those_of_the_body_and_of_its_side(site, rows):
@@ -233,7 +233,7 @@ def test_dicom_of_the_same_patients_gives_the_same_volumes(site):
             images[delivery, paths[name].split("/")[0]] = nib.load(site.folder / "stores/volumes" / row["file"])
     assert len(images) == 2 * len(PATIENTS)
     for number in range(len(PATIENTS)):
-        of_file, of_slices = (images[delivery, f"NPAT{number}"] for delivery in ("nifti", "dicom"))
+        of_file, of_slices = (images[delivery, f"NIFTI-PATIENT{number}"] for delivery in ("nifti", "dicom"))
         assert np.array_equal(np.asarray(of_file.dataobj), np.asarray(of_slices.dataobj))
         assert np.allclose(of_file.affine, of_slices.affine, atol=1e-3)  # mm; NIfTI has 24 bits, DICOM 16 characters
 
@@ -257,5 +257,5 @@ def test_change_of_the_table_runs_its_delivery_alone(site):
 
 def test_keys_are_in_no_result(site):
     for name, content in contents(site.folder / "results"):
-        for secret in (b"NPAT", b"NSTUDY", b"Nifti^", b"20200101", b"2020-01-01"):
+        for secret in (b"NIFTI-PATIENT", b"NIFTI-STUDY", b"Nifti-Name^", b"20200101", b"2020-01-01"):
             assert secret not in content, (name, secret)

@@ -55,8 +55,8 @@ def test_patient_is_in_one_split_and_one_shard(finished):
 def test_identifiers_of_the_archive_are_in_no_result(finished):
     private = pl.read_parquet(finished.folder / "private/demo/files.parquet")
     columns = ["patient_id", "accession_number", "study_uid", "instance_uid", "institution"]
-    secrets = {value for column in columns for value in private[column].unique() if len(value) > 4}
-    secrets |= {part for name in private["patient_name"].unique() for part in name.split("^") if len(part) > 4}
+    secrets = {value for column in columns for value in private[column].unique() if len(value) > 5}
+    secrets |= {part for name in private["patient_name"].unique() for part in name.split("^") if len(part) > 5}
     assert len(secrets) > 50
     for folder in ("results", "logs"):
         for name, content in contents(finished.folder / folder):
