@@ -22,6 +22,10 @@ from refrad.sources.withdrawn_reports import mark_withdrawn, spelling_of
         ({"patient_id": "0123"}, ""),  # exactly that of another patient
         ({"patient_id": "124"}, ""),
         ({"accession_number": "00123"}, ""),
+        ({"study_uid": "3"}, "withdrawn"),  # a key of a study of NIfTI files
+        ({"study_uid": "3", "patient_id": "124"}, "withdrawn"),  # no patient of the delivery
+        ({"study_uid": "3", "patient_id": "0123"}, ""),  # the study 3 of another patient
+        ({"study_uid": "1.2.3", "patient_id": "0123"}, "withdrawn"),  # a UID is that of one study
         ({}, ""),
     ],
 )
@@ -31,7 +35,7 @@ def test_report_is_of_a_withdrawn_patient(tmp_path, ids, expected):
     withdrawals.add(
         {
             "patient": ["00123"],
-            "study": ["1.2.3"],
+            "study": ["1.2.3", "3"],
             "accession": ["A 7"],
             "folder": ["scans/x"],
             "spelling": spellings,

@@ -22,6 +22,19 @@ def test_key_with_a_separator_is_found_as_a_whole(content, holds):
     assert Traces(set(), {"train_1"}, set()).is_in(content.encode()) is holds
 
 
+@pytest.mark.parametrize(
+    ("content", "holds"),
+    [
+        ("merlin_data/AC42abcdef.nii.gz", True),
+        ('{"study_uid":"AC42abcdef"}', True),
+        ("It is AC42abcdef.", True),
+        ("AC42abcdef0.nii.gz 1.2.AC42abcdef", False),
+    ],
+)
+def test_key_without_a_separator_is_found_as_the_name_of_a_file(content, holds):
+    assert Traces(set(), {"AC42abcdef"}, set()).is_in(content.encode()) is holds
+
+
 def test_traces_in_a_folder_are_the_files_of_the_patient_alone(tmp_path):
     (tmp_path / "log.txt").write_text("cannot read sub-01/ses-1/ct.nii.gz")
     (tmp_path / "other.txt").write_text("cannot read sub-011/ses-1/ct.nii.gz")

@@ -54,7 +54,7 @@ class StudyIds:
         for column, studies in self._studies.items():
             spelling = getattr(report, column)
             matches = studies.get(spelling) or studies.get(_without_decimals(spelling)) if spelling else None
-            if matches and column == "study_uid" and report.patient_id and not _UID.fullmatch(spelling):
+            if matches and column == "study_uid" and _has_key_of_its_patient(report):
                 # A key such as 1 may be that of a study of another patient as well, delivered or not.
                 patient = spelling_key(report.patient_id)
                 matches = {study for study in matches if patient in self._patients[study]}
@@ -103,9 +103,18 @@ class StudyIds:
         """Whether a header has an id in exactly this spelling."""
         return spelling in self._studies.get(column, ())
 
+    def names_another_patient(self, report: Report) -> bool:
+        """Whether the study of a report, a key such as 1, is meant as that of a patient whom the headers have."""
+        return _has_key_of_its_patient(report) and self.knows("patient_id", report.patient_id)
+
     def forms(self, column: str) -> Iterable[str]:
         """The forms of the ids of a column in the headers."""
         return (form_of(spelling) for spelling in self._studies.get(column, ()))
+
+
+def _has_key_of_its_patient(report: Report) -> bool:
+    """Whether the study of a report counts for its patient only, as it is no UID."""
+    return bool(report.patient_id) and not _UID.fullmatch(report.study_uid)
 
 
 def form_of(name: str) -> str:

@@ -22,11 +22,11 @@ def is_withdrawn(report: Report, withdrawals: Withdrawals, ids: StudyIds) -> boo
     """Whether an id of a report is that of a patient who has withdrawn.
 
     An id that differs in spelling counts unless it is, as it is written, the id of another patient: else the report would
-    go to a patient whose id is similar.
+    go to a patient whose id is similar. A key of a study that is no UID is that of the report's patient only.
     """
     if (
         withdrawals.has("patient", report.patient_id)
-        or withdrawals.has("study", report.study_uid)
+        or (withdrawals.has("study", report.study_uid) and not ids.names_another_patient(report))
         or withdrawals.has("accession", report.accession_number)
         or withdrawals.has("folder", report.dicom.strip("/"))
     ):

@@ -65,9 +65,13 @@ class Traces:
             starts = range(len(digits) - DIGITS + 1) if len(digits) != 2 * DIGITS else ()
             if any(digits[start : start + DIGITS] in self._pseudonyms for start in starts):
                 return True
-        if self._words and any(word[0].strip(b".") in self._words for word in _WORDS.finditer(content)):
+        if self._words and any(self._is_word(word[0].strip(b".")) for word in _WORDS.finditer(content)):
             return True
         return any(is_named(name, content) for name in self._names) or any(text in content for text in self._texts)
+
+    def _is_word(self, word: bytes) -> bool:
+        """Whether letters, digits and dots are an identifier, or the name of a file that is called so."""
+        return word in self._words or word.partition(b".")[0] in self._words
 
     def _is_in_file(self, path: Path) -> bool:
         if path.suffix == ".parquet":
