@@ -43,7 +43,12 @@ def remaining(folder):
 def test_replies_of_a_patient_leave_no_byte(tmp_path, monkeypatch):
     store = store_of(tmp_path, monkeypatch)
     for number in range(200):
-        put(store, number, "patient-one" if number % 2 else "patient-two", text=f"{WORD} {'eins' if number % 2 else 'zwei'}")
+        put(
+            store,
+            number,
+            "patient-one" if number % 2 else "patient-two",
+            text=f"{WORD} {'eins' if number % 2 else 'zwei'}",
+        )
     store.close()
     found = find_replies(tmp_path, {"patient-one"}, nobody_has)
     assert found.own == {key(number) for number in range(1, 200, 2)}
