@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+import unicodedata
 import zipfile
 
 import nibabel as nib
@@ -94,6 +95,18 @@ def test_absent_file_and_absent_member_are_not_found(tmp_path):
     for path in ("b.nii", "u.zip/b.nii", "v.zip/a.nii"):
         with pytest.raises(FileNotFoundError):
             read(tmp_path, path)
+
+
+@pytest.mark.parametrize(("stored", "listed"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("path", ["Müller/Bär.nii", "Müller.zip/Bär/a.nii"])
+def test_letters_of_names_are_found_in_both_forms_of_accents(path, stored, listed, tmp_path):
+    file = tmp_path / unicodedata.normalize(stored, path)
+    if ".zip" in path:
+        zipped(file.parents[1], unicodedata.normalize(stored, "Bär/a.nii"), content_of())
+    else:
+        file.parent.mkdir()
+        file.write_bytes(content_of())
+    assert np.array_equal(read(tmp_path, unicodedata.normalize(listed, path))[0], VALUES)
 
 
 @pytest.mark.parametrize("path", ["../a.nii", "b/../../a.nii", "/etc/hostname", "u.zip/../../a.nii"])

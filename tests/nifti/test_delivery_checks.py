@@ -35,7 +35,7 @@ def finding(path, **options):
         ({"pattern": f"{KEYS}.nii.gz"}, r"modality: missing, and the pattern has no group modality"),
         (
             {"pattern": f"x/{KEYS}", "modality": "CT"},
-            r'pattern: .* none of the first 1 files; .* form "AAAAAAA9/AA/AAAAAA\.',
+            r'pattern: .* none of the 1 files; .* form "AAAAAAA9/AA/AAAAAA\.',
         ),
         ({"pattern": f"(?P<splits>){KEYS}.*", "modality": "CT"}, r"\(\?P<splits>\.\.\.\) is no column .* split"),
         ({}, r"folder: is no BIDS dataset .* name a table or a pattern"),
@@ -59,9 +59,33 @@ def test_wrong_section_is_found_before_a_run(folder, options, words):
 )
 def test_wrong_table_is_found_before_a_run(folder, header, modality, words):
     table = folder.parent / "volumes.csv"
-    table.write_text(f"{header}\n" + ",".join("x" for _ in header.split(",")) + "\n")
+    table.write_text(f"{header}\nMueller7/ct/thorax.nii.gz" + ",x" * header.count(",") + "\n")
     text = finding(folder, table=str(table), modality=modality)
     assert words in text if words else not text
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        (["Mueller8/ct.nii.gz", "Mueller7/ct/thorax.nii.gz"], ""),  # others may be missing
+        (["nifti/Mueller7/ct/thorax.nii.gz", "../Mueller7"], 'table: none of its 2 paths .* form "AAAAA/AAAAAAA9/AA/'),
+        (["Mueller7/ct/thorax.nii.gz/x.nii"], "table: none of its 1 paths"),
+    ],
+)
+def test_paths_of_another_folder_are_found_before_a_run(folder, paths, words):
+    table = folder.parent / "volumes.csv"
+    table.write_text("path,patient,study,series\n" + "".join(f"{path},x,x,x\n" for path in paths))
+    text = finding(folder, table=str(table), modality="MR")
+    assert re.search(words, text) if words else not text
+    assert "Mueller" not in text
+
+
+def test_pattern_may_match_a_file_behind_many_others(folder):
+    (folder / "masks").mkdir()
+    for number in range(300):  # whatever the order of the folders
+        (folder / f"{number}.nii").touch()
+        (folder / "masks" / f"{number}.nii").touch()
+    assert not finding(folder, pattern=f"{KEYS}.nii.gz", modality="CT")
 
 
 def test_folder_without_volumes_is_found_before_a_run(tmp_path):

@@ -1,3 +1,4 @@
+import unicodedata
 import zipfile
 
 import polars as pl
@@ -152,6 +153,70 @@ def test_zip_file_is_a_folder(tmp_path):
         VolumeEntry("S1.zip/S1/img/t1.nii.gz", "S1", "S1", "t1", "MR"),
         VolumeEntry("broken.zip", "", "", "", problem="not_named"),
     ]
+
+
+def test_paths_may_begin_with_the_folder_by_the_name_of_a_link(tmp_path):
+    (tmp_path / "disk7" / "nifti").mkdir(parents=True)
+    (tmp_path / "data").symlink_to(tmp_path / "disk7")
+    folder, table = tmp_path / "data" / "x" / ".." / "nifti", tmp_path / "volumes.csv"
+    paths = [tmp_path / "data/nifti/a.nii", tmp_path / "disk7/nifti/b.nii", tmp_path / "data/c.nii"]
+    rows = "".join(f"{path},1,1,{number}\n" for number, path in enumerate(paths))
+    table.write_text(f"path,patient,study,series\n{rows}")
+    assert problems(read(folder, table=str(table), modality="CT")) == {
+        "a.nii": "",
+        "b.nii": "",
+        str(tmp_path / "data/c.nii"): "outside_folder",
+    }
+
+
+@pytest.mark.parametrize("pattern", [PATTERN, None])
+def test_link_to_a_folder_is_counted(tmp_path, pattern):
+    (tmp_path / "store" / "S1").mkdir(parents=True)
+    (tmp_path / "store" / "S1" / "t1.nii").touch()
+    (tmp_path / "nifti" / "sub-2").mkdir(parents=True)
+    (tmp_path / "nifti" / "sub-2" / "t1.nii").touch()
+    (tmp_path / "nifti" / "sub-1").symlink_to(tmp_path / "store")
+    entries = problems(read(tmp_path / "nifti", pattern=pattern, modality="MR"))
+    assert entries == {"sub-1": "linked_folder", "sub-2/t1.nii": "not_named"}
+
+
+def test_pattern_finds_files_of_any_name(tmp_path):
+    names = [" P1/S 1/x y.nii", "P\\2/S/x.nii", "a:b/S/x.nii"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert problems(read(tmp_path, pattern=PATTERN, modality="MR")) == dict.fromkeys(names, "")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_member_of_a_zip_file_is_no_file_beside_it_and_is_delivered_once(tmp_path):
+    with zipfile.ZipFile(tmp_path / "P1.zip", "w") as archive:
+        for name in ("S/x.nii", "S/x.nii", "../S/x.nii"):
+            archive.writestr(name, b"")
+    pattern = r"(?P<patient>[^/]+)\.zip/(?P<study>.*)/(?P<series>[^/]+)\.nii"
+    entries = read(tmp_path, pattern=pattern, modality="MR")
+    assert [(entry.path, entry.study) for entry in entries] == [("P1.zip/../S/x.nii", "../S"), ("P1.zip/S/x.nii", "S")]
+
+
+def test_keys_of_a_mac_are_those_of_the_reports_and_paths_stay_as_they_are(tmp_path):
+    name = unicodedata.normalize("NFD", "Müller")
+    (tmp_path / name / "Bär").mkdir(parents=True)
+    (tmp_path / name / "Bär" / "1.nii").touch()
+    table = tmp_path / "volumes.csv"
+    table.write_text(f"path,patient,study,series\n{name}/Bär/1.nii,{name},Bär,1\n")
+    for options in ({"pattern": PATTERN}, {"table": str(table)}):
+        (entry,) = read(tmp_path, modality="MR", **options)
+        assert (entry.path, entry.patient, entry.study) == (f"{name}/Bär/1.nii", "Müller", "Bär")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_two_columns_of_one_name_are_refused(tmp_path, ending):
+    table = tmp_path / f"volumes.{ending}"
+    row = {"path": "a.nii", "Patient": "Anna", "patient": "1", "study": "1", "series": "1"}
+    frame = pl.DataFrame([row])
+    frame.write_csv(table) if ending == "csv" else frame.write_parquet(table)
+    with pytest.raises(ValueError, match="has the column patient twice"):
+        read(tmp_path, table=str(table), modality="CT")
 
 
 def test_folder_without_volumes_is_an_error(tmp_path):

@@ -6,7 +6,7 @@ from refrad.privacy.pseudonyms import FileTable
 from refrad.sources.reports import Report
 from refrad.sources.study_lookup import StudyLookup
 
-FILES = [("f1", "p/one.nii.gz", "s1"), ("f2", "p/two.nii.gz", "s1"), ("f3", "q/three.nii", "s2")]
+FILES = [("f1", "p/one.nii.gz", "s1"), ("f2", "p/two.nii.gz", "s1"), ("f3", "a\u0308/three.nii", "s2")]
 
 
 def lookup(**columns):
@@ -37,8 +37,9 @@ def report(path):
     ("path", "study"),
     [
         ("p/one.nii.gz", "s1"),
-        ("./q/three.nii", "s2"),
+        ("./ä/three.nii", "s2"),  # cells of reports have such letters composed
         ("p", "s1"),
+        ("p\\one.nii.gz", "s1"),
         ("p/one.nii", None),
         ("three.nii", None),
         (".", None),

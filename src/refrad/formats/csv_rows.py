@@ -67,19 +67,23 @@ class _Lines:
         self.number -= len(lines)
 
 
-def read_csv_rows(file: TextIO, name: str) -> Iterator[SourceRow]:
+def read_csv_rows(file: TextIO, name: str, once: Sequence[str] = ()) -> Iterator[SourceRow]:
     """The rows of a table with comma, semicolon, tab or "|" between its columns, or what the line "sep=" names.
 
     Args:
         file: opened with newline="".
         name: of the file, for messages.
+        once: columns that must not be there twice: of others the last counts.
 
     Raises:
-        ValueError: if the table has no header, its rows have another width than the header, or the rows around a wrong quote
+        ValueError: if the table has no header, or a column twice, its rows have another width than the header, or the rows around a wrong quote
             cannot be told apart.
     """
     csv.field_size_limit(LONGEST_CELL)
-    yield from _Table(_Lines(file), name).rows()
+    table = _Table(_Lines(file), name)
+    if twice := [column for column in once if table.header.count(column) > 1]:
+        raise ValueError(f"{name}: line 1: has the column {twice[0]} twice: which of them is it? Rename the other")
+    yield from table.rows()
 
 
 class _Table:

@@ -6,9 +6,10 @@ Affines are in NIfTI's coordinates: x to the right, y to the front, z to the hea
 import errno
 import math
 import os
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -61,6 +62,8 @@ class NiftiError(ValueError):
 def open_volume_file(folder: Path, path: str) -> Iterator[BinaryIO]:
     """The bytes of a file below `folder` as they are stored; `path` may lead into a .zip file as if it were a folder.
 
+    Names are found also where the disk has letters with separate accents, as a Mac writes them, and the path has not, or reversed.
+
     Raises:
         FileNotFoundError: if there is no such file or member.
         NiftiError: if the path leaves the folder, or the .zip file is damaged or encrypted.
@@ -70,23 +73,30 @@ def open_volume_file(folder: Path, path: str) -> Iterator[BinaryIO]:
     if ".." in parts or path.startswith("/"):
         raise NiftiError("unreadable")
     for count, part in enumerate(parts[:-1], 1):
-        archive = folder.joinpath(*parts[:count])
+        archive = folder / _as_stored("/".join(parts[:count]), lambda form: (folder / form).exists())
         if part.lower().endswith(".zip") and archive.is_file():
             with _member(archive, "/".join(parts[count:])) as member:
                 yield member
             return
-    full_path = folder / path
+    full_path = folder / _as_stored(path, lambda form: (folder / form).exists())
     if full_path.exists() and not full_path.is_file():  # a pipe or a device would never end
         raise NiftiError("unreadable")
     with full_path.open("rb") as file:
         yield file
 
 
+def _as_stored(path: str, is_there: Callable[[str], bool]) -> str:
+    """The path in the form of Unicode in which it is there; as it is if it is there in none."""
+    forms = (path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")))
+    return path if path.isascii() else next(filter(is_there, forms), path)
+
+
 @contextmanager
 def _member(archive: Path, name: str) -> Iterator[BinaryIO]:
     status = archive.stat()
     try:
-        member = _directory(archive, status.st_size, status.st_mtime_ns, os.getpid()).open(name)
+        directory = _directory(archive, status.st_size, status.st_mtime_ns, os.getpid())
+        member = directory.open(_as_stored(name, directory.NameToInfo.__contains__))
     except KeyError:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive)) from None
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError):  # damaged, encrypted, compressed in another way

@@ -14,7 +14,7 @@ from typing import Any
 from refrad.formats.charsets import charset_of, errors_of
 from refrad.formats.csv_rows import read_csv_rows
 from refrad.nifti.entry_values import entry_of_cells
-from refrad.nifti.volume_entry import VolumeEntry
+from refrad.nifti.volume_entry import VolumeEntry, unnamed_entry
 
 __all__ = ["entries_of_bids", "is_bids"]
 
@@ -80,7 +80,7 @@ def _entry(path: str, metadata: "_Metadata") -> VolumeEntry:
         or not top.startswith("sub-")
         or folders != [name for name in match.group("subject", "session") if name]
     ):
-        return VolumeEntry(path, "", "", "", problem="not_named")
+        return unnamed_entry(path)
     kind, suffix = file.parts[-2], match["suffix"]
     modality = "MR" if suffix in MR_SUFFIXES and kind == "anat" else "CT" if suffix.lower() in CT_SUFFIXES else ""
     cells = {

@@ -2,19 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from refrad.config import Config, ConfigError, VolumeFiles
+from refrad.formats.nifti import NiftiError, open_volume_file
 from refrad.nifti.bids import is_bids
-from refrad.nifti.entry_table import columns_of_table
-from refrad.nifti.volume_entry import COLUMNS
+from refrad.nifti.entry_table import columns_of_table, paths_of_table
+from refrad.nifti.volume_entry import COLUMNS, ENDINGS
 from refrad.nifti.volume_list import find_volumes
 from refrad.sources.study_ids import form_of
 
 __all__ = ["check_volume_files"]
-
-FILES_TRIED = 200
 
 
 def check_volume_files(config: Config) -> None:
@@ -43,6 +41,7 @@ def _findings(files: VolumeFiles) -> Iterator[tuple[str, str]]:
     if files.table is not None:
         try:
             columns = frozenset(columns_of_table(Path(files.table)))
+            yield from _findings_of_table(Path(files.table), folder)
         except (ValueError, OSError) as error:
             yield "table", str(error)
             return
@@ -63,19 +62,49 @@ def _findings(files: VolumeFiles) -> Iterator[tuple[str, str]]:
         yield "modality", f"missing, and {source} modality: write CT or MR"
 
 
-def _findings_of_pattern(pattern: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """The finding if a pattern matches none of the first files of a folder, or there are none."""
-    expression = re.compile(pattern)
+def _findings_of_table(table: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """The finding if no row of a table names a file that is there: its paths begin at another folder."""
+    first, count = "", 0
+    for path, is_inside in paths_of_table(table, folder):
+        if is_inside and _is_there(folder, path):
+            return
+        first, count = first or path, count + 1
+    yield (
+        "table",
+        f'none of its {count} paths is that of a file in volumes.folder, inside of which they must be; the first has the form "{form_of(first)}"',
+    )
+
+
+def _is_there(folder: Path, path: str) -> bool:
+    """Whether a file can be found, in whatever state it is."""
     try:
-        paths = list(islice(find_volumes(folder), FILES_TRIED))
+        with open_volume_file(folder, path):
+            return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, NiftiError):
+        return True
+
+
+def _findings_of_pattern(pattern: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """The finding if a pattern matches no file of a folder, or there are none."""
+    expression = re.compile(pattern)
+    shortest, count = "", 0
+    try:
+        for path in find_volumes(folder):
+            if expression.fullmatch(path):
+                return
+            if path.lower().endswith(ENDINGS):
+                count += 1
+                shortest = min(shortest or path, path, key=len)
     except (FileNotFoundError, OSError) as error:
         yield "folder", str(error)
         return
-    if not paths:
-        yield "folder", "holds no NIfTI file (.nii, .nii.gz, also inside of .zip files)"
-    elif not any(map(expression.fullmatch, paths)):
-        form = form_of(min(paths, key=len))
+    if not count:
         yield (
-            "pattern",
-            f'matches the whole path of none of the first {len(paths)} files; the shortest has the form "{form}"',
+            "folder",
+            "holds no NIfTI file (.nii, .nii.gz, also inside of .zip files; links to folders are not followed)",
         )
+    else:
+        form = form_of(shortest)
+        yield "pattern", f'matches the whole path of none of the {count} files; the shortest has the form "{form}"'

@@ -4,6 +4,7 @@ import datetime
 import difflib
 import itertools
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,10 @@ import pyarrow.parquet as pq
 
 from refrad.formats.charsets import charset_of, errors_of, mend_text
 from refrad.formats.csv_rows import SourceRow, read_csv_rows
-from refrad.nifti.entry_values import entry_of_cells
+from refrad.nifti.entry_values import entry_of_cells, path_inside
 from refrad.nifti.volume_entry import COLUMNS, KEYS, VolumeEntry
 
-__all__ = ["columns_of_table", "entries_of_table"]
+__all__ = ["columns_of_table", "entries_of_table", "paths_of_table"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +48,14 @@ def entries_of_table(path: Path, folder: Path) -> Iterator[VolumeEntry]:
         ValueError: if a needed column is missing, or the file is neither CSV nor Parquet.
     """
     columns_of_table(path)
+    folders = _spellings(folder)
     repeated = _repeated_paths(path, folder)
-    top = folder.resolve().as_posix()
     is_of_first_row = dict.fromkeys(repeated, True)
     lines: dict[str, list[int]] = defaultdict(list)
     for row in _rows(path, COLUMNS):
-        parsed = entry_of_cells(row.cells, top)
-        entry = parsed.entry
+        file, is_inside = path_inside(row.cells.get("path", ""), folders)
+        parsed = entry_of_cells({**row.cells, "path": file})
+        entry = parsed.entry if is_inside else parsed.entry._replace(problem="outside_folder")
         if row.problem or not entry.path:
             entry = entry._replace(path=f"//row {row.line}", problem="wrong_entry" if row.problem else "no_key")
         elif (digest := hash(entry.path)) in repeated:
@@ -82,6 +84,8 @@ def columns_of_table(path: Path) -> list[str]:
     """
     if path.suffix.lower() == ".parquet":
         columns = [name.strip().lower() for name in _parquet(path).schema_arrow.names]
+        if twice := [column for column in COLUMNS if columns.count(column) > 1]:
+            raise ValueError(f"{path.name}: has the column {twice[0]} twice: which of them is it? Rename the other")
     else:
         columns = list(next((row.cells for row in _csv_rows(path) if not row.problem), {}))
         if not columns:
@@ -105,13 +109,28 @@ def _hint(column: str, columns: Sequence[str]) -> str:
     return f"{meant}: a table of volumes needs the columns {', '.join(NEEDED)} (docs/nifti.md)"
 
 
+def _spellings(folder: Path) -> list[str]:
+    """The absolute paths of a folder: a table may have the name of a link to it, or where that leads."""
+    return [os.path.abspath(folder), folder.resolve().as_posix()]  # noqa: PTH100 - absolute() keeps ".."
+
+
+def paths_of_table(path: Path, folder: Path) -> Iterator[tuple[str, bool]]:
+    """The path of each row, "" if it has none, and whether it is inside the folder of the delivery.
+
+    Raises:
+        FileNotFoundError, ValueError: as `entries_of_table`.
+    """
+    folders = _spellings(folder)
+    for row in _rows(path, ("path",)):
+        yield path_inside(row.cells.get("path", ""), folders)
+
+
 def _repeated_paths(path: Path, folder: Path) -> frozenset[int]:
     """Hashes of the paths that several rows name: 8 bytes each, as the paths of an archive would fill the memory."""
-    top = folder.resolve().as_posix()
     hashes: set[int] = set()
     repeated: set[int] = set()
-    for row in _rows(path, ("path",)):
-        digest = hash(entry_of_cells(row.cells, top).entry.path)
+    for file, _ in paths_of_table(path, folder):
+        digest = hash(file)
         (repeated if digest in hashes else hashes).add(digest)
     return frozenset(repeated - {hash("")})
 
@@ -119,14 +138,22 @@ def _repeated_paths(path: Path, folder: Path) -> frozenset[int]:
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[SourceRow]:
     """The rows of a table with these columns, as text without wrong characters."""
     for row in _parquet_rows(path, columns) if path.suffix.lower() == ".parquet" else _csv_rows(path):
-        cells = {column: mend_text(_text(row.cells[column]))[0] for column in columns if column in row.cells}
+        cells = {column: _mended(column, _text(row.cells[column])) for column in columns if column in row.cells}
         yield row._replace(cells=cells)
 
 
+def _mended(column: str, text: str) -> str:
+    """A cell without wrong characters; a path keeps its spelling, which is that of a file."""
+    is_name = column == "path" and text == text.encode(errors="ignore").decode()
+    return text if is_name else mend_text(text)[0]
+
+
 def _csv_rows(path: Path) -> Iterator[SourceRow]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no such table of volumes: {path}")
     charset = charset_of(path)
     with path.open(encoding=charset, errors=errors_of(charset), newline="") as file:
-        yield from read_csv_rows(file, path.name)
+        yield from read_csv_rows(file, path.name, COLUMNS)
 
 
 def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[SourceRow]:

@@ -3,7 +3,8 @@
 import math
 import posixpath
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import PureWindowsPath
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from refrad.core.types import MODALITIES
 from refrad.nifti.volume_entry import KEYS, VolumeEntry
 from refrad.privacy.header_fields import date_of
 
-__all__ = ["ParsedEntry", "age_in_years", "entry_of_cells"]
+__all__ = ["ParsedEntry", "age_in_years", "entry_of_cells", "path_inside"]
 
 SPLITS = {
     "train": ("train", "training", "tr"),
@@ -70,18 +71,19 @@ class _Cells:
         return number
 
 
-def entry_of_cells(cells: Mapping[str, str], folder: str = "") -> ParsedEntry:
+def entry_of_cells(cells: Mapping[str, str]) -> ParsedEntry:
     """The entry that a row describes: cells by column in lower case, others than those of `VolumeEntry` are ignored.
 
-    A path, split, series number, image numbering, affine, slope or intercept that cannot be understood makes the file useless, as a
+    A split, series number, image numbering, affine, slope or intercept that cannot be understood makes the file useless, as a
     missing key does: a guess could put a finding on the wrong slice, or a patient into two splits. Other values are dropped.
+    The path is taken as it is.
 
     Args:
-        cells: text; "" if absent.
-        folder: absolute path of the folder of the delivery, which a path may begin with.
+        cells: text; "" if absent. Letters with separate accents, as in file names of a Mac, become one character, as in reports.
     """
+    path = cells.get("path", "")
+    cells = {column: unicodedata.normalize("NFC", cell) for column, cell in cells.items()}
     row = _Cells(cells)
-    path, is_inside = _inside(cells.get("path", "").strip(), folder)
     keys = {key: cells.get(key, "").strip() for key in KEYS}  # "n/a" may be one: a patient may have any name
     modality = row.text("modality").upper().replace("MRI", "MR")
     number = row.number("series_number")
@@ -111,9 +113,7 @@ def entry_of_cells(cells: Mapping[str, str], folder: str = "") -> ParsedEntry:
         intercept=intercept,
     )
     problem = ""
-    if not is_inside:
-        problem = "outside_folder"
-    elif not all(keys.values()):
+    if not all(keys.values()):
         problem = "no_key"
     elif modality and not entry.modality:
         problem = "not_ct_or_mr"
@@ -132,11 +132,15 @@ def age_in_years(text: str) -> str:
     return f"{int(match[1]) + ('+' in text):03d}Y"  # 89+ is over 89
 
 
-def _inside(cell: str, folder: str) -> tuple[str, bool]:
-    """A path inside the folder of the delivery as posix writes it, and whether it is one."""
-    path = cell if "/" in cell else cell.replace("\\", "/")
-    if folder and path.startswith(f"{folder}/"):
-        path = path.removeprefix(f"{folder}/")
+def path_inside(cell: str, folders: Sequence[str]) -> tuple[str, bool]:
+    """A path inside the folder of the delivery as posix writes it, and whether it is one.
+
+    Args:
+        cell: as a table has it.
+        folders: absolute paths of the folder, any of which the cell may begin with.
+    """
+    path = cell.strip() if "/" in cell else cell.strip().replace("\\", "/")
+    path = next((path.removeprefix(f"{folder}/") for folder in folders if path.startswith(f"{folder}/")), path)
     windows = PureWindowsPath(path)
     if not path or path.startswith("/") or windows.drive or windows.root or "\0" in path:
         return path.replace("\0", ""), False

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["COLUMNS", "ENDINGS", "KEYS", "VolumeEntry"]
+__all__ = ["COLUMNS", "ENDINGS", "KEYS", "VolumeEntry", "unnamed_entry"]
 
 ENDINGS = (".nii.gz", ".nii")  # of the names of NIfTI files
 
@@ -51,3 +51,9 @@ class VolumeEntry(NamedTuple):
 
 COLUMNS = tuple(name for name in VolumeEntry._fields if name != "problem")
 KEYS = ("patient", "study", "series")
+
+
+def unnamed_entry(path: str) -> VolumeEntry:
+    """The entry of a path of which nothing says the keys; without the ending of a file it is that of a linked folder."""
+    is_file = path.lower().endswith((*ENDINGS, ".zip"))
+    return VolumeEntry(path, "", "", "", problem="not_named" if is_file else "linked_folder")

@@ -1,6 +1,7 @@
 """The NIfTI files of a delivery, from a table, a pattern of their paths, or BIDS."""
 
 import csv
+import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from refrad.dicom.scan import find_files, printable_path
 from refrad.nifti.bids import entries_of_bids
 from refrad.nifti.entry_table import entries_of_table
 from refrad.nifti.entry_values import entry_of_cells
-from refrad.nifti.volume_entry import COLUMNS, ENDINGS, VolumeEntry
+from refrad.nifti.volume_entry import COLUMNS, ENDINGS, VolumeEntry, unnamed_entry
 
 __all__ = ["find_volumes", "read_entries", "write_entries"]
 
@@ -48,7 +49,7 @@ def read_entries(files: VolumeFiles) -> Iterator[VolumeEntry]:
 def find_volumes(folder: Path) -> Iterator[str]:
     """Relative posix paths of the NIfTI files below a folder, in no order; the path of a .zip file goes on inside of it.
 
-    A .zip file that cannot be read is in the list itself.
+    A .zip file that cannot be read is in the list itself, and so is a link to a folder, which is not followed.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no file in it.
@@ -64,7 +65,10 @@ def find_volumes(folder: Path) -> Iterator[str]:
             except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
                 yield path
             else:
-                yield from (f"{path}/{name}" for name in names if name.lower().endswith(ENDINGS))
+                members = dict.fromkeys(names)  # an archive that was appended to has the newer file under an old name
+                yield from (f"{path}/{name}" for name in members if name.lower().endswith(ENDINGS))
+        elif os.path.isdir(f"{folder}/{path}"):  # noqa: PTH112 - pathlib is slow, and this runs for each file
+            yield path
 
 
 def _entries_of_pattern(pattern: str, folder: Path) -> Iterator[VolumeEntry]:
@@ -76,7 +80,7 @@ def _entries_of_pattern(pattern: str, folder: Path) -> Iterator[VolumeEntry]:
         if printable != path:
             yield VolumeEntry(printable, "", "", "", problem="name_not_utf8")
         elif match is None:
-            yield VolumeEntry(path, "", "", "", problem="not_named")
+            yield unnamed_entry(path)
         else:
             yield entry_of_cells({**match.groupdict(default=""), "path": path}).entry
 

@@ -65,7 +65,8 @@ class StudyIds:
                 return next(iter(matches)), ""
             reason = "ambiguous_study" if matches else reason
         if report.dicom:
-            matches = self._studies_below.get(report.dicom.strip("/."), set())
+            below, path = self._studies_below, report.dicom.strip("/.")
+            matches = below.get(path) or below.get(path.replace("\\", "/").strip("/."), set())
             if len(matches) == 1:
                 return next(iter(matches)), ""
             reason = "ambiguous_study" if matches else reason

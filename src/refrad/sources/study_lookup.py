@@ -32,9 +32,9 @@ class StudyLookup:
             name: _sets(identified.filter(pl.col(name) != "").select(name, "study").unique().collect().iter_rows())
             for name in ("study_uid", "accession_number", "patient_id")
         }
-        folder = pl.col("path").str.replace(r"/?[^/]*$", "")
-        folders = identified.select(folder, "study").unique().collect()
-        volumes = identified.filter(pl.col("path").str.contains(ENDINGS)).select("path", "study").collect()
+        path = pl.col("path").str.normalize("NFC")  # as the cells of reports are
+        folders = identified.select(path.str.replace(r"/?[^/]*$", ""), "study").unique().collect()
+        volumes = identified.filter(pl.col("path").str.contains(ENDINGS)).select(path, "study").collect()
         self.ids = StudyIds(studies_of, [*folders.iter_rows(), *volumes.iter_rows()])
         own = assigned.filter(pl.col("shard") == shard).collect()
         own_files = identified.filter(pl.col("shard") == shard).collect()
