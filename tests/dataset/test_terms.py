@@ -64,9 +64,11 @@ def test_columns_have_the_terms_of_the_part_that_they_come_from():
     [("precomputed", True), ("precomputed, of another series", True), ("totalsegmentator total", False)],
 )
 def test_masks_of_a_set_have_its_terms_where_they_are_used(segmenter, terms_of_masks):
-    text = terms_of_sources(merlin=segmenter)["structures"]
-    assert (PUBLIC_SETS["merlin"].masks.text in text) == terms_of_masks
-    assert "the site's own segmentation" not in text
+    texts = terms_of_sources(merlin=segmenter)
+    for column in ("structures", "captions", "questions"):  # "How wide is the liver?" is asked of its mask
+        assert (PUBLIC_SETS["merlin"].masks.text in texts[column]) == terms_of_masks
+    assert PUBLIC_SETS["merlin"].masks.text not in texts["image"]
+    assert "the site's own segmentation" not in texts["structures"]
 
 
 def test_masks_of_site_and_set_keep_their_owners():

@@ -84,13 +84,13 @@ def terms_of_columns(summary: DatasetSummary, site: str) -> dict[str, str]:
 def _terms_of_set(public_set: PublicSet, group: str, has_its_masks: bool) -> str:
     """The terms of a set for the columns of a group.
 
-    Masks that a model made are made from the images, and so are questions; the boxes of captions come from the masks.
+    Masks that a model made are made from the images. The boxes of captions come from the masks, and questions are asked about all three.
     """
     masks: SetPart = "masks" if has_its_masks else "images"
     parts: tuple[SetPart, ...] = {
         "anatomy": (masks,),
         "report": ("reports", masks),
-        "questions": ("images", "reports"),
+        "questions": ("images", "reports", masks),
     }.get(group, ("images",))
     texts = dict.fromkeys(public_set.terms(part).text for part in parts)
     made = ", reports generated from masks" if public_set.reports_of_masks and "reports" in parts else ""
