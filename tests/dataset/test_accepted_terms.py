@@ -1,6 +1,7 @@
 """Data of sets that may not be redistributed leave only with accepted terms, and the copy states them."""
 
 import json
+from collections import Counter
 from contextlib import chdir
 from datetime import date
 
@@ -9,13 +10,17 @@ from pycocotools.coco import COCO
 from tests.factories import ROOT, describe_dataset, write_shards
 
 from refrad.cli import main
+from refrad.commands.convert import shard_truth
 from refrad.config.public_sets import PUBLIC_SETS
 from refrad.core.contracts import InstanceTable, MaskTable
 from refrad.core.noted_exports import noted_exports
 from refrad.core.tables import frame_of, read_table, write_table
+from refrad.core.types import SPLITS
 from refrad.dataset.accepted_terms import AcceptedTerms, require_acceptance, with_accepted
 from refrad.dataset.exports import EXPORTERS
+from refrad.dataset.file_list import list_dataset
 from refrad.dataset.shard_io import read_rows
+from refrad.evaluation.metrics.json_lines import write_objects
 from refrad.workflow.fingerprint import Fingerprint
 
 SCHEMA = str(ROOT / "workflow" / "anatomy" / "classes.yaml")
@@ -159,6 +164,47 @@ def test_file_without_a_card_is_exported_with_the_terms_of_its_sets(dataset, tmp
     assert export(lone, "coco", tmp_path / "out") == 1 and "add --accept-terms ct-rate\n" in capsys.readouterr().err
     assert export(lone, "coco", tmp_path / "out", "--accept-terms", "ct-rate") == 0
     assert "CT-RATE (https://" in (tmp_path / "out" / "TERMS.md").read_text()
+
+
+def copy_for_people(command, dataset, folder, *flags):
+    """Run a command that copies images or sentences for people outside: the status, and the folder of the copy."""
+    out = folder / "copy"
+    if command == "audit":
+        return main(["audit", "--images", str(dataset), "--out", str(out), "--schema", SCHEMA, *flags]), out
+    if command == "convert":
+        splits = ["--splits", "train", "validation", "test"]
+        return main(["convert", str(dataset), "--out", str(out / "truth.jsonl"), *splits, *flags]), out
+    truth, predictions, files = folder / "truth.jsonl", folder / "predictions.jsonl", list_dataset(dataset)
+    rows = list(shard_truth(files, SPLITS, ["caption"], Counter()))
+    write_objects(truth, rows)
+    write_objects(predictions, ({"id": row["id"], "answer": "Liver."} for row in rows))
+    page = ["--page", str(ROOT / "workflow/report/study.html"), "--pairs", str(len(rows))]
+    study = ["study", "export", "--truth", str(truth), "--predictions", str(predictions), "--out", str(out)]
+    return main([*study, *page, *flags]), out
+
+
+@pytest.mark.parametrize("command", ["audit", "convert", "study"])
+def test_sheets_and_truth_need_the_terms_too(dataset, tmp_path, command, capsys):
+    """Pictures and sentences that leave in another form are copies all the same."""
+    status, out = copy_for_people(command, dataset, tmp_path)
+    assert status == 1 and "add --accept-terms ct-rate --accept-terms totalsegmentator\n" in capsys.readouterr().err
+    assert not out.exists()
+    status, out = copy_for_people(command, dataset, tmp_path, *ACCEPTANCE)
+    assert status == 0
+    if command == "convert":
+        rows = [json.loads(line) for line in (out / "truth.jsonl").read_text().splitlines()]
+        assert {row.get("public_set") for row in rows} == set(SOURCES.values())
+        return
+    for name in ("ct-rate", "totalsegmentator"):
+        text = (out / f"TERMS.{name}.md").read_text()
+        assert f"were accepted for this copy by --accept-terms {name}" in text
+        assert PUBLIC_SETS[name].reports.text in text
+
+
+def test_truth_of_the_sites_own_images_needs_no_terms(dataset, tmp_path):
+    out = tmp_path / "truth.jsonl"
+    assert main(["convert", str(dataset), "--out", str(out), "--splits", "validation"]) == 0
+    assert "public_set" not in out.read_text()
 
 
 def test_noted_export_has_what_was_accepted(dataset, tmp_path):

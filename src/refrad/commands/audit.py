@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 
 from refrad.anatomy.schema import Schema, load_schema
+from refrad.config.public_sets import SetPart
 from refrad.core.contracts import VolumeTable
 from refrad.core.files import atomic, write_json
 from refrad.core.installation import resolve_shipped
 from refrad.core.tables import read_table
+from refrad.dataset.accepted_terms import accepted_pages
 from refrad.dataset.file_list import list_dataset
+from refrad.dataset.set_origins import count_sets
 from refrad.dataset.shard_io import read_images, read_rows, read_source_fingerprints
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.formats.spreadsheets import write_sheet
@@ -35,6 +39,7 @@ def main(
     sheet: Path | None = None,
     volumes: Path = Path("results/volumes"),
     volume_store: Path = Path("stores/volumes"),
+    accept_terms: list[str] | None = None,
 ) -> None:
     """Write sheet.html and sheet.csv with random triplets; or, with --sheet, the precision from the ticked sheet.csv.
 
@@ -47,9 +52,10 @@ def main(
         sheet: a sheet.csv whose column `right` holds yes or no.
         volumes: folder of the tables of stage volumes, for slices in full resolution; without it the sheet has the pictures of the dataset.
         volume_store: folder of the volumes.
+        accept_terms: as of `refrad export`, since a sheet is a copy of images and sentences.
 
     Raises:
-        ValueError: if the sheet holds something else, or nothing, or the dataset is empty.
+        ValueError: if the sheet holds something else, or nothing, the dataset is empty, or terms are not accepted.
         FileNotFoundError: if there is no dataset, or no sheet.
     """
     if sheet is not None:
@@ -61,6 +67,7 @@ def main(
         )
         return
     files = list_dataset(images)
+    pages = accepted_pages({source for source, _ in count_sets(files)}, get_args(SetPart), accept_terms or [])
     triplets = sample_triplets((read_rows([path], CaptionedImage) for path in files), count, seed)
     if not triplets:
         raise ValueError(f"{images}: the dataset holds no triplet; the report of the run says why")
@@ -73,6 +80,8 @@ def main(
         item = triplet.image_id, triplet.caption["caption"], caption_digest(triplet.image_id, triplet.caption)
         rows.append((number, *item, "", "", *origin))
     write_sheet(out / "sheet.csv", COLUMNS, rows)
+    for name, text in pages.items():
+        (out / name).write_text(text, encoding="utf-8")
     with atomic(out / "sheet.html") as temporary:
         text = render("audit.html", title="Audit", up="../report/", there=[], cards=cards)
         temporary.write_text(text, encoding="utf-8")

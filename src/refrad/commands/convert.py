@@ -5,12 +5,15 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from refrad.config.public_sets import SetPart
 from refrad.core.files import atomic
 from refrad.core.progress import log_progress
 from refrad.core.types import SPLITS
+from refrad.dataset.accepted_terms import require_acceptance
 from refrad.dataset.benchmarks import (
     BENCHMARKS,
     Benchmark,
@@ -21,6 +24,7 @@ from refrad.dataset.benchmarks import (
 )
 from refrad.dataset.examples import ExampleColumns, ExampleRow, example_of_row
 from refrad.dataset.file_list import dataset_root, list_dataset
+from refrad.dataset.set_origins import count_sets, sets_of_images
 from refrad.dataset.shard_io import count_rows, read_rows, read_schema
 from refrad.evaluation.metrics.records import TASKS
 from refrad.evaluation.questions import EvalQuestion, build_questions
@@ -46,6 +50,7 @@ def main(
     tasks: list[str] | None = None,
     leaking: Leaking = "drop",
     regions: Regions = "boxes",
+    accept_terms: list[str] | None = None,
 ) -> None:
     """Write the questions of a dataset with their true answers as JSON lines, the truth of `refrad score`.
 
@@ -60,9 +65,10 @@ def main(
         leaking: images of a benchmark in more than one split are left in the last of train, validation, test only; "keep" leaves them
             everywhere.
         regions: of detect and locate: boxes, or masks as for the segmentation variant.
+        accept_terms: as of `refrad export`, since the file is a copy of sentences, boxes and masks.
 
     Raises:
-        ValueError: if the source is none of these, or nothing is left of it.
+        ValueError: if the source is none of these, nothing is left of it, or terms are not accepted.
         FileNotFoundError: if there is no source.
     """
     for values, choices in (
@@ -77,6 +83,7 @@ def main(
         raise ValueError(f"{out} is a folder: name a file, such as {out / 'truth.jsonl'}")
     chosen = splits or ["test"]
     left_out: Counter[str] = Counter()
+    sources: set[str | None] = set()
     if benchmark := _open_benchmark(source, languages or ["en"]):
         cleared = _without_leaks(benchmark, leaking)
         left_out.update(cleared.count_excluded(chosen))
@@ -86,8 +93,10 @@ def main(
         there = Counter(question.split for question in benchmark.questions)
     else:
         files = _shard_files(source)
+        sources = {public_set for public_set, split in count_sets(files) if split in chosen}
         rows = shard_truth(files, chosen, tasks or TASKS, left_out, languages, regions == "masks")
         there = Counter()
+    require_acceptance(sources, get_args(SetPart), accept_terms or [], date.today())
     written: Counter[str] = Counter()
     images: set[str] = set()
     with atomic(out) as temporary:
@@ -150,7 +159,7 @@ def shard_truth(
         languages: of the questions; all if None.
         masks: build the questions of the segmentation variant.
     """
-    total = sum(map(count_rows, files))
+    total, sets = sum(map(count_rows, files)), sets_of_images(files)
     for row in log_progress(read_rows(files, ExampleColumns), log, "images", total):
         if row["split"] not in splits:
             continue
@@ -162,7 +171,7 @@ def shard_truth(
             if question.task in ("vqa", "caption") and not question.answer.strip():
                 left_out["blank answer"] += 1
                 continue
-            yield truth_row(question)
+            yield truth_row(question, sets)
 
 
 def _open_benchmark(source: Path, languages: Sequence[str]) -> Benchmark | None:

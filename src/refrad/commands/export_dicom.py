@@ -3,7 +3,6 @@
 import functools
 import logging
 import os
-from datetime import date
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,7 +14,7 @@ from refrad.core.progress import log_progress
 from refrad.core.sandbox import Limits, run_sandboxed
 from refrad.core.table_rows import rows_of
 from refrad.core.tables import read_public_set, read_table, scan_table
-from refrad.dataset.accepted_terms import require_acceptance, terms_beside
+from refrad.dataset.accepted_terms import accepted_pages
 from refrad.dicom.datasets import PIXELS, read_dataset
 from refrad.dicom.encapsulated import JPEG_XL, decompress_jpeg_xl
 from refrad.dicom.scan import is_storage_error, quiet_pydicom, without_path
@@ -74,8 +73,7 @@ def main(
         OSError: if the storage fails.
     """
     refuse_files_of_volumes(scan_table(instances, InstanceTable), "export-dicom")
-    public_set = read_public_set(instances)
-    terms = require_acceptance([public_set], ["images"], accept_terms or [], date.today())
+    pages = accepted_pages([read_public_set(instances)], ["images"], accept_terms or [])
     pseudonyms = Pseudonyms(read_or_create_key(key))
     accepted = pl.concat([read_table(path, SliceTable) for path in slices])["instance"]
     images = (
@@ -92,8 +90,7 @@ def main(
     outcomes = run_sandboxed(write, rows_of(clean, PseudonymousImage), limits, len(os.sched_getaffinity(0)))
     counts = {True: 0, False: 0, None: 0}
     with flushed_at_end(out):
-        if public_set:
-            name, text = terms_beside(public_set, terms)
+        for name, text in pages.items():
             out.mkdir(parents=True, exist_ok=True)
             (out / name).write_text(text, encoding="utf-8")
         for _, written in log_progress(outcomes, log, "files", len(clean)):

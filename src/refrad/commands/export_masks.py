@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any, TypedDict, get_args
 
@@ -19,7 +18,7 @@ from refrad.core.files import atomic, flushed_at_end
 from refrad.core.table_rows import AcceptedMaskRow, rows_of
 from refrad.core.tables import read_public_set, read_table, scan_table
 from refrad.core.types import Language
-from refrad.dataset.accepted_terms import require_acceptance, terms_beside
+from refrad.dataset.accepted_terms import accepted_pages
 from refrad.dataset.file_list import list_dataset
 from refrad.dataset.shard_io import read_rows
 from refrad.dataset.shard_rows import CaptionStruct, StructureStruct
@@ -153,10 +152,8 @@ def _terms(masks: Path, accepted: Sequence[str], *, with_reports: bool) -> dict[
     Raises:
         ValueError: if its terms are not accepted, and have to be.
     """
-    public_set = read_public_set(masks)
     parts: list[SetPart] = ["images", "masks", "reports"] if with_reports else ["images", "masks"]
-    terms = require_acceptance([public_set], parts, accepted, date.today())
-    return dict([terms_beside(public_set, terms)]) if public_set else {}
+    return accepted_pages([read_public_set(masks)], parts, accepted)
 
 
 def _slices_of_shard(masks: Path) -> Path:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from refrad.core.files import atomic, write_json
 from refrad.core.installation import resolve_shipped
 from refrad.core.tables import read_frame
+from refrad.dataset.accepted_terms import accepted_pages
 from refrad.evaluation.metrics.agreement import krippendorff_alpha, pearson_r
 from refrad.evaluation.metrics.records import PredictionRecord, TruthRecord, read_records
 from refrad.formats.spreadsheets import write_sheet
@@ -51,15 +52,16 @@ def export(
     raters: int = 3,
     seed: int = 0,
     page: Path = Path("workflow/report/study.html"),
+    accept_terms: list[str] | None = None,
 ) -> None:
     """Write PAIRS answers with their references for human raters into the folder OUT: rater-1.csv, rater-1.html, ...
 
     The pairs are drawn from the answers to open questions and captions. Raters see neither the model nor a score; each gets a
     separate random order. key.csv maps the items to the ids and stays with the study's organiser. Rate in the CSV, or in the
-    page, which works offline and saves the same CSV.
+    page, which works offline and saves the same CSV. --accept-terms is as of `refrad export`, since the files hold sentences of reports.
 
     Raises:
-        ValueError: if there are fewer than PAIRS answers, or OUT holds a study already.
+        ValueError: if there are fewer than PAIRS answers, OUT holds a study already, or terms are not accepted.
     """
     if (out / KEY).exists():
         raise ValueError(f"{out}: holds a study already; its key would be lost")
@@ -72,6 +74,7 @@ def export(
     ]
     if len(candidates) < pairs:
         raise ValueError(f"only {len(candidates)} answers to open questions and captions, not {pairs}: lower --pairs")
+    pages = accepted_pages({true.public_set for true in candidates}, ["images", "reports"], accept_terms or [])
     drawn = random.Random(seed).sample(candidates, pairs)
     numbers = random.Random(seed + 1).sample(
         range(1, 10 * pairs), pairs
@@ -88,6 +91,8 @@ def export(
         write_sheet(out / f"rater-{rater}.csv", COLUMNS, rows)
         with atomic(out / f"rater-{rater}.html") as temporary:
             temporary.write_text(_page(template, rater, rows), encoding="utf-8")
+    for name, text in pages.items():
+        (out / name).write_text(text, encoding="utf-8")
     write_sheet(out / KEY, ("item", "id"), [(number, true.id) for number, true in zip(numbers, drawn, strict=True)])
     print(f"{pairs} pairs for {raters} raters in {out}; keep {KEY} from them")
 

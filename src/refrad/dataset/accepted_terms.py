@@ -8,7 +8,15 @@ from datetime import date
 from refrad.config.public_sets import PUBLIC_SETS, PublicSet, SetPart
 from refrad.dataset.terms import registered_sets
 
-__all__ = ["ACCEPTED", "AcceptedTerms", "require_acceptance", "terms_beside", "terms_of_copy", "with_accepted"]
+__all__ = [
+    "ACCEPTED",
+    "AcceptedTerms",
+    "accepted_pages",
+    "require_acceptance",
+    "terms_beside",
+    "terms_of_copy",
+    "with_accepted",
+]
 
 ACCEPTED = "Accepted terms"
 """Heading of the record on a card."""
@@ -91,6 +99,20 @@ def terms_of_copy(sets: Iterable[PublicSet], accepted: Iterable[AcceptedTerms]) 
     terms = [f"{entry.title} ({entry.address}): {entry.describe_terms()}" for entry in sets]
     lines = "".join(f"- {line}\n" for line in (*terms, *(entry.sentence for entry in accepted)))
     return f"It has data of public sets:\n\n{lines}" if lines else ""
+
+
+def accepted_pages(
+    sources: Collection[str | None], parts: Collection[SetPart], accepted: Sequence[str]
+) -> dict[str, str]:
+    """File name to text of the terms of each public set that a folder without a card will have data of.
+
+    Arguments and errors are those of `require_acceptance`, on this day.
+    """
+    records = require_acceptance(sources, parts, accepted, date.today())
+    return dict(
+        terms_beside(entry.name, [record for record in records if record.public_set == entry])
+        for entry in registered_sets(sources)
+    )
 
 
 def terms_beside(public_set: str, accepted: Iterable[AcceptedTerms]) -> tuple[str, str]:

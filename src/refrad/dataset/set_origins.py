@@ -7,7 +7,7 @@ from pathlib import Path
 from refrad.config.public_sets import PUBLIC_SETS
 from refrad.dataset.shard_io import read_columns, read_schema
 
-__all__ = ["count_sets", "refuse_generated_reports"]
+__all__ = ["count_sets", "refuse_generated_reports", "sets_of_images"]
 
 COLUMNS = ["public_set", "split"]
 
@@ -25,6 +25,19 @@ def count_sets(files: Iterable[Path]) -> Counter[tuple[str | None, str]]:
         else:
             counts.update((None, split) for (split,) in read_columns(path, ["split"]).iter_rows())
     return counts
+
+
+def sets_of_images(files: Iterable[Path]) -> dict[str, str]:
+    """Image id to its public set, of the images that are of one.
+
+    Raises:
+        TableError: if a file is damaged.
+    """
+    sets: dict[str, str] = {}
+    for path in files:
+        if "public_set" in read_schema(path).names:
+            sets.update(read_columns(path, ["image_id", "public_set"]).drop_nulls().iter_rows())
+    return sets
 
 
 def refuse_generated_reports(counts: Mapping[tuple[str | None, str], int], unit: str = "images") -> None:

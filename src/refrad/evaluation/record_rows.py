@@ -15,9 +15,9 @@ if TYPE_CHECKING:  # they import torch, which `refrad convert` does without
 __all__ = ["answer_row", "prediction_row", "truth_row"]
 
 
-def truth_row(question: EvalQuestion) -> TruthRow:
-    """A question with its true answer and regions."""
-    return {
+def truth_row(question: EvalQuestion, sets: Mapping[str, str] | None = None) -> TruthRow:
+    """A question with its true answer and regions; `sets` maps image ids to public sets, whose terms go with the answer."""
+    row: TruthRow = {
         "id": question.id,
         "task": question.task,
         "group": question.patient,
@@ -34,6 +34,9 @@ def truth_row(question: EvalQuestion) -> TruthRow:
             for target in question.targets
         ],
     }
+    if sets and (public_set := sets.get(question.image_id)):
+        row["public_set"] = public_set
+    return row
 
 
 def answer_row(question: EvalQuestion, text: str, cut: bool, plain: str) -> PredictionRow:

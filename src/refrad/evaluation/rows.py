@@ -17,7 +17,7 @@ class NamedRegionRow(TypedDict):
 
 
 class TruthRow(TypedDict):
-    """A line of truth.jsonl: the columns of `TruthRecord`, and image_id."""
+    """A line of truth.jsonl: the columns of `TruthRecord`, and image_id; public_set only where the image is of one."""
 
     id: str
     task: str
@@ -31,6 +31,7 @@ class TruthRow(TypedDict):
     topic: str | None
     answer: str | None
     entities: list[NamedRegionRow]
+    public_set: NotRequired[str]
 
 
 class PredictionRow(TypedDict):

@@ -16,7 +16,7 @@ from refrad.core.manifests import verify_folder, write_sealed
 from refrad.core.table_rows import rows_of
 from refrad.core.tables import read_frame, write_frame
 from refrad.dataset.examples import ExampleRow, ImageExample, example_of_row, read_image_table
-from refrad.dataset.set_origins import count_sets, refuse_generated_reports
+from refrad.dataset.set_origins import count_sets, refuse_generated_reports, sets_of_images
 from refrad.dataset.training_overlap import TrainingOverlap, find_training_overlap
 from refrad.evaluation.answered_questions import (
     EvaluationImages,
@@ -103,7 +103,7 @@ def run(
     model = _load_model(checkpoint, training, options.compute_dtype)
     codec = build_codec(model, examples, anatomy)
     answered = answer_questions(model, examples, codec, store, options)
-    write_objects(truth, map(truth_row, answered.questions))
+    write_objects(truth, map(partial(truth_row, sets=sets_of_images(images)), answered.questions))
     write_objects(predictions, map(prediction_row, answered.questions, answered.answers, answered.decoded))
 
     # Scores

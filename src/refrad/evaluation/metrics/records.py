@@ -130,11 +130,10 @@ class PredictionRecord(_Record):
 class TruthRecord(_Record):
     """A question and its true answer.
 
-    `group` is the independent unit, a patient; the id if it is left out. `kind` of a question is open, or closed (yesno
-    and multiple are closed too). `size` is the image's [width, height] in the unit of the boxes and polygons; without it boxes up
-    to 1 are taken as shares. `absent` are the names of findings that the image does not show, so that no region is due; an
-    explicitly empty list of `entities` states that none is due at all. `midline` is the x that separates the patient's sides, in
-    the unit of the boxes or in px; half the width if it is left out.
+    `group` is the independent unit, a patient; the id if it is left out. `kind` is open, or closed (yesno and multiple are closed too).
+    `size` is the image's [width, height] in the unit of the boxes and polygons; without it boxes up to 1 are taken as shares. `absent`
+    are names of findings that the image does not show, so that no region is due; an empty list of `entities` states that none is due.
+    `midline` is the x between the sides of the patient, in the unit of the boxes or px; half the width if left out. `public_set`: of the image.
     """
 
     id: str
@@ -151,6 +150,7 @@ class TruthRecord(_Record):
     absent: tuple[str, ...] = ()
     midline: Number | None = None
     dataset: str | None = None
+    public_set: str | None = None
     size: Annotated[list[Annotated[Number, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
 
     @model_validator(mode="after")
