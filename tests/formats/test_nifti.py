@@ -233,3 +233,56 @@ def test_forms_that_place_a_voxel_differently_are_refused(tmp_path):
     assert np.array_equal(read(tmp_path, "a.nii")[1], AFFINE)
     (tmp_path / "a.nii").write_bytes(two_forms(0.9))
     assert fault_of(tmp_path, "a.nii") == "affines_differ"
+
+
+def qform_alone(values, affine):
+    image = nib.Nifti1Image(values, affine)
+    image.header.set_sform(affine, 0)
+    image.header.set_qform(affine, 1)
+    return bytearray(image.to_bytes())
+
+
+@pytest.mark.parametrize("sign", [-1.0, 0.0, 1.0, 2.0, np.nan])
+def test_first_pixdim_of_a_qform_means_one_unless_it_is_minus_one_as_in_nibabel_and_itk(sign, tmp_path):
+    content = qform_alone(VALUES, AFFINE * [1, 1, -1, 1] if sign == -1 else AFFINE)
+    struct.pack_into("<f", content, 76, sign)
+    (tmp_path / "a.nii").write_bytes(content)
+    _, affine = read(tmp_path, "a.nii")
+    assert np.allclose(affine, nib.load(tmp_path / "a.nii").affine, atol=1e-5)
+    itk = SimpleITK.ReadImage(str(tmp_path / "a.nii"))
+    for index in ((0, 0, 0), (3, 4, 5)):
+        place = (affine @ [*index, 1])[:3] * [-1, -1, 1]
+        assert np.allclose(itk.TransformIndexToPhysicalPoint(index), place, atol=1e-4)
+
+
+def test_quaternion_that_rounding_made_too_long_is_read(tmp_path):
+    half_turn = np.array([[-2.0, 0, 0, 11], [0, 3, 0, 12], [0, 0, -5, -13], [0, 0, 0, 1]])  # about y: b = d = 0, c = 1
+    content = qform_alone(VALUES, half_turn)
+    struct.pack_into("<3f", content, 256, 0.0, 1.001, 0.0)  # nibabel refuses it
+    (tmp_path / "a.nii").write_bytes(content)
+    assert np.allclose(read(tmp_path, "a.nii")[1], half_turn, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("offset", "number"), [(76, -3.0), (80, 0.0), (84, -3.0), (256, np.nan), (260, 2.0), (268, np.inf)]
+)
+def test_qform_of_impossible_numbers_does_not_count(offset, number, tmp_path):
+    for code, reads in ((1, True), (0, False)):
+        content = bytearray(with_units("mm").to_bytes())
+        struct.pack_into("<h", content, 254, code)  # of the sform
+        struct.pack_into("<f", content, offset, number)
+        (tmp_path / "a.nii").write_bytes(content)
+        if reads:
+            assert np.array_equal(read(tmp_path, "a.nii")[1], AFFINE)
+        else:
+            assert fault_of(tmp_path, "a.nii") == "no_geometry"
+
+
+@pytest.mark.parametrize(("third", "first"), [(5.0, -1.0), (-5.0, 0.0)])
+def test_sform_and_a_qform_that_mirrors_it_by_the_first_pixdim_are_refused(third, first, tmp_path):
+    image = nib.Nifti1Image(VALUES, np.diag([-2.0, -3, third, 1]))
+    image.header.set_qform(image.affine, 1)
+    content = bytearray(image.to_bytes())
+    struct.pack_into("<f", content, 76, first)
+    (tmp_path / "a.nii").write_bytes(content)
+    assert fault_of(tmp_path, "a.nii") == "affines_differ"

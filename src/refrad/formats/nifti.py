@@ -41,6 +41,7 @@ SURPLUS = 1 << 20  # bytes that may follow the voxels
 PART = 1 << 24  # bytes decompressed at once
 OFFSETS = 1 << 40  # beyond those of the voxels in any file
 FLATTEST = 1e-6  # ratio of the singular values of an affine, below which its voxels have no volume
+LONGEST_ROUNDED = 0.01  # by which rounding may make the square of a quaternion's length larger than 1
 LARGEST_SHIFT = 0.4  # voxels between sform and qform; below half a voxel, so that each voxel stays itself
 MM_OF_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; others are taken for mm
 
@@ -242,15 +243,11 @@ def affine_of(header: Any) -> NDArray[np.float64]:
     Raises:
         NiftiError: "no_geometry" or "affines_differ".
     """
-    forms = []
-    for form in (header.get_sform, header.get_qform):
-        try:
-            affine, code = form(coded=True)
-        except nib.spatialimages.HeaderDataError:
-            continue
-        if code > 0 and affine is not None:
-            forms.append(np.asarray(affine, np.float64))
-    if not forms or not all(is_regular(affine) for affine in forms):
+    sform, code = header.get_sform(coded=True)
+    forms = [np.asarray(sform, np.float64)] if code > 0 else []
+    if (qform := _qform(header)) is not None:
+        forms.append(qform)
+    if not forms or not is_regular(forms[0]):
         raise NiftiError("no_geometry")
     sizes = [int(size) for size in header.get_data_shape()[:3]]
     corners = np.array(np.meshgrid(*[(0, size - 1) for size in sizes], [1], indexing="ij")).reshape(4, -1)
@@ -260,6 +257,24 @@ def affine_of(header: Any) -> NDArray[np.float64]:
     affine = forms[0].copy()
     affine[:3] *= MM_OF_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
     return affine
+
+
+def _qform(header: Any) -> NDArray[np.float64] | None:
+    """The affine of the qform, in the units of the header; None if there is none or its numbers make none.
+
+    By method 2 of nifti1.h. Where a first pixdim is neither 1 nor -1, nibabel takes 1 and ITK its sign. A quaternion that
+    rounding made too long is taken as of length 1.
+    """
+    first, *pixdim = header["pixdim"][:4].astype(np.float64)
+    imaginary = np.array([header[f"quatern_{axis}"] for axis in "bcd"], np.float64)
+    rest = 1 - float(imaginary @ imaginary)  # square of the real part
+    if header["qform_code"] <= 0 or not (min(pixdim) > 0 and rest > -LONGEST_ROUNDED) or (first < 0 and first != -1):
+        return None
+    affine = np.eye(4)
+    affine[:3, :3] = nib.quaternions.quat2mat([math.sqrt(max(rest, 0.0)), *imaginary]) * pixdim
+    affine[:3, 2] *= -1 if first == -1 else 1
+    affine[:3, 3] = [header[f"qoffset_{axis}"] for axis in "xyz"]
+    return affine if is_regular(affine) else None
 
 
 def is_regular(affine: NDArray[np.float64]) -> bool:
