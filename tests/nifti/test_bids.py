@@ -48,6 +48,7 @@ def test_keys_are_subject_session_and_the_rest_of_the_name(tmp_path):
         ("sub-01/anat/sub-01_part-phase_T2starw.nii.gz", "bids_kind"),
         ("sub-01/anat/sub-01_T1map.nii.gz", "bids_kind"),
         ("sub-01/anat/sub-01_mod-T1w_defacemask.nii.gz", "bids_kind"),
+        ("sub-01/old/ct/sub-01_ct.nii.gz", "not_named"),
         ("sub-01/anat/sub-02_T1w.nii.gz", "not_named"),  # whose image is it?
         ("sub-01/anat/sub-01_ses-1_T1w.nii.gz", "not_named"),
         ("sub-01/anat/._sub-01_T1w.nii.gz", "not_named"),
@@ -74,6 +75,53 @@ def test_metadata_are_those_of_the_tables_and_of_the_sidecar(tmp_path):
     assert (entry.manufacturer, entry.body_part, entry.series_number) == ("Siemens", "BRAIN", 4)
     other = entries["sub-02/anat/sub-02_T1w.nii.gz"]
     assert (other.age, other.sex, other.study_date, other.series_number) == ("", "", "", None)
+
+
+def test_sidecar_values_are_inherited(tmp_path):
+    # The example of the specification: a file holds for images of its suffix, at its level or below, that have all its entities.
+    folder = "sub-01/ses-1/anat"
+    images = [f"{folder}/sub-01_ses-1_{name}.nii.gz" for name in ("acq-a_T1w", "acq-ab_T1w", "T1w", "T2w")]
+    make(tmp_path, *images, "sub-02/anat/sub-02_T1w.nii")
+    sidecars = {
+        "T1w.json": {"Manufacturer": "Siemens", "BodyPartExamined": "BRAIN", "SeriesNumber": 9},
+        "acq-a_T1w.json": {"ContrastBolusIngredient": "GADOLINIUM"},
+        "sub-01/sub-01_T1w.json": {"Manufacturer": "Philips"},
+        f"{folder}/sub-01_ses-1_T1w.json": {"BodyPartExamined": "HEAD", "SeriesNumber": 3},
+        "sub-02/sub-01_T1w.json": {"Manufacturer": "GE"},
+    }
+    for name, values in sidecars.items():
+        (tmp_path / name).write_text(json.dumps(values))
+    entries = read(tmp_path)
+    values = {
+        entry.path: (entry.manufacturer, entry.body_part, entry.contrast, entry.series_number)
+        for entry in entries.values()
+    }
+    assert [values[image] for image in images] == [
+        ("Philips", "HEAD", "yes", None),
+        ("Philips", "HEAD", "", None),  # acq-a is no part of acq-ab
+        ("Philips", "HEAD", "", 3),  # a number that several images inherit is that of none
+        ("", "", "", None),
+    ]
+    assert values["sub-02/anat/sub-02_T1w.nii"] == ("Siemens", "BRAIN", "", None)
+
+
+@pytest.mark.parametrize(("units", "age"), [(None, "018Y"), ("years", "018Y"), ("Months", ""), ("weeks", "")])
+def test_ages_in_another_unit_are_no_years(tmp_path, units, age):
+    make(tmp_path, "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii")
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t18\tF\n")
+    (tmp_path / "sub-01/sub-01_sessions.tsv").write_text("session_id\tage\tsex\nses-1\tn/a\tn/a\n")
+    if units:
+        (tmp_path / "participants.json").write_text(json.dumps({"age": {"Units": units}}))
+    (entry,) = read(tmp_path).values()
+    assert (entry.age, entry.sex) == (age, "F")
+
+
+@pytest.mark.parametrize(("agent", "contrast"), [("IODINE", "yes"), ("NONE", "no"), ("n/a", ""), ("", "")])
+def test_contrast_is_that_of_the_agent(tmp_path, agent, contrast):
+    make(tmp_path, "sub-01/ct/sub-01_ct.nii")
+    (tmp_path / "sub-01/ct/sub-01_ct.json").write_text(json.dumps({"ContrastBolusIngredient": agent}))
+    (entry,) = read(tmp_path).values()
+    assert entry.contrast == contrast
 
 
 def test_broken_metadata_lose_no_image(tmp_path):

@@ -1,7 +1,7 @@
 """Folders in the Brain Imaging Data Structure (BIDS): keys and metadata of their anatomical images.
 
-Names and metadata files are those of the BIDS specification 1.10 (bids-specification.readthedocs.io): "Common principles" and
-"Magnetic resonance imaging", section "Anatomy imaging data".
+Names and metadata files are those of the BIDS specification 1.10 (bids-specification.readthedocs.io): "Common principles", with its
+section "The inheritance principle", and "Magnetic resonance imaging", section "Anatomy imaging data".
 """
 
 import json
@@ -15,6 +15,7 @@ from refrad.formats.charsets import charset_of, errors_of
 from refrad.formats.csv_rows import read_csv_rows
 from refrad.nifti.entry_values import entry_of_cells
 from refrad.nifti.volume_entry import VolumeEntry, unnamed_entry
+from refrad.privacy.header_fields import contrast_of
 
 __all__ = ["entries_of_bids", "is_bids"]
 
@@ -36,8 +37,10 @@ NOT_AN_IMAGE = re.compile(r"_(?:part-(?:phase|real|imag)|label-|desc-|space-|res
 _NAME = re.compile(
     r"(?P<subject>sub-[^_]+)(?:_(?P<session>ses-[^_]+))?_(?P<series>(?:[^_]+_)*(?P<suffix>[^_.]+))(?i:\.nii(?:\.gz)?)"
 )
+USED = {"SeriesNumber", "BodyPartExamined", "BodyPart", "Manufacturer", "ContrastBolusIngredient"}  # of sidecar files
 LARGEST_SIDECAR = 1 << 22  # bytes
-TABLES_AT_ONCE = 64
+CONTRAST = {True: "yes", False: "no", None: ""}
+KEPT = 64  # tables, sidecar files and lists of them that are kept in memory
 
 
 def is_bids(folder: Path) -> bool:
@@ -74,12 +77,8 @@ def _entry(path: str, metadata: "_Metadata") -> VolumeEntry:
     top = file.parts[0]
     if top in APART:
         return VolumeEntry(path, "", "", "", problem="bids_derivative")
-    folders = [part for part in file.parts[:-1] if part.startswith(("sub-", "ses-"))]
-    if (
-        match is None
-        or not top.startswith("sub-")
-        or folders != [name for name in match.group("subject", "session") if name]
-    ):
+    folders = file.parts[:-2]
+    if match is None or folders != tuple(name for name in match.group("subject", "session") if name):
         return unnamed_entry(path)
     kind, suffix = file.parts[-2], match["suffix"]
     modality = "MR" if suffix in MR_SUFFIXES and kind == "anat" else "CT" if suffix.lower() in CT_SUFFIXES else ""
@@ -103,7 +102,10 @@ class _Metadata:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._participants = {row.get("participant_id", ""): row for row in _table(folder / "participants.tsv")}
-        self._rows = lru_cache(maxsize=TABLES_AT_ONCE)(self._rows_by)
+        self._has_years = {name: _has_years(folder / f"{name}.json") for name in ("participants", "sessions")}
+        self._rows = lru_cache(maxsize=KEPT)(self._rows_by)
+        self._sidecars = lru_cache(maxsize=KEPT)(_sidecars)
+        self._values = lru_cache(maxsize=KEPT)(_image_values)
 
     def of(self, file: PurePosixPath, subject: str, session: str) -> dict[str, str]:
         """The cells of a volume entry that the dataset has for an image."""
@@ -113,20 +115,51 @@ class _Metadata:
         visit_folder = "/".join(parts)
         scans = self._rows(f"{visit_folder}/{'_'.join(parts)}_scans.tsv", "filename")
         scan = scans.get(file.relative_to(visit_folder).as_posix(), {})
-        sidecar = _sidecar(self._folder / re.sub(r"\.nii(\.gz)?$", ".json", str(file), flags=re.IGNORECASE))
-        number = sidecar.get("SeriesNumber")
+        stem = re.sub(r"\.nii(\.gz)?$", "", file.name, flags=re.IGNORECASE)
+        sidecar = self._inherited(file, stem)
+        # A number that is inherited would be that of many series
+        number = self._values(self._folder / file.parent / f"{stem}.json").get("SeriesNumber")
+        ages = [
+            row.get("age", "") for name, row in (("sessions", visit), ("participants", person)) if self._has_years[name]
+        ]
         return {
-            "age": visit.get("age") or person.get("age", ""),
-            "sex": visit.get("sex") or person.get("sex") or person.get("gender", ""),
+            "age": _first(ages),
+            "sex": _first([visit.get("sex", ""), person.get("sex", ""), person.get("gender", "")]),
             "study_date": _day(scan.get("acq_time", "")) or _day(visit.get("acq_time", "")),
             "body_part": _word(sidecar, "BodyPartExamined") or _word(sidecar, "BodyPart"),
             "manufacturer": _word(sidecar, "Manufacturer"),
-            "contrast": "yes" if _word(sidecar, "ContrastBolusIngredient") else "",
+            "contrast": CONTRAST[contrast_of(_word(sidecar, "ContrastBolusIngredient"))],
             "series_number": str(number) if isinstance(number, int) and 0 <= number < 2**31 else "",
         }
 
+    def _inherited(self, file: PurePosixPath, stem: str) -> dict[str, Any]:
+        """The values of all sidecar files that hold for an image, of which nearer ones come first.
+
+        They are of its suffix, in its folder or one above, and have no entity in their names that the image has not.
+        """
+        *entities, suffix = stem.split("_")
+        values: dict[str, Any] = {}
+        for folder in reversed(file.parents):
+            for path in self._sidecars(self._folder / folder):
+                *needed, kind = path.stem.split("_")
+                if kind == suffix and set(needed) <= set(entities):
+                    values |= self._values(path)
+        return values
+
     def _rows_by(self, name: str, column: str) -> Mapping[str, Mapping[str, str]]:
         return {row.get(column, ""): row for row in _table(self._folder / name)}
+
+
+def _first(cells: Iterable[str]) -> str:
+    """The first cell that is filled in, "" if none is."""
+    return next((cell for cell in cells if cell.lower() not in {"", "n/a"}), "")
+
+
+def _has_years(path: Path) -> bool:
+    """Whether the ages of a table are in years, by the file that describes its columns: those of infants may be in months."""
+    age = _sidecar(path).get("age")
+    units = _word(age, "Units") if isinstance(age, dict) else ""
+    return units.lower() in {"", "n/a", "y", "yr", "yrs", "year", "years", "a"}
 
 
 def _day(time: str) -> str:
@@ -147,6 +180,16 @@ def _table(path: Path) -> Iterator[Mapping[str, str]]:
         return
 
 
+def _sidecars(folder: Path) -> list[Path]:
+    """The sidecar files in a folder, those with fewer entities first."""
+    return sorted(folder.glob("*.json"), key=lambda path: (path.name.count("_"), path.name))
+
+
+def _image_values(path: Path) -> dict[str, Any]:
+    """The values of a sidecar file that are used, as all of them may be many."""
+    return {name: value for name, value in _sidecar(path).items() if name in USED}
+
+
 def _sidecar(path: Path) -> Mapping[str, Any]:
     """The values of a sidecar file; none if it is missing or broken."""
     try:
@@ -160,4 +203,4 @@ def _sidecar(path: Path) -> Mapping[str, Any]:
 
 def _word(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
-    return value if isinstance(value, str) else ""
+    return _first([value.strip()]) if isinstance(value, str) else ""
