@@ -47,8 +47,8 @@ def main(
     """Write the dataset in the format of another tool; refuse if anything crosses the splits, or may not be redistributed.
 
     hf: the columns of the shards, one set of Parquet files a split, and the card.
-    coco: instances with boxes and masks, captions with phrases; pictures with the sides of the DICOM image.
-    fiftyone: boxes with masks, phrases, sentences and questions, tagged by split; pictures with the sides of the DICOM image.
+    coco: instances with boxes and masks, captions with phrases; pictures with the width and height of the slice.
+    fiftyone: boxes with masks, phrases, sentences and questions, tagged by split; pictures with the width and height of the slice.
     webdataset: tar files of 1,000 pictures and their rows as JSON.
     llava: conversations with boxes as shares, three decimals.
     qwen2.5-vl: conversations with boxes as JSON in pixels; sides of the pictures are multiples of 28 px.
@@ -62,7 +62,7 @@ def main(
         format: which one.
         images: folder of the dataset, whose croissant.json names the files; or a Parquet file of it.
         out: a folder that is empty or does not exist; results/export/<format> if not given.
-        pictures: for conversations: square, as the project trains, or full, with the sides of the DICOM image.
+        pictures: for conversations: square, as the project trains, or full, with the width and height of the slice.
         schema: for conversations and authors: the class schema, for the names of structures in both languages.
         volumes: only for authors: the tables of stage volumes.
         volume_store: only for authors: folder of the volumes.

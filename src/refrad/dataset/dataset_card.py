@@ -164,7 +164,7 @@ def _splits(leakage: Leakage, fingerprints: Mapping[str, Fingerprint]) -> str:
     index = fingerprints.get("index")
     spellings = "" if index is None or index.options.get("patient_ids") == "exact" else SPELLINGS
     counts = (
-        f"By patient, from a keyed hash, so a patient never changes sides. Found in more than one split:"
+        "By patient: the official splits of a delivery that has some, else from a keyed hash of the patient. Found in more than one split:"
         f" {len(leakage.patients)} patients, {len(leakage.studies)} studies, {len(leakage.pictures)} pairs of copied"
         f" pictures among {leakage.images:,} images. "
     )

@@ -58,13 +58,13 @@ EXPORTERS: dict[str, ExportFormat] = {
         _exporter("hf"),
     ),
     "coco": ExportFormat(
-        "instances with boxes and masks, captions with phrases; pictures with the sides of the DICOM image",
+        "instances with boxes and masks, captions with phrases; pictures with the width and height of the slice",
         "pycocotools, detectors",
         'COCO("FOLDER/annotations/instances_train.json")',
         _exporter("coco"),
     ),
     "fiftyone": ExportFormat(
-        "boxes with masks, phrases, sentences and questions, tagged by split; pictures with the sides of the DICOM image",
+        "boxes with masks, phrases, sentences and questions, tagged by split; pictures with the width and height of the slice",
         "FiftyOne",
         'fiftyone.Dataset.from_dir("FOLDER", dataset_type=fiftyone.types.FiftyOneDataset)',
         _exporter("fiftyone"),

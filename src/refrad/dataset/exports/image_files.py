@@ -45,7 +45,7 @@ def chat_picture(row: ImageRow, pictures: Pictures, multiple: int) -> tuple[byte
 
     Args:
         row: of the dataset.
-        pictures: "square", or "full" for the sides of the DICOM image. Boxes as shares of the sides fit both.
+        pictures: "square", or "full" for the width and height of the slice. Boxes as shares of the sides fit both.
         multiple: the sides become the nearest multiples of this, px, at least four of them: trainers of Qwen-VL enlarge a picture
             of less than 16 of its squares.
     """

@@ -15,7 +15,7 @@ from refrad.dataset.shard_rows import CaptionStruct, EntityStruct, ImageRow
 __all__ = ["ClassNames", "ExportSource", "FileNames", "Pictures"]
 
 Pictures = Literal["square", "full"]
-"""The picture of a chat format: the square one that training reads, or one with the sides of the DICOM image."""
+"""The picture of a chat format: the square one that training reads, or one with the width and height of the slice."""
 
 ClassNames = Mapping[int, str]
 """Class id to name."""
