@@ -37,7 +37,9 @@ def by_stage(config, rates, **sections):
     return {one.stage: one for one in estimates.estimate_stages(COUNTS, check_config(config), rates)}
 
 
-def test_the_deliveries_are_counted_and_nothing_is_left_behind(root, config, tmp_path, write_delivery, monkeypatch):
+def test_the_deliveries_are_counted_and_nothing_is_left_behind(
+    root, config, tmp_path, write_delivery, monkeypatch, caplog
+):
     monkeypatch.chdir(root)
     dicom, reports = write_delivery(tmp_path / "delivery")
     one = {"name": "a", "dicom": str(dicom), "reports": str(reports), "references": None, "masks": None, "shards": 1}
@@ -45,8 +47,10 @@ def test_the_deliveries_are_counted_and_nothing_is_left_behind(root, config, tmp
     for section, values in (OWN_DATA | {"privacy": {"key": str(tmp_path / "key")}}).items():
         config[section] = config[section] | values
     before = sorted(tmp_path.rglob("*"))
+    caplog.set_level("INFO", "refrad")
     counts = plan.count(Site(config))
     assert sorted(tmp_path.rglob("*")) == before
+    assert "index: 7 files" in caplog.text and "privacy.key" not in caplog.text  # the key of the count is gone with it
     assert {name: counts[name] for name in ("files", "slices", "patients", "volumes", "CT volumes", "MR volumes")} == {
         **{"files": 7, "slices": 6, "patients": 1, "volumes": 1},
         **{"CT volumes": 1, "MR volumes": 0},

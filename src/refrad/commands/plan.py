@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
+from secrets import token_bytes
 
 import polars as pl
 
@@ -149,6 +150,9 @@ def _index(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     delivery = site.deliveries[name]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        (folder / "key").write_bytes(
+            token_bytes(32)
+        )  # made by the stage itself, it would be announced as one to be kept
         fingerprint = Fingerprint(
             "index", index.VERSION, site.config.index.model_dump(), site.choice.digests(folder / "key")
         )
