@@ -108,13 +108,16 @@ def test_training_of_the_paper_has_six_epochs_of_its_pairs(root):
     assert 0 <= train["steps"] - 6 * pairs / 288 < 10
 
 
-def test_each_missing_model_is_one_line(recipe):
+def test_each_missing_model_is_one_line(root, recipe):
+    page = (root / "docs" / "recipes.md").read_text(encoding="utf-8")
     for path in sorted(paths_of_recipe(yaml.safe_load(file_of(recipe).read_text(encoding="utf-8")))):
         whole = Path(f"{path}.whole")
         shutil.copytree(path, whole) if Path(path).is_dir() else shutil.copy(path, whole)
         lines = lines_without(recipe, path)
         assert len(lines) == 1 and lines[0].startswith("config: ") and len(lines[0]) < 200, lines
         assert path in lines[0] or path == "models/encodings"
+        _, hub, source = lines[0].partition("hf download ")
+        assert not hub or f"    {hub}{source}\n" in page
         whole.rename(path)
     config_of(recipe)
 
@@ -125,6 +128,7 @@ def test_missing_model_is_named_with_the_command_that_downloads_it(recipe):
     owner = f"openai/{Path(folder).name}"
     assert line == (
         f"config: llm.rewrite.model and 2 more: no such folder: {folder}: hf download {owner} --local-dir {folder}"
+        ' --exclude "original/*" --exclude "metal/*"'  # the same weights in two other forms
     )
 
 
@@ -182,11 +186,13 @@ def test_site_of_the_page_adds_its_data_alone(root, recipe):
 
 
 @pytest.mark.parametrize(("masks", "segmenter"), [(True, "precomputed"), (False, "totalsegmentator")])
-def test_public_set_repeats_nothing_of_a_recipe(recipe, tmp_path, masks, segmenter):
+def test_public_set_repeats_nothing_of_a_recipe(recipe, tmp_path, masks, segmenter, capsys):
     root = make_ct_rate(tmp_path / "CT-RATE", masks=masks)
     below = ["config.yaml", str(file_of(recipe))]
     Path("site.yaml").unlink()
     assert main(["public-set", "ct-rate", "--root", str(root), "--out", "site.yaml", "--config", *below]) == 0
+    command = file_of(recipe).read_text(encoding="utf-8").splitlines()[1].removeprefix("#   ")
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: {command}"
     alone, both = load_config([Path(path) for path in below]), config_of(recipe)
     assert both.masks.segmenter == segmenter
     changed = {

@@ -233,7 +233,7 @@ def _write(delivered: SetTables, folder: Path, out: Path, site: Mapping[str, Any
 
 def _next_step(config: Mapping[str, Any], files: str) -> str:
     """What must be done before a run, and the command that starts it."""
-    start = f"snakemake --profile profiles/local --configfile {files} -- all"
+    start = f"snakemake --profile {_profile(config)} --configfile {files} -- all"
     try:
         check_config(config)
     except ConfigError as error:
@@ -241,3 +241,14 @@ def _next_step(config: Mapping[str, Any], files: str) -> str:
             return f"the set has no masks: fill in masks.weights, the weights of TotalSegmentator, in the config; then {start}"
         return f"{error}\nchange these; then {start}"
     return f"next: {start}"
+
+
+def _profile(config: Mapping[str, Any]) -> str:
+    """The profile of the machines that a config is for: in profiles/local, jobs that share one GPU run at the same time."""
+    models = [model for model in config["llm"].values() if isinstance(model, Mapping)]
+    endpoints = {model.get("endpoint") for model in models}
+    if "shared" in endpoints:  # a server for the jobs of many nodes
+        return "slurm"
+    has_masks = config["masks"]["segmenter"] == "precomputed"
+    uses_gpu = "managed" in endpoints or (config["masks"]["device"] == "gpu" and not has_masks)
+    return "profiles/one-gpu" if uses_gpu else "profiles/local"

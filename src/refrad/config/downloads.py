@@ -158,7 +158,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _download(folder: str) -> str:
     name = Path(folder).name
     if name in PUBLISHERS:
-        return f": hf download {PUBLISHERS[name]}/{name} --local-dir {folder}"
+        copies = ' --exclude "original/*" --exclude "metal/*"' if name.startswith("gpt-oss") else ""  # twice its size
+        return f": hf download {PUBLISHERS[name]}/{name} --local-dir {folder}{copies}"
     return ": nothing is downloaded in a run, so name the folder of a complete model"
 
 

@@ -107,7 +107,9 @@ def create(options: MasksOptions, delivered: DeliveredMasks | None) -> Precomput
         ValueError: if the delivery names no folder of masks, or its table cannot be understood.
     """
     if delivered is None:
-        raise ValueError("masks.segmenter is precomputed, but the delivery names no folder of masks")
+        raise ValueError(
+            "masks.segmenter is precomputed, but the delivery names no folder of masks: add its `masks`, or choose totalsegmentator"
+        )
     keeps_disagreeing = options.disagreeing == "keep"
     return Precomputed(masks_of_volumes(delivered), options.minimum_coverage, keeps_disagreeing=keeps_disagreeing)
 
