@@ -123,6 +123,15 @@ def test_missing_column_is_named_with_the_column_that_it_may_be(tmp_path, header
         read(tmp_path, table=str(table))
 
 
+def test_table_without_a_header_is_refused_without_its_cells(tmp_path):
+    """The first row is taken for the header, so that its cells are no advice: a key of a patient is close to "path"."""
+    table = tmp_path / "volumes.csv"
+    table.write_text("pat01/ct.nii.gz,pat01,studi,serie\npat02/ct.nii.gz,pat02,studi,serie\n")
+    with pytest.raises(ValueError, match="has no column path: a table of volumes needs") as error:
+        read(tmp_path, table=str(table))
+    assert "pat01" not in str(error.value)
+
+
 def test_misspelt_optional_column_is_reported(tmp_path, caplog):
     table = tmp_path / "volumes.csv"
     table.write_text("path,patient,study,series,splits\na.nii,1,1,1,test\n")

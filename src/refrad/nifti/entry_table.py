@@ -104,7 +104,10 @@ def _hint(column: str, columns: Sequence[str]) -> str:
     """The column that may be meant, as a question, and the columns that are needed."""
     plain = {name.replace(" ", "_").replace("-", "_"): name for name in columns}
     names = [name for alias in LIKELY[column] if (name := plain.get(alias)) and name not in NEEDED]
-    names += difflib.get_close_matches(column, [name for name in columns if name not in NEEDED], n=1)
+    if not set(COLUMNS).isdisjoint(
+        columns
+    ):  # without a header these are cells: "pat01" is close to "path", and a patient
+        names += difflib.get_close_matches(column, [name for name in columns if name not in NEEDED], n=1)
     meant = f"; is it the column {names[0]}? Rename it" if names else ""
     return f"{meant}: a table of volumes needs the columns {', '.join(NEEDED)} (docs/nifti.md)"
 
