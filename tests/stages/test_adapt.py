@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.factories import SIDE, image_row, options, png_bytes, tiny_training
 from tests.factories.siglip import published_siglip
 
-from refrad.dataset.shard_io import write_shard
+from refrad.dataset.shard_io import read_rows, read_source_fingerprints, write_shard
 from refrad.dicom.windows import MEDGEMMA_WINDOWS
 from refrad.model.siglip import load_siglip
 from refrad.stages import adapt, train
@@ -214,9 +214,19 @@ def test_image_size_must_be_that_of_the_model(adapted, run):
         run(model=str(adapted[0]), image_size=224)
 
 
+def test_adapted_tower_has_the_terms_of_its_sets(telling, schema, run, tmp_path):
+    rows = [row | {"public_set": "ct-rate"} for row in read_rows([telling])]
+    write_shard(tmp_path / "images.parquet", rows, schema, read_source_fingerprints(telling)["shards"])
+    first, _ = run(images=tmp_path / "images.parquet", steps=1)
+    second, _ = run(model=str(first), steps=1)
+    for folder in (first, second):
+        assert json.loads((folder / "training.json").read_text())["public_sets"] == {"ct-rate": 64}  # without test
+        assert "CT-RATE](https://" in (folder / "README.md").read_text()
+
+
 def test_adaptation_continues_from_a_folder_with_recomputation(adapted, run):
     again, _ = run(model=str(adapted[0]), gradient_checkpointing=True, steps=1)
-    assert (again / "model.safetensors").exists()
+    assert (again / "model.safetensors").exists() and not (again / "README.md").exists()
 
 
 @pytest.mark.slow

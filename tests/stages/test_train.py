@@ -210,6 +210,7 @@ def test_account_and_card_name_the_adapters(adapted):
         in card
     )
     assert "train0" not in (adapted / "adapter" / "adapter_config.json").read_text()  # no path of the site
+    assert not (adapted / "adapter" / "README.md").exists()  # of public sets, which it has not seen
 
 
 @pytest.mark.parametrize(
@@ -406,6 +407,20 @@ def test_model_card_has_the_terms_of_the_public_sets_trained_on(run, images, sch
     assert "license: other\nlicense_name: terms of the training data of ct-rate, merlin\n" in card
     assert "CT-RATE](https://" in card and "24 images. images and reports and masks: CC-BY-NC-SA-4.0" in card
     assert "arXiv:2403.17834" in card and "MR-RATE" not in card
+
+
+def test_weights_keep_the_terms_of_the_weights_that_they_start_from(run, images, schema, tmp_path):
+    """A model trained on a set, and trained on with the site's own images alone, still has seen the set; so has its adapter."""
+    rows = [row | {"public_set": "ct-rate"} for row in read_rows([images])]
+    write_shard(tmp_path / "images.parquet", rows, schema, Fingerprint("shards", 6, {}, {}))
+    first, _ = run(shards=[tmp_path / "images.parquet"], steps=1, tower_pretraining_steps=0)
+    lora = {"rank": 4, "dropout": 0.1, "targets": ["q_proj"]}
+    second, _ = run(model=str(first), steps=1, tower_pretraining_steps=0, trained=["projector"], lora=lora)
+    assert json.loads((second / "training.json").read_text())["public_sets"] == {"ct-rate": 28}
+    for card in (second / "README.md", second / "adapter" / "README.md"):
+        text = card.read_text()
+        assert text.startswith("---\n") and "terms of the training data of ct-rate\n" in text
+        assert "CT-RATE](https://" in text and "gated" in text
 
 
 def test_model_card_without_public_sets_has_no_section_about_them(trained):

@@ -7,7 +7,7 @@ from refrad.config.public_sets import PUBLIC_SETS
 from refrad.model.base_model import BaseModel, base_model_of_type
 from refrad.model.training_account import TrainedFacts, TrainingAccount
 
-__all__ = ["model_card"]
+__all__ = ["card_of_terms", "model_card"]
 
 CARD = """\
 ---
@@ -80,6 +80,12 @@ def model_card(account: TrainingAccount, options: TrainOptions) -> str:
         tf32=", those in float32 in TF32" if options.tf32 else "",
         trained=_trained(account["trained"], options.frozen_dtype),
     )
+
+
+def card_of_terms(public_sets: Mapping[str, int]) -> str:
+    """README.md of weights that have no card of their own: the public sets that they were trained on; empty without any."""
+    section = _public_sets(public_sets)
+    return f"---\n{_licence('', public_sets)}---\n{section}" if section else ""
 
 
 def _licence(base: str, public_sets: Mapping[str, int]) -> str:

@@ -61,8 +61,8 @@ class DataFacts(TypedDict):
     """The data of a training.
 
     images: number of each split. classes: name of each class by id; in JSON the ids are text. public: images of each public
-    benchmark. public_sets: training and validation images of the dataset by public set. leaks: images that were also test images.
-    validation: number of validation samples of each task.
+    benchmark. public_sets: training and validation images by public set, of this training and of those that it starts from.
+    leaks: images that were also test images. validation: number of validation samples of each task.
     """
 
     images: dict[str, int]

@@ -16,9 +16,12 @@ from refrad.config import AdaptOptions
 from refrad.core.files import atomic_folder, write_json
 from refrad.core.manifests import verify_folder, write_manifest
 from refrad.dataset.example_rows import ExampleRows, examples_in
+from refrad.dataset.set_origins import count_sets
 from refrad.dataset.training_overlap import count_training_parts
+from refrad.model.model_card import card_of_terms
 from refrad.model.siglip import load_siglip, save_siglip, tiny_siglip
 from refrad.model.training_account import TRAINING, TrainingResults
+from refrad.training.account import sets_of_training
 from refrad.training.caption_language import RowsInLanguage
 from refrad.training.checkpoint import Checkpoints, load_final_weights
 from refrad.training.contrastive import DIRECTIONS, Pairs, Retrieval, contrast_loss, measure_retrieval, pair_batches
@@ -53,7 +56,10 @@ class ValidationRetrieval(TypedDict):
 
 
 class AdaptationAccount(TrainingResults):
-    """The account of stage adapt; training.json also has the `digest` of the weights. See `TrainingAccount` for the shared keys."""
+    """The account of stage adapt; see `TrainingAccount` for the shared keys.
+
+    training.json also has the `digest` of the weights, and `public_sets` where there are some.
+    """
 
     fingerprint: str
     shards: str
@@ -79,6 +85,7 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
     require_loggers(options.loggers, "adapt.loggers")
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus, "adapt.gpus")
+    sets = sets_of_training(count_sets(images), [Path(options.model)] if options.model != "tiny" else [])
     tally = Tally("images")
     left_out = _left_out(options, work, images)
     identity, checkpoints = identity_of(fingerprint, images), options.checkpoints
@@ -117,7 +124,10 @@ def run(*, images: list[Path], checkpoint: Path, work: Path, metrics: Path, fing
         copy_logs(work, folder)
         save_siglip(tokenizer, model, folder)
         _image_processor(options.image_size).save_pretrained(folder)
-        write_json(folder / TRAINING, account | {"digest": weights_digest(folder)})
+        of_sets = {"public_sets": sets} if sets else {}
+        write_json(folder / TRAINING, account | of_sets | {"digest": weights_digest(folder)})
+        if card := card_of_terms(sets):
+            (folder / "README.md").write_text(card, encoding="utf-8")
         write_manifest(folder)
     count_training_parts(tally, store, divided, parts)
     tally.make("steps", state.steps)

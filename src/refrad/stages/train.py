@@ -16,10 +16,10 @@ from refrad.dataset.training_overlap import TrainingOverlap, count_training_part
 from refrad.evaluation.validation_scores import ScoredAnswers
 from refrad.inference.generate import mask_dice
 from refrad.model.base_model import base_model_of
-from refrad.model.model_card import model_card
+from refrad.model.model_card import card_of_terms, model_card
 from refrad.model.radgrounder import save_model
 from refrad.model.training_account import TRAINING, LoraFacts, ModelFacts, TrainingAccount
-from refrad.training.account import count_results, data_facts, task_mixture, tower_fingerprint
+from refrad.training.account import count_results, data_facts, sets_of_training, task_mixture, tower_fingerprint
 from refrad.training.adapter_export import ADAPTER_FOLDER, write_adapter
 from refrad.training.checkpoint import Checkpoints
 from refrad.training.distributed import join_processes
@@ -77,14 +77,16 @@ def run(
     torch.set_num_threads(options.threads)
     context = join_processes(options.gpus)
     torch.set_float32_matmul_precision("high" if options.tf32 and options.gpus else "highest")
-    for folder in filter(None, (tower, Path(options.model) if options.model not in ("tiny", None) else None)):
+    starts = [folder for folder in (tower, Path(options.model or "tiny")) if folder not in (None, Path("tiny"))]
+    for folder in starts:
         verify_folder(folder)
     logging.getLogger().setLevel(logging.INFO if context.is_main else logging.WARNING)
 
-    overlap, identity, sets = TrainingOverlap(), "", count_sets(())
+    overlap, identity, sets = TrainingOverlap(), "", {}
     if context.is_main:
-        sets = count_sets(images)
-        refuse_generated_reports(sets)
+        counts = count_sets(images)
+        refuse_generated_reports(counts)
+        sets = sets_of_training(counts, starts)
         overlap = _overlap(options, work, images, public or [], tested or [])
         identity = _identity(fingerprint, [*images, *(public or [])], tower, overlap)
     saved = Checkpoints(work, identity, options.checkpoints.keep, context.is_main, options.checkpoints.weights)
@@ -139,18 +141,20 @@ def _write_checkpoint(checkpoint: Path, session: TrainingSession, account: Train
     with atomic_folder(checkpoint) as folder:
         copy_logs(work, folder)
         save_model(session.model, session.processor, folder)
-        _write_adapter(session, folder / ADAPTER_FOLDER)
+        _write_adapter(session, folder / ADAPTER_FOLDER, account)
         write_json(folder / TRAINING, account)
         (folder / "README.md").write_text(model_card(account, session.options), encoding="utf-8")
         write_manifest(folder)
 
 
-def _write_adapter(session: TrainingSession, folder: Path) -> None:
-    """The adapter of the model in the folder `train.model`, in peft's format."""
+def _write_adapter(session: TrainingSession, folder: Path, account: TrainingAccount) -> None:
+    """The adapter of the model in the folder `train.model`, in peft's format, with the terms that may bind it if it is copied alone."""
     if session.adapter is None or session.options.model is None:
         return
     if not write_adapter(session.adapter, session.model, Path(session.options.model), folder):
         log.info("no folder %s: the vocabulary of train.model had to grow", folder.name)
+    elif card := card_of_terms(account["public_sets"]):
+        (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def _model_facts(session: TrainingSession) -> ModelFacts:

@@ -2,16 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from refrad.anatomy.schema import Schema
+from refrad.dataset.terms import registered_sets
 from refrad.model.training_account import TRAINING, DataFacts, TrainingAccount
 from refrad.training.session import TrainingData, TrainingSession
 from refrad.training.state import TrainState
 from refrad.workflow.tally import Tally
 
-__all__ = ["count_results", "data_facts", "task_mixture", "tower_fingerprint"]
+__all__ = ["count_results", "data_facts", "sets_of_training", "task_mixture", "tower_fingerprint"]
 
 
 def data_facts(
@@ -19,7 +20,7 @@ def data_facts(
     session: TrainingSession,
     schema: Schema,
     tested: Sequence[Path],
-    sets: Mapping[tuple[str | None, str], int],
+    sets: Mapping[str, int],
 ) -> DataFacts:
     """The data of a training in numbers.
 
@@ -28,25 +29,47 @@ def data_facts(
         session: the training.
         schema: class schema.
         tested: the benchmarks of evaluation that it was compared with.
-        sets: number of images of the dataset by public set and split.
+        sets: of `sets_of_training`.
     """
-    of_sets: Counter[str] = Counter()
-    for (public_set, split), count in sets.items():
-        if public_set is not None and split != "test":
-            of_sets[public_set] += count
     benchmarks = Counter(data.train.facts["benchmark"][session.samples.mixture.public].tolist())
     return {
         "images": {split: len(part) for split, part in data.parts.items()},
         "validation": {task: len(keys) for task, keys in session.drawn.items()},
         "classes": {anatomy_class.id: anatomy_class.name for anatomy_class in schema.classes},
         "public": {data.train.benchmarks[code]: count for code, count in benchmarks.items()},
-        "public_sets": dict(sorted(of_sets.items())),
+        "public_sets": dict(sets),
         "leaks": {
             "looked": data.overlap.compared,
             "found": len(data.overlap.training_ids),
             "tested": [path.name for path in tested],
         },
     }
+
+
+def sets_of_training(counts: Mapping[tuple[str | None, str], int], starts: Iterable[Path]) -> dict[str, int]:
+    """Number of images by public set whose terms may bind the weights: those of training and validation patients.
+
+    The data of earlier trainings live on in the weights that this one starts from. Where both have a set, the larger number counts,
+    since the images may be the same.
+
+    Args:
+        counts: number of images of the dataset by public set and split.
+        starts: folders of the weights that the training starts from; those of other makers have no account that names sets.
+
+    Raises:
+        ValueError: if a set is not in the registry.
+    """
+    sets: Counter[str] = Counter()
+    for (public_set, split), count in counts.items():
+        if public_set is not None and split != "test":
+            sets[public_set] += count
+    for folder in starts:
+        path = folder / TRAINING
+        account = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        earlier = account.get("public_sets") if isinstance(account, dict) else None
+        sets |= Counter(earlier if isinstance(earlier, dict) else {})
+    registered_sets(sets)
+    return dict(sorted(sets.items()))
 
 
 def tower_fingerprint(tower: Path | None) -> str | None:
