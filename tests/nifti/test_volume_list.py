@@ -1,3 +1,4 @@
+import os
 import unicodedata
 import zipfile
 
@@ -187,6 +188,25 @@ def test_link_to_a_folder_is_counted(tmp_path, pattern):
     (tmp_path / "nifti" / "sub-1").symlink_to(tmp_path / "store")
     entries = problems(read(tmp_path / "nifti", pattern=pattern, modality="MR"))
     assert entries == {"sub-1": "linked_folder", "sub-2/t1.nii": "not_named"}
+
+
+@pytest.mark.parametrize("pattern", [PATTERN, None])
+def test_file_whose_name_is_not_utf8_is_counted(tmp_path, pattern):
+    file = tmp_path / os.fsdecode(b"sub-M\xfcller/anat/sub-M\xfcller_T1w.nii")
+    file.parent.mkdir(parents=True)
+    file.touch()
+    (entry,) = read(tmp_path, pattern=pattern, modality="MR")
+    assert entry.problem == "name_not_utf8" and entry.path.encode() and not entry.patient
+
+
+def test_wrong_values_of_a_pattern_are_counted_by_group(tmp_path, caplog):
+    for name in ("fold1/1/1/a.nii", "fold2/2/1/a.nii", "test/3/1/a.nii"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    entries = read(tmp_path, pattern=f"(?P<split>[^/]+)/{PATTERN}", modality="MR")
+    assert [entry.problem for entry in entries] == ["wrong_entry", "wrong_entry", ""]
+    assert "pattern: 2 files: the value of split cannot be understood, and they are not used" in caplog.text
+    assert "fold1" not in caplog.text
 
 
 def test_pattern_finds_files_of_any_name(tmp_path):

@@ -6,8 +6,8 @@ section "The inheritance principle", and "Magnetic resonance imaging", section "
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +17,7 @@ from refrad.nifti.entry_values import entry_of_cells
 from refrad.nifti.volume_entry import VolumeEntry, unnamed_entry
 from refrad.privacy.header_fields import contrast_of
 
-__all__ = ["entries_of_bids", "is_bids"]
+__all__ = ["bids_reader", "is_bids"]
 
 DESCRIPTION = "dataset_description.json"
 APART = {"derivatives", "sourcedata"}  # folders of images that are made from others, or not yet converted
@@ -48,15 +48,13 @@ def is_bids(folder: Path) -> bool:
     return (folder / DESCRIPTION).is_file() or next((p for p in folder.glob("sub-*") if p.is_dir()), None) is not None
 
 
-def entries_of_bids(folder: Path, paths: Iterable[str]) -> Iterator[VolumeEntry]:
-    """The NIfTI files of a dataset. Patient is the subject, study the subject and session, series the rest of the name.
+def bids_reader(folder: Path) -> Callable[[str], VolumeEntry]:
+    """A function from the path of a NIfTI file inside of a dataset to its entry.
+
+    Patient is the subject, study the subject and session, series the rest of the name.
 
     Images in derivatives and sourcedata are "bids_derivative", images other than anatomical ones "bids_kind", files whose
     names are not those of BIDS "not_named".
-
-    Args:
-        folder: of the dataset.
-        paths: of its NIfTI files, inside of it.
 
     Raises:
         ValueError: if the folder is no dataset of BIDS.
@@ -66,12 +64,10 @@ def entries_of_bids(folder: Path, paths: Iterable[str]) -> Iterator[VolumeEntry]
             f"{folder} is no BIDS dataset: it has neither {DESCRIPTION} nor folders sub-*: name a table or a pattern in"
             " deliveries.volumes"
         )
-    metadata = _Metadata(folder)
-    for path in paths:
-        yield _entry(path, metadata)
+    return partial(_entry, _Metadata(folder))
 
 
-def _entry(path: str, metadata: "_Metadata") -> VolumeEntry:
+def _entry(metadata: "_Metadata", path: str) -> VolumeEntry:
     file = PurePosixPath(path)
     match = _NAME.fullmatch(file.name)
     top = file.parts[0]

@@ -1,22 +1,26 @@
 """The NIfTI files of a delivery, from a table, a pattern of their paths, or BIDS."""
 
 import csv
+import logging
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from refrad.config import VolumeFiles
 from refrad.core.files import atomic
 from refrad.dicom.scan import find_files, printable_path
-from refrad.nifti.bids import entries_of_bids
+from refrad.nifti.bids import bids_reader
 from refrad.nifti.entry_table import entries_of_table
 from refrad.nifti.entry_values import entry_of_cells
 from refrad.nifti.volume_entry import COLUMNS, ENDINGS, VolumeEntry, unnamed_entry
 
 __all__ = ["find_volumes", "read_entries", "write_entries"]
+
+log = logging.getLogger(__name__)
 
 ROWS_A_GROUP = 8192
 
@@ -36,7 +40,7 @@ def read_entries(files: VolumeFiles) -> Iterator[VolumeEntry]:
     elif files.pattern is not None:
         entries = _entries_of_pattern(files.pattern, folder)
     else:
-        entries = entries_of_bids(folder, find_volumes(folder))
+        entries = _entries_of_paths(folder, bids_reader(folder))
     is_empty = True
     for entry in entries:
         is_empty = False
@@ -74,15 +78,28 @@ def find_volumes(folder: Path) -> Iterator[str]:
 def _entries_of_pattern(pattern: str, folder: Path) -> Iterator[VolumeEntry]:
     """The files below a folder, with the fields that the groups of a regular expression find in their paths."""
     expression = re.compile(pattern)
+    findings: Counter[str] = Counter()
+
+    def entry_of_path(path: str) -> VolumeEntry:
+        match = expression.fullmatch(path)
+        if match is None:
+            return unnamed_entry(path)
+        parsed = entry_of_cells({**match.groupdict(default=""), "path": path})
+        findings.update(f"the value of {name} cannot be understood, and they are not used" for name in parsed.wrong)
+        findings.update(f"the value of {name} cannot be understood and is ignored" for name in parsed.ignored)
+        return parsed.entry
+
+    yield from _entries_of_paths(folder, entry_of_path)
+    for finding, count in findings.items():
+        log.warning("deliveries.volumes.pattern: %d files: %s", count, finding)
+
+
+def _entries_of_paths(folder: Path, entry_of_path: Callable[[str], VolumeEntry]) -> Iterator[VolumeEntry]:
+    """The entries of all files below a folder, also of those whose names no table can hold."""
     for path in find_volumes(folder):
         printable = printable_path(path)
-        match = expression.fullmatch(path)
-        if printable != path:
-            yield VolumeEntry(printable, "", "", "", problem="name_not_utf8")
-        elif match is None:
-            yield unnamed_entry(path)
-        else:
-            yield entry_of_cells({**match.groupdict(default=""), "path": path}).entry
+        is_utf8 = printable == path
+        yield entry_of_path(path) if is_utf8 else VolumeEntry(printable, "", "", "", problem="name_not_utf8")
 
 
 def _with_modality(entry: VolumeEntry, modality: str) -> VolumeEntry:
