@@ -161,7 +161,7 @@ def test_zip_file_is_a_folder(tmp_path):
     pattern = r"(?P<study>[^/]+)\.zip/(?P<patient>[^/]+)/img/(?P<series>.+)\.nii\.gz"
     assert read(tmp_path, pattern=pattern, modality="MR") == [
         VolumeEntry("S1.zip/S1/img/t1.nii.gz", "S1", "S1", "t1", "MR"),
-        VolumeEntry("broken.zip", "", "", "", problem="not_named"),
+        VolumeEntry("broken.zip", "", "", "", problem="unreadable"),
     ]
 
 

@@ -54,6 +54,7 @@ KEYS = ("patient", "study", "series")
 
 
 def unnamed_entry(path: str) -> VolumeEntry:
-    """The entry of a path of which nothing says the keys; without the ending of a file it is that of a linked folder."""
-    is_file = path.lower().endswith((*ENDINGS, ".zip"))
-    return VolumeEntry(path, "", "", "", problem="not_named" if is_file else "linked_folder")
+    """The entry of a path of which nothing says the keys: of a file, of a .zip file whose list cannot be read, or of a linked folder."""
+    name = path.lower()
+    reason = "not_named" if name.endswith(ENDINGS) else "unreadable" if name.endswith(".zip") else "linked_folder"
+    return VolumeEntry(path, "", "", "", problem=reason)
