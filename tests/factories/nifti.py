@@ -86,7 +86,7 @@ def nifti_files(draw):
     scale = draw(st.sampled_from(scales if dtype == "<u2" else [None, *scales]))
     slope, intercept = scale or (1.0, 0.0)
     hounsfield = random.integers(-512, 1500, shape) * 2  # whole HU at each of the slopes
-    hounsfield[0, 0, 0] = -1000  # air, without which the values could not be HU
+    hounsfield[0] = random.integers(-500, -50, shape[1:]) * 2  # air and fat, without which the values could not be HU
     stored = (hounsfield - intercept) / slope
     values, affine = reordered(stored.astype(dtype), affine, draw(st.sampled_from(AXIS_ORDERS)))
     slice_axis = draw(st.sampled_from([None, None, 0, 1, 2]))

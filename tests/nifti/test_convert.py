@@ -262,6 +262,15 @@ def noisy(seed, shape, **layers):
     return (values + random.normal(0, 20, shape)).astype(np.int16)
 
 
+def padded(values, padding, blurred=False):
+    """Values with a rim of padding; one voxel in 50 of the rim is a mean with tissue if it is blurred by a resampling."""
+    values = values.copy()
+    values[:3] = padding
+    if blurred:
+        values[0, ::3, 0] = padding // 2
+    return values
+
+
 CHEST = noisy(1, (24, 24, 6), lung=-850, tissue=40, bone=900)
 BAD = {
     "not a number": (changed(np.nan), AXIAL, {}, "not_finite"),
@@ -270,6 +279,9 @@ BAD = {
     "one value above the floor": (np.where(body() > 0, -2000, -1024).astype(np.int16), AXIAL, {}, "constant_volume"),
     "no rescale": (CHEST + 1024, AXIAL, {}, "not_hounsfield"),
     "no rescale but padding": (changed(PADDING, 0, np.int16) + 1024, AXIAL, {}, "not_hounsfield"),
+    "no rescale but padding of -1024": (padded(CHEST + 1024, -1024), AXIAL, {}, "not_hounsfield"),
+    "no rescale but resampled padding": (padded(CHEST + 1024, -1024, blurred=True), AXIAL, {}, "not_hounsfield"),
+    "negatives of HU": (-CHEST, AXIAL, {}, "not_hounsfield"),
     "rescaled twice": (CHEST - 1024, AXIAL, {}, "not_hounsfield"),
     "grey values of 8 bits": (np.abs(body() % 256).astype(np.uint8), AXIAL, {}, "not_hounsfield"),
     "columns at a slant to rows": (body(), sheared(1, 0, 0.1), {}, "sheared_in_plane"),
@@ -307,6 +319,21 @@ def test_ct_with_padding_of_several_values_is_in_hu(tmp_path):
     values[:2], values[2, :, :2] = -2000, -1999  # a rim, and its neighbours after a resampling
     write_nifti(tmp_path / "a.nii.gz", values, AXIAL)
     assert np.array_equal(volume_of(tmp_path, convert_nifti(tmp_path, entry_of()))[0], np.maximum(values, -1024))
+
+
+def test_ct_whose_air_is_cut_to_one_value_is_in_hu(tmp_path):
+    values = np.where(CHEST < -950, -1024, CHEST).astype(np.int16)
+    values[8:14, 8:14] = 1200  # dense bone, and much of it
+    write_nifti(tmp_path / "a.nii.gz", values, AXIAL)
+    assert np.array_equal(volume_of(tmp_path, convert_nifti(tmp_path, entry_of()))[0], values)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_negative_slope_of_mr_turns_dark_and_bright(dtype, tmp_path):
+    values = np.abs(body() % 250).astype(dtype)
+    write_nifti(tmp_path / "a.nii.gz", values, AXIAL, scale=(-1.0, np.nan))
+    volume, _ = volume_of(tmp_path, convert_nifti(tmp_path, entry_of(modality="MR")))
+    assert np.array_equal(volume, -values.astype(int))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.uint16, np.int32])

@@ -19,13 +19,15 @@ FAT = -100  # HU
 LEAST_LIGHT = 1e-3  # share of voxels between LOWEST_HU and FAT; any body has fat, gas, or air around it
 DISPLACED = -3000  # HU of the lowest air if the intercept of -1024 is subtracted twice, with a margin
 TISSUE = -500  # HU, above lung
+BONE = 800  # HU; without an intercept all soft tissue is above
+LEAST_LIGHT_TO_BONE = 0.1  # ratio of voxels, padding not counted; any body has more fat, gas and air around it
 OFFSET = 32768  # of int16 as an index
 
 
 def scaling_of(file_header: Any, entry: VolumeEntry) -> tuple[float, float]:
     """Slope and intercept from stored values to HU (CT): those of the entry, else of the file; 1 and 0 if it has none.
 
-    A slope of 0, or of no finite number, means none (NIfTI-1, scl_slope).
+    A slope of 0, or of no finite number, means none (NIfTI-1, scl_slope). MR has no unit: of its slope only the sign counts.
 
     Raises:
         QuarantineError: "no_rescale" if there is a slope, but no intercept.
@@ -36,6 +38,8 @@ def scaling_of(file_header: Any, entry: VolumeEntry) -> tuple[float, float]:
         slope, intercept = float(file_header["scl_slope"]), float(file_header["scl_inter"])
         if slope == 0 or not math.isfinite(slope):
             return 1.0, 0.0
+    if entry.modality == "MR":
+        return math.copysign(1.0, slope), 0.0
     if slope == 0 or not math.isfinite(slope) or not math.isfinite(intercept):
         raise QuarantineError("no_rescale")
     return slope, intercept
@@ -48,7 +52,7 @@ def volume_of_values(
 
     Args:
         values: stored values [column, row, slice] of any real type.
-        slope: HU (CT) per stored value.
+        slope: HU (CT) per stored value; -1 for MR whose stored values are negatives.
         intercept: HU (CT).
         modality: "CT" or "MR".
         floor: HU; lower values of CT, which pad an image, are raised to it. None keeps them.
@@ -57,7 +61,10 @@ def volume_of_values(
         QuarantineError: "not_finite", "not_hounsfield" or "constant_volume".
     """
     slices = values.shape[2]
-    volume = assemble(_finite_images(values), [slope] * slices, [intercept] * slices, modality)
+    images = _finite_images(values)
+    if modality == "MR" and slope < 0:
+        images = (np.negative(image, dtype=np.float64) for image in images)
+    volume = assemble(images, [slope] * slices, [intercept] * slices, modality)
     if modality == "CT":
         _check_hounsfield(volume)
         if floor is not None:
@@ -79,17 +86,19 @@ def _finite_images(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def _check_hounsfield(volume: NDArray[np.int16]) -> None:
     """Raise QuarantineError for CT values that cannot be HU.
 
-    Without an intercept air is about 0, and nothing is below but noise. With one of -1024 that is subtracted twice, air and lung lie where only the padding
-    of an image may be, which is of one value, and only dense bone is left above -500.
+    Without an intercept air is about 0, soft tissue about 1000, and nothing is below but noise and the padding of the image, which is of one
+    value. With one of -1024 that is subtracted twice, air and lung lie where only the padding may be, and only dense bone is left above -500.
     """
     if volume.min() == volume.max():
         return  # a better reason follows
     counts = np.zeros(2 * OFFSET, np.int64)
     for image in volume.T:
         counts += np.bincount(image.ravel().astype(np.int64) + OFFSET, minlength=2 * OFFSET)
-    light = counts[LOWEST_HU + OFFSET : FAT + OFFSET].sum()
+    light = counts[LOWEST_HU + OFFSET : FAT + OFFSET]
     displaced = counts[DISPLACED + OFFSET : LOWEST_HU + OFFSET]
-    if light < LEAST_LIGHT * volume.size:
+    if light.sum() < LEAST_LIGHT * volume.size:
+        raise QuarantineError("not_hounsfield")
+    if light.sum() - light.max() < LEAST_LIGHT_TO_BONE * counts[BONE + OFFSET :].sum():
         raise QuarantineError("not_hounsfield")
     if displaced.sum() - displaced.max() > counts[TISSUE + OFFSET :].sum():
         raise QuarantineError("not_hounsfield")
