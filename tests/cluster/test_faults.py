@@ -92,7 +92,7 @@ def test_lost_model_server_is_replaced_mid_shard(disturbed, tmp_path, monkeypatc
 def standin(site: Workplace) -> dict[str, object]:
     """What stands in the config for a shared model that the small server serves; it answers after STANDIN_SECONDS."""
     environment = {"PYTHONPATH": f"{STANDIN}:{site.folder / 'src'}"}
-    server = {"python": sys.executable, "environment": environment, "startup": 120.0, "idle": 3.0}
+    server = {"python": sys.executable, "environment": environment, "startup": 600.0, "idle": 3.0}
     return {"endpoint": "shared", "model": "/models/wise-1b", "concurrency": 2, "server": server}
 
 

@@ -115,11 +115,24 @@ def test_export_without_accepted_terms_leaves_nothing(dataset, tmp_path, form, f
     assert message in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def today(monkeypatch):
+    """The day of all exports of a test, which may run over midnight."""
+
+    class SameDay(date):
+        @classmethod
+        def today(cls):
+            return DAY
+
+    for module in ("refrad.commands.export", "refrad.core.noted_exports"):
+        monkeypatch.setattr(f"{module}.date", SameDay)
+    return DAY.isoformat()
+
+
 @pytest.mark.parametrize("form", WITHOUT_VOLUMES)
-def test_each_export_states_terms_and_what_was_accepted(dataset, tmp_path, form):
+def test_each_export_states_terms_and_what_was_accepted(dataset, tmp_path, form, today):
     out = tmp_path / "out"
     assert export(dataset, form, out, *ACCEPTANCE) == 0
-    today = date.today().isoformat()
     for page in ("README.md", "TERMS.md", *(["CARD.md"] if form != "hf" else [])):
         text = (out / page).read_text()
         for name in ("ct-rate", "totalsegmentator"):
@@ -207,12 +220,12 @@ def test_truth_of_the_sites_own_images_needs_no_terms(dataset, tmp_path):
     assert "public_set" not in out.read_text()
 
 
-def test_noted_export_has_what_was_accepted(dataset, tmp_path):
+def test_noted_export_has_what_was_accepted(dataset, tmp_path, today):
     (tmp_path / "private").mkdir()
     with chdir(tmp_path):
         assert export(dataset, "coco", tmp_path / "out", *ACCEPTANCE) == 0
     (origin,) = noted_exports(tmp_path / "private").values()
-    assert origin == f"export, {date.today().isoformat()}, terms of ct-rate, totalsegmentator accepted"
+    assert origin == f"export, {today}, terms of ct-rate, totalsegmentator accepted"
 
 
 def export_masks(study, out, public_set, *flags):

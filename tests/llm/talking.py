@@ -32,7 +32,7 @@ class TalkingServer:
         self.behave, self.latency = behave, latency
         self.asked: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
-        self.under_way = self.most_under_way = 0
+        self.under_way = self.most_under_way = self.connections = 0
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
@@ -59,6 +59,7 @@ class TalkingServer:
         self._thread.join()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 lines = [line.split(":", 1) for line in head.decode().split("\r\n")[1:] if ":" in line]
@@ -93,6 +94,7 @@ class TalkingServer:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            self.connections -= 1
             writer.close()
 
 

@@ -1,7 +1,6 @@
 """The connection to a server that is busy, silent, or limited by the caller."""
 
 import socket
-import time
 
 import pytest
 from tests.llm.talking import Hang, completion
@@ -26,12 +25,12 @@ def silent():
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
 
 
-def test_silent_server_that_is_expected_is_an_error_within_ten_seconds(client, silent):
-    asking, began = client(silent), time.monotonic()
+def test_silent_server_that_is_expected_is_an_error_at_the_first_look(client, silent, monkeypatch):
+    monkeypatch.setattr("refrad.llm.connection.LOOK_SECONDS", 0.05)
+    asking = client(silent)
     asking.connection.expect_server(4.0)
     with pytest.raises(ModelError, match="accepts connections, but does not answer"):
         list(asking.ask(TASK, about(3)))
-    assert time.monotonic() - began < 10
 
 
 def test_silent_server_is_logged_and_given_time(client, silent, caplog, monkeypatch):
@@ -53,8 +52,11 @@ def test_server_that_lists_models_but_never_answers_is_logged(serve, client, cap
 
 
 def test_server_that_answers_is_not_logged(serve, client, caplog, monkeypatch):
-    monkeypatch.setattr("refrad.llm.connection.SILENT_SECONDS", 0.2)
-    replies = list(client(serve(honest, latency=0.05).endpoint, concurrency=2).ask(TASK, about(40)))
+    monkeypatch.setattr("refrad.llm.connection.SILENT_SECONDS", 600.0)
+    asking = client(serve(honest, latency=0.05).endpoint, concurrency=2)
+    replies = asking.ask(TASK, about(40))
+    assert next(replies).answer
+    monkeypatch.setattr("refrad.llm.connection.SILENT_SECONDS", 0.0)  # any silence is too long from now on
     assert all(reply.answer for reply in replies) and "no answer" not in caplog.text
 
 

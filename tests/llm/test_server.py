@@ -108,9 +108,10 @@ def test_server_ends_with_a_killed_job(tmp_path):
     for _ in range(100):
         try:
             os.kill(server, 0)
-        except ProcessLookupError:
+            status = Path(f"/proc/{server}/status").read_text()
+        except (ProcessLookupError, FileNotFoundError):
             return
-        if "State:\tZ" in open(f"/proc/{server}/status").read():  # noqa: SIM115, PTH123
+        if "State:\tZ" in status:
             return
         time.sleep(0.05)
     os.kill(server, signal.SIGKILL)

@@ -28,8 +28,7 @@ def test_lease_holds_while_renewed_and_expires(tmp_path, monkeypatch):
     os.utime(lease.path, (old, old))
     assert not lease.holds()
     with lease.renewed():
-        time.sleep(0.1)
-        assert lease.holds()
+        assert any(lease.holds() or time.sleep(0.01) for _ in range(6000))  # a busy machine is late
     os.utime(lease.path, (old, old))
     time.sleep(0.1)
     assert not lease.holds(), "nobody renews it any more"

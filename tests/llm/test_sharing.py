@@ -27,7 +27,7 @@ def options(tmp_path, root, monkeypatch):
     monkeypatch.setenv("STANDIN_SECONDS", "0")
     monkeypatch.setenv("STANDIN_HEARD", str(tmp_path / "heard"))
     environment = {"PYTHONPATH": f"{STANDIN}:{root / 'src'}"}
-    server = {"python": sys.executable, "environment": environment, "startup": 60.0, "idle": 2.0}
+    server = {"python": sys.executable, "environment": environment, "startup": 600.0, "idle": 2.0}
     return {"endpoint": "shared", "model": "/models/wise-1b", "server": server}
 
 
@@ -110,7 +110,7 @@ def test_server_of_a_role_can_be_started_by_command(options, root, tmp_path):
 
 
 def test_killed_server_is_replaced(line, folder, echo, tmp_path, monkeypatch):
-    monkeypatch.setattr("refrad.llm.server_leases.LEASE", 7.0)
+    monkeypatch.setattr("refrad.llm.server_leases.LEASE", 12.0)
     with open_models(line()) as models:
         assert ask(models, echo, "Niere.") == ["Niere."]
         before = folder.endpoint.read()

@@ -137,7 +137,7 @@ def test_kill_loses_only_volumes_in_work_and_leaves_no_half_file(site):
         ]
         if __name__ == "__main__":
             print(len(jobs), flush=True)
-            for result in label_volumes(Misbehaving(folder, 0.1), jobs, SegmenterLimits(5, 20, 3), folder / "scratch"):
+            for result in label_volumes(Misbehaving(folder, float(sys.argv[1])), jobs, SegmenterLimits(5, 20, 3), folder / "scratch"):
                 assert isinstance(result, SegmentedVolume)
         """)
     (site.folder / "run.py").write_text(script)
@@ -149,7 +149,7 @@ def test_kill_loses_only_volumes_in_work_and_leaves_no_half_file(site):
     def written():
         return list((site.folder / "store").glob("??/[!.]*.nii.gz"))
 
-    run = subprocess.Popen(command, env=environment)
+    run = subprocess.Popen([*command, "1.0"], env=environment)
     while run.poll() is None and len(written()) < 4:
         time.sleep(0.01)
     assert run.poll() is None, "it was over before it could be killed"
@@ -162,7 +162,7 @@ def test_kill_loses_only_volumes_in_work_and_leaves_no_half_file(site):
     assert list((site.folder / "scratch").rglob("left-behind-*"))  # no process was left to remove it
     assert all(np.all(load_labels(path) == 1) for path in written())
     before = {path: path.stat().st_mtime_ns for path in written()}
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    again = subprocess.run([*command, "0"], env=environment, capture_output=True, text=True, check=True)
     assert {path: path.stat().st_mtime_ns for path in before} == before, "what was there has been written again"
     assert again.stdout.split() == [str(30 - survived)]
     assert {job.labels for job in jobs} == set(written())
