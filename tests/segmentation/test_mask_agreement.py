@@ -126,6 +126,24 @@ def test_organ_in_air_and_dark_bone_are_found_in_ct_without_any_other_place_to_c
     assert reason(values, lung.astype(np.uint8) * IDS["CT"]["colon"], "CT") == "", "a colon may be full of gas"
 
 
+@pytest.mark.parametrize(("modality", "gas", "fluid"), [("CT", -900, 300), ("MR", 0, 1200)])
+def test_gut_with_gas_above_its_fluid_is_no_reason(bodies, modality, gas, fluid):
+    """Stomach and colon of a patient on the back: gas in front, contrast agent or water behind."""
+    ids = IDS[modality]
+    some = [ids[name] for name in ("stomach", "gallbladder", "pancreas", "adrenal_gland_left", "duodenum", "spleen")]
+    for seed in SEEDS:
+        values, labels = bodies[seed, modality]
+        filled = values.copy()
+        for name in ("stomach", "colon"):
+            inside = np.nonzero(labels == ids[name])
+            filled[inside] = np.where(inside[1] < np.median(inside[1]), gas, fluid)
+        for wanted in (np.unique(labels), some):
+            mask = np.where(np.isin(labels, wanted), labels, 0).astype(np.uint8)
+            for slab in (slice(None), slice(20, 30)):
+                assert reason(filled[:, :, slab], mask[:, :, slab], modality) == "", (seed, slab)
+        assert reason(filled, flipped(labels, (False, False, True)), modality) != "", seed
+
+
 def test_too_few_voxels_prove_nothing(bodies):
     values, labels = bodies[1, "CT"]
     few = np.zeros_like(labels)

@@ -7,7 +7,7 @@ Multimodal Image Registration", MICCAI 1998). CT has units, so there also organs
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +33,14 @@ AIR_HU = -300.0  # below it is lung or gas
 BONE_HU = 100.0  # above it is bone, or contrast agent
 MOST_AIR = 0.05  # share of the voxels of organs without gas that may lie in air: of right masks 0.000, of foreign ones 0.04 to 0.3
 LEAST_BONE = 0.3  # share of the voxels of bones that must be bright: of right masks 0.7 to 1, of wrong ones 0 to 0.35
-GASSY = ("lung_", "trachea", "stomach", "colon", "small_bowel", "duodenum", "esophagus", "skull", "brain", "face")
+GUT = (
+    "stomach",
+    "colon",
+    "small_bowel",
+    "duodenum",
+    "esophagus",
+)  # holds gas, fluid and contrast agent, so its grey values are more alike beside it
+GASSY = (*GUT, "lung_", "trachea", "skull", "brain", "face")
 BONES = ("vertebrae", "rib_", "hip_", "sacrum", "femur", "humerus", "scapula", "clavicula", "sternum", "skull")
 
 
@@ -74,7 +81,7 @@ def find_disagreement(
         is_ct: whether the image has Hounsfield units.
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    points = sample_points(labels, spacing)
+    points = _without(sample_points(labels, spacing), [native_ids[name] for name in GUT if name in native_ids])
     if points.labelled < FEWEST:
         return ""
     to_image = np.linalg.inv(grid) @ affine
@@ -121,6 +128,13 @@ def sample_points(labels: NDArray[np.uint8], spacing: NDArray[np.float64]) -> Po
     indices = np.stack([places[at] for places, at in zip(axes, within, strict=True)])
     chosen = coarse[within]
     return Points(indices, chosen, int(np.count_nonzero(chosen)))
+
+
+def _without(points: Points, labels: Sequence[int]) -> Points:
+    """The points without those of some labels, native ids."""
+    is_left = ~np.isin(points.labels, labels)
+    left = points.labels[is_left]
+    return Points(points.indices[:, is_left], left, int(np.count_nonzero(left)))
 
 
 def placements(indices: NDArray[np.int64], shape: tuple[int, ...], spacing: NDArray[np.float64]) -> Iterator[Placement]:
