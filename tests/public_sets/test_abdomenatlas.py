@@ -57,6 +57,15 @@ def test_what_is_left_out_is_counted_by_its_reason(root):
     }
 
 
+def test_report_behind_a_row_without_text_is_the_report_of_its_image(root):
+    table = root / "AbdomenAtlas3.0MiniWithMeta.csv"
+    header, rest = table.read_text(encoding="utf-8").split("\n", 1)
+    table.write_text(f"{header}\nBDMAP_00000002,,F,,0,Structured 2,,,\n{rest}", encoding="utf-8")
+    tables = read(root, OPTIONS)
+    assert set(tables.reports["study_uid"]) == {entry.study for entry in tables.volumes}
+    assert (tables.counts["reports"]["no text"], tables.counts["reports"]["repeated"]) == (2, 1)
+
+
 def test_masks_of_lesions_are_no_masks_of_organs(root, tmp_path):
     tables = read(root, OPTIONS)
     assert tables.masks == {} and tables.mask_folder is None

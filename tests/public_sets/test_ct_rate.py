@@ -303,7 +303,26 @@ def test_a_part_that_is_not_downloaded_is_a_finding(root):
     tables = ct_rate.read(root, SetOptions())
     # the file train_5_b_1 is in the part valid, and its patient has no other
     assert names(tables) == ["train_5_b_1", "valid_1_a_1"] and {entry.split for entry in tables.volumes} == {"test"}
-    assert tables.findings[0] == "dataset/train_fixed is not there: nothing of the train split is used"
+    assert tables.findings[0] == "dataset/train_fixed has no volumes: nothing of the train split is used"
+
+
+def test_version_1_is_used_if_the_folder_of_version_2_is_empty(tmp_path):
+    root = make_ct_rate(tmp_path, version=1)
+    (root / "dataset" / "train_fixed" / "train_1").mkdir(parents=True)  # a download that has just begun
+    tables = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    assert tables.counts["volumes"]["delivered"] == 15
+    assert names(tables) and all("_fixed/" not in entry.path and entry.affine for entry in tables.volumes)
+    assert not any("corrected version" in finding for finding in tables.findings)
+
+
+@pytest.mark.parametrize(("column", "other"), [("XYSpacing", "[0.9, 0.9]"), ("RescaleIntercept", "-1000.0")])
+@pytest.mark.parametrize("version", [1, 2])
+def test_version_1_with_contradictory_rows_of_metadata_is_left_out(tmp_path, version, column, other):
+    root = make_ct_rate(tmp_path, version=version)
+    table = root / "dataset" / "metadata" / "validation_metadata.csv"
+    edit_table(table, lambda rows: [*rows, *(row | {column: other} for row in rows if "valid_1_a_1" in str(row))])
+    counts = ct_rate.read(root, SetOptions()).counts["volumes"]
+    assert counts.get("with several geometries or rescales in the metadata", 0) == (version == 1)
 
 
 @pytest.mark.parametrize("place", ["", "dataset", "dataset/lists"])
@@ -322,7 +341,18 @@ def test_missing_lists_of_no_chest_are_a_finding(root):
         path.unlink()
     tables = ct_rate.read(root, SetOptions())
     assert "train_3_a_1" in names(tables)
-    assert any("no_chest_train.txt" in finding for finding in tables.findings)
+    assert (
+        "no_chest_train.txt and no_chest_valid.txt are not there: volumes of other regions cannot be left out"
+        in tables.findings
+    )
+
+
+def test_missing_list_of_one_part_is_a_finding_if_the_part_is_used(root):
+    (root / "dataset" / "metadata" / "no_chest_train.txt").unlink()
+    missing = "no_chest_train.txt is not there: volumes of other regions cannot be left out"
+    assert missing in ct_rate.read(root, SetOptions()).findings
+    shutil.rmtree(root / "dataset" / "train_fixed")
+    assert missing not in ct_rate.read(root, SetOptions()).findings
 
 
 @pytest.mark.parametrize(

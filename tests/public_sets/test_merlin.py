@@ -91,6 +91,33 @@ def test_crossing_patients_get_one_split_if_asked(root, options):
     assert splits["AC421363e"] == splits["AC421363f"] in {"train", "validation"}
 
 
+@pytest.mark.parametrize("resplit", [False, True])
+def test_patient_crosses_splits_also_while_one_of_its_studies_is_not_downloaded(root, options, resplit):
+    options = options._replace(resplit=resplit)
+    whole = {entry.path: entry.split for entry in read(root, options).volumes}
+    (root / "merlin_data" / "AC421363f.nii.gz").unlink()  # the validation study of a patient with a training study
+    tables = read(root, options)
+    part = {entry.path: entry.split for entry in tables.volumes}
+    assert tables.crossing == 1
+    assert part == {path: split for path, split in whole.items() if "AC421363f" not in path}
+
+
+def test_study_in_two_official_splits_is_in_none_of_them(root, options):
+    again = ["AC4213647", "Kidneys normal.", "test", ""]
+    write_workbook(root / "reports_final.xlsx", {"Sheet1": [*REPORTS, again]})
+    tables = read(root, options)
+    assert tables.crossing == 2
+    assert [entry.study for entry in tables.volumes] == ["AC4213641"]
+
+
+def test_report_behind_a_row_without_text_is_the_report_of_its_study(root, options):
+    rows = [REPORTS[0], ["AC4213647", "", "train", ""], *REPORTS[1:]]
+    write_workbook(root / "reports_final.xlsx", {"Sheet1": rows})
+    tables = read(root, options)
+    assert tables.reports["study_uid"].to_list() == [entry.study for entry in tables.volumes]
+    assert (tables.counts["reports"]["no text"], tables.counts["reports"]["repeated"]) == (2, 1)
+
+
 def test_without_longitudinal_table_each_study_is_a_patient_and_this_is_said(root):
     tables = read(root, WITHOUT_PATIENTS)
     assert tables.crossing == 0

@@ -100,6 +100,25 @@ def test_reports_have_sections_and_placeholders_of_refrad(root):
     assert set(reports["language"]) == {"en"}
 
 
+def test_report_behind_a_row_without_text_is_the_report_of_its_study(tmp_path):
+    write_mr_rate(tmp_path)
+    table = tmp_path / "reports" / "batch01_reports.csv"
+    header, rest = table.read_text(encoding="utf-8").split("\n", 1)
+    table.write_text(f"{header}\nstudy_0002,,,,,\n{rest}", encoding="utf-8")
+    tables = read(tmp_path, OPTIONS)
+    assert set(tables.reports["study_uid"]) == {entry.study for entry in tables.volumes}
+    (text,) = tables.reports.filter(study_uid="study_0002")["text"]
+    assert text == "Cerebellum normal for [NAME]."
+
+
+def test_share_for_validation_depends_on_the_table_not_on_the_downloaded_batches(tmp_path):
+    write_mr_rate(tmp_path)
+    for path in (tmp_path / "mri" / "batch00").glob("study_0004*"):  # the only validation patient of the table
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    splits = {entry.patient: entry.split for entry in read(tmp_path, OPTIONS._replace(validation=0.999)).volumes}
+    assert splits == {"p1": "train"}
+
+
 def test_crossing_patients_are_counted_and_resplit_if_asked(root):
     assert read(root, OPTIONS).crossing == 1
     tables = read(root, OPTIONS._replace(resplit=True))

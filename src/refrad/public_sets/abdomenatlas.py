@@ -14,6 +14,7 @@ from refrad.nifti.volume_entry import ENDINGS
 from refrad.public_sets.base import SetOptions, SetTables
 from refrad.public_sets.table_reading import (
     age_of,
+    is_repeated,
     read_lines,
     read_table,
     report_table,
@@ -56,7 +57,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
         meta,
         {
             "no text": pl.col("text") == "",
-            "repeated": ~pl.col("case").is_first_distinct(),
+            "repeated": is_repeated("case"),
             "no image": ~pl.col("case").is_in(cases["case"].implode()),
             "image is not used": ~pl.col("case").is_in(used["case"].implode()),
         },

@@ -76,7 +76,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
     parts = [part for part in PARTS if part.split in set(files["split"])]
     metadata = _read_metadata([dataset / "metadata" / f"{part.table}_metadata.csv" for part in parts])
     reports = read_report_rows([dataset / "radiology_text_reports" / f"{part.table}_reports.csv" for part in parts])
-    not_chest, unlisted = _listed_volumes(root)
+    not_chest, unlisted = _listed_volumes(root, parts)
     volumes = files.join(metadata, on="name", how="left", maintain_order="left")
     usable, counts = sort_out(volumes, _faults(not_chest, reports.reports["scan"]))
     settled = settle_splits(usable["patient"], usable["split"], options)
@@ -115,16 +115,15 @@ def _find_files(dataset: Path) -> tuple[pl.DataFrame, list[str]]:
     """
     rows, findings = [], []
     for part in PARTS:
-        folders = [name for name in (f"{part.folder}_fixed", part.folder) if (dataset / name).is_dir()]
+        paths = {name: list(nifti_files(dataset / name)) for name in (f"{part.folder}_fixed", part.folder)}
+        folders = [name for name in paths if paths[name]]
         if not folders:
-            findings.append(f"dataset/{part.folder}_fixed is not there: nothing of the {part.split} split is used")
+            findings.append(f"dataset/{part.folder}_fixed has no volumes: nothing of the {part.split} split is used")
             continue
         if len(folders) > 1:
             findings.append(f"dataset/{part.folder} is not used: dataset/{part.folder}_fixed is its corrected version")
         version = 2 if folders[0].endswith("_fixed") else 1
-        rows += [
-            (f"{folders[0]}/{path}", part.split, folders[0], version) for path in nifti_files(dataset / folders[0])
-        ]
+        rows += [(f"{folders[0]}/{path}", part.split, folders[0], version) for path in paths[folders[0]]]
     if not rows:
         raise FileNotFoundError(
             f"{dataset}: no volumes are in train_fixed and valid_fixed (or train and valid): download them"
@@ -172,7 +171,7 @@ def _read_metadata(paths: Sequence[Path]) -> pl.DataFrame:
     """
     table = pl.concat(read_table(path, METADATA) for path in paths)
     distance = pl.col("z_spacing").cast(pl.Float64, strict=False)
-    return table.with_columns(
+    table = table.with_columns(
         affines_of(*(table[name] for name in GEOMETRY)),
         pl.col("slope", "intercept", "slices").cast(pl.Float64, strict=False),
         sex_of(pl.col("sex")),
@@ -181,17 +180,20 @@ def _read_metadata(paths: Sequence[Path]) -> pl.DataFrame:
         name=without_ending_of("name"),
         has_distance=distance.is_finite() & (distance > 0),
         has_metadata=True,
-    ).unique("name", keep="first", maintain_order=True)
+    ).with_columns(is_ambiguous=pl.struct("affine", "slope", "intercept").n_unique().over("name") > 1)
+    return table.unique("name", keep="first", maintain_order=True)
 
 
-def _listed_volumes(root: Path) -> tuple[pl.Series, list[str]]:
-    """Names of volumes and scans in the lists of what shows no chest, wherever these are; a finding if there are none."""
+def _listed_volumes(root: Path, used: Sequence[_Part]) -> tuple[pl.Series, list[str]]:
+    """Names of volumes and scans in the lists of what shows no chest, wherever these are; a finding if a part has none."""
     parts = {f"{part.folder}{ending}" for part in PARTS for ending in ("", "_fixed")}
     folders = [folder for folder in (root / "dataset").iterdir() if folder.is_dir() and folder.name not in parts]
     paths = sorted(path for folder in (root, root / "dataset", *folders) for path in folder.glob("no_chest*.txt"))
     names = [name for path in paths for line in read_lines(path) for name in re.findall(rf"{SCAN}(?:_\d+)?", line)]
-    missing = "no_chest_train.txt and no_chest_valid.txt are not there: volumes of other regions cannot be left out"
-    return pl.Series("name", names, pl.String), [] if paths else [missing]
+    missing = [f"no_chest_{part.folder}.txt" for part in used if not any(part.folder in path.name for path in paths)]
+    verb = "is" if len(missing) == 1 else "are"
+    finding = f"{' and '.join(missing)} {verb} not there: volumes of other regions cannot be left out"
+    return pl.Series("name", names, pl.String), [finding] if missing else []
 
 
 def _faults(not_chest: pl.Series, reported: pl.Series) -> dict[str, pl.Expr]:
@@ -207,6 +209,7 @@ def _faults(not_chest: pl.Series, reported: pl.Series) -> dict[str, pl.Expr]:
         "without a distance of slices": pl.col("name").is_in(WITHOUT_DISTANCE)
         | ~pl.col("has_distance").fill_null(False),
         "without a geometry in the metadata": is_old & pl.col("affine").is_null(),
+        "with several geometries or rescales in the metadata": is_old & pl.col("is_ambiguous").fill_null(False),
         "without a rescale in the metadata": is_old & ~has_rescale.fill_null(False),
         "without a report": ~pl.col("scan").is_in(reported.implode()),
     }

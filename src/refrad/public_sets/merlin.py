@@ -13,11 +13,11 @@ import polars as pl
 from refrad.formats.workbooks import read_workbook
 from refrad.nifti.volume_entry import ENDINGS
 from refrad.public_sets.base import SetOptions, SetTables
-from refrad.public_sets.official_splits import settle_splits
+from refrad.public_sets.official_splits import with_splits
 from refrad.public_sets.table_reading import (
     age_of,
-    chained_counts,
     date_of,
+    is_repeated,
     joined_sections,
     name_columns,
     official_split,
@@ -65,7 +65,9 @@ def read(root: Path, options: SetOptions) -> SetTables:
     images = _images(root)
     reports = _reports(root)
     patients = _patients(root, options)
-    listed = _with_tables(images, reports, patients)
+    listed, crossing = with_splits(
+        _with_tables(images, reports, patients), _official_splits(images, reports, patients), options
+    )
     has_splits = bool((reports["split"] != "").any())
     reasons = {
         "name of no study": ~pl.col("is_named"),
@@ -75,19 +77,14 @@ def read(root: Path, options: SetOptions) -> SetTables:
         "of several patients": pl.col("patients") > 1,
     }
     if has_splits:
-        reasons["without a split"] = pl.col("split") == ""
-    usable, first = sort_out(listed, reasons)
-    crossing = 0
-    if has_splits:
-        settled = settle_splits(usable["patient"], usable["split"], options)
-        usable, crossing = usable.with_columns(split=settled.splits), settled.crossing
-    is_crossing = pl.lit(has_splits) & (pl.col("split") == "")
-    used, second = sort_out(usable, {"patient in several official splits": is_crossing})
+        reasons["patient in several official splits"] = pl.col("split") == ""
+        reasons["without a split"] = pl.col("split").is_null()
+    used, volume_counts = sort_out(listed, reasons)
     texts, report_counts = sort_out(
         reports,
         {
             "no text": pl.col("text") == "",
-            "repeated": ~pl.col("key").is_first_distinct(),
+            "repeated": is_repeated("key"),
             "no image of its study": ~pl.col("key").is_in(images["key"].implode()),
             "image is not used": ~pl.col("key").is_in(used["key"].implode()),
         },
@@ -96,12 +93,14 @@ def read(root: Path, options: SetOptions) -> SetTables:
     return SetTables(
         folder=root,
         volumes=volume_entries(
-            used.with_columns(series="study", modality=pl.lit("CT"), body_part=pl.lit("ABDOMENPELVIS"))
+            used.with_columns(
+                pl.col("split").fill_null(""), series="study", modality=pl.lit("CT"), body_part=pl.lit("ABDOMENPELVIS")
+            )
         ),
         reports=_report_rows(texts, used),
         masks={path: masks[key] for path, key in used.select("path", "key").iter_rows() if key in masks},
         mask_folder=options.masks if masks else None,
-        counts={"volumes": chained_counts([first, second]), "reports": report_counts},
+        counts={"volumes": volume_counts, "reports": report_counts},
         findings=[
             *_findings(patients, texts, used),
             *_findings_of_masks(options, used.height, len(masks), numbered),
@@ -196,14 +195,21 @@ def _patients(root: Path, options: SetOptions) -> pl.DataFrame | None:
 
 
 def _with_tables(images: pl.DataFrame, reports: pl.DataFrame, patients: pl.DataFrame | None) -> pl.DataFrame:
-    """The images with text and split of their first report, and with their patient: null if the table does not list the study."""
+    """The images with the text of their first report, and with their patient: null if the table does not list the study."""
     texts = reports.filter(pl.col("text") != "").unique("key", keep="first", maintain_order=True)
-    listed = images.join(texts, on="key", how="left", maintain_order="left").with_columns(pl.col("split").fill_null(""))
+    listed = images.join(texts.drop("split"), on="key", how="left", maintain_order="left")
     if patients is None:
         return listed.with_columns(patient="study", patients=pl.lit(1))
     listed = listed.join(patients, on="key", how="left", maintain_order="left")
     texts_of = [name for name in PATIENT_NAMES if name not in ("key", "patient")]
     return listed.with_columns(pl.col(texts_of).fill_null(""))
+
+
+def _official_splits(images: pl.DataFrame, reports: pl.DataFrame, patients: pl.DataFrame | None) -> pl.DataFrame:
+    """The patient and the split of each row of the table of reports, also of studies that are not downloaded."""
+    keys = images.select("key", patient="study") if patients is None else patients.select("key", "patient")
+    official = reports.select("key", "split").join(keys.unique("key"), on="key", how="left", maintain_order="left")
+    return official.with_columns(pl.coalesce("patient", "key")) if patients is None else official
 
 
 def _report_rows(texts: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:

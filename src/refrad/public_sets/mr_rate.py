@@ -12,11 +12,12 @@ import polars as pl
 
 from refrad.nifti.volume_list import find_volumes
 from refrad.public_sets.base import SetOptions, SetTables
-from refrad.public_sets.official_splits import settle_splits
+from refrad.public_sets.official_splits import with_splits
 from refrad.public_sets.placeholders import has_placeholder, replace_placeholders
 from refrad.public_sets.table_reading import (
     age_of,
     date_of,
+    is_repeated,
     joined_sections,
     official_split,
     read_table,
@@ -75,7 +76,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
     metadata = _metadata(root)
     splits = _splits(root)
     listed = _with_patients(images, metadata, splits)
-    listed, crossing = _with_splits(listed, splits, options)
+    listed, crossing = with_splits(listed, splits, options)
     reported = reports.filter(pl.col("text") != "")["study"]
     reasons = {
         "name of no series": ~pl.col("series").str.contains(SERIES),
@@ -93,7 +94,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
         reports,
         {
             "no text": pl.col("text") == "",
-            "repeated": ~pl.col("study").is_first_distinct(),
+            "repeated": is_repeated("study"),
             "no images of its study": ~pl.col("study").is_in(images["study"].implode()),
             "no volume of its study is used": ~pl.col("study").is_in(used["study"].implode()),
         },
@@ -177,14 +178,6 @@ def _with_patients(images: pl.DataFrame, metadata: pl.DataFrame, splits: pl.Data
         .join(own, on=["study", "series"], how="left", maintain_order="left")
         .with_columns(pl.col("study_date", "age", "sex", "manufacturer").fill_null(""))
     )
-
-
-def _with_splits(listed: pl.DataFrame, splits: pl.DataFrame, options: SetOptions) -> tuple[pl.DataFrame, int]:
-    """The images with the split of their patient ("" if it crosses official splits, null if it has none), and how many cross."""
-    own = splits.filter((pl.col("split") != "") & pl.col("patient").is_in(listed["patient"].drop_nulls().implode()))
-    settled = settle_splits(own["patient"], own["split"], options)
-    by_patient = pl.DataFrame({"patient": own["patient"], "split": settled.splits}).unique()
-    return listed.join(by_patient, on="patient", how="left", maintain_order="left"), settled.crossing
 
 
 def _is_chosen(listed: pl.DataFrame, choice: str) -> pl.Expr:

@@ -7,7 +7,7 @@ import polars as pl
 
 from refrad.public_sets.base import SetOptions
 
-__all__ = ["SettledSplits", "settle_splits", "share_of"]
+__all__ = ["SettledSplits", "settle_splits", "share_of", "with_splits"]
 
 
 class SettledSplits(NamedTuple):
@@ -48,6 +48,24 @@ def settle_splits(patients: pl.Series, official: pl.Series, options: SetOptions)
             split = "validation"
         settled[patient] = split
     return SettledSplits(patients.replace_strict(settled, return_dtype=pl.String).alias("split"), crossing)
+
+
+def with_splits(listed: pl.DataFrame, official: pl.DataFrame, options: SetOptions) -> tuple[pl.DataFrame, int]:
+    """Volumes with the split of their patient: "" if it crosses official splits, null if it has none; and how many patients cross.
+
+    All studies of a table count, also those that are not downloaded: a patient crosses whatever part of a set is there.
+
+    Args:
+        listed: the volumes, with the column patient.
+        official: columns patient and split, a row for each study of the set; "" or null where there is none.
+        options: resplit and validation are used.
+    """
+    official = official.filter((pl.col("split") != "") & pl.col("patient").is_not_null()).select("patient", "split")
+    settled = settle_splits(official["patient"], official["split"], options)
+    by_patient = official.with_columns(settled.splits).unique()
+    of_listed = official.filter(pl.col("patient").is_in(listed["patient"].drop_nulls().implode()))
+    crossing = of_listed.group_by("patient").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1).height
+    return listed.join(by_patient, on="patient", how="left", maintain_order="left"), crossing
 
 
 def share_of(key: str, purpose: str) -> float:

@@ -15,6 +15,7 @@ __all__ = [
     "age_of",
     "chained_counts",
     "date_of",
+    "is_repeated",
     "joined_sections",
     "name_columns",
     "official_split",
@@ -164,6 +165,11 @@ def report_table(
     """
     name = study if report_id is None else report_id
     return reports.select(report_id=name, study_uid=study, language=pl.lit("en"), text=text)
+
+
+def is_repeated(study: str) -> pl.Expr:
+    """Whether an earlier report of the study has a text too, by its column and the column text; an earlier one without text is none."""
+    return ~pl.struct(study, pl.col("text") == "").is_first_distinct()
 
 
 def sort_out(frame: pl.DataFrame, reasons: Mapping[str, pl.Expr]) -> tuple[pl.DataFrame, dict[str, int]]:
