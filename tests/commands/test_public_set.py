@@ -248,7 +248,7 @@ def test_root_of_another_set_names_that(ct_rate_root, out, capsys):
         (["--validation", "-0.1"], "--validation: is a share of the patients, from 0 to below 1"),
         (["--masks", "nowhere"], "--masks nowhere: no such folder"),
         (["--reconstruction", "B99"], "no volume has such a kernel"),
-        (["--tables", "tests"], "leave --tables out"),
+        (["--tables", "tests"], "ct-rate does not read --tables: leave it out"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["--config", "Snakefile"], "Snakefile"),
         (["--out", "site"], "--out site: is the config, such as site.yaml"),

@@ -418,6 +418,31 @@ def test_masks_of_lesions_are_no_masks_of_organs(root):
     assert tables.masks == {} and tables.mask_folder is None
 
 
+def test_masks_of_lesions_are_refused_and_those_of_organs_are_found_beside_them(root):
+    masks = root / "dataset" / "ts_seg"
+    shutil.copytree(masks / "ts_total", masks / "ts_lung_nodules")
+    usual = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    beside = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST._replace(masks=masks))
+    assert (beside.masks, beside.mask_folder) == (usual.masks, masks / "ts_total")
+    # Their label 1 would be read as the first organ of TotalSegmentator.
+    with pytest.raises(ValueError, match="ts_lung_nodules holds masks of lesions"):
+        ct_rate.read(root, SetOptions(masks=masks / "ts_lung_nodules"))
+    shutil.rmtree(masks / "ts_total")
+    with pytest.raises(ValueError, match="ts_lung_nodules holds masks of lesions"):
+        ct_rate.read(root, SetOptions(masks=masks))
+    assert ct_rate.read(root, SetOptions()).masks == {}
+
+
+def test_volumes_that_only_version_1_has_are_counted(root):
+    make_ct_rate(root, version=1)
+    for scan in ("train_1_b", "train_5_a"):
+        shutil.rmtree(next((root / "dataset" / "train_fixed").glob(f"*/{scan}")))
+    (finding,) = [text for text in ct_rate.read(root, SetOptions()).findings if text.startswith("dataset/train ")]
+    assert finding == (
+        "dataset/train is not used: dataset/train_fixed is its corrected version, which lacks 2 of its volumes"
+    )
+
+
 def test_unknown_names_and_second_copies_are_counted(root):
     valid = root / "dataset" / "valid_fixed"
     volume = valid / "valid_1" / "valid_1_a" / "valid_1_a_1.nii.gz"

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from refrad.nifti.volume_entry import ENDINGS
-from refrad.public_sets.base import SetOptions, SetTables
+from refrad.public_sets.base import SetOptions, SetTables, refuse_options
 from refrad.public_sets.table_reading import (
     age_of,
     is_repeated,
@@ -37,6 +37,7 @@ META = {"case": ("BDMAP ID", "BDMAP_ID"), "text": ("narrative report",), "age": 
 
 def read(root: Path, options: SetOptions) -> SetTables:
     """The tables of AbdomenAtlas; see `refrad.public_sets.base.SetAdapter`."""
+    refuse_options("abdomenatlas", options, "reconstruction")
     cases = _images(root)
     meta = _meta(root, options.tables)
     listed = cases.join(

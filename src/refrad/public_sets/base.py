@@ -8,7 +8,7 @@ import polars as pl
 
 from refrad.nifti.volume_entry import VolumeEntry
 
-__all__ = ["SetAdapter", "SetOptions", "SetTables"]
+__all__ = ["SetAdapter", "SetOptions", "SetTables", "refuse_options"]
 
 
 class SetOptions(NamedTuple):
@@ -30,6 +30,22 @@ class SetOptions(NamedTuple):
     masks: Path | None = None
     tables: Path | None = None
     is_estimate: bool = False
+
+
+def refuse_options(name: str, options: SetOptions, *unused: str) -> None:
+    """Refuse options that an adapter does not read: an ignored choice would look as if it was made.
+
+    Args:
+        name: of the set.
+        options: choices of the user.
+        unused: fields of `options`. The reconstructions "first" and "all" are the same for a set of one volume a study.
+
+    Raises:
+        ValueError: if one of them is given.
+    """
+    usual = (*SetOptions(), "all")
+    if given := [field for field in unused if getattr(options, field) not in usual]:
+        raise ValueError(f"{name} does not read --{given[0]}: leave it out")
 
 
 class SetTables(NamedTuple):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import polars as pl
 
 from refrad.nifti.volume_entry import VolumeEntry
-from refrad.public_sets.base import SetOptions, SetTables
+from refrad.public_sets.base import SetOptions, SetTables, refuse_options
 from refrad.public_sets.ct_rate_reports import read_report_rows
 from refrad.public_sets.official_splits import settle_splits
 from refrad.public_sets.scanner_geometry import affines_of
@@ -53,6 +53,7 @@ GEOMETRY = ("xy_spacing", "z_spacing", "position", "orientation")
 # Discussion 97 of the set on Hugging Face: volumes that cannot be used, and those without a distance of slices.
 UNUSABLE = ("train_14384_a_2", "valid_251_a_2")
 WITHOUT_DISTANCE = ("train_1267_a_4", "train_11755_a_3", "train_11755_a_4")
+ORGANS, OF_LESIONS = "ts_total", ("ts_lung_nodules", "ts_pleural_pericard_effusion")  # folders of masks
 LISTED_KERNELS = 12  # in a message
 
 
@@ -70,8 +71,7 @@ PARTS = (_Part("train", "train", "train"), _Part("valid", "validation", "test"))
 def read(root: Path, options: SetOptions) -> SetTables:
     """The tables of CT-RATE; see `refrad.public_sets.base.SetAdapter`."""
     dataset = root / "dataset"
-    if options.tables:
-        raise ValueError("ct-rate has all its tables in its folder: leave --tables out")
+    refuse_options("ct-rate", options, "tables")
     files, findings = _listed_files(dataset) if options.is_estimate else _find_files(dataset)
     parts = [part for part in PARTS if part.split in set(files["split"])]
     metadata = _read_metadata([dataset / "metadata" / f"{part.table}_metadata.csv" for part in parts])
@@ -84,7 +84,7 @@ def read(root: Path, options: SetOptions) -> SetTables:
     of_one_split, crossing_counts = sort_out(usable, {"patient in several official splits": pl.col("split") == ""})
     used, other_counts = _choose_reconstructions(of_one_split, options.reconstruction)
     reports = reports.of_scans(volumes["scan"], used["scan"])
-    mask_folder = options.masks or dataset / "ts_seg" / "ts_total"
+    mask_folder = _mask_folder(options.masks) if options.masks else dataset / "ts_seg" / ORGANS
     masks = match_masks(mask_folder, NAME, list(used["name"]), set(files["folder"]))
     path_of = dict(used.select("name", "path").iter_rows())
     numbers = {
@@ -121,7 +121,7 @@ def _find_files(dataset: Path) -> tuple[pl.DataFrame, list[str]]:
             findings.append(f"dataset/{part.folder}_fixed has no volumes: nothing of the {part.split} split is used")
             continue
         if len(folders) > 1:
-            findings.append(f"dataset/{part.folder} is not used: dataset/{part.folder}_fixed is its corrected version")
+            findings.append(_superseded(part.folder, *paths.values()))
         version = 2 if folders[0].endswith("_fixed") else 1
         rows += [(f"{folders[0]}/{path}", part.split, folders[0], version) for path in paths[folders[0]]]
     if not rows:
@@ -129,6 +129,25 @@ def _find_files(dataset: Path) -> tuple[pl.DataFrame, list[str]]:
             f"{dataset}: no volumes are in train_fixed and valid_fixed (or train and valid): download them"
         )
     return _with_keys(rows), findings
+
+
+def _superseded(folder: str, corrected: Sequence[str], original: Sequence[str]) -> str:
+    """The finding that version 1 of a part is not used, with the number of its volumes that version 2 does not have."""
+    missing = len({Path(path).name for path in original} - {Path(path).name for path in corrected})
+    more = f", which lacks {missing:,} of its volumes" if missing else ""
+    return f"dataset/{folder} is not used: dataset/{folder}_fixed is its corrected version{more}"
+
+
+def _mask_folder(folder: Path) -> Path:
+    """The folder of the masks of organs in the folder that the user names, which may hold other masks of the set too.
+
+    Raises:
+        ValueError: if it is one of masks of lesions, whose numbers would name organs.
+    """
+    folder = folder / ORGANS if (folder / ORGANS).is_dir() else folder
+    if lesions := next((name for name in OF_LESIONS if name in folder.parts or (folder / name).is_dir()), None):
+        raise ValueError(f"--masks: {lesions} holds masks of lesions, not of organs: name ts_total, or leave it out")
+    return folder
 
 
 def _listed_files(dataset: Path) -> tuple[pl.DataFrame, list[str]]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from refrad.formats.workbooks import read_workbook
 from refrad.nifti.volume_entry import ENDINGS
-from refrad.public_sets.base import SetOptions, SetTables
+from refrad.public_sets.base import SetOptions, SetTables, refuse_options
 from refrad.public_sets.official_splits import with_splits
 from refrad.public_sets.table_reading import (
     age_of,
@@ -62,6 +62,7 @@ DEPTH = 3  # folders below that of the masks, in which those of the studies may 
 
 def read(root: Path, options: SetOptions) -> SetTables:
     """The tables of Merlin; see `refrad.public_sets.base.SetAdapter`."""
+    refuse_options("merlin", options, "reconstruction")
     images = _images(root)
     reports = _reports(root)
     patients = _patients(root, options)

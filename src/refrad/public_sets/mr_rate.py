@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from refrad.nifti.volume_list import find_volumes
-from refrad.public_sets.base import SetOptions, SetTables
+from refrad.public_sets.base import SetOptions, SetTables, refuse_options
 from refrad.public_sets.official_splits import with_splits
 from refrad.public_sets.placeholders import has_placeholder, replace_placeholders
 from refrad.public_sets.table_reading import (
@@ -62,6 +62,7 @@ SPLITS = {"patient": ("patient_uid",), "study": ("study_uid",), "split": ("split
 
 def read(root: Path, options: SetOptions) -> SetTables:
     """The tables of MR-RATE; see `refrad.public_sets.base.SetAdapter`."""
+    refuse_options("mr-rate", options, "tables")
     files = _files(root)
     images, file_counts = sort_out(
         files,

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from refrad.nifti.volume_entry import ENDINGS
-from refrad.public_sets.base import SetOptions, SetTables
+from refrad.public_sets.base import SetOptions, SetTables, refuse_options
 from refrad.public_sets.table_reading import (
     age_of,
     name_columns,
@@ -46,6 +46,7 @@ SHORTEST = 15  # characters on average of a column of texts with another name
 
 def read(root: Path, options: SetOptions) -> SetTables:
     """The tables of TotalSegmentator; see `refrad.public_sets.base.SetAdapter`."""
+    refuse_options("totalsegmentator", options, "masks", "reconstruction")
     cases = _cases(root)
     modality = next(iter(set(cases["modality"]) - {""}), "")
     notes, key = _notes(root, options.tables)
