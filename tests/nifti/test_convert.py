@@ -336,6 +336,14 @@ def test_negative_slope_of_mr_turns_dark_and_bright(dtype, tmp_path):
     assert np.array_equal(volume, -values.astype(int))
 
 
+@pytest.mark.parametrize("values", [body() / np.float32(7), body().astype(np.int32) * 1000])
+def test_negative_slope_of_mr_turns_dark_and_bright_on_one_scale(values, tmp_path):
+    write_nifti(tmp_path / "a.nii.gz", values, AXIAL, scale=(-2.0, 5.0))
+    volume, _ = volume_of(tmp_path, convert_nifti(tmp_path, entry_of(modality="MR")))
+    low, high = float(values.min()), float(values.max())
+    assert np.abs(volume - (high - values) / (high - low) * 32767).max() <= 0.51
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.uint16, np.int32])
 def test_whole_numbers_of_mr_stay_as_they_are_stored(dtype, tmp_path):
     values = np.abs(body() % 250).astype(dtype)

@@ -63,7 +63,7 @@ def volume_of_values(
     slices = values.shape[2]
     images = _finite_images(values)
     if modality == "MR" and slope < 0:
-        images = (np.negative(image, dtype=np.float64) for image in images)
+        images, slope = (np.negative(image, dtype=np.float64) for image in images), 1.0
     volume = assemble(images, [slope] * slices, [intercept] * slices, modality)
     if modality == "CT":
         _check_hounsfield(volume)
