@@ -1,18 +1,21 @@
 """Made-up patients as NIfTI files in mixed orientations and types, through the workflow, and the same patients as DICOM."""
 
 import csv
+import gzip
 import io
 import re
+import struct
 from datetime import date
 
 import nibabel as nib
 import numpy as np
 import polars as pl
+import pydicom
 import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 from pycocotools import mask as coco
-from tests.end_to_end.canaries import contents
+from tests.end_to_end.canaries import DATE, NAME, PLANTED, WORD, contents
 from tests.factories import OWN_DATA
 from tests.factories.nifti import write_nifti
 
@@ -55,6 +58,28 @@ def write_volume(path, values, affine, code, scale=None):
     write_nifti(path, stored, turned, scale, next(axis for axis, letter in enumerate(code) if letter in "SI"))
 
 
+def plant(path):
+    """Write identifiers into the texts of a NIfTI-1 header, and into extensions: a DICOM header (code 2) and a comment (6).
+
+    Places are those of nifti1.h: db_name 14, vox_offset 108, descrip 148, aux_file 228, intent_name 328, extensions 348.
+    """
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    for start, length in ((14, 18), (148, 80), (228, 24), (328, 16)):
+        content[start : start + length] = f"{WORD}_{start}".encode().ljust(length, b"\0")
+    dataset = pydicom.Dataset()
+    dataset.PatientName, dataset.StudyDate = f"{NAME}^Zenobia", DATE
+    stream = pydicom.filebase.DicomBytesIO()
+    stream.is_little_endian, stream.is_implicit_VR = True, False
+    pydicom.filewriter.write_dataset(stream, dataset)
+    extensions = b""
+    for code, text in ((2, stream.getvalue()), (6, f"{WORD} {NAME}".encode())):
+        size = -(-(len(text) + 8) // 16) * 16
+        extensions += struct.pack("<ii", size, code) + text.ljust(size - 8, b"\0")
+    content[348] = 1
+    content[108:112] = struct.pack("<f", 352 + len(extensions))
+    path.write_bytes(gzip.compress(bytes(content[:352]) + extensions + bytes(content[352:]), 1))
+
+
 def write_csv(path, rows):
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -74,6 +99,8 @@ def write_patient(folder, number):
     stored = ((image - intercept) / slope).astype(kind)
     write_volume(folder / "nifti" / path, stored, affine, code, (slope, intercept))
     write_volume(folder / "masks" / f"{patient}.nii.gz", labels, affine, mask_code)
+    plant(folder / "nifti" / path)
+    plant(folder / "masks" / f"{patient}.nii.gz")
     uid = f"2.25.77{number}"
     headers = {
         "PatientID": patient,
@@ -103,8 +130,9 @@ def site(tmp_path_factory):
     (given / "nifti" / "notes.txt").write_text("no image")
     columns = ["path", "patient", "study", "series", "modality", "split", "series_number", "numbering", "study_date"]
     broken = ["NIFTI-PATIENT0/broken.nii.gz", "NIFTI-PATIENT0", "NIFTI-STUDY0", "2", "CT", "train", 8, "", ""]
+    unread = [f"{NAME}.nii.gz", WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD]
     (given / "nifti" / "NIFTI-PATIENT0" / "broken.nii.gz").write_bytes(b"\x1f\x8bno gzip stream")
-    write_csv(given / "volumes.csv", [columns, *entries, broken])
+    write_csv(given / "volumes.csv", [columns, *entries, broken, unread])
     write_csv(given / "masks" / "masks.csv", [["volume", "mask"], *masks])
     write_csv(given / "reports.csv", [["report_id", "study_uid", "patient_id", "language", "text"], *reports])
     (folder / "private").mkdir(mode=0o700)
@@ -240,7 +268,7 @@ def test_dicom_of_the_same_patients_gives_the_same_volumes(site):
 
 def test_every_file_is_counted_and_splits_are_the_official_ones(site, rows):
     instances = read_table(site.folder / "results/index/nifti/instances.parquet", InstanceTable)
-    assert sorted(instances["reason"].fill_null("used")) == ["unreadable", *["used"] * len(PATIENTS)]
+    assert sorted(instances["reason"].fill_null("used")) == ["not_ct_or_mr", "unreadable", *["used"] * len(PATIENTS)]
     paths, _ = tables(site, "nifti")
     for row in rows:
         assert row["split"] == PATIENTS[int(paths[row["volume"]].split("/")[0][-1])][7]
@@ -255,7 +283,13 @@ def test_change_of_the_table_runs_its_delivery_alone(site):
     assert "nifti" in plan and "dicom" not in plan, plan
 
 
-def test_keys_are_in_no_result(site):
-    for name, content in contents(site.folder / "results"):
-        for secret in (b"NIFTI-PATIENT", b"NIFTI-STUDY", b"Nifti-Name^", b"20200101", b"2020-01-01"):
-            assert secret not in content, (name, secret)
+@pytest.mark.parametrize("folder", ["results", "logs", "stores", ".snakemake/log"])
+def test_keys_and_texts_of_headers_are_in_no_result(site, folder):
+    keys = ["NIFTI-PATIENT", "NIFTI-STUDY", "Nifti-Name^", "20200101", "2020-01-01"]
+    looked = 0
+    for name, content in contents(site.folder / folder):
+        looked += 1
+        for secret in (*keys, *PLANTED):
+            assert secret.lower() not in name.lower(), secret
+            assert secret.lower().encode() not in content.lower(), (name, secret)
+    assert looked
