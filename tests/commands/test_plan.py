@@ -1,11 +1,13 @@
 """What a run will take: counted from headers and reports, priced by rates that say where they come from."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import yaml
 from tests.factories import OWN_DATA, write_dicom
+from tests.factories.nifti import write_nifti
 
 from refrad.commands import plan
 from refrad.config import check_config
@@ -115,6 +117,32 @@ def test_plan_counts_anew_where_the_lists_have_changed(root, config, tmp_path, w
     config["index"]["exclude"] = str(tmp_path / "exclude.csv")
     counts = plan.count(Site(config))
     assert (counts["slices"], counts["reports"]) == (0, 0)
+
+
+def test_plan_counts_anew_where_the_table_of_volumes_is_newer(root, config, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    rows = ["path,patient,study,series,modality", "a.nii,1,1,1,CT", "b.nii,2,1,1,CT"]
+    table, instances = tmp_path / "volumes.csv", tmp_path / "results/index/a/instances.parquet"
+    for name in "ab":
+        write_nifti(tmp_path / f"{name}.nii", np.zeros((8, 9, 6), np.int16), np.eye(4))
+    (tmp_path / "reports.csv").write_text("report_id,study_uid,text\nr,1,Liver normal.\n")
+    volumes = {"folder": str(tmp_path), "table": str(table)}
+    tables = {"reports": str(tmp_path / "reports.csv"), "references": None, "masks": None}
+    config |= {"deliveries": [{"name": "a", "volumes": volumes, "shards": 1} | tables]}
+    for section, values in (OWN_DATA | {"privacy": {"key": str(tmp_path / "key")}}).items():
+        config[section] = config[section] | values
+    config["pathvars"] = {"results": str(tmp_path / "results")}
+    table.write_text("\n".join(rows[:2]))
+    site = Site(config)
+    index.run(
+        volume_files=site.deliveries["a"].volumes.model_dump_json(), reports=tmp_path, key=tmp_path / "key", shards=1,
+        files=tmp_path / "private/a/files.parquet", instances=instances, metrics=tmp_path / "metrics.json",
+        fingerprint=Fingerprint.parse(site.fingerprint("index")),
+    )  # fmt: skip
+    assert plan.count(site)["volumes"] == 1
+    table.write_text("\n".join(rows))
+    os.utime(table, (instances.stat().st_mtime + 1,) * 2)
+    assert plan.count(site)["volumes"] == 2
 
 
 @pytest.fixture

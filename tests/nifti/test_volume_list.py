@@ -58,9 +58,9 @@ def test_table_of_volumes_round_trips(tmp_path_factory, ending, entries):
 def test_table_of_a_spreadsheet_is_read(tmp_path):
     table = tmp_path / "meta.csv"
     text = (
-        "Path;Patient;Study;Series;Modality;Age;Sex;Study_Date;Comment\n"
-        f"{tmp_path}/s1/ct.nii.gz;001;1.0;a;ct;63;male;2019-01-31;Übersicht\n"
-        "s2\\ct.nii.gz;002;2;a;CT;abc;?;31.01.2019;\n"
+        "Path;Patient;Study;Series;Modality;Age;Sex;Study_Date;Comment;Accession_Number\n"
+        f"{tmp_path}/s1/ct.nii.gz;001;1.0;a;ct;63;male;2019-01-31;Übersicht;1.23457E+12\n"
+        "s2\\ct.nii.gz;002;2;a;CT;abc;?;31.01.2019;;\n"
     )
     table.write_bytes(text.encode("utf-8-sig"))
     first, second = read(tmp_path, table=str(table))
@@ -77,6 +77,12 @@ def test_table_of_a_spreadsheet_is_read(tmp_path):
         ("path", "C:\\data\\ct.nii.gz", "outside_folder"),
         ("path", "", "no_key"),
         ("patient", " ", "no_key"),
+        (
+            "patient",
+            "1.23457E+12",
+            "wrong_entry",
+        ),  # Excel writes this for each patient from 1234565000000 to 1234575000000
+        ("study", "1,2E+10", "wrong_entry"),
         ("modality", "PT", "not_ct_or_mr"),
         ("modality", "", "no_modality"),
         ("split", "tes", "wrong_entry"),
@@ -131,6 +137,13 @@ def test_table_without_a_header_is_refused_without_its_cells(tmp_path):
     with pytest.raises(ValueError, match="has no column path: a table of volumes needs") as error:
         read(tmp_path, table=str(table))
     assert "pat01" not in str(error.value)
+
+
+def test_workbook_is_refused_with_the_remedy(tmp_path):
+    table = tmp_path / "volumes.xlsx"
+    table.write_bytes(b"PK\x03\x04")
+    with pytest.raises(ValueError, match=r"volumes\.xlsx: is a workbook: save the sheet as CSV"):
+        read(tmp_path, table=str(table))
 
 
 def test_misspelt_optional_column_is_reported(tmp_path, caplog):

@@ -123,13 +123,16 @@ def _count_public(config: Config) -> tuple[int, int]:
 
 
 def _indexed(site: Site, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tables of images and files of a delivery: those of stage index, if it made them by the same lists of a choice."""
+    """The tables of images and files of a delivery: those of stage index, if it made them by the same lists of a choice and of volumes."""
     table = Path(site.folder("results")) / "index" / name / "instances.parquet"
     files = Path(site.config.privacy.folder, name, "files.parquet")
     if not table.exists() or (site.choice.paths and not files.exists()):
         return _index(site, name)
     lists = {role: digest for role, digest in read_fingerprint(table).files.items() if role.startswith("index.")}
     if lists != (site.choice.digests(Path(site.key)) if Path(site.key).exists() else {}):
+        return _index(site, name)
+    volumes = site.deliveries[name].volumes
+    if volumes and volumes.table and Path(volumes.table).stat().st_mtime > table.stat().st_mtime:
         return _index(site, name)
     return read_table(table, InstanceTable), read_table(files, FileTable) if site.choice.paths else pl.DataFrame()
 

@@ -1,15 +1,23 @@
 """CSV files that people fill in with a spreadsheet."""
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from refrad.core.files import atomic
 
-__all__ = ["write_sheet"]
+__all__ = ["is_rounded", "write_sheet"]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters that spreadsheets take for the start of a formula
+
+_ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
+
+
+def is_rounded(cell: str) -> bool:
+    """Whether a cell is a number as a spreadsheet shows a long identifier, such as 1.23E+12: digits are lost, and others look the same."""
+    return _ROUNDED.fullmatch(cell) is not None
 
 
 def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -22,6 +22,7 @@ __all__ = ["columns_of_table", "entries_of_table", "paths_of_table"]
 logger = logging.getLogger(__name__)
 
 NEEDED = ("path", *KEYS)
+WORKBOOKS = {".xlsx", ".xlsm", ".xls", ".ods"}
 ROWS_AT_ONCE = 4096
 LISTED = 20  # lines that a warning names
 ALIKE = 0.8  # similarity from which a column that is not read may be a misspelt one
@@ -82,6 +83,8 @@ def columns_of_table(path: Path) -> list[str]:
         FileNotFoundError: if there is no such table.
         ValueError: if a needed column is missing, which the message names with the column that it may be.
     """
+    if path.suffix.lower() in WORKBOOKS:
+        raise ValueError(f"{path.name}: is a workbook: save the sheet as CSV, with the columns of keys as text")
     if path.suffix.lower() == ".parquet":
         columns = [name.strip().lower() for name in _parquet(path).schema_arrow.names]
         if twice := [column for column in COLUMNS if columns.count(column) > 1]:

@@ -9,6 +9,7 @@ from pathlib import PureWindowsPath
 from typing import NamedTuple
 
 from refrad.core.types import MODALITIES
+from refrad.formats.spreadsheets import is_rounded
 from refrad.nifti.volume_entry import KEYS, VolumeEntry
 from refrad.privacy.header_fields import date_of
 
@@ -57,6 +58,14 @@ class _Cells:
             (self.wrong if is_needed else self.ignored).append(column)
         return term
 
+    def identifier(self, column: str) -> str:
+        """The text of a cell, "" if a spreadsheet has rounded it."""
+        text = self.text(column)
+        if is_rounded(text):
+            self.ignored.append(column)
+            return ""
+        return text
+
     def number(self, column: str) -> float | None:
         value = self.text(column)
         if not value:
@@ -75,7 +84,8 @@ def entry_of_cells(cells: Mapping[str, str]) -> ParsedEntry:
     """The entry that a row describes: cells by column in lower case, others than those of `VolumeEntry` are ignored.
 
     A split, series number, image numbering, affine, slope or intercept that cannot be understood makes the file useless, as a
-    missing key does: a guess could put a finding on the wrong slice, or a patient into two splits. Other values are dropped.
+    missing key does: a guess could put a finding on the wrong slice, or a patient into two splits. So does a key that a spreadsheet
+    has rounded, which may be that of many patients. Other values are dropped.
     The path is taken as it is.
 
     Args:
@@ -85,6 +95,7 @@ def entry_of_cells(cells: Mapping[str, str]) -> ParsedEntry:
     cells = {column: unicodedata.normalize("NFC", cell) for column, cell in cells.items()}
     row = _Cells(cells)
     keys = {key: cells.get(key, "").strip() for key in KEYS}  # "n/a" may be one: a patient may have any name
+    row.wrong += [key for key in KEYS if is_rounded(keys[key])]
     modality = row.text("modality").upper().replace("MRI", "MR")
     number = row.number("series_number")
     if number is not None and not (number.is_integer() and 0 <= number < 2**31):
@@ -100,7 +111,7 @@ def entry_of_cells(cells: Mapping[str, str]) -> ParsedEntry:
         split=row.term("split", SPLITS, is_needed=True),
         series_number=None if number is None else int(number),
         numbering=row.term("numbering", {"head": ("head",), "feet": ("feet",)}, is_needed=True),
-        accession_number=row.text("accession_number"),
+        accession_number=row.identifier("accession_number"),
         frame_of_reference=row.text("frame_of_reference"),
         study_date=_date(row),
         sex=row.term("sex", SEXES, is_needed=False),

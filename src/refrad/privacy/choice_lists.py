@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from refrad.formats.charsets import charset_of, errors_of, mend_text
 from refrad.formats.csv_rows import read_csv_rows
+from refrad.formats.spreadsheets import is_rounded
 from refrad.privacy.header_fields import MODALITIES
 
 __all__ = [
@@ -39,7 +40,6 @@ _DATES = (
     re.compile(r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)"),
     re.compile(r"(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})"),
 )
-_ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
 
 
 class ChoiceEntry(NamedTuple):
@@ -62,7 +62,7 @@ def range_of(value: str) -> tuple[str, str]:
 
 
 def _identifier(value: str) -> str:
-    if _ROUNDED.fullmatch(value):
+    if is_rounded(value):
         raise ValueError("a spreadsheet has rounded the number: format its column as text, and enter it anew")
     return value
 
