@@ -171,6 +171,16 @@ def test_either_a_config_or_an_estimate_is_made(ct_rate_root, out, capsys):
     assert sorted(ct_rate_root.rglob("*")) == before and not out.parent.exists()
 
 
+def test_estimate_writes_no_keys_and_reports_to_the_temporary_folder(ct_rate_root, out, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("refrad.commands.public_set.write_entries", lambda path, _: written.append(path))
+    assert run("ct-rate", "--root", ct_rate_root, "--estimate") == 0
+    assert not written
+    run("ct-rate", "--root", ct_rate_root, "--out", out)
+    assert len(written) == 1
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022])
 def test_outputs_are_for_their_owner_only(ct_rate_root, out, umask):
     out.parent.mkdir()

@@ -85,7 +85,10 @@ def main(
         keys = site_config(PUBLIC_SETS[name], delivered, folder)
         if not delivered.masks and not (weights and is_demo_weights(Path(weights))):
             del keys["masks"]  # the configs below choose the segmenter
-        _write(delivered, folder, site, keys)
+        if out:
+            _write_tables(delivered, folder)
+        with only_for_the_owner(), atomic(site) as temporary_file:
+            temporary_file.write_text(yaml.safe_dump(keys, sort_keys=False, allow_unicode=True), encoding="utf-8")
         merged = load_config([*below, site])
         print(f"\n{_estimate(delivered, headers, merged)}")
     if out:
@@ -217,18 +220,13 @@ def _count_slices(delivered: SetTables, headers: Sequence[Header]) -> tuple[int,
     return round(sum(numbers) / len(numbers) * len(delivered.volumes)), f"by {len(numbers)} headers"
 
 
-def _write(delivered: SetTables, folder: Path, out: Path, site: Mapping[str, Any]) -> None:
-    """The tables and the config, readable by their owner only."""
-    with only_for_the_owner():
-        with atomic_folder(folder) as temporary:
-            write_entries(temporary / VOLUMES, delivered.volumes)
-            delivered.reports.write_parquet(temporary / REPORTS)
-            if delivered.masks:
-                pl.DataFrame(list(delivered.masks.items()), ["volume", "mask"], orient="row").write_csv(
-                    temporary / MASKS
-                )
-        with atomic(out) as temporary:
-            temporary.write_text(yaml.safe_dump(dict(site), sort_keys=False, allow_unicode=True), encoding="utf-8")
+def _write_tables(delivered: SetTables, folder: Path) -> None:
+    """The tables, which hold keys and reports, readable by their owner only."""
+    with only_for_the_owner(), atomic_folder(folder) as temporary:
+        write_entries(temporary / VOLUMES, delivered.volumes)
+        delivered.reports.write_parquet(temporary / REPORTS)
+        if delivered.masks:
+            pl.DataFrame(list(delivered.masks.items()), ["volume", "mask"], orient="row").write_csv(temporary / MASKS)
 
 
 def _next_step(config: Mapping[str, Any], files: str) -> str:
