@@ -1,8 +1,11 @@
+import errno
 import json
+import os
 
 import pytest
 
 from refrad.config import VolumeFiles
+from refrad.nifti import bids
 from refrad.nifti.volume_entry import VolumeEntry
 from refrad.nifti.volume_list import read_entries
 
@@ -129,6 +132,20 @@ def test_broken_metadata_lose_no_image(tmp_path):
     (tmp_path / "participants.tsv").write_text("")
     (tmp_path / "sub-01/anat/sub-01_T1w.json").write_text('["{')
     assert read(tmp_path)["sub-01/anat/sub-01_T1w.nii.gz"].problem == ""
+
+
+def test_failing_storage_of_a_table_is_told_without_its_name(tmp_path, monkeypatch):
+    """Tables of visits are named after the subject."""
+    make(tmp_path, "sub-Meyer/ses-1/anat/sub-Meyer_ses-1_T1w.nii.gz")
+    (tmp_path / "sub-Meyer" / "sub-Meyer_sessions.tsv").write_text("session_id\tage\nses-1\t63\n")
+
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(bids, "charset_of", fail)
+    with pytest.raises(OSError, match="a file or folder of the delivery: Input/output error") as error:
+        read(tmp_path)
+    assert "Meyer" not in str(error.value) and error.value.__suppress_context__
 
 
 def test_folder_that_is_no_dataset_is_refused(tmp_path):

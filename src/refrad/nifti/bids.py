@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from refrad.dicom.scan import without_path
 from refrad.formats.charsets import charset_of, errors_of
 from refrad.formats.csv_rows import read_csv_rows
 from refrad.nifti.entry_values import entry_of_cells
@@ -164,16 +165,22 @@ def _day(time: str) -> str:
 
 
 def _table(path: Path) -> Iterator[Mapping[str, str]]:
-    """The rows of a table of metadata; none if it is missing or broken, as no image depends on it."""
-    if not path.is_file():
-        return
-    charset = charset_of(path)
+    """The rows of a table of metadata; none if it is missing or broken, as no image depends on it.
+
+    Raises:
+        OSError: if it cannot be read, without its name, which is that of a subject.
+    """
     try:
+        if not path.is_file():
+            return
+        charset = charset_of(path)
         with path.open(encoding=charset, errors=errors_of(charset), newline="") as file:
             for row in read_csv_rows(file, path.name):
                 yield {column: cell.strip() for column, cell in row.cells.items()}
     except ValueError:
         return
+    except OSError as error:
+        raise without_path(error) from None
 
 
 def _sidecars(folder: Path) -> list[Path]:
