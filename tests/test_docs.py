@@ -64,6 +64,17 @@ def test_commands_exist_with_their_flags(root):
     assert seen > 5
 
 
+def test_downloads_have_an_option_for_each_pattern(root):
+    """`hf download` takes a word without an option for the name of a file, and then ignores all patterns."""
+    lines = [line for page in pages(root) for block in blocks(page) for line in block.splitlines()]
+    commands = [shlex.split(line)[2:] for line in lines if line.startswith("hf download ")]
+    assert len(commands) > 5
+    for words in commands:
+        behind = zip(["", *words[:-1]], words, strict=True)
+        free = [word for before, word in behind if before[:2] != "--" and word[:2] != "--"]
+        assert len(free) == 1, words  # the repository
+
+
 def test_scripts_exist(root):
     for page in pages(root):
         for path in re.findall(r"\b(?:benchmarks|tests)/[\w/]+\.(?:py|sh)\b", page.read_text(encoding="utf-8")):
