@@ -152,7 +152,9 @@ def test_table_that_cannot_be_understood_is_one_line(table, message, folder):
 
 def test_missing_table_is_named_without_its_folder(folder):
     empty = DeliveredMasks(folder, folder / "masks.csv", pl.DataFrame, pl.LazyFrame(), None)
-    with pytest.raises(ValueError, match=r"^masks.csv .*is not in the folder of masks, and mask_table names no other$"):
+    with pytest.raises(
+        ValueError, match=r"^masks.csv: no such table of masks .*mask_table of the delivery may name another$"
+    ):
         masks_of_volumes(empty)
 
 

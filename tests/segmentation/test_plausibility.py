@@ -186,6 +186,9 @@ def test_check_masks_reads_folders_and_tables_as_the_stage(root, tmp_path, capsy
         "not read.",
         "2 masks, 0 of them with a flag, 1 cannot be used; 1 organs, 0 flags",
     ]
+    table = str(tmp_path / "given" / "mask.csv")
+    assert main(["check-masks", *map(str, arguments), "--masks", str(tmp_path / "given"), "--table", table]) == 1
+    assert capsys.readouterr().err.startswith("refrad check-masks: mask.csv: no such table of masks")
 
 
 @pytest.mark.parametrize("names", [None, ("liver", "spleen"), ("kidney_left", "kidney_right")])

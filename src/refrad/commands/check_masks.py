@@ -60,7 +60,7 @@ def main(
     anatomy, bounds = load_schema(schema), load_norms(norms)
     ids = native_ids(task)
     organs = flagged_masks = flag_count = count = unusable = 0
-    named = [mask for path in masks for mask in _masks_of(path, table or path / TABLE)]
+    named = [mask for path in masks for mask in _masks_of(path, table)]
     for mask, result in run_sandboxed(partial(_read, ids=ids), named, Limits.of_gib(memory_gb, 60 * minutes)):
         count += 1
         if not isinstance(result, DeliveredLabels):
@@ -80,11 +80,12 @@ def main(
     print(f"{count} masks, {flagged_masks} of them with a flag{faults}; {organs} organs, {flag_count} flags")
 
 
-def _masks_of(path: Path, table: Path) -> Iterator[NamedMask]:
+def _masks_of(path: Path, table: Path | None) -> Iterator[NamedMask]:
     """The masks of a file or folder; faults of the rows of its table are printed."""
-    if table.parent == path and not table.is_file():
+    if table is None and not (path / TABLE).is_file():
         yield NamedMask(path.name, path)
         return
+    table = table or path / TABLE
     folder, masks = MaskFolder(path), dict[Path, None]()
     for row in read_rows(table):
         problem = row.problem

@@ -66,7 +66,7 @@ def read_rows(table: Path) -> Iterator[TableRow]:
         ValueError: if there is no table, or it cannot be understood.
     """
     if not table.is_file():
-        raise ValueError(f"{table.name} ({NAMES}) is not in the folder of masks, and mask_table names no other")
+        raise ValueError(f"{table.name}: no such table of masks ({NAMES}); mask_table of the delivery may name another")
     rows = broken = 0
     images = ""
     for row in _rows_of_parquet(table) if table.suffix.lower() == ".parquet" else _rows_of_csv(table):
