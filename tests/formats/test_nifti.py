@@ -10,6 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from refrad.formats.nifti import (
     SURPLUS,
@@ -261,6 +264,22 @@ def test_quaternion_that_rounding_made_too_long_is_read(tmp_path):
     struct.pack_into("<3f", content, 256, 0.0, 1.001, 0.0)  # nibabel refuses it
     (tmp_path / "a.nii").write_bytes(content)
     assert np.allclose(read(tmp_path, "a.nii")[1], half_turn, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), angle=st.sampled_from([0, 1e-4, 1e-3, 0.5]) | st.floats(0, 3.2))
+def test_qform_alone_is_that_of_nibabel_also_at_half_a_turn(kind, seed, angle):
+    axis = Rotation.random(random_state=seed).as_rotvec()
+    rotation = Rotation.from_rotvec(axis / np.linalg.norm(axis) * (np.pi - angle)).as_matrix()
+    affine = np.eye(4)
+    affine[:3, :3] = rotation @ np.diag([0.7, 0.7, -3.0 if seed % 2 else 3.0])
+    image = kind(VALUES, affine)
+    image.header.set_qform(affine, 1)
+    image.header.set_sform(affine, 0)
+    expected = image.header.get_qform()
+    for index in ((0, 0, 0), (511, 511, 99)):
+        assert np.allclose((affine_of(image.header) @ [*index, 1]), expected @ [*index, 1], atol=1e-3)
 
 
 @pytest.mark.parametrize(

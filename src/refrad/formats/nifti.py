@@ -263,15 +263,17 @@ def _qform(header: Any) -> NDArray[np.float64] | None:
     """The affine of the qform, in the units of the header; None if there is none or its numbers make none.
 
     By method 2 of nifti1.h. Where a first pixdim is neither 1 nor -1, nibabel takes 1 and ITK its sign. A quaternion that
-    rounding made too long is taken as of length 1.
+    rounding made too long is taken as of length 1. After half a turn the real part is 0, and its square all rounding: a
+    root of that would turn the image by a milliradian.
     """
     first, *pixdim = header["pixdim"][:4].astype(np.float64)
     imaginary = np.array([header[f"quatern_{axis}"] for axis in "bcd"], np.float64)
     rest = 1 - float(imaginary @ imaginary)  # square of the real part
     if header["qform_code"] <= 0 or not (min(pixdim) > 0 and rest > -LONGEST_ROUNDED) or (first < 0 and first != -1):
         return None
+    rounding = 3 * np.finfo(header["quatern_b"].dtype).eps  # as nibabel has it
     affine = np.eye(4)
-    affine[:3, :3] = nib.quaternions.quat2mat([math.sqrt(max(rest, 0.0)), *imaginary]) * pixdim
+    affine[:3, :3] = nib.quaternions.quat2mat([math.sqrt(rest) if rest > rounding else 0.0, *imaginary]) * pixdim
     affine[:3, 2] *= -1 if first == -1 else 1
     affine[:3, 3] = [header[f"qoffset_{axis}"] for axis in "xyz"]
     return affine if is_regular(affine) else None
