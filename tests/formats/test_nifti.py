@@ -166,6 +166,14 @@ def test_header_behind_a_long_name_in_the_gzip_header_is_read():
     assert shape_of(read_header(io.BytesIO(packed.getvalue()))) == (4, 5, 6)
 
 
+@pytest.mark.parametrize("length", [0, 100, 352, 600])
+def test_file_of_several_gzip_streams_in_a_row_is_read(length, tmp_path):
+    content = content_of()
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content[:length]) + gzip.compress(content[length:]))
+    values, affine = read(tmp_path, "a.nii.gz")
+    assert np.array_equal(values, VALUES) and np.array_equal(affine, AFFINE)
+
+
 def with_units(code):
     image = nib.Nifti1Image(VALUES, AFFINE)
     image.header.set_xyzt_units(code)

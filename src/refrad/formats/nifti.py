@@ -132,9 +132,11 @@ def _first_bytes(block: bytes, file: BinaryIO) -> bytes:
     decompressor = zlib.decompressobj(31)
     head = b""
     try:
-        while block and len(head) < HEAD and not decompressor.eof:
+        while block and len(head) < HEAD:
+            if decompressor.eof:  # a file may be several streams in a row
+                decompressor = zlib.decompressobj(31)
             head += decompressor.decompress(block, HEAD - len(head))
-            block = decompressor.unconsumed_tail or file.read(BLOCK)
+            block = decompressor.unconsumed_tail or decompressor.unused_data or file.read(BLOCK)
     except zlib.error:
         raise NiftiError("unreadable") from None
     return head
