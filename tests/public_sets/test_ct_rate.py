@@ -454,6 +454,16 @@ def test_unknown_names_and_second_copies_are_counted(root):
     assert (counts["name of no volume"], counts["name of an earlier file"]) == (1, 1)
 
 
+def test_folders_on_another_disk_are_followed_through_links(root, tmp_path):
+    usual = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    for number, folder in enumerate(("train_fixed/train_1", "valid_fixed", "ts_seg/ts_total/train_fixed")):
+        (root / "dataset" / folder).rename(tmp_path / str(number))
+        (root / "dataset" / folder).symlink_to(tmp_path / str(number))
+    (root / "dataset" / "train_fixed" / "train_2" / "loop").symlink_to(root / "dataset" / "train_fixed")
+    linked = ct_rate.read(root, NEITHER_TRAIN_NOR_TEST)
+    assert (linked.volumes, linked.masks, linked.counts) == (usual.volumes, usual.masks, usual.counts)
+
+
 def test_slices_are_those_of_the_metadata(root):
     # five volumes of six slices
     assert ct_rate.read(root, SetOptions()).slices == 30

@@ -119,6 +119,21 @@ def test_share_for_validation_depends_on_the_table_not_on_the_downloaded_batches
     assert splits == {"p1": "train"}
 
 
+def test_batches_and_studies_on_another_disk_are_followed_through_links(tmp_path):
+    write_mr_rate(tmp_path / "set")
+    usual = read(tmp_path / "set", OPTIONS)
+    for number, folder in enumerate(("batch01", "batch00/study_0004")):
+        (tmp_path / "set" / "mri" / folder).rename(tmp_path / str(number))
+        (tmp_path / "set" / "mri" / folder).symlink_to(tmp_path / str(number))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "set" / "mri" / "batch02").symlink_to(tmp_path / "empty")
+    linked = read(tmp_path / "set", OPTIONS)
+    assert (linked.volumes, linked.counts) == (usual.volumes, usual.counts)
+    for entry in linked.volumes:
+        with open_volume_file(linked.folder, entry.path) as file:
+            assert isinstance(read_header(file), nib.Nifti1Header)
+
+
 def test_crossing_patients_are_counted_and_resplit_if_asked(root):
     assert read(root, OPTIONS).crossing == 1
     tables = read(root, OPTIONS._replace(resplit=True))

@@ -4,12 +4,14 @@ Read are the native images in `mri/batch00/<study>.zip`, where they lie, or in f
 in `reports` and `metadata`. Images of other spaces (coregistered, atlas) and masks of brain and face are passed over.
 """
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from refrad.nifti.volume_entry import ENDINGS
 from refrad.nifti.volume_list import find_volumes
 from refrad.public_sets.base import SetOptions, SetTables, refuse_options
 from refrad.public_sets.official_splits import with_splits
@@ -120,13 +122,23 @@ def _files(root: Path) -> pl.DataFrame:
     """
     if not (root / "mri").is_dir():
         raise FileNotFoundError(f"{root}: has no folder mri: download it, or some of its batches, into this folder")
-    paths = pl.DataFrame({"path": sorted(find_volumes(root / "mri"))}, schema={"path": pl.String})
+    paths = pl.DataFrame({"path": sorted(_paths(root / "mri"))}, schema={"path": pl.String})
     image = pl.col("path").str.extract_groups(r"([^/]+?)(?:\.zip)?/img/([^/]+)\.nii(?:\.gz)?$").struct
     names = paths.with_columns(study=image.field("1"), series=image.field("2"))
     return names.with_columns(
         path=pl.concat_str(pl.lit("mri/"), "path"),
         series=pl.col("series").str.strip_prefix(pl.concat_str("study", pl.lit("_"))),
     )
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    """The paths of `find_volumes`, also those in a batch or study that is a link to a folder, as on another disk."""
+    for path in find_volumes(folder):
+        if path.lower().endswith((*ENDINGS, ".zip")):
+            yield path
+        else:
+            with contextlib.suppress(FileNotFoundError):  # an empty folder
+                yield from (f"{path}/{inside}" for inside in find_volumes(folder / path))
 
 
 def _tables(root: Path, kind: str) -> Sequence[Path]:

@@ -26,8 +26,17 @@ class MatchedMasks(NamedTuple):
 
 
 def nifti_files(folder: Path) -> Iterator[str]:
-    """The paths of the NIfTI files below a folder, inside of it, in order; hidden files and folders are passed over."""
-    for parent, folders, files in os.walk(folder):
+    """The paths of the NIfTI files below a folder, inside of it, in order; hidden files and folders are passed over.
+
+    Links to folders are followed, as large sets are often spread over disks. Each folder is listed once, also in a loop of links.
+    """
+    visited = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        status = Path(parent).stat()
+        if (status.st_dev, status.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = Path(parent).relative_to(folder).as_posix()
         for name in sorted(files):
