@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from refrad.config.public_sets import PUBLIC_SETS, SetPart, SetTerms, untested_findings
+from refrad.config.public_sets import PUBLIC_SETS, SetPart, SetTerms, borrowed_terms, untested_findings
 
 PARTS = get_args(SetPart)
 
@@ -39,6 +39,21 @@ def test_spdx_identifiers_have_an_address(license, link):
 def test_no_license_without_derivatives_is_redistributable():
     terms = [entry.terms(part) for entry in PUBLIC_SETS.values() for part in PARTS]
     assert not any(term.redistributable for term in terms if "-ND" in term.license or "agreement" in term.license)
+
+
+@pytest.mark.parametrize(
+    ("names", "terms", "refused"),
+    [
+        (["ct-rate", None], PUBLIC_SETS["ct-rate"].describe_terms(), True),
+        ([None], PUBLIC_SETS["merlin"].describe_terms(), True),
+        (["ct-rate", "merlin"], PUBLIC_SETS["ct-rate"].describe_terms(), False),
+        (["ct-rate", None], "Internal use only", False),
+        ([None], None, False),
+    ],
+)
+def test_terms_of_a_set_are_not_given_to_the_sites_own_data(names, terms, refused):
+    lines = list(borrowed_terms(names, terms))
+    assert len(lines) == refused and all(line.startswith("config: card.terms: are those of") for line in lines)
 
 
 @pytest.mark.parametrize(

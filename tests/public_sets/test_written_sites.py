@@ -8,7 +8,7 @@ from tests.factories.public_sets.mr_rate import write_mr_rate
 from tests.factories.public_sets.totalsegmentator import write_totalsegmentator
 
 from refrad.cli import main
-from refrad.config import check_config, load_config
+from refrad.config import ConfigError, check_config, load_config
 from refrad.config.public_sets import PUBLIC_SETS
 from refrad.nifti.volume_list import read_entries
 from refrad.sources.reports import read_reports
@@ -49,6 +49,22 @@ def test_set_becomes_a_site_that_the_workflow_accepts(root, tmp_path, monkeypatc
     }
     splits = pl.DataFrame({"patient": [e.patient for e in entries], "split": [e.split for e in entries]}).unique()
     assert splits["patient"].is_unique().all()
+
+
+def test_site_with_own_data_states_its_own_terms(root, tmp_path, monkeypatch):
+    """Else the patients of the site would be under the license of the set."""
+    write_totalsegmentator(tmp_path / "set")
+    monkeypatch.chdir(root)
+    out = tmp_path / "site.yaml"
+    assert main(["public-set", "totalsegmentator", "--root", str(tmp_path / "set"), "--out", str(out)]) == 0
+    config = load_config([root / "config.yaml", out])
+    config["masks"]["weights"] = str(tmp_path)
+    own = config["deliveries"][0] | {"name": "hospital", "public_set": None}
+    config["deliveries"] = [*config["deliveries"], own]
+    with pytest.raises(ConfigError, match=r"card.terms: are those of totalsegmentator"):
+        check_config(config, downloads=False)
+    config["card"]["terms"] = "Internal use only"
+    assert check_config(config, downloads=False).card.terms == "Internal use only"
 
 
 def test_tables_may_be_one_table(root, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from refrad.config.imaging import (
 )
 from refrad.config.language import LLM_TASKS, CaptionsOptions, LlmOptions, MentionsOptions, VqaOptions, tasks_of
 from refrad.config.privacy import Privacy
-from refrad.config.public_sets import untested_findings
+from refrad.config.public_sets import borrowed_terms, untested_findings
 from refrad.config.secrets import is_secret
 from refrad.config.section import Section, current_key, section_at
 from refrad.config.site_data import demo_findings, fill_in_demo, private_findings
@@ -154,13 +154,15 @@ def check_config(config: Mapping[str, Any], *, downloads: bool = True) -> Config
     except ValidationError as error:
         lines = (_sentence(finding) for finding in error.errors())
         raise ConfigError("\n".join(line for line in lines if line)) from None
+    sets = [delivery.public_set for delivery in checked.deliveries]
     problems = [
         *_missing_paths(checked),
         *_missing_models(checked),
         *(download_findings(checked) if downloads else ()),
         *demo_findings(checked),
         *private_findings(checked),
-        *untested_findings([delivery.public_set for delivery in checked.deliveries], checked.train.model is not None),
+        *untested_findings(sets, checked.train.model is not None),
+        *borrowed_terms(sets, checked.card.terms),
     ]
     if problems:
         raise ConfigError("\n".join(problems))

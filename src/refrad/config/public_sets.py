@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["PUBLIC_SETS", "PublicSet", "SetPart", "SetTerms", "untested_findings"]
+__all__ = ["PUBLIC_SETS", "PublicSet", "SetPart", "SetTerms", "borrowed_terms", "untested_findings"]
 
 SetPart = Literal["images", "reports", "masks"]
 """A part of a set, with terms of its own."""
@@ -148,6 +148,21 @@ _RECORDS = (
     ),
 )
 PUBLIC_SETS: Mapping[str, PublicSet] = {public_set.name: public_set for public_set in _RECORDS}
+
+
+def borrowed_terms(names: Sequence[str | None], terms: str | None) -> Iterator[str]:
+    """A line where the card would give the site's own data under the terms of a public set, whose config got a further delivery.
+
+    Args:
+        names: the public set of each delivery, None where it is none.
+        terms: `card.terms`.
+    """
+    lenders = [entry.name for entry in PUBLIC_SETS.values() if entry.describe_terms() == terms]
+    if None in names and lenders:
+        yield (
+            f"config: card.terms: are those of {lenders[0]}, but hold for deliveries without public_set: write the terms of your"
+            " own data; those of public sets are added by themselves"
+        )
 
 
 def untested_findings(names: Sequence[str | None], trains: bool) -> Iterator[str]:
