@@ -46,6 +46,28 @@ def test_key_of_a_study_is_that_of_the_patient_of_the_report(patient, study):
 @pytest.mark.parametrize(
     ("ids", "study"),
     [
+        ({}, "first"),
+        ({"study_uid": "ses-1"}, "first"),
+        ({"accession_number": "A1"}, "first"),
+        ({"dicom": "P/ses-1"}, "first"),
+        ({"study_uid": "ses-2"}, None),
+        ({"accession_number": "A2"}, None),
+        ({"dicom": "P/ses-2"}, None),
+        ({"study_uid": "ses-2", "accession_number": "A1"}, "first"),
+    ],
+)
+def test_report_of_a_visit_that_is_not_there_is_of_no_other(ids, study):
+    # Patient P has one study of NIfTI files, that of the first visit; a report of the second must not go to it.
+    known = {"study_uid": {"ses-1": {"first"}}, "accession_number": {"A1": {"first"}}, "patient_id": {"P": {"first"}}}
+    folders = [("P/ses-1", "first")]
+    assert StudyIds(known, folders, has_keys=True).match(report(patient_id="P", **ids))[0] == study
+    unnumbered = StudyIds(known | {"accession_number": {}}, folders, has_keys=True)
+    assert unnumbered.match(report(patient_id="P", accession_number="A2"))[0] == "first"
+
+
+@pytest.mark.parametrize(
+    ("ids", "study"),
+    [
         ({"study_uid": "1.2.30"}, "a"),
         ({"accession_number": "abc10"}, "a"),
         ({"accession_number": "ABC 10"}, "a"),

@@ -13,7 +13,7 @@ def lookup(**columns):
     """A delivery of NIfTI files of two studies, with image numbers unless `columns` say otherwise."""
     files = [
         dict.fromkeys(FileTable.to_schema().columns, "")
-        | {"file": f, "path": path, "study": s, "patient": "P", "shard": 0}
+        | {"file": f, "path": path, "study": s, "patient": "P", "patient_id": f"P-{s}", "shard": 0}
         for f, path, s in FILES
     ]
     instances = []
@@ -27,6 +27,11 @@ def lookup(**columns):
         row |= {"patient": "P", "shard": 0, "slices": 10, "series_number": number + 1, "instance_number": 1}
         instances.append(row | {name: values[number] for name, values in columns.items()})
     return StudyLookup(frame_of(files, FileTable).lazy(), frame_of(instances, InstanceTable).lazy(), 0)
+
+
+def test_report_of_another_study_is_of_none_of_its_patient():
+    assert lookup().study_of(Report("R", "P-s2", "", "", "en", "text")) == "s2"
+    assert lookup().study_of(Report("R", "P-s2", "", "later", "en", "text")) is None
 
 
 def report(path):

@@ -18,14 +18,23 @@ _DECIMALS = re.compile(r"(?<=\d)[.,]0+$")  # of a number that a program took for
 class StudyIds:
     """The ids in the headers of a delivery, and those of the table of reports that differ from them in spelling only."""
 
-    def __init__(self, studies: Mapping[str, Mapping[str, set[str]]], folders: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        studies: Mapping[str, Mapping[str, set[str]]],
+        folders: Sequence[tuple[str, str]],
+        *,
+        has_keys: bool = False,
+    ) -> None:
         """Take the ids of a delivery.
 
         Args:
             studies: for study_uid, accession_number and patient_id, in this order: id to the studies that have it.
             folders: pairs of a folder inside the delivery, or of a NIfTI file, and a study with files in it.
+            has_keys: whether the site gave each study its key, as it does for NIfTI files. A report that names another study is
+                then of none of them, even if its patient has only one: that of a visit that was not delivered.
         """
         self._studies = studies
+        self._has_keys = has_keys
         self._folders = folders
         self._spellings: dict[str, dict[str, set[str]]] = {}  # column, key of an id, its spellings in headers
         for column in LOOSE:
@@ -52,6 +61,8 @@ class StudyIds:
         """
         reason = "no_study"
         for column, studies in self._studies.items():
+            if column == "patient_id" and self._names_a_study(report):
+                continue
             spelling = getattr(report, column)
             matches = studies.get(spelling) or studies.get(_without_decimals(spelling)) if spelling else None
             if matches and column == "study_uid" and _has_key_of_its_patient(report):
@@ -71,6 +82,11 @@ class StudyIds:
                 return next(iter(matches)), ""
             reason = "ambiguous_study" if matches else reason
         return None, reason
+
+    def _names_a_study(self, report: Report) -> bool:
+        """Whether a report says more than its patient, of studies whose names are known."""
+        has_number = report.accession_number and self._studies.get("accession_number")
+        return self._has_keys and bool(report.study_uid or report.dicom or has_number)
 
     @cached_property
     def _studies_below(self) -> dict[str, set[str]]:

@@ -35,7 +35,7 @@ class StudyLookup:
         path = pl.col("path").str.normalize("NFC")  # as the cells of reports are
         folders = identified.select(path.str.replace(r"/?[^/]*$", ""), "study").unique().collect()
         volumes = identified.filter(pl.col("path").str.contains(ENDINGS)).select(path, "study").collect()
-        self.ids = StudyIds(studies_of, [*folders.iter_rows(), *volumes.iter_rows()])
+        self.ids = StudyIds(studies_of, [*folders.iter_rows(), *volumes.iter_rows()], has_keys=not volumes.is_empty())
         own = assigned.filter(pl.col("shard") == shard).collect()
         own_files = identified.filter(pl.col("shard") == shard).collect()
         used = own.filter(pl.col("volume").is_not_null())
