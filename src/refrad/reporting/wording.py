@@ -109,7 +109,7 @@ REASONS: Mapping[str, str] = {
     # of volumes, found by stage masks
     "no_precomputed_mask": "The table of the site's masks names none for the volume.",
     "ambiguous_mask": "Rows of the table of the site's masks name different ones for the volume.",
-    "mask_missing": "The mask that the table names is not in its folder, or is a folder without NIfTI files.",
+    "mask_missing": "The mask that the table names is not in its folder, or is a folder without NIfTI files; .zip files are not looked into.",
     "mask_not_nifti": "The given mask is no NIfTI file; other formats, such as NRRD, MetaImage and DICOM, are not read.",
     "unreadable_mask": "The given mask is empty or damaged, or the job may not read it.",
     "mask_beyond_limits": "Reading the given mask crashed, or took more than masks.memory_gb or masks.minutes.",
