@@ -178,6 +178,22 @@ def test_leaked_test_images_are_not_evaluated(evaluated, images, public, tmp_pat
 
 
 @pytest.mark.slow
+def test_truth_names_the_public_set_of_its_images(evaluated, images, tmp_path, schema):
+    """So that a study for raters knows whose sentences it hands out."""
+    *_, run = evaluated
+    tested = [row["image_id"] for row in read_rows([images]) if row["split"] == "test"]
+    of_set = set(tested[::2])
+    rows = [row | {"public_set": "ct-rate" if row["image_id"] in of_set else None} for row in read_rows([images])]
+    write_shard(tmp_path / "images.parquet", rows, schema, Fingerprint("shards", 1, {}, {}))
+    files = {name: tmp_path / name for name in ("truth", "predictions", "scores", "metrics", "others")}
+    run(images=[tmp_path / "images.parquet"], **files)
+    truth = [json.loads(line) for line in (tmp_path / "truth").read_text().splitlines()]
+    assert {row["image_id"]: row.get("public_set") for row in truth} == {
+        name: "ct-rate" if name in of_set else None for name in tested
+    }
+
+
+@pytest.mark.slow
 def test_command_gives_the_same_scores_from_the_files(evaluated, capsys):
     folder, _, _, metrics, _ = evaluated
     out = folder / "again.json"
