@@ -20,7 +20,7 @@ try:
             check_volume_files,
         )  # here, as it loads what reads images
 
-        check_volume_files(SITE.config)
+        check_volume_files(SITE.config, Path(SITE.folder("results")))
     SITE.close_private_folder()
     refuse_unfinished_removal(Path(SITE.config.privacy.folder))
 except ValueError as error:  # among them ConfigError

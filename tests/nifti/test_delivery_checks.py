@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,12 +18,12 @@ def folder(tmp_path):
     return tmp_path / "nifti"
 
 
-def finding(path, **options):
+def finding(path, results=Path("/nowhere"), **options):
     """The finding about a section, or ""."""
     section = VolumeFiles(**({"folder": str(path)} | options))
-    config = SimpleNamespace(deliveries=[SimpleNamespace(volumes=None), SimpleNamespace(volumes=section)])
+    config = SimpleNamespace(deliveries=[SimpleNamespace(volumes=None), SimpleNamespace(name="b", volumes=section)])
     try:
-        check_volume_files(config)
+        check_volume_files(config, results)
     except ConfigError as error:
         return str(error)
     return ""
@@ -78,6 +79,15 @@ def test_paths_of_another_folder_are_found_before_a_run(folder, paths, words):
     text = finding(folder, table=str(table), modality="MR")
     assert re.search(words, text) if words else not text
     assert "Mueller" not in text
+
+
+def test_files_that_are_indexed_may_be_moved_away(folder):
+    table, index = folder.parent / "volumes.csv", folder.parent / "results" / "index" / "b"
+    table.write_text("path,patient,study,series\ngone.nii,x,x,x\n")
+    index.mkdir(parents=True)
+    (index / "instances.parquet").touch()
+    assert finding(folder, table=str(table), modality="MR")
+    assert not finding(folder, results=folder.parent / "results", table=str(table), modality="MR")
 
 
 def test_pattern_may_match_a_file_behind_many_others(folder):

@@ -53,7 +53,7 @@ def main(config: list[Path], *, measured: Path | None = None, json: bool = False
         FileNotFoundError: if a delivery is missing, or `measured` holds no run.
     """
     site = Site(load_config(config), downloads=False)
-    check_volume_files(site.config)
+    check_volume_files(site.config, Path(site.folder("results")))
     rates = load_rates()
     stores, results = Path(site.config.stores), Path(site.folder("results"))
     if measured:

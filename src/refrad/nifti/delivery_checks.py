@@ -15,8 +15,13 @@ from refrad.sources.study_ids import form_of
 __all__ = ["check_volume_files"]
 
 
-def check_volume_files(config: Config) -> None:
+def check_volume_files(config: Config, results: Path) -> None:
     """Check the sections deliveries.volumes against what is on the disk.
+
+    Args:
+        config: of the site.
+        results: folder of the results. Of a delivery that has an index there, the files of the table are not looked for: once
+            they are volumes of the store, a site may have moved them away.
 
     Raises:
         ConfigError: with a line for each wrong option: its key, what is wrong, and what to do. No path of an image is in it.
@@ -25,13 +30,15 @@ def check_volume_files(config: Config) -> None:
         f"config: deliveries.{number}.volumes.{key}: {finding}"
         for number, delivery in enumerate(config.deliveries)
         if delivery.volumes is not None
-        for key, finding in _findings(delivery.volumes)
+        for key, finding in _findings(
+            delivery.volumes, (results / "index" / delivery.name / "instances.parquet").exists()
+        )
     ]
     if findings:
         raise ConfigError("\n".join(findings))
 
 
-def _findings(files: VolumeFiles) -> Iterator[tuple[str, str]]:
+def _findings(files: VolumeFiles, is_indexed: bool) -> Iterator[tuple[str, str]]:
     """Key and finding for each wrong option of a section."""
     folder = Path(files.folder)
     if not folder.is_dir():
@@ -41,7 +48,8 @@ def _findings(files: VolumeFiles) -> Iterator[tuple[str, str]]:
     if files.table is not None:
         try:
             columns = frozenset(columns_of_table(Path(files.table)))
-            yield from _findings_of_table(Path(files.table), folder)
+            if not is_indexed:
+                yield from _findings_of_table(Path(files.table), folder)
         except (ValueError, OSError) as error:
             yield "table", str(error)
             return
