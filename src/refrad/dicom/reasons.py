@@ -48,7 +48,7 @@ REASONS: Mapping[str, str] = {
     "not_nifti": "The file is no NIfTI image of version 1 or 2.",
     "not_3d": "The NIfTI file has fewer or more axes than three, such as a series in time.",
     "no_grey_values": "The voxels of the NIfTI file are colours, vectors or complex numbers.",
-    "affines_differ": "The sform and the qform of the NIfTI header place a voxel differently, by over 0.4 voxels.",
+    "affines_differ": "The sform of the NIfTI header contradicts the qform, by over 0.4 voxels, or the voxel sizes, by over 20 %.",
     "sheared_in_plane": "Rows and columns of the NIfTI file are not at a right angle.",
     "not_finite": "The NIfTI file holds values that are no finite numbers.",
     "constant_volume": "All voxels of the NIfTI file have one value.",

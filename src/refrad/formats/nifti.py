@@ -43,6 +43,7 @@ OFFSETS = 1 << 40  # beyond those of the voxels in any file
 FLATTEST = 1e-6  # ratio of the singular values of an affine, below which its voxels have no volume
 LONGEST_ROUNDED = 0.01  # by which rounding may make the square of a quaternion's length larger than 1
 LARGEST_SHIFT = 0.4  # voxels between sform and qform; below half a voxel, so that each voxel stays itself
+LARGEST_RATIO = 1.2  # between the widths of a voxel by sform and pixdim; a tilted gantry makes up to 1 / cos 30 degrees
 MM_OF_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON; others are taken for mm
 
 
@@ -51,7 +52,7 @@ class NiftiError(ValueError):
 
     `fault` is "not_nifti", "unreadable" (cut, a wrong checksum, half of a pair, surplus bytes), "not_3d", "empty" (an axis
     without elements), "no_numbers" (colours or complex numbers), "no_geometry" (no affine, or one without volume), or
-    "affines_differ" (sform and qform place a voxel differently).
+    "affines_differ" (sform and qform place a voxel differently, or sform and pixdim give other voxel sizes).
     """
 
     def __init__(self, fault: str) -> None:
@@ -239,8 +240,8 @@ def stored_values(header: Any, content: bytes | bytearray) -> NDArray[Any]:
 def affine_of(header: Any) -> NDArray[np.float64]:
     """The affine that a header gives, float64 [4, 4], RAS+ mm: the sform before the qform.
 
-    Both must agree on each voxel. Lengths in metres or micrometres (xyzt_units) become mm, the origin as well, as ITK reads
-    them; nibabel leaves them as they are.
+    Both must agree on each voxel, and the sform with the voxel sizes (pixdim). Lengths in metres or micrometres (xyzt_units) become
+    mm, the origin as well, as ITK reads them; nibabel leaves them as they are.
 
     Raises:
         NiftiError: "no_geometry" or "affines_differ".
@@ -255,6 +256,8 @@ def affine_of(header: Any) -> NDArray[np.float64]:
     corners = np.array(np.meshgrid(*[(0, size - 1) for size in sizes], [1], indexing="ij")).reshape(4, -1)
     shift = np.linalg.norm((forms[0] - forms[-1]) @ corners, axis=0).max()
     if shift > LARGEST_SHIFT * np.linalg.norm(forms[0][:3, :3], axis=0).min():
+        raise NiftiError("affines_differ")
+    if code > 0 and not _is_sized_alike(forms[0], header["pixdim"][1:4]):
         raise NiftiError("affines_differ")
     affine = forms[0].copy()
     affine[:3] *= MM_OF_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
@@ -279,6 +282,12 @@ def _qform(header: Any) -> NDArray[np.float64] | None:
     affine[:3, 2] *= -1 if first == -1 else 1
     affine[:3, 3] = [header[f"qoffset_{axis}"] for axis in "xyz"]
     return affine if is_regular(affine) else None
+
+
+def _is_sized_alike(sform: NDArray[np.float64], pixdim: NDArray[np.floating[Any]]) -> bool:
+    """Whether an sform has about the voxel sizes of pixdim, by which ITK goes; sizes that are none contradict nothing."""
+    ratios = np.linalg.norm(sform[:3, :3], axis=0) / np.where(np.isfinite(pixdim) & (pixdim > 0), pixdim, np.nan)
+    return not (np.nanmax(np.abs(np.log(ratios)), initial=0.0) > math.log(LARGEST_RATIO))
 
 
 def is_regular(affine: NDArray[np.float64]) -> bool:
