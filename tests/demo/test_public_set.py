@@ -76,3 +76,13 @@ def test_same_seed_gives_the_same_bytes(download, tmp_path):
     write_totalsegmentator(tmp_path, 1, 1)
     for name in (f"{ROOT}/s0011/ct.nii.gz", f"{ROOT}/s0011/segmentations/liver.nii.gz"):
         assert (tmp_path / name).read_bytes() == (download / name).read_bytes()
+
+
+@pytest.mark.parametrize("delivered", [f"{ROOT}/s0011/ct.nii.gz", NOTES])
+def test_real_set_is_not_mixed_with_synthetic_bodies(tmp_path, delivered):
+    real = tmp_path / delivered
+    real.parent.mkdir(parents=True, exist_ok=True)
+    real.write_bytes(b"of a patient")
+    with pytest.raises(FileExistsError, match="is there already"):
+        write_totalsegmentator(tmp_path, 1, 1)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [real] and real.read_bytes() == b"of a patient"
