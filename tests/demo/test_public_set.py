@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from refrad.cli import main
 from refrad.demo.public_set import NOTES, ROOT, write_totalsegmentator
 from refrad.segmentation.precomputed import native_ids
 
@@ -79,10 +80,10 @@ def test_same_seed_gives_the_same_bytes(download, tmp_path):
 
 
 @pytest.mark.parametrize("delivered", [f"{ROOT}/s0011/ct.nii.gz", NOTES])
-def test_real_set_is_not_mixed_with_synthetic_bodies(tmp_path, delivered):
+def test_real_set_is_not_mixed_with_synthetic_bodies(tmp_path, delivered, capsys):
     real = tmp_path / delivered
     real.parent.mkdir(parents=True, exist_ok=True)
     real.write_bytes(b"of a patient")
-    with pytest.raises(FileExistsError, match="is there already"):
-        write_totalsegmentator(tmp_path, 1, 1)
+    assert main(["demo", "--public-set", "totalsegmentator", "--out", str(tmp_path), "--patients", "1"]) == 1
+    assert "is there already" in capsys.readouterr().err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [real] and real.read_bytes() == b"of a patient"

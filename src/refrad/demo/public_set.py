@@ -60,12 +60,12 @@ def write_totalsegmentator(out: Path, cases: int, seed: int) -> None:
         seed: of all random draws.
 
     Raises:
-        FileExistsError: if the set is there, since synthetic bodies would get into the cases of real patients.
+        ValueError: if the set is there, since synthetic bodies would get into the cases of real patients.
     """
     root = out / ROOT
     for path in (root, out / NOTES):
         if path.exists():
-            raise FileExistsError(f"--out {out}: {path.name} is there already: remove it, or name another folder")
+            raise ValueError(f"--out {out}: {path.name} is there already: remove it, or name another folder")
     with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
         results = pool.map(_write_case, [root] * cases, range(cases), [seed] * cases)
         rows = list(log_progress(results, logger, "cases", cases, every=5))
