@@ -47,11 +47,11 @@ def site(root, tmp_path, monkeypatch):
         values = np.arange(4 * 5 * SLICES, dtype=np.int16).reshape(4, 5, SLICES) + 100 * number
         values[0] = -1000  # air
         write_nifti(Path("set", path), values, AFFINE)
-        series = "CT" if patient == "valid_1" else f"{patient}_a_1"
-        rows.append([path, patient, f"{patient}_a", series, "CT", 1, "head"])
+        study, series = study_of(patient), "CT" if patient == "valid_1" else f"{patient}_a_1"
+        rows.append([path, patient, study, series, "CT", 1, "head"])
     header = ["path", "patient", "study", "series", "modality", "series_number", "numbering"]
     write_csv("private/volumes.csv", [header, *rows])
-    texts = [[f"R-{name}", f"{name}_a", "en", f"Findings:\n{PATIENTS[name]}"] for name in PATIENTS]
+    texts = [[f"R-{name}", study_of(name), "en", f"Findings:\n{PATIENTS[name]}"] for name in PATIENTS]
     write_csv("reports.csv", [["report_id", "study_uid", "language", "text"], *texts])
     delivery = {"name": "set", "volumes": FILES.model_dump(), "reports": "reports.csv", "shards": SHARDS}
     config = {
@@ -64,6 +64,11 @@ def site(root, tmp_path, monkeypatch):
     Path("site.yaml").write_text(yaml.safe_dump(config))
     run_to_captions("set", {"volume_files": FILES.model_dump_json()}, Path("reports.csv"), Path("private/key"), SHARDS)
     return tmp_path
+
+
+def study_of(patient):
+    """The key of the only study of a patient."""
+    return "CT" if patient == "train_100" else f"{patient}_a"
 
 
 def write_csv(path, rows):
@@ -107,9 +112,10 @@ def own_volumes(patient):
     return table.filter(pl.col("patient").is_in(pseudonyms_of(patient))).select("volume")
 
 
+@pytest.mark.parametrize("patient", ["train_100", "valid_1"])
 @pytest.mark.usefixtures("site")
-def test_key_of_a_series_that_is_a_word_is_no_trace_of_the_patient(capsys):
-    assert main(["forget", "valid_1", "--config", "config.yaml", "site.yaml"]) == 0
+def test_key_of_a_study_or_series_that_is_a_word_is_no_trace_of_the_patient(patient, capsys):
+    assert main(["forget", patient, "--config", "config.yaml", "site.yaml"]) == 0
     assert "looked through private, results, stores and logs: nothing is left" in capsys.readouterr().out
 
 

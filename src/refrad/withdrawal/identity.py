@@ -16,7 +16,7 @@ from refrad.sources.withdrawn_reports import spelling_of
 
 __all__ = ["Identity", "find_identity"]
 
-SHORTEST = 6  # characters of the key of a series that is looked for when the patient is gone
+SHORTEST = 6  # characters of the key of a study or series that is looked for when the patient is gone
 
 
 @dataclass
@@ -174,8 +174,9 @@ def _take_files(identity: Identity, files: pl.DataFrame, own: pl.DataFrame) -> N
         identity.identifiers.setdefault(kind, set()).update(values)
     names = ("study_uid", "series_uid", "instance_uid", "accession_number", "patient_name")
     originals = set[str]().union(*(alone[name] for name in names))
-    # The series of a NIfTI file may be called "CT", which is the modality of others.
-    identity.originals |= {name for name in originals if name not in alone["series_uid"] or len(name) >= SHORTEST}
+    # The study or series of a NIfTI file may be called "CT", which is the modality of others.
+    keys = alone["study_uid"] | alone["series_uid"]
+    identity.originals |= {name for name in originals if name not in keys or len(name) >= SHORTEST}
     identity.paths |= alone["path"] | set(unowned["path"])
 
 
