@@ -13,7 +13,8 @@ from refrad.training.run_log import RunLog
 from refrad.training.state import Point
 from refrad.training.train_config import TrainConfig
 
-REFUSED_IN_FILES = {Path.cwd().as_posix(), socket.gethostname(), "/home/"}
+HOST = socket.gethostname()  # looked for unless it is so short that it occurs by chance
+REFUSED_IN_FILES = {Path.cwd().as_posix(), "/home/", *([HOST] if len(HOST) > 5 else [])}
 
 
 def train_with(logger, folder):
