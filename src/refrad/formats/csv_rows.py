@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 
 from refrad.formats.csv_mending import IDS, RowLook, leading_cells, unquote
 
-__all__ = ["BROKEN", "SourceRow", "read_csv_rows"]
+__all__ = ["BROKEN", "SourceRow", "read_csv_rows", "refuse_repeated"]
 
 BROKEN = "broken_row"
 DELIMITERS = ",;\t|"
@@ -81,9 +81,18 @@ def read_csv_rows(file: TextIO, name: str, once: Sequence[str] = ()) -> Iterator
     """
     csv.field_size_limit(LONGEST_CELL)
     table = _Table(_Lines(file), name)
-    if twice := [column for column in once if table.header.count(column) > 1]:
-        raise ValueError(f"{name}: line 1: has the column {twice[0]} twice: which of them is it? Rename the other")
+    refuse_repeated(table.header, once, f"{name}: line 1")
     yield from table.rows()
+
+
+def refuse_repeated(header: Sequence[str], once: Sequence[str], place: str) -> None:
+    """Refuse a header that has one of the columns `once` twice; `place` begins the message.
+
+    Raises:
+        ValueError: if it has.
+    """
+    if twice := [column for column in once if header.count(column) > 1]:
+        raise ValueError(f"{place}: has the column {twice[0]} twice: which of them is it? Rename the other")
 
 
 class _Table:

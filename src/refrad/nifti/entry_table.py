@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from refrad.formats.charsets import charset_of, errors_of, mend_text
-from refrad.formats.csv_rows import SourceRow, read_csv_rows
+from refrad.formats.csv_rows import SourceRow, read_csv_rows, refuse_repeated
 from refrad.nifti.entry_values import entry_of_cells, path_inside
 from refrad.nifti.volume_entry import COLUMNS, KEYS, VolumeEntry
 
@@ -87,8 +87,7 @@ def columns_of_table(path: Path) -> list[str]:
         raise ValueError(f"{path.name}: is a workbook: save the sheet as CSV, with the columns of keys as text")
     if path.suffix.lower() == ".parquet":
         columns = [name.strip().lower() for name in _parquet(path).schema_arrow.names]
-        if twice := [column for column in COLUMNS if columns.count(column) > 1]:
-            raise ValueError(f"{path.name}: has the column {twice[0]} twice: which of them is it? Rename the other")
+        refuse_repeated(columns, COLUMNS, path.name)
     else:
         columns = list(next((row.cells for row in _csv_rows(path) if not row.problem), {}))
         if not columns:
