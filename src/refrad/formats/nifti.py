@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -74,13 +74,13 @@ def open_volume_file(folder: Path, path: str) -> Iterator[BinaryIO]:
     parts = PurePosixPath(path).parts
     if ".." in parts or path.startswith("/"):
         raise NiftiError("unreadable")
+    stored = partial(_as_stored, is_there=lambda form: (folder / form).exists())
     for count, part in enumerate(parts[:-1], 1):
-        archive = folder / _as_stored("/".join(parts[:count]), lambda form: (folder / form).exists())
-        if part.lower().endswith(".zip") and archive.is_file():
+        if part.lower().endswith(".zip") and (archive := folder / stored("/".join(parts[:count]))).is_file():
             with _member(archive, "/".join(parts[count:])) as member:
                 yield member
             return
-    full_path = folder / _as_stored(path, lambda form: (folder / form).exists())
+    full_path = folder / stored(path)
     if full_path.exists() and not full_path.is_file():  # a pipe or a device would never end
         raise NiftiError("unreadable")
     with full_path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What is wrong with deliveries of NIfTI files, found before a run: tables, patterns and folders. No file is read but a table's head."""
+"""What is wrong with deliveries of NIfTI files, found before a run: tables, patterns and folders. No image is read."""
 
 import re
 from collections.abc import Iterator
